@@ -1,0 +1,1 @@
+"""The edge: settings, composition, HTTP application and command line."""
