@@ -1,1 +1,1 @@
-"""A provable audit log: chained records, signed checkpoints, verification. Knows neither LlamaIndex nor OTel."""
+"""A provable audit log: chained records, signed checkpoints, verification."""

@@ -1,1 +1,1 @@
-"""OpenTelemetry for LlamaIndex programs: span handler, event handler, set-up, metrics, logs, redaction."""
+"""OpenTelemetry for LlamaIndex programs: spans, events, metrics, logs, redaction."""

@@ -1,3 +1,6 @@
-"""foliotrace's core: the journeys of a question, a file and a schema. No HTTP, no OTel SDK, no environment."""
+"""foliotrace's core: the life of a question, a file and a schema.
+
+No HTTP, no OTel SDK, no environment.
+"""
 
 __version__ = "0.1.0"
