@@ -1,0 +1,77 @@
+"""What happened, for observers: stage spans and events on LlamaIndex's own dispatcher.
+
+Any LlamaIndex span handler sees the stages; any event handler sees the events. Each event offers
+`span_attributes()`, so an observer needs to know nothing of foliotrace. No query or document text.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from inspect import Signature
+from typing import TypeAlias
+from uuid import uuid4
+
+from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.base import BaseEvent
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+from llama_index_instrumentation.span import active_span_id
+
+Attribute: TypeAlias = str | int | float | bool
+
+_dispatcher = get_dispatcher(__name__)
+_NO_ARGUMENTS = Signature().bind()
+
+
+@contextmanager
+def stage(name: str) -> Iterator[str]:
+    """Run a stage of a journey under a dispatcher span `stage.<name>`; gives the span's id."""
+    span_id = f"stage.{name}-{uuid4()}"
+    parent_id = active_span_id.get()
+    token = active_span_id.set(span_id)
+    _dispatcher.span_enter(
+        id_=span_id,
+        bound_args=_NO_ARGUMENTS,
+        parent_id=parent_id,
+        tags=active_instrument_tags.get(),
+    )
+    try:
+        yield span_id
+    except BaseException as error:
+        _dispatcher.span_drop(id_=span_id, bound_args=_NO_ARGUMENTS, err=error)
+        raise
+    else:
+        _dispatcher.span_exit(id_=span_id, bound_args=_NO_ARGUMENTS)
+    finally:
+        active_span_id.reset(token)
+
+
+class Happened(BaseEvent):
+    """Something an observer may want to know, on the span where it happened.
+
+    `name` is a fixed word with a dot ("query.settled"); `attributes` go on the span as they are.
+    """
+
+    name: str
+    attributes: dict[str, Attribute]
+
+    def span_attributes(self) -> Mapping[str, Attribute]:
+        """The attributes for the span named by `span_id`."""
+        return self.attributes
+
+    @classmethod
+    def class_name(cls) -> str:
+        """LlamaIndex's name for the event class."""
+        return "Happened"
+
+
+def tell(name: str, **attributes: Attribute | None) -> None:
+    """Say that `name` happened, with its attributes (`__` stands for a dot; None is left out)."""
+    _dispatcher.event(
+        Happened(
+            name=name,
+            attributes={
+                key.replace("__", "."): value
+                for key, value in attributes.items()
+                if value is not None
+            },
+        )
+    )
