@@ -93,8 +93,10 @@ def bulletin_pdf() -> None:
     )
     story += [table, Spacer(1, 12)]
     story.append(
-        Paragraph("Rates are wet rates: fuel and oil are included, landing fees are not.",
-                  styles["BodyText"])
+        Paragraph(
+            "Rates are wet rates: fuel and oil are included, landing fees are not.",
+            styles["BodyText"],
+        )
     )
     doc.build(story)
 
@@ -113,10 +115,10 @@ def handbook_docx() -> None:
         "Aircraft are booked in the online calendar. A booking that is not used must be cancelled "
         "at least 12 hours before it starts; otherwise one flight hour is charged."
     )
-    doc.add_paragraph("Bookings of more than three days need the chief pilot's consent.",
-                      style="List Bullet")
-    doc.add_paragraph("Weekend bookings are limited to four hours per member.",
-                      style="List Bullet")
+    doc.add_paragraph(
+        "Bookings of more than three days need the chief pilot's consent.", style="List Bullet"
+    )
+    doc.add_paragraph("Weekend bookings are limited to four hours per member.", style="List Bullet")
     doc.add_heading("Fees", level=1)
     table = doc.add_table(rows=1, cols=3)
     table.style = "Table Grid"
@@ -146,18 +148,49 @@ def maintenance_xlsx() -> None:
     defects.title = "Defects"
     defects.append(["Date", "Aircraft", "Defect", "Action", "Cost (EUR)", "Signed by"])
     for row in (
-        (date(2026, 3, 4), "D-ELKA", "Left brake dragging", "Caliper overhauled", 312.40, "M. Roth"),
-        (date(2026, 4, 19), "D-ELKB", "Landing light inoperative", "Lamp replaced", 48.90, "M. Roth"),
+        (
+            date(2026, 3, 4),
+            "D-ELKA",
+            "Left brake dragging",
+            "Caliper overhauled",
+            312.40,
+            "M. Roth",
+        ),
+        (
+            date(2026, 4, 19),
+            "D-ELKB",
+            "Landing light inoperative",
+            "Lamp replaced",
+            48.90,
+            "M. Roth",
+        ),
         (date(2026, 6, 2), "D-KLKC", "Propeller nick", "Blade dressed", 120.00, "S. Okafor"),
-        (date(2026, 8, 27), "D-ELKA", "Alternator failed in flight", "Alternator exchanged", 865.00,
-         "S. Okafor"),
-        (date(2026, 9, 11), "D-0417", "Canopy crack", "Stop-drilled and monitored", 35.00, "M. Roth"),
+        (
+            date(2026, 8, 27),
+            "D-ELKA",
+            "Alternator failed in flight",
+            "Alternator exchanged",
+            865.00,
+            "S. Okafor",
+        ),
+        (
+            date(2026, 9, 11),
+            "D-0417",
+            "Canopy crack",
+            "Stop-drilled and monitored",
+            35.00,
+            "M. Roth",
+        ),
     ):
         defects.append(row)
     hours = book.create_sheet("Hours 2026")
     hours.append(["Aircraft", "Quarter 1", "Quarter 2", "Quarter 3", "Total"])
-    for name, *quarters in (("D-ELKA", 41.2, 88.6, 97.3), ("D-ELKB", 37.9, 72.4, 80.1),
-                            ("D-KLKC", 12.5, 44.0, 51.7), ("D-0417", 3.1, 60.8, 92.2)):
+    for name, *quarters in (
+        ("D-ELKA", 41.2, 88.6, 97.3),
+        ("D-ELKB", 37.9, 72.4, 80.1),
+        ("D-KLKC", 12.5, 44.0, 51.7),
+        ("D-0417", 3.1, 60.8, 92.2),
+    ):
         hours.append([name, *quarters, round(sum(quarters), 1)])
     book.save(OUT / "larkfield-maintenance-2026.xlsx")
 
@@ -181,8 +214,12 @@ def safety_pptx() -> None:
     )
     slide = deck.slides.add_slide(deck.slide_layouts[5])
     slide.shapes.title.text = "Occurrences by phase of flight"
-    rows = [("Phase", "2025", "2026"), ("Take-off", "3", "2"), ("En route", "4", "3"),
-            ("Landing", "8", "6")]
+    rows = [
+        ("Phase", "2025", "2026"),
+        ("Take-off", "3", "2"),
+        ("En route", "4", "3"),
+        ("Landing", "8", "6"),
+    ]
     table = slide.shapes.add_table(4, 3, Inches(1), Inches(2), Inches(6), Inches(2)).table
     for r, row in enumerate(rows):
         for c, text in enumerate(row):
@@ -223,11 +260,16 @@ def receipt_png() -> None:
     font = ImageFont.load_default(size=32)
     draw.text((120, 90), "MOORHAM AVIATION SUPPLIES", font=big, fill=20)
     lines = [
-        "Receipt No: R-20418", "Date: 2026-09-12", "Customer: Larkfield Flying Club", "",
+        "Receipt No: R-20418",
+        "Date: 2026-09-12",
+        "Customer: Larkfield Flying Club",
+        "",
         "2 x Tyre 6.00-6             318.00 EUR",
         "1 x Battery G-25            274.50 EUR",
-        "12 x Oil W100 (1 l)         131.40 EUR", "",
-        "Total: 723.90 EUR", "Paid by bank transfer",
+        "12 x Oil W100 (1 l)         131.40 EUR",
+        "",
+        "Total: 723.90 EUR",
+        "Paid by bank transfer",
     ]
     for i, line in enumerate(lines):
         draw.text((120, 220 + i * 70), line, font=font, fill=25)

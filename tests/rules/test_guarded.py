@@ -1,0 +1,171 @@
+"""One layer retries each dependency, and an open breaker costs no request."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from foliotrace.errors import BreakerOpen, DeadlineExceeded, GeneratorRefused, GeneratorUnavailable
+from foliotrace.guarded import Dependency, GuardedGenerator, GuardPolicy
+from foliotrace.model import Deadline, Usage
+from foliotrace.ports import Delta, Generation, Prompt
+from foliotrace.resilience import BreakerPolicy, BreakerStatus, RetryPolicy
+
+pytestmark = pytest.mark.anyio
+PROMPT = Prompt(system="s", user="u", version="1")
+
+
+class HandClock:
+    def __init__(self) -> None:
+        self.at_s = 1000.0
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.at_s, UTC)
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.at_s += seconds
+
+
+class Script:
+    """An LLM that does what it is told, call by call; an exception is raised, a string answered."""
+
+    model = "scripted-1"
+
+    def __init__(self, *moves: Exception | str) -> None:
+        self.moves: Sequence[Exception | str] = moves
+        self.requests = 0
+
+    async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
+        move = self.moves[min(self.requests, len(self.moves) - 1)]
+        self.requests += 1
+        if isinstance(move, Exception):
+            raise move
+        if move == "hang":
+            await asyncio.sleep(3600)
+        return Generation(text=move, model=self.model, usage=Usage())
+
+    async def stream(
+        self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
+    ) -> AsyncIterator[Delta]:
+        self.requests += 1
+        for move in self.moves:
+            if isinstance(move, Exception):
+                raise move
+            yield Delta(text=move)
+
+
+def guarded(
+    inner: Script, clock: HandClock, *, has_lower_rung: bool = False, limit_s: float = 300.0
+) -> GuardedGenerator:
+    policy = GuardPolicy(
+        retry=RetryPolicy(attempts=3),
+        breaker=BreakerPolicy(failures=4, rest_s=5),
+        limit_s=limit_s,
+        slots=2,
+        has_lower_rung=has_lower_rung,
+    )
+    return GuardedGenerator(
+        inner, Dependency("llm", policy, clock=clock, draw=lambda: 0.0, sleep=clock.sleep)
+    )
+
+
+async def ask(generator: GuardedGenerator, clock: HandClock, within_s: float = 300.0) -> str:
+    deadline = Deadline(clock.monotonic_s() + within_s)
+    return (await generator.generate(PROMPT, max_tokens=10, deadline=deadline)).text
+
+
+async def test_a_call_against_a_dead_service_makes_three_requests() -> None:
+    clock, inner = HandClock(), Script(GeneratorUnavailable("503"))
+    with pytest.raises(GeneratorUnavailable):
+        await ask(guarded(inner, clock), clock)
+    assert inner.requests == 3
+
+
+async def test_a_passing_fault_is_mended_by_asking_again() -> None:
+    clock, inner = HandClock(), Script(GeneratorUnavailable("503"), "fine")
+    assert await ask(guarded(inner, clock), clock) == "fine"
+
+
+async def test_with_a_lower_rung_a_long_wait_is_not_waited() -> None:
+    clock, inner = HandClock(), Script(GeneratorUnavailable("429", retry_after_s=5.0))
+    with pytest.raises(GeneratorUnavailable):
+        await ask(guarded(inner, clock, has_lower_rung=True), clock, within_s=10.0)
+    assert inner.requests == 1
+
+
+async def test_what_another_attempt_cannot_mend_is_not_repeated_nor_held_against_the_service() -> (
+    None
+):
+    clock, inner = HandClock(), Script(GeneratorRefused("content policy"))
+    generator = guarded(inner, clock)
+    for _ in range(6):
+        with pytest.raises(GeneratorRefused):
+            await ask(generator, clock)
+    assert inner.requests == 6
+    assert generator.dependency.breaker.status is BreakerStatus.CLOSED
+
+
+async def test_an_open_breaker_costs_no_request_and_says_when_to_come_back() -> None:
+    clock, inner = HandClock(), Script(GeneratorUnavailable("503"))
+    generator = guarded(inner, clock)
+    for _ in range(2):
+        with pytest.raises((GeneratorUnavailable, BreakerOpen)):
+            await ask(generator, clock)
+    before = inner.requests
+    with pytest.raises(BreakerOpen) as refused:
+        await ask(generator, clock)
+    assert inner.requests == before
+    assert refused.value.retry_after_s is not None
+    assert 0 < refused.value.retry_after_s <= 5
+
+
+async def test_after_its_rest_a_probe_closes_the_breaker() -> None:
+    clock = HandClock()
+    inner = Script(*[GeneratorUnavailable("503")] * 4, "back")
+    generator = guarded(inner, clock)
+    for _ in range(2):
+        with pytest.raises((GeneratorUnavailable, BreakerOpen)):
+            await ask(generator, clock)
+    clock.at_s += 6
+    assert await ask(generator, clock) == "back"
+    assert generator.dependency.breaker.status is BreakerStatus.CLOSED
+
+
+async def test_a_hanging_service_is_left_at_the_limit() -> None:
+    clock, inner = HandClock(), Script("hang")
+    with pytest.raises(DeadlineExceeded):
+        await ask(guarded(inner, clock, has_lower_rung=True, limit_s=0.02), clock, within_s=1.0)
+
+
+async def test_calls_beyond_the_slots_wait_no_longer_than_their_deadline() -> None:
+    clock, inner = HandClock(), Script("hang")
+    generator = guarded(inner, clock)
+    held = [asyncio.create_task(ask(generator, clock)) for _ in range(2)]
+    await asyncio.sleep(0.01)
+    with pytest.raises(DeadlineExceeded) as late:
+        await ask(generator, clock, within_s=0.02)
+    assert late.value.reason == "llm_busy"
+    for task in held:
+        task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+    assert generator.dependency.breaker.status is BreakerStatus.CLOSED
+
+
+async def test_a_stream_is_one_attempt_and_its_failure_counts() -> None:
+    clock, inner = HandClock(), Script("first", GeneratorUnavailable("cut"))
+    generator = guarded(inner, clock)
+    seen: list[str] = []
+
+    async def read() -> None:
+        deadline = Deadline(clock.at_s + 9)
+        async for delta in generator.stream(PROMPT, max_tokens=5, deadline=deadline):
+            seen.append(delta.text)  # noqa: PERF401 - the pieces before the failure matter
+
+    with pytest.raises(GeneratorUnavailable):
+        await read()
+    assert (seen, inner.requests) == (["first"], 1)
+    assert generator.dependency.breaker.failures == 1

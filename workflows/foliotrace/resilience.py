@@ -1,0 +1,129 @@
+"""Rules for failing well: backoff, retry budget, breaker, hedging. Pure: time and chance come in.
+
+A state is a frozen value; a rule takes it and gives the next one. `guarded` holds the states.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how patiently one layer asks again. `attempts` counts the first one."""
+
+    attempts: int = 3
+    base_s: float = 4.0
+    cap_s: float = 60.0
+
+
+def backoff_s(
+    attempt: int, policy: RetryPolicy, *, draw: float, retry_after_s: float | None = None
+) -> float:
+    """Seconds to wait after failed attempt number `attempt` (from 1).
+
+    Doubling from `base_s` to `cap_s`, of which at least half is waited; `draw` in [0, 1) is the
+    rest (equal jitter). What the server asked for (Retry-After) is a floor, not capped.
+    Source: "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
+    Raises ValueError if `attempt` < 1.
+    """
+    if attempt < 1:
+        raise ValueError(f"attempt must be 1 or more, got {attempt}")
+    full = min(policy.cap_s, policy.base_s * 2.0 ** min(attempt - 1, 62))
+    return max(retry_after_s or 0.0, full * (0.5 + 0.5 * draw))
+
+
+def worth_waiting(wait_s: float, *, remaining_s: float, has_lower_rung: bool) -> bool:
+    """Whether to wait and ask again rather than give up on this dependency.
+
+    Where a lower rung exists the wait may take a quarter of the remaining time, else all of it.
+    """
+    return wait_s <= remaining_s * (0.25 if has_lower_rung else 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBudget:
+    """Retries earned by requests: `ratio` a request, at most `most` saved up.
+
+    It stops a storm: when everything fails, retries are `ratio` of the requests, not a multiple.
+    """
+
+    ratio: float = 0.1
+    most: float = 10.0
+    saved: float = 10.0
+
+    def earned(self) -> "RetryBudget":
+        """After a first attempt."""
+        return replace(self, saved=min(self.most, self.saved + self.ratio))
+
+    def spent(self) -> "RetryBudget | None":
+        """After a retry; None when there is nothing to spend."""
+        return replace(self, saved=self.saved - 1.0) if self.saved >= 1.0 else None
+
+
+class BreakerStatus(StrEnum):
+    """CLOSED lets calls pass, OPEN none, HALF_OPEN one probe at a time."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPolicy:
+    """Open after `failures` in a row, for `rest_s`, doubled up to `cap_s` while probes fail."""
+
+    failures: int = 3
+    rest_s: float = 5.0
+    cap_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """The breaker of one dependency. `opened` counts openings without a success between."""
+
+    status: BreakerStatus = BreakerStatus.CLOSED
+    failures: int = 0
+    opened: int = 0
+    open_until_s: float = 0.0
+
+
+def admit(breaker: Breaker, now_s: float) -> tuple[Breaker, bool]:
+    """Whether a call may pass now. A call let through an open breaker is its one probe."""
+    if breaker.status is BreakerStatus.CLOSED:
+        return breaker, True
+    if breaker.status is BreakerStatus.OPEN and now_s >= breaker.open_until_s:
+        return replace(breaker, status=BreakerStatus.HALF_OPEN), True
+    return breaker, False
+
+
+def after_success(breaker: Breaker) -> Breaker:
+    """Closed again, with a clean record."""
+    return Breaker()
+
+
+def after_failure(breaker: Breaker, policy: BreakerPolicy, now_s: float) -> Breaker:
+    """One failure more; open when there were enough, or when the probe failed."""
+    failures = breaker.failures + 1
+    if breaker.status is BreakerStatus.CLOSED and failures < policy.failures:
+        return replace(breaker, failures=failures)
+    if breaker.status is BreakerStatus.OPEN:
+        return breaker  # a call admitted before it opened came back late
+    rest_s = min(policy.cap_s, policy.rest_s * 2.0 ** min(breaker.opened, 62))
+    return Breaker(
+        status=BreakerStatus.OPEN,
+        failures=failures,
+        opened=breaker.opened + 1,
+        open_until_s=now_s + rest_s,
+    )
+
+
+def after_abandoned(breaker: Breaker, now_s: float) -> Breaker:
+    """A probe ended without a verdict (cancelled): the next call may probe."""
+    if breaker.status is not BreakerStatus.HALF_OPEN:
+        return breaker
+    return replace(breaker, status=BreakerStatus.OPEN, open_until_s=now_s)
+
+
+def retry_after_s(breaker: Breaker, now_s: float) -> float:
+    """Seconds until the next probe may pass; 0 when closed."""
+    return max(0.0, breaker.open_until_s - now_s) if breaker.status is BreakerStatus.OPEN else 0.0
