@@ -1,1 +1,45 @@
-"""A provable audit log: chained records, signed checkpoints, verification."""
+"""A provable audit log: chained records, signed checkpoints, verification.
+
+Knows neither LlamaIndex nor OpenTelemetry nor foliotrace; usable with any Python program.
+"""
+
+from foliotrace_audit.checkpoint import Checkpoint
+from foliotrace_audit.errors import (
+    AuditClosed,
+    AuditError,
+    AuditFieldInvalid,
+    AuditKeyUnusable,
+    AuditSettingInvalid,
+    AuditUnavailable,
+    CheckpointUnreadable,
+)
+from foliotrace_audit.keys import AuditKeys, open_keys, read_keys, write_new_keys
+from foliotrace_audit.query_hash import QueryHasher
+from foliotrace_audit.record import Entry
+from foliotrace_audit.settings import AuditSettings, DiskFullPolicy, Durability
+from foliotrace_audit.stream import Alarm, AlarmKind
+from foliotrace_audit.writer import DROPPED, AuditWriter
+
+__all__ = [
+    "DROPPED",
+    "Alarm",
+    "AlarmKind",
+    "AuditClosed",
+    "AuditError",
+    "AuditFieldInvalid",
+    "AuditKeyUnusable",
+    "AuditKeys",
+    "AuditSettingInvalid",
+    "AuditSettings",
+    "AuditUnavailable",
+    "AuditWriter",
+    "Checkpoint",
+    "CheckpointUnreadable",
+    "DiskFullPolicy",
+    "Durability",
+    "Entry",
+    "QueryHasher",
+    "open_keys",
+    "read_keys",
+    "write_new_keys",
+]

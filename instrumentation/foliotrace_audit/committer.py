@@ -1,0 +1,228 @@
+"""The writer thread: takes chained records, puts them on the disk in groups, keeps the stream."""
+
+import queue as stdlib_queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from foliotrace_audit.errors import AuditClosed, AuditError, AuditUnavailable
+from foliotrace_audit.keys import AuditKeys
+from foliotrace_audit.queue import ChainQueue, Item, Turn
+from foliotrace_audit.settings import AuditSettings, DiskFullPolicy, Durability
+from foliotrace_audit.stream import Alarm, AlarmKind, Clock, OnAlarm, StreamFiles
+
+_TICK_S = 1.0
+"""How often an idle thread looks for a due checkpoint, rotation or retry."""
+
+OnDone = Callable[[AuditError | None], object]
+
+
+class Committer:
+    """Runs in its own thread from `start` to `stop`; the other methods may be called from any."""
+
+    def __init__(
+        self,
+        pending: ChainQueue,
+        files: StreamFiles,
+        settings: AuditSettings,
+        *,
+        clock: Clock,
+        on_alarm: OnAlarm,
+        housekeeping: Callable[[], None],
+        reload_keys: Callable[[], AuditKeys] | None,
+    ) -> None:
+        self.failing: OSError | None = None
+        self.durable_seq = -1
+        self._pending = pending
+        self._files = files
+        self._settings = settings
+        self._clock = clock
+        self._on_alarm = on_alarm
+        self._housekeeping = housekeeping
+        self._reload_keys = reload_keys
+        self._backlog: list[Item] = []
+        self._wake: stdlib_queue.SimpleQueue[None] = stdlib_queue.SimpleQueue()
+        self._linger_s = (
+            0.0 if settings.durability is Durability.STRICT else settings.linger_ms / 1000
+        )
+        self._sync = settings.durability is not Durability.RELAXED
+        self._waiters: list[tuple[int, OnDone]] = []
+        self._waiters_lock = threading.Lock()
+        self._stopping = False
+        self._dead = False
+        self._retry_at_s = 0.0
+        self._keys_read_at = clock()
+        self._thread = threading.Thread(target=self._run, name="foliotrace-audit", daemon=True)
+
+    @property
+    def unwritten(self) -> int:
+        """Records chained but not written."""
+        return self._pending.depth + len(self._backlog)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread can still write."""
+        return not self._dead
+
+    def start(self) -> None:
+        """Write what is queued and a first checkpoint, then start the thread.
+
+        Raises AuditUnavailable if the files cannot be written: better at start than at work.
+        """
+        self._commit()
+        if self.failing is not None:
+            raise AuditUnavailable(f"cannot write the audit log: {self.failing.strerror}")
+        self._files.checkpoint(final=False)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Commit soon: at once if a commit is already lingering."""
+        self._wake.put(None)
+
+    def when_durable(self, seq: int, on_done: OnDone) -> None:
+        """Call `on_done(None)` once record `seq` is committed, or with the error that prevents it.
+
+        Runs in the writer thread, or at once in the caller's if nothing is left to wait for.
+        """
+        with self._waiters_lock:
+            waits = seq > self.durable_seq and not self._dead and self.failing is None
+            if waits:
+                self._waiters.append((seq, on_done))
+        if waits:
+            self.wake()
+        else:
+            on_done(None if seq <= self.durable_seq else self._refusal())
+
+    def stop(self, timeout_s: float) -> None:
+        """Commit what is queued, sign the end of the stream, close its files.
+
+        Raises AuditUnavailable if records could not be written.
+        """
+        self._stopping = True
+        self.wake()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive() or self.unwritten:
+            raise AuditUnavailable(f"{self.unwritten} audit records are not written")
+
+    def _run(self) -> None:
+        try:
+            self._housekeeping()
+            while not self._stopping:
+                self._await_work()
+                self._commit()
+                if self.failing is None:
+                    self._upkeep()
+            self._retry_at_s = 0.0
+            self._commit()
+            if self.failing is None:
+                self._files.checkpoint(final=True)
+        finally:
+            self._dead = True
+            self._release_waiters(AuditClosed("the audit writer is closed"))
+            self._files.close()
+
+    def _await_work(self) -> None:
+        try:
+            self._wake.get(timeout=_TICK_S)
+            if self._linger_s and not self._stopping:
+                self._wake.get(timeout=self._linger_s)
+        except stdlib_queue.Empty:
+            return
+
+    def _commit(self) -> None:
+        self._backlog.extend(self._pending.take())
+        if self.failing is not None and time.monotonic() < self._retry_at_s:
+            return
+        try:
+            self._drain()
+        except OSError as error:
+            self._fail(error)
+            return
+        if self.failing is not None:
+            self.failing = None
+            self._on_alarm(Alarm(AlarmKind.WRITE_RECOVERED, str(self._files.folder)))
+        lost = self._pending.note_lost(self._clock())
+        if lost:
+            self._on_alarm(Alarm(AlarmKind.RECORDS_LOST, str(self._files.folder), lost))
+            self.wake()
+        self._release_waiters(None)
+
+    def _drain(self) -> None:
+        while self._backlog:
+            first = self._backlog[0]
+            if isinstance(first, Turn):
+                self._files.turn(first.segment, first.keys)
+                del self._backlog[0]
+                continue
+            lines = []
+            for item in self._backlog:
+                if isinstance(item, Turn):
+                    break
+                lines.append(item)
+            self._files.write(lines, sync=self._sync)
+            del self._backlog[: len(lines)]
+
+    def _fail(self, error: OSError) -> None:
+        first_time = self.failing is None
+        self.failing = error
+        self._retry_at_s = time.monotonic() + self._settings.retry_s
+        if first_time:
+            detail = f"{self._files.folder}: {error.strerror}"
+            self._on_alarm(Alarm(AlarmKind.WRITE_FAILED, detail, len(self._backlog)))
+        self._release_waiters(self._refusal())
+
+    def _refusal(self) -> AuditError | None:
+        if self._dead:
+            return AuditClosed("the audit writer is closed")
+        if self._settings.disk_full is DiskFullPolicy.CONTINUE:
+            return None
+        reason = self.failing.strerror if self.failing else "unknown"
+        return AuditUnavailable(f"the audit log cannot be written: {reason}")
+
+    def _release_waiters(self, error: AuditError | None) -> None:
+        with self._waiters_lock:
+            self.durable_seq = self._files.written_seq
+            done = [w for w in self._waiters if w[0] <= self.durable_seq]
+            stuck = [w for w in self._waiters if w[0] > self.durable_seq]
+            failed = self.failing is not None or self._dead
+            self._waiters = [] if failed else stuck
+        for _, on_done in done:
+            on_done(None)
+        for _, on_done in stuck if failed else ():
+            on_done(error)
+
+    def _upkeep(self) -> None:
+        now, files, settings = self._clock(), self._files, self._settings
+        signed_age = now - files.signed_at
+        unsigned = files.written_seq - files.signed_seq
+        try:
+            if unsigned >= settings.checkpoint_records or (
+                unsigned and signed_age >= timedelta(seconds=settings.checkpoint_age_s)
+            ):
+                files.checkpoint(final=False)
+            new_keys = self._changed_keys()
+            too_old = now - files.opened_at >= timedelta(seconds=settings.segment_age_s)
+            if new_keys or files.segment_bytes >= settings.segment_bytes or too_old:
+                self._turn(new_keys)
+                self._housekeeping()
+        except OSError as error:
+            self._fail(error)
+
+    def _changed_keys(self) -> AuditKeys | None:
+        """New keys, if somebody rotated them since the last look."""
+        now = self._clock()
+        pause = timedelta(seconds=self._settings.checkpoint_age_s)
+        if self._reload_keys is None or now - self._keys_read_at < pause:
+            return None
+        self._keys_read_at = now
+        try:
+            keys = self._reload_keys()
+        except AuditError as error:
+            self._on_alarm(Alarm(AlarmKind.KEYS_UNUSABLE, str(error)))
+            return None
+        return keys if keys.ids != self._pending.keys.ids else None
+
+    def _turn(self, new_keys: AuditKeys | None) -> None:
+        self._pending.turn(new_keys, self._clock())
+        self._commit()

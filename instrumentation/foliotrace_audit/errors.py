@@ -1,0 +1,55 @@
+"""What can go wrong with the audit log, as a small tree with stable codes."""
+
+from typing import ClassVar
+
+
+class AuditError(Exception):
+    """Root of every error this package raises.
+
+    `code` never changes once released; `hint` says what to do next. Neither holds record content.
+    """
+
+    code: ClassVar[str] = "audit_error"
+    hint: ClassVar[str] = "See the message."
+
+
+class AuditUnavailable(AuditError):
+    """The log cannot take this record now (disk full, sync failed, too many unwritten records)."""
+
+    code = "audit_unavailable"
+    hint = "Free space or repair the audit volume; the writer retries by itself."
+
+
+class AuditClosed(AuditError):
+    """The writer was closed, belongs to another process after a fork, or its thread died."""
+
+    code = "audit_closed"
+    hint = "Open a new AuditWriter in this process."
+
+
+class AuditFieldInvalid(AuditError):
+    """A record field has a type or form that must not reach the file."""
+
+    code = "audit_field_invalid"
+    hint = "Compare the call with docs/reference/audit.md; query_hash must come from QueryHasher."
+
+
+class AuditKeyUnusable(AuditError):
+    """A key file is missing, unreadable, or not the key its name says."""
+
+    code = "audit_key_unusable"
+    hint = "Restore the key folder from its backup, or name another one with --keys."
+
+
+class CheckpointUnreadable(AuditError):
+    """A line that should be a signed checkpoint is not one."""
+
+    code = "audit_checkpoint_unreadable"
+    hint = "Give files with one checkpoint per line, as the writer sent them."
+
+
+class AuditSettingInvalid(AuditError):
+    """An audit setting is outside what the writer can keep."""
+
+    code = "audit_setting_invalid"
+    hint = "Correct the named setting."

@@ -1,0 +1,158 @@
+"""The file edge: append whole lines or nothing, lock a stream, name its parts."""
+
+import fcntl
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+LOCK_FILE = "lock"
+CHECKPOINT_FILE = "checkpoints.jsonl"
+_SEGMENT_GLOB = "[0-9]" * 4 + "*.jsonl"
+
+
+class AppendFile:
+    """A 0600 file for appending. An `append` that raises OSError leaves the file as before."""
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._descriptor = os.open(path, flags, 0o600)
+        self.size_bytes = os.fstat(self._descriptor).st_size
+        self._has_remainder = False
+
+    def append(self, content: bytes, *, sync: bool) -> None:
+        """Write all of `content`, and wait for the disk if `sync`. Raises OSError."""
+        if self._has_remainder:
+            self._rewind()
+        self._has_remainder = True
+        try:
+            written = 0
+            while written < len(content):
+                written += os.write(self._descriptor, content[written:] if written else content)
+            if sync:
+                os.fdatasync(self._descriptor)
+        except OSError:
+            self._rewind()
+            raise
+        self._has_remainder = False
+        self.size_bytes += len(content)
+
+    def _rewind(self) -> None:
+        """Drop what an unfinished append left; nobody was told that it was written."""
+        os.ftruncate(self._descriptor, self.size_bytes)
+        self._has_remainder = False
+
+    def sync(self) -> None:
+        """Wait until everything appended is on the disk. Raises OSError."""
+        os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Twice is fine."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def new_stream_folder(log_folder: Path, now: datetime) -> Path:
+    """A folder of its own for this writer: `<host>-<pid>-<start>`; never one that exists."""
+    log_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    host = "".join(c if c.isalnum() else "_" for c in socket.gethostname())[:40] or "host"
+    boot = f"{now:%Y%m%dT%H%M%S}{secrets.token_hex(3)}"
+    folder = log_folder / f"{host}-{os.getpid()}-{boot}"
+    folder.mkdir(mode=0o700)
+    sync_folder(log_folder)
+    return folder
+
+
+def segment_path(stream: Path, number: int) -> Path:
+    """The file of segment `number` (from 0)."""
+    return stream / f"{number:04d}.jsonl"
+
+
+def torn_path(stream: Path, number: int) -> Path:
+    """Where the torn tail of segment `number` is kept."""
+    return stream / f"{number:04d}.torn"
+
+
+def tombstone_path(stream: Path, number: int) -> Path:
+    """What remains of segment `number` after retention: its seal, and who removed it."""
+    return stream / f"{number:04d}.expired"
+
+
+def segments(stream: Path) -> dict[int, Path]:
+    """The segment files of a stream, by number, in order."""
+    found = {
+        int(p.stem): p for p in stream.glob(_SEGMENT_GLOB) if p.stem.isascii() and p.stem.isdigit()
+    }
+    return dict(sorted(found.items()))
+
+
+def streams(log_folder: Path) -> list[Path]:
+    """The stream folders of a log, by name."""
+    if not log_folder.is_dir():
+        return []
+    return sorted(p for p in log_folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def lock_stream(stream: Path) -> int:
+    """Take the exclusive lock of a stream for as long as the returned descriptor is open."""
+    descriptor = os.open(stream / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+@contextmanager
+def try_lock_stream(stream: Path) -> Iterator[bool]:
+    """True while this process holds the stream's lock; False if its writer is alive."""
+    descriptor = os.open(stream / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def has_writer(stream: Path) -> bool:
+    """Whether a living process holds the stream's lock. Read-only: creates nothing."""
+    try:
+        descriptor = os.open(stream / LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the creation or removal of files in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_last_line(path: Path, *, limit_bytes: int) -> tuple[bytes, bytes]:
+    """(last complete line with its newline, torn bytes after it); empty where there is none.
+
+    Reads at most `limit_bytes` from the end.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - limit_bytes))
+        tail = file.read(limit_bytes)
+    complete, newline, torn = tail.rpartition(b"\n")
+    if not newline:
+        return b"", tail
+    return complete[complete.rfind(b"\n") + 1 :] + newline, torn

@@ -1,0 +1,235 @@
+"""The three keys of an audit log, read from a folder of files.
+
+`chain` (HMAC) links records, `query` (HMAC) hashes queries, `sign` (Ed25519) signs checkpoints.
+The folder holds `active.json`, naming the keys in use, beside `chain-<id>.key`, `query-<id>.key`
+(64 hex digits each), `sign-<id>.pem` and `sign-<id>.pub.pem`. Replaced keys stay, to verify and
+find older records; deleting an old query key ends for good the linking of the hashes it made.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from foliotrace_audit.chain import HmacSha256
+from foliotrace_audit.errors import AuditKeyUnusable
+
+ACTIVE_FILE = "active.json"
+_PRIVATE_MODE = 0o600
+
+
+def _key_id(prefix: str, public_or_secret: bytes) -> str:
+    digest = hashlib.sha256(b"foliotrace-audit-key-id\0" + public_or_secret).hexdigest()
+    return f"{prefix}-{digest[:12]}"
+
+
+@dataclass(frozen=True, slots=True)
+class MacKey:
+    """A 32-byte secret and the name that records carry. The name is derived from the secret."""
+
+    id: str
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def generate(cls, kind: str) -> "MacKey":
+        """A fresh random key of `kind` `chain` or `query`."""
+        secret = secrets.token_bytes(32)
+        return cls(_key_id(kind, secret), secret)
+
+    def hmac(self) -> HmacSha256:
+        """The keyed function."""
+        return HmacSha256(self.secret)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyKey:
+    """An Ed25519 public key and its name."""
+
+    id: str
+    public: Ed25519PublicKey = field(repr=False)
+
+    @classmethod
+    def of(cls, public: Ed25519PublicKey) -> "VerifyKey":
+        """Name `public` after its own bytes."""
+        return cls(_key_id("sign", public.public_bytes_raw()), public)
+
+    def accepts(self, signature: bytes, message: bytes) -> bool:
+        """Whether `signature` over `message` was made by the matching private key."""
+        try:
+            self.public.verify(signature, message)
+        except InvalidSignature:
+            return False
+        return True
+
+    def pem(self) -> bytes:
+        """SubjectPublicKeyInfo PEM, as OpenSSL reads it."""
+        return self.public.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An Ed25519 private key with its public half."""
+
+    verify: VerifyKey
+    private: Ed25519PrivateKey = field(repr=False)
+
+    @classmethod
+    def generate(cls) -> "SigningKey":
+        """A fresh key pair."""
+        return cls.of(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def of(cls, private: Ed25519PrivateKey) -> "SigningKey":
+        """The pair of `private`."""
+        return cls(VerifyKey.of(private.public_key()), private)
+
+    @property
+    def id(self) -> str:
+        """Name of the pair."""
+        return self.verify.id
+
+
+@dataclass(frozen=True, slots=True)
+class AuditKeys:
+    """The keys in use, and every key the folder still has (by id, the ones in use included).
+
+    `dev_key` marks keys that this program made up because there were none: nobody chose or guards
+    them, so a log under them is never called anchored.
+    """
+
+    chain: MacKey
+    query: MacKey
+    sign: SigningKey
+    dev_key: bool
+    all_chain: Mapping[str, MacKey] = field(repr=False)
+    all_query: Mapping[str, MacKey] = field(repr=False)
+    all_verify: Mapping[str, VerifyKey] = field(repr=False)
+
+    @property
+    def ids(self) -> tuple[str, str, str]:
+        """Ids in use: chain, query, sign."""
+        return self.chain.id, self.query.id, self.sign.id
+
+
+def open_keys(folder: Path) -> AuditKeys:
+    """The keys of `folder`; development keys are created there if it has none.
+
+    Raises AuditKeyUnusable if `active.json` is there but a key it names is not usable.
+    """
+    if not (folder / ACTIVE_FILE).exists():
+        write_new_keys(folder, dev_key=True)
+    return read_keys(folder)
+
+
+def read_keys(folder: Path) -> AuditKeys:
+    """The keys of `folder`. Raises AuditKeyUnusable if any is missing or not what its name says."""
+    try:
+        active = orjson.loads((folder / ACTIVE_FILE).read_bytes())
+        all_chain = _read_mac_keys(folder, "chain")
+        all_query = _read_mac_keys(folder, "query")
+        private = _read_private(folder / f"{active['sign']}.pem")
+        all_verify = {key.id: key for key in read_public_keys([folder])}
+        return AuditKeys(
+            chain=all_chain[active["chain"]],
+            query=all_query[active["query"]],
+            sign=SigningKey.of(private),
+            dev_key=bool(active["dev_key"]),
+            all_chain=all_chain,
+            all_query=all_query,
+            all_verify=all_verify | {SigningKey.of(private).id: SigningKey.of(private).verify},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise AuditKeyUnusable(f"cannot use the keys in {folder}: {_reason(error)}") from error
+
+
+def write_new_keys(folder: Path, *, dev_key: bool) -> AuditKeys:
+    """Make new keys the active ones of `folder`; earlier ones stay. Files are 0600, folder 0700.
+
+    Safe against a second process doing the same: the last `active.json` to be renamed wins, and
+    both sets of keys stay readable.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    chain, query, sign = MacKey.generate("chain"), MacKey.generate("query"), SigningKey.generate()
+    for key in (chain, query):
+        _write_private(folder / f"{key.id}.key", key.secret.hex().encode() + b"\n")
+    pem = sign.private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    _write_private(folder / f"{sign.id}.pem", pem)
+    _write_private(folder / f"{sign.id}.pub.pem", sign.verify.pem())
+    active = {"v": 1, "chain": chain.id, "query": query.id, "sign": sign.id, "dev_key": dev_key}
+    staged = folder / f".{ACTIVE_FILE}.{secrets.token_hex(4)}"
+    _write_private(staged, orjson.dumps(active, option=orjson.OPT_INDENT_2) + b"\n")
+    staged.replace(folder / ACTIVE_FILE)
+    return read_keys(folder)
+
+
+def read_public_keys(paths: Iterable[Path]) -> list[VerifyKey]:
+    """Public keys of PEM files, and of every `*.pub.pem` in folders.
+
+    Raises AuditKeyUnusable for a named file that is no Ed25519 public key.
+    """
+    found = []
+    for path in paths:
+        for file in sorted(path.glob("*.pub.pem")) if path.is_dir() else [path]:
+            try:
+                public = serialization.load_pem_public_key(file.read_bytes())
+            except (OSError, ValueError) as error:
+                raise AuditKeyUnusable(f"cannot read {file}: {_reason(error)}") from error
+            if not isinstance(public, Ed25519PublicKey):
+                raise AuditKeyUnusable(f"{file} is not an Ed25519 public key")
+            found.append(VerifyKey.of(public))
+    return found
+
+
+def read_chain_keys(folder: Path) -> dict[str, MacKey]:
+    """Every chain key of `folder`, by id. Raises AuditKeyUnusable."""
+    try:
+        return _read_mac_keys(folder, "chain")
+    except (OSError, ValueError) as error:
+        raise AuditKeyUnusable(f"cannot use the keys in {folder}: {_reason(error)}") from error
+
+
+def _read_mac_keys(folder: Path, kind: str) -> dict[str, MacKey]:
+    keys = {}
+    for file in sorted(folder.glob(f"{kind}-*.key")):
+        secret = bytes.fromhex(file.read_text("ascii").strip())
+        key = MacKey(_key_id(kind, secret), secret)
+        if len(secret) != 32 or f"{key.id}.key" != file.name:
+            raise ValueError(f"{file.name} does not hold the key its name says")
+        keys[key.id] = key
+    return keys
+
+
+def _read_private(file: Path) -> Ed25519PrivateKey:
+    private = serialization.load_pem_private_key(file.read_bytes(), password=None)
+    if not isinstance(private, Ed25519PrivateKey):
+        raise ValueError(f"{file.name} is not an Ed25519 private key")
+    return private
+
+
+def _write_private(file: Path, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"no key named {error}"
+    if isinstance(error, OSError):
+        return f"{error.strerror} ({Path(str(error.filename)).name})"
+    return str(error)

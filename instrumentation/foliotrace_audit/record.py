@@ -1,0 +1,198 @@
+"""What an audit record says: its events, its fields, and their exact bytes. Pure."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from foliotrace_audit.errors import AuditFieldInvalid
+
+SCHEMA_VERSION = 1
+FAMILIES = ("query", "ingest", "extract", "delete", "admin")
+STAGES = ("received", "completed", "failed")
+EVENTS = frozenset(f"{family}_{stage}" for family in FAMILIES for stage in STAGES)
+
+MAX_TEXT_CHARS = 256
+"""Longer identifiers are shortened to a prefix and their SHA-256, so that they stay comparable."""
+MAX_DOCUMENT_IDS = 256
+MAX_REASONS = 16
+MAX_LINE_BYTES = 1 << 20
+
+_QUERY_HASH = re.compile(r"[0-9a-f]{64}")
+_DUMP_OPTIONS = orjson.OPT_UTC_Z
+
+ErrorRedactor = Callable[[str | None, str], str | None]
+"""Given the error's type and its text, what may be written of it."""
+
+
+def drop_error_text(error_type: str | None, text: str) -> str | None:
+    """Keep nothing of an error's text but its type: messages quote documents and queries."""
+    return error_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that happened, before it is chained.
+
+    The writer adds `v`, `seq`, `prev`, `timestamp`, `mac`.
+
+    The field documentation is `FIELDS`; docs/reference/audit.md is generated from it.
+    """
+
+    event: str
+    user_id: str | None = None
+    query_hash: str | None = None
+    success: bool | None = None
+    response_length: int | None = None
+    error: str | None = None
+    error_type: str | None = None
+    tenant: str | None = None
+    key_id: str | None = None
+    run_id: str | None = None
+    degradation_level: int | None = None
+    degradation_reasons: tuple[str, ...] = ()
+    model: str | None = None
+    tokens: int | None = None
+    cost_usd: Decimal | None = None
+    document_ids: tuple[str, ...] = ()
+
+
+FIELDS: Mapping[str, str] = {
+    "v": "Version of this schema, an integer.",
+    "seq": "Position in the writer's stream, from 0, without gaps.",
+    "prev": "`mac` of the record before it; 64 zeros for the first of a stream.",
+    "event": "What happened: one of the events below.",
+    "timestamp": "When it was appended, UTC, RFC 3339 with microseconds.",
+    "trace_id": "W3C trace id (32 hex), as in Jaeger and LangSmith; null without tracing.",
+    "user_id": "Who: the subject of the authenticated principal.",
+    "query_hash": "HMAC-SHA256 of the normalised query under the tenant's key; never its text.",
+    "success": "Whether the work succeeded; null in `*_received`.",
+    "response_length": "Characters of the answer sent; null unless completed.",
+    "error": "What the configured redactor left of the error text; by default the type only.",
+    "error_type": "Stable code or class name of the error.",
+    "tenant": "Whose data.",
+    "key_id": "Which query key made `query_hash`.",
+    "run_id": "Workflow run or job, to join the two records of one piece of work.",
+    "action": "For `delete_*` and `admin_*`: the operation, e.g. `document.delete`.",
+    "degradation": "`{level, reasons}`: loss against what is configured, 0 to 4.",
+    "model": "Model that produced the answer.",
+    "tokens": "Total tokens used.",
+    "cost_usd": "Cost in US dollars, a decimal string.",
+    "document_ids": f"Documents touched or cited, at most {MAX_DOCUMENT_IDS}.",
+    "mac": 'HMAC-SHA256 under the chain key over the line\'s bytes before `,"mac"`.',
+}
+
+ALWAYS_PRESENT = (
+    "event",
+    "timestamp",
+    "trace_id",
+    "user_id",
+    "query_hash",
+    "success",
+    "response_length",
+    "error",
+    "error_type",
+)
+
+
+def shorten(text: str) -> str:
+    """`text` if it is short enough, else a prefix and the first 16 hex digits of its SHA-256."""
+    if len(text) <= MAX_TEXT_CHARS:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
+    return f"{text[: MAX_TEXT_CHARS - 17]}#{digest}"
+
+
+def encode(
+    entry: Entry,
+    timestamp: datetime,
+    redact_error: ErrorRedactor,
+    *,
+    trace_id: str | None = None,
+    action: str | None = None,
+) -> bytes:
+    """The entry as one JSON object.
+
+    The nine main fields are always present; the others only when they have a value.
+    Raises AuditFieldInvalid for an unknown event, a `query_hash` that is no keyed hash, or a wrong
+    type: those are errors of the caller, and a plain query could hide behind them.
+    """
+    if entry.event not in EVENTS:
+        raise AuditFieldInvalid(f"unknown audit event {shorten(str(entry.event))!r}")
+    query_hash = entry.query_hash
+    if query_hash is not None and not _QUERY_HASH.fullmatch(query_hash):
+        raise AuditFieldInvalid("query_hash is not a keyed HMAC-SHA256 (64 hex digits)")
+    error = entry.error
+    if error is not None:
+        error = redact_error(entry.error_type, error)
+    fields: dict[str, Any] = {
+        "event": entry.event,
+        "timestamp": timestamp,
+        "trace_id": _bounded(trace_id),
+        "user_id": _bounded(entry.user_id),
+        "query_hash": query_hash,
+        "success": entry.success,
+        "response_length": entry.response_length,
+        "error": _bounded(error),
+        "error_type": _bounded(entry.error_type),
+    }
+    if action is not None:
+        fields["action"] = _bounded(action)
+    _add_details(entry, fields)
+    return dump(fields)
+
+
+def _add_details(entry: Entry, fields: dict[str, Any]) -> None:
+    for name in ("tenant", "key_id", "run_id", "model"):
+        value = getattr(entry, name)
+        if value is not None:
+            fields[name] = _bounded(value)
+    if entry.degradation_level is not None:
+        reasons = [_bounded(reason) for reason in entry.degradation_reasons[:MAX_REASONS]]
+        fields["degradation"] = {"level": entry.degradation_level, "reasons": reasons}
+    if entry.tokens is not None:
+        fields["tokens"] = entry.tokens
+    if entry.cost_usd is not None:
+        fields["cost_usd"] = str(entry.cost_usd)
+    if entry.document_ids:
+        fields["document_ids"] = [_bounded(i) for i in entry.document_ids[:MAX_DOCUMENT_IDS]]
+
+
+def _bounded(value: str | None) -> str | None:
+    if value is None or (type(value) is str and len(value) <= MAX_TEXT_CHARS):
+        return value
+    if not isinstance(value, str):
+        raise AuditFieldInvalid(f"expected text or null, got {type(value).__name__}")
+    return shorten(value)
+
+
+def dump(fields: Mapping[str, Any]) -> bytes:
+    """`fields` as compact JSON bytes; lone surrogates become U+FFFD instead of an error."""
+    try:
+        return orjson.dumps(fields, option=_DUMP_OPTIONS)
+    except TypeError:
+        try:
+            return orjson.dumps(_replace_surrogates(fields), option=_DUMP_OPTIONS)
+        except TypeError as error:
+            raise AuditFieldInvalid(f"a field is not JSON: {error}") from error
+
+
+def _replace_surrogates(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {key: _replace_surrogates(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_replace_surrogates(item) for item in value]
+    return value
+
+
+def normalise_query(text: str) -> str:
+    """NFC, without surrounding white space; case is kept. Equal questions get equal hashes."""
+    return unicodedata.normalize("NFC", text).strip()
