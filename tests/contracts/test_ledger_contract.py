@@ -1,0 +1,199 @@
+"""What every `BudgetLedger` holds, embedded and on Redis."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from foliotrace.adapters.local.ledger import SqliteLedger
+from foliotrace.errors import BudgetExceeded, LedgerUnavailable
+from foliotrace.ports import BudgetLedger
+
+pytestmark = pytest.mark.anyio
+CAP = Decimal("1.00")
+
+
+class HandClock:
+    def __init__(self) -> None:
+        self.at_s = datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.at_s, UTC)
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+
+@asynccontextmanager
+async def redis_ledger(tmp_path: Path, clock: HandClock) -> AsyncIterator[BudgetLedger]:
+    from redis.asyncio import Redis
+
+    from foliotrace.adapters.redis.ledger import RedisLedger
+
+    socket = tmp_path / "redis.sock"
+    server = subprocess.Popen(
+        ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    client = Redis(unix_socket_path=str(socket))
+    try:
+        for _ in range(100):
+            if socket.exists():
+                break
+            await asyncio.sleep(0.05)
+        yield RedisLedger(client, clock=clock, daily_cap_usd=CAP, lease_s=600)
+    finally:
+        await client.aclose()
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.real_servers)])
+async def ledger(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: HandClock
+) -> AsyncIterator[BudgetLedger]:
+    if request.param == "sqlite":
+        opened = SqliteLedger(tmp_path / "budget.db", clock=clock, daily_cap_usd=CAP, lease_s=600)
+        yield opened
+        opened.close()
+        return
+    if shutil.which("redis-server") is None and not os.environ.get("CI"):  # noqa: TID251
+        pytest.skip("redis-server is not installed")
+    pytest.importorskip("redis", reason="the redis extra is not installed")
+    async with redis_ledger(tmp_path, clock) as opened_redis:
+        yield opened_redis
+
+
+async def test_what_is_reserved_counts_until_it_is_settled(ledger: BudgetLedger) -> None:
+    held = await ledger.reserve("acme", Decimal("0.40"))
+    assert await ledger.spent_usd("acme") == Decimal("0.40")
+    await ledger.settle(held, Decimal("0.15"))
+    assert await ledger.spent_usd("acme") == Decimal("0.15")
+
+
+async def test_a_cap_is_never_passed_by_reservations(ledger: BudgetLedger) -> None:
+    await ledger.reserve("acme", Decimal("0.70"))
+    with pytest.raises(BudgetExceeded):
+        await ledger.reserve("acme", Decimal("0.31"))
+    await ledger.reserve("acme", Decimal("0.30"))
+
+
+async def test_tenants_do_not_share_a_budget(ledger: BudgetLedger) -> None:
+    await ledger.reserve("acme", Decimal("1.00"))
+    await ledger.reserve("umbra", Decimal("1.00"))
+    assert await ledger.spent_usd("umbra") == Decimal("1.00")
+
+
+async def test_settling_twice_counts_once(ledger: BudgetLedger) -> None:
+    held = await ledger.reserve("acme", Decimal("0.10"))
+    await ledger.settle(held, Decimal("0.05"))
+    await ledger.settle(held, Decimal("0.05"))
+    assert await ledger.spent_usd("acme") == Decimal("0.05")
+
+
+async def test_a_reservation_nobody_settles_is_given_back_after_its_lease(
+    ledger: BudgetLedger, clock: HandClock
+) -> None:
+    await ledger.reserve("acme", Decimal("1.00"))
+    clock.at_s += 601
+    assert await ledger.spent_usd("acme") == 0
+    await ledger.reserve("acme", Decimal("1.00"))
+
+
+async def test_a_call_that_ends_after_its_lease_is_still_counted_once(
+    ledger: BudgetLedger, clock: HandClock
+) -> None:
+    held = await ledger.reserve("acme", Decimal("0.50"))
+    clock.at_s += 601
+    assert await ledger.spent_usd("acme") == 0
+    await ledger.settle(held, Decimal("0.20"))
+    await ledger.settle(held, Decimal("0.20"))
+    assert await ledger.spent_usd("acme") == Decimal("0.20")
+
+
+async def test_a_new_day_has_a_new_budget(ledger: BudgetLedger, clock: HandClock) -> None:
+    held = await ledger.reserve("acme", Decimal("1.00"))
+    await ledger.settle(held, Decimal("1.00"))
+    clock.at_s += 24 * 3600
+    await ledger.reserve("acme", Decimal("1.00"))
+
+
+async def test_sixty_four_callers_at_once_pass_the_cap_by_nothing(ledger: BudgetLedger) -> None:
+    async def call() -> bool:
+        try:
+            await ledger.reserve("acme", Decimal("0.03"))
+        except BudgetExceeded:
+            return False
+        return True
+
+    admitted = sum(await asyncio.gather(*(call() for _ in range(64))))
+    assert admitted == 33
+    assert await ledger.spent_usd("acme") == Decimal("0.99")
+
+
+async def test_processes_killed_in_mid_call_never_pass_the_cap(tmp_path: Path) -> None:
+    file = tmp_path / "budget.db"
+    script = textwrap.dedent(
+        """
+        import asyncio, sys
+        from decimal import Decimal
+        from pathlib import Path
+        from datetime import UTC, datetime
+        from foliotrace.adapters.local.ledger import SqliteLedger
+        from foliotrace.errors import BudgetExceeded
+
+        class RealClock:
+            def now(self):
+                return datetime.now(UTC)
+
+        async def main():
+            ledger = SqliteLedger(Path(sys.argv[1]), clock=RealClock(), daily_cap_usd=Decimal(1))
+            while True:
+                try:
+                    held = await ledger.reserve("acme", Decimal("0.01"))
+                except BudgetExceeded:
+                    return
+                print("spent", flush=True)
+                await ledger.settle(held, Decimal("0.01"))
+
+        asyncio.run(main())
+        """
+    )
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(file)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    assert workers[0].stdout is not None
+    workers[0].stdout.readline()
+    workers[0].kill()
+    printed = sum(worker.communicate()[0].count("spent") for worker in workers)
+    clock = HandClock()
+    clock.at_s = datetime.now(UTC).timestamp()
+    ledger = SqliteLedger(file, clock=clock, daily_cap_usd=CAP)
+    assert await ledger.spent_usd("acme") <= CAP
+    assert printed <= 100
+    ledger.close()
+
+
+async def test_a_damaged_file_is_an_unavailable_ledger(tmp_path: Path, clock: HandClock) -> None:
+    file = tmp_path / "budget.db"
+    file.write_bytes(b"not a database" * 100)
+    with pytest.raises(LedgerUnavailable):
+        SqliteLedger(file, clock=clock)

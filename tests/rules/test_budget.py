@@ -1,0 +1,189 @@
+"""Money has a cap: of a query in its purse, of a tenant in the ledger."""
+
+from collections.abc import AsyncIterator
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foliotrace import budget as rules
+from foliotrace.budget import Allowance, Price, UnknownPrice
+from foliotrace.errors import BudgetExceeded, DeadlineExceeded, GeneratorUnavailable
+from foliotrace.guarded import MeteredGenerator, spending
+from foliotrace.model import Deadline, Usage
+from foliotrace.ports import Delta, Generation, Prompt, Reservation
+
+PRICE = Price(input_usd=Decimal("0.000003"), output_usd=Decimal("0.000015"))
+PROMPT = Prompt(system="Answer.", user="What is the fuel price?", version="1")
+FAR = Deadline(1e12)
+
+
+class CountingLedger:
+    def __init__(self) -> None:
+        self.open: dict[str, Decimal] = {}
+        self.settled: list[Decimal] = []
+
+    async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
+        reservation = Reservation(
+            id=str(len(self.settled) + len(self.open)), tenant=tenant, amount_usd=amount_usd
+        )
+        self.open[reservation.id] = amount_usd
+        return reservation
+
+    async def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
+        del self.open[reservation.id]
+        self.settled.append(actual_usd)
+
+    async def spent_usd(self, tenant: str) -> Decimal:
+        return sum(self.settled, Decimal(0))
+
+
+class FixedLLM:
+    model = "fixed-1"
+
+    def __init__(self, usage: Usage, *, error: Exception | None = None, pieces: int = 3) -> None:
+        self.usage, self.error, self.pieces = usage, error, pieces
+        self.asked: list[int] = []
+
+    async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
+        self.asked.append(max_tokens)
+        if self.error:
+            raise self.error
+        return Generation(text="2.31 EUR", model=self.model, usage=self.usage)
+
+    async def stream(
+        self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
+    ) -> AsyncIterator[Delta]:
+        for _ in range(self.pieces):
+            yield Delta(text="word " * 20)
+        if self.error:
+            raise self.error
+        yield Delta(done=await self.generate(prompt, max_tokens=max_tokens, deadline=deadline))
+
+
+def metered(llm: FixedLLM, ledger: CountingLedger, **kwargs: UnknownPrice) -> MeteredGenerator:
+    return MeteredGenerator(llm, price_of={"fixed-1": PRICE}.get, ledger=ledger, **kwargs)
+
+
+@given(amount=st.decimals(0, 10_000, places=9))
+def test_rounding_to_micro_dollars_never_loses_money(amount: Decimal) -> None:
+    assert 0 <= rules.to_micro_usd(amount) - amount * 1_000_000 < 1
+
+
+@given(
+    left=st.decimals(0, 1, places=6),
+    prompt=st.integers(0, 20_000),
+    most=st.integers(1, 8_000),
+)
+def test_an_affordable_answer_never_costs_more_than_is_left(
+    left: Decimal, prompt: int, most: int
+) -> None:
+    tokens = rules.affordable_tokens(left, prompt_tokens=prompt, max_tokens=most, price=PRICE)
+    assert 0 <= tokens <= most
+    if tokens:
+        assert rules.worst_case_usd(prompt, tokens, PRICE) <= left
+
+
+@given(calls=st.lists(st.tuples(st.integers(1, 60), st.integers(0, 60)), max_size=30))
+def test_a_query_passes_its_cap_by_one_calls_estimation_error_at_most(
+    calls: list[tuple[int, int]],
+) -> None:
+    allowance, worst_error = Allowance(cap_usd=Decimal("1.00")), Decimal(0)
+    for held_cents, actual_cents in calls:
+        held, actual = Decimal(held_cents) / 100, Decimal(actual_cents) / 100
+        try:
+            allowance = allowance.hold(held)
+        except BudgetExceeded:
+            continue
+        allowance = allowance.settle(held, actual)
+        worst_error = max(worst_error, actual - held)
+    assert allowance.spent_usd <= allowance.cap_usd + max(worst_error, Decimal(0))
+
+
+@pytest.mark.anyio
+async def test_a_call_is_reserved_at_its_worst_and_settled_at_its_cost() -> None:
+    ledger = CountingLedger()
+    llm = FixedLLM(Usage(prompt_tokens=20, completion_tokens=5))
+    with spending("acme", Decimal("0.10")) as purse:
+        generation = await metered(llm, ledger).generate(PROMPT, max_tokens=500, deadline=FAR)
+    cost = 20 * PRICE.input_usd + 5 * PRICE.output_usd
+    assert generation.usage.cost_usd == cost == purse.usage.cost_usd
+    assert (ledger.open, ledger.settled) == ({}, [cost])
+    assert purse.usage.llm_calls == 1
+
+
+@pytest.mark.anyio
+async def test_the_answer_is_shortened_to_what_is_left() -> None:
+    llm = FixedLLM(Usage(prompt_tokens=20, completion_tokens=5))
+    with spending("acme", Decimal("0.003")):
+        await metered(llm, CountingLedger()).generate(PROMPT, max_tokens=8000, deadline=FAR)
+    assert 64 <= llm.asked[0] < 200
+
+
+@pytest.mark.anyio
+async def test_without_enough_money_nothing_is_asked() -> None:
+    llm, ledger = FixedLLM(Usage()), CountingLedger()
+    with spending("acme", Decimal("0.0001")), pytest.raises(BudgetExceeded):
+        await metered(llm, ledger).generate(PROMPT, max_tokens=8000, deadline=FAR)
+    assert (llm.asked, ledger.settled, ledger.open) == ([], [], {})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("error", "is_billed"),
+    [(GeneratorUnavailable("503"), False), (DeadlineExceeded("late"), True)],
+)
+async def test_a_failed_call_gives_its_reservation_back_unless_it_may_have_been_billed(
+    error: Exception, is_billed: bool
+) -> None:
+    ledger = CountingLedger()
+    with spending("acme", Decimal("0.10")) as purse, pytest.raises(type(error)):
+        await metered(FixedLLM(Usage(), error=error), ledger).generate(
+            PROMPT, max_tokens=100, deadline=FAR
+        )
+    assert ledger.open == {}
+    assert (ledger.settled[0] > 0) is is_billed
+    assert purse.allowance.held_usd == 0
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_reaches_its_reservation_is_cut_and_says_so() -> None:
+    llm, ledger = FixedLLM(Usage(), pieces=1000), CountingLedger()
+    with spending("acme", Decimal("0.10")):
+        deltas = [
+            d async for d in metered(llm, ledger).stream(PROMPT, max_tokens=100, deadline=FAR)
+        ]
+    done = deltas[-1].done
+    assert done is not None
+    assert done.finish_reason == "budget"
+    assert len(deltas) < 12
+    assert ledger.open == {}
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_breaks_off_is_settled_at_its_worst() -> None:
+    llm, ledger = FixedLLM(Usage(), error=GeneratorUnavailable("cut")), CountingLedger()
+
+    async def read() -> None:
+        async for _ in metered(llm, ledger).stream(PROMPT, max_tokens=100, deadline=FAR):
+            pass
+
+    with spending("acme", Decimal("0.10")), pytest.raises(GeneratorUnavailable):
+        await read()
+    assert ledger.settled[0] >= 100 * PRICE.output_usd
+
+
+@pytest.mark.anyio
+async def test_a_model_without_a_price_is_handled_by_policy() -> None:
+    llm = FixedLLM(Usage(prompt_tokens=1000))
+    unknown = MeteredGenerator(
+        llm, price_of=lambda _: None, ledger=CountingLedger(), unknown=UnknownPrice.DENY
+    )
+    with pytest.raises(BudgetExceeded, match="unknown"):
+        await unknown.generate(PROMPT, max_tokens=10, deadline=FAR)
+    free = MeteredGenerator(
+        llm, price_of=lambda _: None, ledger=CountingLedger(), unknown=UnknownPrice.FREE
+    )
+    generation = await free.generate(PROMPT, max_tokens=10, deadline=FAR)
+    assert generation.usage.cost_usd == 0

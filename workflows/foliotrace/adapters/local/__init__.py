@@ -1,0 +1,1 @@
+"""The embedded defaults: no key, no server, no network."""

@@ -1,0 +1,1 @@
+"""Redis: budgets and caches shared by several processes."""

@@ -1,0 +1,26 @@
+"""Ports that fail well: wrappers between a journey and an adapter, stacked in compose.
+
+From the outside: `Guarded*` (breaker, bulkhead, retry, time-out), then `MeteredGenerator` (money),
+then the adapter. So each request that leaves is reserved and settled by itself.
+"""
+
+from foliotrace.guarded.dependency import Dependency, GuardPolicy
+from foliotrace.guarded.metered import MeteredGenerator, Purse, spending
+from foliotrace.guarded.wrappers import (
+    GuardedEmbedder,
+    GuardedExtractor,
+    GuardedGenerator,
+    GuardedRetriever,
+)
+
+__all__ = [
+    "Dependency",
+    "GuardPolicy",
+    "GuardedEmbedder",
+    "GuardedExtractor",
+    "GuardedGenerator",
+    "GuardedRetriever",
+    "MeteredGenerator",
+    "Purse",
+    "spending",
+]

@@ -1,0 +1,162 @@
+"""Money around a `TextGenerator`: every request is reserved at its worst case and settled after."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from foliotrace import budget as rules
+from foliotrace.errors import BudgetExceeded, DeadlineExceeded
+from foliotrace.events import tell
+from foliotrace.model import Deadline, Usage
+from foliotrace.ports import BudgetLedger, Delta, Generation, Prompt, TextGenerator
+
+USEFUL_TOKENS = 64
+"""A shorter answer than this is not worth its prompt."""
+
+
+@dataclass(slots=True)
+class Purse:
+    """What one query or extraction of a tenant may spend; `usage` is what it has used so far."""
+
+    tenant: str
+    allowance: rules.Allowance
+    usage: Usage = field(default_factory=Usage)
+
+
+_purse: ContextVar[Purse | None] = ContextVar("foliotrace_purse", default=None)
+
+
+@contextmanager
+def spending(tenant: str, cap_usd: Decimal) -> Iterator[Purse]:
+    """Everything metered inside is paid from one purse with this cap."""
+    purse = Purse(tenant, rules.Allowance(cap_usd=cap_usd))
+    token = _purse.set(purse)
+    try:
+        yield purse
+    finally:
+        _purse.reset(token)
+
+
+@dataclass(slots=True)
+class _Hold:
+    """A request's reservation; `actual_usd` None means it ended without saying what it cost."""
+
+    max_tokens: int
+    price: rules.Price
+    actual_usd: Decimal | None = Decimal(0)
+
+
+class MeteredGenerator:
+    """A `TextGenerator` whose requests are paid for. Raises BudgetExceeded before spending."""
+
+    def __init__(
+        self,
+        inner: TextGenerator,
+        *,
+        price_of: rules.PriceOf,
+        ledger: BudgetLedger,
+        unknown: rules.UnknownPrice = rules.UnknownPrice.DEAREST,
+    ) -> None:
+        self._inner = inner
+        self._price_of = price_of
+        self._ledger = ledger
+        self._unknown = unknown
+
+    @property
+    def model(self) -> str:
+        """The pinned model name."""
+        return self._inner.model
+
+    async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
+        """As the port says; the usage carries its cost."""
+        async with self._held(prompt, max_tokens) as hold:
+            generation = await self._inner.generate(
+                prompt, max_tokens=hold.max_tokens, deadline=deadline
+            )
+            return self._paid(generation, hold)
+
+    async def stream(
+        self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
+    ) -> AsyncIterator[Delta]:
+        """As the port says; cut, with finish reason `budget`, when the reservation is used up."""
+        async with self._held(prompt, max_tokens) as hold:
+            hold.actual_usd = None  # a stream that breaks off has cost something
+            bytes_left = hold.max_tokens * 8  # a token is seldom longer
+            pieces = self._inner.stream(prompt, max_tokens=hold.max_tokens, deadline=deadline)
+            async for delta in pieces:
+                if delta.done is not None:
+                    yield replace(delta, done=self._paid(delta.done, hold))
+                    return
+                bytes_left -= len(delta.text.encode())
+                if bytes_left < 0:
+                    yield Delta(done=self._cut(prompt, hold))
+                    return
+                yield delta
+
+    @asynccontextmanager
+    async def _held(self, prompt: Prompt, max_tokens: int) -> AsyncIterator[_Hold]:
+        """Reserve in the purse and the ledger; settle both, however the request ends."""
+        purse = _purse.get() or Purse("default", rules.Allowance(cap_usd=Decimal("Infinity")))
+        price = rules.price_for(self.model, self._price_of, self._unknown)
+        prompt_tokens = rules.tokens_at_most(prompt.system + prompt.user)
+        affordable = self._affordable(purse, prompt_tokens, max_tokens, price)
+        hold = _Hold(affordable, price)
+        worst_usd = rules.worst_case_usd(prompt_tokens, affordable, price)
+        purse.allowance = purse.allowance.hold(worst_usd)
+        try:
+            reservation = await self._ledger.reserve(purse.tenant, worst_usd)
+        except BaseException:
+            purse.allowance = purse.allowance.settle(worst_usd, rules.ZERO)
+            raise
+        try:
+            yield hold
+        except DeadlineExceeded:
+            hold.actual_usd = None  # it may have been answered, and billed, after we left
+            raise
+        finally:
+            actual_usd = worst_usd if hold.actual_usd is None else hold.actual_usd
+            purse.allowance = purse.allowance.settle(worst_usd, actual_usd)
+            await self._ledger.settle(reservation, actual_usd)
+
+    def _affordable(
+        self, purse: Purse, prompt_tokens: int, max_tokens: int, price: rules.Price
+    ) -> int:
+        left_usd = purse.allowance.left_usd
+        if left_usd == Decimal("Infinity"):
+            return max_tokens
+        affordable = rules.affordable_tokens(
+            left_usd, prompt_tokens=prompt_tokens, max_tokens=max_tokens, price=price
+        )
+        if affordable < min(USEFUL_TOKENS, max_tokens):
+            raise BudgetExceeded(
+                f"the {left_usd} USD left for this query do not pay for an answer of {self.model}",
+                hint="Raise budget.max_cost_per_query_usd, or use a cheaper model.",
+            )
+        return affordable
+
+    def _paid(self, generation: Generation, hold: _Hold) -> Generation:
+        usage = replace(
+            generation.usage, llm_calls=1, cost_usd=rules.cost_usd(generation.usage, hold.price)
+        )
+        hold.actual_usd = usage.cost_usd
+        purse = _purse.get()
+        if purse is not None:
+            purse.usage = purse.usage.plus(usage)
+        tell(
+            "foliotrace.spent",
+            gen_ai__request__model=self.model,
+            gen_ai__usage__input_tokens=usage.prompt_tokens,
+            gen_ai__usage__output_tokens=usage.completion_tokens,
+            foliotrace__cost__usd=float(usage.cost_usd),
+        )
+        return replace(generation, usage=usage)
+
+    def _cut(self, prompt: Prompt, hold: _Hold) -> Generation:
+        usage = Usage(
+            prompt_tokens=rules.tokens_at_most(prompt.system + prompt.user),
+            completion_tokens=hold.max_tokens,
+        )
+        cut = Generation(text="", model=self.model, usage=usage, finish_reason="budget")
+        return self._paid(cut, hold)
