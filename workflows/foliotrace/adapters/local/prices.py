@@ -1,0 +1,35 @@
+"""Model prices without a network: genai-prices' table, with the operator's own on top."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from foliotrace.budget import Price
+
+_SAMPLE_TOKENS = 1000  # below every tier's threshold
+
+
+class PriceTable:
+    """A `PriceOf`: looks a model up once, then remembers. First use loads the table (0.3 s)."""
+
+    def __init__(self, overrides: Mapping[str, Price] | None = None) -> None:
+        self._known: dict[str, Price | None] = dict(overrides or {})
+
+    def __call__(self, model: str) -> Price | None:
+        """US dollars a token for `model` ("gpt-4o-2024-08-06"), or None when nobody knows it."""
+        if model not in self._known:
+            self._known[model] = _look_up(model)
+        return self._known[model]
+
+
+def _look_up(model: str) -> Price | None:
+    from genai_prices import Usage, calc_price  # 1.7 MB of prices: not before it is needed
+
+    try:
+        input_usd = calc_price(Usage(input_tokens=_SAMPLE_TOKENS), model_ref=model).total_price
+        output_usd = calc_price(Usage(output_tokens=_SAMPLE_TOKENS), model_ref=model).total_price
+    except LookupError:
+        return None
+    return Price(
+        input_usd=Decimal(input_usd) / _SAMPLE_TOKENS,
+        output_usd=Decimal(output_usd) / _SAMPLE_TOKENS,
+    )
