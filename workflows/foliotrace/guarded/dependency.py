@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
 from foliotrace import resilience as rules
 from foliotrace.errors import (
     BreakerOpen,
@@ -22,6 +24,10 @@ from foliotrace.model import Deadline
 from foliotrace.ports import Clock
 
 T = TypeVar("T")
+
+
+def _another_attempt_may_help(error: BaseException) -> bool:
+    return isinstance(error, Unavailable) and not isinstance(error, BreakerOpen | GeneratorRefused)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +67,20 @@ class Dependency:
 
         Raises BreakerOpen without a request, DeadlineExceeded, or the last Unavailable of `work`.
         """
-        attempt = 0
         self._budget = self._budget.earned()
-        while True:
-            attempt += 1
-            try:
-                async with self.admitted(deadline) as capped:
-                    return await self.within(work(capped), capped)
-            except (BreakerOpen, GeneratorRefused):
-                raise
-            except Unavailable as error:
-                await self._wait_or_give_up(attempt, deadline, error)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_another_attempt_may_help),
+            wait=self._wait_s,
+            stop=lambda state: self._gives_up(state, deadline),
+            before_sleep=self._tell_retry,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        return await retrying(self._attempt, work, deadline)
+
+    async def _attempt(self, work: Callable[[Deadline], Awaitable[T]], deadline: Deadline) -> T:
+        async with self.admitted(deadline) as capped:
+            return await self.within(work(capped), capped)
 
     @asynccontextmanager
     async def admitted(self, deadline: Deadline) -> AsyncIterator[Deadline]:
@@ -112,29 +121,36 @@ class Dependency:
                 f"{self.name} did not answer in time", reason=f"{self.name}_timeout"
             ) from None
 
-    async def _wait_or_give_up(self, attempt: int, deadline: Deadline, error: Unavailable) -> None:
-        if attempt >= self.policy.retry.attempts:
-            raise error
-        wait_s = rules.backoff_s(
-            attempt, self.policy.retry, draw=self._draw(), retry_after_s=error.retry_after_s
+    def _wait_s(self, state: RetryCallState) -> float:
+        error = state.outcome and state.outcome.exception()
+        asked_s = error.retry_after_s if isinstance(error, Unavailable) else None
+        return rules.backoff_s(
+            state.attempt_number, self.policy.retry, draw=self._draw(), retry_after_s=asked_s
         )
+
+    def _gives_up(self, state: RetryCallState, deadline: Deadline) -> bool:
+        """Whether to stop; going on spends a retry of the budget."""
         remaining_s = deadline.remaining_s(self._clock.monotonic_s())
-        if not rules.worth_waiting(
-            wait_s, remaining_s=remaining_s, has_lower_rung=self.policy.has_lower_rung
+        if state.attempt_number >= self.policy.retry.attempts or not rules.worth_waiting(
+            state.upcoming_sleep,
+            remaining_s=remaining_s,
+            has_lower_rung=self.policy.has_lower_rung,
         ):
-            raise error
+            return True
         budget = self._budget.spent()
-        if budget is None:
-            raise error
-        self._budget = budget
+        if budget is not None:
+            self._budget = budget
+        return budget is None
+
+    def _tell_retry(self, state: RetryCallState) -> None:
+        error = state.outcome and state.outcome.exception()
         tell(
             "foliotrace.retry",
             foliotrace__retry__dependency=self.name,
-            foliotrace__retry__attempt=attempt,
-            foliotrace__retry__wait_s=round(wait_s, 3),
-            error__type=error.error_code,
+            foliotrace__retry__attempt=state.attempt_number,
+            foliotrace__retry__wait_s=round(state.upcoming_sleep, 3),
+            error__type=getattr(error, "error_code", None),
         )
-        await self._sleep(wait_s)
 
     async def _pass_breaker(self) -> None:
         now_s = self._clock.monotonic_s()
