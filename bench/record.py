@@ -1,0 +1,53 @@
+"""Record a benchmark's figures with what is needed to read them: versions, machine, command."""
+
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = (
+    "foliotrace",
+    "llama-index-core",
+    "llama-index-workflows",
+    "llama-index-instrumentation",
+    "llama-agents-server",
+    "opentelemetry-sdk",
+    "tantivy",
+    "liteparse",
+    "pydantic",
+)
+
+
+def save(
+    name: str, figures: Mapping[str, object], *, command: str, packages: Sequence[str] = ()
+) -> Path:
+    """Write `figures` to bench/results/<name>.json beside versions, machine and command."""
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{name}.json"
+    content = {
+        "command": command,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "machine": f"{platform.machine()} {platform.system()}, Python {platform.python_version()}",
+        "versions": {package: version(package) for package in (*PACKAGES, *packages)},
+        "figures": figures,
+    }
+    file.write_text(json.dumps(content, indent=1, default=str) + "\n")
+    print(f"recorded in {file.relative_to(Path.cwd())}", file=sys.stderr)
+    return file
+
+
+def _commit() -> str:
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=RESULTS.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or "unknown"
