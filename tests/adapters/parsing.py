@@ -1,0 +1,71 @@
+"""Files through the real parsers, as the journeys call them."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+from foliotrace.adapters.local.filetype import sniff
+from foliotrace.adapters.local.parsers import ParseLimits, local_parsers
+from foliotrace.adapters.local.readers.contract import ReadingOptions
+from foliotrace.adapters.local.workers import Workers
+from foliotrace.model import Deadline, ParsedPage, SourceFile
+from foliotrace.parse import ParseOrder
+
+SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
+SAMPLES = SHARED / "sample-docs"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "documents"
+
+
+class RealClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic_s(self) -> float:
+        return monotonic()
+
+
+def source_of(path: Path, name: str | None = None) -> SourceFile:
+    content = path.read_bytes()
+    return SourceFile(
+        path=path.resolve(),
+        name=name or path.name,
+        media_type=sniff(path, name or path.name),
+        content_hash=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+    )
+
+
+def in_s(seconds: float) -> Deadline:
+    return Deadline(monotonic() + seconds)
+
+
+@dataclass
+class Reading:
+    order: ParseOrder
+    workers: Workers
+
+    async def read(self, path: Path, name: str | None = None) -> list[ParsedPage]:
+        source = source_of(path, name)
+        seen = await self.order.inspect(source, deadline=in_s(100))
+        return await self.pages(path, range(1, seen.pages_total + 1), name)
+
+    async def pages(self, path: Path, numbers: range, name: str | None = None) -> list[ParsedPage]:
+        parsed = self.order.parse(source_of(path, name), pages=numbers, deadline=in_s(100))
+        return [page async for page in parsed]
+
+
+@asynccontextmanager
+async def reading(
+    *, tessdata: str | None = None, limits: ParseLimits | None = None, size: int = 2
+) -> AsyncIterator[Reading]:
+    workers = Workers(size=size)
+    options = ReadingOptions(tessdata=tessdata)
+    try:
+        order = ParseOrder(local_parsers(workers, RealClock(), options=options, limits=limits))
+        yield Reading(order, workers)
+    finally:
+        await workers.close()

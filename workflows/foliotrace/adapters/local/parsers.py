@@ -1,0 +1,201 @@
+"""The Parser port over the worker pool: every format the default install reads."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+from foliotrace.adapters.local.filetype import (
+    TEXT,
+)
+from foliotrace.adapters.local.readers.contract import ReadingOptions
+from foliotrace.adapters.local.refusals import HINTS, refusal
+from foliotrace.adapters.local.wire import page_from_json
+from foliotrace.adapters.local.workers import WorkerLost, Workers
+from foliotrace.errors import DeadlineExceeded, ParserUnavailable
+from foliotrace.model import Deadline, Inspection, PageKind, PageStatus, ParsedPage, SourceFile
+from foliotrace.ports import Clock
+
+_READER_VERSION = "1"  # grows when a reader's output changes: documents are then parsed anew
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseLimits:
+    """Wall time in seconds for a part of a document, for one page alone, and for counting pages."""
+
+    part_pages: int = 25
+    part_s: float = 60.0
+    page_s: float = 20.0
+    overview_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerParser:
+    """One reader behind the Parser port, run in killable processes.
+
+    `by_page`: pages can be read independently of each other, so a part that hangs or crashes is
+    read again page by page, and a bad page costs one page.
+    """
+
+    engine: str
+    reader: str
+    media_types: frozenset[str]
+    workers: Workers
+    options: ReadingOptions
+    limits: ParseLimits
+    clock: Clock
+    by_page: bool = False
+
+    def accepts(self, media_type: str) -> bool:
+        """Whether this reader takes the type."""
+        return media_type in self.media_types
+
+    async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
+        """Count the pages. Raises FileRefused, ParserUnavailable, DeadlineExceeded."""
+        try:
+            frames = await self._ask(source, "overview", deadline, self.limits.overview_s)
+        except WorkerLost as lost:
+            self._check(deadline)
+            raise refusal(
+                source.name, "file_too_complex", f"reading it {lost.reason.replace('_', ' ')}"
+            ) from lost
+        seen = frames[-1]
+        return Inspection(
+            media_type=source.media_type, pages_total=seen["pages_total"], title=seen["title"]
+        )
+
+    async def parse(
+        self, source: SourceFile, *, pages: range, deadline: Deadline
+    ) -> AsyncIterator[ParsedPage]:
+        """The pages of `pages`, in order; parts are read side by side by the pool's processes."""
+        parts = deque(_split(pages, self.limits.part_pages))
+        under_way: deque[asyncio.Task[list[ParsedPage]]] = deque()
+        try:
+            while parts or under_way:
+                while parts and len(under_way) < self._abreast():
+                    part = parts.popleft()
+                    under_way.append(asyncio.create_task(self._part(source, part, deadline)))
+                for page in await under_way.popleft():
+                    yield page
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _abreast(self) -> int:
+        return self.workers.size if self.by_page else 1
+
+    async def _part(
+        self, source: SourceFile, numbers: range, deadline: Deadline
+    ) -> list[ParsedPage]:
+        limit_s = self.limits.part_s if len(numbers) > 1 else self.limits.page_s
+        try:
+            frames = await self._ask(source, "pages", deadline, limit_s, numbers)
+        except WorkerLost as lost:
+            self._check(deadline)
+            return await self._after_loss(source, numbers, deadline, lost)
+        by_number = dict(zip(numbers, frames[:-1], strict=False))
+        return [self._page(by_number.get(number, {}), number) for number in numbers]
+
+    async def _after_loss(
+        self, source: SourceFile, numbers: range, deadline: Deadline, lost: WorkerLost
+    ) -> list[ParsedPage]:
+        if len(numbers) == 1:
+            return [self._failed(numbers.start, f"parse_{lost.reason}")]
+        if not self.by_page:
+            return [self._failed(number, f"parse_{lost.reason}") for number in numbers]
+        singles = [
+            await self._part(source, range(number, number + 1), deadline) for number in numbers
+        ]
+        return [page for single in singles for page in single]
+
+    async def _ask(
+        self,
+        source: SourceFile,
+        what: str,
+        deadline: Deadline,
+        limit_s: float,
+        numbers: range = range(0),
+    ) -> list[dict[str, Any]]:
+        self._check(deadline)
+        request = {
+            "do": what,
+            "reader": self.reader,
+            "path": str(source.path),
+            "start": numbers.start,
+            "stop": numbers.stop,
+            "options": asdict(self.options),
+        }
+        left_s = deadline.remaining_s(self.clock.monotonic_s())
+        frames = await self.workers.ask(request, limit_s=min(limit_s, left_s))
+        last = frames[-1]
+        if last["is"] == "refused":
+            code = last["code"] if last["code"] in HINTS else "file_malformed"
+            raise refusal(source.name, code, last["why"])
+        if last["is"] == "failed":
+            raise ParserUnavailable(f"{self.engine} failed on {source.name}: {last['why']}")
+        return frames
+
+    def _check(self, deadline: Deadline) -> None:
+        if not deadline.remaining_s(self.clock.monotonic_s()):
+            raise DeadlineExceeded("The time for parsing ran out.", reason="parse_deadline")
+
+    def _page(self, frame: dict[str, Any], number: int) -> ParsedPage:
+        try:
+            page = page_from_json(frame["page"])
+        except (KeyError, TypeError, ValueError):
+            return self._failed(number, "parse_crashed")
+        if page.number != number:
+            return self._failed(number, "parse_crashed")
+        return replace(page, engine=self.engine)
+
+    def _failed(self, number: int, problem: str) -> ParsedPage:
+        return ParsedPage(
+            number=number,
+            text="",
+            kind=PageKind.PAGE,
+            status=PageStatus.FAILED,
+            problem=problem,
+            engine=self.engine,
+        )
+
+
+def _split(pages: range, size: int) -> Sequence[range]:
+    return [range(at, min(at + size, pages.stop)) for at in range(pages.start, pages.stop, size)]
+
+
+def local_parsers(
+    workers: Workers,
+    clock: Clock,
+    *,
+    options: ReadingOptions | None = None,
+    limits: ParseLimits | None = None,
+) -> tuple[WorkerParser, ...]:
+    """A parser for every format of the default install.
+
+    `options.tessdata` is a folder of Tesseract models (see `readers.contract`); without it scanned
+    pages are reported `needs_ocr`. Nothing is ever downloaded. Close `workers` when done.
+    """
+    told = options or ReadingOptions()
+    ocr = f" ocr-{told.ocr_language}" if told.tessdata else ""
+
+    def parser(
+        reader: str, engine: str, media_types: frozenset[str], by_page: bool
+    ) -> WorkerParser:
+        return WorkerParser(
+            engine=f"{engine} r{_READER_VERSION}{ocr if by_page else ''}",
+            reader=reader,
+            media_types=media_types,
+            workers=workers,
+            options=told,
+            limits=limits or ParseLimits(),
+            clock=clock,
+            by_page=by_page,
+        )
+
+    return (
+        parser("pdf", f"liteparse {version('liteparse')}", frozenset({"application/pdf"}), True),
+        parser("text", "foliotrace-text", frozenset({TEXT}), False),
+    )

@@ -1,0 +1,56 @@
+"""What a reader is, and how it says that a file or a page cannot be read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from foliotrace.errors import BadInput
+from foliotrace.model import ParsedPage
+
+
+class Refusal(BadInput):
+    """The whole file cannot be read; crosses the process as (code, why). `why` names no content."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why, code=code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingLimits:
+    """Bounds on what one file may cost."""
+
+    archive_entries: int = 10_000
+    archive_bytes: int = 512 * 1024 * 1024
+    archive_ratio: float = 200.0
+    image_pixels: int = 100_000_000
+    cells: int = 5_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions:
+    """What a reader is told. `tessdata` is a folder of Tesseract models, or None for no OCR."""
+
+    tessdata: str | None = None
+    ocr_language: str = "eng"
+    limits: ReadingLimits = ReadingLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """How many pages a file has, and its own title when it states one."""
+
+    pages_total: int
+    title: str | None = None
+
+
+class Reader(Protocol):
+    """Turns one file into pages. Synchronous: it has a process of its own."""
+
+    def overview(self, path: Path, options: ReadingOptions) -> Overview:
+        """Raises Refusal."""
+        ...
+
+    def pages(self, path: Path, numbers: range, options: ReadingOptions) -> Iterator[ParsedPage]:
+        """One page for each number (from 1), in order. Raises Refusal."""
+        ...

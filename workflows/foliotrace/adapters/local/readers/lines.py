@@ -1,0 +1,181 @@
+"""From words with boxes to lines, cells and tables: plain geometry, in reading order."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from foliotrace.model import BlockKind, Box
+
+_CELL_GAP = 0.8  # of the line's height: a gap that parts cells on a line known to be tabular
+_WIDE_GAP = 1.8  # a gap that makes a line tabular at all
+_COLUMN_REACH = 30.0  # points between two halves of one column
+_OPENS = frozenset({"$", "€", "£", "¥", "(", "$(", "US$", "(in"})
+_CLOSES = frozenset({")", "%", ")%", "),"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """A word as it stands on the page."""
+
+    text: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        """Its right edge."""
+        return self.x + self.width
+
+
+@dataclass(slots=True)
+class Line:
+    """Words of one baseline inside one block; `cells` are runs of words parted by wide gaps."""
+
+    cells: list[list[Ink]]
+    top: float
+    bottom: float
+
+    @property
+    def is_tabular(self) -> bool:
+        """Whether it has more than one cell."""
+        return len(self.cells) > 1
+
+
+@dataclass(slots=True)
+class Region:
+    """A block of the page before its text is written."""
+
+    kind: BlockKind
+    level: int
+    box: Box | None
+    runs: list[list[Ink]] = field(default_factory=list)  # words that the engine gave together
+
+
+def into_lines(region: Region) -> list[Line]:
+    """The region's words as lines from top to bottom, each from left to right."""
+    bands: list[tuple[float, float, list[Ink]]] = []  # middle, height, words
+    for run in sorted(region.runs, key=_middle):
+        middle, height = _middle(run), run[0].height
+        if bands:
+            band_middle, band_height, words = bands[-1]
+            if abs(middle - band_middle) < 0.45 * max(height, band_height):
+                words.extend(run)
+                continue
+        bands.append((middle, height, list(run)))
+    keep_whole = region.kind is BlockKind.LIST_ITEM
+    is_table = region.kind is BlockKind.TABLE
+    return [_line(words, is_table=is_table, keep_whole=keep_whole) for _, _, words in bands]
+
+
+def _middle(run: Sequence[Ink]) -> float:
+    return run[0].y + run[0].height / 2
+
+
+def _line(words: list[Ink], *, is_table: bool, keep_whole: bool) -> Line:
+    words.sort(key=lambda w: w.x)
+    cells = [words] if keep_whole else _cells(words, is_table=is_table)
+    top = min(w.y for w in words)
+    return Line(cells=cells, top=top, bottom=max(w.y + w.height for w in words))
+
+
+def _cells(words: Sequence[Ink], *, is_table: bool) -> list[list[Ink]]:
+    height = max(w.height for w in words)
+    gaps = [after.x - before.right for before, after in pairwise(words)]
+    if not is_table and not any(gap > _WIDE_GAP * height for gap in gaps):
+        return [list(words)]
+    cells = [[words[0]]]
+    for gap, word in zip(gaps, words[1:], strict=True):
+        if gap > _CELL_GAP * height:
+            cells.append([word])
+        else:
+            cells[-1].append(word)
+    return _join_marks(cells)
+
+
+def _join_marks(cells: list[list[Ink]]) -> list[list[Ink]]:
+    """A currency sign belongs to the amount after it, a lone percent sign to the one before it."""
+    joined: list[list[Ink]] = []
+    opening: list[Ink] = []
+    for words in cells:
+        cell = opening + words
+        opening = [cell.pop()] if cell[-1].text in _OPENS else []
+        if joined and len(cell) == 1 and cell[0].text in _CLOSES:
+            joined[-1].extend(cell)
+        elif cell:
+            joined.append(cell)
+    return [*joined, opening] if opening else joined
+
+
+def columns_of(rows: Sequence[Sequence[tuple[float, float]]]) -> list[list[int]]:
+    """The column, from 0, of every cell given as (left, right).
+
+    Narrow cells found columns; a cell that lies over several columns takes the first of them.
+    """
+    columns: list[list[float]] = []
+    spans = sorted({span for row in rows for span in row}, key=lambda s: s[1] - s[0])
+    for left, right in spans:
+        under = [c for c in columns if c[0] < right and left < c[1]]
+        if not under:
+            columns.append([left, right])
+        elif len(under) == 1:
+            under[0][0] = min(under[0][0], left)
+            under[0][1] = max(under[0][1], right)
+    columns = _merge_unshared(sorted(columns), rows)
+    return [[_first_under(columns, left, right) for left, right in row] for row in rows]
+
+
+def _merge_unshared(
+    columns: Sequence[list[float]], rows: Sequence[Sequence[tuple[float, float]]]
+) -> list[list[float]]:
+    """Columns side by side that no row fills both are one column, set flush left and right."""
+    merged: list[list[float]] = []
+    for column in columns:
+        if merged and column[0] - merged[-1][1] < _COLUMN_REACH:
+            pair = (merged[-1], column)
+            if not any(_fills(row, pair[0]) and _fills(row, pair[1]) for row in rows):
+                merged[-1][1] = max(merged[-1][1], column[1])
+                continue
+        merged.append(list(column))
+    return merged
+
+
+def _fills(row: Sequence[tuple[float, float]], column: Sequence[float]) -> bool:
+    return any(left < column[1] and column[0] < right for left, right in row)
+
+
+def _first_under(columns: Sequence[Sequence[float]], left: float, right: float) -> int:
+    for index, (c_left, c_right) in enumerate(columns):
+        if c_left < right and left < c_right:
+            return index
+    return 0
+
+
+def header_rows(rows: Sequence[Sequence[str]]) -> int:
+    """How many leading rows are headers: those without figures, above rows that hold figures.
+
+    Years and dates do not count as figures. At most four, and never all rows.
+    """
+    for index, row in enumerate(rows[:5]):
+        if any(is_figure(cell) for cell in row):
+            return index
+    return 0
+
+
+def is_figure(text: str) -> bool:
+    """Whether a cell holds an amount rather than a word, a year or a date."""
+    bare = text.strip("$€£¥()%-\u2013\u2014+ \u00a0").replace(",", "").replace(".", "")
+    if not bare:
+        return text.strip() in {"-", "\u2013", "\u2014"}
+    if not bare.isdigit():
+        return False
+    return not (len(bare) == 4 and bare[:2] in {"19", "20"} and "," not in text)
+
+
+def union(inks: Iterable[Ink]) -> Box:
+    """The smallest box around the words."""
+    words = list(inks)
+    left, top = min(w.x for w in words), min(w.y for w in words)
+    right, bottom = max(w.right for w in words), max(w.y + w.height for w in words)
+    return Box(left, top, right - left, bottom - top)
