@@ -329,6 +329,7 @@ class Job:
     problem: str | None = None  # a stable error code
     problem_detail: str | None = None
     idempotency_key: str | None = None
+    fingerprint: str | None = None  # hash of the request that the key was first used for
     trace_id: str | None = None
     created_at: datetime
     updated_at: datetime

@@ -4,7 +4,7 @@ Every store call takes a tenant. Each port has one contract suite under tests/co
 over every adapter. Errors named here are the ones a caller plans for; anything else is a bug.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +21,7 @@ from foliotrace.model import (
     Identity,
     Inspection,
     Job,
+    JobKind,
     JsonObject,
     Metadata,
     ParsedPage,
@@ -86,6 +87,10 @@ class Blobs(Protocol):
 
     async def delete(self, tenant: str, content_hash: str) -> None:
         """Remove the bytes. Twice is fine."""
+        ...
+
+    async def hashes(self, tenant: str) -> Collection[str]:
+        """The hashes of all stored originals."""
         ...
 
 
@@ -172,6 +177,18 @@ class Library(Protocol):
         """In order of id, from behind `after`."""
         ...
 
+    async def collections(self, tenant: str) -> Sequence[tuple[str, int]]:
+        """(name, number of documents) of each collection, by name."""
+        ...
+
+    async def names(self, tenant: str, document_ids: Sequence[str]) -> Sequence[str]:
+        """The documents' names, in the order asked. Raises NotFound."""
+        ...
+
+    async def refers_to(self, tenant: str, content_hash: str) -> bool:
+        """Whether a document has this original; if none has, the original may go."""
+        ...
+
     async def begin(self, tenant: str, document_id: str, *, revision: str, pages_total: int) -> int:
         """Start (or go on with) `revision`; how many of its first pages are stored already."""
         ...
@@ -197,20 +214,35 @@ class Library(Protocol):
         """
         ...
 
-    async def fail(self, tenant: str, document_id: str, *, problem: str, detail: str) -> None:
-        """Record why ingestion ended. A served revision stays served."""
+    async def fail(
+        self,
+        tenant: str,
+        document_id: str,
+        *,
+        problem: str,
+        detail: str,
+        keep_pages: bool = True,
+    ) -> None:
+        """Record why ingestion ended. A served revision stays served; pending chunks go.
+
+        The pending pages stay, so that their problems can be read, unless `keep_pages` is False.
+        """
         ...
 
     async def delete(self, tenant: str, document_id: str) -> Document:
         """Forget the document, its pages and chunks; the last state of it."""
         ...
 
-    async def page(self, tenant: str, document_id: str, number: int) -> ParsedPage:
-        """One stored page of the served revision (or of the pending one when none is served)."""
+    async def page(
+        self, tenant: str, document_id: str, number: int, *, revision: str | None = None
+    ) -> ParsedPage:
+        """One stored page of `revision`: by default the served one, or the pending one."""
         ...
 
-    async def pages(self, tenant: str, document_id: str, numbers: range) -> Sequence[ParsedPage]:
-        """Several stored pages, in order."""
+    async def pages(
+        self, tenant: str, document_id: str, numbers: range, *, revision: str | None = None
+    ) -> Sequence[ParsedPage]:
+        """Those of `numbers` that are stored, in order; `revision` as for `page`."""
         ...
 
     async def chunks(self, tenant: str, ids: Sequence[str]) -> Sequence[Chunk]:
@@ -225,6 +257,10 @@ class Library(Protocol):
 
     async def matching(self, tenant: str, collection: str, filters: Filters) -> Sequence[str]:
         """Ids of the served documents that `filters` admits."""
+        ...
+
+    def library_id(self) -> int:
+        """Drawn when the library was made; an index of another library is not this one's."""
         ...
 
     async def version(self) -> int:
@@ -249,6 +285,10 @@ class Jobs(Protocol):
 
     async def job(self, tenant: str, job_id: str) -> Job:
         """Raises NotFound."""
+        ...
+
+    async def by_key(self, tenant: str, kind: JobKind, idempotency_key: str) -> Job | None:
+        """The job that was created under this idempotency key, or None."""
         ...
 
     async def jobs(

@@ -1,0 +1,175 @@
+"""The keyword index follows the library: nothing missed, nothing served that is gone."""
+
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from foliotrace.adapters.local.keyword import KeywordIndex
+from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.errors import IndexUnavailable
+from foliotrace.model import Deadline, Filters, Identity, Passage, Principal, Query
+from tests.ingest.pages import serve
+
+pytestmark = pytest.mark.anyio
+
+NO_HURRY = Deadline(float("inf"))
+
+
+@pytest.fixture
+async def library(tmp_path: Path) -> AsyncIterator[SqliteLibrary]:
+    opened = SqliteLibrary.open(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+async def index(tmp_path: Path, library: SqliteLibrary) -> AsyncIterator[KeywordIndex]:
+    made = KeywordIndex(tmp_path, library)
+    yield made
+    made.close()
+
+
+async def ask(
+    index: KeywordIndex,
+    text: str,
+    *,
+    tenant: str = "t1",
+    collection: str = "default",
+    filters: Filters = Filters(),
+    top_k: int = 5,
+) -> Sequence[Passage]:
+    query = Query(
+        text=text, principal=Principal(tenant=tenant), collection=collection, filters=filters
+    )
+    return await index.retrieve(query, top_k=top_k, deadline=NO_HURRY)
+
+
+async def test_a_published_page_is_found_by_its_words(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    document = await serve(library, "Refunds are paid in 30 days.", "Shipping is free.")
+    assert await index.catch_up() == await library.version()
+    (passage,) = await ask(index, "When is a refund paid?")
+    assert (passage.document_id, passage.document_name, passage.page, passage.text) == (
+        document.id,
+        "notes.txt",
+        1,
+        "Refunds are paid in 30 days.",
+    )
+
+
+async def test_an_index_that_is_missing_is_unavailable_and_then_derived_again(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    await serve(library, "Refunds are paid in 30 days.")
+    with pytest.raises(IndexUnavailable) as refused:
+        await ask(index, "refund")
+    assert refused.value.reason == "keyword_index_unavailable"
+    await index.catch_up()
+    assert len(await ask(index, "refund")) == 1
+
+
+async def test_an_index_whose_files_are_damaged_is_derived_again(
+    tmp_path: Path, library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    await serve(library, "Refunds are paid in 30 days.")
+    await index.catch_up()
+    index.close()
+    for path in index.folder.glob("*.*"):
+        if path.suffix in (".idx", ".term", ".fast"):
+            path.write_bytes(b"\x00" * 40)
+    again = KeywordIndex(tmp_path, library)
+    with pytest.raises(IndexUnavailable):
+        await ask(again, "refund")
+    await again.catch_up()
+    assert len(await ask(again, "refund")) == 1
+    again.close()
+
+
+async def test_a_deleted_document_is_gone_at_once_even_before_the_index_follows(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    document = await serve(library, "Refunds are paid in 30 days.")
+    await index.catch_up()
+    await library.delete("t1", document.id)
+    assert await ask(index, "refund") == []
+    assert await index.catch_up() == await library.version()
+    assert await ask(index, "refund") == []
+
+
+async def test_tenants_and_collections_see_only_their_own(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    await serve(library, "Refunds in A.", tenant="t1")
+    await serve(library, "Refunds in B.", tenant="t2")
+    await serve(library, "Refunds in C.", tenant="t1", collection="legal")
+    await index.catch_up()
+    assert [p.text for p in await ask(index, "refunds")] == ["Refunds in A."]
+    assert [p.text for p in await ask(index, "refunds", tenant="t2")] == ["Refunds in B."]
+    assert [p.text for p in await ask(index, "refunds", collection="legal")] == ["Refunds in C."]
+    assert await ask(index, "refunds", tenant="t3") == []
+
+
+async def test_filters_restrict_by_own_metadata_and_by_identity(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    acme = await serve(
+        library,
+        "Revenue rose.",
+        name="a.txt",
+        metadata={"year": 2022},
+        identity=Identity(company="Acme"),
+    )
+    other = await serve(library, "Revenue fell.", name="b.txt", metadata={"year": 2023})
+    await index.catch_up()
+
+    async def found(filters: Filters) -> list[str]:
+        return [p.document_id for p in await ask(index, "revenue", filters=filters)]
+
+    assert await found(Filters(metadata={"year": (2022,)})) == [acme.id]
+    assert await found(Filters(metadata={"company": ("ACME",)})) == [acme.id]
+    assert sorted(await found(Filters(metadata={"year": (2022, 2023)}))) == sorted(
+        [acme.id, other.id]
+    )
+    assert await found(Filters(document_ids=(other.id,))) == [other.id]
+    assert await found(Filters(metadata={"year": (1999,)})) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['what is "foo', "a AND (b", "field:xyz", "* OR *", "+-!(){}[]^~", "\x00", "refund\\", "🙂"],
+)
+async def test_hostile_query_text_has_no_syntax(
+    library: SqliteLibrary, index: KeywordIndex, text: str
+) -> None:
+    await serve(library, "Refunds are paid in 30 days.")
+    await index.catch_up()
+    assert len(await ask(index, text)) <= 1
+
+
+async def test_the_identity_is_searched_but_not_quoted(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    await serve(library, "Net sales were high.", identity=Identity(company="Zyx Holdings"))
+    await index.catch_up()
+    (passage,) = await ask(index, "Zyx Holdings")
+    assert passage.text == "Net sales were high."
+
+
+async def test_an_index_of_another_library_is_not_used(
+    tmp_path: Path, library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    await serve(library, "Refunds are paid in 30 days.")
+    await index.catch_up()
+    index.close()
+    other = SqliteLibrary.open(tmp_path / "other")
+    shutil.copytree(index.folder, tmp_path / "other" / "keyword")
+    copied = KeywordIndex(tmp_path / "other", other)
+    with pytest.raises(IndexUnavailable):
+        await ask(copied, "refund")
+    await copied.catch_up()
+    assert await ask(copied, "refund") == []
+    copied.close()
+    other.close()

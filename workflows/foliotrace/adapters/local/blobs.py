@@ -1,0 +1,131 @@
+"""The originals in a folder, by content hash within a tenant; no part of a path comes from a name.
+
+A blob is written beside its place, fsynced, named by its hash, and the folder is fsynced: a
+`StoredBlob` exists only when its bytes are on disk.
+"""
+
+import asyncio
+import errno
+import hashlib
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Collection
+from pathlib import Path
+from typing import Final, TypeAlias
+from uuid import uuid4
+
+from foliotrace.errors import FileRefused, LibraryUnavailable, NotFound
+from foliotrace.ports import StoredBlob
+
+Sniff: TypeAlias = Callable[[Path, str], str]
+"""(path, name) -> media type, by content. May raise FileRefused."""
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_PARTIAL: Final = ".partial"
+
+
+class FolderBlobs:
+    """A `Blobs` in `folder`/blobs."""
+
+    def __init__(self, folder: Path, sniff: Sniff) -> None:
+        self.root = folder / "blobs"
+        self._sniff = sniff
+
+    async def put(
+        self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
+    ) -> StoredBlob:
+        """See `Blobs.put`."""
+        place = self._folder(tenant)
+        partial = place / f"{uuid4().hex}{_PARTIAL}"
+        try:
+            await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
+            digest, size_bytes = await _spool(partial, name, content, limit_bytes)
+            media_type = await asyncio.to_thread(self._sniff, partial, name)
+            await asyncio.to_thread(_settle, partial, self._path(tenant, digest))
+        except OSError as error:
+            raise _unavailable(error) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        return StoredBlob(content_hash=digest, size_bytes=size_bytes, media_type=media_type)
+
+    async def path(self, tenant: str, content_hash: str) -> Path:
+        """See `Blobs.path`."""
+        path = self._path(tenant, content_hash)
+        if not path.is_file():
+            raise NotFound("The original is not stored.", code="original_not_found")
+        return path
+
+    async def delete(self, tenant: str, content_hash: str) -> None:
+        """See `Blobs.delete`."""
+        try:
+            self._path(tenant, content_hash).unlink(missing_ok=True)
+        except OSError as error:
+            raise _unavailable(error) from error
+
+    async def hashes(self, tenant: str) -> Collection[str]:
+        """See `Blobs.hashes`."""
+        names = (path.name for path in self._folder(tenant).glob("*/*"))
+        return [name for name in names if _HASH.fullmatch(name)]
+
+    def sweep_partial(self) -> None:
+        """Remove what interrupted uploads left. Only at start, by the holder of the lease."""
+        for path in self.root.glob(f"*/*{_PARTIAL}"):
+            path.unlink(missing_ok=True)
+
+    def _folder(self, tenant: str) -> Path:
+        return self.root / hashlib.sha256(tenant.encode()).hexdigest()[:32]
+
+    def _path(self, tenant: str, content_hash: str) -> Path:
+        if not _HASH.fullmatch(content_hash):
+            raise NotFound("The original is not stored.", code="original_not_found")
+        return self._folder(tenant) / content_hash[:2] / content_hash
+
+
+async def _spool(
+    partial: Path, name: str, content: AsyncIterator[bytes], limit_bytes: int
+) -> tuple[str, int]:
+    """Write the content as it comes; (sha256, size). Stops at the limit."""
+    digest = hashlib.sha256()
+    size_bytes = 0
+    with partial.open("wb") as file:
+        async for piece in content:
+            size_bytes += len(piece)
+            if size_bytes > limit_bytes:
+                raise FileRefused(
+                    f"{name} is larger than {limit_bytes} bytes.",
+                    name=name,
+                    code="file_too_large",
+                    hint="Split the file, or raise the upload limit.",
+                )
+            digest.update(piece)
+            file.write(piece)
+        if not size_bytes:
+            raise FileRefused(
+                f"{name} is empty.",
+                name=name,
+                code="file_empty",
+                hint="Check that the upload was complete.",
+            )
+        file.flush()
+        await asyncio.to_thread(os.fsync, file.fileno())
+    return digest.hexdigest(), size_bytes
+
+
+def _settle(partial: Path, place: Path) -> None:
+    place.parent.mkdir(exist_ok=True)
+    partial.replace(place)
+    for folder in (place.parent, place.parent.parent):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _unavailable(error: OSError) -> LibraryUnavailable:
+    reason = "blobs_disk_full" if error.errno == errno.ENOSPC else "blobs_unavailable"
+    return LibraryUnavailable(
+        "The originals' folder cannot be read or written.",
+        reason=reason,
+        hint="Check free space and permissions of the data folder.",
+    )

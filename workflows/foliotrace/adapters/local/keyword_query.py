@@ -1,0 +1,64 @@
+"""From a question to tantivy's query: bare terms only, so no text a user sends has a syntax."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tantivy import Filter, Occur, Query, Schema, TextAnalyzerBuilder, Tokenizer
+
+# Words that carry no topic; the Snowball English list, shortened to what questions hold.
+_TOPICLESS: Final = (
+    "a about an and any are as at be been but by can could did do does for from had has have how"
+    " i if in into is it its me my of on or our shall should so than that the their them then"
+    " there these they this those to us was we were what when where which who whom whose why will"
+    " with would you your"
+)
+STOP_WORDS: Final = frozenset(_TOPICLESS.split())
+MAX_TERMS: Final = 64  # a question is a sentence; more terms only cost time
+
+_words = (
+    TextAnalyzerBuilder(Tokenizer.simple())
+    .filter(Filter.remove_long(40))
+    .filter(Filter.lowercase())
+    .build()
+)
+_stems = (
+    TextAnalyzerBuilder(Tokenizer.simple())
+    .filter(Filter.remove_long(40))
+    .filter(Filter.lowercase())
+    .filter(Filter.stemmer("english"))
+    .build()
+)
+
+
+def terms(text: str) -> list[str]:
+    """The stemmed terms of a question, each once, stop words left out unless nothing is left."""
+    words = _words.analyze(text)
+    stems = _stems.analyze(text)
+    kept = [s for w, s in zip(words, stems, strict=True) if w not in STOP_WORDS]
+    return list(dict.fromkeys(kept or stems))[:MAX_TERMS]
+
+
+def scope_of(tenant: str, collection: str) -> str:
+    """One term for tenant and collection; neither can hold the separator."""
+    return f"{tenant}\x1f{collection}"
+
+
+def build(
+    schema: Schema, text: str, *, scope: str, document_ids: Sequence[str] | None
+) -> Query | None:
+    """Any of the terms, within the scope and the documents; None when there is no term."""
+    found = terms(text)
+    if not found:
+        return None
+    any_term = Query.boolean_query(
+        [(Occur.Should, Query.term_query(schema, "body", term, "freq")) for term in found]
+    )
+    only = [Query.term_query(schema, "scope", scope, "basic")]
+    if document_ids is not None:
+        only.append(Query.term_set_query(schema, "document", list(document_ids)))
+    return Query.boolean_query(
+        [
+            (Occur.Must, any_term),
+            *((Occur.Must, Query.const_score_query(query, 0.0)) for query in only),
+        ]
+    )

@@ -1,0 +1,159 @@
+"""The tantivy files of a keyword index: opening, damage, writing, and the version they stand at.
+
+tantivy's Python binding cannot set a commit payload, so the library's id and version are a stored
+marker document, replaced in the same commit as the chunks it speaks for.
+"""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import orjson
+from tantivy import Document as Entry
+from tantivy import Index, Query, Schema, SchemaBuilder, Searcher
+from tantivy import IndexWriter as TantivyWriter
+
+from foliotrace.errors import IndexUnavailable
+from foliotrace.model import Chunk
+
+LAYOUT: Final = 1  # raise when the fields below change: an index of another layout is rebuilt
+_HEAP_BYTES: Final = 30_000_000
+_HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
+
+
+def schema() -> Schema:
+    """The fields. Chunk ids are two integers, so that hits need no stored document."""
+    fields = SchemaBuilder()
+    fields.add_text_field("scope", tokenizer_name="raw", index_option="basic")
+    fields.add_text_field("document", tokenizer_name="raw", index_option="basic")
+    fields.add_text_field("body", tokenizer_name="en_stem", index_option="freq")
+    fields.add_unsigned_field("id_head", fast=True)
+    fields.add_unsigned_field("id_tail", fast=True)
+    fields.add_text_field("marker", tokenizer_name="raw", index_option="basic")
+    fields.add_text_field("state", stored=True, tokenizer_name="raw", index_option="basic")
+    return fields.build()
+
+
+@contextlib.contextmanager
+def unavailable_on_damage() -> Iterator[None]:
+    """Turn tantivy's failures, its panics included, into IndexUnavailable."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise IndexUnavailable(
+            "The keyword index cannot be read.", reason="keyword_index_unavailable"
+        ) from error
+    except BaseException as error:  # a Rust panic derives from BaseException and has no module
+        if type(error).__name__ != "PanicException":
+            raise
+        raise IndexUnavailable(
+            "The keyword index is damaged.", reason="keyword_index_unavailable"
+        ) from error
+
+
+class KeywordStore:
+    """An open index in `folder`. Every method may raise IndexUnavailable."""
+
+    def __init__(self, folder: Path, library_id: int, *, create: bool) -> None:
+        self.folder = folder
+        self.library_id = library_id
+        self.schema = schema()
+        self._writer: TantivyWriter | None = None
+        with unavailable_on_damage():
+            if create:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                self._index = Index(self.schema, path=str(folder))
+            else:
+                self._index = _open(folder)
+            self._index.config_reader(reload_policy="manual")
+            if create:
+                self.commit(0)
+            self.searcher, self.version = self._reloaded()
+
+    def _reloaded(self) -> tuple[Searcher, int]:
+        self._index.reload()
+        searcher = self._index.searcher()
+        return searcher, _version(searcher, self.schema, self.library_id)
+
+    def reload(self) -> None:
+        """See what was committed since, here or in another process."""
+        with unavailable_on_damage():
+            self.searcher, self.version = self._reloaded()
+
+    def search(self, query: Query, limit: int) -> list[tuple[float, str]]:
+        """(score, chunk id), best first."""
+        with unavailable_on_damage():
+            searcher = self.searcher
+            hits = searcher.search(query, limit, count=False).hits
+            addresses = [address for _, address in hits]
+            heads = searcher.fast_field_values("id_head", addresses)
+            tails = searcher.fast_field_values("id_tail", addresses)
+        return [
+            (float(score), f"{head:0{_HALF}x}{tail:0{_HALF}x}")
+            for (score, _), head, tail in zip(hits, heads, tails, strict=True)
+        ]
+
+    def add(self, chunk: Chunk, body: str, scope: str) -> None:
+        """Index a chunk under `body`; seen after the next commit."""
+        self._open_writer().add_document(
+            Entry.from_dict(
+                {
+                    "scope": scope,
+                    "document": chunk.document_id,
+                    "body": body,
+                    "id_head": int(chunk.id[:_HALF], 16),
+                    "id_tail": int(chunk.id[_HALF:], 16),
+                },
+                self.schema,
+            )
+        )
+
+    def remove(self, document_id: str) -> None:
+        """Take out all chunks of a document; seen after the next commit."""
+        self._open_writer().delete_documents_by_term("document", document_id)
+
+    def commit(self, version: int) -> None:
+        """Make the changes visible and durable, together with the version they bring."""
+        writer = self._open_writer()
+        writer.delete_documents_by_term("marker", "library")
+        state = orjson.dumps([LAYOUT, self.library_id, version]).decode()
+        writer.add_document(Entry.from_dict({"marker": "library", "state": state}, self.schema))
+        writer.commit()
+
+    def holds_removed(self) -> bool:
+        """Whether words of removed chunks are still in the files (until segments are merged)."""
+        meta = orjson.loads((self.folder / "meta.json").read_bytes())
+        return any(segment.get("deletes") for segment in meta["segments"])
+
+    def _open_writer(self) -> TantivyWriter:
+        if self._writer is None:
+            self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+        return self._writer
+
+    def close(self) -> None:
+        """Let the write lock go. Twice is fine."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with unavailable_on_damage():
+                writer.wait_merging_threads()
+
+
+def _open(folder: Path) -> Index:
+    if not (folder / "meta.json").exists():
+        raise OSError("no index here")
+    return Index.open(str(folder))
+
+
+def _version(searcher: Searcher, fields: Schema, library_id: int) -> int:
+    """The library version the index stands at. Raises ValueError if it is not this library's."""
+    query = Query.term_query(fields, "marker", "library", "basic")
+    hits = searcher.search(query, 1, count=False).hits
+    if not hits:
+        raise ValueError("the index has no marker")
+    layout, owner, version = orjson.loads(searcher.doc(hits[0][1])["state"][0])
+    if (layout, owner) != (LAYOUT, library_id):
+        raise ValueError("the index belongs to another library or release")
+    return int(version)

@@ -1,0 +1,167 @@
+"""A parsed page as two compact blobs, and back, without loss.
+
+The words' columns are stored apart (starts and ends as differences), which halves what deflate
+makes of them. Measured in docs/explanation/library-and-index.md.
+"""
+
+import zlib
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import orjson
+
+from foliotrace.model import (
+    Block,
+    BlockKind,
+    Box,
+    PageKind,
+    PageStatus,
+    ParsedPage,
+    Table,
+    TableCell,
+    TableRow,
+    Words,
+)
+
+_WORD: Final = np.dtype(
+    [("start", "<u4"), ("end", "<u4"), ("x", "<f4"), ("y", "<f4"), ("w", "<f4"), ("h", "<f4")]
+)
+_LEVEL: Final = 6
+
+_Numbers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+_Packed: TypeAlias = list[Any]
+
+
+def pack_page(page: ParsedPage) -> tuple[bytes, bytes]:
+    """(everything but the words, the words)."""
+    fields = (
+        page.number,
+        page.text,
+        page.kind,
+        page.label,
+        page.width,
+        page.height,
+        [(b.kind, b.start, b.end, b.level, _box(b.box)) for b in page.blocks],
+        [_table(t) for t in page.tables],
+        page.status,
+        page.problem,
+        page.engine,
+        page.confidence,
+        page.degraded_from,
+    )
+    encoded = orjson.dumps(fields, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    return zlib.compress(encoded, _LEVEL), pack_words(page.words)
+
+
+def unpack_page(page: bytes, words: bytes) -> ParsedPage:
+    """The page again."""
+    (
+        number,
+        text,
+        kind,
+        label,
+        width,
+        height,
+        blocks,
+        tables,
+        status,
+        problem,
+        engine,
+        confidence,
+        degraded_from,
+    ) = orjson.loads(zlib.decompress(page))
+    return ParsedPage(
+        number=number,
+        text=text,
+        kind=PageKind(kind),
+        label=label,
+        width=width,
+        height=height,
+        words=unpack_words(words),
+        blocks=tuple(
+            Block(kind=BlockKind(k), start=s, end=e, level=n, box=_unbox(b))
+            for k, s, e, n, b in blocks
+        ),
+        tables=tuple(_untable(t) for t in tables),
+        status=PageStatus(status),
+        problem=problem,
+        engine=engine,
+        confidence=confidence,
+        degraded_from=degraded_from,
+    )
+
+
+def pack_words(words: Words) -> bytes:
+    """The words' columns, deflated."""
+    rows = np.frombuffer(words.packed, dtype=_WORD)
+    starts = np.diff(rows["start"].astype("<i4"), prepend=np.int32(0)).astype("<i4")
+    lengths = (rows["end"].astype("<i4") - rows["start"].astype("<i4")).astype("<i4")
+    columns = [starts, lengths, *(rows[c] for c in ("x", "y", "w", "h"))]
+    return zlib.compress(b"".join(_planes(c) for c in columns), _LEVEL)
+
+
+def unpack_words(blob: bytes) -> Words:
+    """The words again."""
+    raw = zlib.decompress(blob)
+    count = len(raw) // _WORD.itemsize
+    planes = np.frombuffer(raw, dtype=np.uint8).reshape(6, 4, count)
+    rows = np.empty(count, dtype=_WORD)
+    columns = [np.ascontiguousarray(plane.T) for plane in planes]
+    starts = np.cumsum(columns[0].view("<i4").reshape(-1))
+    rows["start"] = starts
+    rows["end"] = starts + columns[1].view("<i4").reshape(-1)
+    for name, column in zip(("x", "y", "w", "h"), columns[2:], strict=True):
+        rows[name] = column.view("<f4").reshape(-1)
+    return Words(rows.tobytes())
+
+
+def _planes(column: _Numbers) -> bytes:
+    """First bytes of every number, then second bytes, and so on: alike bytes stand together."""
+    four_bytes = np.ascontiguousarray(column).view(np.uint8).reshape(-1, 4)
+    return np.ascontiguousarray(four_bytes.T).tobytes()
+
+
+def _box(box: Box | None) -> tuple[float, float, float, float] | None:
+    return None if box is None else (box.x, box.y, box.width, box.height)
+
+
+def _unbox(box: list[float] | None) -> Box | None:
+    return None if box is None else Box(*box)
+
+
+def _table(table: Table) -> _Packed:
+    return [
+        table.start,
+        table.end,
+        _box(table.box),
+        [
+            (
+                row.start,
+                row.end,
+                row.is_header,
+                [(c.start, c.end, c.column, c.ref, _box(c.box)) for c in row.cells],
+            )
+            for row in table.rows
+        ],
+    ]
+
+
+def _untable(packed: _Packed) -> Table:
+    start, end, box, rows = packed
+    return Table(
+        start=start,
+        end=end,
+        box=_unbox(box),
+        rows=tuple(
+            TableRow(
+                start=s,
+                end=e,
+                is_header=h,
+                cells=tuple(
+                    TableCell(start=cs, end=ce, column=n, ref=ref, box=_unbox(b))
+                    for cs, ce, n, ref, b in cells
+                ),
+            )
+            for s, e, h, cells in rows
+        ),
+    )

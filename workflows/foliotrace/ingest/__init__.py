@@ -1,0 +1,1 @@
+"""A file becomes served chunks: upload, then parse, chunk and index in windows."""
