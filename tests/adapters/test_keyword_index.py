@@ -5,16 +5,17 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.ingest.pages import serve
 
 from foliotrace.adapters.local.keyword import KeywordIndex
 from foliotrace.adapters.local.library import SqliteLibrary
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Identity, Passage, Principal, Query
-from tests.ingest.pages import serve
 
 pytestmark = pytest.mark.anyio
 
 NO_HURRY = Deadline(float("inf"))
+EVERYTHING = Filters()
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ async def ask(
     *,
     tenant: str = "t1",
     collection: str = "default",
-    filters: Filters = Filters(),
+    filters: Filters = EVERYTHING,
     top_k: int = 5,
 ) -> Sequence[Passage]:
     query = Query(
