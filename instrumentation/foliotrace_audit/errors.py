@@ -48,6 +48,13 @@ class CheckpointUnreadable(AuditError):
     hint = "Give files with one checkpoint per line, as the writer sent them."
 
 
+class TombstoneForged(AuditError):
+    """What stands for a removed segment was not written by a holder of the chain key."""
+
+    code = "audit_tombstone_forged"
+    hint = "Run `foliotrace audit verify`; restore the segment from a backup."
+
+
 class AuditSettingInvalid(AuditError):
     """An audit setting is outside what the writer can keep."""
 

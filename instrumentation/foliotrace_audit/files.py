@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import secrets
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 
 LOCK_FILE = "lock"
 CHECKPOINT_FILE = "checkpoints.jsonl"
-_SEGMENT_GLOB = "[0-9]" * 4 + "*.jsonl"
+_STREAM_NAME = re.compile(r".+-[0-9]+-[0-9]{8}T[0-9]{6}[0-9a-f]{6}")
+_SEGMENT_NAME = re.compile(r"[0-9]{4,9}", re.ASCII)
 
 
 class AppendFile:
@@ -84,17 +86,24 @@ def tombstone_path(stream: Path, number: int) -> Path:
 
 def segments(stream: Path) -> dict[int, Path]:
     """The segment files of a stream, by number, in order."""
-    found = {
-        int(p.stem): p for p in stream.glob(_SEGMENT_GLOB) if p.stem.isascii() and p.stem.isdigit()
-    }
-    return dict(sorted(found.items()))
+    return _numbered(stream, ".jsonl")
+
+
+def tombstones(stream: Path) -> dict[int, Path]:
+    """What retention left of a stream's removed segments, by number, in order."""
+    return _numbered(stream, ".expired")
+
+
+def _numbered(stream: Path, suffix: str) -> dict[int, Path]:
+    paths = (path for path in stream.iterdir() if _SEGMENT_NAME.fullmatch(path.stem))
+    return dict(sorted((int(path.stem), path) for path in paths if path.suffix == suffix))
 
 
 def streams(log_folder: Path) -> list[Path]:
     """The stream folders of a log, by name."""
     if not log_folder.is_dir():
         return []
-    return sorted(p for p in log_folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(p for p in log_folder.iterdir() if p.is_dir() and _STREAM_NAME.fullmatch(p.name))
 
 
 def lock_stream(stream: Path) -> int:

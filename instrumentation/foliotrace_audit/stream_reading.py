@@ -1,0 +1,108 @@
+"""What a stream's folder holds, read before its records are walked."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from foliotrace_audit import control
+from foliotrace_audit.chain import is_authentic
+from foliotrace_audit.checkpoint import Checkpoint
+from foliotrace_audit.errors import TombstoneForged
+from foliotrace_audit.evidence import read_checkpoint_files
+from foliotrace_audit.files import CHECKPOINT_FILE, has_writer, segments, tombstones
+from foliotrace_audit.keys import MacKey
+from foliotrace_audit.record import MAX_LINE_BYTES
+from foliotrace_audit.scan import ScanTask
+from foliotrace_audit.tombstone import Tombstone, read_tombstone
+from foliotrace_audit.verdict import Finding, Kind
+
+_LINES_TO_FIND_KEY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReading:
+    """A stream's files. `keys` has a chain key (or None) for each segment that is there.
+
+    `tombstones` has None for one that no known key wrote.
+    """
+
+    folder: Path
+    is_live: bool
+    local: tuple[Checkpoint, ...]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    segments: Mapping[int, Path]
+    keys: Mapping[int, MacKey | None]
+    tombstones: Mapping[int, Tombstone | None]
+
+    @property
+    def name(self) -> str:
+        """The stream's name: its folder's."""
+        return self.folder.name
+
+    def tasks(self, outside: Iterable[Checkpoint]) -> list[ScanTask]:
+        """One task for each segment, wanting what the stream's checkpoints speak of."""
+        checkpoints = [*self.local, *outside]
+        tasks = []
+        for number, path in self.segments.items():
+            key = self.keys[number]
+            about = [c for c in checkpoints if c.segment == number]
+            tasks.append(
+                ScanTask(
+                    path=path,
+                    secret=key.secret if key else None,
+                    wanted_seqs=frozenset(c.seq for c in about),
+                    wanted_sizes=tuple({c.segment_bytes for c in about if c.segment_bytes >= 0}),
+                )
+            )
+        return tasks
+
+
+def read_stream(folder: Path, chain_keys: Mapping[str, MacKey]) -> StreamReading:
+    """Read the small files of a stream, and which segments there are. Raises OSError.
+
+    Checkpoints first: a living writer may go on meanwhile, and must not be ahead in them.
+    """
+    is_live = has_writer(folder)
+    file = folder / CHECKPOINT_FILE
+    local, bad_lines, notes = read_checkpoint_files([file] if file.exists() else [])
+    numbered = segments(folder)
+    removed, forged = _read_tombstones(folder, chain_keys)
+    return StreamReading(
+        folder=folder,
+        is_live=is_live,
+        local=local,
+        findings=(*(replace(f, stream=folder.name) for f in bad_lines), *forged),
+        notes=() if is_live else notes,
+        segments=numbered,
+        keys={number: _segment_key(path, chain_keys) for number, path in numbered.items()},
+        tombstones=removed,
+    )
+
+
+def _read_tombstones(
+    folder: Path, chain_keys: Mapping[str, MacKey]
+) -> tuple[dict[int, Tombstone | None], list[Finding]]:
+    removed: dict[int, Tombstone | None] = {}
+    forged = []
+    for number, path in tombstones(folder).items():
+        try:
+            removed[number] = read_tombstone(path.read_bytes(), chain_keys)
+        except TombstoneForged as error:
+            removed[number] = None
+            finding = Finding(Kind.MISSING_SEGMENT, folder.name, number, None, str(error))
+            forged.append(finding)
+    return removed, forged
+
+
+def _segment_key(path: Path, chain_keys: Mapping[str, MacKey]) -> MacKey | None:
+    """The key the first record names; if it names none we have, the one its records prove."""
+    with path.open("rb") as file:
+        lines = [file.readline(MAX_LINE_BYTES) for _ in range(_LINES_TO_FIND_KEY)]
+    named = chain_keys.get(str(control.parse(lines[0]).get("chain_key_id")))
+    if named is not None:
+        return named
+    for key in chain_keys.values():
+        if any(is_authentic(line, key.hmac()) for line in lines):
+            return key
+    return None

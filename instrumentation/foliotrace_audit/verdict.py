@@ -1,0 +1,115 @@
+"""What a verification can conclude. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a log was tampered with. Descriptions: `KINDS`."""
+
+    EDITED = "edited"
+    FORGED = "forged"
+    DROPPED = "dropped"
+    REORDERED = "reordered"
+    REPEATED = "repeated"
+    FOREIGN = "foreign"
+    TRUNCATED = "truncated"
+    UNSEALED = "unsealed"
+    MISSING_SEGMENT = "missing_segment"
+    MISSING_STREAM = "missing_stream"
+    CHECKPOINT_MISMATCH = "checkpoint_mismatch"
+    BAD_SIGNATURE = "bad_signature"
+    KEY_UNANNOUNCED = "key_unannounced"
+    EVIDENCE_REMOVED = "evidence_removed"
+
+
+KINDS: Mapping[Kind, str] = {
+    Kind.EDITED: "A record's bytes do not match its MAC.",
+    Kind.FORGED: "Bytes at the end of a file that no holder of the chain key wrote there.",
+    Kind.DROPPED: "Records are missing between two others.",
+    Kind.REORDERED: "A record stands before one that was written earlier.",
+    Kind.REPEATED: "A record occurs again.",
+    Kind.FOREIGN: "An authentic record or file of another place.",
+    Kind.TRUNCATED: "The end is missing: a checkpoint proves that there was more.",
+    Kind.UNSEALED: "A file that another one follows does not end with its seal.",
+    Kind.MISSING_SEGMENT: "A whole file is missing and retention did not remove it.",
+    Kind.MISSING_STREAM: "A whole stream is missing.",
+    Kind.CHECKPOINT_MISMATCH: "A signed checkpoint contradicts the file.",
+    Kind.BAD_SIGNATURE: "A checkpoint's signature or form is wrong.",
+    Kind.KEY_UNANNOUNCED: "The chain key changed without a `key.rotated` record.",
+    Kind.EVIDENCE_REMOVED: "A kept torn tail is missing or changed.",
+}
+
+
+class Status(StrEnum):
+    """The conclusion, and the command's exit code."""
+
+    SOUND = "sound"
+    TAMPERED = "tampered"
+    UNANCHORED = "unanchored"
+    UNPROVEN = "unproven"
+
+    @property
+    def exit_code(self) -> int:
+        """0 sound, 1 tampered, 2 cannot tell."""
+        return {Status.SOUND: 0, Status.TAMPERED: 1}.get(self, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One proof of tampering. `seq` is the first sequence number that is not as it was written."""
+
+    kind: Kind
+    stream: str
+    segment: int | None
+    seq: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamVerdict:
+    """One stream. Up to `proved_seq` outside evidence proves it complete (None: nothing does).
+
+    `is_complete`: proved to its very end. `is_authentic`: every record was checked against its key
+    or under a signed checkpoint. `is_live`: a process is writing it now.
+    """
+
+    stream: str
+    records: int
+    last_seq: int
+    proved_seq: int | None
+    is_complete: bool
+    is_authentic: bool
+    is_live: bool
+    findings: tuple[Finding, ...]
+    doubts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The whole log. `doubts` say why nothing anchors it; empty when something does."""
+
+    streams: tuple[StreamVerdict, ...]
+    findings: tuple[Finding, ...]
+    doubts: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def records(self) -> int:
+        """Records read."""
+        return sum(stream.records for stream in self.streams)
+
+    def status(self, *, accept_open: bool = False) -> Status:
+        """The conclusion.
+
+        With `accept_open`, what follows a stream's newest outside checkpoint need only be
+        authentic, not proved complete.
+        """
+        if self.findings:
+            return Status.TAMPERED
+        if self.doubts or any(s.doubts or s.proved_seq is None for s in self.streams):
+            return Status.UNANCHORED
+        proved = (s.is_authentic and (accept_open or s.is_complete) for s in self.streams)
+        return Status.SOUND if self.streams and all(proved) else Status.UNPROVEN

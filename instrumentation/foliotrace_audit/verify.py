@@ -1,0 +1,63 @@
+"""Is the log what its writers wrote? Everything provable, and honestly what is not."""
+
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from foliotrace_audit.checkpoint import Checkpoint
+from foliotrace_audit.evidence import Evidence
+from foliotrace_audit.files import streams
+from foliotrace_audit.scan import Scan, ScanTask, scan_segment
+from foliotrace_audit.stream_check import check_stream
+from foliotrace_audit.stream_reading import read_stream
+from foliotrace_audit.verdict import Finding, Kind, Verdict
+
+_PARALLEL_FROM_BYTES = 64 * 1024 * 1024
+"""Below this, starting processes costs more than it saves."""
+
+
+def verify_log(log_folder: Path, evidence: Evidence, *, jobs: int | None = None) -> Verdict:
+    """Verify every stream under `log_folder` on `jobs` processes (None: one a core).
+
+    Changes nothing. Raises OSError if a file cannot be read.
+    """
+    outside: dict[str, list[Checkpoint]] = defaultdict(list)
+    for checkpoint in evidence.outside:
+        outside[checkpoint.stream].append(checkpoint)
+    readings = [read_stream(folder, evidence.chain_keys) for folder in streams(log_folder)]
+    tasks = [task for reading in readings for task in reading.tasks(outside[reading.name])]
+    scans = dict(zip((task.path for task in tasks), _run(tasks, jobs), strict=True))
+    verdicts = [
+        check_stream(reading, scans, outside.pop(reading.name, ()), evidence.public_keys)
+        for reading in readings
+    ]
+    gone = _missing_streams(outside, evidence)
+    return Verdict(
+        streams=tuple(verdicts),
+        findings=(*evidence.findings, *(f for v in verdicts for f in v.findings), *gone),
+        doubts=evidence.doubts,
+        notes=evidence.notes,
+    )
+
+
+def _missing_streams(outside: dict[str, list[Checkpoint]], evidence: Evidence) -> list[Finding]:
+    findings = []
+    for stream, checkpoints in sorted(outside.items()):
+        for checkpoint in checkpoints:
+            key = evidence.public_keys.get(checkpoint.sign_key_id)
+            if key is not None and checkpoint.signed_by(key):
+                detail = f"a checkpoint of {checkpoint.timestamp} proves that it was there"
+                findings.append(Finding(Kind.MISSING_STREAM, stream, None, 0, detail))
+                break
+    return findings
+
+
+def _run(tasks: Sequence[ScanTask], jobs: int | None) -> list[Scan]:
+    jobs = min(jobs or os.cpu_count() or 1, len(tasks))
+    if jobs <= 1 or sum(task.path.stat().st_size for task in tasks) < _PARALLEL_FROM_BYTES:
+        return [scan_segment(task) for task in tasks]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(scan_segment, tasks))
