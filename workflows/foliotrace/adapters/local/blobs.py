@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from uuid import uuid4
 
+from foliotrace.adapters.local import filetype
 from foliotrace.errors import FileRefused, LibraryUnavailable, NotFound
 from foliotrace.ports import StoredBlob
 
@@ -27,7 +28,7 @@ _PARTIAL: Final = ".partial"
 class FolderBlobs:
     """A `Blobs` in `folder`/blobs."""
 
-    def __init__(self, folder: Path, sniff: Sniff) -> None:
+    def __init__(self, folder: Path, sniff: Sniff = filetype.sniff) -> None:
         self.root = folder / "blobs"
         self._sniff = sniff
 

@@ -1,0 +1,111 @@
+"""One writer per data folder: a file lock that the kernel drops when its holder dies.
+
+Readers need no lease. The holder's process id and URL stand beside the lock, so that the command
+line finds a live server and goes through it.
+"""
+
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from foliotrace.errors import Conflict, LibraryUnavailable
+
+_LOCK: Final = "writer.lock"
+_HOLDER: Final = "writer.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseHolder:
+    """Who writes to the folder now."""
+
+    pid: int
+    url: str | None = None  # where it serves HTTP, if it does
+
+
+class WriterLease:
+    """The right to write to a data folder, held until `release` or the end of the process."""
+
+    def __init__(self, folder: Path, lock: BinaryIO) -> None:
+        self.folder = folder
+        self._lock: BinaryIO | None = lock
+
+    @classmethod
+    def acquire(cls, folder: Path, *, url: str | None = None) -> "WriterLease":
+        """Take the lease, or raise Conflict `data_folder_locked` that names the holder."""
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / _LOCK).open("ab")
+        except OSError as error:
+            raise LibraryUnavailable(
+                "The data folder cannot be written.",
+                reason="library_read_only",
+                hint="Make the data folder writable for this user.",
+            ) from error
+        if not _locked(lock):
+            lock.close()
+            raise _taken(folder)
+        lease = cls(folder, lock)
+        lease.announce(url)
+        return lease
+
+    @staticmethod
+    def holder(folder: Path) -> LeaseHolder | None:
+        """Who holds the folder's lease; None when nobody does."""
+        try:
+            with (folder / _LOCK).open("rb") as lock:
+                if _locked(lock, shared=True):
+                    return None
+        except OSError:
+            return None
+        return _read_holder(folder)
+
+    def announce(self, url: str | None) -> None:
+        """Say where the holder serves."""
+        text = json.dumps(asdict(LeaseHolder(pid=os.getpid(), url=url)))
+        beside = self.folder / f"{_HOLDER}.new"
+        beside.write_text(text)
+        beside.replace(self.folder / _HOLDER)
+
+    def release(self) -> None:
+        """Give the lease back. Twice is fine."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            (self.folder / _HOLDER).unlink(missing_ok=True)
+            lock.close()
+
+    def __enter__(self) -> "WriterLease":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def _locked(lock: BinaryIO, *, shared: bool = False) -> bool:
+    """Try to take the lock, without waiting."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_holder(folder: Path) -> LeaseHolder:
+    try:
+        return LeaseHolder(**json.loads((folder / _HOLDER).read_text()))
+    except (OSError, ValueError, TypeError):
+        return LeaseHolder(pid=0)  # it has just started, or just stopped
+
+
+def _taken(folder: Path) -> Conflict:
+    holder = _read_holder(folder)
+    where = f" at {holder.url}" if holder.url else ""
+    who = f"process {holder.pid}{where}" if holder.pid else "another process"
+    return Conflict(
+        f"The data folder is written by {who}.",
+        code="data_folder_locked",
+        hint=f"Use --url {holder.url}." if holder.url else "Stop that process, or read only.",
+    )
