@@ -1,0 +1,70 @@
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.collector.processes import ROOT, Collector, Jaeger
+from tests.collector.stand_in import GrpcStandIn, HttpStandIn
+
+IN_CI = bool(os.environ.get("CI"))  # noqa: TID251 - decides between a skip and a failure
+
+
+def _built(name: str) -> str:
+    found = subprocess.run(
+        [ROOT / "deploy" / name / "build", "--path"], capture_output=True, text=True
+    )
+    if found.returncode != 0:
+        reason = f"{name} is not built here: run deploy/{name}/build (needs Go)"
+        pytest.fail(reason) if IN_CI else pytest.skip(reason)
+    return found.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def collector_binary() -> str:
+    return _built("collector")
+
+
+@pytest.fixture(scope="session")
+def jaeger_binary() -> str:
+    return _built("jaeger")
+
+
+@pytest.fixture
+def run_collector(collector_binary: str, tmp_path: Path) -> Iterator[Callable[..., Collector]]:
+    """Start a collector; keyword arguments are environment variables over the defaults."""
+    running: list[Collector] = []
+
+    def run(**env: str) -> Collector:
+        collector = Collector(collector_binary, tmp_path / f"collector{len(running)}", **env)
+        running.append(collector)
+        collector.start()
+        return collector
+
+    yield run
+    for collector in running:
+        collector.stop()
+
+
+@pytest.fixture(scope="module")
+def jaeger(jaeger_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jaeger]:
+    server = Jaeger(jaeger_binary, tmp_path_factory.mktemp("jaeger"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def langsmith() -> Iterator[HttpStandIn]:
+    backend = HttpStandIn()
+    backend.start()
+    yield backend
+    backend.stop()
+
+
+@pytest.fixture
+def jaeger_stand_in() -> Iterator[GrpcStandIn]:
+    backend = GrpcStandIn()
+    backend.start()
+    yield backend
+    backend.stop()
