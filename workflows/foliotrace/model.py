@@ -403,6 +403,7 @@ class Passage:
     end: int
     text: str
     context: str = ""
+    header: str = ""  # the document's identity line, indexed and not quoted
     score: float
     path: RetrievalMode
 

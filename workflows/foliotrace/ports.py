@@ -357,6 +357,21 @@ class Retriever(Protocol):
         ...
 
 
+class Vocabulary(Protocol):
+    """The words of the index: how text is cut into terms, and how telling each term is."""
+
+    def terms(self, text: str) -> Sequence[str]:
+        """Stemmed, lower-cased content words in order; no stop words."""
+        ...
+
+    def weights(self, terms: Sequence[str]) -> Sequence[float]:
+        """The idf of each term over all chunks, above 0; a term of no chunk weighs most.
+
+        Raises IndexUnavailable.
+        """
+        ...
+
+
 Vector: TypeAlias = Sequence[float]
 
 

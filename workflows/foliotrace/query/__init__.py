@@ -1,0 +1,1 @@
+"""The life of a question: guard, cache, retrieve, synthesize, sanitize; `workflow` wires them."""
