@@ -296,7 +296,10 @@ async def generate_schema(call: Call) -> Any:
     labels = re.findall(r"[a-z]{4,}", str(prompt or "").lower())
     if file_id:
         stored = call.cloud.state.file(file_id, call.project_id)
-        labels += _labelled(content.read(stored.name, stored.content))
+        try:
+            labels += _labelled(content.read(stored.name, stored.content))
+        except content.Unreadable as error:
+            raise Refused(400, str(error)) from error
     for label in labels:
         properties.setdefault(label, {"type": "string", "title": label.replace("_", " ")})
     schema = {"type": "object", "properties": properties}
