@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def jaeger(jaeger_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
     server = Jaeger(jaeger_binary, tmp_path_factory.mktemp("jaeger"))
     server.start()
     yield server
-    server.stop()
+    server.stop(how=signal.SIGKILL)  # asked politely it waits ten seconds for open connections
 
 
 @pytest.fixture

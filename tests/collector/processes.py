@@ -151,5 +151,11 @@ class Jaeger(Server):
             for span in scope_spans["spans"]
         ]
 
+    def get(self, path: str) -> dict[str, Any]:
+        status, body = http_get(f"http://{self.query}{path}")
+        assert status == 200, (status, body)
+        answer: dict[str, Any] = json.loads(body)
+        return answer
+
     def trace_bytes(self, trace_id: str) -> bytes:
         return http_get(f"http://{self.query}/api/v3/traces/{trace_id}")[1]

@@ -1,0 +1,53 @@
+"""One trace of the real SDK, read back from the real Jaeger and from LangSmith's stand-in."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.collector.processes import Collector, Jaeger, eventually
+from tests.collector.program import Protocol, program
+from tests.collector.stand_in import HttpStandIn
+
+pytestmark = pytest.mark.real_servers
+TREE = {"POST /v1/query": "", "synthesize": "POST /v1/query", "chat small": "synthesize"}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_both_backends_hold_the_same_tree(
+    protocol: Protocol,
+    run_collector: Callable[..., Collector],
+    jaeger: Jaeger,
+    langsmith: HttpStandIn,
+) -> None:
+    collector = run_collector(
+        JAEGER_EXPORTER="otlp_grpc/jaeger",
+        JAEGER_OTLP=jaeger.otlp,
+        LANGSMITH_EXPORTER="otlp_http/langsmith",
+        LANGSMITH_ENDPOINT=langsmith.url,
+        LANGSMITH_API_KEY="lsv2_test",
+        LANGSMITH_PROJECT="folio",
+    )
+    with program(collector, protocol) as sender:
+        trace = sender.query({"gen_ai.usage.input_tokens": 12, "gen_ai.request.model": "small"})
+
+    seen = eventually(lambda: len(jaeger.spans(trace)) == 3 and jaeger.spans(trace))
+    names = {span["spanId"]: span["name"] for span in seen}
+    assert {span["name"]: names.get(span.get("parentSpanId", ""), "") for span in seen} == TREE
+
+    eventually(lambda: len(langsmith.spans()) == 3)
+    assert {span.span_id.hex() for span in langsmith.spans()} == set(names)
+    (delivery,) = langsmith.deliveries
+    assert delivery.path == "/otel/v1/traces"
+    assert delivery.headers["x-api-key"] == "lsv2_test"
+    assert delivery.headers["langsmith-project"] == "folio"
+    assert delivery.headers["content-type"] == "application/x-protobuf"
+
+
+def test_jaeger_finds_the_service_and_its_operations(
+    run_collector: Callable[..., Collector], jaeger: Jaeger
+) -> None:
+    collector = run_collector(JAEGER_EXPORTER="otlp_grpc/jaeger", JAEGER_OTLP=jaeger.otlp)
+    with program(collector, resource={"service.name": "foliotrace-listed"}) as sender:
+        sender.query()
+    eventually(lambda: "foliotrace-listed" in jaeger.get("/api/v3/services")["services"])
+    listed = jaeger.get("/api/v3/operations?service=foliotrace-listed")["operations"]
+    assert {operation["name"] for operation in listed} == set(TREE)
