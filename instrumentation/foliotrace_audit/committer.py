@@ -30,7 +30,7 @@ class Committer:
         clock: Clock,
         on_alarm: OnAlarm,
         housekeeping: Callable[[], None],
-        reload_keys: Callable[[], AuditKeys] | None,
+        changed_keys: Callable[[], AuditKeys | None],
     ) -> None:
         self.failing: OSError | None = None
         self.durable_seq = -1
@@ -40,7 +40,7 @@ class Committer:
         self._clock = clock
         self._on_alarm = on_alarm
         self._housekeeping = housekeeping
-        self._reload_keys = reload_keys
+        self._changed_keys = changed_keys
         self._backlog: list[Item] = []
         self._wake: stdlib_queue.SimpleQueue[None] = stdlib_queue.SimpleQueue()
         self._linger_s = (
@@ -201,7 +201,7 @@ class Committer:
                 unsigned and signed_age >= timedelta(seconds=settings.checkpoint_age_s)
             ):
                 files.checkpoint(final=False)
-            new_keys = self._changed_keys()
+            new_keys = self._new_keys()
             too_old = now - files.opened_at >= timedelta(seconds=settings.segment_age_s)
             if new_keys or files.segment_bytes >= settings.segment_bytes or too_old:
                 self._turn(new_keys)
@@ -209,19 +209,17 @@ class Committer:
         except OSError as error:
             self._fail(error)
 
-    def _changed_keys(self) -> AuditKeys | None:
-        """New keys, if somebody rotated them since the last look."""
+    def _new_keys(self) -> AuditKeys | None:
+        """Ask for new keys, once per checkpoint interval."""
         now = self._clock()
-        pause = timedelta(seconds=self._settings.checkpoint_age_s)
-        if self._reload_keys is None or now - self._keys_read_at < pause:
+        if now - self._keys_read_at < timedelta(seconds=self._settings.checkpoint_age_s):
             return None
         self._keys_read_at = now
         try:
-            keys = self._reload_keys()
+            return self._changed_keys()
         except AuditError as error:
             self._on_alarm(Alarm(AlarmKind.KEYS_UNUSABLE, str(error)))
             return None
-        return keys if keys.ids != self._pending.keys.ids else None
 
     def _turn(self, new_keys: AuditKeys | None) -> None:
         self._pending.turn(new_keys, self._clock())

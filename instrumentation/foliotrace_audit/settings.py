@@ -29,7 +29,7 @@ class DiskFullPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
-    """Raises AuditSettingInvalid for a value out of range."""
+    """Raises AuditSettingInvalid for a value out of range; names of policies may be plain text."""
 
     durability: Durability = Durability.GROUP
     disk_full: DiskFullPolicy = DiskFullPolicy.REFUSE
@@ -51,6 +51,11 @@ class AuditSettings:
     """Sealed segments older than this are deleted; None keeps all."""
 
     def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "durability", Durability(self.durability))
+            object.__setattr__(self, "disk_full", DiskFullPolicy(self.disk_full))
+        except ValueError as error:
+            raise AuditSettingInvalid(str(error)) from error
         positive = (
             "group_records", "linger_ms", "segment_bytes", "segment_age_s", "checkpoint_records",
             "checkpoint_age_s", "buffered_records", "retry_s", "retention_s",

@@ -4,8 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from foliotrace_audit.checkpoint import Checkpoint
@@ -17,6 +16,7 @@ from foliotrace_audit.query_hash import QueryHasher
 from foliotrace_audit.queue import ChainQueue
 from foliotrace_audit.record import Entry, ErrorRedactor, drop_error_text, encode
 from foliotrace_audit.recovery import recover_streams
+from foliotrace_audit.retention import expire_segments
 from foliotrace_audit.settings import AuditSettings, DiskFullPolicy, Durability
 from foliotrace_audit.stream import Alarm, AlarmKind, Clock, OnAlarm, OnCheckpoint, StreamFiles
 
@@ -73,23 +73,17 @@ class AuditWriter:
             on_alarm=on_alarm,
             checkpoint_folder=settings.checkpoint_folder,
         )
-        recover = partial(
-            recover_streams,
-            folder,
-            by=stream.name,
-            clock=clock,
-            on_checkpoint=on_checkpoint,
-            on_alarm=on_alarm,
-            checkpoint_folder=settings.checkpoint_folder,
-        )
+        self._folder = folder
+        self._on_checkpoint = on_checkpoint
+        self._reload_keys = reload_keys
         self._committer = Committer(
             self._pending,
             files,
             settings,
             clock=clock,
             on_alarm=on_alarm,
-            housekeeping=lambda: recover(self._pending.keys),
-            reload_keys=reload_keys,
+            housekeeping=self._keep_house,
+            changed_keys=self._changed_keys,
         )
 
     @classmethod
@@ -206,6 +200,37 @@ class AuditWriter:
         finally:
             os.close(self._lock_descriptor)
             self._lock_descriptor = -1
+
+    def _changed_keys(self) -> AuditKeys | None:
+        """New keys, if somebody rotated them; queries are hashed with them from now on."""
+        keys = self._reload_keys() if self._reload_keys is not None else self._pending.keys
+        if keys.ids == self._pending.keys.ids:
+            return None
+        self.hash_query.use(keys.query)
+        return keys
+
+    def _keep_house(self) -> None:
+        """End crashed streams and remove expired segments, in the writer thread."""
+        keys, now, settings = self._pending.keys, self._clock(), self._settings
+        recover_streams(
+            self._folder,
+            keys,
+            by=self.stream,
+            clock=self._clock,
+            on_checkpoint=self._on_checkpoint,
+            on_alarm=self._on_alarm,
+            checkpoint_folder=settings.checkpoint_folder,
+        )
+        if settings.retention_s is not None:
+            expire_segments(
+                self._folder,
+                keys,
+                own_stream=self.stream,
+                sealed_before=now - timedelta(seconds=settings.retention_s),
+                now=now,
+                record=self._pending.add,
+                on_alarm=self._on_alarm,
+            )
 
     def _admits(self, event: str, now: datetime) -> bool:
         if self._pid != os.getpid() or not self._committer.is_running:

@@ -1,0 +1,246 @@
+"""`foliotrace audit ...`: verify, find, export, checkpoints, rotate-key.
+
+Folders and keys are options; whoever mounts `audit` may give them defaults through click's
+`default_map`. Exit codes: 0 sound or done, 1 tampered, 2 cannot tell or cannot run.
+"""
+
+import csv
+import sys
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import wraps
+from itertools import islice
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+import orjson
+
+from foliotrace_audit import report
+from foliotrace_audit.errors import AuditError
+from foliotrace_audit.evidence import read_checkpoint_files, read_evidence
+from foliotrace_audit.files import CHECKPOINT_FILE, streams
+from foliotrace_audit.keys import read_keys
+from foliotrace_audit.record import FIELDS
+from foliotrace_audit.rotation import rotate_keys
+from foliotrace_audit.search import Wanted, find_records, hashes_of, unfinished
+from foliotrace_audit.verify import verify_log
+
+P = ParamSpec("P")
+
+
+class AuditFailure(click.ClickException):
+    """The command could not do its work; never to be taken for `tampered`."""
+
+    exit_code = 2
+
+
+def _explained(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn this package's errors and unreadable files into a message, a code and a hint."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except AuditError as error:
+            raise AuditFailure(f"{error} [{error.code}]\n{error.hint}") from error
+        except OSError as error:
+            raise AuditFailure(f"{error.strerror}: {error.filename}") from error
+
+    return run
+
+
+class Instant(click.ParamType[datetime]):
+    """An RFC 3339 time or date; UTC where it names no zone."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> datetime:
+        """Parse `value`."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            when = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a time such as 2026-11-21T02:00Z", param, ctx)
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+_VERIFY_EXAMPLES = """\b
+Examples:
+  foliotrace audit verify --log data/audit --keys data/audit-keys \\
+      --public-key /mnt/vault/sign.pub.pem --checkpoints /mnt/vault/checkpoints
+  foliotrace audit verify --log data/audit --public-key sign.pub.pem \\
+      --checkpoints checkpoints.jsonl --open-ok --output json
+"""
+_FIND_EXAMPLES = """\b
+Examples:
+  foliotrace audit find --log data/audit --keys data/audit-keys --tenant default \\
+      --query "What is the notice period?"
+  foliotrace audit find --log data/audit --user ann --since 2026-11-01 --failed
+  foliotrace audit find --log data/audit --unfinished --output json
+"""
+_EXPORT_EXAMPLES = """\b
+Examples:
+  foliotrace audit export --log data/audit --since 2026-11-01 > november.jsonl
+  foliotrace audit export --log data/audit --format csv > audit.csv
+"""
+_CHECKPOINTS_EXAMPLES = """\b
+Examples:
+  foliotrace audit checkpoints --log data/audit --newest
+  foliotrace audit checkpoints --log data/audit --output json > /mnt/vault/checkpoints.jsonl
+"""
+_ROTATE_KEY_EXAMPLES = """\b
+Examples:
+  foliotrace audit rotate-key --keys data/audit-keys
+  foliotrace audit rotate-key --keys data/audit-keys --log data/audit \\
+      --checkpoints /mnt/vault/checkpoints
+"""
+
+existing = click.Path(exists=True, path_type=Path)
+log_option = click.option("--log", "log_folder", required=True, type=existing, help="The log.")
+output_option = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+since_option = click.option("--since", type=Instant(), help="From this time on.")
+until_option = click.option("--until", type=Instant(), help="Before this time.")
+
+
+@click.group()
+def audit() -> None:
+    """Prove, search and keep the audit log."""
+
+
+@audit.command(epilog=_VERIFY_EXAMPLES)
+@log_option
+@click.option("--keys", type=existing, help="Key folder; without it only checkpoints prove.")
+@click.option("--public-key", type=existing, multiple=True, help="PEM, kept outside the log.")
+@click.option("--checkpoints", type=existing, multiple=True, help="Kept outside: file or folder.")
+@click.option("--open-ok", is_flag=True, help="Accept ends that no checkpoint proves yet.")
+@click.option("--jobs", type=click.IntRange(1), help="Processes; default: one a core.")
+@output_option
+@click.pass_context
+@_explained
+def verify(
+    ctx: click.Context,
+    log_folder: Path,
+    keys: Path | None,
+    public_key: tuple[Path, ...],
+    checkpoints: tuple[Path, ...],
+    open_ok: bool,
+    jobs: int | None,
+    output: str,
+) -> None:
+    """Find every edit, drop, reorder, forged append and truncation.
+
+    Exit 0: sound. 1: tampered. 2: cannot tell, because nothing from outside anchors the log, or
+    because no outside checkpoint proves a stream's end (the number it proves is printed).
+    """
+    evidence = read_evidence(
+        log_folder, key_folder=keys, public_keys=public_key, checkpoints=checkpoints
+    )
+    verdict = verify_log(log_folder, evidence, jobs=jobs)
+    if output == "text":
+        click.echo(report.verdict_as_text(verdict, accept_open=open_ok))
+    else:
+        click.echo(report.verdict_as_json(verdict, accept_open=open_ok))
+    ctx.exit(verdict.status(accept_open=open_ok).exit_code)
+
+
+@audit.command(epilog=_FIND_EXAMPLES)
+@log_option
+@click.option("--keys", type=existing, help="Key folder; needed for --query.")
+@click.option("--query", help="The words of a query; - reads them from standard input.")
+@click.option("--tenant", help="Whose; needed for --query.")
+@click.option("--user", "user_id", help="The user's id.")
+@click.option("--trace-id", help="32 hex digits.")
+@click.option("--run", "run_id", help="Run or job id.")
+@click.option("--document", "document_id", help="A document touched or cited.")
+@click.option("--event", help="For example query_failed.")
+@click.option("--failed", is_flag=True, help="Only work that failed.")
+@click.option("--unfinished", "only_unfinished", is_flag=True, help="Begun, never ended.")
+@since_option
+@until_option
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
+@output_option
+@_explained
+def find(
+    log_folder: Path,
+    keys: Path | None,
+    query: str | None,
+    failed: bool,
+    only_unfinished: bool,
+    limit: int,
+    output: str,
+    **wanted: Any,  # noqa: ANN401 - options passed on by name
+) -> None:
+    """Find records. The words of a query are hashed with every key there is, never stored."""
+    hashes = None
+    if query is not None:
+        if keys is None or wanted["tenant"] is None:
+            raise click.UsageError("--query needs --keys and --tenant")
+        words = sys.stdin.read() if query == "-" else query
+        hashes = hashes_of(read_keys(keys), wanted["tenant"], words)
+    found: Iterable[dict[str, Any]] = find_records(
+        log_folder, Wanted(hashes=hashes, success=False if failed else None, **wanted)
+    )
+    if only_unfinished:
+        found = unfinished(found)
+    for record in islice(found, limit):
+        click.echo(report.record_as_text(record) if output == "text" else orjson.dumps(record))
+
+
+@audit.command(epilog=_EXPORT_EXAMPLES)
+@log_option
+@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl")
+@since_option
+@until_option
+@_explained
+def export(log_folder: Path, form: str, since: datetime | None, until: datetime | None) -> None:
+    """Write the audit records to standard output, for another system to read."""
+    found = find_records(log_folder, Wanted(since=since, until=until))
+    if form == "jsonl":
+        for record in found:
+            click.echo(orjson.dumps(record))
+        return
+    table = csv.DictWriter(sys.stdout, ["stream", *FIELDS])
+    table.writeheader()
+    for record in found:
+        table.writerow({name: report.cell(value) for name, value in record.items()})
+
+
+@audit.command(epilog=_CHECKPOINTS_EXAMPLES)
+@log_option
+@click.option("--newest", is_flag=True, help="Only the newest of each stream.")
+@output_option
+@_explained
+def checkpoints(log_folder: Path, newest: bool, output: str) -> None:
+    """List the checkpoints in the log's folder. As JSON they are the signed lines themselves."""
+    for stream in streams(log_folder):
+        file = stream / CHECKPOINT_FILE
+        found, _, _ = read_checkpoint_files([file] if file.exists() else [])
+        for checkpoint in found[-1:] if newest else found:
+            text = report.checkpoint_as_text(checkpoint)
+            click.echo(text if output == "text" else checkpoint.line)
+
+
+@audit.command("rotate-key", epilog=_ROTATE_KEY_EXAMPLES)
+@click.option("--keys", "key_folder", required=True, type=click.Path(path_type=Path))
+@click.option("--log", "log_folder", type=click.Path(path_type=Path), help="Record it there.")
+@click.option("--checkpoints", type=click.Path(path_type=Path), help="The writers' second folder.")
+@_explained
+def rotate_key(key_folder: Path, log_folder: Path | None, checkpoints: Path | None) -> None:
+    """Make new keys and use them from now on; the first time this replaces development keys.
+
+    Running writers take the new keys within a checkpoint interval. Earlier keys stay in the folder:
+    they verify and find earlier records. Copy the printed public key to where verifiers are.
+    """
+    keys = rotate_keys(key_folder, log_folder, checkpoint_folder=checkpoints)
+    for name, key_id in zip(("chain", "query", "sign"), keys.ids, strict=True):
+        click.echo(f"{name:6} {key_id}")
+    click.echo(f"public {key_folder / f'{keys.sign.id}.pub.pem'}")

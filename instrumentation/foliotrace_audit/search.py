@@ -1,0 +1,100 @@
+"""Finding records in a log: by who, what, when, and by the words of a query nobody stored."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from foliotrace_audit import control
+from foliotrace_audit.files import segments, streams
+from foliotrace_audit.keys import AuditKeys
+from foliotrace_audit.query_hash import query_hash
+from foliotrace_audit.record import EVENTS
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a record must hold; None asks for nothing. `hashes`: any of these query hashes."""
+
+    event: str | None = None
+    tenant: str | None = None
+    user_id: str | None = None
+    trace_id: str | None = None
+    run_id: str | None = None
+    document_id: str | None = None
+    hashes: frozenset[str] | None = None
+    success: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def accepts(self, record: Record) -> bool:
+        """Whether `record` holds all of it."""
+        for name in ("event", "tenant", "user_id", "trace_id", "run_id", "success"):
+            value = getattr(self, name)
+            if value is not None and record.get(name) != value:
+                return False
+        if self.hashes is not None and record.get("query_hash") not in self.hashes:
+            return False
+        if self.document_id is not None and self.document_id not in record.get("document_ids", ()):
+            return False
+        return self._in_time(record)
+
+    def _in_time(self, record: Record) -> bool:
+        if self.since is None and self.until is None:
+            return True
+        when = datetime.fromisoformat(record["timestamp"])
+        return (self.since is None or when >= self.since) and (
+            self.until is None or when < self.until
+        )
+
+    def needles(self) -> list[tuple[bytes, ...]]:
+        """Bytes of which a matching line holds one of each tuple: cheap to look for first."""
+        names = ("event", "tenant", "user_id", "trace_id", "run_id", "document_id")
+        wanted: list[tuple[str, ...]] = [
+            (getattr(self, name),) for name in names if getattr(self, name) is not None
+        ]
+        if self.hashes is not None:
+            wanted.append(tuple(self.hashes))
+        return [tuple(orjson.dumps(value) for value in values) for values in wanted]
+
+
+def hashes_of(keys: AuditKeys, tenant: str, text: str) -> frozenset[str]:
+    """What `text` hashes to for `tenant` under every query key the folder still has."""
+    return frozenset(query_hash(key.hmac(), tenant, text) for key in keys.all_query.values())
+
+
+def find_records(log_folder: Path, wanted: Wanted) -> Iterator[Record]:
+    """Audit records that `wanted` accepts, stream by stream in written order, with their `stream`.
+
+    Reads in constant memory; lines that are no records are left to `verify`. Raises OSError.
+    """
+    needles = wanted.needles()
+    for stream in streams(log_folder):
+        for path in segments(stream).values():
+            with path.open("rb", buffering=1 << 20) as file:
+                for line in file:
+                    if all(any(n in line for n in either) for either in needles):
+                        record = control.parse(line)
+                        if record.get("event") in EVENTS and wanted.accepts(record):
+                            yield {"stream": stream.name, **record}
+
+
+def unfinished(records: Iterable[Record]) -> list[Record]:
+    """`*_received` records without a `*_completed` or `*_failed` of the same run: evidence.
+
+    Joined by run, by trace where there is no run.
+    """
+    begun: dict[tuple[str, str, str], Record] = {}
+    for record in records:
+        family, _, stage = record["event"].partition("_")
+        join = (family, str(record.get("tenant")), str(record.get("run_id") or record["trace_id"]))
+        if stage == "received":
+            begun[join] = record
+        else:
+            begun.pop(join, None)
+    return list(begun.values())
