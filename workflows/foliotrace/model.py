@@ -273,6 +273,7 @@ class Document:
     pages_unreadable: int = 0  # needs_ocr or failed
     chunks: int = 0
     identity: Identity = Identity()
+    stated_title: str | None = None  # what the file itself says; `identity` may take it over
     metadata: Metadata = field(default_factory=dict)
     problem: str | None = None  # a stable error code when status is failed
     problem_detail: str | None = None

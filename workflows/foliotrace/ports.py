@@ -189,14 +189,26 @@ class Library(Protocol):
         """Whether a document has this original; if none has, the original may go."""
         ...
 
-    async def begin(self, tenant: str, document_id: str, *, revision: str, pages_total: int) -> int:
+    async def begin(
+        self,
+        tenant: str,
+        document_id: str,
+        *,
+        revision: str,
+        pages_total: int,
+        stated_title: str | None = None,
+    ) -> int:
         """Start (or go on with) `revision`; how many of its first pages are stored already."""
         ...
 
     async def add_window(
         self, tenant: str, document_id: str, *, revision: str, pages: Sequence[ParsedPage]
     ) -> None:
-        """Store pages in one commit. The same window twice changes nothing."""
+        """Store pages in one commit. The same window twice changes nothing.
+
+        This, `add_chunks` and `publish` raise Conflict `ingest_superseded` when `revision` is not
+        the pending one any more, because newer bytes were registered or the job was cancelled.
+        """
         ...
 
     async def add_chunks(
@@ -221,11 +233,13 @@ class Library(Protocol):
         *,
         problem: str,
         detail: str,
+        content_hash: str | None = None,
         keep_pages: bool = True,
     ) -> None:
         """Record why ingestion ended. A served revision stays served; pending chunks go.
 
         The pending pages stay, so that their problems can be read, unless `keep_pages` is False.
+        With `content_hash`, nothing is done once newer bytes have been registered.
         """
         ...
 
@@ -276,6 +290,28 @@ class Library(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenFile:
+    """A file as a folder sync saw it last."""
+
+    size_bytes: int
+    modified_ns: int
+    content_hash: str
+    seen_at: datetime
+
+
+class SeenFiles(Protocol):
+    """What a folder sync saw, so that an unchanged file is not even read again."""
+
+    async def seen(self, tenant: str, collection: str, name: str) -> SeenFile | None:
+        """The file as it was seen last, or None."""
+        ...
+
+    async def remember(self, tenant: str, collection: str, name: str, file: SeenFile) -> None:
+        """Keep what was seen."""
+        ...
+
+
 class Jobs(Protocol):
     """Durable jobs, their progress, and the records that extraction jobs made."""
 
@@ -301,6 +337,10 @@ class Jobs(Protocol):
         after: str | None = None,
     ) -> Sequence[Job]:
         """Newest first."""
+        ...
+
+    async def unfinished(self) -> Sequence[Job]:
+        """Of every tenant, oldest first: what a process takes up again when it starts."""
         ...
 
     async def update(self, job: Job) -> None:
@@ -346,6 +386,10 @@ class IndexWriter(Protocol):
 
     async def rebuild(self) -> int:
         """Throw away and derive again; the version reached."""
+        ...
+
+    async def compact(self) -> None:
+        """Leave no word of a deleted document in the files. Raises IndexUnavailable."""
         ...
 
 

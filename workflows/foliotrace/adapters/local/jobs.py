@@ -66,6 +66,10 @@ class SqliteJobs:
         order = f" ORDER BY created_at DESC, id DESC LIMIT {int(limit)}"
         return self._find(" AND ".join(conditions), parameters, order)
 
+    async def unfinished(self) -> Sequence[Job]:
+        """See `Jobs.unfinished`."""
+        return self._find(f"status NOT IN {_FINAL}", (), " ORDER BY created_at, id")
+
     async def update(self, job: Job) -> None:
         """See `Jobs.update`. An update of a job that is final already changes nothing."""
         await self._database.write(lambda c: _update(c, job))

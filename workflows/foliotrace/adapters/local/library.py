@@ -142,13 +142,21 @@ class SqliteLibrary:
 
     # --- ingestion -------------------------------------------------------------------------
 
-    async def begin(self, tenant: str, document_id: str, *, revision: str, pages_total: int) -> int:
+    async def begin(
+        self,
+        tenant: str,
+        document_id: str,
+        *,
+        revision: str,
+        pages_total: int,
+        stated_title: str | None = None,
+    ) -> int:
         """See `Library.begin`."""
         now = self._now()
 
         def work(c: sqlite3.Connection) -> int:
             document = writes.find(c, tenant, document_id)
-            return writes.begin(c, document, revision, pages_total, now)
+            return writes.begin(c, document, revision, pages_total, stated_title, now)
 
         return await self.database.write(work)
 
@@ -194,6 +202,7 @@ class SqliteLibrary:
         *,
         problem: str,
         detail: str,
+        content_hash: str | None = None,
         keep_pages: bool = True,
     ) -> None:
         """See `Library.fail`."""
@@ -201,7 +210,8 @@ class SqliteLibrary:
 
         def work(c: sqlite3.Connection) -> None:
             document = writes.find(c, tenant, document_id)
-            writes.fail(c, document, problem, detail, keep_pages, now)
+            if content_hash in (None, document.content_hash):
+                writes.fail(c, document, problem, detail, keep_pages, now)
 
         await self.database.write(work)
 

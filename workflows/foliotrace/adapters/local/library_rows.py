@@ -20,7 +20,7 @@ from foliotrace.model import (
 DOCUMENT: Final = (
     "id, tenant, collection, name, content_hash, media_type, size_bytes, status, revision,"
     " pending_revision, pages_total, pages_stored, pages_unreadable, chunks, title, company,"
-    " period, kind, metadata, problem, problem_detail, created_at, updated_at"
+    " period, kind, metadata, problem, problem_detail, created_at, updated_at, stated_title"
 )
 CHUNK: Final = (
     "c.id, c.document_id, c.revision, c.ordinal, c.page, c.start_offset, c.end_offset, c.text,"
@@ -51,6 +51,7 @@ def document_of(row: Sequence[Any]) -> Document:
         problem_detail=row[20],
         created_at=datetime.fromisoformat(row[21]),
         updated_at=datetime.fromisoformat(row[22]),
+        stated_title=row[23],
     )
 
 

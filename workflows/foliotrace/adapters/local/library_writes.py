@@ -46,6 +46,8 @@ def register(
     _note_metadata(connection, known, draft, now)
     same = known.content_hash == draft.blob.content_hash
     unchanged = same and known.status is DocumentStatus.READY
+    if not same and known.pending_revision:
+        _give_up_pending(connection, known)
     if not unchanged:
         connection.execute(
             "UPDATE documents SET content_hash = ?, media_type = ?, size_bytes = ?, status = ?,"
@@ -118,15 +120,21 @@ def record_change(connection: sqlite3.Connection, document: Document, *, deleted
 
 
 def begin(
-    connection: sqlite3.Connection, document: Document, revision: str, pages_total: int, now: str
+    connection: sqlite3.Connection,
+    document: Document,
+    revision: str,
+    pages_total: int,
+    stated_title: str | None,
+    now: str,
 ) -> int:
     """Make `revision` the pending one; how many of its pages are stored, from the first."""
     previous = document.pending_revision
     stored = count_pages(connection, document.tenant, revision)
     connection.execute(
         "UPDATE documents SET pending_revision = ?, status = 'ingesting', pages_total = ?,"
-        " pages_stored = ?, problem = NULL, problem_detail = NULL, updated_at = ? WHERE id = ?",
-        (revision, pages_total, stored, now, document.id),
+        " pages_stored = ?, stated_title = ?, problem = NULL, problem_detail = NULL,"
+        " updated_at = ? WHERE id = ?",
+        (revision, pages_total, stored, stated_title, now, document.id),
     )
     if previous and previous not in (revision, document.revision):
         _drop_revision(connection, document, previous)
@@ -142,7 +150,7 @@ def count_pages(connection: sqlite3.Connection, tenant: str, revision: str) -> i
 
 
 def _must_be_pending(document: Document, revision: str) -> None:
-    if revision not in (document.pending_revision, document.revision):
+    if revision != document.pending_revision:
         raise Conflict(
             "Newer bytes arrived under this name; this ingestion gives way.",
             code="ingest_superseded",
@@ -161,7 +169,7 @@ def add_window(
     connection.executemany(
         "INSERT OR IGNORE INTO pages VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (document.tenant, revision, page.number, page.status is PageStatus.OK, *blobs)
+            (document.tenant, revision, page.number, _problem(page), *blobs)
             for page, blobs in packed
         ],
     )
@@ -217,6 +225,8 @@ def publish(
     now: str,
 ) -> int:
     """Serve `revision`, drop every other one of the document; the library version."""
+    if (document.revision, document.pending_revision) == (revision, None):
+        return _version(connection)  # a resumed run publishes again
     _must_be_pending(document, revision)
     stored = count_pages(connection, document.tenant, revision)
     if stored != document.pages_total:
@@ -229,12 +239,12 @@ def publish(
         (document.id, revision),
     ).fetchone()[0]
     if not chunks:
-        raise NothingToIndex(f"{document.name} holds no text that could be read.")
+        raise _nothing_to_index(connection, document, revision)
     connection.execute(
         "UPDATE documents SET revision = ?, pending_revision = NULL, status = 'ready',"
         " pages_stored = ?, pages_unreadable = (SELECT count(*) FROM pages WHERE tenant = ?"
-        " AND revision = ? AND NOT readable), chunks = ?, title = ?, company = ?, period = ?,"
-        " kind = ?, problem = NULL, problem_detail = NULL, updated_at = ? WHERE id = ?",
+        " AND revision = ? AND problem IS NOT NULL), chunks = ?, title = ?, company = ?,"
+        " period = ?, kind = ?, problem = NULL, problem_detail = NULL, updated_at = ? WHERE id = ?",
         (
             revision,
             stored,
@@ -253,6 +263,36 @@ def publish(
     for old in {document.revision, document.pending_revision} - {revision, None}:
         _drop_revision(connection, document, str(old))
     return record_change(connection, document, deleted=False)
+
+
+def _nothing_to_index(
+    connection: sqlite3.Connection, document: Document, revision: str
+) -> NothingToIndex:
+    problems = connection.execute(
+        "SELECT problem, count(*) FROM pages WHERE tenant = ? AND revision = ?"
+        " AND problem IS NOT NULL GROUP BY problem ORDER BY problem",
+        (document.tenant, revision),
+    ).fetchall()
+    why = ", ".join(f"{count} of {document.pages_total} pages: {code}" for code, count in problems)
+    return NothingToIndex(
+        f"{document.name} holds no text that could be read ({why or 'its pages are blank'})."
+    )
+
+
+def _problem(page: ParsedPage) -> str | None:
+    return None if page.status is PageStatus.OK else page.problem or page.status.value
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT value FROM state WHERE key = 'version'").fetchone()
+    return int(row[0])
+
+
+def _give_up_pending(connection: sqlite3.Connection, document: Document) -> None:
+    """Drop what is stored of the pending revision; a run that is making it will notice."""
+    connection.execute("UPDATE documents SET pending_revision = NULL WHERE id = ?", (document.id,))
+    if document.pending_revision and document.pending_revision != document.revision:
+        _drop_revision(connection, document, document.pending_revision)
 
 
 def _drop_revision(connection: sqlite3.Connection, document: Document, revision: str) -> None:
@@ -277,19 +317,18 @@ def fail(
     now: str,
 ) -> None:
     """Record why ingestion ended; the pending chunks go, and the pending pages unless kept."""
-    pending = document.pending_revision
-    kept = pending if keep_pages else None
     connection.execute(
         "UPDATE documents SET status = 'failed', problem = ?, problem_detail = ?,"
-        " pending_revision = ?, updated_at = ? WHERE id = ?",
-        (problem, detail, kept, now, document.id),
+        " updated_at = ? WHERE id = ?",
+        (problem, detail, now, document.id),
     )
-    if pending and pending != document.revision:
+    if not keep_pages:
+        _give_up_pending(connection, document)
+    elif document.pending_revision != document.revision:
         connection.execute(
-            "DELETE FROM chunks WHERE document_id = ? AND revision = ?", (document.id, pending)
+            "DELETE FROM chunks WHERE document_id = ? AND revision = ?",
+            (document.id, document.pending_revision),
         )
-        if not keep_pages:
-            _drop_revision(connection, document, pending)
 
 
 def delete(connection: sqlite3.Connection, document: Document) -> None:

@@ -32,6 +32,7 @@ CREATE TABLE documents (
   company TEXT,
   period TEXT,
   kind TEXT,
+  stated_title TEXT,
   metadata TEXT NOT NULL DEFAULT '{}',
   problem TEXT,
   problem_detail TEXT,
@@ -56,7 +57,7 @@ CREATE TABLE pages (
   tenant TEXT NOT NULL,
   revision TEXT NOT NULL,
   number INTEGER NOT NULL,
-  readable INTEGER NOT NULL,
+  problem TEXT,
   page BLOB NOT NULL,
   words BLOB NOT NULL
 );

@@ -1,0 +1,51 @@
+"""What the ingest journey is given: its ports and its limits."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from foliotrace.parse import ParseOrder
+from foliotrace.ports import (
+    AuditLog,
+    Blobs,
+    Clock,
+    CurrentTrace,
+    Identify,
+    IndexWriter,
+    Jobs,
+    Library,
+)
+
+Forget: TypeAlias = Callable[[str, str], Awaitable[None]]
+"""(tenant, document id): drop what is kept of a document elsewhere, as caches and journals do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestLimits:
+    """Sizes, and wall times in seconds."""
+
+    upload_bytes: int = 200 * 1024 * 1024
+    window_pages: int = 100
+    window_s: float = 600.0
+    inspect_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestServices:
+    """The ports of the journey.
+
+    `indexes` follow the library in this order; the keyword index comes first. An index that takes
+    long (embedding) only starts its work when it is told to catch up.
+    """
+
+    library: Library
+    blobs: Blobs
+    jobs: Jobs
+    parser: ParseOrder
+    indexes: Sequence[IndexWriter]
+    audit: AuditLog
+    clock: Clock
+    identify: Identify
+    trace: CurrentTrace
+    forget: Sequence[Forget] = ()
+    limits: IngestLimits = IngestLimits()

@@ -1,0 +1,222 @@
+"""A file arrives: its name, size and metadata are checked, its bytes stored, its job written.
+
+`accept` returns when the bytes and the job are on disk. Starting the workflow is the caller's
+business: run `IngestDocument(document_id, job_id)` unless `Accepted.settled`.
+"""
+
+import re
+import unicodedata
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+from uuid import uuid4
+
+from foliotrace.errors import Conflict, InvalidRequest
+from foliotrace.ingest.account import Account
+from foliotrace.ingest.originals import release
+from foliotrace.ingest.services import IngestServices
+from foliotrace.model import (
+    DEFAULT_COLLECTION,
+    Document,
+    Job,
+    JobKind,
+    JobStatus,
+    Metadata,
+    Principal,
+)
+from foliotrace.ports import DocumentDraft
+
+NAME_CHARACTERS: Final = 255
+METADATA_FIELDS: Final = 64
+METADATA_CHARACTERS: Final = 1000
+KEY_CHARACTERS: Final = 255
+FINAL: Final = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+_COLLECTION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file as the caller sends it."""
+
+    name: str
+    content: AsyncIterator[bytes]
+    collection: str = DEFAULT_COLLECTION
+    metadata: Metadata = field(default_factory=dict)
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A stored file and its job. `unchanged`: the same bytes are already served under its name."""
+
+    document: Document
+    job: Job
+    unchanged: bool
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is nothing left to run."""
+        return self.job.status in FINAL
+
+
+async def accept(services: IngestServices, principal: Principal, upload: Upload) -> Accepted:
+    """Store the file and its job.
+
+    Raises InvalidRequest, FileRefused, Conflict `idempotency_conflict`, LibraryUnavailable.
+    """
+    name = checked_name(upload.name)
+    _check(upload)
+    blob = await services.blobs.put(
+        principal.tenant, name, upload.content, limit_bytes=services.limits.upload_bytes
+    )
+    draft = DocumentDraft(
+        collection=upload.collection, name=name, blob=blob, metadata=upload.metadata
+    )
+    fingerprint = _fingerprint(draft)
+    earlier = await _earlier(services, principal, upload.idempotency_key, fingerprint)
+    if earlier is not None:
+        return earlier
+    before = await services.library.documents(
+        principal.tenant, collection=upload.collection, name=name, limit=1
+    )
+    registration = await services.library.register(principal.tenant, draft)
+    for old in before:
+        await release(services, principal.tenant, old.content_hash)
+    document = registration.document
+    await _supersede(services, principal.tenant, document.id, fingerprint)
+    job = await _job(services, principal, document, fingerprint, upload, registration.unchanged)
+    return Accepted(document=document, job=job, unchanged=registration.unchanged)
+
+
+async def _earlier(
+    services: IngestServices, principal: Principal, key: str | None, fingerprint: str
+) -> Accepted | None:
+    """What the idempotency key was used for before. Raises Conflict if that was another file."""
+    if key is None:
+        return None
+    job = await services.jobs.by_key(principal.tenant, JobKind.INGEST, key)
+    if job is None:
+        return None
+    if job.fingerprint != fingerprint:
+        raise Conflict(
+            "The idempotency key was used for another file.",
+            code="idempotency_conflict",
+            hint="Use a new key for a new file.",
+        )
+    document = await services.library.document(principal.tenant, job.document_id)
+    return Accepted(document=document, job=job, unchanged=False)
+
+
+async def _supersede(
+    services: IngestServices, tenant: str, document_id: str, fingerprint: str
+) -> None:
+    """End the jobs that make an older content of this document."""
+    for job in await services.jobs.jobs(tenant, document_id=document_id, unfinished=True):
+        if job.kind is JobKind.INGEST and job.fingerprint not in (None, fingerprint):
+            superseded = Conflict(
+                "Newer bytes arrived under this name.",
+                code="ingest_superseded",
+                hint="Follow the newest job of the document.",
+            )
+            await Account(services, tenant, job.id).failed(superseded)
+
+
+async def _job(
+    services: IngestServices,
+    principal: Principal,
+    document: Document,
+    fingerprint: str,
+    upload: Upload,
+    unchanged: bool,
+) -> Job:
+    """The job under way for exactly this file, or a new one; finished at once if unchanged."""
+    if not unchanged and upload.idempotency_key is None:
+        for job in await services.jobs.jobs(
+            principal.tenant, document_id=document.id, unfinished=True
+        ):
+            if job.fingerprint == fingerprint:
+                return job
+    now = services.clock.now()
+    return await services.jobs.create(
+        Job(
+            id=f"job_{uuid4().hex}",
+            tenant=principal.tenant,
+            subject=principal.subject,
+            kind=JobKind.INGEST,
+            document_id=document.id,
+            status=JobStatus.COMPLETED if unchanged else JobStatus.QUEUED,
+            stage="unchanged" if unchanged else "queued",
+            pages_done=document.pages_stored if unchanged else 0,
+            pages_total=document.pages_total if unchanged else 0,
+            chunks=document.chunks if unchanged else 0,
+            idempotency_key=upload.idempotency_key,
+            fingerprint=fingerprint,
+            trace_id=services.trace(),
+            created_at=now,
+            updated_at=now,
+        )
+    )
+
+
+def checked_name(name: str) -> str:
+    """The document's name in one spelling. Raises InvalidRequest `invalid_name`."""
+    spelled = unicodedata.normalize("NFC", name).strip()
+    parts = spelled.split("/")
+    if (
+        not spelled
+        or len(spelled) > NAME_CHARACTERS
+        or any(part in ("", ".", "..") for part in parts)
+        or any(unicodedata.category(c) in ("Cc", "Cs", "Cf") for c in spelled)
+    ):
+        raise InvalidRequest(
+            "The file's name cannot be used.",
+            code="invalid_name",
+            hint=f"Use 1 to {NAME_CHARACTERS} printable characters, no empty or dotted folders.",
+        )
+    return spelled
+
+
+def _check(upload: Upload) -> None:
+    if not _COLLECTION.fullmatch(upload.collection):
+        raise InvalidRequest(
+            "The collection's name cannot be used.",
+            code="invalid_collection",
+            hint="Use 1 to 64 letters, digits, dots, dashes and underscores.",
+        )
+    if (
+        upload.idempotency_key is not None
+        and not 1 <= len(upload.idempotency_key) <= KEY_CHARACTERS
+    ):
+        raise InvalidRequest(
+            "The idempotency key cannot be used.",
+            code="invalid_idempotency_key",
+            hint=f"Use 1 to {KEY_CHARACTERS} characters.",
+        )
+    if len(upload.metadata) > METADATA_FIELDS or not all(
+        _FIELD.fullmatch(key) and _is_scalar(value) for key, value in upload.metadata.items()
+    ):
+        raise InvalidRequest(
+            "The metadata cannot be used.",
+            code="invalid_metadata",
+            hint=f"Use at most {METADATA_FIELDS} fields with text, number or boolean values.",
+        )
+
+
+def _is_scalar(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= METADATA_CHARACTERS and not any(
+            "\ud800" <= c <= "\udfff" for c in value
+        )
+    if isinstance(value, float):
+        return value == value and abs(value) != float("inf")
+    return isinstance(value, int) and abs(value) < 1 << 63
+
+
+def _fingerprint(draft: DocumentDraft) -> str:
+    """Equal for requests that ask for the same."""
+    metadata = sorted((key, str(value)) for key, value in draft.metadata.items())
+    asked = (draft.collection, draft.name, draft.blob.content_hash, metadata)
+    return sha256(repr(asked).encode()).hexdigest()
