@@ -1,0 +1,125 @@
+"""What went wrong with LlamaCloud, in our words. The one place that knows the SDK's exceptions.
+
+The SDK raises five kinds of thing (its own errors, bare JSON errors, validation errors, httpx
+errors, and nothing at all); here they become one `CloudFailure` that says what may be done next.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+import httpx
+from llama_cloud import (
+    APIConnectionError,
+    APIError,
+    APIResponseValidationError,
+    APIStatusError,
+    APITimeoutError,
+    LlamaCloudError,
+)
+
+from foliotrace.errors import Unavailable
+
+
+class CloudProblem(StrEnum):
+    """A stable word for each way the cloud fails; used as degradation reason with a prefix."""
+
+    UNAUTHORIZED = "unauthorized"
+    OUT_OF_CREDITS = "out_of_credits"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    REFUSED = "refused"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    GARBAGE = "garbage"
+    JOB_FAILED = "job_failed"
+    JOB_CANCELLED = "job_cancelled"
+    DEADLINE = "deadline"
+    EMPTY = "empty"
+
+
+_MENDABLE = frozenset(
+    {
+        CloudProblem.RATE_LIMITED,
+        CloudProblem.SERVER_ERROR,
+        CloudProblem.UNREACHABLE,
+        CloudProblem.TIMEOUT,
+        CloudProblem.GARBAGE,
+    }
+)
+_OUTCOME_UNKNOWN = frozenset(
+    {
+        CloudProblem.SERVER_ERROR,
+        CloudProblem.UNREACHABLE,
+        CloudProblem.TIMEOUT,
+        CloudProblem.GARBAGE,
+    }
+)
+
+
+class CloudFailure(Unavailable):
+    """LlamaCloud did not do what was asked. Holds no response body and no key."""
+
+    code = "llamacloud_failed"
+    default_hint = "Check the key, the region and the credits: `foliotrace doctor --probe`."
+
+    def __init__(
+        self, problem: CloudProblem, message: str, *, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, reason=f"llamacloud_{problem}", retry_after_s=retry_after_s)
+        self.problem = problem
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.problem in _MENDABLE
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """Whether the work may have been done, and billed, although the reply was lost."""
+        return self.problem in _OUTCOME_UNKNOWN
+
+
+@contextmanager
+def in_our_words(what: str) -> Iterator[None]:
+    """Turn whatever the SDK raises inside into `CloudFailure`; `what` names the request."""
+    try:
+        yield
+    except APIStatusError as error:
+        raise _from_status(what, error) from error
+    except APITimeoutError as error:
+        raise CloudFailure(CloudProblem.TIMEOUT, f"{what}: no answer in time") from error
+    except APIConnectionError as error:
+        raise CloudFailure(CloudProblem.UNREACHABLE, f"{what}: no connection") from error
+    except (APIResponseValidationError, json.JSONDecodeError) as error:
+        raise CloudFailure(CloudProblem.GARBAGE, f"{what}: the answer is not understood") from error
+    except (APIError, LlamaCloudError) as error:
+        raise CloudFailure(CloudProblem.GARBAGE, f"{what}: {type(error).__name__}") from error
+    except httpx.HTTPError as error:
+        raise CloudFailure(CloudProblem.UNREACHABLE, f"{what}: {type(error).__name__}") from error
+
+
+def _from_status(what: str, error: APIStatusError) -> CloudFailure:
+    status = error.status_code
+    problem = {
+        401: CloudProblem.UNAUTHORIZED,
+        402: CloudProblem.OUT_OF_CREDITS,
+        403: CloudProblem.UNAUTHORIZED,
+        404: CloudProblem.NOT_FOUND,
+        409: CloudProblem.CONFLICT,
+        429: CloudProblem.RATE_LIMITED,
+    }.get(status, CloudProblem.SERVER_ERROR if status >= 500 else CloudProblem.REFUSED)
+    return CloudFailure(
+        problem, f"{what}: HTTP {status}", retry_after_s=_retry_after_s(error.response)
+    )
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    """Seconds of a Retry-After header; dates are not honoured."""
+    try:
+        return max(0.0, float(response.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
