@@ -21,14 +21,14 @@ from tests.fakes.llamacloud import (
     rest_api,
     retrieval_api,
 )
-from tests.fakes.llamacloud.checks import (
+from tests.fakes.llamacloud.routing import ENDPOINTS, Call, Endpoint, Upload
+from tests.fakes.llamacloud.state import Refused
+from tests.fakes.wire.checks import (
     ContractBroken,
     body_problems,
     checked,
     query_problems,
 )
-from tests.fakes.llamacloud.routing import ENDPOINTS, Call, Endpoint, Upload
-from tests.fakes.llamacloud.state import Refused
 
 if TYPE_CHECKING:
     from tests.fakes.llamacloud.cloud import FakeLlamaCloud
@@ -81,6 +81,9 @@ def _route(cloud: "FakeLlamaCloud", endpoint: Endpoint) -> Route:
         except ContractBroken as broken:
             cloud.broken.append(f"{endpoint.name}: {broken}")
             return JSONResponse({"detail": str(broken)}, 500)
+        except Exception as crash:
+            cloud.broken.append(f"{endpoint.name}: {crash!r}")
+            raise
 
     return Route(endpoint.path, answer, methods=[endpoint.method])
 

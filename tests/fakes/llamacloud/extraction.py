@@ -77,13 +77,13 @@ def _object(
     record: dict[str, Any] = {}
     metadata: dict[str, Any] = {}
     for name, declared in schema.get("properties", {}).items():
-        field = _resolved(declared, defs)
-        if "object" in _types(field):
+        field = resolved(declared, defs)
+        if "object" in types_of(field):
             record[name], metadata[name] = _object(pages, field, defs, options)
-        elif "array" in _types(field):
+        elif "array" in types_of(field):
             record[name], metadata[name] = _array(pages, name, field, defs, options)
         else:
-            found = _find(pages, name, field)
+            found = find(pages, name, field)
             record[name] = found.value if found else None
             if found:
                 metadata[name] = found.metadata(cite=options.cite, confidence=options.confidence)
@@ -97,10 +97,10 @@ def _array(
     defs: dict[str, Any],
     options: Options,
 ) -> tuple[list[Any], list[Any]]:
-    item = _resolved(field.get("items", {}), defs)
-    if "object" in _types(item):
+    item = resolved(field.get("items", {}), defs)
+    if "object" in types_of(item):
         return _table_rows(pages, item, defs, options)
-    found = _find(pages, name, {"type": "string"} | _titles(field))
+    found = find(pages, name, {"type": "string"} | titles(field))
     if not found:
         return [], []
     values = [part.strip() for part in re.split(r"[,;]", str(found.value)) if part.strip()]
@@ -108,22 +108,24 @@ def _array(
     return values, [entry for _ in values]
 
 
-def _resolved(field: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+def resolved(field: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     """The field with `$ref` followed and an optional type's null alternative dropped."""
     if "$ref" in field:
-        return _resolved(defs.get(str(field["$ref"]).rsplit("/", 1)[-1], {}), defs) | _titles(field)
+        return resolved(defs.get(str(field["$ref"]).rsplit("/", 1)[-1], {}), defs) | titles(field)
     for keyword in ("anyOf", "oneOf", "allOf"):
         choices = [c for c in field.get(keyword, ()) if c.get("type") != "null"]
         if choices:
-            return _resolved(choices[0], defs) | _titles(field)
+            return resolved(choices[0], defs) | titles(field)
     return field
 
 
-def _titles(field: dict[str, Any]) -> dict[str, Any]:
+def titles(field: dict[str, Any]) -> dict[str, Any]:
+    """What names the field."""
     return {key: field[key] for key in ("title", "description", "aliases") if key in field}
 
 
-def _types(field: dict[str, Any]) -> tuple[str, ...]:
+def types_of(field: dict[str, Any]) -> tuple[str, ...]:
+    """The field's JSON types."""
     declared = field.get("type", "object" if "properties" in field else "string")
     return tuple(declared) if isinstance(declared, list) else (declared,)
 
@@ -139,7 +141,8 @@ def _folded(words: list[str]) -> list[str]:
     return [folded for word in words if (folded := re.sub(r"\W+", "", word).lower())]
 
 
-def _find(pages: tuple[Page, ...], name: str, field: dict[str, Any]) -> Found | None:
+def find(pages: tuple[Page, ...], name: str, field: dict[str, Any]) -> Found | None:
+    """The first value of the field's type beside its longest label."""
     for label in _labels(name, field):
         for page in pages:
             for index, line in enumerate(page.lines):
@@ -188,7 +191,7 @@ def _label_end(cell: tuple[Word, ...], label: list[str]) -> int | None:
 def _value(
     words: tuple[Word, ...], name: str, field: dict[str, Any]
 ) -> tuple[Any, tuple[Word, ...]] | None:
-    types = _types(field)
+    types = types_of(field)
     if "number" in types or "integer" in types:
         return _number(words, whole="number" not in types)
     if "boolean" in types:
@@ -230,7 +233,7 @@ def _covering(words: tuple[Word, ...], start: int, end: int) -> tuple[Word, ...]
 def _table_rows(
     pages: tuple[Page, ...], item: dict[str, Any], defs: dict[str, Any], options: Options
 ) -> tuple[list[Any], list[Any]]:
-    fields = {n: _resolved(f, defs) for n, f in item.get("properties", {}).items()}
+    fields = {n: resolved(f, defs) for n, f in item.get("properties", {}).items()}
     records: list[Any] = []
     metadata: list[Any] = []
     for page in pages:

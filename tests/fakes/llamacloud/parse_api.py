@@ -21,12 +21,12 @@ from llama_cloud.types import (
     parsing_upload_file_params,
 )
 from tests.fakes.llamacloud import content, layout
-from tests.fakes.llamacloud.checks import body_problems
 from tests.fakes.llamacloud.content import Page
 from tests.fakes.llamacloud.files_api import store
 from tests.fakes.llamacloud.jobs import PARSE_CREDITS, Charge, Job, JobFailed, now
 from tests.fakes.llamacloud.routing import Call, endpoint
 from tests.fakes.llamacloud.state import Refused, StoredFile, iso, new_id, own, paged
+from tests.fakes.wire.checks import body_problems
 
 PARSE = "/api/v2/parse"
 LATEST = {

@@ -1,4 +1,4 @@
-"""Requests and replies held against the installed SDK's own types."""
+"""Requests and replies held against an installed SDK's own types."""
 
 import json
 import types
