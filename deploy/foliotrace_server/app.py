@@ -1,0 +1,95 @@
+"""One Starlette application around the engine: the REST API and the llama-agents protocol."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from foliotrace_server.docs_page import docs_page
+from foliotrace_server.edge import Edge, is_loopback
+from foliotrace_server.engine import Engine
+from foliotrace_server.host.front import Front
+from foliotrace_server.host.hot import HotHost
+from foliotrace_server.limits import Slots
+from foliotrace_server.openapi import openapi
+from foliotrace_server.problems import Problem
+from foliotrace_server.routes.documents import Documents
+from foliotrace_server.routes.jobs import JobRoutes
+from foliotrace_server.routes.operations import Operations
+from foliotrace_server.routes.queries import Queries
+
+
+def build_app(engine: Engine) -> ASGIApp:
+    """The application; its lifespan starts and stops `engine`."""
+    server = engine.settings.server
+    queries = Slots(
+        server.max_concurrent_queries, waiting=server.max_waiting_queries, retry_after_s=1.0
+    )
+    hot = HotHost(
+        hosted={"query": engine.parts.query()},
+        direct={"query": engine.query},
+        max_running=server.max_concurrent_queries + server.max_waiting_queries,
+    )
+    front = Front(hot, engine.durable, queries=queries, max_body_bytes=server.max_body_bytes)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with hot.server.contextmanager():
+            await engine.start()
+            try:
+                yield
+            finally:
+                await engine.stop()
+
+    routes = _routes(engine, queries, hot)
+    inner = Starlette(
+        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such_route}
+    )
+    inner.router.redirect_slashes = False
+    inner.router.default = front
+    local_only = is_loopback(server.host) and not server.allow_remote
+    return Edge(inner, cors_origins=server.cors_origins, local_only=local_only)
+
+
+def _routes(engine: Engine, queries: Slots, hot: HotHost) -> list[Route]:
+    ask = Queries(engine, queries)
+    documents, jobs = Documents(engine), JobRoutes(engine)
+    operations = Operations(
+        engine,
+        openapi=lambda: openapi({**hot.workflows, **engine.durable.workflows}),
+        docs_page=docs_page,
+    )
+    return [
+        Route("/v1/query", ask.ask, methods=["POST"]),
+        Route("/v1/documents", documents.upload, methods=["POST"]),
+        Route("/v1/documents", documents.listing, methods=["GET"]),
+        Route("/v1/documents/{id}", documents.one, methods=["GET"]),
+        Route("/v1/documents/{id}", documents.delete, methods=["DELETE"]),
+        Route("/v1/documents/{id}/pages/{number}", documents.page, methods=["GET"]),
+        Route("/v1/extractions", jobs.extract, methods=["POST"]),
+        Route("/v1/extractions/{id}", jobs.extraction, methods=["GET"]),
+        Route("/v1/jobs", jobs.listing, methods=["GET"]),
+        Route("/v1/jobs/{id}", jobs.one, methods=["GET"]),
+        Route("/v1/jobs/{id}/events", jobs.events, methods=["GET"]),
+        Route("/v1/jobs/{id}/cancel", jobs.cancel, methods=["POST"]),
+        Route("/v1/runs/{id}", jobs.run, methods=["GET"]),
+        Route("/healthz", operations.healthz, methods=["GET"]),
+        Route("/readyz", operations.readyz, methods=["GET"]),
+        Route("/metrics", operations.metrics, methods=["GET"]),
+        Route("/openapi.json", operations.openapi, methods=["GET"]),
+        Route("/docs", operations.docs, methods=["GET"]),
+    ]
+
+
+async def _no_such_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    code = {405: "method_not_allowed"}.get(status, "route_not_found")
+    problem = Problem(code=code, title="there is no such route", status=status, hint="See /docs.")
+    response = problem.response()
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response

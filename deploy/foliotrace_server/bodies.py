@@ -1,0 +1,104 @@
+"""Request bodies: limited while they stream, read once, told wrong without being echoed."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.types import Message, Receive
+
+from foliotrace.errors import BadInput, InvalidRequest
+from foliotrace_server.problems import WrongFields
+
+M = TypeVar("M", bound=BaseModel)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+
+class BodyTooLarge(BadInput):
+    """The request is larger than the server takes."""
+
+    code = "body_too_large"
+    default_hint = "Send less at once."
+
+
+class MediaTypeUnsupported(BadInput):
+    """The request is of a type this route does not read."""
+
+    code = "media_type_unsupported"
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """All of the body. Raises BodyTooLarge before more than `limit_bytes` are held."""
+    return b"".join([part async for part in limited(request, limit_bytes)])
+
+
+async def limited(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
+    """The body in pieces. Raises BodyTooLarge as soon as it is known to be too large."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit_bytes:
+        raise BodyTooLarge(f"the body may hold {limit_bytes} bytes")
+    taken = 0
+    async for part in request.stream():
+        taken += len(part)
+        if taken > limit_bytes:
+            raise BodyTooLarge(f"the body may hold {limit_bytes} bytes")
+        yield part
+
+
+async def read_json(request: Request, limit_bytes: int) -> dict[str, Any]:
+    """A JSON object. Raises BodyTooLarge, MediaTypeUnsupported, InvalidRequest.
+
+    The content type must be JSON: a page of another site cannot send that without asking first.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise MediaTypeUnsupported(
+            "this route reads JSON", hint="Send `Content-Type: application/json`."
+        )
+    body = await read_body(request, limit_bytes)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise InvalidRequest("the body is not JSON") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest("the body is not a JSON object")
+    return value
+
+
+def parsed(kind: type[M], value: Mapping[str, Any]) -> M:
+    """`value` as a `kind`. Raises WrongFields naming each field and the rule it breaks."""
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        raise wrong_fields(error) from None
+
+
+def wrong_fields(error: ValidationError) -> WrongFields:
+    """The places and rules of a validation error, without the values."""
+    return WrongFields(
+        [
+            {"pointer": _pointer(problem["loc"]), "rule": problem["type"]}
+            for problem in error.errors(
+                include_input=False, include_url=False, include_context=False
+            )
+        ]
+    )
+
+
+def _pointer(place: tuple[int | str, ...]) -> str:
+    """A JSON pointer; a name that is no plain word (and may be anything) is shown as `?`."""
+    return "/" + "/".join(
+        str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "?" for part in place
+    )
+
+
+def replayed(body: bytes) -> Receive:
+    """A `receive` that gives an already read body to another application."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    return receive

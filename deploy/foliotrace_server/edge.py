@@ -1,0 +1,111 @@
+"""The outermost layer: who calls, from where, and what an error may say. Plain ASGI, for speed."""
+
+from ipaddress import ip_address
+
+import structlog
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from foliotrace.errors import NotAllowed
+from foliotrace_server.identity import enter, identify
+from foliotrace_server.problems import problem_of
+
+_log = structlog.get_logger(__name__)
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_NAMES_OF_LOOPBACK = ("localhost", "testserver")
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class Edge:
+    """Wraps the routes. `local_only`: bound to loopback, so foreign host names are refused."""
+
+    def __init__(self, app: ASGIApp, *, cors_origins: tuple[str, ...], local_only: bool) -> None:
+        self._app = app
+        self._origins = frozenset(cors_origins)
+        self._local_only = local_only
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; errors become problems, unless an answer has begun."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                message["headers"] = [*message.get("headers", ()), *_HEADERS, *self._cors(scope)]
+            await send(message)
+
+        try:
+            self._refuse_strangers(scope)
+            enter(identify(HTTPConnection(scope)))
+            if scope["method"] == "OPTIONS":
+                await self._preflight(scope)(scope, receive, answer)
+            else:
+                await self._app(scope, receive, answer)
+        except Exception as error:
+            problem = problem_of(error)
+            if begun:
+                _log.warning("response.cut_short", code=problem.code)
+                raise
+            await problem.response()(scope, receive, answer)
+
+    def _refuse_strangers(self, scope: Scope) -> None:
+        """Keep other sites' pages from using a browser beside us: rebinding, and forged forms."""
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1")
+        if self._local_only and not is_loopback(_without_port(host)):
+            raise NotAllowed(
+                "this server answers loopback names only",
+                code="host_not_allowed",
+                hint="Set `server.allow_remote` and bind another address.",
+            )
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if not origin or scope["method"] in _SAFE or origin in self._origins:
+            return
+        if origin.partition("://")[2] != host:
+            raise NotAllowed("pages of that origin may not call", code="origin_not_allowed")
+
+    def _cors(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        origin = dict(scope["headers"]).get(b"origin", b"") if self._origins else b""
+        if origin.decode("latin-1") not in self._origins:
+            return []
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", b"X-Run-Id, X-Trace-Id, X-Degradation-Level"),
+            (b"vary", b"Origin"),
+        ]
+
+    def _preflight(self, scope: Scope) -> ASGIApp:
+        if not self._cors(scope):
+            raise NotAllowed("pages of that origin may not call", code="origin_not_allowed")
+        allowed = {
+            "Access-Control-Allow-Methods": "GET, POST, DELETE",
+            "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key, Last-Event-ID, "
+            "traceparent, tracestate",
+            "Access-Control-Max-Age": "600",
+        }
+        return Response(status_code=204, headers=allowed)
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    if host.lower() in _NAMES_OF_LOOPBACK:
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,114 @@
+"""Everything that runs in one process on one data folder, started and stopped together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from workflows import Workflow
+
+from foliotrace.errors import FoliotraceError
+from foliotrace.ingest.services import IngestServices
+from foliotrace.model import Answer
+from foliotrace.ports import IndexWriter, Runs
+from foliotrace_server.contract import CapabilityBody
+from foliotrace_server.host.durable import DurableHost, Ended
+from foliotrace_server.intake import Intake
+from foliotrace_server.settings import Settings
+
+_log = structlog.get_logger(__name__)
+_JANITOR_EVERY_S = 3600.0
+_CATCH_UP_EVERY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The adapters and workflows that an engine runs."""
+
+    ingest: IngestServices  # the stores among them
+    runs: Runs
+    query: Callable[[], Workflow]  # makes one; each host needs its own
+    durable: Mapping[str, Workflow]  # ingest, extract and the user's own, by name
+    capabilities: Callable[[], Mapping[str, CapabilityBody]]
+    check_schema: Callable[[dict[str, Any]], object]
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # endless work
+    closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
+
+
+def answer_of(answered: object) -> Answer:
+    """The answer in a query workflow's stop event."""
+    answer = getattr(answered, "answer", None)
+    assert isinstance(answer, Answer)  # noqa: S101 - `Answered` has no other
+    return answer
+
+
+class Engine:
+    """The service without HTTP: what the app, the embedded CLI and the tests drive."""
+
+    def __init__(self, settings: Settings, parts: Parts, folder: Path) -> None:
+        self.settings = settings
+        self.parts = parts
+        self.query = parts.query()
+        self.durable = DurableHost(
+            folder,
+            parts.durable,
+            on_ended=self._ended,
+            at_once=settings.ingest.parser_processes,
+            max_pending=settings.server.max_pending_jobs,
+            max_starts=settings.ingest.max_job_attempts,
+        )
+        self.intake = Intake(parts, self.durable)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.ready = False
+
+    async def start(self) -> None:
+        """Bring indexes up to date in the background, resume jobs, take work."""
+        await self.durable.start()
+        await self.intake.repair()
+        work = [self._follow(index) for index in self.parts.ingest.indexes]
+        work += [self._janitor(), *(endless() for endless in self.parts.background)]
+        self._tasks = [asyncio.create_task(each) for each in work]
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Stop taking work; what is under way goes on at the next start."""
+        self.ready = False
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.durable.stop()
+        for close in self.parts.closing:
+            await close()
+
+    async def ask(self, **question: object) -> Answer:
+        """Answer one question in this process, by the same workflow as over HTTP."""
+        event = self.query.start_event_class.model_validate(question)
+        return answer_of(await self.query.run(start_event=event).stop_event_result())
+
+    async def _ended(self, ended: Ended) -> None:
+        await self.intake.settle(ended)
+
+    async def _follow(self, index: IndexWriter) -> None:
+        """Keep a derived index up with the library, also after an outage of it."""
+        while True:
+            try:
+                await index.catch_up()
+            except FoliotraceError as error:
+                _log.warning("index.catch_up_failed", code=error.error_code)
+            await asyncio.sleep(_CATCH_UP_EVERY_S)
+
+    async def _janitor(self) -> None:
+        """Forget what is older than the retention setting."""
+        keep = timedelta(days=self.settings.runs.retention_days)
+        while True:
+            before = self.parts.ingest.clock.now() - keep
+            try:
+                expired = await self.parts.runs.expire(before=before)
+                finished = self.durable.forget_finished(before)
+                _log.debug("retention.applied", runs=expired, handlers=finished)
+            except FoliotraceError as error:
+                _log.warning("retention.failed", code=error.error_code)
+            await asyncio.sleep(_JANITOR_EVERY_S)

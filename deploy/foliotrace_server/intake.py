@@ -1,0 +1,233 @@
+"""Work that outlives its request: uploads and extractions become jobs, jobs come to an end."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from foliotrace.errors import Conflict, FoliotraceError, NotFound
+from foliotrace.ingest.account import Account
+from foliotrace.ingest.index import delete_document
+from foliotrace.ingest.originals import release
+from foliotrace.ingest.upload import Accepted, Upload, accept
+from foliotrace.ingest.workflow import cancel_ingest
+from foliotrace.model import Document, Job, JobKind, JobStatus, Metadata, Principal
+from foliotrace.ports import Blobs, StoredBlob
+from foliotrace_server.host.durable import DurableHost, Ended
+
+if TYPE_CHECKING:
+    from foliotrace_server.engine import Parts
+
+INTERRUPTED = "job_interrupted"
+_FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class JobEnded(FoliotraceError):
+    """A durable run was brought to an end from outside; `error_code` says why."""
+
+    code = INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredUpload:
+    """A file whose bytes are in the blob store already: its form field came before its metadata."""
+
+    name: str
+    blob: StoredBlob
+    collection: str
+    metadata: Metadata
+    idempotency_key: str | None = None
+
+    def for_the_journey(self) -> Upload:
+        """As the journey takes it, without content."""
+        return Upload(
+            name=self.name,
+            content=_nothing(),
+            collection=self.collection,
+            metadata=self.metadata,
+            idempotency_key=self.idempotency_key,
+        )
+
+
+class _Stored:
+    """`Blobs` of one upload whose bytes are stored already."""
+
+    def __init__(self, blobs: Blobs, blob: StoredBlob) -> None:
+        self._blob = blob
+        self.path, self.delete, self.hashes = blobs.path, blobs.delete, blobs.hashes
+
+    async def put(
+        self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
+    ) -> StoredBlob:
+        return self._blob
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+class Intake:
+    """Turns requests into durable jobs."""
+
+    def __init__(self, parts: "Parts", durable: DurableHost) -> None:
+        self._parts = parts
+        self._durable = durable
+
+    async def upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
+        """Store a file and start its ingestion; on return it will happen, whatever is killed.
+
+        Raises InvalidRequest, FileRefused, Conflict, TooBusy, LibraryUnavailable.
+        """
+        self._durable.refuse_if_full()
+        services = self._parts.ingest
+        if isinstance(upload, Upload):
+            accepted = await accept(services, principal, upload)
+        else:
+            accepted = await self._accept_stored(principal, upload)
+        if not accepted.settled and not self._durable.is_promised(accepted.job.id):
+            await self._ingest(accepted.job)
+        return accepted
+
+    async def _accept_stored(self, principal: Principal, upload: StoredUpload) -> Accepted:
+        services = self._parts.ingest
+        stored = replace(services, blobs=_Stored(services.blobs, upload.blob))
+        try:
+            return await accept(stored, principal, upload.for_the_journey())
+        except FoliotraceError:
+            await release(services, principal.tenant, upload.blob.content_hash)
+            raise
+
+    async def extract(
+        self,
+        principal: Principal,
+        document_id: str,
+        schema: dict[str, Any],
+        *,
+        instructions: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Start an extraction; on return it will happen, whatever is killed.
+
+        Raises NotFound, InvalidSchema, Conflict, TooBusy.
+        """
+        self._parts.check_schema(schema)
+        await self._parts.ingest.library.document(principal.tenant, document_id)
+        fingerprint = _fingerprint(document_id, schema, instructions)
+        earlier = await self._earlier(principal, idempotency_key, fingerprint)
+        if earlier is not None:
+            return earlier
+        now = self._parts.ingest.clock.now()
+        job = Job(
+            id=f"job_{uuid4().hex}",
+            tenant=principal.tenant,
+            subject=principal.subject,
+            kind=JobKind.EXTRACT,
+            document_id=document_id,
+            idempotency_key=idempotency_key,
+            fingerprint=fingerprint,
+            trace_id=self._parts.ingest.trace(),
+            created_at=now,
+            updated_at=now,
+        )
+        start = {"document_id": document_id, "schema": schema, "job_id": job.id}
+        if instructions is not None:
+            start["instructions"] = instructions
+        self._promise(job, start)  # first: without it the schema would be lost
+        stored = await self._parts.ingest.jobs.create(job)
+        await self._durable.begin(job.id)
+        return stored
+
+    async def cancel(self, principal: Principal, job_id: str) -> Job:
+        """Cancel a job. Raises NotFound, Conflict `job_already_final`."""
+        services = self._parts.ingest
+        job = await services.jobs.job(principal.tenant, job_id)
+        if job.status in _FINAL:
+            raise Conflict("the job has ended already", code="job_already_final")
+        await self._end(job, JobStatus.CANCELLED, None)
+        await self._durable.cancel(job_id)
+        return await services.jobs.job(principal.tenant, job_id)
+
+    async def forget(self, principal: Principal, document_id: str) -> Document:
+        """Delete a document with everything made from it. Raises NotFound."""
+        unfinished = await self._parts.ingest.jobs.jobs(
+            principal.tenant, document_id=document_id, unfinished=True
+        )
+        run_id = f"run_{uuid4().hex}"
+        document = await delete_document(self._parts.ingest, principal, document_id, run_id=run_id)
+        for job in unfinished:
+            await self._durable.cancel(job.id)
+        return document
+
+    async def settle(self, ended: Ended) -> None:
+        """Give the job of a run that has ended its final state, if the run did not."""
+        try:
+            job = await self._parts.ingest.jobs.job(ended.tenant, ended.handler_id)
+        except NotFound:  # a hosted workflow of the user's own has no job
+            return
+        if job.status not in _FINAL:
+            await self._end(job, JobStatus(ended.status), ended.problem)
+
+    async def repair(self) -> None:
+        """Bring to an end what was killed between its job and its promise: never acknowledged.
+
+        The bytes of an upload are there, so it is ingested; an extraction's schema is not.
+        """
+        for job in await self._parts.ingest.jobs.unfinished():
+            if self._durable.is_promised(job.id):
+                continue
+            if job.kind is JobKind.INGEST:
+                await self._ingest(job)
+            else:
+                await self._end(job, JobStatus.FAILED, INTERRUPTED)
+
+    async def _ingest(self, job: Job) -> None:
+        self._promise(job, {"document_id": job.document_id, "job_id": job.id})
+        await self._durable.begin(job.id)
+
+    def _promise(self, job: Job, start: Mapping[str, Any]) -> None:
+        kind = self._durable.workflows[job.kind].start_event_class
+        self._durable.promise(job.id, job.tenant, job.kind, kind.model_validate(start))
+
+    async def _end(self, job: Job, status: JobStatus, problem: str | None) -> None:
+        """Settle a job from outside its run."""
+        services = self._parts.ingest
+        if job.kind is JobKind.INGEST and status is JobStatus.CANCELLED:
+            await cancel_ingest(services, Principal(tenant=job.tenant, subject=job.subject), job.id)
+            return
+        account = Account(services, job.tenant, job.id)
+        if job.kind is JobKind.INGEST and status is JobStatus.FAILED:
+            why = JobEnded("The job could not be finished.", code=problem or "internal_error")
+            await self._fail_document(job, why)
+            await account.failed(why)
+            return
+        now = services.clock.now()
+        ended = replace(job, status=status, stage=status.value, problem=problem, updated_at=now)
+        await services.jobs.update(ended)
+
+    async def _fail_document(self, job: Job, why: FoliotraceError) -> None:
+        with suppress(NotFound):  # it was deleted meanwhile
+            await self._parts.ingest.library.fail(
+                job.tenant, job.document_id, problem=why.error_code, detail=why.message
+            )
+
+    async def _earlier(self, principal: Principal, key: str | None, fingerprint: str) -> Job | None:
+        """What the key was used for before. Raises Conflict if that was another request."""
+        if key is None:
+            return None
+        job = await self._parts.ingest.jobs.by_key(principal.tenant, JobKind.EXTRACT, key)
+        if job is not None and job.fingerprint != fingerprint:
+            raise Conflict(
+                "The idempotency key was used for another request.",
+                code="idempotency_conflict",
+                hint="Use a new key for a new request.",
+            )
+        return job
+
+
+def _fingerprint(*asked: object) -> str:
+    """Equal for requests that ask for the same."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,71 @@
+"""`POST /v1/query`: the same workflow as `/workflows/query/run`, run in process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response
+from workflows.events import StartEvent
+
+from foliotrace.model import Answer
+from foliotrace_server.bodies import parsed, read_json
+from foliotrace_server.engine import Engine, answer_of
+from foliotrace_server.limits import Slots
+from foliotrace_server.problems import problem_of
+from foliotrace_server.sse import EventStream, event
+from foliotrace_server.wire import answer_body, dumps
+
+_SHOWN = {"AnswerStarted": "start", "AnswerDelta": "delta", "AnswerReset": "reset"}
+
+
+class Queries:
+    """Questions over HTTP."""
+
+    def __init__(self, engine: Engine, slots: Slots) -> None:
+        self._workflow = engine.query
+        self._kind = engine.query.start_event_class
+        self._max_body_bytes = engine.settings.server.max_body_bytes
+        self._slots = slots
+
+    async def ask(self, request: Request) -> Response:
+        """Answer one question, whole or as a stream."""
+        question = parsed(self._kind, await read_json(request, self._max_body_bytes))
+        if question.get("stream"):
+            self._slots.refuse_if_full()  # 429 while it can still be said
+            return EventStream(self._streamed(question))
+        async with self._slots.slot():
+            answered = await self._workflow.run(start_event=question).stop_event_result()
+        answer = answer_of(answered)
+        return Response(
+            dumps(answer_body(answer)), media_type="application/json", headers=headers_of(answer)
+        )
+
+    async def _streamed(self, question: StartEvent) -> AsyncIterator[bytes]:
+        """`start`, `delta` and `reset` as they come, then `answer`; or `problem`."""
+        async with self._slots.slot():
+            running = self._workflow.run(start_event=question)
+            try:
+                async for happened in running.stream_events():
+                    name = _SHOWN.get(type(happened).__name__)
+                    if name is not None:
+                        yield event(name, happened.model_dump(mode="json"))
+                yield event("answer", answer_body(answer_of(await running.stop_event_result())))
+            except Exception as error:  # noqa: BLE001 - the stream has begun: told inside it
+                yield event("problem", problem_of(error).body())
+            finally:
+                if not running.is_done():  # the client hung up: spend nothing more on it
+                    await running.cancel_run()
+                    await asyncio.gather(running.stop_event_result(), return_exceptions=True)
+
+
+def headers_of(answer: Answer) -> dict[str, str]:
+    """How good the answer is, and where to follow it."""
+    headers = {
+        "X-Degradation-Level": str(int(answer.degradation.level)),
+        "X-Run-Id": answer.run_id,
+    }
+    if answer.trace_id:
+        headers["X-Trace-Id"] = answer.trace_id
+    if answer.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, round(answer.retry_after_s)))
+    return headers

@@ -1,0 +1,189 @@
+"""Multipart uploads, straight from the socket into the blob store: no second copy, flat memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from foliotrace.errors import BadInput, FileRefused, InvalidRequest
+from foliotrace.ports import StoredBlob
+from foliotrace_server.bodies import MediaTypeUnsupported
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
+_MAX_FIELD_BYTES = 64 * 1024
+_MAX_FIELDS = 64
+_MAX_HEADER_BYTES = 8 * 1024
+
+Put = Callable[[str, AsyncIterator[bytes]], Awaitable[StoredBlob]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """One file of an upload: stored, or refused with a reason while the others went on."""
+
+    name: str
+    blob: StoredBlob | None = None
+    refused: BadInput | None = None
+
+
+@dataclass(slots=True)
+class Form:
+    """What an upload held, in order."""
+
+    files: list[Received] = field(default_factory=list)
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+async def receive(
+    body: AsyncIterator[bytes], content_type: str, put: Put, *, max_files: int
+) -> Form:
+    """Read a multipart body, storing each file part as it comes.
+
+    Raises MediaTypeUnsupported, InvalidRequest for a body that is not well formed.
+    """
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise MediaTypeUnsupported(
+            "this route reads multipart/form-data", hint="Send the file as a form field `file`."
+        )
+    reader = _Reader(put, max_files)
+    parser = MultipartParser(options[b"boundary"], reader.callbacks())
+    try:
+        async for piece in body:
+            parser.write(piece)
+            await reader.work_off()
+        parser.finalize()
+        await reader.work_off()
+        if not reader.ended:
+            raise InvalidRequest("the upload is cut short")
+    except MultipartParseError:
+        raise InvalidRequest("the body is not well-formed multipart/form-data") from None
+    finally:
+        await reader.close()
+    return reader.form
+
+
+class _Reader:
+    """Turns the parser's callbacks into stored files and fields."""
+
+    def __init__(self, put: Put, max_files: int) -> None:
+        self.form = Form()
+        self.ended = False
+        self._put, self._max_files = put, max_files
+        self._todo: list[tuple[str, bytes]] = []
+        self._headers: dict[bytes, bytes] = {}
+        self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
+        self._name = ""
+        self._value = bytearray()
+        self._pieces: asyncio.Queue[bytes | None] | None = None
+        self._storing: asyncio.Task[StoredBlob] | None = None
+
+    def callbacks(self) -> "MultipartCallbacks":
+        """What the parser is to call: each notes what was found, for `work_off`."""
+
+        def note(what: str) -> Callable[[], None]:
+            return lambda: self._todo.append((what, b""))
+
+        def keep(what: str) -> Callable[[bytes, int, int], None]:
+            return lambda data, start, end: self._todo.append((what, data[start:end]))
+
+        return {
+            "on_part_begin": note("begin"),
+            "on_header_field": keep("header"),
+            "on_header_value": keep("header_value"),
+            "on_header_end": note("header_end"),
+            "on_headers_finished": note("headers"),
+            "on_part_data": keep("data"),
+            "on_part_end": note("part_end"),
+            "on_end": note("end"),
+        }
+
+    async def work_off(self) -> None:
+        """Do what the parser has found in the last piece."""
+        todo, self._todo = self._todo, []
+        for what, data in todo:
+            match what:
+                case "begin":
+                    self._headers = {}
+                case "header" | "header_value":
+                    part = self._header[what == "header_value"]
+                    part += data
+                    if len(part) > _MAX_HEADER_BYTES:
+                        raise InvalidRequest("a part's header is too long")
+                case "header_end":
+                    self._headers[bytes(self._header[0]).lower()] = bytes(self._header[1])
+                    self._header = (bytearray(), bytearray())
+                case "headers":
+                    self._begin_part()
+                case "data":
+                    await self._take(data)
+                case "part_end":
+                    await self._end_part()
+                case "end":
+                    self.ended = True
+
+    def _begin_part(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._value = bytearray()
+        if b"filename" in options:
+            if len(self.form.files) >= self._max_files:
+                raise InvalidRequest(f"an upload may hold {self._max_files} files")
+            self._name = options[b"filename"].decode("utf-8", "replace")
+            self._pieces = asyncio.Queue(maxsize=4)
+            self._storing = asyncio.ensure_future(self._put(self._name, _drain(self._pieces)))
+        else:
+            self._name = options.get(b"name", b"").decode("utf-8", "replace")
+
+    async def _take(self, data: bytes) -> None:
+        if self._pieces is None or self._storing is None:
+            self._value += data
+            if len(self._value) > _MAX_FIELD_BYTES or len(self.form.fields) >= _MAX_FIELDS:
+                raise InvalidRequest("the form's fields are too large")
+            return
+        if self._storing.done():  # refused already: the rest of this file is dropped
+            return
+        handing = asyncio.ensure_future(self._pieces.put(data))
+        await asyncio.wait({handing, self._storing}, return_when=asyncio.FIRST_COMPLETED)
+        if not handing.done():
+            handing.cancel()
+
+    async def _end_part(self) -> None:
+        if self._pieces is None or self._storing is None:
+            self.form.fields[self._name] = self._value.decode("utf-8", "replace")
+            return
+        await self._take_end()
+        storing, self._storing, self._pieces = self._storing, None, None
+        try:
+            self.form.files.append(Received(name=self._name, blob=await storing))
+        except FileRefused as refused:
+            self.form.files.append(Received(name=self._name, refused=refused))
+
+    async def _take_end(self) -> None:
+        assert self._pieces is not None  # noqa: S101 - a file part is open
+        assert self._storing is not None  # noqa: S101 - a file part is open
+        handing = asyncio.ensure_future(self._pieces.put(None))
+        await asyncio.wait({handing, self._storing}, return_when=asyncio.FIRST_COMPLETED)
+        if not handing.done():
+            handing.cancel()
+
+    async def close(self) -> None:
+        """Drop a file that was being stored when the upload broke off."""
+        if self._storing is not None:
+            self._storing.cancel()
+            await asyncio.gather(self._storing, return_exceptions=True)
+
+
+async def _drain(pieces: "asyncio.Queue[bytes | None]") -> AsyncIterator[bytes]:
+    while (piece := await pieces.get()) is not None:
+        yield piece
+
+
+def refuse_other_fields(fields: dict[str, str], known: Sequence[str]) -> None:
+    """Refuse form fields that mean nothing here. Raises InvalidRequest."""
+    if any(name not in known for name in fields):
+        raise InvalidRequest(f"an upload's fields are {', '.join(known)} and the files")
