@@ -62,7 +62,7 @@ class KeywordIndex:
             raise
         scores = {chunk_id: score for score, chunk_id in hits}
         return [
-            _passage(chunk, name, scores[chunk.id])
+            passage_of(chunk, name, scores[chunk.id], RetrievalMode.KEYWORD)
             for chunk, name in zip(chunks, names, strict=True)
         ][:top_k]
 
@@ -210,7 +210,8 @@ def _swap(fresh: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _passage(chunk: Chunk, name: str, score: float) -> Passage:
+def passage_of(chunk: Chunk, name: str, score: float, path: RetrievalMode) -> Passage:
+    """A chunk that was found."""
     return Passage(
         chunk_id=chunk.id,
         document_id=chunk.document_id,
@@ -222,5 +223,5 @@ def _passage(chunk: Chunk, name: str, score: float) -> Passage:
         text=chunk.text,
         context=chunk.context,
         score=score,
-        path=RetrievalMode.KEYWORD,
+        path=path,
     )
