@@ -265,14 +265,20 @@ async def test_vectors_come_as_base64_by_default(fake: FakeOpenAI) -> None:
     assert packed.data[0].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
 
 
-def llama_index_llm(fake: FakeOpenAI) -> LlamaIndexOpenAI:
-    return LlamaIndexOpenAI(
-        model=MODEL, api_key=fake.api_key, api_base=fake.url, max_retries=0, timeout=10
+@pytest.fixture
+async def http_clients() -> AsyncIterator[dict[str, Any]]:
+    """LlamaIndex leaves the clients that it makes open; these are closed."""
+    async with httpx.AsyncClient() as asynchronous:
+        with httpx.Client() as synchronous:
+            yield {"http_client": synchronous, "async_http_client": asynchronous}
+
+
+async def test_llama_index_completes_streams_and_structures(
+    fake: FakeOpenAI, http_clients: dict[str, Any]
+) -> None:
+    llm = LlamaIndexOpenAI(
+        model=MODEL, api_key=fake.api_key, api_base=fake.url, max_retries=0, **http_clients
     )
-
-
-async def test_llama_index_completes_streams_and_structures(fake: FakeOpenAI) -> None:
-    llm = llama_index_llm(fake)
     prompt = f"{PASSAGES}Question: How many days of holiday has an employee?"
     expected = "Every employee has 28 days of paid holiday in a year [2]."
     assert str(llm.complete(prompt)) == expected
@@ -286,13 +292,14 @@ async def test_llama_index_completes_streams_and_structures(fake: FakeOpenAI) ->
     assert structured.raw == Invoice(invoice_number="A-7", total=1012.5, paid=True)
 
 
-async def test_llama_index_embeds(fake: FakeOpenAI) -> None:
+async def test_llama_index_embeds(fake: FakeOpenAI, http_clients: dict[str, Any]) -> None:
     model = OpenAIEmbedding(
         model="text-embedding-3-small",
         api_key=fake.api_key,
         api_base=fake.url,
         dimensions=64,
         max_retries=0,
+        **http_clients,
     )
     assert len(await model.aget_text_embedding("pump")) == 64
     assert model.get_query_embedding("pump") == model.get_text_embedding("pump")
