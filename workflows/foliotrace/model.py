@@ -4,7 +4,7 @@ Offsets are Python character offsets into a stored page's `text`. Boxes are in p
 top-left. Money is `Decimal` US dollars, times are aware UTC.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -83,6 +83,12 @@ class Words:
                 for w in words
             )
         )
+
+    @classmethod
+    def pack_values(cls, values: Iterable[tuple[int, int, float, float, float, float]]) -> "Words":
+        """Pack (start, end, x, y, width, height) tuples: `pack` without the objects."""
+        pack = _WORD.pack
+        return cls(b"".join([pack(*value) for value in values]))
 
     def __len__(self) -> int:
         return len(self.packed) // _WORD.size

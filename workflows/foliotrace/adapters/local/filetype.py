@@ -69,7 +69,8 @@ def _zip_type(path: Path) -> str:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        head = path.open("rb").read(_HEAD_BYTES)
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
         names = {part for part, _ in _ZIP_PARTS if part.encode() in head}
     for part, media_type in _ZIP_PARTS:
         if part in names:

@@ -5,10 +5,22 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from itertools import pairwise
 from typing import Any
 
 from foliotrace.adapters.local.filetype import (
+    CSV,
+    DOCX,
+    ENCRYPTED_OFFICE,
+    HTML,
+    JPEG,
+    MARKDOWN,
+    PDF,
+    PNG,
+    PPTX,
     TEXT,
+    TIFF,
+    XLSX,
 )
 from foliotrace.adapters.local.readers.contract import ReadingOptions
 from foliotrace.adapters.local.refusals import HINTS, refusal
@@ -163,7 +175,9 @@ class WorkerParser:
 
 
 def _split(pages: range, size: int) -> Sequence[range]:
-    return [range(at, min(at + size, pages.stop)) for at in range(pages.start, pages.stop, size)]
+    """Parts on a fixed grid, so that a window parsed again is cut in the same places."""
+    cuts = [pages.start, *(n for n in pages if (n - 1) % size == 0 and n > pages.start), pages.stop]
+    return [range(start, stop) for start, stop in pairwise(cuts) if start < stop]
 
 
 def local_parsers(
@@ -181,13 +195,11 @@ def local_parsers(
     told = options or ReadingOptions()
     ocr = f" ocr-{told.ocr_language}" if told.tessdata else ""
 
-    def parser(
-        reader: str, engine: str, media_types: frozenset[str], by_page: bool
-    ) -> WorkerParser:
+    def parser(reader: str, engine: str, *media_types: str, by_page: bool = False) -> WorkerParser:
         return WorkerParser(
             engine=f"{engine} r{_READER_VERSION}{ocr if by_page else ''}",
             reader=reader,
-            media_types=media_types,
+            media_types=frozenset(media_types),
             workers=workers,
             options=told,
             limits=limits or ParseLimits(),
@@ -195,7 +207,16 @@ def local_parsers(
             by_page=by_page,
         )
 
+    pdf_engine = f"liteparse {version('liteparse')}"
+    own = "foliotrace"
     return (
-        parser("pdf", f"liteparse {version('liteparse')}", frozenset({"application/pdf"}), True),
-        parser("text", "foliotrace-text", frozenset({TEXT}), False),
+        parser("pdf", pdf_engine, PDF, by_page=True),
+        parser("image", pdf_engine, PNG, JPEG, TIFF, by_page=True),
+        parser("docx", f"{own}-docx", DOCX, ENCRYPTED_OFFICE),
+        parser("pptx", f"{own}-pptx", PPTX),
+        parser("xlsx", f"{own}-xlsx", XLSX),
+        parser("csv_table", f"{own}-csv", CSV),
+        parser("html", f"{own}-html", HTML),
+        parser("markdown", f"{own}-markdown", MARKDOWN),
+        parser("text", f"{own}-text", TEXT),
     )

@@ -18,7 +18,7 @@ from foliotrace.adapters.local.readers.contract import (
 )
 from foliotrace.adapters.local.wire import page_to_json, read_frame, write_frame
 
-READERS = ("pdf", "text")
+READERS = ("pdf", "image", "docx", "pptx", "xlsx", "csv_table", "html", "markdown", "text")
 
 
 def main() -> int:
@@ -27,6 +27,7 @@ def main() -> int:
     os.dup2(2, 1)  # nothing but frames may reach the parent
     memory_limit_bytes, cpu_limit_s = int(sys.argv[1]), int(sys.argv[2])
     _limit_memory(memory_limit_bytes)
+    write_frame(out, {"is": "ready"})
     while (request := read_frame(sys.stdin.buffer)) is not None:
         _limit_cpu(cpu_limit_s)
         for answer in _answers(request):

@@ -17,10 +17,11 @@ from foliotrace.adapters.local.wire import FRAME_LIMIT_BYTES, HEADER
 from foliotrace.errors import ParserUnavailable
 
 _READ_AHEAD_BYTES = 1 << 20
+_START_LIMIT_S = 60.0
 
 
 class WorkerLost(ParserUnavailable):
-    """The worker did not finish: `reason` is "crashed" or "timed_out"."""
+    """The worker did not finish: `reason` is "crashed", "timed_out" or "not_started"."""
 
     def __init__(self, reason: str, frames: list[dict[str, Any]]) -> None:
         super().__init__(f"A parser process {reason.replace('_', ' ')}.", reason=reason)
@@ -57,11 +58,7 @@ class _Worker:
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
-        await self.process.wait()
-        # uvloop and asyncio close the pipes' transports only when told
-        transport = getattr(self.process, "_transport", None)
-        if transport is not None:
-            transport.close()
+        await self.process.communicate()  # waits, and closes the pipes
 
 
 @dataclass(slots=True)
@@ -79,6 +76,11 @@ class Workers:
     _idle: list[_Worker] = field(default_factory=list)
     _slots: asyncio.Semaphore | None = None
 
+    @property
+    def idle_processes(self) -> tuple[int, ...]:
+        """The process ids of the workers that wait for work."""
+        return tuple(worker.process.pid for worker in self._idle)
+
     async def ask(self, request: dict[str, Any], *, limit_s: float) -> list[dict[str, Any]]:
         """All frames a worker answers `request` with, the last one within `limit_s`.
 
@@ -88,19 +90,31 @@ class Workers:
             self._slots = asyncio.Semaphore(self.size)
         async with self._slots:
             worker = await self._take(str(request["path"]))
-            frames: list[dict[str, Any]] = []
+            waited = worker.served > 1
             try:
-                async with asyncio.timeout(limit_s):
-                    await worker.send(request)
-                    while not frames or frames[-1]["is"] == "page":
-                        frames.append(await worker.receive())
-            except TimeoutError:
-                raise WorkerLost("timed_out", frames) from None
-            except (OSError, EOFError, ValueError, KeyError, TypeError):
-                raise WorkerLost("crashed", frames) from None
-            finally:
-                await self._give_back(worker, frames)
-            return frames
+                return await self._ask(worker, request, limit_s)
+            except WorkerLost as lost:
+                if not waited or lost.frames or lost.reason != "crashed":
+                    raise
+            # it may have died while it waited for work: a fresh one has the last word
+            return await self._ask(await self._start(), request, limit_s)
+
+    async def _ask(
+        self, worker: _Worker, request: dict[str, Any], limit_s: float
+    ) -> list[dict[str, Any]]:
+        frames: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(limit_s):
+                await worker.send(request)
+                while not frames or frames[-1]["is"] == "page":
+                    frames.append(await worker.receive())
+        except TimeoutError:
+            raise WorkerLost("timed_out", frames) from None
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
+            raise WorkerLost("crashed", frames) from None
+        finally:
+            await self._give_back(worker, frames)
+        return frames
 
     async def close(self) -> None:
         """Stop the idle workers; those at work stop with their request."""
@@ -133,7 +147,17 @@ class Workers:
             stderr=asyncio.subprocess.DEVNULL,
             limit=_READ_AHEAD_BYTES,
         )
-        return _Worker(process)
+        worker = _Worker(process)
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                await worker.receive()  # "ready": starting does not count as reading
+        except (TimeoutError, OSError, EOFError, ValueError):
+            await worker.stop()
+            raise WorkerLost("not_started", []) from None
+        except asyncio.CancelledError:
+            await asyncio.shield(worker.stop())
+            raise
+        return worker
 
     async def _give_back(self, worker: _Worker, frames: list[dict[str, Any]]) -> None:
         finished = bool(frames) and frames[-1].get("is") != "page"

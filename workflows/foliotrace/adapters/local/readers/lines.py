@@ -3,30 +3,28 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
+from typing import NamedTuple
 
 from foliotrace.model import BlockKind, Box
 
 _CELL_GAP = 0.8  # of the line's height: a gap that parts cells on a line known to be tabular
 _WIDE_GAP = 1.8  # a gap that makes a line tabular at all
 _COLUMN_REACH = 30.0  # points between two halves of one column
+_BY_X = itemgetter(1)
 _OPENS = frozenset({"$", "€", "£", "¥", "(", "$(", "US$", "(in"})
 _CLOSES = frozenset({")", "%", ")%", "),"})
 
 
-@dataclass(frozen=True, slots=True)
-class Ink:
-    """A word as it stands on the page."""
+class Ink(NamedTuple):
+    """A word as it stands on the page. A tuple, because a page has a thousand of them."""
 
     text: str
     x: float
     y: float
     width: float
     height: float
-
-    @property
-    def right(self) -> float:
-        """Its right edge."""
-        return self.x + self.width
+    right: float  # x + width
 
 
 @dataclass(slots=True)
@@ -56,8 +54,10 @@ class Region:
 def into_lines(region: Region) -> list[Line]:
     """The region's words as lines from top to bottom, each from left to right."""
     bands: list[tuple[float, float, list[Ink]]] = []  # middle, height, words
-    for run in sorted(region.runs, key=_middle):
-        middle, height = _middle(run), run[0].height
+    middles = [(run[0].y + run[0].height / 2, index) for index, run in enumerate(region.runs)]
+    for middle, index in sorted(middles):
+        run = region.runs[index]
+        height = run[0].height
         if bands:
             band_middle, band_height, words = bands[-1]
             if abs(middle - band_middle) < 0.45 * max(height, band_height):
@@ -69,21 +69,17 @@ def into_lines(region: Region) -> list[Line]:
     return [_line(words, is_table=is_table, keep_whole=keep_whole) for _, _, words in bands]
 
 
-def _middle(run: Sequence[Ink]) -> float:
-    return run[0].y + run[0].height / 2
-
-
 def _line(words: list[Ink], *, is_table: bool, keep_whole: bool) -> Line:
-    words.sort(key=lambda w: w.x)
+    words.sort(key=_BY_X)
     cells = [words] if keep_whole else _cells(words, is_table=is_table)
-    top = min(w.y for w in words)
-    return Line(cells=cells, top=top, bottom=max(w.y + w.height for w in words))
+    top = min([w.y for w in words])
+    return Line(cells=cells, top=top, bottom=max([w.y + w.height for w in words]))
 
 
 def _cells(words: Sequence[Ink], *, is_table: bool) -> list[list[Ink]]:
-    height = max(w.height for w in words)
+    height = max([w.height for w in words])
     gaps = [after.x - before.right for before, after in pairwise(words)]
-    if not is_table and not any(gap > _WIDE_GAP * height for gap in gaps):
+    if not gaps or max(gaps) <= (_CELL_GAP if is_table else _WIDE_GAP) * height:
         return [list(words)]
     cells = [[words[0]]]
     for gap, word in zip(gaps, words[1:], strict=True):
@@ -101,11 +97,15 @@ def _join_marks(cells: list[list[Ink]]) -> list[list[Ink]]:
     for words in cells:
         cell = opening + words
         opening = [cell.pop()] if cell[-1].text in _OPENS else []
-        if joined and len(cell) == 1 and cell[0].text in _CLOSES:
+        if joined and len(cell) == 1 and cell[0].text in _CLOSES and _ends_in_figure(joined[-1]):
             joined[-1].extend(cell)
         elif cell:
             joined.append(cell)
     return [*joined, opening] if opening else joined
+
+
+def _ends_in_figure(cell: Sequence[Ink]) -> bool:
+    return is_figure(cell[-1].text)
 
 
 def columns_of(rows: Sequence[Sequence[tuple[float, float]]]) -> list[list[int]]:
@@ -132,17 +132,29 @@ def _merge_unshared(
     """Columns side by side that no row fills both are one column, set flush left and right."""
     merged: list[list[float]] = []
     for column in columns:
-        if merged and column[0] - merged[-1][1] < _COLUMN_REACH:
-            pair = (merged[-1], column)
-            if not any(_fills(row, pair[0]) and _fills(row, pair[1]) for row in rows):
-                merged[-1][1] = max(merged[-1][1], column[1])
-                continue
-        merged.append(list(column))
+        last = merged[-1] if merged else None
+        if (
+            last
+            and column[0] - last[1] < _COLUMN_REACH
+            and not any(_fills_both(row, last, column) for row in rows)
+        ):
+            last[1] = max(last[1], column[1])
+        else:
+            merged.append(list(column))
     return merged
 
 
-def _fills(row: Sequence[tuple[float, float]], column: Sequence[float]) -> bool:
-    return any(left < column[1] and column[0] < right for left, right in row)
+def _fills_both(
+    row: Sequence[tuple[float, float]], one: Sequence[float], other: Sequence[float]
+) -> bool:
+    """Whether a row has a cell in each of two columns; a cell over both counts for neither."""
+    in_one = in_other = False
+    for left, right in row:
+        over_one = left < one[1] and one[0] < right
+        over_other = left < other[1] and other[0] < right
+        in_one |= over_one and not over_other
+        in_other |= over_other and not over_one
+    return in_one and in_other
 
 
 def _first_under(columns: Sequence[Sequence[float]], left: float, right: float) -> int:
@@ -176,6 +188,6 @@ def is_figure(text: str) -> bool:
 def union(inks: Iterable[Ink]) -> Box:
     """The smallest box around the words."""
     words = list(inks)
-    left, top = min(w.x for w in words), min(w.y for w in words)
-    right, bottom = max(w.right for w in words), max(w.y + w.height for w in words)
+    left, top = min([w.x for w in words]), min([w.y for w in words])
+    right, bottom = max([w.right for w in words]), max([w.y + w.height for w in words])
     return Box(left, top, right - left, bottom - top)

@@ -16,7 +16,7 @@ from foliotrace.adapters.local.readers.lines import (
     into_lines,
     union,
 )
-from foliotrace.model import Block, BlockKind, Box, Table, TableCell, TableRow, Word, Words
+from foliotrace.model import Block, BlockKind, Table, TableCell, TableRow, Words
 
 CELL_GAP, ROW_GAP, BLOCK_GAP = "\t", "\n", "\n\n"
 _ROW_PITCH = 3.0  # of a line's height: farther apart, two lines are not rows of one table
@@ -28,7 +28,7 @@ class PageText:
 
     parts: list[str] = field(default_factory=list)
     length: int = 0
-    words: list[Word] = field(default_factory=list)
+    words: list[tuple[int, int, float, float, float, float]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
 
@@ -39,12 +39,13 @@ class PageText:
 
     def put_words(self, inks: Sequence[Ink]) -> None:
         """Append words parted by spaces."""
-        for index, ink in enumerate(inks):
-            if index:
-                self.put(" ")
-            start = self.length
-            self.put(ink.text)
-            self.words.append(Word(start, self.length, _box(ink)))
+        at = self.length
+        for text, x, y, width, height, _ in inks:
+            end = at + len(text)
+            self.words.append((at, end, x, y, width, height))
+            at = end + 1
+        self.parts.append(" ".join([ink[0] for ink in inks]))
+        self.length = at - 1
 
     def text(self) -> str:
         """All that was put."""
@@ -52,11 +53,7 @@ class PageText:
 
     def packed(self) -> Words:
         """The words, packed."""
-        return Words.pack(self.words)
-
-
-def _box(ink: Ink) -> Box:
-    return Box(ink.x, ink.y, ink.width, ink.height)
+        return Words.pack_values(self.words)
 
 
 def write(regions: Sequence[Region]) -> PageText:
@@ -130,8 +127,8 @@ def _mend_hyphen(page: PageText, following: str) -> bool:
         return False
     page.parts[-1] = last[:-1]
     page.length -= 1
-    word = page.words[-1]
-    page.words[-1] = Word(word.start, page.length, word.box)
+    start, _, *box = page.words[-1]
+    page.words[-1] = (start, page.length, box[0], box[1], box[2], box[3])
     return True
 
 

@@ -111,7 +111,7 @@ def _runs(items: Sequence[NativeItem]) -> tuple[list[list[Ink]], list[float]]:
     confidences: list[float] = []
     for item in items:
         run = [
-            Ink(text, word.x, word.y, word.width, word.height)
+            Ink(text, x := word.x, word.y, width := word.width, word.height, x + width)
             for word in item.words
             if (text := clean(word.text))
         ]

@@ -1,0 +1,117 @@
+"""Opens Office packages safely: bounded archives, XML without entities, nothing run or fetched."""
+
+import posixpath
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from lxml import etree
+
+from foliotrace.adapters.local.readers.contract import ReadingLimits, Refusal
+
+RELATIONS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
+R_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_COPY_BYTES = 1 << 20
+_RATIO_MATTERS_BYTES = 16 * 1024 * 1024
+
+
+class Package:
+    """An Office file's parts by name."""
+
+    def __init__(self, archive: zipfile.ZipFile, limits: ReadingLimits) -> None:
+        self._archive = archive
+        self._left_bytes = limits.archive_bytes
+        self.names = frozenset(archive.namelist())
+
+    def xml(self, name: str) -> etree._Element | None:
+        """The root of an XML part, or None when there is no such part. Raises Refusal."""
+        if name not in self.names:
+            return None
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)
+        try:
+            with self.open(name) as part:
+                while piece := part.read(_COPY_BYTES):
+                    self.count(len(piece))
+                    parser.feed(piece)
+            return parser.close()
+        except etree.XMLSyntaxError as error:
+            raise Refusal("file_malformed", f"its part {name} is not well-formed XML") from error
+
+    def require(self, name: str) -> etree._Element:
+        """The root of a part that must be there. Raises Refusal."""
+        root = self.xml(name)
+        if root is None:
+            raise Refusal("file_malformed", f"its part {name} is missing")
+        return root
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """A part's bytes. Raises Refusal when the archive is damaged there."""
+        try:
+            with self._archive.open(name) as part:
+                yield part
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+            raise Refusal("file_malformed", f"its part {name} is damaged") from error
+        except RuntimeError as error:  # zipfile's word for "needs a password"
+            raise Refusal("file_encrypted", "its archive is encrypted") from error
+
+    def count(self, size_bytes: int) -> None:
+        """Take note of unpacked bytes: archives can declare less than they hold."""
+        self._left_bytes -= size_bytes
+        if self._left_bytes < 0:
+            raise Refusal("file_too_complex", "it unpacks to more than allowed")
+
+    def relations(self, name: str) -> dict[str, tuple[str, str]]:
+        """(type's last word, target part) by relation id, of the part called `name`."""
+        folder, leaf = posixpath.split(name)
+        root = self.xml(f"{folder}/_rels/{leaf}.rels" if folder else f"_rels/{leaf}.rels")
+        found: dict[str, tuple[str, str]] = {}
+        for relation in root.iter(RELATIONS) if root is not None else ():
+            if relation.get("TargetMode") == "External":
+                continue
+            target = relation.get("Target", "")
+            part = target[1:] if target.startswith("/") else posixpath.join(folder, target)
+            kind = relation.get("Type", "").rsplit("/", 1)[-1]
+            found[relation.get("Id", "")] = (kind, posixpath.normpath(part))
+        return found
+
+
+@contextmanager
+def package(path: Path, limits: ReadingLimits) -> Iterator[Package]:
+    """Open and check. Raises Refusal `file_malformed`, `file_truncated`, `file_too_complex`."""
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise _damaged(path) from error
+    with archive:
+        _check(archive, limits)
+        yield Package(archive, limits)
+
+
+def _damaged(path: Path) -> Refusal:
+    with path.open("rb") as file:
+        if file.read(4) == b"\xd0\xcf\x11\xe0":  # the container Office puts encrypted files in
+            return Refusal("file_encrypted", "it needs a password to open")
+        file.seek(max(0, path.stat().st_size - 66_000))
+        if b"PK\x05\x06" not in file.read():
+            return Refusal("file_truncated", "the archive ends before its directory")
+    return Refusal("file_malformed", "the archive is damaged")
+
+
+def _check(archive: zipfile.ZipFile, limits: ReadingLimits) -> None:
+    entries = archive.infolist()
+    if len(entries) > limits.archive_entries:
+        raise Refusal("file_too_complex", f"its archive has {len(entries)} entries")
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > limits.archive_bytes:
+        raise Refusal("file_too_complex", f"it unpacks to {unpacked // 2**20} MB")
+    for entry in entries:
+        if entry.flag_bits & 0x1:
+            raise Refusal("file_encrypted", "its archive is encrypted")
+        if entry.file_size > _RATIO_MATTERS_BYTES and entry.file_size > limits.archive_ratio * max(
+            entry.compress_size, 1
+        ):
+            raise Refusal("file_too_complex", "its archive unpacks suspiciously large")

@@ -1,0 +1,67 @@
+"""Rows of cells to pages of kind SHEET: titles, tables and their header rows, in windows.
+
+A run of filled rows is a table; an empty row ends it. Rows of one cell above a table stand alone.
+The first row of several cells is its header when no cell of it is a figure.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from foliotrace.adapters.local.readers.lines import is_figure
+from foliotrace.adapters.local.readers.sections import (
+    Element,
+    GridCell,
+    GridRow,
+    NewGrid,
+    NewPage,
+)
+from foliotrace.model import PageKind
+
+_CELL_CHARACTERS = 5000
+
+
+def cell_name(row: int, column: int) -> str:
+    """Row 7 (from 1) and column 1 (from 0) is "B7"."""
+    letters, rest = "", column + 1
+    while rest:
+        rest, digit = divmod(rest - 1, 26)
+        letters = chr(65 + digit) + letters
+    return f"{letters}{row}"
+
+
+def one_line(text: str) -> str:
+    """A cell's text without tabs and line ends, which part cells and rows."""
+    return " ".join(text.split())[:_CELL_CHARACTERS]
+
+
+def elements(
+    label: str | None, rows: Iterable[tuple[int, Sequence[tuple[int, str]]]]
+) -> Iterator[Element]:
+    """A sheet's rows, each (number from 1, filled cells as (column from 0, text))."""
+    yield NewPage(PageKind.SHEET, label)
+    in_table = False
+    last = 0
+    for number, cells in rows:
+        if not cells or number > last + 1:
+            in_table = False
+        last = number
+        if not cells:
+            continue
+        if len(cells) == 1 and not in_table:
+            yield NewGrid()
+            yield _row(number, cells, is_header=False)
+            continue
+        if not in_table:
+            yield NewGrid()
+        yield _row(number, cells, is_header=not in_table and _heads(cells))
+        in_table = True
+
+
+def _row(number: int, cells: Sequence[tuple[int, str]], *, is_header: bool) -> GridRow:
+    return GridRow(
+        tuple(GridCell(text, column, cell_name(number, column)) for column, text in cells),
+        is_header=is_header,
+    )
+
+
+def _heads(cells: Sequence[tuple[int, str]]) -> bool:
+    return len(cells) > 1 and not any(is_figure(text) for _, text in cells)
