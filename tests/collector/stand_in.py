@@ -5,8 +5,10 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import SHUT_RDWR, socket
 from threading import Lock, Thread
 
 import grpc
@@ -75,7 +77,10 @@ class StandIn:
 class HttpStandIn(StandIn):
     """Stands in for LangSmith's OTLP endpoint."""
 
-    _server: ThreadingHTTPServer | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.connections: list[socket] = []
+        self._server: ThreadingHTTPServer | None = None
 
     @property
     def url(self) -> str:
@@ -86,6 +91,10 @@ class HttpStandIn(StandIn):
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                backend.connections.append(self.connection)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
@@ -103,7 +112,11 @@ class HttpStandIn(StandIn):
             def log_message(self, format: str, *args: object) -> None:
                 """Quiet: the test reads what was delivered."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, request: object, client_address: object) -> None:
+                """Quiet: a connection cut by `stop` is what the test wants."""
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -112,12 +125,18 @@ class HttpStandIn(StandIn):
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+        for connection in self.connections:
+            with suppress(OSError):  # the other side was first
+                connection.shutdown(SHUT_RDWR)
+        self.connections.clear()
 
 
 class GrpcStandIn(StandIn):
     """Stands in for Jaeger's OTLP port where a test must count across its death."""
 
-    _server: grpc.Server | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        self._server: grpc.Server | None = None
 
     @property
     def endpoint(self) -> str:

@@ -1,0 +1,136 @@
+"""A dead, slow or refusing backend neither delays nor duplicates the other."""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from tests.collector.processes import Collector, eventually
+from tests.collector.program import Program, program
+from tests.collector.stand_in import GrpcStandIn, HttpStandIn, StandIn
+
+pytestmark = pytest.mark.real_servers
+Run = Callable[..., Collector]
+REFUSED_AT_THE_DOOR = "otelcol_receiver_refused_spans"
+NO_ROOM = "otelcol_exporter_enqueue_failed_spans"
+QUEUED = "otelcol_exporter_queue_size"
+
+
+def fan_out(run: Run, jaeger: GrpcStandIn, langsmith: HttpStandIn, **env: str) -> Collector:
+    return run(
+        JAEGER_EXPORTER="otlp_grpc/jaeger",
+        JAEGER_OTLP=jaeger.endpoint,
+        LANGSMITH_EXPORTER="otlp_http/langsmith",
+        LANGSMITH_ENDPOINT=langsmith.url,
+        **env,
+    )
+
+
+def send(sender: Program, traces: int, *, every_s: float = 0.0) -> int:
+    """Send traces of three spans, flushed in groups of twenty; gives the number of spans."""
+    for number in range(traces):
+        sender.query()
+        if number % 20 == 19:
+            sender.flush()
+            time.sleep(every_s)
+    return 3 * traces
+
+
+def fail(backend: StandIn, how: str) -> None:
+    if how == "dead":
+        backend.stop()
+    elif how == "slow":
+        backend.delay_s = 3.0
+    else:
+        backend.status = int(how)
+
+
+def figures(backend: StandIn, sent: int) -> dict[str, int]:
+    received: Counter[str] = backend.span_ids()
+    twice = sum(count - 1 for count in received.values())
+    return {"sent": sent, "received twice": twice, "lost": sent - len(received)}
+
+
+@pytest.mark.parametrize("how", ["dead", "slow", "401", "429", "503"])
+def test_jaeger_gets_every_span_once_while_langsmith_is(
+    how: str, run_collector: Run, jaeger_stand_in: GrpcStandIn, langsmith: HttpStandIn
+) -> None:
+    room = "20000" if how == "401" else "60"
+    collector = fan_out(run_collector, jaeger_stand_in, langsmith, LANGSMITH_QUEUE_SPANS=room)
+    fail(langsmith, how)
+    with program(collector) as sender:
+        sent = send(sender, 300)
+        eventually(lambda: len(jaeger_stand_in.spans()) >= sent, within_s=3)
+        failing = {"exporter": "otlp_http/langsmith"}
+        if how == "401":  # a refusal for good: not asked again, not kept
+            given_up = "otelcol_exporter_send_failed_spans"
+            eventually(lambda: collector.figures(given_up, **failing) == sent)
+        else:
+            eventually(lambda: collector.figures(NO_ROOM, **failing) > 0, what="its queue is full")
+            sent += send(sender, 40)
+    eventually(lambda: len(jaeger_stand_in.spans()) >= sent, within_s=3)
+    assert figures(jaeger_stand_in, sent) == {"sent": sent, "received twice": 0, "lost": 0}
+    assert collector.figures(REFUSED_AT_THE_DOOR) == 0
+    assert collector.figures("otelcol_receiver_accepted_spans") == sent
+
+
+@pytest.mark.parametrize("how", ["dead", "slow", "503"])
+def test_langsmith_gets_every_span_once_while_jaeger_is(
+    how: str, run_collector: Run, jaeger_stand_in: GrpcStandIn, langsmith: HttpStandIn
+) -> None:
+    collector = fan_out(run_collector, jaeger_stand_in, langsmith, JAEGER_QUEUE_SPANS="60")
+    fail(jaeger_stand_in, how)
+    with program(collector) as sender:
+        sent = send(sender, 300)
+    eventually(lambda: collector.figures(NO_ROOM, exporter="otlp_grpc/jaeger") > 0)
+    eventually(lambda: len(langsmith.spans()) >= sent)
+    assert figures(langsmith, sent) == {"sent": sent, "received twice": 0, "lost": 0}
+    assert collector.figures(REFUSED_AT_THE_DOOR) == 0
+
+
+def test_backends_killed_and_restarted_under_load_lose_nothing(
+    run_collector: Run,
+    jaeger_stand_in: GrpcStandIn,
+    langsmith: HttpStandIn,
+    record_property: Callable[[str, object], None],
+) -> None:
+    collector = fan_out(run_collector, jaeger_stand_in, langsmith)
+    sent = 0
+    with program(collector) as sender:
+        for backend in (langsmith, jaeger_stand_in, langsmith):
+            sent += send(sender, 200, every_s=0.02)
+            backend.stop()
+            sent += send(sender, 400, every_s=0.05)
+            backend.start()
+            sent += send(sender, 200, every_s=0.02)
+    for name, backend in {"Jaeger": jaeger_stand_in, "LangSmith": langsmith}.items():
+        eventually(lambda backend=backend: len(backend.span_ids()) == sent, within_s=30)
+        record_property(name, figures(backend, sent))
+        print(name, figures(backend, sent))
+        assert figures(backend, sent)["lost"] == 0
+        assert figures(backend, sent)["received twice"] <= 512  # at most the batch in the air
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_full_queue_survives_the_collectors_restart(
+    end: signal.Signals,
+    run_collector: Run,
+    jaeger_stand_in: GrpcStandIn,
+    langsmith: HttpStandIn,
+) -> None:
+    collector = fan_out(run_collector, jaeger_stand_in, langsmith, LANGSMITH_QUEUE_SPANS="600")
+    langsmith.stop()
+    with program(collector) as sender:
+        send(sender, 300, every_s=0.1)
+    failing = {"exporter": "otlp_http/langsmith"}
+    arrived = lambda: [collector.figures(name, **failing) for name in (QUEUED, NO_ROOM)]  # noqa: E731
+    kept, refused = eventually(lambda: sum(arrived()) == 900 and arrived())
+    assert kept <= 600
+    assert refused >= 300
+    collector.stop(how=end)
+    langsmith.start()
+    collector.start()
+    eventually(lambda: len(langsmith.span_ids()) >= kept, within_s=30)
+    assert figures(langsmith, int(kept)) == {"sent": kept, "received twice": 0, "lost": 0}
+    assert len(jaeger_stand_in.span_ids()) == 900
