@@ -217,6 +217,7 @@ class ParsedPage:
 class SourceFile:
     """A file to be parsed: where its bytes lie, and its type by content (never by name)."""
 
+    tenant: str = "default"
     path: Path
     name: str
     media_type: str

@@ -215,6 +215,7 @@ class IngestWorkflow(Workflow):
 
     async def _source(self, document: Document) -> SourceFile:
         return SourceFile(
+            tenant=document.tenant,
             path=await self._services.blobs.path(document.tenant, document.content_hash),
             name=document.name,
             media_type=document.media_type,

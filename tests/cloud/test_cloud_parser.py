@@ -1,0 +1,124 @@
+"""Pages bought of LlamaParse have exact offsets and boxes; failed ones are failed, or read here."""
+
+from collections.abc import AsyncIterator, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
+
+from foliotrace.adapters.llamacloud.client import CloudAccess
+from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.intents import IntentLog
+from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.adapters.local.parsers import local_parsers
+from foliotrace.adapters.local.workers import Workers
+from foliotrace.errors import ParserUnavailable
+from foliotrace.model import Deadline, PageStatus, SourceFile
+from foliotrace.parse import ParseOrder
+from foliotrace.ports import Parser
+
+pytestmark = pytest.mark.anyio
+BULLETIN = Path(__file__).parents[2] / "examples/documents/larkfield-bulletin-autumn-2026.pdf"
+PARSE = "POST /api/v2/parse"
+
+
+@pytest.fixture
+def cloud() -> Iterator[FakeLlamaCloud]:
+    with running_fake_llamacloud() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def local() -> AsyncIterator[Parser]:
+    workers = Workers(size=1)
+    yield ParseOrder(local_parsers(workers, SystemClock()))
+    await workers.close()
+
+
+@pytest.fixture
+async def parser(
+    cloud: FakeLlamaCloud, local: Parser, tmp_path: Path
+) -> AsyncIterator[CloudParser]:
+    clock = SystemClock()
+    intents = IntentLog(tmp_path / "intents.db", clock=clock)
+    gateway = CloudGateway(
+        CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5), intents, clock=clock
+    )
+    yield CloudParser(gateway, CloudParseOptions(tier="fast"), local)
+    await gateway.aclose()
+    intents.close()
+
+
+def bulletin() -> SourceFile:
+    return SourceFile(
+        tenant="acme",
+        path=BULLETIN,
+        name=BULLETIN.name,
+        media_type="application/pdf",
+        content_hash=sha256(BULLETIN.read_bytes()).hexdigest(),
+        size_bytes=BULLETIN.stat().st_size,
+    )
+
+
+def soon() -> Deadline:
+    return Deadline(SystemClock().monotonic_s() + 20)
+
+
+async def test_a_cloud_page_has_text_blocks_and_boxes_that_fit_its_offsets(
+    parser: CloudParser,
+) -> None:
+    pages = [p async for p in parser.parse(bulletin(), pages=range(1, 3), deadline=soon())]
+    assert [p.number for p in pages] == [1, 2]
+    assert all(p.status is PageStatus.OK and p.engine.startswith("llamaparse fast") for p in pages)
+    first = pages[0]
+    start = first.text.index("28 days")
+    assert first.words.boxes(start, start + len("28 days"))
+    for page in pages:
+        for block in page.blocks:
+            assert page.text[block.start : block.end].strip() == page.text[block.start : block.end]
+        for table in page.tables:
+            for row in table.rows:
+                cells = [page.text[c.start : c.end] for c in row.cells]
+                assert "\t".join(cells) == page.text[row.start : row.end]
+
+
+async def test_the_same_pages_are_bought_once(parser: CloudParser, cloud: FakeLlamaCloud) -> None:
+    for _ in range(2):
+        async for _ in parser.parse(bulletin(), pages=range(1, 3), deadline=soon()):
+            pass
+    assert len(cloud.billing.standing) == 1
+
+
+async def test_a_failed_page_of_a_completed_job_is_read_locally_and_marked(
+    parser: CloudParser, local: Parser, cloud: FakeLlamaCloud
+) -> None:
+    cloud.fail(PARSE, Fault.partial(2))
+    order = ParseOrder((parser, local))
+    pages = [p async for p in order.parse(bulletin(), pages=range(1, 3), deadline=soon())]
+    assert [p.degraded_from for p in pages] == [None, parser.engine]
+    assert "D-ELKA" in pages[1].text
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.unauthorized, Fault.payment_required, Fault.server_error, Fault.job_failed]
+)
+async def test_a_dead_cloud_leaves_every_page_to_the_local_parser(
+    parser: CloudParser, local: Parser, cloud: FakeLlamaCloud, fault: Fault
+) -> None:
+    cloud.fail(PARSE, fault)
+    order = ParseOrder((parser, local))
+    pages = [p async for p in order.parse(bulletin(), pages=range(1, 3), deadline=soon())]
+    assert [p.degraded_from for p in pages] == [parser.engine] * 2
+    assert all(p.status is PageStatus.OK for p in pages)
+
+
+async def test_without_a_local_parser_the_reason_is_told(
+    parser: CloudParser, cloud: FakeLlamaCloud
+) -> None:
+    cloud.fail(PARSE, Fault.payment_required)
+    with pytest.raises(ParserUnavailable) as told:
+        async for _ in parser.parse(bulletin(), pages=range(1, 3), deadline=soon()):
+            pass
+    assert told.value.reason == "llamacloud_out_of_credits"

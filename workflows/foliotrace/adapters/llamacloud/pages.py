@@ -1,0 +1,203 @@
+"""LlamaParse's pages as ours: text in reading order with exact offsets, boxes, tables. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from llama_cloud.types import ParsingGetResponse
+
+from foliotrace.model import (
+    Block,
+    BlockKind,
+    Box,
+    PageStatus,
+    ParsedPage,
+    Table,
+    TableCell,
+    TableRow,
+    Word,
+    Words,
+)
+
+_BLOCK_GAP: Final = "\n\n"
+_KINDS: Final[Mapping[str, BlockKind]] = {
+    "heading": BlockKind.HEADING,
+    "list": BlockKind.LIST_ITEM,
+    "code": BlockKind.CODE,
+    "image": BlockKind.FIGURE,
+}
+
+
+def to_pages(result: ParsingGetResponse, wanted: range, *, engine: str) -> list[ParsedPage]:
+    """One page for each number of `wanted`; what the cloud did not deliver is a failed page.
+
+    A job may be COMPLETED with failed pages: each page is looked at by itself.
+    """
+    items = {p.page_number: p for p in result.items.pages} if result.items else {}
+    markdown = {p.page_number: p for p in result.markdown.pages} if result.markdown else {}
+    texts = {p.page_number: p.text for p in result.text.pages} if result.text else {}
+    confidence = (
+        {p.page_number: p.confidence for p in result.metadata.pages} if result.metadata else {}
+    )
+    pages = []
+    for number in wanted:
+        page = items.get(number)
+        if page is not None and page.success is True:
+            built = _Builder()
+            for item in page.items:
+                built.add(item)
+            pages.append(
+                built.page(
+                    number, engine, page.page_width, page.page_height, confidence.get(number)
+                )
+            )
+            continue
+        plain = markdown.get(number)
+        text = plain.markdown if plain is not None and plain.success is True else texts.get(number)
+        pages.append(_plain_page(number, text, engine, confidence.get(number)))
+    return pages
+
+
+def _plain_page(number: int, text: str | None, engine: str, confidence: float | None) -> ParsedPage:
+    if not (text or "").strip():
+        return ParsedPage(
+            number=number,
+            text="",
+            status=PageStatus.FAILED,
+            problem="cloud_page_failed" if text is None else "cloud_page_empty",
+            engine=engine,
+        )
+    return ParsedPage(number=number, text=text or "", engine=engine, confidence=confidence)
+
+
+@dataclass(slots=True)
+class _Builder:
+    """Lays a page's items one after the other and remembers where each stands."""
+
+    text: str = ""
+    words: list[Word] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+    def add(self, item: Any) -> None:
+        kind = item.type or ""
+        if kind == "table":
+            self._add_table(item)
+        elif kind == "list":
+            for line in item.items:
+                self._add_text(_list_text(line), BlockKind.LIST_ITEM, getattr(line, "bbox", None))
+            if not any(getattr(line, "bbox", None) for line in item.items):
+                self._box_last(item.bbox, len(item.items))
+        else:
+            content = (
+                getattr(item, "value", None)
+                or getattr(item, "caption", None)
+                or getattr(item, "text", None)
+                or ""
+            )
+            block_kind = _KINDS.get(kind, BlockKind.PARAGRAPH)
+            self._add_text(content, block_kind, item.bbox, level=getattr(item, "level", 0))
+
+    def page(
+        self,
+        number: int,
+        engine: str,
+        width: float | None,
+        height: float | None,
+        confidence: float | None,
+    ) -> ParsedPage:
+        empty = not self.text.strip()
+        return ParsedPage(
+            number=number,
+            text=self.text,
+            width=width,
+            height=height,
+            words=Words.pack(sorted(self.words, key=lambda word: word.start)),
+            blocks=tuple(self.blocks),
+            tables=tuple(self.tables),
+            status=PageStatus.FAILED if empty else PageStatus.OK,
+            problem="cloud_page_empty" if empty else None,
+            engine=engine,
+            confidence=confidence,
+        )
+
+    def _add_text(
+        self, content: str, kind: BlockKind, boxes: Sequence[Any] | None, *, level: int = 0
+    ) -> None:
+        content = content.strip()
+        if not content:
+            return
+        start = self._open()
+        self.text += content
+        box = _union(boxes)
+        self.blocks.append(Block(kind=kind, start=start, end=len(self.text), level=level, box=box))
+        self.words += _boxed_spans(boxes, start, len(self.text))
+
+    def _add_table(self, item: Any) -> None:
+        start = self._open()
+        rows = []
+        for index, values in enumerate(item.rows):
+            if index:
+                self.text += "\n"
+            rows.append(self._add_row(values, is_header=index == 0 and len(item.rows) > 1))
+        box = _union(item.bbox)
+        table = Table(start=start, end=len(self.text), rows=tuple(rows), box=box)
+        self.tables.append(table)
+        self.blocks.append(Block(kind=BlockKind.TABLE, start=start, end=len(self.text), box=box))
+        self.words += _boxed_spans(item.bbox, start, len(self.text))
+
+    def _add_row(self, values: Sequence[Any], *, is_header: bool) -> TableRow:
+        start = len(self.text)
+        cells = []
+        for column, value in enumerate(values):
+            if column:
+                self.text += "\t"
+            cell_start = len(self.text)
+            self.text += _cell_text(value)
+            cells.append(TableCell(start=cell_start, end=len(self.text), column=column))
+        return TableRow(start=start, end=len(self.text), cells=tuple(cells), is_header=is_header)
+
+    def _box_last(self, boxes: Sequence[Any] | None, count: int) -> None:
+        """Give the last `count` blocks the box of the whole they belong to."""
+        if self.blocks and boxes:
+            last = self.blocks[-count:]
+            self.words += _boxed_spans(boxes, last[0].start, last[-1].end)
+
+    def _open(self) -> int:
+        if self.text:
+            self.text += _BLOCK_GAP
+        return len(self.text)
+
+
+def _list_text(line: Any) -> str:
+    return str(getattr(line, "value", None) or getattr(line, "md", ""))
+
+
+def _cell_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return " ".join(str(value).split())
+
+
+def _union(boxes: Sequence[Any] | None) -> Box | None:
+    if not boxes:
+        return None
+    left, top = min(b.x for b in boxes), min(b.y for b in boxes)
+    right, bottom = max(b.x + b.w for b in boxes), max(b.y + b.h for b in boxes)
+    return Box(left, top, right - left, bottom - top)
+
+
+def _boxed_spans(boxes: Sequence[Any] | None, start: int, end: int) -> list[Word]:
+    """The boxes with their spans where the cloud gives offsets, else one box for the whole."""
+    if not boxes:
+        return []
+    if all(b.start_index is not None and b.end_index is not None for b in boxes):
+        return [
+            Word(start + b.start_index, min(end, start + b.end_index + 1), Box(b.x, b.y, b.w, b.h))
+            for b in boxes
+            if start + b.start_index < end
+        ]
+    whole = _union(boxes)
+    return [Word(start, end, whole)] if whole else []

@@ -1,0 +1,136 @@
+"""LlamaParse behind the `Parser` port."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+import orjson
+
+from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem
+from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.pages import to_pages
+from foliotrace.errors import ParserUnavailable
+from foliotrace.model import Deadline, Inspection, ParsedPage, SourceFile
+from foliotrace.ports import Parser
+
+VERSIONS: Final[Mapping[str, str]] = {
+    "fast": "2026-06-15",
+    "cost_effective": "2026-09-28",
+    "agentic": "2026-10-16",
+    "agentic_plus": "2026-09-28",
+}
+"""The version pinned for each tier: a result does not change under a caller's feet."""
+
+_PARSED_TYPES: Final = frozenset(
+    {
+        "application/pdf",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        "image/png",
+        "image/jpeg",
+        "image/tiff",
+    }
+)
+"""What the cloud reads better than we do. Sheets and text keep their cells and sections here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudParseOptions:
+    """How LlamaParse shall read. `version` None takes the one pinned for the tier."""
+
+    tier: str = "cost_effective"
+    version: str | None = None
+    custom_prompt: str | None = None
+    languages: tuple[str, ...] = ()
+    disable_cache: bool = False
+    delete_after_use: bool = False
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def pinned_version(self) -> str:
+        """The version that is asked for."""
+        return self.version or VERSIONS.get(self.tier, "latest")
+
+    def request(self, pages: range) -> dict[str, Any]:
+        """The body of a parse job for these pages."""
+        body: dict[str, Any] = {
+            "tier": self.tier,
+            "version": self.pinned_version,
+            "page_ranges": {"target_pages": f"{pages.start}-{pages.stop - 1}"},
+            "processing_control": {"job_failure_conditions": {"allowed_page_failure_ratio": 1.0}},
+            **self.extra,
+        }
+        if self.custom_prompt and self.tier != "fast":
+            body["agentic_options"] = {"custom_prompt": self.custom_prompt}
+        if self.languages:
+            body["processing_options"] = {"ocr_parameters": {"languages": list(self.languages)}}
+        if self.disable_cache:
+            body["disable_cache"] = True
+        return body
+
+
+class CloudParser:
+    """A `Parser` that buys pages of LlamaParse. Counts pages with `counting`, a local parser."""
+
+    def __init__(self, gateway: CloudGateway, options: CloudParseOptions, counting: Parser) -> None:
+        self._gateway = gateway
+        self._options = options
+        self._counting = counting
+
+    @property
+    def engine(self) -> str:
+        """Tier and pinned version."""
+        return f"llamaparse {self._options.tier} {self._options.pinned_version}"
+
+    def accepts(self, media_type: str) -> bool:
+        """PDF, DOCX, PPTX and images."""
+        return media_type in _PARSED_TYPES
+
+    async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
+        """As the port says, without the cloud."""
+        return await self._counting.inspect(source, deadline=deadline)
+
+    async def parse(
+        self, source: SourceFile, *, pages: range, deadline: Deadline
+    ) -> AsyncIterator[ParsedPage]:
+        """As the port says; a page the cloud could not read is yielded as failed."""
+        request = self._options.request(pages)
+        key = _key("parse", source.content_hash, request)
+        try:
+            file_id = await self._gateway.upload(source.tenant, source, deadline)
+            job_id = await self._gateway.buy_parse(
+                source.tenant, key, {**request, "file_id": file_id}, deadline
+            )
+            result = await self._gateway.parsed(
+                source.tenant,
+                key,
+                job_id,
+                deadline,
+                expand=["items", "markdown", "text", "metadata"],
+            )
+            found = to_pages(result, pages, engine=self.engine)
+            if self._options.delete_after_use:
+                await self._gateway.forget_file(source.tenant, source.content_hash)
+        except CloudFailure as failure:
+            raise unavailable(failure) from failure
+        for page in found:
+            yield page
+
+
+def unavailable(failure: CloudFailure) -> ParserUnavailable:
+    """The port's error for a failure of the cloud."""
+    hint = (
+        "Buy credits, or set parsing to local."
+        if failure.problem is CloudProblem.OUT_OF_CREDITS
+        else failure.hint
+    )
+    return ParserUnavailable(
+        failure.message, reason=failure.reason, retry_after_s=failure.retry_after_s, hint=hint
+    )
+
+
+def _key(kind: str, content_hash: str, request: Mapping[str, Any]) -> str:
+    """What makes two purchases the same: the bytes and everything that is asked of them."""
+    body = orjson.dumps(dict(request), option=orjson.OPT_SORT_KEYS)
+    return f"{kind}-{sha256(content_hash.encode() + body).hexdigest()[:32]}"
