@@ -1,13 +1,9 @@
-"""One Starlette application around the engine: the REST API and the llama-agents protocol."""
+"""One application around the engine: the REST API and the llama-agents protocol."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from foliotrace_server.docs_page import docs_page
@@ -17,7 +13,6 @@ from foliotrace_server.host.front import Front
 from foliotrace_server.host.hot import HotHost
 from foliotrace_server.limits import Slots
 from foliotrace_server.openapi import openapi
-from foliotrace_server.problems import Problem
 from foliotrace_server.routes.documents import Documents
 from foliotrace_server.routes.jobs import JobRoutes
 from foliotrace_server.routes.operations import Operations
@@ -38,7 +33,7 @@ def build_app(engine: Engine) -> ASGIApp:
     front = Front(hot, engine.durable, queries=queries, max_body_bytes=server.max_body_bytes)
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    async def lifespan(_: object) -> AsyncIterator[None]:
         async with hot.server.contextmanager():
             await engine.start()
             try:
@@ -46,14 +41,11 @@ def build_app(engine: Engine) -> ASGIApp:
             finally:
                 await engine.stop()
 
-    routes = _routes(engine, queries, hot)
-    inner = Starlette(
-        routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such_route}
+    router = Router(
+        _routes(engine, queries, hot), redirect_slashes=False, default=front, lifespan=lifespan
     )
-    inner.router.redirect_slashes = False
-    inner.router.default = front
     local_only = is_loopback(server.host) and not server.allow_remote
-    return Edge(inner, cors_origins=server.cors_origins, local_only=local_only)
+    return Edge(router, cors_origins=server.cors_origins, local_only=local_only)
 
 
 def _routes(engine: Engine, queries: Slots, hot: HotHost) -> list[Route]:
@@ -84,12 +76,3 @@ def _routes(engine: Engine, queries: Slots, hot: HotHost) -> list[Route]:
         Route("/openapi.json", operations.openapi, methods=["GET"]),
         Route("/docs", operations.docs, methods=["GET"]),
     ]
-
-
-async def _no_such_route(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    code = {405: "method_not_allowed"}.get(status, "route_not_found")
-    problem = Problem(code=code, title="there is no such route", status=status, hint="See /docs.")
-    response = problem.response()
-    response.headers.update(getattr(error, "headers", None) or {})
-    return response

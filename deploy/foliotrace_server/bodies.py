@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Message, Receive
+from workflows.events import StartEvent
 
 from foliotrace.errors import BadInput, InvalidRequest
 from foliotrace_server.problems import WrongFields
@@ -73,6 +74,27 @@ def parsed(kind: type[M], value: Mapping[str, Any]) -> M:
         return kind.model_validate(value)
     except ValidationError as error:
         raise wrong_fields(error) from None
+
+
+E = TypeVar("E", bound=StartEvent)
+
+
+def start_event(kind: type[E], value: object) -> E:
+    """`value` as a start event of ours. Raises WrongFields.
+
+    LlamaIndex's events take any further field and know no alias, whatever their model says.
+    """
+    if not isinstance(value, dict):
+        raise WrongFields([{"pointer": "/", "rule": "object"}])
+    names = {f.alias: name for name, f in kind.model_fields.items() if f.alias is not None}
+    named: dict[str, Any] = {names.get(key, key): each for key, each in value.items()}
+    if kind.model_config.get("extra") == "forbid":
+        unknown = [key for key in named if key not in kind.model_fields]
+        if unknown:
+            raise WrongFields(
+                [{"pointer": _pointer((key,)), "rule": "extra_forbidden"} for key in unknown]
+            )
+    return parsed(kind, named)
 
 
 def wrong_fields(error: ValidationError) -> WrongFields:

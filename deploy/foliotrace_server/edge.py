@@ -46,6 +46,7 @@ class Edge:
         try:
             self._refuse_strangers(scope)
             enter(identify(HTTPConnection(scope)))
+            scope["app"] = self  # lets the router raise, rather than answer in plain text
             if scope["method"] == "OPTIONS":
                 await self._preflight(scope)(scope, receive, answer)
             else:

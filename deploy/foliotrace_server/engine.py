@@ -14,6 +14,7 @@ from foliotrace.errors import FoliotraceError
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter, Runs
+from foliotrace_server.bodies import start_event
 from foliotrace_server.contract import CapabilityBody
 from foliotrace_server.host.durable import DurableHost, Ended
 from foliotrace_server.intake import Intake
@@ -84,8 +85,11 @@ class Engine:
             await close()
 
     async def ask(self, **question: object) -> Answer:
-        """Answer one question in this process, by the same workflow as over HTTP."""
-        event = self.query.start_event_class.model_validate(question)
+        """Answer one question in this process, by the same workflow as over HTTP.
+
+        Raises InvalidRequest, InvalidQuery, AuditUnavailable.
+        """
+        event = start_event(self.query.start_event_class, question)
         return answer_of(await self.query.run(start_event=event).stop_event_result())
 
     async def _ended(self, ended: Ended) -> None:

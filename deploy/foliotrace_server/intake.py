@@ -16,6 +16,7 @@ from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import cancel_ingest
 from foliotrace.model import Document, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import Blobs, StoredBlob
+from foliotrace_server.bodies import start_event
 from foliotrace_server.host.durable import DurableHost, Ended
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Intake:
 
     def _promise(self, job: Job, start: Mapping[str, Any]) -> None:
         kind = self._durable.workflows[job.kind].start_event_class
-        self._durable.promise(job.id, job.tenant, job.kind, kind.model_validate(start))
+        self._durable.promise(job.id, job.tenant, job.kind, start_event(kind, dict(start)))
 
     async def _end(self, job: Job, status: JobStatus, problem: str | None) -> None:
         """Settle a job from outside its run."""

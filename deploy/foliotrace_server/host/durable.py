@@ -80,6 +80,7 @@ class DurableHost:
         self._milestones: dict[str, _Milestones] = {}
         self._waiting: deque[Intent] = deque()
         self._running: set[str] = set()
+        self._ending: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
 
@@ -111,7 +112,7 @@ class DurableHost:
             handler_id=handler_id,
             tenant=tenant,
             workflow=name,
-            start_event=start_event.model_dump_json(by_alias=True),
+            start_event=start_event.model_dump_json(),
         )
         if not self._intents.add(intent):
             raise Conflict("a run of this id is already going", code="job_already_running")
@@ -244,12 +245,14 @@ class DurableHost:
             self._spawn(self._begin(intent))
 
     def _finished(self, handler: PersistentHandler) -> None:
+        """The store tells of every write to an ended run's record; the first one counts."""
         intent = self._promised.get(handler.handler_id)
-        if intent is not None:
+        if intent is not None and handler.handler_id not in self._ending:
             self._end(intent, handler.status, handler.error)
 
     def _end(self, intent: Intent, status: str, problem: str | None = None) -> None:
         self._running.discard(intent.handler_id)
+        self._ending.add(intent.handler_id)
         self._spawn(self._settle(intent, status, problem))
         self._fill()
 
@@ -265,6 +268,7 @@ class DurableHost:
         await self._on_ended(ended)
         self._intents.remove(intent.handler_id)
         self._promised.pop(intent.handler_id, None)
+        self._ending.discard(intent.handler_id)
         milestones = self._milestones.pop(intent.handler_id)
         milestones.begun.set()
         milestones.settled.set()

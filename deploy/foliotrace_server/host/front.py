@@ -4,14 +4,12 @@
 steers one goes to the server that has it.
 """
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
 import orjson
 from llama_agents.server import HandlerQuery
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -19,7 +17,7 @@ from workflows import Workflow
 from workflows.events import StartEvent
 
 from foliotrace.errors import Conflict, InvalidRequest, NotFound
-from foliotrace_server.bodies import read_json, replayed, wrong_fields
+from foliotrace_server.bodies import read_json, replayed, start_event
 from foliotrace_server.host.durable import DurableHost
 from foliotrace_server.host.hot import HotHost
 from foliotrace_server.host.internals import (
@@ -34,6 +32,7 @@ from foliotrace_server.names import checked_id
 
 _STATES = ("running", "completed", "failed", "cancelled")
 _JOBS = ("ingest", "extract")
+_ENVELOPE = frozenset({"value", "type", "types", "qualified_name"})
 
 
 class Front:
@@ -81,32 +80,36 @@ class Front:
         if body.get("context"):
             raise InvalidRequest("a saved context is not taken from callers")
         handler_id = body.get("handler_id") or None
-        given = body.get("start_event", body.get("kwargs", {}))
+        given = _decoded(body.get("start_event", body.get("kwargs", {})))
         if name in self._durable.workflows:
             return await self._start_durably(name, workflow, handler_id, given, wait=wait)
-        handler_id = await self._unused(handler_id)
+        chosen = await self._chosen(handler_id, durable=False)
         event = start_event_of(workflow, given)
         if not wait:
-            return _handler(await self._hot.start(name, handler_id, event))
+            return _handler(await self._hot.start(name, chosen, event))
         async with self._queries.slot():
-            return _handler(await self._hot.run(name, handler_id, event))
+            return _handler(await self._hot.run(name, chosen, event))
 
     async def _start_durably(
         self, name: str, workflow: Workflow, handler_id: object, given: object, *, wait: bool
     ) -> Response:
         if name in _JOBS:  # a job's id is its handler's
-            given, handler_id = _with_job_id(given, handler_id)
-        chosen = await self._unused(handler_id)
+            given, handler_id = _with_job_id(workflow.start_event_class, given, handler_id)
+        chosen = await self._chosen(handler_id, durable=True, reused=name not in _JOBS)
         self._durable.promise(chosen, caller().tenant, name, start_event_of(workflow, given))
         await self._durable.begin(chosen, may_wait=False)
         return _handler(await self._durable.record(chosen, wait=wait))
 
-    async def _unused(self, handler_id: object) -> str:
-        """A handler id that names no other run. Raises Conflict, InvalidRequest."""
+    async def _chosen(self, handler_id: object, *, durable: bool, reused: bool = True) -> str:
+        """A handler id that names no run of the other kind. Raises Conflict, InvalidRequest.
+
+        `reused`: an id whose run has ended may go on, as the protocol has it; a job's may not.
+        """
         if handler_id is None:
             return uuid4().hex
         chosen = checked_id(handler_id, "handler_id")
-        if self._hot.knows(chosen) or await self._durable.handler(chosen) is not None:
+        other = self._hot.knows(chosen) if durable else await self._durable.handler(chosen)
+        if other or (not reused and await self._durable.handler(chosen) is not None):
             raise Conflict("a run of this id exists", code="handler_exists")
         return chosen
 
@@ -150,41 +153,54 @@ class Front:
 
 
 def start_event_of(workflow: Workflow, given: object) -> StartEvent:
-    """A start event as clients send it: fields, an envelope of type and value, or either as text.
+    """A start event as clients send it: its fields, or an envelope of type and value.
 
     Raises WrongFields naming each field, InvalidRequest.
     """
     kind = workflow.start_event_class
-    known = {event.__name__: event for event in workflow.events}
+    if kind.model_config.get("extra") == "forbid":
+        return start_event(kind, _fields(kind, given))
     try:
-        event = EventEnvelope.parse(given, known, explicit_event=kind)
+        event = EventEnvelope.parse(given, {kind.__name__: kind}, explicit_event=kind)
     except EventValidationError:
-        value = given.get("value", given) if isinstance(given, dict) else given
-        try:
-            kind.model_validate(value)
-        except ValidationError as error:
-            raise wrong_fields(error) from None
         raise InvalidRequest("`start_event` is no event of this workflow") from None
     if not isinstance(event, kind):
         raise InvalidRequest("`start_event` is not the event this workflow starts with")
     return event
 
 
-def _with_job_id(given: object, handler_id: object) -> tuple[object, object]:
-    """(start event, handler id), both naming the same job."""
-    if isinstance(given, str):
-        try:
-            given = orjson.loads(given)
-        except orjson.JSONDecodeError:
-            raise InvalidRequest("`start_event` is not JSON") from None
+def _fields(kind: type[StartEvent], given: object) -> dict[str, Any]:
+    """The fields in `given`, taken out of an envelope if they are in one."""
     if not isinstance(given, dict):
-        return given, handler_id
-    fields = given["value"] if isinstance(given.get("value"), dict) else given
+        raise InvalidRequest("`start_event` must be an object")
+    if not ("value" in given and _ENVELOPE.issuperset(given)):
+        return given
+    named = given.get("type") or (given.get("qualified_name") or "").rpartition(".")[2]
+    if named not in ("", kind.__name__) or not isinstance(given["value"], dict):
+        raise InvalidRequest("`start_event` is not the event this workflow starts with")
+    value: dict[str, Any] = given["value"]
+    return value
+
+
+def _with_job_id(
+    kind: type[StartEvent], given: object, handler_id: object
+) -> tuple[dict[str, Any], object]:
+    """(start event's fields, handler id), both naming the same job."""
+    fields = _fields(kind, given)
     job_id = fields.get("job_id") or handler_id or f"job_{uuid4().hex}"
     if handler_id is not None and handler_id != job_id:
         raise InvalidRequest("`handler_id` and `job_id` must be the same")
-    named: Mapping[str, Any] = {**fields, "job_id": job_id}
-    return ({**given, "value": named} if fields is not given else named), job_id
+    return {**fields, "job_id": job_id}, job_id
+
+
+def _decoded(given: object) -> object:
+    """An event sent as text, decoded. Raises InvalidRequest."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return orjson.loads(given)
+    except orjson.JSONDecodeError:
+        raise InvalidRequest("`start_event` is not JSON") from None
 
 
 def _json(body: object) -> Response:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from workflows.events import StartEvent
 
 from foliotrace.model import Answer
-from foliotrace_server.bodies import parsed, read_json
+from foliotrace_server.bodies import read_json, start_event
 from foliotrace_server.engine import Engine, answer_of
 from foliotrace_server.limits import Slots
 from foliotrace_server.problems import problem_of
@@ -29,8 +29,8 @@ class Queries:
 
     async def ask(self, request: Request) -> Response:
         """Answer one question, whole or as a stream."""
-        question = parsed(self._kind, await read_json(request, self._max_body_bytes))
-        if question.get("stream"):
+        question = start_event(self._kind, await read_json(request, self._max_body_bytes))
+        if getattr(question, "stream", False):
             self._slots.refuse_if_full()  # 429 while it can still be said
             return EventStream(self._streamed(question))
         async with self._slots.slot():
