@@ -174,3 +174,23 @@ async def test_an_index_of_another_library_is_not_used(
     assert await ask(copied, "refund") == []
     copied.close()
     other.close()
+
+
+async def test_a_passage_carries_its_documents_name_and_identity(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    await serve(library, "Net sales rose.", identity=Identity(company="Acme", kind="10-K"))
+    await index.catch_up()
+    (passage,) = await ask(index, "net sales")
+    assert (passage.document_name, passage.header) == ("notes.txt", "Acme | 10-K")
+
+
+async def test_the_vocabulary_weighs_rare_terms_more_and_knows_no_stop_words(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    await serve(library, "Refunds here.", "Refunds there.", "Refunds and xylophones.")
+    await index.catch_up()
+    terms = index.terms("What about the Xylophones and refunds?")
+    assert terms == ["xylophon", "refund"]
+    rare, common, absent = index.weights([*terms, "zebra"])
+    assert absent > rare > common > 0

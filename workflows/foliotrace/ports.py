@@ -142,6 +142,14 @@ class Registration:
     unchanged: bool
 
 
+@dataclass(frozen=True, slots=True)
+class DocumentLabel:
+    """A document's name and the line that says what it is (`Identity.header`)."""
+
+    name: str
+    header: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A document was published or deleted at `version`; derived indexes follow these."""
@@ -181,8 +189,8 @@ class Library(Protocol):
         """(name, number of documents) of each collection, by name."""
         ...
 
-    async def names(self, tenant: str, document_ids: Sequence[str]) -> Sequence[str]:
-        """The documents' names, in the order asked. Raises NotFound."""
+    async def labels(self, tenant: str, document_ids: Sequence[str]) -> Sequence[DocumentLabel]:
+        """What passages say of their documents, in the order asked. Raises NotFound."""
         ...
 
     async def refers_to(self, tenant: str, content_hash: str) -> bool:

@@ -199,19 +199,33 @@ class IngestWorkflow(Workflow):
         try:
             yield
         except Exception as error:
-            if not _ended_from_outside(error):
-                problem, detail = described(error)
-                with suppress(NotFound):  # deleted meanwhile
-                    await self._services.library.fail(
-                        account.tenant,
-                        document_id,
-                        problem=problem,
-                        detail=detail,
-                        content_hash=content_hash,
-                    )
-                with suppress(NotFound):
-                    await account.failed(error)
+            if _ended_from_outside(error):
+                raise
+            try:
+                await self._same_bytes(account.tenant, document_id, content_hash)
+            except (Conflict, NotFound) as cause:
+                raise cause from error
+            problem, detail = described(error)
+            with suppress(NotFound):  # deleted meanwhile
+                await self._services.library.fail(
+                    account.tenant,
+                    document_id,
+                    problem=problem,
+                    detail=detail,
+                    content_hash=content_hash,
+                )
+                await account.failed(error)
             raise
+
+    async def _same_bytes(self, tenant: str, document_id: str, content_hash: str) -> Document:
+        """The document, if it has still the bytes this run began with.
+
+        Raises NotFound, Conflict `ingest_superseded`.
+        """
+        document = await self._services.library.document(tenant, document_id)
+        if document.content_hash != content_hash:
+            raise Conflict("Newer bytes arrived under this name.", code="ingest_superseded")
+        return document
 
     async def _source(self, document: Document) -> SourceFile:
         return SourceFile(
@@ -243,7 +257,9 @@ class IngestWorkflow(Workflow):
         self, ctx: Context, position: Position, numbers: range
     ) -> Sequence[ParsedPage]:
         services = self._services
-        document = await services.library.document(position.tenant, position.document_id)
+        document = await self._same_bytes(
+            position.tenant, position.document_id, position.content_hash
+        )
         source = await self._source(document)
         deadline = self._deadline(services.limits.window_s)
         pages: list[ParsedPage] = []

@@ -15,7 +15,7 @@ from foliotrace.adapters.local import keyword_query
 from foliotrace.adapters.local.keyword_store import KeywordStore, unavailable_on_damage
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.model import Chunk, Deadline, Passage, Query, RetrievalMode
-from foliotrace.ports import Change, Library
+from foliotrace.ports import Change, DocumentLabel, Library
 
 _OVER_FETCH: Final = 8  # hits the library may have dropped meanwhile
 _COMMIT_CHUNKS: Final = 20_000  # between commits of a long replay
@@ -23,7 +23,7 @@ _READ_CHUNKS: Final = 2_000
 
 
 class KeywordIndex:
-    """An `IndexWriter` and a `Retriever` in `folder`/keyword.
+    """An `IndexWriter`, a `Retriever` and a `Vocabulary` in `folder`/keyword.
 
     With `read_only` (another process writes) it never repairs anything.
     """
@@ -54,7 +54,7 @@ class KeywordIndex:
             )
             hits = store.search(found, top_k + _OVER_FETCH) if found is not None else []
             chunks = await self._library.chunks(tenant, [chunk_id for _, chunk_id in hits])
-            names = await self._names(tenant, chunks)
+            labels = await self._library.labels(tenant, [c.document_id for c in chunks])
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason, hint=error.hint) from error
         except IndexUnavailable:
@@ -62,8 +62,8 @@ class KeywordIndex:
             raise
         scores = {chunk_id: score for score, chunk_id in hits}
         return [
-            passage_of(chunk, name, scores[chunk.id], RetrievalMode.KEYWORD)
-            for chunk, name in zip(chunks, names, strict=True)
+            passage_of(chunk, label, scores[chunk.id], RetrievalMode.KEYWORD)
+            for chunk, label in zip(chunks, labels, strict=True)
         ][:top_k]
 
     async def _current(self) -> KeywordStore:
@@ -85,8 +85,16 @@ class KeywordIndex:
             return None
         return await self._library.matching(query.principal.tenant, query.collection, query.filters)
 
-    async def _names(self, tenant: str, chunks: Sequence[Chunk]) -> Sequence[str]:
-        return await self._library.names(tenant, [chunk.document_id for chunk in chunks])
+    # --- the vocabulary --------------------------------------------------------------------
+
+    def terms(self, text: str) -> Sequence[str]:
+        """See `Vocabulary.terms`."""
+        return keyword_query.content_terms(text)
+
+    def weights(self, terms: Sequence[str]) -> Sequence[float]:
+        """See `Vocabulary.weights`."""
+        store = self._store or self._open()
+        return [store.weight(term) for term in terms]
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -210,18 +218,19 @@ def _swap(fresh: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def passage_of(chunk: Chunk, name: str, score: float, path: RetrievalMode) -> Passage:
+def passage_of(chunk: Chunk, label: DocumentLabel, score: float, path: RetrievalMode) -> Passage:
     """A chunk that was found."""
     return Passage(
         chunk_id=chunk.id,
         document_id=chunk.document_id,
-        document_name=name,
+        document_name=label.name,
         revision=chunk.revision,
         page=chunk.page,
         start=chunk.start,
         end=chunk.end,
         text=chunk.text,
         context=chunk.context,
+        header=label.header,
         score=score,
         path=path,
     )

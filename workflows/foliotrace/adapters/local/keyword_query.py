@@ -15,10 +15,12 @@ _TOPICLESS: Final = (
 STOP_WORDS: Final = frozenset(_TOPICLESS.split())
 MAX_TERMS: Final = 64  # a question is a sentence; more terms only cost time
 
-_words = (
+_content = (
     TextAnalyzerBuilder(Tokenizer.simple())
     .filter(Filter.remove_long(40))
     .filter(Filter.lowercase())
+    .filter(Filter.custom_stopword(list(STOP_WORDS)))
+    .filter(Filter.stemmer("english"))
     .build()
 )
 _stems = (
@@ -30,12 +32,14 @@ _stems = (
 )
 
 
+def content_terms(text: str) -> list[str]:
+    """The stemmed terms of a text in order, without stop words."""
+    return _content.analyze(text)
+
+
 def terms(text: str) -> list[str]:
     """The stemmed terms of a question, each once, stop words left out unless nothing is left."""
-    words = _words.analyze(text)
-    stems = _stems.analyze(text)
-    kept = [s for w, s in zip(words, stems, strict=True) if w not in STOP_WORDS]
-    return list(dict.fromkeys(kept or stems))[:MAX_TERMS]
+    return list(dict.fromkeys(content_terms(text) or _stems.analyze(text)))[:MAX_TERMS]
 
 
 def scope_of(tenant: str, collection: str) -> str:

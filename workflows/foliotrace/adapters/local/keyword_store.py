@@ -5,6 +5,7 @@ marker document, replaced in the same commit as the chunks it speaks for.
 """
 
 import contextlib
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,7 @@ class KeywordStore:
         self.library_id = library_id
         self.schema = schema()
         self._writer: TantivyWriter | None = None
+        self._weights: dict[str, float] = {}
         with unavailable_on_damage():
             if create:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -82,6 +84,7 @@ class KeywordStore:
         """See what was committed since, here or in another process."""
         with unavailable_on_damage():
             self.searcher, self.version = self._reloaded()
+        self._weights.clear()
 
     def search(self, query: Query, limit: int) -> list[tuple[float, str]]:
         """(score, chunk id), best first."""
@@ -95,6 +98,17 @@ class KeywordStore:
             (float(score), f"{head:0{_HALF}x}{tail:0{_HALF}x}")
             for (score, _), head, tail in zip(hits, heads, tails, strict=True)
         ]
+
+    def weight(self, term: str) -> float:
+        """BM25's idf of a term over all chunks; above 0."""
+        known = self._weights.get(term)
+        if known is None:
+            with unavailable_on_damage():
+                having = self.searcher.doc_freq("body", term)
+                count = self.searcher.num_docs
+            known = math.log1p((max(count - having, 0) + 0.5) / (having + 0.5))
+            self._weights[term] = known
+        return known
 
     def add(self, chunk: Chunk, body: str, scope: str) -> None:
         """Index a chunk under `body`; seen after the next commit."""

@@ -26,7 +26,7 @@ from foliotrace.adapters.local.recent import Recent
 from foliotrace.adapters.local.schema_sql import MIGRATIONS
 from foliotrace.errors import NotFound
 from foliotrace.model import Chunk, Document, Filters, Identity, ParsedPage
-from foliotrace.ports import Change, Clock, DocumentDraft, Registration
+from foliotrace.ports import Change, Clock, DocumentDraft, DocumentLabel, Registration
 
 FILE_NAME: Final = "library.db"
 _KEPT_CHUNKS: Final = 4096
@@ -40,7 +40,7 @@ class SqliteLibrary:
         self.database = database
         self.clock = clock
         self._chunks: Recent[tuple[str, str], Chunk] = Recent(_KEPT_CHUNKS)
-        self._names: Recent[tuple[str, str], str] = Recent(_KEPT_CHUNKS)
+        self._labels: Recent[tuple[str, str], DocumentLabel] = Recent(_KEPT_CHUNKS)
         self._pages: Recent[tuple[str, str, int], ParsedPage] = Recent(_KEPT_PAGES)
 
     @classmethod
@@ -120,15 +120,17 @@ class SqliteLibrary:
         )
         return [row[0] for row in rows]
 
-    async def names(self, tenant: str, document_ids: Sequence[str]) -> Sequence[str]:
-        """See `Library.names`."""
-        return [self._name(tenant, document_id) for document_id in document_ids]
+    async def labels(self, tenant: str, document_ids: Sequence[str]) -> Sequence[DocumentLabel]:
+        """See `Library.labels`."""
+        self._labels.keep_for(await self.version())
+        return [self._label(tenant, document_id) for document_id in document_ids]
 
-    def _name(self, tenant: str, document_id: str) -> str:
-        known = self._names.get((tenant, document_id))
-        if known is None:  # a document never changes its name
-            known = self._document(tenant, document_id).name
-            self._names.put((tenant, document_id), known)
+    def _label(self, tenant: str, document_id: str) -> DocumentLabel:
+        known = self._labels.get((tenant, document_id))
+        if known is None:
+            document = self._document(tenant, document_id)
+            known = DocumentLabel(document.name, document.identity.header())
+            self._labels.put((tenant, document_id), known)
         return known
 
     async def refers_to(self, tenant: str, content_hash: str) -> bool:
@@ -232,7 +234,7 @@ class SqliteLibrary:
         try:
             yield
         finally:
-            for kept in (self._chunks, self._names, self._pages):
+            for kept in (self._chunks, self._labels, self._pages):
                 kept.clear()
 
     # --- pages and chunks ------------------------------------------------------------------

@@ -79,13 +79,13 @@ class VectorIndex:
             vector = await self._embedder.embed_query(query.text, deadline=deadline)
             hits = await _nearest(shelf, _one(vector), top_k + _OVER_FETCH, admitted)
             chunks = await self._library.chunks(tenant, [chunk_id for _, chunk_id in hits])
-            names = await self._library.names(tenant, [chunk.document_id for chunk in chunks])
+            labels = await self._library.labels(tenant, [c.document_id for c in chunks])
         except (EmbedderUnavailable, LibraryUnavailable) as error:
             raise IndexUnavailable(error.message, reason=error.reason, hint=error.hint) from error
         scores = {chunk_id: score for score, chunk_id in hits}
         return [
-            passage_of(chunk, name, scores[chunk.id], RetrievalMode.HYBRID)
-            for chunk, name in zip(chunks, names, strict=True)
+            passage_of(chunk, label, scores[chunk.id], RetrievalMode.HYBRID)
+            for chunk, label in zip(chunks, labels, strict=True)
         ][:top_k]
 
     async def _shelf(self, scope: str) -> Shelf:
