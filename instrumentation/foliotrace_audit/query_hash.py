@@ -4,14 +4,17 @@ from foliotrace_audit.chain import HmacSha256
 from foliotrace_audit.keys import MacKey
 from foliotrace_audit.record import normalise_query
 
+_REMEMBERED_TENANTS = 1024
 
-def query_hash(key: HmacSha256, tenant: str, text: str) -> str:
-    """HMAC(HMAC(K, tenant), normalised text) as 64 hex digits, SHA-256 throughout.
 
-    Per tenant, so that equal questions of two tenants do not match.
-    """
-    tenant_key = HmacSha256(key.digest(tenant.encode("utf-8", "surrogatepass")))
-    return tenant_key.hex(normalise_query(text).encode("utf-8", "surrogatepass")).decode()
+def tenant_key(key: MacKey, tenant: str) -> HmacSha256:
+    """The key of one tenant, HMAC(K, tenant): equal questions of two tenants do not match."""
+    return HmacSha256(key.hmac().digest(tenant.encode("utf-8", "surrogatepass")))
+
+
+def query_hash(key: HmacSha256, text: str) -> str:
+    """HMAC-SHA256 of the normalised text under a tenant's key, as 64 hex digits."""
+    return key.hex(normalise_query(text).encode("utf-8", "surrogatepass")).decode()
 
 
 class QueryHasher:
@@ -21,13 +24,19 @@ class QueryHasher:
     """
 
     def __init__(self, key: MacKey) -> None:
-        self._active = (key.id, key.hmac())
+        self.use(key)
 
     def use(self, key: MacKey) -> None:
         """Hash with `key` from now on."""
-        self._active = (key.id, key.hmac())
+        remembered: dict[str, HmacSha256] = {}
+        self._active = (key, remembered)
 
     def __call__(self, tenant: str, text: str) -> tuple[str, str]:
         """The id of the key used, and the hash."""
-        key_id, key = self._active
-        return key_id, query_hash(key, tenant, text)
+        key, remembered = self._active
+        tenants_key = remembered.get(tenant)
+        if tenants_key is None:
+            if len(remembered) >= _REMEMBERED_TENANTS:
+                remembered.clear()
+            tenants_key = remembered[tenant] = tenant_key(key, tenant)
+        return key.id, query_hash(tenants_key, text)

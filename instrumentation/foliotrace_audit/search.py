@@ -11,8 +11,8 @@ import orjson
 from foliotrace_audit import control
 from foliotrace_audit.files import segments, streams
 from foliotrace_audit.keys import AuditKeys
-from foliotrace_audit.query_hash import query_hash
-from foliotrace_audit.record import EVENTS
+from foliotrace_audit.query_hash import query_hash, tenant_key
+from foliotrace_audit.record import EVENTS, shorten
 
 Record = dict[str, Any]
 
@@ -36,11 +36,13 @@ class Wanted:
         """Whether `record` holds all of it."""
         for name in ("event", "tenant", "user_id", "trace_id", "run_id", "success"):
             value = getattr(self, name)
-            if value is not None and record.get(name) != value:
+            if value is not None and record.get(name) != _stored(value):
                 return False
         if self.hashes is not None and record.get("query_hash") not in self.hashes:
             return False
-        if self.document_id is not None and self.document_id not in record.get("document_ids", ()):
+        if self.document_id is not None and _stored(self.document_id) not in (
+            record.get("document_ids", ())
+        ):
             return False
         return self._in_time(record)
 
@@ -60,12 +62,17 @@ class Wanted:
         ]
         if self.hashes is not None:
             wanted.append(tuple(self.hashes))
-        return [tuple(orjson.dumps(value) for value in values) for values in wanted]
+        return [tuple(orjson.dumps(_stored(value)) for value in values) for values in wanted]
+
+
+def _stored(value: object) -> object:
+    """`value` as a record holds it."""
+    return shorten(value) if isinstance(value, str) else value
 
 
 def hashes_of(keys: AuditKeys, tenant: str, text: str) -> frozenset[str]:
     """What `text` hashes to for `tenant` under every query key the folder still has."""
-    return frozenset(query_hash(key.hmac(), tenant, text) for key in keys.all_query.values())
+    return frozenset(query_hash(tenant_key(key, tenant), text) for key in keys.all_query.values())
 
 
 def find_records(log_folder: Path, wanted: Wanted) -> Iterator[Record]:

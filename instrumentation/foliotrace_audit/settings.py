@@ -1,5 +1,6 @@
 """How an audit log is written. Frozen, checked when made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -8,12 +9,7 @@ from foliotrace_audit.errors import AuditSettingInvalid
 
 
 class Durability(StrEnum):
-    """When a record is on the disk.
-
-    `strict`: work begins only after its `*_received` record is synced. `group`: synced within
-    `linger_ms`, nobody waits; a power cut can lose that much, a killed process too. `relaxed`:
-    given to the operating system within `linger_ms`; a power cut can lose seconds.
-    """
+    """When a record is on the disk. Meanings: `DURABILITIES`."""
 
     STRICT = "strict"
     GROUP = "group"
@@ -21,34 +17,42 @@ class Durability(StrEnum):
 
 
 class DiskFullPolicy(StrEnum):
-    """While the log cannot be written: no new work, or work with an alarm and a count."""
+    """What happens while the log cannot be written. Meanings: `DISK_FULL_POLICIES`."""
 
     REFUSE = "refuse"
     CONTINUE = "continue"
 
 
+DURABILITIES: Mapping[str, str] = {
+    Durability.STRICT: "Work begins only after its `*_received` record is synced to the disk.",
+    Durability.GROUP: "Synced within `linger_ms`, nobody waits; a crash can lose that much.",
+    Durability.RELAXED: "With the operating system within `linger_ms`; a power cut can lose more.",
+}
+DISK_FULL_POLICIES: Mapping[str, str] = {
+    DiskFullPolicy.REFUSE: "No new work (`audit_unavailable`); the ends of begun work are kept.",
+    DiskFullPolicy.CONTINUE: "Work goes on; what the buffer cannot hold is counted and alarmed.",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSettings:
-    """Raises AuditSettingInvalid for a value out of range; names of policies may be plain text."""
+    """Meanings: `SETTINGS`. Policies may be given by their names.
+
+    Raises AuditSettingInvalid for a value out of range.
+    """
 
     durability: Durability = Durability.GROUP
     disk_full: DiskFullPolicy = DiskFullPolicy.REFUSE
     group_records: int = 64
-    """Records that end the linger early."""
     linger_ms: float = 20.0
-    """Longest wait of a record for company."""
     segment_bytes: int = 64 * 1024 * 1024
     segment_age_s: float = 3600.0
     checkpoint_records: int = 10_000
     checkpoint_age_s: float = 60.0
     checkpoint_folder: Path | None = None
-    """A second folder for checkpoints; put it where the log's writer cannot be followed."""
     buffered_records: int = 10_000
-    """Records kept in memory while the disk refuses them."""
     retry_s: float = 1.0
-    """Wait before the next try to write after a failure."""
     retention_s: float | None = None
-    """Sealed segments older than this are deleted; None keeps all."""
 
     def __post_init__(self) -> None:
         try:
@@ -56,11 +60,23 @@ class AuditSettings:
             object.__setattr__(self, "disk_full", DiskFullPolicy(self.disk_full))
         except ValueError as error:
             raise AuditSettingInvalid(str(error)) from error
-        positive = (
-            "group_records", "linger_ms", "segment_bytes", "segment_age_s", "checkpoint_records",
-            "checkpoint_age_s", "buffered_records", "retry_s", "retention_s",
-        )  # fmt: skip
-        for name in positive:
+        for name in SETTINGS:
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if isinstance(value, (int, float)) and value <= 0:
                 raise AuditSettingInvalid(f"{name} must be more than 0, got {value}")
+
+
+SETTINGS: Mapping[str, str] = {
+    "durability": "When a record is on the disk; below.",
+    "disk_full": "What happens while the log cannot be written; below.",
+    "group_records": "Records that end the linger early.",
+    "linger_ms": "Longest wait of a record for company, in milliseconds.",
+    "segment_bytes": "Size at which a file is sealed.",
+    "segment_age_s": "Age at which a file is sealed, in seconds.",
+    "checkpoint_records": "Records after which a checkpoint is signed.",
+    "checkpoint_age_s": "Seconds after which new records are signed for, rotated keys taken up.",
+    "checkpoint_folder": "A second folder for checkpoints; best where this host can only append.",
+    "buffered_records": "Records kept in memory while the disk refuses them.",
+    "retry_s": "Seconds before the next try after a failed write.",
+    "retention_s": "Sealed files older than this many seconds are removed; `None` keeps all.",
+}

@@ -1,7 +1,7 @@
 """One stream's files: its segments, and the checkpoints that leave it."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,7 +17,7 @@ Clock = Callable[[], datetime]
 
 
 class AlarmKind(StrEnum):
-    """What an operator must hear of."""
+    """What an operator must hear of. Meanings: `ALARMS`."""
 
     WRITE_FAILED = "write_failed"
     WRITE_RECOVERED = "write_recovered"
@@ -27,6 +27,18 @@ class AlarmKind(StrEnum):
     STREAM_RECOVERED = "stream_recovered"
     STREAM_NOT_RECOVERED = "stream_not_recovered"
     RETENTION_FAILED = "retention_failed"
+
+
+ALARMS: Mapping[str, str] = {
+    AlarmKind.WRITE_FAILED: "The disk refused records; they are kept in memory and tried again.",
+    AlarmKind.WRITE_RECOVERED: "The disk takes records again; what was kept is written.",
+    AlarmKind.RECORDS_LOST: "Policy `continue` dropped records; their number is in the log.",
+    AlarmKind.CHECKPOINT_FAILED: "A checkpoint did not reach one of its places.",
+    AlarmKind.KEYS_UNUSABLE: "Rotated keys could not be read; the old ones stay in use.",
+    AlarmKind.STREAM_RECOVERED: "The stream of a crashed writer was ended; torn bytes are kept.",
+    AlarmKind.STREAM_NOT_RECOVERED: "A crashed stream cannot be ended honestly: verify.",
+    AlarmKind.RETENTION_FAILED: "An old file stays: a file error, or its seal is not authentic.",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class Kind(StrEnum):
     EVIDENCE_REMOVED = "evidence_removed"
 
 
-KINDS: Mapping[Kind, str] = {
+KINDS: Mapping[str, str] = {
     Kind.EDITED: "A record's bytes do not match its MAC.",
     Kind.FORGED: "Bytes at the end of a file that no holder of the chain key wrote there.",
     Kind.DROPPED: "Records are missing between two others.",
@@ -43,7 +43,7 @@ KINDS: Mapping[Kind, str] = {
 
 
 class Status(StrEnum):
-    """The conclusion, and the command's exit code."""
+    """The conclusion, and the command's exit code. Meanings: `STATUSES`."""
 
     SOUND = "sound"
     TAMPERED = "tampered"
@@ -54,6 +54,14 @@ class Status(StrEnum):
     def exit_code(self) -> int:
         """0 sound, 1 tampered, 2 cannot tell."""
         return {Status.SOUND: 0, Status.TAMPERED: 1}.get(self, 2)
+
+
+STATUSES: Mapping[Status, str] = {
+    Status.SOUND: "Nothing was changed, removed or added, and evidence from outside proves it.",
+    Status.TAMPERED: "Something was changed, removed or added; the findings say what and where.",
+    Status.UNANCHORED: "The chain is intact, but nothing from outside the log proves it.",
+    Status.UNPROVEN: "What is there is intact; an end is not proved, or a chain key is missing.",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,14 @@ def test_find_joins_its_conditions(root: Path, conditions: tuple[str, ...], coun
     assert len(run(root, "find", *conditions).output.splitlines()) == count
 
 
+def test_find_takes_an_id_that_was_shortened_when_stored(open_log: OpenLog, tmp_path: Path) -> None:
+    writer = open_log()
+    writer.append(Entry(event="admin_received", user_id="u" * 999, document_ids=("d" * 999,)))
+    writer.close()
+    asked = ("--user", "u" * 999, "--document", "d" * 999, "--output", "json")
+    assert len(found(run(tmp_path, "find", *asked))) == 1
+
+
 def test_find_shows_work_that_was_begun_and_never_ended(root: Path) -> None:
     [record] = found(run(root, "find", "--unfinished", "--output", "json"))
     assert (record["event"], record["run_id"]) == ("query_received", "lost")

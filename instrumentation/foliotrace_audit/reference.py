@@ -1,0 +1,107 @@
+"""The reference page of the audit log, made from the code it describes.
+
+`python -m foliotrace_audit.reference docs/reference/audit.md` writes it; a test keeps it current.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from foliotrace_audit.control import CONTROL_EVENTS
+from foliotrace_audit.errors import AuditError
+from foliotrace_audit.record import ALWAYS_PRESENT, FAMILIES, FIELDS, STAGES
+from foliotrace_audit.settings import DISK_FULL_POLICIES, DURABILITIES, SETTINGS, AuditSettings
+from foliotrace_audit.stream import ALARMS
+from foliotrace_audit.verdict import KINDS, STATUSES
+
+_CHAIN_FIELDS = ("v", "seq", "prev", "mac")
+
+
+def render() -> str:
+    """The whole page, Markdown."""
+    sections = [
+        "# The audit log: records, files, settings, verdicts",
+        "Made from the code by `python -m foliotrace_audit.reference`; do not edit by hand. "
+        "How to use it: [prove the audit log](../how-to/prove-the-audit-log.md).",
+        "## Events",
+        f"`{{{','.join(FAMILIES)}}}_{{{','.join(STAGES)}}}`. A `*_received` record is written "
+        "before the work, one of the other two after it; a missing second record is evidence "
+        "(`audit find --unfinished`).",
+        "The log writes about itself:",
+        _table(("event", "meaning"), _code_keys(CONTROL_EVENTS)),
+        "## Fields of a record",
+        _table(("field", "present", "meaning"), _field_rows()),
+        "## Files",
+        _FILES,
+        "## Settings",
+        _table(("setting", "default", "meaning"), _setting_rows()),
+        _table(("durability", "meaning"), _code_keys(DURABILITIES)),
+        _table(("disk_full", "meaning"), _code_keys(DISK_FULL_POLICIES)),
+        "## Alarms",
+        _table(("kind", "meaning"), _code_keys(ALARMS)),
+        "## Verdicts",
+        _table(("status", "exit code", "meaning"), _status_rows()),
+        "What tampering is called:",
+        _table(("kind", "meaning"), _code_keys(KINDS)),
+        "## Errors",
+        _table(("code", "meaning", "hint"), _error_rows()),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+_FILES = """\
+```
+audit/                                   0700
+  <host>-<pid>-<start>/                  one stream: one writer process, one chain
+    0000.jsonl 0001.jsonl ...            0600; from segment.opened to segment.sealed
+    0003.torn                            what a crash left after the last whole record
+    0000.expired                         what retention left of 0000.jsonl: its seal
+    checkpoints.jsonl                    signed checkpoints
+    lock                                 held while the writer lives
+audit-keys/                              0700; keep it outside audit/
+  active.json                            the keys in use, and whether they were made up
+  chain-<id>.key query-<id>.key          0600, 64 hex digits
+  sign-<id>.pem sign-<id>.pub.pem        Ed25519
+```
+
+A stored line is `{"v":1,"seq":N,"prev":"<mac of N-1>",...,"mac":"<HMAC>"}`; the MAC (HMAC-SHA256
+under the chain key) covers the bytes before `,"mac"`. A checkpoint is a line
+`{...,"signature":"<base64>"}`; the Ed25519 signature covers `foliotrace-audit-checkpoint`, a zero
+byte, and the bytes before `,"signature"`. It holds `head` (the record's MAC), `segment_bytes` and
+`segment_sha256` (of the file's first so many bytes), so it can be checked without any secret."""
+
+
+def _field_rows() -> Iterable[tuple[str, ...]]:
+    for name, meaning in FIELDS.items():
+        always = name in ALWAYS_PRESENT or name in _CHAIN_FIELDS
+        yield f"`{name}`", "always" if always else "when known", meaning
+
+
+def _setting_rows() -> Iterable[tuple[str, ...]]:
+    for setting in fields(AuditSettings):
+        yield f"`{setting.name}`", f"`{setting.default}`", SETTINGS[setting.name]
+
+
+def _status_rows() -> Iterable[tuple[str, ...]]:
+    for status, meaning in STATUSES.items():
+        yield f"`{status}`", str(status.exit_code), meaning
+
+
+def _error_rows() -> Iterable[tuple[str, ...]]:
+    for error in AuditError.__subclasses__():
+        yield f"`{error.code}`", (error.__doc__ or "").strip().split("\n")[0], error.hint
+
+
+def _code_keys(meanings: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
+    return ((f"`{name}`", meaning) for name, meaning in meanings.items())
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(render(), encoding="utf-8")
