@@ -4,7 +4,7 @@ import queue as stdlib_queue
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime
 
 from foliotrace_audit.errors import AuditClosed, AuditError, AuditUnavailable
 from foliotrace_audit.keys import AuditKeys
@@ -123,8 +123,9 @@ class Committer:
             self._files.close()
 
     def _await_work(self) -> None:
+        pause_s = _TICK_S if self.failing is None else min(_TICK_S, self._settings.retry_s)
         try:
-            self._wake.get(timeout=_TICK_S)
+            self._wake.get(timeout=pause_s)
             if self._linger_s and not self._stopping:
                 self._wake.get(timeout=self._linger_s)
         except stdlib_queue.Empty:
@@ -193,16 +194,15 @@ class Committer:
             on_done(error)
 
     def _upkeep(self) -> None:
-        now, files, settings = self._clock(), self._files, self._settings
-        signed_age = now - files.signed_at
+        files, settings = self._files, self._settings
         unsigned = files.written_seq - files.signed_seq
         try:
             if unsigned >= settings.checkpoint_records or (
-                unsigned and signed_age >= timedelta(seconds=settings.checkpoint_age_s)
+                unsigned and self._is_past(files.signed_at, settings.checkpoint_age_s)
             ):
                 files.checkpoint(final=False)
             new_keys = self._new_keys()
-            too_old = now - files.opened_at >= timedelta(seconds=settings.segment_age_s)
+            too_old = self._is_past(files.opened_at, settings.segment_age_s)
             if new_keys or files.segment_bytes >= settings.segment_bytes or too_old:
                 self._turn(new_keys)
                 self._housekeeping()
@@ -211,15 +211,18 @@ class Committer:
 
     def _new_keys(self) -> AuditKeys | None:
         """Ask for new keys, once per checkpoint interval."""
-        now = self._clock()
-        if now - self._keys_read_at < timedelta(seconds=self._settings.checkpoint_age_s):
+        if not self._is_past(self._keys_read_at, self._settings.checkpoint_age_s):
             return None
-        self._keys_read_at = now
+        self._keys_read_at = self._clock()
         try:
             return self._changed_keys()
         except AuditError as error:
             self._on_alarm(Alarm(AlarmKind.KEYS_UNUSABLE, str(error)))
             return None
+
+    def _is_past(self, since: datetime, age_s: float) -> bool:
+        """Whether `age_s` went by; also when the clock was set back by as much."""
+        return abs((self._clock() - since).total_seconds()) >= age_s
 
     def _turn(self, new_keys: AuditKeys | None) -> None:
         self._pending.turn(new_keys, self._clock())

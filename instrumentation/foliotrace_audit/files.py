@@ -12,6 +12,7 @@ from pathlib import Path
 
 LOCK_FILE = "lock"
 CHECKPOINT_FILE = "checkpoints.jsonl"
+_sync_to_disk = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 _STREAM_NAME = re.compile(r".+-[0-9]+-[0-9]{8}T[0-9]{6}[0-9a-f]{6}")
 _SEGMENT_NAME = re.compile(r"[0-9]{4,9}", re.ASCII)
 
@@ -35,7 +36,7 @@ class AppendFile:
             while written < len(content):
                 written += os.write(self._descriptor, content[written:] if written else content)
             if sync:
-                os.fdatasync(self._descriptor)
+                _sync_to_disk(self._descriptor)
         except OSError:
             self._rewind()
             raise
@@ -49,7 +50,7 @@ class AppendFile:
 
     def sync(self) -> None:
         """Wait until everything appended is on the disk. Raises OSError."""
-        os.fdatasync(self._descriptor)
+        _sync_to_disk(self._descriptor)
 
     def close(self) -> None:
         """Twice is fine."""

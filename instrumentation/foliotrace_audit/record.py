@@ -67,7 +67,7 @@ FIELDS: Mapping[str, str] = {
     "v": "Version of this schema, an integer.",
     "seq": "Position in the writer's stream, from 0, without gaps.",
     "prev": "`mac` of the record before it; 64 zeros for the first of a stream.",
-    "event": "What happened: one of the events below.",
+    "event": "What happened: one of the events above.",
     "timestamp": "When it was appended, UTC, RFC 3339 with microseconds.",
     "trace_id": "W3C trace id (32 hex), as in Jaeger and LangSmith; null without tracing.",
     "user_id": "Who: the subject of the authenticated principal.",

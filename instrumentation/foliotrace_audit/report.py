@@ -8,7 +8,7 @@ import orjson
 from foliotrace_audit.checkpoint import Checkpoint
 from foliotrace_audit.verdict import Finding, Status, StreamVerdict, Verdict
 
-_MAIN = ("timestamp", "event", "tenant", "user_id", "trace_id", "run_id", "success", "error_type")
+_SHOWN = ("tenant", "user_id", "trace_id", "run_id", "success", "error_type")
 
 
 def verdict_as_text(verdict: Verdict, *, accept_open: bool) -> str:
@@ -62,9 +62,17 @@ def verdict_as_json(verdict: Verdict, *, accept_open: bool) -> str:
 
 def record_as_text(record: dict[str, Any]) -> str:
     """One line: where it stands, and its main fields."""
-    shown = (f"{name}={record[name]}" for name in _MAIN[2:] if record.get(name) is not None)
+    shown = (
+        f"{name}={_printable(record[name])}" for name in _SHOWN if record.get(name) is not None
+    )
     place = f"{record['stream']}#{record['seq']}"
     return f"{record['timestamp']} {record['event']} {place} {' '.join(shown)}"
+
+
+def _printable(value: object) -> str:
+    """`value` without characters that could steer a terminal."""
+    text = str(value)
+    return text if text.isprintable() else ascii(text)
 
 
 def checkpoint_as_text(checkpoint: Checkpoint) -> str:

@@ -12,7 +12,7 @@ from foliotrace_audit import control
 from foliotrace_audit.files import segments, streams
 from foliotrace_audit.keys import AuditKeys
 from foliotrace_audit.query_hash import query_hash, tenant_key
-from foliotrace_audit.record import EVENTS, shorten
+from foliotrace_audit.record import EVENTS, MAX_LINE_BYTES, shorten
 
 Record = dict[str, Any]
 
@@ -84,7 +84,7 @@ def find_records(log_folder: Path, wanted: Wanted) -> Iterator[Record]:
     for stream in streams(log_folder):
         for path in segments(stream).values():
             with path.open("rb", buffering=1 << 20) as file:
-                for line in file:
+                while line := file.readline(MAX_LINE_BYTES):
                     if all(any(n in line for n in either) for either in needles):
                         record = control.parse(line)
                         if record.get("event") in EVENTS and wanted.accepts(record):

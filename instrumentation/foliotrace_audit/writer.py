@@ -1,10 +1,12 @@
 """The audit log as its users see it: open, append, wait where it matters, close."""
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from foliotrace_audit.checkpoint import Checkpoint
@@ -19,6 +21,8 @@ from foliotrace_audit.recovery import recover_streams
 from foliotrace_audit.retention import expire_segments
 from foliotrace_audit.settings import AuditSettings, DiskFullPolicy, Durability
 from foliotrace_audit.stream import Alarm, AlarmKind, Clock, OnAlarm, OnCheckpoint, StreamFiles
+
+_log = logging.getLogger("foliotrace_audit")
 
 DROPPED = -1
 """Sequence number of a record that policy `continue` gave up while the disk refused it."""
@@ -35,6 +39,13 @@ def ignore_checkpoint(checkpoint: Checkpoint) -> None:
 
 def ignore_alarm(alarm: Alarm) -> None:
     """Tell nobody."""
+
+
+def _tell(on_alarm: OnAlarm, alarm: Alarm) -> None:
+    try:
+        on_alarm(alarm)
+    except Exception:  # noqa: BLE001 - the operator's callback must not end the log
+        _log.exception("audit.alarm_not_delivered", extra={"kind": alarm.kind})
 
 
 class AuditWriter:
@@ -59,7 +70,7 @@ class AuditWriter:
         self._settings = settings
         self._clock = clock
         self._redact_error = redact_error
-        self._on_alarm = on_alarm
+        self._on_alarm = on_alarm = partial(_tell, on_alarm)
         self._pid = os.getpid()
         stream = new_stream_folder(folder, clock())
         self.stream = stream.name
@@ -116,10 +127,18 @@ class AuditWriter:
                 on_alarm=on_alarm,
                 reload_keys=reload_keys,
             )
-            writer._committer.start()
+            writer._start()
         except OSError as error:
             raise AuditUnavailable(f"cannot open the audit log: {error.strerror}") from error
         return writer
+
+    def _start(self) -> None:
+        try:
+            self._committer.start()
+        except BaseException:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = -1
+            raise
 
     def append(
         self, entry: Entry, *, trace_id: str | None = None, action: str | None = None

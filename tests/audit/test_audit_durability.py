@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -287,16 +288,16 @@ def test_a_full_disk_under_policy_continue_counts_what_it_drops(
 def test_a_failing_sync_is_retried_without_repeating_or_losing_a_record(
     open_log: OpenLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alarms, healthy = Alarms(), os.fdatasync
+    alarms = Alarms()
     writer = open_log({"retry_s": 0.01}, on_alarm=alarms)
 
     def broken(descriptor: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(audit_files.os, "fdatasync", broken)
+    monkeypatch.setattr(audit_files, "_sync_to_disk", broken)
     writer.append(Entry(event="query_received", run_id="once"))
     assert alarms.seen(AlarmKind.WRITE_FAILED).wait(10)
-    monkeypatch.setattr(audit_files.os, "fdatasync", healthy)
+    monkeypatch.setattr(audit_files, "_sync_to_disk", os.fsync)
     assert alarms.seen(AlarmKind.WRITE_RECOVERED).wait(10)
     writer.close()
     assert [r["run_id"] for r in audit_records(tmp_path / "log")] == ["once"]
@@ -326,3 +327,30 @@ def test_a_forked_child_cannot_write_its_parents_stream(open_log: OpenLog, tmp_p
     writer.append(RECEIVED)
     writer.close()
     assert judge(tmp_path).status() is Status.SOUND
+
+
+def test_an_alarm_callback_that_fails_is_logged_and_ends_nothing(
+    open_log: OpenLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    alarms = Alarms()
+
+    def broken(alarm: Alarm) -> None:
+        alarms(alarm)
+        raise RuntimeError("pager is down")
+
+    writer = open_log({"retry_s": 0.01}, on_alarm=broken)
+    with file_size_limit(2_000):
+        fill_disk(writer, alarms)
+    assert alarms.seen(AlarmKind.WRITE_RECOVERED).wait(10)
+    writer.wait_durable(writer.append(COMPLETED), timeout_s=10)
+    assert "audit.alarm_not_delivered" in caplog.text
+
+
+def test_a_clock_set_back_does_not_stop_checkpoints(open_log: OpenLog) -> None:
+    now = [datetime(2026, 11, 21, tzinfo=UTC)]
+    sent = threading.Semaphore(0)
+    writer = open_log(clock=lambda: now[0], on_checkpoint=lambda checkpoint: sent.release())
+    assert sent.acquire(timeout=10)
+    now[0] -= timedelta(days=365)
+    writer.append(COMPLETED)
+    assert sent.acquire(timeout=10)
