@@ -9,9 +9,10 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 from uuid import uuid4
 
 from foliotrace.adapters.local import filetype
@@ -39,12 +40,14 @@ class FolderBlobs:
         place = self._folder(tenant)
         partial = place / f"{uuid4().hex}{_PARTIAL}"
         try:
-            await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
-            digest, size_bytes = await _spool(partial, name, content, limit_bytes)
-            media_type = await asyncio.to_thread(self._sniff, partial, name)
-            await asyncio.to_thread(_settle, partial, self._path(tenant, digest))
-        except OSError as error:
-            raise _unavailable(error) from error
+            with _disk():
+                await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
+                file = partial.open("wb")
+            with file:
+                digest, size_bytes = await _spool(file, name, content, limit_bytes)
+            with _disk():
+                media_type = await asyncio.to_thread(self._sniff, partial, name)
+                await asyncio.to_thread(_settle, partial, self._path(tenant, digest))
         finally:
             partial.unlink(missing_ok=True)
         return StoredBlob(content_hash=digest, size_bytes=size_bytes, media_type=media_type)
@@ -58,10 +61,8 @@ class FolderBlobs:
 
     async def delete(self, tenant: str, content_hash: str) -> None:
         """See `Blobs.delete`."""
-        try:
+        with _disk():
             self._path(tenant, content_hash).unlink(missing_ok=True)
-        except OSError as error:
-            raise _unavailable(error) from error
 
     async def hashes(self, tenant: str) -> Collection[str]:
         """See `Blobs.hashes`."""
@@ -83,30 +84,34 @@ class FolderBlobs:
 
 
 async def _spool(
-    partial: Path, name: str, content: AsyncIterator[bytes], limit_bytes: int
+    file: BinaryIO, name: str, content: AsyncIterator[bytes], limit_bytes: int
 ) -> tuple[str, int]:
-    """Write the content as it comes; (sha256, size). Stops at the limit."""
+    """Write the content as it comes; (sha256, size). Stops at the limit.
+
+    What the content's own source raises passes through.
+    """
     digest = hashlib.sha256()
     size_bytes = 0
-    with partial.open("wb") as file:
-        async for piece in content:
-            size_bytes += len(piece)
-            if size_bytes > limit_bytes:
-                raise FileRefused(
-                    f"{name} is larger than {limit_bytes} bytes.",
-                    name=name,
-                    code="file_too_large",
-                    hint="Split the file, or raise the upload limit.",
-                )
-            digest.update(piece)
-            file.write(piece)
-        if not size_bytes:
+    async for piece in content:
+        size_bytes += len(piece)
+        if size_bytes > limit_bytes:
             raise FileRefused(
-                f"{name} is empty.",
+                f"{name} is larger than {limit_bytes} bytes.",
                 name=name,
-                code="file_empty",
-                hint="Check that the upload was complete.",
+                code="file_too_large",
+                hint="Split the file, or raise the upload limit.",
             )
+        digest.update(piece)
+        with _disk():
+            file.write(piece)
+    if not size_bytes:
+        raise FileRefused(
+            f"{name} is empty.",
+            name=name,
+            code="file_empty",
+            hint="Check that the upload was complete.",
+        )
+    with _disk():
         file.flush()
         await asyncio.to_thread(os.fsync, file.fileno())
     return digest.hexdigest(), size_bytes
@@ -123,10 +128,15 @@ def _settle(partial: Path, place: Path) -> None:
             os.close(descriptor)
 
 
-def _unavailable(error: OSError) -> LibraryUnavailable:
-    reason = "blobs_disk_full" if error.errno == errno.ENOSPC else "blobs_unavailable"
-    return LibraryUnavailable(
-        "The originals' folder cannot be read or written.",
-        reason=reason,
-        hint="Check free space and permissions of the data folder.",
-    )
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Turn the file system's failures into LibraryUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise LibraryUnavailable(
+            "The originals' folder cannot be read or written.",
+            reason="blobs_disk_full" if full else "blobs_unavailable",
+            hint="Check free space and permissions of the data folder.",
+        ) from error

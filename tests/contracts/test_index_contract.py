@@ -1,0 +1,112 @@
+"""What every IndexWriter must do: follow the library, whatever happened in between."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.ingest.latent import LatentEmbedder
+from tests.ingest.pages import serve
+
+from foliotrace.adapters.local.keyword import KeywordIndex
+from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.vectors import VectorIndex
+from foliotrace.model import Deadline, Passage, Principal, Query
+from foliotrace.ports import IndexWriter, Retriever
+
+pytestmark = pytest.mark.anyio
+
+WORDS = ("alpha", "beta", "gamma", "delta")
+
+
+@dataclass
+class Shelf:
+    """An index of some kind over a library, and how to wait for what it does behind."""
+
+    library: SqliteLibrary
+    writer: IndexWriter
+    retriever: Retriever
+    settled: Callable[[], Awaitable[None]]
+
+    async def follow(self) -> int:
+        version = await self.writer.catch_up()
+        await self.settled()
+        return version
+
+    async def pages_about(self, word: str) -> list[str]:
+        query = Query(text=word, principal=Principal(tenant="t1"))
+        found = await self.retriever.retrieve(query, top_k=9, deadline=Deadline(float("inf")))
+        return [passage.text for passage in found if strong(passage, word)]
+
+
+def strong(passage: Passage, word: str) -> bool:
+    """Whether the passage is a hit; exact vectors also rank what is far away."""
+    return word in passage.text
+
+
+@pytest.fixture(params=["keyword", "vectors"])
+async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shelf]:
+    library = SqliteLibrary.open(tmp_path)
+    if request.param == "keyword":
+        keyword = KeywordIndex(tmp_path, library)
+
+        async def at_once() -> None:
+            return None
+
+        yield Shelf(library, keyword, keyword, at_once)
+        keyword.close()
+    else:
+        vectors = VectorIndex(tmp_path, library, LatentEmbedder(WORDS, dimensions=4))
+        yield Shelf(library, vectors, vectors, vectors.embedded)
+        await vectors.close()
+    library.close()
+
+
+async def test_an_empty_library_is_followed_too(shelf: Shelf) -> None:
+    assert await shelf.follow() == await shelf.library.version()
+    assert await shelf.pages_about("alpha") == []
+
+
+async def test_each_publish_is_found_after_catching_up(shelf: Shelf) -> None:
+    for word in WORDS:
+        await serve(shelf.library, f"All of {word}.", name=word)
+        assert await shelf.follow() == await shelf.library.version()
+        assert await shelf.pages_about(word) == [f"All of {word}."]
+
+
+async def test_many_changes_are_followed_at_once(shelf: Shelf) -> None:
+    gone = await serve(shelf.library, "All of alpha.", name="a")
+    await serve(shelf.library, "All of beta.", name="b")
+    await serve(shelf.library, "Now of gamma.", name="b", content_hash="b" * 64)
+    await shelf.library.delete("t1", gone.id)
+    await shelf.follow()
+    assert await shelf.pages_about("alpha") == []
+    assert await shelf.pages_about("beta") == []
+    assert await shelf.pages_about("gamma") == ["Now of gamma."]
+
+
+async def test_catching_up_twice_changes_nothing(shelf: Shelf) -> None:
+    await serve(shelf.library, "All of alpha.")
+    assert await shelf.follow() == await shelf.follow()
+    assert await shelf.pages_about("alpha") == ["All of alpha."]
+
+
+async def test_rebuilding_gives_the_same(shelf: Shelf) -> None:
+    gone = await serve(shelf.library, "All of alpha.", name="a")
+    await serve(shelf.library, "All of beta.", name="b")
+    await shelf.library.delete("t1", gone.id)
+    await shelf.follow()
+    assert await shelf.writer.rebuild() == await shelf.library.version()
+    await shelf.settled()
+    assert await shelf.pages_about("alpha") == []
+    assert await shelf.pages_about("beta") == ["All of beta."]
+
+
+async def test_compacting_keeps_what_is_served(shelf: Shelf) -> None:
+    gone = await serve(shelf.library, "All of alpha.", name="a")
+    await serve(shelf.library, "All of beta.", name="b")
+    await shelf.follow()
+    await shelf.library.delete("t1", gone.id)
+    await shelf.follow()
+    await shelf.writer.compact()
+    assert await shelf.pages_about("beta") == ["All of beta."]
