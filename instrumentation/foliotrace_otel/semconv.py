@@ -1,0 +1,123 @@
+"""Every span attribute name of this package, once, with a switch for the ones that move.
+
+Sources: OpenTelemetry GenAI semantic conventions v1.41 (all of gen_ai is still "Development"; the
+draft in open-telemetry/semantic-conventions-genai renames some), LangSmith's OTLP mapping,
+OpenInference. Names without a comment are the GenAI conventions' own.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+Attribute: TypeAlias = str | int | float | bool | tuple[str, ...] | tuple[float, ...]
+Version: TypeAlias = Literal["1.41", "latest"]
+
+OPERATION: Final = "gen_ai.operation.name"
+PROVIDER: Final = "gen_ai.provider.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+TIME_TO_FIRST_CHUNK_S: Final = "gen_ai.response.time_to_first_chunk"
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+DATA_SOURCE: Final = "gen_ai.data_source.id"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+AGENT_NAME: Final = "gen_ai.agent.name"
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - an attribute name, not a secret
+ERROR_TYPE: Final = "error.type"
+FUNCTION: Final = "code.function.name"
+
+# Keys the product promises on every LLM span, whatever the conventions become.
+PROMPT_LENGTH: Final = "prompt.length"  # characters
+MODEL: Final = "model"
+RESPONSE_LENGTH: Final = "response.length"  # characters
+DURATION_MS: Final = "duration_ms"
+TOTAL_TOKENS: Final = "tokens.total"
+
+LANGSMITH_KIND: Final = "langsmith.span.kind"
+LANGSMITH_PROVIDER: Final = "langsmith.metadata.ls_provider"
+
+# Ours.
+ENTRY: Final = "foliotrace.entry"  # true on the first span of a service
+OUTCOME: Final = "foliotrace.outcome"  # cancelled, waiting, closed early, abandoned
+RETRIEVED: Final = "foliotrace.retrieved"  # number of passages
+RETRIEVED_IDS: Final = "foliotrace.retrieved.ids"
+RETRIEVED_SCORES: Final = "foliotrace.retrieved.scores"
+LINK: Final = "foliotrace.link"  # a traceparent in an event's attributes: becomes a span link
+RUN_ID: Final = "foliotrace.run_id"
+
+# Content. These leave the process only when capture is switched on (see content.py); a collector
+# strips them for back ends that must not have them. Prefixes: a name equal to one, or going on
+# with a dot, is content.
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+QUERY_TEXT: Final = "gen_ai.retrieval.query.text"
+RETRIEVED_DOCUMENTS: Final = "gen_ai.retrieval.documents"
+CONTENT_ATTRIBUTES: Final[tuple[str, ...]] = (
+    INPUT_MESSAGES,
+    OUTPUT_MESSAGES,
+    "gen_ai.system_instructions",
+    QUERY_TEXT,
+    RETRIEVED_DOCUMENTS,
+    "gen_ai.tool.definitions",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "gen_ai.prompt",
+    "gen_ai.completion",
+    "input.value",
+    "output.value",
+    "llm.input_messages",
+    "llm.output_messages",
+    "llm.prompts",
+    "langsmith.inputs",
+    "langsmith.outputs",
+    "llamaindex.start_event",
+    "llamaindex.step.input_summary",
+)
+
+# OpenInference (Phoenix, LangSmith and Langfuse read it), behind its switch.
+OPENINFERENCE_KIND: Final = "openinference.span.kind"
+OPENINFERENCE_NAMES: Final[dict[str, str]] = {
+    REQUEST_MODEL: "llm.model_name",
+    INPUT_TOKENS: "llm.token_count.prompt",
+    OUTPUT_TOKENS: "llm.token_count.completion",
+    TOTAL_TOKENS: "llm.token_count.total",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The names that differ between versions of the GenAI conventions."""
+
+    top_k: str
+    cache_write_tokens: str
+
+
+_VOCABULARIES: Final[dict[Version, Vocabulary]] = {
+    "1.41": Vocabulary(
+        top_k="gen_ai.request.top_k",
+        cache_write_tokens="gen_ai.usage.cache_creation.input_tokens",
+    ),
+    "latest": Vocabulary(
+        top_k="gen_ai.retrieval.top_k",
+        cache_write_tokens="gen_ai.usage.cache_write.input_tokens",
+    ),
+}
+
+
+def vocabulary(version: Version) -> Vocabulary:
+    """The moving names under `version` of the conventions."""
+    return _VOCABULARIES[version]
+
+
+def is_content(name: str) -> bool:
+    """Whether attribute `name` may hold query, prompt, passage or answer text."""
+    return name in _CONTENT_SET or any(name.startswith(p) for p in _CONTENT_DOTTED)
+
+
+_CONTENT_SET: Final = frozenset(CONTENT_ATTRIBUTES)
+_CONTENT_DOTTED: Final = tuple(f"{name}." for name in CONTENT_ATTRIBUTES)

@@ -1,0 +1,276 @@
+"""LlamaIndex's tree of spans as OTel spans: parents, contraction, failures. See handler.py.
+
+The tree with `detail="all"` is LlamaIndex's own, with OTel spans that others opened in between kept
+in between. With `detail="semantic"` it is that tree with the plumbing contracted (plan.py).
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any, Final, Literal, TypeAlias
+
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.trace import NonRecordingSpan, Span, Tracer
+from opentelemetry.trace.propagation import _SPAN_KEY
+
+from foliotrace_otel import semconv
+from foliotrace_otel.failures import add_exception_event, mark_failed, outcome_of
+from foliotrace_otel.open_span import RECORD_KEY, OpenSpan
+from foliotrace_otel.plan import Plan, plan_for, provider_of, steps_worth_showing, subject_of
+from foliotrace_otel.propagation import LINKS_KEY, entry_attributes, links_in
+from foliotrace_otel.semconv import Attribute
+
+Detail: TypeAlias = Literal["semantic", "all"]
+
+_UUID_CHARS: Final = 37  # LlamaIndex span ids end with "-<uuid4>"
+_MOST_PLANS: Final = 4096
+_UNTOLD_TAGS: Final = frozenset(
+    {
+        "llamaindex.step.input_summary",  # content
+        "llamaindex.start_event",  # content
+        "llamaindex.step.input_event",  # on every span below the step
+    }
+)
+_log = logging.getLogger(__name__)
+
+
+class SpanTree:
+    """The open spans and the rules by which they nest, end and fail.
+
+    `on_end` is told the end of every measured call (stages and model calls), sampled or not, with
+    its failure if it failed. `on_bug` is called for each fault of the handler itself.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        *,
+        detail: Detail = "semantic",
+        exception_messages: bool = False,
+        on_bug: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.tracer = tracer
+        self.open: dict[str, OpenSpan] = {}
+        self.bugs = 0
+        self._all = detail == "all"
+        self._messages = exception_messages
+        self.on_end: Callable[[OpenSpan, BaseException | None], None] | None = None
+        self._on_bug = on_bug
+        self._plans: dict[tuple[type | None, str], Plan] = {}
+        self._lock = Lock()
+        self._quiet = _children_follow_the_parent(tracer)
+
+    def enter(
+        self, id_: str, instance: object, parent_id: str | None, tags: Mapping[str, Any] | None
+    ) -> None:
+        """A LlamaIndex span starts: open its OTel span, or contract it into its parent's."""
+        parent = self.open.get(parent_id) if parent_id is not None else None
+        ambient = otel_context.get_current()
+        plan = self._plan(id_, instance, parent)
+        if self._quiet and _unsampled(parent, ambient):
+            if plan.measured and self.on_end is not None:
+                self._measure_only(id_, plan, instance)
+            return
+        record = OpenSpan(id_, plan, parent)
+        record.tags = tags if tags is not None else active_instrument_tags.get()
+        if plan.subject:
+            record.instance_id = id(instance)
+        host = parent.shown if parent is not None else None
+        if host is not None and not self._all and (plan.skip or _same_call(record)):
+            record.shown = host
+        else:
+            self._show(record, instance, host, ambient)
+        self.open[id_] = record
+
+    def leave(self, id_: str) -> OpenSpan | None:
+        """A call returned: step out of its span, which stays open. None for one not shown."""
+        record = self.open.get(id_)
+        if record is None:
+            return None
+        if record.span is None:
+            if record.shown is not None:
+                del self.open[id_]
+                return None
+            return record
+        record.leave()
+        return record
+
+    def end(self, record: OpenSpan) -> None:
+        """The work of a span is over: end it."""
+        self.open.pop(record.id, None)
+        if record.plan.measured and self.on_end is not None and not record.ended:
+            self.on_end(record, None)
+        record.finish()
+
+    def drop(self, id_: str, error: BaseException | None) -> OpenSpan | None:
+        """A call raised: tell where it began, end the span. None for one not shown."""
+        record = self.open.get(id_)
+        if record is None:
+            return None
+        record.leave()
+        self.fail(record, error)
+        return record
+
+    def fail(self, record: OpenSpan, error: BaseException | None) -> None:
+        """End `record` with `error`: a failure, or one of the ends that are none (failures.py)."""
+        self.open.pop(record.id, None)
+        host = record.shown
+        outcome = outcome_of(error) if error is not None else "abandoned"
+        if record.plan.measured and self.on_end is not None and host in (record, None):
+            self.on_end(record, None if outcome else error)
+        if host is not None and host.span is not None and not host.ended and not host.unsampled:
+            if error is not None and not outcome:
+                self._tell_failure(host, error, shown=host is record)
+            elif host is record:
+                record.attributes[semconv.OUTCOME] = outcome
+        if error is not None and not outcome and host is record and record.parent is not None:
+            above = record.parent.shown
+            if above is not None and not above.ended:
+                above.failed_with = error
+        if host is record or host is None:
+            record.finish()
+
+    def found(self, span_id: str | None) -> OpenSpan | None:
+        """The open record for a LlamaIndex span id, if any."""
+        return self.open.get(span_id) if span_id is not None else None
+
+    def bug(self, error: BaseException) -> None:
+        """Count a fault of the handler, and log the first one."""
+        with self._lock:
+            self.bugs += 1
+            first = self.bugs == 1
+        if first:
+            _log.error("telemetry.handler_failed", exc_info=error)
+        self._on_bug()
+
+    def _tell_failure(self, host: OpenSpan, error: BaseException, *, shown: bool) -> None:
+        span = host.span
+        if span is None:
+            return
+        if host.failed_with is not error:
+            add_exception_event(span, error, message=self._messages)
+            host.failed_with = error
+        if shown:
+            mark_failed(span, error)
+
+    def _plan(self, id_: str, instance: object, parent: OpenSpan | None) -> Plan:
+        function = id_[:-_UUID_CHARS]
+        workflow = parent.workflow if parent is not None and instance is None else None
+        key = (workflow or type(instance), function)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = plan_for(
+                function,
+                instance,
+                under_run=workflow is not None,
+                steps_shown=workflow is not None and steps_worth_showing(workflow),
+            )
+        return plan
+
+    def _measure_only(self, id_: str, plan: Plan, instance: object) -> None:
+        record = OpenSpan(id_, plan, None)
+        record.unsampled = True
+        record.start_clock()
+        record.attributes.update(self._subject(plan, instance)[1])
+        self.open[id_] = record
+
+    def _show(
+        self,
+        record: OpenSpan,
+        instance: object,
+        host: OpenSpan | None,
+        ambient: Context,
+    ) -> None:
+        plan = record.plan
+        context = _parent_context(host, ambient)
+        links = links_in(context) if RECORD_KEY not in context else ()
+        name, subject = self._subject(plan, instance)
+        attributes: dict[str, Attribute] = {**plan.attributes, **subject}
+        if RECORD_KEY not in context:
+            attributes.update(entry_attributes(context))
+        if record.tags and (record.parent is None or record.tags is not record.parent.tags):
+            attributes.update(_newly_told(record))
+        span: Span = self.tracer.start_span(
+            name,
+            context=context,
+            kind=plan.kind,
+            attributes=attributes,
+            links=links,
+        )
+        record.workflow = type(instance) if plan.is_run else None
+        record.unsampled = not span.is_recording()
+        if subject:
+            record.attributes.update(subject)
+        record.show(span, context)
+
+    def _subject(self, plan: Plan, instance: object) -> tuple[str, dict[str, Attribute]]:
+        if not plan.subject:
+            return plan.name, {}
+        subject = subject_of(plan, instance)
+        if plan.subject == "tool":
+            return f"{plan.name} {subject}", {semconv.TOOL_NAME: subject}
+        told: dict[str, Attribute] = {semconv.REQUEST_MODEL: subject, semconv.MODEL: subject}
+        if provider := provider_of(instance):
+            told[semconv.PROVIDER] = told[semconv.LANGSMITH_PROVIDER] = provider
+        return f"{plan.name} {subject}", told
+
+
+def _children_follow_the_parent(tracer: Tracer) -> bool:
+    """Whether nothing below an unsampled span can be sampled, so that it need not be looked at."""
+    sampler = tracer.sampler if isinstance(tracer, SdkTracer) else None
+    return isinstance(sampler, ParentBased) and sampler._local_parent_not_sampled is ALWAYS_OFF
+
+
+def _unsampled(parent: OpenSpan | None, ambient: Context) -> bool:
+    if parent is not None:
+        return parent.unsampled
+    current = ambient.get(_SPAN_KEY)
+    if type(current) is not NonRecordingSpan:
+        return False
+    context = current.get_span_context()
+    return context.is_valid and not context.trace_flags.sampled and not context.is_remote
+
+
+def _same_call(record: OpenSpan) -> bool:
+    """One model call that LlamaIndex shows as two (complete over chat on the same object)."""
+    parent = record.parent
+    return (
+        parent is not None and record.instance_id != 0 and parent.instance_id == record.instance_id
+    )
+
+
+def _parent_context(host: OpenSpan | None, ambient: Context) -> Context:
+    """Under LlamaIndex's parent, keeping a live OTel span that was opened below it in between."""
+    if host is None or host.context is None or host.span is None:
+        return ambient
+    if LINKS_KEY in ambient and RECORD_KEY not in ambient:
+        return ambient  # separate_trace() was asked for, below `host`
+    current = ambient.get(_SPAN_KEY)
+    if current is host.span:
+        return ambient
+    if (
+        isinstance(current, Span)
+        and ambient.get(RECORD_KEY) is host
+        and current.is_recording()
+        and current.get_span_context().trace_id == host.span.get_span_context().trace_id
+    ):
+        return ambient
+    return host.context
+
+
+def _newly_told(record: OpenSpan) -> dict[str, Attribute]:
+    """The instrument tags that no span above has told already, without content."""
+    above = record.parent.tags if record.parent is not None else None
+    return {
+        key: value
+        for key, value in record.tags.items()
+        if key not in _UNTOLD_TAGS
+        and isinstance(value, str | int | float)
+        and (above is None or above.get(key) != value)
+    }
