@@ -20,6 +20,7 @@ from tests.fakes.llamacloud import (
     parse_api,
     rest_api,
     retrieval_api,
+    work_api,
 )
 from tests.fakes.llamacloud.routing import ENDPOINTS, Call, Endpoint, Upload
 from tests.fakes.llamacloud.state import Refused
@@ -41,6 +42,7 @@ API_MODULES = (
     index_api,
     retrieval_api,
     rest_api,
+    work_api,
 )
 KEY_PREFIX = "llx-fake"
 MAX_FIELD_BYTES = 8 * 1024 * 1024

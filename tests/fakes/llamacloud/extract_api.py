@@ -79,7 +79,7 @@ async def create(call: Call) -> Any:
 
 def accept(call: Call, source: str, configuration: dict[str, Any], saved_id: str | None) -> Job:
     """A new extract job, billed."""
-    digest, parse_job = _source(call, source)
+    digest, parse_job = find_source(call, source)
     request = {"file_input": source, "configuration": configuration, "configuration_id": saved_id}
     job = Job(
         new_id("exj"),
@@ -92,7 +92,7 @@ def accept(call: Call, source: str, configuration: dict[str, Any], saved_id: str
     )
 
     def work() -> dict[str, Any]:
-        pages = _pages(call, source, parse_job)
+        pages = source_pages(call, source, parse_job)
         wanted = chosen_pages(
             max((p.number for p in pages), default=1),
             configuration.get("target_pages"),
@@ -108,7 +108,8 @@ def accept(call: Call, source: str, configuration: dict[str, Any], saved_id: str
     return job
 
 
-def _source(call: Call, source: str) -> tuple[str, Job | None]:
+def find_source(call: Call, source: str) -> tuple[str, Job | None]:
+    """The digest of the bytes behind a file or a finished parse job, and that job."""
     if source.startswith("pjb-"):
         parse_job: Job = own(call.cloud.state.jobs, source, call.project_id, "Parse job")
         if parse_job.status != "COMPLETED":
@@ -118,7 +119,8 @@ def _source(call: Call, source: str) -> tuple[str, Job | None]:
     return call.cloud.state.file(entry.file_id if entry else source, call.project_id).digest, None
 
 
-def _pages(call: Call, source: str, parse_job: Job | None) -> tuple[Page, ...]:
+def source_pages(call: Call, source: str, parse_job: Job | None) -> tuple[Page, ...]:
+    """The pages to work on. Raises `JobFailed`."""
     if parse_job is not None:
         good: tuple[Page, ...] = parse_job.outcome.good
         return good

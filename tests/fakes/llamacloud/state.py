@@ -163,20 +163,6 @@ class WebhookConfig:
 
 
 @dataclass
-class Batch:
-    """A batch over a directory: one child job per file."""
-
-    id: str
-    project_id: str
-    directory_id: str
-    config: dict[str, Any]
-    children: dict[str, Job | str]
-    cancelled: bool = False
-    created_at: datetime = field(default_factory=now)
-    updated_at: datetime = field(default_factory=now)
-
-
-@dataclass
 class State:
     """Everything, by id."""
 
@@ -187,7 +173,6 @@ class State:
     indexes: dict[str, Index] = field(default_factory=dict)
     configurations: dict[str, Configuration] = field(default_factory=dict)
     webhooks: dict[str, WebhookConfig] = field(default_factory=dict)
-    batches: dict[str, Batch] = field(default_factory=dict)
     billing: Billing = field(default_factory=Billing)
     paces: dict[str, Pace] = field(default_factory=dict)
 
