@@ -71,7 +71,7 @@ async def create(call: Call) -> Any:
     inline, saved_id = call.body.get("configuration"), call.body.get("configuration_id")
     if bool(inline) == bool(saved_id):
         raise Refused(422, "Provide exactly one of configuration and configuration_id")
-    configuration = inline or call.cloud.configuration(saved_id, "extract_v2", call.project_id)
+    configuration = inline or call.cloud.configuration(str(saved_id), "extract_v2", call.project_id)
     configuration = {k: v for k, v in configuration.items() if k != "product_type"}
     checked_schema(configuration["data_schema"])
     return job_json(call, accept(call, call.body["file_input"], configuration, saved_id), set())

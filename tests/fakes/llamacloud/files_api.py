@@ -37,7 +37,7 @@ def store(call: Call, upload: Upload, purpose: str, external_id: str | None) -> 
 
 def file_json(call: Call, stored: StoredFile, expand: list[str]) -> dict[str, Any]:
     """A file as every file call answers it."""
-    shown = {
+    shown: dict[str, Any] = {
         "id": stored.id,
         "name": stored.name,
         "project_id": stored.project_id,

@@ -39,7 +39,7 @@ SYNC_TIER = "cost_effective"
 
 def index_json(held: Index, *, expand: bool = False) -> dict[str, Any]:
     """An index; `metadata.status` is pending, syncing, ready, failed or cancelled."""
-    shown = {
+    shown: dict[str, Any] = {
         "id": held.id,
         "name": held.name,
         "project_id": held.project_id,

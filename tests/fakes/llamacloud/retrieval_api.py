@@ -1,6 +1,7 @@
 """Retrieval over an index: retrieve, find, grep, read."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from llama_cloud.pagination import SyncPaginatedCursorPost
@@ -22,7 +23,7 @@ from tests.fakes.llamacloud.state import Index, IndexedFile, Refused, paged
 RETRIEVAL = "/api/v1/retrieval"
 DEFAULT_TOP_K, MOST_TOP_K = 10, 500
 CONTEXT_CHARS = 100
-OPERATORS = {
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "eq": lambda held, asked: held == asked,
     "ne": lambda held, asked: held != asked,
     "gt": lambda held, asked: held > asked,

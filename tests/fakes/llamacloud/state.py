@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from tests.fakes.llamacloud.content import Page
 from tests.fakes.llamacloud.jobs import Billing, Job, Pace, now
@@ -184,7 +184,16 @@ class State:
         return found
 
 
-def own(held: dict[str, Any], key: str, project_id: str, what: str) -> Any:
+class Owned(Protocol):
+    """Anything that belongs to a project."""
+
+    project_id: str
+
+
+OwnedT = TypeVar("OwnedT", bound=Owned)
+
+
+def own(held: dict[str, OwnedT], key: str, project_id: str, what: str) -> OwnedT:
     """The thing of that id in that project. Another project's is as unknown as none."""
     found = held.get(key)
     if found is None or found.project_id != project_id:

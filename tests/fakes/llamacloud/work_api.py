@@ -63,7 +63,7 @@ def _accept(call: Call, product: str, worker: Worker) -> Job:
     if not source or bool(inline) == bool(saved_id):
         raise Refused(422, "Provide file_input and one of configuration and configuration_id")
     kind = {"classify": "classify_v2", "split": "split_v1"}[product]
-    configuration = inline or call.cloud.configuration(saved_id, kind, call.project_id)
+    configuration = inline or call.cloud.configuration(str(saved_id), kind, call.project_id)
     configuration = {k: v for k, v in configuration.items() if k != "product_type"}
     digest, parse_job = extract_api.find_source(call, source)
     job = Job(

@@ -167,7 +167,7 @@ async def _drip(send: Any, body: bytes, fault: Fault) -> None:
 
 
 async def _read(receive: Any) -> bytes:
-    pieces = []
+    pieces: list[bytes] = []
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
