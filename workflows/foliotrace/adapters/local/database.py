@@ -31,6 +31,8 @@ _CAUSES = (
     ("disk i/o error", "library_disk_error", "Check the disk that holds the data folder."),
     ("locked", "library_locked", "Another process writes to the data folder; stop it or retry."),
     ("readonly", "library_read_only", "Make the data folder writable for this user."),
+    ("read-only", "library_read_only", "Make the data folder writable for this user."),
+    ("permission denied", "library_read_only", "Make the data folder writable for this user."),
     ("unable to open", "library_unreadable", "Check that the data folder exists and is writable."),
     ("malformed", "library_damaged", "Restore the data folder from a backup, or ingest again."),
     ("not a database", "library_damaged", "Restore the data folder from a backup."),
@@ -60,8 +62,16 @@ def translated() -> Iterator[None]:
 class Database:
     """The file at `path`, brought to the newest of `migrations`."""
 
-    def __init__(self, path: Path, migrations: Sequence[str], *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        *,
+        read_only: bool = False,
+        lock_wait_s: float = 10.0,
+    ) -> None:
         self.path = path
+        self._lock_wait_s = lock_wait_s
         self._read_only = read_only
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
@@ -70,20 +80,32 @@ class Database:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"write-{path.name}")
         with translated():
             if read_only:
-                _check_version(self.reader(), len(migrations))
+                try:
+                    _check_version(self.reader(), len(migrations))
+                except BaseException:
+                    self.close()
+                    raise
                 return
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = self._connect(_WRITER, vacuum=True)
-            _migrate(self._writer, migrations)
+            try:
+                _migrate(self._writer, migrations)
+            except BaseException:
+                self._writer.close()
+                raise
 
     def _connect(self, pragmas: Sequence[str], *, vacuum: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, timeout=10
+            self.path, isolation_level=None, check_same_thread=False, timeout=self._lock_wait_s
         )
-        if vacuum:  # has an effect only before the first table
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        for pragma in pragmas:
-            connection.execute(pragma)
+        try:
+            if vacuum:  # has an effect only before the first table
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            for pragma in pragmas:
+                connection.execute(pragma)
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     def reader(self) -> sqlite3.Connection:

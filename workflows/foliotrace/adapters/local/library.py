@@ -45,10 +45,17 @@ class SqliteLibrary:
 
     @classmethod
     def open(
-        cls, folder: Path, *, read_only: bool = False, clock: Clock | None = None
+        cls,
+        folder: Path,
+        *,
+        read_only: bool = False,
+        clock: Clock | None = None,
+        lock_wait_s: float = 10.0,
     ) -> "SqliteLibrary":
         """Open (and create or migrate) the folder's library. Raises LibraryUnavailable."""
-        database = Database(folder / FILE_NAME, MIGRATIONS, read_only=read_only)
+        database = Database(
+            folder / FILE_NAME, MIGRATIONS, read_only=read_only, lock_wait_s=lock_wait_s
+        )
         return cls(database, clock or SystemClock())
 
     def close(self) -> None:
