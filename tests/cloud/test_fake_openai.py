@@ -10,8 +10,16 @@ import pytest
 from llama_index.core.llms import ChatMessage
 from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.openai import OpenAI as LlamaIndexOpenAI
-from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
+from openai import (
+    AsyncOpenAI,
+    BadRequestError,
+    DefaultAsyncHttpxClient,
+    DefaultHttpxClient,
+    NotFoundError,
+    OpenAI,
+)
 from pydantic import BaseModel
+from tests.fakes.llamacloud.sdk import NO_CERTIFICATES
 from tests.fakes.openai import FakeOpenAI, running_fake_openai
 
 pytestmark = pytest.mark.anyio
@@ -62,8 +70,11 @@ def fake() -> Iterator[FakeOpenAI]:
 
 @pytest.fixture(params=["sync", "async"])
 async def client(request: pytest.FixtureRequest, fake: FakeOpenAI) -> AsyncIterator[Any]:
-    build = OpenAI if request.param == "sync" else AsyncOpenAI
+    sync = request.param == "sync"
+    build = OpenAI if sync else AsyncOpenAI
+    http = DefaultHttpxClient if sync else DefaultAsyncHttpxClient
     made = build(
+        http_client=http(verify=NO_CERTIFICATES),
         api_key=fake.api_key,
         base_url=fake.url,
         max_retries=0,

@@ -16,8 +16,10 @@ from openai import (
     APIStatusError,
     APITimeoutError,
     AsyncOpenAI,
+    DefaultAsyncHttpxClient,
 )
 from pydantic import BaseModel
+from tests.fakes.llamacloud.sdk import NO_CERTIFICATES
 from tests.fakes.openai import FakeOpenAI, Fault, LLMFault, running_fake_openai
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +51,7 @@ def fake() -> Iterator[FakeOpenAI]:
 @pytest.fixture
 async def client(fake: FakeOpenAI) -> AsyncIterator[AsyncOpenAI]:
     async with AsyncOpenAI(
+        http_client=DefaultAsyncHttpxClient(verify=NO_CERTIFICATES),
         api_key=fake.api_key,
         base_url=fake.url,
         max_retries=0,
