@@ -1,8 +1,10 @@
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from tests.collector.processes import ROOT, Collector, Jaeger
@@ -11,13 +13,18 @@ from tests.collector.stand_in import GrpcStandIn, HttpStandIn
 IN_CI = bool(os.environ.get("CI"))  # noqa: TID251 - decides between a skip and a failure
 
 
+def _absent(reason: str) -> NoReturn:
+    if IN_CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def _built(name: str) -> str:
     found = subprocess.run(
         [ROOT / "deploy" / name / "build", "--path"], capture_output=True, text=True
     )
     if found.returncode != 0:
-        reason = f"{name} is not built here: run deploy/{name}/build (needs Go)"
-        pytest.fail(reason) if IN_CI else pytest.skip(reason)
+        _absent(f"{name} is not built here: run deploy/{name}/build (needs Go)")
     return found.stdout.strip()
 
 
@@ -29,6 +36,23 @@ def collector_binary() -> str:
 @pytest.fixture(scope="session")
 def jaeger_binary() -> str:
     return _built("jaeger")
+
+
+def _on_path(program: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        _absent(f"{program} is not installed here (Debian package prometheus)")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    return _on_path("promtool")
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    return _on_path("prometheus")
 
 
 @pytest.fixture
