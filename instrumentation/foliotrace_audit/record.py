@@ -24,6 +24,7 @@ MAX_DOCUMENT_IDS = 256
 MAX_REASONS = 16
 MAX_LINE_BYTES = 1 << 20
 
+_STABLE_CODE = re.compile(r"[a-z]{1,32}(_[a-z]{1,32}){1,5}")
 _QUERY_HASH = re.compile(r"[0-9a-f]{64}")
 _DUMP_OPTIONS = orjson.OPT_UTC_Z
 
@@ -32,8 +33,8 @@ ErrorRedactor = Callable[[str | None, str], str | None]
 
 
 def drop_error_text(error_type: str | None, text: str) -> str | None:
-    """Keep nothing of an error's text but its type: messages quote documents and queries."""
-    return error_type
+    """Keep a stable code such as `zero_chunks`, else only the type: messages quote documents."""
+    return text if _STABLE_CODE.fullmatch(text) else error_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ FIELDS: Mapping[str, str] = {
     "query_hash": "HMAC-SHA256 of the normalised query under the tenant's key; never its text.",
     "success": "Whether the work succeeded; null in `*_received`.",
     "response_length": "Characters of the answer sent; null unless completed.",
-    "error": "What the configured redactor left of the error text; by default the type only.",
+    "error": "What the redactor left of the error: by default a stable code, or the type.",
     "error_type": "Stable code or class name of the error.",
     "tenant": "Whose data.",
     "key_id": "Which query key made `query_hash`.",

@@ -57,17 +57,23 @@ def recover_streams(
     on_checkpoint: OnCheckpoint,
     on_alarm: OnAlarm,
     checkpoint_folder: Path | None,
+    ended: set[str],
 ) -> None:
     """Seal every stream of the log that has no living writer and no final seal.
+
+    `ended` remembers the streams that need no further look.
 
     A stream that cannot be ended honestly (its last record is not authentic, or its key is gone)
     stays as it is, for `verify` to judge; both outcomes raise an alarm.
     """
     for stream in streams(log_folder):
-        if stream.name == by:
+        if stream.name == by or stream.name in ended:
             continue
         with try_lock_stream(stream) as locked:
-            if not locked or not segments(stream) or _is_final(stream):
+            if not locked or not segments(stream):
+                continue
+            if _is_final(stream):
+                ended.add(stream.name)
                 continue
             try:
                 torn_bytes = _recover(

@@ -51,6 +51,7 @@ class _StreamCheck:
         self._parts = parts
         self._public_keys = public_keys
         self._covered: dict[int, int] = {}
+        self._signed: dict[str, bool] = {}
 
     def chain(self) -> None:
         """Check every part, and that each follows the one before it."""
@@ -77,7 +78,9 @@ class _StreamCheck:
         if key is None:
             self._notes[f"no public key {checkpoint.sign_key_id} to check its checkpoints"] = None
             return False
-        if not checkpoint.signed_by(key):
+        if checkpoint.line not in self._signed:  # the local and the outside copy are often equal
+            self._signed[checkpoint.line] = checkpoint.signed_by(key)
+        if not self._signed[checkpoint.line]:
             self._find(Kind.BAD_SIGNATURE, number, seq, "the checkpoint's signature is wrong")
             return False
         if checkpoint.stream != self._reading.name:

@@ -1,5 +1,6 @@
 """What a stream's folder holds, read before its records are walked."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,11 +43,13 @@ class StreamReading:
 
     def tasks(self, outside: Iterable[Checkpoint]) -> list[ScanTask]:
         """One task for each segment, wanting what the stream's checkpoints speak of."""
-        checkpoints = [*self.local, *outside]
+        by_segment: dict[int, list[Checkpoint]] = defaultdict(list)
+        for checkpoint in (*self.local, *outside):
+            by_segment[checkpoint.segment].append(checkpoint)
         tasks = []
         for number, path in self.segments.items():
             key = self.keys[number]
-            about = [c for c in checkpoints if c.segment == number]
+            about = by_segment.get(number, ())
             tasks.append(
                 ScanTask(
                     path=path,

@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -87,6 +88,7 @@ class AuditWriter:
         self._folder = folder
         self._on_checkpoint = on_checkpoint
         self._reload_keys = reload_keys
+        self._ended_streams: set[str] = set()
         self._committer = Committer(
             self._pending,
             files,
@@ -182,7 +184,11 @@ class AuditWriter:
             else:
                 done.set_exception(error)
 
-        self._committer.when_durable(seq, lambda error: loop.call_soon_threadsafe(settle, error))
+        def notify(error: AuditError | None) -> None:
+            with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, error)
+
+        self._committer.when_durable(seq, notify)
         await done
 
     def wait_durable(self, seq: int, *, timeout_s: float) -> None:
@@ -239,6 +245,7 @@ class AuditWriter:
             on_checkpoint=self._on_checkpoint,
             on_alarm=self._on_alarm,
             checkpoint_folder=settings.checkpoint_folder,
+            ended=self._ended_streams,
         )
         if settings.retention_s is not None:
             expire_segments(

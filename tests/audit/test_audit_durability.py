@@ -207,6 +207,23 @@ async def test_a_cancelled_waiter_harms_nobody(open_log: OpenLog) -> None:
     await writer.durable(writer.append(COMPLETED))
 
 
+def test_an_event_loop_that_ends_while_it_waits_harms_nobody(
+    open_log: OpenLog, tmp_path: Path
+) -> None:
+    alarms = Alarms()
+    writer = open_log({"linger_ms": 300.0}, on_alarm=alarms)
+
+    async def give_up() -> None:
+        with anyio.move_on_after(0.01):
+            seq = writer.append(RECEIVED)
+            await writer.durable(seq + 1)
+
+    anyio.run(give_up)
+    writer.wait_durable(writer.append(COMPLETED), timeout_s=10)
+    writer.wait_durable(writer.append(COMPLETED), timeout_s=10)
+    assert len(audit_records(tmp_path / "log")) == 3
+
+
 @contextmanager
 def file_size_limit(size_bytes: int) -> Iterator[None]:
     """A disk that is full: writes beyond `size_bytes` fail with EFBIG."""

@@ -84,6 +84,23 @@ def test_the_query_and_the_error_text_are_nowhere_in_the_log(
     assert audit_records(tmp_path / "log")[0]["error"] == "index_unavailable"
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("zero_chunks", "zero_chunks"),
+        ("canary", "IngestError"),
+        ("no chunks in canary.pdf", "IngestError"),
+        ("canary_1\nzero_chunks", "IngestError"),
+        ("x" * 99 + "_x", "IngestError"),
+    ],
+)
+def test_by_default_a_stable_code_or_the_type_stays_of_an_error(text: str, kept: str) -> None:
+    line = encode(
+        Entry(event="ingest_failed", error=text, error_type="IngestError"), utc_now(), drop
+    )
+    assert json.loads(line)["error"] == kept
+
+
 def test_an_injected_redactor_decides_what_stays_of_an_error(
     open_log: OpenLog, tmp_path: Path
 ) -> None:
