@@ -414,6 +414,7 @@ class Passage:
     header: str = ""  # the document's identity line, indexed and not quoted
     score: float
     path: RetrievalMode
+    exact: bool = True  # False: an index gave words that our page holds in no such form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

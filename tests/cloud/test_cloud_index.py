@@ -1,0 +1,192 @@
+"""The managed index follows the library, answers in our pages, and says when it cannot."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
+from tests.ingest.journey import OWNER, Desk
+
+from foliotrace.adapters.llamacloud.client import CloudAccess
+from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.index import CloudIndex
+from foliotrace.adapters.llamacloud.intents import IntentLog
+from foliotrace.adapters.llamacloud.placements import Placements
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.errors import IndexUnavailable
+from foliotrace.model import Deadline, Filters, Passage, Query, RetrievalMode
+
+pytestmark = pytest.mark.anyio
+FUEL = "Unleaded costs 2.31 EUR per litre at the pump."
+RUNWAY = "Runway 08/26 is 780 metres long and made of asphalt."
+
+
+async def doze(seconds: float) -> None:
+    await asyncio.sleep(min(seconds, 0.02))
+
+
+class Setting:
+    """A library with its documents, and a managed index over the fake cloud."""
+
+    def __init__(self, cloud: FakeLlamaCloud, folder: Path) -> None:
+        clock = SystemClock()
+        self.cloud = cloud
+        self.desk = Desk(folder / "data")
+        access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
+        self.intents = IntentLog(folder / "intents.db", clock=clock)
+        self.gateway = CloudGateway(access, self.intents, clock=clock, sleep=doze)
+        self.placements = Placements(folder / "placements.db")
+        self.index = CloudIndex(
+            self.gateway,
+            self.placements,
+            self.desk.library,
+            self.desk.blobs,
+            clock=clock,
+            sleep=doze,
+        )
+
+    async def ask(self, text: str, filters: Filters | None = None) -> Sequence[Passage]:
+        query = Query(text=text, principal=OWNER, filters=filters or Filters())
+        deadline = Deadline(SystemClock().monotonic_s() + 10)
+        return await self.index.retrieve(query, top_k=3, deadline=deadline)
+
+    async def close(self) -> None:
+        await self.gateway.aclose()
+        self.intents.close()
+        self.placements.close()
+        self.desk.close()
+
+
+@pytest.fixture
+def cloud() -> Iterator[FakeLlamaCloud]:
+    with running_fake_llamacloud() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def setting(cloud: FakeLlamaCloud, tmp_path: Path) -> AsyncIterator[Setting]:
+    made = Setting(cloud, tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_hits_are_passages_of_our_own_pages(setting: Setting) -> None:
+    done = await setting.desk.ingest("fuel.txt", FUEL, "Nothing here.")
+    await setting.index.catch_up()
+    best = (await setting.ask("price of unleaded"))[0]
+    assert (best.document_id, best.path, best.exact) == (
+        done.document_id,
+        RetrievalMode.MANAGED,
+        True,
+    )
+    page = await setting.desk.library.page(OWNER.tenant, best.document_id, best.page)
+    assert page.text[best.start : best.end] == best.text
+    assert "2.31" in best.text
+
+
+async def test_an_index_behind_the_library_is_not_asked(setting: Setting) -> None:
+    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.index.catch_up()
+    await setting.desk.ingest("runway.txt", RUNWAY)
+    with pytest.raises(IndexUnavailable) as behind:
+        await setting.ask("runway length")
+    assert behind.value.reason == "managed_index_pending"
+    await setting.index.catch_up()
+    assert "780" in (await setting.ask("runway length"))[0].text
+
+
+async def test_a_changed_document_replaces_its_file(setting: Setting) -> None:
+    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.index.catch_up()
+    await setting.desk.ingest("fuel.txt", FUEL.replace("2.31", "2.45"))
+    await setting.index.catch_up()
+    texts = [p.text for p in await setting.ask("price of unleaded")]
+    assert any("2.45" in t for t in texts)
+    assert not any("2.31" in t for t in texts)
+
+
+async def test_a_deleted_document_leaves_the_cloud_with_its_bytes(setting: Setting) -> None:
+    kept = await setting.desk.ingest("runway.txt", RUNWAY)
+    gone = await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.index.catch_up()
+    await setting.desk.library.delete(OWNER.tenant, gone.document_id)
+    await setting.index.catch_up()
+    assert {p.document_id for p in await setting.ask("unleaded runway")} == {kept.document_id}
+    left = [f async for f in setting.gateway.client.files.list()]
+    assert [f.name for f in left] == ["runway.txt"]
+
+
+async def test_filters_reach_the_cloud_as_document_ids(setting: Setting) -> None:
+    fuel = await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.desk.ingest("runway.txt", RUNWAY)
+    await setting.index.catch_up()
+    found = await setting.ask("runway unleaded", Filters(document_ids=(fuel.document_id,)))
+    assert {p.document_id for p in found} == {fuel.document_id}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault.server_error, "llamacloud_server_error"),
+        (Fault.unauthorized, "llamacloud_unauthorized"),
+        (Fault.html, "llamacloud_garbage"),
+        (Fault.rate_limited(3), "llamacloud_rate_limited"),
+        (Fault.reset_before_work, "llamacloud_unreachable"),
+    ],
+)
+async def test_an_outage_is_told_and_never_an_empty_list(
+    setting: Setting, fault: Fault, reason: str
+) -> None:
+    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.index.catch_up()
+    setting.cloud.fail("POST /api/v1/retrieval/retrieve", fault)
+    with pytest.raises(IndexUnavailable) as down:
+        await setting.ask("price")
+    assert down.value.reason == reason
+
+
+async def test_a_sync_that_indexed_nothing_is_no_success(setting: Setting) -> None:
+    setting.cloud.fail("POST /api/v1/indexes/*/sync", Fault.zero_chunks)
+    setting.cloud.fail("POST /api/v1/indexes", Fault.zero_chunks)
+    await setting.desk.ingest("fuel.txt", FUEL)
+    with pytest.raises(IndexUnavailable) as empty:
+        await setting.index.catch_up()
+    assert empty.value.reason == "llamacloud_empty"
+    setting.cloud.recover()
+    await setting.index.catch_up()
+    assert await setting.ask("price of unleaded")
+
+
+async def test_a_busy_index_is_waited_for(setting: Setting) -> None:
+    await setting.desk.ingest("fuel.txt", FUEL)
+    setting.cloud.fail("POST /api/v1/indexes/*/sync", Fault.conflict, times=1)
+    await setting.index.catch_up()
+    assert await setting.ask("price of unleaded")
+
+
+async def test_drift_is_found_and_repaired(setting: Setting) -> None:
+    fuel = await setting.desk.ingest("fuel.txt", FUEL)
+    runway = await setting.desk.ingest("runway.txt", RUNWAY)
+    await setting.index.catch_up()
+    index = setting.placements.index(OWNER.tenant, "default")
+    placed = setting.placements.placement(OWNER.tenant, fuel.document_id)
+    assert index is not None
+    assert placed is not None
+    await setting.gateway.client.beta.directories.files.delete(
+        placed.directory_file_id, directory_id=index.directory_id
+    )
+    assert (await setting.index.drift(OWNER.tenant, "default")).missing == (fuel.document_id,)
+    await setting.index.reconcile(OWNER.tenant, "default")
+    assert not await setting.index.drift(OWNER.tenant, "default")
+    found = {p.document_id for p in await setting.ask("unleaded runway litre")}
+    assert found == {fuel.document_id, runway.document_id}
+
+
+async def test_words_our_page_does_not_hold_are_marked(setting: Setting) -> None:
+    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.index.catch_up()
+    page = await setting.index._align(
+        (await setting.desk.library.documents(OWNER.tenant))[0], "Kerosene is free.", range(1, 2)
+    )
+    assert page is None

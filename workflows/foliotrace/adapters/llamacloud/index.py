@@ -1,0 +1,376 @@
+"""The managed index (LlamaCloud Index v2) as an `IndexWriter` and a `Retriever`.
+
+It follows the library's changes like every index; the local keyword index is always kept beside
+it. What it finds is aligned to our stored pages, so that its hits can be opened like any other.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from llama_cloud.types.retrieval_retrieve_response import Result
+
+from foliotrace.adapters.llamacloud.align import locate_long
+from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, in_our_words
+from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.placements import ManagedIndex, Placement, Placements
+from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
+from foliotrace.events import tell
+from foliotrace.model import (
+    Deadline,
+    Document,
+    DocumentStatus,
+    ParsedPage,
+    Passage,
+    Query,
+    RetrievalMode,
+    SourceFile,
+)
+from foliotrace.ports import Blobs, Change, Clock, Library
+
+_SYNC_LIMIT_S: Final = 1800.0
+_POLL_S: Final = 2.0
+_FEW_PAGES: Final = 20
+"""Documents this short are searched whole for the words of a hit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """Where library and managed index differ: document ids missing, stale or left over there."""
+
+    missing: tuple[str, ...]
+    stale: tuple[str, ...]
+    left_over: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.stale or self.left_over)
+
+
+class CloudIndex:
+    """One managed index per tenant and collection. Raises IndexUnavailable with a reason."""
+
+    def __init__(
+        self,
+        gateway: CloudGateway,
+        placements: Placements,
+        library: Library,
+        blobs: Blobs,
+        *,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._gateway = gateway
+        self._placements = placements
+        self._library = library
+        self._blobs = blobs
+        self._clock = clock
+        self._sleep = sleep
+        self._turn = asyncio.Lock()
+
+    # --- writing ---------------------------------------------------------------------------
+
+    async def catch_up(self) -> int:
+        """As the port says: place every change, then sync and check what was touched."""
+        async with self._turn:
+            try:
+                version = self._placements.version
+                while changes := await self._library.changes(version, limit=100):
+                    for change in changes:
+                        await self._apply(change)
+                        version = change.version
+                        self._placements.reach(version)
+                for index in self._placements.dirty_indexes():
+                    await self._sync(index)
+                return version
+            except CloudFailure as failure:
+                raise _unavailable(failure) from failure
+
+    async def rebuild(self) -> int:
+        """As the port says: repair every difference, collection by collection."""
+        self._placements.reach(0)
+        return await self.catch_up()
+
+    async def drift(self, tenant: str, collection: str) -> Drift:
+        """Compare the library with the files that the cloud lists for the collection."""
+        index = self._placements.index(tenant, collection)
+        documents = await self._served(tenant, collection)
+        try:
+            there = await self._listed(index) if index else {}
+        except CloudFailure as failure:
+            raise _unavailable(failure) from failure
+        return Drift(
+            missing=tuple(sorted(documents.keys() - there.keys())),
+            stale=tuple(
+                sorted(i for i in documents.keys() & there.keys() if documents[i] != there[i])
+            ),
+            left_over=tuple(sorted(there.keys() - documents.keys())),
+        )
+
+    async def reconcile(self, tenant: str, collection: str) -> Drift:
+        """Repair what `drift` finds; what it was."""
+        found = await self.drift(tenant, collection)
+        async with self._turn:
+            try:
+                for document_id in found.left_over:
+                    await self._take_away(tenant, document_id)
+                for document_id in (*found.missing, *found.stale):
+                    self._placements.remove(tenant, document_id)
+                    await self._place(await self._library.document(tenant, document_id))
+                for index in self._placements.dirty_indexes():
+                    await self._sync(index)
+            except CloudFailure as failure:
+                raise _unavailable(failure) from failure
+        return found
+
+    async def _apply(self, change: Change) -> None:
+        if change.deleted:
+            await self._take_away(change.tenant, change.document_id)
+            return
+        try:
+            document = await self._library.document(change.tenant, change.document_id)
+        except NotFound:
+            return  # deleted since: a later change says so
+        await self._place(document)
+
+    async def _place(self, document: Document) -> None:
+        index = await self._index_of(document.tenant, document.collection)
+        before = self._placements.placement(document.tenant, document.id)
+        if before is not None and before.content_hash == document.content_hash:
+            return
+        if before is not None:
+            await self._remove_file(index, before.directory_file_id)
+        source = SourceFile(
+            tenant=document.tenant,
+            path=await self._blobs.path(document.tenant, document.content_hash),
+            name=document.name,
+            media_type=document.media_type,
+            content_hash=document.content_hash,
+            size_bytes=document.size_bytes,
+        )
+        file_id = await self._gateway.upload(document.tenant, source, self._deadline(300))
+        with in_our_words("add a file to a directory"):
+            added = await self._gateway.client.beta.directories.files.add(
+                index.directory_id,
+                file_id=file_id,
+                unique_id=document.id,
+                display_name=document.name,
+                metadata={"document_id": document.id, "content_hash": document.content_hash},
+                **self._gateway.scope,
+            )
+        self._placements.keep_index(replace(index, dirty=True))
+        self._placements.place(
+            Placement(
+                tenant=document.tenant,
+                document_id=document.id,
+                collection=document.collection,
+                directory_file_id=added.id,
+                content_hash=document.content_hash,
+            )
+        )
+
+    async def _take_away(self, tenant: str, document_id: str) -> None:
+        """Remove the document's file from the directory, and the cloud's copy of its bytes."""
+        placed = self._placements.placement(tenant, document_id)
+        if placed is None:
+            return
+        index = self._placements.index(tenant, placed.collection)
+        if index is not None:
+            await self._remove_file(index, placed.directory_file_id)
+            self._placements.keep_index(replace(index, dirty=True))
+        await self._gateway.forget_file(tenant, placed.content_hash)
+        self._placements.remove(tenant, document_id)
+
+    async def _remove_file(self, index: ManagedIndex, directory_file_id: str) -> None:
+        try:
+            with in_our_words("remove a file from a directory"):
+                await self._gateway.client.beta.directories.files.delete(
+                    directory_file_id, directory_id=index.directory_id, **self._gateway.scope
+                )
+        except CloudFailure as failure:
+            if failure.problem is not CloudProblem.NOT_FOUND:
+                raise
+
+    async def _index_of(self, tenant: str, collection: str) -> ManagedIndex:
+        known = self._placements.index(tenant, collection)
+        if known is not None:
+            return known
+        name = f"foliotrace-{tenant}-{collection}"
+        with in_our_words("create a directory"):
+            directory = await self._gateway.client.beta.directories.create(
+                name=name, type="user", **self._gateway.scope
+            )
+        with in_our_words("create an index"):
+            index = await self._gateway.client.indexes.create(
+                source_directory_id=directory.id,
+                name=name,
+                sync_frequency="manual",
+                **self._gateway.scope,
+            )
+        made = ManagedIndex(
+            tenant=tenant, collection=collection, directory_id=directory.id, index_id=index.id
+        )
+        self._placements.keep_index(made)
+        return made
+
+    async def _sync(self, index: ManagedIndex) -> None:
+        """Sync, wait, and see that something can be found: a good status alone proves nothing."""
+        deadline = self._deadline(_SYNC_LIMIT_S)
+        await self._wait_until_idle(index, deadline)
+        try:
+            with in_our_words("sync an index"):
+                await self._gateway.client.indexes.sync(index.index_id, **self._gateway.scope)
+        except CloudFailure as failure:
+            if failure.problem is not CloudProblem.CONFLICT:
+                raise  # a sync that is under way will do
+        await self._wait_until_idle(index, deadline)
+        for document_id in self._placements.of(index.tenant, index.collection)[-1:]:
+            await self._see_found(index, document_id)
+        self._placements.keep_index(replace(index, dirty=False))
+
+    async def _see_found(self, index: ManagedIndex, document_id: str) -> None:
+        """Ask for the first words of a placed document: its chunks must be there."""
+        chunks = await self._library.document_chunks(index.tenant, document_id, limit=1)
+        if chunks and not await self._ask(
+            index, chunks[0].text[:200], top_k=1, document_ids=[document_id]
+        ):
+            raise CloudFailure(CloudProblem.EMPTY, "the synced index holds no chunk")
+
+    async def _wait_until_idle(self, index: ManagedIndex, deadline: Deadline) -> None:
+        while True:
+            with in_our_words("ask for an index"):
+                state = await self._gateway.client.indexes.get(
+                    index.index_id, expand=["sync_in_progress"], **self._gateway.scope
+                )
+            if (state.metadata or {}).get("status") == "failed":
+                raise CloudFailure(CloudProblem.JOB_FAILED, "the sync of the index failed")
+            if not state.sync_in_progress:
+                return
+            if deadline.remaining_s(self._clock.monotonic_s()) <= _POLL_S:
+                raise CloudFailure(CloudProblem.DEADLINE, "the sync of the index takes too long")
+            await self._sleep(_POLL_S)
+
+    async def _listed(self, index: ManagedIndex) -> dict[str, str]:
+        """Document id -> content hash of every file that the directory lists."""
+        there: dict[str, str] = {}
+        with in_our_words("list a directory"):
+            async for file in self._gateway.client.beta.directories.files.list(
+                index.directory_id, **self._gateway.scope
+            ):
+                metadata: dict[str, Any] = dict(getattr(file, "metadata", None) or {})
+                document_id = str(metadata.get("document_id") or file.unique_id)
+                there[document_id] = str(metadata.get("content_hash"))
+        return there
+
+    async def _served(self, tenant: str, collection: str) -> dict[str, str]:
+        served: dict[str, str] = {}
+        after: str | None = None
+        while page := await self._library.documents(tenant, collection=collection, after=after):
+            for document in page:
+                if document.status is DocumentStatus.READY:
+                    served[document.id] = document.content_hash
+            after = page[-1].id
+        return served
+
+    def _deadline(self, limit_s: float) -> Deadline:
+        return Deadline(self._clock.monotonic_s() + limit_s)
+
+    # --- reading ---------------------------------------------------------------------------
+
+    async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
+        """As the port says. An index that is behind the library is not asked: it would miss."""
+        tenant = query.principal.tenant
+        index = self._placements.index(tenant, query.collection)
+        if index is None or index.dirty or self._placements.version < await self._library.version():
+            raise IndexUnavailable(
+                "the managed index is behind the library", reason="managed_index_pending"
+            )
+        ids: Sequence[str] | None = None
+        if query.filters:
+            ids = await self._library.matching(tenant, query.collection, query.filters)
+            if not ids:
+                return []
+        try:
+            results = await self._ask(index, query.text, top_k=top_k, document_ids=ids)
+        except CloudFailure as failure:
+            raise _unavailable(failure) from failure
+        if not results and ids is None:
+            raise IndexUnavailable("the managed index found nothing", reason="llamacloud_empty")
+        try:
+            passages = [await self._passage(tenant, result) for result in results]
+        except LibraryUnavailable as error:
+            raise IndexUnavailable(error.message, reason=error.reason) from error
+        found = [passage for passage in passages if passage is not None]
+        tell(
+            "foliotrace.aligned",
+            foliotrace__retrieval__not_aligned=sum(not p.exact for p in found),
+        )
+        return found
+
+    async def _ask(
+        self,
+        index: ManagedIndex,
+        question: str,
+        *,
+        top_k: int,
+        document_ids: Sequence[str] | None,
+    ) -> Sequence[Result]:
+        wanted: dict[str, Any] = {"index_id": index.index_id, "query": question, "top_k": top_k}
+        if document_ids is not None:
+            wanted["custom_filters"] = {
+                "document_id": {"operator": "in", "value": list(document_ids)}
+            }
+        with in_our_words("retrieve"):
+            reply = await self._gateway.client.retrieval.retrieve(**wanted, **self._gateway.scope)
+        return reply.results
+
+    async def _passage(self, tenant: str, result: Result) -> Passage | None:
+        """The hit on our page; None when we no longer serve its document."""
+        document_id = str((result.metadata or {}).get("document_id") or "")
+        try:
+            document = await self._library.document(tenant, document_id)
+        except NotFound:
+            return None
+        static = result.static_fields
+        named = (static.page_range_start if static else None) or 1
+        last = (static.page_range_end if static else None) or named
+        aligned = await self._align(document, result.content, range(named, last + 1))
+        page, start, end = aligned or (None, 0, 0)
+        score = result.rerank_score if result.rerank_score is not None else result.score
+        return Passage(
+            chunk_id=f"{document_id}:{static.chunk_index if static else 0}",
+            document_id=document_id,
+            document_name=document.name,
+            revision=document.revision or "",
+            page=page.number if page else min(named, max(1, document.pages_total)),
+            start=start,
+            end=end,
+            text=page.text[start:end] if page else result.content,
+            header=document.identity.header(),
+            score=score or 0.0,
+            path=RetrievalMode.MANAGED,
+            exact=page is not None,
+        )
+
+    async def _align(
+        self, document: Document, content: str, named: range
+    ) -> tuple[ParsedPage, int, int] | None:
+        """The words on one of our pages: those the cloud names, their neighbours, or any of few."""
+        first, last = max(1, named.start - 1), min(document.pages_total, named.stop)
+        if document.pages_total <= _FEW_PAGES:
+            first, last = 1, document.pages_total
+        pages = await self._library.pages(document.tenant, document.id, range(first, last + 1))
+        for page in sorted(pages, key=lambda p: p.number not in named):
+            found = locate_long(page.text, content)
+            if found is not None:
+                return page, *found
+        return None
+
+
+def _unavailable(failure: CloudFailure) -> IndexUnavailable:
+    return IndexUnavailable(
+        failure.message,
+        reason=failure.reason,
+        retry_after_s=failure.retry_after_s,
+        hint=failure.hint,
+    )

@@ -1,0 +1,154 @@
+"""Which of our documents lie in which managed index, and the library version it has reached."""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from foliotrace.errors import LibraryUnavailable
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS indexes (
+    tenant TEXT NOT NULL, collection TEXT NOT NULL, directory_id TEXT NOT NULL,
+    index_id TEXT NOT NULL, dirty INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant, collection)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS placements (
+    tenant TEXT NOT NULL, document_id TEXT NOT NULL, collection TEXT NOT NULL,
+    directory_file_id TEXT NOT NULL, content_hash TEXT NOT NULL,
+    PRIMARY KEY (tenant, document_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reached (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER);
+INSERT OR IGNORE INTO reached VALUES (1, 0);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedIndex:
+    """The cloud's directory and index of a tenant's collection. `dirty`: a sync is due."""
+
+    tenant: str
+    collection: str
+    directory_id: str
+    index_id: str
+    dirty: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A document's file in the directory of its collection."""
+
+    tenant: str
+    document_id: str
+    collection: str
+    directory_file_id: str
+    content_hash: str
+
+
+class Placements:
+    """The state of the managed indexes in SQLite; calls are short and run where they are made."""
+
+    def __init__(self, file: Path) -> None:
+        self._lock = Lock()
+        try:
+            self._db = sqlite3.connect(
+                file, timeout=10, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error as error:
+            raise LibraryUnavailable(f"the placements cannot be opened: {error}") from error
+
+    @property
+    def version(self) -> int:
+        """The library version whose changes are all placed."""
+        return int(self._rows("SELECT version FROM reached")[0][0])
+
+    def reach(self, version: int) -> None:
+        """Every change up to `version` is placed."""
+        self._rows("UPDATE reached SET version = ?", version)
+
+    def index(self, tenant: str, collection: str) -> ManagedIndex | None:
+        """The index of a collection, None before it was made."""
+        rows = self._rows(
+            "SELECT directory_id, index_id, dirty FROM indexes WHERE tenant = ? AND collection = ?",
+            tenant,
+            collection,
+        )
+        if not rows:
+            return None
+        directory_id, index_id, dirty = rows[0]
+        return ManagedIndex(
+            tenant=tenant,
+            collection=collection,
+            directory_id=directory_id,
+            index_id=index_id,
+            dirty=bool(dirty),
+        )
+
+    def keep_index(self, index: ManagedIndex) -> None:
+        """Remember an index, or its new state."""
+        self._rows(
+            "INSERT OR REPLACE INTO indexes VALUES (?, ?, ?, ?, ?)",
+            index.tenant,
+            index.collection,
+            index.directory_id,
+            index.index_id,
+            int(index.dirty),
+        )
+
+    def dirty_indexes(self) -> list[ManagedIndex]:
+        """Those whose files changed since their last good sync."""
+        rows = self._rows("SELECT tenant, collection FROM indexes WHERE dirty")
+        return [found for row in rows if (found := self.index(*row)) is not None]
+
+    def placement(self, tenant: str, document_id: str) -> Placement | None:
+        """Where a document lies, None when it does not."""
+        rows = self._rows(
+            "SELECT collection, directory_file_id, content_hash FROM placements"
+            " WHERE tenant = ? AND document_id = ?",
+            tenant,
+            document_id,
+        )
+        if not rows:
+            return None
+        collection, directory_file_id, content_hash = rows[0]
+        return Placement(
+            tenant=tenant,
+            document_id=document_id,
+            collection=collection,
+            directory_file_id=directory_file_id,
+            content_hash=content_hash,
+        )
+
+    def place(self, placement: Placement) -> None:
+        """Remember where a document lies."""
+        self._rows(
+            "INSERT OR REPLACE INTO placements VALUES (?, ?, ?, ?, ?)",
+            placement.tenant,
+            placement.document_id,
+            placement.collection,
+            placement.directory_file_id,
+            placement.content_hash,
+        )
+
+    def remove(self, tenant: str, document_id: str) -> None:
+        """Forget a document."""
+        self._rows(
+            "DELETE FROM placements WHERE tenant = ? AND document_id = ?", tenant, document_id
+        )
+
+    def of(self, tenant: str, collection: str) -> list[str]:
+        """The documents placed for a collection."""
+        rows = self._rows(
+            "SELECT document_id FROM placements WHERE tenant = ? AND collection = ?",
+            tenant,
+            collection,
+        )
+        return [row[0] for row in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[str, ...]]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
