@@ -7,6 +7,8 @@ from tests.collector.processes import Collector, Jaeger, eventually
 from tests.collector.program import program
 from tests.collector.stand_in import GrpcStandIn, HttpStandIn
 
+from foliotrace_otel.semconv import CONTENT_ATTRIBUTES
+
 pytestmark = pytest.mark.real_servers
 
 PLANTED = {
@@ -24,26 +26,16 @@ PLANTED = {
     "telephone": "+49 30 901820-12",
 }
 CONTENT = (
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
-    "gen_ai.system_instructions",
-    "gen_ai.retrieval.query.text",
-    "gen_ai.retrieval.documents",
-    "gen_ai.tool.call.arguments",
-    "gen_ai.tool.call.result",
-    "gen_ai.prompt",
-    "gen_ai.completion.0.content",
-    "input.value",
-    "output.value",
-    "llm.input_messages.0.message.content",
-    "llm.output_messages.0.message.content",
+    *CONTENT_ATTRIBUTES,
+    *(f"{name}.0.content" for name in CONTENT_ATTRIBUTES),
+    # What other instrumentations send:
     "retrieval.documents.0.document.content",
     "retrieval.documents.12.document.metadata",
     "reranker.query",
+    "reranker.input_documents.3.document.content",
     "embedding.embeddings.0.embedding.text",
-    "langsmith.inputs",
+    "llm.prompt_template.template",
     "traceloop.entity.input",
-    "llamaindex.step.input_summary",
 )
 KEPT = {
     "gen_ai.usage.input_tokens": 1234567890123,

@@ -1,0 +1,102 @@
+"""Alert rules and dashboard ask for metrics that exist: ours by the table, others by a scrape."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+import yaml
+from tests.collector.processes import ROOT, Collector, eventually, http_get
+from tests.collector.program import program
+from tests.collector.stand_in import GrpcStandIn, HttpStandIn
+
+from foliotrace_otel.instruments import INSTRUMENTS
+
+RULES = yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())
+DASHBOARD = json.loads((ROOT / "deploy/grafana/foliotrace.json").read_text())
+_METRIC = re.compile(r"\b(?:foliotrace|http|gen_ai|llm|otelcol|traces)_\w+(?=[{\[)\s/]|$)")
+_GROUPED = re.compile(r"\b(?:by|on|without)\s*\([^)]*\)")
+_SELECTED = re.compile(r"\{([^}]*)\}")
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    for group in RULES["groups"]:
+        for rule in group["rules"]:
+            yield rule.get("alert", rule.get("record")), rule["expr"]
+    for panel in DASHBOARD["panels"]:
+        for target in panel.get("targets", ()):
+            yield panel["title"], target["expr"]
+
+
+def metrics(expression: str) -> set[str]:
+    return set(_METRIC.findall(_SELECTED.sub("", _GROUPED.sub("", expression))))
+
+
+def labels(expression: str) -> set[str]:
+    grouped = {
+        name.strip()
+        for group in _GROUPED.findall(expression)
+        for name in group[group.index("(") + 1 : -1].split(",")
+    }
+    selected = {
+        match.strip()
+        for inner in _SELECTED.findall(expression)
+        for match in re.findall(r"(\w+)\s*[=!]", inner)
+    }
+    return grouped | selected
+
+
+def test_the_dashboard_is_what_its_script_writes() -> None:
+    checked = subprocess.run([sys.executable, ROOT / "deploy/grafana/generate", "--check"])
+    assert checked.returncode == 0
+
+
+@pytest.mark.parametrize(("where", "expression"), [*expressions()])
+def test_our_metrics_and_labels_exist(where: str, expression: str) -> None:
+    named = {name for name in metrics(expression) if not name.startswith(("otelcol", "traces"))}
+    if not named:
+        return
+    series = {
+        instrument.prometheus_name + suffix: set(instrument.prometheus_labels)
+        for instrument in INSTRUMENTS
+        for suffix in (("_bucket", "_count", "_sum") if instrument.kind == "histogram" else ("",))
+    }
+    assert named <= set(series), where
+    known = {"le"}.union(*(series[name] for name in named))
+    assert labels(expression) <= known, where
+
+
+@pytest.mark.real_servers
+def test_the_collectors_metrics_are_in_a_live_scrape(
+    run_collector: Callable[..., Collector], jaeger_stand_in: GrpcStandIn, langsmith: HttpStandIn
+) -> None:
+    collector = run_collector(
+        JAEGER_EXPORTER="otlp_grpc/jaeger",
+        JAEGER_OTLP=jaeger_stand_in.endpoint,
+        LANGSMITH_EXPORTER="otlp_http/langsmith",
+        LANGSMITH_ENDPOINT=langsmith.url,
+        LANGSMITH_QUEUE_SPANS="3",  # one trace has room and is refused for good, twenty have none
+        OTELCOL_SPAN_METRICS_EVERY="300ms",
+    )
+    langsmith.status = 401
+    wanted = {
+        name
+        for _, expression in expressions()
+        for name in metrics(expression)
+        if name.startswith(("otelcol", "traces"))
+    }
+    assert len(wanted) >= 6
+    for traces in (1, 20):
+        with program(collector) as sender:
+            for _ in range(traces):
+                sender.query()
+        eventually(lambda: langsmith.refused == 1)
+
+    def missing() -> set[str]:
+        scraped = http_get(f"http://127.0.0.1:{collector.telemetry_port}/metrics")[1].decode()
+        scraped += collector.span_metrics()
+        return wanted - set(re.findall(r"^(\w+)", scraped, re.MULTILINE))
+
+    eventually(lambda: not missing(), what="every metric has appeared")
