@@ -103,6 +103,21 @@ async def test_passages_may_be_tagged(client: Any) -> None:
     assert reply.choices[0].message.content == "Every employee has 28 days of holiday [4]."
 
 
+async def test_passages_may_stand_under_headings_with_wrapped_lines(client: Any) -> None:
+    text = (
+        "--- x7 passage [1] from pump.pdf, page 2 [9]\nThe warranty of the pump\nlasts 24 months.\n"
+        "--- x7 passage [2] from staff.pdf, page 1\n[3] Holidays are 28 days.\n"
+        "--- x7 end of passages\nQuestion: How long is the pump warranty?"
+    )
+    rule = "If the passages do not answer the question, reply with NOT_IN_DOCUMENTS."
+    messages = [{"role": "system", "content": rule}, {"role": "user", "content": text}]
+    reply = await settle(client.chat.completions.create(model=MODEL, messages=messages))
+    assert reply.choices[0].message.content == "The warranty of the pump lasts 24 months [1]."
+    messages[1]["content"] = text.replace("How long is the pump warranty", "Who founded Acme")
+    reply = await settle(client.chat.completions.create(model=MODEL, messages=messages))
+    assert reply.choices[0].message.content == "NOT_IN_DOCUMENTS"
+
+
 async def test_what_the_passages_do_not_say_is_not_answered(client: Any) -> None:
     messages = [{"role": "user", "content": f"{PASSAGES}Question: Who is the chief executive?"}]
     reply = await settle(client.chat.completions.create(model=MODEL, messages=messages))

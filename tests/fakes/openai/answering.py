@@ -12,7 +12,6 @@ from tests.fakes.wire import Fault
 
 MOST_SENTENCES = 3
 LEAST_COVER = 0.34
-NO_ANSWER = "The passages do not answer the question."
 REFUSAL = "I'm sorry, but I can't help with that."
 INVENTED = "According to the board's secret memo, the figure is 987654321"
 PAGE_MARK = re.compile(r"^\W*page\s+(\d+)\b.*$", re.I | re.M)
@@ -44,7 +43,7 @@ def answer(prompt: Prompt, behaviours: tuple[Fault, ...]) -> Said:
         return Said("")
     chosen = _best(prompt)
     if not chosen:
-        return Said(NO_ANSWER)
+        return Said(prompt.if_unanswered)
     numbers = [passage.number for passage in prompt.passages]
     parts = []
     for number, sentence in chosen:

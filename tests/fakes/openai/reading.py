@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+HEADED = re.compile(r"^.*\b(?:passage|source|document|excerpt) \[(\d{1,4})\].*$", re.M | re.I)
+END_LINE = re.compile(r"^.*\bend of (?:passages|sources|documents|excerpts)\b.*$", re.M | re.I)
 BRACKETED = re.compile(r"^\s*\[(\d{1,4})\][:.]?\s*", re.M)
 TAGGED = re.compile(
     r"<(\w+)\b[^>]*?\b(?:id|n|number|index|marker)=[\"']?\[?(\d{1,4})\]?[\"']?[^>]*>(.*?)</\1>",
@@ -11,6 +13,8 @@ TAGGED = re.compile(
 )
 QUESTION_LINE = re.compile(r"^\s*(?:question|query|user question)\s*:\s*(.+?)\s*$", re.I | re.M)
 QUESTION_TAG = re.compile(r"<(question|query)>\s*(.*?)\s*</\1>", re.S | re.I)
+UNANSWERED = re.compile(r"(?:reply|answer|respond) (?:only )?with [\"'`]?([A-Z][A-Z_]{3,})\b")
+NO_ANSWER = "The passages do not answer the question."
 ANSWER_LINE = re.compile(r"^\s*answer\s*:?\s*$", re.I | re.M)
 
 
@@ -24,11 +28,15 @@ class Passage:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A request's messages, read."""
+    """A request's messages, read.
+
+    `if_unanswered` is the word that they want when the passages do not answer, or a sentence.
+    """
 
     text: str
     question: str
     passages: tuple[Passage, ...]
+    if_unanswered: str
 
 
 def text_of(message: dict[str, Any]) -> str:
@@ -49,7 +57,8 @@ def read_prompt(messages: list[dict[str, Any]]) -> Prompt:
     if not passages:
         rest = sources.replace(question, " ") if question else sources
         passages = [Passage(0, ANSWER_LINE.sub("", QUESTION_LINE.sub("", rest)))]
-    return Prompt(everything, question, tuple(passages))
+    asked_for = UNANSWERED.findall(everything)
+    return Prompt(everything, question, tuple(passages), (asked_for or [NO_ANSWER])[0])
 
 
 def _question(text: str) -> str:
@@ -68,8 +77,10 @@ def _passages(text: str) -> list[Passage]:
     tagged = [Passage(int(n), body.strip()) for _, n, body in TAGGED.findall(text)]
     if tagged:
         return tagged
-    text = ANSWER_LINE.sub("", QUESTION_TAG.sub("", QUESTION_LINE.sub("", text)))
-    return [Passage(n, body) for n, body in marked_sections(BRACKETED, text)]
+    for noise in (QUESTION_LINE, QUESTION_TAG, ANSWER_LINE, END_LINE):
+        text = noise.sub("", text)
+    headed = [Passage(n, body) for n, body in marked_sections(HEADED, text)]
+    return headed or [Passage(n, body) for n, body in marked_sections(BRACKETED, text)]
 
 
 def marked_sections(mark: re.Pattern[str], text: str) -> list[tuple[int, str]]:
@@ -80,8 +91,9 @@ def marked_sections(mark: re.Pattern[str], text: str) -> list[tuple[int, str]]:
 
 
 def sentences(text: str) -> list[str]:
-    """Sentences and lines, verbatim."""
-    parts = re.split(r"(?<=[.!?])\s+|\n+", text)
+    """Sentences and lines; a line that goes on in small letters or figures is joined."""
+    joined = re.sub(r"(?<![.!?:;\n])\n(?=[a-z0-9(])", " ", text)
+    parts = re.split(r"(?<=[.!?])\s+|\n+", joined)
     return [part.strip() for part in parts if part.strip()]
 
 
