@@ -35,10 +35,16 @@ _FISCAL: Final = re.compile(
 )
 
 _REGISTRANT: Final = re.compile(r"\(?exact\s+name\s+of\s+(?:the\s+)?registrant", re.I)
-_COMPANY: Final = re.compile(
-    r"\b(?:(?:[A-Z][\w&.'\u2019-]*|&|of|and),?[ ]){1,5}"
+_LEGAL_FORM: Final = (
     r"(?:Inc|INC|Corp|CORP|Corporation|CORPORATION|Company|COMPANY|Co|CO|plc|PLC|Ltd|LTD|Limited"
     r"|LLC|LLP|GmbH|AG|N\.V|S\.A|S\.p\.A)\b\.?"
+)
+_COMPANY: Final = re.compile(
+    r"\b(?:(?:[A-Z][\w&.'\u2019-]*|&|of|and),?[ ]){1,5}?"
+    + _LEGAL_FORM
+    + r"(?:,? "
+    + _LEGAL_FORM
+    + r")?"
 )
 _NOT_A_COMPANY: Final = re.compile(
     r"^(?:The|This|Each|Our|Smaller|Reporting|Shell|Parent|Emerging|Growth|Public|Holding)?\s*"
