@@ -134,3 +134,18 @@ def test_a_full_queue_survives_the_collectors_restart(
     eventually(lambda: len(langsmith.span_ids()) >= kept, within_s=30)
     assert figures(langsmith, int(kept)) == {"sent": kept, "received twice": 0, "lost": 0}
     assert len(jaeger_stand_in.span_ids()) == 900
+
+
+def test_a_normal_stop_keeps_the_traces_that_were_still_being_decided(
+    run_collector: Run, jaeger_stand_in: GrpcStandIn, langsmith: HttpStandIn
+) -> None:
+    undecided = {"LANGSMITH_DECISION_WAIT": "60s", "LANGSMITH_DECISION_WAIT_AFTER_ROOT": "60s"}
+    collector = fan_out(run_collector, jaeger_stand_in, langsmith, **undecided)
+    with program(collector) as sender:
+        sent = send(sender, 100)
+    assert not langsmith.deliveries
+    assert collector.stop() == 0
+    collector.start()
+    for backend in (jaeger_stand_in, langsmith):
+        eventually(lambda backend=backend: len(backend.span_ids()) == sent)
+        assert figures(backend, sent) == {"sent": sent, "received twice": 0, "lost": 0}
