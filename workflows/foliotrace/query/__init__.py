@@ -1,1 +1,1 @@
-"""The life of a question: guard, cache, retrieve, synthesize, sanitize; `workflow` wires them."""
+"""A question becomes a cited answer: guard, cache, retrieve, synthesize, sanitize."""

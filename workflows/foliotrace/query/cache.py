@@ -1,84 +1,63 @@
-"""Which answers may be kept, and under what key. Pure."""
+"""When an answer may be given again: the key of an exact hit, and what may be stored. Pure.
 
-import hmac
+A key is a keyed hash (never plain text) over everything that could change the answer. The stale
+key leaves the index version out: stale answers are checked against their documents instead.
+"""
+
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-from foliotrace.model import Answer, AnswerMode, Document, Level, Query
-from foliotrace.ports import StaleAnswer
+from foliotrace.model import Answer, AnswerMode, Level, Query
+from foliotrace.ports import HashQuery
 
 _NEGATIONS: Final = frozenset(
     {"no", "not", "never", "none", "without", "nor", "neither", "cannot", "except", "excluding"}
 )
-_WORD = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
-_NUMBERED = re.compile(r"\b[\w.-]*\d[\w.,-]*\b")
-_CAPITALISED = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][A-Za-z0-9-]*\b")
+_WORD: Final = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
+_NUMBERED: Final = re.compile(r"\b[\w.-]*\d[\w.,-]*\b")
+_CAPITALISED: Final = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][A-Za-z0-9-]*\b")
+_KEPT_MODES: Final = (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheKeyParts:
-    """What an answer depends on besides its question."""
-
-    index_version: int
-    model: str | None
-    prompt_version: str
-    code_version: str
+def exact_key(query: Query, *, index_version: int, best: str, hash_query: HashQuery) -> str:
+    """The key of an exact hit. `best` names the best configured path: models, prompt, modes."""
+    return hash_query(query.principal.tenant, _said(query, best, index_version))[1]
 
 
-def exact_key(query: Query, parts: CacheKeyParts, secret: bytes) -> str:
-    """A keyed hash over all an answer depends on; tells nothing without the key."""
-    return _keyed(
-        secret,
-        [*_identity(query), parts.index_version, parts.model, parts.prompt_version],
-        parts.code_version,
+def stale_key(query: Query, *, best: str, hash_query: HashQuery) -> str:
+    """The key of a stale answer: as the exact one, for whatever index version."""
+    return hash_query(query.principal.tenant, _said(query, best, None))[1]
+
+
+def _said(query: Query, best: str, index_version: int | None) -> str:
+    filters = query.filters
+    return json.dumps(
+        [
+            "answer",
+            query.principal.tenant,
+            query.collection,
+            index_version,
+            best,
+            query.top_k,
+            sorted(filters.document_ids),
+            sorted((name, sorted(map(repr, values))) for name, values in filters.metadata.items())
+            if filters.metadata
+            else None,
+            " ".join(query.text.split()),
+        ],
+        ensure_ascii=False,
     )
 
 
-def stale_key(query: Query, secret: bytes) -> str:
-    """The question alone: a stale answer is one the index has moved on from."""
-    return _keyed(secret, _identity(query), "stale")
-
-
-def _identity(query: Query) -> list[object]:
-    filters = {name: sorted(map(str, values)) for name, values in query.filters.metadata.items()}
-    return [
-        query.principal.tenant,
-        query.collection,
-        " ".join(query.text.split()),
-        query.top_k,
-        sorted(query.filters.document_ids),
-        filters,
-    ]
-
-
-def _keyed(secret: bytes, parts: Sequence[object], last: str) -> str:
-    message = json.dumps([*parts, last], sort_keys=True, ensure_ascii=False).encode()
-    return hmac.digest(secret, message, "sha256").hex()
-
-
-def may_be_cached(answer: Answer) -> bool:
-    """Whole answers only: nothing degraded, abstained or cut."""
+def may_be_kept(answer: Answer, *, redacted: int) -> bool:
+    """Whether an answer may be stored: the best there is, and nothing personal taken out of it."""
     return (
         answer.degradation.level is Level.NONE
-        and not answer.degradation.reasons
-        and answer.degradation.answer in (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
+        and answer.degradation.answer in _KEPT_MODES
         and bool(answer.citations)
+        and not redacted
     )
-
-
-def still_holds(stale: StaleAnswer, documents: Sequence[Document]) -> bool:
-    """Whether every document the answer cites still has the content it had."""
-    now = {document.id: document.content_hash for document in documents}
-    return all(now.get(i) == content_hash for i, content_hash in stale.content_hashes.items())
-
-
-def age_s(stale: StaleAnswer, now: datetime) -> float:
-    """Seconds since the stale answer was made."""
-    return max(0.0, (now - stale.stored_at).total_seconds())
 
 
 def may_stand_for(asked: str, cached: str, similarity: float, *, floor: float = 0.95) -> bool:

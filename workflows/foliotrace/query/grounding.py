@@ -1,81 +1,163 @@
-"""Which sentences of a generated answer its passages support, and with what words. Pure."""
+"""Each sentence an LLM wrote against the passages it cites; what they do not support is removed.
+
+A sentence is supported when the passages it cites hold at least half of its terms and every number
+in it. Text goes in as it streams and comes out in whole checked sentences, so nothing that will be
+removed is ever shown.
+"""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.model import Passage
-from foliotrace.query.quotes import Quote, Quoter
+from foliotrace.ports import Vocabulary
+from foliotrace.query.prompt import NO_ANSWER
+from foliotrace.query.quotes import Reading
 
-MIN_SUPPORT: Final = 0.3
-"""Share of a cited sentence's words its passage must hold: paraphrases pass, inventions do not."""
-MIN_SUPPORT_UNCITED: Final = 0.6
-"""For a sentence that cites nothing: it is given the passage that plainly holds it, or removed."""
+SUPPORT: Final = 0.5  # the share of a sentence's terms that the cited passages must hold together
+SHARE: Final = 0.2  # and each single one of them, to keep its marker
+CONNECTIVE_TERMS: Final = 2  # an uncited sentence with so few terms claims nothing
 
-_SENTENCE = re.compile(r"\S.*?(?:[.!?]+[\"')\]]*(?:\s*\[\d{1,2}\])*(?=\s|\Z)|\n|\Z)", re.DOTALL)
-_MARKER = re.compile(r"\s*\[(\d{1,2})\]")
-_NUMBER = re.compile(r"\d[\d,.]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grounded:
-    """A sentence as it may be shown, and the quotes behind its markers."""
-
-    text: str
-    quotes: tuple[tuple[int, Quote], ...]
+_MARKER: Final = re.compile(r"\s*\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+_SENTENCE: Final = re.compile(
+    r"[^\n]*?[.!?][\"')*\u201d]*(?:\s*\[\d[\d\s,;]*\])*[\"')*]*(?=\s+[^\s\[])\s+|[^\n]*\n+"
+)
 
 
-def sentences(text: str) -> Iterator[str]:
-    """The sentences of a generated answer, each with the markers behind its full stop."""
-    for found in _SENTENCE.finditer(text):
-        yield found.group(0).strip()
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A passage as evidence: its terms and its numbers."""
+
+    passage: Passage
+    reading: Reading
+    numbers: frozenset[str]
 
 
-def ground(sentence: str, passages: Sequence[Passage], quoter: Quoter) -> Grounded | None:
-    """The sentence with the markers that hold, or None when no passage supports it."""
-    claim = _MARKER.sub("", sentence)
-    cited = [int(m) for m in _MARKER.findall(sentence)]
-    if cited:
-        held = [
-            n
-            for n in dict.fromkeys(cited)
-            if 1 <= n <= len(passages) and _supports(passages[n - 1], claim, quoter, MIN_SUPPORT)
-        ]
-    else:
-        held = _attribute(claim, passages, quoter)
-    if not held:
-        return None
-    shown = _with_markers(sentence, claim, cited, held)
-    return Grounded(
-        text=shown, quotes=tuple((n, quoter.closest(claim, passages[n - 1])) for n in held)
-    )
+def source_of(passage: Passage, reading: Reading) -> Source:
+    """The evidence a passage gives, with its context, its document's name and header."""
+    said = f"{passage.text}\n{passage.context}\n{passage.document_name}\n{passage.header}"
+    return Source(passage, reading, numbers_in(said))
 
 
-def _supports(passage: Passage, claim: str, quoter: Quoter, floor: float) -> bool:
-    """Enough shared words, and every number of the claim in the passage."""
-    text = f"{passage.header} {passage.document_name} {passage.context} {passage.text}"
-    numbers = {_plain(n) for n in _NUMBER.findall(text)}
-    if any(_plain(n) not in numbers for n in _NUMBER.findall(claim)):
-        return False
-    return quoter.support(claim, passage) >= floor
+def numbers_in(text: str) -> frozenset[str]:
+    """The numbers of a text without thousands separators and trailing zeros after a point."""
+    return frozenset(_plain(found) for found in _NUMBER.findall(text))
 
 
 def _plain(number: str) -> str:
-    """Without grouping and trailing zeros: "2,500.00" is "2500"."""
-    plain = number.replace(",", "").rstrip(".")
-    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+    bare = number.replace(",", "")
+    if bare.count(".") == 1:
+        bare = bare.rstrip("0").rstrip(".")
+    return bare.lstrip("0") or "0"
 
 
-def _attribute(claim: str, passages: Sequence[Passage], quoter: Quoter) -> list[int]:
-    for place, passage in enumerate(passages, start=1):
-        if _supports(passage, claim, quoter, MIN_SUPPORT_UNCITED):
-            return [place]
-    return []
+@dataclass(slots=True)
+class Claims:
+    """What became of an answer: the claim texts kept for each cited source, how many were not."""
+
+    cited: dict[int, list[str]]
+    removed: int = 0
 
 
-def _with_markers(sentence: str, claim: str, cited: list[int], held: list[int]) -> str:
-    """The sentence as written when all its markers hold, else with those that do at its end."""
-    if cited and set(cited) == set(held):
-        return sentence
-    return f"{claim.rstrip()} " + "".join(f"[{n}]" for n in held)
+class Grounder:
+    """Checks one answer. `feed` pieces as they come, then `finish`; both give text to show."""
+
+    def __init__(self, sources: Sequence[Source], vocabulary: Vocabulary) -> None:
+        self._sources = sources
+        self._vocabulary = vocabulary
+        self._waiting = ""
+        self._gap = ""
+        self.claims = Claims(cited={})
+        self.no_answer = False
+
+    def feed(self, text: str) -> str:
+        """The sentences that are complete now, checked."""
+        self._waiting += text
+        shown = ""
+        position = 0
+        while found := _SENTENCE.match(self._waiting, position):
+            if found.end() == len(self._waiting) and not found.group().strip():
+                break
+            shown += self._checked(found.group())
+            position = found.end()
+        self._waiting = self._waiting[position:]
+        return shown
+
+    def finish(self) -> str:
+        """The rest, checked."""
+        rest, self._waiting = self._waiting, ""
+        return "".join(self._checked(line) for line in rest.splitlines(keepends=True))
+
+    def _checked(self, sentence: str) -> str:
+        """The sentence with the markers that hold, after the gap before it; or nothing."""
+        bare = _MARKER.sub("", sentence).strip()
+        if not bare:
+            return ""
+        if NO_ANSWER in bare:
+            self.no_answer = True
+            return ""
+        cited = [n for group in _MARKER.findall(sentence) for n in _numbers_of(group)]
+        held = self._supported(bare, list(dict.fromkeys(cited)))
+        if held is None:
+            self.claims.removed += 1
+            return ""
+        self.claims.removed += len(set(cited) - set(held))
+        if not held and not self.claims.cited:
+            return ""  # nothing is shown before the first supported claim
+        for marker in held:
+            self.claims.cited.setdefault(marker, []).append(bare)
+        gap, self._gap = self._gap, _gap_after(sentence)
+        return gap + _with_markers(sentence, held)
+
+    def _supported(self, bare: str, cited: list[int]) -> list[int] | None:
+        """The markers that support the sentence; None when it must go."""
+        terms = frozenset(self._vocabulary.terms(bare))
+        if not cited:
+            if len(terms) <= CONNECTIVE_TERMS and not numbers_in(bare):
+                return []
+            return self._found(terms, numbers_in(bare))
+        known = [n for n in cited if 1 <= n <= len(self._sources)]
+        helping = [n for n in known if _share(terms, self._sources[n - 1]) >= SHARE]
+        return helping if self._holds(terms, numbers_in(bare), helping) else None
+
+    def _found(self, terms: frozenset[str], numbers: frozenset[str]) -> list[int] | None:
+        """A sentence without markers gets the one of the passage that supports it alone."""
+        order = sorted(
+            range(1, len(self._sources) + 1),
+            key=lambda n: -_share(terms, self._sources[n - 1]),
+        )
+        return next(([n] for n in order if self._holds(terms, numbers, [n])), None)
+
+    def _holds(self, terms: frozenset[str], numbers: frozenset[str], markers: list[int]) -> bool:
+        if not markers:
+            return False
+        sources = [self._sources[n - 1] for n in markers]
+        held = frozenset().union(*(source.reading.terms for source in sources))
+        stated = frozenset().union(*(source.numbers for source in sources))
+        return numbers <= stated and len(terms & held) >= SUPPORT * len(terms)
+
+
+def _share(terms: frozenset[str], source: Source) -> float:
+    return len(terms & source.reading.terms) / len(terms) if terms else 1.0
+
+
+def _numbers_of(group: str) -> list[int]:
+    return [int(number) for number in re.split(r"\s*[,;]\s*", group)]
+
+
+def _with_markers(sentence: str, held: Sequence[int]) -> str:
+    """The sentence with exactly these markers before its last mark, outer white space dropped."""
+    body = _MARKER.sub("", sentence).strip()
+    end = len(body)
+    while held and end and body[end - 1] in ".!?":
+        end -= 1
+    marks = "".join(f"[{n}]" for n in held)
+    return f"{body[:end].rstrip()} {marks}{body[end:]}" if marks else body
+
+
+def _gap_after(sentence: str) -> str:
+    """What stands between a sentence and the next: its line ends (at most two), or a space."""
+    lines = sentence[len(sentence.rstrip()) :].count("\n")
+    return "\n" * min(lines, 2) or " "

@@ -1,137 +1,172 @@
-"""What a question must be before any work is done for it. Pure."""
+"""The first stage: what a caller sends becomes a `Query`, or is refused with a typed error. Pure.
+
+Text is normalised and stripped of what cannot be seen; it is never cut, escaped or rewritten:
+`List<int>` and `{x | x > 0}` reach the index as they were asked.
+"""
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
+from unicodedata import is_normalized, normalize
 
 from foliotrace.errors import InvalidQuery, InvalidRequest
 from foliotrace.model import DEFAULT_COLLECTION, Filters, Metadata, Principal, Query, Scalar
-from foliotrace.ports import HashQuery
 
-MAX_QUERY_CHARACTERS: Final = 1000
-MAX_TOP_K: Final = 50
-MAX_FILTERS: Final = 16
-MAX_FILTER_VALUES: Final = 100
-MAX_TAGS: Final = 16
-MAX_METADATA: Final = 32
-MAX_VALUE_CHARACTERS: Final = 256
+FilterValues: TypeAlias = Mapping[str, Scalar | Sequence[Scalar]]
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_KEPT_CONTROLS = {"\n", "\t"}
+_INVISIBLE: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls, except tab and line ends
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f"  # zero width, bidi
+    "\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"  # marks, tags, lone surrogates
+)
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_FIELD: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much of everything a question may bring."""
+
+    query_characters: int = 1000
+    top_k: int = 50
+    filter_documents: int = 200
+    filter_fields: int = 16
+    filter_values: int = 64
+    tags: int = 16
+    metadata_fields: int = 32
+    value_characters: int = 256
+
+
+DEFAULT_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """A question as it arrives, from whatever door.
-
-    `filters` maps "document_ids" or a metadata field to a value or a list of values.
-    """
+    """A question as it came in: typed, not yet checked. `filters` may hold `document_ids`."""
 
     query: str
     top_k: int = 5
-    filters: Mapping[str, Scalar | Sequence[Scalar]] = field(default_factory=dict)
+    filters: FilterValues = field(default_factory=dict)
     collection: str = DEFAULT_COLLECTION
     user_id: str | None = None
     session_id: str | None = None
     tags: Sequence[str] = ()
     metadata: Metadata = field(default_factory=dict)
-    stream: bool = False
 
 
-def normalise(text: str) -> str:
-    """NFC, without control, bidi and zero-width characters, trimmed; markup is left as it is."""
-    kept = (
-        character
-        for character in unicodedata.normalize("NFC", text)
-        if character in _KEPT_CONTROLS or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-    )
-    return "".join(kept).strip()
+def admit(
+    ask: Ask, *, principal: Principal, run_id: str, keyed: tuple[str, str], limits: Limits
+) -> Query:
+    """The checked question; `keyed` is what HashQuery gave for its cleaned text.
 
-
-def admit(ask: Ask, principal: Principal, *, run_id: str, hash_query: HashQuery) -> Query:
-    """The question, normalised, within limits and hashed. Raises InvalidQuery, InvalidRequest."""
-    text = normalise(ask.query)
-    if not text:
-        raise InvalidQuery("the query holds no text")
-    if len(text) > MAX_QUERY_CHARACTERS:
+    Raises InvalidQuery, InvalidRequest; neither repeats what was sent.
+    """
+    text = clean(ask.query)
+    if not 1 <= len(text) <= limits.query_characters:
         raise InvalidQuery(
-            f"the query has {len(text)} of at most {MAX_QUERY_CHARACTERS} characters"
+            "The question is empty."
+            if not text
+            else f"The question has {len(text)} characters; {limits.query_characters} are allowed."
         )
-    if not 1 <= ask.top_k <= MAX_TOP_K:
-        raise InvalidRequest(f"top_k must be 1 to {MAX_TOP_K}", hint="Ask for fewer passages.")
-    key_id, query_hash = hash_query(principal.tenant, text)
+    if isinstance(ask.top_k, bool) or not 1 <= ask.top_k <= limits.top_k:
+        raise InvalidRequest(f"top_k must be from 1 to {limits.top_k}.", hint="Leave it out for 5.")
     return Query(
         text=text,
         principal=principal,
-        collection=_name("collection", ask.collection),
+        collection=_name("collection", ask.collection) or DEFAULT_COLLECTION,
         top_k=ask.top_k,
-        filters=_filters(ask.filters),
-        user_id=_name("user_id", ask.user_id) if ask.user_id is not None else None,
-        session_id=_name("session_id", ask.session_id) if ask.session_id is not None else None,
-        tags=_tags(ask.tags),
-        metadata=_metadata(ask.metadata),
-        query_hash=query_hash,
-        hash_key_id=key_id,
+        filters=admit_filters(ask.filters, limits),
+        user_id=_name("user_id", ask.user_id),
+        session_id=_name("session_id", ask.session_id),
+        tags=_tags(ask.tags, limits),
+        metadata=_metadata(ask.metadata, limits),
+        query_hash=keyed[1],
+        hash_key_id=keyed[0],
         run_id=run_id,
     )
 
 
-def _name(what: str, value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise InvalidRequest(
-            f"{what} must be 1 to 64 letters, digits, hyphens or underscores",
-            hint=f"Change {what}.",
-        )
-    return value
+def clean(text: str) -> str:
+    """NFC, without controls, bidirectional and zero-width marks; outer white space dropped."""
+    if text.isascii():
+        return _INVISIBLE.sub("", text).strip()
+    bare = _INVISIBLE.sub("", text)
+    return (bare if is_normalized("NFC", bare) else normalize("NFC", bare)).strip()
 
 
-def _filters(given: Mapping[str, Scalar | Sequence[Scalar]]) -> Filters:
-    if len(given) > MAX_FILTERS:
-        raise InvalidRequest(f"at most {MAX_FILTERS} filters", hint="Leave some filters out.")
+def admit_filters(filters: FilterValues, limits: Limits) -> Filters:
+    """Bounded filters; `document_ids` apart, every name is a metadata field. InvalidRequest."""
+    if not filters:
+        return NO_FILTERS
+    if len(filters) > limits.filter_fields:
+        raise InvalidRequest(f"At most {limits.filter_fields} filter fields are allowed.")
     document_ids: tuple[str, ...] = ()
     metadata: dict[str, tuple[Scalar, ...]] = {}
-    for name, value in given.items():
-        values = _values(name, value)
+    for name, given in filters.items():
+        values = _values(given)
         if name == "document_ids":
-            document_ids = tuple(str(v) for v in values)
-        else:
-            metadata[name] = values
+            document_ids = tuple(_name("document_ids", str(v)) or "" for v in values)
+            _at_most("document_ids", len(values), limits.filter_documents)
+            continue
+        if not _FIELD.fullmatch(name):
+            raise InvalidRequest("A filter field's name holds other than A-Z a-z 0-9 _ . -")
+        _at_most("values of one filter field", len(values), limits.filter_values)
+        metadata[name] = tuple(_value("filters", v, limits) for v in values)
     return Filters(document_ids=document_ids, metadata=metadata)
 
 
-def _values(name: str, value: Scalar | Sequence[Scalar]) -> tuple[Scalar, ...]:
-    values = (value,) if isinstance(value, str | int | float | bool) else tuple(value)
-    if not 1 <= len(values) <= MAX_FILTER_VALUES:
-        raise InvalidRequest(
-            f"a filter takes 1 to {MAX_FILTER_VALUES} values", hint="Split the question."
-        )
-    if len(name) > MAX_VALUE_CHARACTERS or any(len(str(v)) > MAX_VALUE_CHARACTERS for v in values):
-        raise InvalidRequest(
-            f"a filter's name and values have at most {MAX_VALUE_CHARACTERS} characters",
-            hint="Shorten the filter.",
-        )
+NO_FILTERS: Final = Filters()
+
+
+def _values(given: Scalar | Sequence[Scalar]) -> Sequence[Scalar]:
+    values = [given] if isinstance(given, str | int | float | bool) else list(given)
+    if not values:
+        raise InvalidRequest("A filter without values admits nothing.", hint="Leave it out.")
     return values
 
 
-def _tags(tags: Sequence[str]) -> tuple[str, ...]:
-    if len(tags) > MAX_TAGS or any(not 1 <= len(t) <= MAX_VALUE_CHARACTERS for t in tags):
-        raise InvalidRequest(
-            f"at most {MAX_TAGS} tags of 1 to {MAX_VALUE_CHARACTERS} characters",
-            hint="Send fewer or shorter tags.",
-        )
-    return tuple(tags)
+def _value(where: str, value: Scalar, limits: Limits) -> Scalar:
+    if not isinstance(value, str | int | float | bool):
+        raise InvalidRequest(f"{where}: values are text, numbers or booleans.")
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    _at_most(f"characters of a value in {where}", len(text), limits.value_characters)
+    return text
 
 
-def _metadata(metadata: Metadata) -> Metadata:
-    too_long = any(
-        len(k) > MAX_VALUE_CHARACTERS or len(str(v)) > MAX_VALUE_CHARACTERS
-        for k, v in metadata.items()
-    )
-    if len(metadata) > MAX_METADATA or too_long:
-        raise InvalidRequest(
-            f"at most {MAX_METADATA} metadata fields of {MAX_VALUE_CHARACTERS} characters",
-            hint="Send less metadata.",
-        )
-    return dict(metadata)
+def valid_name(name: str) -> bool:
+    """Whether a name is 1 to 64 characters of A-Z a-z 0-9, underscore, hyphen."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _name(where: str, name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(f"{where} must be 1 to 64 characters of A-Z a-z 0-9 _ -")
+    return name
+
+
+def _tags(tags: Sequence[str], limits: Limits) -> tuple[str, ...]:
+    if not tags:
+        return ()
+    _at_most("tags", len(tags), limits.tags)
+    return tuple(str(_value("tags", tag, limits)) for tag in tags)
+
+
+def _metadata(metadata: Metadata, limits: Limits) -> Metadata:
+    if not metadata:
+        return {}
+    _at_most("metadata fields", len(metadata), limits.metadata_fields)
+    for name in metadata:
+        if not _FIELD.fullmatch(name):
+            raise InvalidRequest("A metadata field's name holds other than A-Z a-z 0-9 _ . -")
+    return {name: _value("metadata", value, limits) for name, value in metadata.items()}
+
+
+def _at_most(what: str, count: int, limit: int) -> None:
+    if count > limit:
+        raise InvalidRequest(f"{count} {what}; {limit} are allowed.")

@@ -1,69 +1,104 @@
-"""Which rung an answer stands on, against what is configured. Pure.
+"""How far an answer fell below what is configured, and what may follow a failure. Pure.
 
-Retrieve: managed -> hybrid -> keyword -> none.
-Answer: first LLM -> next LLM -> quoted passages -> a stale answer -> an honest sentence.
-Each order is walked inside its own stage; this module only reckons the loss.
+Two orders, each resolved inside its own stage: retrieval (managed, hybrid, keyword, none) and
+answer (the LLMs in order, quotes, a stale answer, a template). DESIGN section 6.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
 
+from foliotrace.errors import BudgetExceeded, FoliotraceError, GeneratorRefused, Unavailable
 from foliotrace.model import AnswerMode, Degradation, Level, RetrievalMode
-
-_RETRIEVAL_ORDER: Final = (
-    RetrievalMode.MANAGED,
-    RetrievalMode.HYBRID,
-    RetrievalMode.KEYWORD,
-    RetrievalMode.NONE,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configured:
-    """The best path of this installation."""
+    """What this installation could do at its best: both orders, best first.
 
-    retrieval: RetrievalMode
-    has_llm: bool
+    `generators` counts the LLMs; without one, quoted passages are the best there is.
+    """
+
+    retrieval: tuple[RetrievalMode, ...]
+    generators: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """The rungs an answer came from, and why those above them were left.
+class Reached:
+    """What answered in the end. `generator` is the LLM's place in the order, None for none.
 
-    `llm` is the place of the answering LLM in its order, from 0; None when no LLM answered.
+    `reasons` are the stable words of every failure on the way, in order.
     """
 
     retrieval: RetrievalMode
     answer: AnswerMode
-    llm: int | None = None
-    retrieval_reasons: tuple[str, ...] = ()
-    answer_reasons: tuple[str, ...] = ()
+    generator: int | None = None
+    reasons: tuple[str, ...] = ()
 
 
-def level(configured: Configured, taken: Taken) -> Level:
-    """The loss. An honest "not in the documents" is none."""
-    if taken.answer is AnswerMode.TEMPLATE:
-        return Level.TEMPLATE
-    if taken.answer is AnswerMode.STALE:
-        return Level.STALE
-    fell = _RETRIEVAL_ORDER.index(taken.retrieval) > _RETRIEVAL_ORDER.index(configured.retrieval)
-    quotes_for_llm = configured.has_llm and taken.answer is AnswerMode.EXTRACTIVE
-    abstained_without_llm = (
-        taken.answer is AnswerMode.ABSTAINED and taken.llm is None and bool(taken.answer_reasons)
-    )
-    if fell or quotes_for_llm or abstained_without_llm or taken.retrieval_reasons:
-        return Level.LOWER_PATH
-    if taken.llm is not None and taken.llm > 0:
-        return Level.OTHER_LLM
-    return Level.OTHER_LLM if taken.answer_reasons else Level.NONE
-
-
-def degradation(configured: Configured, taken: Taken) -> Degradation:
-    """The mark that an answer carries; reasons in the order they happened, each once."""
-    reasons = tuple(dict.fromkeys((*taken.retrieval_reasons, *taken.answer_reasons)))
+def degradation(configured: Configured, reached: Reached) -> Degradation:
+    """The level with its reasons: 0 exactly when nothing failed and the best path answered."""
+    reasons = tuple(dict.fromkeys(reached.reasons))
+    level = max(_retrieval_loss(configured, reached), _answer_loss(configured, reached))
+    if reasons and level is Level.NONE:
+        level = Level.LOWER_PATH  # a part of the best path failed, as one half of a hybrid
+    if level is not Level.NONE and not reasons:
+        reasons = (f"{reached.answer.value}_answer",)
     return Degradation(
-        level=level(configured, taken),
-        reasons=reasons,
-        retrieval=taken.retrieval,
-        answer=taken.answer,
+        level=level, reasons=reasons, retrieval=reached.retrieval, answer=reached.answer
     )
+
+
+def _retrieval_loss(configured: Configured, reached: Reached) -> Level:
+    best = configured.retrieval[0] if configured.retrieval else RetrievalMode.NONE
+    return Level.NONE if reached.retrieval is best else Level.LOWER_PATH
+
+
+def _answer_loss(configured: Configured, reached: Reached) -> Level:
+    if reached.answer is AnswerMode.TEMPLATE:
+        return Level.TEMPLATE
+    if reached.answer is AnswerMode.STALE:
+        return Level.STALE
+    if reached.generator is None:
+        return Level.LOWER_PATH if configured.generators else Level.NONE
+    return Level.NONE if reached.generator == 0 else Level.OTHER_LLM
+
+
+class Next(StrEnum):
+    """Where the answer order goes on after an LLM failed."""
+
+    LLM = "llm"
+    QUOTES = "quotes"
+    END = "end"  # text has been shown: nothing may replace it silently
+
+
+def after_failure(error: FoliotraceError, *, shown: bool, more: bool) -> Next:
+    """What follows a failed LLM: another only where another could mend it, none once text is out.
+
+    A refusal would be repeated by the next model; an exceeded budget may fit a cheaper one.
+    """
+    if shown:
+        return Next.END
+    if more and not isinstance(error, GeneratorRefused):
+        return Next.LLM
+    return Next.QUOTES
+
+
+def reason_of(error: FoliotraceError) -> str:
+    """The stable word for a failure."""
+    return error.reason if isinstance(error, Unavailable) else error.error_code
+
+
+def retry_after_s(failures: Sequence[FoliotraceError], *, default_s: float) -> float:
+    """When to ask again, after nothing could answer: the soonest that a dependency named."""
+    named = [e.retry_after_s for e in failures if isinstance(e, Unavailable) and e.retry_after_s]
+    return min(named, default=default_s)
+
+
+def rung_s(remaining_s: float, *, limit_s: float, has_lower_rung: bool) -> float:
+    """Seconds one retrieval path may take: half of what is left while another could follow."""
+    return min(limit_s, remaining_s * (0.5 if has_lower_rung else 1.0))
+
+
+FALLS_DOWN = (Unavailable, BudgetExceeded)
+"""What moves an answer to its next rung; anything else is a bug or the caller's to mend."""

@@ -1,65 +1,97 @@
-"""Verbatim spans of passages that answer a question best. Pure but for the vocabulary's look-ups.
+"""Quoted passages: the sentences and table rows that say most of what was asked, word for word.
 
-A candidate is a sentence or a table row. Its score is the share of the question's weight (idf) that
-its words cover, less a little for a passage further down and for a fragment.
-Source: extractive baseline on SciFact, first quote right .44, one of three .65 of .93 possible.
+Also the measure of whether passages answer at all: the share of the question they cover.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from foliotrace.model import Passage
-from foliotrace.ports import Vocabulary
+from foliotrace.query.anchors import PageMap
+
+FLOOR: Final = 0.35
+"""Below this cover of the question, an installation without an LLM says that it has no answer.
+
+Calibrated on development questions only (bench/answers.py has the figures)."""
+
+EVENNESS: Final = 4.0
+"""Added to each term's rarity: every word of a question counts, rare ones up to three times."""
+
+RANK_LOSS: Final = 0.05  # a passage's quotes weigh so much less per place in the ranking
+WORTH: Final = 0.5  # of the best quote; a lesser one is not shown
+SHORT_WORDS: Final = 4
 
 MAX_QUOTE_CHARACTERS: Final = 420
-RANK_PENALTY: Final = 0.05
-FRAGMENT_TERMS: Final = 4
-FRAGMENT_PENALTY: Final = 0.7
 
-_PARAGRAPH_END = re.compile(r"\n[ \t]*\n")
-_ROW_MARK = re.compile(r"\t| \| ")
-_SENTENCE_END = re.compile(r"[.!?][\"')\]\u201d\u2019]*(?=\s)")
-_NEXT_SENTENCE = re.compile(r"\s+[\"'(\[\u201c\u2018]*[A-Z0-9]")
-_ABBREVIATION = re.compile(
+_PARAGRAPH_END: Final = re.compile(r"\n[ \t]*\n")
+_ROW_MARK: Final = re.compile(r"\t| \| ")
+_SENTENCE_END: Final = re.compile(r"[.!?][\"')\]\u201d\u2019]*(?=\s)")
+_NEXT_SENTENCE: Final = re.compile(r"\s+[\"'(\[\u201c\u2018]*[A-Z0-9]")
+_ABBREVIATION: Final = re.compile(
     r"\b(?:[A-Z]|No|Nos|Mr|Mrs|Ms|Dr|St|Inc|Corp|Co|Ltd|vs|e\.g|i\.e|al|Fig|Sec|approx|U\.S)\.$"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """[start, end) in a passage's text."""
+class Unit:
+    """A sentence or table row: its span on the page, its terms, and its row's header for show."""
 
     start: int
     end: int
+    terms: frozenset[str]
+    words: int
+    header: str = ""
+    header_terms: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A passage taken apart. `terms` are those of its text, context and document header."""
+
+    units: tuple[Unit, ...]
+    terms: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
-    """A span of a passage and how much of the question it covers, 0 to 1."""
+    """A unit of a passage that was chosen, with its share of the question."""
 
     passage: Passage
-    span: Span
-    score: float
+    unit: Unit
+    cover: float
 
     @property
     def text(self) -> str:
-        """The words themselves."""
-        return self.passage.text[self.span.start : self.span.end]
+        """The quote, as it stands on the page."""
+        return self.passage.text[
+            self.unit.start - self.passage.start : self.unit.end - self.passage.start
+        ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quoted:
-    """The best quotes, best first, and how much of the question the passages cover at most."""
+def spans(passage: Passage, page: PageMap) -> Iterator[tuple[int, int, str]]:
+    """(start, end, header) of the passage's table rows and sentences, in order, on the page."""
+    position = passage.start
+    for row in page.rows:
+        if row.end <= position or row.start >= passage.end or row.start < passage.start:
+            continue
+        yield from _sentences(passage, position, row.start)
+        end = min(row.end, passage.end)
+        if not row.is_header:
+            yield row.start, end, _header(passage, row.headers)
+        position = end
+    yield from _sentences(passage, position, passage.end)
 
-    quotes: tuple[Quote, ...]
-    coverage: float
+
+def _sentences(passage: Passage, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+    text = passage.text[start - passage.start : end - passage.start]
+    for first, last in _prose_spans(text):
+        yield start + first, start + last, ""
 
 
-def spans(text: str) -> Iterator[Span]:
-    """Sentences and table rows of `text`, in order, without the white space around them."""
+def _prose_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Sentences and row-like lines of `text`, in order, without the white space around them."""
     start = 0
     for gap in _PARAGRAPH_END.finditer(text):
         yield from _paragraph(text, start, gap.start())
@@ -67,7 +99,7 @@ def spans(text: str) -> Iterator[Span]:
     yield from _paragraph(text, start, len(text))
 
 
-def _paragraph(text: str, start: int, end: int) -> Iterator[Span]:
+def _paragraph(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Rows by themselves, the lines between them together as prose."""
     prose_start, line_start = start, start
     while line_start < end:
@@ -81,7 +113,7 @@ def _paragraph(text: str, start: int, end: int) -> Iterator[Span]:
     yield from _prose(text, prose_start, end)
 
 
-def _prose(text: str, start: int, end: int) -> Iterator[Span]:
+def _prose(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     sentence_start = start
     for stop in _SENTENCE_END.finditer(text, start, end):
         if _ABBREVIATION.search(text, sentence_start, stop.start() + 1):
@@ -92,7 +124,7 @@ def _prose(text: str, start: int, end: int) -> Iterator[Span]:
     yield from _bounded(text, sentence_start, end)
 
 
-def _bounded(text: str, start: int, end: int) -> Iterator[Span]:
+def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """A sentence, or its lines where it is too long to be one (forms, lists)."""
     if end - start <= MAX_QUOTE_CHARACTERS:
         yield from _trimmed(text, start, end)
@@ -106,102 +138,70 @@ def _bounded(text: str, start: int, end: int) -> Iterator[Span]:
         start = cut
 
 
-def _trimmed(text: str, start: int, end: int) -> Iterator[Span]:
+def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     part = text[start:end]
     stripped = part.strip()
     if stripped:
         first = start + part.index(stripped[0])
-        yield Span(first, first + len(stripped))
+        yield first, first + len(stripped)
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A span that may be quoted, and its terms."""
-
-    span: Span
-    terms: frozenset[str]
-
-
-class Weighing:
-    """A question's terms with their weights; tells what share of them other terms cover."""
-
-    def __init__(self, question: str, vocabulary: Vocabulary) -> None:
-        terms = list(dict.fromkeys(vocabulary.terms(question)))
-        self._weights = dict(zip(terms, vocabulary.weights(terms), strict=True))
-        self._total = sum(self._weights.values())
-
-    def coverage(self, terms: frozenset[str]) -> float:
-        """0 to 1; 1 for a question without a content word."""
-        if not self._total:
-            return 1.0
-        return sum(w for term, w in self._weights.items() if term in terms) / self._total
+def _header(passage: Passage, headers: Sequence[tuple[int, int]]) -> str:
+    """The header rows, from the passage itself where it shows them, else from its context."""
+    shown = [
+        " ".join(passage.text[s - passage.start : e - passage.start].split())
+        for s, e in headers
+        if passage.start <= s and e <= passage.end
+    ]
+    return " / ".join(shown) or passage.context
 
 
-class Quoter:
-    """Finds quotes. Cuts each text into candidates once and remembers the last `remembered`."""
-
-    def __init__(self, vocabulary: Vocabulary, *, remembered: int = 4096) -> None:
-        self._vocabulary = vocabulary
-        self._candidates = lru_cache(remembered)(self._cut)
-        self._terms = lru_cache(remembered)(self._terms_of)
-
-    def best(self, question: str, passages: Sequence[Passage], *, count: int = 3) -> Quoted:
-        """At most `count` quotes, no text twice. Raises IndexUnavailable."""
-        weighing = Weighing(question, self._vocabulary)
-        found: list[Quote] = []
-        coverage = 0.0
-        for rank, passage in enumerate(passages):
-            known = self._known(passage)
-            candidates = self._candidates(passage.text)
-            coverage = max(coverage, weighing.coverage(known.union(*(c.terms for c in candidates))))
-            for candidate in candidates:
-                score = _score(weighing, candidate, known, rank)
-                if score > 0:
-                    found.append(Quote(passage=passage, span=candidate.span, score=score))
-        return Quoted(quotes=_distinct(found, count), coverage=coverage)
-
-    def closest(self, claim: str, passage: Passage) -> Quote:
-        """The candidate of `passage` that shares most with `claim`."""
-        wanted = self._terms(claim)
-        best = max(
-            self._candidates(passage.text) or (Candidate(Span(0, len(passage.text)), frozenset()),),
-            key=lambda c: (len(wanted & c.terms), -len(c.terms)),
-        )
-        share = len(wanted & best.terms) / max(1, len(wanted))
-        return Quote(passage=passage, span=best.span, score=share)
-
-    def support(self, claim: str, passage: Passage) -> float:
-        """The share of the claim's terms that the passage holds, 0 to 1."""
-        wanted = self._terms(claim)
-        held = self._known(passage).union(*(c.terms for c in self._candidates(passage.text)))
-        return len(wanted & held) / len(wanted) if wanted else 0.0
-
-    def _known(self, passage: Passage) -> frozenset[str]:
-        return self._terms(f"{passage.header} {passage.document_name} {passage.context}")
-
-    def _terms_of(self, text: str) -> frozenset[str]:
-        return frozenset(self._vocabulary.terms(text))
-
-    def _cut(self, text: str) -> tuple[Candidate, ...]:
-        return tuple(
-            Candidate(span, frozenset(self._vocabulary.terms(text[span.start : span.end])))
-            for span in spans(text)
-        )
+def weigh(terms: Sequence[str], rarity: Mapping[str, float]) -> dict[str, float]:
+    """Each term of a question with its weight; a term of unknown rarity weighs the least."""
+    distinct = [t for t in dict.fromkeys(terms) if len(t) > 1] or list(dict.fromkeys(terms))
+    return {term: EVENNESS + rarity.get(term, 0.0) for term in distinct}
 
 
-def _score(weighing: Weighing, candidate: Candidate, known: frozenset[str], rank: int) -> float:
-    """What the candidate says itself counts in full, what its document and header say a quarter."""
-    score = weighing.coverage(candidate.terms) + 0.25 * weighing.coverage(known - candidate.terms)
-    score *= 1 - RANK_PENALTY * min(rank, 15)
-    return score * (FRAGMENT_PENALTY if len(candidate.terms) < FRAGMENT_TERMS else 1.0)
+def cover(weights: Mapping[str, float], terms: frozenset[str]) -> float:
+    """The share of the question's weight that `terms` hold, 0..1."""
+    total = sum(weights.values())
+    if not total:
+        return 0.0
+    return sum(weight for term, weight in weights.items() if term in terms) / total
 
 
-def _distinct(candidates: list[Quote], count: int) -> tuple[Quote, ...]:
-    """The best, leaving out a text that was taken already (chunks overlap)."""
-    candidates.sort(key=lambda quote: -quote.score)
-    taken: dict[str, Quote] = {}
-    for quote in candidates:
-        taken.setdefault(" ".join(quote.text.split()), quote)
-        if len(taken) == count:
+def choose(
+    weights: Mapping[str, float],
+    read: Sequence[tuple[Passage, Reading]],
+    *,
+    at_most: int,
+) -> list[Quote]:
+    """The best quotes of the ranked passages, best first, no text twice."""
+    found = sorted(
+        (
+            Quote(passage, unit, _worth(weights, unit) * (1 - RANK_LOSS) ** rank)
+            for rank, (passage, reading) in enumerate(read)
+            for unit in reading.units
+        ),
+        key=lambda quote: -quote.cover,
+    )
+    chosen: dict[str, Quote] = {}
+    for quote in found:
+        if len(chosen) == at_most or quote.cover < WORTH * found[0].cover or not quote.cover:
             break
-    return tuple(taken.values())
+        chosen.setdefault(" ".join(quote.text.split()).casefold(), quote)
+    return list(chosen.values())
+
+
+def best_unit(weights: Mapping[str, float], reading: Reading) -> Unit | None:
+    """The unit that holds most of the weighted terms; None for a passage without units."""
+    return max(reading.units, key=lambda unit: _worth(weights, unit), default=None)
+
+
+def _worth(weights: Mapping[str, float], unit: Unit) -> float:
+    own = cover(weights, unit.terms | unit.header_terms)
+    if not own:
+        return 0.0
+    if unit.words < SHORT_WORDS and not unit.header:
+        return own * 0.5  # a heading or a torn line
+    return own

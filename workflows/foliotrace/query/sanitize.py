@@ -1,77 +1,207 @@
-"""What generated text must not carry out: personal numbers, dangerous code, remote content. Pure.
+"""The last stage: what an answer may show. Personal numbers, code and remote content. Pure.
 
-Quotes are verbatim by promise and are not touched; this is for the words of a model.
+No rule reaches over a blank line (code blocks apart), so a stream that is cut at safe places gives
+the same text as the whole answer would.
 """
 
 import ast
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 SSN: Final = "[SSN REDACTED]"
 CARD: Final = "[CARD REDACTED]"
 CODE: Final = "[code removed]"
 
-_SSN = re.compile(r"\b(?!000|666|9\d\d)\d{3}[- ](?!00)\d{2}[- ](?!0000)\d{4}\b")
-_CARD = re.compile(r"\b\d(?:[ -]?\d){12,18}\b")
-_FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
-_IMAGE = re.compile(r"!\[([^\]\n]*)\]\([^)\n]*\)")
-_LINK = re.compile(r"\[([^\]\n]*)\]\(\s*(?:https?:)?//[^)\n]*\)")
-_TAG = re.compile(r"<\s*/?\s*(?:script|iframe|img|object|embed|link|style|form)\b[^>]*>", re.I)
-_DANGEROUS: Final = frozenset({"os", "sys", "subprocess", "shutil", "socket", "ctypes", "pty"})
-_DANGEROUS_CALLS: Final = frozenset({"eval", "exec", "compile", "__import__", "open"})
+_SSN: Final = re.compile(
+    r"(?<![\d-])(?!000|666|9\d\d)\d{3}([- ])(?!00)\d\d\1(?!0000)\d{4}(?![\d-])"
+)
+_CARD: Final = re.compile(r"(?<![\d.,-])\d(?:[ -]?\d){12,18}(?![\d-]|[.,]\d)")
+_IN_TEXT: Final = r"(?:[^\]\n]|\n(?!\s*\n))*"  # up to the bracket, within one paragraph
+_IN_TARGET: Final = r"(?:[^)\n]|\n(?!\s*\n))*"
+_IMAGE: Final = re.compile(
+    rf"!\[({_IN_TEXT})\](?:\({_IN_TARGET}\)|\[{_IN_TEXT}\])|<img\b[^>]*>", re.I
+)
+_LINK: Final = re.compile(rf"\[({_IN_TEXT})\]\(\s*<?(?:[a-z][a-z0-9+.-]*:|//){_IN_TARGET}\)", re.I)
+_DEFINITION: Final = re.compile(r"^ {0,3}\[[^\]\n]+\]:[^\n]*$", re.M)
+_AUTOLINK: Final = re.compile(r"<((?:https?|ftp)://[^>\s]+)>", re.I)
+_TAG: Final = re.compile(
+    r"</?(?:script|iframe|object|embed|style|link|meta|form|svg|video|audio|source)\b[^>]*>", re.I
+)
+_CONTROL: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+)
+_FENCE: Final = re.compile(r"```[^\n]*\n.*?(?:```|\Z)", re.S)
+_SAFE_CUT: Final = re.compile(r"[.!?;:\])]\s+|\n|\Z")
+_DENIED: Final = frozenset(
+    {"os", "sys", "subprocess", "shutil", "socket", "ctypes", "importlib", "pickle", "requests"}
+    | {"urllib", "http", "pathlib", "pty"}
+)
+_CALLS: Final = frozenset({"eval", "exec", "compile", "__import__", "open", "system", "popen"})
+
+
+class CodePolicy(StrEnum):
+    """What becomes of code blocks in an answer."""
+
+    KEEP = "keep"
+    REMOVE_DANGEROUS = "remove_dangerous"  # what touches the system, or cannot be read as Python
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SanitizePolicy:
-    """What is taken out of generated text. `any_16_digits` takes every such number for a card."""
+class Redaction:
+    """What is taken out of answers. `any_sixteen` takes any 16 digits for a card."""
 
-    redact_numbers: bool = True
-    remove_dangerous_code: bool = True
-    neutralise_links: bool = True
-    any_16_digits: bool = False
-
-
-def sanitize(text: str, policy: SanitizePolicy) -> str:
-    """`text` without what `policy` takes out, each replaced by a placeholder that says so."""
-    if policy.remove_dangerous_code:
-        text = _FENCE.sub(lambda m: CODE if _is_dangerous(m.group(1)) else m.group(0), text)
-    if policy.neutralise_links:
-        text = _TAG.sub("", _LINK.sub(r"\1", _IMAGE.sub(r"\1", text)))
-    if policy.redact_numbers:
-        text = _CARD.sub(lambda m: CARD if _is_card(m.group(0), policy) else m.group(0), text)
-        text = _SSN.sub(SSN, text)
-    return text
+    personal_numbers: bool = True
+    any_sixteen: bool = False
+    remote_content: bool = True
+    code: CodePolicy = CodePolicy.REMOVE_DANGEROUS
 
 
-def _is_card(found: str, policy: SanitizePolicy) -> bool:
-    digits = [int(c) for c in found if c.isdigit()]
-    if policy.any_16_digits and len(digits) == 16:
-        return True
-    doubled = [d if i % 2 == 0 else d * 2 - 9 * (d > 4) for i, d in enumerate(reversed(digits))]
-    return sum(doubled) % 10 == 0
+@dataclass(frozen=True, slots=True)
+class Sanitized:
+    """A text that may be shown, and how many personal numbers were taken out of it."""
+
+    text: str
+    redacted: int
 
 
-def _is_dangerous(code: str) -> bool:
-    """Whether a fenced block imports or calls what reaches the machine."""
+def sanitize(text: str, rules: Redaction) -> Sanitized:
+    """The text as it may be shown. Doing it twice changes nothing more."""
+    if text.isascii() and not _MAY_MATTER.search(text):
+        return Sanitized(text, 0)
+    clean = _CONTROL.sub("", text)
+    if rules.code is not CodePolicy.KEEP:
+        clean = _FENCE.sub(lambda block: _code(block.group(), rules.code), clean)
+    if rules.remote_content:
+        clean = _without_remote_content(clean)
+    return redact(clean, rules)
+
+
+_MAY_MATTER: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f<`]|\]\(|!\[|\]:|\d[ -]?\d\d[ -]?\d\d")
+"""No text without one of these can change: most answers stop here."""
+
+
+def redact(text: str, rules: Redaction) -> Sanitized:
+    """The text with social security and card numbers replaced by their placeholders."""
+    if not rules.personal_numbers:
+        return Sanitized(text, 0)
+    clean, persons = _SSN.subn(SSN, text)
+    cards = 0
+
+    def replaced(found: re.Match[str]) -> str:
+        nonlocal cards
+        digits = re.sub(r"\D", "", found.group())
+        if is_card(digits) or (rules.any_sixteen and len(digits) == 16):
+            cards += 1
+            return CARD
+        return found.group()
+
+    return Sanitized(_CARD.sub(replaced, clean), persons + cards)
+
+
+def is_card(digits: str) -> bool:
+    """Whether the digits are a payment card's: an issuer's prefix and length, and Luhn's sum.
+
+    Source: ISO/IEC 7812; prefixes of Visa, Mastercard, American Express, Discover, Diners, JCB.
+    """
+    length, two, four = len(digits), int(digits[:2]), int(digits[:4])
+    issued = (
+        (digits[0] == "4" and length in (13, 16, 19))
+        or ((51 <= two <= 55 or 2221 <= four <= 2720) and length == 16)
+        or (two in (34, 37) and length == 15)
+        or ((four == 6011 or two == 65 or 644 <= four // 10 <= 649) and 16 <= length <= 19)
+        or ((300 <= four // 10 <= 305 or two in (36, 38, 39)) and 14 <= length <= 19)
+        or (3528 <= four <= 3589 and 16 <= length <= 19)
+    )
+    return issued and _luhn(digits)
+
+
+def _luhn(digits: str) -> bool:
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def _without_remote_content(text: str) -> str:
+    """Nothing that a viewer would fetch, and no address hidden behind other words."""
+    clean = _IMAGE.sub(lambda image: image.group(1) or "", text)
+    clean = _DEFINITION.sub("", _LINK.sub(r"\1", clean))
+    return _TAG.sub("", _AUTOLINK.sub(r"\1", clean))
+
+
+def _code(block: str, policy: CodePolicy) -> str:
+    if policy is CodePolicy.REMOVE or _dangerous(block):
+        return CODE
+    return block
+
+
+def _dangerous(block: str) -> bool:
+    """Whether a block imports or calls what touches the system.
+
+    What is not Python is taken out when it so much as names such a thing.
+    """
+    body = block.split("\n", 1)[1].removesuffix("```")
     try:
-        tree = ast.parse(code)
+        tree = ast.parse(body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return any(
-            re.search(rf"^\s*(?:import|from)\s+.*\b{name}\b", code, re.MULTILINE)
-            for name in _DANGEROUS
-        )
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module or ""]
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            if node.func.id in _DANGEROUS_CALLS:
-                return True
-            continue
-        else:
-            continue
-        if any(name.split(".")[0] in _DANGEROUS for name in names):
-            return True
+        return bool(_DENIED & set(re.findall(r"\w+", body)))
+    return any(_touches_system(node) for node in ast.walk(tree))
+
+
+def _touches_system(node: ast.AST) -> bool:
+    if isinstance(node, ast.Import):
+        return any(alias.name.split(".")[0] in _DENIED for alias in node.names)
+    if isinstance(node, ast.ImportFrom):
+        return (node.module or "").split(".")[0] in _DENIED
+    if isinstance(node, ast.Call):
+        called = node.func
+        name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
+        return name in _CALLS
     return False
+
+
+class SanitizedStream:
+    """Sanitizes whole sentences as they come; what may be part of a longer pattern is held back.
+
+    A pattern never reaches over a blank line, except a code block.
+    """
+
+    def __init__(self, rules: Redaction) -> None:
+        self._rules = rules
+        self._waiting = ""
+        self.redacted = 0
+
+    def feed(self, text: str) -> str:
+        """What may be shown now."""
+        self._waiting += text
+        cut = _safe_cut(self._waiting)
+        ready, self._waiting = self._waiting[:cut], self._waiting[cut:]
+        return self._shown(ready)
+
+    def finish(self) -> str:
+        """The rest."""
+        ready, self._waiting = self._waiting, ""
+        return self._shown(ready)
+
+    def _shown(self, text: str) -> str:
+        clean = sanitize(text, self._rules)
+        self.redacted += clean.redacted
+        return clean.text
+
+
+def _safe_cut(text: str) -> int:
+    """The last place where no pattern can reach across: outside code, brackets and numbers."""
+    fence = text.rfind("```") if text.count("```") % 2 else -1
+    cut = 0
+    for found in _SAFE_CUT.finditer(text, 0, fence if fence >= 0 else len(text)):
+        before = text[: found.end()]
+        paragraph = before[before.rfind("\n\n", 0, found.start()) + 1 :]
+        is_open = any(paragraph.count(a) > paragraph.count(b) for a, b in ("[]", "()", "<>"))
+        if is_open or before.count("```") % 2:
+            continue
+        cut = found.end()
+    return cut

@@ -1,0 +1,223 @@
+"""A question through the workflow's door: cited, labelled, audited, recorded."""
+
+import asyncio
+
+import pytest
+from tests.query.kit import HANDBOOK, Desk, Down, Scripted, shown
+
+from foliotrace.errors import AuditUnavailable, GeneratorUnavailable, InvalidQuery, InvalidRequest
+from foliotrace.model import AnswerMode, Level, RetrievalMode
+from foliotrace.query.retrieve import Path
+from foliotrace.query.workflow import AnswerDelta, AnswerReset, AskQuestion, QueryWorkflow
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_without_keys_the_answer_is_a_quote_at_level_0(desk: Desk) -> None:
+    document_id = await desk.serve(*HANDBOOK, name="handbook.txt")
+    answer = await desk.ask("When are refunds paid?")
+    (citation,) = answer.citations
+    page = await desk.library.page("default", document_id, 1)
+    anchor = citation.anchor
+    assert citation.quote == "Refunds are paid within 30 days of the return."
+    assert page.text[anchor.start : anchor.end] == citation.quote
+    assert (citation.document_name, anchor.page, anchor.exact) == ("handbook.txt", 1, True)
+    mark = answer.degradation
+    assert (mark.level, mark.reasons) == (Level.NONE, ())
+    assert (mark.retrieval, mark.answer) == (RetrievalMode.KEYWORD, AnswerMode.EXTRACTIVE)
+    assert "No language model is configured" in (answer.notice or "")
+    assert "[1]" in answer.text
+
+
+async def test_what_the_documents_do_not_say_is_refused_honestly(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    answer = await desk.ask("Which enzyme inhibits mitochondrial translation in yeast?")
+    assert answer.degradation.answer is AnswerMode.ABSTAINED
+    assert answer.degradation.level is Level.NONE
+    assert answer.citations == ()
+
+
+async def test_an_index_outage_is_answered_by_the_next_path_and_labelled(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    desk.behind(Path(RetrievalMode.MANAGED, Down("managed_index_timeout")), desk.keyword())
+    answer = await desk.ask("When are refunds paid?")
+    mark = answer.degradation
+    assert (mark.level, mark.reasons) == (Level.LOWER_PATH, ("managed_index_timeout",))
+    assert mark.retrieval is RetrievalMode.KEYWORD
+    assert answer.citations
+    assert desk.audit.entries[-1].degradation_reasons == ("managed_index_timeout",)
+
+
+async def test_when_no_path_answers_the_sentence_is_honest_and_names_a_time(desk: Desk) -> None:
+    desk.behind(Path(RetrievalMode.KEYWORD, Down("keyword_index_unavailable", retry_after_s=12)))
+    answer = await desk.ask("When are refunds paid?")
+    assert (answer.degradation.level, answer.retry_after_s) == (Level.TEMPLATE, 12)
+    assert "12 seconds" in answer.text
+    assert desk.audit.entries[-1].degradation_level == Level.TEMPLATE
+
+
+async def test_the_audit_log_is_called_before_the_work_and_after_it(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    answer = await desk.ask("When are refunds paid?", user_id="u-1")
+    first, last = desk.audit.entries
+    assert (first.event, last.event) == ("query_received", "query_completed")
+    assert first.run_id == last.run_id == answer.run_id
+    assert first.query_hash == last.query_hash
+    assert first.user_id == "u-1"
+    assert "refund" not in repr(desk.audit.entries).lower().replace("refunds are", "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"query": ""}, InvalidQuery),
+        ({"query": "\u200b\u202e"}, InvalidQuery),
+        ({"query": "x" * 1001}, InvalidQuery),
+        ({"query": "x", "top_k": 0}, InvalidRequest),
+        ({"query": "x", "top_k": 51}, InvalidRequest),
+        ({"query": "x", "user_id": "a b"}, InvalidRequest),
+        ({"query": "x", "user_id": "a\n"}, InvalidRequest),
+        ({"query": "x", "user_id": ""}, InvalidRequest),
+        ({"query": "x", "collection": "../y"}, InvalidRequest),
+        ({"query": "x", "filters": {"a b": "c"}}, InvalidRequest),
+        ({"query": "x", "filters": {"a": []}}, InvalidRequest),
+        ({"query": "x", "filters": {"a": ["v"] * 65}}, InvalidRequest),
+        ({"query": "x", "tags": ["t"] * 17}, InvalidRequest),
+        ({"query": "x", "metadata": {"a": "v" * 257}}, InvalidRequest),
+        ({"query": "x", "tenant": "other"}, InvalidRequest),
+    ],
+)
+async def test_a_bad_question_is_refused_with_its_code_and_audited(
+    desk: Desk, asked: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await desk.ask(**asked)  # type: ignore[arg-type]
+    events = [entry.event for entry in desk.audit.entries]
+    assert events in (["query_received", "query_failed"], [])
+    assert events or "tenant" in asked
+
+
+async def test_a_refused_user_id_is_not_written_into_the_audit_log(desk: Desk) -> None:
+    with pytest.raises(InvalidRequest):
+        await desk.ask("x", user_id="name@example.org")
+    assert all(entry.user_id is None for entry in desk.audit.entries)
+
+
+async def test_an_audit_log_that_refuses_stops_the_question(desk: Desk) -> None:
+    class Refusing:
+        async def append(self, entry: object) -> None:
+            raise AuditUnavailable("disk full")
+
+    desk.equipped(audit=Refusing())
+    with pytest.raises(AuditUnavailable):
+        await desk.ask("When are refunds paid?")
+
+
+async def test_a_cancelled_question_is_audited_as_failed(desk: Desk) -> None:
+    class Hanging:
+        async def retrieve(self, *_: object, **__: object) -> list[object]:
+            await asyncio.sleep(60)
+            return []
+
+    desk.behind(Path(RetrievalMode.KEYWORD, Hanging()))  # type: ignore[arg-type]
+    handler = QueryWorkflow(desk.services).run(start_event=AskQuestion(query="x"))
+    while not desk.audit.entries:
+        await asyncio.sleep(0.01)
+    await handler.cancel_run()
+    while len(desk.audit.entries) < 2:
+        await asyncio.sleep(0.01)
+    assert desk.audit.entries[-1].event == "query_failed"
+    with pytest.raises(BaseException, match=r".*"):
+        await handler
+
+
+async def test_the_run_is_recorded_without_content_unless_kept_by_setting(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    answer = await desk.ask("When are refunds paid?", session_id="s-1", tags=["a"])
+    run = await desk.runs.run("default", answer.run_id)
+    assert (run.trace_id, run.session_id, run.tags) == ("ab" * 16, "s-1", ("a",))
+    assert run.versions.index == await desk.library.version()
+    assert (run.query_text, run.answer_text) == (None, None)
+    assert [citation.quote for citation in run.citations] == [""]
+
+
+async def test_the_llms_answer_is_cited_and_what_no_passage_supports_is_removed(
+    desk: Desk,
+) -> None:
+    await desk.serve(*HANDBOOK)
+    llm = Scripted(
+        "Refunds are paid within 30 days of the return [1]. ",
+        "Refunds are paid within 90 days [1]. The moon is made of green cheese [2].",
+    )
+    desk.equipped(generators=(llm,))
+    answer = await desk.ask("When are refunds paid?")
+    assert answer.text == "Refunds are paid within 30 days of the return [1]."
+    assert (answer.removed_claims, answer.model) == (2, "scripted-1")
+    assert answer.degradation.level is Level.NONE
+    assert [c.quote for c in answer.citations] == ["Refunds are paid within 30 days of the return."]
+    assert len(llm.prompts) == 1
+
+
+async def test_when_the_first_llm_is_down_the_next_answers_at_level_1(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    down = Scripted(error=GeneratorUnavailable("503", reason="llm_503"), model="big")
+    other = Scripted("Refunds are paid within 30 days [1].", model="small")
+    desk.equipped(generators=(down, other))
+    answer = await desk.ask("When are refunds paid?")
+    assert (answer.degradation.level, answer.degradation.reasons) == (
+        Level.OTHER_LLM,
+        ("llm_503",),
+    )
+    assert answer.model == "small"
+
+
+async def test_when_no_llm_answers_the_passages_are_quoted_at_level_2(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    desk.equipped(generators=(Scripted(error=GeneratorUnavailable("503", reason="llm_503")),))
+    answer = await desk.ask("When are refunds paid?")
+    assert answer.degradation.level is Level.LOWER_PATH
+    assert answer.degradation.answer is AnswerMode.EXTRACTIVE
+    assert answer.citations[0].quote in HANDBOOK[0]
+
+
+async def test_a_stream_shows_only_whole_checked_sentences(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    said = "Refunds are paid within 30 days of the return [1]. The moon is cheese [7]. Done."
+    desk.equipped(generators=(Scripted(*said),))  # letter by letter
+    events, answer = await desk.watch("When are refunds paid?")
+    assert shown(events) == answer.text
+    assert "moon" not in answer.text
+    assert "[7]" not in shown(events)
+    assert any(isinstance(event, AnswerDelta) for event in events)
+
+
+async def test_a_stream_that_breaks_after_text_was_shown_is_reset_and_fails(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    broken = Scripted(
+        "Refunds are paid within 30 days of the return [1]. ",
+        "The customer pays",
+        error=GeneratorUnavailable("cut", reason="llm_cut"),
+        error_after=2,
+    )
+    unused = Scripted("Refunds are paid within 30 days [1].")
+    desk.equipped(generators=(broken, unused))
+    handler = QueryWorkflow(desk.services).run(
+        start_event=AskQuestion(query="When are refunds paid?", stream=True)
+    )
+    events = [event async for event in handler.stream_events()]
+    with pytest.raises(GeneratorUnavailable):
+        await handler
+    assert [e.reason for e in events if isinstance(e, AnswerReset)] == ["llm_cut"]
+    assert unused.prompts == []
+    assert desk.audit.entries[-1].event == "query_failed"
+
+
+async def test_a_stream_that_breaks_before_anything_was_shown_falls_back(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    broken = Scripted(
+        "Refunds", error=GeneratorUnavailable("cut", reason="llm_cut"), error_after=1, model="a"
+    )
+    desk.equipped(generators=(broken, Scripted("Refunds are paid within 30 days [1].", model="b")))
+    events, answer = await desk.watch("When are refunds paid?")
+    assert (answer.model, answer.degradation.level) == ("b", Level.OTHER_LLM)
+    assert shown(events) == answer.text

@@ -1,0 +1,248 @@
+"""A question through its stages, in order: guard, cache, retrieve, synthesize, sanitize.
+
+The audit log is called before the work and after it, whatever happens in between.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import uuid4
+
+from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound
+from foliotrace.events import stage, tell
+from foliotrace.guarded import Purse, spending
+from foliotrace.model import (
+    Answer,
+    AnswerMode,
+    CacheState,
+    Deadline,
+    Degradation,
+    Query,
+    RetrievalMode,
+    Usage,
+)
+from foliotrace.ports import AnswerCache, StaleAnswer
+from foliotrace.query import cache as caching
+from foliotrace.query import ladder, records
+from foliotrace.query.guard import Ask, admit, clean
+from foliotrace.query.last_resort import stale_answer, template
+from foliotrace.query.retrieve import Retrieval, retrieve
+from foliotrace.query.sanitize import sanitize
+from foliotrace.query.services import QueryServices
+from foliotrace.query.synthesize import Draft, Screen
+
+_UNKNOWN_VERSION: Final = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """How a question was asked: whether a kept answer may be given, and who watches."""
+
+    bypass_cache: bool = False
+    screen: Screen | None = None
+
+
+async def answer_question(services: QueryServices, ask: Ask, call: Call) -> Answer:
+    """The answer, audited, marked and recorded.
+
+    Raises InvalidQuery, InvalidRequest, AuditUnavailable, and an LLM's error when its stream
+    broke after text was shown.
+    """
+    principal = services.identify()
+    run_id = f"run_{uuid4().hex}"
+    started_s = services.clock.monotonic_s()
+    keyed = services.hash_query(principal.tenant, clean(ask.query))
+    received = records.received(
+        principal, run_id, ask.user_id, key_id=keyed[0], query_hash=keyed[1]
+    )
+    await services.audit.append(received)
+    try:
+        with stage("guard"):
+            query = admit(
+                ask,
+                principal=principal,
+                run_id=run_id,
+                keyed=keyed,
+                limits=services.settings.limits,
+            )
+        version = await _index_version(services)
+        answer = await _answered(services, query, call, version, started_s)
+    except BaseException as error:
+        await services.audit.append(records.failed(received, error))
+        raise
+    await services.audit.append(records.completed(received, answer))
+    await services.runs.save(
+        records.run_of(
+            query,
+            answer,
+            index_version=version,
+            code_version=services.settings.code_version,
+            keep_content=services.settings.keep_content,
+            clock=services.clock,
+            started_s=started_s,
+        )
+    )
+    return answer
+
+
+async def _index_version(services: QueryServices) -> int:
+    try:
+        version = await services.library.version()
+    except LibraryUnavailable:
+        return _UNKNOWN_VERSION  # retrieval will say what this means for the answer
+    services.synthesis.readings.keep_for(version)
+    return version
+
+
+async def _answered(
+    services: QueryServices, query: Query, call: Call, version: int, started_s: float
+) -> Answer:
+    """A kept answer, or a new one, which is kept where it may be."""
+    key = None
+    if services.cache is not None and not call.bypass_cache and version != _UNKNOWN_VERSION:
+        key = caching.exact_key(
+            query, index_version=version, best=services.best, hash_query=services.hash_query
+        )
+        with stage("cache"):
+            kept = await _kept(services.cache, query, key)
+        if kept is not None:
+            if call.screen is not None:
+                call.screen.show(kept.text)
+            return _identified(services, query, replace(kept, usage=Usage()), CacheState.EXACT)
+    with spending(query.principal.tenant, services.settings.max_cost_usd) as purse:
+        made, redacted = await _made(services, query, call, purse, started_s)
+    state = CacheState.BYPASS if call.bypass_cache else CacheState.MISS
+    answer = _identified(services, query, made, state)
+    if caching.may_be_kept(answer, redacted=redacted):
+        await _keep(services, query, key, answer)
+    return answer
+
+
+async def _kept(cache: AnswerCache, query: Query, key: str) -> Answer | None:
+    """A cache that is down is a miss: the answer made anew is as good."""
+    try:
+        return await cache.lookup(query.principal.tenant, key)
+    except CacheUnavailable as error:
+        tell("foliotrace.cache_unavailable", error__type=error.reason)
+        return None
+
+
+def _identified(services: QueryServices, query: Query, answer: Answer, state: CacheState) -> Answer:
+    """The answer as this run's, told to observers."""
+    mine = replace(answer, cache=state, run_id=query.run_id, trace_id=services.current_trace())
+    records.tell_answer(mine)
+    return mine
+
+
+async def _made(
+    services: QueryServices, query: Query, call: Call, purse: Purse, started_s: float
+) -> tuple[Answer, int]:
+    """A new answer, and how many personal numbers were taken out of it."""
+    settings = services.settings
+    deadline = Deadline(started_s + settings.deadline_s)
+    with stage("retrieve"):
+        found = await retrieve(
+            query,
+            services.paths,
+            clock=services.clock,
+            deadline=deadline,
+            limit_s=settings.retrieve_s,
+        )
+    with stage("synthesize"):
+        if found.mode is RetrievalMode.NONE:
+            draft = await _without_passages(services, query, found, call.screen)
+        else:
+            draft = await services.synthesis.answer(
+                query, found.passages, deadline=deadline, screen=call.screen
+            )
+    with stage("sanitize"):
+        if isinstance(draft, Answer):
+            return replace(draft, degradation=_mark(services, found, AnswerMode.STALE)), 0
+        return _settled(services, found, draft, purse)
+
+
+async def _without_passages(
+    services: QueryServices, query: Query, found: Retrieval, screen: Screen | None
+) -> Draft | Answer:
+    """No path answered: an older answer whose sources still stand, else the honest sentence."""
+    answer: Draft | Answer | None = None
+    if services.stale is not None:
+        answer = await stale_answer(
+            query.principal.tenant,
+            caching.stale_key(query, best=services.best, hash_query=services.hash_query),
+            stale=services.stale,
+            library=services.library,
+            clock=services.clock,
+        )
+    answer = answer or template(_retry_after_s(services, found))
+    if screen is not None:
+        screen.show(answer.text)
+    return answer
+
+
+def _retry_after_s(services: QueryServices, found: Retrieval) -> float:
+    return ladder.retry_after_s(found.failures, default_s=services.settings.retry_after_s)
+
+
+def _settled(
+    services: QueryServices, found: Retrieval, draft: Draft, purse: Purse
+) -> tuple[Answer, int]:
+    """The draft as an answer: marked with its level, free of what may not be shown."""
+    rules = services.settings.redaction
+    text = sanitize(draft.text, rules)
+    quotes = [sanitize(citation.quote, rules) for citation in draft.citations]
+    unanswered = draft.mode is AnswerMode.TEMPLATE
+    answer = Answer(
+        text=text.text,
+        citations=tuple(
+            citation if not quote.redacted else replace(citation, quote=quote.text)
+            for citation, quote in zip(draft.citations, quotes, strict=True)
+        ),
+        degradation=_mark(services, found, draft.mode, draft.generator, draft.reasons),
+        usage=purse.usage if purse.usage.llm_calls else draft.usage,
+        model=draft.model,
+        removed_claims=draft.removed_claims,
+        notice=draft.notice,
+        retry_after_s=_retry_after_s(services, found) if unanswered else None,
+    )
+    return answer, text.redacted + sum(quote.redacted for quote in quotes)
+
+
+def _mark(
+    services: QueryServices,
+    found: Retrieval,
+    mode: AnswerMode,
+    generator: int | None = None,
+    reasons: tuple[str, ...] = (),
+) -> Degradation:
+    return ladder.degradation(
+        services.configured,
+        ladder.Reached(
+            retrieval=found.mode,
+            answer=mode,
+            generator=generator,
+            reasons=(*(ladder.reason_of(error) for error in found.failures), *reasons),
+        ),
+    )
+
+
+async def _keep(services: QueryServices, query: Query, key: str | None, answer: Answer) -> None:
+    """Store the answer for next time and for bad days; a store that is down changes nothing."""
+    tenant = query.principal.tenant
+    try:
+        if services.cache is not None and key is not None:
+            ttl_s = services.settings.cache_ttl_s
+            await services.cache.store(tenant, key, answer, ttl_s=ttl_s)
+        if services.stale is not None:
+            hashes = await _content_hashes(services, tenant, answer)
+            stale = StaleAnswer(
+                answer=answer, content_hashes=hashes, stored_at=services.clock.now()
+            )
+            own_key = caching.stale_key(query, best=services.best, hash_query=services.hash_query)
+            await services.stale.store(tenant, own_key, stale)
+    except (CacheUnavailable, LibraryUnavailable, NotFound) as error:
+        tell("foliotrace.not_kept", error__type=error.error_code)
+
+
+async def _content_hashes(services: QueryServices, tenant: str, answer: Answer) -> dict[str, str]:
+    cited = dict.fromkeys(citation.document_id for citation in answer.citations)
+    return {i: (await services.library.document(tenant, i)).content_hash for i in cited}

@@ -1,0 +1,57 @@
+"""Passages taken apart into terms and units, kept while the library stands still."""
+
+from collections import OrderedDict
+from typing import Final
+
+from foliotrace.model import Passage
+from foliotrace.ports import Vocabulary
+from foliotrace.query.anchors import PageMap
+from foliotrace.query.quotes import Reading, Unit, spans
+
+_KEPT: Final = 4096
+
+
+class Readings:
+    """The readings of the passages asked for lately; none outlives a change of the library."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._kept: OrderedDict[tuple[str, str], Reading] = OrderedDict()
+        self._version = -1
+
+    def keep_for(self, version: int) -> None:
+        """Forget everything read under another library version: nothing deleted stays here."""
+        if version != self._version:
+            self._kept.clear()
+            self._version = version
+
+    def of(self, tenant: str, passage: Passage, page: PageMap) -> Reading:
+        """The passage's units and terms."""
+        key = (tenant, passage.chunk_id)
+        found = self._kept.get(key)
+        if found is None:
+            found = self._kept[key] = self._read(passage, page)
+            if len(self._kept) > _KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+    def _read(self, passage: Passage, page: PageMap) -> Reading:
+        units = tuple(
+            self._unit(passage, start, end, above) for start, end, above in spans(passage, page)
+        )
+        around = f"{passage.header} {passage.document_name} {passage.context}"
+        terms = frozenset(self._vocabulary.terms(around)).union(
+            *(unit.terms | unit.header_terms for unit in units)
+        )
+        return Reading(units, terms)
+
+    def _unit(self, passage: Passage, start: int, end: int, header: str) -> Unit:
+        text = passage.text[start - passage.start : end - passage.start]
+        return Unit(
+            start=start,
+            end=end,
+            terms=frozenset(self._vocabulary.terms(text)),
+            words=len(text.split()),
+            header=header,
+            header_terms=frozenset(self._vocabulary.terms(header)) if header else frozenset(),
+        )

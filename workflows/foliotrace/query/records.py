@@ -1,0 +1,118 @@
+"""What is kept of a question: its audit records, its run, and what observers are told."""
+
+from dataclasses import replace
+
+from foliotrace.errors import FoliotraceError
+from foliotrace.events import tell
+from foliotrace.model import Answer, Citation, Principal, Query, Run, Versions
+from foliotrace.ports import AuditEntry, Clock
+from foliotrace.query.guard import valid_name
+from foliotrace.query.prompt import VERSION as PROMPT_VERSION
+
+
+def received(
+    principal: Principal, run_id: str, user_id: str | None, *, key_id: str, query_hash: str
+) -> AuditEntry:
+    """Before the work. A `user_id` that the guard will refuse is not written down."""
+    return AuditEntry(
+        event="query_received",
+        run_id=run_id,
+        tenant=principal.tenant,
+        user_id=user_id if user_id is not None and valid_name(user_id) else None,
+        query_hash=query_hash,
+        key_id=key_id,
+    )
+
+
+def completed(before: AuditEntry, answer: Answer) -> AuditEntry:
+    """After an answer, of whatever level."""
+    mark = answer.degradation
+    return AuditEntry(
+        event="query_completed",
+        run_id=before.run_id,
+        tenant=before.tenant,
+        user_id=before.user_id,
+        query_hash=before.query_hash,
+        key_id=before.key_id,
+        success=True,
+        response_length=len(answer.text),
+        degradation_level=int(mark.level),
+        degradation_reasons=mark.reasons,
+        model=answer.model,
+        tokens=answer.usage.total_tokens,
+        cost_usd=answer.usage.cost_usd,
+        document_ids=tuple(dict.fromkeys(c.document_id for c in answer.citations)),
+    )
+
+
+def failed(before: AuditEntry, error: BaseException) -> AuditEntry:
+    """After a failure or a cancellation; nothing of the question is repeated."""
+    known = error if isinstance(error, FoliotraceError) else None
+    return AuditEntry(
+        event="query_failed",
+        run_id=before.run_id,
+        tenant=before.tenant,
+        user_id=before.user_id,
+        query_hash=before.query_hash,
+        key_id=before.key_id,
+        success=False,
+        error=known.message if known else None,
+        error_type=known.error_code if known else type(error).__name__,
+    )
+
+
+def run_of(
+    query: Query,
+    answer: Answer,
+    *,
+    index_version: int,
+    code_version: str,
+    keep_content: bool,
+    clock: Clock,
+    started_s: float,
+) -> Run:
+    """What `/v1/runs/{id}` can tell; the texts only where they are kept by setting."""
+    return Run(
+        id=answer.run_id,
+        tenant=query.principal.tenant,
+        workflow="query",
+        versions=Versions(
+            code=code_version, prompt=PROMPT_VERSION, model=answer.model, index=index_version
+        ),
+        degradation=answer.degradation,
+        citations=answer.citations if keep_content else _without_quotes(answer),
+        usage=answer.usage,
+        query_hash=query.query_hash,
+        user_id=query.user_id,
+        session_id=query.session_id,
+        tags=query.tags,
+        metadata=query.metadata,
+        trace_id=answer.trace_id,
+        created_at=clock.now(),
+        elapsed_ms=round((clock.monotonic_s() - started_s) * 1000, 3),
+        query_text=query.text if keep_content else None,
+        answer_text=answer.text if keep_content else None,
+    )
+
+
+def _without_quotes(answer: Answer) -> tuple[Citation, ...]:
+    return tuple(replace(citation, quote="") for citation in answer.citations)
+
+
+def tell_answer(answer: Answer) -> None:
+    """Say how the question was answered, on the journey's span."""
+    mark = answer.degradation
+    tell(
+        "foliotrace.answered",
+        foliotrace__run_id=answer.run_id,
+        foliotrace__degraded=bool(mark.level),
+        foliotrace__degradation__level=int(mark.level),
+        foliotrace__degradation__reasons=",".join(mark.reasons) or None,
+        foliotrace__retrieval__mode=mark.retrieval.value,
+        foliotrace__answer__mode=mark.answer.value,
+        foliotrace__answer__citations=len(answer.citations),
+        foliotrace__answer__removed_claims=answer.removed_claims or None,
+        foliotrace__cache__state=answer.cache.value,
+        gen_ai__response__model=answer.model,
+        foliotrace__cost__usd=float(answer.usage.cost_usd) if answer.usage.cost_usd else None,
+    )

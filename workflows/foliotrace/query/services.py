@@ -1,0 +1,95 @@
+"""What a question's journey is given: ports, limits, and what both make together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+
+from foliotrace.ports import (
+    AnswerCache,
+    AuditLog,
+    Clock,
+    CurrentTrace,
+    HashQuery,
+    Identify,
+    Library,
+    Runs,
+    StaleAnswers,
+    TextGenerator,
+    Vocabulary,
+)
+from foliotrace.query.anchors import PageMaps
+from foliotrace.query.guard import DEFAULT_LIMITS, Limits
+from foliotrace.query.ladder import Configured
+from foliotrace.query.prompt import VERSION as PROMPT_VERSION
+from foliotrace.query.quotes import FLOOR
+from foliotrace.query.reading import Readings
+from foliotrace.query.retrieve import Path
+from foliotrace.query.sanitize import Redaction
+from foliotrace.query.synthesize import Synthesis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuerySettings:
+    """Limits of a question's journey. Times in seconds, money in US dollars."""
+
+    limits: Limits = DEFAULT_LIMITS
+    deadline_s: float = 60.0
+    retrieve_s: float = 2.0
+    max_tokens: int = 700
+    max_cost_usd: Decimal = Decimal("0.10")
+    quotes: int = 3
+    floor: float = FLOOR
+    redaction: Redaction = field(default_factory=Redaction)
+    cache_ttl_s: float = 3600.0
+    retry_after_s: float = 30.0
+    keep_content: bool = False
+    code_version: str = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryServices:
+    """All a question needs from outside. `paths` and `generators` are orders, best first."""
+
+    library: Library
+    vocabulary: Vocabulary
+    paths: Sequence[Path]
+    audit: AuditLog
+    runs: Runs
+    clock: Clock
+    identify: Identify
+    hash_query: HashQuery
+    current_trace: CurrentTrace
+    generators: Sequence[TextGenerator] = ()
+    cache: AnswerCache | None = None
+    stale: StaleAnswers | None = None
+    settings: QuerySettings = field(default_factory=QuerySettings)
+
+    @cached_property
+    def configured(self) -> Configured:
+        """The best this installation can do."""
+        return Configured(
+            retrieval=tuple(path.mode for path in self.paths), generators=len(self.generators)
+        )
+
+    @cached_property
+    def best(self) -> str:
+        """What an answer of level 0 is made with, for the keys of kept answers."""
+        models = ",".join(generator.model for generator in self.generators[:1])
+        modes = ",".join(path.mode.value for path in self.paths[:1])
+        settings = self.settings
+        limits = f"{settings.quotes}|{settings.floor}|{settings.max_tokens}|{settings.redaction}"
+        return f"{settings.code_version}|{PROMPT_VERSION}|{models}|{modes}|{limits}"
+
+    @cached_property
+    def synthesis(self) -> Synthesis:
+        """The stage that answers, with what it keeps in memory."""
+        return Synthesis(
+            generators=tuple(self.generators),
+            vocabulary=self.vocabulary,
+            pages=PageMaps(self.library),
+            readings=Readings(self.vocabulary),
+            max_tokens=self.settings.max_tokens,
+            floor=self.settings.floor,
+            quotes=self.settings.quotes,
+        )

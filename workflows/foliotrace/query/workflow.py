@@ -1,0 +1,138 @@
+"""The `query` workflow: one real step that takes a question through its stages.
+
+One step, because each further one costs more than all our stages together
+(docs/decisions/0003-one-real-step-for-a-question.md). Only names that llama-index-workflows 1.3.0
+also has are imported from `workflows`, so that the classic host runs this source too.
+"""
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+from workflows import Context, Workflow, step
+from workflows.events import Event, StartEvent, StopEvent
+
+from foliotrace.errors import InvalidRequest
+from foliotrace.model import DEFAULT_COLLECTION, Answer, Scalar
+from foliotrace.query.guard import Ask
+from foliotrace.query.journey import Call, answer_question
+from foliotrace.query.sanitize import SanitizedStream
+from foliotrace.query.services import QueryServices, QuerySettings
+
+__all__ = [
+    "AnswerDelta",
+    "AnswerReset",
+    "Answered",
+    "AskQuestion",
+    "QueryServices",
+    "QuerySettings",
+    "QueryWorkflow",
+]
+
+
+class AskQuestion(StartEvent):
+    """A question. `filters` maps `document_ids` or a metadata field to one value or several."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str
+    top_k: int = 5
+    filters: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
+    collection: str = DEFAULT_COLLECTION
+    stream: bool = False
+    bypass_cache: bool = False
+    user_id: str | None = None
+    session_id: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    metadata: dict[str, Scalar] = Field(default_factory=dict)
+
+
+class AnswerDelta(Event):
+    """The next piece of a streamed answer's text: checked and fit to be shown."""
+
+    text: str
+
+
+class AnswerReset(Event):
+    """The pieces so far are void: the stream broke. The run ends with an error."""
+
+    reason: str
+
+
+class Answered(StopEvent):
+    """The answer. A stream's pieces, joined, are `answer.text`."""
+
+    answer: Answer
+
+
+class QueryWorkflow(Workflow):
+    """Answers questions with the services it is given; holds no state of a run."""
+
+    def __init__(self, services: QueryServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's
+        super().__init__(**{"timeout": None, **options})
+        self.services = services
+
+    @step
+    async def answer(self, ctx: Context, ev: AskQuestion) -> Answered:
+        """Take the question through its stages; each is a span under this step's."""
+        ask = _ask(ev)
+        if not ev.stream:
+            call = Call(bypass_cache=ev.bypass_cache)
+            return Answered(answer=await answer_question(self.services, ask, call))
+        screen = _EventScreen(ctx, self.services.settings)
+        call = Call(bypass_cache=ev.bypass_cache, screen=screen)
+        try:
+            answer = await answer_question(self.services, ask, call)
+        except Exception as error:
+            screen.reset(error)
+            raise
+        screen.finish()
+        return Answered(answer=answer)
+
+
+def _ask(ev: AskQuestion) -> Ask:
+    unknown = sorted(ev.keys())  # `Event` keeps unknown fields aside instead of refusing them
+    if unknown:
+        raise InvalidRequest(
+            f"The question has {len(unknown)} unknown fields.",
+            hint=f"Known fields: {', '.join(AskQuestion.model_fields)}.",
+        )
+    return Ask(
+        query=ev.query,
+        top_k=ev.top_k,
+        filters=ev.filters,
+        collection=ev.collection,
+        user_id=ev.user_id,
+        session_id=ev.session_id,
+        tags=ev.tags,
+        metadata=ev.metadata,
+    )
+
+
+class _EventScreen:
+    """Writes the pieces of an answer to the run's event stream, sanitized."""
+
+    def __init__(self, ctx: Context, settings: QuerySettings) -> None:
+        self._ctx = ctx
+        self._settings = settings
+        self._stream = SanitizedStream(settings.redaction)
+        self.shown = False
+
+    def show(self, text: str) -> None:
+        self._write(self._stream.feed(text))
+
+    def finish(self) -> None:
+        self._write(self._stream.finish())
+
+    def discard(self) -> None:
+        self._stream = SanitizedStream(self._settings.redaction)
+
+    def reset(self, error: Exception) -> None:
+        """Take back what was shown, if anything was."""
+        if self.shown:
+            reason = getattr(error, "reason", None) or getattr(error, "error_code", "error")
+            self._ctx.write_event_to_stream(AnswerReset(reason=str(reason)))
+
+    def _write(self, text: str) -> None:
+        if text:
+            self.shown = True
+            self._ctx.write_event_to_stream(AnswerDelta(text=text))
