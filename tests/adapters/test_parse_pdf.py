@@ -191,3 +191,12 @@ async def test_nobody_waits_beyond_the_deadline_and_the_worker_is_killed(tmp_pat
         with pytest.raises(DeadlineExceeded):
             [page async for page in parsed]
         assert local.workers.idle_processes == ()
+
+
+async def test_a_pdf_stored_under_its_hash_is_read_like_one_named_pdf(tmp_path: Path) -> None:
+    named = tmp_path / "plain.pdf"
+    named.write_bytes(pdf_of(plain_pages(3)))
+    stored = tmp_path / "0123abcd"
+    stored.write_bytes(named.read_bytes())
+    async with reading() as local:
+        assert await local.read(stored) == await local.read(named)

@@ -2,8 +2,10 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from foliotrace.adapters.local.readers.contract import Overview, ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.lines import Ink, Region
@@ -32,7 +34,8 @@ _KINDS = {
 
 def overview(path: Path, options: ReadingOptions) -> Overview:
     """The number of pages. Raises Refusal `file_encrypted`, `file_truncated`, `file_malformed`."""
-    result = _parse(path, NO_PAGE, structured=False)
+    with _named_pdf(path) as named:
+        result = _parse(named, NO_PAGE, structured=False)
     if not result.total_pages:
         raise Refusal("file_malformed", "the PDF has no page")
     return Overview(pages_total=result.total_pages)
@@ -40,6 +43,23 @@ def overview(path: Path, options: ReadingOptions) -> Overview:
 
 def pages(path: Path, numbers: range, options: ReadingOptions) -> Iterator[ParsedPage]:
     """The pages of `numbers`; scanned ones through OCR when there are models."""
+    with _named_pdf(path) as named:
+        yield from _pages(named, numbers, options)
+
+
+@contextmanager
+def _named_pdf(path: Path) -> Iterator[Path]:
+    """The file under a name that ends in .pdf: liteparse refuses a PDF of any other name."""
+    if path.suffix.lower() == ".pdf":
+        yield path
+        return
+    with TemporaryDirectory(prefix="foliotrace-") as folder:
+        named = Path(folder) / "document.pdf"
+        named.symlink_to(path.absolute())
+        yield named
+
+
+def _pages(path: Path, numbers: range, options: ReadingOptions) -> Iterator[ParsedPage]:
     result = _parse(path, f"{numbers.start}-{numbers.stop - 1}", structured=True)
     found = {page.page_num: page for page in result.pages}
     for number in numbers:
