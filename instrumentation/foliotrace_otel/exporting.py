@@ -1,0 +1,157 @@
+"""Sending spans: redacted and encoded in the export thread, counted, quiet when nobody listens.
+
+The two OTLP exporters keep the SDK's transport (endpoints, TLS, headers, compression, retries, the
+`OTEL_EXPORTER_OTLP_*` variables) and replace only the encoder. Both touch a private method of the
+SDK, which tests/otel/test_exporting.py holds to the installed version.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
+    OTLPSpanExporter as GrpcExporter,
+)
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
+    OTLPSpanExporter as HttpExporter,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from foliotrace_otel.metrics import Metrics
+from foliotrace_otel.otlp_encoding import SpanEncoder
+
+_NOISY: Final = (
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.http.transport",
+    "opentelemetry.sdk._shared_internal",
+)
+QUIET_S: Final = 300.0
+
+
+class RedactedGrpcExporter(GrpcExporter):
+    """OTLP over gRPC with our encoder."""
+
+    def __init__(
+        self,
+        encoder: SpanEncoder,
+        *,
+        endpoint: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(endpoint=endpoint, headers=dict(headers) if headers else None)
+        self._encoder = encoder
+
+    def _translate_data(self, data: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
+        request: ExportTraceServiceRequest = ExportTraceServiceRequest.FromString(
+            self._encoder.request(data)
+        )
+        return request
+
+
+class RedactedHttpExporter(HttpExporter):
+    """OTLP over HTTP with our encoder. `endpoint` is the whole URL, with `/v1/traces`."""
+
+    def __init__(
+        self,
+        encoder: SpanEncoder,
+        *,
+        endpoint: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(endpoint=endpoint, headers=dict(headers) if headers else None)
+        self._encoder = encoder
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send `spans`; the SDK's client compresses and retries."""
+        if self._shutdown:
+            return SpanExportResult.FAILURE
+        sent = self._client.export(self._encoder.request(spans))
+        return SpanExportResult.SUCCESS if sent.success else SpanExportResult.FAILURE
+
+
+class CountedExporter(SpanExporter):
+    """Counts what a back end took and what was lost on the way to it."""
+
+    def __init__(self, exporter: SpanExporter, metrics: Metrics) -> None:
+        self._exporter = exporter
+        self._metrics = metrics
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export, and count the result."""
+        result = self._exporter.export(spans)
+        if result is SpanExportResult.SUCCESS:
+            self._metrics.count("foliotrace.telemetry.spans_exported", len(spans))
+        else:
+            lost = {"reason": "export_failed"}
+            self._metrics.count("foliotrace.telemetry.spans_dropped", len(spans), lost)
+        return result
+
+    def shutdown(self) -> None:
+        """Shut the exporter down."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush the exporter."""
+        return self._exporter.force_flush(timeout_millis)
+
+
+class CountedBatchProcessor(BatchSpanProcessor):
+    """A BatchSpanProcessor that counts the spans a full queue pushes out."""
+
+    def __init__(
+        self,
+        exporter: SpanExporter,
+        metrics: Metrics,
+        *,
+        max_queue_size: int,
+        schedule_delay_millis: float,
+        max_export_batch_size: int,
+    ) -> None:
+        super().__init__(
+            exporter,
+            max_queue_size=max_queue_size,
+            schedule_delay_millis=schedule_delay_millis,
+            max_export_batch_size=max_export_batch_size,
+        )
+        self._most = max_queue_size
+        self._counted = metrics
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Queue `span`; the oldest one goes if the queue is full."""
+        if len(self._batch_processor._queue) >= self._most:
+            self._counted.count("foliotrace.telemetry.spans_dropped", 1, {"reason": "queue_full"})
+        super().on_end(span)
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what is queued and stop, within `timeout_s` (the SDK's own shutdown waits 30 s)."""
+        self._batch_processor.shutdown(int(timeout_s * 1e3))
+
+
+class _OncePerWhile(logging.Filter):
+    """Lets one record per logger and message template through in `QUIET_S` seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = (record.name, str(record.msg))
+        now = time.monotonic()
+        if now - self._last.get(key, -QUIET_S) < QUIET_S:
+            return False
+        self._last[key] = now
+        return True
+
+
+def quiet_exporters() -> None:
+    """Keep an unreachable collector to one line per kind in five minutes; idempotent."""
+    for name in _NOISY:
+        logger = logging.getLogger(name)
+        if not any(isinstance(found, _OncePerWhile) for found in logger.filters):
+            logger.addFilter(_OncePerWhile())

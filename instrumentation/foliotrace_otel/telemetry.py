@@ -1,0 +1,257 @@
+"""Set-up in one call: `configure()` reads the standard variables and returns a handle to close."""
+
+import atexit
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from llama_index_instrumentation import get_dispatcher
+from opentelemetry import propagate, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource, get_aggregated_resources
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    ParentBased,
+    Sampler,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from foliotrace_otel.content import ContentPolicy
+from foliotrace_otel.environment import LangSmith, TelemetrySettings, read_environment
+from foliotrace_otel.events import OTelEventHandler, event_handler
+from foliotrace_otel.exporting import (
+    CountedBatchProcessor,
+    CountedExporter,
+    RedactedGrpcExporter,
+    RedactedHttpExporter,
+    quiet_exporters,
+)
+from foliotrace_otel.handler import OTelSpanHandler
+from foliotrace_otel.metrics import Metrics
+from foliotrace_otel.metrics_export import MetricsSender
+from foliotrace_otel.otlp_encoding import SpanEncoder
+from foliotrace_otel.redaction import Redactor
+from foliotrace_otel.semconv import vocabulary
+from foliotrace_otel.span_redaction import RedactingExporter, SpanRedactor
+from foliotrace_otel.span_tree import SpanTree
+
+SCOPE: Final = "foliotrace_otel"
+SERVICE: Final = "service.name"
+AT_EXIT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What `configure` set up. `metrics` and `redactor` are for the rest of the program."""
+
+    metrics: Metrics
+    redactor: Redactor
+    provider: trace.TracerProvider
+    span_handler: OTelSpanHandler
+    event_handler: OTelEventHandler
+    owns_provider: bool
+    processors: tuple[CountedBatchProcessor, ...] = ()
+    sender: MetricsSender | None = None
+    _closed: threading.Event = field(default_factory=threading.Event)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Send what is queued, waiting at most `timeout_s`; whether all of it was handed over."""
+        work: list[Callable[[], object]] = [p.force_flush for p in self.processors]
+        if self.sender is not None:
+            work.append(self.sender.send)
+        return _within(timeout_s, work)
+
+    def shutdown(self, timeout_s: float) -> bool:
+        """Take the handlers off, flush and stop what `configure` started; twice does no harm.
+
+        Whether it all fitted into `timeout_s`. A provider that is not ours is left running.
+        """
+        if self._closed.is_set():
+            return True
+        self._closed.set()
+        root = get_dispatcher()
+        root.span_handlers = [h for h in root.span_handlers if h is not self.span_handler]
+        root.event_handlers = [h for h in root.event_handlers if h is not self.event_handler]
+        deadline_s = time.monotonic() + timeout_s
+        for processor in self.processors:
+            processor.stop(max(0.0, deadline_s - time.monotonic()))
+        if self.sender is not None:
+            self.sender.stop(max(0.0, deadline_s - time.monotonic()))
+        return time.monotonic() < deadline_s
+
+
+def configure(
+    settings: TelemetrySettings | None = None,
+    *,
+    service_name: str | None = None,
+    resource: dict[str, str] | None = None,
+    redaction_key: bytes | None = None,
+    provider: trace.TracerProvider | None = None,
+    span_processors: Sequence[SpanProcessor] = (),
+    langsmith_direct: bool | None = None,
+    metrics: Metrics | None = None,
+    set_global: bool = True,
+) -> Telemetry:
+    """Trace every LlamaIndex call of this process. Call once, before the first request.
+
+    `provider`: use this one and leave its export alone; by default a provider that the program has
+    already set globally, else one of our own that exports as the environment says. `redaction_key`:
+    the same key gives the same tokens in every process. `span_processors`: added to our own
+    provider. `langsmith_direct`: send to LangSmith from here; by default only when no OTLP endpoint
+    is named, because a collector forwards to LangSmith itself. `set_global`: make our own provider
+    the one that other instrumentations find. Raises TelemetrySettingInvalid.
+    """
+    chosen = settings if settings is not None else read_environment()
+    metrics = metrics or Metrics()
+    redactor = Redactor(redaction_key)
+    found = provider or (_already_set() if set_global else None)
+    processors: tuple[CountedBatchProcessor, ...] = ()
+    if found is None:
+        found, processors = _own_provider(
+            chosen,
+            _resource(service_name, resource),
+            metrics,
+            redactor,
+            _langsmith(chosen, langsmith_direct),
+        )
+        for processor in span_processors:
+            found.add_span_processor(processor)
+        owned = True
+        if set_global:
+            trace.set_tracer_provider(found)
+            propagate.set_global_textmap(
+                CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
+            )
+    else:
+        owned = False
+    spans, events = _handlers(chosen, found, metrics)
+    sender = MetricsSender.start(metrics, chosen) if chosen.metrics_exporter == "otlp" else None
+    telemetry = Telemetry(
+        metrics=metrics,
+        redactor=redactor,
+        provider=found,
+        span_handler=spans,
+        event_handler=events,
+        owns_provider=owned,
+        processors=processors,
+        sender=sender,
+    )
+    atexit.register(telemetry.shutdown, AT_EXIT_S)
+    return telemetry
+
+
+def _handlers(
+    settings: TelemetrySettings, provider: trace.TracerProvider, metrics: Metrics
+) -> tuple[OTelSpanHandler, OTelEventHandler]:
+    content = ContentPolicy(settings.capture_content, settings.content_chars)
+    tree = SpanTree(
+        provider.get_tracer(SCOPE),
+        detail=settings.detail,
+        exception_messages=settings.capture_content,
+        on_bug=lambda: metrics.count("foliotrace.telemetry.handler_errors"),
+    )
+    spans = OTelSpanHandler(tree)
+    events = event_handler(
+        tree,
+        metrics,
+        content=content,
+        names=vocabulary(settings.semconv),
+        openinference=settings.openinference,
+    )
+    if not settings.disabled:
+        root = get_dispatcher()
+        root.add_span_handler(spans)
+        root.add_event_handler(events)
+    return spans, events
+
+
+def _own_provider(
+    settings: TelemetrySettings,
+    resource: Resource,
+    metrics: Metrics,
+    redactor: Redactor,
+    langsmith: LangSmith | None,
+) -> tuple[TracerProvider, tuple[CountedBatchProcessor, ...]]:
+    quiet_exporters()
+    provider = TracerProvider(sampler=_sampler(settings), resource=resource, shutdown_on_exit=False)
+    processors = tuple(
+        CountedBatchProcessor(
+            CountedExporter(exporter, metrics),
+            metrics,
+            max_queue_size=settings.queue_size,
+            schedule_delay_millis=settings.delay_ms,
+            max_export_batch_size=min(settings.batch_size, settings.queue_size),
+        )
+        for exporter in _exporters(settings, redactor, langsmith)
+    )
+    for processor in processors:
+        provider.add_span_processor(processor)
+    return provider, processors
+
+
+def _exporters(
+    settings: TelemetrySettings, redactor: Redactor, langsmith: LangSmith | None
+) -> list[SpanExporter]:
+    if settings.disabled:
+        return []
+    spans = SpanRedactor(redactor, content=settings.capture_content)
+    found: list[SpanExporter] = []
+    only_langsmith = langsmith is not None and not settings.endpoint_given
+    if settings.exporter == "console":
+        found.append(RedactingExporter(ConsoleSpanExporter(), spans))
+    elif settings.exporter == "otlp" and not only_langsmith:
+        grpc = settings.protocol == "grpc"
+        found.append((RedactedGrpcExporter if grpc else RedactedHttpExporter)(SpanEncoder(spans)))
+    if langsmith is not None:
+        found.append(
+            RedactedHttpExporter(
+                SpanEncoder(spans),
+                endpoint=f"{langsmith.endpoint}/otel/v1/traces",
+                headers={"x-api-key": langsmith.api_key, "Langsmith-Project": langsmith.project},
+            )
+        )
+    return found
+
+
+def _langsmith(settings: TelemetrySettings, direct: bool | None) -> LangSmith | None:
+    wanted = not settings.endpoint_given if direct is None else direct
+    return settings.langsmith if wanted else None
+
+
+def _sampler(settings: TelemetrySettings) -> Sampler:
+    name = settings.sampler.removeprefix("parentbased_")
+    root: Sampler = {
+        "always_on": ALWAYS_ON,
+        "always_off": ALWAYS_OFF,
+        "traceidratio": TraceIdRatioBased(settings.sample_ratio),
+    }[name]
+    return ParentBased(root) if settings.sampler.startswith("parentbased_") else root
+
+
+def _resource(service_name: str | None, more: dict[str, str] | None) -> Resource:
+    """Ours below what the environment says (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`)."""
+    given = Resource({SERVICE: service_name or "foliotrace", **(more or {})})
+    return get_aggregated_resources([OTELResourceDetector()], initial_resource=given)
+
+
+def _already_set() -> trace.TracerProvider | None:
+    current = trace.get_tracer_provider()
+    return current if isinstance(current, TracerProvider) else None
+
+
+def _within(timeout_s: float, work: Sequence[Callable[[], object]]) -> bool:
+    """Run `work` side by side in daemon threads; whether all of it ended in time."""
+    threads = [threading.Thread(target=one, daemon=True) for one in work]
+    deadline_s = time.monotonic() + timeout_s
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
