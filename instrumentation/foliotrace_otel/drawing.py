@@ -112,7 +112,9 @@ def _bar(span: ReadableSpan, begin: int, whole: int) -> str:
 def _notes(span: ReadableSpan) -> str:
     attributes = span.attributes or {}
     told = [
-        f"{name.rpartition('.')[2]}={attributes[name]}" for name in _SHOWN if name in attributes
+        f"{name.rpartition('.')[2]}={value}"
+        for name in _SHOWN
+        if isinstance(value := attributes.get(name), str | int | float)
     ]
     if span.status.status_code is StatusCode.ERROR:
         told.insert(0, "ERROR")
