@@ -23,13 +23,12 @@ _CONTROL_PREFIXES = (
 class ScanTask:
     """A segment file, its chain key's secret if known, and what checkpoints say about it.
 
-    `wanted_seqs` are records whose MAC and end the caller compares; `wanted_sizes` are lengths of
-    which it compares the SHA-256.
+    `wanted_sizes` are lengths of which the caller compares the SHA-256: equal bytes end with the
+    record that was signed for.
     """
 
     path: Path
     secret: bytes | None
-    wanted_seqs: frozenset[int]
     wanted_sizes: tuple[int, ...]
 
 
@@ -46,8 +45,7 @@ class Problem:
 class Scan:
     """What a segment holds up to its first problem.
 
-    `ends` maps a wanted sequence number to (MAC, file offset behind the record); `hashes` a wanted
-    length to the SHA-256 of so much of the file.
+    `hashes` maps a wanted length to the SHA-256 of so much of the file.
     """
 
     first_seq: int
@@ -56,7 +54,6 @@ class Scan:
     head: str
     records: int
     controls: tuple[Mapping[str, Any], ...]
-    ends: Mapping[int, tuple[str, int]]
     hashes: Mapping[int, str]
     torn_bytes: int
     problem: Problem | None
@@ -81,7 +78,7 @@ def scan_segment(task: ScanTask) -> Scan:
     with task.path.open("rb", buffering=1 << 20) as file:
         first_seq, first_prev = _first_link(file.readline(MAX_LINE_BYTES))
         file.seek(0)
-        walk = _Walk(first_seq, first_prev, task.wanted_seqs)
+        walk = _Walk(first_seq, first_prev)
         problem = walk.run(file, hmac)
         hashes = _hash_prefixes(file, task.wanted_sizes)
     return Scan(
@@ -91,7 +88,6 @@ def scan_segment(task: ScanTask) -> Scan:
         head=walk.prev.decode("ascii", "replace"),
         records=walk.seq - first_seq,
         controls=tuple(walk.controls),
-        ends=walk.ends,
         hashes=hashes,
         torn_bytes=walk.torn_bytes,
         problem=problem,
@@ -101,18 +97,15 @@ def scan_segment(task: ScanTask) -> Scan:
 class _Walk:
     """Position in a segment while it is read: the next sequence number, and the MAC before it."""
 
-    def __init__(self, seq: int, prev: bytes, wanted_seqs: frozenset[int]) -> None:
+    def __init__(self, seq: int, prev: bytes) -> None:
         self.seq = seq
         self.prev = prev
         self.controls: list[dict[str, Any]] = []
-        self.ends: dict[int, tuple[str, int]] = {}
         self.torn_bytes = 0
-        self._wanted = wanted_seqs
 
     def run(self, file: BinaryIO, hmac: HmacSha256 | None) -> Problem | None:
         """Read to the end or the first problem."""
-        seq, prev, offset = self.seq, self.prev, 0
-        wanted, readline = self._wanted, file.readline
+        seq, prev, readline = self.seq, self.prev, file.readline
         problem = None
         while line := readline(MAX_LINE_BYTES):
             start = head(seq, prev)
@@ -123,11 +116,8 @@ class _Walk:
                     problem = _diagnose(line, seq, prev, file, hmac)
                 break
             prev = mac_of(line)
-            offset += len(line)
             if line.startswith(_CONTROL_PREFIXES, len(start)):
                 self.controls.append(control.parse(line))
-            if seq in wanted:
-                self.ends[seq] = (prev.decode(), offset)
             seq += 1
         self.seq, self.prev = seq, prev
         return problem

@@ -54,7 +54,6 @@ class StreamReading:
                 ScanTask(
                     path=path,
                     secret=key.secret if key else None,
-                    wanted_seqs=frozenset(c.seq for c in about),
                     wanted_sizes=tuple({c.segment_bytes for c in about if c.segment_bytes >= 0}),
                 )
             )

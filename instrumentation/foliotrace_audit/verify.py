@@ -48,7 +48,12 @@ def _missing_streams(outside: dict[str, list[Checkpoint]], evidence: Evidence) -
     for stream, checkpoints in sorted(outside.items()):
         for checkpoint in checkpoints:
             key = evidence.public_keys.get(checkpoint.sign_key_id)
-            if key is not None and not checkpoint.dev_key and checkpoint.signed_by(key):
+            if key is None or checkpoint.dev_key:
+                continue
+            if not checkpoint.signed_by(key):
+                detail = "the checkpoint's signature is wrong"
+                findings.append(Finding(Kind.BAD_SIGNATURE, stream, None, checkpoint.seq, detail))
+            else:
                 detail = f"a checkpoint of {checkpoint.timestamp} proves that it was there"
                 findings.append(Finding(Kind.MISSING_STREAM, stream, None, 0, detail))
                 break
