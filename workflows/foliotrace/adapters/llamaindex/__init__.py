@@ -1,0 +1,1 @@
+"""LlamaIndex behind our ports, and our ports as LlamaIndex."""

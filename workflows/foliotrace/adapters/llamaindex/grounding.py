@@ -1,0 +1,126 @@
+"""Whether the pages say what a model claims they say. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isclose
+from typing import Any
+
+from foliotrace.fields.leaves import Kind, Leaf
+from foliotrace.fields.values import numbers_in, read
+from foliotrace.model import ParsedPage
+
+_MAX_QUOTE = 600
+_FOLDED = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}
+)
+LITERAL, INFERRED = 0.92, 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """A value that [start, end) of the page's text states."""
+
+    value: Any
+    page: ParsedPage
+    start: int
+    end: int
+    confidence: float
+
+
+def ground(
+    leaf: Leaf,
+    value: Any,
+    quote: str,
+    number: int,
+    pages: Sequence[ParsedPage],
+) -> Grounded | None:
+    """The claim with its place, or None: the words are not there, or do not say the value.
+
+    The page named comes first; models often name a neighbouring one. A yes or no, and a choice
+    in other words than the page's, is inferred and less sure.
+    """
+    typed = _typed(leaf, value)
+    if typed is None or not quote.strip() or len(quote) > _MAX_QUOTE:
+        return None
+    for page in sorted(pages, key=lambda page: page.number != number):
+        span = find(page.text, quote)
+        if span is None:
+            continue
+        start, end = span
+        inner = _stated(leaf, typed, page.text[start:end])
+        if inner is not None:
+            return Grounded(typed, page, start + inner[0], start + inner[1], LITERAL)
+        if leaf.kind in (Kind.BOOLEAN, Kind.ENUM):
+            return Grounded(typed, page, start, end, INFERRED)
+    return None
+
+
+def find(text: str, quote: str) -> tuple[int, int] | None:
+    """Where `quote` stands, forms of white space, quotation marks and dashes aside."""
+    words = [re.escape(word) for word in _folded(quote).split()]
+    match = re.search(r"\s+".join(words), _folded(text)) if words else None
+    return match.span() if match else None
+
+
+def _folded(text: str) -> str:
+    """Typographic marks as ASCII: every character stays one, so offsets stay true."""
+    return text.translate(_FOLDED)
+
+
+def _typed(leaf: Leaf, value: Any) -> Any:
+    """`value` as its field's type, or None when it is not of it."""
+    if leaf.kind is Kind.BOOLEAN:
+        return value if isinstance(value, bool) else None
+    if leaf.kind in (Kind.NUMBER, Kind.INTEGER):
+        return _number(value, whole=leaf.kind is Kind.INTEGER)
+    if leaf.kind is Kind.ENUM:
+        same = [c for c in leaf.choices if str(c).casefold() == str(value).casefold()]
+        return same[0] if same else None
+    text = " ".join(str(value).split()) if not isinstance(value, bool) else ""
+    if leaf.kind in (Kind.DATE, Kind.DATE_TIME):
+        reading = read(text, leaf)
+        return None if reading is None else reading.value
+    if leaf.is_list:
+        return [part.strip() for part in text.split(",") if part.strip()] or None
+    return text or None
+
+
+def _number(value: Any, *, whole: bool) -> int | float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        found = numbers_in(value)
+        if len(found) != 1:
+            return None
+        value = found[0]
+    if whole and value != int(value):
+        return None
+    return int(value) if value == int(value) else float(value)
+
+
+def _stated(leaf: Leaf, value: Any, quote: str) -> tuple[int, int] | None:
+    """The span of the quote that states `value`, or None."""
+    if leaf.kind in (Kind.NUMBER, Kind.INTEGER):
+        return _stated_number(leaf, value, quote)
+    if leaf.kind in (Kind.DATE, Kind.DATE_TIME):
+        reading = read(quote, leaf)
+        return (reading.start, reading.end) if reading and reading.value == value else None
+    if leaf.is_list:
+        return (0, len(quote)) if all(_find_text(quote, part) for part in value) else None
+    return _find_text(quote, str(value))
+
+
+def _stated_number(leaf: Leaf, value: float, quote: str) -> tuple[int, int] | None:
+    at = 0
+    while (reading := read(quote[at:], leaf)) is not None:
+        if isclose(reading.value, value, rel_tol=1e-9):
+            return at + reading.start, at + reading.end
+        at += max(reading.end, 1)
+    return None
+
+
+def _find_text(quote: str, value: str) -> tuple[int, int] | None:
+    words = [re.escape(word) for word in _folded(value).split()]
+    match = re.search(r"\s+".join(words), _folded(quote), re.IGNORECASE) if words else None
+    return match.span() if match else None

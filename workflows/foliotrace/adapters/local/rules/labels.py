@@ -1,0 +1,76 @@
+"""How well a label on a page fits a name in a schema. Pure."""
+
+from functools import lru_cache
+
+from rapidfuzz import fuzz
+
+from foliotrace.fields.leaves import tokens
+
+_SAME = {
+    "no": "number",
+    "nr": "number",
+    "num": "number",
+    "numero": "number",
+    "nummer": "number",
+    "amt": "amount",
+    "qty": "quantity",
+    "tel": "phone",
+    "telephone": "phone",
+    "mail": "email",
+    "addr": "address",
+    "desc": "description",
+    "ref": "reference",
+}
+_EMPTY = frozenset(("the", "of", "a", "an", "and", "for", "in", "de", "der", "die", "das", "s"))
+_TYPO_RATIO = 88.0
+LABEL_WORDS = 7
+
+
+@lru_cache(maxsize=8192)
+def words(text: str) -> tuple[str, ...]:
+    """A label's words in one spelling, without articles and what stands in brackets."""
+    bare = text.partition("(")[0] or text
+    found = [_SAME.get(word, word) for word in tokens(bare)]
+    return tuple(word for word in found if word not in _EMPTY) or tuple(found)
+
+
+@lru_cache(maxsize=65536)
+def likeness(wanted: str, label: str) -> float:
+    """0..1: the same words; the same in another order; a slip of the pen; more or fewer words."""
+    one, other = words(wanted), words(label)
+    if not one or not other or len(other) > LABEL_WORDS:
+        return 0.0
+    if one == other:
+        return 1.0
+    if set(one) == set(other):
+        return 0.95
+    joined, told = "".join(one), "".join(other)
+    if joined == told:
+        return 0.97
+    if min(len(joined), len(told)) >= 5:
+        ratio = fuzz.ratio(joined, told)
+        if ratio >= _TYPO_RATIO:
+            return 0.9 * ratio / 100
+    return _overlap(set(one), set(other))
+
+
+def _overlap(wanted: set[str], label: set[str]) -> float:
+    """One says all that the other says, and more."""
+    if wanted < label:
+        return {1: 0.72, 2: 0.55}.get(len(label - wanted), 0.0)
+    if label < wanted:
+        missing = len(wanted - label)
+        if len(label) >= 2:
+            return {1: 0.72, 2: 0.5}.get(missing, 0.0)
+        return 0.5 if missing == 1 else 0.0
+    return 0.0
+
+
+def best_likeness(labels: tuple[str, ...], label: str) -> float:
+    """The likeness to the best of several names."""
+    return max((likeness(name, label) for name in labels), default=0.0)
+
+
+def means_number(labels: tuple[str, ...]) -> bool:
+    """Whether a name promises an identifier: such a value holds a digit."""
+    return any({"number", "id", "code", "reference"} & set(words(label)) for label in labels)

@@ -1,0 +1,83 @@
+"""Values out of pages by the first rung that works; what is lower than the first is marked."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from foliotrace import events
+from foliotrace.errors import BudgetExceeded, ExtractorUnavailable, Unavailable
+from foliotrace.extract.merge import merge, nothing, worse
+from foliotrace.extract.services import ExtractServices, Rung
+from foliotrace.fields.leaves import Wanted
+from foliotrace.model import (
+    Deadline,
+    Degradation,
+    Extraction,
+    ExtractionMethod,
+    Level,
+    PageStatus,
+    ParsedPage,
+)
+from foliotrace.ports import ExtractionTask
+
+
+async def extract_pages(
+    services: ExtractServices,
+    rungs: Sequence[Rung],
+    wanted: Wanted,
+    task: ExtractionTask,
+    pages: Sequence[ParsedPage],
+) -> Extraction:
+    """The fields that `pages` state, by the first of `rungs` that works.
+
+    Raises ExtractorUnavailable when none does.
+    """
+    reasons: list[str] = []
+    for rung in rungs:
+        try:
+            found = await _by(services, rung, wanted, task, pages)
+        except (Unavailable, BudgetExceeded) as error:
+            reason = getattr(error, "reason", error.error_code)
+            reasons.append(f"{rung.method.value}_{reason}")
+            events.tell("extract.rung_failed", foliotrace__extract__reason=reasons[-1])
+            continue
+        mark = _mark(rungs[0].method, rung.method, reasons)
+        marked = worse(worse(found.degradation, mark), degradation_of(pages))
+        return replace(found, degradation=marked)
+    raise ExtractorUnavailable(
+        "No way to extract works now.", reason=reasons[-1] if reasons else "no_extractor"
+    )
+
+
+async def _by(
+    services: ExtractServices,
+    rung: Rung,
+    wanted: Wanted,
+    task: ExtractionTask,
+    pages: Sequence[ParsedPage],
+) -> Extraction:
+    """One rung over all `pages`, in as many calls as its windows need."""
+    size = rung.window_pages or max(len(pages), 1)
+    found = nothing(wanted)
+    for start in range(0, max(len(pages), 1), size):
+        deadline = Deadline(services.clock.monotonic_s() + services.limits.rung_s)
+        window = await rung.extractor.extract(task, pages[start : start + size], deadline=deadline)
+        found = merge(wanted, found, window)
+    return found
+
+
+def _mark(first: ExtractionMethod, used: ExtractionMethod, reasons: Sequence[str]) -> Degradation:
+    if not reasons:
+        return Degradation()
+    level = Level.OTHER_LLM if first is used else Level.LOWER_PATH
+    return Degradation(level=level, reasons=tuple(reasons))
+
+
+def degradation_of(pages: Sequence[ParsedPage]) -> Degradation:
+    """What parsing lost: pages that a lower parser read, or nobody could."""
+    reasons: list[str] = []
+    if any(page.degraded_from for page in pages):
+        reasons.append("pages_degraded")
+    if any(page.status is not PageStatus.OK for page in pages):
+        reasons.append("pages_unreadable")
+    level = Level.LOWER_PATH if reasons else Level.NONE
+    return Degradation(level=level, reasons=tuple(reasons))

@@ -1,0 +1,96 @@
+"""Windows of one document to one extraction. Pure, and the same window twice changes nothing."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from foliotrace.fields.leaves import ListOf, Wanted
+from foliotrace.model import (
+    Degradation,
+    Extraction,
+    ExtractionMethod,
+    FieldResult,
+    Level,
+)
+
+Row = dict[str, FieldResult]  # by pointer inside the row
+
+
+def merge(wanted: Wanted, before: Extraction, window: Extraction) -> Extraction:
+    """Of each field the surer value, the earlier at a tie; lists one after the other."""
+    old, new = _by_pointer(before.fields), _by_pointer(window.fields)
+    fields = [
+        _surer(old.get(leaf.pointer), new.get(leaf.pointer), leaf.pointer) for leaf in wanted.leaves
+    ]
+    for wanted_list in wanted.lists:
+        rows = [*rows_of(wanted_list, before.fields), *rows_of(wanted_list, window.fields)]
+        fields.extend(_numbered(wanted_list, _once(rows)))
+    return Extraction(
+        record={},
+        fields=tuple(fields),
+        valid=False,
+        degradation=worse(before.degradation, window.degradation),
+        usage=before.usage.plus(window.usage),
+    )
+
+
+def nothing(wanted: Wanted) -> Extraction:
+    """Every field null."""
+    fields = tuple(FieldResult(pointer=leaf.pointer, value=None) for leaf in wanted.leaves)
+    return Extraction(record={}, fields=fields, valid=False)
+
+
+def rows_of(wanted: ListOf, fields: Iterable[FieldResult]) -> list[Row]:
+    """The rows of a list among `fields`, in order of their numbers."""
+    rows: defaultdict[int, Row] = defaultdict(dict)
+    for field in fields:
+        head, _, inside = field.pointer.removeprefix(f"{wanted.pointer}/").partition("/")
+        if field.pointer.startswith(f"{wanted.pointer}/") and head.isdigit():
+            rows[int(head)][f"/{inside}"] = field
+    return [rows[number] for number in sorted(rows)]
+
+
+def worse(one: Degradation, other: Degradation) -> Degradation:
+    """Both marks: the higher level and every reason."""
+    return Degradation(
+        level=Level(max(one.level, other.level)),
+        reasons=tuple(dict.fromkeys((*one.reasons, *other.reasons))),
+    )
+
+
+def _by_pointer(fields: Iterable[FieldResult]) -> dict[str, FieldResult]:
+    return {field.pointer: field for field in fields}
+
+
+def _surer(one: FieldResult | None, other: FieldResult | None, pointer: str) -> FieldResult:
+    found = [field for field in (one, other) if field is not None and field.value is not None]
+    if not found:
+        return FieldResult(pointer=pointer, value=None, method=ExtractionMethod.NONE)
+    return max(found, key=lambda field: field.confidence or 0.0)
+
+
+def _once(rows: Sequence[Row]) -> list[Row]:
+    """Rows that stand in the same places are one: a window that was repeated adds nothing."""
+    seen: set[tuple[tuple[str, int, int], ...]] = set()
+    kept: list[Row] = []
+    for row in rows:
+        places = tuple(
+            (pointer, c.anchor.page, c.anchor.start)
+            for pointer, field in sorted(row.items())
+            for c in field.citations
+        )
+        if places not in seen or not places:
+            kept.append(row)
+            seen.add(places)
+    return kept
+
+
+def _numbered(wanted: ListOf, rows: Sequence[Row]) -> Iterable[FieldResult]:
+    for number, row in enumerate(rows):
+        for inside, field in row.items():
+            yield FieldResult(
+                pointer=f"{wanted.pointer}/{number}{inside}",
+                value=field.value,
+                confidence=field.confidence,
+                citations=field.citations,
+                method=field.method,
+            )

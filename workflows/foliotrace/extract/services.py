@@ -1,0 +1,53 @@
+"""What the extract journey is given: its ports, its rungs and its limits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from foliotrace.model import ExtractionMethod
+from foliotrace.parse import ParseOrder
+from foliotrace.ports import (
+    AuditLog,
+    Blobs,
+    Clock,
+    CurrentTrace,
+    Extractor,
+    Identify,
+    Jobs,
+    Library,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One way to a record. `window_pages` None: the whole document in one call (the cloud)."""
+
+    method: ExtractionMethod
+    extractor: Extractor
+    window_pages: int | None = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractLimits:
+    """Sizes, and wall times in seconds. A window is what is saved at once."""
+
+    window_pages: int = 20
+    whole_pages: int = 500  # a longer document is not sent to a rung that wants all of it
+    rung_s: float = 180.0  # one call of one rung
+    parse_s: float = 600.0
+    inspect_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractServices:
+    """The ports of the journey. `rungs` in order of preference: cloud, LLM, rules."""
+
+    library: Library
+    blobs: Blobs
+    jobs: Jobs
+    parser: ParseOrder
+    rungs: Sequence[Rung]
+    audit: AuditLog
+    clock: Clock
+    identify: Identify
+    trace: CurrentTrace
+    limits: ExtractLimits = ExtractLimits()

@@ -1,0 +1,341 @@
+"""The durable journey of a schema: resolve it, extract window by window, validate the record.
+
+What was found so far is kept with the job after each window, never in an event: events carry ids
+and page numbers only. A resumed run repeats the interrupted step, which finds what is kept and adds
+nothing twice. An invalid record is kept with its errors: the job has completed.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Annotated, Any
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+from workflows import Context, Workflow, step
+from workflows.events import Event, StartEvent, StopEvent
+
+from foliotrace import events
+from foliotrace.errors import Conflict, ExtractorUnavailable, NotFound, ParserUnavailable
+from foliotrace.extract.account import Account
+from foliotrace.extract.extract import extract_pages
+from foliotrace.extract.merge import merge, nothing, worse
+from foliotrace.extract.schema import resolve
+from foliotrace.extract.services import ExtractServices, Rung
+from foliotrace.extract.validate import errors_of, record_of
+from foliotrace.fields.leaves import wanted
+from foliotrace.model import (
+    Deadline,
+    Degradation,
+    Document,
+    DocumentStatus,
+    Extraction,
+    Job,
+    JobKind,
+    JsonObject,
+    Level,
+    ParsedPage,
+    Principal,
+    SourceFile,
+)
+from foliotrace.ports import ExtractionTask
+
+
+class ExtractRecord(StartEvent):
+    """Extract a record of `schema` from a document. Without `job_id` a job is made."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    document_id: str
+    record_schema: Annotated[JsonObject, Field(alias="schema")]
+    instructions: Annotated[str | None, Field(max_length=2000)] = None
+    job_id: str | None = None
+
+    def __init__(self, **given: Any) -> None:  # noqa: ANN401 - Event's own signature
+        if "schema" in given:  # LlamaIndex's events know no alias
+            given["record_schema"] = given.pop("schema")
+        super().__init__(**given)
+
+
+class Extracted(StopEvent):
+    """The record is kept with its job; `valid` says whether it satisfies the schema."""
+
+    job_id: str
+    document_id: str
+    valid: bool
+    fields: int
+    found: int
+    degradation_level: int
+
+
+class Progress(Event):
+    """How far a job is."""
+
+    job_id: str
+    stage: str
+    pages_done: int
+    pages_total: int
+    chunks: int = 0
+
+
+class Position(BaseModel):
+    """Where an extraction stands."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tenant: str
+    subject: str
+    job_id: str
+    document_id: str
+    revision: str | None
+    pages_total: int
+    next_page: int = 1
+    instructions: str | None = None
+
+
+class WholeDue(Event):
+    """The document is to be extracted in one call, if the first rung can."""
+
+    position: Position
+
+
+class WindowDue(Event):
+    """The pages from `position.next_page` on are to be extracted from."""
+
+    position: Position
+
+
+class AllFound(Event):
+    """Every page was looked at; the record can be made."""
+
+    position: Position
+
+
+class ExtractWorkflow(Workflow):
+    """See the module."""
+
+    def __init__(self, services: ExtractServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's
+        super().__init__(**{"timeout": None, **options})
+        self._services = services
+
+    @step
+    async def begin(self, ctx: Context, ev: ExtractRecord) -> WholeDue | WindowDue:
+        """Take up the job, check the schema, see how many pages there are."""
+        services = self._services
+        principal = services.identify()
+        document = await services.library.document(principal.tenant, ev.document_id)
+        job = await _job(services, principal, document, ev.job_id)
+        account = Account(services, job.tenant, job.id)
+        await account.received()
+        async with self._accounting(account):
+            schema = resolve(ev.record_schema)
+            await self._keep_first(job, schema)
+            position = Position(
+                tenant=job.tenant,
+                subject=job.subject,
+                job_id=job.id,
+                document_id=document.id,
+                revision=document.revision,
+                pages_total=await self._count(document),
+                instructions=ev.instructions,
+            )
+            await self._tell(ctx, account, position, "extract")
+        whole = any(rung.window_pages is None for rung in services.rungs)
+        return WholeDue(position=position) if whole else WindowDue(position=position)
+
+    @step
+    async def whole(self, ctx: Context, ev: WholeDue) -> WindowDue | AllFound:
+        """Try the rungs that want all pages at once; a failure is marked and windows follow."""
+        position = ev.position
+        account = Account(self._services, position.tenant, position.job_id)
+        rungs = [rung for rung in self._services.rungs if rung.window_pages is None]
+        async with self._accounting(account):
+            await account.job()
+            if position.pages_total > self._services.limits.whole_pages:
+                mark = Degradation(level=Level.LOWER_PATH, reasons=("document_too_long",))
+                await self._keep_mark(position, mark)
+                return WindowDue(position=position)
+            numbers = range(1, position.pages_total + 1)
+            try:
+                await self._extract(ctx, position, numbers, rungs)
+            except ExtractorUnavailable as error:
+                mark = Degradation(level=Level.LOWER_PATH, reasons=(error.reason,))
+                await self._keep_mark(position, mark)
+                return WindowDue(position=position)
+        return AllFound(position=position)
+
+    @step
+    async def window(self, ctx: Context, ev: WindowDue) -> WindowDue | AllFound:
+        """Extract from one window of pages and keep what was found."""
+        position = ev.position
+        account = Account(self._services, position.tenant, position.job_id)
+        rungs = [rung for rung in self._services.rungs if rung.window_pages is not None]
+        async with self._accounting(account):
+            await account.job()
+            last = position.next_page + self._services.limits.window_pages
+            numbers = range(position.next_page, min(last, position.pages_total + 1))
+            await self._extract(ctx, position, numbers, rungs)
+            after = position.model_copy(update={"next_page": numbers.stop})
+            await self._tell(ctx, account, after, "extract")
+        finished = after.next_page > after.pages_total
+        return AllFound(position=after) if finished else WindowDue(position=after)
+
+    @step
+    async def validate_record(self, ctx: Context, ev: AllFound) -> Extracted:
+        """Make the record of what was found, hold it against the schema, keep both."""
+        position = ev.position
+        account = Account(self._services, position.tenant, position.job_id)
+        async with self._accounting(account):
+            await account.job()
+            schema, found = await self._services.jobs.extraction(position.tenant, position.job_id)
+            with events.stage("validate"):
+                record = record_of(schema, found.fields)
+                errors = errors_of(schema, record)
+            made = replace(found, record=record, valid=not errors, errors=errors)
+            await self._keep(position.tenant, position.job_id, schema, made)
+            await account.completed(made)
+        events.tell(
+            "extract.completed",
+            foliotrace__extract__valid=made.valid,
+            foliotrace__degradation__level=int(made.degradation.level),
+        )
+        return Extracted(
+            job_id=position.job_id,
+            document_id=position.document_id,
+            valid=made.valid,
+            fields=len(made.fields),
+            found=sum(1 for field in made.fields if field.value is not None),
+            degradation_level=int(made.degradation.level),
+        )
+
+    # --- the parts of the steps ------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _accounting(self, account: Account) -> AsyncIterator[None]:
+        """Settle the job when a step fails; a shutdown settles nothing."""
+        try:
+            yield
+        except Exception as error:
+            with suppress(NotFound):  # deleted meanwhile
+                await account.failed(error)
+            raise
+
+    async def _count(self, document: Document) -> int:
+        """The pages of the document: as ingested, or counted now."""
+        if document.status is DocumentStatus.READY and document.pages_total:
+            return document.pages_total
+        deadline = self._deadline(self._services.limits.inspect_s)
+        source = await self._source(document)
+        return (await self._services.parser.inspect(source, deadline=deadline)).pages_total
+
+    async def _source(self, document: Document) -> SourceFile:
+        return SourceFile(
+            path=await self._services.blobs.path(document.tenant, document.content_hash),
+            name=document.name,
+            media_type=document.media_type,
+            content_hash=document.content_hash,
+            size_bytes=document.size_bytes,
+        )
+
+    def _deadline(self, limit_s: float) -> Deadline:
+        return Deadline(self._services.clock.monotonic_s() + limit_s)
+
+    async def _extract(
+        self, ctx: Context, position: Position, numbers: range, rungs: Sequence[Rung]
+    ) -> None:
+        """Extract from the pages `numbers` and keep what was found beside what was before."""
+        services = self._services
+        schema, before = await services.jobs.extraction(position.tenant, position.job_id)
+        document = await services.library.document(position.tenant, position.document_id)
+        pages = await self._pages(position, document, numbers)
+        asked = wanted(schema)
+        task = ExtractionTask(
+            principal=Principal(tenant=position.tenant, subject=position.subject),
+            document=document,
+            schema=schema,
+            instructions=position.instructions,
+        )
+        with events.stage("extract"):
+            found = await extract_pages(services, rungs, asked, task, pages)
+        await self._keep(position.tenant, position.job_id, schema, merge(asked, before, found))
+
+    async def _pages(
+        self, position: Position, document: Document, numbers: range
+    ) -> Sequence[ParsedPage]:
+        """The pages as ingestion stored them, or parsed now."""
+        stored = await self._services.library.pages(
+            position.tenant, position.document_id, numbers, revision=position.revision
+        )
+        if len(stored) == len(numbers):
+            return stored
+        deadline = self._deadline(self._services.limits.parse_s)
+        source = await self._source(document)
+        with events.stage("parse"):
+            parsed = self._services.parser.parse(source, pages=numbers, deadline=deadline)
+            pages = [page async for page in parsed]
+        if [page.number for page in pages] != list(numbers):
+            raise ParserUnavailable(
+                f"{document.name}: the parser left pages out.", reason="pages_missing"
+            )
+        return pages
+
+    async def _keep_first(self, job: Job, schema: JsonObject) -> None:
+        """Keep the schema with an empty record, unless a run before this one has begun."""
+        try:
+            await self._services.jobs.extraction(job.tenant, job.id)
+        except NotFound:
+            await self._keep(job.tenant, job.id, schema, nothing(wanted(schema)))
+
+    async def _keep_mark(self, position: Position, mark: Degradation) -> None:
+        schema, found = await self._services.jobs.extraction(position.tenant, position.job_id)
+        marked = replace(found, degradation=worse(found.degradation, mark))
+        await self._keep(position.tenant, position.job_id, schema, marked)
+
+    async def _keep(
+        self, tenant: str, job_id: str, schema: JsonObject, extraction: Extraction
+    ) -> None:
+        await self._services.jobs.save_extraction(
+            tenant, job_id, schema=schema, extraction=extraction
+        )
+
+    async def _tell(self, ctx: Context, account: Account, position: Position, stage: str) -> None:
+        done = position.next_page - 1
+        await account.progress(stage=stage, pages_done=done, pages_total=position.pages_total)
+        ctx.write_event_to_stream(
+            Progress(
+                job_id=position.job_id,
+                stage=stage,
+                pages_done=done,
+                pages_total=position.pages_total,
+            )
+        )
+
+
+async def cancel_extract(services: ExtractServices, principal: Principal, job_id: str) -> Job:
+    """Stop a job. A run that is under way ends at its next step.
+
+    Raises NotFound, Conflict `job_already_final`.
+    """
+    job = await services.jobs.job(principal.tenant, job_id)
+    if job.status.value not in ("queued", "running"):
+        raise Conflict(f"The job is {job.status.value} already.", code="job_already_final")
+    return await Account(services, job.tenant, job.id).cancelled()
+
+
+async def _job(
+    services: ExtractServices, principal: Principal, document: Document, job_id: str | None
+) -> Job:
+    """The job of this run, which is written first if the caller has not done it."""
+    now = services.clock.now()
+    return await services.jobs.create(
+        Job(
+            id=job_id or f"job_{uuid4().hex}",
+            tenant=principal.tenant,
+            subject=principal.subject,
+            kind=JobKind.EXTRACT,
+            document_id=document.id,
+            trace_id=services.trace(),
+            created_at=now,
+            updated_at=now,
+        )
+    )

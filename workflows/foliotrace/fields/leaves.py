@@ -1,0 +1,177 @@
+"""A resolved schema as a flat list of what is wanted. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from foliotrace.model import JsonObject, Scalar
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_WORD = re.compile(r"[^\W_]+")
+_DESCRIPTION_WORDS = 6
+
+
+class Kind(StrEnum):
+    """What a value is, as far as it decides how text is read."""
+
+    STRING = "string"
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATE_TIME = "date-time"
+    ENUM = "enum"
+    EMAIL = "email"
+    URI = "uri"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """One wanted value, or (`is_list`) several of one kind. `labels` are how a page may call it.
+
+    `context` are words of the objects around it: a hint where several places fit.
+    """
+
+    pointer: str
+    kind: Kind
+    labels: tuple[str, ...]
+    context: frozenset[str] = frozenset()
+    choices: tuple[Scalar, ...] = ()
+    is_list: bool = False
+    pattern: str | None = None
+    max_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOf:
+    """A wanted list of objects; the pointers of `items` are relative to one object."""
+
+    pointer: str
+    labels: tuple[str, ...]
+    items: tuple[Leaf, ...]
+    required: frozenset[str]  # pointers of `items`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Everything a schema asks for, in its order."""
+
+    leaves: tuple[Leaf, ...]
+    lists: tuple[ListOf, ...]
+
+
+def wanted(schema: JsonObject) -> Wanted:
+    """What `schema`, an object without `$ref`s, asks for. Lists of lists are not asked for."""
+    found = list(_walk(schema, "", frozenset()))
+    return Wanted(
+        leaves=tuple(f for f in found if isinstance(f, Leaf)),
+        lists=tuple(f for f in found if isinstance(f, ListOf)),
+    )
+
+
+def _walk(schema: JsonObject, pointer: str, context: frozenset[str]) -> Iterator[Leaf | ListOf]:
+    for name, part in schema.get("properties", {}).items():
+        here = f"{pointer}/{escape(name)}"
+        if _types(part) & {"object"}:
+            yield from _walk(part, here, context | set(tokens(name)))
+        elif _types(part) & {"array"}:
+            yield from _list(name, part, here, context)
+        else:
+            yield _leaf(name, part, here, context)
+
+
+def _list(
+    name: str, part: JsonObject, pointer: str, context: frozenset[str]
+) -> Iterator[Leaf | ListOf]:
+    items = part.get("items")
+    if not isinstance(items, dict):
+        return
+    if _types(items) & {"object"}:
+        leaves = [f for f in _walk(items, "", frozenset()) if isinstance(f, Leaf)]
+        required = frozenset(f"/{escape(n)}" for n in items.get("required", ()))
+        yield ListOf(
+            pointer=pointer, labels=labels(name, part), items=tuple(leaves), required=required
+        )
+    elif not _types(items) & {"array"}:
+        yield _leaf(name, {**part, **_without_labels(items)}, pointer, context, is_list=True)
+
+
+def _without_labels(part: JsonObject) -> JsonObject:
+    return {k: v for k, v in part.items() if k not in {"title", "description"}}
+
+
+def _leaf(
+    name: str,
+    part: JsonObject,
+    pointer: str,
+    context: frozenset[str],
+    *,
+    is_list: bool = False,
+) -> Leaf:
+    choices = _choices(part)
+    return Leaf(
+        pointer=pointer,
+        kind=Kind.ENUM if choices else _kind(part),
+        labels=labels(name, part),
+        context=context | set(tokens(name)),
+        choices=choices,
+        is_list=is_list,
+        pattern=part.get("pattern"),
+        max_length=part.get("maxLength"),
+    )
+
+
+def _choices(part: JsonObject) -> tuple[Scalar, ...]:
+    told = part.get("enum", [part["const"]] if "const" in part else [])
+    return tuple(choice for choice in told if choice is not None)
+
+
+def _types(part: JsonObject) -> set[str]:
+    told = part.get("type")
+    names = {told} if isinstance(told, str) else set(told or ())
+    for option in (*part.get("anyOf", ()), *part.get("oneOf", ())):
+        names |= _types(option)
+    return names
+
+
+def _kind(part: JsonObject) -> Kind:
+    types = _types(part)
+    formats = {p.get("format") for p in (part, *part.get("anyOf", ()), *part.get("oneOf", ()))}
+    for kind in (Kind.DATE_TIME, Kind.DATE, Kind.EMAIL, Kind.URI):
+        if kind.value in formats:
+            return kind
+    for kind in (Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN):
+        if kind.value in types:
+            return kind
+    return Kind.STRING
+
+
+def labels(name: str, part: Mapping[str, Any]) -> tuple[str, ...]:
+    """How a page may call the property: `aliases`, title, name, a short description."""
+    told = [str(alias) for alias in part.get("aliases", ())]
+    if title := part.get("title"):
+        told.append(str(title))
+    told.append(" ".join(tokens(name)))
+    description = str(part.get("description", ""))
+    if 0 < len(description.split()) <= _DESCRIPTION_WORDS:
+        told.append(description)
+    return tuple(dict.fromkeys(" ".join(tokens(text)) for text in told if tokens(text)))
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a name or label, lower case: "policyNo." -> policy, no."""
+    return [
+        word.casefold() for word in _WORD.findall(_CAMEL.sub(" ", text).replace("#", " number "))
+    ]
+
+
+def escape(name: str) -> str:
+    """A name as a part of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def unescape(part: str) -> str:
+    """The name of a part of a JSON pointer."""
+    return part.replace("~1", "/").replace("~0", "~")
