@@ -11,8 +11,10 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import SHUT_RDWR, socket
 from typing import Any
 
 import grpc
@@ -79,6 +81,7 @@ class OtlpSink:
         self._prefix = http_path_prefix
         self._failure: Failure | None = None
         self._changed = threading.Condition()
+        self._connections: set[socket] = set()
 
     def __enter__(self) -> "OtlpSink":
         return self.start()
@@ -96,7 +99,7 @@ class OtlpSink:
         return f"http://127.0.0.1:{self.http_port}{self._prefix}"
 
     def start(self) -> "OtlpSink":
-        self._http = ThreadingHTTPServer(("127.0.0.1", self.http_port), self._http_handler())
+        self._http = _HttpServer(("127.0.0.1", self.http_port), self._http_handler())
         self._http.daemon_threads = True
         self.http_port = self._http.server_address[1]
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
@@ -109,8 +112,12 @@ class OtlpSink:
         return self
 
     def stop(self) -> None:
+        """Dead at once: kept-alive connections are cut too."""
         self._http.shutdown()
         self._http.server_close()
+        for connection in list(self._connections):
+            with suppress(OSError):  # the other side was first
+                connection.shutdown(SHUT_RDWR)
         self._grpc.stop(None).wait(5)
         self._pool.shutdown(wait=False)
 
@@ -192,6 +199,15 @@ class OtlpSink:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self) -> None:
+                super().setup()
+                sink._connections.add(self.connection)
+
+            def finish(self) -> None:
+                sink._connections.discard(self.connection)
+                with suppress(OSError):  # nobody is left to flush to
+                    super().finish()
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 signal = self.path.rpartition("/")[2]
@@ -240,6 +256,11 @@ class OtlpSink:
             def log_message(self, *args: object) -> None: ...
 
         return Handler
+
+
+class _HttpServer(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Quiet: a client that gave up, or a connection that `stop` cut."""
 
 
 def spans_in(message: Any) -> Iterable[Span]:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 from tests.collector.processes import ROOT, Collector, Jaeger
-from tests.collector.stand_in import GrpcStandIn, HttpStandIn
+from tests.otlp_sink import OtlpSink
 
 IN_CI = bool(os.environ.get("CI"))  # noqa: TID251 - decides between a skip and a failure
 
@@ -80,16 +80,14 @@ def jaeger(jaeger_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-def langsmith() -> Iterator[HttpStandIn]:
-    backend = HttpStandIn()
-    backend.start()
-    yield backend
-    backend.stop()
+def langsmith() -> Iterator[OtlpSink]:
+    """Stands in for LangSmith's OTLP endpoint."""
+    with OtlpSink(http_path_prefix="/otel") as sink:
+        yield sink
 
 
 @pytest.fixture
-def jaeger_stand_in() -> Iterator[GrpcStandIn]:
-    backend = GrpcStandIn()
-    backend.start()
-    yield backend
-    backend.stop()
+def jaeger_stand_in() -> Iterator[OtlpSink]:
+    """Stands in for Jaeger's OTLP port where a test must count across its death."""
+    with OtlpSink() as sink:
+        yield sink

@@ -10,30 +10,29 @@ from opentelemetry.trace import (
     TraceFlags,
     set_span_in_context,
 )
+from tests.collector.backends import as_jaeger, as_langsmith
 from tests.collector.processes import Collector, eventually
 from tests.collector.program import program, trace_id
-from tests.collector.stand_in import GrpcStandIn, HttpStandIn
+from tests.otlp_sink import OtlpSink
 
 pytestmark = pytest.mark.real_servers
 
 
 def sampling(
     run_collector: Callable[..., Collector],
-    jaeger: GrpcStandIn,
-    langsmith: HttpStandIn,
+    jaeger: OtlpSink,
+    langsmith: OtlpSink,
     **env: str,
 ) -> Collector:
     return run_collector(
-        JAEGER_EXPORTER="otlp_grpc/jaeger",
-        JAEGER_OTLP=jaeger.endpoint,
-        LANGSMITH_EXPORTER="otlp_http/langsmith",
-        LANGSMITH_ENDPOINT=langsmith.url,
+        **as_jaeger(jaeger),
+        **as_langsmith(langsmith),
         **env,
     )
 
 
 def test_errors_slow_and_degraded_traces_arrive_when_the_share_of_the_rest_is_nothing(
-    run_collector: Callable[..., Collector], jaeger_stand_in: GrpcStandIn, langsmith: HttpStandIn
+    run_collector: Callable[..., Collector], jaeger_stand_in: OtlpSink, langsmith: OtlpSink
 ) -> None:
     collector = sampling(
         run_collector,
@@ -51,13 +50,13 @@ def test_errors_slow_and_degraded_traces_arrive_when_the_share_of_the_rest_is_no
         wanted.add(trace_id(slow))
     decided = "otelcol_processor_tail_sampling_global_count_traces_sampled"
     eventually(lambda: collector.figures(decided) == 8)
-    eventually(lambda: len(langsmith.spans()) == 7)
-    assert {span.trace_id.hex() for span in langsmith.spans()} == wanted
-    assert len(jaeger_stand_in.spans()) == 22
+    eventually(lambda: len(langsmith.spans) == 7)
+    assert {span.trace_id.hex() for span in langsmith.spans} == wanted
+    assert len(jaeger_stand_in.spans) == 22
 
 
 def test_a_share_keeps_whole_traces(
-    run_collector: Callable[..., Collector], jaeger_stand_in: GrpcStandIn, langsmith: HttpStandIn
+    run_collector: Callable[..., Collector], jaeger_stand_in: OtlpSink, langsmith: OtlpSink
 ) -> None:
     collector = sampling(run_collector, jaeger_stand_in, langsmith, LANGSMITH_SHARE_PERCENT="50")
     with program(collector) as sender:
@@ -67,12 +66,12 @@ def test_a_share_keeps_whole_traces(
     eventually(lambda: collector.figures(decided) == 60)
     kept = int(collector.figures(decided, sampled="true"))
     assert 10 <= kept <= 50
-    eventually(lambda: len(langsmith.spans()) == 3 * kept)
-    assert len({span.trace_id for span in langsmith.spans()}) == kept
+    eventually(lambda: len(langsmith.spans) == 3 * kept)
+    assert len({span.trace_id for span in langsmith.spans}) == kept
 
 
 def test_a_late_span_follows_its_trace(
-    run_collector: Callable[..., Collector], jaeger_stand_in: GrpcStandIn, langsmith: HttpStandIn
+    run_collector: Callable[..., Collector], jaeger_stand_in: OtlpSink, langsmith: OtlpSink
 ) -> None:
     collector = sampling(run_collector, jaeger_stand_in, langsmith, LANGSMITH_SHARE_PERCENT="0")
     with program(collector) as sender:
@@ -80,13 +79,13 @@ def test_a_late_span_follows_its_trace(
             late = sender.tracer.start_span("late")
             root.set_attribute("foliotrace.degraded", True)
         sender.flush()
-        eventually(lambda: len(langsmith.spans()) == 1)
+        eventually(lambda: len(langsmith.spans) == 1)
         late.end()
-    eventually(lambda: {span.name for span in langsmith.spans()} == {"root", "late"})
+    eventually(lambda: {span.name for span in langsmith.spans} == {"root", "late"})
 
 
 def test_a_callers_own_traceparent_does_not_orphan_the_trace_in_langsmith(
-    run_collector: Callable[..., Collector], jaeger_stand_in: GrpcStandIn, langsmith: HttpStandIn
+    run_collector: Callable[..., Collector], jaeger_stand_in: OtlpSink, langsmith: OtlpSink
 ) -> None:
     collector = sampling(run_collector, jaeger_stand_in, langsmith)
     caller = SpanContext(
@@ -96,14 +95,14 @@ def test_a_callers_own_traceparent_does_not_orphan_the_trace_in_langsmith(
         sender.query(
             root={"foliotrace.entry": True}, context=set_span_in_context(NonRecordingSpan(caller))
         )
-    eventually(lambda: len(langsmith.spans()) == len(jaeger_stand_in.spans()) == 3)
-    parents = {span.name: span.parent_span_id.hex() for span in langsmith.spans()}
-    ids = {span.name: span.span_id.hex() for span in langsmith.spans()}
+    eventually(lambda: len(langsmith.spans) == len(jaeger_stand_in.spans) == 3)
+    parents = {span.name: span.parent_span_id.hex() for span in langsmith.spans}
+    ids = {span.name: span.span_id.hex() for span in langsmith.spans}
     assert parents == {
         "POST /v1/query": "",
         "synthesize": ids["POST /v1/query"],
         "chat small": ids["synthesize"],
     }
-    entry = next(s for s in jaeger_stand_in.spans() if s.name == "POST /v1/query")
+    entry = next(s for s in jaeger_stand_in.spans if s.name == "POST /v1/query")
     assert entry.parent_span_id.hex() == f"{caller.span_id:016x}"
-    assert {span.trace_id.hex() for span in langsmith.spans()} == {f"{caller.trace_id:032x}"}
+    assert {span.trace_id.hex() for span in langsmith.spans} == {f"{caller.trace_id:032x}"}

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
+from tests.collector.backends import as_jaeger, as_langsmith
 from tests.collector.processes import ROOT, Collector, eventually, http_get
 from tests.collector.program import program
-from tests.collector.stand_in import GrpcStandIn, HttpStandIn
+from tests.otlp_sink import Failure, OtlpSink
 
 from foliotrace_otel.instruments import INSTRUMENTS
 
@@ -70,17 +71,15 @@ def test_our_metrics_and_labels_exist(where: str, expression: str) -> None:
 
 @pytest.mark.real_servers
 def test_the_collectors_metrics_are_in_a_live_scrape(
-    run_collector: Callable[..., Collector], jaeger_stand_in: GrpcStandIn, langsmith: HttpStandIn
+    run_collector: Callable[..., Collector], jaeger_stand_in: OtlpSink, langsmith: OtlpSink
 ) -> None:
     collector = run_collector(
-        JAEGER_EXPORTER="otlp_grpc/jaeger",
-        JAEGER_OTLP=jaeger_stand_in.endpoint,
-        LANGSMITH_EXPORTER="otlp_http/langsmith",
-        LANGSMITH_ENDPOINT=langsmith.url,
+        **as_jaeger(jaeger_stand_in),
+        **as_langsmith(langsmith),
         LANGSMITH_QUEUE_SPANS="3",  # one trace has room and is refused for good, twenty have none
         OTELCOL_SPAN_METRICS_EVERY="300ms",
     )
-    langsmith.status = 401
+    langsmith.fail(Failure(http_status=401))
     wanted = {
         name
         for _, expression in expressions()

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+from tests.collector.backends import as_langsmith
 from tests.collector.processes import Collector, Jaeger, eventually
 from tests.collector.program import Protocol, program
-from tests.collector.stand_in import HttpStandIn
+from tests.otlp_sink import OtlpSink
 
 pytestmark = pytest.mark.real_servers
 TREE = {"POST /v1/query": "", "synthesize": "POST /v1/query", "chat small": "synthesize"}
@@ -16,13 +17,12 @@ def test_both_backends_hold_the_same_tree(
     protocol: Protocol,
     run_collector: Callable[..., Collector],
     jaeger: Jaeger,
-    langsmith: HttpStandIn,
+    langsmith: OtlpSink,
 ) -> None:
     collector = run_collector(
         JAEGER_EXPORTER="otlp_grpc/jaeger",
         JAEGER_OTLP=jaeger.otlp,
-        LANGSMITH_EXPORTER="otlp_http/langsmith",
-        LANGSMITH_ENDPOINT=langsmith.url,
+        **as_langsmith(langsmith),
         LANGSMITH_API_KEY="lsv2_test",
         LANGSMITH_PROJECT="folio",
     )
@@ -33,9 +33,9 @@ def test_both_backends_hold_the_same_tree(
     names = {span["spanId"]: span["name"] for span in seen}
     assert {span["name"]: names.get(span.get("parentSpanId", ""), "") for span in seen} == TREE
 
-    eventually(lambda: len(langsmith.spans()) == 3)
-    assert {span.span_id.hex() for span in langsmith.spans()} == set(names)
-    (delivery,) = langsmith.deliveries
+    eventually(lambda: len(langsmith.spans) == 3)
+    assert {span.span_id.hex() for span in langsmith.spans} == set(names)
+    (delivery,) = langsmith.received
     assert delivery.path == "/otel/v1/traces"
     assert delivery.headers["x-api-key"] == "lsv2_test"
     assert delivery.headers["langsmith-project"] == "folio"

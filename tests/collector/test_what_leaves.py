@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import pytest
+from tests.collector.backends import as_jaeger, as_langsmith
 from tests.collector.processes import Collector, Jaeger, eventually
 from tests.collector.program import program
-from tests.collector.stand_in import GrpcStandIn, HttpStandIn
+from tests.otlp_sink import OtlpSink
 
 from foliotrace_otel.semconv import CONTENT_ATTRIBUTES
 
@@ -51,24 +52,22 @@ KEPT = {
 
 @pytest.fixture
 def backends(
-    run_collector: Callable[..., Collector], langsmith: HttpStandIn, jaeger_stand_in: GrpcStandIn
-) -> tuple[Collector, GrpcStandIn, HttpStandIn]:
+    run_collector: Callable[..., Collector], langsmith: OtlpSink, jaeger_stand_in: OtlpSink
+) -> tuple[Collector, OtlpSink, OtlpSink]:
     collector = run_collector(
-        JAEGER_EXPORTER="otlp_grpc/jaeger",
-        JAEGER_OTLP=jaeger_stand_in.endpoint,
-        LANGSMITH_EXPORTER="otlp_http/langsmith",
-        LANGSMITH_ENDPOINT=langsmith.url,
+        **as_jaeger(jaeger_stand_in),
+        **as_langsmith(langsmith),
         OTELCOL_SPAN_METRICS_EVERY="500ms",
     )
     return collector, jaeger_stand_in, langsmith
 
 
-def wait_for_both(jaeger: GrpcStandIn, langsmith: HttpStandIn, spans: int = 3) -> None:
-    eventually(lambda: len(jaeger.spans()) >= spans and len(langsmith.spans()) >= spans)
+def wait_for_both(jaeger: OtlpSink, langsmith: OtlpSink, spans: int = 3) -> None:
+    eventually(lambda: len(jaeger.spans) >= spans and len(langsmith.spans) >= spans)
 
 
 def test_planted_values_reach_neither_backend_nor_a_metric_label(
-    backends: tuple[Collector, GrpcStandIn, HttpStandIn],
+    backends: tuple[Collector, OtlpSink, OtlpSink],
 ) -> None:
     collector, jaeger, langsmith = backends
     every = "; ".join(PLANTED.values())
@@ -83,21 +82,21 @@ def test_planted_values_reach_neither_backend_nor_a_metric_label(
     wait_for_both(jaeger, langsmith, spans=4)
     metrics = eventually(lambda: "traces_span_metrics" in (m := collector.span_metrics()) and m)
     for where, received in {
-        "Jaeger": jaeger.received_bytes(),
-        "LangSmith": langsmith.received_bytes(),
+        "Jaeger": jaeger.raw(),
+        "LangSmith": langsmith.raw(),
         "metrics": metrics.encode(),
         "log": collector.log.read_bytes(),
     }.items():
         found = [name for name, value in PLANTED.items() if value.encode() in received]
         assert not found, where
-    assert not [s for s in jaeger.spans() for a in s.attributes if a.value.int_value == 4 * 10**15]
-    names = {span.name for span in jaeger.spans()}
+    assert not [s for s in jaeger.spans for a in s.attributes if a.value.int_value == 4 * 10**15]
+    names = {span.name for span in jaeger.spans}
     assert any(name.startswith("ask ****") for name in names)
     assert {"POST /v1/query", "synthesize", "chat small"} < names
 
 
 def test_header_like_keys_are_masked_whole_and_token_counts_are_not(
-    backends: tuple[Collector, GrpcStandIn, HttpStandIn],
+    backends: tuple[Collector, OtlpSink, OtlpSink],
 ) -> None:
     collector, jaeger, langsmith = backends
     secret = {"http.request.header.authorization": "opaque-1", "db.password": "opaque-2"}
@@ -105,7 +104,7 @@ def test_header_like_keys_are_masked_whole_and_token_counts_are_not(
         sender.query({**KEPT, **secret})
     wait_for_both(jaeger, langsmith)
     for backend in (jaeger, langsmith):
-        (call,) = [span for span in backend.spans() if span.name == "chat small"]
+        (call,) = [span for span in backend.spans if span.name == "chat small"]
         sent = {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in call.attributes}
         assert {key: sent[key] for key in KEPT} == KEPT
         assert {key: sent[key] for key in secret} == dict.fromkeys(secret, "****")
@@ -113,7 +112,7 @@ def test_header_like_keys_are_masked_whole_and_token_counts_are_not(
 
 
 def test_content_reaches_langsmith_redacted_and_never_jaeger(
-    backends: tuple[Collector, GrpcStandIn, HttpStandIn],
+    backends: tuple[Collector, OtlpSink, OtlpSink],
 ) -> None:
     collector, jaeger, langsmith = backends
     canary = "the refund window of the Bluebird contract"
@@ -124,14 +123,14 @@ def test_content_reaches_langsmith_redacted_and_never_jaeger(
             span.add_event("gen_ai.client.inference.operation.details", attributes)
             span.add_event("gen_ai.user.message", {"content": canary})
     wait_for_both(jaeger, langsmith, spans=4)
-    for span in jaeger.spans():
+    for span in jaeger.spans:
         keys = {attribute.key for holder in (span, *span.events) for attribute in holder.attributes}
         assert not keys & {*CONTENT, "content"}
         assert span.name != "chat small" or set(KEPT) <= keys
-    assert canary.encode() not in jaeger.received_bytes()
+    assert canary.encode() not in jaeger.raw()
 
-    assert PLANTED["e-mail"].encode() not in langsmith.received_bytes()
-    (call,) = [span for span in langsmith.spans() if span.name == "chat small"]
+    assert PLANTED["e-mail"].encode() not in langsmith.raw()
+    (call,) = [span for span in langsmith.spans if span.name == "chat small"]
     kept = {attribute.key: attribute.value.string_value for attribute in call.attributes}
     assert {key: kept.get(key) for key in CONTENT} == dict.fromkeys(CONTENT, f"{canary}, ask ****")
 
