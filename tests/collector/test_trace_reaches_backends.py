@@ -51,3 +51,21 @@ def test_jaeger_finds_the_service_and_its_operations(
     eventually(lambda: "foliotrace-listed" in jaeger.get("/api/v3/services")["services"])
     listed = jaeger.get("/api/v3/operations?service=foliotrace-listed")["operations"]
     assert {operation["name"] for operation in listed} == set(TREE)
+
+
+def test_jaeger_warns_of_a_degraded_answer_and_of_no_other(
+    run_collector: Callable[..., Collector], jaeger: Jaeger
+) -> None:
+    collector = run_collector(JAEGER_EXPORTER="otlp_grpc/jaeger", JAEGER_OTLP=jaeger.otlp)
+    marks = {"foliotrace.degraded": True, "foliotrace.degradation.reasons": "managed_index_timeout"}
+    with program(collector) as sender:
+        degraded = sender.query(root=marks)
+        sound = sender.query(root={"foliotrace.degraded": False})
+
+    def warnings(trace: str) -> list[str]:
+        (found,) = jaeger.get(f"/api/traces/{trace}")["data"]
+        return [warning for span in found["spans"] for warning in span["warnings"] or ()]
+
+    eventually(lambda: len(jaeger.spans(degraded)) == len(jaeger.spans(sound)) == 3)
+    assert warnings(degraded) == ["degraded answer: managed_index_timeout"]
+    assert warnings(sound) == []
