@@ -17,6 +17,7 @@ from foliotrace_otel.semconv import Attribute
 CARRIER: Final = "foliotrace_otel"
 BAGGAGE_ALLOWED: Final = ("user.id", "session.id", "tenant.id", "gen_ai.conversation.id")
 LINKS_KEY: Final = otel_context.create_key("foliotrace-links")
+_ENTRY: Final[dict[str, Attribute]] = {semconv.ENTRY: True}
 _MOST_BAGGAGE_CHARS: Final = 128
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
@@ -118,10 +119,12 @@ def allowed_baggage(
 
 def entry_attributes(context: Context) -> dict[str, Attribute]:
     """`foliotrace.entry` and the allowed baggage, if what starts in `context` is the first here."""
+    if not context:
+        return _ENTRY
     parent = trace.get_current_span(context).get_span_context()
     if parent.is_valid and not parent.is_remote:
         return {}
-    return {semconv.ENTRY: True, **allowed_baggage(context)}
+    return {**_ENTRY, **allowed_baggage(context)}
 
 
 @contextmanager

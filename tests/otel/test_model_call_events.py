@@ -1,0 +1,179 @@
+"""What LLM, retrieval and our own events put on the spans and into the metrics; content or not."""
+
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent
+from llama_index.core.llms import CompletionResponse, LLMMetadata
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.custom import CustomLLM
+from llama_index.core.retrievers import BaseRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from llama_index_instrumentation import get_dispatcher
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from tests.otel.tracing_bench import watching
+
+from foliotrace import events
+from foliotrace_otel.content import ContentPolicy
+
+QUESTION, ANSWER, PASSAGE = "canary question", "canary answer", "canary passage"
+RAW = {
+    "id": "resp_1",
+    "model": "tiny-2026",
+    "choices": [{"finish_reason": "stop"}],
+    "usage": {
+        "prompt_tokens": 12,
+        "completion_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 4},
+    },
+}
+
+
+class Tiny(CustomLLM):
+    model: str = "tiny"
+    fails: bool = False
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name=self.model)
+
+    @llm_chat_callback()
+    def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
+        if self.fails:
+            raise TimeoutError(QUESTION)
+        return ChatResponse(message=ChatMessage(role="assistant", content=ANSWER), raw=RAW)
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        return CompletionResponse(text=ANSWER, raw=RAW)
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
+        raise NotImplementedError
+
+
+class Shelf(BaseRetriever):
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return [NodeWithScore(node=TextNode(text=PASSAGE, id_="n1"), score=0.87654)]
+
+
+def ask(**given: Any) -> None:
+    Shelf().retrieve(QUESTION)
+    Tiny(**given).chat([ChatMessage(role="user", content=QUESTION)])
+
+
+def test_a_model_call_tells_model_tokens_finish_and_lengths() -> None:
+    with watching() as watch:
+        ask()
+    told = dict(watch.one("chat tiny").attributes or {})
+    assert 0 < told.pop("duration_ms") < 10_000
+    assert told == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "tiny",
+        "gen_ai.response.model": "tiny-2026",
+        "gen_ai.response.id": "resp_1",
+        "gen_ai.response.finish_reasons": ("stop",),
+        "gen_ai.usage.input_tokens": 12,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cache_read.input_tokens": 4,
+        "model": "tiny",
+        "prompt.length": len(QUESTION),
+        "response.length": len(ANSWER),
+        "tokens.total": 17,
+        "code.function.name": "Tiny.chat",
+        "langsmith.span.kind": "llm",
+        "foliotrace.entry": True,
+    }
+
+
+def test_a_retrieval_tells_ids_and_scores() -> None:
+    with watching() as watch:
+        ask()
+    told = watch.one("retrieval Shelf").attributes or {}
+    assert told["foliotrace.retrieved"] == 1
+    assert told["foliotrace.retrieved.ids"] == ("n1",)
+    assert told["foliotrace.retrieved.scores"] == (0.8765,)
+
+
+def test_no_content_by_default_and_all_of_it_under_its_names_when_asked() -> None:
+    with watching() as watch:
+        ask()
+    assert "canary" not in "".join(span.to_json() for span in watch.spans)
+    with watching(content=ContentPolicy(capture=True)) as watch:
+        ask()
+    chat = watch.one("chat tiny").attributes or {}
+    retrieval = watch.one("retrieval Shelf").attributes or {}
+    assert QUESTION in chat["gen_ai.input.messages"]
+    assert ANSWER in chat["gen_ai.output.messages"]
+    assert retrieval["gen_ai.retrieval.query.text"] == QUESTION
+    assert PASSAGE in retrieval["gen_ai.retrieval.documents"]
+
+
+def test_captured_content_is_cut() -> None:
+    with watching(content=ContentPolicy(capture=True, most_chars=16)) as watch:
+        Tiny().chat([ChatMessage(role="user", content="word " * 1000)])
+    assert len(watch.one("chat tiny").attributes["gen_ai.input.messages"]) < 120
+
+
+def test_openinference_names_come_by_the_switch() -> None:
+    with watching(openinference=True) as watch:
+        ask()
+    chat = watch.one("chat tiny").attributes or {}
+    assert (chat["openinference.span.kind"], chat["llm.token_count.prompt"]) == ("LLM", 12)
+    retrieval = watch.one("retrieval Shelf").attributes or {}
+    assert retrieval["retrieval.documents.0.document.id"] == "n1"
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        ("1.41", "gen_ai.usage.cache_creation.input_tokens"),
+        ("latest", "gen_ai.usage.cache_write.input_tokens"),
+    ],
+)
+def test_moving_names_follow_the_version(
+    version: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anthropic = {"usage": {"input_tokens": 9, "output_tokens": 1, "cache_creation_input_tokens": 3}}
+    monkeypatch.setitem(RAW, "usage", anthropic["usage"])
+    with watching(version=version) as watch:
+        ask()
+    assert (watch.one("chat tiny").attributes or {})[name] == 3
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_metrics_are_the_same_whether_or_not_the_trace_is_sampled(sampled: bool) -> None:
+    with watching(sampler=None if sampled else ParentBased(ALWAYS_OFF)) as watch:
+        ask()
+        with pytest.raises(TimeoutError):
+            ask(fails=True)
+    value = watch.metrics.registry.get_sample_value
+    assert value("llm_request_latency_seconds_count", {"model": "tiny"}) == 2
+    failed = {"model": "tiny", "error_type": "TimeoutError"}
+    assert value("llm_request_errors_total", failed) == 1
+    tokens = {
+        "gen_ai_operation_name": "chat",
+        "gen_ai_provider_name": "",
+        "gen_ai_request_model": "tiny",
+        "gen_ai_token_type": "input",
+    }
+    assert value("gen_ai_client_token_usage_sum", tokens) == 12
+    assert not watch.tree.open
+    assert bool(watch.spans) is sampled
+
+
+def test_an_event_of_ours_lands_on_the_span_where_it_happened_and_can_link() -> None:
+    origin = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with watching() as watch, events.stage("cache"):
+        events.tell("cache.hit", foliotrace__cache__hit=True, foliotrace__link=origin)
+    span = watch.one("cache")
+    assert span.attributes["foliotrace.cache.hit"] is True
+    assert "foliotrace.link" not in span.attributes
+    assert span.links[0].context.trace_id == 0x0AF7651916CD43DD8448EB211C80319C
+
+
+def test_an_event_the_handler_does_not_understand_is_no_fault() -> None:
+    with watching() as watch:
+        event = RetrievalEndEvent(str_or_query_bundle=QUESTION, nodes=[], span_id="nobody-knows")
+        get_dispatcher().event(event)
+    assert watch.tree.bugs == 0
