@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_BENCHMARKS = {"__init__", "__main__", "record"}
+NOT_BENCHMARKS = {"__init__", "__main__", "corpora", "record", "summary"}
 
 
 def main() -> None:
