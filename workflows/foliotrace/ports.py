@@ -4,7 +4,7 @@ Every store call takes a tenant. Each port has one contract suite under tests/co
 over every adapter. Errors named here are the ones a caller plans for; anything else is a bug.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -442,6 +442,10 @@ class Embedder(Protocol):
     async def embed_query(self, text: str, *, deadline: Deadline) -> Vector:
         """One question. Raises EmbedderUnavailable."""
         ...
+
+
+AskLibrary: TypeAlias = Callable[[str], Awaitable[Answer]]
+"""A question to its answer, through the whole journey; who asks and where is settled already."""
 
 
 class Reranker(Protocol):

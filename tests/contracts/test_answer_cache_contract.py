@@ -1,0 +1,167 @@
+"""What every `AnswerCache` and every `StaleAnswers` holds."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from tests.query.kit import SetClock
+
+from foliotrace.adapters.local.answer_cache import LocalAnswerCache
+from foliotrace.adapters.local.stale import SqliteStaleAnswers
+from foliotrace.errors import CacheUnavailable
+from foliotrace.model import Anchor, Answer, Box, Citation, PageKind, Usage
+from foliotrace.ports import AnswerCache, StaleAnswer, StaleAnswers
+
+pytestmark = pytest.mark.anyio
+
+CANARY = "canary-7f31"
+
+
+def answer(document_id: str = "doc_1", text: str = "Paid in 30 days [1].") -> Answer:
+    anchor = Anchor(kind=PageKind.PAGE, page=1, start=0, end=4, boxes=(Box(1.5, 2, 3, 4),))
+    citation = Citation(
+        marker=1,
+        document_id=document_id,
+        document_name="a.pdf",
+        chunk_id="c1",
+        quote=text,
+        anchor=anchor,
+        score=0.5,
+    )
+    usage = Usage(prompt_tokens=3, cost_usd=Decimal("0.000123"))
+    return Answer(text=text, citations=(citation,), usage=usage)
+
+
+def stale(document_id: str = "doc_1", text: str = "Paid in 30 days [1].") -> StaleAnswer:
+    return StaleAnswer(
+        answer=answer(document_id, text),
+        content_hashes={document_id: "aa"},
+        stored_at=datetime(2026, 11, 21, tzinfo=UTC),
+    )
+
+
+# --- exact answers -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def cache(clock: SetClock) -> AnswerCache:
+    return LocalAnswerCache(clock, limit=100)
+
+
+async def test_what_was_stored_is_found_by_its_tenant_alone(cache: AnswerCache) -> None:
+    await cache.store("t1", "k", answer(), ttl_s=60)
+    assert await cache.lookup("t1", "k") == answer()
+    assert await cache.lookup("t2", "k") is None
+    assert await cache.lookup("t1", "other") is None
+
+
+async def test_an_answer_is_gone_after_its_time(cache: AnswerCache, clock: SetClock) -> None:
+    await cache.store("t1", "k", answer(), ttl_s=60)
+    clock.pass_s(59)
+    assert await cache.lookup("t1", "k") is not None
+    clock.pass_s(1)
+    assert await cache.lookup("t1", "k") is None
+
+
+async def test_a_second_answer_replaces_the_first(cache: AnswerCache) -> None:
+    await cache.store("t1", "k", answer("doc_1"), ttl_s=60)
+    await cache.store("t1", "k", answer("doc_2"), ttl_s=60)
+    await cache.forget_document("t1", "doc_1")
+    assert await cache.lookup("t1", "k") == answer("doc_2")
+
+
+async def test_a_forgotten_document_takes_the_answers_that_cite_it(cache: AnswerCache) -> None:
+    await cache.store("t1", "k1", answer("doc_1"), ttl_s=60)
+    await cache.store("t1", "k2", answer("doc_2"), ttl_s=60)
+    await cache.store("t2", "k1", answer("doc_1"), ttl_s=60)
+    await cache.forget_document("t1", "doc_1")
+    assert await cache.lookup("t1", "k1") is None
+    assert await cache.lookup("t1", "k2") is not None
+    assert await cache.lookup("t2", "k1") is not None
+
+
+async def test_the_answer_not_asked_for_longest_goes_first(clock: SetClock) -> None:
+    small = LocalAnswerCache(clock, limit=2)
+    await small.store("t", "a", answer(), ttl_s=60)
+    await small.store("t", "b", answer(), ttl_s=60)
+    await small.lookup("t", "a")
+    await small.store("t", "c", answer(), ttl_s=60)
+    assert [await small.lookup("t", k) is not None for k in "abc"] == [True, False, True]
+
+
+# --- stale answers -------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def kept(tmp_path: Path) -> AsyncIterator[SqliteStaleAnswers]:
+    opened = SqliteStaleAnswers(tmp_path, limit=3)
+    yield opened
+    await opened.close()
+
+
+async def test_a_stale_answer_is_found_before_and_after_it_is_written(
+    kept: SqliteStaleAnswers, tmp_path: Path
+) -> None:
+    port: StaleAnswers = kept
+    await port.store("t1", "k", stale())
+    assert await port.lookup("t1", "k") == stale()
+    await kept.close()
+    again = SqliteStaleAnswers(tmp_path)
+    assert await again.lookup("t1", "k") == stale()
+    assert await again.lookup("t2", "k") is None
+    await again.close()
+
+
+async def test_a_deleted_document_leaves_no_word_in_the_file(
+    kept: SqliteStaleAnswers, tmp_path: Path
+) -> None:
+    await kept.store("t1", "k1", stale("doc_1", CANARY))
+    await kept.flush()
+    await kept.store("t1", "k2", stale("doc_1", CANARY))  # waiting when the document goes
+    await kept.store("t1", "k3", stale("doc_2"))
+    await kept.forget_document("t1", "doc_1")
+    await kept.flush()
+    assert await kept.lookup("t1", "k1") is None
+    assert await kept.lookup("t1", "k2") is None
+    assert await kept.lookup("t1", "k3") is not None
+    for file in tmp_path.iterdir():
+        assert CANARY.encode() not in file.read_bytes(), file.name
+
+
+async def test_only_the_newest_answers_of_a_tenant_are_kept(kept: SqliteStaleAnswers) -> None:
+    for number in range(5):
+        aged = replace(stale(), stored_at=datetime(2026, 11, number + 1, tzinfo=UTC))
+        await kept.store("t1", f"k{number}", aged)
+    await kept.store("t2", "k0", stale())
+    await kept.flush()
+    found = [await kept.lookup("t1", f"k{number}") is not None for number in range(5)]
+    assert found == [False, False, True, True, True]
+    assert await kept.lookup("t2", "k0") is not None
+
+
+async def test_a_damaged_file_is_a_cache_that_does_not_answer(tmp_path: Path) -> None:
+    (tmp_path / "stale.db").write_bytes(b"not a database at all" * 400)
+    with pytest.raises(CacheUnavailable):
+        SqliteStaleAnswers(tmp_path)
+
+
+async def test_a_store_whose_disk_fails_says_so_and_loses_only_itself(
+    tmp_path: Path,
+) -> None:
+    kept = SqliteStaleAnswers(tmp_path)
+    with sqlite3.connect(tmp_path / "stale.db") as broken:
+        broken.execute("DROP TABLE answers")
+    with pytest.raises(CacheUnavailable):
+        await kept.lookup("t1", "k")
+    await kept.store("t1", "k", stale())
+    with pytest.raises(CacheUnavailable):
+        await kept.close()

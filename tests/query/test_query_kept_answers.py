@@ -1,0 +1,148 @@
+"""Answers given again: exact hits, stale answers on bad days, and what is never kept."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path as Folder
+
+import pytest
+from tests.query.kit import HANDBOOK, Desk, Down, Scripted, shown
+
+from foliotrace.adapters.local.answer_cache import LocalAnswerCache
+from foliotrace.adapters.local.stale import SqliteStaleAnswers
+from foliotrace.errors import CacheUnavailable, GeneratorUnavailable
+from foliotrace.model import AnswerMode, CacheState, Level, RetrievalMode
+from foliotrace.query.cache import may_stand_for
+from foliotrace.query.retrieve import Path
+
+pytestmark = pytest.mark.anyio
+
+QUESTION = "When are refunds paid?"
+DOWN = Path(RetrievalMode.KEYWORD, Down("keyword_index_unavailable"))
+
+
+@pytest.fixture
+async def keeping(desk: Desk, tmp_path: Folder) -> AsyncIterator[Desk]:
+    stale = SqliteStaleAnswers(tmp_path)
+    desk.equipped(cache=LocalAnswerCache(desk.clock), stale=stale)
+    yield desk
+    await stale.close()
+
+
+async def test_the_same_question_is_answered_from_the_cache_as_a_run_of_its_own(
+    keeping: Desk,
+) -> None:
+    await keeping.serve(*HANDBOOK)
+    first = await keeping.ask(QUESTION)
+    events, second = await keeping.watch(f"  {QUESTION} ")
+    assert (first.cache, second.cache) == (CacheState.MISS, CacheState.EXACT)
+    assert second.citations == first.citations
+    assert shown(events) == second.text == first.text
+    assert second.run_id != first.run_id
+    assert keeping.audit.entries[-1].run_id == second.run_id
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"query": "When are refunds paid"},
+        {"query": QUESTION, "top_k": 4},
+        {"query": QUESTION, "collection": "legal"},
+        {"query": QUESTION, "filters": {"title": ["notes.txt"]}},
+        {"query": QUESTION, "bypass_cache": True},
+    ],
+)
+async def test_another_question_scope_or_wish_is_no_hit(
+    keeping: Desk, other: dict[str, object]
+) -> None:
+    await keeping.serve(*HANDBOOK)
+    await keeping.ask(QUESTION)
+    assert (await keeping.ask(**other)).cache is not CacheState.EXACT  # type: ignore[arg-type]
+
+
+async def test_a_change_of_the_library_ends_every_hit(keeping: Desk) -> None:
+    await keeping.serve(*HANDBOOK)
+    await keeping.ask(QUESTION)
+    await keeping.serve("Refunds are paid within 10 days.", name="new.txt", content_hash="b" * 64)
+    assert (await keeping.ask(QUESTION)).cache is CacheState.MISS
+
+
+async def test_degraded_and_abstained_answers_are_never_kept(keeping: Desk) -> None:
+    await keeping.serve(*HANDBOOK)
+    await keeping.ask("Which enzyme inhibits mitochondrial translation?")
+    assert (
+        await keeping.ask("Which enzyme inhibits mitochondrial translation?")
+    ).cache is CacheState.MISS
+    keeping.equipped(generators=(Scripted(error=GeneratorUnavailable("503")),))
+    assert (await keeping.ask(QUESTION)).degradation.level is Level.LOWER_PATH
+    assert (await keeping.ask(QUESTION)).cache is CacheState.MISS
+
+
+async def test_an_answer_with_something_redacted_is_never_kept(keeping: Desk) -> None:
+    await keeping.serve("The number of the applicant is 123-45-6789 in the register.")
+    asked = "What is the number of the applicant in the register?"
+    answer = await keeping.ask(asked)
+    assert "[SSN REDACTED]" in answer.citations[0].quote
+    assert "6789" not in answer.text
+    assert (await keeping.ask(asked)).cache is CacheState.MISS
+
+
+async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(keeping: Desk) -> None:
+    await keeping.serve(*HANDBOOK)
+    fresh = await keeping.ask(QUESTION)
+    keeping.behind(DOWN)
+    keeping.clock.pass_s(7200)
+    answer = await keeping.ask(QUESTION)
+    assert (answer.degradation.level, answer.degradation.answer) == (
+        Level.STALE,
+        AnswerMode.STALE,
+    )
+    assert answer.degradation.reasons == ("keyword_index_unavailable",)
+    assert (answer.text, answer.age_s) == (fresh.text, 7200)
+    assert "earlier answer" in (answer.notice or "")
+
+
+async def test_a_stale_answer_is_not_given_once_its_document_changed_or_went(
+    keeping: Desk,
+) -> None:
+    first = await keeping.serve(*HANDBOOK)
+    await keeping.ask(QUESTION)
+    keeping.behind(DOWN)
+    keeping.clock.pass_s(7200)
+    await keeping.serve("Refunds are paid within 10 days.", content_hash="b" * 64)
+    assert (await keeping.ask(QUESTION)).degradation.level is Level.TEMPLATE
+    await keeping.library.delete("default", first)
+    assert (await keeping.ask(QUESTION)).degradation.level is Level.TEMPLATE
+
+
+async def test_caches_that_are_down_change_no_answer(desk: Desk) -> None:
+    class Broken:
+        async def lookup(self, tenant: str, key: str) -> None:
+            raise CacheUnavailable("down")
+
+        async def store(self, tenant: str, key: str, *_: object, **__: object) -> None:
+            raise CacheUnavailable("down")
+
+        async def forget_document(self, tenant: str, document_id: str) -> None:
+            raise CacheUnavailable("down")
+
+    await desk.serve(*HANDBOOK)
+    desk.equipped(cache=Broken(), stale=Broken())
+    answer = await desk.ask(QUESTION)
+    assert answer.degradation.level is Level.NONE
+    desk.behind(DOWN)
+    assert (await desk.ask(QUESTION)).degradation.level is Level.TEMPLATE
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("What was revenue in 2021?", "What was revenue in 2022?"),
+        ("What was revenue in Q2?", "What was revenue in Q3?"),
+        ("Which invoices are overdue?", "Which invoices are not overdue?"),
+        ("What does Apple owe Nvidia?", "What does Nvidia owe Intel?"),
+        ("How heavy is the pump X-200?", "How heavy is the pump X-300?"),
+        ("Can it be returned?", "Can't it be returned?"),
+    ],
+)
+def test_a_minimal_edit_never_stands_for_another_question(asked: str, kept: str) -> None:
+    assert not may_stand_for(asked, kept, 0.999)
+    assert may_stand_for(asked, asked, 0.999)

@@ -1,0 +1,193 @@
+"""Any LlamaIndex LLM as a `TextGenerator`: one request per call, typed errors, usage as billed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from typing import Any, Final, TypeVar
+
+import orjson
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.llms import LLM
+
+from foliotrace.errors import DeadlineExceeded, GeneratorRefused, GeneratorUnavailable, Unavailable
+from foliotrace.model import Deadline, Usage
+from foliotrace.ports import Clock, Delta, Generation, Prompt
+
+T = TypeVar("T")
+
+_REFUSING: Final = frozenset({400, 413, 422})  # this prompt, at whatever time
+_FILTERED: Final = frozenset({"content_filter", "refusal", "safety", "SAFETY"})
+_CUT: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
+
+
+class LlamaIndexGenerator:
+    """A `TextGenerator` around `llm`, whose own retries are switched off (`guarded` retries)."""
+
+    def __init__(self, llm: LLM, *, clock: Clock, model: str | None = None) -> None:
+        self._llm = without_retries(llm)
+        self._clock = clock
+        self._model = model or llm.metadata.model_name
+        self._speaks_openai = any(c.__name__ == "OpenAI" for c in type(llm).__mro__)
+
+    @property
+    def model(self) -> str:
+        """The pinned model name."""
+        return self._model
+
+    async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
+        """See `TextGenerator.generate`."""
+        limit_s = self._left_s(deadline)
+        options = self._options(prompt, max_tokens, limit_s)
+        response = await self._soon(self._llm.achat(self._messages(prompt), **options), deadline)
+        return self._finished(response, response.message.content or "", _finish_reason(response))
+
+    async def stream(
+        self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
+    ) -> AsyncIterator[Delta]:
+        """See `TextGenerator.stream`. A stream that stops without saying why is an error."""
+        limit_s = self._left_s(deadline)
+        options = self._options(prompt, max_tokens, limit_s)
+        if self._speaks_openai:
+            options["stream_options"] = {"include_usage": True}
+        text, last, reason = "", None, None
+        pieces = await self._soon(
+            self._llm.astream_chat(self._messages(prompt), **options), deadline
+        )
+        while (piece := await self._soon(anext(pieces, None), deadline)) is not None:
+            last = piece
+            reason = _finish_reason(piece) or reason
+            text += piece.delta or ""
+            if piece.delta:
+                yield Delta(text=piece.delta)
+        if last is None or (self._speaks_openai and reason is None):
+            raise GeneratorUnavailable(
+                f"{self._model} broke its answer off", reason="llm_stream_cut"
+            )
+        yield Delta(done=self._finished(last, text, reason))
+
+    async def _soon(self, work: Awaitable[T], deadline: Deadline) -> T:
+        """Wait for one piece; never while the reader of the stream is at work."""
+        try:
+            async with asyncio.timeout(self._left_s(deadline)):
+                return await work
+        except Exception as error:  # an LLM class raises whatever its SDK raises
+            raise self._typed(error) from error
+
+    def _left_s(self, deadline: Deadline) -> float | None:
+        left_s = deadline.remaining_s(self._clock.monotonic_s())
+        if not left_s:
+            raise DeadlineExceeded(f"no time is left to ask {self._model}", reason="llm_timeout")
+        return None if left_s == float("inf") else left_s
+
+    def _messages(self, prompt: Prompt) -> list[ChatMessage]:
+        system = prompt.system
+        if prompt.schema is not None and not self._speaks_openai:
+            schema = orjson.dumps(prompt.schema).decode()
+            system = f"{system}\n\nReply with JSON alone, valid under this JSON Schema:\n{schema}"
+        return [
+            ChatMessage(role=MessageRole.SYSTEM, content=system),
+            ChatMessage(role=MessageRole.USER, content=prompt.user),
+        ]
+
+    def _options(self, prompt: Prompt, max_tokens: int, limit_s: float | None) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        if "max_tokens" in type(self._llm).model_fields:
+            options["max_tokens"] = max_tokens
+        if self._speaks_openai:
+            options["timeout"] = limit_s
+            if prompt.schema is not None:
+                form = {"name": "record", "schema": prompt.schema}
+                options["response_format"] = {"type": "json_schema", "json_schema": form}
+        return options
+
+    def _finished(self, response: ChatResponse, text: str, reason: str | None) -> Generation:
+        if reason in _FILTERED:
+            raise GeneratorRefused(f"{self._model} refused this prompt", reason="llm_refused")
+        if not text.strip():
+            raise GeneratorUnavailable(f"{self._model} answered nothing", reason="llm_empty")
+        return Generation(
+            text=text,
+            model=self._model,
+            usage=usage_of(response),
+            finish_reason="length" if reason in _CUT else reason,
+        )
+
+    def _typed(self, error: Exception) -> Unavailable:
+        """The port's error for whatever the SDK raised; its text may hold secrets and is left."""
+        if isinstance(error, Unavailable):
+            return error
+        status = _status(error)
+        name = type(error).__name__
+        if isinstance(error, TimeoutError) or "Timeout" in name:
+            return GeneratorUnavailable(
+                f"{self._model} did not answer in time", reason="llm_timeout"
+            )
+        if status in _REFUSING:
+            return GeneratorRefused(
+                f"{self._model} refused this prompt with status {status}", reason="llm_refused"
+            )
+        if status is not None:
+            return GeneratorUnavailable(
+                f"{self._model} answered with status {status}",
+                reason=f"llm_{status}",
+                retry_after_s=_retry_after_s(error),
+            )
+        reason = "llm_unreachable" if "Connect" in name else "llm_failed"
+        return GeneratorUnavailable(f"{self._model} failed: {name}", reason=reason)
+
+
+def without_retries(llm: LLM) -> LLM:
+    """A copy of `llm` that makes one request per call: neither the class nor its SDK retries."""
+    copy = llm.model_copy()
+    if "max_retries" in type(llm).model_fields:
+        object.__setattr__(copy, "max_retries", 0)
+    for name in ("_client", "_aclient"):
+        client = getattr(copy, name, None)
+        if client is not None and getattr(client, "max_retries", None):
+            once = client.with_options(max_retries=0)
+            setattr(copy, name, once)
+    return copy
+
+
+def usage_of(response: ChatResponse) -> Usage:
+    """The tokens as the provider counted them; zeros where it says nothing."""
+    raw = _as_mapping(getattr(response, "raw", None))
+    said = _as_mapping(raw.get("usage") or raw.get("usage_metadata"))
+    said = said or {**raw, **(response.additional_kwargs or {})}  # Ollama; older integrations
+    prompt = _first(said, "prompt_tokens", "input_tokens", "prompt_eval_count")
+    completion = _first(said, "completion_tokens", "output_tokens", "eval_count")
+    return Usage(prompt_tokens=prompt, completion_tokens=completion, llm_calls=1)
+
+
+def _first(said: Mapping[str, Any], *names: str) -> int:
+    return next((int(said[n]) for n in names if isinstance(said.get(n), int | float)), 0)
+
+
+def _as_mapping(value: object) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    return vars(value) if hasattr(value, "__dict__") else {}
+
+
+def _finish_reason(response: ChatResponse) -> str | None:
+    raw = _as_mapping(getattr(response, "raw", None))
+    choices = raw.get("choices")
+    if choices:
+        reason = _as_mapping(choices[0]).get("finish_reason")
+    else:
+        reason = raw.get("stop_reason") or raw.get("done_reason") or raw.get("finish_reason")
+    return str(reason) if reason else None
+
+
+def _status(error: Exception) -> int | None:
+    status = getattr(error, "status_code", None)
+    if status is None:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _retry_after_s(error: Exception) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    try:
+        return float(str(headers.get("retry-after")))
+    except ValueError:
+        return None  # absent, or a date

@@ -1,0 +1,198 @@
+"""Our index as a LlamaIndex retriever, and any LlamaIndex retriever as one of our paths."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+
+from foliotrace.errors import IndexUnavailable, NotFound
+from foliotrace.model import (
+    DEFAULT_COLLECTION,
+    Deadline,
+    Filters,
+    Passage,
+    Principal,
+    Query,
+    RetrievalMode,
+)
+from foliotrace.ports import Clock, Library, Retriever
+
+NO_FILTERS: Final = Filters()
+
+
+class LibraryRetriever(BaseRetriever):
+    """A LlamaIndex `BaseRetriever` over one of our paths, for one tenant and collection.
+
+    A node's id is the chunk's id; its metadata names the document, the page and the offsets.
+    """
+
+    def __init__(
+        self,
+        path: Retriever,
+        *,
+        clock: Clock,
+        top_k: int = 5,
+        principal: Principal | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        filters: Filters = NO_FILTERS,
+        limit_s: float = 10.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self._path = path
+        self._clock = clock
+        self._top_k = top_k
+        self._principal = principal or Principal()
+        self._collection = collection
+        self._filters = filters
+        self._limit_s = limit_s
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        query = Query(
+            text=query_bundle.query_str,
+            principal=self._principal,
+            collection=self._collection,
+            top_k=self._top_k,
+            filters=self._filters,
+        )
+        deadline = Deadline(self._clock.monotonic_s() + self._limit_s)
+        found = await self._path.retrieve(query, top_k=self._top_k, deadline=deadline)
+        return [node_of(passage) for passage in found]
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        """For code without an event loop; inside one, use `aretrieve`."""
+        return asyncio.run(self._aretrieve(query_bundle))
+
+
+def node_of(passage: Passage) -> NodeWithScore:
+    """A passage as a scored node. What only the index needs is kept out of what an LLM reads."""
+    metadata = {
+        "document_id": passage.document_id,
+        "file_name": passage.document_name,
+        "page": passage.page,
+        "start": passage.start,
+        "end": passage.end,
+        "revision": passage.revision,
+        "context": passage.context,
+        "header": passage.header,
+    }
+    hidden = ["document_id", "start", "end", "revision"]
+    node = TextNode(
+        id_=passage.chunk_id,
+        text=passage.text,
+        metadata=metadata,
+        excluded_llm_metadata_keys=hidden,
+        excluded_embed_metadata_keys=hidden,
+    )
+    return NodeWithScore(node=node, score=passage.score)
+
+
+class LlamaIndexPath:
+    """Any LlamaIndex retriever (or a vector store's `as_retriever()`) behind our `Retriever` port.
+
+    A hit is aligned to the stored page its metadata names: `document_id` or `file_name`, and
+    `page` or `page_label`. What cannot be found there is still a passage, of offsets 0 to 0 on its
+    page, whose citations say `exact: false`. Hits of documents that the library does not serve to
+    this tenant and collection are dropped, whoever asks.
+    """
+
+    def __init__(
+        self,
+        retriever: BaseRetriever,
+        library: Library,
+        *,
+        mode: RetrievalMode = RetrievalMode.MANAGED,
+        reason: str = "llamaindex_retriever_failed",
+    ) -> None:
+        self._retriever = retriever
+        self._library = library
+        self._mode = mode
+        self._reason = reason
+
+    async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
+        """See `Retriever.retrieve`."""
+        try:
+            hits = await self._retriever.aretrieve(query.text)
+        except Exception as error:  # a retriever raises whatever its store raises
+            raise IndexUnavailable(
+                f"The LlamaIndex retriever failed: {type(error).__name__}.", reason=self._reason
+            ) from error
+        admitted = set(
+            await self._library.matching(query.principal.tenant, query.collection, query.filters)
+        )
+        aligned = [await self._aligned(query, hit, admitted) for hit in hits]
+        return [passage for passage in aligned if passage is not None][:top_k]
+
+    async def _aligned(
+        self, query: Query, hit: NodeWithScore, admitted: set[str]
+    ) -> Passage | None:
+        metadata = hit.node.metadata
+        document_id = await self._document_id(query, metadata)
+        if document_id not in admitted:
+            return None
+        tenant = query.principal.tenant
+        document = await self._library.document(tenant, document_id)
+        number = _page_number(metadata)
+        text = hit.node.get_content()
+        start = end = 0
+        try:
+            page = await self._library.page(tenant, document_id, number)
+            start, end = find_aligned(page.text, text)
+            text = page.text[start:end] if end else text
+        except NotFound:
+            pass  # the page it names is not ours: the passage stays, without an exact place
+        return Passage(
+            chunk_id=hit.node.node_id,
+            document_id=document_id,
+            document_name=document.name,
+            revision=(document.revision or "") if end else "",
+            page=number,
+            start=start,
+            end=end or len(text),
+            text=text,
+            header=document.identity.header(),
+            score=float(hit.score or 0.0),
+            path=self._mode,
+        )
+
+    async def _document_id(self, query: Query, metadata: dict[str, Any]) -> str:
+        known = metadata.get("document_id")
+        if isinstance(known, str):
+            return known
+        name = metadata.get("file_name")
+        if not isinstance(name, str):
+            return ""
+        found = await self._library.documents(
+            query.principal.tenant, collection=query.collection, name=name, limit=1
+        )
+        return found[0].id if found else ""
+
+
+def find_aligned(page: str, text: str) -> tuple[int, int]:
+    """Where `text` stands on the page, white space and hyphens at line ends aside; (0, 0) if not.
+
+    Exact text first; else both are compared without white space, and the offsets mapped back.
+    """
+    bare = text.strip()
+    if not bare:
+        return 0, 0
+    at = page.find(bare)
+    if at >= 0:
+        return at, at + len(bare)
+    places = [i for i, c in enumerate(page) if not c.isspace()]
+    packed = "".join(page[i] for i in places)
+    wanted = "".join(bare.split())
+    at = packed.find(wanted)
+    if at < 0:
+        return 0, 0
+    return places[at], places[at + len(wanted) - 1] + 1
+
+
+def _page_number(metadata: dict[str, Any]) -> int:
+    for name in ("page", "page_number", "page_label"):
+        value = metadata.get(name)
+        if isinstance(value, int | str) and str(value).isdecimal():
+            return int(value)
+    return 1
