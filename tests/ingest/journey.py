@@ -1,6 +1,6 @@
 """The ingest journey on real embedded stores; its parser takes form feeds for page breaks."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,7 +39,7 @@ class FormFeedParser:
 
     calls: list[range] = field(default_factory=list)
     engine: str = "form-feed 1"
-    on_page: Callable[[int], None] = lambda number: None
+    before: dict[int, Callable[[], Awaitable[object]]] = field(default_factory=dict)
 
     def accepts(self, media_type: str) -> bool:
         return media_type == "text/plain"
@@ -61,7 +61,8 @@ class FormFeedParser:
         self.calls.append(pages)
         texts = source.path.read_text().split("\f")
         for number in pages:
-            self.on_page(number)
+            if number in self.before:
+                await self.before.pop(number)()
             text = texts[number - 1]
             if text == UNREADABLE:
                 yield ParsedPage(

@@ -6,10 +6,10 @@ new one is complete.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
@@ -34,7 +34,7 @@ from foliotrace.model import (
     SourceFile,
 )
 
-_TOLD_PAGES = 25  # between two progress events of one window
+_BATCH_PAGES: Final = 25  # pages of a window that are committed while the next are parsed
 
 
 class IngestDocument(StartEvent):
@@ -143,14 +143,8 @@ class IngestWorkflow(Workflow):
         account = Account(self._services, position.tenant, position.job_id)
         async with self._accounting(account, position.document_id, position.content_hash):
             await account.job()
-            pages = await self._pages(ctx, position)
-            made = await self._commit(position, pages)
-            after = position.model_copy(
-                update={
-                    "next_page": position.next_page + len(pages),
-                    "chunks": position.chunks + made,
-                }
-            )
+            with events.stage("parse"):
+                after = await self._store_window(ctx, position)
             finished = after.next_page > after.pages_total
             await self._tell(ctx, account, after, "index" if finished else "parse")
         return AllStored(position=after) if finished else WindowDue(position=after)
@@ -240,57 +234,73 @@ class IngestWorkflow(Workflow):
     def _deadline(self, limit_s: float) -> Deadline:
         return Deadline(self._services.clock.monotonic_s() + limit_s)
 
-    async def _pages(self, ctx: Context, position: Position) -> Sequence[ParsedPage]:
-        """The window's pages: as stored by an earlier run or another document, or parsed."""
+    async def _store_window(self, ctx: Context, position: Position) -> Position:
+        """Commit the window's pages and chunks in batches, each while the next one is parsed."""
+        chunks = position.chunks
+        done = position.next_page - 1
+        committing: asyncio.Task[int] | None = None
+        async with aclosing(_batches(self._pages(position))) as batches:
+            try:
+                async for batch in batches:
+                    if committing is not None:
+                        chunks += await committing
+                        ctx.write_event_to_stream(_progress(position, "parse", done, chunks))
+                    committing = asyncio.create_task(self._commit(position, batch, chunks))
+                    done = batch[-1].number
+            finally:
+                if committing is not None:
+                    await asyncio.wait([committing])
+        if committing is not None:
+            chunks += await committing
+        return position.model_copy(update={"next_page": done + 1, "chunks": chunks})
+
+    async def _pages(self, position: Position) -> AsyncIterator[ParsedPage]:
+        """The window's pages: those stored by an earlier run or another document, then parsed."""
         services = self._services
         last = min(position.next_page + services.limits.window_pages - 1, position.pages_total)
         numbers = range(position.next_page, last + 1)
         stored = await services.library.pages(
             position.tenant, position.document_id, numbers, revision=position.revision
         )
-        if len(stored) == len(numbers):
-            return stored
-        with events.stage("parse"):
-            return await self._parse(ctx, position, numbers)
-
-    async def _parse(
-        self, ctx: Context, position: Position, numbers: range
-    ) -> Sequence[ParsedPage]:
-        services = self._services
+        for page in stored:
+            yield page
+        missing = numbers[len(stored) :]
+        if not missing:
+            return
         document = await self._same_bytes(
             position.tenant, position.document_id, position.content_hash
         )
         source = await self._source(document)
         deadline = self._deadline(services.limits.window_s)
-        pages: list[ParsedPage] = []
-        async for page in services.parser.parse(source, pages=numbers, deadline=deadline):
-            pages.append(page)
-            if len(pages) % _TOLD_PAGES == 0:
-                ctx.write_event_to_stream(_progress(position, "parse", page.number))
-        if [page.number for page in pages] != list(numbers):
+        expected = missing.start
+        async for page in services.parser.parse(source, pages=missing, deadline=deadline):
+            if page.number != expected:
+                break
+            yield page
+            expected += 1
+        if expected != missing.stop:
             raise ParserUnavailable(
                 f"{document.name}: the parser left pages out.", reason="pages_missing"
             )
-        return pages
 
-    async def _commit(self, position: Position, pages: Sequence[ParsedPage]) -> int:
-        """Store the window's pages, then its chunks; how many chunks."""
+    async def _commit(self, position: Position, pages: Sequence[ParsedPage], chunks: int) -> int:
+        """Store pages, then their chunks, which follow `chunks` others; how many there are."""
         library = self._services.library
         with events.stage("chunk"):
-            chunks = await asyncio.to_thread(
+            made = await asyncio.to_thread(
                 chunk_pages,
                 pages,
                 document_id=position.document_id,
                 revision=position.revision,
-                first_ordinal=position.chunks,
+                first_ordinal=chunks,
             )
             await library.add_window(
                 position.tenant, position.document_id, revision=position.revision, pages=pages
             )
             await library.add_chunks(
-                position.tenant, position.document_id, revision=position.revision, chunks=chunks
+                position.tenant, position.document_id, revision=position.revision, chunks=made
             )
-        return len(chunks)
+        return len(made)
 
     async def _tell(self, ctx: Context, account: Account, position: Position, stage: str) -> None:
         done = position.next_page - 1
@@ -300,10 +310,11 @@ class IngestWorkflow(Workflow):
             pages_total=position.pages_total,
             chunks=position.chunks,
         )
-        ctx.write_event_to_stream(_progress(position, stage, done))
+        ctx.write_event_to_stream(_progress(position, stage, done, position.chunks))
 
     async def _tell_end(self, ctx: Context, position: Position) -> None:
-        ctx.write_event_to_stream(_progress(position, "completed", position.pages_total))
+        pages = position.pages_total
+        ctx.write_event_to_stream(_progress(position, "completed", pages, position.chunks))
 
 
 def revision_of(document: Document, engine: str) -> str:
@@ -328,6 +339,17 @@ async def cancel_ingest(services: IngestServices, principal: Principal, job_id: 
         keep_pages=False,
     )
     return job
+
+
+async def _batches(pages: AsyncIterator[ParsedPage]) -> AsyncGenerator[list[ParsedPage], None]:
+    batch: list[ParsedPage] = []
+    async for page in pages:
+        batch.append(page)
+        if len(batch) == _BATCH_PAGES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _ended_from_outside(error: Exception) -> bool:
@@ -364,11 +386,11 @@ async def _job(
     )
 
 
-def _progress(position: Position, stage: str, pages_done: int) -> Progress:
+def _progress(position: Position, stage: str, pages_done: int, chunks: int) -> Progress:
     return Progress(
         job_id=position.job_id,
         stage=stage,
         pages_done=pages_done,
         pages_total=position.pages_total,
-        chunks=position.chunks,
+        chunks=chunks,
     )

@@ -143,13 +143,19 @@ class Database:
         with translated():
             return work(self.reader())
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], *, acknowledged: bool = True
+    ) -> T:
         """Run `work` in one transaction on the writer thread; durable on return.
 
-        A caller that is cancelled meanwhile does not stop the commit. Raises LibraryUnavailable.
+        What is not `acknowledged` to anybody survives the death of the process, and reaches the
+        disk with the next transaction that is. A caller that is cancelled meanwhile does not stop
+        the commit. Raises LibraryUnavailable.
         """
         loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._executor(), self._write, work))
+        return await asyncio.shield(
+            loop.run_in_executor(self._executor(), self._write, work, acknowledged)
+        )
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._closed:
@@ -160,9 +166,10 @@ class Database:
             )
         return self._thread
 
-    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _write(self, work: Callable[[sqlite3.Connection], T], acknowledged: bool) -> T:
         connection = self._writer
         with translated():
+            connection.execute(f"PRAGMA synchronous={'FULL' if acknowledged else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work(connection)

@@ -72,7 +72,9 @@ class SqliteJobs:
 
     async def update(self, job: Job) -> None:
         """See `Jobs.update`. An update of a job that is final already changes nothing."""
-        await self._database.write(lambda c: _update(c, job))
+        await self._database.write(
+            lambda c: _update(c, job), acknowledged=job.status is not JobStatus.RUNNING
+        )
 
     async def save_extraction(
         self, tenant: str, job_id: str, *, schema: JsonObject, extraction: Extraction

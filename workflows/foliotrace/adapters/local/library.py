@@ -4,6 +4,7 @@ Readers in any process, one writer. What a question needs (chunks, a page, the v
 where it is asked for, without a thread hop, and kept while the library version stands still.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -177,9 +178,10 @@ class SqliteLibrary:
 
         def work(c: sqlite3.Connection) -> None:
             document = writes.find(c, tenant, document_id)
-            writes.add_window(c, document, revision, writes.packed_window(pages), now)
+            writes.add_window(c, document, revision, packed, now)
 
-        await self.database.write(work)
+        packed = await asyncio.to_thread(writes.packed_window, pages)
+        await self.database.write(work, acknowledged=False)
 
     async def add_chunks(
         self, tenant: str, document_id: str, *, revision: str, chunks: Sequence[Chunk]
@@ -189,7 +191,7 @@ class SqliteLibrary:
         def work(c: sqlite3.Connection) -> None:
             writes.add_chunks(c, writes.find(c, tenant, document_id), revision, chunks)
 
-        await self.database.write(work)
+        await self.database.write(work, acknowledged=False)
 
     async def publish(
         self, tenant: str, document_id: str, *, revision: str, identity: Identity
