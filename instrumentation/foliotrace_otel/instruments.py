@@ -12,7 +12,7 @@ Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
-_UNIT_SUFFIX: Final = {"s": "seconds", "By": "bytes", "USD": "usd"}
+_UNIT_SUFFIX: Final = {"s": "seconds", "By": "bytes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,8 @@ def _counter(name: str, description: str, *labels: str, unit: str = "1") -> Inst
     return Instrument(name, "counter", unit, description, labels)
 
 
-def _gauge(name: str, description: str, *labels: str, unit: str = "1") -> Instrument:
+def _gauge(name: str, description: str, *labels: str, unit: str = "{item}") -> Instrument:
+    # Not "1": for a gauge the translation to Prometheus takes that as a share, and adds `_ratio`.
     return Instrument(name, "gauge", unit, description, labels)
 
 
@@ -102,7 +103,7 @@ INSTRUMENTS: Final[tuple[Instrument, ...]] = (
         ("model", "error_type"),
         exact=True,
     ),
-    _counter("foliotrace.cost", "Money spent on models.", "model", unit="USD"),
+    _counter("foliotrace.cost.usd", "Money spent on models.", "model", unit="{USD}"),
     _counter("foliotrace.budget.refused", "Calls refused by a budget.", "reason"),
     _counter("foliotrace.cache.requests", "Look-ups in a cache.", "cache", "result"),
     _counter(
