@@ -21,7 +21,8 @@ EVENNESS: Final = 4.0
 
 RANK_LOSS: Final = 0.05  # a passage's quotes weigh so much less per place in the ranking
 WORTH: Final = 0.5  # of the best quote; a lesser one is not shown
-SHORT_WORDS: Final = 4
+SHORT_TERMS: Final = 3
+HEADER_SHARE: Final = 0.25  # what a row's header says counts for the row, but less
 
 MAX_QUOTE_CHARACTERS: Final = 420
 
@@ -41,7 +42,6 @@ class Unit:
     start: int
     end: int
     terms: frozenset[str]
-    words: int
     header: str = ""
     header_terms: frozenset[str] = frozenset()
 
@@ -199,9 +199,8 @@ def best_unit(weights: Mapping[str, float], reading: Reading) -> Unit | None:
 
 
 def _worth(weights: Mapping[str, float], unit: Unit) -> float:
-    own = cover(weights, unit.terms | unit.header_terms)
+    own = cover(weights, unit.terms)
     if not own:
         return 0.0
-    if unit.words < SHORT_WORDS and not unit.header:
-        return own * 0.5  # a heading or a torn line
-    return own
+    worth = own + HEADER_SHARE * cover(weights, unit.header_terms - unit.terms)
+    return worth * (0.5 if len(unit.terms) < SHORT_TERMS else 1.0)  # a heading or a torn line

@@ -51,7 +51,6 @@ class Readings:
             start=start,
             end=end,
             terms=frozenset(self._vocabulary.terms(text)),
-            words=len(text.split()),
             header=header,
             header_terms=frozenset(self._vocabulary.terms(header)) if header else frozenset(),
         )

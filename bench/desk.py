@@ -1,0 +1,89 @@
+"""A question journey over a benchmark's library, and what the benchmarks put around it."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path as Folder
+
+from bench.corpora import TENANT, Shelf, shelf
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.model import Deadline, Filters, Passage, Principal, Query, RetrievalMode, Run
+from foliotrace.ports import AuditEntry
+from foliotrace.query.retrieve import Path, without_duplicates
+from foliotrace.query.routing import Headers, RoutedRetriever
+from foliotrace.query.workflow import QueryServices
+
+NO_FILTERS = Filters()
+
+
+class CountingAudit:
+    """Counts the records it is given."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def append(self, entry: AuditEntry) -> None:
+        self.count += 1
+
+
+class ForgetfulRuns:
+    """Keeps no run."""
+
+    async def save(self, run: Run) -> None:
+        pass
+
+    async def run(self, tenant: str, run_id: str) -> Run:
+        raise LookupError(run_id)
+
+    async def expire(self, *, before: datetime) -> int:
+        return 0
+
+
+def keyed(tenant: str, text: str) -> tuple[str, str]:
+    return "bench", hmac.digest(b"bench", f"{tenant}\0{text}".encode(), hashlib.sha256).hex()
+
+
+def services_over(at: Shelf) -> QueryServices:
+    """The default installation: keyword search with routing, quotes, no key."""
+    routed = RoutedRetriever(at.index, Headers(at.library, at.index))
+    return QueryServices(
+        library=at.library,
+        vocabulary=at.index,
+        paths=(Path(RetrievalMode.KEYWORD, routed),),
+        audit=CountingAudit(),
+        runs=ForgetfulRuns(),
+        clock=SystemClock(),
+        identify=lambda: Principal(tenant=TENANT),
+        hash_query=keyed,
+        current_trace=lambda: None,
+    )
+
+
+@asynccontextmanager
+async def desk(folder: Folder) -> AsyncIterator[tuple[Shelf, QueryServices]]:
+    """Open a folder's library and what answers over it."""
+    async with shelf(folder) as at:
+        yield at, services_over(at)
+
+
+async def passages(
+    services: QueryServices,
+    text: str,
+    *,
+    collection: str,
+    top_k: int,
+    filters: Filters = NO_FILTERS,
+) -> Sequence[Passage]:
+    """The passages the service would answer from."""
+    query = Query(
+        text=text,
+        principal=Principal(tenant=TENANT),
+        collection=collection,
+        top_k=top_k,
+        filters=filters,
+    )
+    (path,) = services.paths
+    found = await path.retriever.retrieve(query, top_k=top_k + 3, deadline=Deadline(float("inf")))
+    return without_duplicates(found)[:top_k]
