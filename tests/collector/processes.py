@@ -8,8 +8,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -156,6 +158,25 @@ class Jaeger(Server):
         assert status == 200, (status, body)
         answer: dict[str, Any] = json.loads(body)
         return answer
+
+    def traces(self, service: str) -> list[str]:
+        """The ids of this service's traces of the last hour."""
+        now = datetime.now(UTC)
+        wanted = urlencode(
+            {
+                "query.service_name": service,
+                "query.start_time_min": (now - timedelta(hours=1)).isoformat(),
+                "query.start_time_max": (now + timedelta(minutes=1)).isoformat(),
+                "query.num_traces": 1000,
+            }
+        )
+        status, body = http_get(f"http://{self.query}/api/v3/traces?{wanted}")
+        if status == 404:
+            return []
+        assert status == 200, (status, body)
+        resources = json.loads(body)["result"]["resourceSpans"]
+        spans = [s for r in resources for scope in r["scopeSpans"] for s in scope["spans"]]
+        return list(dict.fromkeys(span["traceId"] for span in spans))
 
     def trace_bytes(self, trace_id: str) -> bytes:
         return http_get(f"http://{self.query}/api/v3/traces/{trace_id}")[1]
