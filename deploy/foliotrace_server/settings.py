@@ -13,7 +13,7 @@ from types import UnionType
 from typing import ClassVar, Literal, get_args, get_origin
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -24,16 +24,17 @@ from pydantic_settings import (
 )
 
 from foliotrace.errors import Misconfigured
+from foliotrace_server.sections import (
+    BudgetSettings,
+    CloudSettings,
+    GuardSettings,
+    RedisSettings,
+    Section,
+)
 
 PREFIX = "FOLIOTRACE_"
 _OUTSIDE_THE_TREE = ("FOLIOTRACE_CONFIG", "FOLIOTRACE_SECRETS_DIR")
 _MIB = 1024 * 1024
-
-
-class Section(BaseModel):
-    """A part of the tree: frozen, and refusing names it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ServerSettings(Section):
@@ -204,6 +205,12 @@ class Settings(BaseSettings):
     embedding: EmbeddingSettings | None = Field(
         default=None, description="The embedding model. None: keyword retrieval."
     )
+    llamacloud: CloudSettings = Field(
+        default=CloudSettings(), description="LlamaCloud. By default nothing is sent there."
+    )
+    budget: BudgetSettings = Field(default=BudgetSettings(), description="Caps on spending.")
+    redis: RedisSettings = Field(default=RedisSettings(), description="Shared caches and budgets.")
+    guard: GuardSettings = Field(default=GuardSettings(), description="Retries and breakers.")
     audit: AuditSettings = Field(default=AuditSettings(), description="The audit log.")
     runs: RunsSettings = Field(default=RunsSettings(), description="What is kept of runs.")
     log: LogSettings = Field(default=LogSettings(), description="The log.")

@@ -1,13 +1,14 @@
 """What every `AnswerCache` and every `StaleAnswers` holds."""
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.contracts.redis_server import running_redis
 from tests.query.kit import SetClock
 
 from foliotrace.adapters.local.answer_cache import LocalAnswerCache
@@ -47,14 +48,45 @@ def stale(document_id: str = "doc_1", text: str = "Paid in 30 days [1].") -> Sta
 # --- exact answers -------------------------------------------------------------------------
 
 
+class Shelf:
+    """A cache, and a way to let time pass for it."""
+
+    def __init__(self, cache: AnswerCache, pass_s: Callable[[float], Awaitable[None]]) -> None:
+        self.cache = cache
+        self.pass_s = pass_s
+
+
 @pytest.fixture
 def clock() -> SetClock:
     return SetClock()
 
 
+@pytest.fixture(params=["process", pytest.param("redis", marks=pytest.mark.real_servers)])
+async def shelf(
+    request: pytest.FixtureRequest, clock: SetClock, tmp_path: Path
+) -> AsyncIterator[Shelf]:
+    if request.param == "process":
+
+        async def pass_s(seconds: float) -> None:
+            clock.pass_s(seconds)
+
+        yield Shelf(LocalAnswerCache(clock, limit=100), pass_s)
+        return
+    async with running_redis(tmp_path) as client:
+        from foliotrace.adapters.redis.answer_cache import RedisAnswerCache
+
+        async def age(seconds: float) -> None:
+            for name in await client.keys():
+                left_ms = await client.pttl(name) - int(seconds * 1000)
+                assert left_ms < 61_000, "a key without an end"
+                await client.pexpire(name, max(0, left_ms))
+
+        yield Shelf(RedisAnswerCache(client), age)
+
+
 @pytest.fixture
-def cache(clock: SetClock) -> AnswerCache:
-    return LocalAnswerCache(clock, limit=100)
+def cache(shelf: Shelf) -> AnswerCache:
+    return shelf.cache
 
 
 async def test_what_was_stored_is_found_by_its_tenant_alone(cache: AnswerCache) -> None:
@@ -64,11 +96,11 @@ async def test_what_was_stored_is_found_by_its_tenant_alone(cache: AnswerCache) 
     assert await cache.lookup("t1", "other") is None
 
 
-async def test_an_answer_is_gone_after_its_time(cache: AnswerCache, clock: SetClock) -> None:
+async def test_an_answer_is_gone_after_its_time(cache: AnswerCache, shelf: Shelf) -> None:
     await cache.store("t1", "k", answer(), ttl_s=60)
-    clock.pass_s(59)
+    await shelf.pass_s(58)
     assert await cache.lookup("t1", "k") is not None
-    clock.pass_s(1)
+    await shelf.pass_s(2)
     assert await cache.lookup("t1", "k") is None
 
 
@@ -96,6 +128,24 @@ async def test_the_answer_not_asked_for_longest_goes_first(clock: SetClock) -> N
     await small.lookup("t", "a")
     await small.store("t", "c", answer(), ttl_s=60)
     assert [await small.lookup("t", k) is not None for k in "abc"] == [True, False, True]
+
+
+@pytest.mark.real_servers
+async def test_a_redis_that_dies_is_a_cache_that_does_not_answer(tmp_path: Path) -> None:
+    async with running_redis(tmp_path) as client:
+        from foliotrace.adapters.redis.answer_cache import RedisAnswerCache
+
+        cache = RedisAnswerCache(client)
+        await cache.store("t1", "k", answer(), ttl_s=60)
+        await client.set("foliotrace:answers:{t1}:answer:old", b'{"another": "version"}')
+        assert await cache.lookup("t1", "old") is None
+    for refused in (
+        cache.lookup("t1", "k"),
+        cache.store("t1", "k", answer(), ttl_s=60),
+        cache.forget_document("t1", "doc_1"),
+    ):
+        with pytest.raises(CacheUnavailable):
+            await refused
 
 
 # --- stale answers -------------------------------------------------------------------------

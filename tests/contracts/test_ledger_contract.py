@@ -1,18 +1,16 @@
 """What every `BudgetLedger` holds, embedded and on Redis."""
 
 import asyncio
-import os
-import shutil
 import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.contracts.redis_server import running_redis
 
 from foliotrace.adapters.local.ledger import SqliteLedger
 from foliotrace.errors import BudgetExceeded, LedgerUnavailable
@@ -33,31 +31,6 @@ class HandClock:
         return self.at_s
 
 
-@asynccontextmanager
-async def redis_ledger(tmp_path: Path, clock: HandClock) -> AsyncIterator[BudgetLedger]:
-    from redis.asyncio import Redis
-
-    from foliotrace.adapters.redis.ledger import RedisLedger
-
-    socket = tmp_path / "redis.sock"
-    server = subprocess.Popen(
-        ["redis-server", "--port", "0", "--unixsocket", str(socket), "--save", ""],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-    )
-    client = Redis(unix_socket_path=str(socket))
-    try:
-        for _ in range(100):
-            if socket.exists():
-                break
-            await asyncio.sleep(0.05)
-        yield RedisLedger(client, clock=clock, daily_cap_usd=CAP, lease_s=600)
-    finally:
-        await client.aclose()
-        server.terminate()
-        server.wait()
-
-
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
@@ -72,11 +45,10 @@ async def ledger(
         yield opened
         opened.close()
         return
-    if shutil.which("redis-server") is None and not os.environ.get("CI"):  # noqa: TID251
-        pytest.skip("redis-server is not installed")
-    pytest.importorskip("redis", reason="the redis extra is not installed")
-    async with redis_ledger(tmp_path, clock) as opened_redis:
-        yield opened_redis
+    async with running_redis(tmp_path) as client:
+        from foliotrace.adapters.redis.ledger import RedisLedger
+
+        yield RedisLedger(client, clock=clock, daily_cap_usd=CAP, lease_s=600)
 
 
 async def test_what_is_reserved_counts_until_it_is_settled(ledger: BudgetLedger) -> None:

@@ -125,7 +125,12 @@ class NotAllowed(Refused):
 
 
 class Unavailable(FoliotraceError):
-    """A dependency did not do its work; `reason` is a stable word for degradation marks."""
+    """A dependency did not do its work; `reason` is a stable word for degradation marks.
+
+    `lasting`: asking again would end the same way (a wrong key, a job that failed), so nobody
+    retries. `answered`: the service works and said no to this one request, so its breaker is left
+    alone.
+    """
 
     code = "unavailable"
     default_hint = "Run `foliotrace doctor --probe`."
@@ -137,10 +142,14 @@ class Unavailable(FoliotraceError):
         reason: str | None = None,
         retry_after_s: float | None = None,
         hint: str | None = None,
+        lasting: bool = False,
+        answered: bool = False,
     ) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason or type(self).code
         self.retry_after_s = retry_after_s
+        self.lasting = lasting
+        self.answered = answered
 
 
 class IndexUnavailable(Unavailable):

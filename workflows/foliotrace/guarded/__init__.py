@@ -7,18 +7,22 @@ then the adapter. So each request that leaves is reserved and settled by itself.
 from foliotrace.guarded.dependency import Dependency, GuardPolicy
 from foliotrace.guarded.metered import MeteredGenerator, Purse, spending
 from foliotrace.guarded.wrappers import (
+    FollowingIndex,
     GuardedEmbedder,
     GuardedExtractor,
     GuardedGenerator,
+    GuardedParser,
     GuardedRetriever,
 )
 
 __all__ = [
     "Dependency",
+    "FollowingIndex",
     "GuardPolicy",
     "GuardedEmbedder",
     "GuardedExtractor",
     "GuardedGenerator",
+    "GuardedParser",
     "GuardedRetriever",
     "MeteredGenerator",
     "Purse",

@@ -27,7 +27,11 @@ T = TypeVar("T")
 
 
 def _another_attempt_may_help(error: BaseException) -> bool:
-    return isinstance(error, Unavailable) and not isinstance(error, BreakerOpen | GeneratorRefused)
+    return (
+        isinstance(error, Unavailable)
+        and not error.lasting
+        and not isinstance(error, BreakerOpen | GeneratorRefused)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,11 +101,11 @@ class Dependency:
             ) from None
         try:
             yield deadline.capped(self._clock.monotonic_s(), self.policy.limit_s)
-        except GeneratorRefused:
-            self.breaker = rules.after_success(self.breaker)  # it answered
-            raise
-        except Unavailable:
-            self._failed()
+        except Unavailable as error:
+            if error.answered or isinstance(error, GeneratorRefused):
+                self._succeeded()
+            else:
+                self._failed()
             raise
         except BaseException:
             self._abandoned()

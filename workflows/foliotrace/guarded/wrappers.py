@@ -1,15 +1,29 @@
 """The ports behind a `Dependency`: one thin class each."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from foliotrace.errors import BreakerOpen, DeadlineExceeded, ParserUnavailable, Unavailable
+from foliotrace.events import tell
 from foliotrace.guarded.dependency import Dependency
-from foliotrace.model import Deadline, Extraction, ParsedPage, Passage, Query
+from foliotrace.model import (
+    Deadline,
+    Extraction,
+    Inspection,
+    ParsedPage,
+    Passage,
+    Query,
+    SourceFile,
+)
 from foliotrace.ports import (
+    Clock,
     Delta,
     Embedder,
     ExtractionTask,
     Extractor,
     Generation,
+    IndexWriter,
+    Parser,
     Prompt,
     Retriever,
     TextGenerator,
@@ -29,6 +43,96 @@ class GuardedRetriever:
         return await self.dependency.call(
             lambda capped: self._inner.retrieve(query, top_k=top_k, deadline=capped), deadline
         )
+
+
+class GuardedParser:
+    """A `Parser` behind a `Dependency`: the pages of a call come together, or none of them."""
+
+    def __init__(self, inner: Parser, dependency: Dependency) -> None:
+        self._inner = inner
+        self.dependency = dependency
+
+    @property
+    def engine(self) -> str:
+        """Name and version of the engine."""
+        return self._inner.engine
+
+    def accepts(self, media_type: str) -> bool:
+        """As the port says."""
+        return self._inner.accepts(media_type)
+
+    async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
+        """As the port says; counting pages is local work and stays outside the guard."""
+        return await self._inner.inspect(source, deadline=deadline)
+
+    async def parse(
+        self, source: SourceFile, *, pages: range, deadline: Deadline
+    ) -> AsyncIterator[ParsedPage]:
+        """As the port says. Raises ParserUnavailable also for an open breaker and a time-out."""
+
+        async def whole(capped: Deadline) -> list[ParsedPage]:
+            found = self._inner.parse(source, pages=pages, deadline=capped)
+            return [page async for page in found]
+
+        try:
+            parsed = await self.dependency.call(whole, deadline)
+        except (BreakerOpen, DeadlineExceeded) as error:
+            raise ParserUnavailable(
+                error.message, reason=error.reason, retry_after_s=error.retry_after_s
+            ) from error
+        for page in parsed:
+            yield page
+
+
+class FollowingIndex:
+    """An `IndexWriter` whose work is done behind: `catch_up` wakes it and returns at once.
+
+    Nobody who ingests or deletes waits for a slow or dead index. `run` is its endless work.
+    """
+
+    def __init__(
+        self, inner: IndexWriter, dependency: Dependency, *, clock: Clock, limit_s: float
+    ) -> None:
+        self._inner = inner
+        self.dependency = dependency
+        self._clock = clock
+        self._limit_s = limit_s
+        self._woken = asyncio.Event()
+        self.reached = 0
+        self.failure: Unavailable | None = None
+
+    async def catch_up(self) -> int:
+        """Start catching up; the version reached so far."""
+        self._woken.set()
+        return self.reached
+
+    async def rebuild(self) -> int:
+        """As the port says, now. Raises IndexUnavailable."""
+        self.reached = await self._inner.rebuild()
+        return self.reached
+
+    async def compact(self) -> None:
+        """As the port says."""
+        await self._inner.compact()
+
+    async def run(self) -> None:
+        """Catch up whenever woken; an outage is told, kept in `failure` and tried again."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            deadline = Deadline(self._clock.monotonic_s() + self._limit_s)
+            try:
+                self.reached = await self.dependency.call(
+                    lambda capped: self._inner.catch_up(), deadline
+                )
+                self.failure = None
+            except Unavailable as error:
+                self.failure = error
+                tell(
+                    "foliotrace.index_behind",
+                    foliotrace__index__dependency=self.dependency.name,
+                    error__type=error.reason,
+                )
 
 
 class GuardedGenerator:

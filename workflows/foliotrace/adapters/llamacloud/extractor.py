@@ -9,7 +9,12 @@ import orjson
 from llama_cloud.types import ExtractV2Job
 
 from foliotrace.adapters.llamacloud.align import locate_on
-from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, in_our_words
+from foliotrace.adapters.llamacloud.failures import (
+    CloudFailure,
+    CloudProblem,
+    as_port_error,
+    in_our_words,
+)
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.errors import ExtractorUnavailable
 from foliotrace.model import (
@@ -76,16 +81,14 @@ class CloudExtractor:
                 file_input=file_id,
                 configuration_id=configuration_id,
                 deadline=deadline,
+                content_hash=document.content_hash,
             )
             job = await self._gateway.extracted(tenant, key, job_id, deadline)
             if self._options.delete_after_use:
-                await self._gateway.forget_file(tenant, document.content_hash)
+                self._gateway.intents.unwanted(tenant, document.content_hash)
         except CloudFailure as failure:
-            raise ExtractorUnavailable(
-                failure.message,
-                reason=failure.reason,
-                retry_after_s=failure.retry_after_s,
-                hint=failure.hint,
+            raise as_port_error(
+                ExtractorUnavailable, failure, setting="llamacloud.extraction"
             ) from failure
         return to_extraction(job, document, pages)
 
@@ -122,7 +125,10 @@ def to_extraction(job: ExtractV2Job, document: Document, pages: Sequence[ParsedP
     record = job.extract_result
     if not isinstance(record, dict):
         raise ExtractorUnavailable(
-            "the extraction gave no record", reason=f"llamacloud_{CloudProblem.EMPTY}"
+            "the extraction gave no record",
+            reason=f"llamacloud_{CloudProblem.EMPTY}",
+            lasting=True,
+            answered=True,
         )
     told = _field_metadata(job)
     fields = [

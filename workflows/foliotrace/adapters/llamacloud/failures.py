@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from typing import TypeVar
 
 import httpx
 from llama_cloud import (
@@ -20,6 +21,8 @@ from llama_cloud import (
 )
 
 from foliotrace.errors import Unavailable
+
+Kind = TypeVar("Kind", bound=Unavailable)
 
 
 class CloudProblem(StrEnum):
@@ -50,6 +53,16 @@ _MENDABLE = frozenset(
         CloudProblem.GARBAGE,
     }
 )
+_ABOUT_THE_REQUEST = frozenset(
+    {
+        CloudProblem.NOT_FOUND,
+        CloudProblem.CONFLICT,
+        CloudProblem.REFUSED,
+        CloudProblem.JOB_FAILED,
+        CloudProblem.JOB_CANCELLED,
+        CloudProblem.EMPTY,
+    }
+)
 _OUTCOME_UNKNOWN = frozenset(
     {
         CloudProblem.SERVER_ERROR,
@@ -69,7 +82,13 @@ class CloudFailure(Unavailable):
     def __init__(
         self, problem: CloudProblem, message: str, *, retry_after_s: float | None = None
     ) -> None:
-        super().__init__(message, reason=f"llamacloud_{problem}", retry_after_s=retry_after_s)
+        super().__init__(
+            message,
+            reason=f"llamacloud_{problem}",
+            retry_after_s=retry_after_s,
+            lasting=problem not in _MENDABLE,
+            answered=problem in _ABOUT_THE_REQUEST,
+        )
         self.problem = problem
 
     @property
@@ -81,6 +100,21 @@ class CloudFailure(Unavailable):
     def outcome_unknown(self) -> bool:
         """Whether the work may have been done, and billed, although the reply was lost."""
         return self.problem in _OUTCOME_UNKNOWN
+
+
+def as_port_error(kind: type[Kind], failure: CloudFailure, *, setting: str) -> Kind:
+    """The port's error for a failure of the cloud; `setting` can be turned to local."""
+    hint = failure.hint
+    if failure.problem is CloudProblem.OUT_OF_CREDITS:
+        hint = f"Buy credits, or set {setting} to local."
+    return kind(
+        failure.message,
+        reason=failure.reason,
+        retry_after_s=failure.retry_after_s,
+        hint=hint,
+        lasting=failure.lasting,
+        answered=failure.answered,
+    )
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from llama_cloud.types import ExtractV2Job, ParsingGetResponse
 
 from foliotrace.adapters.llamacloud.client import CloudAccess, connect
 from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, in_our_words
-from foliotrace.adapters.llamacloud.intents import IntentLog, IntentState
+from foliotrace.adapters.llamacloud.intents import Intent, IntentLog, IntentState
 from foliotrace.adapters.llamacloud.pacing import DOCUMENTED, Pacer
 from foliotrace.events import tell
 from foliotrace.model import Deadline, SourceFile
@@ -32,6 +32,9 @@ _WAITING: Final = frozenset({"PENDING", "RUNNING", "THROTTLED"})
 
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
 Find: TypeAlias = Callable[[datetime], Awaitable[str | None]]
+IsWanted: TypeAlias = Callable[[str, str], Awaitable[bool]]
+"""(tenant, content hash): whether anything here still refers to these bytes."""
+
 Place: TypeAlias = Callable[[], Awaitable[str]]
 
 
@@ -91,6 +94,7 @@ class CloudGateway:
     async def upload(self, tenant: str, source: SourceFile, deadline: Deadline) -> str:
         """The file id of these bytes of this tenant; uploaded once. Raises CloudFailure."""
         external_id = f"{tenant}:{source.content_hash}"
+        self.intents.copying(tenant, source.content_hash)
         with in_our_words("look up a file"):
             async for known in self.client.files.list(external_file_id=external_id, **self.scope):
                 if known.expires_at is None or known.expires_at > self._clock.now():
@@ -107,21 +111,49 @@ class CloudGateway:
             )
         return created.id
 
-    async def forget_file(self, tenant: str, content_hash: str) -> int:
-        """Delete the cloud's copies of a file; how many there were."""
-        count = 0
+    async def forget(self, tenant: str, content_hash: str) -> None:
+        """Delete the cloud's copies of these bytes and what its jobs made of them."""
         with in_our_words("delete a file"):
             async for known in self.client.files.list(
                 external_file_id=f"{tenant}:{content_hash}", **self.scope
             ):
                 await self.client.files.delete(known.id, **self.scope)
+        for key, kind, job_id in self.intents.jobs_of(tenant, content_hash):
+            await self._forget_job(kind, job_id)
+            self.intents.forgotten_job(tenant, key)
+        self.intents.forgotten(tenant, content_hash)
+
+    async def _forget_job(self, kind: str, job_id: str) -> None:
+        jobs = self.client.parsing if kind == "parse" else self.client.extract
+        try:
+            with in_our_words(f"delete the result of a {kind} job"):
+                await jobs.delete(job_id, **self.scope)
+        except CloudFailure as failure:
+            if failure.problem is not CloudProblem.NOT_FOUND:
+                raise
+
+    async def sweep(self, is_wanted: IsWanted) -> int:
+        """Forget every copy that has served or that nobody refers to; how many there were.
+
+        What cannot be deleted now stays noted for the next sweep. Raises CloudFailure.
+        """
+        count = 0
+        for tenant, content_hash, unwanted in self.intents.copies():
+            if unwanted or not await is_wanted(tenant, content_hash):
+                await self.forget(tenant, content_hash)
                 count += 1
         return count
 
     # --- billed jobs -----------------------------------------------------------------------
 
     async def buy_parse(
-        self, tenant: str, key: str, request: Mapping[str, Any], deadline: Deadline
+        self,
+        tenant: str,
+        key: str,
+        request: Mapping[str, Any],
+        deadline: Deadline,
+        *,
+        content_hash: str | None = None,
     ) -> str:
         """The id of the parse job for `request`, placed at most once for `key`."""
 
@@ -142,10 +174,18 @@ class CloudGateway:
                         return job.id
             return None
 
-        return await self._buy(tenant, key, "parse", place, find)
+        intent, is_new = self.intents.mean(tenant, key, "parse", content_hash=content_hash)
+        return await self._buy(intent, is_new, place, find)
 
     async def buy_extract(
-        self, tenant: str, key: str, *, file_input: str, configuration_id: str, deadline: Deadline
+        self,
+        tenant: str,
+        key: str,
+        *,
+        file_input: str,
+        configuration_id: str,
+        deadline: Deadline,
+        content_hash: str | None = None,
     ) -> str:
         """The id of the extraction of a file by a saved configuration, placed at most once."""
 
@@ -168,10 +208,11 @@ class CloudGateway:
                     return job.id
             return None
 
-        return await self._buy(tenant, key, "extract", place, find)
+        intent, is_new = self.intents.mean(tenant, key, "extract", content_hash=content_hash)
+        return await self._buy(intent, is_new, place, find)
 
-    async def _buy(self, tenant: str, key: str, kind: str, place: Place, find: Find) -> str:
-        intent, is_new = self.intents.mean(tenant, key, kind)
+    async def _buy(self, intent: Intent, is_new: bool, place: Place, find: Find) -> str:
+        tenant, key = intent.tenant, intent.key
         if intent.job_id is not None:
             return intent.job_id
         since = intent.created_at - _CLOCK_SKEW
@@ -187,7 +228,7 @@ class CloudGateway:
             found = await self._reconcile(find, since)
             if found is None:
                 raise  # the intent stays: the next attempt looks again before it buys
-            tell("foliotrace.cloud.reconciled", foliotrace__cloud__kind=kind)
+            tell("foliotrace.cloud.reconciled", foliotrace__cloud__kind=intent.kind)
             job_id = found
         self.intents.placed(tenant, key, job_id)
         return job_id

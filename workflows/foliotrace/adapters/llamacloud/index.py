@@ -12,7 +12,12 @@ from typing import Any, Final
 from llama_cloud.types.retrieval_retrieve_response import Result
 
 from foliotrace.adapters.llamacloud.align import locate_long
-from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, in_our_words
+from foliotrace.adapters.llamacloud.failures import (
+    CloudFailure,
+    CloudProblem,
+    as_port_error,
+    in_our_words,
+)
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.placements import ManagedIndex, Placement, Placements
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
@@ -90,6 +95,10 @@ class CloudIndex:
         """As the port says: repair every difference, collection by collection."""
         self._placements.reach(0)
         return await self.catch_up()
+
+    async def compact(self) -> None:
+        """As the port says: what was deleted here leaves the cloud now."""
+        await self.catch_up()
 
     async def drift(self, tenant: str, collection: str) -> Drift:
         """Compare the library with the files that the cloud lists for the collection."""
@@ -178,7 +187,8 @@ class CloudIndex:
         if index is not None:
             await self._remove_file(index, placed.directory_file_id)
             self._placements.keep_index(replace(index, dirty=True))
-        await self._gateway.forget_file(tenant, placed.content_hash)
+        if not await self._library.refers_to(tenant, placed.content_hash):
+            await self._gateway.forget(tenant, placed.content_hash)
         self._placements.remove(tenant, document_id)
 
     async def _remove_file(self, index: ManagedIndex, directory_file_id: str) -> None:
@@ -283,7 +293,10 @@ class CloudIndex:
         index = self._placements.index(tenant, query.collection)
         if index is None or index.dirty or self._placements.version < await self._library.version():
             raise IndexUnavailable(
-                "the managed index is behind the library", reason="managed_index_pending"
+                "the managed index is behind the library",
+                reason="managed_index_pending",
+                lasting=True,
+                answered=True,
             )
         ids: Sequence[str] | None = None
         if query.filters:
@@ -295,7 +308,12 @@ class CloudIndex:
         except CloudFailure as failure:
             raise _unavailable(failure) from failure
         if not results and ids is None:
-            raise IndexUnavailable("the managed index found nothing", reason="llamacloud_empty")
+            raise IndexUnavailable(
+                "the managed index found nothing",
+                reason="llamacloud_empty",
+                lasting=True,
+                answered=True,
+            )
         try:
             passages = [await self._passage(tenant, result) for result in results]
         except LibraryUnavailable as error:
@@ -368,9 +386,4 @@ class CloudIndex:
 
 
 def _unavailable(failure: CloudFailure) -> IndexUnavailable:
-    return IndexUnavailable(
-        failure.message,
-        reason=failure.reason,
-        retry_after_s=failure.retry_after_s,
-        hint=failure.hint,
-    )
+    return as_port_error(IndexUnavailable, failure, setting="llamacloud.index")

@@ -17,20 +17,27 @@ from foliotrace.ports import Clock
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS intents (
     tenant TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL,
-    job_id TEXT, credits REAL NOT NULL DEFAULT 0, pages INTEGER NOT NULL DEFAULT 0,
+    job_id TEXT, content_hash TEXT, credits REAL NOT NULL DEFAULT 0,
     created_at TEXT NOT NULL, updated_at TEXT NOT NULL,
     PRIMARY KEY (tenant, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS intents_by_day ON intents (tenant, created_at);
+CREATE TABLE IF NOT EXISTS copies (
+    tenant TEXT NOT NULL, content_hash TEXT NOT NULL, unwanted INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (tenant, content_hash)) WITHOUT ROWID;
 """
 
 
 class IntentState(StrEnum):
-    """MEANT: asked, or about to be. PLACED: a job is known. The others are final."""
+    """MEANT: asked, or about to be. PLACED: a job is known. The others are final.
+
+    After FAILED and FORGOTTEN (its result was deleted there) the same may be bought anew.
+    """
 
     MEANT = "meant"
     PLACED = "placed"
     DONE = "done"
     FAILED = "failed"
+    FORGOTTEN = "forgotten"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +80,19 @@ class IntentLog:
         except sqlite3.Error as error:
             raise LibraryUnavailable(f"the intent log cannot be opened: {error}") from error
 
-    def mean(self, tenant: str, key: str, kind: str) -> tuple[Intent, bool]:
+    def mean(
+        self, tenant: str, key: str, kind: str, *, content_hash: str | None = None
+    ) -> tuple[Intent, bool]:
         """Write the intent, durably; (intent, is_new). A failed one may be tried anew."""
         now = self._clock.now().isoformat()
         with self._lock:
             cursor = self._db.execute(
-                "INSERT INTO intents (tenant, key, kind, state, created_at, updated_at)"
-                " VALUES (?1, ?2, ?3, 'meant', ?4, ?4) ON CONFLICT (tenant, key) DO UPDATE"
+                "INSERT INTO intents"
+                " (tenant, key, kind, state, content_hash, created_at, updated_at)"
+                " VALUES (?1, ?2, ?3, 'meant', ?5, ?4, ?4) ON CONFLICT (tenant, key) DO UPDATE"
                 " SET state = 'meant', job_id = NULL, created_at = ?4, updated_at = ?4"
-                " WHERE state = 'failed' RETURNING 1",
-                (tenant, key, kind, now),
+                " WHERE state IN ('failed', 'forgotten') RETURNING 1",
+                (tenant, key, kind, now, content_hash),
             )
             is_new = cursor.fetchone() is not None
         return self.find(tenant, key), is_new
@@ -120,6 +130,20 @@ class IntentLog:
         """The request became no job, or its job failed; what it cost all the same."""
         self._move(tenant, key, IntentState.FAILED, credits=credits)
 
+    def forgotten_job(self, tenant: str, key: str) -> None:
+        """Its job and result were deleted in the cloud."""
+        self._move(tenant, key, IntentState.FORGOTTEN)
+
+    def jobs_of(self, tenant: str, content_hash: str) -> list[tuple[str, str, str]]:
+        """(key, kind, job id) of the jobs about these bytes whose results lie in the cloud."""
+        rows = self._run(
+            "SELECT key, kind, job_id FROM intents WHERE tenant = ? AND content_hash = ?"
+            " AND job_id IS NOT NULL AND state <> 'forgotten'",
+            tenant,
+            content_hash,
+        )
+        return [(key, kind, job_id) for key, kind, job_id in rows]
+
     def spending(self, tenant: str, *, since: datetime) -> list[Spending]:
         """By day and kind, oldest first."""
         with self._lock:
@@ -134,9 +158,38 @@ class IntentLog:
             for day, kind, jobs, failed, credits in rows
         ]
 
+    def copying(self, tenant: str, content_hash: str) -> None:
+        """These bytes are about to be uploaded: from now on a copy may lie in the cloud."""
+        self._run(
+            "INSERT OR REPLACE INTO copies (tenant, content_hash) VALUES (?, ?)",
+            tenant,
+            content_hash,
+        )
+
+    def unwanted(self, tenant: str, content_hash: str) -> None:
+        """The copy has served and shall go."""
+        self._run(
+            "UPDATE copies SET unwanted = 1 WHERE tenant = ? AND content_hash = ?",
+            tenant,
+            content_hash,
+        )
+
+    def forgotten(self, tenant: str, content_hash: str) -> None:
+        """No copy lies in the cloud any more."""
+        self._run("DELETE FROM copies WHERE tenant = ? AND content_hash = ?", tenant, content_hash)
+
+    def copies(self) -> list[tuple[str, str, bool]]:
+        """(tenant, content hash, unwanted) of every copy that may lie in the cloud."""
+        rows = self._run("SELECT tenant, content_hash, unwanted FROM copies")
+        return [(tenant, content_hash, bool(unwanted)) for tenant, content_hash, unwanted in rows]
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def _run(self, statement: str, *values: object) -> list[tuple[str, ...]]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
 
     def _move(
         self,
@@ -145,11 +198,11 @@ class IntentLog:
         state: IntentState,
         *,
         job_id: str | None = None,
-        credits: float | None = None,
+        credits: float = 0.0,
     ) -> None:
         with self._lock:
             self._db.execute(
                 "UPDATE intents SET state = ?, job_id = COALESCE(?, job_id),"
-                " credits = COALESCE(?, credits), updated_at = ? WHERE tenant = ? AND key = ?",
+                " credits = credits + ?, updated_at = ? WHERE tenant = ? AND key = ?",
                 (state, job_id, credits, self._clock.now().isoformat(), tenant, key),
             )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem
+from foliotrace.adapters.llamacloud.failures import CloudFailure, as_port_error
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.pages import to_pages
 from foliotrace.errors import ParserUnavailable
@@ -100,7 +100,11 @@ class CloudParser:
         try:
             file_id = await self._gateway.upload(source.tenant, source, deadline)
             job_id = await self._gateway.buy_parse(
-                source.tenant, key, {**request, "file_id": file_id}, deadline
+                source.tenant,
+                key,
+                {**request, "file_id": file_id},
+                deadline,
+                content_hash=source.content_hash,
             )
             result = await self._gateway.parsed(
                 source.tenant,
@@ -111,23 +115,13 @@ class CloudParser:
             )
             found = to_pages(result, pages, engine=self.engine)
             if self._options.delete_after_use:
-                await self._gateway.forget_file(source.tenant, source.content_hash)
+                self._gateway.intents.unwanted(source.tenant, source.content_hash)
         except CloudFailure as failure:
-            raise unavailable(failure) from failure
+            raise as_port_error(
+                ParserUnavailable, failure, setting="llamacloud.parsing"
+            ) from failure
         for page in found:
             yield page
-
-
-def unavailable(failure: CloudFailure) -> ParserUnavailable:
-    """The port's error for a failure of the cloud."""
-    hint = (
-        "Buy credits, or set parsing to local."
-        if failure.problem is CloudProblem.OUT_OF_CREDITS
-        else failure.hint
-    )
-    return ParserUnavailable(
-        failure.message, reason=failure.reason, retry_after_s=failure.retry_after_s, hint=hint
-    )
 
 
 def _key(kind: str, content_hash: str, request: Mapping[str, Any]) -> str:

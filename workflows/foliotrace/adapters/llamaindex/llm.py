@@ -15,6 +15,7 @@ from foliotrace.ports import Clock, Delta, Generation, Prompt
 T = TypeVar("T")
 
 _REFUSING: Final = frozenset({400, 413, 422})  # this prompt, at whatever time
+_LASTING: Final = frozenset({401, 402, 403, 404})  # a key, an account, a name: not for us to mend
 _FILTERED: Final = frozenset({"content_filter", "refusal", "safety", "SAFETY"})
 _CUT: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
 
@@ -130,6 +131,7 @@ class LlamaIndexGenerator:
                 f"{self._model} answered with status {status}",
                 reason=f"llm_{status}",
                 retry_after_s=_retry_after_s(error),
+                lasting=status in _LASTING,
             )
         reason = "llm_unreachable" if "Connect" in name else "llm_failed"
         return GeneratorUnavailable(f"{self._model} failed: {name}", reason=reason)

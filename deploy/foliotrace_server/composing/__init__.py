@@ -1,0 +1,1 @@
+"""Parts of the composition root: what lies outside the process, each behind its guard."""

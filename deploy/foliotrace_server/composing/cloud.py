@@ -1,0 +1,207 @@
+"""LlamaCloud, as far as the settings switch capabilities to it.
+
+Gives the journeys their first rungs. Whatever is switched, files, pages and the keyword index are
+kept here first.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+import structlog
+
+from foliotrace.adapters.llamacloud.client import CloudAccess
+from foliotrace.adapters.llamacloud.extractor import CloudExtractOptions, CloudExtractor
+from foliotrace.adapters.llamacloud.failures import CloudFailure
+from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.index import CloudIndex
+from foliotrace.adapters.llamacloud.intents import IntentLog
+from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
+from foliotrace.adapters.llamacloud.placements import Placements
+from foliotrace.adapters.llamacloud.webhooks import CloudEvent, read_webhook
+from foliotrace.errors import Misconfigured, NotFound
+from foliotrace.guarded import FollowingIndex, GuardedExtractor, GuardedParser, GuardedRetriever
+from foliotrace.model import RetrievalMode
+from foliotrace.parse import ParseOrder
+from foliotrace.ports import Blobs, Clock, Extractor, Library, Parser
+from foliotrace.query.retrieve import Path
+from foliotrace_server.composing.guards import Guards
+from foliotrace_server.settings import Settings
+
+_log = structlog.get_logger(__name__)
+CLOUD_FOLDER = "llamacloud"
+_SYNC_LIMIT_S = 3600.0
+_SWEEP_EVERY_S = 10.0
+_NO_KEY = "Set llamacloud.api_key (or LLAMA_CLOUD_API_KEY), or switch the capability to local."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What the cloud's adapters stand on in this process."""
+
+    library: Library
+    blobs: Blobs
+    clock: Clock
+    guards: Guards
+
+
+class Cloud:
+    """The cloud's side of each capability. Raises Misconfigured when one is on without a key."""
+
+    def __init__(self, settings: Settings, around: Around) -> None:
+        self._given = settings.llamacloud
+        self._retrieve_s = settings.query.retrieval_deadline_s
+        self._parse_s = settings.ingest.parse_deadline_s
+        self._around = around
+        self._woken = asyncio.Event()
+        self.intents: IntentLog | None = None
+        self.gateway: CloudGateway | None = None
+        self.placements: Placements | None = None
+        self.index: CloudIndex | None = None
+        self.following: FollowingIndex | None = None
+        key = self._given.api_key or settings.llama_cloud_api_key
+        if not self._given.in_use:
+            return
+        if key is None:
+            raise Misconfigured("llamacloud is switched on without a key", hint=_NO_KEY)
+        folder = settings.data_dir / CLOUD_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        self._open(folder, key.get_secret_value())
+
+    def _open(self, folder: FilePath, key: str) -> None:
+        given, around = self._given, self._around
+        access = CloudAccess(
+            api_key=key,
+            where=given.where,
+            project_id=given.project_id,
+            organization_id=given.organization_id,
+            timeout_s=given.timeout_s,
+        )
+        self.intents = IntentLog(folder / "intents.db", clock=around.clock)
+        self.gateway = CloudGateway(access, self.intents, clock=around.clock)
+        if given.index == "local":
+            return
+        self.placements = Placements(folder / "placements.db")
+        self.index = CloudIndex(
+            self.gateway, self.placements, around.library, around.blobs, clock=around.clock
+        )
+        self.following = FollowingIndex(
+            self.index,
+            around.guards.make("llamacloud_sync", limit_s=_SYNC_LIMIT_S, attempts=1),
+            clock=around.clock,
+            limit_s=_SYNC_LIMIT_S,
+        )
+
+    # --- the journeys' rungs ---------------------------------------------------------------
+
+    def parse_order(self, local: Sequence[Parser]) -> ParseOrder:
+        """LlamaParse before the local parsers, or alone for the types it takes, or not at all."""
+        if self._given.parsing == "local" or self.gateway is None:
+            return ParseOrder(local)
+        given = self._given
+        options = CloudParseOptions(
+            tier=given.parse_tier,
+            version=given.parse_version,
+            custom_prompt=given.custom_prompt,
+            languages=given.languages,
+            disable_cache=given.disable_cache,
+            delete_after_use=given.delete_after_use,
+        )
+        falls = given.parsing == "cloud_then_local"
+        cloud = GuardedParser(
+            CloudParser(self.gateway, options, ParseOrder(local)),
+            self._around.guards.make("llamaparse", limit_s=self._parse_s, has_lower_rung=falls),
+        )
+        if falls:
+            return ParseOrder((cloud, *local))
+        return ParseOrder((cloud, *(_TypesLeft(parser, cloud) for parser in local)))
+
+    def extractor(self) -> Extractor | None:
+        """LlamaExtract, the first rung of extraction; None when it stays local."""
+        given = self._given
+        if given.extraction == "local" or self.gateway is None:
+            return None
+        options = CloudExtractOptions(
+            tier=given.extract_tier,
+            version=given.extract_version,
+            delete_after_use=given.delete_after_use,
+        )
+        return GuardedExtractor(
+            CloudExtractor(self.gateway, self._around.blobs, options),
+            self._around.guards.make("llamaextract", limit_s=self._parse_s),
+        )
+
+    @property
+    def extracts_alone(self) -> bool:
+        """Whether no other rung may fill schemas."""
+        return self._given.extraction == "cloud"
+
+    def paths(self, local: Sequence[Path]) -> tuple[Path, ...]:
+        """The managed index before the local paths, or alone, or not at all."""
+        if self.index is None:
+            return tuple(local)
+        alone = self._given.index == "cloud"
+        guard = self._around.guards.make(
+            "managed_index", limit_s=self._retrieve_s, has_lower_rung=not alone
+        )
+        managed = Path(RetrievalMode.MANAGED, GuardedRetriever(self.index, guard))
+        return (managed,) if alone else (managed, *local)
+
+    # --- upkeep ----------------------------------------------------------------------------
+
+    async def forget(self, tenant: str, document_id: str) -> None:
+        """A document was deleted here: its copies over there go too, now or when they can."""
+        self._woken.set()
+
+    async def webhook(self, body: bytes, signature: str | None) -> CloudEvent:
+        """Believe a signed webhook. Raises NotAllowed, NotFound when none are expected."""
+        if self.gateway is None or self._given.webhook_secret is None:
+            raise NotFound("no webhooks are expected", hint="Set llamacloud.webhook_secret.")
+        event = read_webhook(body, signature, self._given.webhook_secret.get_secret_value())
+        self.gateway.told(event.job_id)
+        return event
+
+    async def run(self) -> None:
+        """Endless work: keep the managed index up, and delete copies nobody needs any more."""
+        if self.gateway is None:
+            return
+        work = [self._sweep(self.gateway)]
+        if self.following is not None:
+            work.append(self.following.run())
+        await asyncio.gather(*work)
+
+    async def _sweep(self, gateway: CloudGateway) -> None:
+        while True:
+            try:
+                count = await gateway.sweep(self._around.library.refers_to)
+                if count:
+                    _log.info("llamacloud.copies_deleted", count=count)
+            except CloudFailure as failure:
+                _log.warning("llamacloud.copies_remain", reason=failure.reason)
+            try:
+                async with asyncio.timeout(_SWEEP_EVERY_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+            self._woken.clear()
+
+    async def close(self) -> None:
+        """Close connections and files."""
+        if self.gateway is not None:
+            await self.gateway.aclose()
+        for opened in (self.intents, self.placements):
+            if opened is not None:
+                opened.close()
+
+
+class _TypesLeft:
+    """A local parser for the types that the cloud does not take."""
+
+    def __init__(self, local: Parser, cloud: Parser) -> None:
+        self._local, self._cloud = local, cloud
+        self.engine = local.engine
+        self.inspect, self.parse = local.inspect, local.parse
+
+    def accepts(self, media_type: str) -> bool:
+        return self._local.accepts(media_type) and not self._cloud.accepts(media_type)

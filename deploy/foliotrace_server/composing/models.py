@@ -1,0 +1,120 @@
+"""Language models in their order: each an adapter, paid for, and behind its guard."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import httpx
+
+from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
+from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
+from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_model, language_model
+from foliotrace.adapters.local.prices import PriceTable
+from foliotrace.budget import Price, UnknownPrice
+from foliotrace.errors import Misconfigured
+from foliotrace.guarded import GuardedEmbedder, GuardedGenerator, MeteredGenerator
+from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
+from foliotrace_server.composing.guards import Guards
+from foliotrace_server.sections import PriceSettings
+from foliotrace_server.settings import EmbeddingSettings, LLMSettings, Settings
+
+_OWN_SERVERS = ("ollama", "openai_like")
+_MILLION = Decimal(1_000_000)
+
+
+class Models:
+    """The models of a process. `ledger` is opened only when there is something to pay for."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        guards: Guards,
+        ledger: Callable[[], BudgetLedger],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._guards = guards
+        self._http = httpx.AsyncClient()
+        self._prices = PriceTable({n: price_of(p) for n, p in settings.budget.prices.items()})
+        self._ledger = ledger
+        self.generators = self._order()
+        self.embedder = self._embedder()
+
+    def _order(self) -> Sequence[TextGenerator]:
+        first = self._settings.llm
+        if first is None:
+            if self._settings.llm_fallbacks:
+                raise Misconfigured("llm_fallbacks are set without llm", hint="Set llm first.")
+            return ()
+        order = (first, *self._settings.llm_fallbacks)
+        ledger = self._ledger()
+        return tuple(
+            self._generator(given, place, ledger, is_last=place + 1 == len(order))
+            for place, given in enumerate(order)
+        )
+
+    def _generator(
+        self, given: LLMSettings, place: int, ledger: BudgetLedger, *, is_last: bool
+    ) -> TextGenerator:
+        access = ModelAccess(
+            provider=given.provider,
+            model=given.model,
+            api_base=given.api_base,
+            api_key=self._key(given),
+            timeout_s=given.timeout_s,
+            context_window=given.context_window,
+        )
+        unknown = UnknownPrice(self._settings.budget.unknown_price)
+        metered = MeteredGenerator(
+            LlamaIndexGenerator(
+                language_model(access, self._http), clock=self._clock, model=given.model
+            ),
+            price_of=self._prices,
+            ledger=ledger,
+            unknown=UnknownPrice.FREE if given.provider in _OWN_SERVERS else unknown,
+        )
+        name = f"llm_{place + 1}"
+        guard = self._guards.make(name, limit_s=given.timeout_s, has_lower_rung=not is_last)
+        return GuardedGenerator(metered, guard)
+
+    def _embedder(self) -> Embedder | None:
+        given = self._settings.embedding
+        if given is None:
+            return None
+        access = ModelAccess(
+            provider=given.provider,
+            model=given.model,
+            api_base=given.api_base,
+            api_key=self._key(given),
+            timeout_s=given.timeout_s,
+        )
+        adapter = LlamaIndexEmbedder(
+            embedding_model(access, self._http), clock=self._clock, model=given.model
+        )
+        return GuardedEmbedder(adapter, self._guards.make("embedder", limit_s=given.timeout_s))
+
+    def _key(self, given: LLMSettings | EmbeddingSettings) -> str | None:
+        standard = {
+            "openai": self._settings.openai_api_key,
+            "anthropic": self._settings.anthropic_api_key,
+        }
+        key = given.api_key or standard.get(given.provider)
+        if key is None and given.provider in standard:
+            raise Misconfigured(
+                f"provider {given.provider} has no key",
+                hint=f"Set llm.api_key or {given.provider.upper()}_API_KEY.",
+            )
+        return key.get_secret_value() if key else None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+def price_of(given: PriceSettings) -> Price:
+    """US dollars a token."""
+    return Price(
+        input_usd=given.input_usd_per_million / _MILLION,
+        output_usd=given.output_usd_per_million / _MILLION,
+    )

@@ -1,0 +1,66 @@
+"""Budget ledger and answer cache: in the data folder and the process, or on Redis."""
+
+from typing import Any
+
+from foliotrace.adapters.local.answer_cache import LocalAnswerCache
+from foliotrace.adapters.local.ledger import SqliteLedger
+from foliotrace.errors import Misconfigured
+from foliotrace.ports import AnswerCache, BudgetLedger, Clock
+from foliotrace_server.settings import Settings
+
+
+class SharedStores:
+    """What several processes may share. Redis is connected to at first use."""
+
+    def __init__(self, settings: Settings, *, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._ledger: SqliteLedger | None = None
+        self._client: Any = _connect(settings)
+
+    def ledger(self) -> BudgetLedger:
+        """Where spending is counted. Raises LedgerUnavailable."""
+        cap_usd = self._settings.budget.daily_usd_per_tenant
+        if self._client is not None:
+            from foliotrace.adapters.redis.ledger import RedisLedger
+
+            return RedisLedger(self._client, clock=self._clock, daily_cap_usd=cap_usd)
+        if self._ledger is None:
+            file = self._settings.data_dir / "budget.db"
+            self._ledger = SqliteLedger(file, clock=self._clock, daily_cap_usd=cap_usd)
+        return self._ledger
+
+    def answer_cache(self) -> AnswerCache | None:
+        """Where exact answers are kept; None when they are not."""
+        if not self._settings.query.cache_ttl_s:
+            return None
+        if self._client is not None:
+            from foliotrace.adapters.redis.answer_cache import RedisAnswerCache
+
+            return RedisAnswerCache(self._client)
+        return LocalAnswerCache(self._clock)
+
+    async def close(self) -> None:
+        """Close files and connections."""
+        if self._ledger is not None:
+            self._ledger.close()
+        if self._client is not None:
+            await self._client.aclose()
+
+
+def _connect(settings: Settings) -> Any:  # noqa: ANN401 - redis is an extra
+    given = settings.redis
+    if given.url is None:
+        return None
+    try:
+        from redis.asyncio import Redis
+    except ImportError as error:
+        raise Misconfigured(
+            "redis.url is set and redis is not installed", hint="pip install 'foliotrace[redis]'"
+        ) from error
+    return Redis.from_url(
+        given.url.get_secret_value(),
+        socket_timeout=given.timeout_s,
+        socket_connect_timeout=given.timeout_s,
+        retry=None,
+    )

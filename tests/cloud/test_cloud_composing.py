@@ -1,0 +1,239 @@
+"""Settings switch capabilities to the cloud; what is switched is guarded, deleted, and told."""
+
+import hmac
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
+from tests.ingest.journey import OWNER, Desk
+
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.adapters.local.parsers import local_parsers
+from foliotrace.adapters.local.workers import Workers
+from foliotrace.errors import Misconfigured, NotAllowed, NotFound, ParserUnavailable
+from foliotrace.model import Deadline, ParsedPage, RetrievalMode, SourceFile
+from foliotrace.parse import ParseOrder
+from foliotrace.query.retrieve import Path as RetrievalPath
+from foliotrace_server.composing.cloud import Around, Cloud
+from foliotrace_server.composing.guards import Guards
+from foliotrace_server.sections import CloudSettings, GuardSettings
+from foliotrace_server.settings import Settings
+
+pytestmark = pytest.mark.anyio
+BULLETIN = Path(__file__).parents[2] / "examples/documents/larkfield-bulletin-autumn-2026.pdf"
+PARSE = "POST /api/v2/parse"
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeLlamaCloud]:
+    with running_fake_llamacloud() as running:
+        yield running
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    opened = Desk(tmp_path / "data")
+    yield opened
+    opened.close()
+
+
+@asynccontextmanager
+async def composed(
+    desk: Desk, fake: FakeLlamaCloud, **cloud: Any
+) -> AsyncIterator[tuple[Cloud, Guards]]:
+    given = CloudSettings(
+        api_key=SecretStr(fake.api_key), where=fake.url, timeout_s=5, parse_tier="fast", **cloud
+    )
+    settings = Settings(data_dir=desk.folder, llamacloud=given)
+    clock = SystemClock()
+    guards = Guards(GuardSettings(first_wait_s=0.01, breaker_failures=3), clock=clock)
+    made = Cloud(
+        settings, Around(library=desk.library, blobs=desk.blobs, clock=clock, guards=guards)
+    )
+    yield made, guards
+    await made.close()
+
+
+@asynccontextmanager
+async def local() -> AsyncIterator[Any]:
+    workers = Workers(size=1)
+    yield local_parsers(workers, SystemClock())
+    await workers.close()
+
+
+def bulletin() -> SourceFile:
+    return SourceFile(
+        tenant=OWNER.tenant,
+        path=BULLETIN,
+        name=BULLETIN.name,
+        media_type="application/pdf",
+        content_hash="b" * 64,
+        size_bytes=BULLETIN.stat().st_size,
+    )
+
+
+async def pages_of(order: ParseOrder, pages: range = range(1, 3)) -> list[ParsedPage]:
+    deadline = Deadline(SystemClock().monotonic_s() + 20)
+    return [p async for p in order.parse(bulletin(), pages=pages, deadline=deadline)]
+
+
+async def test_nothing_is_sent_before_a_capability_is_switched_on(
+    desk: Desk, fake: FakeLlamaCloud
+) -> None:
+    async with composed(desk, fake) as (cloud, guards), local() as parsers:
+        assert cloud.parse_order(parsers).parsers == parsers
+        assert cloud.extractor() is None
+        assert cloud.paths(()) == ()
+        assert (cloud.gateway, guards.dependencies) == (None, {})
+        await pages_of(cloud.parse_order(parsers))
+    assert fake.count("*") == 0
+
+
+async def test_a_switched_capability_without_a_key_stops_the_start(desk: Desk) -> None:
+    clock = SystemClock()
+    around = Around(
+        library=desk.library,
+        blobs=desk.blobs,
+        clock=clock,
+        guards=Guards(GuardSettings(), clock=clock),
+    )
+    with pytest.raises(Misconfigured, match="without a key"):
+        Cloud(Settings(data_dir=desk.folder, llamacloud=CloudSettings(parsing="cloud")), around)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"delete_after_use": True, "index": "cloud"},
+        {"custom_prompt": "Read stamps.", "parse_tier": "fast"},
+        {"parsing": "sometimes"},
+        {"chunk_size": 512},
+    ],
+)
+def test_settings_that_contradict_each_other_stop_the_start(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        CloudSettings(**wrong)
+
+
+async def test_a_dead_cloud_costs_a_few_requests_and_then_none(
+    desk: Desk, fake: FakeLlamaCloud
+) -> None:
+    fake.fail(PARSE, Fault.unavailable)
+    async with (
+        composed(desk, fake, parsing="cloud_then_local") as (cloud, _),
+        local() as parsers,
+    ):
+        order = cloud.parse_order(parsers)
+        first = await pages_of(order)
+        assert [p.degraded_from for p in first] == ["llamaparse fast 2026-06-15"] * 2
+        assert fake.count(PARSE) <= 3
+        before = fake.count("*")
+        assert all(p.degraded_from for p in await pages_of(order, range(1, 2)))
+        assert fake.count("*") == before
+    assert fake.billing.billed_twice() == []
+
+
+async def test_a_wrong_key_is_not_asked_again(desk: Desk, fake: FakeLlamaCloud) -> None:
+    fake.fail("*", Fault.unauthorized)
+    async with (
+        composed(desk, fake, parsing="cloud_then_local") as (cloud, _),
+        local() as parsers,
+    ):
+        await pages_of(cloud.parse_order(parsers))
+    assert fake.count("*") == 1
+
+
+async def test_cloud_alone_takes_no_local_page_and_leaves_other_types_here(
+    desk: Desk, fake: FakeLlamaCloud
+) -> None:
+    fake.fail(PARSE, Fault.payment_required)
+    async with composed(desk, fake, parsing="cloud") as (cloud, _), local() as parsers:
+        order = cloud.parse_order(parsers)
+        assert order.engine_for("text/csv") == ParseOrder(parsers).engine_for("text/csv")
+        with pytest.raises(ParserUnavailable) as told:
+            await pages_of(order)
+    assert told.value.reason == "llamacloud_out_of_credits"
+    assert "llamacloud.parsing" in told.value.hint
+
+
+async def test_deletion_reaches_file_and_result_in_the_cloud(
+    desk: Desk, fake: FakeLlamaCloud
+) -> None:
+    async with (
+        composed(desk, fake, parsing="cloud_then_local") as (cloud, _),
+        local() as parsers,
+    ):
+        await pages_of(cloud.parse_order(parsers))
+        assert cloud.gateway is not None
+        assert await cloud.gateway.sweep(_wanted) == 0
+        client = cloud.gateway.client
+        assert len([f async for f in client.files.list()]) == 1
+        fake.fail("GET /api/v1/beta/files", Fault.server_error, times=1)
+        with pytest.raises(Exception, match="HTTP 500"):
+            await cloud.gateway.sweep(desk.library.refers_to)
+        assert await cloud.gateway.sweep(desk.library.refers_to) == 1
+        assert [f async for f in client.files.list()] == []
+        assert [j async for j in client.parsing.list()] == []
+        assert await cloud.gateway.sweep(desk.library.refers_to) == 0
+
+
+async def test_after_use_neither_file_nor_result_stays(desk: Desk, fake: FakeLlamaCloud) -> None:
+    async with (
+        composed(desk, fake, parsing="cloud", delete_after_use=True) as (cloud, _),
+        local() as parsers,
+    ):
+        assert len(await pages_of(cloud.parse_order(parsers))) == 2
+        assert cloud.gateway is not None
+        assert await cloud.gateway.sweep(_wanted) == 1
+        assert [f async for f in cloud.gateway.client.files.list()] == []
+        assert [j async for j in cloud.gateway.client.parsing.list()] == []
+        again = await pages_of(cloud.parse_order(parsers))
+        assert [p.status for p in again] == ["ok", "ok"]
+
+
+async def test_equal_bytes_under_another_name_stay_in_the_cloud(
+    desk: Desk, fake: FakeLlamaCloud
+) -> None:
+    async with composed(desk, fake, index="cloud_then_local") as (cloud, _):
+        kept = await desk.ingest("a.txt", "Unleaded costs 2.31 EUR.")
+        gone = await desk.ingest("b.txt", "Unleaded costs 2.31 EUR.")
+        assert cloud.index is not None
+        await cloud.index.catch_up()
+        await desk.library.delete(OWNER.tenant, gone.document_id)
+        await cloud.index.catch_up()
+        assert cloud.gateway is not None
+        assert await cloud.gateway.sweep(desk.library.refers_to) == 0
+        assert len([f async for f in cloud.gateway.client.files.list()]) == 1
+        assert (await cloud.index.drift(OWNER.tenant, "default")).missing == ()
+        assert (await desk.library.document(OWNER.tenant, kept.document_id)).revision
+
+
+async def test_retrieval_paths_follow_the_setting(desk: Desk, fake: FakeLlamaCloud) -> None:
+    keyword = RetrievalPath(RetrievalMode.KEYWORD, desk.index)
+    for index, modes in (
+        ("cloud_then_local", ["managed", "keyword"]),
+        ("cloud", ["managed"]),
+        ("local", ["keyword"]),
+    ):
+        async with composed(desk, fake, index=index) as (cloud, _):
+            assert [p.mode for p in cloud.paths((keyword,))] == modes
+
+
+async def test_a_webhook_is_believed_when_it_is_signed(desk: Desk, fake: FakeLlamaCloud) -> None:
+    body = b'{"event_type": "parse.success", "data": {"job_id": "pjb-1"}}'
+    signed = "sha256=" + hmac.new(b"s3cret", body, "sha256").hexdigest()
+    async with composed(desk, fake, parsing="cloud", webhook_secret="s3cret") as (cloud, _):
+        assert (await cloud.webhook(body, signed)).job_id == "pjb-1"
+        with pytest.raises(NotAllowed):
+            await cloud.webhook(body + b" ", signed)
+    async with composed(desk, fake, parsing="cloud") as (cloud, _):
+        with pytest.raises(NotFound):
+            await cloud.webhook(body, signed)
+
+
+async def _wanted(tenant: str, content_hash: str) -> bool:
+    return True

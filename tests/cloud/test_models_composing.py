@@ -1,0 +1,175 @@
+"""Language models from settings: in order, guarded, paid for."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from tests.fakes.openai import FakeOpenAI, running_fake_openai
+from tests.fakes.openai.faults import LLMFault
+from tests.fakes.wire import Fault
+
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.errors import (
+    BreakerOpen,
+    BudgetExceeded,
+    GeneratorUnavailable,
+    Misconfigured,
+    Unavailable,
+)
+from foliotrace.guarded import spending
+from foliotrace.model import Deadline
+from foliotrace.ports import Prompt
+from foliotrace_server.composing.guards import Guards
+from foliotrace_server.composing.models import Models
+from foliotrace_server.composing.shared import SharedStores
+from foliotrace_server.sections import BudgetSettings, GuardSettings, PriceSettings
+from foliotrace_server.settings import EmbeddingSettings, LLMSettings, Settings
+
+pytestmark = pytest.mark.anyio
+PROMPT = Prompt(
+    system="Use the passages.",
+    user="[1] Unleaded costs 2.31 EUR.\nQuestion: What does unleaded cost?",
+    version="1",
+)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeOpenAI]:
+    with running_fake_openai() as running:
+        yield running
+
+
+def llm(fake: FakeOpenAI, model: str = "gpt-4o-mini", **given: Any) -> LLMSettings:
+    return LLMSettings(
+        provider="openai", model=model, api_base=fake.url, api_key=SecretStr("sk-fake"), **given
+    )
+
+
+@asynccontextmanager
+async def models(folder: Path, **given: Any) -> AsyncIterator[Models]:
+    settings = Settings(data_dir=folder, **given)
+    clock = SystemClock()
+    guards = Guards(GuardSettings(first_wait_s=0.01), clock=clock)
+    shared = SharedStores(settings, clock=clock)
+    made = Models(settings, clock=clock, guards=guards, ledger=shared.ledger)
+    yield made
+    await made.close()
+    await shared.close()
+
+
+def soon() -> Deadline:
+    return Deadline(SystemClock().monotonic_s() + 20)
+
+
+async def test_an_answer_is_metered_with_its_tokens_and_cost(
+    fake: FakeOpenAI, tmp_path: Path
+) -> None:
+    async with models(tmp_path, llm=llm(fake)) as made:
+        with spending("t1", Decimal("0.10")) as purse:
+            done = await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
+    assert "2.31" in done.text
+    assert (purse.usage.prompt_tokens, purse.usage.completion_tokens) == fake.tokens()
+    assert purse.usage.cost_usd == done.usage.cost_usd > 0
+
+
+@pytest.mark.parametrize("fault", [LLMFault.overloaded, Fault.server_error, Fault.reset_after_work])
+async def test_a_call_makes_at_most_three_requests_and_an_open_breaker_none(
+    fake: FakeOpenAI, tmp_path: Path, fault: Fault
+) -> None:
+    fake.fail("POST /v1/chat/completions", fault)
+    async with models(tmp_path, llm=llm(fake)) as made:
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
+        assert fake.count() == 3
+        with pytest.raises(BreakerOpen):
+            await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
+        assert fake.count() == 3
+
+
+@pytest.mark.parametrize("fault", [LLMFault.bad_key, Fault.payment_required, Fault.not_found])
+async def test_what_only_an_operator_can_mend_is_asked_once(
+    fake: FakeOpenAI, tmp_path: Path, fault: Fault
+) -> None:
+    fake.fail("POST /v1/chat/completions", fault)
+    async with models(tmp_path, llm=llm(fake)) as made:
+        with pytest.raises(GeneratorUnavailable):
+            await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
+    assert fake.count() == 1
+
+
+async def test_a_day_s_budget_is_refused_before_a_request(fake: FakeOpenAI, tmp_path: Path) -> None:
+    budget = BudgetSettings(daily_usd_per_tenant=Decimal("0.000001"))
+    async with models(tmp_path, llm=llm(fake), budget=budget) as made:
+        with pytest.raises(BudgetExceeded), spending("t1", Decimal("0.10")):
+            await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
+    assert fake.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("provider", "unknown", "asked"),
+    [("openai", "dearest", 0), ("openai", "free", 1), ("openai", "deny", 0)],
+)
+async def test_a_model_nobody_prices_follows_the_policy(
+    fake: FakeOpenAI, tmp_path: Path, provider: str, unknown: Any, asked: int
+) -> None:
+    given = LLMSettings(
+        provider="openai", model="gpt-4o-mini", api_base=fake.url, api_key=SecretStr("sk-fake")
+    )
+    budget = BudgetSettings(
+        unknown_price=unknown, max_cost_per_query_usd=Decimal("0.01"), prices={}
+    )
+    async with models(tmp_path, llm=given, budget=budget) as made:
+        made._prices._known["gpt-4o-mini"] = None  # as a model of tomorrow
+        with spending("t1", Decimal("0.01")):
+            call = made.generators[0].generate(PROMPT, max_tokens=500, deadline=soon())
+            if asked:
+                await call
+            else:
+                with pytest.raises(BudgetExceeded):
+                    await call
+    assert fake.count() == asked
+
+
+async def test_the_operator_s_price_wins_over_the_table(fake: FakeOpenAI, tmp_path: Path) -> None:
+    dear = PriceSettings(
+        input_usd_per_million=Decimal(1_000_000), output_usd_per_million=Decimal(0)
+    )
+    budget = BudgetSettings(prices={"gpt-4o-mini": dear})
+    async with models(tmp_path, llm=llm(fake), budget=budget) as made:
+        with spending("t1", Decimal(1000)) as purse:
+            await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
+    assert purse.usage.cost_usd == purse.usage.prompt_tokens
+
+
+async def test_settings_that_cannot_work_stop_the_start(tmp_path: Path, fake: FakeOpenAI) -> None:
+    for given in (
+        {"llm": LLMSettings(provider="openai", model="gpt-4o-mini")},
+        {"llm_fallbacks": (llm(fake),)},
+        {"llm": LLMSettings(provider="ollama", model="llama3")},
+        {"llm": llm(fake, model="no-such-model-of-openai")},
+    ):
+        with pytest.raises(Misconfigured):
+            async with models(tmp_path, **given):
+                pass
+
+
+async def test_an_embedder_is_guarded_too(fake: FakeOpenAI, tmp_path: Path) -> None:
+    given = EmbeddingSettings(
+        provider="openai",
+        model="text-embedding-3-small",
+        api_base=fake.url,
+        api_key=SecretStr("sk-fake"),
+    )
+    async with models(tmp_path, embedding=given) as made:
+        assert made.embedder is not None
+        assert len(await made.embedder.embed_query("fuel", deadline=soon())) == 1536
+        fake.fail("POST /v1/embeddings", Fault.unavailable)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await made.embedder.embed_query("fuel", deadline=soon())
+    assert fake.count("POST /v1/embeddings", status=503) == 3

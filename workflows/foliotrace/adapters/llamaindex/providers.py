@@ -1,0 +1,117 @@
+"""LlamaIndex's model classes by provider name, set up for us: no retries, our HTTP client."""
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Final
+
+import httpx
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.llms import LLM
+
+from foliotrace.errors import Misconfigured
+
+_EXTRAS: Final = {"openai_like": "openai-like"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAccess:
+    """Which model of which provider, and how to reach it. Times in seconds."""
+
+    provider: str
+    model: str
+    api_base: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    timeout_s: float = 20.0
+    context_window: int = 8192
+
+
+def language_model(access: ModelAccess, http: httpx.AsyncClient) -> LLM:
+    """The LLM of `access`, over `http` where its class allows. Raises Misconfigured."""
+    made: LLM = _made(access, *_language_class(access, http))
+    try:
+        made.metadata.context_window  # noqa: B018 - LlamaIndex looks the name up only here
+    except ValueError as error:
+        raise Misconfigured(
+            f"LlamaIndex does not know the model {access.model}",
+            hint="Check its name, or set the provider to openai_like.",
+        ) from error
+    return made
+
+
+def _language_class(
+    access: ModelAccess, http: httpx.AsyncClient
+) -> tuple[str, str, dict[str, Any]]:
+    """Module, class and arguments."""
+    match access.provider:
+        case "openai":
+            return "llms.openai", "OpenAI", _openai(access, http)
+        case "openai_like":
+            window = {"is_chat_model": True, "context_window": access.context_window}
+            return "llms.openai_like", "OpenAILike", {**_openai(access, http), **window}
+        case "anthropic":
+            options = {
+                "model": access.model,
+                "api_key": access.api_key,
+                "base_url": access.api_base,
+                "timeout": access.timeout_s,
+                "max_retries": 0,
+            }
+            return "llms.anthropic", "Anthropic", options
+        case "ollama":
+            options = {
+                "model": access.model,
+                "base_url": access.api_base or "http://127.0.0.1:11434",
+                "request_timeout": access.timeout_s,
+                "context_window": access.context_window,
+            }
+            return "llms.ollama", "Ollama", options
+    raise Misconfigured(f"no LLM provider is called {access.provider}")
+
+
+def embedding_model(access: ModelAccess, http: httpx.AsyncClient) -> BaseEmbedding:
+    """The embedding model of `access`; `import` takes `pkg.mod:object`. Raises Misconfigured."""
+    if access.provider == "import":
+        return _imported(access.model)
+    options = _openai(access, http)
+    options["model_name"] = options.pop("model")
+    made: BaseEmbedding = _made(access, "embeddings.openai", "OpenAIEmbedding", options)
+    return made
+
+
+def _openai(access: ModelAccess, http: httpx.AsyncClient) -> dict[str, Any]:
+    return {
+        "model": access.model,
+        "api_base": access.api_base,
+        "api_key": access.api_key or "none",
+        "timeout": access.timeout_s,
+        "max_retries": 0,
+        "async_http_client": http,
+    }
+
+
+def _made(access: ModelAccess, place: str, name: str, options: dict[str, Any]) -> Any:
+    try:
+        kind = getattr(import_module(f"llama_index.{place}"), name)
+    except ImportError as error:
+        extra = _EXTRAS.get(access.provider, access.provider)
+        raise Misconfigured(
+            f"provider {access.provider} is not installed",
+            hint=f"Install it: pip install 'foliotrace[{extra}]'.",
+        ) from error
+    try:
+        return kind(**options)
+    except ValueError as error:
+        raise Misconfigured(f"model {access.model} cannot be used: {error}") from error
+
+
+def _imported(place: str) -> BaseEmbedding:
+    module, _, name = place.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Misconfigured(
+            f"embedding.model names {place}, which cannot be imported", hint="Use pkg.mod:object."
+        ) from error
+    if not isinstance(found, BaseEmbedding):
+        raise Misconfigured(f"embedding.model names {place}, which is no LlamaIndex embedding")
+    return found
