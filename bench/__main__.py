@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_BENCHMARKS = {"__init__", "__main__", "corpora", "record", "summary"}
+NOT_BENCHMARKS = {"__init__", "__main__", "corpora", "paper", "record", "summary"}
 
 
 def main() -> None:

@@ -167,12 +167,21 @@ def _first_under(columns: Sequence[Sequence[float]], left: float, right: float) 
 def header_rows(rows: Sequence[Sequence[str]]) -> int:
     """How many leading rows are headers: those without figures, above rows that hold figures.
 
-    Years and dates do not count as figures. At most four, and never all rows.
+    Years and dates do not count as figures. At most four, and never all rows. Two columns are
+    labels and values unless all below is figures. Without any figures, a first row of three or
+    more cells without a digit heads rows that hold digits.
     """
+    if max((len(row) for row in rows), default=0) <= 2:
+        below = [row[-1] for row in rows[1:]]
+        heads = bool(below) and not any(is_figure(cell) for cell in rows[0])
+        return int(heads and all(is_figure(cell) for cell in below))
     for index, row in enumerate(rows[:5]):
         if any(is_figure(cell) for cell in row):
             return index
-    return 0
+    first, *rest = rows
+    bare = not any(c.isdigit() or c == ":" for cell in first for c in cell)
+    digits = any(c.isdigit() for row in rest for cell in row for c in cell)
+    return int(len(first) >= 3 and bare and digits)
 
 
 def is_figure(text: str) -> bool:

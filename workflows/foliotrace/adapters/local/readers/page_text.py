@@ -19,6 +19,8 @@ from foliotrace.adapters.local.readers.lines import (
 from foliotrace.model import Block, BlockKind, Table, TableCell, TableRow, Words
 
 CELL_GAP, ROW_GAP, BLOCK_GAP = "\t", "\n", "\n\n"
+_EARLY = 0.7  # of the widest line: a line that ends before it ended on purpose
+_LABEL_WORDS = 4
 _ROW_PITCH = 3.0  # of a line's height: farther apart, two lines are not rows of one table
 
 
@@ -109,14 +111,39 @@ def _follows(above: tuple[Region, Line], below: tuple[Region, Line]) -> bool:
 
 def _write_prose(page: PageText, region: Region, lines: Sequence[Line]) -> None:
     start = page.length
-    for line in lines:
+    breaks = _breaks(region, lines)
+    for line, ends_before in zip(lines, breaks, strict=True):
         inks = [ink for cell in line.cells for ink in cell]
         if page.length > start and not _mend_hyphen(page, inks[0].text):
-            page.put(" ")
+            page.put(ROW_GAP if ends_before else " ")
         page.put_words(inks)
     kind = BlockKind.PARAGRAPH if region.kind is BlockKind.TABLE else region.kind
     box = union(ink for line in lines for cell in line.cells for ink in cell)
     page.blocks.append(Block(kind=kind, start=start, end=page.length, level=region.level, box=box))
+
+
+def _breaks(region: Region, lines: Sequence[Line]) -> list[bool]:
+    """Whether each line begins anew, instead of going on with the one above.
+
+    A line of code does; so does one after a line that ended early, or beside a line that, as it
+    does itself, begins with a short label and a colon.
+    """
+    if region.kind is BlockKind.CODE:
+        return [True] * len(lines)
+    if region.kind is BlockKind.HEADING:
+        return [False] * len(lines)
+    rights = [line.cells[-1][-1].right for line in lines]
+    left = min(line.cells[0][0].x for line in lines)
+    early = left + _EARLY * (max(rights) - left)
+    labelled = [_is_labelled(line) for line in lines]
+    return [
+        index > 0 and (rights[index - 1] < early or (labelled[index - 1] and labelled[index]))
+        for index in range(len(lines))
+    ]
+
+
+def _is_labelled(line: Line) -> bool:
+    return any(ink.text.endswith(":") for ink in line.cells[0][:_LABEL_WORDS])
 
 
 def _mend_hyphen(page: PageText, following: str) -> bool:

@@ -22,16 +22,24 @@ _SAME = {
     "ref": "reference",
 }
 _EMPTY = frozenset(("the", "of", "a", "an", "and", "for", "in", "de", "der", "die", "das", "s"))
+# a further word beside one of these makes another thing of it: "date", "delivery date"
+# fmt: off
+_VAGUE = frozenset((
+    "date", "total", "number", "name", "amount", "id", "code", "type", "price", "value",
+    "address", "time", "status", "reference", "quantity", "rate", "year", "sum",
+))
+# fmt: on
 _TYPO_RATIO = 88.0
 LABEL_WORDS = 7
 
 
 @lru_cache(maxsize=8192)
 def words(text: str) -> tuple[str, ...]:
-    """A label's words in one spelling, without articles and what stands in brackets."""
+    """A label's words in one spelling, without articles, figures and what stands in brackets."""
     bare = text.partition("(")[0] or text
     found = [_SAME.get(word, word) for word in tokens(bare)]
-    return tuple(word for word in found if word not in _EMPTY) or tuple(found)
+    telling = tuple(word for word in found if word not in _EMPTY and not word.isdecimal())
+    return telling or tuple(found)
 
 
 @lru_cache(maxsize=65536)
@@ -57,18 +65,25 @@ def likeness(wanted: str, label: str) -> float:
 def _overlap(wanted: set[str], label: set[str]) -> float:
     """One says all that the other says, and more."""
     if wanted < label:
+        if wanted <= _VAGUE:
+            return 0.4
         return {1: 0.72, 2: 0.55}.get(len(label - wanted), 0.0)
     if label < wanted:
         missing = len(wanted - label)
         if len(label) >= 2:
             return {1: 0.72, 2: 0.5}.get(missing, 0.0)
-        return 0.5 if missing == 1 else 0.0
+        return 0.6 if missing == 1 and not label <= _VAGUE else 0.0
     return 0.0
 
 
 def best_likeness(labels: tuple[str, ...], label: str) -> float:
     """The likeness to the best of several names."""
     return max((likeness(name, label) for name in labels), default=0.0)
+
+
+def is_vague(label: str) -> bool:
+    """Whether a label says little alone, as "date" does."""
+    return set(words(label)) <= _VAGUE
 
 
 def means_number(labels: tuple[str, ...]) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from foliotrace.adapters.local.rules.labels import best_likeness, means_number, words
+from foliotrace.adapters.local.rules.labels import best_likeness, is_vague, means_number, words
 from foliotrace.adapters.local.rules.pairs import START, Pair
 from foliotrace.fields.leaves import Kind, Leaf
 from foliotrace.fields.values import Reading, read
@@ -13,6 +13,7 @@ from foliotrace.model import ParsedPage
 FLOOR = 0.45  # below it a value is not given; calibrated with `python -m bench.extraction`
 _LEAST_LIKENESS = 0.5
 _CONTEXT_BONUS = 0.06
+_ARTICLES = frozenset(("the", "a", "an", "our", "your", "this", "and", "der", "die", "das"))
 _SPOKEN = r"\s*(?:[:=\-\u2013]|was|were|is|of|on|dated|amounted to|totall?ed|ist|am)?\s{0,3}"
 
 
@@ -96,17 +97,34 @@ def _context(leaf: Leaf, heading: str) -> float:
 
 
 def _spoken(leaf: Leaf, page: ParsedPage) -> Iterator[Candidate]:
-    """Figures and dates right behind their label, in a sentence or at the start of a line."""
-    if leaf.kind not in (Kind.NUMBER, Kind.INTEGER, Kind.DATE, Kind.DATE_TIME):
+    """A value right behind its label, in a sentence or at the start of a line. No free text."""
+    is_text = leaf.kind in (Kind.STRING, Kind.ENUM, Kind.BOOLEAN)
+    if leaf.is_list or (leaf.kind is Kind.STRING and not means_number(leaf.labels)):
         return
     for label in leaf.labels:
         pattern = r"(?<!\w)" + r"[\s_-]+".join(map(re.escape, label.split())) + r"(?!\w)" + _SPOKEN
         for match in re.finditer(pattern, page.text, re.IGNORECASE):
             start = match.end()
+            if is_vague(label) and _is_qualified(page.text, match.start()):
+                continue
             text = re.split(r"[\n\t]", page.text[start : start + 40], maxsplit=1)[0]
+            text = text.split(" ", 1)[0].rstrip(".,;") if is_text else text
             reading = read(text, leaf)
-            if reading is None or reading.start > 1:
+            if reading is None or reading.start > 1 or _goes_on(leaf, text, reading):
                 continue
             leads = match.start() == 0 or page.text[match.start() - 1] in "\n\t"
             weight = START if leads else 0.55
             yield _at(page, start, reading, weight * min(1.0, reading.fit + 0.2))
+
+
+def _is_qualified(text: str, start: int) -> bool:
+    """Whether a word before the label makes another thing of it: "delivery date"."""
+    before = re.search(r"([^\W\d_]+)[ ]$", text[max(0, start - 40) : start])
+    return before is not None and before[1].lower() not in _ARTICLES
+
+
+def _goes_on(leaf: Leaf, text: str, reading: Reading) -> bool:
+    """Whether the value is a part of the label ("VAT 19%:"), or a word where an id should be."""
+    if leaf.kind is Kind.STRING:
+        return not any(c.isdigit() for c in str(reading.value))
+    return text[reading.end :].lstrip(" %)").startswith(":")
