@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp
 
 from foliotrace_server.docs_page import docs_page
 from foliotrace_server.edge import Edge, is_loopback
@@ -19,7 +18,7 @@ from foliotrace_server.routes.operations import Operations
 from foliotrace_server.routes.queries import Queries
 
 
-def build_app(engine: Engine) -> ASGIApp:
+def build_app(engine: Engine) -> Edge:
     """The application; its lifespan starts and stops `engine`."""
     server = engine.settings.server
     queries = Slots(
@@ -45,7 +44,7 @@ def build_app(engine: Engine) -> ASGIApp:
         _routes(engine, queries, hot), redirect_slashes=False, default=front, lifespan=lifespan
     )
     local_only = is_loopback(server.host) and not server.allow_remote
-    return Edge(router, cors_origins=server.cors_origins, local_only=local_only)
+    return Edge(router, cors_origins=server.cors_origins, local_only=local_only, lifespan=lifespan)
 
 
 def _routes(engine: Engine, queries: Slots, hot: HotHost) -> list[Route]:

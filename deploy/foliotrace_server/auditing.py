@@ -13,11 +13,10 @@ from foliotrace_audit import (
     AuditWriter,
     DiskFullPolicy,
     Entry,
+    QueryHasher,
     open_keys,
 )
 from foliotrace_audit import AuditUnavailable as LogUnavailable
-
-KEYS = "keys"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,3 +79,11 @@ def open_audit(
     except AuditError as error:
         raise AuditUnavailable("the audit log cannot be opened", hint=error.hint) from error
     return ChainedAudit(writer=writer, current_trace=current_trace), writer.hash_query
+
+
+def open_hashing(keys: Path) -> HashQuery:
+    """The keyed hash of queries alone. Raises Misconfigured."""
+    try:
+        return QueryHasher(open_keys(keys).query)
+    except AuditKeyUnusable as error:
+        raise Misconfigured("the audit log's keys cannot be used", hint=error.hint) from error

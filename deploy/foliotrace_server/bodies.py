@@ -86,8 +86,10 @@ def start_event(kind: type[E], value: object) -> E:
     """
     if not isinstance(value, dict):
         raise WrongFields([{"pointer": "/", "rule": "object"}])
-    names = {f.alias: name for name, f in kind.model_fields.items() if f.alias is not None}
-    named: dict[str, Any] = {names.get(key, key): each for key, each in value.items()}
+    names: dict[str, str] = {}
+    for name, field in kind.model_fields.items():
+        names[field.alias or name] = name
+    named: dict[str, Any] = {str(names.get(key, key)): each for key, each in value.items()}
     if kind.model_config.get("extra") == "forbid":
         unknown = [key for key in named if key not in kind.model_fields]
         if unknown:

@@ -1,15 +1,18 @@
 """The outermost layer: who calls, from where, and what an error may say. Plain ASGI, for speed."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_address
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.errors import NotAllowed
 from foliotrace_server.identity import enter, identify
-from foliotrace_server.problems import problem_of
+from foliotrace_server.problems import Problem, problem_of
 
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -24,8 +27,16 @@ _HEADERS = (
 class Edge:
     """Wraps the routes. `local_only`: bound to loopback, so foreign host names are refused."""
 
-    def __init__(self, app: ASGIApp, *, cors_origins: tuple[str, ...], local_only: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        cors_origins: tuple[str, ...],
+        local_only: bool,
+        lifespan: Callable[[object], AbstractAsyncContextManager[None]],
+    ) -> None:
         self._app = app
+        self.lifespan = lifespan  # for whoever serves it without an ASGI server
         self._origins = frozenset(cors_origins)
         self._local_only = local_only
 
@@ -51,12 +62,20 @@ class Edge:
                 await self._preflight(scope)(scope, receive, answer)
             else:
                 await self._app(scope, receive, answer)
-        except Exception as error:
+        except HTTPException as error:  # the router's: wrong method
+            response = Problem(
+                code="method_not_allowed",
+                title="this route does not take that method",
+                status=error.status_code,
+            ).response()
+            response.headers.update(error.headers or {})
+            await response(scope, receive, answer)
+        except Exception as error:  # noqa: BLE001 - the last place where it can be answered
             problem = problem_of(error)
-            if begun:
+            if begun:  # an answer that is not complete makes the server close the connection
                 _log.warning("response.cut_short", code=problem.code)
-                raise
-            await problem.response()(scope, receive, answer)
+            else:
+                await problem.response()(scope, receive, answer)
 
     def _refuse_strangers(self, scope: Scope) -> None:
         """Keep other sites' pages from using a browser beside us: rebinding, and forged forms."""

@@ -149,7 +149,9 @@ def small_engine(folder: Path, **server: Any) -> Engine:
 @asynccontextmanager
 async def serving(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
     """The service on a real socket, and a client for it."""
-    config = uvicorn.Config(build_app(engine), port=0, log_level="error", lifespan="on")
+    config = uvicorn.Config(
+        build_app(engine), port=0, log_level="error", timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:

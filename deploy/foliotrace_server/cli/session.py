@@ -1,0 +1,78 @@
+"""Where a command does its work: on a named server, on the one that has the folder, or here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from foliotrace.adapters.local.lease import WriterLease
+from foliotrace_server.cli.failures import Exit
+from foliotrace_server.client import AsyncFoliotraceClient
+from foliotrace_server.settings import Settings, load_settings
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options that every command shares."""
+
+    config: Path | None
+    data_dir: Path | None
+    url: str | None
+    output: str  # text, json
+
+    def settings(self, **overrides: object) -> Settings:
+        """Raises Misconfigured."""
+        if self.data_dir is not None:
+            overrides["data_dir"] = self.data_dir
+        return load_settings(self.config, **overrides)
+
+
+@asynccontextmanager
+async def client(options: Options) -> AsyncIterator[AsyncFoliotraceClient]:
+    """A client of `--url`, of the server that has the data folder, or of an engine in here.
+
+    Raises Misconfigured, Conflict `data_folder_locked`.
+    """
+    if options.url is not None:
+        async with AsyncFoliotraceClient(options.url) as remote:
+            yield remote
+        return
+    settings = options.settings()
+    holder = WriterLease.holder(settings.data_dir)
+    if holder is not None and holder.url is not None:
+        async with AsyncFoliotraceClient(holder.url) as remote:
+            yield remote
+        return
+    with WriterLease.acquire(settings.data_dir):
+        async with _embedded(settings) as local:
+            yield local
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings) -> AsyncIterator[AsyncFoliotraceClient]:
+    from foliotrace_server.app import build_app
+    from foliotrace_server.compose import compose
+    from foliotrace_server.inprocess import InProcess
+
+    app = build_app(compose(settings))
+    async with (
+        app.lifespan(None),
+        AsyncFoliotraceClient("http://localhost", transport=InProcess(app)) as local,
+    ):
+        yield local
+
+
+def work(
+    options: Options, command: Callable[[AsyncFoliotraceClient], Awaitable[Exit | None]]
+) -> Exit | None:
+    """Run `command` with a client."""
+
+    async def run() -> Exit | None:
+        async with client(options) as reached:
+            return await command(reached)
+
+    return asyncio.run(run())

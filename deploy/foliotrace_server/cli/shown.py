@@ -1,0 +1,71 @@
+"""What commands print: text for people, one JSON value for programs."""
+
+import sys
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from foliotrace_server import contract
+from foliotrace_server.wire import dumps
+
+
+def as_json(value: object) -> None:
+    """One JSON value on standard output."""
+    shown = value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
+    sys.stdout.write(dumps(shown).decode() + "\n")
+
+
+def line(text: str = "") -> None:
+    """One line on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def answer(found: contract.AnswerBody) -> None:
+    """An answer, its citations, and what was lost."""
+    line(found.answer)
+    if found.citations:
+        line()
+    for citation in found.citations:
+        anchor = citation.anchor
+        where = f"{anchor.kind} {anchor.page}" + (f" {anchor.cells}" if anchor.cells else "")
+        line(f"[{citation.marker}] {citation.document_name}, {where}: “{citation.quote}”")
+    if found.notice:
+        line(f"\n{found.notice}")
+    if found.degradation.level:
+        reasons = ", ".join(found.degradation.reasons)
+        line(f"\nDegraded (level {int(found.degradation.level)}): {reasons}")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns, as wide as they need to be."""
+    cells = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(head))]
+    for row in cells:
+        line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def documents(found: Sequence[contract.DocumentBody]) -> None:
+    """Documents, one on a line."""
+    rows = [(d.id, d.status, f"{d.pages_stored}/{d.pages_total}", d.chunks, d.name) for d in found]
+    table(("ID", "STATUS", "PAGES", "CHUNKS", "NAME"), rows)
+
+
+def jobs(found: Sequence[contract.JobBody]) -> None:
+    """Jobs, one on a line."""
+    rows = [
+        (j.id, j.kind, j.status, j.stage, f"{j.pages_done}/{j.pages_total}", j.problem or "")
+        for j in found
+    ]
+    table(("ID", "KIND", "STATUS", "STAGE", "PAGES", "PROBLEM"), rows)
+
+
+def extraction(found: contract.ExtractionBody) -> None:
+    """A record, field by field, with where each value stands."""
+    for field in found.fields:
+        sure = "" if field.confidence is None else f" ({field.confidence:.0%})"
+        at = "; ".join(
+            f"{c.document_name}, {c.anchor.kind} {c.anchor.page}" for c in field.citations
+        )
+        line(f"{field.pointer}: {field.value!r}{sure}" + (f"  [{at}]" if at else ""))
+    for error in found.errors:
+        line(f"invalid: {error}")

@@ -1,0 +1,232 @@
+"""The asynchronous client."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from foliotrace.model import DEFAULT_COLLECTION, JsonObject, Metadata
+from foliotrace_server import contract
+from foliotrace_server.client import calls
+from foliotrace_server.client.calls import Call, EventReader, File, ServerEvent, Unreachable
+
+if TYPE_CHECKING:
+    from llama_agents.client import WorkflowClient  # type: ignore[import-untyped] # no py.typed
+
+B = TypeVar("B", bound=BaseModel)
+_TIMEOUT_S = 60.0
+
+
+class AsyncFoliotraceClient:
+    """A foliotrace server, or one engine in this process through `transport`.
+
+    Every method raises ServerProblem (with the server's code) and Unreachable.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8080",
+        *,
+        timeout_s: float = _TIMEOUT_S,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.http = httpx.AsyncClient(base_url=url, timeout=timeout_s, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.http.aclose()
+
+    @property
+    def workflows(self) -> "WorkflowClient":
+        """LlamaIndex's own client for the same server."""
+        from llama_agents.client import WorkflowClient
+
+        return WorkflowClient(httpx_client=self.http)
+
+    async def ask(
+        self,
+        query: str,
+        *,
+        top_k: int = 5,
+        filters: calls.Filters | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        user_id: str | None = None,
+        session_id: str | None = None,
+        tags: Sequence[str] = (),
+        metadata: Metadata | None = None,
+    ) -> contract.AnswerBody:
+        """An answer with its citations."""
+        call = calls.ask(
+            query,
+            top_k=top_k,
+            filters=filters,
+            collection=collection,
+            user_id=user_id,
+            session_id=session_id,
+            tags=tags,
+            metadata=metadata,
+        )
+        return await self._send(call)
+
+    async def ask_in_pieces(
+        self,
+        query: str,
+        *,
+        top_k: int = 5,
+        filters: calls.Filters | None = None,
+        collection: str = DEFAULT_COLLECTION,
+    ) -> AsyncIterator[ServerEvent]:
+        """`start`, `delta`, `reset` events as they come, and last `answer` with the whole."""
+        call = calls.ask(
+            query,
+            top_k=top_k,
+            filters=filters,
+            collection=collection,
+            user_id=None,
+            session_id=None,
+            tags=(),
+            metadata=None,
+            stream=True,
+        )
+        async for event in self._events(call):
+            yield event
+
+    async def upload(
+        self,
+        files: Sequence[File],
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Metadata | None = None,
+        idempotency_key: str | None = None,
+    ) -> contract.UploadBody:
+        """Store files; each comes back accepted with its job, or refused with a problem."""
+        call = calls.upload(
+            files, collection=collection, metadata=metadata, idempotency_key=idempotency_key
+        )
+        return await self._send(call)
+
+    async def documents(
+        self,
+        *,
+        collection: str | None = None,
+        name: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> contract.DocumentsBody:
+        """A page of documents."""
+        return await self._send(
+            calls.documents(collection=collection, name=name, limit=limit, after=after)
+        )
+
+    async def document(self, document_id: str) -> contract.DocumentBody:
+        """One document."""
+        return await self._send(calls.get(f"/v1/documents/{document_id}", contract.DocumentBody))
+
+    async def delete_document(self, document_id: str) -> contract.DocumentBody:
+        """Forget a document and all that was made of it."""
+        path = f"/v1/documents/{document_id}"
+        return await self._send(Call(method="DELETE", path=path, body=contract.DocumentBody))
+
+    async def page(self, document_id: str, number: int) -> contract.PageBody:
+        """One page with its boxes."""
+        path = f"/v1/documents/{document_id}/pages/{number}"
+        return await self._send(calls.get(path, contract.PageBody))
+
+    async def extract(
+        self,
+        document_id: str,
+        schema: JsonObject,
+        *,
+        instructions: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> contract.ExtractionBody:
+        """Start an extraction; `follow` its job, then read `extraction`."""
+        return await self._send(
+            calls.extract(document_id, schema, instructions=instructions, key=idempotency_key)
+        )
+
+    async def extraction(self, job_id: str) -> contract.ExtractionBody:
+        """An extraction's state and, when completed, its record."""
+        return await self._send(calls.get(f"/v1/extractions/{job_id}", contract.ExtractionBody))
+
+    async def jobs(
+        self,
+        *,
+        document_id: str | None = None,
+        unfinished: bool = False,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> contract.JobsBody:
+        """A page of jobs, newest first."""
+        call = calls.get(
+            "/v1/jobs",
+            contract.JobsBody,
+            document_id=document_id,
+            unfinished="true" if unfinished else None,
+            limit=limit,
+            after=after,
+        )
+        return await self._send(call)
+
+    async def job(self, job_id: str) -> contract.JobBody:
+        """One job."""
+        return await self._send(calls.get(f"/v1/jobs/{job_id}", contract.JobBody))
+
+    async def cancel_job(self, job_id: str) -> contract.JobBody:
+        """Cancel a job; its state then."""
+        path = f"/v1/jobs/{job_id}/cancel"
+        return await self._send(Call(method="POST", path=path, body=contract.JobBody))
+
+    async def follow(
+        self, job_id: str, *, last_id: str | None = None
+    ) -> AsyncIterator[ServerEvent]:
+        """`progress` events, and last `end` with the job; resumes behind `last_id`."""
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        call = Call(
+            method="GET", path=f"/v1/jobs/{job_id}/events", body=contract.JobBody, headers=headers
+        )
+        async for event in self._events(call):
+            yield event
+
+    async def run(self, run_id: str) -> contract.RunBody:
+        """What is kept of an answered question."""
+        return await self._send(calls.get(f"/v1/runs/{run_id}", contract.RunBody))
+
+    async def ready(self) -> contract.ReadyBody:
+        """What the server can do now, and how well."""
+        return await self._send(calls.get("/readyz", contract.ReadyBody))
+
+    async def _send(self, call: Call[B]) -> B:
+        try:
+            response = await self.http.request(call.method, call.path, **call.arguments())
+        except httpx.TransportError as error:
+            raise Unreachable(f"no answer from {self.http.base_url}") from error
+        return call.read(response)
+
+    async def _events(self, call: Call[Any]) -> AsyncIterator[ServerEvent]:
+        reader = EventReader()
+        async with self._stream(call) as response:
+            async for line in response.aiter_lines():
+                for event in reader.feed(line):
+                    if event.name == "problem":
+                        raise calls.problem_in(event)
+                    yield event
+
+    @asynccontextmanager
+    async def _stream(self, call: Call[Any]) -> AsyncIterator[httpx.Response]:
+        try:
+            async with self.http.stream(call.method, call.path, **call.arguments()) as response:
+                if not response.is_success:
+                    await response.aread()
+                    calls.refuse(response)
+                yield response
+        except httpx.TransportError as error:
+            raise Unreachable(f"no answer from {self.http.base_url}") from error

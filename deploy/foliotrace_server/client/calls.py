@@ -1,0 +1,199 @@
+"""What both clients send and how they read what comes back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, TypeVar
+
+import httpx
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from foliotrace.errors import FoliotraceError
+from foliotrace.model import DEFAULT_COLLECTION, JsonObject, Metadata, Scalar
+from foliotrace_server import contract
+
+B = TypeVar("B", bound=BaseModel)
+DEFAULT_TOP_K = 5
+File = Path | tuple[str, bytes | BinaryIO]
+"""A file on disk, or a name and its bytes or an open file."""
+Filters = Mapping[str, Scalar | Sequence[Scalar]]
+
+
+class ServerProblem(FoliotraceError):
+    """The server refused or failed; `error_code`, `hint` and `fields` are the server's."""
+
+    code = "server_problem"
+
+    def __init__(self, status: int, problem: contract.ProblemBody) -> None:
+        super().__init__(problem.title, code=problem.code, hint=problem.detail)
+        self.status = status
+        self.fields = problem.errors
+
+
+class Unreachable(FoliotraceError):
+    """Nothing that speaks our API answers at the URL."""
+
+    code = "server_unreachable"
+    default_hint = "Check the URL, or start one with `foliotrace serve`."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[B]):
+    """One request and the body that answers it."""
+
+    method: str
+    path: str
+    body: type[B]
+    json: object = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[tuple[str, Any]] = ()
+    form: Mapping[str, str] = field(default_factory=dict)
+
+    def arguments(self) -> dict[str, Any]:
+        """For httpx' `request`."""
+        given: dict[str, Any] = {"headers": dict(self.headers)}
+        given["params"] = {name: each for name, each in self.params.items() if each is not None}
+        if self.json is not None:
+            given["content"] = orjson.dumps(self.json)
+            given["headers"]["content-type"] = "application/json"
+        if self.files:
+            given["files"], given["data"] = list(self.files), dict(self.form)
+        return given
+
+    def read(self, response: httpx.Response) -> B:
+        """The body. Raises ServerProblem, Unreachable."""
+        refuse(response)
+        try:
+            return self.body.model_validate_json(response.content)
+        except ValidationError as error:
+            raise Unreachable("the answer is not that of a foliotrace server") from error
+
+
+def refuse(response: httpx.Response) -> None:
+    """Raise ServerProblem for an answer that is one, Unreachable for another's error."""
+    if response.is_success or (response.status_code == 503 and _is_readiness(response)):
+        return
+    try:
+        problem = contract.ProblemBody.model_validate_json(response.content)
+    except ValidationError as error:
+        raise Unreachable(f"status {response.status_code} from something else") from error
+    raise ServerProblem(response.status_code, problem)
+
+
+def _is_readiness(response: httpx.Response) -> bool:
+    return response.request.url.path.endswith("/readyz")
+
+
+def ask(
+    query: str,
+    *,
+    top_k: int,
+    filters: Filters | None,
+    collection: str,
+    user_id: str | None,
+    session_id: str | None,
+    tags: Sequence[str],
+    metadata: Metadata | None,
+    stream: bool = False,
+) -> Call[contract.AnswerBody]:
+    """`POST /v1/query`."""
+    given: dict[str, Any] = {"query": query}
+    optional = {
+        "top_k": top_k if top_k != DEFAULT_TOP_K else None,
+        "collection": collection if collection != DEFAULT_COLLECTION else None,
+        "filters": dict(filters or {}),
+        "user_id": user_id,
+        "session_id": session_id,
+        "tags": list(tags),
+        "metadata": dict(metadata or {}),
+        "stream": stream,
+    }
+    given |= {name: each for name, each in optional.items() if each}
+    return Call(method="POST", path="/v1/query", body=contract.AnswerBody, json=given)
+
+
+def upload(
+    files: Sequence[File],
+    *,
+    collection: str = DEFAULT_COLLECTION,
+    metadata: Metadata | None = None,
+    idempotency_key: str | None = None,
+) -> Call[contract.UploadBody]:
+    """`POST /v1/documents`. A path is sent under its own name, and read while it is sent."""
+    parts = [
+        ("file", (each.name, each.open("rb")) if isinstance(each, Path) else each) for each in files
+    ]
+    return Call(
+        method="POST",
+        path="/v1/documents",
+        body=contract.UploadBody,
+        files=parts,
+        form={"collection": collection, "metadata": orjson.dumps(dict(metadata or {})).decode()},
+        headers={"Idempotency-Key": idempotency_key} if idempotency_key else {},
+    )
+
+
+def documents(
+    *, collection: str | None, name: str | None, limit: int, after: str | None
+) -> Call[contract.DocumentsBody]:
+    """`GET /v1/documents`."""
+    params = {"collection": collection, "name": name, "limit": limit, "after": after}
+    return Call(method="GET", path="/v1/documents", body=contract.DocumentsBody, params=params)
+
+
+def extract(
+    document_id: str, schema: JsonObject, *, instructions: str | None, key: str | None
+) -> Call[contract.ExtractionBody]:
+    """`POST /v1/extractions`."""
+    given: dict[str, Any] = {"document_id": document_id, "schema": schema}
+    if instructions is not None:
+        given["instructions"] = instructions
+    return Call(
+        method="POST",
+        path="/v1/extractions",
+        body=contract.ExtractionBody,
+        json=given,
+        headers={"Idempotency-Key": key} if key else {},
+    )
+
+
+def get(path: str, body: type[B], **params: object) -> Call[B]:
+    """A plain read."""
+    return Call(method="GET", path=path, body=body, params=params)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerEvent:
+    """One server-sent event. `id` resumes behind it."""
+
+    name: str
+    value: dict[str, Any]
+    id: str | None = None
+
+
+class EventReader:
+    """Turns the lines of an event stream into events."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, str] = {}
+
+    def feed(self, line: str) -> Iterator[ServerEvent]:
+        """The event that `line` ends, if it does."""
+        if line and not line.startswith(":"):
+            name, _, value = line.partition(": ")
+            self._fields[name] = value
+        elif not line and "data" in self._fields:
+            found, self._fields = self._fields, {}
+            yield ServerEvent(
+                name=found.get("event", "message"),
+                value=orjson.loads(found["data"]),
+                id=found.get("id"),
+            )
+
+
+def problem_in(event: ServerEvent) -> ServerProblem:
+    """A problem that was told inside a stream."""
+    problem = contract.ProblemBody.model_validate(event.value)
+    return ServerProblem(problem.status, problem)

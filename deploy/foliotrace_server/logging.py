@@ -1,0 +1,59 @@
+"""The log: one event name and its fields on a line, with the trace id, on standard error."""
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from foliotrace_server.tracing import current_trace
+
+
+def set_up_logging(level: str, shape: str) -> None:
+    """Send our log and the libraries' to standard error. `shape`: json, console or auto."""
+    least = logging.getLevelNamesMapping()[level.upper()]
+    for_people = shape == "console" or (shape == "auto" and sys.stderr.isatty())
+    render: Processor = (
+        structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer()
+    )
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_trace,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.dict_tracebacks, render],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _only_where,
+                render,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(least, logging.WARNING))
+
+
+def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    trace_id = current_trace()
+    if trace_id:
+        event["trace_id"] = trace_id
+    return event
+
+
+def _only_where(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Keep no traceback of a library: its text quotes what was sent."""
+    error = event.pop("exc_info", None)
+    if error and error is not True and error[0] is not None:
+        event["error_type"] = error[0].__name__
+    return event

@@ -1,0 +1,75 @@
+"""`foliotrace serve`: the application on a socket, until it is told to stop."""
+
+import asyncio
+import socket
+
+import structlog
+import uvicorn
+
+from foliotrace.adapters.local.lease import WriterLease
+from foliotrace.errors import Misconfigured
+from foliotrace_server.app import build_app
+from foliotrace_server.compose import compose
+from foliotrace_server.edge import is_loopback
+from foliotrace_server.settings import Settings
+
+_log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises Misconfigured, Conflict `data_folder_locked`."""
+    refuse_open_door(settings)
+    lease = WriterLease.acquire(settings.data_dir)
+    try:
+        listening = bind(settings)
+        url = url_of(listening)
+        engine = compose(settings)
+        config = uvicorn.Config(
+            build_app(engine),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=True,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=max(1, round(settings.server.shutdown_grace_s)),
+            h11_max_incomplete_event_size=64 * 1024,
+            proxy_headers=False,
+        )
+        lease.announce(url)
+        _log.info("server.starting", url=url, data_dir=str(settings.data_dir))
+        asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+    finally:
+        lease.release()
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Raise Misconfigured for an address that others can reach, unless that is wanted."""
+    if not is_loopback(settings.server.host) and not settings.server.allow_remote:
+        raise Misconfigured(
+            f"{settings.server.host} can be reached by others and nobody is asked for a key",
+            hint="Set FOLIOTRACE_SERVER__ALLOW_REMOTE=true behind a proxy that authenticates.",
+        )
+
+
+def bind(settings: Settings) -> socket.socket:
+    """A listening socket. Raises Misconfigured when the address is taken or not ours."""
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(512)
+    except OSError as error:
+        listening.close()
+        raise Misconfigured(
+            f"cannot bind {host}:{port}: {error.strerror}", hint="Choose another --port."
+        ) from error
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Where to reach a bound socket from this machine."""
+    host, port = listening.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - shown, not bound
+    return f"http://{shown}:{port}"
