@@ -10,6 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 from opentelemetry.trace.propagation import _SPAN_KEY
 
+from foliotrace_otel.lean_span import LeanSpan
 from foliotrace_otel.plan import Plan
 from foliotrace_otel.semconv import Attribute
 
@@ -96,7 +97,10 @@ class OpenSpan:
         span = self.span
         if span is not None:
             if self.attributes:
-                span.set_attributes(self.attributes)
+                if type(span) is LeanSpan:
+                    span.tell(self.attributes)
+                else:
+                    span.set_attributes(self.attributes)
             span.end(end_ns)
         self.failed_with = None
         self._previous = None

@@ -12,13 +12,13 @@ from typing import Any, Final, Literal, TypeAlias
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import Tracer as SdkTracer
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
-from opentelemetry.trace import NonRecordingSpan, Span, Tracer
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, TraceFlags, Tracer
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from foliotrace_otel import semconv
 from foliotrace_otel.failures import add_exception_event, mark_failed, outcome_of
+from foliotrace_otel.lean_span import follows_the_parent, lean_tracer, start_lean
 from foliotrace_otel.open_span import RECORD_KEY, OpenSpan
 from foliotrace_otel.plan import Plan, plan_for, provider_of, steps_worth_showing, subject_of
 from foliotrace_otel.propagation import LINKS_KEY, entry_attributes, links_in
@@ -62,7 +62,8 @@ class SpanTree:
         self._on_bug = on_bug
         self._plans: dict[tuple[type | None, str], Plan] = {}
         self._lock = Lock()
-        self._quiet = _children_follow_the_parent(tracer)
+        self._quiet = follows_the_parent(tracer)
+        self._lean = lean_tracer(tracer)
 
     def enter(
         self, id_: str, instance: object, parent_id: str | None, tags: Mapping[str, Any] | None
@@ -196,18 +197,29 @@ class SpanTree:
             attributes.update(entry_attributes(context))
         if record.tags and (record.parent is None or record.tags is not record.parent.tags):
             attributes.update(_newly_told(record))
-        span: Span = self.tracer.start_span(
-            name,
-            context=context,
-            kind=plan.kind,
-            attributes=attributes,
-            links=links,
-        )
+        span = self._start(name, plan.kind, context, attributes, links)
         record.workflow = type(instance) if plan.is_run else None
         record.unsampled = not span.is_recording()
         if subject:
             record.attributes.update(subject)
         record.show(span, context)
+
+    def _start(
+        self,
+        name: str,
+        kind: SpanKind,
+        context: Context,
+        attributes: dict[str, Attribute],
+        links: tuple[Link, ...],
+    ) -> Span:
+        parent = context.get(_SPAN_KEY)
+        if self._lean is not None and isinstance(parent, SdkSpan):
+            told = parent.get_span_context()
+            if told.trace_flags & TraceFlags.SAMPLED and not links:
+                return start_lean(self._lean, name, kind, told, {**attributes}, context)
+        return self.tracer.start_span(
+            name, context=context, kind=kind, attributes=attributes, links=links
+        )
 
     def _subject(self, plan: Plan, instance: object) -> tuple[str, dict[str, Attribute]]:
         if not plan.subject:
@@ -219,12 +231,6 @@ class SpanTree:
         if provider := provider_of(instance):
             told[semconv.PROVIDER] = told[semconv.LANGSMITH_PROVIDER] = provider
         return f"{plan.name} {subject}", told
-
-
-def _children_follow_the_parent(tracer: Tracer) -> bool:
-    """Whether nothing below an unsampled span can be sampled, so that it need not be looked at."""
-    sampler = tracer.sampler if isinstance(tracer, SdkTracer) else None
-    return isinstance(sampler, ParentBased) and sampler._local_parent_not_sampled is ALWAYS_OFF
 
 
 def _unsampled(parent: OpenSpan | None, ambient: Context) -> bool:

@@ -1,0 +1,100 @@
+"""A lean child span is the SDK's span to all who see it; where it cannot be, it is not used."""
+
+import json
+from typing import Any
+
+import pytest
+from llama_index_instrumentation import get_dispatcher
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
+from opentelemetry.trace import SpanContext, Status, StatusCode
+from tests.otel.tracing_bench import watching
+
+from foliotrace import events
+from foliotrace_otel.lean_span import LeanSpan, lean_tracer, start_lean
+
+dispatcher = get_dispatcher(__name__)
+
+
+class Seen:
+    """A span processor that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.started: list[Any] = []
+        self.ended: list[Any] = []
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self.started.append(span)
+
+    def _on_ending(self, span: Any) -> None: ...
+
+    def on_end(self, span: Any) -> None:
+        self.ended.append(span)
+
+    def shutdown(self) -> None: ...
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        return True
+
+
+def both_ways(provider: TracerProvider, seen: Seen) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same child made lean and made by the SDK, as JSON without what must differ."""
+    tracer = provider.get_tracer("t", "1")
+    root = tracer.start_span("root")
+    context = trace.set_span_in_context(root)
+    lean = lean_tracer(tracer)
+    assert lean is not None
+    fast = start_lean(
+        lean, "child", trace.SpanKind.CLIENT, root.get_span_context(), {"a": 1}, context
+    )
+    slow = tracer.start_span("child", context, trace.SpanKind.CLIENT, {"a": 1})
+    for span in (fast, slow):
+        assert span.is_recording()
+        span.set_attribute("text", "x" * 100)
+        span.set_attributes({"list": ["a", "b"], "bad": object()})  # type: ignore[dict-item]
+        span.add_event("happened", {"n": 1}, timestamp=5)
+        span.add_link(SpanContext(1, 2, is_remote=True))
+        span.update_name("renamed")
+        span.set_status(Status(StatusCode.ERROR, "why"))
+        span.end()
+        span.end()
+        span.set_attribute("late", 1)
+        assert not span.is_recording()
+    told = [json.loads(span.to_json()) for span in seen.ended]
+    for one in told:
+        one["context"].pop("span_id")
+        one.pop("start_time")
+        one.pop("end_time")
+    return told[0], told[1]
+
+
+def test_a_lean_span_tells_what_the_sdks_span_tells(caplog: pytest.LogCaptureFixture) -> None:
+    seen = Seen()
+    provider = TracerProvider(span_limits=SpanLimits(max_span_attribute_length=10))
+    provider.add_span_processor(seen)  # type: ignore[arg-type]
+    fast, slow = both_ways(provider, seen)
+    assert fast == slow
+    assert [type(span).__name__ for span in seen.started] == ["_Span", "LeanSpan", "_Span"]
+
+
+def test_children_of_a_sampled_span_are_lean_and_roots_are_not() -> None:
+    with watching() as watch, events.stage("outer"), events.stage("inner"):
+        current = trace.get_current_span()
+    assert isinstance(current, LeanSpan)
+    assert not isinstance(watch.one("outer"), LeanSpan)
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [ALWAYS_ON, ALWAYS_OFF, ParentBased(ALWAYS_ON, local_parent_sampled=ALWAYS_OFF)],
+)
+def test_another_sampler_is_asked_for_every_span(sampler: Any) -> None:
+    assert lean_tracer(TracerProvider(sampler=sampler).get_tracer("t")) is None
+    with watching(sampler=sampler) as watch, events.stage("outer"), events.stage("inner"):
+        assert not isinstance(trace.get_current_span(), LeanSpan)
+    assert watch.tree.bugs == 0
+
+
+def test_a_tracer_that_is_not_the_sdks_is_served_too() -> None:
+    assert lean_tracer(trace.NoOpTracer()) is None
