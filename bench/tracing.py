@@ -125,7 +125,7 @@ def span_cost(spans: list[Any], events: list[Any], rounds: int) -> dict[str, flo
 
 
 def query(work_ms: float) -> Callable[[], Any]:
-    """A one-step workflow with the stages of a query and a model call; `work_ms` in each of four."""
+    """A one-step workflow with the stages of a query and a model call; four burn `work_ms`."""
     from tests.otel.test_model_call_events import Tiny
     from workflows import Workflow, step
     from workflows.events import StartEvent, StopEvent
@@ -412,8 +412,8 @@ def peers(rounds: int) -> dict[str, Any]:
                 check=False,
                 timeout=600,
             )
-            lines = done.stdout.strip().splitlines()
-            figures[name] = json.loads(lines[-1]) if lines else done.stderr[-300:]
+            told = [line for line in done.stdout.splitlines() if line.startswith('{"cost"')]
+            figures[name] = json.loads(told[-1]) if told else f"failed: {done.stderr[-300:]}"
             figures.setdefault("packages", {})[name] = f"{package} {version_in(python, package)}"
     return figures
 

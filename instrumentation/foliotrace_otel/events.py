@@ -18,6 +18,7 @@ from foliotrace_otel.open_span import RECORD_KEY, OpenSpan
 from foliotrace_otel.propagation import parse_traceparent
 from foliotrace_otel.semconv import Attribute, Vocabulary
 from foliotrace_otel.span_tree import SpanTree
+from foliotrace_otel.told_metrics import TOLD_METRICS
 from foliotrace_otel.usage import Usage, finish_reason_of, text_field, usage_of
 
 _MOST_IDS: Final = 10
@@ -34,6 +35,7 @@ class OTelEventHandler(BaseEventHandler):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     tree: SpanTree
+    metrics: Metrics
     tellings: dict[type, Telling | None]
     known: Mapping[str, Telling]
 
@@ -52,6 +54,8 @@ class OTelEventHandler(BaseEventHandler):
                 telling = self.tellings[cls] = self._telling(cls)
             if telling is None:
                 return
+            if telling is tell_attributes:
+                self._measure(event)
             record = self.tree.open.get(event.span_id or "")
             if record is None and telling is tell_attributes:
                 record = _current_record()
@@ -63,6 +67,11 @@ class OTelEventHandler(BaseEventHandler):
     async def ahandle(self, event: BaseEvent, **kwargs: object) -> None:
         """The same, for `Dispatcher.aevent`."""
         self.handle(event)
+
+    def _measure(self, event: Foreign) -> None:
+        measure = TOLD_METRICS.get(getattr(event, "name", ""))
+        if measure is not None:
+            measure(self.metrics, event.span_attributes())
 
     def _telling(self, cls: type) -> Telling | None:
         if hasattr(cls, "span_attributes"):
@@ -115,7 +124,7 @@ def event_handler(
         "RetrievalEndEvent": retrieval.ended,
         "ReRankEndEvent": retrieval.ended,
     }
-    return OTelEventHandler(tree=tree, known=known, tellings={})
+    return OTelEventHandler(tree=tree, metrics=metrics, known=known, tellings={})
 
 
 def _cancelled(record: OpenSpan, event: Foreign) -> None:
@@ -194,8 +203,13 @@ class ModelCalls:
 
     def call_ended(self, record: OpenSpan, error: BaseException | None) -> None:
         """The tree's `on_end`: durations of stages, failures of model calls."""
-        if record.plan.is_stage:
-            kind = error_type(error) if error is not None else ""
+        kind = error_type(error) if error is not None else ""
+        if record.plan.is_run:
+            outcome = kind or str(record.attributes.get(semconv.OUTCOME, "ok"))
+            run = {"workflow": record.plan.workflow, "outcome": outcome}
+            self._metrics.count("foliotrace.requests", 1, run)
+            self._metrics.record("foliotrace.request.duration", _since(record), run)
+        elif record.plan.is_stage:
             labels = {"stage": record.plan.name, "error.type": kind}
             self._metrics.record("foliotrace.stage.duration", _since(record), labels)
         elif error is not None:

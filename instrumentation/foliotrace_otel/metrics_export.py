@@ -1,5 +1,6 @@
 """Sending the metrics store over OTLP, every interval, in its own thread."""
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ from foliotrace_otel.instruments import INSTRUMENTS, Instrument
 from foliotrace_otel.metrics import Metrics
 
 _SCOPE: Final = InstrumentationScope("foliotrace_otel")
+_log = logging.getLogger(__name__)
 _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 
 
@@ -52,13 +54,10 @@ class MetricsSender:
         )
         self._thread = threading.Thread(target=self._run, name="foliotrace-metrics", daemon=True)
 
-    @classmethod
-    def start(cls, metrics: Metrics, settings: TelemetrySettings) -> "MetricsSender":
-        """A running sender to the endpoint the environment names."""
-        exporter = GrpcExporter() if settings.protocol == "grpc" else HttpExporter()
-        sender = cls(metrics, exporter, settings.metrics_interval_ms / 1e3)
-        sender._thread.start()
-        return sender
+    def start(self) -> "MetricsSender":
+        """Begin sending."""
+        self._thread.start()
+        return self
 
     def send(self) -> None:
         """Send one snapshot now."""
@@ -72,8 +71,20 @@ class MetricsSender:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):
+            self._try_to_send()
+        self._try_to_send()
+
+    def _try_to_send(self) -> None:
+        try:
             self.send()
-        self.send()
+        except Exception:  # noqa: BLE001 - an exporter's own fault must not end the thread
+            _log.warning("telemetry.metrics_not_sent", exc_info=True)
+
+
+def metrics_sender(metrics: Metrics, settings: TelemetrySettings) -> MetricsSender:
+    """A sender to the endpoint the environment names, not yet started."""
+    exporter = GrpcExporter() if settings.protocol == "grpc" else HttpExporter()
+    return MetricsSender(metrics, exporter, settings.metrics_interval_ms / 1e3)
 
 
 def snapshot(metrics: Metrics, resource: Resource, started_ns: int) -> MetricsData:

@@ -55,7 +55,12 @@ class Plan:
     @property
     def measured(self) -> bool:
         """Whether its duration is a metric, sampled or not."""
-        return self.is_stage or self.subject == "model"
+        return self.is_stage or self.is_run or self.subject == "model"
+
+    @property
+    def workflow(self) -> str:
+        """The class name of a run's workflow."""
+        return self.name.partition(" ")[2]
 
 
 def plan_for(function: str, instance: object, *, under_run: bool, steps_shown: bool) -> Plan:

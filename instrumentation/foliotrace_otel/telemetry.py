@@ -35,7 +35,7 @@ from foliotrace_otel.exporting import (
 )
 from foliotrace_otel.handler import OTelSpanHandler
 from foliotrace_otel.metrics import Metrics
-from foliotrace_otel.metrics_export import MetricsSender
+from foliotrace_otel.metrics_export import MetricsSender, metrics_sender
 from foliotrace_otel.otlp_encoding import SpanEncoder
 from foliotrace_otel.redaction import Redactor
 from foliotrace_otel.semconv import vocabulary
@@ -132,7 +132,8 @@ def configure(
     else:
         owned = False
     spans, events = _handlers(chosen, found, metrics)
-    sender = MetricsSender.start(metrics, chosen) if chosen.metrics_exporter == "otlp" else None
+    sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
+    sender = metrics_sender(metrics, chosen).start() if sends_metrics else None
     telemetry = Telemetry(
         metrics=metrics,
         redactor=redactor,
