@@ -95,6 +95,7 @@ async def opened(
     return {
         "citations": len(found),
         "valid": round(sum(o.valid for o in found) / max(1, len(found)), 4),
+        "spelled_in_order": round(sum(o.in_order for o in found) / max(1, len(found)), 4),
         "area_ratio_max": round(max((o.area_ratio for o in found), default=0.0), 3),
         "quote_words_mean": round(sum(o.words for o in found) / max(1, len(found)), 1),
     }

@@ -1,11 +1,14 @@
 """Open a citation with pypdfium2: is the quote inside the anchor's boxes, and are they tight?
 
 Used by bench/answers.py and by the test over the real PDFs. The rule: the characters whose middle
-pypdfium2 places inside the boxes spell the quote, once white space, hyphens and the shapes of
-quotation marks are left out; and the boxes' area is at most 1.5 times that of the quote's words.
+pypdfium2 places inside the boxes are those of the quote (`complete`), and spell it from left to
+right (`in_order`; a sign printed over another may stand on either side of it), once white space,
+hyphens and the shapes of quotation marks are left out; and the boxes' area is at most 1.5 times
+that of the quote's words.
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,13 +30,14 @@ class Opened:
     """What stands inside the boxes; `area_ratio` is their area over that of the quote's words."""
 
     found: str
-    spelled: bool
+    in_order: bool
+    complete: bool
     area_ratio: float
     words: int
 
     @property
     def valid(self) -> bool:
-        return self.spelled and self.area_ratio <= MOST_AREA
+        return self.complete and self.area_ratio <= MOST_AREA
 
 
 class Opener:
@@ -61,11 +65,13 @@ class Opener:
         anchor = citation.anchor
         characters = self._characters(citation.document_name, anchor.page)
         found = "".join(_inside(characters, box) for box in anchor.boxes)
+        quote, there = bare(citation.quote), bare(found)
         words = [w.box for w in page.words if w.start < anchor.end and w.end > anchor.start]
         area = sum(box.width * box.height for box in anchor.boxes)
         return Opened(
             found=found,
-            spelled=bool(anchor.boxes) and bare(citation.quote) in bare(found),
+            in_order=bool(anchor.boxes) and quote in there,
+            complete=bool(anchor.boxes) and Counter(quote) <= Counter(there),
             area_ratio=area / max(1e-9, sum(box.width * box.height for box in words)),
             words=len(citation.quote.split()),
         )
@@ -92,5 +98,7 @@ def bare(text: str) -> str:
 
 
 def _inside(characters: list[_Character], box: Box) -> str:
+    """From left to right: a box is one line, and raised signs come late in a content stream."""
     right, bottom = box.x + box.width, box.y + box.height
-    return "".join(c for x, y, c in characters if box.x <= x <= right and box.y <= y <= bottom)
+    inside = [c for c in characters if box.x <= c[0] <= right and box.y <= c[1] <= bottom]
+    return "".join(text for _, _, text in sorted(inside, key=lambda c: c[0]))

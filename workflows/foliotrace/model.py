@@ -98,22 +98,24 @@ class Words:
             yield Word(start, end, Box(x, y, width, height))
 
     def boxes(self, start: int, end: int) -> tuple[Box, ...]:
-        """The boxes that cover the words of [start, end): one for each run of words on a line."""
-        lines: list[list[float]] = []  # left, top, right, bottom
+        """The boxes that cover the words of [start, end): one for each run of words on a line.
+
+        A run ends where going on would cover more than 1.4 times the area of its words.
+        """
+        lines: list[list[float]] = []  # left, top, right, bottom, area of the words
         for w_start, w_end, x, y, width, height in _WORD.iter_unpack(self.packed):
             if w_end <= start or w_start >= end:
                 continue
             last = lines[-1] if lines else None
             if last and _same_line(last, x, y, height):
-                last[:] = [
-                    min(last[0], x),
-                    min(last[1], y),
-                    max(last[2], x + width),
-                    max(last[3], y + height),
-                ]
-            else:
-                lines.append([x, y, x + width, y + height])
-        return tuple(Box(a, b, c - a, d - b) for a, b, c, d in lines)
+                left, top = min(last[0], x), min(last[1], y)
+                right, bottom = max(last[2], x + width), max(last[3], y + height)
+                area = last[4] + width * height
+                if (right - left) * (bottom - top) <= 1.4 * area:
+                    last[:] = [left, top, right, bottom, area]
+                    continue
+            lines.append([x, y, x + width, y + height, width * height])
+        return tuple(Box(a, b, c - a, d - b) for a, b, c, d, _ in lines)
 
 
 def _same_line(line: list[float], x: float, y: float, height: float) -> bool:

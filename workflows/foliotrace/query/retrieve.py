@@ -89,14 +89,15 @@ async def _within(path: Path, query: Query, now_s: float, allowed_s: float) -> S
 
 
 def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
-    """The passages without those that say, word for word, what a better one says.
+    """The passages without those that repeat a better one: the same file, the same words.
 
-    Numbers count as words: two quarters' tables of the same shape are not duplicates.
+    Two files may say the same (two quarters' filings), and then each is a source of its own; one
+    file under two names is not.
     """
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     kept: list[Passage] = []
     for passage in passages:
-        said = "".join(passage.text.split()).casefold()
+        said = (passage.revision, " ".join(passage.text.split()).casefold())
         if said not in seen and not any(_covers(better, passage) for better in kept):
             seen.add(said)
             kept.append(passage)
