@@ -26,7 +26,7 @@ from foliotrace.model import (
 _WORD: Final = np.dtype(
     [("start", "<u4"), ("end", "<u4"), ("x", "<f4"), ("y", "<f4"), ("w", "<f4"), ("h", "<f4")]
 )
-_LEVEL: Final = 6
+_LEVEL: Final = 1  # 5 % larger than level 6, a quarter less time
 
 _Numbers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 _Packed: TypeAlias = list[Any]
