@@ -194,3 +194,50 @@ async def test_the_vocabulary_weighs_rare_terms_more_and_knows_no_stop_words(
     assert terms == ["xylophon", "refund"]
     rare, common, absent = index.weights([*terms, "zebra"])
     assert absent > rare > common > 0
+
+
+async def test_an_index_that_another_writer_holds_is_left_alone(
+    tmp_path: Path, library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        await serve(library, "Refunds are paid in 30 days.", name=name)
+        await index.catch_up()
+    second = KeywordIndex(tmp_path, library)
+    assert len(await ask(second, "refunds")) == 2
+    await serve(library, "Shipping is free.", name="c.txt")
+    with pytest.raises(IndexUnavailable) as refused:
+        await second.catch_up()
+    assert refused.value.reason == "keyword_index_locked"
+    await index.catch_up()
+    assert len(await ask(second, "shipping")) == 1
+    second.close()
+
+
+async def test_a_reading_process_never_repairs(tmp_path: Path, library: SqliteLibrary) -> None:
+    reader = KeywordIndex(tmp_path, library, read_only=True)
+    for change in (reader.catch_up, reader.rebuild, reader.compact):
+        with pytest.raises(IndexUnavailable) as refused:
+            await change()
+        assert refused.value.reason == "keyword_index_read_only"
+
+
+async def test_an_index_ahead_of_a_restored_library_is_derived_again(
+    tmp_path: Path, library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    await serve(library, "Refunds are paid in 30 days.")
+    await library.compact()
+    backup = (tmp_path / "library.db").read_bytes()
+    await serve(library, "Shipping is free.", name="b.txt")
+    await index.catch_up()
+    index.close()
+    library.close()
+    for file in tmp_path.glob("library.db*"):
+        file.unlink()
+    (tmp_path / "library.db").write_bytes(backup)
+    restored = SqliteLibrary.open(tmp_path)
+    again = KeywordIndex(tmp_path, restored)
+    assert await again.catch_up() == 1
+    assert await ask(again, "shipping") == []
+    assert len(await ask(again, "refunds")) == 1
+    again.close()
+    restored.close()

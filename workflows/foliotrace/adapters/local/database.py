@@ -24,7 +24,7 @@ _WRITER = (
     "PRAGMA secure_delete=ON",
     "PRAGMA cache_size=-8000",
 )
-_READER = ("PRAGMA query_only=ON", "PRAGMA cache_size=-4000", "PRAGMA mmap_size=268435456")
+_READER = ("PRAGMA query_only=ON", "PRAGMA cache_size=-4000")
 
 _CAUSES = (
     ("disk is full", "library_disk_full", "Free some disk space; nothing acknowledged is lost."),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from foliotrace.adapters.local import keyword_query
-from foliotrace.adapters.local.keyword_store import KeywordStore, unavailable_on_damage
+from foliotrace.adapters.local.keyword_store import LOCKED, KeywordStore, unavailable_on_damage
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.model import Chunk, Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Change, DocumentLabel, Library
@@ -107,9 +107,13 @@ class KeywordIndex:
                 store.reload()
                 if store.version <= await self._library.version():
                     return await self._follow(store)
-            except IndexUnavailable:
-                pass  # what cannot be read is derived again
-            return await self._rebuild()
+            except LibraryUnavailable as error:
+                raise IndexUnavailable(error.message, reason=error.reason) from error
+            except IndexUnavailable as error:
+                self._release()
+                if error.reason == LOCKED:
+                    raise
+            return await self._rebuild()  # what cannot be read is derived again
 
     async def rebuild(self) -> int:
         """See `IndexWriter.rebuild`. The old index answers until the new one takes its place."""
@@ -133,9 +137,12 @@ class KeywordIndex:
 
     async def _rebuild(self) -> int:
         beside = self.folder.with_name("keyword.new")
-        fresh = KeywordStore(beside, self._library.library_id(), create=True)
-        version = await self._follow(fresh)
-        fresh.close()
+        try:
+            fresh = KeywordStore(beside, self._library.library_id(), create=True)
+            version = await self._follow(fresh)
+            fresh.close()
+        except LibraryUnavailable as error:
+            raise IndexUnavailable(error.message, reason=error.reason) from error
         self._release()
         await asyncio.to_thread(_swap, beside, self.folder)
         self._open()

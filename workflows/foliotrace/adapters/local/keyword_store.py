@@ -20,6 +20,7 @@ from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Chunk
 
 LAYOUT: Final = 1  # raise when the fields below change: an index of another layout is rebuilt
+LOCKED: Final = "keyword_index_locked"
 _HEAP_BYTES: Final = 30_000_000
 _HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
 
@@ -144,7 +145,14 @@ class KeywordStore:
 
     def _open_writer(self) -> TantivyWriter:
         if self._writer is None:
-            self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+            try:
+                self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+            except ValueError as error:
+                if "lock" not in str(error).lower():
+                    raise
+                raise IndexUnavailable(
+                    "Another process writes the keyword index.", reason=LOCKED
+                ) from error
         return self._writer
 
     def close(self) -> None:

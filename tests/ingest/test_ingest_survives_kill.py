@@ -1,0 +1,90 @@
+"""kill -9 in the middle of a document: the durable run goes on at the first missing window."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.ingest.journey import Desk
+
+from foliotrace.model import DocumentStatus, JobStatus
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parent.parent.parent
+
+SERVES = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
+from foliotrace_server.host.durable import DurableHost
+from tests.ingest.journey import Desk
+
+folder, dies_at = Path(sys.argv[1]), int(sys.argv[2])
+parsed = folder.parent / "parsed.log"
+
+def log(number):
+    async def note():
+        with parsed.open("a") as file:
+            file.write(f"{number} ")
+        if number == dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return note
+
+async def main():
+    desk = Desk(folder, window_pages=2)
+    desk.parser.before = {number: log(number) for number in range(1, 9)}
+    ended = asyncio.Event()
+
+    async def on_ended(run):
+        print(run.status, run.problem, flush=True)
+        ended.set()
+
+    host = DurableHost(
+        folder,
+        {"ingest": IngestWorkflow(desk.services)},
+        on_ended=on_ended,
+        at_once=1,
+        max_pending=10,
+        max_starts=5,
+    )
+    await host.start()
+    if dies_at:
+        accepted = await desk.upload("notes.txt", *(f"Page {n} of topic{n}." for n in range(1, 9)))
+        start = IngestDocument(document_id=accepted.document.id, job_id=accepted.job.id)
+        host.promise(accepted.job.id, "t1", "ingest", start)
+        await host.begin(accepted.job.id)
+    async with asyncio.timeout(60):
+        await ended.wait()
+    await host.stop()
+    desk.close()
+
+asyncio.run(main())
+"""
+
+
+def run_child(folder: Path, *, dies_at: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SERVES, str(folder), str(dies_at)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+
+
+async def test_a_killed_ingestion_goes_on_at_the_first_missing_window(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    assert run_child(folder, dies_at=6).returncode == -signal.SIGKILL
+    again = run_child(folder, dies_at=0)
+    assert again.stdout.split()[:1] == ["completed"], again.stderr[-2000:]
+    assert (tmp_path / "parsed.log").read_text().split() == list("1234565678")
+    desk = Desk(folder)
+    (document,) = await desk.library.documents("t1")
+    (job,) = await desk.jobs.jobs("t1")
+    assert (document.status, document.pages_stored) == (DocumentStatus.READY, 8)
+    assert (job.status, job.chunks) == (JobStatus.COMPLETED, 8)
+    assert len(await desk.ask("topic7")) == 1
+    desk.close()
