@@ -1,0 +1,66 @@
+"""The trace of a real question: few spans that a person wants to read, small, without content."""
+
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.otel.test_model_call_events import Tiny
+from tests.otel.tracing_bench import Watch, watching
+from tests.query import kit
+from tests.query.test_query_journey import HANDBOOK
+
+from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
+from foliotrace.model import RetrievalMode
+from foliotrace.query.services import Path as QueryPath
+from foliotrace_otel.drawing import draw
+from foliotrace_otel.otlp_encoding import SpanEncoder
+from foliotrace_otel.redaction import Redactor
+from foliotrace_otel.span_redaction import SpanRedactor
+
+pytestmark = pytest.mark.anyio
+
+
+def encoded(watch: Watch) -> bytes:
+    return SpanEncoder(SpanRedactor(Redactor(b"k"), content=False)).request(watch.spans)
+
+
+async def test_a_question_is_few_spans_in_three_kilobytes_with_nothing_of_what_was_asked(
+    tmp_path: Path,
+) -> None:
+    async with kit.desk(tmp_path) as desk:
+        await desk.serve(*HANDBOOK, name="handbook.txt")
+        desk.equipped(generators=(LlamaIndexGenerator(Tiny(), clock=desk.clock),))
+        with watching() as watch:
+            await desk.ask("When are refunds paid to xylophone@example.org?")
+    raw = encoded(watch)
+    print(draw(watch.spans))
+    print(len(watch.spans), len(raw))
+    ExportTraceServiceRequest.FromString(raw)
+    assert 6 <= len(watch.spans) <= 10
+    assert len(raw) <= 3_000
+    assert len({span.context.trace_id for span in watch.spans}) == 1
+    assert not watch.orphans()
+    for content in (b"refunds", b"xylophone", b"handbook", b"canary", b"30 days"):
+        assert content not in raw
+    run = watch.one("invoke_workflow QueryWorkflow")
+    assert run.parent is None
+    assert watch.parent_name(watch.one("retrieve")) == run.name
+
+
+async def test_a_degraded_answer_says_so_on_its_run_and_where_the_path_failed(
+    tmp_path: Path,
+) -> None:
+    async with kit.desk(tmp_path) as desk:
+        await desk.serve(*HANDBOOK)
+        desk.behind(QueryPath(RetrievalMode.MANAGED, kit.Down("managed_timeout")), desk.keyword())
+        with watching() as watch:
+            await desk.ask("When are refunds paid?")
+    run = watch.one("invoke_workflow QueryWorkflow")
+    assert run.attributes["foliotrace.degraded"] is True
+    assert run.attributes["foliotrace.degradation.level"] == 2
+    assert run.attributes["foliotrace.degradation.reasons"] == "managed_timeout"
+    failed = watch.one("retrieve").attributes
+    assert failed["foliotrace.retrieval.failed_path"] == "managed"
+    degraded = {"level": "2", "reason": "managed_timeout"}
+    counted = watch.metrics.registry.get_sample_value("foliotrace_degraded_answers_total", degraded)
+    assert counted == 1
