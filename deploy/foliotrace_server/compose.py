@@ -1,11 +1,12 @@
 """The composition root: settings become adapters, adapters become workflows, both an engine."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workflows import Workflow
 
@@ -17,24 +18,36 @@ from foliotrace.adapters.local.keyword import KeywordIndex
 from foliotrace.adapters.local.library import SqliteLibrary
 from foliotrace.adapters.local.parsers import local_parsers
 from foliotrace.adapters.local.readers.contract import ReadingOptions
+from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.adapters.local.runs import SqliteRuns
+from foliotrace.adapters.local.stale import SqliteStaleAnswers
 from foliotrace.adapters.local.tessdata import find_tessdata
+from foliotrace.adapters.local.vectors import VectorIndex
 from foliotrace.adapters.local.workers import Workers
 from foliotrace.errors import Misconfigured
-from foliotrace.ingest.services import IngestLimits, IngestServices
+from foliotrace.extract.schema import resolve
+from foliotrace.extract.services import ExtractServices, Rung
+from foliotrace.extract.workflow import ExtractWorkflow
+from foliotrace.ingest.services import Forget, IngestLimits, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
-from foliotrace.model import RetrievalMode
+from foliotrace.model import ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder
-from foliotrace.ports import AuditLog, HashQuery
+from foliotrace.ports import AnswerCache, AuditLog, HashQuery, IndexWriter, TextGenerator
 from foliotrace.query import retrieve
 from foliotrace.query.routing import Headers, RoutedRetriever
 from foliotrace.query.workflow import QueryServices, QuerySettings, QueryWorkflow
 from foliotrace_server.auditing import ChainedAudit, NoAudit, open_audit, open_hashing
+from foliotrace_server.composing.guards import Guards
+from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.engine import Engine, Parts
 from foliotrace_server.identity import caller
 from foliotrace_server.readiness import Readiness
 from foliotrace_server.settings import Settings
 from foliotrace_server.tracing import current_trace
+
+if TYPE_CHECKING:
+    from foliotrace_server.composing.cloud import Cloud
+    from foliotrace_server.composing.models import Models
 
 AUDIT_FOLDER = "audit"
 KEYS_FOLDER = "audit-keys"
@@ -43,15 +56,34 @@ _OWN = ("query", "ingest", "extract")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """The adapters of one data folder that both journeys use."""
+    """The adapters of one data folder that the journeys share."""
 
     library: SqliteLibrary
     jobs: SqliteJobs
     runs: SqliteRuns
     blobs: FolderBlobs
     keyword: KeywordIndex
+    shared: SharedStores
+    cache: AnswerCache | None
+    stale: SqliteStaleAnswers
     workers: Workers
     clock: SystemClock
+    audit: AuditLog
+    hash_query: HashQuery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What the settings switch on beyond the data folder."""
+
+    models: "Models | None"
+    cloud: "Cloud | None"
+    vectors: VectorIndex | None
+
+    @property
+    def generators(self) -> Sequence[TextGenerator]:
+        """Language models in their order."""
+        return self.models.generators if self.models else ()
 
 
 def compose(settings: Settings) -> Engine:
@@ -59,32 +91,42 @@ def compose(settings: Settings) -> Engine:
 
     Raises Misconfigured, LibraryUnavailable, AuditUnavailable.
     """
+    return Engine(settings, compose_parts(settings), settings.data_dir)
+
+
+def compose_parts(settings: Settings) -> Parts:
+    """The adapters and workflows alone, for another host than ours."""
     folder = settings.data_dir
     folder.mkdir(parents=True, exist_ok=True)
     own = hosted(settings.workflows)
     stores = _stores(settings, folder)
-    audit, hash_query = _audit(settings, folder)
-    ingest = _ingest(settings, stores, audit)
-    query = _query(settings, stores, audit, hash_query)
-
-    async def close() -> None:
-        await stores.workers.close()
-        await stores.runs.close()
-        stores.keyword.close()
-        stores.library.close()
-        if isinstance(audit, ChainedAudit):
-            await audit.close()
-
-    parts = Parts(
+    outside = _outside(settings, stores, folder)
+    ingest = _ingest(settings, stores, outside)
+    query = _query(settings, stores, outside)
+    extract = _extract(ingest, outside)
+    return Parts(
         ingest=ingest,
         runs=stores.runs,
         query=lambda: QueryWorkflow(query),
-        durable={"ingest": IngestWorkflow(ingest), **own},
+        durable={"ingest": IngestWorkflow(ingest), "extract": ExtractWorkflow(extract), **own},
         capabilities=Readiness(query),
-        check_schema=lambda schema: None,
-        closing=(close,),
+        check_schema=resolve,
+        background=(outside.cloud.run,) if outside.cloud else (),
+        closing=(lambda: _close(stores, outside),),
     )
-    return Engine(settings, parts, folder)
+
+
+async def _close(stores: Stores, outside: Outside) -> None:
+    """Last what others write to."""
+    await stores.workers.close()
+    for opened in (outside.vectors, outside.cloud, outside.models, stores.stale, stores.runs):
+        if opened is not None:
+            await opened.close()
+    await stores.shared.close()
+    stores.keyword.close()
+    stores.library.close()
+    if isinstance(stores.audit, ChainedAudit):
+        await stores.audit.close()
 
 
 def hosted(named: Mapping[str, str]) -> dict[str, Workflow]:
@@ -114,16 +156,43 @@ def imported(setting: str, place: str) -> Workflow:
 
 
 def _stores(settings: Settings, folder: Path) -> Stores:
-    library = SqliteLibrary.open(folder)
+    library, clock = SqliteLibrary.open(folder), SystemClock()
+    shared = SharedStores(settings, clock=clock)
+    audit, hash_query = _audit(settings, folder)
     return Stores(
         library=library,
         jobs=SqliteJobs(library),
         runs=SqliteRuns(library),
         blobs=FolderBlobs(folder, sniff),
         keyword=KeywordIndex(folder, library),
+        shared=shared,
+        cache=shared.answer_cache(),
+        stale=SqliteStaleAnswers(folder),
         workers=Workers(size=settings.ingest.parser_processes),
-        clock=SystemClock(),
+        clock=clock,
+        audit=audit,
+        hash_query=hash_query,
     )
+
+
+def _outside(settings: Settings, stores: Stores, folder: Path) -> Outside:
+    """Vendors' libraries are imported only when a setting names them."""
+    guards = Guards(settings.guard, clock=stores.clock)
+    models, cloud, vectors = None, None, None
+    if settings.llm or settings.llm_fallbacks or settings.embedding:
+        from foliotrace_server.composing.models import Models
+
+        models = Models(settings, clock=stores.clock, guards=guards, ledger=stores.shared.ledger)
+        if models.embedder is not None:
+            vectors = VectorIndex(folder, stores.library, models.embedder, clock=stores.clock)
+    if settings.llamacloud.in_use:
+        from foliotrace_server.composing.cloud import Around, Cloud
+
+        around = Around(
+            library=stores.library, blobs=stores.blobs, clock=stores.clock, guards=guards
+        )
+        cloud = Cloud(settings, around)
+    return Outside(models=models, cloud=cloud, vectors=vectors)
 
 
 def _audit(settings: Settings, folder: Path) -> tuple[AuditLog, HashQuery]:
@@ -139,20 +208,30 @@ def _audit(settings: Settings, folder: Path) -> tuple[AuditLog, HashQuery]:
     )
 
 
-def _ingest(settings: Settings, stores: Stores, audit: AuditLog) -> IngestServices:
-    given = settings.ingest
+def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServices:
+    given, cloud = settings.ingest, outside.cloud
     tessdata = str(given.tessdata) if given.tessdata else find_tessdata()
     parsers = local_parsers(stores.workers, stores.clock, options=ReadingOptions(tessdata=tessdata))
+    indexes: list[IndexWriter] = [stores.keyword]
+    forget: list[Forget] = [stores.stale.forget_document]
+    if stores.cache is not None:
+        forget.append(stores.cache.forget_document)
+    if outside.vectors is not None:
+        indexes.append(outside.vectors)
+    if cloud is not None:
+        forget.append(cloud.forget)
+        indexes += [cloud.following] if cloud.following else []
     return IngestServices(
         library=stores.library,
         blobs=stores.blobs,
         jobs=stores.jobs,
-        parser=ParseOrder(parsers),
-        indexes=(stores.keyword,),
-        audit=audit,
+        parser=cloud.parse_order(parsers) if cloud else ParseOrder(parsers),
+        indexes=indexes,
+        audit=stores.audit,
         clock=stores.clock,
         identify=caller,
         trace=current_trace,
+        forget=forget,
         limits=IngestLimits(
             upload_bytes=given.max_file_bytes,
             window_pages=given.window_pages,
@@ -161,26 +240,58 @@ def _ingest(settings: Settings, stores: Stores, audit: AuditLog) -> IngestServic
     )
 
 
-def _query(
-    settings: Settings, stores: Stores, audit: AuditLog, hash_query: HashQuery
-) -> QueryServices:
+def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryServices:
     given = settings.query
-    routed = RoutedRetriever(stores.keyword, Headers(stores.library, stores.keyword))
+    headers = Headers(stores.library, stores.keyword)
+    paths = [retrieve.Path(RetrievalMode.KEYWORD, RoutedRetriever(stores.keyword, headers))]
+    if outside.vectors is not None:
+        both = retrieve.HybridRetriever(stores.keyword, outside.vectors)
+        paths.insert(0, retrieve.Path(RetrievalMode.HYBRID, RoutedRetriever(both, headers)))
     return QueryServices(
         library=stores.library,
         vocabulary=stores.keyword,
-        paths=(retrieve.Path(RetrievalMode.KEYWORD, routed),),
-        audit=audit,
+        paths=outside.cloud.paths(paths) if outside.cloud else paths,
+        generators=outside.generators,
+        cache=stores.cache,
+        stale=stores.stale,
+        audit=stores.audit,
         runs=stores.runs,
         clock=stores.clock,
         identify=caller,
-        hash_query=hash_query,
+        hash_query=stores.hash_query,
         current_trace=current_trace,
         settings=QuerySettings(
             deadline_s=given.deadline_s,
             retrieve_s=given.retrieval_deadline_s,
+            max_tokens=settings.llm.max_tokens if settings.llm else 512,
+            max_cost_usd=settings.budget.max_cost_per_query_usd,
             cache_ttl_s=given.cache_ttl_s,
             keep_content=settings.runs.keep_content,
             code_version=version("foliotrace"),
         ),
+    )
+
+
+def _extract(ingest: IngestServices, outside: Outside) -> ExtractServices:
+    """On the same stores; the cloud first, then the first language model, rules last."""
+    rungs = [Rung(method=ExtractionMethod.RULES, extractor=RulesExtractor(ingest.clock))]
+    if outside.generators:
+        from foliotrace.adapters.llamaindex.extractor import LLMExtractor
+
+        llm = LLMExtractor(outside.generators[0])
+        rungs.insert(0, Rung(method=ExtractionMethod.LLM, extractor=llm))
+    whole = outside.cloud.extractor() if outside.cloud else None
+    if outside.cloud is not None and whole is not None:
+        first = Rung(method=ExtractionMethod.CLOUD, extractor=whole, window_pages=None)
+        rungs = [first] if outside.cloud.extracts_alone else [first, *rungs]
+    return ExtractServices(
+        library=ingest.library,
+        blobs=ingest.blobs,
+        jobs=ingest.jobs,
+        parser=ingest.parser,
+        rungs=rungs,
+        audit=ingest.audit,
+        clock=ingest.clock,
+        identify=ingest.identify,
+        trace=ingest.trace,
     )
