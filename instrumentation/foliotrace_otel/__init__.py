@@ -7,6 +7,7 @@ telemetry = configure(service_name="my-service")
 telemetry.shutdown(timeout_s=5)
 """
 
+from foliotrace_otel.asgi import TracingMiddleware
 from foliotrace_otel.environment import TelemetrySettings, read_environment
 from foliotrace_otel.errors import TelemetryError, TelemetrySettingInvalid
 from foliotrace_otel.logging import configure_logging
@@ -22,6 +23,7 @@ __all__ = [
     "TelemetryError",
     "TelemetrySettingInvalid",
     "TelemetrySettings",
+    "TracingMiddleware",
     "configure",
     "configure_logging",
     "entry_attributes",

@@ -14,6 +14,7 @@ from foliotrace_otel.instruments import INSTRUMENTS
 from foliotrace_otel.propagation import BAGGAGE_ALLOWED
 
 SPANS: Final = (
+    ("`{method} {route}`", "an HTTP request (asgi.py)", "SERVER", "to the answer's last byte"),
     ("`invoke_workflow {class}`", "a workflow's run", "INTERNAL", "model and stage spans below"),
     ("`step {name}`", "a step, where a workflow has several", "INTERNAL", ""),
     ("`{stage}`", "a dispatcher span `stage.{stage}`, or `__foliotrace_stage__`", "INTERNAL", ""),

@@ -30,6 +30,9 @@ TOOL_NAME: Final = "gen_ai.tool.name"
 TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - an attribute name, not a secret
 ERROR_TYPE: Final = "error.type"
 FUNCTION: Final = "code.function.name"
+HTTP_METHOD: Final = "http.request.method"
+HTTP_ROUTE: Final = "http.route"
+HTTP_STATUS: Final = "http.response.status_code"
 
 # Keys the product promises on every LLM span, whatever the conventions become.
 PROMPT_LENGTH: Final = "prompt.length"  # characters
