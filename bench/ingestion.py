@@ -220,6 +220,7 @@ def measure(name: str, files: list[Path], scratch: Path) -> dict[str, object]:
             (journey.pages / journey.wall_s) / (windows.pages / windows.wall_s), 2
         ),
         "rss_mb_after_a_tenth_of_the_windows": round(memory[tenth], 1),
+        "rss_mb_before_indexing": round(memory[-2], 1),
         "rss_mb_at_the_end": round(memory[-1], 1),
         "largest_child_mb_so_far": round(children_mb, 1),
         **{key: round(value) for key, value in on_disk.items()},

@@ -5,36 +5,25 @@ not do it again. Events carry ids and page numbers only. A served revision stays
 new one is complete.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace import events
-from foliotrace.errors import Conflict, NotFound, ParserUnavailable
+from foliotrace.errors import Conflict, NotFound
 from foliotrace.ingest.account import Account, described
-from foliotrace.ingest.chunk import CHUNKER, chunk_pages
+from foliotrace.ingest.chunk import CHUNKER
 from foliotrace.ingest.identity import FIRST_PAGES, identify
 from foliotrace.ingest.index import catch_up
 from foliotrace.ingest.services import IngestServices
-from foliotrace.model import (
-    Deadline,
-    Document,
-    Job,
-    JobKind,
-    JobStatus,
-    ParsedPage,
-    Principal,
-    SourceFile,
-)
-
-_BATCH_PAGES: Final = 25  # pages of a window that are committed while the next are parsed
+from foliotrace.ingest.window import Position, same_bytes, source_of, store_window
+from foliotrace.model import Deadline, Document, Job, JobKind, JobStatus, Principal
 
 
 class IngestDocument(StartEvent):
@@ -68,21 +57,6 @@ class Progress(Event):
     chunks: int
 
 
-class Position(BaseModel):
-    """Where an ingestion stands: the next page, and how many chunks the pages before it made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tenant: str
-    job_id: str
-    document_id: str
-    content_hash: str
-    revision: str
-    pages_total: int
-    next_page: int = 1
-    chunks: int = 0
-
-
 class WindowDue(Event):
     """The pages from `position.next_page` on are to be stored."""
 
@@ -113,8 +87,8 @@ class IngestWorkflow(Workflow):
         await account.job()
         await account.received(job)
         async with self._accounting(account, document.id, document.content_hash):
-            source = await self._source(document)
-            deadline = self._deadline(services.limits.inspect_s)
+            source = await source_of(services, document)
+            deadline = Deadline(services.clock.monotonic_s() + services.limits.inspect_s)
             with events.stage("parse"):
                 inspection = await services.parser.inspect(source, deadline=deadline)
             revision = revision_of(document, services.parser.engine_for(document.media_type))
@@ -144,7 +118,11 @@ class IngestWorkflow(Workflow):
         async with self._accounting(account, position.document_id, position.content_hash):
             await account.job()
             with events.stage("parse"):
-                after = await self._store_window(ctx, position)
+                after = await store_window(
+                    self._services,
+                    position,
+                    lambda stands: ctx.write_event_to_stream(_progress(stands, "parse")),
+                )
             finished = after.next_page > after.pages_total
             await self._tell(ctx, account, after, "index" if finished else "parse")
         return AllStored(position=after) if finished else WindowDue(position=after)
@@ -172,7 +150,7 @@ class IngestWorkflow(Workflow):
             version = await catch_up(services)
             document = await services.library.document(document.tenant, document.id)
             await account.completed()
-        await self._tell_end(ctx, position)
+        ctx.write_event_to_stream(_progress(position, "completed"))
         return Ingested(
             job_id=position.job_id,
             document_id=document.id,
@@ -196,7 +174,7 @@ class IngestWorkflow(Workflow):
             if _ended_from_outside(error):
                 raise
             try:
-                await self._same_bytes(account.tenant, document_id, content_hash)
+                await same_bytes(self._services, account.tenant, document_id, content_hash)
             except (Conflict, NotFound) as cause:
                 raise cause from error
             problem, detail = described(error)
@@ -211,110 +189,14 @@ class IngestWorkflow(Workflow):
                 await account.failed(error)
             raise
 
-    async def _same_bytes(self, tenant: str, document_id: str, content_hash: str) -> Document:
-        """The document, if it has still the bytes this run began with.
-
-        Raises NotFound, Conflict `ingest_superseded`.
-        """
-        document = await self._services.library.document(tenant, document_id)
-        if document.content_hash != content_hash:
-            raise Conflict("Newer bytes arrived under this name.", code="ingest_superseded")
-        return document
-
-    async def _source(self, document: Document) -> SourceFile:
-        return SourceFile(
-            tenant=document.tenant,
-            path=await self._services.blobs.path(document.tenant, document.content_hash),
-            name=document.name,
-            media_type=document.media_type,
-            content_hash=document.content_hash,
-            size_bytes=document.size_bytes,
-        )
-
-    def _deadline(self, limit_s: float) -> Deadline:
-        return Deadline(self._services.clock.monotonic_s() + limit_s)
-
-    async def _store_window(self, ctx: Context, position: Position) -> Position:
-        """Commit the window's pages and chunks in batches, each while the next one is parsed."""
-        chunks = position.chunks
-        done = position.next_page - 1
-        committing: asyncio.Task[int] | None = None
-        async with aclosing(_batches(self._pages(position))) as batches:
-            try:
-                async for batch in batches:
-                    if committing is not None:
-                        chunks += await committing
-                        ctx.write_event_to_stream(_progress(position, "parse", done, chunks))
-                    committing = asyncio.create_task(self._commit(position, batch, chunks))
-                    done = batch[-1].number
-            finally:
-                if committing is not None:
-                    await asyncio.wait([committing])
-        if committing is not None:
-            chunks += await committing
-        return position.model_copy(update={"next_page": done + 1, "chunks": chunks})
-
-    async def _pages(self, position: Position) -> AsyncIterator[ParsedPage]:
-        """The window's pages: those stored by an earlier run or another document, then parsed."""
-        services = self._services
-        last = min(position.next_page + services.limits.window_pages - 1, position.pages_total)
-        numbers = range(position.next_page, last + 1)
-        stored = await services.library.pages(
-            position.tenant, position.document_id, numbers, revision=position.revision
-        )
-        for page in stored:
-            yield page
-        missing = numbers[len(stored) :]
-        if not missing:
-            return
-        document = await self._same_bytes(
-            position.tenant, position.document_id, position.content_hash
-        )
-        source = await self._source(document)
-        deadline = self._deadline(services.limits.window_s)
-        expected = missing.start
-        async for page in services.parser.parse(source, pages=missing, deadline=deadline):
-            if page.number != expected:
-                break
-            yield page
-            expected += 1
-        if expected != missing.stop:
-            raise ParserUnavailable(
-                f"{document.name}: the parser left pages out.", reason="pages_missing"
-            )
-
-    async def _commit(self, position: Position, pages: Sequence[ParsedPage], chunks: int) -> int:
-        """Store pages, then their chunks, which follow `chunks` others; how many there are."""
-        library = self._services.library
-        with events.stage("chunk"):
-            made = await asyncio.to_thread(
-                chunk_pages,
-                pages,
-                document_id=position.document_id,
-                revision=position.revision,
-                first_ordinal=chunks,
-            )
-            await library.add_window(
-                position.tenant, position.document_id, revision=position.revision, pages=pages
-            )
-            await library.add_chunks(
-                position.tenant, position.document_id, revision=position.revision, chunks=made
-            )
-        return len(made)
-
     async def _tell(self, ctx: Context, account: Account, position: Position, stage: str) -> None:
-        done = position.next_page - 1
         await account.progress(
             stage=stage,
-            pages_done=done,
+            pages_done=position.next_page - 1,
             pages_total=position.pages_total,
             chunks=position.chunks,
         )
-        ctx.write_event_to_stream(_progress(position, stage, done, position.chunks))
-
-    async def _tell_end(self, ctx: Context, position: Position) -> None:
-        pages = position.pages_total
-        ctx.write_event_to_stream(_progress(position, "completed", pages, position.chunks))
+        ctx.write_event_to_stream(_progress(position, stage))
 
 
 def revision_of(document: Document, engine: str) -> str:
@@ -339,17 +221,6 @@ async def cancel_ingest(services: IngestServices, principal: Principal, job_id: 
         keep_pages=False,
     )
     return job
-
-
-async def _batches(pages: AsyncIterator[ParsedPage]) -> AsyncGenerator[list[ParsedPage], None]:
-    batch: list[ParsedPage] = []
-    async for page in pages:
-        batch.append(page)
-        if len(batch) == _BATCH_PAGES:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _ended_from_outside(error: Exception) -> bool:
@@ -386,11 +257,11 @@ async def _job(
     )
 
 
-def _progress(position: Position, stage: str, pages_done: int, chunks: int) -> Progress:
+def _progress(position: Position, stage: str) -> Progress:
     return Progress(
         job_id=position.job_id,
         stage=stage,
-        pages_done=pages_done,
+        pages_done=position.next_page - 1,
         pages_total=position.pages_total,
-        chunks=chunks,
+        chunks=position.chunks,
     )

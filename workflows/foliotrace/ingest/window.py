@@ -1,0 +1,145 @@
+"""A window of pages: found in the library or parsed, chunked, and committed in batches."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from foliotrace import events
+from foliotrace.errors import Conflict, ParserUnavailable
+from foliotrace.ingest.chunk import chunk_pages
+from foliotrace.ingest.services import IngestServices
+from foliotrace.model import Deadline, Document, ParsedPage, SourceFile
+
+_BATCH_PAGES: Final = 25  # pages of a window that are committed while the next are parsed
+
+
+class Position(BaseModel):
+    """Where an ingestion stands: the next page, and how many chunks the pages before it made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tenant: str
+    job_id: str
+    document_id: str
+    content_hash: str
+    revision: str
+    pages_total: int
+    next_page: int = 1
+    chunks: int = 0
+
+
+async def store_window(
+    services: IngestServices, position: Position, committed: Callable[[Position], None]
+) -> Position:
+    """Store the window at `position`; where the ingestion stands then.
+
+    Each batch is committed while the next one is parsed; `committed` hears of each but the last.
+    Raises Conflict `ingest_superseded`, NotFound, FileRefused, ParserUnavailable,
+    LibraryUnavailable.
+    """
+    after = position
+    committing: asyncio.Task[Position] | None = None
+    async with aclosing(_batches(_pages(services, position))) as batches:
+        try:
+            async for batch in batches:
+                if committing is not None:
+                    after = await committing
+                    committed(after)
+                committing = asyncio.create_task(_commit(services, after, batch))
+        finally:
+            if committing is not None:
+                await asyncio.wait([committing])
+    return await committing if committing is not None else after
+
+
+async def _batches(pages: AsyncIterator[ParsedPage]) -> AsyncGenerator[list[ParsedPage], None]:
+    batch: list[ParsedPage] = []
+    async for page in pages:
+        batch.append(page)
+        if len(batch) == _BATCH_PAGES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _pages(services: IngestServices, position: Position) -> AsyncIterator[ParsedPage]:
+    """The window's pages: those stored by an earlier run or another document, then parsed."""
+    last = min(position.next_page + services.limits.window_pages - 1, position.pages_total)
+    numbers = range(position.next_page, last + 1)
+    stored = await services.library.pages(
+        position.tenant, position.document_id, numbers, revision=position.revision
+    )
+    for page in stored:
+        yield page
+    missing = numbers[len(stored) :]
+    if missing:
+        document = await same_bytes(
+            services, position.tenant, position.document_id, position.content_hash
+        )
+        async for page in _parsed(services, document, missing):
+            yield page
+
+
+async def _parsed(
+    services: IngestServices, document: Document, numbers: range
+) -> AsyncIterator[ParsedPage]:
+    """One page for each number, or ParserUnavailable `pages_missing`."""
+    source = await source_of(services, document)
+    deadline = Deadline(services.clock.monotonic_s() + services.limits.window_s)
+    expected = numbers.start
+    async for page in services.parser.parse(source, pages=numbers, deadline=deadline):
+        if page.number != expected:
+            break
+        yield page
+        expected += 1
+    if expected != numbers.stop:
+        raise ParserUnavailable(
+            f"{document.name}: the parser left pages out.", reason="pages_missing"
+        )
+
+
+async def _commit(
+    services: IngestServices, position: Position, pages: Sequence[ParsedPage]
+) -> Position:
+    """Store pages, then their chunks; where the ingestion stands then."""
+    with events.stage("chunk"):
+        chunks = await asyncio.to_thread(
+            chunk_pages,
+            pages,
+            document_id=position.document_id,
+            revision=position.revision,
+            first_ordinal=position.chunks,
+        )
+        place = (position.tenant, position.document_id)
+        await services.library.add_window(*place, revision=position.revision, pages=pages)
+        await services.library.add_chunks(*place, revision=position.revision, chunks=chunks)
+    done = {"next_page": pages[-1].number + 1, "chunks": position.chunks + len(chunks)}
+    return position.model_copy(update=done)
+
+
+async def same_bytes(
+    services: IngestServices, tenant: str, document_id: str, content_hash: str
+) -> Document:
+    """The document, if it has still the bytes this run began with.
+
+    Raises NotFound, Conflict `ingest_superseded`.
+    """
+    document = await services.library.document(tenant, document_id)
+    if document.content_hash != content_hash:
+        raise Conflict("Newer bytes arrived under this name.", code="ingest_superseded")
+    return document
+
+
+async def source_of(services: IngestServices, document: Document) -> SourceFile:
+    """The document's original. Raises NotFound."""
+    return SourceFile(
+        path=await services.blobs.path(document.tenant, document.content_hash),
+        name=document.name,
+        media_type=document.media_type,
+        content_hash=document.content_hash,
+        size_bytes=document.size_bytes,
+    )
