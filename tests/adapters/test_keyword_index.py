@@ -241,3 +241,23 @@ async def test_an_index_ahead_of_a_restored_library_is_derived_again(
     assert len(await ask(again, "refunds")) == 1
     again.close()
     restored.close()
+
+
+async def test_compacting_rewrites_the_files_only_when_something_was_removed(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    def files() -> set[str]:
+        return {path.name for path in index.folder.glob("*.term")}
+
+    gone = await serve(library, "All of alpha.", name="a.txt")
+    await index.catch_up()
+    await serve(library, "All of beta.", name="b.txt")
+    await index.catch_up()
+    before = files()
+    await index.compact()
+    assert files() == before
+    await library.delete("t1", gone.id)
+    await index.catch_up()
+    await index.compact()
+    assert not files() & before
+    assert len(await ask(index, "beta")) == 1

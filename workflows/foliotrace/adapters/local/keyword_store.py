@@ -19,7 +19,7 @@ from tantivy import IndexWriter as TantivyWriter
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Chunk
 
-LAYOUT: Final = 1  # raise when the fields below change: an index of another layout is rebuilt
+LAYOUT: Final = 2  # raise when the fields below change: an index of another layout is rebuilt
 LOCKED: Final = "keyword_index_locked"
 _HEAP_BYTES: Final = 30_000_000
 _HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
@@ -64,6 +64,8 @@ class KeywordStore:
         self.schema = schema()
         self._writer: TantivyWriter | None = None
         self._weights: dict[str, float] = {}
+        self._removed = 0  # documents, up to the last commit
+        self._removing = 0  # since then
         with unavailable_on_damage():
             if create:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -79,7 +81,8 @@ class KeywordStore:
     def _reloaded(self) -> tuple[Searcher, int]:
         self._index.reload()
         searcher = self._index.searcher()
-        return searcher, _version(searcher, self.schema, self.library_id)
+        version, self._removed = _marked(searcher, self.schema, self.library_id)
+        return searcher, version
 
     def reload(self) -> None:
         """See what was committed since, here or in another process."""
@@ -128,20 +131,22 @@ class KeywordStore:
 
     def remove(self, document_id: str) -> None:
         """Take out all chunks of a document; seen after the next commit."""
+        self._removing += bool(self.searcher.doc_freq("document", document_id))
         self._open_writer().delete_documents_by_term("document", document_id)
 
     def commit(self, version: int) -> None:
         """Make the changes visible and durable, together with the version they bring."""
         writer = self._open_writer()
         writer.delete_documents_by_term("marker", "library")
-        state = orjson.dumps([LAYOUT, self.library_id, version]).decode()
+        removed = self._removed + self._removing
+        state = orjson.dumps([LAYOUT, self.library_id, version, removed]).decode()
         writer.add_document(Entry.from_dict({"marker": "library", "state": state}, self.schema))
         writer.commit()
+        self._removed, self._removing = removed, 0
 
     def holds_removed(self) -> bool:
-        """Whether words of removed chunks are still in the files (until segments are merged)."""
-        meta = orjson.loads((self.folder / "meta.json").read_bytes())
-        return any(segment.get("deletes") for segment in meta["segments"])
+        """Whether chunks were removed since the index was made; their words may be in the files."""
+        return self._removed > 0
 
     def _open_writer(self) -> TantivyWriter:
         if self._writer is None:
@@ -169,13 +174,17 @@ def _open(folder: Path) -> Index:
     return Index.open(str(folder))
 
 
-def _version(searcher: Searcher, fields: Schema, library_id: int) -> int:
-    """The library version the index stands at. Raises ValueError if it is not this library's."""
+def _marked(searcher: Searcher, fields: Schema, library_id: int) -> tuple[int, int]:
+    """(the library version the index stands at, documents removed since it was made).
+
+    Raises ValueError if it is not this library's.
+    """
     query = Query.term_query(fields, "marker", "library", "basic")
     hits = searcher.search(query, 1, count=False).hits
     if not hits:
         raise ValueError("the index has no marker")
-    layout, owner, version = orjson.loads(searcher.doc(hits[0][1])["state"][0])
+    layout, owner, *counts = orjson.loads(searcher.doc(hits[0][1])["state"][0])
     if (layout, owner) != (LAYOUT, library_id):
         raise ValueError("the index belongs to another library or release")
-    return int(version)
+    version, removed = counts
+    return int(version), int(removed)
