@@ -92,6 +92,8 @@ def _show(outcome: Outcome, output: str) -> None:
             }
         )
         return
+    if output == "nothing":
+        return
     for failed in outcome.failed:
         shown.line(f"failed: {failed['name']} [{failed['code']}] {failed['detail'] or ''}".rstrip())
     pages = sum(each["pages"] for each in outcome.ingested)

@@ -12,12 +12,16 @@ import click
 from foliotrace.errors import BadInput, NotFound
 from foliotrace_server import contract
 from foliotrace_server.cli import shown
+from foliotrace_server.cli.demo import demo
 from foliotrace_server.cli.failures import Exit, explained
 from foliotrace_server.cli.session import Options, work
 from foliotrace_server.client import AsyncFoliotraceClient
 from foliotrace_server.logging import set_up_logging
 
 _SHARED = click.make_pass_decorator(Options)
+
+
+_SHARED_OPTIONS = ("--config", "--data-dir", "--url", "--output")
 
 
 class Grouped(click.Group):
@@ -28,7 +32,27 @@ class Grouped(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=Grouped, context_settings={"help_option_names": ["-h", "--help"]})
+class Main(Grouped):
+    """Takes the shared options before or behind the command, as people write them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Move the shared options to the front, each with its value."""
+        front: list[str] = []
+        rest: list[str] = []
+        given = iter(args)
+        for arg in given:
+            if arg == "--":
+                rest += [arg, *given]
+            elif arg in _SHARED_OPTIONS and "audit" not in rest:
+                front += [arg, *([value] if (value := next(given, None)) is not None else [])]
+            elif arg.startswith(tuple(f"{o}=" for o in _SHARED_OPTIONS)) and "audit" not in rest:
+                front.append(arg)
+            else:
+                rest.append(arg)
+        return super().parse_args(ctx, [*front, *rest])
+
+
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("foliotrace"), prog_name="foliotrace")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML settings.")
 @click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
@@ -357,3 +381,6 @@ def _schema(named: str) -> dict[str, Any]:
             "--schema is neither a file nor a Pydantic model", hint="Use pkg.mod:Model."
         ) from None
     return schema
+
+
+main.add_command(demo)
