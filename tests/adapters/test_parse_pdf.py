@@ -1,5 +1,6 @@
 """PDF pages: order, places, boxes, OCR, and what happens when a page hangs or kills its worker."""
 
+import asyncio
 import math
 import os
 import re
@@ -180,6 +181,18 @@ async def test_an_idle_worker_that_died_is_replaced() -> None:
         before = await local.read(NTSB)
         (idle,) = local.workers.idle_processes
         os.kill(idle, signal.SIGKILL)
+        assert await local.read(NTSB) == before
+
+
+async def test_workers_with_nothing_to_do_are_ended_and_started_again() -> None:
+    async with reading(size=1) as local:
+        local.workers.idle_s = 0.05
+        before = await local.read(NTSB)
+        (process,) = local.workers.idle_processes
+        while local.workers.idle_processes:
+            await asyncio.sleep(0.01)
+        while Path(f"/proc/{process}").exists():
+            await asyncio.sleep(0.01)
         assert await local.read(NTSB) == before
 
 

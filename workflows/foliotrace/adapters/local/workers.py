@@ -66,13 +66,15 @@ class Workers:
     """At most `size` worker processes, started when first needed. Belongs to one event loop.
 
     `memory_limit_bytes` bounds a worker's address space, `cpu_limit_s` the CPU one request may
-    use; after `requests_per_worker` requests a worker is replaced, so that leaks stay small.
+    use; after `requests_per_worker` requests a worker is replaced, so that leaks stay small; one
+    that had nothing to do for `idle_s` is ended, so that an idle service is small.
     """
 
     size: int = 2
     memory_limit_bytes: int = 3 << 30
     cpu_limit_s: int = 120
     requests_per_worker: int = 1000
+    idle_s: float = 60.0
     _idle: list[_Worker] = field(default_factory=list)
     _slots: asyncio.Semaphore | None = None
 
@@ -163,5 +165,14 @@ class Workers:
         finished = bool(frames) and frames[-1].get("is") != "page"
         if finished and worker.alive and worker.served < self.requests_per_worker:
             self._idle.append(worker)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.idle_s, self._retire, worker, worker.served)
         else:
             await asyncio.shield(worker.stop())
+
+    def _retire(self, worker: _Worker, served: int) -> None:
+        """End a worker that has waited since it had served so many requests."""
+        if worker.served == served and worker in self._idle:
+            self._idle.remove(worker)
+            if worker.alive:
+                worker.process.kill()

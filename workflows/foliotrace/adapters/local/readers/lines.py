@@ -53,20 +53,31 @@ class Region:
 
 def into_lines(region: Region) -> list[Line]:
     """The region's words as lines from top to bottom, each from left to right."""
-    bands: list[tuple[float, float, list[Ink]]] = []  # middle, height, words
+    bands: list[tuple[float, float, list[Ink], bool]] = []  # middle, height, words, one run
     middles = [(run[0].y + run[0].height / 2, index) for index, run in enumerate(region.runs)]
     for middle, index in sorted(middles):
         run = region.runs[index]
         height = run[0].height
         if bands:
-            band_middle, band_height, words = bands[-1]
+            band_middle, band_height, words, _ = bands[-1]
             if abs(middle - band_middle) < 0.45 * max(height, band_height):
                 words.extend(run)
+                bands[-1] = (band_middle, band_height, words, False)
                 continue
-        bands.append((middle, height, list(run)))
+        bands.append((middle, height, list(run), True))
     keep_whole = region.kind is BlockKind.LIST_ITEM
     is_table = region.kind is BlockKind.TABLE
-    return [_line(words, is_table=is_table, keep_whole=keep_whole) for _, _, words in bands]
+    return [
+        _whole_line(words)
+        if one_run and not is_table  # the engine parts runs at wide gaps
+        else _line(words, is_table=is_table, keep_whole=keep_whole)
+        for _, _, words, one_run in bands
+    ]
+
+
+def _whole_line(words: list[Ink]) -> Line:
+    top = words[0].y
+    return Line(cells=[words], top=top, bottom=top + words[0].height)
 
 
 def _line(words: list[Ink], *, is_table: bool, keep_whole: bool) -> Line:
@@ -167,7 +178,8 @@ def _first_under(columns: Sequence[Sequence[float]], left: float, right: float) 
 def header_rows(rows: Sequence[Sequence[str]]) -> int:
     """How many leading rows are headers: those without figures, above rows that hold figures.
 
-    Years and dates do not count as figures. At most four, and never all rows. Two columns are
+    Years and dates do not count as figures; labels that end in a colon head no column. At most
+    four, and never all rows. Two columns are
     labels and values unless all below is figures. Without any figures, a first row of three or
     more cells without a digit heads rows that hold digits.
     """
@@ -176,7 +188,7 @@ def header_rows(rows: Sequence[Sequence[str]]) -> int:
         heads = bool(below) and not any(is_figure(cell) for cell in rows[0])
         return int(heads and all(is_figure(cell) for cell in below))
     for index, row in enumerate(rows[:5]):
-        if any(is_figure(cell) for cell in row):
+        if any(is_figure(cell) or cell.endswith(":") for cell in row):
             return index
     first, *rest = rows
     bare = not any(c.isdigit() or c == ":" for cell in first for c in cell)
@@ -192,6 +204,14 @@ def is_figure(text: str) -> bool:
     if not bare.isdigit():
         return False
     return not (len(bare) == 4 and bare[:2] in {"19", "20"} and "," not in text)
+
+
+def around(lines: Sequence[Line]) -> Box:
+    """The smallest box around lines."""
+    left = min([line.cells[0][0].x for line in lines])
+    right = max([line.cells[-1][-1].right for line in lines])
+    top, bottom = min([line.top for line in lines]), max([line.bottom for line in lines])
+    return Box(left, top, right - left, bottom - top)
 
 
 def union(inks: Iterable[Ink]) -> Box:

@@ -11,6 +11,7 @@ from foliotrace.adapters.local.readers.lines import (
     Ink,
     Line,
     Region,
+    around,
     columns_of,
     header_rows,
     into_lines,
@@ -118,7 +119,7 @@ def _write_prose(page: PageText, region: Region, lines: Sequence[Line]) -> None:
             page.put(ROW_GAP if ends_before else " ")
         page.put_words(inks)
     kind = BlockKind.PARAGRAPH if region.kind is BlockKind.TABLE else region.kind
-    box = union(ink for line in lines for cell in line.cells for ink in cell)
+    box = around(lines)
     page.blocks.append(Block(kind=kind, start=start, end=page.length, level=region.level, box=box))
 
 
@@ -169,7 +170,7 @@ def _write_table(page: PageText, lines: Sequence[Line]) -> None:
         if index:
             page.put(ROW_GAP)
         rows.append(_write_row(page, line, columns, is_header=index < headers))
-    box = union(ink for line in lines for cell in line.cells for ink in cell)
+    box = around(lines)
     page.tables.append(Table(start=start, end=page.length, rows=tuple(rows), box=box))
     page.blocks.append(Block(kind=BlockKind.TABLE, start=start, end=page.length, box=box))
 

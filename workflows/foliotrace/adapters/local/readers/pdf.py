@@ -133,7 +133,8 @@ def _runs(items: Sequence[NativeItem]) -> tuple[list[list[Ink]], list[float]]:
         run = [
             Ink(text, x := word.x, word.y, width := word.width, word.height, x + width)
             for word in item.words
-            if (text := clean(word.text))
+            if (raw := word.text)
+            and (text := raw if raw.isascii() and raw.isprintable() else clean(raw))
         ]
         if run:
             runs.append(run)
@@ -144,8 +145,6 @@ def _runs(items: Sequence[NativeItem]) -> tuple[list[list[Ink]], list[float]]:
 
 def clean(text: str) -> str:
     """A word without control characters and lone surrogates, its ligatures spelled out."""
-    if text.isascii() and text.isprintable():
-        return text
     spelled = "".join(
         unicodedata.normalize("NFKC", c) if "\ufb00" <= c <= "\ufb06" else c for c in text
     )
