@@ -75,18 +75,19 @@ def bare_span(tracer: trace.Tracer) -> Callable[[], None]:
 
 
 def dispatched(children: int) -> Callable[[], None]:
-    """A decorated call that makes `children` decorated calls: 1 + children LlamaIndex spans."""
+    """A decorated method that makes `children` decorated calls: 1 + children LlamaIndex spans."""
     dispatcher = get_dispatcher("bench")
 
-    @dispatcher.span
-    def child() -> None: ...
+    class Part:
+        @dispatcher.span
+        def child(self) -> None: ...
 
-    @dispatcher.span
-    def parent() -> None:
-        for _ in range(children):
-            child()
+        @dispatcher.span
+        def parent(self) -> None:
+            for _ in range(children):
+                self.child()
 
-    return parent
+    return Part().parent
 
 
 class Handlers:
@@ -278,10 +279,16 @@ def rss_mb() -> float:
 
 PEER_PROGRAM = """
 import json, sys
-from bench.tracing import correctness, peer_handlers, span_cost
-name = sys.argv[1]
-print(json.dumps({"cost": span_cost(*peer_handlers(name), rounds=int(sys.argv[2])),
-                  "correctness": correctness(name)}))
+from opentelemetry.sdk.trace import TracerProvider
+from bench.tracing import correctness, null_provider, peer_handlers, span_cost
+name, what, rounds = sys.argv[1:]
+if what == "cost":  # once a process: some can be set up once only
+    # the official one adds a batch processor of its own, so it gets a provider without one
+    provider = TracerProvider() if name == "official" else null_provider()
+    told = span_cost(*peer_handlers(name, provider), rounds=int(rounds))
+else:
+    told = correctness(name)
+print("\\nfigures " + json.dumps(told))
 """
 
 
@@ -298,7 +305,9 @@ def peer_handlers(name: str, provider: TracerProvider | None = None) -> tuple[li
         from llama_index.observability.otel import LlamaIndexOpenTelemetry
 
         trace.set_tracer_provider(provider)
-        LlamaIndexOpenTelemetry(tracer_provider=provider).start_registering()
+        LlamaIndexOpenTelemetry(
+            tracer_provider=provider, span_exporter=Null(), span_processor="batch"
+        ).start_registering()
     elif name == "openinference":
         from openinference.instrumentation.llama_index import LlamaIndexInstrumentor
 
@@ -307,8 +316,8 @@ def peer_handlers(name: str, provider: TracerProvider | None = None) -> tuple[li
         from opentelemetry.instrumentation.llamaindex import LlamaIndexInstrumentor
 
         LlamaIndexInstrumentor().instrument(tracer_provider=provider)
-    spans = [h for h in root.span_handlers if h not in before[0]]
-    events = [h for h in root.event_handlers if h not in before[1]]
+    spans = [h for h in root.span_handlers if all(h is not b for b in before[0])]
+    events = [h for h in root.event_handlers if all(h is not b for b in before[1])]
     root.span_handlers, root.event_handlers = before
     return spans, events
 
@@ -357,21 +366,22 @@ async def mixed_workload() -> tuple[int, dict[tuple[str, str], int]]:
     """20 requests of nested, gathered and failing calls: the failures raised, the edges made."""
     dispatcher = get_dispatcher("bench")
 
-    @dispatcher.span
-    async def leaf(number: int) -> None:
-        await asyncio.sleep(0.001)
-        if number == 3:
-            raise LookupError(number)
+    class Work:
+        @dispatcher.span
+        async def leaf(self, number: int) -> None:
+            await asyncio.sleep(0.001)
+            if number == 3:
+                raise LookupError(number)
 
-    @dispatcher.span
-    async def branch() -> None:
-        await asyncio.gather(*(leaf(n) for n in range(4)), return_exceptions=True)
+        @dispatcher.span
+        async def branch(self) -> None:
+            await asyncio.gather(*(self.leaf(n) for n in range(4)), return_exceptions=True)
 
-    @dispatcher.span
-    async def request() -> None:
-        await asyncio.gather(branch(), branch())
+        @dispatcher.span
+        async def request(self) -> None:
+            await asyncio.gather(self.branch(), self.branch())
 
-    await asyncio.gather(*(request() for _ in range(20)))
+    await asyncio.gather(*(Work().request() for _ in range(20)))
     return 40, {("branch", "leaf"): 160, ("request", "branch"): 40}
 
 
@@ -380,8 +390,8 @@ def stream_once() -> int:
 
     last_ns = 0
     for _ in MockLLM(max_tokens=3).stream_complete("one two three"):
-        time.sleep(0.01)
         last_ns = time.time_ns()
+        time.sleep(0.01)
     return last_ns - 5_000_000
 
 
@@ -403,19 +413,24 @@ def peers(rounds: int) -> dict[str, Any]:
             return {"not installed": installed.stderr.strip().splitlines()[-1:]}
         env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
         for package, name in PEERS.items():
-            done = subprocess.run(
-                [str(python), "-c", PEER_PROGRAM, name, str(rounds)],
-                cwd=ROOT,
-                env=env,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=600,
-            )
-            told = [line for line in done.stdout.splitlines() if line.startswith('{"cost"')]
-            figures[name] = json.loads(told[-1]) if told else f"failed: {done.stderr[-300:]}"
-            figures.setdefault("packages", {})[name] = f"{package} {version_in(python, package)}"
+            figures[name] = {"package": f"{package} {version_in(python, package)}"}
+            for what in ("cost", "correctness"):
+                figures[name][what] = in_process(python, name, what, rounds, env)
     return figures
+
+
+def in_process(python: Path, name: str, what: str, rounds: int, env: dict[str, str]) -> Any:
+    done = subprocess.run(
+        [str(python), "-c", PEER_PROGRAM, name, what, str(rounds)],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    told = [line[8:] for line in done.stdout.splitlines() if line.startswith("figures ")]
+    return json.loads(told[-1]) if told else f"failed: {done.stderr[-300:]}"
 
 
 def version_in(python: Path, package: str) -> str:

@@ -1,4 +1,4 @@
-"""A child span of the SDK at half its CPU: what the SDK would decide again for each span is known.
+"""A span of the SDK at half its CPU: what the SDK would decide again for each span is known.
 
 Below a sampled local parent, a parent-based sampler always says yes, our attributes need no
 cleaning, and most spans have no events and no links. `LeanSpan` is the SDK's own `Span` class with
@@ -15,8 +15,17 @@ from typing import Final
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, Span, Tracer
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    get_current_span,
+)
 from opentelemetry.trace import Tracer as AnyTracer
 from opentelemetry.util.types import AnyValue
 
@@ -26,7 +35,7 @@ _UNSET: Final = Status(StatusCode.UNSET)
 
 
 class LeanSpan(Span):
-    """A recording child span. `attributes` are the caller's own, already of OTel's types."""
+    """A recording span. `attributes` are the caller's own, already of OTel's types."""
 
     _lock = Lock()  # shared: it is held for a few bytecodes
     _sampler = None
@@ -46,19 +55,14 @@ class LeanSpan(Span):
         tracer: Tracer,
         name: str,
         kind: SpanKind,
-        parent: SpanContext,
+        context: SpanContext,
+        parent: SpanContext | None,
         attributes: dict[str, AnyValue],
     ) -> None:
         self._name = name
         self._kind = kind
         self._parent = parent
-        self._context = SpanContext(
-            parent.trace_id,
-            tracer.id_generator.generate_span_id(),
-            False,
-            parent.trace_flags,
-            parent.trace_state,
-        )
+        self._context = context
         self._attributes = attributes
         self._resource = tracer.resource
         self._limits = tracer._span_limits
@@ -138,6 +142,44 @@ def start_lean(
     context: Context,
 ) -> LeanSpan:
     """Start a span below the sampled local `parent`."""
-    span = LeanSpan(tracer, name, kind, parent, attributes)
+    own = SpanContext(
+        parent.trace_id,
+        tracer.id_generator.generate_span_id(),
+        False,
+        parent.trace_flags,
+        parent.trace_state,
+    )
+    span = LeanSpan(tracer, name, kind, own, parent, attributes)
+    tracer.span_processor.on_start(span, parent_context=context)
+    return span
+
+
+def start_lean_root(
+    tracer: Tracer,
+    name: str,
+    kind: SpanKind,
+    attributes: dict[str, AnyValue],
+    context: Context,
+) -> LeanSpan | NonRecordingSpan:
+    """Start a span without a local parent: the sampler decides, as in the SDK's `start_span`."""
+    caller = get_current_span(context).get_span_context()
+    ids = tracer.id_generator
+    parent = caller if caller.is_valid else None
+    trace_id = parent.trace_id if parent is not None else ids.generate_trace_id()
+    asked = tracer.sampler.should_sample(context, trace_id, name, kind, attributes)
+    random = parent.trace_flags.random_trace_id if parent is not None else ids.is_trace_id_random()
+    flags = TraceFlags.SAMPLED if asked.decision.is_sampled() else TraceFlags.DEFAULT
+    own = SpanContext(
+        trace_id,
+        ids.generate_span_id(),
+        False,
+        TraceFlags(flags | TraceFlags.RANDOM_TRACE_ID if random else flags),
+        asked.trace_state,
+    )
+    if asked.decision is Decision.DROP:
+        return NonRecordingSpan(own)
+    if asked.attributes:
+        attributes.update(asked.attributes)
+    span = LeanSpan(tracer, name, kind, own, parent, attributes)
     tracer.span_processor.on_start(span, parent_context=context)
     return span

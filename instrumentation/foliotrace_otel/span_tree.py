@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 
 from foliotrace_otel import semconv
 from foliotrace_otel.failures import add_exception_event, mark_failed, outcome_of
-from foliotrace_otel.lean_span import follows_the_parent, lean_tracer, start_lean
+from foliotrace_otel.lean_span import follows_the_parent, lean_tracer, start_lean, start_lean_root
 from foliotrace_otel.open_span import RECORD_KEY, OpenSpan
 from foliotrace_otel.plan import Plan, plan_for, provider_of, steps_worth_showing, subject_of
 from foliotrace_otel.propagation import LINKS_KEY, entry_attributes, links_in
@@ -212,11 +212,14 @@ class SpanTree:
         attributes: dict[str, Attribute],
         links: tuple[Link, ...],
     ) -> Span:
-        parent = context.get(_SPAN_KEY)
-        if self._lean is not None and isinstance(parent, SdkSpan):
+        lean = self._lean
+        if lean is not None and not links:
+            parent = context.get(_SPAN_KEY)
+            if not isinstance(parent, SdkSpan):
+                return start_lean_root(lean, name, kind, {**attributes}, context)
             told = parent.get_span_context()
-            if told.trace_flags & TraceFlags.SAMPLED and not links:
-                return start_lean(self._lean, name, kind, told, {**attributes}, context)
+            if told.trace_flags & TraceFlags.SAMPLED:
+                return start_lean(lean, name, kind, told, {**attributes}, context)
         return self.tracer.start_span(
             name, context=context, kind=kind, attributes=attributes, links=links
         )

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
-from opentelemetry.trace import SpanContext, Status, StatusCode
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
+from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
 from tests.otel.tracing_bench import watching
 
 from foliotrace import events
-from foliotrace_otel.lean_span import LeanSpan, lean_tracer, start_lean
+from foliotrace_otel import separate_trace
+from foliotrace_otel.lean_span import LeanSpan, lean_tracer, start_lean, start_lean_root
 
 dispatcher = get_dispatcher(__name__)
 
@@ -78,11 +80,38 @@ def test_a_lean_span_tells_what_the_sdks_span_tells(caplog: pytest.LogCaptureFix
     assert [type(span).__name__ for span in seen.started] == ["_Span", "LeanSpan", "_Span"]
 
 
-def test_children_of_a_sampled_span_are_lean_and_roots_are_not() -> None:
-    with watching() as watch, events.stage("outer"), events.stage("inner"):
-        current = trace.get_current_span()
-    assert isinstance(current, LeanSpan)
-    assert not isinstance(watch.one("outer"), LeanSpan)
+def test_sampled_spans_are_lean_and_a_linked_root_is_the_sdks() -> None:
+    with watching() as watch:
+        with events.stage("outer"), events.stage("inner"):
+            assert isinstance(trace.get_current_span(), LeanSpan)
+        batch = watch.provider.get_tracer("x").start_as_current_span("batch")
+        with batch, separate_trace(), events.stage("linked"):
+            assert not isinstance(trace.get_current_span(), LeanSpan)
+    assert watch.one("linked").links
+
+
+def test_a_lean_root_follows_the_sampler_and_the_callers_flag() -> None:
+    share = ParentBased(TraceIdRatioBased(0.25))
+    tracer = lean_tracer(TracerProvider(sampler=share).get_tracer("t"))
+    assert tracer is not None
+
+    def sampled(context: Context) -> bool:
+        span = start_lean_root(tracer, "r", trace.SpanKind.INTERNAL, {}, context)
+        flags = span.get_span_context().trace_flags
+        assert span.is_recording() is flags.sampled
+        ordinary = tracer.start_span("r", Context()).get_span_context().trace_flags
+        assert flags.random_trace_id is ordinary.random_trace_id
+        return span.is_recording()
+
+    assert 150 < sum(sampled(Context()) for _ in range(1000)) < 350
+    for flag in (True, False):
+        caller = SpanContext(5, 6, is_remote=True, trace_flags=TraceFlags(int(flag)))
+        under = trace.set_span_in_context(NonRecordingSpan(caller), Context())
+        random = caller.trace_flags.random_trace_id
+        span = start_lean_root(tracer, "r", trace.SpanKind.INTERNAL, {}, under)
+        assert span.is_recording() is flag
+        assert span.get_span_context().trace_id == 5
+        assert span.get_span_context().trace_flags.random_trace_id is random
 
 
 @pytest.mark.parametrize(
