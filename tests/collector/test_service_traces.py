@@ -1,6 +1,7 @@
-"""Upload and ask over HTTP; each run is one trace in Jaeger, and the same in LangSmith."""
+"""Upload, ask and extract over HTTP; each run is one trace in Jaeger, the same in LangSmith."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from foliotrace_server.settings import Settings
 
 pytestmark = [pytest.mark.real_servers, pytest.mark.anyio]
 REPORT = ROOT / "examples/documents/ntsb-SEA08CA049-death-valley.pdf"
+SCHEMA = json.loads((ROOT / "examples/accident.schema.json").read_text())
 QUESTION = "What was the registration of the aircraft?"
 TEXTS = (QUESTION, "Death Valley", "registration")
 
@@ -72,7 +74,7 @@ async def test_an_upload_and_a_question_are_a_tree_each_in_both_backends(
     assert answered.json()["citations"]
 
     asked = await tree(jaeger, trace)
-    stages = ["guard", "retrieve", "synthesize", "sanitize"]
+    stages = ["guard", "cache", "retrieve", "synthesize", "sanitize"]
     assert [name for parent, name in asked if parent == "QueryWorkflow"] == stages
     assert len(asked) <= 10
     ingestion = await trace_of(jaeger, ingested["id"])
@@ -83,6 +85,19 @@ async def test_an_upload_and_a_question_are_a_tree_each_in_both_backends(
     await asyncio.to_thread(eventually, lambda: set(span_ids(langsmith)) >= shown)
     assert not [text for text in TEXTS if text.encode() in langsmith.raw()]
     assert not [text for text in TEXTS if text.encode() in jaeger.trace_bytes(trace)]
+
+
+async def test_an_extraction_is_a_tree_in_jaeger(
+    service: httpx.AsyncClient, jaeger: Jaeger
+) -> None:
+    document_id = (await uploaded(service))["document_id"]
+    asked_for = {"document_id": document_id, "schema": SCHEMA}
+    accepted = await service.post("/v1/extractions", json=asked_for)
+    assert accepted.status_code == 202, accepted.text
+    extracted = await done(service, accepted.json()["id"])
+    assert extracted["status"] == "completed"
+    names = {name for _, name in await tree(jaeger, await trace_of(jaeger, extracted["id"]))}
+    assert {"extract", "validate"} <= names
 
 
 async def trace_of(jaeger: Jaeger, job_id: str) -> str:
