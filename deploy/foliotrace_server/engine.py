@@ -11,8 +11,10 @@ import structlog
 from workflows import Workflow
 
 from foliotrace.errors import FoliotraceError
+from foliotrace.ingest.index import compact
+from foliotrace.ingest.originals import sweep
 from foliotrace.ingest.services import IngestServices
-from foliotrace.model import Answer
+from foliotrace.model import Answer, Principal
 from foliotrace.ports import IndexWriter, Runs
 from foliotrace_server.bodies import start_event
 from foliotrace_server.contract import CapabilityBody
@@ -67,6 +69,7 @@ class Engine:
 
     async def start(self) -> None:
         """Bring indexes up to date in the background, resume jobs, take work."""
+        await sweep(self.parts.ingest, Principal().tenant)
         await self.durable.start()
         await self.intake.repair()
         work = [self._follow(index) for index in self.parts.ingest.indexes]
@@ -105,13 +108,14 @@ class Engine:
             await asyncio.sleep(_CATCH_UP_EVERY_S)
 
     async def _janitor(self) -> None:
-        """Forget what is older than the retention setting."""
+        """Forget what is older than the retention setting, and wipe what was deleted."""
         keep = timedelta(days=self.settings.runs.retention_days)
         while True:
             before = self.parts.ingest.clock.now() - keep
             try:
                 expired = await self.parts.runs.expire(before=before)
                 finished = self.durable.forget_finished(before)
+                await compact(self.parts.ingest)
                 _log.debug("retention.applied", runs=expired, handlers=finished)
             except FoliotraceError as error:
                 _log.warning("retention.failed", code=error.error_code)

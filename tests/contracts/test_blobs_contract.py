@@ -1,6 +1,7 @@
 """What every Blobs must do."""
 
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -83,3 +84,14 @@ async def test_deleting_twice_is_fine(blobs: Blobs) -> None:
 async def test_what_is_no_hash_is_no_path(blobs: Blobs, content_hash: str) -> None:
     with pytest.raises(NotFound):
         await blobs.path("t1", content_hash)
+
+
+async def test_what_a_killed_upload_left_is_dropped_after_a_while(tmp_path: Path) -> None:
+    blobs = FolderBlobs(tmp_path)
+    stored = await blobs.path("t1", await put(blobs, b"hello"))
+    old, new = (stored.parent.parent / f"{name}.partial" for name in ("old", "new"))
+    for partial in (old, new):
+        partial.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    assert list(await blobs.hashes("t1")) == [HELLO]
+    assert (old.exists(), new.exists()) == (False, True)

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import os
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ Sniff: TypeAlias = Callable[[Path, str], str]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _PARTIAL: Final = ".partial"
+_ABANDONED_S: Final = 3600.0  # a live upload writes more often
 
 
 class FolderBlobs:
@@ -65,14 +67,15 @@ class FolderBlobs:
             self._path(tenant, content_hash).unlink(missing_ok=True)
 
     async def hashes(self, tenant: str) -> Collection[str]:
-        """See `Blobs.hashes`."""
-        names = (path.name for path in self._folder(tenant).glob("*/*"))
-        return [name for name in names if _HASH.fullmatch(name)]
+        """See `Blobs.hashes`. Drops on the way what uploads that broke off long ago left."""
+        return await asyncio.to_thread(self._hashes, self._folder(tenant))
 
-    def sweep_partial(self) -> None:
-        """Remove what interrupted uploads left. Only at start, by the holder of the lease."""
-        for path in self.root.glob(f"*/*{_PARTIAL}"):
-            path.unlink(missing_ok=True)
+    def _hashes(self, folder: Path) -> list[str]:
+        with _disk():
+            for partial in folder.glob(f"*{_PARTIAL}"):
+                if time.time() - partial.stat().st_mtime > _ABANDONED_S:
+                    partial.unlink(missing_ok=True)
+            return [path.name for path in folder.glob("*/*") if _HASH.fullmatch(path.name)]
 
     def _folder(self, tenant: str) -> Path:
         return self.root / hashlib.sha256(tenant.encode()).hexdigest()[:32]

@@ -125,9 +125,12 @@ class KeywordIndex:
         """Leave no word of a deleted document in the files. Raises IndexUnavailable."""
         self._refuse_if_read_only()
         async with self._turn:
-            with unavailable_on_damage():
-                if self._store is None or self._store.holds_removed():
-                    await self._rebuild()
+            try:
+                needed = (self._store or self._open()).holds_removed()
+            except IndexUnavailable:
+                needed = True
+            if needed:
+                await self._rebuild()
 
     def _refuse_if_read_only(self) -> None:
         if self._read_only:
