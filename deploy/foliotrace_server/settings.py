@@ -103,7 +103,7 @@ class IngestSettings(Section):
         "reported as `needs_ocr`.",
     )
     max_job_attempts: int = Field(
-        default=3, gt=0, description="Starts of the process a job may survive unfinished."
+        default=5, gt=0, description="Starts of the process a job may survive without progress."
     )
 
 

@@ -199,27 +199,25 @@ class DurableHost:
         if handler is not None and handler.status != "running":
             self._end(intent, handler.status, handler.error)
             return
-        ticks = len(await self.store.get_ticks(handler.run_id)) if handler and handler.run_id else 0
-        starts = 1 if ticks > intent.ticks else intent.starts + 1
+        run_id = handler.run_id if handler is not None else None
+        if handler is None or run_id is None or not self.store.is_replayable(run_id):
+            if handler is not None:  # recorded, but killed before it could be replayed
+                await self.store.delete(HandlerQuery(handler_id_in=[intent.handler_id]))
+            self._waiting.append(intent)
+            return
+        steps = self.store.steps_done(run_id)
+        starts = 1 if steps > intent.steps else intent.starts + 1
         if starts > self._max_starts:
             await self._give_up(intent, handler)
             return
-        self._intents.note_start(intent.handler_id, starts=starts, ticks=ticks)
-        if handler is not None and ticks:
-            self._running.add(intent.handler_id)  # the engine resumes it
-            self._milestones[intent.handler_id].begun.set()
-            return
-        if handler is not None:  # recorded, but killed before it could be replayed
-            await self.store.delete(HandlerQuery(handler_id_in=[intent.handler_id]))
-        self._waiting.append(intent)
+        self._intents.note_start(intent.handler_id, starts=starts, steps=steps)
+        self._running.add(intent.handler_id)  # the engine resumes it
+        self._milestones[intent.handler_id].begun.set()
 
-    async def _give_up(self, intent: Intent, handler: PersistentHandler | None) -> None:
+    async def _give_up(self, intent: Intent, handler: PersistentHandler) -> None:
         _log.error("job.given_up", handler_id=intent.handler_id, starts=intent.starts)
-        if handler is None:
-            self._end(intent, "failed", CRASHED_REPEATEDLY)
-        else:
-            handler.status, handler.error = "failed", CRASHED_REPEATEDLY
-            await self.store.update(handler)
+        handler.status, handler.error = "failed", CRASHED_REPEATEDLY
+        await self.store.update(handler)
 
     async def _begin(self, intent: Intent) -> None:
         workflow = self.workflows.get(intent.workflow)
@@ -227,6 +225,7 @@ class DurableHost:
         if workflow is None:  # hosted when it was promised, no longer
             self._end(intent, "failed", NOT_HOSTED)
             return
+        self._intents.note_start(intent.handler_id, starts=intent.starts + 1, steps=intent.steps)
         event = workflow.start_event_class.model_validate_json(intent.start_event)
         await start_durably(self.server, self.store, intent.workflow, event, intent.handler_id)
         milestones = self._milestones.get(intent.handler_id)

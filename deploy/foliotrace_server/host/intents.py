@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS intents (
     workflow TEXT NOT NULL,
     start_event TEXT NOT NULL,
     starts INTEGER NOT NULL DEFAULT 0,
-    ticks INTEGER NOT NULL DEFAULT 0
+    steps INTEGER NOT NULL DEFAULT 0
 )
 """
 
@@ -30,7 +30,7 @@ class Intent:
     workflow: str
     start_event: str  # JSON
     starts: int = 0
-    ticks: int = 0
+    steps: int = 0
 
 
 class Intents:
@@ -59,19 +59,19 @@ class Intents:
     def all(self) -> Sequence[Intent]:
         """Oldest first."""
         rows = self._connection.execute(
-            "SELECT handler_id, tenant, workflow, start_event, starts, ticks"
+            "SELECT handler_id, tenant, workflow, start_event, starts, steps"
             " FROM intents ORDER BY rowid"
         )
         return [
-            Intent(handler_id=a, tenant=b, workflow=c, start_event=d, starts=e, ticks=f)
+            Intent(handler_id=a, tenant=b, workflow=c, start_event=d, starts=e, steps=f)
             for a, b, c, d, e, f in rows
         ]
 
-    def note_start(self, handler_id: str, *, starts: int, ticks: int) -> None:
+    def note_start(self, handler_id: str, *, starts: int, steps: int) -> None:
         """Remember, before the run goes on, that it does."""
         self._connection.execute(
-            "UPDATE intents SET starts = ?, ticks = ? WHERE handler_id = ?",
-            (starts, ticks, handler_id),
+            "UPDATE intents SET starts = ?, steps = ? WHERE handler_id = ?",
+            (starts, steps, handler_id),
         )
 
     def close(self, *, cleanly: bool) -> None:

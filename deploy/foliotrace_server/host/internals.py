@@ -52,6 +52,8 @@ __all__ = [
 ]
 
 UNEXPLAINED = "internal_error"
+_START_GIVEN = '%\\"type\\": \\"add_event\\"%'  # as the library writes ticks: JSON inside JSON
+_STEP_ENDED = '%\\"type\\": \\"step_result\\"%'
 _OUR_ERRORS = "foliotrace.errors."
 _REPLAYABLE_POLL_S = 0.002
 
@@ -186,6 +188,22 @@ class DurableStore(_Discreet, SqliteWorkflowStore):
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection
 
+    def is_replayable(self, run_id: str) -> bool:
+        """Whether the start event is stored: a run resumed without it would wait for ever."""
+        return self._count(run_id, _START_GIVEN) > 0
+
+    def steps_done(self, run_id: str) -> int:
+        """How many steps of a run have ended; a mere resume adds ticks of other kinds."""
+        return self._count(run_id, _STEP_ENDED)
+
+    def _count(self, run_id: str, pattern: str) -> int:
+        with self._connect() as connection:
+            rows = connection.execute(
+                "SELECT count(*) FROM ticks WHERE run_id = ? AND tick_data LIKE ?",
+                (run_id, pattern),
+            )
+            return int(rows.fetchone()[0])
+
     def forget_finished(self, before_iso: str) -> int:
         """Delete handlers that ended before `before_iso`, with all that was kept of their runs."""
         with self._connect() as connection:
@@ -230,11 +248,11 @@ def _without_wildcard_cors(server: WorkflowServer) -> WorkflowServer:
 
 
 async def wait_until_replayable(store: DurableStore, run_id: str) -> None:
-    """Return when a crash can no longer lose the run: its first tick is stored, or it has ended.
+    """Return when a crash can no longer lose the run: its start is stored, or it has ended.
 
     The library answers `run-nowait` before that (3 to 10 of 42 killed runs were lost so).
     """
-    while not await store.get_ticks(run_id):
+    while not store.is_replayable(run_id):
         handlers = await store.query(HandlerQuery(run_id_in=[run_id]))
         if not handlers or handlers[0].status != "running":
             return
