@@ -10,47 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from foliotrace.model import Passage
 from foliotrace.ports import Vocabulary
 from foliotrace.query.prompt import NO_ANSWER
-from foliotrace.query.quotes import Reading
+from foliotrace.query.quotes import Reading, numbers_in
 
 SUPPORT: Final = 0.5  # the share of a sentence's terms that the cited passages must hold together
 SHARE: Final = 0.2  # and each single one of them, to keep its marker
 CONNECTIVE_TERMS: Final = 2  # an uncited sentence with so few terms claims nothing
 
 _MARKER: Final = re.compile(r"\s*\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
-_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _SENTENCE: Final = re.compile(
     r"[^\n]*?[.!?][\"')*\u201d]*(?:\s*\[\d[\d\s,;]*\])*[\"')*]*(?=\s+[^\s\[])\s+|[^\n]*\n+"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A passage as evidence: its terms and its numbers."""
-
-    passage: Passage
-    reading: Reading
-    numbers: frozenset[str]
-
-
-def source_of(passage: Passage, reading: Reading) -> Source:
-    """The evidence a passage gives, with its context, its document's name and header."""
-    said = f"{passage.text}\n{passage.context}\n{passage.document_name}\n{passage.header}"
-    return Source(passage, reading, numbers_in(said))
-
-
-def numbers_in(text: str) -> frozenset[str]:
-    """The numbers of a text without thousands separators and trailing zeros after a point."""
-    return frozenset(_plain(found) for found in _NUMBER.findall(text))
-
-
-def _plain(number: str) -> str:
-    bare = number.replace(",", "")
-    if bare.count(".") == 1:
-        bare = bare.rstrip("0").rstrip(".")
-    return bare.lstrip("0") or "0"
 
 
 @dataclass(slots=True)
@@ -64,7 +35,7 @@ class Claims:
 class Grounder:
     """Checks one answer. `feed` pieces as they come, then `finish`; both give text to show."""
 
-    def __init__(self, sources: Sequence[Source], vocabulary: Vocabulary) -> None:
+    def __init__(self, sources: Sequence[Reading], vocabulary: Vocabulary) -> None:
         self._sources = sources
         self._vocabulary = vocabulary
         self._waiting = ""
@@ -134,13 +105,13 @@ class Grounder:
         if not markers:
             return False
         sources = [self._sources[n - 1] for n in markers]
-        held = frozenset().union(*(source.reading.terms for source in sources))
+        held = frozenset().union(*(source.terms for source in sources))
         stated = frozenset().union(*(source.numbers for source in sources))
         return numbers <= stated and len(terms & held) >= SUPPORT * len(terms)
 
 
-def _share(terms: frozenset[str], source: Source) -> float:
-    return len(terms & source.reading.terms) / len(terms) if terms else 1.0
+def _share(terms: frozenset[str], source: Reading) -> float:
+    return len(terms & source.terms) / len(terms) if terms else 1.0
 
 
 def _numbers_of(group: str) -> list[int]:

@@ -26,6 +26,7 @@ HEADER_SHARE: Final = 0.25  # what a row's header says counts for the row, but l
 
 MAX_QUOTE_CHARACTERS: Final = 420
 
+_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _PARAGRAPH_END: Final = re.compile(r"\n[ \t]*\n")
 _ROW_MARK: Final = re.compile(r"\t| \| ")
 _SENTENCE_END: Final = re.compile(r"[.!?][\"')\]\u201d\u2019]*(?=\s)")
@@ -48,10 +49,11 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A passage taken apart. `terms` are those of its text, context and document header."""
+    """A passage taken apart. Terms and numbers are those of its text, context and header too."""
 
     units: tuple[Unit, ...]
     terms: frozenset[str]
+    numbers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +195,25 @@ def choose(
     return list(chosen.values())
 
 
-def best_unit(weights: Mapping[str, float], reading: Reading) -> Unit | None:
-    """The unit that holds most of the weighted terms; None for a passage without units."""
-    return max(reading.units, key=lambda unit: _worth(weights, unit), default=None)
+def nearest_unit(wanted: frozenset[str], reading: Reading) -> Unit | None:
+    """The unit that holds most of the wanted terms, the shortest of equals; None without units."""
+    return max(
+        reading.units,
+        key=lambda unit: (len(wanted & unit.terms), -len(unit.terms)),
+        default=None,
+    )
+
+
+def numbers_in(text: str) -> frozenset[str]:
+    """The numbers of a text without thousands separators and trailing zeros after a point."""
+    return frozenset(_plain(found) for found in _NUMBER.findall(text))
+
+
+def _plain(number: str) -> str:
+    bare = number.replace(",", "")
+    if bare.count(".") == 1:
+        bare = bare.rstrip("0").rstrip(".")
+    return bare.lstrip("0") or "0"
 
 
 def _worth(weights: Mapping[str, float], unit: Unit) -> float:

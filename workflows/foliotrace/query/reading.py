@@ -6,7 +6,7 @@ from typing import Final
 from foliotrace.model import Passage
 from foliotrace.ports import Vocabulary
 from foliotrace.query.anchors import PageMap
-from foliotrace.query.quotes import Reading, Unit, spans
+from foliotrace.query.quotes import Reading, Unit, numbers_in, spans
 
 _KEPT: Final = 4096
 
@@ -43,7 +43,7 @@ class Readings:
         terms = frozenset(self._vocabulary.terms(around)).union(
             *(unit.terms | unit.header_terms for unit in units)
         )
-        return Reading(units, terms)
+        return Reading(units, terms, numbers_in(f"{around} {passage.text}"))
 
     def _unit(self, passage: Passage, start: int, end: int, header: str) -> Unit:
         text = passage.text[start - passage.start : end - passage.start]

@@ -97,7 +97,7 @@ def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
     seen: set[tuple[str, str]] = set()
     kept: list[Passage] = []
     for passage in passages:
-        said = (passage.revision, " ".join(passage.text.split()).casefold())
+        said = (passage.revision, passage.text)
         if said not in seen and not any(_covers(better, passage) for better in kept):
             seen.add(said)
             kept.append(passage)

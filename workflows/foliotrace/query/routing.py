@@ -113,7 +113,7 @@ class RoutedRetriever:
             return everywhere
         narrowed = replace(query, filters=Filters(document_ids=tuple(sorted(preferred))))
         inside = await self._inner.retrieve(narrowed, top_k=top_k, deadline=deadline)
-        return merged(everywhere, inside, preferred)[:top_k]
+        return merged(everywhere, inside, preferred, top_k=top_k)
 
     async def _preferred(self, query: Query) -> frozenset[str]:
         if query.filters:
@@ -128,12 +128,16 @@ class RoutedRetriever:
 
 
 def merged(
-    everywhere: Sequence[Passage], inside: Sequence[Passage], preferred: frozenset[str]
+    everywhere: Sequence[Passage],
+    inside: Sequence[Passage],
+    preferred: frozenset[str],
+    *,
+    top_k: int,
 ) -> list[Passage]:
-    """Both lists by score, each passage once, those of preferred documents raised."""
+    """The best of both lists, each passage once, those of preferred documents raised."""
     found = {p.chunk_id: p for p in (*everywhere, *inside)}
-    raised = [
-        replace(p, score=p.score * PREFERENCE) if p.document_id in preferred else p
-        for p in found.values()
+    scored = [
+        (p.score * (PREFERENCE if p.document_id in preferred else 1.0), p) for p in found.values()
     ]
-    return sorted(raised, key=lambda p: -p.score)
+    scored.sort(key=lambda pair: -pair[0])
+    return [replace(p, score=score) for score, p in scored[:top_k]]

@@ -15,9 +15,9 @@ from foliotrace.model import AnswerMode, Citation, Deadline, Passage, Query, Usa
 from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
 from foliotrace.query import prompt as prompts
 from foliotrace.query.anchors import PageMaps
-from foliotrace.query.grounding import Grounder, source_of
+from foliotrace.query.grounding import Grounder
 from foliotrace.query.ladder import FALLS_DOWN, Next, after_failure, reason_of
-from foliotrace.query.quotes import FLOOR, Quote, Reading, best_unit, choose, cover, weigh
+from foliotrace.query.quotes import FLOOR, Quote, Reading, choose, cover, nearest_unit, weigh
 from foliotrace.query.reading import Readings
 
 UNSUPPORTED: Final = "generated_answer_unsupported"
@@ -129,10 +129,9 @@ class Synthesis:
         reasons: list[str],
     ) -> Draft | None:
         """The first LLM's answer that holds; None when quotes must follow."""
-        sources = [source_of(passage, reading) for passage, reading in read]
         asked = prompts.build(query.text, [p for p, _ in read], boundary=f"={token_hex(6)}=")
         for place, generator in enumerate(self.generators):
-            writer = _Writer(Grounder(sources, self.vocabulary), screen)
+            writer = _Writer(Grounder([reading for _, reading in read], self.vocabulary), screen)
             try:
                 generation = await self._write(generator, asked, writer, deadline)
             except FALLS_DOWN as error:
@@ -205,10 +204,9 @@ class Synthesis:
         citations = []
         for marker in sorted(cited):
             passage, reading = read[marker - 1]
-            wanted = weigh(self.vocabulary.terms(" ".join(cited[marker])), {})
-            unit = best_unit(wanted, reading)
+            unit = nearest_unit(frozenset(self.vocabulary.terms(" ".join(cited[marker]))), reading)
             if unit is not None:
-                quote = Quote(passage, unit, cover(wanted, unit.terms))
+                quote = Quote(passage, unit, passage.score)
                 citations.append(await self._citation(query, marker, quote, passage.score))
         return tuple(citations)
 

@@ -53,7 +53,8 @@ class KeywordIndex:
                 document_ids=ids,
             )
             hits = store.search(found, top_k + _OVER_FETCH) if found is not None else []
-            chunks = await self._library.chunks(tenant, [chunk_id for _, chunk_id in hits])
+            served = await self._library.chunks(tenant, [chunk_id for _, chunk_id in hits])
+            chunks = served[:top_k]
             labels = await self._library.labels(tenant, [c.document_id for c in chunks])
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason, hint=error.hint) from error
@@ -64,7 +65,7 @@ class KeywordIndex:
         return [
             passage_of(chunk, label, scores[chunk.id], RetrievalMode.KEYWORD)
             for chunk, label in zip(chunks, labels, strict=True)
-        ][:top_k]
+        ]
 
     async def _current(self) -> KeywordStore:
         version = await self._library.version()
