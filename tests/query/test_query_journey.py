@@ -4,11 +4,18 @@ import asyncio
 
 import pytest
 from tests.query.kit import HANDBOOK, Desk, Down, Scripted, shown
+from workflows import Workflow
 
 from foliotrace.errors import AuditUnavailable, GeneratorUnavailable, InvalidQuery, InvalidRequest
 from foliotrace.model import AnswerMode, Level, RetrievalMode
 from foliotrace.query.retrieve import Path
-from foliotrace.query.workflow import AnswerDelta, AnswerReset, AskQuestion, QueryWorkflow
+from foliotrace.query.workflow import (
+    AnswerDelta,
+    Answered,
+    AnswerReset,
+    AskQuestion,
+    QueryWorkflow,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -221,3 +228,19 @@ async def test_a_stream_that_breaks_before_anything_was_shown_falls_back(desk: D
     events, answer = await desk.watch("When are refunds paid?")
     assert (answer.model, answer.degradation.level) == ("b", Level.OTHER_LLM)
     assert shown(events) == answer.text
+
+
+async def test_the_kept_steps_are_the_engines_own(desk: Desk) -> None:
+    workflow = QueryWorkflow(desk.services)
+    assert list(Workflow._get_steps(workflow)) == list(workflow._get_steps()) == ["answer"]
+    assert workflow._get_steps() is workflow._get_steps()
+
+
+async def test_nothing_asked_or_answered_is_in_an_events_repr(desk: Desk) -> None:
+    await desk.serve(*HANDBOOK)
+    asked = AskQuestion(query="When are refunds paid?", user_id="u-1", metadata={"a": "secret"})
+    events, answer = await desk.watch("When are refunds paid?")
+    said = f"{asked!r} {asked} {events!r} {Answered(answer=answer)!r} {Answered(answer=answer)}"
+    assert "efund" not in said
+    assert "secret" not in said
+    assert "u-1" not in said

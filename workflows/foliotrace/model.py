@@ -524,6 +524,10 @@ class Answer:
     run_id: str = ""
     trace_id: str | None = None
 
+    def __repr__(self) -> str:
+        """Short and without content: engines write it into summaries and logs."""
+        return f"Answer(run_id={self.run_id!r}, level={int(self.degradation.level)})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:

@@ -45,11 +45,19 @@ class AskQuestion(StartEvent):
     tags: list[str] = Field(default_factory=list)
     metadata: dict[str, Scalar] = Field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Short: the engine writes it into summaries and logs, which must hold no content."""
+        return f"AskQuestion(collection={self.collection!r}, stream={self.stream})"
+
 
 class AnswerDelta(Event):
     """The next piece of a streamed answer's text: checked and fit to be shown."""
 
     text: str
+
+    def __repr__(self) -> str:
+        """As for the other events."""
+        return f"AnswerDelta({len(self.text)} characters)"
 
 
 class AnswerReset(Event):
@@ -67,9 +75,22 @@ class Answered(StopEvent):
 class QueryWorkflow(Workflow):
     """Answers questions with the services it is given; holds no state of a run."""
 
+    _known_steps: tuple[int, dict[str, Any]] | None = None
+
     def __init__(self, services: QueryServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's
         super().__init__(**{"timeout": None, **options})
         self.services = services
+
+    def _get_steps(self) -> dict[str, Any]:
+        """The engine's own answer, kept: it inspects the whole object for it, twice in each run.
+
+        The one private name of the engine that is touched; tests/query holds that it is still the
+        engine's and answers the same. An engine without it never calls this.
+        """
+        version = getattr(type(self), "_step_functions_version", 0)
+        if self._known_steps is None or self._known_steps[0] != version:
+            self._known_steps = (version, dict(super()._get_steps()))
+        return self._known_steps[1]
 
     @step
     async def answer(self, ctx: Context, ev: AskQuestion) -> Answered:
