@@ -8,6 +8,7 @@ Figures go to bench/results/ingestion.json.
 
 import argparse
 import asyncio
+import os
 import random
 import resource
 import subprocess
@@ -219,6 +220,10 @@ def measure(name: str, files: list[Path], scratch: Path) -> dict[str, object]:
         "pages_per_s_over_bare_windows": round(
             (journey.pages / journey.wall_s) / (windows.pages / windows.wall_s), 2
         ),
+        "cpu_over_bare_whole": round(
+            (journey.cpu_s / journey.pages) / (whole.cpu_s / whole.pages), 2
+        ),
+        "load_average": os.getloadavg()[0],
         "rss_mb_after_a_tenth_of_the_windows": round(memory[tenth], 1),
         "rss_mb_before_indexing": round(memory[-2], 1),
         "rss_mb_at_the_end": round(memory[-1], 1),

@@ -261,3 +261,19 @@ async def test_compacting_rewrites_the_files_only_when_something_was_removed(
     await index.compact()
     assert not files() & before
     assert len(await ask(index, "beta")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("第三四半期の売上高は増加した。", "売上高はいくらですか"),
+        ("커피전문점에서 2% 적립됩니다.", "커피전문점 적립"),
+        ("本公司年度报告显示收入增长。", "年度报告"),
+    ],
+)
+async def test_scripts_without_spaces_are_searched_by_pairs_of_characters(
+    library: SqliteLibrary, index: KeywordIndex, text: str, question: str
+) -> None:
+    await serve(library, text, "Something else altogether.", "全く別の話題。")
+    await index.catch_up()
+    assert (await ask(index, question))[0].text == text

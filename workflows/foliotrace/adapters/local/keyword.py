@@ -211,7 +211,8 @@ def indexed_text(header: str, chunk: Chunk) -> str:
 def _add_all(store: KeywordStore, chunks: Sequence[Chunk], header: str, scope: str) -> None:
     with unavailable_on_damage():
         for chunk in chunks:
-            store.add(chunk, indexed_text(header, chunk), scope)
+            body = keyword_query.with_pairs(indexed_text(header, chunk))
+            store.add(chunk, body, scope)
 
 
 def _commit(store: KeywordStore, version: int) -> None:

@@ -1,5 +1,6 @@
 """From a question to tantivy's query: bare terms only, so no text a user sends has a syntax."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,7 @@ _TOPICLESS: Final = (
     " with would you your"
 )
 STOP_WORDS: Final = frozenset(_TOPICLESS.split())
+_IDEOGRAPHS: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 MAX_TERMS: Final = 64  # a question is a sentence; more terms only cost time
 
 _content = (
@@ -34,12 +36,24 @@ _stems = (
 
 def content_terms(text: str) -> list[str]:
     """The stemmed terms of a text in order, without stop words."""
-    return _content.analyze(text)
+    return _content.analyze(with_pairs(text))
+
+
+def with_pairs(text: str) -> str:
+    """The text, and each pair of neighbouring characters of scripts written without spaces.
+
+    Pairs are what can be searched in Chinese, Japanese and Korean without a dictionary.
+    """
+    if text.isascii():
+        return text
+    runs = _IDEOGRAPHS.findall(text)
+    pairs = (run[i : i + 2] for run in runs for i in range(max(1, len(run) - 1)))
+    return f"{text} {' '.join(pairs)}" if runs else text
 
 
 def terms(text: str) -> list[str]:
     """The stemmed terms of a question, each once, stop words left out unless nothing is left."""
-    return list(dict.fromkeys(content_terms(text) or _stems.analyze(text)))[:MAX_TERMS]
+    return list(dict.fromkeys(content_terms(text) or _stems.analyze(with_pairs(text))))[:MAX_TERMS]
 
 
 def scope_of(tenant: str, collection: str) -> str:

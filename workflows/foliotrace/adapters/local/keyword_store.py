@@ -19,7 +19,7 @@ from tantivy import IndexWriter as TantivyWriter
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Chunk
 
-LAYOUT: Final = 2  # raise when the fields below change: an index of another layout is rebuilt
+LAYOUT: Final = 3  # raise when the fields below change: an index of another layout is rebuilt
 LOCKED: Final = "keyword_index_locked"
 _HEAP_BYTES: Final = 30_000_000
 _HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
