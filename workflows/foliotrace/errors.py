@@ -20,6 +20,7 @@ FoliotraceError
         DeadlineExceeded             deadline_exceeded
         BreakerOpen                  breaker_open
     NothingToIndex                zero_chunks: parsing gave no text; a failure, never a success
+    RecordInvalid                 record_invalid: what was extracted does not satisfy its schema
     Misconfigured                 a setting is wrong or missing; stops the start
 
 Only the HTTP edge turns codes into statuses.
@@ -229,6 +230,13 @@ class NothingToIndex(FoliotraceError):
 
     code = "zero_chunks"
     default_hint = "The document holds no readable text; see its pages' problems."
+
+
+class RecordInvalid(FoliotraceError):
+    """A record was asked for as a typed value, and does not satisfy its schema."""
+
+    code = "record_invalid"
+    default_hint = "Let fields be null, or ask for the extraction with its metadata."
 
 
 class Misconfigured(FoliotraceError):

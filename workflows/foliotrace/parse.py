@@ -114,3 +114,16 @@ class ParseOrder:
                 hint="Convert it to PDF, DOCX, PPTX, XLSX, CSV, HTML, Markdown, text or an image.",
             )
         return found
+
+
+class TypesLeft:
+    """`parser`, for the types alone that `first` does not take."""
+
+    def __init__(self, parser: Parser, first: Parser) -> None:
+        self._parser, self._first = parser, first
+        self.engine = parser.engine
+        self.inspect, self.parse = parser.inspect, parser.parse
+
+    def accepts(self, media_type: str) -> bool:
+        """What the parser takes and `first` leaves."""
+        return self._parser.accepts(media_type) and not self._first.accepts(media_type)

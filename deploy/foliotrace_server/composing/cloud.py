@@ -23,7 +23,7 @@ from foliotrace.adapters.llamacloud.webhooks import CloudEvent, read_webhook
 from foliotrace.errors import Misconfigured, NotFound
 from foliotrace.guarded import FollowingIndex, GuardedExtractor, GuardedParser, GuardedRetriever
 from foliotrace.model import RetrievalMode
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParseOrder, TypesLeft
 from foliotrace.ports import Blobs, Clock, Extractor, Library, Parser
 from foliotrace.query.retrieve import Path
 from foliotrace_server.composing.guards import Guards
@@ -115,7 +115,7 @@ class Cloud:
         )
         if falls:
             return ParseOrder((cloud, *local))
-        return ParseOrder((cloud, *(_TypesLeft(parser, cloud) for parser in local)))
+        return ParseOrder((cloud, *(TypesLeft(parser, cloud) for parser in local)))
 
     def extractor(self) -> Extractor | None:
         """LlamaExtract, the first rung of extraction; None when it stays local."""
@@ -193,15 +193,3 @@ class Cloud:
         for opened in (self.intents, self.placements):
             if opened is not None:
                 opened.close()
-
-
-class _TypesLeft:
-    """A local parser for the types that the cloud does not take."""
-
-    def __init__(self, local: Parser, cloud: Parser) -> None:
-        self._local, self._cloud = local, cloud
-        self.engine = local.engine
-        self.inspect, self.parse = local.inspect, local.parse
-
-    def accepts(self, media_type: str) -> bool:
-        return self._local.accepts(media_type) and not self._cloud.accepts(media_type)

@@ -1,0 +1,225 @@
+"""The calls people know: here without a key, in the cloud with one, in both worlds of Python."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from llama_index.core.schema import Document
+from pydantic import BaseModel, Field
+from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
+from tests.fakes.openai import running_fake_openai
+
+from foliotrace.adapters.llamaindex.providers import ModelAccess, language_model
+from foliotrace.cloud import ArgumentWithoutEffect, LlamaCloudIndex, LlamaExtract, LlamaParse
+from foliotrace.cloud.running import wait_for
+from foliotrace.errors import InvalidRequest, Misconfigured, ParserUnavailable, RecordInvalid
+
+BULLETIN = Path(__file__).parents[2] / "examples/documents/larkfield-bulletin-autumn-2026.pdf"
+INVOICE = "Invoice\nInvoice number: INV-204\nInvoice date: 2026-03-14\nTotal: 412.50 EUR\n"
+
+
+class Invoice(BaseModel):
+    invoice_number: str | None = Field(description="Invoice number")
+    invoice_date: date | None = Field(description="Invoice date")
+
+
+class Strict(BaseModel):
+    shoe_size: int
+
+
+@pytest.fixture
+def cloud() -> Iterator[FakeLlamaCloud]:
+    with running_fake_llamacloud() as fake:
+        yield fake
+
+
+def invoice(folder: Path) -> Path:
+    path = folder / "invoice.txt"
+    path.write_text(INVOICE)
+    return path
+
+
+# --- LlamaParse ----------------------------------------------------------------------------
+
+
+def test_without_a_key_pages_are_read_here() -> None:
+    with LlamaParse() as parser:
+        pages = parser.load_data(BULLETIN)
+    assert [p.metadata["page"] for p in pages] == [*range(1, len(pages) + 1)]
+    assert "28 days" in pages[0].text
+    assert pages[0].metadata["engine"].startswith("liteparse")
+    assert pages[0].metadata["file_name"] == BULLETIN.name
+    assert len({p.id_ for p in pages}) == len(pages)
+
+
+def test_with_a_key_pages_are_bought_once_and_say_so(cloud: FakeLlamaCloud) -> None:
+    with LlamaParse(cloud.api_key, where=cloud.url, tier="fast") as parser:
+        first = parser.load_data([str(BULLETIN)], {"shelf": "club"})
+        again = parser.load_data([str(BULLETIN)], {"shelf": "club"})
+    assert first[0].metadata["engine"].startswith("llamaparse fast")
+    assert first[0].metadata["shelf"] == "club"
+    assert [p.id_ for p in first] == [p.id_ for p in again]
+    assert cloud.billing.jobs() == 1
+
+
+def test_a_dead_cloud_is_told_on_each_page(cloud: FakeLlamaCloud) -> None:
+    cloud.fail("POST /api/v2/parse", Fault.unauthorized)
+    with LlamaParse(cloud.api_key, where=cloud.url, tier="fast") as parser:
+        pages = parser.load_data(BULLETIN)
+    assert {p.metadata["degraded_from"] for p in pages} == {"llamaparse fast 2026-06-15"}
+    with (
+        LlamaParse(cloud.api_key, where=cloud.url, tier="fast", fall_back=False) as alone,
+        pytest.raises(ParserUnavailable),
+    ):
+        alone.load_data(BULLETIN)
+
+
+@pytest.mark.anyio
+async def test_both_worlds_work_inside_a_running_loop() -> None:
+    with LlamaParse() as parser:
+        plain = parser.load_data(BULLETIN)
+        awaited = await parser.aload_data(BULLETIN)
+    assert [p.text for p in plain] == [p.text for p in awaited]
+
+
+def test_former_arguments_are_translated_warned_about_or_refused() -> None:
+    with pytest.warns(ArgumentWithoutEffect, match="result_type"):
+        LlamaParse(result_type="markdown")
+    with pytest.warns(ArgumentWithoutEffect, match="custom_prompt"):
+        LlamaParse(parsing_instruction="Read stamps.")
+    with pytest.raises(Misconfigured) as refused:
+        LlamaParse(premium_mode=True)
+    assert "agentic_plus" in refused.value.hint
+    with pytest.raises(Misconfigured) as unknown:
+        LlamaParse(parsing_instructoin="Read stamps.")
+    assert "parsing_instruction" in unknown.value.hint
+    with pytest.raises(Misconfigured):
+        LlamaParse(where="eu")
+
+
+def test_the_former_instruction_reaches_the_cloud_s_prompt(cloud: FakeLlamaCloud) -> None:
+    with LlamaParse(
+        cloud.api_key, base_url=cloud.url, parsing_instruction="Read stamps."
+    ) as parser:
+        parser.load_data(BULLETIN)
+    (placed,) = cloud.requests.find("POST /api/v2/parse")
+    assert placed.body["agentic_options"] == {"custom_prompt": "Read stamps."}
+
+
+def test_a_missing_file_is_named() -> None:
+    with LlamaParse() as parser, pytest.raises(InvalidRequest, match=r"nothing\.pdf"):
+        parser.load_data("/tmp/nothing.pdf")
+
+
+# --- LlamaExtract --------------------------------------------------------------------------
+
+
+def test_records_come_typed_and_cited_without_a_key(tmp_path: Path) -> None:
+    with LlamaExtract() as extractor:
+        (record,) = extractor.extract(documents=[invoice(tmp_path)], schema=Invoice)
+        (extraction,) = extractor.extract_with_metadata([invoice(tmp_path)], Invoice)
+    assert (record.invoice_number, record.invoice_date) == ("INV-204", date(2026, 3, 14))
+    number = next(f for f in extraction.fields if f.pointer == "/invoice_number")
+    assert number.citations[0].quote == "INV-204"
+
+
+def test_documents_are_extracted_from_by_their_text_or_their_file() -> None:
+    with LlamaParse() as parser, LlamaExtract() as extractor:
+        pages = parser.load_data(BULLETIN)
+        assert len(extractor.extract(pages, Invoice)) == 1
+        (record,) = extractor.extract(Document(text=INVOICE), Invoice.model_json_schema())
+    assert record["invoice_number"] == "INV-204"
+
+
+def test_with_a_key_the_cloud_extracts_and_a_dead_one_is_marked(
+    cloud: FakeLlamaCloud, tmp_path: Path
+) -> None:
+    with LlamaExtract(cloud.api_key, where=cloud.url) as extractor:
+        (bought,) = extractor.extract_with_metadata(invoice(tmp_path), Invoice)
+    assert bought.record["invoice_number"] == "INV-204"
+    assert {f.method for f in bought.fields} == {"cloud"}
+    cloud.fail("POST /api/v2/extract", Fault.payment_required)
+    with LlamaExtract(cloud.api_key, where=cloud.url) as extractor:
+        (fallen,) = extractor.extract_with_metadata(Document(text=f"{INVOICE} "), Invoice)
+    assert {f.method for f in fallen.fields} == {"rules"}
+    assert fallen.degradation.level == 2
+    assert "cloud_llamacloud_out_of_credits" in fallen.degradation.reasons
+
+
+def test_a_record_that_misses_its_schema_is_an_error_and_can_still_be_seen(
+    tmp_path: Path,
+) -> None:
+    with LlamaExtract() as extractor:
+        with pytest.raises(RecordInvalid):
+            extractor.extract(invoice(tmp_path), Strict)
+        (seen,) = extractor.extract_with_metadata(invoice(tmp_path), Strict)
+    assert not seen.valid
+
+
+# --- LlamaCloudIndex -----------------------------------------------------------------------
+
+
+def test_an_index_here_answers_retrieves_and_forgets(tmp_path: Path) -> None:
+    with LlamaCloudIndex.create("club", folder=tmp_path / "index") as index:
+        (paper, note) = index.add_documents([BULLETIN, Document(text="The bar opens at noon.")])
+        answer = index.query("When does the bar open?")
+        assert "noon" in str(answer)
+        assert answer.source_nodes[0].metadata["document_id"] == note
+        assert answer.metadata["degradation"]["level"] == 0
+        assert index.as_retriever(similarity_top_k=2).retrieve("bar opens")
+        assert "noon" in str(index.as_query_engine().query("When does the bar open?"))
+        index.delete(note)
+        found = index.as_retriever().retrieve("bar opens noon")
+        assert {n.metadata["document_id"] for n in found} <= {paper}
+    with LlamaCloudIndex("club", folder=tmp_path / "index") as again:
+        assert again.query("What is D-ELKA?").source_nodes
+
+
+def test_the_managed_index_answers_and_its_outage_is_marked(cloud: FakeLlamaCloud) -> None:
+    text = Document(text="Unleaded costs 2.31 EUR per litre at the pump.")
+    with LlamaCloudIndex.from_documents(text, api_key=cloud.api_key, where=cloud.url) as index:
+        assert index.behind is None
+        healthy = index.query("What does unleaded cost?").metadata["degradation"]
+        assert (healthy["level"], healthy["retrieval"]) == (0, "managed")
+        cloud.die()
+        down = index.query("What does unleaded cost per litre?")
+        assert "2.31" in str(down)
+        assert down.metadata["degradation"]["level"] == 2
+        index.add_documents(Document(text="The runway is 780 metres long."))
+        assert index.behind is not None
+        assert "780" in str(index.query("How long is the runway?"))
+        cloud.revive()
+        index._sync = wait_for(_opened(index)).dependency("again")
+        index.add_documents([])
+        assert index.behind is None
+        assert not index.reconcile()
+
+
+def test_arguments_of_former_indexes_are_warned_about() -> None:
+    with pytest.warns(ArgumentWithoutEffect, match="chunk_size"):
+        LlamaCloudIndex("club", chunk_size=512)
+    with pytest.raises(Misconfigured, match="pipeline_id"):
+        LlamaCloudIndex("club", pipeline_id="p-1")
+
+
+def test_an_llm_writes_the_answer(tmp_path: Path) -> None:
+    import httpx
+
+    with running_fake_openai() as fake:
+        http = httpx.AsyncClient()
+        access = ModelAccess(
+            provider="openai", model="gpt-4o-mini", api_base=fake.url, api_key="sk-fake"
+        )
+        with LlamaCloudIndex("club", llm=language_model(access, http)) as index:
+            index.add_documents(Document(text="The bar opens at noon. It closes at nine."))
+            answer = index.query("When does the bar open?")
+        wait_for(http.aclose())
+        assert fake.count() == 1
+    assert answer.metadata["degradation"]["answer"] == "generated"
+
+
+async def _opened(index: LlamaCloudIndex):
+    await asyncio.sleep(0)
+    return index._desk
