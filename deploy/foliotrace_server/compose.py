@@ -28,6 +28,7 @@ from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.workflow import ExtractWorkflow
+from foliotrace.guarded import PaidExtractor
 from foliotrace.ingest.services import Forget, IngestLimits, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import ExtractionMethod, RetrievalMode
@@ -103,7 +104,7 @@ def compose_parts(settings: Settings) -> Parts:
     outside = _outside(settings, stores, folder)
     ingest = _ingest(settings, stores, outside)
     query = _query(settings, stores, outside)
-    extract = _extract(ingest, outside)
+    extract = _extract(settings, ingest, outside)
     return Parts(
         ingest=ingest,
         runs=stores.runs,
@@ -272,14 +273,18 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
     )
 
 
-def _extract(ingest: IngestServices, outside: Outside) -> ExtractServices:
-    """On the same stores; the cloud first, then the first language model, rules last."""
+def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> ExtractServices:
+    """On the same stores; the cloud first, then the language models, rules last."""
     rungs = [Rung(method=ExtractionMethod.RULES, extractor=RulesExtractor(ingest.clock))]
     if outside.generators:
         from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 
-        llm = LLMExtractor(outside.generators[0])
-        rungs.insert(0, Rung(method=ExtractionMethod.LLM, extractor=llm))
+        cap_usd = settings.budget.max_cost_per_query_usd
+        by_llm = [
+            PaidExtractor(LLMExtractor(generator), cap_usd=cap_usd)
+            for generator in outside.generators
+        ]
+        rungs = [*(Rung(method=ExtractionMethod.LLM, extractor=llm) for llm in by_llm), *rungs]
     whole = outside.cloud.extractor() if outside.cloud else None
     if outside.cloud is not None and whole is not None:
         first = Rung(method=ExtractionMethod.CLOUD, extractor=whole, window_pages=None)

@@ -5,7 +5,7 @@ then the adapter. So each request that leaves is reserved and settled by itself.
 """
 
 from foliotrace.guarded.dependency import Dependency, GuardPolicy
-from foliotrace.guarded.metered import MeteredGenerator, Purse, spending
+from foliotrace.guarded.metered import MeteredGenerator, PaidExtractor, Purse, spending
 from foliotrace.guarded.wrappers import (
     FollowingIndex,
     GuardedEmbedder,
@@ -25,6 +25,7 @@ __all__ = [
     "GuardedParser",
     "GuardedRetriever",
     "MeteredGenerator",
+    "PaidExtractor",
     "Purse",
     "spending",
 ]

@@ -1,6 +1,6 @@
 """Money around a `TextGenerator`: every request is reserved at its worst case and settled after."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -9,8 +9,16 @@ from decimal import Decimal
 from foliotrace import budget as rules
 from foliotrace.errors import BudgetExceeded, DeadlineExceeded
 from foliotrace.events import tell
-from foliotrace.model import Deadline, Usage
-from foliotrace.ports import BudgetLedger, Delta, Generation, Prompt, TextGenerator
+from foliotrace.model import Deadline, Extraction, ParsedPage, Usage
+from foliotrace.ports import (
+    BudgetLedger,
+    Delta,
+    ExtractionTask,
+    Extractor,
+    Generation,
+    Prompt,
+    TextGenerator,
+)
 
 USEFUL_TOKENS = 64
 """A shorter answer than this is not worth its prompt."""
@@ -160,3 +168,19 @@ class MeteredGenerator:
         )
         cut = Generation(text="", model=self.model, usage=usage, finish_reason="budget")
         return self._paid(cut, hold)
+
+
+class PaidExtractor:
+    """An `Extractor` over a metered model: each call has a purse of the task's tenant."""
+
+    def __init__(self, inner: Extractor, *, cap_usd: Decimal) -> None:
+        self._inner = inner
+        self._cap_usd = cap_usd
+
+    async def extract(
+        self, task: ExtractionTask, pages: Sequence[ParsedPage], *, deadline: Deadline
+    ) -> Extraction:
+        """As the port says; the usage carries its cost. Raises BudgetExceeded."""
+        with spending(task.principal.tenant, self._cap_usd) as purse:
+            found = await self._inner.extract(task, pages, deadline=deadline)
+        return replace(found, usage=purse.usage) if purse.usage.llm_calls else found
