@@ -168,7 +168,8 @@ def start_lean_root(
     trace_id = parent.trace_id if parent is not None else ids.generate_trace_id()
     asked = tracer.sampler.should_sample(context, trace_id, name, kind, attributes)
     random = parent.trace_flags.random_trace_id if parent is not None else ids.is_trace_id_random()
-    flags = TraceFlags.SAMPLED if asked.decision.is_sampled() else TraceFlags.DEFAULT
+    sampled = asked.decision is Decision.RECORD_AND_SAMPLE
+    flags = TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT
     own = SpanContext(
         trace_id,
         ids.generate_span_id(),

@@ -81,11 +81,11 @@ class SpanTree:
         if plan.subject:
             record.instance_id = id(instance)
         host = parent.shown if parent is not None else None
+        self.open[id_] = record  # before it is shown: whatever happens, its end will find it
         if host is not None and not self._all and (plan.skip or _same_call(record)):
             record.shown = host
         else:
             self._show(record, instance, host, ambient)
-        self.open[id_] = record
 
     def leave(self, id_: str) -> OpenSpan | None:
         """A call returned: step out of its span, which stays open. None for one not shown."""

@@ -261,7 +261,7 @@ def test_a_fault_of_the_handler_is_counted_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with watching() as watch:
-        watch.tree.open = None  # type: ignore[assignment]  # a handler that cannot work
+        watch.tree._plans = None  # type: ignore[assignment]  # a handler that cannot work
         assert [compute(n) for n in range(3)] == [0, 2, 4]
     assert watch.tree.bugs == 3
     assert [r.message for r in caplog.records] == ["telemetry.handler_failed"]
