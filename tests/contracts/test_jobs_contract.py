@@ -1,5 +1,6 @@
 """What every Jobs, Runs and SeenFiles must do."""
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -234,3 +235,15 @@ async def test_a_file_is_remembered_as_it_was_seen_last(library: SqliteLibrary) 
     await files.remember("t1", "default", "a.txt", newer)
     assert await files.seen("t1", "default", "a.txt") == newer
     assert await files.seen("t2", "default", "a.txt") is None
+
+
+async def test_runs_saved_while_others_are_written_are_written_too(library: SqliteLibrary) -> None:
+    runs = SqliteRuns(library)
+    for number in range(20):
+        await runs.save(run(number))
+        if number % 5 == 0:
+            await asyncio.gather(runs.flush(), runs.flush(), runs.save(run(100 + number)))
+    await runs.close()
+    again = SqliteRuns(library)
+    for number in [*range(20), 100, 105, 110, 115]:
+        assert (await again.run("t1", f"run_{number}")).id == f"run_{number}"

@@ -13,8 +13,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from foliotrace import events
 from foliotrace.adapters.local.library import SqliteLibrary
-from foliotrace.errors import NotFound
+from foliotrace.errors import LibraryUnavailable, NotFound
 from foliotrace.model import Run
 
 _DELAY_S: Final = 0.25
@@ -30,6 +31,7 @@ class SqliteRuns:
         self._database = library.database
         self._waiting: deque[Run] = deque(maxlen=_QUEUE)
         self._flushing: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
 
     async def save(self, run: Run) -> None:
         """See `Runs.save`."""
@@ -59,16 +61,21 @@ class SqliteRuns:
 
     async def flush(self) -> None:
         """Write what is queued. Raises LibraryUnavailable; then it stays queued."""
-        batch = list(self._waiting)
-        if not batch:
-            return
-        await self._database.write(lambda c: _insert(c, batch))
-        for _ in range(len(batch)):
-            self._waiting.popleft()
+        async with self._turn:
+            batch = list(self._waiting)
+            if not batch:
+                return
+            await self._database.write(lambda c: _insert(c, batch), acknowledged=False)
+            written = {id(run) for run in batch}
+            while self._waiting and id(self._waiting[0]) in written:
+                self._waiting.popleft()
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(_DELAY_S)
-        await self.flush()
+        try:
+            await self.flush()
+        except LibraryUnavailable as error:  # they wait for the next question
+            events.tell("runs.wait", foliotrace__runs__reason=error.reason)
 
     async def close(self) -> None:
         """Write what is queued and stop."""
