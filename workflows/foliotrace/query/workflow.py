@@ -29,7 +29,17 @@ __all__ = [
 ]
 
 
-class AskQuestion(StartEvent):
+class _Quiet(Event):
+    """An event whose repr is its name: engines write it into summaries and logs."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def __str__(self) -> str:
+        return repr(self)
+
+
+class AskQuestion(_Quiet, StartEvent):
     """A question. `filters` maps `document_ids` or a metadata field to one value or several."""
 
     model_config = ConfigDict(extra="forbid")
@@ -45,19 +55,11 @@ class AskQuestion(StartEvent):
     tags: list[str] = Field(default_factory=list)
     metadata: dict[str, Scalar] = Field(default_factory=dict)
 
-    def __repr__(self) -> str:
-        """Short: the engine writes it into summaries and logs, which must hold no content."""
-        return f"AskQuestion(collection={self.collection!r}, stream={self.stream})"
 
-
-class AnswerDelta(Event):
+class AnswerDelta(_Quiet):
     """The next piece of a streamed answer's text: checked and fit to be shown."""
 
     text: str
-
-    def __repr__(self) -> str:
-        """As for the other events."""
-        return f"AnswerDelta({len(self.text)} characters)"
 
 
 class AnswerReset(Event):
@@ -66,7 +68,7 @@ class AnswerReset(Event):
     reason: str
 
 
-class Answered(StopEvent):
+class Answered(_Quiet, StopEvent):
     """The answer. A stream's pieces, joined, are `answer.text`."""
 
     answer: Answer
