@@ -57,11 +57,12 @@ def prometheus() -> str:
 
 @pytest.fixture
 def run_collector(collector_binary: str, tmp_path: Path) -> Iterator[Callable[..., Collector]]:
-    """Start a collector; keyword arguments are environment variables over the defaults."""
+    """Start a collector; capital keywords are environment variables over the defaults."""
     running: list[Collector] = []
 
-    def run(**env: str) -> Collector:
-        collector = Collector(collector_binary, tmp_path / f"collector{len(running)}", **env)
+    def run(*, script: Path | None = None, **env: str) -> Collector:
+        folder = tmp_path / f"collector{len(running)}"
+        collector = Collector(collector_binary, folder, script=script, **env)
         running.append(collector)
         collector.start()
         return collector

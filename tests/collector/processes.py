@@ -85,12 +85,12 @@ class Server:
 class Collector(Server):
     """The collector with `otel-collector.yaml` as it is; what differs is environment."""
 
-    def __init__(self, binary: str, folder: Path, **env: str):
+    def __init__(self, binary: str, folder: Path, *, script: Path | None = None, **env: str):
         self.grpc, self.http = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         self.prometheus, self.telemetry_port = f"127.0.0.1:{free_port()}", free_port()
         health = f"127.0.0.1:{free_port()}"
         super().__init__(
-            [binary, "--config", str(ROOT / "otel-collector.yaml")],
+            [str(script)] if script else [binary, "--config", str(ROOT / "otel-collector.yaml")],
             {
                 "OTELCOL_OTLP_GRPC": self.grpc,
                 "OTELCOL_OTLP_HTTP": self.http,

@@ -40,7 +40,7 @@ def fail(backend: OtlpSink, how: str) -> None:
     if how == "dead":
         backend.stop()
     elif how == "slow":
-        backend.fail(Failure(delay_s=3.0))
+        backend.fail(Failure(delay_s=6.0))
     else:
         wait_s = 1 if how in ("429", "503") else None
         unavailable = grpc.StatusCode.UNAVAILABLE
@@ -56,7 +56,7 @@ def test_jaeger_gets_every_span_once_while_langsmith_is(
     fail(langsmith, how)
     with program(collector) as sender:
         sent = send(sender, 300)
-        eventually(lambda: len(jaeger_stand_in.spans) >= sent, within_s=3)
+        eventually(lambda: len(jaeger_stand_in.spans) >= sent, within_s=5)
         failing = {"exporter": "otlp_http/langsmith"}
         if how == "401":  # a refusal for good: not asked again, not kept
             given_up = "otelcol_exporter_send_failed_spans"
@@ -64,7 +64,7 @@ def test_jaeger_gets_every_span_once_while_langsmith_is(
         else:
             eventually(lambda: collector.figures(NO_ROOM, **failing) > 0, what="its queue is full")
             sent += send(sender, 40)
-    eventually(lambda: len(jaeger_stand_in.spans) >= sent, within_s=3)
+    eventually(lambda: len(jaeger_stand_in.spans) >= sent, within_s=5)
     assert figures(jaeger_stand_in, sent) == {"sent": sent, "received twice": 0, "lost": 0}
     assert collector.figures(REFUSED_AT_THE_DOOR) == 0
     assert collector.figures("otelcol_receiver_accepted_spans") == sent

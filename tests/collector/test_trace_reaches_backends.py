@@ -1,10 +1,12 @@
 """One trace of the real SDK, read back from the real Jaeger and from LangSmith's stand-in."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from tests.collector.backends import as_langsmith
-from tests.collector.processes import Collector, Jaeger, eventually
+from tests.collector.processes import ROOT, Collector, Jaeger, eventually
 from tests.collector.program import Protocol, program
 from tests.otlp_sink import OtlpSink
 
@@ -69,3 +71,21 @@ def test_jaeger_warns_of_a_degraded_answer_and_of_no_other(
     eventually(lambda: len(jaeger.spans(degraded)) == len(jaeger.spans(sound)) == 3)
     assert warnings(degraded) == ["degraded answer: managed_index_timeout"]
     assert warnings(sound) == []
+
+
+def test_the_run_script_sends_to_langsmith_as_soon_as_there_is_a_key(
+    run_collector: Callable[..., Collector], langsmith: OtlpSink
+) -> None:
+    collector = run_collector(
+        script=ROOT / "deploy/collector/run",
+        PATH=os.defpath,
+        HOME=str(Path.home()),
+        **{name: value for name, value in os.environ.items() if name == "XDG_CACHE_HOME"},  # noqa: TID251 - where the binaries are
+        LANGCHAIN_API_KEY="lsv2_older_name",
+        LANGSMITH_ENDPOINT=f"http://127.0.0.1:{langsmith.http_port}",
+    )
+    with program(collector) as sender:
+        sender.query()
+    assert langsmith.wait_for_spans(3)
+    headers = langsmith.received[0].headers
+    assert (headers["x-api-key"], headers["langsmith-project"]) == ("lsv2_older_name", "default")
