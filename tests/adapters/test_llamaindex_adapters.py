@@ -1,0 +1,143 @@
+"""LlamaIndex behind our ports, and our index and journey behind LlamaIndex's doors."""
+
+from typing import Any
+
+import pytest
+from llama_index.core import MockEmbedding
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.indices.vector_store import VectorStoreIndex
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from tests.query.conftest import desk  # noqa: F401 - a fixture
+from tests.query.kit import HANDBOOK, Desk
+
+from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
+from foliotrace.adapters.llamaindex.query_engine import LibraryQueryEngine
+from foliotrace.adapters.llamaindex.retriever import LibraryRetriever, LlamaIndexPath, find_aligned
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.errors import EmbedderUnavailable
+from foliotrace.model import Deadline, Level, RetrievalMode
+from foliotrace.query.retrieve import Path
+
+pytestmark = pytest.mark.anyio
+
+NO_HURRY = Deadline(float("inf"))
+QUESTION = "When are refunds paid?"
+
+
+class Fixed(BaseRetriever):
+    """Gives the same nodes whatever is asked, or fails."""
+
+    def __init__(self, *nodes: TextNode, error: Exception | None = None) -> None:
+        super().__init__()
+        self.nodes, self.error = nodes, error
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        if self.error is not None:
+            raise self.error
+        return [NodeWithScore(node=node, score=0.5) for node in self.nodes]
+
+
+def node(text: str, **metadata: Any) -> TextNode:
+    return TextNode(text=text, metadata=metadata)
+
+
+async def test_our_index_is_a_llamaindex_retriever(desk: Desk) -> None:  # noqa: F811
+    document_id = await desk.serve(*HANDBOOK)
+    retriever = LibraryRetriever(desk.keyword().retriever, clock=SystemClock(), top_k=1)
+    (found,) = await retriever.aretrieve(QUESTION)
+    assert found.node.get_content() == HANDBOOK[0]
+    assert (found.node.metadata["document_id"], found.node.metadata["page"]) == (document_id, 1)
+
+
+async def test_the_journey_is_a_llamaindex_query_engine(desk: Desk) -> None:  # noqa: F811
+    await desk.serve(*HANDBOOK)
+    response = await LibraryQueryEngine(desk.ask).aquery(QUESTION)
+    assert "30 days" in str(response)
+    assert response.metadata["degradation"]["level"] == 0
+    assert response.source_nodes[0].node.get_content() in HANDBOOK[0]
+    assert len(desk.audit.entries) == 2
+
+
+async def test_a_llamaindex_vector_store_answers_with_exact_anchors(desk: Desk) -> None:  # noqa: F811
+    document_id = await desk.serve(*HANDBOOK)
+    nodes = [
+        node(text, document_id=document_id, page_label=str(number))
+        for number, text in enumerate(HANDBOOK, 1)
+    ]
+    index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=4))
+    path = LlamaIndexPath(index.as_retriever(similarity_top_k=2), desk.library)
+    desk.behind(Path(RetrievalMode.MANAGED, path), desk.keyword())
+    answer = await desk.ask(QUESTION)
+    assert answer.degradation.retrieval is RetrievalMode.MANAGED
+    anchor = answer.citations[0].anchor
+    page = await desk.library.page("default", document_id, anchor.page)
+    assert anchor.exact
+    assert page.text[anchor.start : anchor.end] == answer.citations[0].quote
+
+
+async def test_a_hit_that_is_not_on_its_page_is_cited_without_an_exact_place(
+    desk: Desk,  # noqa: F811
+) -> None:
+    document_id = await desk.serve(*HANDBOOK)
+    other = node("Refunds are paid when the moon is full.", document_id=document_id, page=1)
+    desk.behind(Path(RetrievalMode.MANAGED, LlamaIndexPath(Fixed(other), desk.library)))
+    answer = await desk.ask(QUESTION)
+    assert [citation.anchor.exact for citation in answer.citations] == [False]
+
+
+async def test_a_hit_of_a_document_that_is_not_this_tenants_is_dropped(
+    desk: Desk,  # noqa: F811
+) -> None:
+    await desk.serve(*HANDBOOK)
+    foreign = [node(HANDBOOK[0], document_id="doc_else"), node(HANDBOOK[0], file_name="else.txt")]
+    desk.behind(Path(RetrievalMode.MANAGED, LlamaIndexPath(Fixed(*foreign), desk.library)))
+    assert (await desk.ask(QUESTION)).citations == ()
+
+
+async def test_a_llamaindex_retriever_that_fails_is_an_outage(desk: Desk) -> None:  # noqa: F811
+    await desk.serve(*HANDBOOK)
+    broken = LlamaIndexPath(Fixed(error=ConnectionError("secret")), desk.library)
+    desk.behind(Path(RetrievalMode.MANAGED, broken), desk.keyword())
+    answer = await desk.ask(QUESTION)
+    assert answer.degradation.level is Level.LOWER_PATH
+    assert answer.degradation.reasons == ("llamaindex_retriever_failed",)
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "found"),
+    [
+        ("a b c", "b c", "b c"),
+        ("one\n two  three", "one two three", "one\n two  three"),
+        ("x", "y", ""),
+        ("x", "  ", ""),
+    ],
+)
+def test_text_is_aligned_to_the_page_with_white_space_aside(
+    page: str, text: str, found: str
+) -> None:
+    start, end = find_aligned(page, text)
+    assert page[start:end] == found
+
+
+async def test_a_llamaindex_embedding_is_an_embedder() -> None:
+    embedder = LlamaIndexEmbedder(MockEmbedding(embed_dim=3), clock=SystemClock(), model="mock")
+    assert [list(v) for v in await embedder.embed(["a", "b"], deadline=NO_HURRY)] == [[0.5] * 3] * 2
+    assert list(await embedder.embed_query("a", deadline=NO_HURRY)) == [0.5] * 3
+    assert await embedder.embed([], deadline=NO_HURRY) == []
+
+
+async def test_an_embedding_that_fails_or_lies_is_unavailable() -> None:
+    class Failing(MockEmbedding):
+        async def _aget_query_embedding(self, query: str) -> list[float]:
+            raise ConnectionError("secret")
+
+        async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+            return [[0.5], [0.5, 0.5]]
+
+    embedder = LlamaIndexEmbedder(Failing(embed_dim=3), clock=SystemClock())
+    with pytest.raises(EmbedderUnavailable) as failed:
+        await embedder.embed_query("a", deadline=NO_HURRY)
+    assert "secret" not in failed.value.message
+    with pytest.raises(EmbedderUnavailable) as lied:
+        await embedder.embed(["a", "b"], deadline=NO_HURRY)
+    assert lied.value.reason == "embedder_garbage"
