@@ -2,11 +2,15 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from opentelemetry.trace import (
     NonRecordingSpan,
     SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
     TraceFlags,
     set_span_in_context,
 )
@@ -68,6 +72,29 @@ def test_a_share_keeps_whole_traces(
     assert 10 <= kept <= 50
     eventually(lambda: len(langsmith.spans) == 3 * kept)
     assert len({span.trace_id for span in langsmith.spans}) == kept
+
+
+def test_looking_up_a_job_is_no_run_in_langsmith_unless_it_failed(
+    run_collector: Callable[..., Collector], jaeger_stand_in: OtlpSink, langsmith: OtlpSink
+) -> None:
+    collector = sampling(run_collector, jaeger_stand_in, langsmith)
+    get = {"http.request.method": "GET"}
+    with program(collector) as sender:
+        server = partial(sender.tracer.start_as_current_span, kind=SpanKind.SERVER)
+        for _ in range(5):
+            with server("GET /v1/jobs/{id}", attributes=get):
+                pass
+        with server("GET /v1/failed", attributes=get) as failed:
+            failed.set_status(Status(StatusCode.ERROR))
+        with server("GET /v1/works", attributes=get), sender.tracer.start_as_current_span("work"):
+            pass
+        with server("POST /v1/one", attributes={"http.request.method": "POST"}):
+            pass
+    decided = "otelcol_processor_tail_sampling_global_count_traces_sampled"
+    eventually(lambda: collector.figures(decided) == 8)
+    wanted = {"GET /v1/failed", "GET /v1/works", "work", "POST /v1/one"}
+    eventually(lambda: {span.name for span in langsmith.spans} == wanted)
+    assert len(jaeger_stand_in.spans) == 9
 
 
 def test_a_late_span_follows_its_trace(
