@@ -202,13 +202,14 @@ async def test_html_is_read_as_its_reader_sees_it(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     path.write_text(
         "<html><head><title>T</title><script>var x</script></head><body><h1>Fees</h1>"
-        "<p>Pay <b>now</b>.<span style='display:none'>secret</span></p><ul><li>cash</li></ul>"
+        "<p>Pay\n <b>now</b>.<br>Or later.<span style='display:none'>secret</span></p>"
+        "<ul><li>cash</li></ul>"
         "<table><tr><td><table><tr><th>Item</th><th>Price</th></tr>"
         "<tr><td>Tea</td><td>$</td><td>2.50</td></tr></table></td></tr></table></body></html>"
     )
     async with reading() as local:
         (page,) = await local.read(path)
-    assert page.text == "Fees\n\nPay now.\n\ncash\n\nItem\tPrice\nTea\t$ 2.50"
+    assert page.text == "Fees\n\nPay now.\nOr later.\n\ncash\n\nItem\tPrice\nTea\t$ 2.50"
     assert every_place_holds(page)
 
 

@@ -29,6 +29,7 @@ _BLOCKS = frozenset((
 _DECLARED = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([a-zA-Z0-9_:.-]{2,40})""", re.I)
 _INVISIBLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _SPACES = re.compile(r"[^\S\n]+")
+_ANY_SPACES = re.compile(r"\s+")
 _SAMPLE_BYTES = 64 * 1024
 
 
@@ -71,11 +72,11 @@ class _Walker:
 
     def walk(self, element: etree._Element) -> Iterator[Element]:
         """The blocks below `element`."""
-        self._inline.append(element.text or "")
+        self._inline.append(_flowing(element.text))
         for child in element:
             if isinstance(child.tag, str):
                 yield from self._child(child)
-            self._inline.append(child.tail or "")
+            self._inline.append(_flowing(child.tail))
 
     def _child(self, child: etree._Element) -> Iterator[Element]:
         tag = str(child.tag).lower()
@@ -122,8 +123,13 @@ def _all_text(element: etree._Element) -> str:
     return "".join(str(piece) for piece in element.itertext())
 
 
+def _flowing(text: str | None) -> str:
+    """Text as HTML shows it: the line ends of its source are spaces."""
+    return _ANY_SPACES.sub(" ", text or "")
+
+
 def _tidy(text: str) -> str:
-    """Spaces run together; the line ends of `<br>` stay, those of the source do not matter."""
+    """Spaces run together; the line ends of `<br>` stay."""
     lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 
