@@ -1,5 +1,6 @@
 """The commands. Each works on this machine's data folder, or on a server with `--url`."""
 
+import asyncio
 import json
 import sys
 from importlib import import_module
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from foliotrace.errors import BadInput, NotFound
+from foliotrace_audit.commands import audit
 from foliotrace_server import contract
 from foliotrace_server.cli import shown
 from foliotrace_server.cli.demo import demo
@@ -78,6 +80,7 @@ def main(
       foliotrace --url http://127.0.0.1:8080 documents list
     """  # noqa: D301 - click keeps lines after it
     context.obj = Options(config, data_dir, url, output)
+    context.default_map = {"audit": _audit_defaults(data_dir or Path("foliotrace-data"))}
     set_up_logging("warning", "auto")
 
 
@@ -335,6 +338,47 @@ def cancel_job(options: Options, job_id: str) -> Exit | None:
         shown.as_json(job) if options.output == "json" else shown.line(f"{job.id} is {job.status}")
 
     return work(options, command)
+
+
+@main.command()
+@click.option("--probe", is_flag=True, help="Call what is configured, once and small.")
+@_SHARED
+@explained
+def doctor(options: Options, probe: bool) -> Exit | None:
+    """Say what is configured, what is missing, and what each would add.
+
+    \b
+    Examples:
+      foliotrace doctor
+      foliotrace doctor --probe
+    """  # noqa: D301 - click keeps lines after it
+    from foliotrace_server.doctor import examine
+    from foliotrace_server.doctor import probe as try_out
+
+    settings = options.settings()
+    found = list(examine(settings))
+    if probe:
+        found += asyncio.run(try_out(settings))
+    if options.output == "json":
+        shown.as_json(found)
+    else:
+        rows = [(each.area, each.state, each.said) for each in found]
+        shown.table(("AREA", "STATE", "FOUND"), rows)
+        missing = [f"{each.area} would add {each.adds}" for each in found if each.adds]
+        for each in missing:
+            shown.line(each)
+    return Exit.MISCONFIGURED if any(each.state == "problem" for each in found) else Exit.DONE
+
+
+main.add_command(audit)
+
+
+def _audit_defaults(data_dir: Path) -> dict[str, dict[str, str]]:
+    """The folders of the audit log, for every `audit` command, if they are there."""
+    log, keys = data_dir / "audit", data_dir / "audit-keys"
+    places = {"log_folder": log, "keys": keys, "key_folder": keys}
+    there = {option: str(place) for option, place in places.items() if place.is_dir()}
+    return dict.fromkeys(audit.commands, there)
 
 
 async def _document_id(client: AsyncFoliotraceClient, named: str) -> str:

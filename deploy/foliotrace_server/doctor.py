@@ -1,0 +1,142 @@
+"""`foliotrace doctor`: what is configured, what is missing, and what each would add."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from foliotrace.adapters.local.lease import WriterLease
+from foliotrace.adapters.local.tessdata import find_tessdata
+from foliotrace.errors import FoliotraceError
+from foliotrace_server.settings import Settings
+
+_PROBE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. `state`: on, off, problem."""
+
+    area: str
+    state: str
+    said: str
+    adds: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look without calling anything outside."""
+    yield _folder(settings)
+    yield _holder(settings)
+    yield _models(settings)
+    yield _embedding(settings)
+    yield _cloud(settings)
+    yield _ocr(settings)
+    yield _audit(settings)
+    for name, place in settings.workflows.items():
+        yield Finding(area=f"workflow {name}", state="on", said=place)
+
+
+def _folder(settings: Settings) -> Finding:
+    folder = settings.data_dir.absolute()
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    writable = there.is_dir() and os.access(there, os.W_OK)
+    state = "on" if writable else "problem"
+    said = f"{folder}" + ("" if writable else " cannot be written by this user")
+    return Finding(area="data folder", state=state, said=said)
+
+
+def _holder(settings: Settings) -> Finding:
+    holder = WriterLease.holder(settings.data_dir)
+    if holder is None:
+        return Finding(
+            area="server", state="off", said="none has the data folder: work is done here"
+        )
+    said = f"process {holder.pid}" + (f" at {holder.url}" if holder.url else "")
+    return Finding(area="server", state="on", said=said)
+
+
+def _models(settings: Settings) -> Finding:
+    if settings.llm is not None:
+        order = [settings.llm, *settings.llm_fallbacks]
+        said = ", then ".join(f"{each.provider} {each.model}" for each in order)
+        return Finding(area="language model", state="on", said=said)
+    key = "OPENAI_API_KEY is there; " if settings.openai_api_key else ""
+    return Finding(
+        area="language model",
+        state="off",
+        said=f"{key}answers are quoted passages",
+        adds="written answers: set FOLIOTRACE_LLM__PROVIDER and FOLIOTRACE_LLM__MODEL",
+    )
+
+
+def _embedding(settings: Settings) -> Finding:
+    given = settings.embedding
+    if given is not None:
+        return Finding(area="embedding", state="on", said=f"{given.provider} {given.model}")
+    return Finding(
+        area="embedding",
+        state="off",
+        said="retrieval is by keyword",
+        adds="hybrid retrieval: set FOLIOTRACE_EMBEDDING__PROVIDER and __MODEL",
+    )
+
+
+def _cloud(settings: Settings) -> Finding:
+    given = settings.llamacloud
+    key = given.api_key or settings.llama_cloud_api_key
+    if given.in_use and key is None:
+        return Finding(area="LlamaCloud", state="problem", said="switched on without a key")
+    if given.in_use:
+        said = f"parsing {given.parsing}, extraction {given.extraction}, index {given.index}"
+        return Finding(area="LlamaCloud", state="on", said=said)
+    return Finding(
+        area="LlamaCloud",
+        state="off",
+        said=("a key is there; " if key else "") + "nothing is sent there",
+        adds="LlamaParse, LlamaExtract, the managed index: see FOLIOTRACE_LLAMACLOUD__*",
+    )
+
+
+def _ocr(settings: Settings) -> Finding:
+    found = settings.ingest.tessdata or find_tessdata()
+    if found and Path(found).is_dir():
+        return Finding(area="OCR", state="on", said=str(found))
+    if settings.ingest.tessdata is not None:
+        return Finding(area="OCR", state="problem", said=f"{found} is not there")
+    return Finding(
+        area="OCR",
+        state="off",
+        said="scanned pages are reported as needs_ocr",
+        adds="text of scans: install tesseract's trained data, or set ingest.tessdata",
+    )
+
+
+def _audit(settings: Settings) -> Finding:
+    if not settings.audit.enabled:
+        return Finding(area="audit log", state="off", said="nothing is recorded")
+    folder = settings.audit.folder or settings.data_dir / "audit"
+    return Finding(area="audit log", state="on", said=str(folder))
+
+
+async def probe(settings: Settings) -> list[Finding]:
+    """Try what is configured: one call to each model. Text sent: the word "ping"."""
+    if settings.llm is None and settings.embedding is None:
+        return []
+    if find_spec("llama_index.core") is None:
+        return [Finding(area="language model", state="problem", said="llama-index is missing")]
+    from foliotrace_server.probing import calls_of
+
+    return [await _tried(name, call) for name, call in calls_of(settings)]
+
+
+async def _tried(name: str, call: Callable[[], Awaitable[object]]) -> Finding:
+    try:
+        async with asyncio.timeout(_PROBE_S):
+            await call()
+    except FoliotraceError as error:
+        return Finding(area=name, state="problem", said=f"{error.message} [{error.error_code}]")
+    except TimeoutError:
+        return Finding(area=name, state="problem", said=f"no answer within {_PROBE_S:.0f} s")
+    return Finding(area=name, state="on", said="answers")

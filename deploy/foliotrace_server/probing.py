@@ -1,0 +1,36 @@
+"""One small call to each configured model."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.model import Deadline
+from foliotrace.ports import Prompt
+from foliotrace_server.composing.guards import Guards
+from foliotrace_server.composing.models import Models
+from foliotrace_server.composing.shared import SharedStores
+from foliotrace_server.settings import Settings
+
+_LIMIT_S = 15.0
+
+
+def calls_of(settings: Settings) -> Iterator[tuple[str, Callable[[], Awaitable[object]]]]:
+    """(name, call) of each model. Raises Misconfigured."""
+    clock = SystemClock()
+    shared = SharedStores(settings, clock=clock)
+    models = Models(
+        settings,
+        clock=clock,
+        guards=Guards(settings.guard, clock=clock),
+        ledger=shared.ledger,
+    )
+    deadline = Deadline(clock.monotonic_s() + _LIMIT_S)
+    prompt = Prompt(system="Reply with one word.", user="ping", version="probe")
+    for generator in models.generators:
+        yield (
+            f"language model {generator.model}",
+            partial(generator.generate, prompt, max_tokens=8, deadline=deadline),
+        )
+    if models.embedder is not None:
+        call = partial(models.embedder.embed_query, "ping", deadline=deadline)
+        yield f"embedding {models.embedder.model}", call
