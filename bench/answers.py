@@ -2,7 +2,8 @@
 
 Citations are checked by an engine that did not make them: pypdfium2 reads what stands inside the
 boxes. Abstention: SciFact claims asked of the 10-Q filings must be refused (>= .90), the filings'
-own questions must not (<= .10). The `other_pairs` have no bar; the floor was chosen with them in view.
+own questions must not (<= .10). The `other_pairs` have no bar; the floor was chosen with them in
+view.
 """
 
 import argparse
