@@ -53,16 +53,15 @@ _BODIES: tuple[type[BaseModel], ...] = (
 
 def openapi(workflows: Mapping[str, Workflow]) -> dict[str, Any]:
     """OpenAPI 3.1 for a server that hosts `workflows`."""
-    key = tuple((name, type(workflow)) for name, workflow in workflows.items())
-    return _document(key, tuple(w.start_event_class for w in workflows.values()))
+    starts = tuple((name, each.start_event_class) for name, each in workflows.items())
+    return openapi_of(starts)
 
 
 @lru_cache(maxsize=4)
-def _document(
-    hosted: tuple[tuple[str, type[Workflow]], ...], starts: tuple[type[BaseModel], ...]
-) -> dict[str, Any]:
-    names = [name for name, _ in hosted]
-    question = dict(zip(names, starts, strict=True))["query"]
+def openapi_of(starts: tuple[tuple[str, type[BaseModel]], ...]) -> dict[str, Any]:
+    """The same, from each workflow's name and start event."""
+    names = [name for name, _ in starts]
+    question = dict(starts)["query"]
     _, bodies = models_json_schema(
         [(body, "serialization") for body in _BODIES], ref_template=_REFS
     )

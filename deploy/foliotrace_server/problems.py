@@ -109,7 +109,12 @@ def status_of(error: errors.FoliotraceError) -> int:
     by_code = _STATUS_OF_CODE.get(error.error_code)
     if by_code is not None:
         return by_code
-    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    return status_of_class(type(error))
+
+
+def status_of_class(kind: type[errors.FoliotraceError]) -> int:
+    """The HTTP status for a class of errors, its narrower codes apart."""
+    return next((status for each, status in _STATUS if issubclass(kind, each)), 500)
 
 
 class WrongFields(errors.InvalidRequest):
