@@ -11,6 +11,7 @@ from foliotrace_server.engine import Engine
 from foliotrace_server.host.front import Front
 from foliotrace_server.host.hot import HotHost
 from foliotrace_server.limits import Slots
+from foliotrace_server.observing.requests import ObservedRequests
 from foliotrace_server.openapi import openapi
 from foliotrace_server.routes.documents import Documents
 from foliotrace_server.routes.jobs import JobRoutes
@@ -18,7 +19,7 @@ from foliotrace_server.routes.operations import Operations
 from foliotrace_server.routes.queries import Queries
 
 
-def build_app(engine: Engine) -> Edge:
+def build_app(engine: Engine) -> Edge | ObservedRequests:
     """The application; its lifespan starts and stops `engine`."""
     server = engine.settings.server
     queries = Slots(
@@ -44,7 +45,9 @@ def build_app(engine: Engine) -> Edge:
         _routes(engine, queries, hot), redirect_slashes=False, default=front, lifespan=lifespan
     )
     local_only = is_loopback(server.host) and not server.allow_remote
-    return Edge(router, cors_origins=server.cors_origins, local_only=local_only, lifespan=lifespan)
+    edge = Edge(router, cors_origins=server.cors_origins, local_only=local_only, lifespan=lifespan)
+    observing = engine.parts.observing
+    return edge if observing is None else ObservedRequests(edge, observing, lifespan)
 
 
 def _routes(engine: Engine, queries: Slots, hot: HotHost) -> list[Route]:

@@ -37,21 +37,20 @@ from foliotrace.ports import AnswerCache, AuditLog, HashQuery, IndexWriter, Text
 from foliotrace.query import retrieve
 from foliotrace.query.routing import Headers, RoutedRetriever
 from foliotrace.query.workflow import QueryServices, QuerySettings, QueryWorkflow
-from foliotrace_server.auditing import ChainedAudit, NoAudit, open_audit, open_hashing
 from foliotrace_server.composing.guards import Guards
 from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.engine import Engine, Parts
 from foliotrace_server.identity import caller
+from foliotrace_server.observing.auditing import OpenedAudit, open_audit
+from foliotrace_server.observing.telemetry import Observing, observe
 from foliotrace_server.readiness import Readiness
 from foliotrace_server.settings import Settings
-from foliotrace_server.tracing import current_trace
+from foliotrace_server.tracing import current_trace, kept_trace
 
 if TYPE_CHECKING:
     from foliotrace_server.composing.cloud import Cloud
     from foliotrace_server.composing.models import Models
 
-AUDIT_FOLDER = "audit"
-KEYS_FOLDER = "audit-keys"
 _OWN = ("query", "ingest", "extract")
 
 
@@ -70,6 +69,7 @@ class Stores:
     workers: Workers
     clock: SystemClock
     audit: AuditLog
+    audit_log: OpenedAudit
     hash_query: HashQuery
 
 
@@ -87,20 +87,23 @@ class Outside:
         return self.models.generators if self.models else ()
 
 
-def compose(settings: Settings) -> Engine:
+def compose(settings: Settings, *, serving: bool = False, draws: bool = False) -> Engine:
     """Everything on `settings.data_dir`, not started; the caller holds the writer lease.
 
+    `serving` and `draws` say what is observed: see `observe`.
     Raises Misconfigured, LibraryUnavailable, AuditUnavailable.
     """
-    return Engine(settings, compose_parts(settings), settings.data_dir)
+    parts = compose_parts(settings, serving=serving, draws=draws)
+    return Engine(settings, parts, settings.data_dir)
 
 
-def compose_parts(settings: Settings) -> Parts:
-    """The adapters and workflows alone, for another host than ours."""
+def compose_parts(settings: Settings, *, serving: bool = False, draws: bool = False) -> Parts:
+    """The adapters and workflows alone, for another host than ours. See `compose`."""
     folder = settings.data_dir
     folder.mkdir(parents=True, exist_ok=True)
     own = hosted(settings.workflows)
-    stores = _stores(settings, folder)
+    observing = observe(settings.telemetry, serving=serving, draws=draws)
+    stores = _stores(settings, folder, observing)
     outside = _outside(settings, stores, folder)
     ingest = _ingest(settings, stores, outside)
     query = _query(settings, stores, outside)
@@ -113,7 +116,8 @@ def compose_parts(settings: Settings) -> Parts:
         capabilities=Readiness(query),
         check_schema=resolve,
         background=(outside.cloud.run,) if outside.cloud else (),
-        closing=(lambda: _close(stores, outside),),
+        closing=(lambda: _close(stores, outside), observing.close),
+        observing=observing,
     )
 
 
@@ -126,8 +130,7 @@ async def _close(stores: Stores, outside: Outside) -> None:
     await stores.shared.close()
     stores.keyword.close()
     stores.library.close()
-    if isinstance(stores.audit, ChainedAudit):
-        await stores.audit.close()
+    await stores.audit_log.close()
 
 
 def hosted(named: Mapping[str, str]) -> dict[str, Workflow]:
@@ -156,10 +159,10 @@ def imported(setting: str, place: str) -> Workflow:
     return value
 
 
-def _stores(settings: Settings, folder: Path) -> Stores:
+def _stores(settings: Settings, folder: Path, observing: Observing) -> Stores:
     library, clock = SqliteLibrary.open(folder), SystemClock()
     shared = SharedStores(settings, clock=clock)
-    audit, hash_query = _audit(settings, folder)
+    audit, audit_log, hash_query = open_audit(settings, observing.metrics, current_trace)
     return Stores(
         library=library,
         jobs=SqliteJobs(library),
@@ -172,6 +175,7 @@ def _stores(settings: Settings, folder: Path) -> Stores:
         workers=Workers(size=settings.ingest.parser_processes),
         clock=clock,
         audit=audit,
+        audit_log=audit_log,
         hash_query=hash_query,
     )
 
@@ -196,19 +200,6 @@ def _outside(settings: Settings, stores: Stores, folder: Path) -> Outside:
     return Outside(models=models, cloud=cloud, vectors=vectors)
 
 
-def _audit(settings: Settings, folder: Path) -> tuple[AuditLog, HashQuery]:
-    """The audit log, and the keyed hash that queries are named by with or without it."""
-    keys = folder / KEYS_FOLDER
-    if not settings.audit.enabled:
-        return NoAudit(), open_hashing(keys)
-    return open_audit(
-        settings.audit.folder or folder / AUDIT_FOLDER,
-        keys,
-        fail_closed=settings.audit.fail_closed,
-        current_trace=current_trace,
-    )
-
-
 def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServices:
     given, cloud = settings.ingest, outside.cloud
     tessdata = str(given.tessdata) if given.tessdata else find_tessdata()
@@ -231,7 +222,7 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
         audit=stores.audit,
         clock=stores.clock,
         identify=caller,
-        trace=current_trace,
+        trace=kept_trace,
         forget=forget,
         limits=IngestLimits(
             upload_bytes=given.max_file_bytes,
@@ -260,7 +251,7 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
         clock=stores.clock,
         identify=caller,
         hash_query=stores.hash_query,
-        current_trace=current_trace,
+        current_trace=kept_trace,
         settings=QuerySettings(
             deadline_s=given.deadline_s,
             retrieve_s=given.retrieval_deadline_s,

@@ -59,7 +59,8 @@ class AnswerBody(Body):
     notice: str | None
     age_s: float | None = Field(description="Stale answers only.")
     retry_after_s: float | None = Field(description="Template answers only.")
-    trace_id: str | None
+    trace_id: str | None = Field(description="Null for an answer whose trace is not kept.")
+    links: dict[str, str] = Field(description="Where its trace opens: `jaeger`, `langsmith`.")
     run_id: str
 
 

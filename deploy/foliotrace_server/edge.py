@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.errors import NotAllowed
 from foliotrace_server.identity import enter, identify
-from foliotrace_server.problems import Problem, problem_of
+from foliotrace_server.problems import PROBLEM, Problem, problem_of
 
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -72,6 +72,7 @@ class Edge:
             await response(scope, receive, answer)
         except Exception as error:  # noqa: BLE001 - the last place where it can be answered
             problem = problem_of(error)
+            scope[PROBLEM] = problem.code
             if begun:  # an answer that is not complete makes the server close the connection
                 _log.warning("response.cut_short", code=problem.code)
             else:

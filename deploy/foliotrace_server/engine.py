@@ -20,6 +20,7 @@ from foliotrace_server.bodies import start_event
 from foliotrace_server.contract import CapabilityBody
 from foliotrace_server.host.durable import DurableHost, Ended
 from foliotrace_server.intake import Intake
+from foliotrace_server.observing.telemetry import Observing
 from foliotrace_server.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -39,6 +40,7 @@ class Parts:
     check_schema: Callable[[dict[str, Any]], object]
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # endless work
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
+    observing: Observing | None = None
 
 
 def answer_of(answered: object) -> Answer:

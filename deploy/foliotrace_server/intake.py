@@ -18,6 +18,7 @@ from foliotrace.model import Document, Job, JobKind, JobStatus, Metadata, Princi
 from foliotrace.ports import Blobs, StoredBlob
 from foliotrace_server.bodies import start_event
 from foliotrace_server.host.durable import DurableHost, Ended
+from foliotrace_server.observing.job_traces import job_trace
 
 if TYPE_CHECKING:
     from foliotrace_server.engine import Parts
@@ -77,6 +78,7 @@ class Intake:
     def __init__(self, parts: "Parts", durable: DurableHost) -> None:
         self._parts = parts
         self._durable = durable
+        self._tracer = parts.observing.tracer if parts.observing is not None else None
 
     async def upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
         """Store a file and start its ingestion; on return it will happen, whatever is killed.
@@ -84,6 +86,10 @@ class Intake:
         Raises InvalidRequest, FileRefused, Conflict, TooBusy, LibraryUnavailable.
         """
         self._durable.refuse_if_full()
+        with job_trace(self._tracer, JobKind.INGEST):
+            return await self._upload(principal, upload)
+
+    async def _upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
         services = self._parts.ingest
         if isinstance(upload, Upload):
             accepted = await accept(services, principal, upload)
@@ -121,26 +127,32 @@ class Intake:
         earlier = await self._earlier(principal, idempotency_key, fingerprint)
         if earlier is not None:
             return earlier
+        start: dict[str, Any] = {"document_id": document_id, "schema": schema}
+        if instructions is not None:
+            start["instructions"] = instructions
+        with job_trace(self._tracer, JobKind.EXTRACT):
+            job = self._new_extraction(principal, document_id, idempotency_key, fingerprint)
+            self._promise(job, {**start, "job_id": job.id})  # first: the schema would be lost
+            stored = await self._parts.ingest.jobs.create(job)
+            await self._durable.begin(job.id)
+        return stored
+
+    def _new_extraction(
+        self, principal: Principal, document_id: str, key: str | None, fingerprint: str
+    ) -> Job:
         now = self._parts.ingest.clock.now()
-        job = Job(
+        return Job(
             id=f"job_{uuid4().hex}",
             tenant=principal.tenant,
             subject=principal.subject,
             kind=JobKind.EXTRACT,
             document_id=document_id,
-            idempotency_key=idempotency_key,
+            idempotency_key=key,
             fingerprint=fingerprint,
             trace_id=self._parts.ingest.trace(),
             created_at=now,
             updated_at=now,
         )
-        start = {"document_id": document_id, "schema": schema, "job_id": job.id}
-        if instructions is not None:
-            start["instructions"] = instructions
-        self._promise(job, start)  # first: without it the schema would be lost
-        stored = await self._parts.ingest.jobs.create(job)
-        await self._durable.begin(job.id)
-        return stored
 
     async def cancel(self, principal: Principal, job_id: str) -> Job:
         """Cancel a job. Raises NotFound, Conflict `job_already_final`."""

@@ -18,6 +18,7 @@ from foliotrace import errors
 
 _log = structlog.get_logger(__name__)
 INTERNAL = "internal_error"
+PROBLEM = "foliotrace.problem"  # in a scope: the code of the problem it was answered with
 
 _STATUS: tuple[tuple[type[errors.FoliotraceError], int], ...] = (  # the first that fits
     (errors.UnsupportedFile, 415),

@@ -23,7 +23,7 @@ def serve(settings: Settings) -> None:
     try:
         listening = bind(settings)
         url = url_of(listening)
-        engine = compose(settings)
+        engine = compose(settings, serving=True)
         config = uvicorn.Config(
             build_app(engine),
             log_config=None,

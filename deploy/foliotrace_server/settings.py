@@ -33,7 +33,13 @@ from foliotrace_server.sections import (
 )
 
 PREFIX = "FOLIOTRACE_"
-_OUTSIDE_THE_TREE = ("FOLIOTRACE_CONFIG", "FOLIOTRACE_SECRETS_DIR")
+_OUTSIDE_THE_TREE = (
+    "FOLIOTRACE_CONFIG",
+    "FOLIOTRACE_SECRETS_DIR",
+    "FOLIOTRACE_OPENINFERENCE",  # read by foliotrace_otel, as are the next and OTEL_*
+    "FOLIOTRACE_SPAN_DETAIL",
+)
+_TRACE_URL = r"^https?://\S+\{trace_(id|uuid)\}\S*$"
 _MIB = 1024 * 1024
 
 
@@ -148,6 +154,49 @@ class AuditSettings(Section):
     fail_closed: bool = Field(
         default=True, description="Refuse work that cannot be audited (503), or go on without."
     )
+    durability: Literal["strict", "group", "relaxed"] = Field(
+        default="group",
+        description="`strict`: work begins only after its record is synced to the disk; `group`: "
+        "synced within 20 ms, nobody waits; `relaxed`: left to the operating system.",
+    )
+    keys_folder: Path | None = Field(
+        default=None,
+        description="Its keys; `audit-keys` in the data folder by default. Never inside `folder`.",
+    )
+    checkpoint_folder: Path | None = Field(
+        default=None,
+        description="A second folder for signed checkpoints; best where this host can only append.",
+    )
+    retention_days: float | None = Field(
+        default=None, gt=0, description="Sealed files older than this are removed; none by default."
+    )
+
+
+class TelemetrySettings(Section):
+    """Traces. Where they go is said by the standard variables (`OTEL_*`, `LANGSMITH_*`)."""
+
+    enabled: bool = Field(default=True, description="Trace requests and jobs.")
+    service_name: str = Field(
+        default="foliotrace", min_length=1, description="`OTEL_SERVICE_NAME` goes before it."
+    )
+    detail: Literal["semantic", "all"] = Field(
+        default="semantic",
+        description="`semantic` shows what a person wants to read; `all` every LlamaIndex span.",
+    )
+    jaeger_url: str | None = Field(
+        default=None,
+        pattern=_TRACE_URL,
+        description="Address of a trace with `{trace_id}` in it, such as "
+        "`http://localhost:16686/trace/{trace_id}`: answers then link to their trace.",
+    )
+    langsmith_url: str | None = Field(
+        default=None,
+        pattern=_TRACE_URL,
+        description="The same for LangSmith; it may hold `{trace_id}` or `{trace_uuid}`.",
+    )
+    shutdown_s: float = Field(
+        default=3.0, ge=0, description="Longest wait for spans to be sent when the process ends."
+    )
 
 
 class RunsSettings(Section):
@@ -212,6 +261,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = Field(default=RedisSettings(), description="Shared caches and budgets.")
     guard: GuardSettings = Field(default=GuardSettings(), description="Retries and breakers.")
     audit: AuditSettings = Field(default=AuditSettings(), description="The audit log.")
+    telemetry: TelemetrySettings = Field(default=TelemetrySettings(), description="Traces.")
     runs: RunsSettings = Field(default=RunsSettings(), description="What is kept of runs.")
     log: LogSettings = Field(default=LogSettings(), description="The log.")
     workflows: dict[str, str] = Field(

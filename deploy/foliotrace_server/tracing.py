@@ -4,6 +4,12 @@ from opentelemetry import trace
 
 
 def current_trace() -> str | None:
-    """32 hex digits, or None when nothing is traced; the `CurrentTrace` port."""
+    """32 hex digits, or None when nothing is traced; for the log and the audit log."""
     context = trace.get_current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.is_valid else None
+
+
+def kept_trace() -> str | None:
+    """As `current_trace`, but None for a trace that is not sampled: there is nothing to open."""
+    context = trace.get_current_span().get_span_context()
+    return f"{context.trace_id:032x}" if context.trace_flags.sampled else None

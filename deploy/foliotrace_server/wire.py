@@ -46,8 +46,8 @@ def usage_body(usage: Usage) -> dict[str, Any]:
     }
 
 
-def answer_body(answer: Answer) -> dict[str, Any]:
-    """AnswerBody."""
+def answer_body(answer: Answer, links: Mapping[str, str]) -> dict[str, Any]:
+    """AnswerBody; `links` open the answer's trace."""
     return {
         "answer": answer.text,
         "answer_mode": answer.degradation.answer,
@@ -61,6 +61,7 @@ def answer_body(answer: Answer) -> dict[str, Any]:
         "age_s": answer.age_s,
         "retry_after_s": answer.retry_after_s,
         "trace_id": answer.trace_id,
+        "links": links,
         "run_id": answer.run_id,
     }
 

@@ -215,4 +215,4 @@ async def test_the_service_pages_work_offline(client: httpx.AsyncClient) -> None
     assert "/v1/query" in page
     assert (await client.get("/healthz")).json()["status"] == "healthy"
     assert (await client.get("/readyz")).json()["ready"] is True
-    assert "python_info" in (await client.get("/metrics")).text
+    assert "http_server_request_duration_seconds" in (await client.get("/metrics")).text

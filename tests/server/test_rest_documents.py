@@ -131,7 +131,7 @@ async def test_an_extraction_is_a_job(client: AsyncFoliotraceClient) -> None:
 async def test_an_answer_comes_in_pieces(client: AsyncFoliotraceClient) -> None:
     await ingested(client, "a.txt", "the blue whale sings")
     events = [event async for event in client.ask_in_pieces("whale")]
-    assert [event.name for event in events] == ["delta", "answer"]
+    assert [event.name for event in events] == ["start", "delta", "answer"]
     assert events[-1].value["answer"] == "the blue whale sings"
 
 

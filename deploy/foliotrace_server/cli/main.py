@@ -53,6 +53,18 @@ class Main(Grouped):
                 rest.append(arg)
         return super().parse_args(ctx, [*front, *rest])
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Ours first."""
+        return [*super().list_commands(ctx), "audit"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Ours, or those of the audit log, which are imported when they are asked for."""
+        if cmd_name == "audit":
+            from foliotrace_audit.commands import audit
+
+            return audit
+        return super().get_command(ctx, cmd_name)
+
 
 @click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("foliotrace"), prog_name="foliotrace")
@@ -82,6 +94,10 @@ def main(
     context.obj = Options(config, data_dir, url, output)
     context.default_map = {"audit": _audit_defaults(data_dir or Path("foliotrace-data"))}
     set_up_logging("warning", "auto")
+    if context.invoked_subcommand == "audit":
+        from foliotrace_server.observing.auditing import command_defaults
+
+        context.default_map = {"audit": command_defaults(context.obj.settings())}
 
 
 @main.command()

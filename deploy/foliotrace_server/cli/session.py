@@ -58,7 +58,7 @@ async def _embedded(settings: Settings) -> AsyncIterator[AsyncFoliotraceClient]:
     from foliotrace_server.compose import compose
     from foliotrace_server.inprocess import InProcess
 
-    app = build_app(compose(settings))
+    app = build_app(compose(settings, draws=True))
     async with (
         app.lifespan(None),
         AsyncFoliotraceClient("http://localhost", transport=InProcess(app)) as local,

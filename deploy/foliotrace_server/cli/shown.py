@@ -34,6 +34,8 @@ def answer(found: contract.AnswerBody) -> None:
     if found.degradation.level:
         reasons = ", ".join(found.degradation.reasons)
         line(f"\nDegraded (level {int(found.degradation.level)}): {reasons}")
+    for name, address in found.links.items():
+        line(f"\n{name}: {address}")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

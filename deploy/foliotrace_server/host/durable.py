@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from foliotrace_server.host.internals import (
     stop_durably,
     wait_durably,
 )
+from foliotrace_server.observing.job_traces import captured, continued
 
 CRASHED_REPEATEDLY = "job_crashed_repeatedly"
 NOT_HOSTED = "workflow_not_hosted"
@@ -70,7 +72,8 @@ class DurableHost:
         self.workflows = dict(workflows)
         self.store = DurableStore(folder / "handlers.db")
         self.store.on_finished = self._finished
-        self.server = durable_server(self.store, EXCEPTION_HANDLERS)
+        self._resumed: dict[str, str] = {}  # trace by the id of a run that another process began
+        self.server = durable_server(self.store, EXCEPTION_HANDLERS, self._entering)
         for name, workflow in workflows.items():
             self.server.add_workflow(name, workflow)
         self._intents = Intents(folder / "intents.db")
@@ -113,6 +116,7 @@ class DurableHost:
             tenant=tenant,
             workflow=name,
             start_event=start_event.model_dump_json(),
+            trace=captured(),
         )
         if not self._intents.add(intent):
             raise Conflict("a run of this id is already going", code="job_already_running")
@@ -212,6 +216,7 @@ class DurableHost:
             return
         self._intents.note_start(intent.handler_id, starts=starts, steps=steps)
         self._running.add(intent.handler_id)  # the engine resumes it
+        self._resumed[run_id] = intent.trace
         self._milestones[intent.handler_id].begun.set()
 
     async def _give_up(self, intent: Intent, handler: PersistentHandler) -> None:
@@ -227,10 +232,16 @@ class DurableHost:
             return
         self._intents.note_start(intent.handler_id, starts=intent.starts + 1, steps=intent.steps)
         event = workflow.start_event_class.model_validate_json(intent.start_event)
-        await start_durably(self.server, self.store, intent.workflow, event, intent.handler_id)
+        with continued(intent.trace):
+            await start_durably(self.server, self.store, intent.workflow, event, intent.handler_id)
         milestones = self._milestones.get(intent.handler_id)
         if milestones is not None:  # it may have ended already
             milestones.begun.set()
+
+    def _entering(self, run_id: str) -> AbstractContextManager[None]:
+        """The trace of a run that is resumed; one that is started has been entered already."""
+        trace = self._resumed.pop(run_id, None)
+        return continued(trace) if trace is not None else nullcontext()
 
     def _note(self, intent: Intent) -> None:
         self._promised[intent.handler_id] = intent

@@ -16,14 +16,18 @@ CREATE TABLE IF NOT EXISTS intents (
     workflow TEXT NOT NULL,
     start_event TEXT NOT NULL,
     starts INTEGER NOT NULL DEFAULT 0,
-    steps INTEGER NOT NULL DEFAULT 0
+    steps INTEGER NOT NULL DEFAULT 0,
+    trace TEXT NOT NULL DEFAULT ''
 )
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """A run that was promised. `starts`: processes that began and died without it progressing."""
+    """A run that was promised. `starts`: processes that began and died without it progressing.
+
+    `trace` is where its spans go on, as a W3C traceparent; "" where nothing is traced.
+    """
 
     handler_id: str
     tenant: str
@@ -31,6 +35,7 @@ class Intent:
     start_event: str  # JSON
     starts: int = 0
     steps: int = 0
+    trace: str = ""
 
 
 class Intents:
@@ -46,9 +51,9 @@ class Intents:
     def add(self, intent: Intent) -> bool:
         """Promise; on disk on return. False if the handler id is promised already."""
         cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO intents (handler_id, tenant, workflow, start_event)"
-            " VALUES (?, ?, ?, ?)",
-            (intent.handler_id, intent.tenant, intent.workflow, intent.start_event),
+            "INSERT OR IGNORE INTO intents (handler_id, tenant, workflow, start_event, trace)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (intent.handler_id, intent.tenant, intent.workflow, intent.start_event, intent.trace),
         )
         return cursor.rowcount == 1
 
@@ -59,12 +64,12 @@ class Intents:
     def all(self) -> Sequence[Intent]:
         """Oldest first."""
         rows = self._connection.execute(
-            "SELECT handler_id, tenant, workflow, start_event, starts, steps"
+            "SELECT handler_id, tenant, workflow, start_event, starts, steps, trace"
             " FROM intents ORDER BY rowid"
         )
         return [
-            Intent(handler_id=a, tenant=b, workflow=c, start_event=d, starts=e, steps=f)
-            for a, b, c, d, e, f in rows
+            Intent(handler_id=a, tenant=b, workflow=c, start_event=d, starts=e, steps=f, trace=g)
+            for a, b, c, d, e, f, g in rows
         ]
 
     def note_start(self, handler_id: str, *, starts: int, steps: int) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from workflows.context.serializers import BaseSerializer
 from workflows.context.state_store import InMemoryStateStore
 from workflows.events import StartEvent
 from workflows.plugins.basic import BasicRuntime
+from workflows.runtime.types.plugin import ExternalRunAdapter
 
 __all__ = [
     "DurableStore",
@@ -222,6 +224,19 @@ class DurableStore(_Discreet, SqliteWorkflowStore):
             self._persistent_conn.close()
 
 
+class _ContextualRuntime(BasicRuntime):
+    """Starts each run in a context of its own: the engine resumes all of them in one."""
+
+    def __init__(self, entering: Callable[[str], AbstractContextManager[None]]) -> None:
+        super().__init__()
+        self._entering = entering
+
+    def run_workflow(self, run_id: str, *args: Any, **kwargs: Any) -> ExternalRunAdapter:  # noqa: ANN401 - the base's own
+        """Start a run, or start it again."""
+        with self._entering(run_id):
+            return super().run_workflow(run_id, *args, **kwargs)
+
+
 def hot_server(store: HotStore, exception_handlers: dict[Any, Any]) -> WorkflowServer:
     """A server whose runs end with the process."""
     server = WorkflowServer(
@@ -230,9 +245,17 @@ def hot_server(store: HotStore, exception_handlers: dict[Any, Any]) -> WorkflowS
     return _without_wildcard_cors(server)
 
 
-def durable_server(store: DurableStore, exception_handlers: dict[Any, Any]) -> WorkflowServer:
-    """A server whose runs go on after a crash, young ones included (`grace=None`)."""
-    persistence = PersistenceDecorator(BasicRuntime(), store=store, resume_fresh_handler_grace=None)
+def durable_server(
+    store: DurableStore,
+    exception_handlers: dict[Any, Any],
+    entering: Callable[[str], AbstractContextManager[None]],
+) -> WorkflowServer:
+    """A server whose runs go on after a crash, young ones included (`grace=None`).
+
+    `entering` gives the context to start a run in, by the run's id.
+    """
+    runtime = _ContextualRuntime(entering)
+    persistence = PersistenceDecorator(runtime, store=store, resume_fresh_handler_grace=None)
     server = WorkflowServer(
         workflow_store=store,
         exception_handlers=exception_handlers,

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from foliotrace_otel import Metrics, prometheus_text
 from foliotrace_server.engine import Engine
 from foliotrace_server.wire import dumps
 
@@ -45,9 +46,11 @@ class Operations:
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text format."""
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
-        return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        observing = self._engine.parts.observing
+        metrics = observing.metrics if observing is not None else Metrics()
+        metrics.record("foliotrace.queue.depth", self._engine.durable.pending(), {"queue": "jobs"})
+        body, kind = prometheus_text(metrics, accept=request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": kind})
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""

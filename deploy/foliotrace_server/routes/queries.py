@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,11 +12,13 @@ from foliotrace.model import Answer
 from foliotrace_server.bodies import read_json, start_event
 from foliotrace_server.engine import Engine, answer_of
 from foliotrace_server.limits import Slots
+from foliotrace_server.observing.links import Links
 from foliotrace_server.problems import problem_of
 from foliotrace_server.sse import EventStream, event
+from foliotrace_server.tracing import kept_trace
 from foliotrace_server.wire import answer_body, dumps
 
-_SHOWN = {"AnswerStarted": "start", "AnswerDelta": "delta", "AnswerReset": "reset"}
+_SHOWN = {"AnswerDelta": "delta", "AnswerReset": "reset"}
 
 
 class Queries:
@@ -26,6 +29,8 @@ class Queries:
         self._kind = engine.query.start_event_class
         self._max_body_bytes = engine.settings.server.max_body_bytes
         self._slots = slots
+        observing = engine.parts.observing
+        self._links = observing.links if observing is not None else Links()
 
     async def ask(self, request: Request) -> Response:
         """Answer one question, whole or as a stream."""
@@ -37,11 +42,13 @@ class Queries:
             answered = await self._workflow.run(start_event=question).stop_event_result()
         answer = answer_of(answered)
         return Response(
-            dumps(answer_body(answer)), media_type="application/json", headers=headers_of(answer)
+            dumps(self._body(answer)), media_type="application/json", headers=headers_of(answer)
         )
 
     async def _streamed(self, question: StartEvent) -> AsyncIterator[bytes]:
-        """`start`, `delta` and `reset` as they come, then `answer`; or `problem`."""
+        """`start` with the trace, `delta` and `reset` as they come, then `answer`; or `problem`."""
+        trace_id = kept_trace()
+        yield event("start", {"trace_id": trace_id, "links": self._links.of(trace_id)})
         async with self._slots.slot():
             running = self._workflow.run(start_event=question)
             try:
@@ -49,7 +56,7 @@ class Queries:
                     name = _SHOWN.get(type(happened).__name__)
                     if name is not None:
                         yield event(name, happened.model_dump(mode="json"))
-                yield event("answer", answer_body(answer_of(await running.stop_event_result())))
+                yield event("answer", self._body(answer_of(await running.stop_event_result())))
             except Exception as error:  # noqa: BLE001 - the stream has begun: told inside it
                 yield event("problem", problem_of(error).body())
             finally:
@@ -57,15 +64,16 @@ class Queries:
                     await running.cancel_run()
                     await asyncio.gather(running.stop_event_result(), return_exceptions=True)
 
+    def _body(self, answer: Answer) -> dict[str, Any]:
+        return answer_body(answer, self._links.of(answer.trace_id))
+
 
 def headers_of(answer: Answer) -> dict[str, str]:
-    """How good the answer is, and where to follow it."""
+    """How good the answer is, and its run; the trace's headers are on every answer."""
     headers = {
         "X-Degradation-Level": str(int(answer.degradation.level)),
         "X-Run-Id": answer.run_id,
     }
-    if answer.trace_id:
-        headers["X-Trace-Id"] = answer.trace_id
     if answer.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(answer.retry_after_s)))
     return headers

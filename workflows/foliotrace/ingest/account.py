@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from foliotrace.errors import Conflict, FoliotraceError
+from foliotrace.events import tell
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Job, JobStatus
 from foliotrace.ports import AuditEntry
@@ -48,15 +49,17 @@ class Account:
         await self.services.jobs.update(job)
         return job
 
-    async def completed(self) -> Job:
-        """The job is done; the last audit record."""
+    async def completed(self, *, engine: str = "") -> Job:
+        """The job is done; the last audit record. `engine` parsed the document."""
         job = await self._finish(JobStatus.COMPLETED)
+        _tell(job, engine=engine)
         await self._audit("ingest_completed", job, success=True)
         return job
 
     async def cancelled(self) -> Job:
         """The job was stopped by its owner; the last audit record."""
         job = await self._finish(JobStatus.CANCELLED)
+        _tell(job)
         cause = Conflict("The job was cancelled.", code="job_cancelled")
         await self._audit("ingest_failed", job, success=False, error=cause)
         return job
@@ -67,6 +70,7 @@ class Account:
         if job.status in (JobStatus.CANCELLED, JobStatus.FAILED):
             return  # whoever ended it has said so
         job = await self._finish(JobStatus.FAILED, error)
+        _tell(job)
         await self._audit("ingest_failed", job, success=False, error=error)
 
     async def _finish(self, status: JobStatus, error: Exception | None = None) -> Job:
@@ -103,6 +107,17 @@ class Account:
                 document_ids=(job.document_id,),
             )
         )
+
+
+def _tell(job: Job, *, engine: str = "") -> None:
+    tell(
+        "foliotrace.ingested",
+        foliotrace__ingest__outcome=job.status.value,
+        foliotrace__ingest__pages=job.pages_done,
+        foliotrace__ingest__chunks=job.chunks,
+        foliotrace__ingest__parser=engine.partition(" ")[0] or None,
+        error__type=job.problem,
+    )
 
 
 def described(error: Exception) -> tuple[str, str]:

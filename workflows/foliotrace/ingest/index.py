@@ -1,6 +1,9 @@
 """A published document becomes searchable, and a deleted one leaves no trace."""
 
+from dataclasses import replace
+
 from foliotrace import events
+from foliotrace.errors import FoliotraceError
 from foliotrace.ingest.originals import release
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Document, Principal
@@ -26,29 +29,31 @@ async def delete_document(
     with `document_not_found`. Raises NotFound, LibraryUnavailable, IndexUnavailable.
     """
     document = await services.library.document(principal.tenant, document_id)
-    entry = AuditEntry(
+    received = AuditEntry(
         event="delete_received",
         run_id=run_id,
         tenant=principal.tenant,
         user_id=principal.subject,
         document_ids=(document_id,),
     )
-    await services.audit.append(entry)
-    await services.library.delete(principal.tenant, document_id)
-    await release(services, principal.tenant, document.content_hash)
-    for forget in services.forget:
-        await forget(principal.tenant, document_id)
-    await catch_up(services)
-    done = AuditEntry(
-        event="delete_completed",
-        run_id=run_id,
-        tenant=principal.tenant,
-        user_id=principal.subject,
-        success=True,
-        document_ids=(document_id,),
-    )
-    await services.audit.append(done)
+    await services.audit.append(received)
+    try:
+        await services.library.delete(principal.tenant, document_id)
+        await release(services, principal.tenant, document.content_hash)
+        for forget in services.forget:
+            await forget(principal.tenant, document_id)
+        await catch_up(services)
+    except BaseException as error:
+        await services.audit.append(_not_deleted(received, error))
+        raise
+    await services.audit.append(replace(received, event="delete_completed", success=True))
     return document
+
+
+def _not_deleted(received: AuditEntry, error: BaseException) -> AuditEntry:
+    code = error.error_code if isinstance(error, FoliotraceError) else None
+    kind = type(error).__name__
+    return replace(received, event="delete_failed", success=False, error=code, error_type=kind)
 
 
 async def compact(services: IngestServices) -> None:

@@ -149,7 +149,7 @@ class IngestWorkflow(Workflow):
             )
             version = await catch_up(services)
             document = await services.library.document(document.tenant, document.id)
-            await account.completed()
+            await account.completed(engine=first[0].engine if first else "")
         ctx.write_event_to_stream(_progress(position, "completed"))
         return Ingested(
             job_id=position.job_id,

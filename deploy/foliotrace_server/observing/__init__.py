@@ -1,0 +1,1 @@
+"""What a running service tells: spans, metrics, links to traces, audit records."""

@@ -1,0 +1,222 @@
+"""The journeys' `AuditLog` port over the chained log, and the counts and alarms beside it."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import structlog
+
+from foliotrace.errors import AuditUnavailable, Misconfigured
+from foliotrace.ports import AuditEntry, AuditLog, CurrentTrace, HashQuery
+from foliotrace_audit import (
+    Alarm,
+    AlarmKind,
+    AuditClosed,
+    AuditError,
+    AuditKeyUnusable,
+    AuditSettingInvalid,
+    AuditSettings,
+    AuditWriter,
+    Checkpoint,
+    DiskFullPolicy,
+    Durability,
+    Entry,
+    QueryHasher,
+    open_keys,
+    read_keys,
+)
+from foliotrace_audit import AuditUnavailable as LogUnavailable
+from foliotrace_audit.evidence import read_evidence
+from foliotrace_audit.verdict import Verdict
+from foliotrace_audit.verify import verify_log
+from foliotrace_otel import Metrics
+from foliotrace_server.settings import Settings
+
+AUDIT_FOLDER: Final = "audit"
+KEYS_FOLDER: Final = "audit-keys"
+_S_PER_DAY: Final = 86_400.0
+_RECOVERIES: Final = (AlarmKind.WRITE_RECOVERED, AlarmKind.STREAM_RECOVERED)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainedAudit:
+    """An `AuditLog` that adds the trace id; the log itself adds time, sequence and chain."""
+
+    writer: AuditWriter
+    current_trace: CurrentTrace
+
+    async def append(self, entry: AuditEntry) -> None:
+        """See `AuditLog.append`."""
+        record = Entry(
+            event=entry.event,
+            user_id=entry.user_id,
+            query_hash=entry.query_hash,
+            success=entry.success,
+            response_length=entry.response_length,
+            error=entry.error,
+            error_type=entry.error_type,
+            tenant=entry.tenant,
+            key_id=entry.key_id,
+            run_id=entry.run_id,
+            degradation_level=entry.degradation_level,
+            degradation_reasons=entry.degradation_reasons,
+            model=entry.model,
+            tokens=entry.tokens,
+            cost_usd=entry.cost_usd,
+            document_ids=entry.document_ids,
+        )
+        try:
+            await self.writer.write(record, trace_id=self.current_trace())
+        except (LogUnavailable, AuditClosed) as error:
+            raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error
+
+    async def close(self) -> None:
+        """Seal and sign the end of the stream."""
+        try:
+            await asyncio.to_thread(self.writer.close)
+        except LogUnavailable as error:
+            _log.error("audit.records_lost", code=error.code)
+
+
+class NoAudit:
+    """An `AuditLog` that keeps nothing, for `audit.enabled = false`."""
+
+    async def append(self, entry: AuditEntry) -> None:
+        """See `AuditLog.append`."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+OpenedAudit: TypeAlias = ChainedAudit | NoAudit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedAudit:
+    """Counts what goes into the audit log, and what it refuses."""
+
+    inner: AuditLog
+    metrics: Metrics
+
+    async def append(self, entry: AuditEntry) -> None:
+        """See `AuditLog.append`."""
+        try:
+            await self.inner.append(entry)
+        except AuditUnavailable:
+            self.metrics.count("foliotrace.audit.failures", 1, {"reason": "refused"})
+            raise
+        self.metrics.count("foliotrace.audit.records", 1, {"event": entry.event})
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOperations:
+    """What an operator hears of the log itself; called in the writer's thread."""
+
+    metrics: Metrics
+
+    def alarmed(self, alarm: Alarm) -> None:
+        """Log, and count unless it is good news."""
+        if alarm.kind in _RECOVERIES:
+            _log.warning("audit.recovered", kind=alarm.kind.value, detail=alarm.detail)
+            return
+        _log.error("audit.alarm", kind=alarm.kind.value, detail=alarm.detail, records=alarm.count)
+        self.metrics.count("foliotrace.audit.failures", 1, {"reason": alarm.kind.value})
+
+    def checkpointed(self, checkpoint: Checkpoint) -> None:
+        """Send the signed line out of the box, with whatever collects the log."""
+        _log.info(
+            "audit.checkpoint",
+            line=checkpoint.line,
+            stream=checkpoint.stream,
+            segment=checkpoint.segment,
+            seq=checkpoint.seq,
+            final=checkpoint.final,
+        )
+
+
+def folders(settings: Settings) -> tuple[Path, Path]:
+    """(log, keys). The keys lie outside the log's folder."""
+    given = settings.audit
+    log = given.folder or settings.data_dir / AUDIT_FOLDER
+    return log, given.keys_folder or settings.data_dir / KEYS_FOLDER
+
+
+def open_audit(
+    settings: Settings, metrics: Metrics, current_trace: CurrentTrace
+) -> tuple[AuditLog, OpenedAudit, HashQuery]:
+    """(the port, what is to be closed, the keyed hash of queries).
+
+    The keys are made, as development keys, if there are none. Raises Misconfigured,
+    AuditUnavailable.
+    """
+    log_folder, keys_folder = folders(settings)
+    if keys_folder.resolve().is_relative_to(log_folder.resolve()):
+        raise Misconfigured("audit.keys_folder lies inside the audit log's folder")
+    try:
+        keys = open_keys(keys_folder)
+        if not settings.audit.enabled:
+            nothing = NoAudit()
+            return nothing, nothing, QueryHasher(keys.query)
+        operations = AuditOperations(metrics)
+        writer = AuditWriter.open(
+            log_folder,
+            keys,
+            _writer_settings(settings),
+            reload_keys=lambda: read_keys(keys_folder),
+            on_checkpoint=operations.checkpointed,
+            on_alarm=operations.alarmed,
+        )
+    except (AuditKeyUnusable, AuditSettingInvalid) as error:
+        raise Misconfigured(str(error), hint=error.hint) from error
+    except AuditError as error:
+        raise AuditUnavailable("the audit log cannot be opened", hint=error.hint) from error
+    chained = ChainedAudit(writer=writer, current_trace=current_trace)
+    return CountedAudit(inner=chained, metrics=metrics), chained, writer.hash_query
+
+
+def _writer_settings(settings: Settings) -> AuditSettings:
+    given = settings.audit
+    days = given.retention_days
+    return AuditSettings(
+        durability=Durability(given.durability),
+        disk_full=DiskFullPolicy.REFUSE if given.fail_closed else DiskFullPolicy.CONTINUE,
+        checkpoint_folder=given.checkpoint_folder,
+        retention_s=days * _S_PER_DAY if days is not None else None,
+    )
+
+
+def verify_audit(settings: Settings) -> Verdict:
+    """What can be said of this installation's log with what it holds itself.
+
+    Development keys, or no second checkpoint folder, make that `unanchored` at best. Raises
+    AuditKeyUnusable, OSError.
+    """
+    log_folder, keys_folder = folders(settings)
+    second = settings.audit.checkpoint_folder
+    evidence = read_evidence(
+        log_folder,
+        key_folder=keys_folder,
+        public_keys=(),
+        checkpoints=(second,) if second is not None else (),
+    )
+    return verify_log(log_folder, evidence, jobs=1)
+
+
+def command_defaults(settings: Settings) -> dict[str, dict[str, object]]:
+    """The options of `foliotrace audit ...` that the settings know: click's `default_map`."""
+    log_folder, keys_folder = (str(folder) for folder in folders(settings))
+    second = settings.audit.checkpoint_folder
+    seconds = [str(second)] if second is not None else []
+    return {
+        "verify": {"log_folder": log_folder, "keys": keys_folder, "checkpoints": seconds},
+        "find": {"log_folder": log_folder, "keys": keys_folder},
+        "export": {"log_folder": log_folder},
+        "checkpoints": {"log_folder": log_folder},
+        "rotate-key": {
+            "log_folder": log_folder,
+            "key_folder": keys_folder,
+            "checkpoints": seconds[0] if seconds else None,
+        },
+    }

@@ -1,0 +1,178 @@
+"""One span and one duration for each request: named by its route, continuing the caller's trace."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from foliotrace_otel import entry_attributes, traceparent
+from foliotrace_server.observing.telemetry import Observing
+from foliotrace_server.problems import PROBLEM
+
+_NOT_TRACED: Final = ("/healthz", "/readyz", "/metrics", "/health", "/openapi.json", "/docs")
+_METHODS: Final = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS"})
+_PROTOCOL: Final[Mapping[tuple[str, int], str]] = {
+    ("workflows", 1): "/workflows",
+    ("handlers", 1): "/handlers",
+    ("handlers", 2): "/handlers/{id}",
+    ("handlers", 3): "/handlers/{id}/cancel",
+    ("events", 2): "/events/{id}",
+    ("results", 2): "/results/{id}",
+}
+_ACTIONS: Final = frozenset({"run", "run-nowait", "schema", "events", "representation"})
+_propagator = TraceContextTextMapPropagator()
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What is known of the answer so far."""
+
+    status: int = 500
+
+
+class ObservedRequests:
+    """Wraps the application. Probes and scrapes are measured, not traced."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        observing: Observing,
+        lifespan: Callable[[object], AbstractAsyncContextManager[None]],
+    ) -> None:
+        self._app = app
+        self._tracer = observing.tracer
+        self._metrics = observing.metrics
+        self.lifespan = lifespan  # for whoever serves it without an ASGI server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request under its span."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_s = perf_counter()
+        answer = _Answer()
+        if self._tracer is None or scope["path"] in _NOT_TRACED:
+            await self._serve(scope, receive, send, answer, ())
+        else:
+            context = _callers(scope)
+            span = self._tracer.start_span(
+                f"{_method(scope)} {_guessed(scope['path'])}",
+                context=context,
+                kind=SpanKind.SERVER,
+                attributes=entry_attributes(context),
+            )
+            with _current(span, context):
+                await self._traced(scope, receive, send, answer, span)
+        self._measure(scope, answer, perf_counter() - started_s)
+
+    async def _traced(
+        self, scope: Scope, receive: Receive, send: Send, answer: _Answer, span: Span
+    ) -> None:
+        try:
+            await self._serve(scope, receive, send, answer, _headers_of(span))
+        finally:
+            if span.is_recording():
+                _describe(span, scope, answer)
+            span.end()
+
+    async def _serve(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        answer: _Answer,
+        headers: tuple[tuple[bytes, bytes], ...],
+    ) -> None:
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answer.status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *headers]
+            await send(message)
+
+        await self._app(scope, receive, noting)
+
+    def _measure(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+        route = route_of(scope)
+        labels = {
+            "http.request.method": _method(scope),
+            "http.route": route,
+            "http.response.status_code": str(answer.status),
+        }
+        self._metrics.record("http.server.request.duration", seconds, labels)
+        if answer.status == 429:
+            self._metrics.count("foliotrace.queue.refused", 1, {"queue": route})
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the route that served, or "unknown": never a path that a caller chose."""
+    route = scope.get("route")
+    path = getattr(route, "path", None)
+    return path if isinstance(path, str) else _protocol_route(scope["path"])
+
+
+def _protocol_route(path: str) -> str:
+    parts = path.strip("/").split("/")
+    if parts[0] == "workflows" and len(parts) == 3 and parts[2] in _ACTIONS:
+        return f"/workflows/{{name}}/{parts[2]}"
+    return _PROTOCOL.get((parts[0], len(parts)), path if path in _NOT_TRACED else "unknown")
+
+
+def _guessed(path: str) -> str:
+    """A name until the route is known: samplers see it, readers see the route."""
+    return path if path == "/v1/query" else "/"
+
+
+def _method(scope: Scope) -> str:
+    method: str = scope["method"]
+    return method if method in _METHODS else "_OTHER"
+
+
+def _callers(scope: Scope) -> Context:
+    """The caller's trace context. Its baggage is not taken: it could claim any user or tenant."""
+    carrier = {
+        name.decode("latin-1"): value.decode("latin-1")
+        for name, value in scope["headers"]
+        if name in (b"traceparent", b"tracestate")
+    }
+    return _propagator.extract(carrier, Context()) if carrier else Context()
+
+
+@contextmanager
+def _current(span: Span, context: Context) -> Iterator[None]:
+    token = otel_context.attach(trace.set_span_in_context(span, context))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+def _headers_of(span: Span) -> tuple[tuple[bytes, bytes], ...]:
+    """`X-Trace-Id` and W3C `traceresponse`, where the trace is kept."""
+    context = span.get_span_context()
+    if not (context.is_valid and context.trace_flags.sampled):
+        return ()
+    return (
+        (b"x-trace-id", b"%032x" % context.trace_id),
+        (b"traceresponse", traceparent(context).encode()),
+    )
+
+
+def _describe(span: Span, scope: Scope, answer: _Answer) -> None:
+    method, route = _method(scope), route_of(scope)
+    problem = scope.get(PROBLEM)
+    span.update_name(f"{method} {route}")
+    span.set_attribute("http.request.method", method)
+    span.set_attribute("http.route", route)
+    span.set_attribute("http.response.status_code", answer.status)
+    if problem is not None:
+        span.set_attribute("error.type", problem)
+    if answer.status >= 500:
+        span.set_status(Status(StatusCode.ERROR))

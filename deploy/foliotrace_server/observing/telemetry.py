@@ -1,0 +1,93 @@
+"""Telemetry of one engine: set up at its start, flushed with a limit at its end."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from opentelemetry.trace import Tracer
+from prometheus_client import PlatformCollector, ProcessCollector
+
+from foliotrace.errors import Misconfigured
+from foliotrace_otel import (
+    Metrics,
+    Redactor,
+    Telemetry,
+    TelemetrySettingInvalid,
+    TelemetrySettings,
+    configure,
+    read_environment,
+)
+from foliotrace_otel.drawing import RecentTraces, draw
+from foliotrace_server.observing.links import Links
+from foliotrace_server.settings import TelemetrySettings as Settings
+
+_SCOPE = "foliotrace_server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observing:
+    """What one engine observes with. `recent` is there where traces are drawn, in the CLI."""
+
+    telemetry: Telemetry
+    links: Links
+    tracer: Tracer | None
+    recent: RecentTraces | None
+    shutdown_s: float
+
+    @property
+    def metrics(self) -> Metrics:
+        """The instruments."""
+        return self.telemetry.metrics
+
+    @property
+    def redactor(self) -> Redactor:
+        """What keeps personal numbers and keys out of spans, for the log."""
+        return self.telemetry.redactor
+
+    def trace_tree(self, trace_id: str) -> str:
+        """A recent trace (32 hex digits) drawn as a tree; "" where it is not known."""
+        return draw(self.recent.trace(trace_id)) if self.recent is not None else ""
+
+    async def close(self) -> None:
+        """Take the handlers off and send what is left, waiting `shutdown_s` at most."""
+        await asyncio.to_thread(self.telemetry.shutdown, self.shutdown_s)
+
+
+def observe(settings: Settings, *, serving: bool, draws: bool = False) -> Observing:
+    """Watch this process until `close`. Raises Misconfigured.
+
+    `serving`: a service, which exports as the standard variables say, to `localhost:4317` if they
+    say nothing, and whose provider others in the process find. Anything else exports only where a
+    variable names an endpoint. `draws`: keep the last traces for `trace_tree`.
+    """
+    chosen = _chosen(settings, serving=serving)
+    recent = RecentTraces() if draws and settings.enabled else None
+    telemetry = configure(
+        chosen,
+        service_name=settings.service_name,
+        span_processors=(recent,) if recent is not None else (),
+        set_global=serving and settings.enabled,
+    )
+    for collector in (ProcessCollector, PlatformCollector):
+        collector(registry=telemetry.metrics.registry)
+    return Observing(
+        telemetry=telemetry,
+        links=Links.of_settings(settings),
+        tracer=None if chosen.disabled else telemetry.provider.get_tracer(_SCOPE),
+        recent=recent,
+        shutdown_s=settings.shutdown_s,
+    )
+
+
+def _chosen(settings: Settings, *, serving: bool) -> TelemetrySettings:
+    """What the standard variables say, below what our settings say."""
+    try:
+        found = read_environment()
+    except TelemetrySettingInvalid as error:
+        raise Misconfigured(str(error)) from error
+    if not (serving or found.endpoint_given):
+        found = replace(found, exporter="none", metrics_exporter="none")
+    return replace(
+        found,
+        disabled=found.disabled or not settings.enabled,
+        detail="all" if "all" in (settings.detail, found.detail) else "semantic",
+    )

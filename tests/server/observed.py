@@ -1,0 +1,116 @@
+"""A composed service on a real socket whose spans go to a real OTLP sink, for looking at it."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.otlp_sink import OtlpSink, attributes_of
+from tests.server.small_service import serving
+
+from foliotrace_server.compose import compose
+from foliotrace_server.engine import Engine
+from foliotrace_server.settings import load_settings
+
+REFUNDS = b"Refunds are paid within 30 days of the return. The customer pays for shipping."
+QUESTION = "Within how many days are refunds paid?"
+JAEGER = "http://jaeger.test/trace/{trace_id}"
+
+
+@dataclass
+class Observed:
+    engine: Engine
+    client: httpx.AsyncClient
+    sink: OtlpSink
+
+    async def ingest(self, content: bytes = REFUNDS, name: str = "refunds.txt") -> dict[str, Any]:
+        """Upload one file and wait until it is served; the answer's first entry."""
+        answer = await self.client.post("/v1/documents", files={"file": (name, content)})
+        assert answer.status_code == 202, answer.text
+        accepted: dict[str, Any] = answer.json()["accepted"][0]
+        await self.ended(accepted["job"]["id"])
+        return accepted
+
+    async def ended(self, job_id: str) -> dict[str, Any]:
+        async with self.client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
+            async for _ in stream.aiter_lines():
+                pass
+        job: dict[str, Any] = (await self.client.get(f"/v1/jobs/{job_id}")).json()
+        return job
+
+    async def ask(self, query: str = QUESTION, **more: Any) -> httpx.Response:
+        return await self.client.post("/v1/query", json={"query": query, **more})
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples with these labels on /metrics."""
+        text = (await self.client.get("/metrics")).text
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.partition("{")[0].partition(" ")[0] == name and all(w in line for w in wanted)
+        )
+
+    def trace(self, trace_id: str, spans: int = 1) -> list[Any]:
+        """The spans of a trace, once at least `spans` have arrived."""
+        wanted = bytes.fromhex(trace_id)
+
+        def here() -> list[Any]:
+            return [span for span in self.sink.spans if span.trace_id == wanted]
+
+        assert self.sink.wait_for(lambda _: len(here()) >= spans), [s.name for s in here()]
+        return here()
+
+    def records(self) -> list[dict[str, Any]]:
+        return records_in(self.engine.settings.data_dir / "audit")
+
+
+def records_in(folder: Path) -> list[dict[str, Any]]:
+    """The audit records on disk, the log's own left out."""
+    lines = [
+        json.loads(line)
+        for file in sorted(folder.glob("*/[0-9]*.jsonl"))
+        for line in file.read_text().splitlines()
+    ]
+    return [line for line in lines if "." not in line["event"]]
+
+
+def tree(spans: list[Any]) -> dict[str, str | None]:
+    """Span name -> its parent's name (None: not among them)."""
+    names = {span.span_id: span.name for span in spans}
+    return {span.name: names.get(span.parent_span_id) for span in spans}
+
+
+def told(spans: list[Any], name: str) -> dict[str, Any]:
+    return next(attributes_of(span) for span in spans if span.name == name)
+
+
+@contextmanager
+def exporting(monkeypatch: pytest.MonkeyPatch, **env: str) -> Iterator[OtlpSink]:
+    """A sink that this process's telemetry is set to."""
+    with OtlpSink() as sink:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.grpc_endpoint)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_INSECURE", "true")
+        monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        yield sink
+
+
+@asynccontextmanager
+async def observed(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    env: dict[str, str] | None = None,
+    **given: Any,
+) -> AsyncIterator[Observed]:
+    given.setdefault("telemetry", {"jaeger_url": JAEGER})
+    with exporting(monkeypatch, **(env or {})) as sink:
+        engine = compose(load_settings(None, data_dir=folder, **given))
+        async with serving(engine) as client:
+            yield Observed(engine, client, sink)
