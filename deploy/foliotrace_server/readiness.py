@@ -1,6 +1,7 @@
 """What each capability is configured for and can do now; for `/readyz` and `doctor`."""
 
 from collections.abc import Mapping
+from itertools import takewhile
 
 from foliotrace.model import AnswerMode, RetrievalMode
 from foliotrace.query.workflow import QueryServices
@@ -19,12 +20,28 @@ class Readiness:
 
     def _retrieve(self) -> CapabilityBody:
         best = self._query.configured.retrieval[0]
-        ready = [path for path in self._query.paths if getattr(path.retriever, "ready", True)]
+        ready = [path for path in self._query.paths if _is_ready(path.retriever)]
         reached = ready[0].mode if ready else RetrievalMode.NONE
         level = 0 if reached is best else 2 if ready else 4
         reasons = () if reached is best else (f"{best}_not_ready",)
         return CapabilityBody(configured=best, reachable=reached, level=level, reasons=reasons)
 
     def _answer(self) -> CapabilityBody:
-        mode = AnswerMode.GENERATED if self._query.generators else AnswerMode.EXTRACTIVE
-        return CapabilityBody(configured=mode, reachable=mode, level=0, reasons=())
+        """The first LLM that may be asked; quotes when none may."""
+        generators = self._query.generators
+        if not generators:
+            quotes = AnswerMode.EXTRACTIVE
+            return CapabilityBody(configured=quotes, reachable=quotes, level=0, reasons=())
+        down = list(takewhile(lambda generator: not _is_ready(generator), generators))
+        all_down = len(down) == len(generators)
+        return CapabilityBody(
+            configured=AnswerMode.GENERATED,
+            reachable=AnswerMode.EXTRACTIVE if all_down else AnswerMode.GENERATED,
+            level=2 if all_down else min(1, len(down)),
+            reasons=tuple(f"llm_{place}_not_ready" for place in range(1, len(down) + 1)),
+        )
+
+
+def _is_ready(adapter: object) -> bool:
+    """An adapter that says nothing of itself is."""
+    return bool(getattr(adapter, "ready", True))

@@ -66,6 +66,11 @@ class Dependency:
         self._budget = rules.RetryBudget()
         self.breaker = rules.Breaker()
 
+    @property
+    def available(self) -> bool:
+        """Whether a call would be let through now."""
+        return rules.admit(self.breaker, self._clock.monotonic_s())[1]
+
     async def call(self, work: Callable[[Deadline], Awaitable[T]], deadline: Deadline) -> T:
         """Do `work`, asking again where that may help.
 

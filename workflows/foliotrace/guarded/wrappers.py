@@ -38,6 +38,11 @@ class GuardedRetriever:
         self._inner = inner
         self.dependency = dependency
 
+    @property
+    def ready(self) -> bool:
+        """Whether the path can be asked now."""
+        return self.dependency.available and bool(getattr(self._inner, "ready", True))
+
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """As the port says."""
         return await self.dependency.call(
@@ -143,6 +148,11 @@ class GuardedGenerator:
         self.dependency = dependency
 
     @property
+    def ready(self) -> bool:
+        """Whether the model can be asked now."""
+        return self.dependency.available and bool(getattr(self._inner, "ready", True))
+
+    @property
     def model(self) -> str:
         """The pinned model name."""
         return self._inner.model
@@ -170,6 +180,11 @@ class GuardedEmbedder:
     def __init__(self, inner: Embedder, dependency: Dependency) -> None:
         self._inner = inner
         self.dependency = dependency
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model can be asked now."""
+        return self.dependency.available and bool(getattr(self._inner, "ready", True))
 
     @property
     def model(self) -> str:
