@@ -8,6 +8,9 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from foliotrace_server.tracing import current_trace
 
+_QUOTING = ("llama_agents", "workflows")
+"""They log the text of exceptions, which quotes documents; `run.ended` says what is needed."""
+
 
 def set_up_logging(level: str, shape: str) -> None:
     """Send our log and the libraries' to standard error. `shape`: json, console or auto."""
@@ -42,6 +45,8 @@ def set_up_logging(level: str, shape: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(least, logging.WARNING))
+    for library in _QUOTING:
+        logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
 def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -113,7 +113,7 @@ def _paths(question: str) -> dict[str, Any]:
                     _query("name", "Only this name.", {"type": "string"}),
                 ],
                 answers={200: _json("A page of documents.", _ref("DocumentsBody"))},
-                problems=(400, 503),
+                problems=(400, 404, 503),
             ),
         },
         "/v1/documents/{id}": {
@@ -162,7 +162,7 @@ def _job_paths() -> dict[str, Any]:
                     _query("unfinished", "Only those going on.", {"type": "boolean"}),
                 ],
                 answers={200: _json("A page of jobs.", _ref("JobsBody"))},
-                problems=(400, 503),
+                problems=(400, 404, 503),
             )
         },
         "/v1/jobs/{id}": {
@@ -240,7 +240,7 @@ def _answered() -> dict[str, Any]:
         "headers": _ANSWER_HEADERS,
         "content": {
             "application/json": {"schema": _ref("AnswerBody")},
-            "text/event-stream": {"schema": {"type": "string"}},
+            "text/event-stream": {"schema": {}},
         },
     }
 
@@ -305,7 +305,7 @@ def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _events(description: str) -> dict[str, Any]:
     return {
         "description": description,
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {"schema": {}}},
     }
 
 

@@ -37,10 +37,11 @@ def _settings() -> str:
     lines = [
         "# Settings",
         "",
-        "The first source that names a value wins: the command line, the environment, `.env`, "
+        "The first source that names a value wins: the command line, the environment, "
+        "`.env`, "
         "secret files (`FOLIOTRACE_SECRETS_DIR`, `/run/secrets/foliotrace`), a TOML file "
-        "(`--config`, `FOLIOTRACE_CONFIG`, `foliotrace.toml`), the default. In TOML the name is the "
-        "path: `[server]` and `port = 9000`. An unknown name stops the start.",
+        "(`--config`, `FOLIOTRACE_CONFIG`, `foliotrace.toml`), the default. In TOML the name "
+        "is the path: `[server]` and `port = 9000`. An unknown name stops the start.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",

@@ -275,6 +275,8 @@ class DurableHost:
             status=status,
             problem=problem,
         )
+        if status == "failed":
+            _log.warning("run.ended", workflow=intent.workflow, handler_id=intent.handler_id)
         await self._on_ended(ended)
         self._intents.remove(intent.handler_id)
         self._promised.pop(intent.handler_id, None)
