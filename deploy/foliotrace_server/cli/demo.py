@@ -1,5 +1,6 @@
 """`foliotrace demo`: the whole story on the example documents, with no key, server or network."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterator
@@ -14,13 +15,17 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from foliotrace.adapters.local.lease import WriterLease
 from foliotrace.errors import NotFound
 from foliotrace.model import AnswerMode, Citation
+from foliotrace_audit.verdict import Status
 from foliotrace_server import contract
 from foliotrace_server.cli.failures import Exit, explained
 from foliotrace_server.cli.ingesting import find, ingest
-from foliotrace_server.cli.session import Options, work
+from foliotrace_server.cli.session import Options, embedded
 from foliotrace_server.client import AsyncFoliotraceClient
+from foliotrace_server.observing.auditing import verify_audit
+from foliotrace_server.settings import Settings
 
 QUESTIONS = (
     "Why did the airplane contact trees near Tallahassee?",
@@ -36,7 +41,7 @@ EXTRACTED_FROM = "ntsb-NYC08CA055-tallahassee.pdf"
 @click.pass_obj
 @explained
 def demo(options: Options, keep: bool) -> Exit:
-    """Tell the whole story on example documents: ingest, ask, refuse, extract.
+    """Tell the whole story on example documents: ingest, ask, refuse, extract, trace, prove.
 
     \b
     Examples:
@@ -47,12 +52,20 @@ def demo(options: Options, keep: bool) -> Exit:
     if data_dir.exists() and not keep and (data_dir / "library.db").exists():
         rmtree(data_dir)
     console = Console(file=sys.stderr if options.output == "json" else sys.stdout)
+    settings = replace(options, data_dir=data_dir, url=None).settings()
     told = Story()
 
-    async def command(client: AsyncFoliotraceClient) -> None:
-        await tell(client, console, told)
+    async def run() -> None:
+        async with embedded(settings) as here:
+            await tell(here.client, console, told)
+            with _chapter(console, "5. The last answer's trace"):
+                told.trace = here.trace_tree(told.last_trace_id or "")
+                console.print(told.trace, highlight=False, soft_wrap=True)
 
-    work(replace(options, data_dir=data_dir, url=None), command)
+    with WriterLease.acquire(data_dir):
+        asyncio.run(run())
+    with _chapter(console, "6. The audit log, verified"):
+        _verify(console, settings, told)
     if options.output == "json":
         sys.stdout.write(told.as_json() + "\n")
     else:
@@ -72,16 +85,23 @@ class Story:
     refused: bool = False
     record: dict[str, Any] = field(default_factory=dict)
     grounded_fields: int = 0
+    last_trace_id: str | None = None
+    trace: str = ""
+    audit: str = ""
+    audit_records: int = 0
 
     @property
     def ok(self) -> bool:
-        """Three cited answers, one refusal, one grounded record."""
+        """Three cited answers, one refusal, one grounded record, a trace, an untouched chain."""
         cited = all(a["citations"] and a["level"] == 0 for a in self.answered)
         return bool(
             len(self.answered) == len(QUESTIONS)
             and cited
             and self.refused
             and self.grounded_fields >= 4
+            and "retrieve" in self.trace
+            and self.audit_records
+            and self.audit in (Status.SOUND, Status.UNANCHORED)
         )
 
     def as_json(self) -> str:
@@ -144,6 +164,7 @@ async def _ask(
     client: AsyncFoliotraceClient, console: Console, question: str, story: Story
 ) -> dict[str, Any]:
     answer = await client.ask(question)
+    story.last_trace_id = answer.trace_id or story.last_trace_id
     console.print(f"[bold]Q[/] {question}")
     for citation in answer.citations[:1]:
         console.print(f"[bold]A[/] {' '.join(citation.quote.split())}", highlight=False)
@@ -186,6 +207,22 @@ async def _extract(
         sure = "" if each.confidence is None else f"{each.confidence:.2f}"
         table.add_row(each.pointer[1:], str(each.value), sure, place)
     console.print(table)
+
+
+def _verify(console: Console, settings: Settings, story: Story) -> None:
+    """Say what can be proved of the chain, and what not."""
+    verdict = verify_audit(settings)
+    story.audit, story.audit_records = str(verdict.status()), verdict.records
+    console.print(
+        f"{verdict.records} records, {len(verdict.findings)} findings: {story.audit}",
+        highlight=False,
+    )
+    if verdict.status() is Status.UNANCHORED:
+        console.print(
+            "  [dim]the chain is whole; with its development keys, and no checkpoint kept "
+            "elsewhere, nobody outside could tell (docs/how-to/prove-the-audit-log.md)[/]",
+            highlight=False,
+        )
 
 
 def what_next(console: Console, data_dir: Path) -> None:

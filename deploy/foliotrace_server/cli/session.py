@@ -5,12 +5,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from foliotrace.adapters.local.lease import WriterLease
 from foliotrace_server.cli.failures import Exit
 from foliotrace_server.client import AsyncFoliotraceClient
 from foliotrace_server.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from foliotrace_server.engine import Engine
 
 R = TypeVar("R")
 
@@ -48,22 +51,37 @@ async def client(options: Options) -> AsyncIterator[AsyncFoliotraceClient]:
             yield remote
         return
     with WriterLease.acquire(settings.data_dir):
-        async with _embedded(settings) as local:
-            yield local
+        async with embedded(settings) as here:
+            yield here.client
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """An engine in this process and a client of it."""
+
+    client: AsyncFoliotraceClient
+    engine: "Engine"
+
+    def trace_tree(self, trace_id: str) -> str:
+        """A recent trace drawn as a tree; "" where it is not known or nothing is traced."""
+        observing = self.engine.parts.observing
+        return observing.trace_tree(trace_id) if observing is not None else ""
 
 
 @asynccontextmanager
-async def _embedded(settings: Settings) -> AsyncIterator[AsyncFoliotraceClient]:
+async def embedded(settings: Settings) -> AsyncIterator[Here]:
+    """An engine on the data folder, whose writer lease the caller holds. Raises Misconfigured."""
     from foliotrace_server.app import build_app
     from foliotrace_server.compose import compose
     from foliotrace_server.inprocess import InProcess
 
-    app = build_app(compose(settings, draws=True))
+    engine = compose(settings, draws=True)
+    app = build_app(engine)
     async with (
         app.lifespan(None),
         AsyncFoliotraceClient("http://localhost", transport=InProcess(app)) as local,
     ):
-        yield local
+        yield Here(local, engine)
 
 
 def work(
