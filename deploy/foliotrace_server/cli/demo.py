@@ -11,7 +11,6 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-import click
 from rich.console import Console
 from rich.table import Table
 
@@ -20,7 +19,7 @@ from foliotrace.errors import NotFound
 from foliotrace.model import AnswerMode, Citation
 from foliotrace_audit.verdict import Status
 from foliotrace_server import contract
-from foliotrace_server.cli.failures import Exit, explained
+from foliotrace_server.cli.failures import Exit
 from foliotrace_server.cli.ingesting import find, ingest
 from foliotrace_server.cli.session import Options, embedded
 from foliotrace_server.client import AsyncFoliotraceClient
@@ -36,18 +35,8 @@ UNANSWERABLE = "Which antibiotic is given for bacterial pneumonia in children?"
 EXTRACTED_FROM = "ntsb-NYC08CA055-tallahassee.pdf"
 
 
-@click.command()
-@click.option("--keep", is_flag=True, help="Go on with ./foliotrace-demo of an earlier demo.")
-@click.pass_obj
-@explained
-def demo(options: Options, keep: bool) -> Exit:
-    """Tell the whole story on example documents: ingest, ask, refuse, extract, trace, prove.
-
-    \b
-    Examples:
-      foliotrace demo
-      foliotrace demo --output json
-    """  # noqa: D301 - click keeps lines after it
+def run_demo(options: Options, *, keep: bool) -> Exit:
+    """Tell the story on `options.data_dir`, emptied first unless `keep`."""
     data_dir = options.data_dir or Path("foliotrace-demo")
     if data_dir.exists() and not keep and (data_dir / "library.db").exists():
         rmtree(data_dir)

@@ -14,7 +14,6 @@ from foliotrace.errors import BadInput, NotFound
 from foliotrace_audit.commands import audit
 from foliotrace_server import contract
 from foliotrace_server.cli import shown
-from foliotrace_server.cli.demo import demo
 from foliotrace_server.cli.failures import Exit, explained
 from foliotrace_server.cli.session import Options, work
 from foliotrace_server.client import AsyncFoliotraceClient
@@ -443,4 +442,18 @@ def _schema(named: str) -> dict[str, Any]:
     return schema
 
 
-main.add_command(demo)
+@main.command()
+@click.option("--keep", is_flag=True, help="Go on with ./foliotrace-demo of an earlier demo.")
+@_SHARED
+@explained
+def demo(options: Options, keep: bool) -> Exit:
+    """Tell the whole story on example documents: ingest, ask, refuse, extract, trace, prove.
+
+    \b
+    Examples:
+      foliotrace demo
+      foliotrace demo --output json
+    """  # noqa: D301 - click keeps lines after it
+    from foliotrace_server.cli.demo import run_demo
+
+    return run_demo(options, keep=keep)
