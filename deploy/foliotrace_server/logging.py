@@ -4,16 +4,18 @@ import logging
 import sys
 
 import structlog
+from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
-
-from foliotrace_server.tracing import current_trace
 
 _QUOTING = ("llama_agents", "workflows")
 """They log the text of exceptions, which quotes documents; `run.ended` says what is needed."""
 
 
-def set_up_logging(level: str, shape: str) -> None:
-    """Send our log and the libraries' to standard error. `shape`: json, console or auto."""
+def set_up_logging(level: str, shape: str, *, redact: Processor | None = None) -> None:
+    """Send our log and the libraries' to standard error. `shape`: json, console or auto.
+
+    `redact` takes personal numbers and keys out of every value, if libraries log any.
+    """
     least = logging.getLevelNamesMapping()[level.upper()]
     for_people = shape == "console" or (shape == "auto" and sys.stderr.isatty())
     render: Processor = (
@@ -24,6 +26,7 @@ def set_up_logging(level: str, shape: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_trace,
+        *([redact] if redact is not None else []),
     ]
     structlog.configure(
         processors=[*shared, structlog.processors.dict_tracebacks, render],
@@ -50,9 +53,10 @@ def set_up_logging(level: str, shape: str) -> None:
 
 
 def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    trace_id = current_trace()
-    if trace_id:
-        event["trace_id"] = trace_id
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = f"{context.trace_id:032x}"
+        event["span_id"] = f"{context.span_id:016x}"
     return event
 
 

@@ -5,12 +5,17 @@ import socket
 
 import structlog
 import uvicorn
+from structlog.typing import EventDict, WrappedLogger
 
 from foliotrace.adapters.local.lease import WriterLease
 from foliotrace.errors import Misconfigured
+from foliotrace_otel.logging import LogRedaction
 from foliotrace_server.app import build_app
 from foliotrace_server.compose import compose
 from foliotrace_server.edge import is_loopback
+from foliotrace_server.engine import Engine
+from foliotrace_server.logging import set_up_logging
+from foliotrace_server.observing.auditing import CHECKPOINT
 from foliotrace_server.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -24,6 +29,7 @@ def serve(settings: Settings) -> None:
         listening = bind(settings)
         url = url_of(listening)
         engine = compose(settings, serving=True)
+        _redact_the_log(settings, engine)
         config = uvicorn.Config(
             build_app(engine),
             log_config=None,
@@ -40,6 +46,19 @@ def serve(settings: Settings) -> None:
         asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
     finally:
         lease.release()
+
+
+def _redact_the_log(settings: Settings, engine: Engine) -> None:
+    """With the tokens that spans carry, so that a log line and a span can be brought together."""
+    observing = engine.parts.observing
+    if observing is not None:
+        redact = LogRedaction(observing.redactor)
+
+        def process(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+            """A signed line must stay as it was signed; it holds nothing but the log's state."""
+            return event if event.get("event") == CHECKPOINT else redact(logger, method, event)
+
+        set_up_logging(settings.log.level, settings.log.format, redact=process)
 
 
 def refuse_open_door(settings: Settings) -> None:

@@ -24,3 +24,6 @@ def test_the_demo_answers_refuses_and_extracts_in_an_empty_folder(tmp_path: Path
     assert [answer["mode"] for answer in story["answered"]] == ["extractive"] * 3
     assert story["record"]["accident_number"] == "NYC08CA055"
     assert story["record"]["insurance_claim_number"] is None
+    assert "invoke_workflow QueryWorkflow" in story["trace"]
+    assert story["audit"] == "unanchored"  # development keys: honestly not proved
+    assert story["audit_records"] > 8

@@ -55,14 +55,18 @@ class Observed:
             if line.partition("{")[0].partition(" ")[0] == name and all(w in line for w in wanted)
         )
 
-    def trace(self, trace_id: str, spans: int = 1) -> list[Any]:
-        """The spans of a trace, once at least `spans` have arrived."""
+    def trace(self, trace_id: str, spans: int = 1, *, ends_with: str = "") -> list[Any]:
+        """The spans of a trace, once `spans` of them and one named `ends_with` have arrived."""
         wanted = bytes.fromhex(trace_id)
 
         def here() -> list[Any]:
             return [span for span in self.sink.spans if span.trace_id == wanted]
 
-        assert self.sink.wait_for(lambda _: len(here()) >= spans), [s.name for s in here()]
+        def complete(_: OtlpSink) -> bool:
+            names = [span.name for span in here()]
+            return len(names) >= spans and (not ends_with or ends_with in names)
+
+        assert self.sink.wait_for(complete), [span.name for span in here()]
         return here()
 
     def records(self) -> list[dict[str, Any]]:

@@ -35,6 +35,7 @@ from foliotrace_server.settings import Settings
 
 AUDIT_FOLDER: Final = "audit"
 KEYS_FOLDER: Final = "audit-keys"
+CHECKPOINT: Final = "audit.checkpoint"  # the name of the log event that carries one
 _S_PER_DAY: Final = 86_400.0
 _RECOVERIES: Final = (AlarmKind.WRITE_RECOVERED, AlarmKind.STREAM_RECOVERED)
 _log = structlog.get_logger(__name__)
@@ -127,7 +128,7 @@ class AuditOperations:
     def checkpointed(self, checkpoint: Checkpoint) -> None:
         """Send the signed line out of the box, with whatever collects the log."""
         _log.info(
-            "audit.checkpoint",
+            CHECKPOINT,
             line=checkpoint.line,
             stream=checkpoint.stream,
             segment=checkpoint.segment,
