@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from foliotrace.account import Account
 from foliotrace.errors import Conflict, FoliotraceError, NotFound
-from foliotrace.ingest.account import Account
 from foliotrace.ingest.index import delete_document
 from foliotrace.ingest.originals import release
 from foliotrace.ingest.upload import Accepted, Upload, accept

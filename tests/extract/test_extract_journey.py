@@ -7,12 +7,13 @@ import pytest
 from tests.extract.paper import OWNER, Desk, Parrot, Spy, finding
 from workflows.context.serializers import JsonSerializer
 
+from foliotrace.account import Progress
 from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.errors import Conflict, ExtractorUnavailable, InvalidSchema
 from foliotrace.extract.services import Rung
-from foliotrace.extract.workflow import ExtractRecord, ExtractWorkflow, Progress, cancel_extract
+from foliotrace.extract.workflow import ExtractRecord, ExtractWorkflow, cancel_extract
 from foliotrace.model import ExtractionMethod, JobStatus, Level
 
 pytestmark = pytest.mark.anyio

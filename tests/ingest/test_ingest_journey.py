@@ -7,6 +7,7 @@ import pytest
 from tests.ingest.journey import OWNER, UNREADABLE, Desk
 from tests.ingest.pages import bytes_of
 
+from foliotrace.account import Progress
 from foliotrace.errors import Conflict, FileRefused, InvalidRequest, NotFound, NothingToIndex
 from foliotrace.ingest.index import compact, delete_document
 from foliotrace.ingest.originals import sweep
@@ -15,7 +16,6 @@ from foliotrace.ingest.workflow import (
     IngestDocument,
     Ingested,
     IngestWorkflow,
-    Progress,
     cancel_ingest,
 )
 from foliotrace.model import DocumentStatus, JobStatus

@@ -9,15 +9,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Annotated, Any
-from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace import events
+from foliotrace.account import Account, take_up
 from foliotrace.errors import Conflict, ExtractorUnavailable, NotFound, ParserUnavailable
-from foliotrace.extract.account import Account
 from foliotrace.extract.extract import extract_pages
 from foliotrace.extract.merge import merge, nothing, worse
 from foliotrace.extract.schema import resolve
@@ -68,16 +67,6 @@ class Extracted(StopEvent):
     degradation_level: int
 
 
-class Progress(Event):
-    """How far a job is."""
-
-    job_id: str
-    stage: str
-    pages_done: int
-    pages_total: int
-    chunks: int = 0
-
-
 class Position(BaseModel):
     """Where an extraction stands."""
 
@@ -124,7 +113,7 @@ class ExtractWorkflow(Workflow):
         services = self._services
         principal = services.identify()
         document = await services.library.document(principal.tenant, ev.document_id)
-        job = await _job(services, principal, document, ev.job_id)
+        job = await take_up(services, JobKind.EXTRACT, principal, document, ev.job_id)
         account = Account(services, job.tenant, job.id)
         await account.received()
         async with self._accounting(account):
@@ -193,7 +182,7 @@ class ExtractWorkflow(Workflow):
                 errors = errors_of(schema, record)
             made = replace(found, record=record, valid=not errors, errors=errors)
             await self._keep(position.tenant, position.job_id, schema, made)
-            await account.completed(made)
+            await account.completed(extraction=made)
         events.tell(
             "extract.completed",
             foliotrace__extract__valid=made.valid,
@@ -300,14 +289,8 @@ class ExtractWorkflow(Workflow):
 
     async def _tell(self, ctx: Context, account: Account, position: Position, stage: str) -> None:
         done = position.next_page - 1
-        await account.progress(stage=stage, pages_done=done, pages_total=position.pages_total)
         ctx.write_event_to_stream(
-            Progress(
-                job_id=position.job_id,
-                stage=stage,
-                pages_done=done,
-                pages_total=position.pages_total,
-            )
+            await account.progress(stage=stage, pages_done=done, pages_total=position.pages_total)
         )
 
 
@@ -320,22 +303,3 @@ async def cancel_extract(services: ExtractServices, principal: Principal, job_id
     if job.status.value not in ("queued", "running"):
         raise Conflict(f"The job is {job.status.value} already.", code="job_already_final")
     return await Account(services, job.tenant, job.id).cancelled()
-
-
-async def _job(
-    services: ExtractServices, principal: Principal, document: Document, job_id: str | None
-) -> Job:
-    """The job of this run, which is written first if the caller has not done it."""
-    now = services.clock.now()
-    return await services.jobs.create(
-        Job(
-            id=job_id or f"job_{uuid4().hex}",
-            tenant=principal.tenant,
-            subject=principal.subject,
-            kind=JobKind.EXTRACT,
-            document_id=document.id,
-            trace_id=services.trace(),
-            created_at=now,
-            updated_at=now,
-        )
-    )

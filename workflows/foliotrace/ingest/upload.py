@@ -12,8 +12,8 @@ from hashlib import sha256
 from typing import Final
 from uuid import uuid4
 
+from foliotrace.account import Account
 from foliotrace.errors import Conflict, InvalidRequest
-from foliotrace.ingest.account import Account
 from foliotrace.ingest.originals import release
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import (

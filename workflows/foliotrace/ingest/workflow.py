@@ -9,15 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from typing import Any
-from uuid import uuid4
 
 from pydantic import ConfigDict
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace import events
+from foliotrace.account import Account, Progress, described, take_up
 from foliotrace.errors import Conflict, NotFound
-from foliotrace.ingest.account import Account, described
 from foliotrace.ingest.chunk import CHUNKER
 from foliotrace.ingest.identity import FIRST_PAGES, identify
 from foliotrace.ingest.index import catch_up
@@ -47,16 +46,6 @@ class Ingested(StopEvent):
     index_version: int
 
 
-class Progress(Event):
-    """How far a job is."""
-
-    job_id: str
-    stage: str
-    pages_done: int
-    pages_total: int
-    chunks: int
-
-
 class WindowDue(Event):
     """The pages from `position.next_page` on are to be stored."""
 
@@ -84,8 +73,7 @@ class IngestWorkflow(Workflow):
         document = await services.library.document(principal.tenant, ev.document_id)
         job = await _job(services, principal, document, ev.job_id)
         account = Account(services, principal.tenant, job.id)
-        await account.job()
-        await account.received(job)
+        await account.received()
         async with self._accounting(account, document.id, document.content_hash):
             source = await source_of(services, document)
             deadline = Deadline(services.clock.monotonic_s() + services.limits.inspect_s)
@@ -190,13 +178,14 @@ class IngestWorkflow(Workflow):
             raise
 
     async def _tell(self, ctx: Context, account: Account, position: Position, stage: str) -> None:
-        await account.progress(
-            stage=stage,
-            pages_done=position.next_page - 1,
-            pages_total=position.pages_total,
-            chunks=position.chunks,
+        ctx.write_event_to_stream(
+            await account.progress(
+                stage=stage,
+                pages_done=position.next_page - 1,
+                pages_total=position.pages_total,
+                chunks=position.chunks,
+            )
         )
-        ctx.write_event_to_stream(_progress(position, stage))
 
 
 def revision_of(document: Document, engine: str) -> str:
@@ -242,19 +231,7 @@ async def _job(
         )
         own = [job.id for job in under_way if job.kind is JobKind.INGEST]
         job_id = own[0] if own else None  # a resumed run finds its own
-    now = services.clock.now()
-    return await services.jobs.create(
-        Job(
-            id=job_id or f"job_{uuid4().hex}",
-            tenant=principal.tenant,
-            subject=principal.subject,
-            kind=JobKind.INGEST,
-            document_id=document.id,
-            trace_id=services.trace(),
-            created_at=now,
-            updated_at=now,
-        )
-    )
+    return await take_up(services, JobKind.INGEST, principal, document, job_id)
 
 
 def _progress(position: Position, stage: str) -> Progress:

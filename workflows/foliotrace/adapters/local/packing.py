@@ -10,16 +10,16 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import orjson
 
+from foliotrace.adapters.local.page_parts import (
+    block_from_json,
+    block_to_json,
+    table_from_json,
+    table_to_json,
+)
 from foliotrace.model import (
-    Block,
-    BlockKind,
-    Box,
     PageKind,
     PageStatus,
     ParsedPage,
-    Table,
-    TableCell,
-    TableRow,
     Words,
 )
 
@@ -29,7 +29,6 @@ _WORD: Final = np.dtype(
 _LEVEL: Final = 1  # 5 % larger than level 6, a quarter less time
 
 _Numbers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-_Packed: TypeAlias = list[Any]
 
 
 def pack_page(page: ParsedPage) -> tuple[bytes, bytes]:
@@ -41,8 +40,8 @@ def pack_page(page: ParsedPage) -> tuple[bytes, bytes]:
         page.label,
         page.width,
         page.height,
-        [(b.kind, b.start, b.end, b.level, _box(b.box)) for b in page.blocks],
-        [_table(t) for t in page.tables],
+        [block_to_json(block) for block in page.blocks],
+        [table_to_json(table) for table in page.tables],
         page.status,
         page.problem,
         page.engine,
@@ -78,11 +77,8 @@ def unpack_page(page: bytes, words: bytes) -> ParsedPage:
         width=width,
         height=height,
         words=unpack_words(words),
-        blocks=tuple(
-            Block(kind=BlockKind(k), start=s, end=e, level=n, box=_unbox(b))
-            for k, s, e, n, b in blocks
-        ),
-        tables=tuple(_untable(t) for t in tables),
+        blocks=tuple(block_from_json(block) for block in blocks),
+        tables=tuple(table_from_json(table) for table in tables),
         status=PageStatus(status),
         problem=problem,
         engine=engine,
@@ -119,49 +115,3 @@ def _planes(column: _Numbers) -> bytes:
     """First bytes of every number, then second bytes, and so on: alike bytes stand together."""
     four_bytes = np.ascontiguousarray(column).view(np.uint8).reshape(-1, 4)
     return np.ascontiguousarray(four_bytes.T).tobytes()
-
-
-def _box(box: Box | None) -> tuple[float, float, float, float] | None:
-    return None if box is None else (box.x, box.y, box.width, box.height)
-
-
-def _unbox(box: list[float] | None) -> Box | None:
-    return None if box is None else Box(*box)
-
-
-def _table(table: Table) -> _Packed:
-    return [
-        table.start,
-        table.end,
-        _box(table.box),
-        [
-            (
-                row.start,
-                row.end,
-                row.is_header,
-                [(c.start, c.end, c.column, c.ref, _box(c.box)) for c in row.cells],
-            )
-            for row in table.rows
-        ],
-    ]
-
-
-def _untable(packed: _Packed) -> Table:
-    start, end, box, rows = packed
-    return Table(
-        start=start,
-        end=end,
-        box=_unbox(box),
-        rows=tuple(
-            TableRow(
-                start=s,
-                end=e,
-                is_header=h,
-                cells=tuple(
-                    TableCell(start=cs, end=ce, column=n, ref=ref, box=_unbox(b))
-                    for cs, ce, n, ref, b in cells
-                ),
-            )
-            for s, e, h, cells in rows
-        ),
-    )

@@ -10,16 +10,16 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from foliotrace.adapters.local.page_parts import (
+    block_from_json,
+    block_to_json,
+    table_from_json,
+    table_to_json,
+)
 from foliotrace.model import (
-    Block,
-    BlockKind,
-    Box,
     PageKind,
     PageStatus,
     ParsedPage,
-    Table,
-    TableCell,
-    TableRow,
     Words,
 )
 
@@ -55,10 +55,8 @@ def page_to_json(page: ParsedPage) -> dict[str, Any]:
         "width": page.width,
         "height": page.height,
         "words": b64encode(page.words.packed).decode(),
-        "blocks": [
-            [b.kind.value, b.start, b.end, b.level, _box_to_json(b.box)] for b in page.blocks
-        ],
-        "tables": [_table_to_json(table) for table in page.tables],
+        "blocks": [block_to_json(block) for block in page.blocks],
+        "tables": [table_to_json(table) for table in page.tables],
         "status": page.status.value,
         "problem": page.problem,
         "engine": page.engine,
@@ -76,55 +74,10 @@ def page_from_json(value: dict[str, Any]) -> ParsedPage:
         width=value["width"],
         height=value["height"],
         words=Words(b64decode(value["words"])),
-        blocks=tuple(
-            Block(kind=BlockKind(kind), start=start, end=end, level=level, box=_box_from_json(box))
-            for kind, start, end, level, box in value["blocks"]
-        ),
-        tables=tuple(_table_from_json(table) for table in value["tables"]),
+        blocks=tuple(block_from_json(block) for block in value["blocks"]),
+        tables=tuple(table_from_json(table) for table in value["tables"]),
         status=PageStatus(value["status"]),
         problem=value["problem"],
         engine=value["engine"],
         confidence=value["confidence"],
-    )
-
-
-def _box_to_json(box: Box | None) -> list[float] | None:
-    return None if box is None else [box.x, box.y, box.width, box.height]
-
-
-def _box_from_json(value: list[float] | None) -> Box | None:
-    return None if value is None else Box(*value)
-
-
-def _table_to_json(table: Table) -> list[Any]:
-    rows = [
-        [
-            row.start,
-            row.end,
-            row.is_header,
-            [[c.start, c.end, c.column, c.ref, _box_to_json(c.box)] for c in row.cells],
-        ]
-        for row in table.rows
-    ]
-    return [table.start, table.end, _box_to_json(table.box), rows]
-
-
-def _table_from_json(value: list[Any]) -> Table:
-    start, end, box, rows = value
-    return Table(
-        start=start,
-        end=end,
-        box=_box_from_json(box),
-        rows=tuple(
-            TableRow(
-                start=row_start,
-                end=row_end,
-                is_header=is_header,
-                cells=tuple(
-                    TableCell(start=a, end=b, column=column, ref=ref, box=_box_from_json(cell_box))
-                    for a, b, column, ref, cell_box in cells
-                ),
-            )
-            for row_start, row_end, is_header, cells in rows
-        ),
     )

@@ -1,0 +1,201 @@
+"""What is told of a job while it goes on: its row, the audit log and the run's event stream."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+from uuid import uuid4
+
+from workflows.events import Event
+
+from foliotrace.errors import Conflict, FoliotraceError
+from foliotrace.events import tell
+from foliotrace.model import Document, Extraction, Job, JobKind, JobStatus, Principal
+from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, Jobs
+
+_BUG = "internal_error"
+
+
+class Progress(Event):
+    """How far a job is."""
+
+    job_id: str
+    stage: str
+    pages_done: int
+    pages_total: int
+    chunks: int = 0
+
+
+class JobServices(Protocol):
+    """What a journey needs so that its jobs can be accounted for."""
+
+    @property
+    def jobs(self) -> Jobs:
+        """The jobs' rows."""
+
+    @property
+    def audit(self) -> AuditLog:
+        """The audit log."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+
+    @property
+    def trace(self) -> CurrentTrace:
+        """The trace a new job belongs to."""
+
+
+async def take_up(
+    services: JobServices,
+    kind: JobKind,
+    principal: Principal,
+    document: Document,
+    job_id: str | None,
+) -> Job:
+    """The job of a run, which is written first if the caller has not done it."""
+    now = services.clock.now()
+    return await services.jobs.create(
+        Job(
+            id=job_id or f"job_{uuid4().hex}",
+            tenant=principal.tenant,
+            subject=principal.subject,
+            kind=kind,
+            document_id=document.id,
+            trace_id=services.trace(),
+            created_at=now,
+            updated_at=now,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Speaks for one job. Audit records are named by its kind: `ingest_received` and so on."""
+
+    services: JobServices
+    tenant: str
+    job_id: str
+
+    async def job(self) -> Job:
+        """The job, unless it was ended from outside.
+
+        Raises Conflict `job_cancelled`, or `job_already_final` for a job that failed.
+        """
+        job = await self.services.jobs.job(self.tenant, self.job_id)
+        if job.status is JobStatus.CANCELLED:
+            raise Conflict("The job was cancelled.", code="job_cancelled")
+        if job.status is JobStatus.FAILED:
+            raise Conflict("The job has failed already.", code="job_already_final")
+        return job
+
+    async def received(self) -> None:
+        """The first audit record. Raises as `job`."""
+        await self._audit("received", await self.job())
+
+    async def progress(
+        self, *, stage: str, pages_done: int, pages_total: int, chunks: int = 0
+    ) -> Progress:
+        """Store how far the job is, and give it as an event. Raises as `job`."""
+        job = replace(
+            await self.job(),
+            status=JobStatus.RUNNING,
+            stage=stage,
+            pages_done=pages_done,
+            pages_total=pages_total,
+            chunks=chunks,
+            updated_at=self.services.clock.now(),
+        )
+        await self.services.jobs.update(job)
+        return Progress(
+            job_id=job.id,
+            stage=stage,
+            pages_done=pages_done,
+            pages_total=pages_total,
+            chunks=chunks,
+        )
+
+    async def completed(self, *, extraction: Extraction | None = None, engine: str = "") -> None:
+        """The job is done; the last audit record.
+
+        `extraction` is what it made, valid or not; `engine` is what parsed the document.
+        """
+        job = await self._finish(JobStatus.COMPLETED, engine=engine)
+        await self._audit("completed", job, success=True, extraction=extraction)
+
+    async def failed(self, error: Exception) -> None:
+        """The job ended without what it was to make; the last audit record."""
+        job = await self.services.jobs.job(self.tenant, self.job_id)
+        if job.status in (JobStatus.CANCELLED, JobStatus.FAILED):
+            return  # whoever ended it has said so
+        job = await self._finish(JobStatus.FAILED, error)
+        await self._audit("failed", job, success=False, error=error)
+
+    async def cancelled(self) -> Job:
+        """The job was stopped by its owner; the last audit record."""
+        job = await self._finish(JobStatus.CANCELLED)
+        cause = Conflict("The job was cancelled.", code="job_cancelled")
+        await self._audit("failed", job, success=False, error=cause)
+        return job
+
+    async def _finish(
+        self, status: JobStatus, error: Exception | None = None, *, engine: str = ""
+    ) -> Job:
+        problem, detail = described(error) if error else (None, None)
+        job = replace(
+            await self.services.jobs.job(self.tenant, self.job_id),
+            status=status,
+            stage=status.value,
+            problem=problem,
+            problem_detail=detail,
+            updated_at=self.services.clock.now(),
+        )
+        await self.services.jobs.update(job)
+        if job.kind is JobKind.INGEST:
+            _tell_ingested(job, engine)
+        return job
+
+    async def _audit(
+        self,
+        what: str,
+        job: Job,
+        *,
+        success: bool | None = None,
+        error: Exception | None = None,
+        extraction: Extraction | None = None,
+    ) -> None:
+        degradation = extraction.degradation if extraction else None
+        usage = extraction.usage if extraction else None
+        await self.services.audit.append(
+            AuditEntry(
+                event=f"{job.kind.value}_{what}",
+                run_id=job.id,
+                tenant=job.tenant,
+                user_id=job.subject,
+                success=success,
+                error=described(error)[0] if error else None,
+                error_type=type(error).__name__ if error else None,
+                degradation_level=int(degradation.level) if degradation else None,
+                degradation_reasons=degradation.reasons if degradation else (),
+                tokens=usage.total_tokens if usage else None,
+                cost_usd=usage.cost_usd if usage else None,
+                document_ids=(job.document_id,),
+            )
+        )
+
+
+def _tell_ingested(job: Job, engine: str) -> None:
+    tell(
+        "foliotrace.ingested",
+        foliotrace__ingest__outcome=job.status.value,
+        foliotrace__ingest__pages=job.pages_done,
+        foliotrace__ingest__chunks=job.chunks,
+        foliotrace__ingest__parser=engine.partition(" ")[0] or None,
+        error__type=job.problem,
+    )
+
+
+def described(error: Exception) -> tuple[str, str]:
+    """(stable code, text that may be shown). A bug's own words are never shown."""
+    if isinstance(error, FoliotraceError):
+        reason = getattr(error, "reason", None)
+        return reason or error.error_code, f"{error.message} {error.hint}"
+    return _BUG, "Something broke that should not; the log says what."
