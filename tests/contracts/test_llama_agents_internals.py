@@ -1,5 +1,6 @@
 """What `foliotrace_server.host.internals` relies on inside llama-agents; an upgrade fails here."""
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -38,8 +39,12 @@ class TwoSteps(Workflow):
         return StopEvent(result="done")
 
 
+def as_it_is(run_id: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 async def ended(store: internals.DurableStore, kind: str) -> PersistentHandler:
-    server = internals.durable_server(store, EXCEPTION_HANDLERS)
+    server = internals.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
     server.add_workflow("two", TwoSteps())
     await server.start()
     started = await internals.start_durably(server, store, "two", Begin(kind=kind), "h")
@@ -86,7 +91,7 @@ async def test_old_finished_runs_are_forgotten_wholly(tmp_path: Path) -> None:
 
 
 async def test_no_server_has_the_wildcard_cors_of_the_library(tmp_path: Path) -> None:
-    durable = internals.durable_server(internals.DurableStore(tmp_path / "h.db"), {})
+    durable = internals.durable_server(internals.DurableStore(tmp_path / "h.db"), {}, as_it_is)
     hot = internals.hot_server(internals.HotStore(10), {})
     assert (durable.app.user_middleware, hot.app.user_middleware) == ([], [])
     release = durable._runtime._decorated
