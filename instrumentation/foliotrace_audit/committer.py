@@ -10,7 +10,7 @@ from foliotrace_audit.errors import AuditClosed, AuditError, AuditUnavailable
 from foliotrace_audit.keys import AuditKeys
 from foliotrace_audit.queue import ChainQueue, Item, Turn
 from foliotrace_audit.settings import AuditSettings, DiskFullPolicy, Durability
-from foliotrace_audit.stream import Alarm, AlarmKind, Clock, OnAlarm, StreamFiles
+from foliotrace_audit.stream import Alarm, AlarmKind, Clock, OnAlarm, OnWritten, StreamFiles
 
 _TICK_S = 1.0
 """How often an idle thread looks for a due checkpoint, rotation or retry."""
@@ -29,6 +29,7 @@ class Committer:
         *,
         clock: Clock,
         on_alarm: OnAlarm,
+        on_written: OnWritten,
         housekeeping: Callable[[], None],
         changed_keys: Callable[[], AuditKeys | None],
     ) -> None:
@@ -39,6 +40,7 @@ class Committer:
         self._settings = settings
         self._clock = clock
         self._on_alarm = on_alarm
+        self._on_written = on_written
         self._housekeeping = housekeeping
         self._changed_keys = changed_keys
         self._backlog: list[Item] = []
@@ -161,7 +163,9 @@ class Committer:
                 if isinstance(item, Turn):
                     break
                 lines.append(item)
+            began_s = time.perf_counter()
             self._files.write(lines, sync=self._sync)
+            self._on_written(time.perf_counter() - began_s)
             del self._backlog[: len(lines)]
 
     def _fail(self, error: OSError) -> None:

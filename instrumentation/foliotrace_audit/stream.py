@@ -52,6 +52,8 @@ class Alarm:
 
 OnAlarm = Callable[[Alarm], None]
 OnCheckpoint = Callable[[Checkpoint], None]
+OnWritten = Callable[[float], None]
+"""Told the seconds that a group of records took to be written, and synced where that is wanted."""
 
 
 class StreamFiles:

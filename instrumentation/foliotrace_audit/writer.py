@@ -21,7 +21,15 @@ from foliotrace_audit.record import Entry, ErrorRedactor, drop_error_text, encod
 from foliotrace_audit.recovery import recover_streams
 from foliotrace_audit.retention import expire_segments
 from foliotrace_audit.settings import AuditSettings, DiskFullPolicy, Durability
-from foliotrace_audit.stream import Alarm, AlarmKind, Clock, OnAlarm, OnCheckpoint, StreamFiles
+from foliotrace_audit.stream import (
+    Alarm,
+    AlarmKind,
+    Clock,
+    OnAlarm,
+    OnCheckpoint,
+    OnWritten,
+    StreamFiles,
+)
 
 _log = logging.getLogger("foliotrace_audit")
 
@@ -36,6 +44,10 @@ def utc_now() -> datetime:
 
 def ignore_checkpoint(checkpoint: Checkpoint) -> None:
     """Send a checkpoint nowhere: it is in the stream's folder."""
+
+
+def ignore_duration(seconds: float) -> None:
+    """Measure nothing."""
 
 
 def ignore_alarm(alarm: Alarm) -> None:
@@ -65,6 +77,7 @@ class AuditWriter:
         redact_error: ErrorRedactor,
         on_checkpoint: OnCheckpoint,
         on_alarm: OnAlarm,
+        on_written: OnWritten,
         reload_keys: Callable[[], AuditKeys] | None,
     ) -> None:
         self.hash_query = QueryHasher(keys.query)
@@ -95,6 +108,7 @@ class AuditWriter:
             settings,
             clock=clock,
             on_alarm=on_alarm,
+            on_written=on_written,
             housekeeping=self._keep_house,
             changed_keys=self._changed_keys,
         )
@@ -110,12 +124,14 @@ class AuditWriter:
         redact_error: ErrorRedactor = drop_error_text,
         on_checkpoint: OnCheckpoint = ignore_checkpoint,
         on_alarm: OnAlarm = ignore_alarm,
+        on_written: OnWritten = ignore_duration,
         reload_keys: Callable[[], AuditKeys] | None = None,
     ) -> "AuditWriter":
         """Start a new stream under `folder`, on disk and signed for before this returns.
 
-        The writer thread then ends the streams of crashed writers. `on_checkpoint` and `on_alarm`
-        run in that thread. `reload_keys` is asked once per `checkpoint_age_s` whether keys changed.
+        The writer thread then ends the streams of crashed writers; `on_checkpoint`, `on_alarm` and
+        `on_written` run in it. `reload_keys` is asked once per `checkpoint_age_s` whether keys
+        changed.
         Raises AuditUnavailable.
         """
         try:
@@ -127,6 +143,7 @@ class AuditWriter:
                 redact_error=redact_error,
                 on_checkpoint=on_checkpoint,
                 on_alarm=on_alarm,
+                on_written=on_written,
                 reload_keys=reload_keys,
             )
             writer._start()

@@ -11,7 +11,6 @@ from foliotrace_otel.metrics import Metrics
 from foliotrace_otel.semconv import ERROR_TYPE, REQUEST_MODEL, Attribute
 
 Told = Mapping[str, Attribute]
-MOST_REASONS: Final = 4
 
 
 def _word(told: Told, name: str) -> str:
@@ -19,15 +18,15 @@ def _word(told: Told, name: str) -> str:
 
 
 def _answered(metrics: Metrics, told: Told) -> None:
+    """A degraded answer counts once, under its first reason, so that a share can be taken."""
     state = _word(told, "foliotrace.cache.state")
     if state:
         metrics.count("foliotrace.cache.requests", 1, {"cache": "answer", "result": state})
     level = _word(told, "foliotrace.degradation.level")
     if level in {"", "0"}:
         return
-    reasons = _word(told, "foliotrace.degradation.reasons").split(",")[:MOST_REASONS]
-    for reason in reasons:
-        metrics.count("foliotrace.degraded_answers", 1, {"level": level, "reason": reason})
+    reason = _word(told, "foliotrace.degradation.reasons").partition(",")[0]
+    metrics.count("foliotrace.degraded_answers", 1, {"level": level, "reason": reason})
 
 
 def _retry(metrics: Metrics, told: Told) -> None:

@@ -80,8 +80,10 @@ def test_what_the_core_tells_moves_the_metrics(sampled: bool) -> None:
             foliotrace__breaker__status="open",
         )
     value = watch.metrics.registry.get_sample_value
-    degraded = {"level": "2", "reason": "llm_down"}
+    degraded = {"level": "2", "reason": "index_timeout"}
     assert value("foliotrace_degraded_answers_total", degraded) == 1
+    second = {"level": "2", "reason": "llm_down"}  # one answer counts once, for a share's sake
+    assert value("foliotrace_degraded_answers_total", second) is None
     assert value("foliotrace_cost_usd_total", {"model": "m"}) == 0.25
     assert value("foliotrace_breaker_open", {"dependency": "index"}) == 1
     assert value("foliotrace_cache_requests_total", {"cache": "answer", "result": "miss"}) == 1

@@ -125,6 +125,10 @@ class AuditOperations:
         _log.error("audit.alarm", kind=alarm.kind.value, detail=alarm.detail, records=alarm.count)
         self.metrics.count("foliotrace.audit.failures", 1, {"reason": alarm.kind.value})
 
+    def written(self, seconds: float) -> None:
+        """Measure what the disk took."""
+        self.metrics.record("foliotrace.audit.sync.duration", seconds)
+
     def checkpointed(self, checkpoint: Checkpoint) -> None:
         """Send the signed line out of the box, with whatever collects the log."""
         _log.info(
@@ -168,6 +172,7 @@ def open_audit(
             reload_keys=lambda: read_keys(keys_folder),
             on_checkpoint=operations.checkpointed,
             on_alarm=operations.alarmed,
+            on_written=operations.written,
         )
     except (AuditKeyUnusable, AuditSettingInvalid) as error:
         raise Misconfigured(str(error), hint=error.hint) from error

@@ -1,0 +1,69 @@
+"""What rules and dashboard ask of the service is on its /metrics, under labels they select."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.server.observed import observed
+
+from foliotrace_otel.instruments import INSTRUMENTS
+
+pytestmark = pytest.mark.anyio
+_RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yaml"
+_SELECTED = re.compile(r'(\w+)\{[^}]*?workflow="(\w+)"')
+
+
+async def test_the_workflows_that_rules_select_are_the_ones_that_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [r for g in yaml.safe_load(_RULES.read_text())["groups"] for r in g["rules"]]
+    wanted = {pair for rule in rules for pair in _SELECTED.findall(rule["expr"])}
+    assert wanted
+    async with observed(tmp_path, monkeypatch) as service:
+        await service.ingest()
+        await service.ask()
+        for metric, workflow in wanted:
+            assert await service.metric(metric, workflow=workflow) == 1
+
+
+async def test_every_instrument_is_declared_on_the_scrape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with observed(tmp_path, monkeypatch) as service:
+        text = (await service.client.get("/metrics")).text
+        modern = await service.client.get(
+            "/metrics", headers={"accept": "application/openmetrics-text"}
+        )
+    declared = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert {instrument.prometheus_name for instrument in INSTRUMENTS} <= declared
+    assert {"llm_request_latency_seconds", "llm_request_errors_total"} <= declared
+    assert "process_cpu_seconds_total" in declared
+    assert modern.text.endswith("# EOF\n")
+
+
+async def test_work_is_counted_by_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with observed(tmp_path, monkeypatch) as service:
+        accepted = await service.ingest()
+        await service.ask()
+        await service.ask("")
+        broken = {"file": ("broken.pdf", b"%PDF-1.7 broken")}
+        upload = await service.client.post("/v1/documents", files=broken)
+        if upload.status_code == 202:
+            await service.ended(upload.json()["accepted"][0]["job"]["id"])
+        document = (await service.client.get(f"/v1/documents/{accepted['document']['id']}")).json()
+        counted = service.metric
+        assert await counted("foliotrace_ingest_documents_total", outcome="completed") == 1
+        assert await counted("foliotrace_ingest_documents_total", outcome="failed") == 1
+        assert await counted("foliotrace_ingest_failures_total") == 1
+        assert await counted("foliotrace_ingest_pages_total") == 1
+        assert await counted("foliotrace_ingest_chunks_total") == document["chunks"]
+        assert await counted("foliotrace_cache_requests_total", result="miss") == 1
+        assert await counted("foliotrace_audit_records_total", event="query_failed") == 1
+        assert await counted("foliotrace_audit_sync_duration_seconds_count") >= 1
+        assert await counted("foliotrace_stage_duration_seconds_count", stage="retrieve") == 1
+        asked = {"http_route": "/v1/query", "http_response_status_code": "400"}
+        assert await counted("http_server_request_duration_seconds_count", **asked) == 1
+        assert await counted("foliotrace_queue_depth", queue="jobs") == 0
