@@ -11,6 +11,13 @@ from llama_index.core.llms import LLM
 from foliotrace.errors import Misconfigured
 
 _EXTRAS: Final = {"openai_like": "openai-like"}
+_LATE: Final = {
+    "llms.openai": "openai.resources",
+    "llms.openai_like": "openai.resources",
+    "llms.anthropic": "anthropic.resources",
+    "embeddings.openai": "openai.resources",
+}
+"""What a provider's SDK puts off to its first request: some 500 modules, a second of CPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +99,8 @@ def _openai(access: ModelAccess, http: httpx.AsyncClient) -> dict[str, Any]:
 def _made(access: ModelAccess, place: str, name: str, options: dict[str, Any]) -> Any:
     try:
         kind = getattr(import_module(f"llama_index.{place}"), name)
+        if place in _LATE:
+            import_module(_LATE[place])  # now, not while requests wait
     except ImportError as error:
         extra = _EXTRAS.get(access.provider, access.provider)
         raise Misconfigured(
