@@ -138,6 +138,20 @@ async def test_filters_restrict_by_own_metadata_and_by_identity(
     assert await found(Filters(metadata={"year": (1999,)})) == []
 
 
+@pytest.mark.parametrize("named", [1, 32, 33, 40])
+async def test_only_the_named_documents_are_searched_however_many_they_are(
+    library: SqliteLibrary, index: KeywordIndex, named: int
+) -> None:
+    served = [await serve(library, f"Revenue {n} rose.", name=f"{n}.txt") for n in range(42)]
+    await index.catch_up()
+    admitted = {document.id for document in served[:named]}
+    found = await ask(
+        index, "revenue", filters=Filters(document_ids=tuple(sorted(admitted))), top_k=42
+    )
+    assert {p.document_id for p in found} == admitted
+    assert len({p.score for p in found}) == 1  # who is admitted says nothing of how good it is
+
+
 @pytest.mark.parametrize(
     "text",
     ['what is "foo', "a AND (b", "field:xyz", "* OR *", "+-!(){}[]^~", "\x00", "refund\\", "🙂"],

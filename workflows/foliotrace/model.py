@@ -4,6 +4,7 @@ Offsets are Python character offsets into a stored page's `text`. Boxes are in p
 top-left. Money is `Decimal` US dollars, times are aware UTC.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,6 +67,7 @@ class Word:
 
 
 _WORD = Struct("<IIffff")
+_START = Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +102,39 @@ class Words:
     def boxes(self, start: int, end: int) -> tuple[Box, ...]:
         """The boxes that cover the words of [start, end): one for each run of words on a line.
 
-        A run ends where going on would cover more than 1.4 times the area of its words.
+        A word follows its run in the same baseline band with a gap under two heights. A run ends
+        where going on would cover more than 1.4 times the area of its words.
         """
-        lines: list[list[float]] = []  # left, top, right, bottom, area of the words
-        for w_start, w_end, x, y, width, height in _WORD.iter_unpack(self.packed):
-            if w_end <= start or w_start >= end:
+        packed = self.packed
+        first = max(0, self._from(start) - 1)  # a word may reach into the span
+        around = packed[first * _WORD.size : self._from(end) * _WORD.size]
+        found: list[Box] = []
+        is_open = False
+        left = top = right = bottom = area = 0.0  # of the run, and of its words
+        for _, w_end, x, y, width, height in _WORD.iter_unpack(around):
+            if w_end <= start:
                 continue
-            last = lines[-1] if lines else None
-            if last and _same_line(last, x, y, height):
-                left, top = min(last[0], x), min(last[1], y)
-                right, bottom = max(last[2], x + width), max(last[3], y + height)
-                area = last[4] + width * height
-                if (right - left) * (bottom - top) <= 1.4 * area:
-                    last[:] = [left, top, right, bottom, area]
+            w_right, w_bottom, w_area = x + width, y + height, width * height
+            if is_open and top <= y + height / 2 <= bottom and -1.0 <= x - right <= 2 * height:
+                n_left, n_top = (left if left < x else x), (top if top < y else y)
+                n_right = right if right > w_right else w_right
+                n_bottom = bottom if bottom > w_bottom else w_bottom
+                if (n_right - n_left) * (n_bottom - n_top) <= 1.4 * (area + w_area):
+                    left, top, right, bottom = n_left, n_top, n_right, n_bottom
+                    area += w_area
                     continue
-            lines.append([x, y, x + width, y + height, width * height])
-        return tuple(Box(a, b, c - a, d - b) for a, b, c, d, _ in lines)
+            if is_open:
+                found.append(Box(left, top, right - left, bottom - top))
+            is_open = True
+            left, top, right, bottom, area = x, y, w_right, w_bottom, w_area
+        if is_open:
+            found.append(Box(left, top, right - left, bottom - top))
+        return tuple(found)
 
-
-def _same_line(line: list[float], x: float, y: float, height: float) -> bool:
-    """Whether a word follows `line` without a jump: same baseline band, gap under two heights."""
-    middle = y + height / 2
-    return line[1] <= middle <= line[3] and -1.0 <= x - line[2] <= 2 * height
+    def _from(self, start: int) -> int:
+        """The place of the first word that starts at `start` or later."""
+        read, size, packed = _START.unpack_from, _WORD.size, self.packed
+        return bisect_left(range(len(self)), start, key=lambda i: int(read(packed, i * size)[0]))
 
 
 class PageKind(StrEnum):

@@ -3,15 +3,12 @@
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
-from struct import Struct
 from typing import Final
 
 from foliotrace.errors import NotFound
-from foliotrace.model import Anchor, Box, PageKind, ParsedPage, Passage, Words
+from foliotrace.model import Anchor, PageKind, ParsedPage, Passage, Words
 from foliotrace.ports import Library
 
-_STARTS: Final = Struct("<I")
-_WORD_BYTES: Final = 24
 _KEPT_PAGES: Final = 2048
 _CELL: Final = re.compile(r"([A-Z]+)(\d+)")
 
@@ -45,7 +42,7 @@ class PageMap:
             start=start,
             end=end,
             label=self.label,
-            boxes=boxes(self.words, start, end),
+            boxes=self.words.boxes(start, end),
             cells=cell_range([ref for s, e, ref in self.cells if s < end and e > start]),
             exact=self.exact,
         )
@@ -66,23 +63,6 @@ def page_map(page: ParsedPage) -> PageMap:
             cells += [(c.start, c.end, c.ref) for c in row.cells if c.ref]
     rows.sort(key=lambda row: row.start)
     return PageMap(page.kind, page.label, page.words, tuple(rows), tuple(cells))
-
-
-def boxes(words: Words, start: int, end: int) -> tuple[Box, ...]:
-    """As `words.boxes(start, end)`, reading only the words around the span."""
-    packed = words.packed
-    low, high = 0, len(packed) // _WORD_BYTES
-    while low < high:  # the first word that starts at `start` or later
-        middle = (low + high) // 2
-        if _STARTS.unpack_from(packed, middle * _WORD_BYTES)[0] < start:
-            low = middle + 1
-        else:
-            high = middle
-    first = max(0, low - 1)  # a word may reach into the span
-    last, count = low, len(packed) // _WORD_BYTES
-    while last < count and _STARTS.unpack_from(packed, last * _WORD_BYTES)[0] < end:
-        last += 1
-    return Words(packed[first * _WORD_BYTES : last * _WORD_BYTES]).boxes(start, end)
 
 
 def cell_range(refs: list[str]) -> str | None:

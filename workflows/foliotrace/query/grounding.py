@@ -26,9 +26,9 @@ _SENTENCE: Final = re.compile(
 
 @dataclass(slots=True)
 class Claims:
-    """What became of an answer: the claim texts kept for each cited source, how many were not."""
+    """What became of an answer: the terms of the claims kept for each source, how many were not."""
 
-    cited: dict[int, list[str]]
+    cited: dict[int, set[str]]
     removed: int = 0
 
 
@@ -70,7 +70,8 @@ class Grounder:
             self.no_answer = True
             return ""
         cited = [n for group in _MARKER.findall(sentence) for n in _numbers_of(group)]
-        held = self._supported(bare, list(dict.fromkeys(cited)))
+        terms = frozenset(self._vocabulary.terms(bare))
+        held = self._supported(bare, terms, list(dict.fromkeys(cited)))
         if held is None:
             self.claims.removed += 1
             return ""
@@ -78,20 +79,20 @@ class Grounder:
         if not held and not self.claims.cited:
             return ""  # nothing is shown before the first supported claim
         for marker in held:
-            self.claims.cited.setdefault(marker, []).append(bare)
+            self.claims.cited.setdefault(marker, set()).update(terms)
         gap, self._gap = self._gap, _gap_after(sentence)
         return gap + _with_markers(sentence, held)
 
-    def _supported(self, bare: str, cited: list[int]) -> list[int] | None:
+    def _supported(self, bare: str, terms: frozenset[str], cited: list[int]) -> list[int] | None:
         """The markers that support the sentence; None when it must go."""
-        terms = frozenset(self._vocabulary.terms(bare))
+        numbers = numbers_in(bare)
         if not cited:
-            if len(terms) <= CONNECTIVE_TERMS and not numbers_in(bare):
+            if len(terms) <= CONNECTIVE_TERMS and not numbers:
                 return []
-            return self._found(terms, numbers_in(bare))
+            return self._found(terms, numbers)
         known = [n for n in cited if 1 <= n <= len(self._sources)]
         helping = [n for n in known if _share(terms, self._sources[n - 1]) >= SHARE]
-        return helping if self._holds(terms, numbers_in(bare), helping) else None
+        return helping if self._holds(terms, numbers, helping) else None
 
     def _found(self, terms: frozenset[str], numbers: frozenset[str]) -> list[int] | None:
         """A sentence without markers gets the one of the passage that supports it alone."""

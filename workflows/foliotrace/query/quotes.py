@@ -5,6 +5,7 @@ Also the measure of whether passages answer at all: the share of the question th
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -195,7 +196,7 @@ def choose(
     return list(chosen.values())
 
 
-def nearest_unit(wanted: frozenset[str], reading: Reading) -> Unit | None:
+def nearest_unit(wanted: AbstractSet[str], reading: Reading) -> Unit | None:
     """The unit that holds most of the wanted terms, the shortest of equals; None without units."""
     return max(
         reading.units,

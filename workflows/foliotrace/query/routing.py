@@ -140,4 +140,4 @@ def merged(
         (p.score * (PREFERENCE if p.document_id in preferred else 1.0), p) for p in found.values()
     ]
     scored.sort(key=lambda pair: -pair[0])
-    return [replace(p, score=score) for score, p in scored[:top_k]]
+    return [p if score == p.score else replace(p, score=score) for score, p in scored[:top_k]]

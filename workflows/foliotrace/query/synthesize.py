@@ -4,7 +4,8 @@ What the passages do not support is removed (`grounding`); where nothing is left
 quotes. Stale answers and the template, which need no passages, are in `last_resort`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Final, Protocol
@@ -198,13 +199,13 @@ class Synthesis:
         self,
         query: Query,
         read: Sequence[tuple[Passage, Reading]],
-        cited: dict[int, list[str]],
+        cited: Mapping[int, AbstractSet[str]],
     ) -> tuple[Citation, ...]:
         """For each marker the sentence or row of its passage that is nearest to the claims."""
         citations = []
         for marker in sorted(cited):
             passage, reading = read[marker - 1]
-            unit = nearest_unit(frozenset(self.vocabulary.terms(" ".join(cited[marker]))), reading)
+            unit = nearest_unit(cited[marker], reading)
             if unit is not None:
                 quote = Quote(passage, unit, passage.score)
                 citations.append(await self._citation(query, marker, quote, passage.score))

@@ -15,6 +15,7 @@ _TOPICLESS: Final = (
 )
 STOP_WORDS: Final = frozenset(_TOPICLESS.split())
 _IDEOGRAPHS: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_FEW: Final = 32
 MAX_TERMS: Final = 64  # a question is a sentence; more terms only cost time
 
 _content = (
@@ -73,10 +74,19 @@ def build(
     )
     only = [Query.term_query(schema, "scope", scope, "basic")]
     if document_ids is not None:
-        only.append(Query.term_set_query(schema, "document", list(document_ids)))
+        only.append(_one_of(schema, document_ids))
     return Query.boolean_query(
         [
             (Occur.Must, any_term),
             *((Occur.Must, Query.const_score_query(query, 0.0)) for query in only),
         ]
+    )
+
+
+def _one_of(schema: Schema, document_ids: Sequence[str]) -> Query:
+    """Chunks of these documents. A term set walks the dictionary: 0.2 ms more for a few."""
+    if len(document_ids) > _FEW:
+        return Query.term_set_query(schema, "document", list(document_ids))
+    return Query.boolean_query(
+        [(Occur.Should, Query.term_query(schema, "document", i, "basic")) for i in document_ids]
     )
