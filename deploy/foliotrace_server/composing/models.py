@@ -14,6 +14,7 @@ from foliotrace.errors import Misconfigured
 from foliotrace.guarded import GuardedEmbedder, GuardedGenerator, MeteredGenerator
 from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
 from foliotrace_server.composing.guards import Guards
+from foliotrace_server.observing.outgoing import carry_trace
 from foliotrace_server.sections import PriceSettings
 from foliotrace_server.settings import EmbeddingSettings, LLMSettings, Settings
 
@@ -35,7 +36,7 @@ class Models:
         self._settings = settings
         self._clock = clock
         self._guards = guards
-        self._http = httpx.AsyncClient()
+        self._http = httpx.AsyncClient(event_hooks={"request": [carry_trace]})
         self._prices = PriceTable({n: price_of(p) for n, p in settings.budget.prices.items()})
         self._ledger = ledger
         self.generators = self._order()
