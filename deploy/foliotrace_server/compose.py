@@ -205,13 +205,12 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
     tessdata = str(given.tessdata) if given.tessdata else find_tessdata()
     parsers = local_parsers(stores.workers, stores.clock, options=ReadingOptions(tessdata=tessdata))
     indexes: list[IndexWriter] = [stores.keyword]
-    forget: list[Forget] = [stores.stale.forget_document]
+    answers: list[Forget] = [stores.stale.forget_document]
     if stores.cache is not None:
-        forget.append(stores.cache.forget_document)
+        answers.append(stores.cache.forget_document)
     if outside.vectors is not None:
         indexes.append(outside.vectors)
     if cloud is not None:
-        forget.append(cloud.forget)
         indexes += [cloud.following] if cloud.following else []
     return IngestServices(
         library=stores.library,
@@ -223,7 +222,8 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
         clock=stores.clock,
         identify=caller,
         trace=kept_trace,
-        forget=forget,
+        forget=(cloud.forget,) if cloud is not None else (),
+        forget_answers=answers,
         limits=IngestLimits(
             upload_bytes=given.max_file_bytes,
             window_pages=given.window_pages,

@@ -11,7 +11,6 @@ import structlog
 from workflows import Workflow
 
 from foliotrace.errors import FoliotraceError
-from foliotrace.ingest.index import compact
 from foliotrace.ingest.originals import sweep
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Answer, Principal
@@ -22,6 +21,7 @@ from foliotrace_server.host.durable import DurableHost, Ended
 from foliotrace_server.intake import Intake
 from foliotrace_server.observing.telemetry import Observing
 from foliotrace_server.settings import Settings
+from foliotrace_server.wiping import Wiping
 
 _log = structlog.get_logger(__name__)
 _JANITOR_EVERY_S = 3600.0
@@ -65,7 +65,8 @@ class Engine:
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
         )
-        self.intake = Intake(parts, self.durable)
+        self.wiping = Wiping(parts.ingest, self.durable)
+        self.intake = Intake(parts, self.durable, self.wiping.soon)
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
 
@@ -75,7 +76,11 @@ class Engine:
         await self.durable.start()
         await self.intake.repair()
         work = [self._follow(index) for index in self.parts.ingest.indexes]
-        work += [self._janitor(), *(endless() for endless in self.parts.background)]
+        work += [
+            self._janitor(),
+            self.wiping.run(),
+            *(endless() for endless in self.parts.background),
+        ]
         self._tasks = [asyncio.create_task(each) for each in work]
         self.ready = True
 
@@ -85,6 +90,8 @@ class Engine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.durable.settle()
+        await self.wiping.finish()
         await self.durable.stop()
         for close in self.parts.closing:
             await close()
@@ -99,6 +106,7 @@ class Engine:
 
     async def _ended(self, ended: Ended) -> None:
         await self.intake.settle(ended)
+        self.wiping.soon()  # the document may have replaced an earlier state
 
     async def _follow(self, index: IndexWriter) -> None:
         """Keep a derived index up with the library, also after an outage of it."""
@@ -117,7 +125,7 @@ class Engine:
             try:
                 expired = await self.parts.runs.expire(before=before)
                 finished = self.durable.forget_finished(before)
-                await compact(self.parts.ingest)
+                self.wiping.soon()
                 _log.debug("retention.applied", runs=expired, handlers=finished)
             except FoliotraceError as error:
                 _log.warning("retention.failed", code=error.error_code)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -75,8 +75,9 @@ async def _nothing() -> AsyncIterator[bytes]:
 class Intake:
     """Turns requests into durable jobs."""
 
-    def __init__(self, parts: "Parts", durable: DurableHost) -> None:
+    def __init__(self, parts: "Parts", durable: DurableHost, removed: Callable[[], None]) -> None:
         self._parts = parts
+        self._removed = removed
         self._durable = durable
         self._tracer = parts.observing.tracer if parts.observing is not None else None
 
@@ -166,14 +167,24 @@ class Intake:
 
     async def forget(self, principal: Principal, document_id: str) -> Document:
         """Delete a document with everything made from it. Raises NotFound."""
-        unfinished = await self._parts.ingest.jobs.jobs(
-            principal.tenant, document_id=document_id, unfinished=True
-        )
+        await self._parts.ingest.library.document(principal.tenant, document_id)
+        jobs = await self._jobs_of(principal, document_id)
+        self._durable.forget([job.id for job in jobs])
         run_id = f"run_{uuid4().hex}"
         document = await delete_document(self._parts.ingest, principal, document_id, run_id=run_id)
-        for job in unfinished:
-            await self._durable.cancel(job.id)
+        for job in jobs:
+            if job.status not in _FINAL:
+                await self._durable.cancel(job.id)
+        self._removed()
         return document
+
+    async def _jobs_of(self, principal: Principal, document_id: str) -> list[Job]:
+        found: list[Job] = []
+        while page := await self._parts.ingest.jobs.jobs(
+            principal.tenant, document_id=document_id, after=found[-1].id if found else None
+        ):
+            found += page
+        return found
 
     async def settle(self, ended: Ended) -> None:
         """Give the job of a run that has ended its final state, if the run did not."""

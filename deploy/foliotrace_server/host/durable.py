@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,10 +96,14 @@ class DurableHost:
         self._started = True
         self._fill()
 
-    async def stop(self) -> None:
-        """Stop; runs under way go on at the next start."""
+    async def settle(self) -> None:
+        """Start nothing more, and let what has ended be noted."""
         self._started = False
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Stop; runs under way go on at the next start."""
+        await self.settle()
         await stop_durably(self.server)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._intents.close(cleanly=True)
@@ -196,6 +200,17 @@ class DurableHost:
     def forget_finished(self, before: datetime) -> int:
         """Drop the records of runs that ended before `before`; how many."""
         return self.store.forget_finished(before.isoformat())
+
+    def forget(self, handler_ids: Sequence[str]) -> None:
+        """Keep nothing of these runs: what is stored goes at the next `compact` after their end."""
+        self._intents.forget(handler_ids)
+
+    def compact(self) -> None:
+        """Drop the records of forgotten runs, and leave nothing deleted in the files."""
+        forgotten = self._intents.forgotten()
+        going = [i for i in forgotten if self.is_promised(i)]
+        self.store.forget([i for i in forgotten if i not in going])
+        self._intents.compact(going)
 
     async def _repair(self, intent: Intent) -> None:
         """Bring one promise and the engine's record of it together, before the engine starts."""

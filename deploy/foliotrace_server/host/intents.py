@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS intents (
     starts INTEGER NOT NULL DEFAULT 0,
     steps INTEGER NOT NULL DEFAULT 0,
     trace TEXT NOT NULL DEFAULT ''
-)
+);
+CREATE TABLE IF NOT EXISTS forgotten (handler_id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -46,7 +47,7 @@ class Intents:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA secure_delete=ON")
-        self._connection.execute(_SCHEMA)
+        self._connection.executescript(_SCHEMA)
 
     def add(self, intent: Intent) -> bool:
         """Promise; on disk on return. False if the handler id is promised already."""
@@ -78,6 +79,22 @@ class Intents:
             "UPDATE intents SET starts = ?, steps = ? WHERE handler_id = ?",
             (starts, steps, handler_id),
         )
+
+    def forget(self, handler_ids: Sequence[str]) -> None:
+        """Promise that nothing is kept of these runs once they have ended."""
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO forgotten VALUES (?)", [(i,) for i in handler_ids]
+        )
+
+    def forgotten(self) -> Sequence[str]:
+        """The runs of which nothing is to be kept."""
+        return [row[0] for row in self._connection.execute("SELECT handler_id FROM forgotten")]
+
+    def compact(self, kept: Sequence[str]) -> None:
+        """All forgotten runs but `kept` are gone; leave nothing of them in the log either."""
+        self._connection.execute("DELETE FROM forgotten")
+        self.forget(kept)
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self, *, cleanly: bool) -> None:
         """Give the file back; a clean end is no crash, so the counts start anew."""

@@ -7,7 +7,7 @@ here, so that an upgrade fails there first.
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -188,6 +188,7 @@ class DurableStore(_Discreet, SqliteWorkflowStore):
         connection = sqlite3.connect(db_path, timeout=30.0, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")
         return connection
 
     def is_replayable(self, run_id: str) -> bool:
@@ -213,15 +214,27 @@ class DurableStore(_Discreet, SqliteWorkflowStore):
                 "SELECT run_id FROM handlers WHERE status != 'running' AND completed_at < ?",
                 (before_iso,),
             ).fetchall()
-            for table in ("events", "ticks", "workflow_state", "handlers"):
-                connection.executemany(f"DELETE FROM {table} WHERE run_id = ?", runs)  # noqa: S608 - fixed names
-            connection.commit()
+            _forget_runs(connection, runs)
         return len(runs)
+
+    def forget(self, handler_ids: Sequence[str]) -> None:
+        """Delete these handlers and their runs, and leave nothing deleted in the files."""
+        with self._connect() as connection:
+            find = "SELECT run_id FROM handlers WHERE handler_id = ?"
+            runs = [row for i in handler_ids for row in connection.execute(find, (i,))]
+            _forget_runs(connection, runs)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
         """Give the file back."""
         if self._persistent_conn is not None:
             self._persistent_conn.close()
+
+
+def _forget_runs(connection: sqlite3.Connection, runs: Sequence[tuple[str]]) -> None:
+    for table in ("events", "ticks", "workflow_state", "handlers"):
+        connection.executemany(f"DELETE FROM {table} WHERE run_id = ?", runs)  # noqa: S608 - fixed names
+    connection.commit()
 
 
 class _ContextualRuntime(BasicRuntime):

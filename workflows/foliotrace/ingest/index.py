@@ -38,7 +38,9 @@ async def delete_document(
     )
     await services.audit.append(received)
     try:
+        await forget_answers(services, principal.tenant, document_id)  # while it can be repeated
         await services.library.delete(principal.tenant, document_id)
+        await forget_answers(services, principal.tenant, document_id)  # given meanwhile
         await release(services, principal.tenant, document.content_hash)
         for forget in services.forget:
             await forget(principal.tenant, document_id)
@@ -48,6 +50,12 @@ async def delete_document(
         raise
     await services.audit.append(replace(received, event="delete_completed", success=True))
     return document
+
+
+async def forget_answers(services: IngestServices, tenant: str, document_id: str) -> None:
+    """Drop the kept answers that cite the document. Raises CacheUnavailable."""
+    for forget in services.forget_answers:
+        await forget(tenant, document_id)
 
 
 def _not_deleted(received: AuditEntry, error: BaseException) -> AuditEntry:

@@ -35,7 +35,8 @@ class IngestServices:
     """The ports of the journey.
 
     `indexes` follow the library in this order; the keyword index comes first. An index that takes
-    long (embedding) only starts its work when it is told to catch up.
+    long (embedding) only starts its work when it is told to catch up. `forget` follows a deletion,
+    `forget_answers` a replacement too.
     """
 
     library: Library
@@ -48,4 +49,5 @@ class IngestServices:
     identify: Identify
     trace: CurrentTrace
     forget: Sequence[Forget] = ()
+    forget_answers: Sequence[Forget] = ()
     limits: IngestLimits = IngestLimits()

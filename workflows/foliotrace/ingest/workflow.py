@@ -19,7 +19,7 @@ from foliotrace.account import Account, Progress, described, take_up
 from foliotrace.errors import Conflict, NotFound
 from foliotrace.ingest.chunk import CHUNKER
 from foliotrace.ingest.identity import FIRST_PAGES, identify
-from foliotrace.ingest.index import catch_up
+from foliotrace.ingest.index import catch_up, forget_answers
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.window import Position, same_bytes, source_of, store_window
 from foliotrace.model import Deadline, Document, Job, JobKind, JobStatus, Principal
@@ -135,6 +135,7 @@ class IngestWorkflow(Workflow):
                 revision=position.revision,
                 identity=identify(first, name=document.name, title=document.stated_title),
             )
+            await forget_answers(services, document.tenant, document.id)
             version = await catch_up(services)
             document = await services.library.document(document.tenant, document.id)
             await account.completed(engine=first[0].engine if first else "")

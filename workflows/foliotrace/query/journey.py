@@ -113,7 +113,7 @@ async def _answered(
     state = CacheState.BYPASS if call.bypass_cache else CacheState.MISS
     answer = _identified(services, query, made, state)
     if caching.may_be_kept(answer, redacted=redacted):
-        await _keep(services, query, key, answer)
+        await _keep(services, query, key, answer, version)
     return answer
 
 
@@ -225,10 +225,17 @@ def _mark(
     )
 
 
-async def _keep(services: QueryServices, query: Query, key: str | None, answer: Answer) -> None:
-    """Store the answer for next time and for bad days; a store that is down changes nothing."""
+async def _keep(
+    services: QueryServices, query: Query, key: str | None, answer: Answer, version: int
+) -> None:
+    """Store the answer for next time and for bad days; a store that is down changes nothing.
+
+    An answer whose documents changed or went while it was made is not kept.
+    """
     tenant = query.principal.tenant
     try:
+        if await services.library.version() != version:
+            return
         if services.cache is not None and key is not None:
             ttl_s = services.settings.cache_ttl_s
             await services.cache.store(tenant, key, answer, ttl_s=ttl_s)

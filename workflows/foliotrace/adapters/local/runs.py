@@ -86,7 +86,17 @@ class SqliteRuns:
         await self.flush()
 
 
-def _insert(connection: sqlite3.Connection, batch: Sequence[Run]) -> None:
+def _insert(connection: sqlite3.Connection, waiting: Sequence[Run]) -> None:
+    """Store the runs but those that cite a document deleted meanwhile: they went with it."""
+    deleted = "SELECT 1 FROM changes WHERE document_id = ? AND deleted"
+    batch = [
+        run
+        for run in waiting
+        if not any(
+            connection.execute(deleted, (document_id,)).fetchone()
+            for document_id in {citation.document_id for citation in run.citations}
+        )
+    ]
     connection.executemany(
         "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)",
         [
