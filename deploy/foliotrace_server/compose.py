@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +39,10 @@ from foliotrace.query.routing import Headers, RoutedRetriever
 from foliotrace.query.workflow import QueryServices, QuerySettings, QueryWorkflow
 from foliotrace_server.composing.guards import Guards
 from foliotrace_server.composing.shared import SharedStores
-from foliotrace_server.engine import Engine, Parts
 from foliotrace_server.identity import caller
 from foliotrace_server.observing.auditing import OpenedAudit, open_audit
 from foliotrace_server.observing.telemetry import Observing, observe
+from foliotrace_server.parts import Parts
 from foliotrace_server.readiness import Readiness
 from foliotrace_server.settings import Settings
 from foliotrace_server.tracing import current_trace, kept_trace
@@ -50,6 +50,7 @@ from foliotrace_server.tracing import current_trace, kept_trace
 if TYPE_CHECKING:
     from foliotrace_server.composing.cloud import Cloud
     from foliotrace_server.composing.models import Models
+    from foliotrace_server.engine import Engine
 
 _OWN = ("query", "ingest", "extract")
 
@@ -87,12 +88,14 @@ class Outside:
         return self.models.generators if self.models else ()
 
 
-def compose(settings: Settings, *, serving: bool = False, draws: bool = False) -> Engine:
+def compose(settings: Settings, *, serving: bool = False, draws: bool = False) -> "Engine":
     """Everything on `settings.data_dir`, not started; the caller holds the writer lease.
 
     `serving` and `draws` say what is observed: see `observe`.
     Raises Misconfigured, LibraryUnavailable, AuditUnavailable.
     """
+    from foliotrace_server.engine import Engine  # brings llama-agents, which other hosts lack
+
     parts = compose_parts(settings, serving=serving, draws=draws)
     return Engine(settings, parts, settings.data_dir)
 
@@ -259,7 +262,7 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
             max_cost_usd=settings.budget.max_cost_per_query_usd,
             cache_ttl_s=given.cache_ttl_s,
             keep_content=settings.runs.keep_content,
-            code_version=version("foliotrace"),
+            code_version=_code_version(),
         ),
     )
 
@@ -291,3 +294,11 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
         identify=ingest.identify,
         trace=ingest.trace,
     )
+
+
+def _code_version() -> str:
+    """Of the installed package; a host that only has the sources on its path says so."""
+    try:
+        return version("foliotrace")
+    except PackageNotFoundError:
+        return "sources"

@@ -1,46 +1,25 @@
 """Everything that runs in one process on one data folder, started and stopped together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import structlog
-from workflows import Workflow
 
 from foliotrace.errors import FoliotraceError
 from foliotrace.ingest.originals import sweep
-from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Answer, Principal
-from foliotrace.ports import IndexWriter, Runs
+from foliotrace.ports import IndexWriter
 from foliotrace_server.bodies import start_event
-from foliotrace_server.contract import CapabilityBody
 from foliotrace_server.host.durable import DurableHost, Ended
 from foliotrace_server.intake import Intake
-from foliotrace_server.observing.telemetry import Observing
+from foliotrace_server.parts import Parts
 from foliotrace_server.settings import Settings
 from foliotrace_server.wiping import Wiping
 
 _log = structlog.get_logger(__name__)
 _JANITOR_EVERY_S = 3600.0
 _CATCH_UP_EVERY_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The adapters and workflows that an engine runs."""
-
-    ingest: IngestServices  # the stores among them
-    runs: Runs
-    query: Callable[[], Workflow]  # makes one; each host needs its own
-    durable: Mapping[str, Workflow]  # ingest, extract and the user's own, by name
-    capabilities: Callable[[], Mapping[str, CapabilityBody]]
-    check_schema: Callable[[dict[str, Any]], object]
-    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # endless work
-    closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
-    observing: Observing | None = None
 
 
 def answer_of(answered: object) -> Answer:

@@ -21,7 +21,7 @@ from foliotrace_server.host.durable import DurableHost, Ended
 from foliotrace_server.observing.job_traces import job_trace
 
 if TYPE_CHECKING:
-    from foliotrace_server.engine import Parts
+    from foliotrace_server.parts import Parts
 
 INTERRUPTED = "job_interrupted"
 _FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)

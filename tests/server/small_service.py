@@ -30,8 +30,9 @@ from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import Answer, Deadline, Query
 from foliotrace.parse import ParseOrder
 from foliotrace_server.app import build_app
-from foliotrace_server.engine import Engine, Parts
+from foliotrace_server.engine import Engine
 from foliotrace_server.identity import caller
+from foliotrace_server.parts import Parts
 from foliotrace_server.settings import IngestSettings, ServerSettings, Settings
 
 

@@ -1,0 +1,60 @@
+"""The workflows of this repository as llama-deploy 0.9.2 wants them: what `deployment.yml` names.
+
+llama-deploy passes `context=` where a workflow takes `ctx=`, and wants plain JSON where a typed
+stop event comes back. The result is JSON text: `tasks/run` and `tasks/{id}/results` both take it.
+"""
+
+from collections.abc import AsyncIterator, Generator
+from typing import Any
+
+from workflows import Context, Workflow
+from workflows.events import Event
+from workflows.handler import WorkflowHandler
+
+from foliotrace.adapters.local.lease import WriterLease
+from foliotrace_server.compose import compose_parts
+from foliotrace_server.settings import load_settings
+
+
+class Classic:
+    """A workflow behind llama-deploy's calls."""
+
+    def __init__(self, workflow: Workflow) -> None:
+        self._workflow = workflow
+
+    def run(self, *, context: Context | None = None, **fields: Any) -> "Running":
+        """Start a run; `fields` are those of the start event."""
+        return Running(self._workflow.run(ctx=context, **fields))
+
+    def __getattr__(self, name: str) -> Any:
+        """llama-deploy makes sessions (`Context(workflow)`) of the workflow itself."""
+        return getattr(self._workflow, name)
+
+
+class Running:
+    """A run's handler; awaiting it gives the stop event as JSON text."""
+
+    def __init__(self, handler: WorkflowHandler) -> None:
+        self._handler = handler
+
+    @property
+    def ctx(self) -> Context | None:
+        return self._handler.ctx
+
+    def stream_events(self) -> AsyncIterator[Event]:
+        return self._handler.stream_events()
+
+    def __await__(self) -> Generator[Any, None, str]:
+        return self._told().__await__()
+
+    async def _told(self) -> str:
+        return (await self._handler).model_dump_json()
+
+
+_settings = load_settings()
+lease = WriterLease.acquire(_settings.data_dir)
+_parts = compose_parts(_settings)
+
+query = Classic(_parts.query())
+ingest = Classic(_parts.durable["ingest"])
+extract = Classic(_parts.durable["extract"])

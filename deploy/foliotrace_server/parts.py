@@ -1,0 +1,30 @@
+"""What the composition root hands to a host: ours, llamactl's, or llama-deploy's.
+
+Nothing here comes from llama-agents, which llama-deploy 0.9.2 cannot stand beside.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workflows import Workflow
+
+from foliotrace.ingest.services import IngestServices
+from foliotrace.ports import Runs
+from foliotrace_server.contract import CapabilityBody
+from foliotrace_server.observing.telemetry import Observing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The adapters and workflows that a host runs."""
+
+    ingest: IngestServices  # the stores among them
+    runs: Runs
+    query: Callable[[], Workflow]  # makes one; each host needs its own
+    durable: Mapping[str, Workflow]  # ingest, extract and the user's own, by name
+    capabilities: Callable[[], Mapping[str, CapabilityBody]]
+    check_schema: Callable[[dict[str, Any]], object]
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # endless work
+    closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
+    observing: Observing | None = None

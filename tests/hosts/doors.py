@@ -1,0 +1,117 @@
+"""One document and one question for every host, and what the audit log then holds."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HANDBOOK = "# Handbook\n\nRefunds are paid within 30 days of the return. The customer ships."
+QUESTION = "When are refunds paid?"
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip with `reason`; in CI, where everything has to be there, fail."""
+    if os.environ.get("CI"):  # noqa: TID251 - decides between a skip and a failure
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def ingested(folder: Path) -> str:
+    """Ingest the handbook into the data folder `folder/data`; the document's id."""
+    (folder / "handbook.md").write_text(HANDBOOK)
+    foliotrace(folder, "ingest", "handbook.md")
+    return str(foliotrace(folder, "documents", "list")["documents"][0]["id"])
+
+
+def foliotrace(folder: Path, *words: str) -> dict[str, Any]:
+    """What the command line says, embedded, on `folder/data`."""
+    program = "from foliotrace_server.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--data-dir", "data", "--output", "json", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def asked(folder: Path) -> list[dict[str, Any]]:
+    """The audit records of questions, in their order."""
+    segments = sorted((folder / "data" / "audit").rglob("*.jsonl"))
+    lines = [line for segment in segments for line in segment.read_text().splitlines()]
+    records = [json.loads(line) for line in lines]
+    return [r for r in records if str(r.get("event", "")).startswith("query_")]
+
+
+def mark(record: dict[str, Any]) -> tuple[object, ...]:
+    """What a question's record must share with every other door's record of it."""
+    names = ("event", "query_hash", "tenant", "subject", "degradation_level", "answer_mode")
+    return tuple(record.get(name) for name in names)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+@contextmanager
+def running(
+    command: list[str], folder: Path, url: str, env: dict[str, str], *, wait_s: float
+) -> Iterator[None]:
+    """A server of another environment, until `url` answers; ended with all its children."""
+    log = folder / "server.log"
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            command, cwd=folder, env=env, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        _until(lambda: _answers(url), server, log, wait_s)
+        yield
+    finally:
+        _end(server)
+
+
+def _until(
+    ready: Callable[[], bool], server: subprocess.Popen[bytes], log: Path, wait_s: float
+) -> None:
+    give_up = time.monotonic() + wait_s
+    while not ready():
+        late = time.monotonic() > give_up
+        if late or server.poll() is not None:
+            raise AssertionError(f"the server did not start:\n{log.read_text()[-3000:]}")
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, follow_redirects=True).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """TERM, then KILL, to the group that the server leads."""
+    for signal, patience_s in ((15, 15.0), (9, 15.0)):
+        try:
+            os.killpg(server.pid, signal)
+        except ProcessLookupError:
+            break
+        try:
+            server.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+    server.wait()
