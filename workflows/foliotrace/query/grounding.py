@@ -106,9 +106,9 @@ class Grounder:
         if not markers:
             return False
         sources = [self._sources[n - 1] for n in markers]
-        held = frozenset().union(*(source.terms for source in sources))
-        stated = frozenset().union(*(source.numbers for source in sources))
-        return numbers <= stated and len(terms & held) >= SUPPORT * len(terms)
+        held = frozenset().union(*(terms & source.terms for source in sources))
+        stated = frozenset().union(*(numbers & source.numbers for source in sources))
+        return stated == numbers and len(held) >= SUPPORT * len(terms)
 
 
 def _share(terms: frozenset[str], source: Reading) -> float:
