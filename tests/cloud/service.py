@@ -1,6 +1,7 @@
 """The real service on a socket over the fakes: what each answer says in all five places."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Asked:
     status: int
     body: dict[str, Any]
     marks: Marks | None
+    looked_s: float = 0.0  # what looking for the marks took, after the answer had come
 
     @property
     def level(self) -> int:
@@ -100,6 +102,7 @@ class Service:
         """Ask, and look in all five places."""
         before = self.degraded_answers()
         sent = await self.client.post("/v1/query", json={"query": question, **more})
+        answered_s = time.perf_counter()
         body = sent.json()
         if sent.status_code != 200:
             return Asked(sent.status_code, body, None)
@@ -110,7 +113,7 @@ class Service:
             audit=await self._audit_level(body["run_id"]),
             counted=self.degraded_answers() - before,
         )
-        return Asked(200, body, marks)
+        return Asked(200, body, marks, time.perf_counter() - answered_s)
 
     async def until(self, path: tuple[str, str], question: str, **more: Any) -> Asked:
         """Ask until the ladder stands on this rung again."""

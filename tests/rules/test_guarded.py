@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import BreakerOpen, DeadlineExceeded, GeneratorRefused, GeneratorUnavailable
 from foliotrace.guarded import Dependency, GuardedGenerator, GuardPolicy
 from foliotrace.model import Deadline, Usage
@@ -169,3 +170,24 @@ async def test_a_stream_is_one_attempt_and_its_failure_counts() -> None:
         await read()
     assert (seen, inner.requests) == (["first"], 1)
     assert generator.dependency.breaker.failures == 1
+
+
+async def test_a_caller_that_gives_up_at_the_deadline_counts_as_a_failure() -> None:
+    clock = SystemClock()
+    policy = GuardPolicy(breaker=BreakerPolicy(failures=2, rest_s=60))
+    dependency = Dependency("index", policy, clock=clock)
+
+    async def hang(_: Deadline) -> None:
+        await asyncio.Event().wait()
+
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await dependency.call(hang, Deadline(clock.monotonic_s() + 0.011))
+    assert dependency.breaker.status is BreakerStatus.OPEN
+    early = Dependency("index", policy, clock=clock)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await early.call(hang, Deadline(clock.monotonic_s() + 30))
+    assert early.breaker.status is BreakerStatus.CLOSED

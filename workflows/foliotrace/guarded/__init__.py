@@ -6,6 +6,7 @@ then the adapter. So each request that leaves is reserved and settled by itself.
 
 from foliotrace.guarded.dependency import Dependency, GuardPolicy
 from foliotrace.guarded.metered import MeteredGenerator, PaidExtractor, Purse, spending
+from foliotrace.guarded.stores import GuardedCache, GuardedLedger
 from foliotrace.guarded.wrappers import (
     FollowingIndex,
     GuardedEmbedder,
@@ -19,9 +20,11 @@ __all__ = [
     "Dependency",
     "FollowingIndex",
     "GuardPolicy",
+    "GuardedCache",
     "GuardedEmbedder",
     "GuardedExtractor",
     "GuardedGenerator",
+    "GuardedLedger",
     "GuardedParser",
     "GuardedRetriever",
     "MeteredGenerator",

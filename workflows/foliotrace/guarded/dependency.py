@@ -8,7 +8,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
@@ -24,6 +24,9 @@ from foliotrace.model import Deadline
 from foliotrace.ports import Clock
 
 T = TypeVar("T")
+
+
+_LATE_S: Final = 0.05
 
 
 def _another_attempt_may_help(error: BaseException) -> bool:
@@ -104,13 +107,20 @@ class Dependency:
             raise DeadlineExceeded(
                 f"{self.name}: no free slot", reason=f"{self.name}_busy"
             ) from None
+        capped = deadline.capped(self._clock.monotonic_s(), self.policy.limit_s)
         try:
-            yield deadline.capped(self._clock.monotonic_s(), self.policy.limit_s)
+            yield capped
         except Unavailable as error:
             if error.answered or isinstance(error, GeneratorRefused):
                 self._succeeded()
             else:
                 self._failed()
+            raise
+        except asyncio.CancelledError:
+            if capped.remaining_s(self._clock.monotonic_s()) <= _LATE_S:
+                self._failed()  # whoever noticed first: it did not answer in time
+            else:
+                self._abandoned()
             raise
         except BaseException:
             self._abandoned()

@@ -1,0 +1,392 @@
+"""Every dependency, every way to fail: what the answers of a real service over HTTP then are.
+
+    python -m bench.fault_matrix            # all rows: about ten minutes
+    python -m bench.fault_matrix managed_index llm
+
+A row is one dependency, a cell one fault: a hundred questions (jobs: three) are asked while it
+lasts. Recorded: the levels reached, the latency added to the first request and to the hundredth
+(the median of the last ten) over a healthy service, and whether the marks agreed in body, header,
+span, metric and audit record. Needs a checkout (the fakes are under tests/) and, for cache and
+ledger, redis-server.
+"""
+
+import asyncio
+import logging
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import SecretStr
+from tests.cloud.service import FUEL, RUNWAY, Service, cloud, embedding, llm, service
+from tests.contracts.redis_server import running_redis
+from tests.fakes.llamacloud import running_fake_llamacloud
+from tests.fakes.llamacloud.sample import pdf
+from tests.fakes.openai import running_fake_openai
+from tests.fakes.wire import Fault
+from tests.fakes.wire.faulty_line import faulty_line
+
+from bench.record import save
+from foliotrace_server.sections import GuardSettings, RedisSettings
+from foliotrace_server.settings import QuerySettings
+
+PAGE = Path(__file__).parents[1] / "docs/reference/fault-matrix.md"
+FAULTS = ("down", "refused", "slow", "hanging", "429", "500", "garbage", "partial", "flapping")
+QUESTIONS = 100
+JOBS = 3
+STAGE_S = {"managed_index": 2.0, "embedder": 2.0, "llm": 3.0, "second_llm": 3.0}
+CHAT, EMBED = "POST /v1/chat/completions", "POST /v1/embeddings"
+RETRIEVE = "POST /api/v1/retrieval/retrieve"
+QUERY = QuerySettings(deadline_s=30.0, retrieval_deadline_s=2.0, cache_ttl_s=0)
+WIRE: dict[str, tuple[Fault, dict[str, Any]]] = {
+    "down": (Fault.reset_before_work, {}),
+    "slow": (Fault.slow_first_byte(0.5), {}),
+    "hanging": (Fault.hang, {}),
+    "429": (Fault.rate_limited(30), {}),
+    "500": (Fault.server_error, {}),
+    "garbage": (Fault.garbage, {}),
+    "partial": (Fault.cut_body, {}),
+    "flapping": (Fault.unavailable, {"pattern": "x."}),
+}
+
+
+@dataclass
+class Cell:
+    """What one fault did."""
+
+    statuses: set[int] = field(default_factory=set)
+    levels: list[int] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    marks: list[bool] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def last_s(self) -> float:
+        return statistics.median(self.times_s[-10:])
+
+    def figures(self, healthy_s: float) -> dict[str, Any]:
+        return {
+            "statuses": sorted(self.statuses),
+            "levels": sorted(set(self.levels)),
+            "degraded": sum(1 for level in self.levels if level) / max(1, len(self.levels)),
+            "first_added_ms": round((self.times_s[0] - healthy_s) * 1000),
+            "hundredth_added_ms": round((self.last_s() - healthy_s) * 1000, 1),
+            "marks_complete": all(self.marks),
+            "reasons": self.reasons[:3],
+        }
+
+
+Break = Callable[[str], Awaitable[None]]
+
+
+@dataclass
+class Row:
+    """A service with one dependency that can be broken."""
+
+    running: Service
+    break_it: Break
+    mend: Callable[[], Awaitable[None]]
+    healthy_path: tuple[str, str]
+    faults: tuple[str, ...] = FAULTS
+
+
+def breaks(fake: Any, endpoint: str, **more: Any) -> Break:
+    async def break_it(fault: str) -> None:
+        if fault == "refused":
+            fake.die()
+            return
+        what, when = WIRE[fault]
+        fake.fail(endpoint, what, **when, **more)
+
+    return break_it
+
+
+def mends(fake: Any) -> Callable[[], Awaitable[None]]:
+    async def mend() -> None:
+        fake.recover()
+        fake.revive()
+
+    return mend
+
+
+async def filled(running: Service) -> None:
+    await running.put("fuel.txt", FUEL)
+    await running.put("runway.txt", RUNWAY)
+
+
+# --- rows ----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def managed_index(folder: Path) -> AsyncIterator[Row]:
+    with running_fake_llamacloud() as fake:
+        given = cloud(fake, index="cloud_then_local")
+        async with service(folder, llamacloud=given, guard=GUARD, query=QUERY) as running:
+            await filled(running)
+            yield Row(running, breaks(fake, RETRIEVE), mends(fake), ("managed", "extractive"))
+
+
+@asynccontextmanager
+async def embedder(folder: Path) -> AsyncIterator[Row]:
+    with running_fake_openai() as fake:
+        given = embedding(fake)
+        async with service(folder, embedding=given, guard=GUARD, query=QUERY) as running:
+            await filled(running)
+            yield Row(running, breaks(fake, EMBED), mends(fake), ("hybrid", "extractive"))
+
+
+@asynccontextmanager
+async def only_llm(folder: Path) -> AsyncIterator[Row]:
+    with running_fake_openai() as fake:
+        async with service(folder, llm=llm(fake), guard=GUARD, query=QUERY) as running:
+            await filled(running)
+            yield Row(running, breaks(fake, CHAT), mends(fake), ("keyword", "generated"))
+
+
+@asynccontextmanager
+async def first_of_two_llms(folder: Path) -> AsyncIterator[Row]:
+    with running_fake_openai() as fake, running_fake_openai() as other:
+        order = {"llm": llm(fake), "llm_fallbacks": (llm(other, "gpt-4.1-mini"),)}
+        async with service(folder, **order, guard=GUARD, query=QUERY) as running:
+            await filled(running)
+            yield Row(running, breaks(fake, CHAT), mends(fake), ("keyword", "generated"))
+
+
+@asynccontextmanager
+async def redis_row(folder: Path, *, cached: bool) -> AsyncIterator[Row]:
+    """The ledger: an LLM must be paid for. The cache: no LLM, answers are kept."""
+    async with AsyncExitStack() as stack:
+        redis_folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        await stack.enter_async_context(running_redis(redis_folder))
+        line = await stack.enter_async_context(faulty_line(str(redis_folder / "redis.sock")))
+        given: dict[str, Any] = {
+            "redis": RedisSettings(url=SecretStr(f"redis://127.0.0.1:{line.port}")),
+            "query": QUERY.model_copy(update={"cache_ttl_s": 60.0 if cached else 0}),
+        }
+        if not cached:
+            fake = stack.enter_context(running_fake_openai())
+            given["llm"] = llm(fake)
+        running = await stack.enter_async_context(service(folder, guard=GUARD, **given))
+        await filled(running)
+
+        async def break_it(fault: str) -> None:
+            await line.set("error" if fault in ("429", "500") else fault)
+
+        async def mend() -> None:
+            await line.set("healthy")
+
+        path = ("keyword", "extractive" if cached else "generated")
+        yield Row(running, break_it, mend, path)
+
+
+def cache(folder: Path) -> Any:
+    return redis_row(folder, cached=True)
+
+
+def ledger(folder: Path) -> Any:
+    return redis_row(folder, cached=False)
+
+
+@asynccontextmanager
+async def parser(folder: Path) -> AsyncIterator[Row]:
+    with running_fake_llamacloud() as fake:
+        given = cloud(fake, parsing="cloud_then_local")
+        async with service(folder, llamacloud=given, guard=GUARD, query=QUERY) as running:
+            yield Row(running, breaks(fake, "POST /api/v2/parse"), mends(fake), ("", ""))
+
+
+@asynccontextmanager
+async def extractor(folder: Path) -> AsyncIterator[Row]:
+    with running_fake_llamacloud() as fake:
+        given = cloud(fake, extraction="cloud_then_local")
+        async with service(folder, llamacloud=given, guard=GUARD, query=QUERY) as running:
+            yield Row(running, breaks(fake, "POST /api/v2/extract"), mends(fake), ("", ""))
+
+
+GUARD = GuardSettings(breaker_longest_rest_s=5.0)  # else as shipped; short rests end a cell sooner
+QUESTION_ROWS: dict[str, Callable[[Path], Any]] = {
+    "managed_index": managed_index,
+    "embedder": embedder,
+    "llm": only_llm,
+    "first_of_two_llms": first_of_two_llms,
+    "cache": cache,
+    "ledger": ledger,
+}
+JOB_ROWS: dict[str, Callable[[Path], Any]] = {"parser": parser, "extractor": extractor}
+
+
+# --- running -------------------------------------------------------------------------------
+
+
+async def timed(row: Row, number: int, cell: Cell, *, look: bool) -> None:
+    question = f"What does unleaded cost per litre? {number}"
+    began_s = time.perf_counter()
+    if look:
+        asked = await row.running.ask(question)
+        cell.times_s.append(time.perf_counter() - began_s - asked.looked_s)
+        cell.statuses.add(asked.status)
+        if asked.marks is not None:
+            cell.marks.append(asked.marks.complete)
+            cell.levels.append(asked.level)
+            cell.reasons = cell.reasons or asked.reasons
+        return
+    sent = await row.running.client.post("/v1/query", json={"query": question})
+    cell.times_s.append(time.perf_counter() - began_s)
+    cell.statuses.add(sent.status_code)
+    if sent.status_code == 200:
+        level = sent.json()["degradation"]["level"]
+        cell.levels.append(level)
+        cell.marks.append(level == int(sent.headers["x-degradation-level"]))
+
+
+async def questions(row: Row, count: int) -> Cell:
+    cell = Cell()
+    for number in range(count):
+        await timed(row, number, cell, look=number in (0, count - 1))
+        row.running.watch.memory.clear()
+    return cell
+
+
+async def question_row(name: str) -> dict[str, Any]:
+    folder = Path(tempfile.mkdtemp(prefix="fault-matrix-"))
+    try:
+        async with QUESTION_ROWS[name](folder) as row:
+            await row.running.until(row.healthy_path, "How long is the runway?", bypass_cache=True)
+            healthy = await questions(row, 30)
+            found: dict[str, Any] = {"healthy_ms": round(healthy.last_s() * 1000, 1)}
+            for fault in row.faults:
+                await row.break_it(fault)
+                cell = await questions(row, QUESTIONS)
+                found[fault] = cell.figures(healthy.last_s())
+                await row.mend()
+                await row.running.until(
+                    row.healthy_path, "How long is the runway?", bypass_cache=True
+                )
+                print(name, fault, found[fault], file=sys.stderr, flush=True)
+            return found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def job(name: str, running: Service, label: str) -> tuple[int, str]:
+    """One document parsed or extracted from: (level, reason)."""
+    text = f"Invoice\nInvoice number: INV-{label}\nTotal: 412.50 EUR\n"
+    if name == "parser":
+        rows = [[line] for line in text.splitlines()]
+        done = await running.put(f"{label}.pdf", pdf(rows))
+        page = (await running.client.get(f"/v1/documents/{done['document_id']}/pages/1")).json()
+        return (2 if page.get("degraded_from") else 0), str(page.get("engine"))
+    done = await running.put(f"{label}.txt", text)
+    schema = {"type": "object", "properties": {"invoice_number": {"type": ["string", "null"]}}}
+    body = {"document_id": done["document_id"], "schema": schema}
+    job_id = (await running.client.post("/v1/extractions", json=body)).json()["id"]
+    await running.finished(job_id)
+    mark = (await running.client.get(f"/v1/extractions/{job_id}")).json()["degradation"]
+    return int(mark["level"]), ",".join(mark["reasons"])
+
+
+async def job_row(name: str) -> dict[str, Any]:
+    folder = Path(tempfile.mkdtemp(prefix="fault-matrix-"))
+    try:
+        async with JOB_ROWS[name](folder) as row:
+            began_s = time.perf_counter()
+            await job(name, row.running, "healthy")
+            healthy_s = time.perf_counter() - began_s
+            found: dict[str, Any] = {"healthy_ms": round(healthy_s * 1000, 1)}
+            for fault in row.faults:
+                await row.break_it(fault)
+                cell = Cell()
+                for number in range(JOBS):
+                    began_s = time.perf_counter()
+                    level, reason = await job(name, row.running, f"{fault}-{number}")
+                    cell.times_s.append(time.perf_counter() - began_s)
+                    cell.levels.append(level)
+                    cell.statuses.add(202)
+                    cell.reasons = cell.reasons or ([reason] if reason else [])
+                found[fault] = cell.figures(healthy_s)
+                await row.mend()
+                for attempt in range(20):
+                    await asyncio.sleep(0.5)
+                    if (await job(name, row.running, f"{fault}-back-{attempt}"))[0] == 0:
+                        break
+                print(name, fault, found[fault], file=sys.stderr, flush=True)
+            return found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def page(rows: dict[str, dict[str, Any]]) -> str:
+    """The table as Markdown."""
+    lines = [
+        "# The fault matrix",
+        "",
+        "Made by `python -m bench.fault_matrix`; do not edit. Each cell is a run of the real",
+        f"service over HTTP: {QUESTIONS} questions ({JOBS} jobs for parser and extractor) while",
+        "the fault lasts, retries and breakers as shipped (breaker rest at most 5 s). A cell says",
+        "**levels reached**, milliseconds added to the **first** / the **hundredth** request (the",
+        "median of the last ten), and `!` where marks were missing in one of the five places",
+        "(body, header, span, metric, audit). Level 0 under a fault means that nothing was lost:",
+        "the call was slow but came, a retry mended it, or the answer does not need the dependency.",
+        "Jobs wait and ask again (4 to 60 s), as nobody sits in front of them.",
+        "",
+        "| dependency | healthy | " + " | ".join(FAULTS) + " |",
+        "|---|---|" + "---|" * len(FAULTS),
+    ]
+    for name, row in rows.items():
+        cells = [_cell(row.get(fault)) for fault in FAULTS]
+        lines.append(f"| {name} | {row['healthy_ms']} ms | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "429: `Retry-After: 30`. Slow: 0.5 s before the first byte (Redis 0.2 s). Flapping: every",
+        "second request fails. Partial: the body is cut off by a reset. Cache and ledger are a",
+        "Redis behind a faulty line; for them 429 and 500 are an error reply. A ledger that does",
+        "not answer means that no money may be spent: answers are quotes. A question refused by",
+        "its right code would show as its status; there was "
+        + ("none." if _all_answered(rows) else "at least one, see the JSON."),
+        "The trace collector is never waited for: `tests/collector/test_backends_fail.py` and",
+        "`tests/otel/test_telemetry_setup.py` hold that.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "-"
+    levels = ",".join(map(str, found["levels"]))
+    mark = "" if found["marks_complete"] else " !"
+    first, last = found["first_added_ms"], found["hundredth_added_ms"]
+    return f"**{levels}** {first:+} / {last:+.0f}{mark}"
+
+
+def _all_answered(rows: dict[str, dict[str, Any]]) -> bool:
+    return all(
+        set(cell["statuses"]) <= {200, 202}
+        for row in rows.values()
+        for cell in row.values()
+        if isinstance(cell, dict)
+    )
+
+
+async def main() -> None:
+    logging.disable(logging.CRITICAL)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    chosen = sys.argv[1:] or [*QUESTION_ROWS, *JOB_ROWS]
+    rows = {}
+    for name in chosen:
+        rows[name] = await (question_row(name) if name in QUESTION_ROWS else job_row(name))
+    if not sys.argv[1:]:
+        PAGE.write_text(page(rows))
+        save("fault_matrix", rows, command="python -m bench.fault_matrix")
+    else:
+        print(page(rows))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,59 @@
+"""`foliotrace cloud usage` and `foliotrace index reconcile` on a real data folder."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tests.cloud.service import FUEL, cloud, service, settings_for
+from tests.fakes.llamacloud import FakeLlamaCloud, running_fake_llamacloud
+from tests.fakes.llamacloud.sample import invoice_pdf
+
+from foliotrace.errors import NotFound
+from foliotrace_server.cli.cloud import reconcile, usage
+from foliotrace_server.cli.main import main
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeLlamaCloud]:
+    with running_fake_llamacloud() as running:
+        yield running
+
+
+def test_usage_says_what_was_bought(fake: FakeLlamaCloud, tmp_path: Path) -> None:
+    async def buy() -> None:
+        async with service(tmp_path, llamacloud=cloud(fake, parsing="cloud")) as running:
+            await running.put("invoice.pdf", invoice_pdf())
+
+    asyncio.run(buy())
+    (row,) = usage(tmp_path, 1)
+    assert (row.kind, row.jobs, row.failed) == ("parse", 1, 0)
+    assert row.credits == fake.billing.credits > 0
+    said = CliRunner().invoke(
+        main, ["--data-dir", str(tmp_path), "--output", "json", "cloud", "usage"]
+    )
+    assert json.loads(said.stdout)[0]["credits"] == row.credits
+
+
+def test_usage_of_a_folder_that_never_bought_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        usage(tmp_path, 1)
+
+
+def test_drift_is_shown_and_then_repaired(fake: FakeLlamaCloud, tmp_path: Path) -> None:
+    given = cloud(fake, index="cloud_then_local")
+
+    async def serve() -> str:
+        async with service(tmp_path, llamacloud=given) as running:
+            done = await running.put("fuel.txt", FUEL)
+            await running.until(("managed", "extractive"), "What does unleaded cost?")
+            return str(done["document_id"])
+
+    document_id = asyncio.run(serve())
+    fake.state.directory_files.clear()
+    settings = settings_for(tmp_path, llamacloud=given)
+    assert asyncio.run(reconcile(settings, "default", dry_run=True)).missing == (document_id,)
+    assert asyncio.run(reconcile(settings, "default", dry_run=False)).missing == (document_id,)
+    assert not asyncio.run(reconcile(settings, "default", dry_run=True))

@@ -1,0 +1,73 @@
+"""Cache and ledger behind a `Dependency`: a shared store that hangs costs a few waits, not each."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import TypeVar
+
+from foliotrace.errors import BreakerOpen, CacheUnavailable, DeadlineExceeded, LedgerUnavailable
+from foliotrace.guarded.dependency import Dependency
+from foliotrace.model import Answer, Deadline
+from foliotrace.ports import AnswerCache, BudgetLedger, Reservation
+
+T = TypeVar("T")
+_NO_DEADLINE = Deadline(float("inf"))
+
+
+class GuardedCache:
+    """An `AnswerCache` behind a `Dependency`."""
+
+    def __init__(self, inner: AnswerCache, dependency: Dependency) -> None:
+        self._inner = inner
+        self.dependency = dependency
+
+    async def lookup(self, tenant: str, key: str) -> Answer | None:
+        """As the port says."""
+        async with _as(CacheUnavailable):
+            return await _call(self.dependency, lambda: self._inner.lookup(tenant, key))
+
+    async def store(self, tenant: str, key: str, answer: Answer, *, ttl_s: float) -> None:
+        """As the port says."""
+        async with _as(CacheUnavailable):
+            await _call(
+                self.dependency, lambda: self._inner.store(tenant, key, answer, ttl_s=ttl_s)
+            )
+
+    async def forget_document(self, tenant: str, document_id: str) -> None:
+        """As the port says; asked also when the breaker is open, for nothing deleted may stay."""
+        await self._inner.forget_document(tenant, document_id)
+
+
+class GuardedLedger:
+    """A `BudgetLedger` behind a `Dependency`."""
+
+    def __init__(self, inner: BudgetLedger, dependency: Dependency) -> None:
+        self._inner = inner
+        self.dependency = dependency
+
+    async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
+        """As the port says."""
+        async with _as(LedgerUnavailable):
+            return await _call(self.dependency, lambda: self._inner.reserve(tenant, amount_usd))
+
+    async def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
+        """As the port says; asked also when the breaker is open, for the money is spent."""
+        await self._inner.settle(reservation, actual_usd)
+
+    async def spent_usd(self, tenant: str) -> Decimal:
+        """As the port says."""
+        async with _as(LedgerUnavailable):
+            return await _call(self.dependency, lambda: self._inner.spent_usd(tenant))
+
+
+async def _call(dependency: Dependency, work: Callable[[], Awaitable[T]]) -> T:
+    return await dependency.call(lambda capped: work(), _NO_DEADLINE)
+
+
+@asynccontextmanager
+async def _as(kind: type[CacheUnavailable] | type[LedgerUnavailable]) -> AsyncIterator[None]:
+    """An open breaker and a time-out in the words of the port."""
+    try:
+        yield
+    except (BreakerOpen, DeadlineExceeded) as error:
+        raise kind(error.message, reason=error.reason, retry_after_s=error.retry_after_s) from error
