@@ -332,7 +332,7 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
         "**levels reached**, milliseconds added to the **first** / the **hundredth** request (the",
         "median of the last ten), and `!` where marks were missing in one of the five places",
         "(body, header, span, metric, audit). Level 0 under a fault means that nothing was lost:",
-        "the call was slow but came, a retry mended it, or the answer does not need the dependency.",
+        "the call was slow but came, a retry mended it, or answers do not need the dependency.",
         "Jobs wait and ask again (4 to 60 s), as nobody sits in front of them.",
         "",
         "| dependency | healthy | " + " | ".join(FAULTS) + " |",

@@ -17,6 +17,9 @@ from foliotrace_server.routes.documents import Documents
 from foliotrace_server.routes.jobs import JobRoutes
 from foliotrace_server.routes.operations import Operations
 from foliotrace_server.routes.queries import Queries
+from foliotrace_server.routes.webhooks import Webhooks
+
+WEBHOOK = "/v1/webhooks/llamacloud"
 
 
 def build_app(engine: Engine) -> Edge | ObservedRequests:
@@ -58,7 +61,10 @@ def _routes(engine: Engine, queries: Slots, hot: HotHost) -> list[Route]:
         openapi=lambda: openapi({**hot.workflows, **engine.durable.workflows}),
         docs_page=docs_page,
     )
+    hear = engine.parts.webhook
+    heard = [Route(WEBHOOK, Webhooks(hear).llamacloud, methods=["POST"])] if hear else []
     return [
+        *heard,
         Route("/v1/query", ask.ask, methods=["POST"]),
         Route("/v1/documents", documents.upload, methods=["POST"]),
         Route("/v1/documents", documents.listing, methods=["GET"]),

@@ -119,6 +119,7 @@ def compose_parts(settings: Settings, *, serving: bool = False, draws: bool = Fa
         capabilities=Readiness(query),
         check_schema=resolve,
         background=(outside.cloud.run,) if outside.cloud else (),
+        webhook=outside.cloud.webhook if outside.cloud and outside.cloud.hears else None,
         closing=(lambda: _close(stores, outside), observing.close),
         observing=observing,
     )

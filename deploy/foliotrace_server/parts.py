@@ -26,5 +26,6 @@ class Parts:
     capabilities: Callable[[], Mapping[str, CapabilityBody]]
     check_schema: Callable[[dict[str, Any]], object]
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # endless work
+    webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
     observing: Observing | None = None

@@ -117,7 +117,7 @@ class Service:
 
     async def until(self, path: tuple[str, str], question: str, **more: Any) -> Asked:
         """Ask until the ladder stands on this rung again."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             while True:
                 asked = await self.ask(question, **more)
                 if asked.path == path:

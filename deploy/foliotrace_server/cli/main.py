@@ -54,14 +54,19 @@ class Main(Grouped):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Ours first."""
-        return [*super().list_commands(ctx), "audit"]
+        return [*super().list_commands(ctx), "cloud", "index", "audit"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Ours, or those of the audit log, which are imported when they are asked for."""
+        """Ours; those of the cloud and of the audit log are imported when they are asked for."""
         if cmd_name == "audit":
             from foliotrace_audit.commands import audit
 
             return audit
+        if cmd_name in ("cloud", "index"):
+            from foliotrace_server.cli import cloud
+
+            found: click.Command = getattr(cloud, cmd_name)
+            return found
         return super().get_command(ctx, cmd_name)
 
 

@@ -154,6 +154,11 @@ class Cloud:
         """A document was deleted here: its copies over there go too, now or when they can."""
         self._woken.set()
 
+    @property
+    def hears(self) -> bool:
+        """Whether webhooks are expected."""
+        return self.gateway is not None and self._given.webhook_secret is not None
+
     async def webhook(self, body: bytes, signature: str | None) -> CloudEvent:
         """Believe a signed webhook. Raises NotAllowed, NotFound when none are expected."""
         if self.gateway is None or self._given.webhook_secret is None:
