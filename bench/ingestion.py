@@ -161,7 +161,7 @@ async def ingest(files: list[Path], folder: Path) -> tuple[Figures, list[float],
         trace=lambda: None,
     )
     memory: list[float] = []
-    used = cpu_s()
+    used, workers_used = cpu_s(), children_s()
     start = time.perf_counter()
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -184,6 +184,7 @@ async def ingest(files: list[Path], folder: Path) -> tuple[Figures, list[float],
     await library.compact()
     library.close()
     on_disk = {
+        "worker_cpu_us_per_page": 1e6 * (children_s() - workers_used) / pages,
         "library_bytes_per_page": (folder / "library.db").stat().st_size / pages,
         "index_bytes_per_page": sum(p.stat().st_size for p in index.folder.iterdir()) / pages,
     }
@@ -201,8 +202,13 @@ async def check_markers(index: KeywordIndex, pages: int) -> None:
 def cpu_s() -> float:
     """CPU of this process and of the workers that have ended."""
     own = resource.getrusage(resource.RUSAGE_SELF)
+    return own.ru_utime + own.ru_stime + children_s()
+
+
+def children_s() -> float:
+    """CPU of the processes that have ended: the parser's."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+    return children.ru_utime + children.ru_stime
 
 
 def measure(name: str, files: list[Path], scratch: Path) -> dict[str, object]:

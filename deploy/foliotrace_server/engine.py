@@ -8,7 +8,7 @@ import structlog
 
 from foliotrace.errors import FoliotraceError
 from foliotrace.ingest.originals import sweep
-from foliotrace.model import Answer, Principal
+from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
 from foliotrace_server.bodies import start_event
 from foliotrace_server.host.durable import DurableHost, Ended
@@ -51,7 +51,7 @@ class Engine:
 
     async def start(self) -> None:
         """Bring indexes up to date in the background, resume jobs, take work."""
-        await sweep(self.parts.ingest, Principal().tenant)
+        await sweep(self.parts.ingest)
         await self.durable.start()
         await self.intake.repair()
         work = [self._follow(index) for index in self.parts.ingest.indexes]

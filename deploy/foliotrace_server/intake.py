@@ -59,7 +59,8 @@ class _Stored:
 
     def __init__(self, blobs: Blobs, blob: StoredBlob) -> None:
         self._blob = blob
-        self.path, self.delete, self.hashes = blobs.path, blobs.delete, blobs.hashes
+        self.path, self.delete = blobs.path, blobs.delete
+        self.hashes, self.tenants = blobs.hashes, blobs.tenants
 
     async def put(
         self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int

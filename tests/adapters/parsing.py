@@ -10,7 +10,7 @@ from time import monotonic
 
 from foliotrace.adapters.local.filetype import sniff
 from foliotrace.adapters.local.parsers import ParseLimits, local_parsers
-from foliotrace.adapters.local.readers.contract import ReadingOptions
+from foliotrace.adapters.local.readers.contract import ReadingLimits, ReadingOptions
 from foliotrace.adapters.local.workers import Workers
 from foliotrace.model import Deadline, ParsedPage, SourceFile
 from foliotrace.parse import ParseOrder
@@ -60,10 +60,14 @@ class Reading:
 
 @asynccontextmanager
 async def reading(
-    *, tessdata: str | None = None, limits: ParseLimits | None = None, size: int = 2
+    *,
+    tessdata: str | None = None,
+    limits: ParseLimits | None = None,
+    reading_limits: ReadingLimits | None = None,
+    size: int = 2,
 ) -> AsyncIterator[Reading]:
     workers = Workers(size=size)
-    options = ReadingOptions(tessdata=tessdata)
+    options = ReadingOptions(tessdata=tessdata, limits=reading_limits or ReadingLimits())
     try:
         order = ParseOrder(local_parsers(workers, RealClock(), options=options, limits=limits))
         yield Reading(order, workers)

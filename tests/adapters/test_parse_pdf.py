@@ -7,6 +7,7 @@ import re
 import signal
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pypdfium2
 import pytest
@@ -15,6 +16,7 @@ from tests.adapters.parsing import EXAMPLES, SAMPLES, SHARED, in_s, reading, sou
 
 from foliotrace.adapters.local.parsers import ParseLimits
 from foliotrace.adapters.local.tessdata import find_tessdata
+from foliotrace.adapters.local.workers import WorkerLost, Workers
 from foliotrace.errors import DeadlineExceeded
 from foliotrace.model import Box, PageKind, PageStatus, ParsedPage
 
@@ -123,7 +125,8 @@ async def test_another_engine_finds_every_word_in_its_box(path: Path) -> None:
             other = pdf[page.number - 1]
             if not _is_upright(other, page) or page.confidence is not None:
                 continue
-            for word in list(page.words)[::7]:
+            words = list(page.words)
+            for word in words[:: max(7, len(words) // 300)]:
                 text = _bare(page.text[word.start : word.end])
                 checked += 1
                 missed += text not in _seen_by_pdfium(other, word.box)
@@ -174,6 +177,31 @@ async def test_a_page_that_kills_its_worker_costs_one_page(tmp_path: Path) -> No
         local.workers.cpu_limit_s = 1  # the system kills the process
         pages = await local.read(path)
     assert [page.problem for page in pages] == [None, "parse_crashed", None]
+
+
+async def test_pages_that_came_before_their_worker_died_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "three.pdf"
+    path.write_bytes(pdf_of(plain_pages(3)))
+    asked: list[range] = []
+    ask = Workers.ask
+
+    async def dies_after_two(
+        self: Workers, request: dict[str, Any], *, limit_s: float
+    ) -> list[dict[str, Any]]:
+        frames = await ask(self, request, limit_s=limit_s)
+        if request["do"] == "pages":
+            asked.append(range(request["start"], request["stop"]))
+            if len(asked) == 1:
+                raise WorkerLost("crashed", frames[:2])
+        return frames
+
+    monkeypatch.setattr(Workers, "ask", dies_after_two)
+    async with reading() as local:
+        pages = await local.read(path)
+    assert [page.text for page in pages] == [f"page number {n}" for n in (1, 2, 3)]
+    assert asked == [range(1, 4), range(3, 4)]
 
 
 async def test_an_idle_worker_that_died_is_replaced() -> None:

@@ -39,6 +39,13 @@ async def test_equal_bytes_are_stored_once(blobs: Blobs) -> None:
     assert list(await blobs.hashes("t1")) == [HELLO]
 
 
+async def test_the_tenants_that_stored_something_are_known(blobs: Blobs) -> None:
+    assert list(await blobs.tenants()) == []
+    for tenant in ("t1", "t/2 \u00e4", "t1"):
+        await put(blobs, b"hello", tenant=tenant)
+    assert sorted(await blobs.tenants()) == ["t/2 \u00e4", "t1"]
+
+
 async def test_tenants_do_not_share_bytes(blobs: Blobs) -> None:
     await put(blobs, b"hello")
     with pytest.raises(NotFound):

@@ -231,9 +231,11 @@ async def test_nothing_deleted_can_be_found_in_the_data_folder(desk: Desk) -> No
 
 async def test_an_original_that_no_document_has_is_swept(desk: Desk) -> None:
     await desk.ingest("notes.txt", "One.")
-    await desk.blobs.put("t1", "lost.txt", bytes_of(b"lost"), limit_bytes=100)
-    assert await sweep(desk.services, "t1") == 1
+    for tenant in ("t1", "t2"):
+        await desk.blobs.put(tenant, "lost.txt", bytes_of(b"lost"), limit_bytes=100)
+    assert await sweep(desk.services) == 2
     assert len(list(await desk.blobs.hashes("t1"))) == 1
+    assert list(await desk.blobs.hashes("t2")) == []
 
 
 async def test_a_run_without_a_job_makes_one(desk: Desk) -> None:

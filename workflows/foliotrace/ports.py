@@ -93,6 +93,10 @@ class Blobs(Protocol):
         """The hashes of all stored originals."""
         ...
 
+    async def tenants(self) -> Collection[str]:
+        """Every tenant that has ever stored an original here."""
+        ...
+
 
 class Parser(Protocol):
     """One engine that turns some types of file into pages."""

@@ -153,6 +153,13 @@ def _cut(text: str, start: int, end: int, header: str) -> Iterator[_Unit]:
 
 
 def _by_words(text: str, start: int, end: int, header: str) -> Iterator[_Unit]:
+    """Units of at most UNIT_WORDS. Plain short words, the usual case, are only counted."""
+    spans = [match.span() for match in _WORD.finditer(text, start, end)]
+    if text[start:end].isascii() and all(b - a <= UNIT_CHARACTERS for a, b in spans):
+        for at in range(0, len(spans), UNIT_WORDS):
+            run = spans[at : at + UNIT_WORDS]
+            yield _Unit(run[0][0], run[-1][1], len(run), header)
+        return
     first = None
     last = start
     weight = 0

@@ -11,7 +11,15 @@ async def release(services: IngestServices, tenant: str, content_hash: str) -> b
     return True
 
 
-async def sweep(services: IngestServices, tenant: str) -> int:
-    """Remove originals that no document has; how many. Only when no upload is under way."""
-    found = await services.blobs.hashes(tenant)
-    return sum([await release(services, tenant, content_hash) for content_hash in found])
+async def sweep(services: IngestServices) -> int:
+    """Remove every tenant's originals that no document has; how many.
+
+    Only when no upload is under way.
+    """
+    return sum(
+        [
+            await release(services, tenant, content_hash)
+            for tenant in await services.blobs.tenants()
+            for content_hash in await services.blobs.hashes(tenant)
+        ]
+    )

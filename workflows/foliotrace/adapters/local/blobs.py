@@ -25,6 +25,7 @@ Sniff: TypeAlias = Callable[[Path, str], str]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _PARTIAL: Final = ".partial"
+_OWNER: Final = "tenant"  # a file in a tenant's folder, whose own name is a hash: the tenant's name
 _ABANDONED_S: Final = 3600.0  # a live upload writes more often
 
 
@@ -49,6 +50,7 @@ class FolderBlobs:
                 digest, size_bytes = await _spool(file, name, content, limit_bytes)
             with _disk():
                 media_type = await asyncio.to_thread(self._sniff, partial, name)
+                await asyncio.to_thread(_sign, place, tenant)
                 await asyncio.to_thread(_settle, partial, self._path(tenant, digest))
         finally:
             partial.unlink(missing_ok=True)
@@ -70,6 +72,14 @@ class FolderBlobs:
         """See `Blobs.hashes`. Drops on the way what uploads that broke off long ago left."""
         return await asyncio.to_thread(self._hashes, self._folder(tenant))
 
+    async def tenants(self) -> Collection[str]:
+        """See `Blobs.tenants`."""
+        return await asyncio.to_thread(self._tenants)
+
+    def _tenants(self) -> list[str]:
+        with _disk():
+            return [path.read_text("utf-8") for path in sorted(self.root.glob(f"*/{_OWNER}"))]
+
     def _hashes(self, folder: Path) -> list[str]:
         with _disk():
             for partial in folder.glob(f"*{_PARTIAL}"):
@@ -84,6 +94,14 @@ class FolderBlobs:
         if not _HASH.fullmatch(content_hash):
             raise NotFound("The original is not stored.", code="original_not_found")
         return self._folder(tenant) / content_hash[:2] / content_hash
+
+
+def _sign(folder: Path, tenant: str) -> None:
+    """Note in a tenant's folder whose it is."""
+    if not (folder / _OWNER).exists():
+        partial = folder / f"{uuid4().hex}{_PARTIAL}"
+        partial.write_text(tenant, "utf-8")
+        partial.replace(folder / _OWNER)
 
 
 async def _spool(

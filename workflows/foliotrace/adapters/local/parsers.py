@@ -30,14 +30,14 @@ from foliotrace.errors import DeadlineExceeded, ParserUnavailable
 from foliotrace.model import Deadline, Inspection, PageKind, PageStatus, ParsedPage, SourceFile
 from foliotrace.ports import Clock
 
-_READER_VERSION = "4"  # grows when a reader's output changes: documents are then parsed anew
+_READER_VERSION = "5"  # grows when a reader's output changes: documents are then parsed anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseLimits:
     """Wall time in seconds for a part of a document, for one page alone, and for counting pages."""
 
-    part_pages: int = 25
+    part_pages: int = 50
     part_s: float = 60.0
     page_s: float = 20.0
     overview_s: float = 120.0
@@ -84,12 +84,18 @@ class WorkerParser:
         """The pages of `pages`, in order; parts are read side by side by the pool's processes."""
         parts = deque(_split(pages, self.limits.part_pages))
         under_way: deque[asyncio.Task[list[ParsedPage]]] = deque()
+
+        def begin() -> None:
+            while parts and len(under_way) < self._abreast():
+                part = parts.popleft()
+                under_way.append(asyncio.create_task(self._part(source, part, deadline)))
+
         try:
-            while parts or under_way:
-                while parts and len(under_way) < self._abreast():
-                    part = parts.popleft()
-                    under_way.append(asyncio.create_task(self._part(source, part, deadline)))
-                for page in await under_way.popleft():
+            begin()
+            while under_way:
+                read = await under_way.popleft()
+                begin()  # before the pages are handed on: their taker may take its time
+                for page in read:
                     yield page
         finally:
             for task in under_way:
@@ -114,14 +120,16 @@ class WorkerParser:
     async def _after_loss(
         self, source: SourceFile, numbers: range, deadline: Deadline, lost: WorkerLost
     ) -> list[ParsedPage]:
-        if len(numbers) == 1:
-            return [self._failed(numbers.start, f"parse_{lost.reason}")]
-        if not self.by_page:
-            return [self._failed(number, f"parse_{lost.reason}") for number in numbers]
-        singles = [
-            await self._part(source, range(number, number + 1), deadline) for number in numbers
+        """The pages that came before the loss; the rest one by one, if that can help."""
+        came = [
+            self._page(frame, number) for number, frame in zip(numbers, lost.frames, strict=False)
         ]
-        return [page for single in singles for page in single]
+        left = numbers[len(came) :]
+        if len(numbers) == 1 or not self.by_page:
+            return came + [self._failed(number, f"parse_{lost.reason}") for number in left]
+        for number in left:
+            came += await self._part(source, range(number, number + 1), deadline)
+        return came
 
     async def _ask(
         self,

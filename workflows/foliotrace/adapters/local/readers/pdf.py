@@ -4,6 +4,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,7 @@ from foliotrace.adapters.local.readers.liteparse_native import (
 from foliotrace.adapters.local.readers.page_text import write
 from foliotrace.model import BlockKind, Box, PageStatus, ParsedPage
 
+_ink = partial(tuple.__new__, Ink)  # half the time of Ink(...), which passes through Python
 _KINDS = {
     "heading": BlockKind.HEADING,
     "paragraph": BlockKind.PARAGRAPH,
@@ -131,7 +133,7 @@ def _runs(items: Sequence[NativeItem]) -> tuple[list[list[Ink]], list[float]]:
     confidences: list[float] = []
     for item in items:
         run = [
-            Ink(text, x := word.x, word.y, width := word.width, word.height, x + width)
+            _ink((text, x := word.x, word.y, width := word.width, word.height, x + width))
             for word in item.words
             if (raw := word.text)
             and (text := raw if raw.isascii() and raw.isprintable() else clean(raw))
