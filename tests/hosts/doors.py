@@ -58,8 +58,8 @@ def asked(folder: Path) -> list[dict[str, Any]]:
 
 def mark(record: dict[str, Any]) -> tuple[object, ...]:
     """What a question's record must share with every other door's record of it."""
-    names = ("event", "query_hash", "tenant", "subject", "degradation_level", "answer_mode")
-    return tuple(record.get(name) for name in names)
+    names = ("query_hash", "tenant", "user_id", "success", "error", "degradation")
+    return (record["event"], *(record.get(name) for name in names))
 
 
 def free_port() -> int:
