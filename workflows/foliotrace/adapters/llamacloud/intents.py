@@ -89,10 +89,10 @@ class IntentLog:
             cursor = self._db.execute(
                 "INSERT INTO intents"
                 " (tenant, key, kind, state, content_hash, created_at, updated_at)"
-                " VALUES (?1, ?2, ?3, 'meant', ?5, ?4, ?4) ON CONFLICT (tenant, key) DO UPDATE"
-                " SET state = 'meant', job_id = NULL, created_at = ?4, updated_at = ?4"
+                " VALUES (?, ?, ?, 'meant', ?, ?, ?) ON CONFLICT (tenant, key) DO UPDATE"
+                " SET state = 'meant', job_id = NULL, created_at = ?, updated_at = ?"
                 " WHERE state IN ('failed', 'forgotten') RETURNING 1",
-                (tenant, key, kind, now, content_hash),
+                (tenant, key, kind, content_hash, now, now, now, now),
             )
             is_new = cursor.fetchone() is not None
         return self.find(tenant, key), is_new

@@ -117,9 +117,9 @@ def _create(connection: sqlite3.Connection, job: Job) -> Job:
         _row(job),
     )
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM jobs WHERE id = ?1 AND tenant = ?2 OR"  # noqa: S608 - constants
-        " (tenant = ?2 AND kind = ?3 AND idempotency_key = ?4)",
-        (job.id, job.tenant, job.kind, job.idempotency_key),
+        f"SELECT {_COLUMNS} FROM jobs WHERE id = ? AND tenant = ? OR"  # noqa: S608 - constants
+        " (tenant = ? AND kind = ? AND idempotency_key = ?)",
+        (job.id, job.tenant, job.tenant, job.kind, job.idempotency_key),
     ).fetchone()
     return _job(row)
 

@@ -116,10 +116,10 @@ class SqliteLedger:
     @staticmethod
     def _used(db: sqlite3.Connection, tenant: str, day: str) -> int:
         row = db.execute(
-            "SELECT (SELECT COALESCE(SUM(micro_usd), 0) FROM spent WHERE tenant = ?1 AND day = ?2)"
+            "SELECT (SELECT COALESCE(SUM(micro_usd), 0) FROM spent WHERE tenant = ? AND day = ?)"
             " + (SELECT COALESCE(SUM(micro_usd), 0) FROM reserved"
-            " WHERE tenant = ?1 AND day = ?2 AND NOT expired)",
-            (tenant, day),
+            " WHERE tenant = ? AND day = ? AND NOT expired)",
+            (tenant, day, tenant, day),
         ).fetchone()
         return int(row[0])
 

@@ -101,10 +101,10 @@ class SqliteLibrary:
         condition, parameters = admitted_by(filters or Filters())
         sql = (
             f"SELECT {DOCUMENT} FROM documents WHERE tenant = ? AND id > ?"  # noqa: S608 - marks
-            " AND (?3 IS NULL OR collection = ?3) AND (?4 IS NULL OR name = ?4)"
+            " AND (? IS NULL OR collection = ?) AND (? IS NULL OR name = ?)"
             f" AND {condition} ORDER BY id LIMIT {int(limit)}"
         )
-        arguments = (tenant, after or "", collection, name, *parameters)
+        arguments = (tenant, after or "", collection, collection, name, name, *parameters)
         return [document_of(row) for row in self.database.rows(sql, arguments)]
 
     async def collections(self, tenant: str) -> Sequence[tuple[str, int]]:

@@ -301,10 +301,10 @@ def _drop_revision(connection: sqlite3.Connection, document: Document, revision:
         "DELETE FROM chunks WHERE document_id = ? AND revision = ?", (document.id, revision)
     )
     connection.execute(
-        "DELETE FROM pages WHERE tenant = ?1 AND revision = ?2 AND NOT EXISTS"
-        " (SELECT 1 FROM documents WHERE tenant = ?1"
-        " AND (revision = ?2 OR pending_revision = ?2))",
-        (document.tenant, revision),
+        "DELETE FROM pages WHERE tenant = ? AND revision = ? AND NOT EXISTS"
+        " (SELECT 1 FROM documents WHERE tenant = ?"
+        " AND (revision = ? OR pending_revision = ?))",
+        (document.tenant, revision, document.tenant, revision, revision),
     )
 
 

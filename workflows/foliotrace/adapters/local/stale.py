@@ -137,24 +137,24 @@ class SqliteStaleAnswers:
     def _trim(self, connection: sqlite3.Connection, tenants: Sequence[str]) -> None:
         for tenant in tenants:
             gone = connection.execute(
-                "DELETE FROM answers WHERE tenant = ?1 AND key IN (SELECT key FROM answers"
-                " WHERE tenant = ?1 ORDER BY stored_at DESC LIMIT -1 OFFSET ?2)",
-                (tenant, self._limit),
+                "DELETE FROM answers WHERE tenant = ? AND key IN (SELECT key FROM answers"
+                " WHERE tenant = ? ORDER BY stored_at DESC LIMIT -1 OFFSET ?)",
+                (tenant, tenant, self._limit),
             ).rowcount
             if gone:
                 connection.execute(
-                    "DELETE FROM cited WHERE tenant = ?1 AND key NOT IN"
-                    " (SELECT key FROM answers WHERE tenant = ?1)",
-                    (tenant,),
+                    "DELETE FROM cited WHERE tenant = ? AND key NOT IN"
+                    " (SELECT key FROM answers WHERE tenant = ?)",
+                    (tenant, tenant),
                 )
 
 
 def _forget(connection: sqlite3.Connection, tenant: str, document_id: str) -> int:
     """Delete the answers that cite the document; how many."""
     gone = connection.execute(
-        "DELETE FROM answers WHERE tenant = ?1 AND key IN"
-        " (SELECT key FROM cited WHERE tenant = ?1 AND document_id = ?2)",
-        (tenant, document_id),
+        "DELETE FROM answers WHERE tenant = ? AND key IN"
+        " (SELECT key FROM cited WHERE tenant = ? AND document_id = ?)",
+        (tenant, tenant, document_id),
     ).rowcount
     connection.execute(
         "DELETE FROM cited WHERE tenant = ? AND document_id = ?", (tenant, document_id)

@@ -103,9 +103,9 @@ class VectorStore:
     def standing(self, scope: str | None = None) -> Standing:
         """How far the index has followed, for one scope or for all."""
         version, epoch, waits = self.database.rows(
-            "SELECT version, epoch, EXISTS (SELECT 1 FROM waiting WHERE ?1 IS NULL OR scope = ?1)"
+            "SELECT version, epoch, EXISTS (SELECT 1 FROM waiting WHERE ? IS NULL OR scope = ?)"
             " FROM state",
-            (scope,),
+            (scope, scope),
         )[0]
         return Standing(version, epoch, bool(waits))
 
