@@ -22,7 +22,6 @@ from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.adapters.local.runs import SqliteRuns
 from foliotrace.adapters.local.stale import SqliteStaleAnswers
 from foliotrace.adapters.local.tessdata import find_tessdata
-from foliotrace.adapters.local.vectors import VectorIndex
 from foliotrace.adapters.local.workers import Workers
 from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
@@ -48,6 +47,7 @@ from foliotrace_server.settings import Settings
 from foliotrace_server.tracing import current_trace, kept_trace
 
 if TYPE_CHECKING:
+    from foliotrace.adapters.local.vectors import VectorIndex
     from foliotrace_server.composing.cloud import Cloud
     from foliotrace_server.composing.models import Models
     from foliotrace_server.engine import Engine
@@ -80,7 +80,7 @@ class Outside:
 
     models: "Models | None"
     cloud: "Cloud | None"
-    vectors: VectorIndex | None
+    vectors: "VectorIndex | None"
 
     @property
     def generators(self) -> Sequence[TextGenerator]:
@@ -193,6 +193,8 @@ def _outside(settings: Settings, stores: Stores, folder: Path) -> Outside:
 
         models = Models(settings, clock=stores.clock, guards=guards, ledger=stores.shared.ledger)
         if models.embedder is not None:
+            from foliotrace.adapters.local.vectors import VectorIndex
+
             vectors = VectorIndex(folder, stores.library, models.embedder, clock=stores.clock)
     if settings.llamacloud.in_use:
         from foliotrace_server.composing.cloud import Around, Cloud

@@ -31,7 +31,7 @@ from foliotrace.model import (
 class Body(BaseModel):
     """A JSON body: frozen, and refusing names it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class UsageBody(Body):
@@ -141,7 +141,7 @@ class JobsBody(Body):
 class ProblemBody(BaseModel):
     """An RFC 9457 problem."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     type: str
     title: str
@@ -176,7 +176,7 @@ class UploadBody(Body):
 class ExtractionRequest(Body):
     """A typed record is wanted. `schema` is JSON Schema 2020-12."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
     document_id: Annotated[str, Field(min_length=1, max_length=64)]
     record_schema: Annotated[JsonObject, Field(alias="schema")]

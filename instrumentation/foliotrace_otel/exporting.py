@@ -1,27 +1,14 @@
-"""Sending spans: redacted and encoded in the export thread, counted, quiet when nobody listens.
-
-The two OTLP exporters keep the SDK's transport (endpoints, TLS, headers, compression, retries, the
-`OTEL_EXPORTER_OTLP_*` variables) and replace only the encoder. Both touch a private method of the
-SDK, which tests/otel/test_exporting.py holds to the installed version.
-"""
+"""Sending spans: queued, counted, quiet when nobody listens. The exporters: otlp_exporters.py."""
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (
-    OTLPSpanExporter as GrpcExporter,
-)
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
-    OTLPSpanExporter as HttpExporter,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from foliotrace_otel.metrics import Metrics
-from foliotrace_otel.otlp_encoding import SpanEncoder
 
 _NOISY: Final = (
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
@@ -34,45 +21,27 @@ _NOISY: Final = (
 QUIET_S: Final = 300.0
 
 
-class RedactedGrpcExporter(GrpcExporter):
-    """OTLP over gRPC with our encoder."""
+class DeferredExporter(SpanExporter):
+    """Makes its exporter when there is something to export: importing gRPC takes 0.25 s."""
 
-    def __init__(
-        self,
-        encoder: SpanEncoder,
-        *,
-        endpoint: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(endpoint=endpoint, headers=dict(headers) if headers else None)
-        self._encoder = encoder
-
-    def _translate_data(self, data: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
-        request: ExportTraceServiceRequest = ExportTraceServiceRequest.FromString(
-            self._encoder.request(data)
-        )
-        return request
-
-
-class RedactedHttpExporter(HttpExporter):
-    """OTLP over HTTP with our encoder. `endpoint` is the whole URL, with `/v1/traces`."""
-
-    def __init__(
-        self,
-        encoder: SpanEncoder,
-        *,
-        endpoint: str | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(endpoint=endpoint, headers=dict(headers) if headers else None)
-        self._encoder = encoder
+    def __init__(self, make: Callable[[], SpanExporter]) -> None:
+        self._make = make
+        self._made: SpanExporter | None = None
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send `spans`; the SDK's client compresses and retries."""
-        if self._shutdown:
-            return SpanExportResult.FAILURE
-        sent = self._client.export(self._encoder.request(spans))
-        return SpanExportResult.SUCCESS if sent.success else SpanExportResult.FAILURE
+        """Export; called by one thread at a time, as the SDK promises."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made.export(spans)
+
+    def shutdown(self) -> None:
+        """Shut down what was made."""
+        if self._made is not None:
+            self._made.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush what was made."""
+        return self._made is None or self._made.force_flush(timeout_millis)
 
 
 class CountedExporter(SpanExporter):

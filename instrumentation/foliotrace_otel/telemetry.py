@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import propagate, trace
@@ -29,18 +30,19 @@ from foliotrace_otel.events import OTelEventHandler, event_handler
 from foliotrace_otel.exporting import (
     CountedBatchProcessor,
     CountedExporter,
-    RedactedGrpcExporter,
-    RedactedHttpExporter,
+    DeferredExporter,
     quiet_exporters,
 )
 from foliotrace_otel.handler import OTelSpanHandler
 from foliotrace_otel.metrics import Metrics
-from foliotrace_otel.metrics_export import MetricsSender, metrics_sender
 from foliotrace_otel.otlp_encoding import SpanEncoder
 from foliotrace_otel.redaction import Redactor
 from foliotrace_otel.semconv import vocabulary
 from foliotrace_otel.span_redaction import RedactingExporter, SpanRedactor
 from foliotrace_otel.span_tree import SpanTree
+
+if TYPE_CHECKING:
+    from foliotrace_otel.metrics_export import MetricsSender
 
 SCOPE: Final = "foliotrace_otel"
 SERVICE: Final = "service.name"
@@ -58,7 +60,7 @@ class Telemetry:
     event_handler: OTelEventHandler
     owns_provider: bool
     processors: tuple[CountedBatchProcessor, ...] = ()
-    sender: MetricsSender | None = None
+    sender: "MetricsSender | None" = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def flush(self, timeout_s: float) -> bool:
@@ -133,7 +135,7 @@ def configure(
         owned = False
     spans, events = _handlers(chosen, found, metrics)
     sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
-    sender = metrics_sender(metrics, chosen).start() if sends_metrics else None
+    sender = _metrics_sender(metrics, chosen) if sends_metrics else None
     telemetry = Telemetry(
         metrics=metrics,
         redactor=redactor,
@@ -146,6 +148,12 @@ def configure(
     )
     atexit.register(telemetry.shutdown, AT_EXIT_S)
     return telemetry
+
+
+def _metrics_sender(metrics: Metrics, settings: TelemetrySettings) -> "MetricsSender":
+    from foliotrace_otel.metrics_export import metrics_sender
+
+    return metrics_sender(metrics, settings).start()
 
 
 def _handlers(
@@ -208,17 +216,29 @@ def _exporters(
     if settings.exporter == "console":
         found.append(RedactingExporter(ConsoleSpanExporter(), spans))
     elif settings.exporter == "otlp" and not only_langsmith:
-        grpc = settings.protocol == "grpc"
-        found.append((RedactedGrpcExporter if grpc else RedactedHttpExporter)(SpanEncoder(spans)))
+        named = partial(_otlp, settings, SpanEncoder(spans))
+        found.append(named() if settings.endpoint_given else DeferredExporter(named))
     if langsmith is not None:
-        found.append(
-            RedactedHttpExporter(
-                SpanEncoder(spans),
-                endpoint=f"{langsmith.endpoint}/otel/v1/traces",
-                headers={"x-api-key": langsmith.api_key, "Langsmith-Project": langsmith.project},
-            )
-        )
+        found.append(_to_langsmith(langsmith, SpanEncoder(spans)))
     return found
+
+
+def _otlp(settings: TelemetrySettings, encoder: SpanEncoder) -> SpanExporter:
+    from foliotrace_otel.otlp_exporters import RedactedGrpcExporter, RedactedHttpExporter
+
+    if settings.protocol == "grpc":
+        return RedactedGrpcExporter(encoder)
+    return RedactedHttpExporter(encoder)
+
+
+def _to_langsmith(langsmith: LangSmith, encoder: SpanEncoder) -> SpanExporter:
+    from foliotrace_otel.otlp_exporters import RedactedHttpExporter
+
+    return RedactedHttpExporter(
+        encoder,
+        endpoint=f"{langsmith.endpoint}/otel/v1/traces",
+        headers={"x-api-key": langsmith.api_key, "Langsmith-Project": langsmith.project},
+    )
 
 
 def _langsmith(settings: TelemetrySettings, direct: bool | None) -> LangSmith | None:

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from foliotrace.errors import BadInput, NotFound
-from foliotrace_audit.commands import audit
 from foliotrace_server import contract
 from foliotrace_server.cli import shown
 from foliotrace_server.cli.failures import Exit, explained
@@ -96,7 +95,6 @@ def main(
       foliotrace --url http://127.0.0.1:8080 documents list
     """  # noqa: D301 - click keeps lines after it
     context.obj = Options(config, data_dir, url, output)
-    context.default_map = {"audit": _audit_defaults(data_dir or Path("foliotrace-data"))}
     set_up_logging("warning", "auto")
     if context.invoked_subcommand == "audit":
         from foliotrace_server.observing.auditing import command_defaults
@@ -388,17 +386,6 @@ def doctor(options: Options, probe: bool) -> Exit | None:
         for each in missing:
             shown.line(each)
     return Exit.MISCONFIGURED if any(each.state == "problem" for each in found) else Exit.DONE
-
-
-main.add_command(audit)
-
-
-def _audit_defaults(data_dir: Path) -> dict[str, dict[str, str]]:
-    """The folders of the audit log, for every `audit` command, if they are there."""
-    log, keys = data_dir / "audit", data_dir / "audit-keys"
-    places = {"log_folder": log, "keys": keys, "key_folder": keys}
-    there = {option: str(place) for option, place in places.items() if place.is_dir()}
-    return dict.fromkeys(audit.commands, there)
 
 
 async def _document_id(client: AsyncFoliotraceClient, named: str) -> str:

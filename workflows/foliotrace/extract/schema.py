@@ -9,9 +9,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-
 from foliotrace.errors import InvalidSchema
 from foliotrace.fields.leaves import unescape
 from foliotrace.model import JsonObject
@@ -52,6 +49,9 @@ def resolve(schema: JsonObject) -> JsonObject:
     `anyOf` with null (as Pydantic writes an optional) becomes a nullable type; an `allOf` of one
     is merged. Raises InvalidSchema. Resolving a resolved schema changes nothing.
     """
+    from jsonschema import Draft202012Validator  # slow to import: with the first schema
+    from jsonschema.exceptions import SchemaError
+
     _check_size(schema)
     try:
         Draft202012Validator.check_schema(schema)

@@ -7,8 +7,6 @@ a required field makes a record without it invalid. Nothing is filled in.
 from collections.abc import Sequence
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from foliotrace.fields.leaves import unescape
 from foliotrace.model import FieldResult, JsonObject
 
@@ -26,6 +24,8 @@ def record_of(schema: JsonObject, fields: Sequence[FieldResult]) -> JsonObject:
 
 def errors_of(schema: JsonObject, record: JsonObject) -> tuple[str, ...]:
     """Why the record does not satisfy the schema, by pointer; at most MAX_ERRORS. No values."""
+    from jsonschema import Draft202012Validator  # slow to import: with the first record
+
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
     found = validator.iter_errors(_without_nulls(schema, record))
     told = sorted({_told(error.absolute_path, error.validator, error.message) for error in found})
