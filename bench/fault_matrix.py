@@ -1,7 +1,7 @@
 """Every dependency, every way to fail: what the answers of a real service over HTTP then are.
 
     python -m bench.fault_matrix            # all rows: about ten minutes
-    python -m bench.fault_matrix managed_index llm
+    python -m bench.fault_matrix llm        # some rows anew
 
 A row is one dependency, a cell one fault: a hundred questions (jobs: three) are asked while it
 lasts. Recorded: the levels reached, the latency added to the first request and to the hundredth
@@ -11,6 +11,7 @@ ledger, redis-server.
 """
 
 import asyncio
+import json
 import logging
 import shutil
 import statistics
@@ -33,7 +34,7 @@ from tests.fakes.openai import running_fake_openai
 from tests.fakes.wire import Fault
 from tests.fakes.wire.faulty_line import faulty_line
 
-from bench.record import save
+from bench.record import RESULTS, save
 from foliotrace_server.sections import GuardSettings, RedisSettings
 from foliotrace_server.settings import QuerySettings
 
@@ -378,14 +379,13 @@ async def main() -> None:
     logging.disable(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     chosen = sys.argv[1:] or [*QUESTION_ROWS, *JOB_ROWS]
-    rows = {}
+    recorded = RESULTS / "fault_matrix.json"
+    before = json.loads(recorded.read_text())["figures"] if recorded.exists() else {}
     for name in chosen:
-        rows[name] = await (question_row(name) if name in QUESTION_ROWS else job_row(name))
-    if not sys.argv[1:]:
-        PAGE.write_text(page(rows))
-        save("fault_matrix", rows, command="python -m bench.fault_matrix")
-    else:
-        print(page(rows))
+        before[name] = await (question_row(name) if name in QUESTION_ROWS else job_row(name))
+    rows = {name: before[name] for name in (*QUESTION_ROWS, *JOB_ROWS) if name in before}
+    PAGE.write_text(page(rows))
+    save("fault_matrix", rows, command="python -m bench.fault_matrix")
 
 
 if __name__ == "__main__":

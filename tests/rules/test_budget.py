@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from foliotrace import budget as rules
 from foliotrace.budget import Allowance, Price, UnknownPrice
-from foliotrace.errors import BudgetExceeded, DeadlineExceeded, GeneratorUnavailable
+from foliotrace.errors import (
+    BudgetExceeded,
+    DeadlineExceeded,
+    GeneratorUnavailable,
+    LedgerUnavailable,
+)
 from foliotrace.guarded import MeteredGenerator, spending
 from foliotrace.model import Deadline, Usage
 from foliotrace.ports import Delta, Generation, Prompt, Reservation
@@ -187,3 +192,35 @@ async def test_a_model_without_a_price_is_handled_by_policy() -> None:
     )
     generation = await free.generate(PROMPT, max_tokens=10, deadline=FAR)
     assert generation.usage.cost_usd == 0
+
+
+class FailingLedger(CountingLedger):
+    def __init__(self, *, at: str) -> None:
+        super().__init__()
+        self.at = at
+
+    async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
+        if self.at == "reserve":
+            raise LedgerUnavailable("down")
+        return await super().reserve(tenant, amount_usd)
+
+    async def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
+        raise LedgerUnavailable("down")
+
+
+@pytest.mark.anyio
+async def test_a_ledger_that_is_down_is_no_failure_of_the_model() -> None:
+    llm = FixedLLM(Usage())
+    with pytest.raises(LedgerUnavailable) as down:
+        await metered(llm, FailingLedger(at="reserve")).generate(
+            PROMPT, max_tokens=100, deadline=FAR
+        )
+    assert (llm.asked, down.value.lasting, down.value.answered) == ([], True, True)
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_is_paid_for_is_kept_when_it_cannot_be_settled() -> None:
+    llm, ledger = FixedLLM(Usage(prompt_tokens=20)), FailingLedger(at="settle")
+    done = await metered(llm, ledger).generate(PROMPT, max_tokens=100, deadline=FAR)
+    assert done.text == "2.31 EUR"
+    assert len(ledger.open) == 1  # the worst case stays reserved until its lease ends

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from foliotrace import budget as rules
-from foliotrace.errors import BudgetExceeded, DeadlineExceeded
+from foliotrace.errors import BudgetExceeded, DeadlineExceeded, LedgerUnavailable
 from foliotrace.events import tell
 from foliotrace.model import Deadline, Extraction, ParsedPage, Usage
 from foliotrace.ports import (
@@ -17,6 +17,7 @@ from foliotrace.ports import (
     Extractor,
     Generation,
     Prompt,
+    Reservation,
     TextGenerator,
 )
 
@@ -114,7 +115,7 @@ class MeteredGenerator:
         worst_usd = rules.worst_case_usd(prompt_tokens, affordable, price)
         purse.allowance = purse.allowance.hold(worst_usd)
         try:
-            reservation = await self._ledger.reserve(purse.tenant, worst_usd)
+            reservation = await self._reserved(purse.tenant, worst_usd)
         except BaseException:
             purse.allowance = purse.allowance.settle(worst_usd, rules.ZERO)
             raise
@@ -126,7 +127,27 @@ class MeteredGenerator:
         finally:
             actual_usd = worst_usd if hold.actual_usd is None else hold.actual_usd
             purse.allowance = purse.allowance.settle(worst_usd, actual_usd)
+            await self._settled(reservation, actual_usd)
+
+    async def _reserved(self, tenant: str, amount_usd: Decimal) -> Reservation:
+        """Raises BudgetExceeded, and LedgerUnavailable as no failure of the model behind it."""
+        try:
+            return await self._ledger.reserve(tenant, amount_usd)
+        except LedgerUnavailable as error:
+            raise LedgerUnavailable(
+                error.message,
+                reason=error.reason,
+                retry_after_s=error.retry_after_s,
+                lasting=True,
+                answered=True,
+            ) from error
+
+    async def _settled(self, reservation: Reservation, actual_usd: Decimal) -> None:
+        """A ledger that fails now costs no paid answer: the worst case stays reserved there."""
+        try:
             await self._ledger.settle(reservation, actual_usd)
+        except LedgerUnavailable as error:
+            tell("foliotrace.not_settled", error__type=error.reason)
 
     def _affordable(
         self, purse: Purse, prompt_tokens: int, max_tokens: int, price: rules.Price
