@@ -91,7 +91,7 @@ class Service:
         return await self.finished(sent.json()["accepted"][0]["job"]["id"])
 
     async def finished(self, job_id: str) -> dict[str, Any]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while True:
                 job = (await self.client.get(f"/v1/jobs/{job_id}")).json()
                 if job["status"] in ("completed", "failed", "cancelled"):

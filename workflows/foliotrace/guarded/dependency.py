@@ -39,7 +39,10 @@ def _another_attempt_may_help(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardPolicy:
-    """The limits of one dependency. `limit_s` caps each call; `slots` bounds calls under way."""
+    """The limits of one dependency.
+
+    `limit_s` caps a call with its retries and waits; `slots` bounds the calls under way.
+    """
 
     retry: rules.RetryPolicy = field(default_factory=rules.RetryPolicy)
     breaker: rules.BreakerPolicy = field(default_factory=rules.BreakerPolicy)
@@ -80,6 +83,7 @@ class Dependency:
         Raises BreakerOpen without a request, DeadlineExceeded, or the last Unavailable of `work`.
         """
         self._budget = self._budget.earned()
+        deadline = deadline.capped(self._clock.monotonic_s(), self.policy.limit_s)
         retrying = AsyncRetrying(
             retry=retry_if_exception(_another_attempt_may_help),
             wait=self._wait_s,
