@@ -97,10 +97,10 @@ class IngestSettings(Section):
     max_file_bytes: int = Field(default=256 * _MIB, gt=0, description="Largest file.")
     max_files_per_request: int = Field(default=32, gt=0, description="Files in one upload.")
     window_pages: int = Field(
-        default=200, gt=0, le=1000, description="Pages parsed and committed together."
+        default=100, gt=0, le=1000, description="Pages parsed and committed together."
     )
     parse_deadline_s: float = Field(
-        default=600.0, gt=0, description="Time for one window of pages; a hanging parser is killed."
+        default=300.0, gt=0, description="Time for one window of pages; a hanging parser is killed."
     )
     parser_processes: int = Field(default=2, gt=0, le=64, description="PDF parser processes.")
     tessdata: Path | None = Field(

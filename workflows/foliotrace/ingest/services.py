@@ -25,8 +25,8 @@ class IngestLimits:
     """Sizes, and wall times in seconds."""
 
     upload_bytes: int = 200 * 1024 * 1024
-    window_pages: int = 200
-    window_s: float = 600.0
+    window_pages: int = 100
+    window_s: float = 300.0
     inspect_s: float = 120.0
 
 
