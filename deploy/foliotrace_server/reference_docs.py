@@ -96,8 +96,11 @@ def _cli() -> str:
 def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
     yield name, command
     if isinstance(command, click.Group):
-        for inner, each in command.commands.items():
-            yield from _commands(f"{name} {inner}", each)
+        context = click.Context(command)
+        for inner in command.list_commands(context):
+            each = command.get_command(context, inner)
+            if each is not None:
+                yield from _commands(f"{name} {inner}", each)
 
 
 def _http_api() -> str:
