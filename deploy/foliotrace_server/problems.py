@@ -107,10 +107,12 @@ def where(error: BaseException) -> list[str]:
 
 def status_of(error: errors.FoliotraceError) -> int:
     """The HTTP status for one of our errors."""
-    by_code = _STATUS_OF_CODE.get(error.error_code)
-    if by_code is not None:
-        return by_code
-    return status_of_class(type(error))
+    return status_of_code(error.error_code) or status_of_class(type(error))
+
+
+def status_of_code(code: str) -> int | None:
+    """The status of a narrower code that differs from its class's."""
+    return _STATUS_OF_CODE.get(code)
 
 
 def status_of_class(kind: type[errors.FoliotraceError]) -> int:

@@ -15,8 +15,9 @@ from foliotrace.ingest.workflow import IngestDocument
 from foliotrace.query.workflow import AskQuestion
 from foliotrace_server.cli.failures import MEANINGS
 from foliotrace_server.cli.main import main as command_line
+from foliotrace_server.codes_raised import codes_raised
 from foliotrace_server.openapi import openapi_of
-from foliotrace_server.problems import status_of_class
+from foliotrace_server.problems import status_of_class, status_of_code
 from foliotrace_server.settings import PREFIX, Settings, leaves_of
 
 FOLDER = Path("docs/reference")
@@ -74,7 +75,26 @@ def _errors() -> str:
     for kind in _tree(errors.FoliotraceError):
         meaning = (kind.__doc__ or "").splitlines()[0]
         lines.append(f"| `{kind.__name__}` | `{kind.code}` | {status_of_class(kind)} | {meaning} |")
+    lines += ["", *_narrower()]
     return "\n".join(lines) + "\n"
+
+
+def _narrower() -> Iterator[str]:
+    yield from (
+        "## Narrower codes",
+        "",
+        "What the code raises beside the codes above. The status is the class's unless told.",
+        "",
+        "| code | class | status | what to do |",
+        "|---|---|---|---|",
+    )
+    own = {kind.code for kind in _tree(errors.FoliotraceError)}
+    for code, raised in sorted(codes_raised().items()):
+        if code not in own:
+            hint = " ".join(sorted(raised.hints)) or "See the message."
+            names = ", ".join(sorted(f"`{each.__name__}`" for each in raised.classes))
+            status = status_of_code(code) or status_of_class(raised.kind)
+            yield f"| `{code}` | {names} | {status} | {hint} |"
 
 
 def _tree(kind: type[errors.FoliotraceError]) -> Iterator[type[errors.FoliotraceError]]:
