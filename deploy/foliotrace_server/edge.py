@@ -16,6 +16,7 @@ from foliotrace_server.problems import PROBLEM, Problem, problem_of
 
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")
+_SHOWN_TO_BROWSERS = b"X-Run-Id, X-Trace-Id, X-Degradation-Level, X-Cache"
 _NAMES_OF_LOOPBACK = ("localhost", "testserver")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -100,7 +101,7 @@ class Edge:
             return []
         return [
             (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"X-Run-Id, X-Trace-Id, X-Degradation-Level"),
+            (b"access-control-expose-headers", _SHOWN_TO_BROWSERS),
             (b"vary", b"Origin"),
         ]
 

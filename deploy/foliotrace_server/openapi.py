@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from workflows import Workflow
 
+from foliotrace.model import CacheState
 from foliotrace_server import contract
 from foliotrace_server.openapi_protocol import protocol_paths, protocol_schemas
 
@@ -31,6 +32,10 @@ _ANSWER_HEADERS = {
     "X-Degradation-Level": {
         "description": "The answer's loss against what is configured.",
         "schema": {"type": "integer", "minimum": 0, "maximum": 4},
+    },
+    "X-Cache": {
+        "description": "Whether a kept answer was given.",
+        "schema": {"type": "string", "enum": [state.value for state in CacheState]},
     },
     "X-Run-Id": {"description": "For `/v1/runs/{id}`.", "schema": {"type": "string"}},
     "X-Trace-Id": {"description": "W3C trace id, if traced.", "schema": {"type": "string"}},

@@ -69,10 +69,11 @@ class Queries:
 
 
 def headers_of(answer: Answer) -> dict[str, str]:
-    """How good the answer is, and its run; the trace's headers are on every answer."""
+    """How good the answer is, whether it was kept, its run; the trace has headers of its own."""
     headers = {
         "X-Degradation-Level": str(int(answer.degradation.level)),
         "X-Run-Id": answer.run_id,
+        "X-Cache": answer.cache.value,
     }
     if answer.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, round(answer.retry_after_s)))
