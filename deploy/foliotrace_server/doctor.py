@@ -121,8 +121,8 @@ def _audit(settings: Settings) -> Finding:
 
 
 async def probe(settings: Settings) -> list[Finding]:
-    """Try what is configured: one call to each model. Text sent: the word "ping"."""
-    if settings.llm is None and settings.embedding is None:
+    """Try what is configured: one call to each model and service. Text sent: the word "ping"."""
+    if not (settings.llm or settings.embedding or settings.redis.url or settings.llamacloud.in_use):
         return []
     if find_spec("llama_index.core") is None:
         return [Finding(area="language model", state="problem", said="llama-index is missing")]

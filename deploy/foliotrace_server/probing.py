@@ -1,4 +1,4 @@
-"""One small call to each configured model."""
+"""One small call to each configured model and service."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -15,7 +15,7 @@ _LIMIT_S = 15.0
 
 
 def calls_of(settings: Settings) -> Iterator[tuple[str, Callable[[], Awaitable[object]]]]:
-    """(name, call) of each model. Raises Misconfigured."""
+    """(name, call) of each model and service. Raises Misconfigured."""
     clock = SystemClock()
     shared = SharedStores(settings, clock=clock)
     models = Models(
@@ -34,3 +34,18 @@ def calls_of(settings: Settings) -> Iterator[tuple[str, Callable[[], Awaitable[o
     if models.embedder is not None:
         call = partial(models.embedder.embed_query, "ping", deadline=deadline)
         yield f"embedding {models.embedder.model}", call
+    if settings.redis.url is not None:
+        yield "redis", partial(shared.ledger().spent_usd, "default")
+    if settings.llamacloud.in_use:
+        yield "llamacloud", partial(ask_cloud, settings)
+
+
+async def ask_cloud(settings: Settings) -> None:
+    """A call that costs nothing and needs a valid key. Raises CloudFailure, Misconfigured."""
+    from foliotrace.adapters.llamacloud.client import connect
+    from foliotrace.adapters.llamacloud.failures import in_our_words
+    from foliotrace_server.composing.cloud import access_of
+
+    async with connect(access_of(settings)) as client:
+        with in_our_words("list projects"):
+            await client.projects.list()

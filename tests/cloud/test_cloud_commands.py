@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from tests.cloud.service import FUEL, cloud, service, settings_for
-from tests.fakes.llamacloud import FakeLlamaCloud, running_fake_llamacloud
+from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
 from tests.fakes.llamacloud.sample import invoice_pdf
 
+from foliotrace.adapters.llamacloud.failures import CloudFailure
 from foliotrace.errors import NotFound
 from foliotrace_server.cli.cloud import reconcile, usage
 from foliotrace_server.cli.main import main
+from foliotrace_server.probing import calls_of
 
 
 @pytest.fixture
@@ -57,3 +59,15 @@ def test_drift_is_shown_and_then_repaired(fake: FakeLlamaCloud, tmp_path: Path) 
     assert asyncio.run(reconcile(settings, "default", dry_run=True)).missing == (document_id,)
     assert asyncio.run(reconcile(settings, "default", dry_run=False)).missing == (document_id,)
     assert not asyncio.run(reconcile(settings, "default", dry_run=True))
+
+
+def test_a_probe_tells_a_good_key_from_a_bad_one(fake: FakeLlamaCloud, tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, llamacloud=cloud(fake, index="cloud_then_local"))
+    probes = dict(calls_of(settings))
+    assert list(probes) == ["llamacloud"]
+    asyncio.run(probes["llamacloud"]())
+    fake.fail("GET /api/v1/projects", Fault.unauthorized)
+    with pytest.raises(CloudFailure) as refused:
+        asyncio.run(probes["llamacloud"]())
+    assert refused.value.reason == "llamacloud_unauthorized"
+    assert fake.billing.jobs() == 0

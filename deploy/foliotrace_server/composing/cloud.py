@@ -60,24 +60,15 @@ class Cloud:
         self.placements: Placements | None = None
         self.index: CloudIndex | None = None
         self.following: FollowingIndex | None = None
-        key = self._given.api_key or settings.llama_cloud_api_key
         if not self._given.in_use:
             return
-        if key is None:
-            raise Misconfigured("llamacloud is switched on without a key", hint=_NO_KEY)
+        access = access_of(settings)
         folder = settings.data_dir / CLOUD_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        self._open(folder, key.get_secret_value())
+        self._open(folder, access)
 
-    def _open(self, folder: FilePath, key: str) -> None:
+    def _open(self, folder: FilePath, access: CloudAccess) -> None:
         given, around = self._given, self._around
-        access = CloudAccess(
-            api_key=key,
-            where=given.where,
-            project_id=given.project_id,
-            organization_id=given.organization_id,
-            timeout_s=given.timeout_s,
-        )
         self.intents = IntentLog(folder / "intents.db", clock=around.clock)
         self.gateway = CloudGateway(access, self.intents, clock=around.clock)
         if given.index == "local":
@@ -198,3 +189,18 @@ class Cloud:
         for opened in (self.intents, self.placements):
             if opened is not None:
                 opened.close()
+
+
+def access_of(settings: Settings) -> CloudAccess:
+    """How to reach the cloud. Raises Misconfigured without a key."""
+    given = settings.llamacloud
+    key = given.api_key or settings.llama_cloud_api_key
+    if key is None:
+        raise Misconfigured("llamacloud is switched on without a key", hint=_NO_KEY)
+    return CloudAccess(
+        api_key=key.get_secret_value(),
+        where=given.where,
+        project_id=given.project_id,
+        organization_id=given.organization_id,
+        timeout_s=given.timeout_s,
+    )
