@@ -13,7 +13,6 @@ from tests.collector.processes import ROOT, Collector, Jaeger, eventually
 from tests.otlp_sink import OtlpSink
 from tests.server.small_service import serving
 
-from foliotrace_otel import configure
 from foliotrace_server.compose import compose
 from foliotrace_server.settings import Settings
 
@@ -48,12 +47,8 @@ async def service(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{collector.grpc}")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "foliotrace")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
-    telemetry = configure(redaction_key=b"test", set_global=False)
-    try:
-        async with serving(compose(Settings(data_dir=tmp_path))) as client:
-            yield client
-    finally:
-        telemetry.shutdown(5)
+    async with serving(compose(Settings(data_dir=tmp_path))) as client:
+        yield client
 
 
 async def uploaded(service: httpx.AsyncClient) -> dict[str, Any]:
