@@ -108,7 +108,9 @@ def _cli() -> str:
     lines = ["# Command line", "", "## Exit codes", "", "| code | meaning |", "|---|---|"]
     lines += [f"| {int(code)} | {meaning} |" for code, meaning in MEANINGS.items()]
     for name, command in _commands("foliotrace", command_line):
-        context = click.Context(command, info_name=name, terminal_width=100)
+        context = click.Context(
+            command, info_name=name, terminal_width=100, help_option_names=["-h", "--help"]
+        )
         lines += ["", f"## {name}", "", "```text", command.get_help(context), "```"]
     return "\n".join(lines) + "\n"
 
