@@ -23,9 +23,10 @@ class FaultyLine:
         self._turn = 0
 
     async def set(self, mode: str) -> None:
-        """Behave so from now on; connections made before are reset."""
+        """Behave so from now on. A line that dies or is mended resets its connections."""
+        resets = mode in ("down", "refused") or self.mode != "healthy"
         self.mode = mode
-        for writer in list(self._open):
+        for writer in list(self._open) if resets else ():
             _reset(writer)
         if mode == "refused":
             await self.stop()
