@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.record import RESULTS
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+PAGES_OF_THEIR_OWN = {"fault_matrix": "reference/fault-matrix.md"}
 HEAD = """# Benchmarks
 Written by `python -m bench.summary` from [bench/results](../bench/results).
 Each block names the command that made it. The machines were shared and noisy: read CPU times and
@@ -32,6 +33,9 @@ def page() -> str:
     """The whole page."""
     parts = [HEAD]
     for file in sorted(RESULTS.glob("*.json")):
+        if file.stem in PAGES_OF_THEIR_OWN:
+            parts.append(f"## {file.stem}\nSee [{file.stem}]({PAGES_OF_THEIR_OWN[file.stem]}).\n")
+            continue
         result = json.loads(file.read_text())
         versions = ", ".join(f"{k} {v}" for k, v in result["versions"].items())
         parts.append(
