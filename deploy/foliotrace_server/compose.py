@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -105,12 +106,15 @@ def compose_parts(settings: Settings, *, serving: bool = False, draws: bool = Fa
     folder = settings.data_dir
     folder.mkdir(parents=True, exist_ok=True)
     own = hosted(settings.workflows)
-    observing = observe(settings.telemetry, serving=serving, draws=draws)
-    stores = _stores(settings, folder, observing)
-    outside = _outside(settings, stores, folder)
-    ingest = _ingest(settings, stores, outside)
-    query = _query(settings, stores, outside)
-    extract = _extract(settings, ingest, outside)
+    with ExitStack() as undo:
+        observing = observe(settings.telemetry, serving=serving, draws=draws)
+        undo.callback(observing.stop)
+        stores = _stores(settings, folder, observing, undo)
+        outside = _outside(settings, stores, folder)
+        ingest = _ingest(settings, stores, outside)
+        query = _query(settings, stores, outside)
+        extract = _extract(settings, ingest, outside)
+        undo.pop_all()  # from here on `closing` does it
     return Parts(
         ingest=ingest,
         runs=stores.runs,
@@ -163,10 +167,13 @@ def imported(setting: str, place: str) -> Workflow:
     return value
 
 
-def _stores(settings: Settings, folder: Path, observing: Observing) -> Stores:
+def _stores(settings: Settings, folder: Path, observing: Observing, undo: ExitStack) -> Stores:
+    """What must be shut again if the rest cannot be composed goes onto `undo`."""
     library, clock = SqliteLibrary.open(folder), SystemClock()
+    undo.callback(library.close)
     shared = SharedStores(settings, clock=clock)
     audit, audit_log, hash_query = open_audit(settings, observing.metrics, current_trace)
+    undo.callback(audit_log.seal)
     return Stores(
         library=library,
         jobs=SqliteJobs(library),

@@ -103,15 +103,16 @@ def test_a_torn_tail_is_kept_beside_its_file_and_recorded(
 ) -> None:
     kill_after(start_writer(tmp_path, Durability.GROUP), 100)
     last = sorted((tmp_path / "log").glob("*/[0-9]*.jsonl"))[-1]
+    torn = last.read_bytes().rpartition(b"\n")[2] + b'{"v":1,"seq":'  # the kill may have torn too
     with last.open("ab") as file:
         file.write(b'{"v":1,"seq":')
     assert judge(tmp_path).status() is Status.UNPROVEN
     alarms: list[Alarm] = []
     open_log(on_alarm=alarms.append).close()
     assert [alarm.kind for alarm in alarms] == [AlarmKind.STREAM_RECOVERED]
-    assert last.with_suffix(".torn").read_bytes() == b'{"v":1,"seq":'
+    assert last.with_suffix(".torn").read_bytes() == torn
     [recovered] = [r for r in all_records(tmp_path / "log") if r["event"] == "tail.recovered"]
-    assert recovered["torn_bytes"] == 13
+    assert recovered["torn_bytes"] == len(torn)
     assert judge(tmp_path).status() is Status.SOUND
     last.with_suffix(".torn").unlink()
     assert kinds(judge(tmp_path)) == [Kind.EVIDENCE_REMOVED]
@@ -141,9 +142,13 @@ def test_a_crashed_stream_that_was_tampered_with_is_not_sealed_over(
     open_log: OpenLog, keys: AuditKeys, tmp_path: Path
 ) -> None:
     kill_after(start_writer(tmp_path, Durability.GROUP), 50)
-    last = sorted((tmp_path / "log").glob("*/[0-9]*.jsonl"))[-1]
-    *lines, end = last.read_bytes().splitlines(keepends=True)
-    last.write_bytes(b"".join(lines) + end.replace(b"query_", b"admin_"))
+    files = sorted((tmp_path / "log").glob("*/[0-9]*.jsonl"))
+    last = next(file for file in reversed(files) if b"\n" in file.read_bytes())
+    whole, _, torn = last.read_bytes().rpartition(b"\n")  # the kill may have torn the last record
+    *before, end = whole.splitlines(keepends=True)
+    assert b'"timestamp":"2' in end
+    edited = end.replace(b'"timestamp":"2', b'"timestamp":"1')
+    last.write_bytes(b"".join([*before, edited, b"\n", torn]))
     alarms: list[Alarm] = []
     open_log(on_alarm=alarms.append).close()
     assert [alarm.kind for alarm in alarms] == [AlarmKind.STREAM_NOT_RECOVERED]

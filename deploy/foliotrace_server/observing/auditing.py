@@ -73,12 +73,16 @@ class ChainedAudit:
         except (LogUnavailable, AuditClosed) as error:
             raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error
 
-    async def close(self) -> None:
-        """Seal and sign the end of the stream."""
+    def seal(self) -> None:
+        """Seal and sign the end of the stream, waiting for the disk. Twice is fine."""
         try:
-            await asyncio.to_thread(self.writer.close)
+            self.writer.close()
         except LogUnavailable as error:
             _log.error("audit.records_lost", code=error.code)
+
+    async def close(self) -> None:
+        """See `seal`."""
+        await asyncio.to_thread(self.seal)
 
 
 class NoAudit:
@@ -86,6 +90,9 @@ class NoAudit:
 
     async def append(self, entry: AuditEntry) -> None:
         """See `AuditLog.append`."""
+
+    def seal(self) -> None:
+        """Nothing is open."""
 
     async def close(self) -> None:
         """Nothing is open."""

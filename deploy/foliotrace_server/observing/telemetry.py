@@ -47,9 +47,13 @@ class Observing:
         """A recent trace (32 hex digits) drawn as a tree; "" where it is not known."""
         return draw(self.recent.trace(trace_id)) if self.recent is not None else ""
 
-    async def close(self) -> None:
+    def stop(self) -> None:
         """Take the handlers off and send what is left, waiting `shutdown_s` at most."""
-        await asyncio.to_thread(self.telemetry.shutdown, self.shutdown_s)
+        self.telemetry.shutdown(self.shutdown_s)
+
+    async def close(self) -> None:
+        """See `stop`."""
+        await asyncio.to_thread(self.stop)
 
 
 def observe(settings: Settings, *, serving: bool, draws: bool = False) -> Observing:
