@@ -105,7 +105,11 @@ Examples:
 existing = click.Path(exists=True, path_type=Path)
 log_option = click.option("--log", "log_folder", required=True, type=existing, help="The log.")
 output_option = click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For whom to print.",
 )
 since_option = click.option("--since", type=Instant(), help="From this time on.")
 until_option = click.option("--until", type=Instant(), help="Before this time.")
@@ -166,7 +170,9 @@ def verify(
 @click.option("--unfinished", "only_unfinished", is_flag=True, help="Begun, never ended.")
 @since_option
 @until_option
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="How many at most."
+)
 @output_option
 @_explained
 def find(
@@ -197,7 +203,14 @@ def find(
 
 @audit.command(epilog=_EXPORT_EXAMPLES)
 @log_option
-@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="A record on a line, or a table.",
+)
 @since_option
 @until_option
 @_explained
@@ -230,17 +243,26 @@ def checkpoints(log_folder: Path, newest: bool, output: str) -> None:
 
 
 @audit.command("rotate-key", epilog=_ROTATE_KEY_EXAMPLES)
-@click.option("--keys", "key_folder", required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--keys", "key_folder", required=True, type=click.Path(path_type=Path), help="Key folder."
+)
 @click.option("--log", "log_folder", type=click.Path(path_type=Path), help="Record it there.")
 @click.option("--checkpoints", type=click.Path(path_type=Path), help="The writers' second folder.")
+@output_option
 @_explained
-def rotate_key(key_folder: Path, log_folder: Path | None, checkpoints: Path | None) -> None:
+def rotate_key(
+    key_folder: Path, log_folder: Path | None, checkpoints: Path | None, output: str
+) -> None:
     """Make new keys and use them from now on; the first time this replaces development keys.
 
     Running writers take the new keys within a checkpoint interval. Earlier keys stay in the folder:
     they verify and find earlier records. Copy the printed public key to where verifiers are.
     """
     keys = rotate_keys(key_folder, log_folder, checkpoint_folder=checkpoints)
-    for name, key_id in zip(("chain", "query", "sign"), keys.ids, strict=True):
-        click.echo(f"{name:6} {key_id}")
-    click.echo(f"public {key_folder / f'{keys.sign.id}.pub.pem'}")
+    made = dict(zip(("chain", "query", "sign"), keys.ids, strict=True))
+    made["public"] = str(key_folder / f"{keys.sign.id}.pub.pem")
+    if output == "json":
+        click.echo(orjson.dumps(made))
+        return
+    for name, value in made.items():
+        click.echo(f"{name:6} {value}")

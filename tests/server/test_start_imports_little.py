@@ -25,18 +25,25 @@ _NOT_NEEDED = (
     "rich",
 )
 _START = """
-import asyncio, json, sys
+import asyncio, json, sys, types
 from foliotrace_server.cli import main
-from foliotrace_server import serve
-from foliotrace_server.settings import load_settings
-from foliotrace_server.compose import compose
-from foliotrace_server.app import build_app
 
-async def started():
-    async with build_app(compose(load_settings(), serving=True)).lifespan(None):
-        return sorted(sys.modules)
+def started(settings):
+    del sys.modules["foliotrace_server.serve"]
+    from foliotrace_server import serve
+    from foliotrace_server.compose import compose
+    from foliotrace_server.app import build_app
 
-print(json.dumps(asyncio.run(started())))
+    async def modules():
+        async with build_app(compose(settings, serving=True)).lifespan(None):
+            return sorted(sys.modules)
+
+    print(json.dumps(asyncio.run(modules())))
+
+stopped_at_once = types.ModuleType("foliotrace_server.serve")
+stopped_at_once.serve = started
+sys.modules["foliotrace_server.serve"] = stopped_at_once
+main(["serve"])
 """
 
 
@@ -61,5 +68,25 @@ def test_a_started_server_has_not_imported(imported: frozenset[str], module: str
 
 
 def test_what_was_hidden_at_the_start_can_be_imported_afterwards() -> None:
-    code = "import foliotrace_server.cli; from rich.console import Console; import pygments"
+    code = (
+        "from foliotrace_server.cli.quick_imports import import_without_rich;"
+        "import_without_rich('httpx', 'structlog');"
+        "from rich.console import Console; import pygments"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_help_imports_no_command_and_no_library_but_click() -> None:
+    code = (
+        "import sys; from foliotrace_server.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    imported = set(ended.stderr.split())
+    assert "foliotrace_server.cli.main" in imported
+    heavy = {"pydantic", "httpx", "structlog", "orjson", "foliotrace.model", "opentelemetry"}
+    assert not heavy & imported
+    assert not {name for name in imported if name.endswith((".documents", ".cli.ask", ".story"))}

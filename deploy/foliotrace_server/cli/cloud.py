@@ -12,32 +12,36 @@ from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.lease import WriterLease
 from foliotrace.errors import NotFound
 from foliotrace_server.cli import shown
+from foliotrace_server.cli.command import Group, shared
 from foliotrace_server.cli.failures import Exit, explained
 from foliotrace_server.cli.session import Options
 from foliotrace_server.composing.cloud import CLOUD_FOLDER, Around, Cloud
 from foliotrace_server.composing.guards import Guards
 from foliotrace_server.settings import Settings
 
-_SHARED = click.make_pass_decorator(Options)
 _TENANT = "default"
 
 
-@click.group()
+@click.group(cls=Group)
 def cloud() -> None:
     """What LlamaCloud was asked for.
 
-    \b
     Examples:
       foliotrace cloud usage --days 7
-    """  # noqa: D301 - click keeps lines after it
+    """
 
 
 @cloud.command("usage")
 @click.option("--days", default=30, show_default=True, type=click.IntRange(1), help="How far back.")
-@_SHARED
+@shared
 @explained
 def show_usage(options: Options, days: int) -> None:
-    """Jobs and credits by day and kind."""
+    """Jobs and credits by day and kind.
+
+    Examples:
+      foliotrace cloud usage
+      foliotrace cloud usage --days 7 --output json
+    """
     rows = usage(options.settings().data_dir, days)
     if options.output == "json":
         shown.as_json([{name: getattr(row, name) for name in Spending.__slots__} for row in rows])
@@ -50,24 +54,28 @@ def show_usage(options: Options, days: int) -> None:
     shown.line(f"{sum(row.credits for row in rows):.1f} credits in {days} days")
 
 
-@click.group("index")
+@click.group("index", cls=Group)
 def index() -> None:
     """Look after the managed index.
 
-    \b
     Examples:
       foliotrace index reconcile
       foliotrace index reconcile --collection legal --dry-run
-    """  # noqa: D301 - click keeps lines after it
+    """
 
 
 @index.command("reconcile")
 @click.option("--collection", default="default", show_default=True, help="Which collection.")
 @click.option("--dry-run", is_flag=True, help="Only say what differs.")
-@_SHARED
+@shared
 @explained
 def show_reconciled(options: Options, collection: str, dry_run: bool) -> Exit:
-    """Compare the managed index with the library and repair it. Not while a server runs."""
+    """Compare the managed index with the library and repair it. Not while a server runs.
+
+    Examples:
+      foliotrace index reconcile --dry-run
+      foliotrace index reconcile --collection legal
+    """
     found = asyncio.run(reconcile(options.settings(), collection, dry_run=dry_run))
     names = ("missing", "stale", "left_over")
     if options.output == "json":

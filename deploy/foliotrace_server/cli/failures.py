@@ -1,13 +1,16 @@
 """Exit codes that mean something, and errors told on one line with what to do next."""
 
+import json
 import sys
 from collections.abc import Callable
 from enum import IntEnum
 from functools import wraps
 from typing import ParamSpec
 
+import click
+
 from foliotrace import errors
-from foliotrace_server.client.calls import ServerProblem, Unreachable
+from foliotrace_server.cli.session import Options
 
 P = ParamSpec("P")
 
@@ -24,6 +27,11 @@ class Exit(IntEnum):
     UNREACHABLE = 6
     MISCONFIGURED = 7
 
+    @property
+    def words(self) -> str:
+        """For a list of them."""
+        return self.name.lower().replace("_", " ")
+
 
 MEANINGS = {
     Exit.DONE: "Done.",
@@ -36,7 +44,6 @@ MEANINGS = {
     Exit.MISCONFIGURED: "A setting is wrong, unknown or missing.",
 }
 _OF_ERROR: tuple[tuple[type[errors.FoliotraceError], Exit], ...] = (
-    (Unreachable, Exit.UNREACHABLE),
     (errors.Misconfigured, Exit.MISCONFIGURED),
     (errors.NotFound, Exit.NOT_FOUND),
     (errors.Conflict, Exit.BUSY),
@@ -49,6 +56,10 @@ _OF_STATUS = {404: Exit.NOT_FOUND, 409: Exit.BUSY, 429: Exit.BUSY, 503: Exit.UNR
 
 def exit_of(error: errors.FoliotraceError) -> Exit:
     """The exit code for one of our errors."""
+    from foliotrace_server.client import ServerProblem, Unreachable
+
+    if isinstance(error, Unreachable):
+        return Exit.UNREACHABLE
     if isinstance(error, ServerProblem):
         by_default = Exit.WRONG_INPUT if error.status < 500 else Exit.FAILED
         return _OF_STATUS.get(error.status, by_default)
@@ -63,13 +74,25 @@ def explained(command: Callable[P, Exit | None]) -> Callable[P, None]:
         try:
             code = command(*args, **kwargs) or Exit.DONE
         except errors.FoliotraceError as error:
-            told = [f"foliotrace: {error.message} [{error.error_code}]"]
-            told += [f"  {f.get('pointer')}: {f.get('rule')}" for f in getattr(error, "fields", ())]
-            told += [f"  {error.hint}"] if error.hint else []
-            sys.stderr.write("\n".join(told) + "\n")
-            code = exit_of(error)
+            code = tell(error)
         except KeyboardInterrupt:
             sys.exit(130)
         sys.exit(code)
 
     return run
+
+
+def tell(error: errors.FoliotraceError) -> Exit:
+    """Tell on standard error, in lines or with `--output json` as one value; the exit code."""
+    code = exit_of(error)
+    fields = list(getattr(error, "fields", ()))
+    options = click.get_current_context().find_object(Options)
+    if options is not None and options.output == "json":
+        told = {"code": error.error_code, "message": error.message, "hint": error.hint}
+        lines = [json.dumps({"error": {**told, "fields": fields, "exit": code}})]
+    else:
+        lines = [f"foliotrace: {error.message} [{error.error_code}]"]
+        lines += [f"  {field.get('pointer')}: {field.get('rule')}" for field in fields]
+        lines += [f"  {error.hint}"] if error.hint else []
+    sys.stderr.write("\n".join(lines) + "\n")
+    return code

@@ -1,4 +1,7 @@
-"""Where a command does its work: on a named server, on the one that has the folder, or here."""
+"""Where a command does its work: on a named server, on the one that has the folder, or here.
+
+Nothing that takes time is imported before it is used: `--help` must not wait for it.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from foliotrace.adapters.local.lease import WriterLease
-from foliotrace_server.cli.failures import Exit
-from foliotrace_server.client import AsyncFoliotraceClient
-from foliotrace_server.settings import Settings, load_settings
-
 if TYPE_CHECKING:
+    from foliotrace_server.cli.failures import Exit
+    from foliotrace_server.client import AsyncFoliotraceClient
     from foliotrace_server.engine import Engine
+    from foliotrace_server.settings import Settings
 
 R = TypeVar("R")
 
@@ -27,19 +28,24 @@ class Options:
     url: str | None
     output: str  # text, json
 
-    def settings(self, **overrides: object) -> Settings:
+    def settings(self, **overrides: object) -> "Settings":
         """Raises Misconfigured."""
+        from foliotrace_server.settings import load_settings
+
         if self.data_dir is not None:
             overrides["data_dir"] = self.data_dir
         return load_settings(self.config, **overrides)
 
 
 @asynccontextmanager
-async def client(options: Options) -> AsyncIterator[AsyncFoliotraceClient]:
+async def client(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
     """A client of `--url`, of the server that has the data folder, or of an engine in here.
 
     Raises Misconfigured, Conflict `data_folder_locked`.
     """
+    from foliotrace.adapters.local.lease import WriterLease
+    from foliotrace_server.client import AsyncFoliotraceClient
+
     if options.url is not None:
         async with AsyncFoliotraceClient(options.url) as remote:
             yield remote
@@ -59,7 +65,7 @@ async def client(options: Options) -> AsyncIterator[AsyncFoliotraceClient]:
 class Here:
     """An engine in this process and a client of it."""
 
-    client: AsyncFoliotraceClient
+    client: "AsyncFoliotraceClient"
     engine: "Engine"
 
     def trace_tree(self, trace_id: str) -> str:
@@ -69,9 +75,10 @@ class Here:
 
 
 @asynccontextmanager
-async def embedded(settings: Settings) -> AsyncIterator[Here]:
+async def embedded(settings: "Settings") -> AsyncIterator[Here]:
     """An engine on the data folder, whose writer lease the caller holds. Raises Misconfigured."""
     from foliotrace_server.app import build_app
+    from foliotrace_server.client import AsyncFoliotraceClient
     from foliotrace_server.compose import compose
     from foliotrace_server.inprocess import InProcess
 
@@ -85,11 +92,11 @@ async def embedded(settings: Settings) -> AsyncIterator[Here]:
 
 
 def work(
-    options: Options, command: Callable[[AsyncFoliotraceClient], Awaitable[Exit | None]]
-) -> Exit | None:
+    options: Options, command: "Callable[[AsyncFoliotraceClient], Awaitable[Exit | None]]"
+) -> "Exit | None":
     """Run `command` with a client."""
 
-    async def run() -> Exit | None:
+    async def run() -> "Exit | None":
         async with client(options) as reached:
             return await command(reached)
 

@@ -1,18 +1,27 @@
 """What commands print: text for people, one JSON value for programs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
-from foliotrace_server import contract
-from foliotrace_server.wire import dumps
+    from foliotrace_server import contract
 
 
 def as_json(value: object) -> None:
     """One JSON value on standard output."""
+    from pydantic import BaseModel
+
     shown = value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
-    sys.stdout.write(dumps(shown).decode() + "\n")
+    line(_json(shown))
+
+
+def _json(value: object) -> str:
+    from foliotrace_server.wire import dumps
+
+    return dumps(value).decode()
 
 
 def line(text: str = "") -> None:
@@ -20,7 +29,7 @@ def line(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
-def answer(found: contract.AnswerBody) -> None:
+def answer(found: "contract.AnswerBody") -> None:
     """An answer, its citations, and what was lost."""
     line(found.answer)
     if found.citations:
@@ -46,13 +55,25 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def documents(found: Sequence[contract.DocumentBody]) -> None:
+def fields(found: "BaseModel") -> None:
+    """One thing, a field on a line; what it does not have is left out."""
+    for name, value in found.model_dump(mode="json").items():
+        if value not in (None, {}, []):
+            line(f"{name}: {value if isinstance(value, str) else _json(value)}")
+
+
+def progress(job: Mapping[str, Any]) -> None:
+    """How far a job is."""
+    line(f"{job['stage']}  {job['pages_done']}/{job['pages_total']} pages  {job['chunks']} chunks")
+
+
+def documents(found: "Sequence[contract.DocumentBody]") -> None:
     """Documents, one on a line."""
     rows = [(d.id, d.status, f"{d.pages_stored}/{d.pages_total}", d.chunks, d.name) for d in found]
     table(("ID", "STATUS", "PAGES", "CHUNKS", "NAME"), rows)
 
 
-def jobs(found: Sequence[contract.JobBody]) -> None:
+def jobs(found: "Sequence[contract.JobBody]") -> None:
     """Jobs, one on a line."""
     rows = [
         (j.id, j.kind, j.status, j.stage, f"{j.pages_done}/{j.pages_total}", j.problem or "")
@@ -61,7 +82,7 @@ def jobs(found: Sequence[contract.JobBody]) -> None:
     table(("ID", "KIND", "STATUS", "STAGE", "PAGES", "PROBLEM"), rows)
 
 
-def extraction(found: contract.ExtractionBody) -> None:
+def extraction(found: "contract.ExtractionBody") -> None:
     """A record, field by field, with where each value stands."""
     for field in found.fields:
         sure = "" if field.confidence is None else f" ({field.confidence:.0%})"

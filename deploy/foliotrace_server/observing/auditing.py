@@ -217,17 +217,23 @@ def verify_audit(settings: Settings) -> Verdict:
     return verify_log(log_folder, evidence, jobs=1)
 
 
-def command_defaults(settings: Settings) -> dict[str, dict[str, object]]:
-    """The options of `foliotrace audit ...` that the settings know: click's `default_map`."""
+def command_defaults(settings: Settings, output: str) -> dict[str, dict[str, object]]:
+    """The options of `foliotrace audit ...` that are known already: click's `default_map`."""
     log_folder, keys_folder = (str(folder) for folder in folders(settings))
     second = settings.audit.checkpoint_folder
     seconds = [str(second)] if second is not None else []
     return {
-        "verify": {"log_folder": log_folder, "keys": keys_folder, "checkpoints": seconds},
-        "find": {"log_folder": log_folder, "keys": keys_folder},
+        "verify": {
+            "log_folder": log_folder,
+            "keys": keys_folder,
+            "checkpoints": seconds,
+            "output": output,
+        },
+        "find": {"log_folder": log_folder, "keys": keys_folder, "output": output},
         "export": {"log_folder": log_folder},
-        "checkpoints": {"log_folder": log_folder},
+        "checkpoints": {"log_folder": log_folder, "output": output},
         "rotate-key": {
+            "output": output,
             "log_folder": log_folder,
             "key_folder": keys_folder,
             "checkpoints": seconds[0] if seconds else None,

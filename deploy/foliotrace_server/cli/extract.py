@@ -1,0 +1,73 @@
+"""`foliotrace extract`."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from foliotrace.errors import BadInput
+from foliotrace_server.cli import shown
+from foliotrace_server.cli.command import Command, shared
+from foliotrace_server.cli.documents import id_of
+from foliotrace_server.cli.failures import Exit, explained
+from foliotrace_server.cli.json_given import json_object
+from foliotrace_server.cli.session import Options, work
+
+if TYPE_CHECKING:
+    from foliotrace_server.client import AsyncFoliotraceClient
+
+
+@click.command(cls=Command)
+@click.argument("document")
+@click.option("--schema", required=True, help="A JSON Schema file, or a Pydantic pkg.mod:Model.")
+@click.option("--instructions", help="What to mind, in words (used with a language model).")
+@shared
+@explained
+def extract(options: Options, document: str, schema: str, instructions: str | None) -> Exit | None:
+    """Extract a typed record from a DOCUMENT, named by its id or its name.
+
+    Examples:
+      foliotrace extract invoice.pdf --schema invoice.schema.json
+      foliotrace extract doc_4b1f... --schema mypackage.models:Invoice
+    """
+    wanted = _schema(schema)
+
+    async def command(client: "AsyncFoliotraceClient") -> Exit:
+        document_id = await id_of(client, document)
+        started = await client.extract(document_id, wanted, instructions=instructions)
+        async for _ in client.follow(started.id):
+            pass
+        found = await client.extraction(started.id)
+        if options.output == "json":
+            shown.as_json(found)
+        else:
+            shown.extraction(found)
+        if found.status != "completed" and options.output != "json":
+            shown.line(f"the job has {found.status}: {found.job.problem}")
+        return Exit.DONE if found.valid else Exit.PARTLY_FAILED
+
+    return work(options, command)
+
+
+def _schema(named: str) -> dict[str, Any]:
+    """A JSON Schema from a file or a Pydantic model. Raises BadInput."""
+    file = Path(named)
+    if file.is_file():
+        try:
+            text = file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise BadInput(f"{named} cannot be read as text", hint="Check the file.") from None
+        return json_object(text, named)
+    module, _, name = named.partition(":")
+    sys.path.insert(0, "")
+    try:
+        model = getattr(import_module(module), name)
+        schema: dict[str, Any] = model.model_json_schema()
+    except (ImportError, AttributeError, ValueError):
+        raise BadInput(
+            f"{named} is neither a file nor a Pydantic model",
+            hint="Name a JSON Schema file that is there, or a model as pkg.mod:Model.",
+        ) from None
+    return schema

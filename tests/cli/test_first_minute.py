@@ -1,0 +1,164 @@
+"""What a newcomer types first, right and wrong, in an empty folder."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from foliotrace_server.cli.failures import MEANINGS, Exit
+from foliotrace_server.cli.main import COMMANDS, main
+
+
+def foliotrace(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    program = "from foliotrace_server.cli import main; main(prog_name='foliotrace')"
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    for name, registered in COMMANDS.items():
+        command = registered.load()
+        yield name, command
+        if isinstance(command, click.Group):
+            for inner in command.commands.values():
+                yield f"{name} {inner.name}", inner
+
+
+@pytest.mark.parametrize(("name", "command"), list(every_command()), ids=str)
+def test_every_command_explains_itself_with_an_example(name: str, command: click.Command) -> None:
+    lines = command.get_help(click.Context(command, info_name=f"foliotrace {name}")).splitlines()
+    assert lines[2].strip()  # what it does
+    if isinstance(command, click.Group):
+        return
+    example = next(at for at, line in enumerate(lines) if line.strip() == "Examples:") + 1
+    assert lines[example].strip().startswith(f"foliotrace {name}")
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    silent = [
+        f"{name} {option.opts[0]}"
+        for name, command in every_command()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert silent == []
+
+
+def test_help_lists_every_command_and_every_exit_code(tmp_path: Path) -> None:
+    told = foliotrace(tmp_path, "--help").stdout
+    assert [name for name in COMMANDS if f"\n  {name} " not in told] == []
+    words = " ".join(told.split())
+    assert [code for code in Exit if f"{code:d} {code.words}" not in words] == []
+    assert set(MEANINGS) == set(Exit)
+
+
+def test_a_mistyped_command_is_met_with_the_nearest(tmp_path: Path) -> None:
+    for words, nearest in ((("aks", "why?"), "ask"), (("documents", "lst"), "list")):
+        told = foliotrace(tmp_path, *words)
+        assert told.returncode == 2
+        assert f"Did you mean '{nearest}'?" in told.stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_learns_to_complete(tmp_path: Path, shell: str) -> None:
+    script = foliotrace(tmp_path, "completion", shell)
+    assert script.returncode == 0, script.stderr
+    assert "_FOLIOTRACE_COMPLETE" in script.stdout
+
+
+def test_a_word_begun_is_completed() -> None:
+    begun = [item.value for item in main.shell_complete(click.Context(main), "do")]
+    assert begun == ["documents", "doctor"]
+    assert "--data-dir" in [i.value for i in main.shell_complete(click.Context(main), "--da")]
+
+
+def _schema(folder: Path, text: str) -> str:
+    (folder / "invoice.schema.json").write_text(text)
+    return "invoice.schema.json"
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    told = foliotrace(tmp_path, "ingest", "./reprots")
+    assert told.returncode == Exit.WRONG_INPUT
+    assert "'./reprots' does not exist" in told.stderr
+
+
+def test_a_schema_that_is_not_json_is_shown_where(tmp_path: Path) -> None:
+    schema = _schema(tmp_path, '{"type": "object",\n "properties": {,}}')
+    told = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", schema)
+    assert told.returncode == Exit.WRONG_INPUT
+    assert "invoice.schema.json is not JSON: line 2, column 17" in told.stderr
+    assert "double quotes" in told.stderr
+
+
+def test_a_schema_that_is_nowhere(tmp_path: Path) -> None:
+    told = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", "invoice.json")
+    assert told.returncode == Exit.WRONG_INPUT
+    assert "invoice.json is neither a file nor a Pydantic model" in told.stderr
+
+
+def test_a_document_that_was_never_ingested(tmp_path: Path) -> None:
+    schema = _schema(tmp_path, '{"type": "object"}')
+    told = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", schema)
+    assert told.returncode == Exit.NOT_FOUND
+    assert "no document is named invoice.pdf [document_not_found]" in told.stderr
+    assert "must be ingested first" in told.stderr
+
+
+def test_a_server_that_is_not_there(tmp_path: Path) -> None:
+    with socket.socket() as taken:  # bound and not listening: nobody answers, nobody else can
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        told = foliotrace(tmp_path, "--url", url, "ask", "why?")
+        as_json = foliotrace(tmp_path, "ask", "why?", "--url", url, "--output", "json")
+    assert told.returncode == as_json.returncode == Exit.UNREACHABLE
+    assert f"no answer from {url}" in told.stderr
+    assert "foliotrace serve" in told.stderr
+    error = json.loads(as_json.stderr)["error"]
+    assert (error["code"], error["exit"]) == ("server_unreachable", Exit.UNREACHABLE)
+    assert as_json.stdout == ""
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = foliotrace(tmp_path, "serve", "--port", str(port))
+    assert told.returncode == Exit.MISCONFIGURED
+    assert f"cannot bind 127.0.0.1:{port}" in told.stderr
+    assert "Choose another --port" in told.stderr
+
+
+@pytest.mark.parametrize("words", [("ask", "why?"), ("audit", "export"), ("doctor",)])
+def test_a_setting_that_is_misspelt(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "foliotrace.toml").write_text("[server]\nprot = 9000\n")
+    told = foliotrace(tmp_path, *words)
+    assert told.returncode == Exit.MISCONFIGURED
+    assert "prot" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_question_before_any_document(tmp_path: Path) -> None:
+    told = foliotrace(tmp_path, "ask", "How long is the refund window?")
+    assert told.returncode == Exit.NOT_FOUND
+    assert "foliotrace ingest" in told.stdout
+
+
+def test_the_audit_log_speaks_json_too(tmp_path: Path) -> None:
+    foliotrace(tmp_path, "ask", "why?")
+    made = foliotrace(tmp_path, "--output", "json", "audit", "rotate-key")
+    assert made.returncode == 0, made.stderr
+    assert set(json.loads(made.stdout)) == {"chain", "query", "sign", "public"}
+    found = foliotrace(tmp_path, "audit", "find", "--event", "query_completed", "--output", "json")
+    assert [json.loads(line)["event"] for line in found.stdout.splitlines()] == ["query_completed"]
