@@ -2,15 +2,16 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from foliotrace.adapters.local.lease import WriterLease
 from foliotrace.adapters.local.tessdata import find_tessdata
+from foliotrace.budget import SAY_ITS_PRICE
 from foliotrace.errors import FoliotraceError
-from foliotrace_server.settings import Settings
+from foliotrace_server.settings import LLMSettings, Settings
 
 _PROBE_S = 20.0
 
@@ -61,6 +62,12 @@ def _models(settings: Settings) -> Finding:
     if settings.llm is not None:
         order = [settings.llm, *settings.llm_fallbacks]
         said = ", then ".join(f"{each.provider} {each.model}" for each in order)
+        unpriced = _unpriced(settings, order)
+        if unpriced and settings.budget.unknown_price != "free":
+            does = {"deny": "will not be asked", "dearest": "counts as the dearest known"}
+            said += f"; the price of {unpriced[0]} is unknown: it "
+            said += does[settings.budget.unknown_price]
+            return Finding(area="language model", state="problem", said=said, adds=SAY_ITS_PRICE)
         return Finding(area="language model", state="on", said=said)
     key = "OPENAI_API_KEY is there; " if settings.openai_api_key else ""
     return Finding(
@@ -69,6 +76,18 @@ def _models(settings: Settings) -> Finding:
         said=f"{key}answers are quoted passages",
         adds="written answers: set FOLIOTRACE_LLM__PROVIDER and FOLIOTRACE_LLM__MODEL",
     )
+
+
+def _unpriced(settings: Settings, order: Sequence[LLMSettings]) -> list[str]:
+    """The models that neither the settings nor the table have a price for."""
+    from foliotrace.adapters.local.prices import PriceTable
+
+    known = PriceTable()
+    return [
+        each.model
+        for each in order
+        if not each.free and each.model not in settings.budget.prices and not known(each.model)
+    ]
 
 
 def _embedding(settings: Settings) -> Finding:

@@ -104,9 +104,9 @@ class BudgetSettings(Section):
     )
     unknown_price: Literal["deny", "dearest", "free"] = Field(
         default="dearest",
-        description="A hosted model that no price table knows: refused, reckoned as the dearest "
-        "known model, or taken to be free. Models of `ollama` and `openai_like` without a price "
-        "are your own and free.",
+        description="A model, of whatever provider, that no price table knows: refused, reckoned "
+        "as the dearest known model, or taken to be free. One of your own is declared with "
+        "`llm.free`.",
     )
     prices: dict[str, PriceSettings] = Field(
         default_factory=dict, description="Your prices by model name; they win over the table."

@@ -128,6 +128,11 @@ class LLMSettings(Section):
     timeout_s: float = Field(default=20.0, gt=0, description="Time for one call.")
     max_tokens: int = Field(default=512, gt=0, description="Longest answer.")
     context_window: int = Field(default=8192, gt=0, description="For `openai_like` only.")
+    free: bool = Field(
+        default=False,
+        description="It runs on your own machines and costs nothing a token, whatever a price "
+        "table says of its name.",
+    )
 
 
 class EmbeddingSettings(Section):

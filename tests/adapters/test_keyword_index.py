@@ -206,8 +206,30 @@ async def test_the_vocabulary_weighs_rare_terms_more_and_knows_no_stop_words(
     await index.catch_up()
     terms = index.terms("What about the Xylophones and refunds?")
     assert terms == ["xylophon", "refund"]
-    rare, common, absent = index.weights([*terms, "zebra"])
+    rare, common, absent = weights(index, *terms, "zebra")
     assert absent > rare > common > 0
+
+
+def weights(index: KeywordIndex, *terms: str, tenant: str = "t1") -> Sequence[float]:
+    return index.weights(terms, tenant=tenant, collection="default")
+
+
+@pytest.mark.parametrize("removed", [False, True])
+async def test_what_another_tenant_or_collection_holds_changes_no_weight(
+    library: SqliteLibrary, index: KeywordIndex, removed: bool
+) -> None:
+    gone = await serve(library, "Nothing of note.", name="gone.txt")
+    await serve(library, "Refunds here.", "Refunds there.", "Refunds and xylophones.")
+    await index.catch_up()
+    if removed:
+        await library.delete("t1", gone.id)
+    await index.catch_up()
+    alone = weights(index, "refund", "xylophon", "zebra")
+    await serve(library, *["Xylophones and zebras."] * 5, tenant="t2")
+    await serve(library, *["Xylophones and zebras."] * 5, collection="legal", name="b.txt")
+    await index.catch_up()
+    assert weights(index, "refund", "xylophon", "zebra") == alone
+    assert weights(index, "zebra", tenant="t2") < weights(index, "zebra")
 
 
 async def test_an_index_that_another_writer_holds_is_left_alone(

@@ -84,6 +84,38 @@ async def test_a_collection_that_is_not_embedded_yet_is_unavailable(
     assert await index.retrieve(question("cat"), top_k=2, deadline=NO_HURRY)
 
 
+async def test_another_tenants_change_keeps_no_collection_from_its_vectors(
+    library: SqliteLibrary, embedder: LatentEmbedder, opened: Callable[..., VectorIndex]
+) -> None:
+    await serve(library, *CORPUS)
+    index = opened(embedder)
+    await index.catch_up()
+    await index.embedded()
+    await serve(library, *CORPUS, tenant="t2")
+    assert await index.retrieve(question("cat"), top_k=2, deadline=NO_HURRY)
+    with pytest.raises(IndexUnavailable) as refused:
+        await index.retrieve(question("cat", tenant="t2"), top_k=2, deadline=NO_HURRY)
+    assert refused.value.reason == "embedding_pending"
+
+
+async def test_filters_on_a_half_embedded_collection_are_no_way_round(
+    library: SqliteLibrary, embedder: LatentEmbedder, opened: Callable[..., VectorIndex]
+) -> None:
+    ready = await serve(library, *CORPUS, metadata={"kind": "report"})
+    index = opened(embedder)
+    await index.catch_up()
+    await index.embedded()
+    await serve(library, *CORPUS, name="late.txt", metadata={"kind": "report"})
+    for filters in (
+        Filters(document_ids=(ready.id,)),
+        Filters(metadata={"kind": ("report",)}),
+        Filters(metadata={"kind": ("none",)}),
+    ):
+        with pytest.raises(IndexUnavailable) as refused:
+            await index.retrieve(question("cat", filters=filters), top_k=2, deadline=NO_HURRY)
+        assert refused.value.reason == "embedding_pending"
+
+
 async def test_embedding_goes_on_after_a_restart_without_embedding_twice(
     library: SqliteLibrary, opened: Callable[..., VectorIndex]
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
 from tests.ingest.journey import OWNER, Desk
+from tests.ingest.pages import serve
 
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
@@ -94,6 +95,19 @@ async def test_an_index_behind_the_library_is_not_asked(setting: Setting) -> Non
     assert behind.value.reason == "managed_index_pending"
     await setting.index.catch_up()
     assert "780" in (await setting.ask("runway length"))[0].text
+
+
+async def test_another_tenants_or_collections_change_puts_no_index_behind(setting: Setting) -> None:
+    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.index.catch_up()
+    library = setting.desk.library
+    await serve(library, RUNWAY, tenant="someone-else")
+    await serve(library, RUNWAY, tenant=OWNER.tenant, collection="legal")
+    assert "2.31" in (await setting.ask("price of unleaded"))[0].text
+    await serve(library, RUNWAY, tenant=OWNER.tenant, name="runway.txt")
+    with pytest.raises(IndexUnavailable) as behind:
+        await setting.ask("price of unleaded")
+    assert behind.value.reason == "managed_index_pending"
 
 
 async def test_a_changed_document_replaces_its_file(setting: Setting) -> None:

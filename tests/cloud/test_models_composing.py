@@ -2,16 +2,20 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from llama_index.core.llms import LLM
 from pydantic import SecretStr
 from tests.fakes.openai import FakeOpenAI, running_fake_openai
 from tests.fakes.openai.faults import LLMFault
 from tests.fakes.wire import Fault
 
+from foliotrace.adapters.llamaindex.providers import ModelAccess, language_model
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import (
     BreakerOpen,
@@ -26,6 +30,7 @@ from foliotrace.ports import Prompt
 from foliotrace_server.composing.guards import Guards
 from foliotrace_server.composing.models import Models
 from foliotrace_server.composing.shared import SharedStores
+from foliotrace_server.doctor import examine
 from foliotrace_server.sections import BudgetSettings, GuardSettings, PriceSettings
 from foliotrace_server.settings import EmbeddingSettings, LLMSettings, Settings
 
@@ -59,6 +64,16 @@ async def models(folder: Path, **given: Any) -> AsyncIterator[Models]:
     yield made
     await made.close()
     await shared.close()
+
+
+@pytest.fixture
+def any_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Providers that are extras are answered by OpenAI's class: what differs is in our settings."""
+
+    def as_openai(access: ModelAccess, http: httpx.AsyncClient) -> LLM:
+        return language_model(replace(access, provider="openai", model="gpt-4o-mini"), http)
+
+    monkeypatch.setattr("foliotrace_server.composing.models.language_model", as_openai)
 
 
 def soon() -> Deadline:
@@ -112,19 +127,19 @@ async def test_a_day_s_budget_is_refused_before_a_request(fake: FakeOpenAI, tmp_
 
 @pytest.mark.parametrize(
     ("provider", "unknown", "asked"),
-    [("openai", "dearest", 0), ("openai", "free", 1), ("openai", "deny", 0)],
+    [
+        (provider, unknown, asked)
+        for provider in ("openai", "openai_like")
+        for unknown, asked in (("dearest", 0), ("free", 1), ("deny", 0))
+    ],
 )
-async def test_a_model_nobody_prices_follows_the_policy(
-    fake: FakeOpenAI, tmp_path: Path, provider: str, unknown: Any, asked: int
+async def test_a_model_nobody_prices_follows_the_policy_whoever_serves_it(
+    fake: FakeOpenAI, tmp_path: Path, any_provider: None, provider: Any, unknown: Any, asked: int
 ) -> None:
-    given = LLMSettings(
-        provider="openai", model="gpt-4o-mini", api_base=fake.url, api_key=SecretStr("sk-fake")
-    )
-    budget = BudgetSettings(
-        unknown_price=unknown, max_cost_per_query_usd=Decimal("0.01"), prices={}
-    )
+    given = own(fake, provider)
+    budget = BudgetSettings(unknown_price=unknown, max_cost_per_query_usd=Decimal("0.01"))
     async with models(tmp_path, llm=given, budget=budget) as made:
-        made._prices._known["gpt-4o-mini"] = None  # as a model of tomorrow
+        made._prices._known[given.model] = None  # as a model of tomorrow
         with spending("t1", Decimal("0.01")):
             call = made.generators[0].generate(PROMPT, max_tokens=500, deadline=soon())
             if asked:
@@ -133,6 +148,52 @@ async def test_a_model_nobody_prices_follows_the_policy(
                 with pytest.raises(BudgetExceeded):
                     await call
     assert fake.count() == asked
+
+
+@pytest.mark.parametrize("unknown", ["dearest", "deny"])
+async def test_a_model_that_was_declared_free_costs_nothing_and_is_asked(
+    fake: FakeOpenAI, tmp_path: Path, any_provider: None, unknown: Any
+) -> None:
+    budget = BudgetSettings(unknown_price=unknown)
+    given = own(fake, "openai_like", free=True)
+    async with models(tmp_path, llm=given, budget=budget) as made:
+        with spending("t1", Decimal(0)) as purse:
+            await made.generators[0].generate(PROMPT, max_tokens=500, deadline=soon())
+    assert (purse.usage.cost_usd, purse.usage.prompt_tokens > 0) == (0, True)
+    hosted = own(fake, "openai", free=True)  # a name that the table does price
+    async with models(tmp_path, llm=hosted) as made:
+        with spending("t1", Decimal(0)) as purse:
+            await made.generators[0].generate(PROMPT, max_tokens=500, deadline=soon())
+    assert purse.usage.cost_usd == 0
+
+
+def own(fake: FakeOpenAI, provider: Any, *, free: bool = False) -> LLMSettings:
+    return LLMSettings(
+        provider=provider,
+        model="gpt-4o-mini" if provider == "openai" else "our-llama-7b",
+        api_base=fake.url,
+        api_key=SecretStr("sk-fake"),
+        free=free,
+    )
+
+
+def test_doctor_names_a_model_whose_price_is_unknown(tmp_path: Path) -> None:
+    def said(**given: Any) -> tuple[str, str]:
+        llm = LLMSettings(provider="ollama", model="our-llama-7b", **given.pop("llm", {}))
+        found = examine(Settings(data_dir=tmp_path, llm=llm, **given))
+        finding = next(each for each in found if each.area == "language model")
+        return finding.state, finding.said
+
+    assert "unknown: it counts as the dearest" in said()[1]
+    assert "will not be asked" in said(budget=BudgetSettings(unknown_price="deny"))[1]
+    assert said()[0] == "problem"
+    priced = PriceSettings(input_usd_per_million=Decimal(1), output_usd_per_million=Decimal(1))
+    for settled in (
+        {"llm": {"free": True}},
+        {"budget": BudgetSettings(prices={"our-llama-7b": priced})},
+        {"budget": BudgetSettings(unknown_price="free")},
+    ):
+        assert said(**settled)[0] == "on"
 
 
 async def test_the_operator_s_price_wins_over_the_table(fake: FakeOpenAI, tmp_path: Path) -> None:

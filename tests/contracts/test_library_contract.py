@@ -351,6 +351,22 @@ async def test_the_version_grows_with_every_publish_and_delete(library: Library)
     assert await library.changes(start + 3) == []
 
 
+async def test_a_collection_changes_by_its_own_publishes_and_deletes_alone(
+    library: Library,
+) -> None:
+    start = await library.version()
+    document = await serve(library, "One.", tenant="t1")
+    await serve(library, "Two.", tenant="t2")
+    await serve(library, "Three.", tenant="t1", collection="legal")
+    after = await library.version()
+    assert await library.changed_since(start, "t1", "default")
+    assert not await library.changed_since(start, "t1", "other")
+    assert not await library.changed_since(start + 1, "t1", "default")
+    await library.delete("t1", document.id)
+    assert await library.changed_since(after, "t1", "default")
+    assert not await library.changed_since(after, "t2", "default")
+
+
 async def test_compacting_keeps_what_is_served(library: Library) -> None:
     gone = await serve(library, "Alpha.", name="gone.txt")
     kept = await serve(library, "Beta.", name="kept.txt")

@@ -33,11 +33,19 @@ class UnknownPrice(StrEnum):
 
     DENY = "deny"
     DEAREST = "dearest"  # as the dearest known model: safe, and still usable
-    FREE = "free"  # self-hosted
+    FREE = "free"
 
 
 DEAREST = Price(input_usd=Decimal("0.00015"), output_usd=Decimal("0.0006"))
 """150 and 600 US dollars per million tokens: no listed model is dearer (genai-prices, 2026-11)."""
+
+NOTHING = Price(input_usd=ZERO, output_usd=ZERO)
+"""Of a model that its operator runs."""
+
+SAY_ITS_PRICE = (
+    "Give its price in budget.prices, or set `free = true` beside a model that runs on your own"
+    " machines; budget.unknown_price says what becomes of the others."
+)
 
 
 def price_for(model: str, price_of: PriceOf, policy: UnknownPrice) -> Price:
@@ -46,12 +54,12 @@ def price_for(model: str, price_of: PriceOf, policy: UnknownPrice) -> Price:
     if price is not None:
         return price
     if policy is UnknownPrice.FREE:
-        return Price(input_usd=ZERO, output_usd=ZERO)
+        return NOTHING
     if policy is UnknownPrice.DEAREST:
         return DEAREST
     raise BudgetExceeded(
         f"the price of model {model} is unknown",
-        hint="Add it to the price overrides, or set the policy for unknown models.",
+        hint=SAY_ITS_PRICE,
     )
 
 

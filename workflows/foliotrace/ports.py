@@ -297,6 +297,10 @@ class Library(Protocol):
         """What happened since, oldest first; at most one per document."""
         ...
 
+    async def changed_since(self, version: int, tenant: str, collection: str) -> bool:
+        """Whether this collection has a change after `version`; another's is none of its own."""
+        ...
+
     async def compact(self) -> None:
         """Give deleted bytes back to the disk, so that nothing deleted can be found there."""
         ...
@@ -420,10 +424,10 @@ class Vocabulary(Protocol):
         """Stemmed, lower-cased content words in order; no stop words."""
         ...
 
-    def weights(self, terms: Sequence[str]) -> Sequence[float]:
-        """The idf of each term over all chunks, above 0; a term of no chunk weighs most.
+    def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
+        """The idf of each term over the collection's chunks, above 0; one of no chunk weighs most.
 
-        Raises IndexUnavailable.
+        What other tenants and collections hold changes nothing. Raises IndexUnavailable.
         """
         ...
 

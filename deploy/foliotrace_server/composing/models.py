@@ -9,7 +9,7 @@ from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
 from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
 from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_model, language_model
 from foliotrace.adapters.local.prices import PriceTable
-from foliotrace.budget import Price, UnknownPrice
+from foliotrace.budget import NOTHING, Price, PriceOf, UnknownPrice
 from foliotrace.errors import Misconfigured
 from foliotrace.guarded import GuardedEmbedder, GuardedGenerator, MeteredGenerator
 from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
@@ -18,7 +18,6 @@ from foliotrace_server.observing.outgoing import carry_trace
 from foliotrace_server.sections import PriceSettings
 from foliotrace_server.settings import EmbeddingSettings, LLMSettings, Settings
 
-_OWN_SERVERS = ("ollama", "openai_like")
 _MILLION = Decimal(1_000_000)
 
 
@@ -66,14 +65,13 @@ class Models:
             timeout_s=given.timeout_s,
             context_window=given.context_window,
         )
-        unknown = UnknownPrice(self._settings.budget.unknown_price)
         metered = MeteredGenerator(
             LlamaIndexGenerator(
                 language_model(access, self._http), clock=self._clock, model=given.model
             ),
-            price_of=self._prices,
+            price_of=self._price_of(given),
             ledger=ledger,
-            unknown=UnknownPrice.FREE if given.provider in _OWN_SERVERS else unknown,
+            unknown=UnknownPrice(self._settings.budget.unknown_price),
         )
         name = f"llm_{place + 1}"
         guard = self._guards.make(name, limit_s=given.timeout_s, has_lower_rung=not is_last)
@@ -94,6 +92,10 @@ class Models:
             embedding_model(access, self._http), clock=self._clock, model=given.model
         )
         return GuardedEmbedder(adapter, self._guards.make("embedder", limit_s=given.timeout_s))
+
+    def _price_of(self, given: LLMSettings) -> PriceOf:
+        """Nothing for a model that was declared free, else what the table and the operator say."""
+        return (lambda model: NOTHING) if given.free else self._prices
 
     def _key(self, given: LLMSettings | EmbeddingSettings) -> str | None:
         standard = {

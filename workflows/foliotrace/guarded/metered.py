@@ -161,7 +161,9 @@ class MeteredGenerator:
         if affordable < min(USEFUL_TOKENS, max_tokens):
             raise BudgetExceeded(
                 f"the {left_usd} USD left for this query do not pay for an answer of {self.model}",
-                hint="Raise budget.max_cost_per_query_usd, or use a cheaper model.",
+                hint=rules.SAY_ITS_PRICE
+                if price is rules.DEAREST
+                else "Raise budget.max_cost_per_query_usd, or use a cheaper model.",
             )
         return affordable
 

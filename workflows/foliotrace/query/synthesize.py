@@ -240,8 +240,10 @@ class Synthesis:
 
     def _weights(self, query: Query) -> dict[str, float]:
         terms = self.vocabulary.terms(query.text)
+        tenant, collection = query.principal.tenant, query.collection
         try:
-            rarity = dict(zip(terms, self.vocabulary.weights(terms), strict=True))
+            weights = self.vocabulary.weights(terms, tenant=tenant, collection=collection)
+            rarity = dict(zip(terms, weights, strict=True))
         except IndexUnavailable:
             rarity = {}  # every term counts the same; the failure is already in the level
         return weigh(terms, rarity)

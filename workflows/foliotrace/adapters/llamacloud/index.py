@@ -291,7 +291,7 @@ class CloudIndex:
         """As the port says. An index that is behind the library is not asked: it would miss."""
         tenant = query.principal.tenant
         index = self._placements.index(tenant, query.collection)
-        if index is None or index.dirty or self._placements.version < await self._library.version():
+        if index is None or index.dirty or await self._is_behind(tenant, query.collection):
             raise IndexUnavailable(
                 "the managed index is behind the library",
                 reason="managed_index_pending",
@@ -324,6 +324,10 @@ class CloudIndex:
             foliotrace__retrieval__not_aligned=sum(not p.exact for p in found),
         )
         return found
+
+    async def _is_behind(self, tenant: str, collection: str) -> bool:
+        """Whether the collection changed after what is placed; others' changes do not matter."""
+        return await self._library.changed_since(self._placements.version, tenant, collection)
 
     async def _ask(
         self,

@@ -92,10 +92,11 @@ class KeywordIndex:
         """See `Vocabulary.terms`."""
         return keyword_query.content_terms(text)
 
-    def weights(self, terms: Sequence[str]) -> Sequence[float]:
+    def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
         """See `Vocabulary.weights`."""
         store = self._store or self._open()
-        return [store.weight(term) for term in terms]
+        scope = keyword_query.scope_of(tenant, collection)
+        return [store.weight(term, scope) for term in terms]
 
     # --- writing ---------------------------------------------------------------------------
 

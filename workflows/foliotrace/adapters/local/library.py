@@ -332,6 +332,14 @@ class SqliteLibrary:
         """See `Library.version`."""
         return int(self.database.rows("SELECT value FROM state WHERE key = 'version'")[0][0])
 
+    async def changed_since(self, version: int, tenant: str, collection: str) -> bool:
+        """See `Library.changed_since`."""
+        found = self.database.rows(
+            "SELECT 1 FROM changes WHERE version > ? AND tenant = ? AND collection = ? LIMIT 1",
+            (version, tenant, collection),
+        )
+        return bool(found)
+
     async def changes(self, after_version: int, *, limit: int = 1000) -> Sequence[Change]:
         """See `Library.changes`."""
         rows = self.database.rows(

@@ -72,7 +72,7 @@ class VectorIndex:
         """See `Retriever.retrieve`; the score is the cosine."""
         tenant = query.principal.tenant
         try:
-            shelf = await self._shelf(scope_of(tenant, query.collection))
+            shelf = await self._shelf(tenant, query.collection)
             admitted = None
             if query.filters:
                 admitted = await self._library.matching(tenant, query.collection, query.filters)
@@ -88,11 +88,13 @@ class VectorIndex:
             for chunk, label in zip(chunks, labels, strict=True)
         ][:top_k]
 
-    async def _shelf(self, scope: str) -> Shelf:
-        """The scope's vectors. Raises IndexUnavailable `embedding_pending` while some lack."""
+    async def _shelf(self, tenant: str, collection: str) -> Shelf:
+        """Its vectors. Raises IndexUnavailable `embedding_pending` while some lack."""
+        scope = scope_of(tenant, collection)
         standing = self._store.standing(scope)
         own = self._store.belongs_to(self._library.library_id(), self._embedder.model)
-        if not own or standing.waits or standing.version < await self._library.version():
+        behind = await self._library.changed_since(standing.version, tenant, collection)
+        if not own or standing.waits or behind:
             raise IndexUnavailable(
                 "The collection is not embedded to the end yet.", reason="embedding_pending"
             )
