@@ -2,29 +2,15 @@
 
 import json
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
+from tests.cli.shell import foliotrace
 
 from foliotrace_server.cli.failures import MEANINGS, Exit
 from foliotrace_server.cli.main import COMMANDS, main
-
-
-def foliotrace(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    program = "from foliotrace_server.cli import main; main(prog_name='foliotrace')"
-    return subprocess.run(
-        [sys.executable, "-c", program, *words],
-        cwd=folder,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
 
 
 def every_command() -> Iterator[tuple[str, click.Command]]:

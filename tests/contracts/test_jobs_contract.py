@@ -1,4 +1,4 @@
-"""What every Jobs, Runs and SeenFiles must do."""
+"""What every Jobs and Runs must do."""
 
 import asyncio
 import dataclasses
@@ -13,7 +13,6 @@ from tests.ingest.pages import serve
 from foliotrace.adapters.local.jobs import SqliteJobs
 from foliotrace.adapters.local.library import SqliteLibrary
 from foliotrace.adapters.local.runs import SqliteRuns
-from foliotrace.adapters.local.sources import SqliteSeenFiles
 from foliotrace.errors import NotFound
 from foliotrace.model import (
     Anchor,
@@ -32,7 +31,7 @@ from foliotrace.model import (
     Usage,
     Versions,
 )
-from foliotrace.ports import Jobs, Runs, SeenFile
+from foliotrace.ports import Jobs, Runs
 
 pytestmark = pytest.mark.anyio
 
@@ -224,17 +223,6 @@ async def test_a_deleted_document_takes_its_jobs_records_and_runs_along(
     with pytest.raises(NotFound):
         await runs.run("t1", "run_1")
     assert (await runs.run("t1", "run_2")).id == "run_2"
-
-
-async def test_a_file_is_remembered_as_it_was_seen_last(library: SqliteLibrary) -> None:
-    files = SqliteSeenFiles(library)
-    seen = SeenFile(size_bytes=3, modified_ns=10**18, content_hash="a" * 64, seen_at=NOON)
-    assert await files.seen("t1", "default", "a.txt") is None
-    await files.remember("t1", "default", "a.txt", seen)
-    newer = dataclasses.replace(seen, size_bytes=4)
-    await files.remember("t1", "default", "a.txt", newer)
-    assert await files.seen("t1", "default", "a.txt") == newer
-    assert await files.seen("t2", "default", "a.txt") is None
 
 
 async def test_runs_saved_while_others_are_written_are_written_too(library: SqliteLibrary) -> None:

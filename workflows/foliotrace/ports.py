@@ -306,28 +306,6 @@ class Library(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenFile:
-    """A file as a folder sync saw it last."""
-
-    size_bytes: int
-    modified_ns: int
-    content_hash: str
-    seen_at: datetime
-
-
-class SeenFiles(Protocol):
-    """What a folder sync saw, so that an unchanged file is not even read again."""
-
-    async def seen(self, tenant: str, collection: str, name: str) -> SeenFile | None:
-        """The file as it was seen last, or None."""
-        ...
-
-    async def remember(self, tenant: str, collection: str, name: str, file: SeenFile) -> None:
-        """Keep what was seen."""
-        ...
-
-
 class Jobs(Protocol):
     """Durable jobs, their progress, and the records that extraction jobs made."""
 

@@ -1,192 +1,219 @@
-"""`foliotrace ingest`: files and folders; what is served already is neither sent nor parsed."""
+"""Files become documents; bytes that are held already are neither sent nor parsed."""
 
 import asyncio
-import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from foliotrace_server import contract
-from foliotrace_server.cli import shown
-from foliotrace_server.cli.failures import Exit
+from foliotrace_server.cli.local_files import Found
 from foliotrace_server.client import AsyncFoliotraceClient, ServerProblem
 
-_AT_ONCE = 4
-_PAGE = 1000
-_PATIENCE_S = 1.0
+_AT_ONCE: Final = 4
+_FEW: Final = 16  # files whose documents are asked for by name
+_PAGE: Final = 1000
+_PATIENCE_S: Final = 1.0
+_UNDER_WAY: Final = ("queued", "ingesting")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file and the name its document has."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to become of the files."""
 
-    path: Path
-    name: str
+    collection: str = "default"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    delete_missing: bool = False
+    dry_run: bool = False
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the files."""
+    """What became of the files; with `dry_run` what would."""
 
+    dry_run: bool = False
     ingested: list[dict[str, Any]] = field(default_factory=list)
-    failed: list[dict[str, Any]] = field(default_factory=list)
     unchanged: int = 0
+    deleted: list[str] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
 
-
-def find(paths: Sequence[Path]) -> list[Found]:
-    """The files under `paths`; hidden ones are left out. Names are relative to what was given."""
-    found: list[Found] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file())
-            found += [
-                Found(p, p.relative_to(path).as_posix())
-                for p in inside
-                if not any(part.startswith(".") for part in p.relative_to(path).parts)
-            ]
-        else:
-            found.append(Found(path, path.name))
-    return found
+    def fail(self, name: str, code: str, detail: str | None) -> None:
+        """Note a failure."""
+        self.failed.append({"name": name, "code": code, "detail": detail})
 
 
 async def ingest(
-    client: AsyncFoliotraceClient,
-    files: Sequence[Found],
-    *,
-    collection: str,
-    metadata: dict[str, Any],
-    output: str,
-) -> Exit:
-    """Ingest `files`, a few at a time, with a bar for each."""
-    served = await _served(client, collection)
-    outcome = Outcome()
-    places = asyncio.Semaphore(_AT_ONCE)
+    client: AsyncFoliotraceClient, files: Sequence[Found], wanted: Wanted, outcome: Outcome
+) -> None:
+    """Ingest `files`, a few at a time; `outcome` is true at every moment, if this breaks off too.
+
+    Raises ServerProblem for what is not one file's, Unreachable.
+    """
+    held = await _held(client, files, wanted)
+    work = iter(files)
     with ExitStack() as stack:
         bars = stack.enter_context(_bars()) if sys.stderr.isatty() else None
         every = bars.add_task("files", total=len(files)) if bars else None
 
-        async def one(file: Found) -> None:
-            async with places:
-                await _one(client, file, served, collection, metadata, outcome, bars)
+        async def some() -> None:
+            for file in work:
+                await _Ingestion(client, file, held.get(file.name), wanted, outcome, bars).run()
                 if bars and every is not None:
                     bars.advance(every)
 
-        await asyncio.gather(*(one(file) for file in files))
-    _show(outcome, output)
-    return Exit.PARTLY_FAILED if outcome.failed else Exit.DONE
+        await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
+    if wanted.delete_missing:
+        there = {file.name for file in files}
+        await _delete(client, [d for n, d in held.items() if n not in there], outcome)
 
 
-def _show(outcome: Outcome, output: str) -> None:
-    if output == "json":
-        shown.as_json(
-            {
-                "ingested": outcome.ingested,
-                "unchanged": outcome.unchanged,
-                "failed": outcome.failed,
-            }
-        )
-        return
-    if output == "nothing":
-        return
-    for failed in outcome.failed:
-        shown.line(f"failed: {failed['name']} [{failed['code']}] {failed['detail'] or ''}".rstrip())
-    pages = sum(each["pages"] for each in outcome.ingested)
-    shown.line(
-        f"{len(outcome.ingested)} ingested ({pages} pages), {outcome.unchanged} unchanged, "
-        f"{len(outcome.failed)} failed"
-    )
-
-
-async def _served(client: AsyncFoliotraceClient, collection: str) -> dict[str, str]:
-    """Name -> content hash of every document that is served or on its way."""
-    served: dict[str, str] = {}
+async def _held(
+    client: AsyncFoliotraceClient, files: Sequence[Found], wanted: Wanted
+) -> dict[str, contract.DocumentBody]:
+    """The collection's documents by name: those of a few files, or all."""
+    held: dict[str, contract.DocumentBody] = {}
+    if len(files) <= _FEW and not wanted.delete_missing:
+        for file in files:
+            if _is_text(file.name):
+                page = await client.documents(collection=wanted.collection, name=file.name)
+                held |= {document.name: document for document in page.documents}
+        return held
     after: str | None = None
     while True:
-        page = await client.documents(collection=collection, limit=_PAGE, after=after)
-        served |= {d.name: d.content_hash for d in page.documents if d.status == "ready"}
+        page = await client.documents(collection=wanted.collection, limit=_PAGE, after=after)
+        held |= {document.name: document for document in page.documents}
         if page.next is None:
-            return served
+            return held
         after = page.next
 
 
-async def _one(
-    client: AsyncFoliotraceClient,
-    file: Found,
-    served: dict[str, str],
-    collection: str,
-    metadata: dict[str, Any],
-    outcome: Outcome,
-    bars: Progress | None,
+async def _delete(
+    client: AsyncFoliotraceClient, missing: Sequence[contract.DocumentBody], outcome: Outcome
 ) -> None:
-    try:
-        content_hash = await asyncio.to_thread(_hash, file.path)
-    except OSError as error:
-        outcome.failed.append(_failure(file.name, "file_unreadable", error.strerror))
-        return
-    if served.get(file.name) == content_hash and not metadata:
-        outcome.unchanged += 1
-        return
-    try:
-        job = await _sent(client, file, collection, metadata)
-    except ServerProblem as problem:
-        outcome.failed.append(_failure(file.name, problem.error_code, problem.hint))
-        return
-    done = await _followed(client, job, file.name, bars)
-    if done.status != "completed":
-        code = done.problem or str(done.status)
-        outcome.failed.append(_failure(file.name, code, done.problem_detail))
-    elif done.stage == "unchanged":
-        outcome.unchanged += 1
-    else:
-        outcome.ingested.append(
-            {
-                "name": file.name,
-                "document_id": done.document_id,
-                "pages": done.pages_total,
-                "chunks": done.chunks,
-            }
-        )
-
-
-async def _sent(
-    client: AsyncFoliotraceClient, file: Found, collection: str, metadata: dict[str, Any]
-) -> contract.JobBody:
-    """Upload, waiting while the server is busy."""
-    while True:
+    for document in missing:
         try:
-            with file.path.open("rb") as content:
-                answer = await client.upload(
-                    [(file.name, content)], collection=collection, metadata=metadata
-                )
+            if not outcome.dry_run:
+                await client.delete_document(document.id)
         except ServerProblem as problem:
-            if problem.status != 429:
-                raise
-            await asyncio.sleep(_PATIENCE_S)
-            continue
-        return answer.accepted[0].job
+            if problem.status != 404:  # gone already
+                outcome.fail(document.name, problem.error_code, problem.hint)
+                continue
+        outcome.deleted.append(document.name)
 
 
-async def _followed(
-    client: AsyncFoliotraceClient, job: contract.JobBody, name: str, bars: Progress | None
-) -> contract.JobBody:
-    """The job once it has ended, its progress shown meanwhile."""
-    task: TaskID | None = None
-    async for event in client.follow(job.id):
-        if event.name == "end":
-            job = contract.JobBody.model_validate(event.value)
-        elif bars is not None:
-            if task is None:
-                task = bars.add_task(name, total=event.value["pages_total"])
-            bars.update(task, completed=event.value["pages_done"], total=event.value["pages_total"])
-    if bars is not None and task is not None:
-        bars.remove_task(task)
-    return job
+@dataclass(frozen=True, slots=True)
+class _Ingestion:
+    """One file on its way."""
+
+    client: AsyncFoliotraceClient
+    file: Found
+    held: contract.DocumentBody | None
+    wanted: Wanted
+    outcome: Outcome
+    bars: Progress | None
+
+    async def run(self) -> None:
+        name = self.file.name
+        if not _is_text(name):
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            self.outcome.fail(shown, "invalid_name", "The file's name is not UTF-8.")
+            return
+        try:
+            same = await asyncio.to_thread(self._is_held)
+            if same and self.held and self.held.status == "ready":
+                self.outcome.unchanged += 1
+            elif self.outcome.dry_run:
+                self.outcome.ingested.append({"name": name})
+            else:
+                job = await self._under_way() if same else None
+                self._note(await self._followed(job or await self._sent()))
+        except OSError as error:
+            self.outcome.fail(name, "file_unreadable", error.strerror)
+        except ServerProblem as problem:
+            self.outcome.fail(name, problem.error_code, problem.hint)
+
+    def _is_held(self) -> bool:
+        """Whether the document has these bytes, and the metadata that is wanted."""
+        if self.held is None or self.held.size_bytes != self.file.size_bytes():
+            return False
+        if self.wanted.metadata and dict(self.wanted.metadata) != self.held.metadata:
+            return False
+        return self.held.content_hash == self.file.content_hash()
+
+    async def _under_way(self) -> contract.JobBody | None:
+        """The job that is making these bytes a document, of an earlier command perhaps."""
+        if self.held is None or self.held.status not in _UNDER_WAY:
+            return None
+        found = await self.client.jobs(document_id=self.held.id, unfinished=True)
+        return next((job for job in found.jobs if job.kind == "ingest"), None)
+
+    async def _sent(self) -> contract.JobBody:
+        """The job of the upload; waits while the server is busy."""
+        while True:
+            try:
+                with self.file.path.open("rb") as content:
+                    answer = await self.client.upload(
+                        [(self.file.name, content)],
+                        collection=self.wanted.collection,
+                        metadata=dict(self.wanted.metadata),
+                    )
+            except ServerProblem as problem:
+                if problem.status != 429:
+                    raise
+                await asyncio.sleep(_PATIENCE_S)
+                continue
+            return answer.accepted[0].job
+
+    async def _followed(self, job: contract.JobBody) -> contract.JobBody:
+        """The job once it has ended, its progress shown meanwhile."""
+        bar = self.bars.add_task(self.file.name, total=None) if self.bars else None
+        async for event in self.client.follow(job.id):
+            if event.name == "end":
+                job = contract.JobBody.model_validate(event.value)
+            elif self.bars is not None and bar is not None:
+                done, total = event.value["pages_done"], event.value["pages_total"]
+                self.bars.update(bar, completed=done, total=total)
+        if self.bars is not None and bar is not None:
+            self.bars.remove_task(bar)
+        return job
+
+    def _note(self, job: contract.JobBody) -> None:
+        if job.status != "completed":
+            self.outcome.fail(self.file.name, job.problem or job.status, job.problem_detail)
+        elif job.stage == "unchanged":
+            self.outcome.unchanged += 1
+        else:
+            self.outcome.ingested.append(
+                {
+                    "name": self.file.name,
+                    "document_id": job.document_id,
+                    "pages": job.pages_total,
+                    "chunks": job.chunks,
+                }
+            )
+
+
+def report(outcome: Outcome) -> Iterator[str]:
+    """Lines for people."""
+    would = "would be " if outcome.dry_run else ""
+    if outcome.dry_run:
+        yield from (f"would be ingested: {each['name']}" for each in outcome.ingested)
+    yield from (f"{would}deleted: {name}" for name in outcome.deleted)
+    for failed in outcome.failed:
+        yield f"failed: {failed['name']} [{failed['code']}] {failed['detail'] or ''}".rstrip()
+    pages = sum(each.get("pages", 0) for each in outcome.ingested)
+    told = [
+        f"{len(outcome.ingested)} {would}ingested"
+        + ("" if outcome.dry_run else f" ({pages} pages)"),
+        f"{outcome.unchanged} unchanged",
+        *([f"{len(outcome.deleted)} {would}deleted"] if outcome.deleted else []),
+        f"{len(outcome.failed)} failed",
+    ]
+    yield ", ".join(told)
 
 
 def _bars() -> Progress:
@@ -194,10 +221,6 @@ def _bars() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def _failure(name: str, code: str, detail: str | None) -> dict[str, Any]:
-    return {"name": name, "code": code, "detail": detail}
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _is_text(name: str) -> bool:
+    """Whether the file system's bytes for the name are UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)

@@ -20,7 +20,8 @@ from foliotrace.model import AnswerMode, Citation
 from foliotrace_audit.verdict import Status
 from foliotrace_server import contract
 from foliotrace_server.cli.failures import Exit
-from foliotrace_server.cli.ingesting import find, ingest
+from foliotrace_server.cli.ingesting import Outcome, Wanted, ingest
+from foliotrace_server.cli.local_files import find
 from foliotrace_server.cli.session import Options, embedded
 from foliotrace_server.client import AsyncFoliotraceClient
 from foliotrace_server.observing.auditing import verify_audit
@@ -136,7 +137,7 @@ async def _ingest(
     client: AsyncFoliotraceClient, console: Console, folder: Path, story: Story
 ) -> None:
     found = [f for f in find([folder]) if f.path.suffix != ".md"]
-    await ingest(client, found, collection="default", metadata={}, output="nothing")
+    await ingest(client, found, Wanted(), Outcome())
     table = Table("document", "type", "pages", "chunks", "notes", box=None, header_style="dim")
     for document in (await client.documents()).documents:
         story.documents += 1

@@ -349,8 +349,4 @@ def delete(connection: sqlite3.Connection, document: Document) -> None:
         " (SELECT run_id FROM run_documents WHERE document_id = ?)",
         (document.tenant, document.id),
     )
-    connection.execute(
-        "DELETE FROM sources WHERE tenant = ? AND collection = ? AND name = ?",
-        (document.tenant, document.collection, document.name),
-    )
     record_change(connection, document, deleted=True)

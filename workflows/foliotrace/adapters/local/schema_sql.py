@@ -85,17 +85,6 @@ CREATE TABLE changes (
   deleted INTEGER NOT NULL
 );
 
-CREATE TABLE sources (
-  tenant TEXT NOT NULL,
-  collection TEXT NOT NULL,
-  name TEXT NOT NULL,
-  size_bytes INTEGER NOT NULL,
-  modified_ns INTEGER NOT NULL,
-  content_hash TEXT NOT NULL,
-  seen_at TEXT NOT NULL,
-  PRIMARY KEY (tenant, collection, name)
-) WITHOUT ROWID;
-
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY,
   tenant TEXT NOT NULL,

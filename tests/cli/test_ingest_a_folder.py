@@ -1,0 +1,221 @@
+"""`foliotrace ingest FOLDER`, again and again: held bytes are not sent, vanished files can go."""
+
+import asyncio
+import os
+import unicodedata
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.cli.shell import foliotrace, told
+from tests.server.small_service import serving, small_engine
+
+from foliotrace.errors import BadInput
+from foliotrace_server.cli.failures import Exit
+from foliotrace_server.cli.local_files import find
+
+pytestmark = pytest.mark.anyio
+
+
+class Door:
+    """The command line on a data folder of its own, or on a server."""
+
+    def __init__(self, home: Path, *where: str) -> None:
+        self.home, self.where = home, where
+
+    async def __call__(self, *words: str, code: int = 0) -> Any:
+        return await asyncio.to_thread(told, self.home, *self.where, *words, code=code)
+
+    async def jobs(self) -> list[Any]:
+        """Every upload has one, and no parser is called outside of one."""
+        return list((await self("jobs", "list"))["jobs"])
+
+    async def names(self, collection: str = "default") -> list[str]:
+        found = await self("documents", "list", "--collection", collection)
+        return sorted(document["name"] for document in found["documents"])
+
+
+@pytest.fixture(params=["embedded", "server"])
+async def door(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Door]:
+    (tmp_path / "files/sub").mkdir(parents=True)
+    (tmp_path / "files/a.txt").write_text("All of alpha.")
+    (tmp_path / "files/sub/b.txt").write_text("All of beta.")
+    if request.param == "embedded":
+        yield Door(tmp_path, "--data-dir", "data")
+        return
+    async with serving(small_engine(tmp_path / "data")) as client:
+        yield Door(tmp_path, "--url", str(client.base_url))
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[tuple[Door, httpx.AsyncClient]]:
+    (tmp_path / "files").mkdir()
+    async with serving(small_engine(tmp_path / "data")) as client:
+        yield Door(tmp_path, "--url", str(client.base_url)), client
+
+
+async def test_unchanged_files_are_neither_sent_nor_parsed(door: Door) -> None:
+    first = await door("ingest", "files")
+    assert sorted(each["name"] for each in first["ingested"]) == ["a.txt", "sub/b.txt"]
+    jobs = await door.jobs()
+    os.utime(door.home / "files/a.txt")  # touched, not changed
+    again = await door("ingest", "files")
+    assert (again["unchanged"], again["ingested"], again["failed"]) == (2, [], [])
+    assert await door.jobs() == jobs
+
+
+async def test_what_changed_is_ingested_and_what_vanished_goes_when_wanted(door: Door) -> None:
+    (door.home / "files/c.txt").write_text("All of gamma.")
+    await door("ingest", "files")
+    await door("ingest", "files/a.txt", "--collection", "other")
+    jobs = await door.jobs()
+    (door.home / "files/a.txt").write_text("All of delta.")
+    (door.home / "files/c.txt").unlink()
+    wanted = ("ingest", "files", "--delete-missing")
+    would = await door(*wanted, "--dry-run")
+    assert (would["dry_run"], would["unchanged"], would["deleted"]) == (True, 1, ["c.txt"])
+    assert would["ingested"] == [{"name": "a.txt"}]
+    assert await door.jobs() == jobs
+    assert await door.names() == ["a.txt", "c.txt", "sub/b.txt"]
+    done = await door(*wanted)
+    assert (done["unchanged"], done["deleted"], done["failed"]) == (1, ["c.txt"], [])
+    assert [each["name"] for each in done["ingested"]] == ["a.txt"]
+    assert await door.names() == ["a.txt", "sub/b.txt"]
+    assert await door.names("other") == ["a.txt"]
+
+
+async def test_other_metadata_is_noted_and_nothing_is_parsed_for_it(door: Door) -> None:
+    await door("ingest", "files/a.txt", "--metadata", '{"year": 2024}')
+    other = await door("ingest", "files/a.txt", "--metadata", '{"year": 2025}')
+    assert (other["unchanged"], other["ingested"]) == (1, [])
+    jobs = await door.jobs()
+    again = await door("ingest", "files/a.txt", "--metadata", '{"year": 2025}')
+    assert again["unchanged"] == 1
+    assert await door.jobs() == jobs
+    document = await door("documents", "show", "a.txt")
+    assert document["metadata"] == {"year": 2025}
+
+
+async def test_what_is_being_ingested_already_is_followed(
+    served: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, client = served
+    text = "\x0c".join(["slow"] * 40)
+    (door.home / "files/slow.txt").write_text(text)
+    sent = await client.post("/v1/documents", files={"file": ("slow.txt", text.encode())})
+    job = sent.json()["accepted"][0]["job"]
+    done = await door("ingest", "files")
+    assert [each["pages"] for each in done["ingested"]] == [40]
+    assert [each["id"] for each in await door.jobs()] == [job["id"]]
+
+
+async def test_a_file_that_failed_is_named_and_tried_again(
+    served: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, _ = served
+    (door.home / "files/bad.txt").write_text("%broken")
+    (door.home / "files/good.txt").write_text("All of alpha.")
+    for ingested in (1, 0):
+        done = await door("ingest", "files", code=Exit.PARTLY_FAILED)
+        assert [each["name"] for each in done["failed"]] == ["bad.txt"]
+        assert len(done["ingested"]) == ingested
+    assert len(await door.jobs()) == 3
+
+
+async def test_many_files_are_compared_with_one_listing(
+    served: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, _ = served
+    for number in range(20):
+        (door.home / f"files/{number}.txt").write_text(f"Page {number}.")
+    assert len((await door("ingest", "files"))["ingested"]) == 20
+    assert (await door("ingest", "files"))["unchanged"] == 20
+
+
+async def test_a_name_is_the_same_in_either_spelling(
+    served: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, _ = served
+    decomposed = unicodedata.normalize("NFD", "prüfung.txt")
+    (door.home / "files" / decomposed).write_text("All of alpha.")
+    await door("ingest", "files", "--delete-missing")
+    again = await door("ingest", "files", "--delete-missing")
+    assert (again["unchanged"], again["deleted"]) == (1, [])
+
+
+async def test_a_name_that_is_not_text_does_not_stop_the_others(
+    served: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, _ = served
+    (door.home / "files/a.txt").write_text("All of alpha.")
+    Path(os.fsdecode(bytes(door.home / "files") + b"/b\xff.txt")).write_text("All of beta.")
+    done = await door("ingest", "files", code=Exit.PARTLY_FAILED)
+    assert [each["code"] for each in done["failed"]] == ["invalid_name"]
+    assert [each["name"] for each in done["ingested"]] == ["a.txt"]
+
+
+def test_only_files_of_the_folder_itself_are_found(tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    (folder / ".git").mkdir(parents=True)
+    for name in ("b.txt", "a.txt", ".hidden", ".git/config"):
+        (folder / name).write_text("text")
+    (tmp_path / "secret.txt").write_text("text")
+    (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "in.txt").symlink_to(folder / "a.txt")
+    assert [found.name for found in find([folder])] == ["a.txt", "b.txt", "in.txt"]
+
+
+def test_two_files_never_become_one_document(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.pdf").write_text(name)
+    with pytest.raises(BadInput, match=r"would both be the document report\.pdf") as refused:
+        find([tmp_path / "a", tmp_path / "b"])
+    assert refused.value.error_code == "same_name"
+    assert len(find([tmp_path / "a", tmp_path / "a"])) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open/a.txt").write_text("text")
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: str) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(BadInput) as refused:
+        find([tmp_path])
+    assert refused.value.error_code == "folder_unreadable"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("empty",), "[no_files]"),
+        (("a.txt", "--delete-missing"), "takes folders"),
+        (("a.txt", "--metadata", "{year: 1}"), "--metadata is not JSON: line 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_done(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.txt").write_text("All of alpha.")
+    ended = foliotrace(tmp_path, "ingest", *words)
+    assert ended.returncode == Exit.WRONG_INPUT
+    assert said in ended.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "empty"]
+
+
+def test_a_server_that_goes_away_leaves_a_true_report(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("All of alpha.")
+    done = told(tmp_path, "--url", "http://127.0.0.1:9", "ingest", "a.txt", code=Exit.UNREACHABLE)
+    assert (done["ingested"], done["unchanged"], done["failed"]) == ([], 0, [])
