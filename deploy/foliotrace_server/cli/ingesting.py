@@ -41,7 +41,7 @@ class Outcome:
     deleted: list[str] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
 
-    def fail(self, name: str, code: str, detail: str | None) -> None:
+    def note_failure(self, name: str, code: str, detail: str | None) -> None:
         """Note a failure."""
         self.failed.append({"name": name, "code": code, "detail": detail})
 
@@ -100,7 +100,7 @@ async def _delete(
                 await client.delete_document(document.id)
         except ServerProblem as problem:
             if problem.status != 404:  # gone already
-                outcome.fail(document.name, problem.error_code, problem.hint)
+                outcome.note_failure(document.name, problem.error_code, problem.hint)
                 continue
         outcome.deleted.append(document.name)
 
@@ -120,7 +120,7 @@ class _Ingestion:
         name = self.file.name
         if not _is_text(name):
             shown = name.encode("utf-8", "backslashreplace").decode()
-            self.outcome.fail(shown, "invalid_name", "The file's name is not UTF-8.")
+            self.outcome.note_failure(shown, "invalid_name", "The file's name is not UTF-8.")
             return
         try:
             same = await asyncio.to_thread(self._is_held)
@@ -132,9 +132,9 @@ class _Ingestion:
                 job = await self._under_way() if same else None
                 self._note(await self._followed(job or await self._sent()))
         except OSError as error:
-            self.outcome.fail(name, "file_unreadable", error.strerror)
+            self.outcome.note_failure(name, "file_unreadable", error.strerror)
         except ServerProblem as problem:
-            self.outcome.fail(name, problem.error_code, problem.hint)
+            self.outcome.note_failure(name, problem.error_code, problem.hint)
 
     def _is_held(self) -> bool:
         """Whether the document has these bytes, and the metadata that is wanted."""
@@ -183,7 +183,7 @@ class _Ingestion:
 
     def _note(self, job: contract.JobBody) -> None:
         if job.status != "completed":
-            self.outcome.fail(self.file.name, job.problem or job.status, job.problem_detail)
+            self.outcome.note_failure(self.file.name, job.problem or job.status, job.problem_detail)
         elif job.stage == "unchanged":
             self.outcome.unchanged += 1
         else:

@@ -236,7 +236,8 @@ class DurableHost:
 
     async def _give_up(self, intent: Intent, handler: PersistentHandler) -> None:
         _log.error("job.given_up", handler_id=intent.handler_id, starts=intent.starts)
-        handler.status, handler.error = "failed", CRASHED_REPEATEDLY
+        handler.status = "failed"
+        handler.error = CRASHED_REPEATEDLY
         await self.store.update(handler)
 
     async def _begin(self, intent: Intent) -> None:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from foliotrace_server.problems import Problem, problem_of
 
-_TOLD = {
+TOLD = {
     400: ("invalid_request", "the request cannot be used"),
     404: ("not_found", "nothing of that id or name is here"),
     405: ("method_not_allowed", "this route does not take that method"),
@@ -23,7 +23,7 @@ async def http_exception(request: Request, error: Exception) -> Response:
         return Response(status_code=204)  # the library would send a body with it
     if status >= 500:  # an event that could not be delivered
         status = 409
-    code, title = _TOLD.get(status, _TOLD[400])
+    code, title = TOLD.get(status, TOLD[400])
     return Problem(code=code, title=title, status=status).response()
 
 

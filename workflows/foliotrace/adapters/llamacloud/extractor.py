@@ -11,7 +11,6 @@ from llama_cloud.types import ExtractV2Job
 from foliotrace.adapters.llamacloud.align import locate_on
 from foliotrace.adapters.llamacloud.failures import (
     CloudFailure,
-    CloudProblem,
     as_port_error,
     in_our_words,
 )
@@ -126,7 +125,7 @@ def to_extraction(job: ExtractV2Job, document: Document, pages: Sequence[ParsedP
     if not isinstance(record, dict):
         raise ExtractorUnavailable(
             "the extraction gave no record",
-            reason=f"llamacloud_{CloudProblem.EMPTY}",
+            reason="llamacloud_empty",
             lasting=True,
             answered=True,
         )

@@ -26,7 +26,7 @@ _WRITER = (
 )
 _READER = ("PRAGMA query_only=ON", "PRAGMA cache_size=-4000")
 
-_CAUSES = (
+CAUSES = (
     ("disk is full", "library_disk_full", "Free some disk space; nothing acknowledged is lost."),
     ("disk i/o error", "library_disk_error", "Check the disk that holds the data folder."),
     ("locked", "library_locked", "Another process writes to the data folder; stop it or retry."),
@@ -42,7 +42,7 @@ _CAUSES = (
 def unavailable(error: sqlite3.Error | OSError) -> LibraryUnavailable:
     """The typed error for a failure of SQLite or of the file system under it."""
     text = str(error).lower()
-    for mark, reason, hint in _CAUSES:
+    for mark, reason, hint in CAUSES:
         if mark in text:
             return LibraryUnavailable(f"The library failed: {mark}.", reason=reason, hint=hint)
     return LibraryUnavailable(f"The library failed: {type(error).__name__}.")
