@@ -1,10 +1,8 @@
 """The composition root: settings become adapters, adapters become workflows, both an engine."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +26,7 @@ from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.workflow import ExtractWorkflow
-from foliotrace.guarded import PaidExtractor
+from foliotrace.guarded import GuardedRetriever, PaidExtractor
 from foliotrace.ingest.services import Forget, IngestLimits, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import ExtractionMethod, RetrievalMode
@@ -38,6 +36,7 @@ from foliotrace.query import retrieve
 from foliotrace.query.routing import Headers, RoutedRetriever
 from foliotrace.query.workflow import QueryServices, QuerySettings, QueryWorkflow
 from foliotrace_server.composing.guards import Guards
+from foliotrace_server.composing.plugged import plugged
 from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.identity import caller
 from foliotrace_server.observing.auditing import OpenedAudit, open_audit
@@ -82,6 +81,7 @@ class Outside:
     models: "Models | None"
     cloud: "Cloud | None"
     vectors: "VectorIndex | None"
+    retriever: retrieve.Path | None
 
     @property
     def generators(self) -> Sequence[TextGenerator]:
@@ -147,24 +147,8 @@ def hosted(named: Mapping[str, str]) -> dict[str, Workflow]:
     for name, place in named.items():
         if name in _OWN:
             raise Misconfigured(f"workflows.{name} is the name of a workflow of foliotrace")
-        found[name] = imported(f"workflows.{name}", place)
+        found[name] = plugged(f"workflows.{name}", place, Workflow)
     return found
-
-
-def imported(setting: str, place: str) -> Workflow:
-    """The object `pkg.mod:object`. Raises Misconfigured."""
-    module, _, name = place.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        value = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise Misconfigured(
-            f"{setting} names {place}, which cannot be imported", hint="Use pkg.mod:object."
-        ) from error
-    if not isinstance(value, Workflow):
-        raise Misconfigured(f"{setting} names {place}, which is no Workflow object")
-    return value
 
 
 def _stores(settings: Settings, folder: Path, observing: Observing, undo: ExitStack) -> Stores:
@@ -210,7 +194,26 @@ def _outside(settings: Settings, stores: Stores, folder: Path) -> Outside:
             library=stores.library, blobs=stores.blobs, clock=stores.clock, guards=guards
         )
         cloud = Cloud(settings, around)
-    return Outside(models=models, cloud=cloud, vectors=vectors)
+    retriever = _own_retriever(settings, stores.library, guards)
+    return Outside(models=models, cloud=cloud, vectors=vectors, retriever=retriever)
+
+
+def _own_retriever(
+    settings: Settings, library: SqliteLibrary, guards: Guards
+) -> retrieve.Path | None:
+    """The LlamaIndex retriever that the settings name, as the first path to passages."""
+    place = settings.query.retriever
+    if place is None:
+        return None
+    from llama_index.core.base.base_retriever import BaseRetriever
+
+    from foliotrace.adapters.llamaindex.retriever import LlamaIndexPath
+
+    own = plugged("query.retriever", place, BaseRetriever)  # type: ignore[type-abstract]
+    path = LlamaIndexPath(own, library, mode=RetrievalMode.CUSTOM, reason="retriever_failed")
+    limit_s = settings.query.retrieval_deadline_s
+    guard = guards.make("retriever", limit_s=limit_s, has_lower_rung=True)
+    return retrieve.Path(RetrievalMode.CUSTOM, GuardedRetriever(path, guard))
 
 
 def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServices:
@@ -252,10 +255,13 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
     if outside.vectors is not None:
         both = retrieve.HybridRetriever(stores.keyword, outside.vectors)
         paths.insert(0, retrieve.Path(RetrievalMode.HYBRID, RoutedRetriever(both, headers)))
+    paths = list(outside.cloud.paths(paths)) if outside.cloud else paths
+    if outside.retriever is not None:
+        paths.insert(0, outside.retriever)
     return QueryServices(
         library=stores.library,
         vocabulary=stores.keyword,
-        paths=outside.cloud.paths(paths) if outside.cloud else paths,
+        paths=paths,
         generators=outside.generators,
         cache=stores.cache,
         stale=stores.stale,

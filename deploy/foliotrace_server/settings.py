@@ -89,6 +89,11 @@ class QuerySettings(Section):
     cache_ttl_s: float = Field(
         default=300.0, ge=0, description="How long an exact answer is kept; 0 switches it off."
     )
+    retriever: str | None = Field(
+        default=None,
+        description="`pkg.mod:object`: any LlamaIndex retriever (`index.as_retriever()`), or a "
+        "function that makes one; asked before every other path, for documents that are here too.",
+    )
 
 
 class IngestSettings(Section):
@@ -116,11 +121,15 @@ class IngestSettings(Section):
 class LLMSettings(Section):
     """One language model."""
 
-    provider: Literal["openai", "openai_like", "anthropic", "ollama"] = Field(
+    provider: Literal["openai", "openai_like", "anthropic", "ollama", "import"] = Field(
         description="`openai`; `openai_like` for any server with OpenAI's API (vLLM, LM Studio); "
-        "`anthropic` and `ollama` need the extra of that name."
+        "`anthropic` and `ollama` need the extra of that name; `import` takes any LlamaIndex LLM."
     )
-    model: str = Field(min_length=1, description="The pinned model name.")
+    model: str = Field(
+        min_length=1,
+        description="The pinned model name; with `import` `pkg.mod:object`, an LLM or a function "
+        "that makes one.",
+    )
     api_base: str | None = Field(default=None, description="Base URL of the API.")
     api_key: SecretStr | None = Field(
         default=None, description="Key; without it the provider's standard variable is used."
@@ -139,7 +148,8 @@ class EmbeddingSettings(Section):
     """The embedding model; without one, retrieval is by keyword."""
 
     provider: Literal["openai", "openai_like", "import"] = Field(
-        description="`import` takes any LlamaIndex embedding: `model` is then `pkg.mod:object`."
+        description="`import` takes any LlamaIndex embedding: `model` is then `pkg.mod:object`, "
+        "an embedding or a function that makes one."
     )
     model: str = Field(min_length=1, description="The pinned model name.")
     api_base: str | None = Field(default=None, description="Base URL of the API.")

@@ -395,8 +395,9 @@ class Query:
 
 
 class RetrievalMode(StrEnum):
-    """The path that found the passages."""
+    """The path that found the passages; `custom` is a LlamaIndex retriever of the operator's."""
 
+    CUSTOM = "custom"
     MANAGED = "managed"
     HYBRID = "hybrid"
     KEYWORD = "keyword"

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import httpx
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from llama_index.core.llms import LLM
 
 from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
 from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
@@ -14,6 +16,7 @@ from foliotrace.errors import Misconfigured
 from foliotrace.guarded import GuardedEmbedder, GuardedGenerator, MeteredGenerator
 from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
 from foliotrace_server.composing.guards import Guards
+from foliotrace_server.composing.plugged import plugged
 from foliotrace_server.observing.outgoing import carry_trace
 from foliotrace_server.sections import PriceSettings
 from foliotrace_server.settings import EmbeddingSettings, LLMSettings, Settings
@@ -57,6 +60,23 @@ class Models:
     def _generator(
         self, given: LLMSettings, place: int, ledger: BudgetLedger, *, is_last: bool
     ) -> TextGenerator:
+        model, name = self._language_model(given, place)
+        metered = MeteredGenerator(
+            LlamaIndexGenerator(model, clock=self._clock, model=name),
+            price_of=self._price_of(given),
+            ledger=ledger,
+            unknown=UnknownPrice(self._settings.budget.unknown_price),
+        )
+        dependency = f"llm_{place + 1}"
+        guard = self._guards.make(dependency, limit_s=given.timeout_s, has_lower_rung=not is_last)
+        return GuardedGenerator(metered, guard)
+
+    def _language_model(self, given: LLMSettings, place: int) -> tuple[LLM, str]:
+        """(the model, the name it is paid and shown by)."""
+        if given.provider == "import":
+            setting = "llm.model" if place == 0 else f"llm_fallbacks.{place - 1}.model"
+            own = plugged(setting, given.model, LLM)  # type: ignore[type-abstract]
+            return own, own.metadata.model_name
         access = ModelAccess(
             provider=given.provider,
             model=given.model,
@@ -65,22 +85,20 @@ class Models:
             timeout_s=given.timeout_s,
             context_window=given.context_window,
         )
-        metered = MeteredGenerator(
-            LlamaIndexGenerator(
-                language_model(access, self._http), clock=self._clock, model=given.model
-            ),
-            price_of=self._price_of(given),
-            ledger=ledger,
-            unknown=UnknownPrice(self._settings.budget.unknown_price),
-        )
-        name = f"llm_{place + 1}"
-        guard = self._guards.make(name, limit_s=given.timeout_s, has_lower_rung=not is_last)
-        return GuardedGenerator(metered, guard)
+        return language_model(access, self._http), given.model
 
     def _embedder(self) -> Embedder | None:
         given = self._settings.embedding
         if given is None:
             return None
+        adapter = LlamaIndexEmbedder(
+            self._embedding_model(given), clock=self._clock, model=given.model
+        )
+        return GuardedEmbedder(adapter, self._guards.make("embedder", limit_s=given.timeout_s))
+
+    def _embedding_model(self, given: EmbeddingSettings) -> BaseEmbedding:
+        if given.provider == "import":
+            return plugged("embedding.model", given.model, BaseEmbedding)  # type: ignore[type-abstract]
         access = ModelAccess(
             provider=given.provider,
             model=given.model,
@@ -88,10 +106,7 @@ class Models:
             api_key=self._key(given),
             timeout_s=given.timeout_s,
         )
-        adapter = LlamaIndexEmbedder(
-            embedding_model(access, self._http), clock=self._clock, model=given.model
-        )
-        return GuardedEmbedder(adapter, self._guards.make("embedder", limit_s=given.timeout_s))
+        return embedding_model(access, self._http)
 
     def _price_of(self, given: LLMSettings) -> PriceOf:
         """Nothing for a model that was declared free, else what the table and the operator say."""

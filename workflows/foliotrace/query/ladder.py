@@ -1,7 +1,7 @@
 """How far an answer fell below what is configured, and what may follow a failure. Pure.
 
-Two orders, each resolved inside its own stage: retrieval (managed, hybrid, keyword, none) and
-answer (the LLMs in order, quotes, a stale answer, a template). DESIGN section 6.
+Two orders, each resolved inside its own stage: retrieval (custom, managed, hybrid, keyword, none)
+and answer (the LLMs in order, quotes, a stale answer, a template). DESIGN section 6.
 """
 
 from collections.abc import Sequence

@@ -76,9 +76,7 @@ def _language_class(
 
 
 def embedding_model(access: ModelAccess, http: httpx.AsyncClient) -> BaseEmbedding:
-    """The embedding model of `access`; `import` takes `pkg.mod:object`. Raises Misconfigured."""
-    if access.provider == "import":
-        return _imported(access.model)
+    """The embedding model of `access`, from OpenAI or a server like it. Raises Misconfigured."""
     options = _openai(access, http)
     options["model_name"] = options.pop("model")
     made: BaseEmbedding = _made(access, "embeddings.openai", "OpenAIEmbedding", options)
@@ -111,16 +109,3 @@ def _made(access: ModelAccess, place: str, name: str, options: dict[str, Any]) -
         return kind(**options)
     except ValueError as error:
         raise Misconfigured(f"model {access.model} cannot be used: {error}") from error
-
-
-def _imported(place: str) -> BaseEmbedding:
-    module, _, name = place.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise Misconfigured(
-            f"embedding.model names {place}, which cannot be imported", hint="Use pkg.mod:object."
-        ) from error
-    if not isinstance(found, BaseEmbedding):
-        raise Misconfigured(f"embedding.model names {place}, which is no LlamaIndex embedding")
-    return found

@@ -114,7 +114,7 @@ class LlamaIndexPath:
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """See `Retriever.retrieve`."""
         try:
-            hits = await self._retriever.aretrieve(query.text)
+            hits = await self._asked(query.text)
         except Exception as error:  # a retriever raises whatever its store raises
             raise IndexUnavailable(
                 f"The LlamaIndex retriever failed: {type(error).__name__}.", reason=self._reason
@@ -124,6 +124,12 @@ class LlamaIndexPath:
         )
         aligned = [await self._aligned(query, hit, admitted) for hit in hits]
         return [passage for passage in aligned if passage is not None][:top_k]
+
+    async def _asked(self, text: str) -> Sequence[NodeWithScore]:
+        """One that cannot wait without blocking everybody is asked in a thread."""
+        if type(self._retriever)._aretrieve is BaseRetriever._aretrieve:
+            return await asyncio.to_thread(self._retriever.retrieve, text)
+        return await self._retriever.aretrieve(text)
 
     async def _aligned(
         self, query: Query, hit: NodeWithScore, admitted: set[str]
