@@ -44,7 +44,7 @@ from foliotrace_server.observing.telemetry import Observing, observe
 from foliotrace_server.parts import Parts
 from foliotrace_server.readiness import Readiness
 from foliotrace_server.settings import Settings
-from foliotrace_server.tracing import current_trace, kept_trace
+from foliotrace_server.tracing import current_trace, kept_span, kept_trace
 
 if TYPE_CHECKING:
     from foliotrace.adapters.local.vectors import VectorIndex
@@ -271,6 +271,7 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
         identify=caller,
         hash_query=stores.hash_query,
         current_trace=kept_trace,
+        current_span=kept_span,
         settings=QuerySettings(
             deadline_s=given.deadline_s,
             retrieve_s=given.retrieval_deadline_s,

@@ -1,6 +1,8 @@
-"""What the service asks of tracing: the id of the running trace. The SDK is set up elsewhere."""
+"""What the service asks of tracing: which span is running. The SDK is set up elsewhere."""
 
 from opentelemetry import trace
+
+from foliotrace_otel import traceparent
 
 
 def current_trace() -> str | None:
@@ -13,3 +15,9 @@ def kept_trace() -> str | None:
     """As `current_trace`, but None for a trace that is not sampled: there is nothing to open."""
     context = trace.get_current_span().get_span_context()
     return f"{context.trace_id:032x}" if context.trace_flags.sampled else None
+
+
+def kept_span() -> str | None:
+    """The running span as a W3C traceparent; None where `kept_trace` is."""
+    context = trace.get_current_span().get_span_context()
+    return traceparent(context) if context.trace_flags.sampled else None

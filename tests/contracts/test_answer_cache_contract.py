@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import orjson
 import pytest
 from tests.contracts.redis_server import running_redis
 from tests.query.kit import SetClock
@@ -96,6 +97,12 @@ async def test_what_was_stored_is_found_by_its_tenant_alone(cache: AnswerCache) 
     assert await cache.lookup("t1", "other") is None
 
 
+async def test_the_origin_of_an_answer_is_kept_with_it(cache: AnswerCache) -> None:
+    made = replace(answer(), origin=f"00-{1:032x}-{2:016x}-01")
+    await cache.store("t1", "k", made, ttl_s=60)
+    assert await cache.lookup("t1", "k") == made
+
+
 async def test_an_answer_is_gone_after_its_time(cache: AnswerCache, shelf: Shelf) -> None:
     await cache.store("t1", "k", answer(), ttl_s=60)
     await shelf.pass_s(58)
@@ -148,6 +155,22 @@ async def test_a_redis_that_dies_is_a_cache_that_does_not_answer(tmp_path: Path)
             await refused
 
 
+@pytest.mark.real_servers
+async def test_redis_gives_an_answer_that_was_stored_before_answers_had_an_origin(
+    tmp_path: Path,
+) -> None:
+    async with running_redis(tmp_path) as client:
+        from foliotrace.adapters.redis.answer_cache import RedisAnswerCache
+
+        cache = RedisAnswerCache(client)
+        await cache.store("t1", "k", answer(), ttl_s=60)
+        (name,) = await client.keys("*answer:k")
+        older = orjson.loads(await client.get(name))
+        del older["origin"]
+        await client.set(name, orjson.dumps(older))
+        assert await cache.lookup("t1", "k") == answer()
+
+
 # --- stale answers -------------------------------------------------------------------------
 
 
@@ -169,6 +192,19 @@ async def test_a_stale_answer_is_found_before_and_after_it_is_written(
     assert await again.lookup("t1", "k") == stale()
     assert await again.lookup("t2", "k") is None
     await again.close()
+
+
+async def test_a_stale_answer_that_was_stored_before_answers_had_an_origin_is_given(
+    kept: SqliteStaleAnswers, tmp_path: Path
+) -> None:
+    await kept.store("t1", "k", stale())
+    await kept.flush()
+    with sqlite3.connect(tmp_path / "stale.db") as file:
+        changed = file.execute("UPDATE answers SET stale = json_remove(stale, '$.answer.origin')")
+        assert changed.rowcount == 1
+        ((text,),) = file.execute("SELECT stale FROM answers").fetchall()
+        assert "origin" not in text
+    assert await kept.lookup("t1", "k") == stale()
 
 
 async def test_a_deleted_document_leaves_no_word_in_the_file(

@@ -100,6 +100,21 @@ async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(keeping: Desk)
     assert "earlier answer" in (answer.notice or "")
 
 
+async def test_an_answer_given_again_keeps_the_origin_of_the_run_that_made_it(
+    keeping: Desk,
+) -> None:
+    await keeping.serve(*HANDBOOK)
+    runs = iter(f"00-{number:032x}-{number:016x}-01" for number in range(1, 9))
+    keeping.equipped(current_span=lambda: next(runs))
+    made = await keeping.ask(QUESTION)
+    assert made.origin == f"00-{1:032x}-{1:016x}-01"
+    assert (await keeping.ask(QUESTION)).origin == made.origin
+    keeping.behind(DOWN)
+    keeping.clock.pass_s(7200)
+    stale = await keeping.ask(QUESTION)
+    assert (stale.degradation.answer, stale.origin) == (AnswerMode.STALE, made.origin)
+
+
 async def test_a_stale_answer_is_not_given_once_its_document_changed_or_went(
     keeping: Desk,
 ) -> None:

@@ -537,6 +537,7 @@ class Answer:
     retry_after_s: float | None = None  # template answers only
     run_id: str = ""
     trace_id: str | None = None
+    origin: str | None = None  # W3C traceparent of the run that made it, also when given again
 
     def __repr__(self) -> str:
         """Short and without content: engines write it into summaries and logs."""

@@ -44,6 +44,9 @@ HashQuery: TypeAlias = Callable[[str, str], tuple[str, str]]
 CurrentTrace: TypeAlias = Callable[[], str | None]
 """The trace id (32 hex digits) of the running span, or None when nothing is traced."""
 
+CurrentSpan: TypeAlias = Callable[[], str | None]
+"""The running span as a W3C traceparent, for links to it; None when its trace is not kept."""
+
 
 class Clock(Protocol):
     """Time as an argument."""

@@ -127,9 +127,15 @@ async def _kept(cache: AnswerCache, query: Query, key: str) -> Answer | None:
 
 
 def _identified(services: QueryServices, query: Query, answer: Answer, state: CacheState) -> Answer:
-    """The answer as this run's, told to observers."""
-    mine = replace(answer, cache=state, run_id=query.run_id, trace_id=services.current_trace())
-    records.tell_answer(mine)
+    """The answer as this run's, told to observers; one given again is linked to its origin."""
+    mine = replace(
+        answer,
+        cache=state,
+        run_id=query.run_id,
+        trace_id=services.current_trace(),
+        origin=answer.origin or services.current_span(),
+    )
+    records.tell_answer(mine, given_again_from=answer.origin)
     return mine
 
 

@@ -99,8 +99,11 @@ def _without_quotes(answer: Answer) -> tuple[Citation, ...]:
     return tuple(replace(citation, quote="") for citation in answer.citations)
 
 
-def tell_answer(answer: Answer) -> None:
-    """Say how the question was answered, on the journey's span."""
+def tell_answer(answer: Answer, *, given_again_from: str | None = None) -> None:
+    """Say how the question was answered, on the journey's span; link that to an earlier run.
+
+    `given_again_from`: the traceparent of the run that made the answer, where that was another.
+    """
     mark = answer.degradation
     tell(
         "foliotrace.answered",
@@ -115,4 +118,5 @@ def tell_answer(answer: Answer) -> None:
         foliotrace__cache__state=answer.cache.value,
         gen_ai__response__model=answer.model,
         foliotrace__cost__usd=float(answer.usage.cost_usd) if answer.usage.cost_usd else None,
+        foliotrace__link=given_again_from,
     )

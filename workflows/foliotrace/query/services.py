@@ -9,6 +9,7 @@ from foliotrace.ports import (
     AnswerCache,
     AuditLog,
     Clock,
+    CurrentSpan,
     CurrentTrace,
     HashQuery,
     Identify,
@@ -61,6 +62,7 @@ class QueryServices:
     hash_query: HashQuery
     current_trace: CurrentTrace
     generators: Sequence[TextGenerator] = ()
+    current_span: CurrentSpan = lambda: None
     cache: AnswerCache | None = None
     stale: StaleAnswers | None = None
     settings: QuerySettings = field(default_factory=QuerySettings)
