@@ -210,7 +210,7 @@ def _own_retriever(
     from foliotrace.adapters.llamaindex.retriever import LlamaIndexPath
 
     own = plugged("query.retriever", place, BaseRetriever)  # type: ignore[type-abstract]
-    path = LlamaIndexPath(own, library, mode=RetrievalMode.CUSTOM, reason="retriever_failed")
+    path = LlamaIndexPath(own, library)
     limit_s = settings.query.retrieval_deadline_s
     guard = guards.make("retriever", limit_s=limit_s, has_lower_rung=True)
     return retrieve.Path(RetrievalMode.CUSTOM, GuardedRetriever(path, guard))

@@ -66,9 +66,9 @@ async def test_a_llamaindex_vector_store_answers_with_exact_anchors(desk: Desk) 
     ]
     index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=4))
     path = LlamaIndexPath(index.as_retriever(similarity_top_k=2), desk.library)
-    desk.behind(Path(RetrievalMode.MANAGED, path), desk.keyword())
+    desk.behind(Path(RetrievalMode.CUSTOM, path), desk.keyword())
     answer = await desk.ask(QUESTION)
-    assert answer.degradation.retrieval is RetrievalMode.MANAGED
+    assert answer.degradation.retrieval is RetrievalMode.CUSTOM
     anchor = answer.citations[0].anchor
     page = await desk.library.page("default", document_id, anchor.page)
     assert anchor.exact
@@ -80,7 +80,7 @@ async def test_a_hit_that_is_not_on_its_page_is_cited_without_an_exact_place(
 ) -> None:
     document_id = await desk.serve(*HANDBOOK)
     other = node("Refunds are paid when the moon is full.", document_id=document_id, page=1)
-    desk.behind(Path(RetrievalMode.MANAGED, LlamaIndexPath(Fixed(other), desk.library)))
+    desk.behind(Path(RetrievalMode.CUSTOM, LlamaIndexPath(Fixed(other), desk.library)))
     answer = await desk.ask(QUESTION)
     assert [citation.anchor.exact for citation in answer.citations] == [False]
 
@@ -90,17 +90,17 @@ async def test_a_hit_of_a_document_that_is_not_this_tenants_is_dropped(
 ) -> None:
     await desk.serve(*HANDBOOK)
     foreign = [node(HANDBOOK[0], document_id="doc_else"), node(HANDBOOK[0], file_name="else.txt")]
-    desk.behind(Path(RetrievalMode.MANAGED, LlamaIndexPath(Fixed(*foreign), desk.library)))
+    desk.behind(Path(RetrievalMode.CUSTOM, LlamaIndexPath(Fixed(*foreign), desk.library)))
     assert (await desk.ask(QUESTION)).citations == ()
 
 
 async def test_a_llamaindex_retriever_that_fails_is_an_outage(desk: Desk) -> None:  # noqa: F811
     await desk.serve(*HANDBOOK)
     broken = LlamaIndexPath(Fixed(error=ConnectionError("secret")), desk.library)
-    desk.behind(Path(RetrievalMode.MANAGED, broken), desk.keyword())
+    desk.behind(Path(RetrievalMode.CUSTOM, broken), desk.keyword())
     answer = await desk.ask(QUESTION)
     assert answer.degradation.level is Level.LOWER_PATH
-    assert answer.degradation.reasons == ("llamaindex_retriever_failed",)
+    assert answer.degradation.reasons == ("retriever_failed",)
 
 
 @pytest.mark.parametrize(

@@ -98,18 +98,9 @@ class LlamaIndexPath:
     this tenant and collection are dropped, whoever asks.
     """
 
-    def __init__(
-        self,
-        retriever: BaseRetriever,
-        library: Library,
-        *,
-        mode: RetrievalMode = RetrievalMode.MANAGED,
-        reason: str = "llamaindex_retriever_failed",
-    ) -> None:
+    def __init__(self, retriever: BaseRetriever, library: Library) -> None:
         self._retriever = retriever
         self._library = library
-        self._mode = mode
-        self._reason = reason
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """See `Retriever.retrieve`."""
@@ -117,7 +108,8 @@ class LlamaIndexPath:
             hits = await self._asked(query.text)
         except Exception as error:  # a retriever raises whatever its store raises
             raise IndexUnavailable(
-                f"The LlamaIndex retriever failed: {type(error).__name__}.", reason=self._reason
+                f"The LlamaIndex retriever failed: {type(error).__name__}.",
+                reason="retriever_failed",
             ) from error
         admitted = set(
             await self._library.matching(query.principal.tenant, query.collection, query.filters)
@@ -160,7 +152,7 @@ class LlamaIndexPath:
             text=text,
             header=document.identity.header(),
             score=float(hit.score or 0.0),
-            path=self._mode,
+            path=RetrievalMode.CUSTOM,
         )
 
     async def _document_id(self, query: Query, metadata: dict[str, Any]) -> str:
