@@ -29,8 +29,6 @@ HANDED_ON = {
     "foliotrace/adapters/local/database.py: LibraryUnavailable(reason)": "CAUSES",
     "foliotrace_server/host/gaps.py: Problem(code)": "TOLD",
     "foliotrace/adapters/llamacloud/failures.py: CloudFailure(problem)": "CloudProblem",
-    # given by the user's own code, with a default that is documented
-    "foliotrace/adapters/llamaindex/retriever.py: IndexUnavailable(self._reason)": "the caller's",
 }
 
 
