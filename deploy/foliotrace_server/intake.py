@@ -224,14 +224,18 @@ class Intake:
             await cancel_ingest(services, Principal(tenant=job.tenant, subject=job.subject), job.id)
             return
         account = Account(services, job.tenant, job.id)
-        if job.kind is JobKind.INGEST and status is JobStatus.FAILED:
+        if status is JobStatus.CANCELLED:
+            await account.cancelled()
+        elif status is JobStatus.FAILED:
             why = JobEnded("The job could not be finished.", code=problem or "internal_error")
-            await self._fail_document(job, why)
+            if job.kind is JobKind.INGEST:
+                await self._fail_document(job, why)
             await account.failed(why)
-            return
-        now = services.clock.now()
-        ended = replace(job, status=status, stage=status.value, problem=problem, updated_at=now)
-        await services.jobs.update(ended)
+        else:
+            now = services.clock.now()
+            await services.jobs.update(
+                replace(job, status=status, stage=status.value, updated_at=now)
+            )
 
     async def _fail_document(self, job: Job, why: FoliotraceError) -> None:
         with suppress(NotFound):  # it was deleted meanwhile

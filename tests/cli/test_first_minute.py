@@ -92,7 +92,7 @@ def test_a_schema_that_is_not_json_is_shown_where(tmp_path: Path) -> None:
 def test_a_schema_that_is_nowhere(tmp_path: Path) -> None:
     told = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", "invoice.json")
     assert told.returncode == Exit.WRONG_INPUT
-    assert "invoice.json is neither a file nor a Pydantic model" in told.stderr
+    assert "there is no file invoice.json" in told.stderr
 
 
 def test_a_document_that_was_never_ingested(tmp_path: Path) -> None:
@@ -148,3 +148,17 @@ def test_the_audit_log_speaks_json_too(tmp_path: Path) -> None:
     assert set(json.loads(made.stdout)) == {"chain", "query", "sign", "public"}
     found = foliotrace(tmp_path, "audit", "find", "--event", "query_completed", "--output", "json")
     assert [json.loads(line)["event"] for line in found.stdout.splitlines()] == ["query_completed"]
+
+
+def test_a_schema_may_be_a_pydantic_model_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "models.py").write_text(
+        "from pydantic import BaseModel\nclass Invoice(BaseModel):\n    total: str | None = None\n"
+    )
+    (tmp_path / "invoice.txt").write_text("Total: 12.50 EUR\n")
+    foliotrace(tmp_path, "ingest", "invoice.txt")
+    found = foliotrace(tmp_path, "extract", "invoice.txt", "--schema", "models:Invoice")
+    assert found.returncode == 0, found.stderr
+    assert "/total: '12.50 EUR'" in found.stdout
+    missing = foliotrace(tmp_path, "extract", "invoice.txt", "--schema", "modles:Invoice")
+    assert missing.returncode == Exit.WRONG_INPUT
+    assert "its module cannot be imported" in missing.stderr

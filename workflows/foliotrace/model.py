@@ -390,7 +390,6 @@ class Query:
     tags: tuple[str, ...] = ()
     metadata: Metadata = field(default_factory=dict)
     query_hash: str = ""
-    hash_key_id: str = ""
     run_id: str = ""
 
 

@@ -437,14 +437,6 @@ AskLibrary: TypeAlias = Callable[[str], Awaitable[Answer]]
 """A question to its answer, through the whole journey; who asks and where is settled already."""
 
 
-class Reranker(Protocol):
-    """Orders passages anew."""
-
-    async def rerank(self, query: Query, passages: Sequence[Passage]) -> Sequence[Passage]:
-        """Best first. Raises IndexUnavailable."""
-        ...
-
-
 # --- language models -----------------------------------------------------------------------
 
 

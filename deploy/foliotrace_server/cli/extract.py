@@ -1,9 +1,8 @@
 """`foliotrace extract`."""
 
 import sys
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +15,7 @@ from foliotrace_server.cli.json_given import json_object
 from foliotrace_server.cli.session import Options, work
 
 if TYPE_CHECKING:
+    from foliotrace.model import JsonObject
     from foliotrace_server.client import AsyncFoliotraceClient
 
 
@@ -51,8 +51,8 @@ def extract(options: Options, document: str, schema: str, instructions: str | No
     return work(options, command)
 
 
-def _schema(named: str) -> dict[str, Any]:
-    """A JSON Schema from a file or a Pydantic model. Raises BadInput."""
+def _schema(named: str) -> "JsonObject":
+    """A JSON Schema from a file or a Pydantic model. Raises BadInput, InvalidSchema."""
     file = Path(named)
     if file.is_file():
         try:
@@ -60,14 +60,13 @@ def _schema(named: str) -> dict[str, Any]:
         except (OSError, UnicodeDecodeError):
             raise BadInput(f"{named} cannot be read as text", hint="Check the file.") from None
         return json_object(text, named)
-    module, _, name = named.partition(":")
-    sys.path.insert(0, "")
-    try:
-        model = getattr(import_module(module), name)
-        schema: dict[str, Any] = model.model_json_schema()
-    except (ImportError, AttributeError, ValueError):
+    module, found, _ = named.partition(":")
+    if not found:
         raise BadInput(
-            f"{named} is neither a file nor a Pydantic model",
-            hint="Name a JSON Schema file that is there, or a model as pkg.mod:Model.",
-        ) from None
-    return schema
+            f"there is no file {named}",
+            hint="Name a JSON Schema file that is there, or a Pydantic model as pkg.mod:Model.",
+        )
+    from foliotrace.extract.pydantic_schema import model_at, schema_of
+
+    sys.path.insert(0, "")
+    return schema_of(model_at(named, allowed=(module,)))

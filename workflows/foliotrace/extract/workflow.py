@@ -16,7 +16,7 @@ from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace import events
 from foliotrace.account import Account, take_up
-from foliotrace.errors import Conflict, ExtractorUnavailable, NotFound, ParserUnavailable
+from foliotrace.errors import ExtractorUnavailable, NotFound, ParserUnavailable
 from foliotrace.extract.extract import extract_pages
 from foliotrace.extract.merge import merge, nothing, worse
 from foliotrace.extract.schema import resolve
@@ -292,14 +292,3 @@ class ExtractWorkflow(Workflow):
         ctx.write_event_to_stream(
             await account.progress(stage=stage, pages_done=done, pages_total=position.pages_total)
         )
-
-
-async def cancel_extract(services: ExtractServices, principal: Principal, job_id: str) -> Job:
-    """Stop a job. A run that is under way ends at its next step.
-
-    Raises NotFound, Conflict `job_already_final`.
-    """
-    job = await services.jobs.job(principal.tenant, job_id)
-    if job.status.value not in ("queued", "running"):
-        raise Conflict(f"The job is {job.status.value} already.", code="job_already_final")
-    return await Account(services, job.tenant, job.id).cancelled()

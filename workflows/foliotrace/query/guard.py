@@ -56,10 +56,8 @@ class Ask:
     metadata: Metadata = field(default_factory=dict)
 
 
-def admit(
-    ask: Ask, *, principal: Principal, run_id: str, keyed: tuple[str, str], limits: Limits
-) -> Query:
-    """The checked question; `keyed` is what HashQuery gave for its cleaned text.
+def admit(ask: Ask, *, principal: Principal, run_id: str, query_hash: str, limits: Limits) -> Query:
+    """The checked question; `query_hash` is what HashQuery made of its cleaned text.
 
     Raises InvalidQuery, InvalidRequest; neither repeats what was sent.
     """
@@ -82,8 +80,7 @@ def admit(
         session_id=_name("session_id", ask.session_id),
         tags=_tags(ask.tags, limits),
         metadata=_metadata(ask.metadata, limits),
-        query_hash=keyed[1],
-        hash_key_id=keyed[0],
+        query_hash=query_hash,
         run_id=run_id,
     )
 

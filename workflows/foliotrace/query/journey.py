@@ -50,9 +50,9 @@ async def answer_question(services: QueryServices, ask: Ask, call: Call) -> Answ
     principal = services.identify()
     run_id = f"run_{uuid4().hex}"
     started_s = services.clock.monotonic_s()
-    keyed = services.hash_query(principal.tenant, clean(ask.query))
+    key_id, query_hash = services.hash_query(principal.tenant, clean(ask.query))
     received = records.received(
-        principal, run_id, ask.user_id, key_id=keyed[0], query_hash=keyed[1]
+        principal, run_id, ask.user_id, key_id=key_id, query_hash=query_hash
     )
     await services.audit.append(received)
     try:
@@ -61,7 +61,7 @@ async def answer_question(services: QueryServices, ask: Ask, call: Call) -> Answ
                 ask,
                 principal=principal,
                 run_id=run_id,
-                keyed=keyed,
+                query_hash=query_hash,
                 limits=services.settings.limits,
             )
         version = await _index_version(services)
