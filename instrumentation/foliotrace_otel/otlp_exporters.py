@@ -2,7 +2,7 @@
 
 They keep the SDK's transport (endpoints, TLS, headers, compression, retries, the
 `OTEL_EXPORTER_OTLP_*` variables) and replace only the encoder. Both touch a private method of the
-SDK, which tests/otel/test_exporting.py holds to the installed version.
+SDK, which tests/otel/test_telemetry_setup.py holds to the installed version.
 """
 
 from collections.abc import Mapping, Sequence

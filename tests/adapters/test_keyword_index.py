@@ -180,6 +180,7 @@ async def test_an_index_of_another_library_is_not_used(
     await index.catch_up()
     index.close()
     other = SqliteLibrary.open(tmp_path / "other")
+    await serve(other, "Shipping is free.")
     shutil.copytree(index.folder, tmp_path / "other" / "keyword")
     copied = KeywordIndex(tmp_path / "other", other)
     with pytest.raises(IndexUnavailable):
@@ -313,3 +314,12 @@ async def test_scripts_without_spaces_are_searched_by_pairs_of_characters(
     await serve(library, text, "Something else altogether.", "全く別の話題。")
     await index.catch_up()
     assert (await ask(index, question))[0].text == text
+
+
+async def test_an_empty_library_is_answered_before_its_index_is_made(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    assert await ask(index, "refund") == []
+    await serve(library, "Refunds are paid in 30 days.")
+    with pytest.raises(IndexUnavailable):  # now there is something that the index should hold
+        await ask(index, "refund")

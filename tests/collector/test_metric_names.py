@@ -1,52 +1,18 @@
 """Alert rules and dashboard ask for metrics that exist: ours by the table, others by a scrape."""
 
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-import yaml
 from tests.collector.backends import as_jaeger, as_langsmith
 from tests.collector.processes import ROOT, Collector, eventually, http_get
 from tests.collector.program import program
 from tests.otlp_sink import Failure, OtlpSink
+from tests.promql import expressions, labels, metrics
 
 from foliotrace_otel.instruments import INSTRUMENTS
-
-RULES = yaml.safe_load((ROOT / "deploy/prometheus/rules.yaml").read_text())
-DASHBOARD = json.loads((ROOT / "deploy/grafana/foliotrace.json").read_text())
-_METRIC = re.compile(r"\b(?:foliotrace|http|gen_ai|llm|otelcol|traces)_\w+(?=[{\[)\s/]|$)")
-_GROUPED = re.compile(r"\b(?:by|on|without)\s*\([^)]*\)")
-_SELECTED = re.compile(r"\{([^}]*)\}")
-
-
-def expressions() -> Iterator[tuple[str, str]]:
-    for group in RULES["groups"]:
-        for rule in group["rules"]:
-            yield rule.get("alert", rule.get("record")), rule["expr"]
-    for panel in DASHBOARD["panels"]:
-        for target in panel.get("targets", ()):
-            yield panel["title"], target["expr"]
-
-
-def metrics(expression: str) -> set[str]:
-    return set(_METRIC.findall(_SELECTED.sub("", _GROUPED.sub("", expression))))
-
-
-def labels(expression: str) -> set[str]:
-    grouped = {
-        name.strip()
-        for group in _GROUPED.findall(expression)
-        for name in group[group.index("(") + 1 : -1].split(",")
-    }
-    selected = {
-        match.strip()
-        for inner in _SELECTED.findall(expression)
-        for match in re.findall(r"(\w+)\s*[=!]", inner)
-    }
-    return grouped | selected
 
 
 def test_the_dashboard_is_what_its_script_writes() -> None:

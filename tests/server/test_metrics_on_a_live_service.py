@@ -4,20 +4,21 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from tests.promql import RULES, expressions, labels, metrics
 from tests.server.observed import observed
 
 from foliotrace_otel.instruments import INSTRUMENTS
 
 pytestmark = pytest.mark.anyio
-_RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yaml"
+SCHEMA = {"type": "object", "properties": {"window": {"type": "string"}}}
 _SELECTED = re.compile(r'(\w+)\{[^}]*?workflow="(\w+)"')
 
 
 async def test_the_workflows_that_rules_select_are_the_ones_that_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rules = [r for g in yaml.safe_load(_RULES.read_text())["groups"] for r in g["rules"]]
+    rules = [r for g in RULES["groups"] for r in g["rules"]]
     wanted = {pair for rule in rules for pair in _SELECTED.findall(rule["expr"])}
     assert wanted
     async with observed(tmp_path, monkeypatch) as service:
@@ -67,3 +68,34 @@ async def test_work_is_counted_by_what_it_was(
         asked = {"http_route": "/v1/query", "http_response_status_code": "400"}
         assert await counted("http_server_request_duration_seconds_count", **asked) == 1
         assert await counted("foliotrace_queue_depth", queue="jobs") == 0
+
+
+async def test_all_that_rules_and_dashboard_ask_for_is_on_the_scrape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with observed(tmp_path, monkeypatch) as service:
+        accepted = await service.ingest()
+        await service.ask()
+        wanted = {"document_id": accepted["document"]["id"], "schema": SCHEMA}
+        started = await service.client.post("/v1/extractions", json=wanted)
+        await service.ended(started.json()["id"])
+        text = (await service.client.get("/metrics")).text
+    families = list(text_string_to_metric_families(text))
+    suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}
+    declared = {f.name + end for f in families for end in suffixes.get(f.type, ("",))}
+    seen: dict[str, set[str]] = {}
+    for sample in (each for family in families for each in family.samples):
+        seen.setdefault(sample.name, set()).update(sample.labels)
+    asked = [(w, e) for w, e in expressions() if not metrics(e) & _collectors(metrics(e))]
+    assert len(asked) > 30
+    assert {(where, m) for where, e in asked for m in metrics(e) if m not in declared} == set()
+    looked_at = [(w, e) for w, e in asked if metrics(e) and metrics(e) <= set(seen)]
+    assert len(looked_at) > 15
+    for where, expression in looked_at:
+        known = set().union(*(seen[name] for name in metrics(expression)))
+        assert labels(expression) <= known, where
+
+
+def _collectors(names: set[str]) -> set[str]:
+    """Those that the collector serves; tests/collector/test_metric_names.py looks for them."""
+    return {name for name in names if name.startswith(("otelcol", "traces"))}

@@ -42,10 +42,11 @@ class KeywordIndex:
         """See `Retriever.retrieve`. The search itself takes well under any deadline."""
         tenant = query.principal.tenant
         try:
-            store = await self._current()
+            version = await self._library.version()
             ids = await self._admitted(query)
-            if ids is not None and not ids:
+            if not version or (ids is not None and not ids):  # nothing was ever served, or fits
                 return []
+            store = self._current(version)
             found = keyword_query.build(
                 store.schema,
                 query.text,
@@ -67,8 +68,7 @@ class KeywordIndex:
             for chunk, label in zip(chunks, labels, strict=True)
         ]
 
-    async def _current(self) -> KeywordStore:
-        version = await self._library.version()
+    def _current(self, version: int) -> KeywordStore:
         store = self._store or self._open()
         if version != self._seen:
             store.reload()
