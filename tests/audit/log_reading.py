@@ -16,11 +16,13 @@ OpenLog = Callable[..., AuditWriter]
 
 
 def all_records(log: Path) -> list[dict[str, Any]]:
-    """Every stored record, by stream and segment."""
+    """Every whole record, by stream and segment; what a writer or a kill left half is none."""
     lines = [
-        line for f in sorted(log.glob("*/[0-9]*.jsonl")) for line in f.read_bytes().split(b"\n")
+        line
+        for file in sorted(log.glob("*/[0-9]*.jsonl"))
+        for line in file.read_bytes().split(b"\n")[:-1]
     ]
-    return [json.loads(line) for line in lines if line]
+    return [json.loads(line) for line in lines]
 
 
 def audit_records(log: Path) -> list[dict[str, Any]]:

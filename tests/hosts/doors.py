@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import httpx
 import pytest
+from tests.audit.log_reading import audit_records
 
 ROOT = Path(__file__).parents[2]
 HANDBOOK = "# Handbook\n\nRefunds are paid within 30 days of the return. The customer ships."
@@ -50,10 +51,8 @@ def foliotrace(folder: Path, *words: str) -> dict[str, Any]:
 
 def asked(folder: Path) -> list[dict[str, Any]]:
     """The audit records of questions, in their order."""
-    segments = sorted((folder / "data" / "audit").rglob("*.jsonl"))
-    lines = [line for segment in segments for line in segment.read_text().splitlines()]
-    records = [json.loads(line) for line in lines]
-    return [r for r in records if str(r.get("event", "")).startswith("query_")]
+    records = audit_records(folder / "data" / "audit")
+    return [record for record in records if record["event"].startswith("query_")]
 
 
 def mark(record: dict[str, Any]) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from llama_agents.client import WorkflowClient
+from tests.audit.log_reading import audit_records
 from tests.server.small_service import serving
 
 from foliotrace_server.client import AsyncFoliotraceClient
@@ -19,13 +20,8 @@ _QUESTION = "When are refunds paid?"
 
 
 def audited(folder: Path) -> list[dict[str, object]]:
-    lines = [
-        line
-        for segment in sorted((folder / "audit").rglob("*.jsonl"))
-        for line in segment.read_text().splitlines()
-    ]
-    records = [json.loads(line) for line in lines]
-    return [r for r in records if str(r.get("event", "")).startswith("query_")]
+    records = audit_records(folder / "audit")
+    return [record for record in records if record["event"].startswith("query_")]
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A composed service on a real socket whose spans go to a real OTLP sink, for looking at it."""
 
-import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.audit.log_reading import audit_records
 from tests.otlp_sink import OtlpSink, attributes_of
 from tests.server.small_service import serving
 
@@ -70,17 +70,7 @@ class Observed:
         return here()
 
     def records(self) -> list[dict[str, Any]]:
-        return records_in(self.engine.settings.data_dir / "audit")
-
-
-def records_in(folder: Path) -> list[dict[str, Any]]:
-    """The audit records on disk, the log's own left out."""
-    lines = [
-        json.loads(line)
-        for file in sorted(folder.glob("*/[0-9]*.jsonl"))
-        for line in file.read_text().splitlines()
-    ]
-    return [line for line in lines if "." not in line["event"]]
+        return audit_records(self.engine.settings.data_dir / "audit")
 
 
 def tree(spans: list[Any]) -> dict[str, str | None]:

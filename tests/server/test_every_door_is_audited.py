@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tests.server.observed import QUESTION, Observed, observed, records_in
+from tests.audit.log_reading import audit_records
+from tests.server.observed import QUESTION, Observed, observed
 
 from foliotrace.errors import LibraryUnavailable, Misconfigured
 from foliotrace_audit import write_new_keys
@@ -146,4 +147,4 @@ async def test_without_an_audit_log_nothing_is_written(
     async with observed(tmp_path, monkeypatch, audit={"enabled": False}) as service:
         await service.ingest()
         assert (await service.ask()).status_code == 200
-    assert records_in(tmp_path / "audit") == []
+    assert audit_records(tmp_path / "audit") == []

@@ -13,8 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.audit.log_reading import audit_records
 from tests.otlp_sink import OtlpSink
-from tests.server.observed import REFUNDS, observed, records_in, tree
+from tests.server.observed import REFUNDS, observed, tree
 
 from foliotrace_audit.checkpoint import read_checkpoint
 from foliotrace_audit.keys import read_public_keys
@@ -120,7 +121,9 @@ async def test_a_resumed_job_goes_on_in_its_trace(tmp_path: Path) -> None:
         runs = [s for s in of_job() if s.name == "invoke_workflow IngestWorkflow"]
         (accept,) = [s for s in of_job() if s.name == "accept ingest"]
         assert {run.parent_span_id for run in runs} == {accept.span_id}
-    ends = [r for r in records_in(tmp_path / "data" / "audit") if r["event"] == "ingest_completed"]
+    ends = [
+        r for r in audit_records(tmp_path / "data" / "audit") if r["event"] == "ingest_completed"
+    ]
     assert [r["trace_id"] for r in ends] == [trace_id]
 
 
@@ -143,7 +146,7 @@ async def test_a_kill_under_load_loses_no_record_of_an_answer(tmp_path: Path) ->
             await asyncio.gather(*asking)
     received = {
         r["run_id"]
-        for r in records_in(tmp_path / "data" / "audit")
+        for r in audit_records(tmp_path / "data" / "audit")
         if r["event"] == "query_received"
     }
     assert set(answered) <= received
