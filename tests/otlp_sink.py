@@ -22,6 +22,7 @@ from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace_pb2
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 SIGNALS: dict[str, tuple[str, Any, Any]] = {
@@ -132,6 +133,16 @@ class OtlpSink:
     @property
     def spans(self) -> list[Span]:
         return [s for r in self.of("traces") for s in spans_in(r.message)]
+
+    @property
+    def log_records(self) -> list[LogRecord]:
+        return [
+            record
+            for received in self.of("logs")
+            for resource in received.message.resource_logs
+            for scope in resource.scope_logs
+            for record in scope.log_records
+        ]
 
     def of(self, signal: str) -> list[Received]:
         with self._changed:

@@ -156,7 +156,7 @@ def _stores(settings: Settings, folder: Path, observing: Observing, undo: ExitSt
     library, clock = SqliteLibrary.open(folder), SystemClock()
     undo.callback(library.close)
     shared = SharedStores(settings, clock=clock)
-    audit, audit_log, hash_query = open_audit(settings, observing.metrics, current_trace)
+    audit, audit_log, hash_query = open_audit(settings, observing.telemetry, current_trace)
     undo.callback(audit_log.seal)
     return Stores(
         library=library,

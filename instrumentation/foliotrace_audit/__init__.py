@@ -13,6 +13,7 @@ from foliotrace_audit.errors import (
     AuditUnavailable,
     CheckpointUnreadable,
 )
+from foliotrace_audit.exported import CHECKPOINT_EVENT
 from foliotrace_audit.keys import AuditKeys, open_keys, read_keys, write_new_keys
 from foliotrace_audit.query_hash import QueryHasher
 from foliotrace_audit.record import Entry
@@ -21,6 +22,7 @@ from foliotrace_audit.stream import Alarm, AlarmKind
 from foliotrace_audit.writer import DROPPED, AuditWriter
 
 __all__ = [
+    "CHECKPOINT_EVENT",
     "DROPPED",
     "Alarm",
     "AlarmKind",

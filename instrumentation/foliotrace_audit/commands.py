@@ -124,7 +124,12 @@ def audit() -> None:
 @log_option
 @click.option("--keys", type=existing, help="Key folder; without it only checkpoints prove.")
 @click.option("--public-key", type=existing, multiple=True, help="PEM, kept outside the log.")
-@click.option("--checkpoints", type=existing, multiple=True, help="Kept outside: file or folder.")
+@click.option(
+    "--checkpoints",
+    type=existing,
+    multiple=True,
+    help="Kept outside: a file or folder, of signed lines or as exported (OTLP JSON, JSON log).",
+)
 @click.option("--open-ok", is_flag=True, help="Accept ends that no checkpoint proves yet.")
 @click.option("--jobs", type=click.IntRange(1), help="Processes; default: one a core.")
 @output_option

@@ -1,11 +1,12 @@
 """What a verifier brings: keys and checkpoints, and whether they come from outside the log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from foliotrace_audit.checkpoint import Checkpoint, read_checkpoint
 from foliotrace_audit.errors import CheckpointUnreadable
+from foliotrace_audit.exported import signed_lines
 from foliotrace_audit.keys import MacKey, VerifyKey, read_chain_keys, read_public_keys
 from foliotrace_audit.verdict import Finding, Kind
 
@@ -39,7 +40,7 @@ def read_evidence(
     """
     chain_keys = read_chain_keys(key_folder) if key_folder is not None else {}
     public_paths = list(public_keys) or ([key_folder] if key_folder is not None else [])
-    found, findings, notes = read_checkpoint_files(checkpoints)
+    found, findings, notes = read_checkpoint_files(checkpoints, read=signed_lines)
     public = {key.id: key for key in read_public_keys(public_paths)}
     doubts = []
     if not public:
@@ -54,9 +55,12 @@ def read_evidence(
 
 
 def read_checkpoint_files(
-    paths: Sequence[Path],
+    paths: Sequence[Path], *, read: Callable[[bytes], list[bytes]] = lambda line: [line]
 ) -> tuple[tuple[Checkpoint, ...], tuple[Finding, ...], tuple[str, ...]]:
-    """(checkpoints, findings, notes) of files and of the `*.jsonl` in folders. Raises OSError."""
+    """(checkpoints, findings, notes) of files and of the `*.jsonl` in folders. Raises OSError.
+
+    `read` takes the signed lines out of a file's line: in the log's own folder a line is one.
+    """
     found: list[Checkpoint] = []
     findings, notes = [], []
     for path in paths:
@@ -66,7 +70,7 @@ def read_checkpoint_files(
                 notes.append(f"{file.name}: its last line is incomplete and was left out")
             for number, line in enumerate(lines, 1):
                 try:
-                    found.append(read_checkpoint(line))
+                    found += [read_checkpoint(signed) for signed in read(line)]
                 except CheckpointUnreadable as error:
                     detail = f"{file.name}:{number}: {error}"
                     findings.append(Finding(Kind.BAD_SIGNATURE, file.stem, None, None, detail))

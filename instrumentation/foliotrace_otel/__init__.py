@@ -10,6 +10,7 @@ telemetry.shutdown(timeout_s=5)
 from foliotrace_otel.asgi import TracingMiddleware
 from foliotrace_otel.environment import TelemetrySettings, read_environment
 from foliotrace_otel.errors import TelemetryError, TelemetrySettingInvalid
+from foliotrace_otel.log_events import LogEvents
 from foliotrace_otel.logging import configure_logging
 from foliotrace_otel.metrics import Metrics, prometheus_text
 from foliotrace_otel.propagation import entry_attributes, separate_trace, traceparent
@@ -17,6 +18,7 @@ from foliotrace_otel.redaction import Redactor
 from foliotrace_otel.telemetry import Telemetry, configure
 
 __all__ = [
+    "LogEvents",
     "Metrics",
     "Redactor",
     "Telemetry",

@@ -55,6 +55,9 @@ class TelemetrySettings:
     delay_ms: float = 1_000.0
     metrics_exporter: Exporter = "none"
     metrics_interval_ms: float = 60_000.0
+    logs_exporter: Exporter = "otlp"
+    logs_protocol: Protocol = "grpc"
+    logs_endpoint_given: bool = False
     capture_content: bool = False
     content_chars: int = 4_096
     semconv: Version = "1.41"
@@ -69,15 +72,13 @@ def read_environment(given: Mapping[str, str] | None = None) -> TelemetrySetting
     Raises TelemetrySettingInvalid, naming the variable, for a value that cannot be used.
     """
     env = os.environ if given is None else given
-    endpoint = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or env.get(
-        "OTEL_EXPORTER_OTLP_ENDPOINT"
-    )
+    endpoint = env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     stability = env.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(",")
     return TelemetrySettings(
         disabled=_flag(env, "OTEL_SDK_DISABLED"),
         exporter=_exporter(env, "OTEL_TRACES_EXPORTER", "otlp"),
-        protocol=_protocol(env),
-        endpoint_given=bool(endpoint),
+        protocol=_protocol(env, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
+        endpoint_given=bool(env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or endpoint),
         sampler=_one_of(env, "OTEL_TRACES_SAMPLER", SAMPLERS, "parentbased_always_on"),
         sample_ratio=_number(env, "OTEL_TRACES_SAMPLER_ARG", 1.0, low=0.0, high=1.0),
         queue_size=int(_number(env, "OTEL_BSP_MAX_QUEUE_SIZE", 32_768, low=1)),
@@ -85,6 +86,9 @@ def read_environment(given: Mapping[str, str] | None = None) -> TelemetrySetting
         delay_ms=_number(env, "OTEL_BSP_SCHEDULE_DELAY", 1_000.0, low=1),
         metrics_exporter=_exporter(env, "OTEL_METRICS_EXPORTER", "none"),
         metrics_interval_ms=_number(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000.0, low=1),
+        logs_exporter=_exporter(env, "OTEL_LOGS_EXPORTER", "otlp"),
+        logs_protocol=_protocol(env, "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"),
+        logs_endpoint_given=bool(env.get("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") or endpoint),
         capture_content=_capture(env),
         content_chars=int(_number(env, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", 4_096, low=16)),
         semconv="latest" if "gen_ai_latest_experimental" in map(str.strip, stability) else "1.41",
@@ -116,8 +120,8 @@ def _capture(env: Mapping[str, str]) -> bool:
     return parsed
 
 
-def _protocol(env: Mapping[str, str]) -> Protocol:
-    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+def _protocol(env: Mapping[str, str], of_signal: str) -> Protocol:
+    for name in (of_signal, "OTEL_EXPORTER_OTLP_PROTOCOL"):
         found = env.get(name, "").strip()
         if found == "grpc":
             return "grpc"

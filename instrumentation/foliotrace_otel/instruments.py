@@ -129,6 +129,12 @@ INSTRUMENTS: Final[tuple[Instrument, ...]] = (
     _counter("foliotrace.telemetry.handler_errors", "Faults of the telemetry handlers."),
     _counter("foliotrace.telemetry.spans_dropped", "Spans that reached no back end.", "reason"),
     _counter("foliotrace.telemetry.spans_exported", "Spans a back end took."),
+    _counter(
+        "foliotrace.telemetry.log_events_dropped",
+        "Log events, such as audit checkpoints, that reached no back end.",
+        "reason",
+    ),
+    _counter("foliotrace.telemetry.log_events_exported", "Log events a back end took."),
 )
 
 BY_NAME: Final = {instrument.name: instrument for instrument in INSTRUMENTS}

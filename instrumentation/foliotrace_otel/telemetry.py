@@ -34,6 +34,7 @@ from foliotrace_otel.exporting import (
     quiet_exporters,
 )
 from foliotrace_otel.handler import OTelSpanHandler
+from foliotrace_otel.log_events import LogEvents, log_events
 from foliotrace_otel.metrics import Metrics
 from foliotrace_otel.otlp_encoding import SpanEncoder
 from foliotrace_otel.redaction import Redactor
@@ -51,7 +52,10 @@ AT_EXIT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What `configure` set up. `metrics` and `redactor` are for the rest of the program."""
+    """What `configure` set up. `metrics` and `redactor` are for the rest of the program.
+
+    `log_events` sends events as OTLP log records; None where `OTEL_LOGS_EXPORTER` is `none`.
+    """
 
     metrics: Metrics
     redactor: Redactor
@@ -61,6 +65,7 @@ class Telemetry:
     owns_provider: bool
     processors: tuple[CountedBatchProcessor, ...] = ()
     sender: "MetricsSender | None" = None
+    log_events: LogEvents | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def flush(self, timeout_s: float) -> bool:
@@ -68,6 +73,8 @@ class Telemetry:
         work: list[Callable[[], object]] = [p.force_flush for p in self.processors]
         if self.sender is not None:
             work.append(self.sender.send)
+        if self.log_events is not None:
+            work.append(self.log_events.flush)
         return _within(timeout_s, work)
 
     def shutdown(self, timeout_s: float) -> bool:
@@ -82,6 +89,8 @@ class Telemetry:
         root.span_handlers = [h for h in root.span_handlers if h is not self.span_handler]
         root.event_handlers = [h for h in root.event_handlers if h is not self.event_handler]
         deadline_s = time.monotonic() + timeout_s
+        if self.log_events is not None:  # first: spans of the last moment are the smaller loss
+            self.log_events.stop(timeout_s / 2)
         for processor in self.processors:
             processor.stop(max(0.0, deadline_s - time.monotonic()))
         if self.sender is not None:
@@ -113,12 +122,13 @@ def configure(
     chosen = settings if settings is not None else read_environment()
     metrics = metrics or Metrics()
     redactor = Redactor(redaction_key)
+    about = _resource(service_name, resource)
     found = provider or (_already_set() if set_global else None)
     processors: tuple[CountedBatchProcessor, ...] = ()
     if found is None:
         found, processors = _own_provider(
             chosen,
-            _resource(service_name, resource),
+            about,
             metrics,
             redactor,
             _langsmith(chosen, langsmith_direct),
@@ -145,6 +155,7 @@ def configure(
         owns_provider=owned,
         processors=processors,
         sender=sender,
+        log_events=log_events(chosen, about, metrics, redactor),
     )
     atexit.register(telemetry.shutdown, AT_EXIT_S)
     return telemetry

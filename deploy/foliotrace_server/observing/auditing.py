@@ -10,6 +10,7 @@ import structlog
 from foliotrace.errors import AuditUnavailable, Misconfigured
 from foliotrace.ports import AuditEntry, AuditLog, CurrentTrace, HashQuery
 from foliotrace_audit import (
+    CHECKPOINT_EVENT,
     Alarm,
     AlarmKind,
     AuditClosed,
@@ -30,12 +31,13 @@ from foliotrace_audit import AuditUnavailable as LogUnavailable
 from foliotrace_audit.evidence import read_evidence
 from foliotrace_audit.verdict import Verdict
 from foliotrace_audit.verify import verify_log
-from foliotrace_otel import Metrics
+from foliotrace_otel import LogEvents, Metrics, Telemetry
 from foliotrace_server.settings import Settings
 
 AUDIT_FOLDER: Final = "audit"
 KEYS_FOLDER: Final = "audit-keys"
-CHECKPOINT: Final = "audit.checkpoint"  # the name of the log event that carries one
+CHECKPOINT: Final = "audit.checkpoint"  # the log's line that carries one
+_TOLD: Final = ("stream", "segment", "seq", "final", "sign_key_id", "dev_key")
 _S_PER_DAY: Final = 86_400.0
 _RECOVERIES: Final = (AlarmKind.WRITE_RECOVERED, AlarmKind.STREAM_RECOVERED)
 _log = structlog.get_logger(__name__)
@@ -123,6 +125,7 @@ class AuditOperations:
     """What an operator hears of the log itself; called in the writer's thread."""
 
     metrics: Metrics
+    log_events: LogEvents | None = None
 
     def alarmed(self, alarm: Alarm) -> None:
         """Log, and count unless it is good news."""
@@ -137,7 +140,14 @@ class AuditOperations:
         self.metrics.record("foliotrace.audit.sync.duration", seconds)
 
     def checkpointed(self, checkpoint: Checkpoint) -> None:
-        """Send the signed line out of the box, with whatever collects the log."""
+        """Send the signed line out of the box: as an OTel log event, and with the log."""
+        if self.log_events is not None:
+            self.log_events.emit(
+                CHECKPOINT_EVENT,
+                f"checkpoint of {checkpoint.stream} at {checkpoint.seq}",
+                {f"foliotrace.audit.{name}": getattr(checkpoint, name) for name in _TOLD},
+                proofs={CHECKPOINT_EVENT: checkpoint.line},
+            )
         _log.info(
             CHECKPOINT,
             line=checkpoint.line,
@@ -156,7 +166,7 @@ def folders(settings: Settings) -> tuple[Path, Path]:
 
 
 def open_audit(
-    settings: Settings, metrics: Metrics, current_trace: CurrentTrace
+    settings: Settings, telemetry: Telemetry, current_trace: CurrentTrace
 ) -> tuple[AuditLog, OpenedAudit, HashQuery]:
     """(the port, what is to be closed, the keyed hash of queries).
 
@@ -171,7 +181,7 @@ def open_audit(
         if not settings.audit.enabled:
             nothing = NoAudit()
             return nothing, nothing, QueryHasher(keys.query)
-        operations = AuditOperations(metrics)
+        operations = AuditOperations(telemetry.metrics, telemetry.log_events)
         writer = AuditWriter.open(
             log_folder,
             keys,
@@ -186,7 +196,7 @@ def open_audit(
     except AuditError as error:
         raise AuditUnavailable("the audit log cannot be opened", hint=error.hint) from error
     chained = ChainedAudit(writer=writer, current_trace=current_trace)
-    return CountedAudit(inner=chained, metrics=metrics), chained, writer.hash_query
+    return CountedAudit(inner=chained, metrics=telemetry.metrics), chained, writer.hash_query
 
 
 def _writer_settings(settings: Settings) -> AuditSettings:
@@ -218,18 +228,18 @@ def verify_audit(settings: Settings) -> Verdict:
 
 
 def command_defaults(settings: Settings, output: str) -> dict[str, dict[str, object]]:
-    """The options of `foliotrace audit ...` that are known already: click's `default_map`."""
+    """The options of `foliotrace audit ...` that are known already: click's `default_map`.
+
+    Keys are among them only where the folder exists: an auditor elsewhere has none, needs none.
+    """
     log_folder, keys_folder = (str(folder) for folder in folders(settings))
     second = settings.audit.checkpoint_folder
     seconds = [str(second)] if second is not None else []
+    keys = {"keys": keys_folder} if Path(keys_folder).is_dir() else {}
+    reading = {"log_folder": log_folder, "output": output, **keys}
     return {
-        "verify": {
-            "log_folder": log_folder,
-            "keys": keys_folder,
-            "checkpoints": seconds,
-            "output": output,
-        },
-        "find": {"log_folder": log_folder, "keys": keys_folder, "output": output},
+        "verify": {**reading, "checkpoints": seconds},
+        "find": dict(reading),
         "export": {"log_folder": log_folder},
         "checkpoints": {"log_folder": log_folder, "output": output},
         "rotate-key": {

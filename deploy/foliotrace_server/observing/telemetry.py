@@ -90,6 +90,8 @@ def _chosen(settings: Settings, *, serving: bool) -> TelemetrySettings:
         raise Misconfigured(str(error)) from error
     if not (serving or found.endpoint_given):
         found = replace(found, exporter="none", metrics_exporter="none")
+    if not (serving or found.logs_endpoint_given):
+        found = replace(found, logs_exporter="none")
     return replace(
         found,
         disabled=found.disabled or not settings.enabled,
