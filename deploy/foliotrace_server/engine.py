@@ -10,6 +10,7 @@ from foliotrace.errors import FoliotraceError
 from foliotrace.ingest.originals import sweep
 from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
+from foliotrace_otel import Metrics
 from foliotrace_server.bodies import start_event
 from foliotrace_server.host.durable import DurableHost, Ended
 from foliotrace_server.intake import Intake
@@ -44,6 +45,8 @@ class Engine:
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
         )
+        self.metrics = parts.observing.metrics if parts.observing is not None else Metrics()
+        self.metrics.watch("foliotrace.queue.depth", self.durable.pending, {"queue": "jobs"})
         self.wiping = Wiping(parts.ingest, self.durable)
         self.intake = Intake(parts, self.durable, self.wiping.soon)
         self._tasks: list[asyncio.Task[None]] = []

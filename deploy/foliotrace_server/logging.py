@@ -7,6 +7,7 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+_MINUTE_S = 60.0
 _QUOTING = ("llama_agents", "workflows")
 """They log the text of exceptions, which quotes documents; `run.ended` says what is needed."""
 
@@ -18,8 +19,10 @@ def set_up_logging(level: str, shape: str, *, redact: Processor | None = None) -
     """
     least = logging.getLevelNamesMapping()[level.upper()]
     for_people = shape == "console" or (shape == "auto" and sys.stderr.isatty())
-    render: Processor = (
-        structlog.dev.ConsoleRenderer() if for_people else structlog.processors.JSONRenderer()
+    render: list[Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if for_people
+        else [_in_order, structlog.processors.JSONRenderer()]
     )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -29,19 +32,25 @@ def set_up_logging(level: str, shape: str, *, redact: Processor | None = None) -
         *([redact] if redact is not None else []),
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.dict_tracebacks, render],
+        processors=[*shared, structlog.processors.dict_tracebacks, *render],
         wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    _set_up_libraries(least, shared, render)
+
+
+def _set_up_libraries(least: int, shared: list[Processor], render: list[Processor]) -> None:
+    """The standard library's log in the same form."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_OncePerMinute())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _only_where,
-                render,
+                *render,
             ],
         )
     )
@@ -50,6 +59,30 @@ def set_up_logging(level: str, shape: str, *, redact: Processor | None = None) -
     root.setLevel(max(least, logging.WARNING))
     for library in _QUOTING:
         logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
+class _OncePerMinute(logging.Filter):
+    """Lets an exporter without a collector complain once a minute, and not at every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is the first of its kind in a minute."""
+        if not record.name.startswith("opentelemetry."):
+            return True
+        kind = (record.name, str(record.msg))
+        if record.created - self._last.get(kind, 0.0) < _MINUTE_S:
+            return False
+        self._last[kind] = record.created
+        return True
+
+
+def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """When, how bad and what before everything else."""
+    first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -43,6 +43,13 @@ class Series:
         except KeyError:
             self._first(values)(value)
 
+    def watch(self, read: Callable[[], float], values: tuple[str, ...]) -> None:
+        """Let `read` give the gauge's value. Raises TypeError if this is no gauge."""
+        child = self._family.labels(*values)
+        if not isinstance(child, Gauge):
+            raise TypeError(f"{self.instrument.name} is no gauge")
+        child.set_function(read)
+
     def ordered(self, labels: Labels) -> tuple[str, ...]:
         """The values of `labels` in the instrument's order, "" where one is missing."""
         return tuple([labels.get(label, "") for label in self._labels])
@@ -78,6 +85,11 @@ class Metrics:
             self._note_unknown(name)
             return
         series.record(value, series.ordered(labels) if labels else _blank(series.instrument))
+
+    def watch(self, name: str, read: Callable[[], float], /, labels: Labels) -> None:
+        """Show gauge `name` as whatever `read` gives whenever somebody looks, from any thread."""
+        series = self.series[name]
+        series.watch(read, series.ordered(labels))
 
     def model_call(self, duration_s: float, labels: Labels) -> None:
         """A model call that succeeded."""

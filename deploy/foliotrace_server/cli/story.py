@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from os.path import relpath
 from pathlib import Path
-from shutil import rmtree
+from shutil import rmtree, which
 from typing import Any
 
 from rich.console import Console
@@ -216,12 +217,21 @@ def _verify(console: Console, settings: Settings, story: Story) -> None:
 
 
 def what_next(console: Console, data_dir: Path) -> None:
-    """What to try after the demo."""
+    """What to try after the demo, as it can be typed here."""
     console.print("\n[bold cyan]Try next[/]")
+    here = f"{_program()} --data-dir {data_dir}"
     for line in (
-        f'foliotrace --data-dir {data_dir} ask "When was the alternator of D-ELKA exchanged?"',
-        f"foliotrace --data-dir {data_dir} ingest ./your-documents",
-        f"foliotrace --data-dir {data_dir} serve    (then open http://127.0.0.1:8080/docs)",
-        "foliotrace doctor    (what a key, a model or a server would add)",
+        f'{here} ask "When was the alternator of D-ELKA exchanged?"',
+        f"{here} ingest ./your-documents",
+        f"{here} serve    (then open http://127.0.0.1:8080/docs)",
+        f"{_program()} doctor    (what a key, a model or a server would add)",
     ):
         console.print(f"  {line}", highlight=False, soft_wrap=True)
+
+
+def _program() -> str:
+    """`foliotrace`, or the way to it when the shell would not find it (./run demo)."""
+    beside = Path(sys.executable).with_name("foliotrace")
+    if which("foliotrace") or not beside.exists():
+        return "foliotrace"
+    return relpath(beside)

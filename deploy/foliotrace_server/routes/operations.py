@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from foliotrace_otel import Metrics, prometheus_text
+from foliotrace_otel import prometheus_text
 from foliotrace_server.engine import Engine
 from foliotrace_server.wire import dumps
 
@@ -46,10 +46,8 @@ class Operations:
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text format."""
-        observing = self._engine.parts.observing
-        metrics = observing.metrics if observing is not None else Metrics()
-        metrics.record("foliotrace.queue.depth", self._engine.durable.pending(), {"queue": "jobs"})
-        body, kind = prometheus_text(metrics, accept=request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        body, kind = prometheus_text(self._engine.metrics, accept=accept)
         return Response(body, headers={"Content-Type": kind})
 
     async def openapi(self, request: Request) -> Response:
