@@ -198,6 +198,12 @@ class TelemetrySettings(Section):
         default="semantic",
         description="`semantic` shows what a person wants to read; `all` every LlamaIndex span.",
     )
+    carry_trace: bool = Field(
+        default=True,
+        description="Send `traceparent` with calls of LlamaCloud and of models, so that the spans of "
+        "a gateway or a server of yours join the trace. It tells a vendor two random ids, which "
+        "calls belong to one run and nothing else; `tracestate` and baggage are never sent.",
+    )
     jaeger_url: str | None = Field(
         default=None,
         pattern=_TRACE_URL,

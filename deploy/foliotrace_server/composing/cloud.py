@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 
 import structlog
 
-from foliotrace.adapters.llamacloud.client import CloudAccess
+from foliotrace.adapters.llamacloud.client import CloudAccess, base_url
 from foliotrace.adapters.llamacloud.extractor import CloudExtractOptions, CloudExtractor
 from foliotrace.adapters.llamacloud.failures import CloudFailure
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
@@ -27,6 +27,7 @@ from foliotrace.parse import ParseOrder, TypesLeft
 from foliotrace.ports import Blobs, Clock, Extractor, Library, Parser
 from foliotrace.query.retrieve import Path
 from foliotrace_server.composing.guards import Guards
+from foliotrace_server.observing.outgoing import carry_trace_to
 from foliotrace_server.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -203,4 +204,7 @@ def access_of(settings: Settings) -> CloudAccess:
         project_id=given.project_id,
         organization_id=given.organization_id,
         timeout_s=given.timeout_s,
+        before_request=carry_trace_to(base_url(given.where))
+        if settings.telemetry.carry_trace
+        else None,
     )

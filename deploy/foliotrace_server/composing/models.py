@@ -38,7 +38,9 @@ class Models:
         self._settings = settings
         self._clock = clock
         self._guards = guards
-        self._http = httpx.AsyncClient(event_hooks={"request": [carry_trace]})
+        self._http = httpx.AsyncClient(
+            event_hooks={"request": [carry_trace] if settings.telemetry.carry_trace else []}
+        )
         self._prices = PriceTable({n: price_of(p) for n, p in settings.budget.prices.items()})
         self._ledger = ledger
         self.generators = self._order()
