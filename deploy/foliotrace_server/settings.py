@@ -200,8 +200,8 @@ class TelemetrySettings(Section):
     )
     carry_trace: bool = Field(
         default=True,
-        description="Send `traceparent` with calls of LlamaCloud and of models, so that the spans of "
-        "a gateway or a server of yours join the trace. It tells a vendor two random ids, which "
+        description="Send `traceparent` with calls of LlamaCloud and of models, so that the spans "
+        "of a gateway or a server of yours join the trace. It tells a vendor two random ids, which "
         "calls belong to one run and nothing else; `tracestate` and baggage are never sent.",
     )
     jaeger_url: str | None = Field(

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import TracerProvider  # noqa: TID251 - any running span
 from tests.fakes.llamacloud import FakeLlamaCloud, running_fake_llamacloud
 from tests.fakes.llamacloud.sample import invoice_pdf
 from tests.fakes.openai import running_fake_openai
