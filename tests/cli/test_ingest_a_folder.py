@@ -1,7 +1,11 @@
 """`foliotrace ingest FOLDER`, again and again: held bytes are not sent, vanished files can go."""
 
 import asyncio
+import json
 import os
+import signal
+import subprocess
+import sys
 import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.cli.shell import foliotrace, told
+from tests.cli.shell import PROGRAM, foliotrace, told
 from tests.server.small_service import serving, small_engine
 
 from foliotrace.errors import BadInput
@@ -86,7 +90,11 @@ async def test_what_changed_is_ingested_and_what_vanished_goes_when_wanted(door:
     assert await door.names("other") == ["a.txt"]
 
 
-async def test_other_metadata_is_noted_and_nothing_is_parsed_for_it(door: Door) -> None:
+async def test_other_metadata_is_noted_and_nothing_is_parsed_for_it(
+    served: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, _ = served
+    (door.home / "files/a.txt").write_text("All of alpha.")
     await door("ingest", "files/a.txt", "--metadata", '{"year": 2024}')
     other = await door("ingest", "files/a.txt", "--metadata", '{"year": 2025}')
     assert (other["unchanged"], other["ingested"]) == (1, [])
@@ -109,6 +117,28 @@ async def test_what_is_being_ingested_already_is_followed(
     done = await door("ingest", "files")
     assert [each["pages"] for each in done["ingested"]] == [40]
     assert [each["id"] for each in await door.jobs()] == [job["id"]]
+
+
+async def test_an_interrupted_run_says_how_far_it_came_and_the_next_goes_on(
+    served: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, client = served
+    (door.home / "files/slow.txt").write_text("\x0c".join(["slow"] * 60))
+    words = [*door.where, "ingest", "files", "--output", "json"]
+    command = [sys.executable, "-c", PROGRAM, *words]
+    running = subprocess.Popen(
+        command, cwd=door.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    while not (await client.get("/v1/jobs")).json()["jobs"]:
+        assert running.poll() is None, running.communicate()
+        await asyncio.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    out, err = await asyncio.to_thread(running.communicate, timeout=60)
+    assert running.returncode == 130, err
+    assert json.loads(out)["ingested"] == []
+    done = await door("ingest", "files")
+    assert [each["pages"] for each in done["ingested"]] == [60]
+    assert len(await door.jobs()) == 1
 
 
 async def test_a_file_that_failed_is_named_and_tried_again(

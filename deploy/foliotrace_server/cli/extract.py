@@ -32,13 +32,15 @@ def extract(options: Options, document: str, schema: str, instructions: str | No
       foliotrace extract invoice.pdf --schema invoice.schema.json
       foliotrace extract doc_4b1f... --schema mypackage.models:Invoice
     """
+    from foliotrace_server.cli.progress import bars, followed
+
     wanted = _schema(schema)
 
     async def command(client: "AsyncFoliotraceClient") -> Exit:
         document_id = await id_of(client, document)
         started = await client.extract(document_id, wanted, instructions=instructions)
-        async for _ in client.follow(started.id):
-            pass
+        with bars() as shown_bars:
+            await followed(client, started.job, document, shown_bars)
         found = await client.extraction(started.id)
         if options.output == "json":
             shown.as_json(found)

@@ -1,17 +1,13 @@
 """Files become documents; bytes that are held already are neither sent nor parsed."""
 
 import asyncio
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
 from foliotrace_server import contract
 from foliotrace_server.cli.local_files import Found
+from foliotrace_server.cli.progress import Bars, bars, followed
 from foliotrace_server.client import AsyncFoliotraceClient, ServerProblem
 
 _AT_ONCE: Final = 4
@@ -55,15 +51,13 @@ async def ingest(
     """
     held = await _held(client, files, wanted)
     work = iter(files)
-    with ExitStack() as stack:
-        bars = stack.enter_context(_bars()) if sys.stderr.isatty() else None
-        every = bars.add_task("files", total=len(files)) if bars else None
+    with bars() as shown:
+        every = shown.add("files", len(files))
 
         async def some() -> None:
             for file in work:
-                await _Ingestion(client, file, held.get(file.name), wanted, outcome, bars).run()
-                if bars and every is not None:
-                    bars.advance(every)
+                await _Ingestion(client, file, held.get(file.name), wanted, outcome, shown).run()
+                shown.advance(every)
 
         await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
     if wanted.delete_missing:
@@ -114,7 +108,7 @@ class _Ingestion:
     held: contract.DocumentBody | None
     wanted: Wanted
     outcome: Outcome
-    bars: Progress | None
+    bars: Bars
 
     async def run(self) -> None:
         name = self.file.name
@@ -130,7 +124,7 @@ class _Ingestion:
                 self.outcome.ingested.append({"name": name})
             else:
                 job = await self._under_way() if same else None
-                self._note(await self._followed(job or await self._sent()))
+                self._note(await followed(self.client, job or await self._sent(), name, self.bars))
         except OSError as error:
             self.outcome.note_failure(name, "file_unreadable", error.strerror)
         except ServerProblem as problem:
@@ -168,19 +162,6 @@ class _Ingestion:
                 continue
             return answer.accepted[0].job
 
-    async def _followed(self, job: contract.JobBody) -> contract.JobBody:
-        """The job once it has ended, its progress shown meanwhile."""
-        bar = self.bars.add_task(self.file.name, total=None) if self.bars else None
-        async for event in self.client.follow(job.id):
-            if event.name == "end":
-                job = contract.JobBody.model_validate(event.value)
-            elif self.bars is not None and bar is not None:
-                done, total = event.value["pages_done"], event.value["pages_total"]
-                self.bars.update(bar, completed=done, total=total)
-        if self.bars is not None and bar is not None:
-            self.bars.remove_task(bar)
-        return job
-
     def _note(self, job: contract.JobBody) -> None:
         if job.status != "completed":
             self.outcome.note_failure(self.file.name, job.problem or job.status, job.problem_detail)
@@ -214,11 +195,6 @@ def report(outcome: Outcome) -> Iterator[str]:
         f"{len(outcome.failed)} failed",
     ]
     yield ", ".join(told)
-
-
-def _bars() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
 def _is_text(name: str) -> bool:

@@ -228,18 +228,7 @@ def publish(
     if (document.revision, document.pending_revision) == (revision, None):
         return _version(connection)  # a resumed run publishes again
     _must_be_pending(document, revision)
-    stored = count_pages(connection, document.tenant, revision)
-    if stored != document.pages_total:
-        raise LibraryUnavailable(
-            f"{stored} of {document.pages_total} pages are stored; the document is not served.",
-            reason="pages_missing",
-        )
-    chunks = connection.execute(
-        "SELECT count(*) FROM chunks WHERE document_id = ? AND revision = ?",
-        (document.id, revision),
-    ).fetchone()[0]
-    if not chunks:
-        raise _nothing_to_index(connection, document, revision)
+    stored, chunks = _whole(connection, document, revision)
     connection.execute(
         "UPDATE documents SET revision = ?, pending_revision = NULL, status = 'ready',"
         " pages_stored = ?, pages_unreadable = (SELECT count(*) FROM pages WHERE tenant = ?"
@@ -263,6 +252,23 @@ def publish(
     for old in {document.revision, document.pending_revision} - {revision, None}:
         _drop_revision(connection, document, str(old))
     return record_change(connection, document, deleted=False)
+
+
+def _whole(connection: sqlite3.Connection, document: Document, revision: str) -> tuple[int, int]:
+    """Pages and chunks of a revision that may be served. Raises what it lacks."""
+    stored = count_pages(connection, document.tenant, revision)
+    if stored != document.pages_total:
+        raise LibraryUnavailable(
+            f"{stored} of {document.pages_total} pages are stored; the document is not served.",
+            reason="pages_missing",
+        )
+    chunks = connection.execute(
+        "SELECT count(*) FROM chunks WHERE document_id = ? AND revision = ?",
+        (document.id, revision),
+    ).fetchone()[0]
+    if not chunks:
+        raise _nothing_to_index(connection, document, revision)
+    return stored, int(chunks)
 
 
 def _nothing_to_index(

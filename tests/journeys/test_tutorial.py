@@ -1,0 +1,105 @@
+"""The tutorial, sections 2 to 5, as it stands: its commands are run, its outputs compared."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SERVED = "localhost:8080"
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the tutorial uses curl")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A folder that looks like a checkout that was set up."""
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    return tmp_path
+
+
+@pytest.fixture
+def env(desk: Path) -> dict[str, str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(desk),
+        "LC_ALL": "C.UTF-8",
+        "FOLIOTRACE_SERVER__PORT": port,
+        "FOLIOTRACE_TELEMETRY__ENABLED": "false",
+    }
+
+
+def told() -> Iterator[tuple[str, str]]:
+    """Each command of the sections, and the output that stands below it ("" if none does)."""
+    text = (ROOT / "docs/tutorial.md").read_text()
+    sections = text[text.index("## 2.") : text.index("## 6.")]
+    command = ""
+    for kind, block in BLOCK.findall(sections):
+        if kind == "sh":
+            if command:
+                yield command, ""
+            command = block.strip()
+        elif kind == "":
+            yield command, block.strip()
+            command = ""
+    if command:
+        yield command, ""
+
+
+def as_shown(shown: str, output: str) -> bool:
+    """Whether `output` is what is shown; `~` stands for what is left out."""
+    return bool(re.search(".*?".join(map(re.escape, shown.split("~"))), output, re.DOTALL))
+
+
+def run(command: str, desk: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    here = command.replace(SERVED, f"127.0.0.1:{env['FOLIOTRACE_SERVER__PORT']}")
+    return subprocess.run(
+        ["sh", "-c", here], cwd=desk, env=env, capture_output=True, text=True, timeout=60
+    )
+
+
+def until_ready(port: str, server: "subprocess.Popen[bytes]") -> str:
+    while server.poll() is None:  # the test's time limit ends it
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{port}/readyz")
+        except httpx.TransportError:
+            time.sleep(0.1)
+            continue
+        if answer.status_code == 200:
+            return answer.text
+    raise AssertionError(f"the server ended with {server.returncode}")
+
+
+def test_every_command_of_the_tutorial_does_what_it_says(desk: Path, env: dict[str, str]) -> None:
+    (serve, _), *steps = told()
+    assert serve.endswith("serve")
+    assert len(steps) >= 5
+    arguments = [str(desk / serve.split()[0]), *serve.split()[1:]]
+    server = subprocess.Popen(arguments, cwd=desk, env=env, stderr=subprocess.DEVNULL)
+    try:
+        text = (ROOT / "docs/tutorial.md").read_text()
+        assert until_ready(env["FOLIOTRACE_SERVER__PORT"], server) in text
+        for command, shown in steps:
+            ended = run(command, desk, env)
+            assert ended.returncode == 0, (command, ended.stderr)
+            assert as_shown(shown, ended.stdout), (command, ended.stdout)
+        again = run(".venv/bin/foliotrace --data-dir data ingest examples/documents", desk, env)
+        assert again.stdout.startswith("0 ingested (0 pages), 9 unchanged")
+        refused = run(".venv/bin/foliotrace --data-dir data ask 'Who won in 1954?'", desk, env)
+        assert refused.returncode == 4
+    finally:
+        server.terminate()
+        server.wait(30)
