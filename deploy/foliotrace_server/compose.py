@@ -125,6 +125,7 @@ def compose_parts(settings: Settings, *, serving: bool = False, draws: bool = Fa
         background=(outside.cloud.run,) if outside.cloud else (),
         webhook=outside.cloud.webhook if outside.cloud and outside.cloud.hears else None,
         closing=(lambda: _close(stores, outside), observing.close),
+        seal=lambda: _seal(stores, observing),
         observing=observing,
     )
 
@@ -139,6 +140,12 @@ async def _close(stores: Stores, outside: Outside) -> None:
     stores.keyword.close()
     stores.library.close()
     await stores.audit_log.close()
+
+
+def _seal(stores: Stores, observing: Observing) -> None:
+    """What must not be left open when the process ends; the rest bears that by design."""
+    stores.audit_log.seal()
+    observing.stop()
 
 
 def hosted(named: Mapping[str, str]) -> dict[str, Workflow]:

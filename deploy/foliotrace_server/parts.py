@@ -28,4 +28,5 @@ class Parts:
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # endless work
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
+    seal: Callable[[], None] = lambda: None  # instead, for a host that ends without a word: at exit
     observing: Observing | None = None

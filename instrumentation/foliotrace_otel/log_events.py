@@ -125,9 +125,8 @@ class LogEvents:
             self._stopping.set()
             thread = self._thread
         self._woken.set()
-        if thread is None:
-            return
-        thread.join(timeout_s)
+        if thread is not None:
+            thread.join(timeout_s)
         backend = self._backend
         if backend is not None:
             backend.close()

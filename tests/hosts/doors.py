@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -103,14 +103,13 @@ def _answers(url: str) -> bool:
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    """TERM, then KILL, to the group that the server leads."""
-    for signal, patience_s in ((15, 15.0), (9, 15.0)):
-        try:
-            os.killpg(server.pid, signal)
-        except ProcessLookupError:
-            break
-        try:
-            server.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            continue
+    """TERM to the group that the server leads, and KILL to whoever of it is left after a while."""
+    give_up = time.monotonic() + 15
+    with suppress(ProcessLookupError):
+        os.killpg(server.pid, 15)
+        while time.monotonic() < give_up:
+            server.poll()
+            os.killpg(server.pid, 0)
+            time.sleep(0.05)
+        os.killpg(server.pid, 9)
     server.wait()

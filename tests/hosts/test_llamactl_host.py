@@ -19,6 +19,7 @@ from tests.hosts.doors import (
 )
 from tests.server.small_service import serving
 
+from foliotrace_audit.checkpoint import read_checkpoint
 from foliotrace_server.client import AsyncFoliotraceClient
 from foliotrace_server.compose import compose
 from foliotrace_server.settings import load_settings
@@ -82,6 +83,8 @@ async def test_llamactl_serve_answers_as_rest_and_protocol_do(
     assert answers[0]["degradation"]["level"] == rest.degradation.level == 0
     assert [a["citations"][0]["quote"] for a in answers] == [rest.citations[0].quote] * 3
     assert extracted.result.value["valid"]
+    ends = [file.read_bytes() for file in (tmp_path / "data/audit").glob("*/checkpoints.jsonl")]
+    assert all(read_checkpoint(end.splitlines()[-1]).final for end in ends)
     marks = [mark(record) for record in asked(tmp_path)]
     assert [m[0] for m in marks] == ["query_received", "query_completed"] * 4
     assert marks == marks[:2] * 4

@@ -1,5 +1,6 @@
 """Whatever door work comes in by, it leaves its two audit records; a closed log refuses it."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,60 @@ async def test_each_door_leaves_two_records(
     asked = of_run(service, rest["run_id"])
     assert {record["trace_id"] for record in asked} == {rest["trace_id"]}
     assert asked[1]["response_length"] == len(rest["answer"])
+
+
+PAIR = ["extract_received", "extract_completed"]
+SCHEMA = {"type": "object", "properties": {"days": {"type": "integer"}}}
+
+
+async def test_an_extraction_leaves_two_records_by_rest_protocol_and_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with observed(tmp_path / "data", monkeypatch, audit=STRICT) as service:
+        document = (await service.ingest())["document"]["id"]
+        asked = {"document_id": document, "schema": SCHEMA}
+        sent = await service.client.post("/v1/extractions", json=asked)
+        by_rest = await service.ended(sent.json()["id"])
+        run = await service.client.post("/workflows/extract/run", json={"start_event": asked})
+        gone = {"document_id": "doc_that_is_not_there", "schema": SCHEMA}
+        refused = await service.client.post("/v1/extractions", json=gone)
+        assert (by_rest["status"], run.status_code, refused.status_code) == ("completed", 200, 404)
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps(SCHEMA))
+    here = ["--data-dir", str(tmp_path / "data"), "--output", "json", "extract", document]
+    by_command = await asyncio.to_thread(
+        CliRunner().invoke, main, [*here, "--schema", str(schema)], catch_exceptions=False
+    )
+    assert by_command.exit_code == 0, by_command.output
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for record in audit_records(tmp_path / "data" / "audit"):
+        if record["event"].startswith("extract"):
+            runs.setdefault(record["run_id"], []).append(record)
+    assert [events(pair) for pair in runs.values()] == [PAIR] * 3
+    assert {record["tenant"] for pair in runs.values() for record in pair} == {"default"}
+    assert all(end["success"] and end["document_ids"] == [document] for _, end in runs.values())
+    first = runs[by_rest["id"]]
+    assert {record["trace_id"] for record in first} == {by_rest["trace_id"]}
+
+
+async def test_an_extraction_that_fails_leaves_its_end_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with observed(tmp_path, monkeypatch, audit=STRICT) as service:
+        document = (await service.ingest())["document"]["id"]
+        stored = service.engine.parts.ingest.library
+
+        async def broken(*_: object, **__: object) -> None:
+            raise LibraryUnavailable("the disk is gone", reason="library_disk")
+
+        monkeypatch.setattr(stored, "pages", broken)
+        asked = {"document_id": document, "schema": SCHEMA}
+        sent = await service.client.post("/v1/extractions", json=asked)
+        job = await service.ended(sent.json()["id"])
+        assert job["status"] == "failed"
+    ends = [record for record in service.records() if record["event"].startswith("extract")]
+    assert events(ends) == ["extract_received", "extract_failed"]
+    assert (ends[1]["success"], ends[1]["error_type"]) == (False, "LibraryUnavailable")
 
 
 async def test_a_deletion_that_fails_says_so(

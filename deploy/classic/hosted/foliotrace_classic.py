@@ -4,6 +4,7 @@ llama-deploy passes `context=` where a workflow takes `ctx=`, and wants plain JS
 stop event comes back. The result is JSON text: `tasks/run` and `tasks/{id}/results` both take it.
 """
 
+import atexit
 from collections.abc import AsyncIterator, Generator
 from typing import Any
 
@@ -54,6 +55,7 @@ class Running:
 _settings = load_settings()
 lease = WriterLease.acquire(_settings.data_dir)
 _parts = compose_parts(_settings)
+atexit.register(_parts.seal)  # the server closes nothing that it hosts
 
 query = Classic(_parts.query())
 ingest = Classic(_parts.durable["ingest"])
