@@ -1,0 +1,34 @@
+"""Who calls, until when, and the plain types of JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Scalar: TypeAlias = str | int | float | bool
+Metadata: TypeAlias = Mapping[str, Scalar]
+JsonObject: TypeAlias = dict[str, Any]
+
+DEFAULT_COLLECTION = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who calls. Comes from the edge's `identify` alone, never from a body or a header."""
+
+    tenant: str = "default"
+    subject: str = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment, on the monotonic clock, after which nobody waits for the result."""
+
+    at_s: float
+
+    def remaining_s(self, now_s: float) -> float:
+        """Seconds left at `now_s`; never negative."""
+        return max(0.0, self.at_s - now_s)
+
+    def capped(self, now_s: float, limit_s: float) -> "Deadline":
+        """The earlier of this deadline and `limit_s` from now."""
+        return Deadline(min(self.at_s, now_s + limit_s))
