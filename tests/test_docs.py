@@ -1,10 +1,12 @@
 """The documentation names files, headings, commands, options and settings that exist."""
 
+import ast
 import re
 import shlex
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -20,6 +22,7 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(
     r"(?<![\w/.-])((?:tests|deploy|docs|bench|examples|workflows|instrumentation|\.ci)/[\w./~-]*\w)"
 )
+EXTRAS = ("llama_index.llms.openai_like",)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 
 
@@ -93,6 +96,17 @@ def test_every_setting_of_a_page_exists(page: Path) -> None:
     for kind, block in BLOCK.findall(text):
         if kind == "toml" and "foliotrace.toml" in block:
             Settings.model_validate(tomllib.loads(block))
+
+
+@every_page
+def test_every_import_of_a_page_works(page: Path) -> None:
+    for kind, block in BLOCK.findall(page.read_text()):
+        if kind == "python":
+            flags = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+            for node in ast.walk(compile(block, str(page), "exec", flags)):
+                if isinstance(node, ast.ImportFrom) and node.module not in (None, *EXTRAS):
+                    module = import_module(str(node.module))
+                    assert [n.name for n in node.names if not hasattr(module, n.name)] == []
 
 
 def test_every_command_of_run_is_explained_by_its_help() -> None:

@@ -206,7 +206,8 @@ class AsyncFoliotraceClient:
 
     async def _send(self, call: Call[B]) -> B:
         try:
-            response = await self.http.request(call.method, call.path, **call.arguments())
+            with call.opened:
+                response = await self.http.request(call.method, call.path, **call.arguments())
         except httpx.TransportError as error:
             raise Unreachable(f"no answer from {self.http.base_url}") from error
         return call.read(response)

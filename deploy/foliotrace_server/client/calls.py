@@ -1,6 +1,7 @@
 """What both clients send and how they read what comes back."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
@@ -50,6 +51,7 @@ class Call(Generic[B]):
     headers: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[tuple[str, Any]] = ()
     form: Mapping[str, str] = field(default_factory=dict)
+    opened: ExitStack = field(default_factory=ExitStack)  # files to be closed once it is sent
 
     def arguments(self) -> dict[str, Any]:
         """For httpx' `request`."""
@@ -122,17 +124,23 @@ def upload(
     idempotency_key: str | None = None,
 ) -> Call[contract.UploadBody]:
     """`POST /v1/documents`. A path is sent under its own name, and read while it is sent."""
-    parts = [
-        ("file", (each.name, each.open("rb")) if isinstance(each, Path) else each) for each in files
-    ]
-    return Call(
-        method="POST",
-        path="/v1/documents",
-        body=contract.UploadBody,
-        files=parts,
-        form={"collection": collection, "metadata": orjson.dumps(dict(metadata or {})).decode()},
-        headers={"Idempotency-Key": idempotency_key} if idempotency_key else {},
-    )
+    with ExitStack() as opening:  # also what was opened before one that cannot be
+        parts = [
+            (each.name, opening.enter_context(each.open("rb"))) if isinstance(each, Path) else each
+            for each in files
+        ]
+        return Call(
+            method="POST",
+            path="/v1/documents",
+            body=contract.UploadBody,
+            files=[("file", part) for part in parts],
+            form={
+                "collection": collection,
+                "metadata": orjson.dumps(dict(metadata or {})).decode(),
+            },
+            headers={"Idempotency-Key": idempotency_key} if idempotency_key else {},
+            opened=opening.pop_all(),
+        )
 
 
 def documents(
