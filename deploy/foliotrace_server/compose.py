@@ -282,6 +282,7 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
         settings=QuerySettings(
             deadline_s=given.deadline_s,
             retrieve_s=given.retrieval_deadline_s,
+            hedge_s=given.hedge_after_s,
             max_tokens=settings.llm.max_tokens if settings.llm else 512,
             max_cost_usd=settings.budget.max_cost_per_query_usd,
             cache_ttl_s=given.cache_ttl_s,

@@ -86,6 +86,12 @@ class QuerySettings(Section):
     retrieval_deadline_s: float = Field(
         default=2.0, gt=0, description="Time for one retrieval path before the next one is tried."
     )
+    hedge_after_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="A retrieval path that is silent for so long gets the next one beside it, and "
+        "the first answer is taken (level 2 if it is the lower one's). None: one after the other.",
+    )
     cache_ttl_s: float = Field(
         default=300.0, ge=0, description="How long an exact answer is kept; 0 switches it off."
     )

@@ -14,6 +14,7 @@ from tests.fakes.openai.faults import LLMFault
 from tests.fakes.wire import Fault
 
 from foliotrace_server.sections import BudgetSettings
+from foliotrace_server.settings import QuerySettings
 
 pytestmark = pytest.mark.anyio
 CHAT = "POST /v1/chat/completions"
@@ -82,6 +83,43 @@ async def test_each_way_the_managed_index_fails_is_told_and_left_alone(
         assert all(a.marks is not None and a.marks.complete for a in answers)
         assert reason in " ".join(answers[0].reasons)
         assert fake.count(RETRIEVE) - before <= 3 + 1  # the breaker opens; one probe may pass
+
+
+async def test_a_silent_managed_index_is_overtaken_and_told(
+    fake: FakeLlamaCloud, tmp_path: Path
+) -> None:
+    given = {
+        "llamacloud": cloud(fake, index="cloud_then_local"),
+        "query": QuerySettings(retrieval_deadline_s=30, cache_ttl_s=0, hedge_after_s=0.5),
+    }
+    async with service(tmp_path, **given) as running:
+        await running.put("runway.txt", RUNWAY)
+        await running.indexed()
+        fake.fail(RETRIEVE, Fault.hang)
+        asked = await running.ask("How long is the runway?")
+        assert (asked.level, asked.path) == (2, ("keyword", "extractive"))
+        assert asked.reasons == ["managed_hedged"]
+        assert asked.marks is not None
+        assert asked.marks.complete, asked.marks
+
+
+async def test_a_model_that_cannot_embed_questions_shows_at_readyz(
+    model: FakeOpenAI, tmp_path: Path
+) -> None:
+    async with service(tmp_path, embedding=embedding(model)) as running:
+        await running.put("fuel.txt", FUEL)
+        await running.until(("hybrid", "extractive"), PRICE)
+        model.die()
+        while "embedder_breaker_open" not in (await running.ask(PRICE)).reasons:
+            pass
+        shown = (await running.client.get("/readyz")).json()["capabilities"]["retrieve"]
+        assert shown["configured"] == "hybrid"
+        assert (shown["reachable"], shown["level"]) == ("keyword", 2)
+        assert shown["reasons"] == ["hybrid_not_ready"]
+        model.revive()
+        await running.until(("hybrid", "extractive"), PRICE)
+        shown = (await running.client.get("/readyz")).json()["capabilities"]["retrieve"]
+        assert (shown["reachable"], shown["level"]) == ("hybrid", 0)
 
 
 async def test_a_dead_llm_costs_three_requests_and_then_none(

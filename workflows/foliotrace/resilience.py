@@ -1,4 +1,4 @@
-"""Rules for failing well: backoff, retry budget, breaker, hedging. Pure: time and chance come in.
+"""Rules for failing well: backoff, retry budget, breaker. Pure: time and chance come in.
 
 A state is a frozen value; a rule takes it and gives the next one. `guarded` holds the states.
 """

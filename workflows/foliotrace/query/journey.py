@@ -152,6 +152,7 @@ async def _made(
             clock=services.clock,
             deadline=deadline,
             limit_s=settings.retrieve_s,
+            hedge_s=settings.hedge_s,
         )
     with stage("synthesize"):
         if found.mode is RetrievalMode.NONE:

@@ -9,6 +9,7 @@ from foliotrace.errors import DeadlineExceeded, Unavailable
 from foliotrace.events import tell
 from foliotrace.model import Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Clock, Retriever
+from foliotrace.query.hedging import first_good
 from foliotrace.query.ladder import rung_s
 
 FUSION_DEPTH: Final = 50
@@ -40,28 +41,54 @@ async def retrieve(
     clock: Clock,
     deadline: Deadline,
     limit_s: float,
+    hedge_s: float | None = None,
 ) -> Retrieval:
-    """Try the paths in order until one answers; an answer without passages is an answer."""
-    failures: list[Unavailable] = []
-    for place, path in enumerate(paths):
+    """Try the paths in order until one answers; an answer without passages is an answer.
+
+    With `hedge_s`, a path that has not answered for so long gets the next one beside it, and the
+    first answer is taken: a lower path that overtakes is a reason (`<mode>_hedged`) like a failure.
+    """
+
+    async def ask(place: int) -> Sequence[Passage]:
         now_s = clock.monotonic_s()
         allowed_s = rung_s(
             deadline.remaining_s(now_s), limit_s=limit_s, has_lower_rung=place + 1 < len(paths)
         )
         try:
-            found = await _within(path, query, now_s, allowed_s)
+            return await _within(paths[place], query, now_s, allowed_s)
         except Unavailable as error:
-            failures.append(error)
-            tell(
-                "foliotrace.path_failed",
-                foliotrace__retrieval__failed_path=path.mode.value,
-                error__type=error.reason,
-            )
-            continue
-        passages = tuple(without_duplicates(found)[: query.top_k])
-        _tell(query, passages, path.mode)
-        return Retrieval(passages=passages, mode=path.mode, failures=tuple(failures))
-    return Retrieval(passages=(), mode=RetrievalMode.NONE, failures=tuple(failures))
+            _tell_failed(paths[place], error)
+            raise
+
+    outcome = await first_good(ask, len(paths), hedge_s=hedge_s)
+    if outcome.found is None:
+        failures = [outcome.failures[place] for place in range(len(paths))]
+        return Retrieval(passages=(), mode=RetrievalMode.NONE, failures=tuple(failures))
+    won = paths[outcome.place]
+    failures = [
+        outcome.failures.get(place) or _overtaken(paths[place]) for place in range(outcome.place)
+    ]
+    passages = tuple(without_duplicates(outcome.found)[: query.top_k])
+    _tell(query, passages, won.mode)
+    return Retrieval(passages=passages, mode=won.mode, failures=tuple(failures))
+
+
+def _tell_failed(path: Path, error: Unavailable) -> None:
+    tell(
+        "foliotrace.path_failed",
+        foliotrace__retrieval__failed_path=path.mode.value,
+        error__type=error.reason,
+    )
+
+
+def _overtaken(path: Path) -> Unavailable:
+    """Why a better path is not the one that answered: it was slower."""
+    mode = path.mode.value
+    overtaken = DeadlineExceeded(
+        f"A lower path answered while the {mode} path had not.", reason=f"{mode}_hedged"
+    )
+    _tell_failed(path, overtaken)
+    return overtaken
 
 
 def _tell(query: Query, passages: Sequence[Passage], mode: RetrievalMode) -> None:
@@ -118,6 +145,11 @@ class HybridRetriever:
     def __init__(self, keyword: Retriever, vectors: Retriever) -> None:
         self._keyword = keyword
         self._vectors = vectors
+
+    @property
+    def ready(self) -> bool:
+        """Whether both can be asked now."""
+        return bool(getattr(self._vectors, "ready", True) and getattr(self._keyword, "ready", True))
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """See `Retriever.retrieve`."""

@@ -105,6 +105,11 @@ class RoutedRetriever:
         self._inner = inner
         self._headers = headers
 
+    @property
+    def ready(self) -> bool:
+        """Whether the path can be asked now."""
+        return bool(getattr(self._inner, "ready", True))
+
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """See `Retriever.retrieve`."""
         everywhere = await self._inner.retrieve(query, top_k=top_k, deadline=deadline)

@@ -37,6 +37,7 @@ class QuerySettings:
     limits: Limits = DEFAULT_LIMITS
     deadline_s: float = 60.0
     retrieve_s: float = 2.0
+    hedge_s: float | None = None
     max_tokens: int = 700
     max_cost_usd: Decimal = Decimal("0.10")
     quotes: int = 3

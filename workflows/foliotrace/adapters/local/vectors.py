@@ -64,9 +64,10 @@ class VectorIndex:
 
     @property
     def ready(self) -> bool:
-        """Whether every document noted so far is embedded to the end."""
+        """Whether every document noted so far is embedded, and a question can be now."""
         own = self._store.belongs_to(self._library.library_id(), self._embedder.model)
-        return own and not self._store.standing().waits
+        embeds = bool(getattr(self._embedder, "ready", True))
+        return own and embeds and not self._store.standing().waits
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """See `Retriever.retrieve`; the score is the cosine."""
