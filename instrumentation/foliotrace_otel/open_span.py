@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanContext
 from opentelemetry.trace.propagation import _SPAN_KEY
 
 from foliotrace_otel.lean_span import LeanSpan
@@ -22,6 +22,7 @@ class OpenSpan:
 
     `shown` is the record whose OTel span stands for this one (itself, unless contracted), or None
     when nothing above it is shown. `streaming`: the call has returned, its stream goes on.
+    `failed_calls`: the first failed attempts among the children, by the call's name, for links.
     """
 
     __slots__ = (
@@ -30,6 +31,7 @@ class OpenSpan:
         "attributes",
         "context",
         "ended",
+        "failed_calls",
         "failed_with",
         "first_chunk_ns",
         "id",
@@ -54,6 +56,7 @@ class OpenSpan:
         self.context: Context | None = None
         self.attributes: dict[str, Attribute] = {}
         self.failed_with: BaseException | None = None
+        self.failed_calls: dict[str, SpanContext] | None = None
         self.started_ns = 0
         self.first_chunk_ns = 0
         self.instance_id = 0

@@ -51,6 +51,9 @@ RETRIEVED: Final = "foliotrace.retrieved"  # number of passages
 RETRIEVED_IDS: Final = "foliotrace.retrieved.ids"
 RETRIEVED_SCORES: Final = "foliotrace.retrieved.scores"
 LINK: Final = "foliotrace.link"  # a traceparent in an event's attributes: becomes a span link
+ATTEMPT: Final = (
+    "foliotrace.attempt"  # from 2: a repeated call; its span is linked to the first attempt
+)
 RUN_ID: Final = "foliotrace.run_id"
 
 # Content. These leave the process only when capture is switched on (see content.py); a collector

@@ -22,6 +22,7 @@ from foliotrace_otel.lean_span import follows_the_parent, lean_tracer, start_lea
 from foliotrace_otel.open_span import RECORD_KEY, OpenSpan
 from foliotrace_otel.plan import Plan, plan_for, provider_of, steps_worth_showing, subject_of
 from foliotrace_otel.propagation import LINKS_KEY, entry_attributes, links_in
+from foliotrace_otel.retries import ATTEMPT_TAG, CALL_TAG, first_attempt, is_attempt, note_attempt
 from foliotrace_otel.semconv import Attribute
 
 Detail: TypeAlias = Literal["semantic", "all"]
@@ -33,6 +34,8 @@ _UNTOLD_TAGS: Final = frozenset(
         "llamaindex.step.input_summary",  # content
         "llamaindex.start_event",  # content
         "llamaindex.step.input_event",  # on every span below the step
+        CALL_TAG,
+        ATTEMPT_TAG,
     }
 )
 _log = logging.getLogger(__name__)
@@ -120,6 +123,7 @@ class SpanTree:
         """End `record` with `error`: a failure, or one of the ends that are none (failures.py)."""
         self.open.pop(record.id, None)
         host = record.shown
+        note_attempt(record)
         outcome = outcome_of(error) if error is not None else "abandoned"
         if record.plan.measured and self.on_end is not None and host in (record, None):
             self.on_end(record, None if outcome else error)
@@ -193,6 +197,9 @@ class SpanTree:
         links = links_in(context) if RECORD_KEY not in context else ()
         name, subject = self._subject(plan, instance)
         attributes: dict[str, Attribute] = {**plan.attributes, **subject}
+        if record.tags.get(ATTEMPT_TAG, 1) != 1 and is_attempt(record):
+            attributes[semconv.ATTEMPT] = record.tags[ATTEMPT_TAG]
+            links += first_attempt(record)
         if RECORD_KEY not in context:
             attributes.update(entry_attributes(context))
         if record.tags and (record.parent is None or record.tags is not record.parent.tags):

@@ -7,7 +7,7 @@ Any LlamaIndex span handler sees the stages; any event handler sees the events. 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from inspect import Signature
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import uuid4
 
 from llama_index_instrumentation import get_dispatcher
@@ -16,6 +16,9 @@ from llama_index_instrumentation.dispatcher import active_instrument_tags
 from llama_index_instrumentation.span import active_span_id
 
 Attribute: TypeAlias = str | int | float | bool
+
+CALL_TAG: Final = "foliotrace.call"
+ATTEMPT_TAG: Final = "foliotrace.attempt"
 
 _dispatcher = get_dispatcher(__name__)
 _NO_ARGUMENTS = Signature().bind()
@@ -42,6 +45,20 @@ def stage(name: str) -> Iterator[str]:
         _dispatcher.span_exit(id_=span_id, bound_args=_NO_ARGUMENTS)
     finally:
         active_span_id.reset(token)
+
+
+@contextmanager
+def attempt(call: str, number: int) -> Iterator[None]:
+    """Attempt `number`, from 1, of a call that may be repeated; `call` is a name for it alone.
+
+    Observers see both as instrument tags of the spans inside.
+    """
+    told = {CALL_TAG: call, ATTEMPT_TAG: number}
+    token = active_instrument_tags.set({**active_instrument_tags.get(), **told})
+    try:
+        yield
+    finally:
+        active_instrument_tags.reset(token)
 
 
 class Happened(BaseEvent):

@@ -8,6 +8,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -19,7 +20,7 @@ from foliotrace.errors import (
     GeneratorRefused,
     Unavailable,
 )
-from foliotrace.events import tell
+from foliotrace.events import attempt, tell
 from foliotrace.model import Deadline
 from foliotrace.ports import Clock
 
@@ -70,6 +71,7 @@ class Dependency:
         self._sleep = sleep
         self._slots = asyncio.Semaphore(policy.slots)
         self._budget = rules.RetryBudget()
+        self._calls = count(1)
         self.breaker = rules.Breaker()
 
     @property
@@ -92,11 +94,14 @@ class Dependency:
             sleep=self._sleep,
             reraise=True,
         )
-        return await retrying(self._attempt, work, deadline)
+        call, numbers = f"{self.name}-{next(self._calls)}", count(1)
 
-    async def _attempt(self, work: Callable[[Deadline], Awaitable[T]], deadline: Deadline) -> T:
-        async with self.admitted(deadline) as capped:
-            return await self.within(work(capped), capped)
+        async def once() -> T:
+            with attempt(call, next(numbers)):
+                async with self.admitted(deadline) as capped:
+                    return await self.within(work(capped), capped)
+
+        return await retrying(once)
 
     @asynccontextmanager
     async def admitted(self, deadline: Deadline) -> AsyncIterator[Deadline]:

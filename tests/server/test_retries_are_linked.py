@@ -1,0 +1,118 @@
+"""A call that is repeated shows each attempt, and every later one is linked to the first."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from llama_index_instrumentation import get_dispatcher
+from opentelemetry.trace import Span
+from tests.fakes.openai import running_fake_openai
+from tests.fakes.wire import Fault
+from tests.otel.tracing_bench import watching
+from tests.otlp_sink import attributes_of
+from tests.server.observed import observed
+
+from foliotrace import events
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.errors import GeneratorUnavailable
+from foliotrace.guarded import Dependency, GuardPolicy
+from foliotrace.model import Deadline
+from foliotrace.resilience import BreakerPolicy, RetryPolicy
+
+pytestmark = pytest.mark.anyio
+ATTEMPT = "foliotrace.attempt"
+CHAT = "POST /v1/chat/completions"
+dispatcher = get_dispatcher(__name__)
+
+
+async def test_a_model_that_answers_at_the_third_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_fake_openai() as model:
+        model.fail(CHAT, Fault.unavailable, times=2)
+        llm = {"provider": "openai", "model": "gpt-4o-mini", "api_base": model.url}
+        llm["api_key"] = "sk-fake-retried"
+        guard = {"attempts": 3, "first_wait_s": 0.01}
+        async with observed(tmp_path, monkeypatch, llm=llm, guard=guard) as service:
+            await service.ingest()
+            answer = (await service.ask()).json()
+            spans = service.trace(answer["trace_id"], ends_with="POST /v1/query")
+    assert answer["degradation"]["level"] == 0, answer["degradation"]
+    calls = sorted(
+        (span for span in spans if span.name.startswith("chat")),
+        key=lambda span: span.start_time_unix_nano,
+    )
+    assert [attributes_of(span).get(ATTEMPT) for span in calls] == [None, 2, 3]
+    first, *later = calls
+    assert [len(span.links) for span in calls] == [0, 1, 1]
+    for span in later:
+        (link,) = span.links
+        assert (link.trace_id, link.span_id) == (first.trace_id, first.span_id)
+
+
+@dispatcher.span
+async def within() -> None:
+    """A part of an attempt."""
+
+
+@dispatcher.span
+async def called(fails: bool, started: asyncio.Event) -> None:
+    await within()
+    started.set()
+    await asyncio.sleep(0)
+    if fails:
+        raise GeneratorUnavailable("503")
+
+
+def dependency(clock: SystemClock) -> Dependency:
+    retry = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.001)
+    policy = GuardPolicy(retry=retry, breaker=BreakerPolicy(failures=100))
+    return Dependency("model", policy, clock=clock)
+
+
+async def test_of_calls_side_by_side_each_is_linked_to_its_own_first_attempt() -> None:
+    clock = SystemClock()
+    model = dependency(clock)
+    started = [asyncio.Event() for _ in range(8)]
+
+    async def one(number: int) -> None:
+        left = iter([True, False] if number % 2 else [False])
+
+        async def work(capped: Deadline) -> None:
+            await called(next(left), started[number])
+
+        await model.call(work, Deadline(clock.monotonic_s() + 30))
+
+    with watching() as watch:
+        with events.stage("synthesize"):
+            await asyncio.gather(*(one(number) for number in range(8)))
+        spans: Any = watch.spans
+        assert watch.tree.open == {}
+    failed = {s.get_span_context().span_id for s in spans if s.name == "called" and _error(s)}
+    retried = [s for s in spans if ATTEMPT in (s.attributes or {})]
+    assert {s.name for s in retried} == {"called"}
+    linked = [s.links[0].context.span_id for s in retried]
+    assert len(failed) == 4
+    assert sorted(linked) == sorted(failed)
+    assert not any(s.links for s in spans if s not in retried)
+
+
+def _error(span: Span) -> bool:
+    return bool(span.status.is_ok is False)  # type: ignore[attr-defined]
+
+
+async def test_an_attempt_that_was_cut_off_is_linked_to_as_well() -> None:
+    with watching() as watch:
+        with events.stage("retrieve"):
+            for number in (1, 2):
+                with events.attempt("index-1", number):
+                    working = asyncio.create_task(called(False, asyncio.Event()))
+                    if number == 1:
+                        await asyncio.sleep(0)
+                        working.cancel()
+                    await asyncio.gather(working, return_exceptions=True)
+        first, second = (s for s in watch.spans if s.name == "called")
+    assert first.attributes is not None
+    assert first.attributes["foliotrace.outcome"] == "cancelled"
+    assert [link.context.span_id for link in second.links] == [first.get_span_context().span_id]
