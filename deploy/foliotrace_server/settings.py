@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from types import UnionType
 from typing import ClassVar, Literal, get_args, get_origin
 
@@ -348,7 +349,11 @@ def load_settings(toml_file: Path | None = None, **overrides: object) -> Setting
         loaded = Loaded(**overrides)  # type: ignore[arg-type] # pydantic checks them
     except ValidationError as error:
         raise Misconfigured(_explain(error)) from None
-    except ValueError as error:  # TOML and JSON that cannot be read
+    except TOMLDecodeError as error:
+        raise Misconfigured(
+            f"{Loaded.toml_file} is not TOML: {error}", hint="Mend that line of the file."
+        ) from None
+    except ValueError as error:  # JSON in a variable
         raise Misconfigured(f"settings cannot be read: {type(error).__name__}") from None
     return Settings.model_construct(
         **{name: getattr(loaded, name) for name in Settings.model_fields}

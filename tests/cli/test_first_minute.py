@@ -135,6 +135,26 @@ def test_a_setting_that_is_misspelt(tmp_path: Path, words: tuple[str, ...]) -> N
     assert "Traceback" not in told.stderr
 
 
+def test_settings_that_are_not_toml_are_shown_where(tmp_path: Path) -> None:
+    (tmp_path / "foliotrace.toml").write_text('[server]\nport = "9000\n')
+    told = foliotrace(tmp_path, "doctor")
+    assert told.returncode == Exit.MISCONFIGURED
+    assert "foliotrace.toml is not TOML" in told.stderr
+    assert "line 2" in told.stderr
+
+
+def test_a_url_may_be_written_without_its_scheme(tmp_path: Path) -> None:
+    told = foliotrace(tmp_path, "--url", "127.0.0.1:9", "ask", "why?")
+    assert told.returncode == Exit.UNREACHABLE
+    assert "no answer from http://127.0.0.1:9" in told.stderr
+
+
+def test_a_number_out_of_range_is_not_taken_for_the_default(tmp_path: Path) -> None:
+    told = foliotrace(tmp_path, "ask", "why?", "--top-k", "0")
+    assert told.returncode == Exit.WRONG_INPUT
+    assert "--top-k" in told.stderr
+
+
 def test_a_question_before_any_document(tmp_path: Path) -> None:
     told = foliotrace(tmp_path, "ask", "How long is the refund window?")
     assert told.returncode == Exit.NOT_FOUND

@@ -139,3 +139,11 @@ async def test_a_stream_tells_its_problem_inside(client: AsyncFoliotraceClient) 
     with pytest.raises(ServerProblem) as refused:
         _ = [event async for event in client.ask_in_pieces("refuse")]
     assert refused.value.error_code == "invalid_query"
+
+
+async def test_what_the_caller_gives_is_sent_also_when_it_is_nothing(
+    client: AsyncFoliotraceClient,
+) -> None:
+    with pytest.raises(ServerProblem) as refused:
+        await client.ask("whale", top_k=0)
+    assert refused.value.status == 400

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("question")
-@click.option("--top-k", default=5, show_default=True, help="Passages to look at.")
+@click.option(
+    "--top-k", type=click.IntRange(1, 50), default=5, show_default=True, help="Passages to look at."
+)
 @click.option("--collection", default="default", show_default=True, help="Where to look.")
 @click.option("--filter", "filters", multiple=True, help="FIELD=VALUE; may be given again.")
 @shared

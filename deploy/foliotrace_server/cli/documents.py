@@ -27,7 +27,13 @@ def documents() -> None:
 @documents.command("list")
 @click.option("--collection", help="Only this collection.")
 @click.option("--name", help="Only this name.")
-@click.option("--limit", default=100, show_default=True, help="How many at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="How many at most.",
+)
 @shared
 @explained
 def list_documents(

@@ -25,7 +25,13 @@ def jobs() -> None:
 
 @jobs.command("list")
 @click.option("--unfinished", is_flag=True, help="Only those going on.")
-@click.option("--limit", default=100, show_default=True, help="How many at most.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1, 1000),
+    default=100,
+    show_default=True,
+    help="How many at most.",
+)
 @shared
 @explained
 def list_jobs(options: Options, unfinished: bool, limit: int) -> Exit | None:

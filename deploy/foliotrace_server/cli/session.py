@@ -47,7 +47,8 @@ async def client(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
     from foliotrace_server.client import AsyncFoliotraceClient
 
     if options.url is not None:
-        async with AsyncFoliotraceClient(options.url) as remote:
+        url = options.url if "://" in options.url else f"http://{options.url}"
+        async with AsyncFoliotraceClient(url) as remote:
             yield remote
         return
     settings = options.settings()

@@ -105,14 +105,14 @@ def ask(
     optional = {
         "top_k": top_k if top_k != DEFAULT_TOP_K else None,
         "collection": collection if collection != DEFAULT_COLLECTION else None,
-        "filters": dict(filters or {}),
+        "filters": dict(filters) if filters else None,
         "user_id": user_id,
         "session_id": session_id,
-        "tags": list(tags),
-        "metadata": dict(metadata or {}),
-        "stream": stream,
+        "tags": list(tags) if tags else None,
+        "metadata": dict(metadata) if metadata else None,
+        "stream": stream or None,
     }
-    given |= {name: each for name, each in optional.items() if each}
+    given |= {name: each for name, each in optional.items() if each is not None}
     return Call(method="POST", path="/v1/query", body=contract.AnswerBody, json=given)
 
 
