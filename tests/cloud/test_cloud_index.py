@@ -11,6 +11,7 @@ from tests.ingest.pages import serve
 
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.hits import place_on_page
 from foliotrace.adapters.llamacloud.index import CloudIndex
 from foliotrace.adapters.llamacloud.intents import IntentLog
 from foliotrace.adapters.llamacloud.placements import Placements
@@ -200,7 +201,7 @@ async def test_drift_is_found_and_repaired(setting: Setting) -> None:
 async def test_words_our_page_does_not_hold_are_marked(setting: Setting) -> None:
     await setting.desk.ingest("fuel.txt", FUEL)
     await setting.index.catch_up()
-    page = await setting.index._align(
-        (await setting.desk.library.documents(OWNER.tenant))[0], "Kerosene is free.", range(1, 2)
-    )
-    assert page is None
+    library = setting.desk.library
+    (document,) = await library.documents(OWNER.tenant)
+    assert await place_on_page(library, document, "Kerosene is free.", range(1, 2)) is None
+    assert await place_on_page(library, document, FUEL.splitlines()[0], range(1, 2))

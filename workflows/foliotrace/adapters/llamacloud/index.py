@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from llama_cloud.types.retrieval_retrieve_response import Result
 
-from foliotrace.adapters.llamacloud.align import locate_long
 from foliotrace.adapters.llamacloud.failures import (
     CloudFailure,
     CloudProblem,
@@ -19,6 +18,7 @@ from foliotrace.adapters.llamacloud.failures import (
     in_our_words,
 )
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.hits import passage_of
 from foliotrace.adapters.llamacloud.placements import ManagedIndex, Placement, Placements
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import tell
@@ -26,18 +26,14 @@ from foliotrace.model import (
     Deadline,
     Document,
     DocumentStatus,
-    ParsedPage,
     Passage,
     Query,
-    RetrievalMode,
     SourceFile,
 )
 from foliotrace.ports import Blobs, Change, Clock, Library
 
 _SYNC_LIMIT_S: Final = 1800.0
 _POLL_S: Final = 2.0
-_FEW_PAGES: Final = 20
-"""Documents this short are searched whole for the words of a hit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,7 +311,7 @@ class CloudIndex:
                 answered=True,
             )
         try:
-            passages = [await self._passage(tenant, result) for result in results]
+            passages = [await passage_of(self._library, tenant, result) for result in results]
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason) from error
         found = [passage for passage in passages if passage is not None]
@@ -345,48 +341,6 @@ class CloudIndex:
         with in_our_words("retrieve"):
             reply = await self._gateway.client.retrieval.retrieve(**wanted, **self._gateway.scope)
         return reply.results
-
-    async def _passage(self, tenant: str, result: Result) -> Passage | None:
-        """The hit on our page; None when we no longer serve its document."""
-        document_id = str((result.metadata or {}).get("document_id") or "")
-        try:
-            document = await self._library.document(tenant, document_id)
-        except NotFound:
-            return None
-        static = result.static_fields
-        named = (static.page_range_start if static else None) or 1
-        last = (static.page_range_end if static else None) or named
-        aligned = await self._align(document, result.content, range(named, last + 1))
-        page, start, end = aligned or (None, 0, 0)
-        score = result.rerank_score if result.rerank_score is not None else result.score
-        return Passage(
-            chunk_id=f"{document_id}:{static.chunk_index if static else 0}",
-            document_id=document_id,
-            document_name=document.name,
-            revision=document.revision or "",
-            page=page.number if page else min(named, max(1, document.pages_total)),
-            start=start,
-            end=end,
-            text=page.text[start:end] if page else result.content,
-            header=document.identity.header(),
-            score=score or 0.0,
-            path=RetrievalMode.MANAGED,
-            exact=page is not None,
-        )
-
-    async def _align(
-        self, document: Document, content: str, named: range
-    ) -> tuple[ParsedPage, int, int] | None:
-        """The words on one of our pages: those the cloud names, their neighbours, or any of few."""
-        first, last = max(1, named.start - 1), min(document.pages_total, named.stop)
-        if document.pages_total <= _FEW_PAGES:
-            first, last = 1, document.pages_total
-        pages = await self._library.pages(document.tenant, document.id, range(first, last + 1))
-        for page in sorted(pages, key=lambda p: p.number not in named):
-            found = locate_long(page.text, content)
-            if found is not None:
-                return page, *found
-        return None
 
 
 def _unavailable(failure: CloudFailure) -> IndexUnavailable:
