@@ -27,8 +27,9 @@ from foliotrace_otel.redaction import Redactor
 from foliotrace_otel.semconv import Attribute
 from foliotrace_otel.span_redaction import SpanRedactor
 
-MOST_WAITING: Final = 4096
+MOST_WAITING: Final = 1024
 RETRY_S: Final = 30.0
+LONGEST_RETRY_S: Final = 600.0
 _BATCH: Final = 512
 _OTLP_PORTS: Final = {"grpc": 4317, "http/protobuf": 4318}
 _PROBE_S: Final = 0.25
@@ -60,10 +61,11 @@ class LogBackend(Protocol):
 
 
 class LogEvents:
-    """Sends events in a thread of its own; `emit` neither waits nor raises.
+    """Sends events in a thread of its own; `emit` does not wait.
 
-    `open_backend` is called in that thread once `reachable` says that somebody listens. The oldest
-    of more than `MOST_WAITING` events are dropped, and counted.
+    `open_backend` is called in that thread once `reachable` says that somebody listens. What was
+    not taken is tried again after `retry_s`, and then after twice as long, up to `LONGEST_RETRY_S`.
+    The oldest of more than `MOST_WAITING` events are dropped, and counted.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class LogEvents:
         self._open_backend = open_backend
         self._metrics = metrics
         self._reachable = reachable
-        self._retry_s = retry_s
+        self._first_retry_s = self._retry_s = retry_s
         self._waiting: deque[LogEvent] = deque()
         self._backend: LogBackend | None = None
         self._thread: threading.Thread | None = None
@@ -115,6 +117,10 @@ class LogEvents:
                 self._thread.start()
         self._woken.set()
 
+    def waiting(self) -> int:
+        """Events that nobody has taken yet."""
+        return len(self._waiting)
+
     def flush(self) -> bool:
         """Try to send what waits, now; whether nothing waits any more."""
         return self._deliver()
@@ -137,10 +143,15 @@ class LogEvents:
 
     def _run(self) -> None:
         while True:
-            self._woken.wait(self._retry_s if self._waiting else None)
+            self._woken.wait()
             self._woken.clear()
             stopping = self._stopping.is_set()
-            self._deliver()
+            if self._deliver():
+                self._retry_s = self._first_retry_s
+            elif not stopping:
+                self._stopping.wait(self._retry_s)
+                self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
+                self._woken.set()
             if stopping:
                 return
 
@@ -192,10 +203,13 @@ def log_events(
 
         return log_backend(settings, resource, spans)
 
-    if settings.logs_endpoint_given or settings.logs_exporter != "otlp":
-        return LogEvents(backend, metrics)
+    named = settings.logs_endpoint_given or settings.logs_exporter != "otlp"
     port = _OTLP_PORTS[settings.logs_protocol]
-    return LogEvents(backend, metrics, reachable=partial(_listens, port))
+    events = LogEvents(
+        backend, metrics, reachable=(lambda: True) if named else partial(_listens, port)
+    )
+    metrics.watch("foliotrace.queue.depth", events.waiting, {"queue": "log_events"})
+    return events
 
 
 def _listens(port: int) -> bool:

@@ -110,6 +110,7 @@ def test_of_too_many_the_oldest_go_and_a_stop_counts_what_nobody_took() -> None:
         events.emit("checkpoint", "")
     assert told(metrics, "dropped", reason="queue_full") == 3
     assert not events.flush()
+    assert events.waiting() == MOST_WAITING
     events.stop(5)
     assert told(metrics, "dropped", reason="export_failed") == MOST_WAITING
     events.emit("late", "")
