@@ -19,6 +19,7 @@ TARGET_WORDS: Final = 256
 OVERLAP_WORDS: Final = 64
 TAIL_WORDS: Final = 32  # so few words at the end of a page join the chunk before them
 UNIT_WORDS: Final = 64  # a longer sentence is cut at its lines, then at its words
+HEADER_CHARACTERS: Final = 4000  # of a header row, repeated with every chunk of its table
 UNIT_CHARACTERS: Final = 800  # a longer run without spaces is cut anywhere
 
 _PARAGRAPH_END: Final = re.compile(r"\n[^\S\n]*\n")
@@ -124,7 +125,7 @@ def _units(page: ParsedPage) -> Iterator[_Unit]:
 def _rows(text: str, table: Table) -> Iterator[_Unit]:
     header = " ".join(
         " ".join(text[row.start : row.end].split()) for row in table.rows if row.is_header
-    )
+    )[:HEADER_CHARACTERS]
     position = table.start
     for row in table.rows:
         yield from _prose(text, position, row.start)  # what a parser left between rows

@@ -19,7 +19,10 @@ ENCRYPTED_OFFICE = "application/x-encrypted-office"
 OUTLOOK = "application/vnd.ms-outlook"
 
 _HEAD_BYTES = 64 * 1024
-_MAGIC = (
+_PDF = b"%PDF-"
+_PDF_OBJECT = re.compile(rb"\d \d+ obj\b")
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_MAGIC = (  # a text may begin with two of these letters: such a file must hold a NUL too
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"\xff\xd8\xff", JPEG),
     (b"II*\x00", TIFF),
@@ -51,14 +54,14 @@ def sniff(path: Path, name: str = "") -> str:
         head = file.read(_HEAD_BYTES)
     if not head:
         return EMPTY
-    if b"%PDF-" in head[:1024]:
+    if head.startswith(_PDF) or (_PDF in head[:1024] and _PDF_OBJECT.search(head)):
         return PDF
-    if head.startswith(b"PK"):
+    if head.startswith(_ZIP):
         return _zip_type(path)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _ole_type(path)
     for magic, media_type in _MAGIC:
-        if head.startswith(magic):
+        if head.startswith(magic) and (len(magic) > 2 or b"\x00" in head):
             return media_type
     return _text_type(head, PurePath(name or path.name).suffix.lower())
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
+from unicodedata import normalize
 
 import orjson
 
@@ -71,12 +72,12 @@ def chunk_of(row: Sequence[Any]) -> Chunk:
 
 
 def comparable(value: Scalar) -> str:
-    """The form in which filter values are compared: case folded, 1 equal to 1.0, True to true."""
+    """The form in which filter values are compared: NFC, case folded, 1 as 1.0, True as true."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value).strip().casefold()
+    return normalize("NFC", str(value).strip().casefold())
 
 
 def own_fields(name: str, media_type: str, metadata: Metadata) -> list[tuple[str, str]]:

@@ -149,8 +149,9 @@ def count_pages(connection: sqlite3.Connection, tenant: str, revision: str) -> i
     return int(row[0])
 
 
-def _must_be_pending(document: Document, revision: str) -> None:
-    if revision != document.pending_revision:
+def _must_be_made(document: Document, revision: str) -> None:
+    """A second ingestion of the same bytes may find its revision served already."""
+    if revision not in (document.pending_revision, document.revision):
         raise Conflict(
             "Newer bytes arrived under this name; this ingestion gives way.",
             code="ingest_superseded",
@@ -165,7 +166,7 @@ def add_window(
     now: str,
 ) -> None:
     """Store pages, each once."""
-    _must_be_pending(document, revision)
+    _must_be_made(document, revision)
     connection.executemany(
         "INSERT OR IGNORE INTO pages VALUES (?, ?, ?, ?, ?, ?)",
         [
@@ -196,7 +197,7 @@ def add_chunks(
     connection: sqlite3.Connection, document: Document, revision: str, chunks: Sequence[Chunk]
 ) -> None:
     """Store chunks, each once."""
-    _must_be_pending(document, revision)
+    _must_be_made(document, revision)
     connection.executemany(
         "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -227,7 +228,7 @@ def publish(
     """Serve `revision`, drop every other one of the document; the library version."""
     if (document.revision, document.pending_revision) == (revision, None):
         return _version(connection)  # a resumed run publishes again
-    _must_be_pending(document, revision)
+    _must_be_made(document, revision)
     stored, chunks = _whole(connection, document, revision)
     connection.execute(
         "UPDATE documents SET revision = ?, pending_revision = NULL, status = 'ready',"

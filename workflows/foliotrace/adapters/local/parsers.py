@@ -30,7 +30,7 @@ from foliotrace.errors import DeadlineExceeded, ParserUnavailable
 from foliotrace.model import Deadline, Inspection, PageKind, PageStatus, ParsedPage, SourceFile
 from foliotrace.ports import Clock
 
-_READER_VERSION = "5"  # grows when a reader's output changes: documents are then parsed anew
+_READER_VERSION = "6"  # grows when a reader's output changes: documents are then parsed anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

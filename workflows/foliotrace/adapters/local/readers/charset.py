@@ -1,12 +1,16 @@
 """Bytes of unknown encoding to text, a piece at a time."""
 
 import codecs
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from charset_normalizer import from_bytes
+from charset_normalizer import CharsetMatch, from_bytes
 
 _SAMPLE_BYTES = 64 * 1024
+_CHAOS = 0.15  # what a lone accented letter between spaces costs a short text
+_COHERENCE = 0.05  # less than the wrong code page costs
+_ODD = re.compile("[\u00b3\u00b9\u00ba\u00bc\u00be][^\\W\\d_]|\\w\u00bf\\w")
 _PIECE_BYTES = 256 * 1024
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -25,8 +29,27 @@ def encoding_of(sample: bytes, declared: str | None = None) -> str:
     for name in filter(None, (_wide(sample), declared, "utf-8")):
         if _decodes(sample, name):
             return name
-    guess = from_bytes(sample[:_SAMPLE_BYTES]).best()
-    return guess.encoding if guess else "cp1252"
+    guesses = from_bytes(sample[:_SAMPLE_BYTES])
+    guess = guesses.best()
+    if guess is None or _western(guess, guesses):
+        return "cp1252"
+    return guess.encoding
+
+
+def _western(best: CharsetMatch, guesses: Iterable[CharsetMatch]) -> bool:
+    """Whether Western European reads as well as the best guess, and no figure stands in a word.
+
+    The same bytes are letters in every Latin code page: a pound sign is an L with stroke in one.
+    Turkish differs in six letters only, so where it is the best guess they occur.
+    """
+    if best.encoding == "cp1254":
+        return False
+    for guess in guesses:
+        if guess.encoding == "cp1252":
+            tidy = guess.chaos <= best.chaos + _CHAOS
+            fluent = guess.coherence >= best.coherence - _COHERENCE
+            return tidy and fluent and not _ODD.search(str(guess))
+    return False
 
 
 def _wide(sample: bytes) -> str | None:

@@ -22,26 +22,25 @@ def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     lines = _lines(read_text(path))
     sample = list(islice(lines, _SAMPLE_LINES))
     csv.field_size_limit(_FIELD_CHARACTERS)
-    rows = csv.reader(chain(sample, lines), delimiter=delimiter_of(sample))
-    yield from paged(elements(None, _rows(rows)), PageKind.SHEET)
-
-
-def _rows(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[tuple[int, str]]]]:
     try:
-        for number, row in enumerate(rows, 1):
-            yield number, [(c, text) for c, cell in enumerate(row) if (text := one_line(cell))]
+        rows = csv.reader(chain(sample, lines), delimiter=delimiter_of(sample))
+        yield from paged(elements(None, _rows(rows)), PageKind.SHEET)
     except csv.Error as error:
         raise Refusal(
             "file_too_complex", "a field of it is longer than a million characters"
         ) from error
 
 
+def _rows(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+    for number, row in enumerate(rows, 1):
+        yield number, [(c, text) for c, cell in enumerate(row) if (text := one_line(cell))]
+
+
 def _lines(pieces: Iterator[str]) -> Iterator[str]:
     rest = ""
     for piece in pieces:
-        lines = (rest + piece).splitlines(keepends=True)
-        rest = lines.pop() if lines and not lines[-1].endswith("\n") else ""
-        yield from lines
+        *lines, rest = (rest + piece).split("\n")
+        yield from (f"{line}\n" for line in lines)
         if len(rest) > _FIELD_CHARACTERS:
             yield rest
             rest = ""

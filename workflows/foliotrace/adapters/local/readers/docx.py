@@ -11,7 +11,7 @@ from pathlib import Path
 from lxml import etree
 
 from foliotrace.adapters.local.readers.contract import ReadingOptions
-from foliotrace.adapters.local.readers.ooxml import Package, package
+from foliotrace.adapters.local.readers.ooxml import Package, package, whole_number
 from foliotrace.adapters.local.readers.sections import (
     Element,
     GridCell,
@@ -83,12 +83,12 @@ def _styles(parts: Package) -> _Styles:
         name = (_value(style, "name") or "").lower()
         style_id = style.get(_W + "styleId", "")
         outline = style.find(f"{_W}pPr/{_W}outlineLvl")
-        if name.startswith("heading ") and name[8:9].isdigit():
+        if name.startswith("heading ") and name[8:9].isdecimal():
             levels[style_id] = int(name[8])
         elif name == "title":
             levels[style_id] = 1
-        elif outline is not None and outline.get(_W + "val", "9") in "012345678":
-            levels[style_id] = int(outline.get(_W + "val", "0")) + 1
+        elif outline is not None and whole_number(outline.get(_W + "val", ""), 9) < 9:
+            levels[style_id] = whole_number(outline.get(_W + "val", ""), 9) + 1
         elif name.startswith(("list bullet", "list number")):
             lists.add(style_id)
         based[style_id] = _value(style, "basedOn") or ""
@@ -190,7 +190,7 @@ def _row(row: etree._Element) -> list[GridCell]:
         if text:
             cells.append(GridCell(text, column))
         value = span.get(_W + "val", "1") if span is not None else "1"
-        column += int(value) if value.isdigit() else 1
+        column += whole_number(value, 1)
     return cells
 
 

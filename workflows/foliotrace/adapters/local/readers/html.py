@@ -44,8 +44,12 @@ def _body(path: Path) -> etree._Element:
     declared = _DECLARED.search(sample)
     encoding = encoding_of(sample, declared.group(1).decode() if declared else None)
     text = content.decode(encoding, errors="replace").replace("\x00", "")
-    parser = HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True)
+    parser = HTMLParser(
+        encoding="utf-8", remove_comments=True, remove_pis=True, no_network=True, huge_tree=True
+    )
     root = etree.fromstring(text.encode("utf-8", errors="replace"), parser)
+    if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
+        raise Refusal("file_too_complex", "its elements are nested too deeply")
     if root is None:
         raise Refusal("file_malformed", "it holds no HTML element")
     return root
@@ -102,7 +106,7 @@ class _Walker:
     def _block(self, child: etree._Element, tag: str) -> Iterator[Element]:
         yield from self.flush()
         outer = (self._kind, self._level)
-        if tag[0] == "h" and tag[1:].isdigit():
+        if tag[0] == "h" and tag[1:].isdecimal():
             self._kind, self._level = BlockKind.HEADING, int(tag[1:])
         elif tag == "li":
             self._kind, self._level = BlockKind.LIST_ITEM, 0
@@ -190,7 +194,7 @@ def _row(row: etree._Element) -> list[GridCell]:
             cells.append(GridCell(opening + text, column))
             opening = ""
         span = cell.get("colspan", "1")
-        column += min(int(span), 1000) if span.isdigit() else 1
+        column += min(int(span), 1000) if span.isdecimal() and len(span) < 10 else 1
     return cells
 
 

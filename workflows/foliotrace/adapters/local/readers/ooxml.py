@@ -18,6 +18,11 @@ _COPY_BYTES = 1 << 20
 _RATIO_MATTERS_BYTES = 16 * 1024 * 1024
 
 
+def whole_number(told: str, otherwise: int) -> int:
+    """An attribute that should be a count, where it is one of a sane size."""
+    return int(told) if told.isdecimal() and len(told) < 10 else otherwise
+
+
 class Package:
     """An Office file's parts by name."""
 

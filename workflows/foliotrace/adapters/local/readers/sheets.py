@@ -16,8 +16,6 @@ from foliotrace.adapters.local.readers.sections import (
 )
 from foliotrace.model import PageKind
 
-_CELL_CHARACTERS = 5000
-
 
 def cell_name(row: int, column: int) -> str:
     """Row 7 (from 1) and column 1 (from 0) is "B7"."""
@@ -30,7 +28,7 @@ def cell_name(row: int, column: int) -> str:
 
 def one_line(text: str) -> str:
     """A cell's text without tabs and line ends, which part cells and rows."""
-    return " ".join(text.split())[:_CELL_CHARACTERS]
+    return " ".join(text.split())
 
 
 def elements(

@@ -12,7 +12,7 @@ from pathlib import Path
 from lxml import etree
 
 from foliotrace.adapters.local.readers.contract import ReadingLimits, ReadingOptions, Refusal
-from foliotrace.adapters.local.readers.ooxml import R_ID, Package, package
+from foliotrace.adapters.local.readers.ooxml import R_ID, Package, package, whole_number
 from foliotrace.adapters.local.readers.sections import Element, paged
 from foliotrace.adapters.local.readers.sheets import elements, one_line
 from foliotrace.adapters.local.readers.streamed import StreamedReader
@@ -71,7 +71,7 @@ def _formats(parts: Package, name: str) -> list[str]:
     custom = {f.get("numFmtId"): f.get("formatCode", "") for f in root.iter(f"{_S}numFmt")}
     styles = root.find(f"{_S}cellXfs")
     ids = [xf.get("numFmtId", "0") for xf in styles] if styles is not None else []
-    return [custom.get(i) or (_BUILT_IN.get(int(i), "") if i.isdigit() else "") for i in ids]
+    return [custom.get(i) or _BUILT_IN.get(whole_number(i, -1), "") for i in ids]
 
 
 def _each(parts: Package, name: str, tag: str) -> Iterator[etree._Element]:
@@ -92,8 +92,7 @@ def _each(parts: Package, name: str, tag: str) -> Iterator[etree._Element]:
 def _rows(parts: Package, name: str, values: "_Values", limits: ReadingLimits) -> Iterator[Row]:
     number = seen = 0
     for row in _each(parts, name, f"{_S}row"):
-        told = row.get("r", "")
-        number = int(told) if told.isdigit() else number + 1
+        number = whole_number(row.get("r", ""), number + 1)
         cells: list[tuple[int, str]] = []
         column = -1
         for cell in row.iter(f"{_S}c"):
@@ -134,7 +133,7 @@ class _Values:
             formula = cell.findtext(f"{_S}f")
             return one_line(f"={formula}") if formula else ""
         if kind == "s":
-            index = int(value) if value.isdigit() else -1
+            index = whole_number(value, -1)
             return self._shared[index] if 0 <= index < len(self._shared) else ""
         if kind == "b":
             return "TRUE" if value == "1" else "FALSE"
@@ -142,8 +141,7 @@ class _Values:
             return value.removesuffix("T00:00:00")
         if kind in {"str", "e"}:
             return one_line(value)
-        style = cell.get("s", "0")
-        index = int(style) if style.isdigit() else 0
+        index = whole_number(cell.get("s", ""), 0)
         return self._number(value, self._formats[index] if index < len(self._formats) else "")
 
     def _number(self, value: str, code: str) -> str:
