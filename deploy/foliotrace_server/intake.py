@@ -11,7 +11,6 @@ from uuid import uuid4
 from foliotrace.account import Account
 from foliotrace.errors import Conflict, FoliotraceError, NotFound
 from foliotrace.ingest.index import delete_document
-from foliotrace.ingest.originals import release
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import cancel_ingest
 from foliotrace.model import Document, Job, JobKind, JobStatus, Metadata, Principal
@@ -104,11 +103,7 @@ class Intake:
     async def _accept_stored(self, principal: Principal, upload: StoredUpload) -> Accepted:
         services = self._parts.ingest
         stored = replace(services, blobs=_Stored(services.blobs, upload.blob))
-        try:
-            return await accept(stored, principal, upload.for_the_journey())
-        except FoliotraceError:
-            await release(services, principal.tenant, upload.blob.content_hash)
-            raise
+        return await accept(stored, principal, upload.for_the_journey())
 
     async def extract(
         self,

@@ -10,7 +10,7 @@ from tests.ingest.pages import bytes_of
 from foliotrace.account import Progress
 from foliotrace.errors import Conflict, FileRefused, InvalidRequest, NotFound, NothingToIndex
 from foliotrace.ingest.index import compact, delete_document
-from foliotrace.ingest.originals import sweep
+from foliotrace.ingest.originals import keeping, sweep
 from foliotrace.ingest.upload import Accepted
 from foliotrace.ingest.workflow import (
     IngestDocument,
@@ -194,6 +194,25 @@ async def test_two_uploads_of_one_file_under_way_share_a_job(desk: Desk) -> None
     assert (await desk.upload("notes.txt", "One.")).job.id == first.job.id
 
 
+async def test_two_jobs_of_the_same_bytes_under_way_both_complete(desk: Desk) -> None:
+    pages = [f"Page {n} tells of topic{n}." for n in range(1, 8)]
+    first = await desk.upload("notes.txt", *pages)
+    twin = await desk.upload("notes.txt", *pages, key="k1")
+    assert twin.job.id != first.job.id
+
+    async def run_the_first() -> None:
+        await desk.run(first)
+
+    desk.parser.before[5] = run_the_first
+    done = await desk.run(twin)
+    assert (done.pages, done.chunks) == (7, 7)
+    for accepted in (first, twin):
+        job = await desk.jobs.job("t1", accepted.job.id)
+        assert (job.status, job.problem) == (JobStatus.COMPLETED, None)
+    assert (await desk.library.document("t1", done.document_id)).status is DocumentStatus.READY
+    assert [p.page for p in await desk.ask("topic6")] == [6]
+
+
 async def test_an_empty_or_too_large_file_is_refused_and_nothing_is_kept(desk: Desk) -> None:
     for content, code in ((b"", "file_empty"), (b"x" * 20_000, "file_too_large")):
         with pytest.raises(FileRefused) as refused:
@@ -202,7 +221,9 @@ async def test_an_empty_or_too_large_file_is_refused_and_nothing_is_kept(desk: D
     assert [p for p in (desk.folder / "blobs").rglob("*") if p.is_file()] == []
 
 
-@pytest.mark.parametrize("name", ["", "../a", "/etc/passwd", "a\x00b", "a//b", "x" * 300, "\u202e"])
+@pytest.mark.parametrize(
+    "name", ["", "../a", "/etc/passwd", "a\x00b", "a//b", "x" * 300, "\u202e", "a\u200db"]
+)
 async def test_a_name_that_could_mislead_is_refused(desk: Desk, name: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
         await desk.upload(name, "One.")
@@ -227,6 +248,26 @@ async def test_nothing_deleted_can_be_found_in_the_data_folder(desk: Desk) -> No
     with pytest.raises(NotFound):
         await desk.library.document("t1", gone.document_id)
     assert desk.audit.entries[-1].event == "delete_completed"
+
+
+@pytest.mark.parametrize(
+    "name", ["\u0646\u0627\u0645\u0647\u200c\u0647\u0627.txt", "\U0001f468\u200d\U0001f467.txt"]
+)
+async def test_joiners_inside_words_and_emoji_are_names(desk: Desk, name: str) -> None:
+    assert (await desk.upload(name, "One.")).document.name == name
+
+
+async def test_bytes_that_an_upload_brings_survive_the_deletion_of_their_last_document(
+    desk: Desk,
+) -> None:
+    old = await desk.ingest("old.txt", "One.")
+    content = bytes_of(b"One.")
+    async with keeping(desk.services, "t1") as keep:
+        keep(await desk.blobs.put("t1", "new.txt", content, limit_bytes=100))
+        await delete_document(desk.services, OWNER, old.document_id, run_id="r")
+        assert len(list(await desk.blobs.hashes("t1"))) == 1
+    assert list(await desk.blobs.hashes("t1")) == []
+    assert desk.services.arriving == {}
 
 
 async def test_an_original_that_no_document_has_is_swept(desk: Desk) -> None:

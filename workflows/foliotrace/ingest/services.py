@@ -1,7 +1,8 @@
 """What the ingest journey is given: its ports and its limits."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from foliotrace.parse import ParseOrder
@@ -36,7 +37,8 @@ class IngestServices:
 
     `indexes` follow the library in this order; the keyword index comes first. An index that takes
     long (embedding) only starts its work when it is told to catch up. `forget` follows a deletion,
-    `forget_answers` a replacement too.
+    `forget_answers` a replacement too. `arriving` counts the uploads under way that brought an
+    original, by (tenant, content hash).
     """
 
     library: Library
@@ -51,3 +53,4 @@ class IngestServices:
     forget: Sequence[Forget] = ()
     forget_answers: Sequence[Forget] = ()
     limits: IngestLimits = IngestLimits()
+    arriving: Counter[tuple[str, str]] = field(default_factory=Counter)

@@ -14,9 +14,10 @@ from uuid import uuid4
 
 from foliotrace.account import Account
 from foliotrace.errors import Conflict, InvalidRequest
-from foliotrace.ingest.originals import release
+from foliotrace.ingest.originals import keeping, release
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import (
+    COLLECTION_NAME,
     DEFAULT_COLLECTION,
     Document,
     Job,
@@ -25,7 +26,7 @@ from foliotrace.model import (
     Metadata,
     Principal,
 )
-from foliotrace.ports import DocumentDraft
+from foliotrace.ports import DocumentDraft, StoredBlob
 
 NAME_CHARACTERS: Final = 255
 METADATA_FIELDS: Final = 64
@@ -33,7 +34,8 @@ METADATA_CHARACTERS: Final = 1000
 KEY_CHARACTERS: Final = 255
 FINAL: Final = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
-_COLLECTION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_JOINER: Final = re.compile("(?<=[^\x00-\x7f])[\u200c\u200d](?=[^\x00-\x7f])")
+"""Persian words and compound emoji are spelled with these."""
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -69,9 +71,19 @@ async def accept(services: IngestServices, principal: Principal, upload: Upload)
     """
     name = checked_name(upload.name)
     _check(upload)
-    blob = await services.blobs.put(
-        principal.tenant, name, upload.content, limit_bytes=services.limits.upload_bytes
-    )
+    async with keeping(services, principal.tenant) as keep:
+        blob = keep(
+            await services.blobs.put(
+                principal.tenant, name, upload.content, limit_bytes=services.limits.upload_bytes
+            )
+        )
+        return await _registered(services, principal, upload, name, blob)
+
+
+async def _registered(
+    services: IngestServices, principal: Principal, upload: Upload, name: str, blob: StoredBlob
+) -> Accepted:
+    """The stored file's document and job."""
     draft = DocumentDraft(
         collection=upload.collection, name=name, blob=blob, metadata=upload.metadata
     )
@@ -169,7 +181,7 @@ def checked_name(name: str) -> str:
         not spelled
         or len(spelled) > NAME_CHARACTERS
         or any(part in ("", ".", "..") for part in parts)
-        or any(unicodedata.category(c) in ("Cc", "Cs", "Cf") for c in spelled)
+        or any(unicodedata.category(c) in ("Cc", "Cs", "Cf") for c in _JOINER.sub("", spelled))
     ):
         raise InvalidRequest(
             "The file's name cannot be used.",
@@ -180,7 +192,7 @@ def checked_name(name: str) -> str:
 
 
 def _check(upload: Upload) -> None:
-    if not _COLLECTION.fullmatch(upload.collection):
+    if not COLLECTION_NAME.fullmatch(upload.collection):
         raise InvalidRequest(
             "The collection's name cannot be used.",
             code="invalid_collection",

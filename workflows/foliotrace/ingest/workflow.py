@@ -160,23 +160,33 @@ class IngestWorkflow(Workflow):
         try:
             yield
         except Exception as error:
-            if _ended_from_outside(error):
-                raise
-            try:
-                await same_bytes(self._services, account.tenant, document_id, content_hash)
-            except (Conflict, NotFound) as cause:
-                raise cause from error
-            problem, detail = described(error)
+            cause = await self._overtaken(error, account.tenant, document_id, content_hash)
             with suppress(NotFound):  # deleted meanwhile
-                await self._services.library.fail(
-                    account.tenant,
-                    document_id,
-                    problem=problem,
-                    detail=detail,
-                    content_hash=content_hash,
-                )
-                await account.failed(error)
-            raise
+                if cause is None:
+                    problem, detail = described(error)
+                    await self._services.library.fail(
+                        account.tenant,
+                        document_id,
+                        problem=problem,
+                        detail=detail,
+                        content_hash=content_hash,
+                    )
+                await account.failed(cause or error)
+            if cause is None or cause is error:
+                raise
+            raise cause from error
+
+    async def _overtaken(
+        self, error: Exception, tenant: str, document_id: str, content_hash: str
+    ) -> Exception | None:
+        """What ended the run from outside: a newer upload, a cancellation, a deletion; or None."""
+        if _ended_from_outside(error):
+            return error
+        try:
+            await same_bytes(self._services, tenant, document_id, content_hash)
+        except (Conflict, NotFound) as cause:
+            return cause
+        return None
 
     async def _tell(self, ctx: Context, account: Account, position: Position, stage: str) -> None:
         ctx.write_event_to_stream(
@@ -214,7 +224,7 @@ async def cancel_ingest(services: IngestServices, principal: Principal, job_id: 
 
 
 def _ended_from_outside(error: Exception) -> bool:
-    """Whether a newer upload or a cancellation ended the run, which then settled the job too."""
+    """Whether a newer upload or a cancellation ended the run."""
     return isinstance(error, Conflict) and error.error_code in (
         "job_cancelled",
         "job_already_final",
