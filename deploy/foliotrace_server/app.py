@@ -48,7 +48,13 @@ def build_app(engine: Engine) -> Edge | ObservedRequests:
         _routes(engine, queries, hot), redirect_slashes=False, default=front, lifespan=lifespan
     )
     local_only = is_loopback(server.host) and not server.allow_remote
-    edge = Edge(router, cors_origins=server.cors_origins, local_only=local_only, lifespan=lifespan)
+    edge = Edge(
+        router,
+        cors_origins=server.cors_origins,
+        local_only=local_only,
+        slow_body_s=server.slow_body_s,
+        lifespan=lifespan,
+    )
     observing = engine.parts.observing
     return edge if observing is None else ObservedRequests(edge, observing, lifespan)
 

@@ -1,12 +1,14 @@
 """Request bodies: limited while they stream, read once, told wrong without being echoed."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, TypeVar
+from time import monotonic
+from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 from workflows.events import StartEvent
 
@@ -14,6 +16,7 @@ from foliotrace.errors import BadInput, InvalidRequest
 from foliotrace_server.problems import WrongFields
 
 M = TypeVar("M", bound=BaseModel)
+_LEAST_BYTES_PER_S: Final = 1024
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -30,22 +33,63 @@ class MediaTypeUnsupported(BadInput):
     code = "media_type_unsupported"
 
 
+class BodyTooSlow(BadInput):
+    """The request came too slowly: whoever waits for it would keep others out."""
+
+    code = "body_too_slow"
+    default_hint = "Send it again over a faster connection."
+
+
+class BodyCutShort(BadInput):
+    """The caller hung up before the request was complete."""
+
+    code = "body_cut_short"
+
+
+def paced(receive: Receive, patience_s: float) -> Receive:
+    """`receive` that raises BodyTooSlow once a body kept it waiting too long.
+
+    That is `patience_s` beyond what 1 KiB a second would take; time spent elsewhere is not counted.
+    """
+    left_s, complete = patience_s, False
+
+    async def in_time() -> Message:
+        nonlocal left_s, complete
+        if complete:  # what comes now is the caller hanging up
+            return await receive()
+        began_s = monotonic()
+        try:
+            async with asyncio.timeout(left_s):
+                message = await receive()
+        except TimeoutError:
+            raise BodyTooSlow("the request came too slowly") from None
+        came_s = len(message.get("body", b"")) / _LEAST_BYTES_PER_S
+        left_s += min(came_s, patience_s) - (monotonic() - began_s)
+        complete = not message.get("more_body", False)
+        return message
+
+    return in_time
+
+
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """All of the body. Raises BodyTooLarge before more than `limit_bytes` are held."""
     return b"".join([part async for part in limited(request, limit_bytes)])
 
 
 async def limited(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
-    """The body in pieces. Raises BodyTooLarge as soon as it is known to be too large."""
+    """The body in pieces. Raises BodyTooLarge as soon as it is known to be, BodyCutShort."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
         raise BodyTooLarge(f"the body may hold {limit_bytes} bytes")
     taken = 0
-    async for part in request.stream():
-        taken += len(part)
-        if taken > limit_bytes:
-            raise BodyTooLarge(f"the body may hold {limit_bytes} bytes")
-        yield part
+    try:
+        async for part in request.stream():
+            taken += len(part)
+            if taken > limit_bytes:
+                raise BodyTooLarge(f"the body may hold {limit_bytes} bytes")
+            yield part
+    except ClientDisconnect:
+        raise BodyCutShort("the request is cut short") from None
 
 
 async def read_json(request: Request, limit_bytes: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.errors import NotAllowed
+from foliotrace_server.bodies import paced
 from foliotrace_server.identity import enter, identify
 from foliotrace_server.problems import PROBLEM, Problem, problem_of
 
@@ -34,12 +35,14 @@ class Edge:
         *,
         cors_origins: tuple[str, ...],
         local_only: bool,
+        slow_body_s: float,
         lifespan: Callable[[object], AbstractAsyncContextManager[None]],
     ) -> None:
         self._app = app
         self.lifespan = lifespan  # for whoever serves it without an ASGI server
         self._origins = frozenset(cors_origins)
         self._local_only = local_only
+        self._slow_body_s = slow_body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; errors become problems, unless an answer has begun."""
@@ -62,7 +65,7 @@ class Edge:
             if scope["method"] == "OPTIONS":
                 await self._preflight(scope)(scope, receive, answer)
             else:
-                await self._app(scope, receive, answer)
+                await self._app(scope, paced(receive, self._slow_body_s), answer)
         except HTTPException as error:  # the router's: wrong method
             response = Problem(
                 code="method_not_allowed",

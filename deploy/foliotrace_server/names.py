@@ -3,9 +3,9 @@
 import re
 
 from foliotrace.errors import InvalidRequest
+from foliotrace.model import COLLECTION_NAME
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_COLLECTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -18,7 +18,7 @@ def checked_id(value: object, name: str) -> str:
 
 def checked_collection(value: str) -> str:
     """`value` if it can name a collection. Raises InvalidRequest."""
-    if not _COLLECTION.fullmatch(value):
+    if not COLLECTION_NAME.fullmatch(value):
         raise InvalidRequest("`collection` must be 1 to 64 letters, digits, `_`, `.` or `-`")
     return value
 

@@ -37,6 +37,7 @@ _STATUS: tuple[tuple[type[errors.FoliotraceError], int], ...] = (  # the first t
 _STATUS_OF_CODE = {
     "file_too_large": 413,
     "body_too_large": 413,
+    "body_too_slow": 408,
     "media_type_unsupported": 415,
     "method_not_allowed": 405,
 }

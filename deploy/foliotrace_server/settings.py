@@ -60,6 +60,12 @@ class ServerSettings(Section):
     max_body_bytes: int = Field(
         default=1 * _MIB, gt=0, description="Largest request body, uploads apart."
     )
+    slow_body_s: float = Field(
+        default=20.0,
+        gt=0,
+        description="How much longer than at 1 KiB a second a request body may take to come in; "
+        "then it gets 408.",
+    )
     max_concurrent_queries: int = Field(
         default=32, gt=0, description="Questions answered at the same time."
     )

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from foliotrace.errors import BadInput, FileRefused, InvalidRequest
@@ -52,8 +52,8 @@ async def receive(
             "this route reads multipart/form-data", hint="Send the file as a form field `file`."
         )
     reader = _Reader(put, max_files)
-    parser = MultipartParser(options[b"boundary"], reader.callbacks())
     try:
+        parser = MultipartParser(options[b"boundary"], reader.callbacks())
         async for piece in body:
             parser.write(piece)
             await reader.work_off()
@@ -61,7 +61,7 @@ async def receive(
         await reader.work_off()
         if not reader.ended:
             raise InvalidRequest("the upload is cut short")
-    except MultipartParseError:
+    except FormParserError:
         raise InvalidRequest("the body is not well-formed multipart/form-data") from None
     finally:
         await reader.close()

@@ -51,7 +51,7 @@ async def test_a_field_too_long_for_a_table_says_so_wherever_it_stands(tmp_path:
 @pytest.mark.parametrize("mark", ["\x0b", "\x1c", "\x85", "\u2028", "\u2029"])
 async def test_only_line_ends_end_a_row(tmp_path: Path, mark: str) -> None:
     (tmp_path / "a.csv").write_text(
-        f"name of the place,where it is\nHut{mark}on the hill of roses,Bern in the canton of Bern\n",
+        f"name of the place,where it is\nHut{mark}on the hill of roses,in the canton of Bern\n",
         "utf-8",
     )
     (page,) = await read(tmp_path / "a.csv")

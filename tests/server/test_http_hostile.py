@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 from tests.server.small_service import serving, small_engine
 
 pytestmark = pytest.mark.anyio
@@ -15,10 +16,31 @@ CANARY = "canary-7f3a"
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     engine = small_engine(
-        tmp_path, max_body_bytes=2000, max_concurrent_queries=1, max_waiting_queries=1
+        tmp_path,
+        max_body_bytes=2000,
+        max_concurrent_queries=1,
+        max_waiting_queries=1,
+        max_concurrent_uploads=1,
+        slow_body_s=1.0,
     )
     async with serving(engine) as client:
         yield client
+
+
+def _files(*names: str) -> bytes:
+    return b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="%b"\r\n\r\n%b\r\n'
+        % (name.encode(), name.encode())
+        for name in names
+    )
+
+
+def _field(name: str, value: str) -> bytes:
+    return (f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n').encode()
+
+
+def originals(folder: Path) -> list[Path]:
+    return [p for p in (folder / "blobs").rglob("*") if p.is_file() and p.name != "tenant"]
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:
@@ -74,6 +96,8 @@ async def test_an_endless_body_is_cut_off(client: httpx.AsyncClient) -> None:
         ("GET", "/v1/documents/none", (404, "document_not_found")),
         ("DELETE", "/v1/documents/none", (404, "document_not_found")),
         ("GET", "/v1/documents/none/pages/x", (404, "page_not_found")),
+        ("GET", "/v1/documents/none/pages/0000000019999999999999999", (404, "page_not_found")),
+        ("GET", f"/v1/documents/none/pages/000000001{'9' * 5000}", (404, "page_not_found")),
         ("GET", "/v1/jobs/none", (404, "job_not_found")),
         ("GET", "/v1/jobs/none/events", (404, "job_not_found")),
         ("POST", "/v1/jobs/none/cancel", (404, "job_not_found")),
@@ -81,6 +105,16 @@ async def test_an_endless_body_is_cut_off(client: httpx.AsyncClient) -> None:
         ("GET", "/v1/runs/none", (404, "run_not_found")),
         ("GET", "/v1/documents?limit=0", (400, "invalid_request")),
         ("GET", "/v1/documents?limit=%D9%A1", (400, "invalid_request")),
+        (
+            "GET",
+            f"/v1/documents?{'&'.join(f'k{i}=v' for i in range(2000))}",
+            (400, "invalid_request"),
+        ),
+        (
+            "GET",
+            f"/v1/documents?{'&'.join(f'k={i}' for i in range(2000))}",
+            (400, "invalid_request"),
+        ),
         ("GET", "/v1/jobs?limit=x", (400, "invalid_request")),
         ("GET", "/v1/documents/%00", (404, "document_not_found")),
     ],
@@ -100,6 +134,12 @@ async def test_what_is_not_there_is_said_so(
         (b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\ncut', None),
         (b'--b\r\nContent-Disposition: form-data; name="x"\r\n\r\n1\r\n--b--\r\n', None),
         (b"--b\r\nX: " + b"y" * 9000 + b"\r\n\r\n1\r\n--b--\r\n", None),
+        (b"", f"multipart/form-data; boundary={'b' * 3000}"),
+        (_files("a.txt", "b.txt", "c.txt", "one too many.txt") + b"--b--\r\n", None),
+        (_files("a.txt") + b"--b\r\nX: " + b"y" * 9000 + b"\r\n\r\n1\r\n--b--\r\n", None),
+        (_files("a.txt") + _field("metadata", "{") + b"--b--\r\n", None),
+        (_files("a.txt") + _field("collection", "../x") + b"--b--\r\n", None),
+        (_files("a.txt") + _field("tenant", "other") + b"--b--\r\n", None),
     ],
 )
 async def test_a_bad_upload_is_refused_and_leaves_nothing(
@@ -107,10 +147,48 @@ async def test_a_bad_upload_is_refused_and_leaves_nothing(
 ) -> None:
     headers = {"content-type": kind or "multipart/form-data; boundary=b"}
     answer = await client.post("/v1/documents", content=body, headers=headers)
-    assert problem(answer) == (400, "invalid_request")
+    assert problem(answer) in [(400, "invalid_request"), (400, "invalid_collection")]
     assert (await client.get("/v1/documents")).json()["documents"] == []
-    kept = [p for p in (tmp_path / "blobs").rglob("*") if p.is_file()]
-    assert kept == []
+    assert originals(tmp_path) == []
+
+
+async def begun_upload(
+    client: httpx.AsyncClient,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """An upload of which the end is never sent."""
+    reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+    writer.write(
+        b"POST /v1/documents HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + _files("half.txt")[:-2]
+    )
+    await writer.drain()
+    return reader, writer
+
+
+async def test_uploads_that_stall_are_cut_off_and_give_their_place_back(
+    client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    reader, writer = await begun_upload(client)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    answer = await client.post("/v1/documents", files={"file": ("a.txt", b"x")})
+    assert answer.status_code == 202
+    assert len(originals(tmp_path)) == 1
+    writer.close()
+
+
+async def test_an_upload_whose_caller_hangs_up_leaves_nothing_and_is_no_failure(
+    client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        _, writer = await begun_upload(client)
+        while not originals(tmp_path):
+            await asyncio.sleep(0.01)
+        writer.transport.abort()
+        while originals(tmp_path):
+            await asyncio.sleep(0.01)
+        assert (await client.get("/healthz")).status_code == 200
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == []
 
 
 async def test_an_upload_of_another_type_is_refused(client: httpx.AsyncClient) -> None:

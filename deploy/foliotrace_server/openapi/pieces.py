@@ -9,6 +9,7 @@ _PROBLEMS = {
     403: "Not from this origin or host name.",
     404: "Nothing of that id belongs to the caller.",
     409: "It contradicts what is already there.",
+    408: "The request came too slowly.",
     413: "The request is too large.",
     415: "The content is of a type that is not taken.",
     422: "The content cannot be worked on.",

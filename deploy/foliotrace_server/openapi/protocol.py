@@ -101,7 +101,7 @@ def _run() -> dict[str, Any]:
         "runWorkflow",
         "Run a workflow and wait for its end",
         answers={200: _done(ref("Handler")), 500: _failed(ref("Handler"))},
-        problems=(400, 404, 409, 413, 415, 422, 429, 503, 504),
+        problems=(400, 404, 408, 409, 413, 415, 422, 429, 503, 504),
         body=json_body(_RUN),
         tags=_TAGS,
     )
@@ -112,7 +112,7 @@ def _start() -> dict[str, Any]:
         "startWorkflow",
         "Start a workflow",
         answers={200: _done(ref("Handler"))},
-        problems=(400, 404, 409, 413, 415, 422, 429, 503),
+        problems=(400, 404, 408, 409, 413, 415, 422, 429, 503),
         body=json_body(_RUN),
         tags=_TAGS,
     )
@@ -198,7 +198,7 @@ def _send_event() -> dict[str, Any]:
         "sendEvent",
         "Send an event into a run",
         answers={200: _done(_object("status"))},
-        problems=(400, 404, 409, 413, 415),
+        problems=(400, 404, 408, 409, 413, 415),
         body=json_body({"type": "object", "required": ["event"], "properties": sent}),
         tags=_TAGS,
     )

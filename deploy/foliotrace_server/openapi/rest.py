@@ -60,7 +60,7 @@ def _ask(question: str) -> dict[str, Any]:
         "Ask a question",
         body=json_body(ref(question)),
         answers={200: answered},
-        problems=(400, 413, 415, 429, 503, 504),
+        problems=(400, 408, 413, 415, 429, 503, 504),
     )
 
 
@@ -71,7 +71,7 @@ def _document_paths() -> dict[str, Any]:
         body=_upload_body(),
         parameters=[header("Idempotency-Key", "The same key again gives the same jobs.")],
         answers={202: json_answer("Stored; the jobs will happen.", ref("UploadBody"))},
-        problems=(400, 409, 413, 415, 422, 429, 503),
+        problems=(400, 408, 409, 413, 415, 422, 429, 503),
     )
     listing = operation(
         "listDocuments",
@@ -122,7 +122,7 @@ def _extraction_paths() -> dict[str, Any]:
         body=json_body(ref("ExtractionRequest")),
         parameters=[header("Idempotency-Key", "The same key again gives the same job.")],
         answers={202: json_answer("The job will happen.", ref("ExtractionBody"))},
-        problems=(400, 404, 409, 413, 415, 422, 429, 503),
+        problems=(400, 404, 408, 409, 413, 415, 422, 429, 503),
     )
     return {
         "/v1/extractions": {"post": extract},

@@ -8,9 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from foliotrace.errors import FoliotraceError, InvalidRequest, NotFound
+from foliotrace.ingest.originals import keeping
 from foliotrace.ingest.upload import Accepted
-from foliotrace.model import DEFAULT_COLLECTION, Filters, Metadata, Principal
+from foliotrace.model import DEFAULT_COLLECTION, Metadata, Principal
 from foliotrace.ports import StoredBlob
+from foliotrace.query.guard import DEFAULT_LIMITS, admit_filters
 from foliotrace_server.bodies import limited
 from foliotrace_server.engine import Engine
 from foliotrace_server.identity import caller
@@ -45,13 +47,16 @@ class Documents:
         key = checked_key(request.headers.get("idempotency-key"))
         principal = caller()
 
-        async def put(name: str, content: AsyncIterator[bytes]) -> StoredBlob:
-            return await self._ingest.blobs.put(
-                principal.tenant, name, content, limit_bytes=self._limits.max_file_bytes
-            )
-
         self._engine.durable.refuse_if_full()
-        async with self._slots.slot():
+        async with self._slots.slot(), keeping(self._ingest, principal.tenant) as keep:
+
+            async def put(name: str, content: AsyncIterator[bytes]) -> StoredBlob:
+                limit_bytes = self._limits.max_file_bytes
+                blobs = self._ingest.blobs
+                return keep(
+                    await blobs.put(principal.tenant, name, content, limit_bytes=limit_bytes)
+                )
+
             form = await receive(
                 limited(request, self._max_upload_bytes),
                 request.headers.get("content-type", ""),
@@ -96,11 +101,11 @@ class Documents:
         limit = whole_number(asked.get("limit"), "limit", default=100, least=1, most=_MAX_PAGE)
         collection = asked.get("collection")
         ours = ("limit", "after", "collection", "name")
-        wanted = {name: tuple(asked.getlist(name)) for name in asked if name not in ours}
+        wanted = {name: asked.getlist(name) for name in asked if name not in ours}
         found = await self._ingest.library.documents(
             caller().tenant,
             collection=checked_collection(collection) if collection is not None else None,
-            filters=Filters(metadata=wanted) if wanted else None,
+            filters=admit_filters(wanted, DEFAULT_LIMITS),
             name=asked.get("name"),
             limit=limit,
             after=asked.get("after"),
@@ -124,7 +129,7 @@ class Documents:
     async def page(self, request: Request) -> Response:
         """One page: text, blocks, tables, words and their boxes."""
         document_id, number = request.path_params["id"], request.path_params["number"]
-        if not number.isdecimal() or not 1 <= int(number[:9]) <= 10**8:
+        if not (number.isdecimal() and len(number) < 10 and int(number)):
             raise NotFound("there is no such page", code="page_not_found")
         page = await self._ingest.library.page(caller().tenant, document_id, int(number))
         return Response(dumps(page_body(document_id, page)), media_type="application/json")

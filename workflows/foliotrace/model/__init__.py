@@ -6,6 +6,7 @@ top-left. Money is `Decimal` US dollars, times are aware UTC.
 
 from foliotrace.model.answer import Answer, CacheState, Degradation, Level, Run, Usage, Versions
 from foliotrace.model.call import (
+    COLLECTION_NAME,
     DEFAULT_COLLECTION,
     Deadline,
     JsonObject,
@@ -49,6 +50,7 @@ from foliotrace.model.question import (
 from foliotrace.model.record import Extraction, ExtractionMethod, FieldResult
 
 __all__ = [
+    "COLLECTION_NAME",
     "DEFAULT_COLLECTION",
     "Anchor",
     "Answer",

@@ -1,5 +1,6 @@
 """Who calls, until when, and the plain types of JSON."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -9,6 +10,8 @@ Metadata: TypeAlias = Mapping[str, Scalar]
 JsonObject: TypeAlias = dict[str, Any]
 
 DEFAULT_COLLECTION = "default"
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What a collection may be called, wherever it is named; matched fully."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,15 @@ from typing import Final, TypeAlias
 from unicodedata import is_normalized, normalize
 
 from foliotrace.errors import InvalidQuery, InvalidRequest
-from foliotrace.model import DEFAULT_COLLECTION, Filters, Metadata, Principal, Query, Scalar
+from foliotrace.model import (
+    COLLECTION_NAME,
+    DEFAULT_COLLECTION,
+    Filters,
+    Metadata,
+    Principal,
+    Query,
+    Scalar,
+)
 
 FilterValues: TypeAlias = Mapping[str, Scalar | Sequence[Scalar]]
 
@@ -73,7 +81,7 @@ def admit(ask: Ask, *, principal: Principal, run_id: str, query_hash: str, limit
     return Query(
         text=text,
         principal=principal,
-        collection=_name("collection", ask.collection) or DEFAULT_COLLECTION,
+        collection=_collection(ask.collection),
         top_k=ask.top_k,
         filters=admit_filters(ask.filters, limits),
         user_id=_name("user_id", ask.user_id),
@@ -137,6 +145,12 @@ def _value(where: str, value: Scalar, limits: Limits) -> Scalar:
 def valid_name(name: str) -> bool:
     """Whether a name is 1 to 64 characters of A-Z a-z 0-9, underscore, hyphen."""
     return _NAME.fullmatch(name) is not None
+
+
+def _collection(name: str) -> str:
+    if not COLLECTION_NAME.fullmatch(name):
+        raise InvalidRequest("collection must be 1 to 64 characters of A-Z a-z 0-9 _ . -")
+    return name
 
 
 def _name(where: str, name: str | None) -> str | None:
