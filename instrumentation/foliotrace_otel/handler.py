@@ -38,6 +38,7 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
         super(BaseSpanHandler, self).__init__(
             tree=tree, streams=streams, baggage_allowed=baggage_allowed
         )
+        tree.streaming_caller = streams.caller
         self.__dict__["open_spans"] = tree.open  # Dispatcher.shutdown() drops what it finds here
         self._lock = None
 
@@ -74,6 +75,8 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
             record = self.tree.leave(id_)
             if record is not None and (result is None or not self.streams.hold(record, result)):
                 self.tree.end(record)
+            if id(instance) in self.streams.waiting:  # the writer of a chat engine's response
+                self.streams.over(id(instance))
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
             self.tree.bug(error)
 
@@ -88,6 +91,8 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
         """End the span of a call that raised."""
         try:
             self.tree.drop(id_, err)
+            if id(instance) in self.streams.waiting:
+                self.streams.over(id(instance), err)
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
             self.tree.bug(error)
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, TraceFlags, Tracer
 from opentelemetry.trace.propagation import _SPAN_KEY
@@ -62,6 +62,7 @@ class SpanTree:
         self._all = detail == "all"
         self._messages = exception_messages
         self.on_end: Callable[[OpenSpan, BaseException | None], None] | None = None
+        self.streaming_caller: Callable[[object], OpenSpan | None] = lambda instance: None
         self._on_bug = on_bug
         self._plans: dict[tuple[type | None, str], Plan] = {}
         self._lock = Lock()
@@ -74,7 +75,11 @@ class SpanTree:
         """A LlamaIndex span starts: open its OTel span, or contract it into its parent's."""
         parent = self.open.get(parent_id) if parent_id is not None else None
         ambient = otel_context.get_current()
+        if ambient.get(_SUPPRESS_INSTRUMENTATION_KEY):
+            return
         plan = self._plan(id_, instance, parent)
+        if plan.subject == "model":
+            parent = self.streaming_caller(instance) or parent
         if self._quiet and _unsampled(parent, ambient):
             if plan.measured and self.on_end is not None:
                 self._measure_only(id_, plan, instance)

@@ -1,5 +1,6 @@
 """A call that returns a stream: its span stays open to the last token, error, close or GC."""
 
+import sys
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from foliotrace_otel.foreign import Foreign
 from foliotrace_otel.open_span import OpenSpan
 
 _RESPONSES: Final = frozenset({"StreamingResponse", "AsyncStreamingResponse"})
+_CHAT_RESPONSE: Final = "StreamingAgentChatResponse"
+_NEAR: Final = 12  # frames between a generator and a call it makes on its own object
 Settle = Callable[[OpenSpan, BaseException | None], None]
 
 
@@ -22,6 +25,7 @@ class Streams:
     A bare generator cannot be wrapped (LlamaIndex hands it to the caller itself), so its span ends
     with the stream's own end event, or when the generator is collected. A `StreamingResponse` gets
     a thin generator that runs every step under the span, so that what it does lazily nests there.
+    A chat engine's response is drained by a writer of its own, whose end is the stream's end.
     """
 
     def __init__(self, settle: Settle) -> None:
@@ -37,7 +41,22 @@ class Streams:
             return True
         if kind.__name__ in _RESPONSES:
             return self._hold_response(record, result)
+        if kind.__name__ == _CHAT_RESPONSE:
+            return self._hold_chat(record, result)
         return False
+
+    def caller(self, instance: object) -> OpenSpan | None:
+        """The streamed call on `instance` whose generator is making a call right now, if any.
+
+        A model class that streams one method through another does so lazily, below whoever reads.
+        """
+        for key, records in tuple(self.waiting.items()):
+            if records[0].instance_id != id(instance):
+                continue
+            reference = self._references.get(key)
+            if reference is not None and _is_calling(reference()):
+                return records[0]
+        return None
 
     def over(self, stream: int, error: BaseException | None = None) -> None:
         """The stream with this id has ended: so have the spans that wait for it."""
@@ -53,6 +72,12 @@ class Streams:
         waiting.append(record)
         if key not in self._references:
             self._references[key] = weakref.ref(stream, lambda _: self.over(key))
+
+    def _hold_chat(self, record: OpenSpan, response: Foreign) -> bool:
+        self._wait(record, response)
+        if response.is_done or response.exception is not None:  # its writer was faster
+            self.over(id(response), response.exception)
+        return True
 
     def _hold_response(self, record: OpenSpan, response: Foreign) -> bool:
         stream = getattr(response, "response_gen", None)
@@ -113,6 +138,17 @@ class Streams:
         finally:
             for key in keys:
                 self.over(key, error)
+
+
+def _is_calling(stream: Foreign) -> bool:
+    """Whether the generator `stream` is among the callers of what runs now."""
+    own = getattr(stream, "ag_frame", None) or getattr(stream, "gi_frame", None)
+    frame = sys._getframe() if own is not None else None
+    for _ in range(_NEAR):
+        if frame is None or frame is own:
+            break
+        frame = frame.f_back
+    return frame is not None and frame is own
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from llama_index.core.llms import MockLLM
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
@@ -71,6 +72,7 @@ async def test_a_remote_caller_is_the_parent_and_allowed_baggage_is_told() -> No
 
 RESUME = """
 import json, sys
+from llama_index.core.llms import MockLLM
 from llama_index_instrumentation import get_dispatcher
 from tests.otel.tracing_bench import watching
 from foliotrace import events
@@ -154,3 +156,26 @@ async def test_concurrent_requests_never_share_a_trace() -> None:
     for trace_id in ids:
         names = {s.name for s in watch.spans if s.context.trace_id == trace_id}
         assert names == {"POST", "invoke_workflow One", "retrieve"}
+
+
+def test_a_suppressed_region_makes_no_spans_and_no_measurements() -> None:
+    llm = MockLLM()
+    with watching() as watch:
+        token = context.attach(context.set_value(context._SUPPRESS_INSTRUMENTATION_KEY, True))
+        try:
+            llm.complete("unseen")
+            list(llm.stream_complete("unseen"))
+        finally:
+            context.detach(token)
+        assert watch.spans == []
+        assert watch.tree.open == {}
+        counted = {
+            sample.name
+            for family in watch.metrics.registry.collect()
+            for sample in family.samples
+            if sample.name.startswith("gen_ai_client_operation_duration")
+        }
+        assert counted == set()
+        llm.complete("seen")
+        assert [span.name for span in watch.spans] == ["chat MockLLM"]
+        assert watch.tree.bugs == 0

@@ -1,0 +1,219 @@
+"""Chat engines stream through a writer of their own: their spans end with the last token."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.base.llms.types import CompletionResponse, LLMMetadata
+from llama_index.core.chat_engine import (
+    CondensePlusContextChatEngine,
+    ContextChatEngine,
+    SimpleChatEngine,
+)
+from llama_index.core.llms import CustomLLM
+from llama_index.core.llms.callbacks import llm_completion_callback
+from llama_index.core.memory import ChatMemoryBuffer
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from opentelemetry.trace import StatusCode
+from pydantic import PrivateAttr
+from tests.otel.tracing_bench import Watch, watching
+
+pytestmark = pytest.mark.anyio
+WORDS = ("one ", "two ", "three ")
+
+
+class Slow(CustomLLM):
+    """Streams its words, the last one only once `gate` is open; `broken`: it raises instead."""
+
+    broken: bool = False
+    _gate: threading.Event = PrivateAttr(default_factory=threading.Event)
+
+    @property
+    def gate(self) -> threading.Event:
+        return self._gate
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        return LLMMetadata(model_name="slow-1", context_window=8000)
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        return CompletionResponse(text="".join(WORDS))
+
+    @llm_completion_callback()
+    def stream_complete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> Iterator[CompletionResponse]:
+        def words() -> Iterator[CompletionResponse]:
+            text = ""
+            for word in WORDS[:-1]:
+                text += word
+                yield CompletionResponse(text=text, delta=word)
+            assert self._gate.wait(20)
+            if self.broken:
+                raise ConnectionError("the model went away")
+            yield CompletionResponse(text=text + WORDS[-1], delta=WORDS[-1])
+
+        return words()
+
+
+class Shelf(BaseRetriever):
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return [NodeWithScore(node=TextNode(text="a passage"), score=1.0)]
+
+
+def simple(llm: Slow) -> Any:
+    return SimpleChatEngine.from_defaults(llm=llm, memory=memory(llm))
+
+
+def context(llm: Slow) -> Any:
+    return ContextChatEngine.from_defaults(retriever=Shelf(), llm=llm, memory=memory(llm))
+
+
+def condense(llm: Slow) -> Any:
+    return CondensePlusContextChatEngine.from_defaults(
+        retriever=Shelf(), llm=llm, memory=memory(llm)
+    )
+
+
+def memory(llm: Slow) -> ChatMemoryBuffer:
+    return ChatMemoryBuffer.from_defaults(llm=llm)
+
+
+@pytest.fixture
+def closed_loop() -> Iterator[None]:
+    """Synchronous chat engines run their memory on the thread's event loop and never close it."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
+Making = Callable[[Slow], Any]
+ENGINES = pytest.mark.parametrize("making", [simple, context, condense])
+
+
+def ended(watch: Watch, method: str) -> list[Any]:
+    return [span for span in watch.spans if span.name.endswith(f".{method}")]
+
+
+def eventually(holds: Callable[[], Any]) -> None:
+    deadline_s = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def is_one_tree(watch: Watch) -> None:
+    """One root, one model call, nothing left open."""
+    assert len([span for span in watch.spans if span.parent is None]) == 1
+    assert [span.name for span in watch.spans].count("chat Slow") == 1
+    assert sum(_samples(watch, "gen_ai_client_operation_duration_seconds_count")) == 1
+    assert watch.tree.open == {}
+    assert watch.tree.bugs == 0
+
+
+def _samples(watch: Watch, name: str) -> list[float]:
+    return [
+        sample.value
+        for family in watch.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == name
+    ]
+
+
+@ENGINES
+@pytest.mark.usefixtures("closed_loop")
+def test_a_chat_s_span_ends_with_its_last_token(making: Making) -> None:
+    llm = Slow()
+    with watching() as watch:
+        response = making(llm).stream_chat("hello")
+        tokens = response.response_gen
+        assert next(tokens) == WORDS[0]
+        assert ended(watch, "stream_chat") == []
+        llm.gate.set()
+        assert "".join(tokens) == "".join(WORDS[1:])
+        eventually(lambda: ended(watch, "stream_chat"))
+        (chat,) = ended(watch, "stream_chat")
+        (call,) = [span for span in watch.spans if span.name == "chat Slow"]
+        assert chat.end_time >= call.end_time
+        assert chat.status.status_code is not StatusCode.ERROR
+        is_one_tree(watch)
+
+
+@ENGINES
+async def test_an_async_chat_s_span_ends_with_its_last_token(making: Making) -> None:
+    llm = Slow()
+    llm.gate.set()
+    with watching() as watch:
+        response = await making(llm).astream_chat("hello")
+        assert ended(watch, "astream_chat") == []
+        assert [token async for token in response.async_response_gen()] == list(WORDS)
+        while not ended(watch, "astream_chat"):
+            await asyncio.sleep(0)
+        is_one_tree(watch)
+
+
+@ENGINES
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.usefixtures("closed_loop")
+def test_a_stream_that_breaks_fails_its_chat(making: Making) -> None:
+    llm = Slow(broken=True)
+    llm.gate.set()
+    with watching() as watch:
+        response = making(llm).stream_chat("hello")
+        with pytest.raises(ConnectionError):
+            list(response.response_gen)
+        eventually(lambda: ended(watch, "stream_chat"))
+        (chat,) = ended(watch, "stream_chat")
+        assert chat.status.status_code is StatusCode.ERROR
+        assert chat.attributes["error.type"] == "ConnectionError"
+        told = [event for span in watch.spans for event in span.events if event.name == "exception"]
+        assert len(told) == 1
+        assert watch.tree.open == {}
+
+
+@pytest.mark.usefixtures("closed_loop")
+def test_a_chat_nobody_reads_ends_when_its_writer_does() -> None:
+    llm = Slow()
+    with watching() as watch:
+        response = simple(llm).stream_chat("hello")
+        del response
+        assert ended(watch, "stream_chat") == []  # its writer still holds it
+        llm.gate.set()
+        eventually(lambda: ended(watch, "stream_chat"))
+        is_one_tree(watch)
+
+
+@pytest.mark.usefixtures("closed_loop")
+def test_a_chat_that_is_over_before_the_call_returns_ends_with_it() -> None:
+    llm = Slow()
+    llm.gate.set()
+    for _ in range(20):
+        with watching() as watch:
+            list(simple(llm).stream_chat("hello").response_gen)
+            eventually(lambda watch=watch: ended(watch, "stream_chat"))
+            is_one_tree(watch)
+
+
+async def test_parallel_streams_of_one_model_stay_apart() -> None:
+    """Only a call made by a stream's own generator is part of it."""
+    llm = Slow()
+    llm.gate.set()
+    with watching() as watch:
+        first = await llm.astream_complete("one")
+        second = await llm.astream_complete("two")
+        assert (await anext(first)).delta == WORDS[0]
+        assert (await anext(second)).delta == WORDS[0]
+        llm.complete("three")
+        assert [piece.delta async for piece in first] == list(WORDS[1:])
+        assert [piece.delta async for piece in second] == list(WORDS[1:])
+        calls = [span for span in watch.spans if span.name.endswith(" Slow")]
+        assert len(calls) == 3
+        assert len({span.context.trace_id for span in calls}) == 3
+        assert watch.tree.open == {}
