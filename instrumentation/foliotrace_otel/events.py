@@ -17,7 +17,7 @@ from foliotrace_otel.metrics import Metrics
 from foliotrace_otel.open_span import RECORD_KEY, OpenSpan
 from foliotrace_otel.propagation import parse_traceparent
 from foliotrace_otel.semconv import Attribute, Vocabulary
-from foliotrace_otel.span_tree import SpanTree
+from foliotrace_otel.span_tree import SpanTree, same_call
 from foliotrace_otel.told_metrics import TOLD_METRICS
 from foliotrace_otel.usage import Usage, finish_reason_of, text_field, usage_of
 
@@ -148,6 +148,9 @@ class ModelCalls:
         self._content = content
         self._names = names
         self._openinference = openinference
+        self._stages = metrics.in_order("foliotrace.stage.duration", "stage", "error.type")
+        self._runs = metrics.in_order("foliotrace.requests", "workflow", "outcome")
+        self._run_durations = metrics.in_order("foliotrace.request.duration", "workflow", "outcome")
 
     def chat_started(self, record: OpenSpan, event: Foreign) -> None:
         """Length of the prompt; the messages only under capture."""
@@ -169,7 +172,7 @@ class ModelCalls:
 
     def progressed(self, record: OpenSpan, event: Foreign) -> None:
         """The first chunk's time."""
-        if not record.first_chunk_ns:
+        if record.plan.subject and not record.first_chunk_ns:
             record.first_chunk_ns = time_ns()
 
     def ended(self, record: OpenSpan, event: Foreign) -> None:
@@ -203,16 +206,16 @@ class ModelCalls:
 
     def call_ended(self, record: OpenSpan, error: BaseException | None) -> None:
         """The tree's `on_end`: durations of stages, failures of model calls."""
-        kind = error_type(error) if error is not None else ""
-        if record.plan.is_run:
-            outcome = kind or str(record.attributes.get(semconv.OUTCOME, "ok"))
-            run = {"workflow": record.plan.workflow, "outcome": outcome}
-            self._metrics.count("foliotrace.requests", 1, run)
-            self._metrics.record("foliotrace.request.duration", _since(record), run)
-        elif record.plan.is_stage:
-            labels = {"stage": record.plan.name, "error.type": kind}
-            self._metrics.record("foliotrace.stage.duration", _since(record), labels)
-        elif error is not None:
+        plan = record.plan
+        if plan.is_stage:
+            stage = (plan.name, error_type(error) if error is not None else "")
+            self._stages.record(_since(record), stage)
+        elif plan.is_run:
+            kind = error_type(error) if error is not None else ""
+            run = (plan.workflow, kind or str(record.attributes.get(semconv.OUTCOME, "ok")))
+            self._runs.record(1, run)
+            self._run_durations.record(_since(record), run)
+        elif error is not None and not same_call(record):
             record.attributes[semconv.DURATION_MS] = round(_since(record) * 1e3, 3)
             self._metrics.model_failure(_since(record), _labels(record), error_type(error))
 
@@ -248,6 +251,8 @@ class ModelCalls:
             told.update({o: told[k] for k, o in semconv.OPENINFERENCE_NAMES.items() if k in told})
 
     def _measure(self, record: OpenSpan, duration_s: float, usage: Usage | None) -> None:
+        if same_call(record):
+            return
         labels = _labels(record)
         self._metrics.model_call(duration_s, labels)
         if usage is not None:

@@ -86,6 +86,17 @@ class Metrics:
             return
         series.record(value, series.ordered(labels) if labels else _blank(series.instrument))
 
+    def in_order(self, name: str, *labels: str) -> Series:
+        """The series of `name`, to be recorded by label values in the order of `labels`.
+
+        Saves the look-ups of `record` where it is called for every span. Raises ValueError for
+        labels that are not the instrument's, in its order.
+        """
+        series = self.series[name]
+        if series.instrument.labels != labels:
+            raise ValueError(f"{name} has labels {series.instrument.labels}, not {labels}")
+        return series
+
     def watch(self, name: str, read: Callable[[], float], /, labels: Labels) -> None:
         """Show gauge `name` as whatever `read` gives whenever somebody looks, from any thread."""
         series = self.series[name]

@@ -68,10 +68,6 @@ class OpenSpan:
         self._token: Token[Context] | None = None
         self._previous: Context | None = None
 
-    def start_clock(self) -> None:
-        """Take the start time, for durations of calls without a span too."""
-        self.started_ns = time_ns()
-
     def show(self, span: Span, context: Context) -> None:
         """Stand for `span`, started from `context`, and make it the current span."""
         self.span = span
@@ -107,3 +103,38 @@ class OpenSpan:
             span.end(end_ns)
         self.failed_with = None
         self._previous = None
+
+
+class UnsampledCall(OpenSpan):
+    """A call in a trace that is not sampled: no span, only a clock for the metrics."""
+
+    __slots__ = ()
+    shown = None
+    span = None
+    context = None
+    parent = None
+    failed_with = None
+    unsampled = True
+    workflow = None
+
+    def __init__(self, id_: str, plan: Plan, instance_id: int = 0) -> None:
+        self.id = id_
+        self.plan = plan
+        self.instance_id = instance_id
+        self.attributes = {}
+        self.tags = {}
+        self.ended = False
+        self.streaming = False
+        self.first_chunk_ns = 0
+        self.started_ns = time_ns()
+
+    def leave(self) -> None:
+        """Nothing was made current."""
+
+    def finish(self, end_ns: int | None = None) -> None:
+        """Stop the clock, once."""
+        self.ended = True
+
+
+UNTOLD: Final = UnsampledCall("", Plan(name="", function="", skip=True))
+"""Stands for every unsampled call that is not measured either."""

@@ -47,6 +47,7 @@ class Plan:
     """What to do with one `Class.method`: `operation` is the GenAI operation or "".
 
     `subject` says whose name follows `name` on the span, read from the instance at each call.
+    `measured`: its duration is a metric, sampled or not.
     """
 
     name: str
@@ -58,11 +59,7 @@ class Plan:
     subject: Subject = ""
     is_run: bool = False
     is_stage: bool = False
-
-    @property
-    def measured(self) -> bool:
-        """Whether its duration is a metric, sampled or not."""
-        return self.is_stage or self.is_run or self.subject == "model"
+    measured: bool = False
 
     @property
     def workflow(self) -> str:
@@ -199,6 +196,7 @@ def _plan(
         subject=subject,
         is_run=is_run,
         is_stage=is_stage,
+        measured=is_stage or is_run or subject == "model",
     )
 
 

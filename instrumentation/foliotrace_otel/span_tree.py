@@ -19,7 +19,7 @@ from opentelemetry.trace.propagation import _SPAN_KEY
 from foliotrace_otel import semconv
 from foliotrace_otel.failures import add_exception_event, mark_failed, outcome_of
 from foliotrace_otel.lean_span import follows_the_parent, lean_tracer, start_lean, start_lean_root
-from foliotrace_otel.open_span import RECORD_KEY, OpenSpan
+from foliotrace_otel.open_span import RECORD_KEY, UNTOLD, OpenSpan, UnsampledCall
 from foliotrace_otel.plan import Plan, plan_for, provider_of, steps_worth_showing, subject_of
 from foliotrace_otel.propagation import LINKS_KEY, entry_attributes, links_in
 from foliotrace_otel.retries import ATTEMPT_TAG, CALL_TAG, first_attempt, is_attempt, note_attempt
@@ -81,8 +81,7 @@ class SpanTree:
         if plan.subject == "model":
             parent = self.streaming_caller(instance) or parent
         if self._quiet and _unsampled(parent, ambient):
-            if plan.measured and self.on_end is not None:
-                self._measure_only(id_, plan, instance)
+            self.open[id_] = self._unsampled_call(id_, plan, instance, parent)
             return
         record = OpenSpan(id_, plan, parent)
         record.tags = tags if tags is not None else active_instrument_tags.get()
@@ -90,7 +89,7 @@ class SpanTree:
             record.instance_id = id(instance)
         host = parent.shown if parent is not None else None
         self.open[id_] = record  # before it is shown: whatever happens, its end will find it
-        if host is not None and not self._all and (plan.skip or _same_call(record)):
+        if host is not None and not self._all and (plan.skip or same_call(record)):
             record.shown = host
         else:
             self._show(record, instance, host, ambient)
@@ -100,11 +99,9 @@ class SpanTree:
         record = self.open.get(id_)
         if record is None:
             return None
-        if record.span is None:
-            if record.shown is not None:
-                del self.open[id_]
-                return None
-            return record
+        if record is UNTOLD or (record.span is None and record.shown is not None):
+            del self.open[id_]
+            return None
         record.leave()
         return record
 
@@ -120,6 +117,9 @@ class SpanTree:
         record = self.open.get(id_)
         if record is None:
             return None
+        if record is UNTOLD:
+            del self.open[id_]
+            return None
         record.leave()
         self.fail(record, error)
         return record
@@ -130,17 +130,17 @@ class SpanTree:
         host = record.shown
         note_attempt(record)
         outcome = outcome_of(error) if error is not None else "abandoned"
-        if record.plan.measured and self.on_end is not None and host in (record, None):
-            self.on_end(record, None if outcome else error)
-        if host is not None and host.span is not None and not host.ended and not host.unsampled:
-            if error is not None and not outcome:
-                self._tell_failure(host, error, shown=host is record)
-            elif host is record:
+        failure = error if not outcome else None
+        if host is record or host is None:
+            if outcome and not record.ended:
                 record.attributes[semconv.OUTCOME] = outcome
-        if error is not None and not outcome and host is record and record.parent is not None:
-            above = record.parent.shown
+            if record.plan.measured and self.on_end is not None:
+                self.on_end(record, failure)
+        if failure is not None and host is not None:
+            self._tell_failure(host, failure, shown=host is record)
+            above = record.parent.shown if host is record and record.parent is not None else None
             if above is not None and not above.ended:
-                above.failed_with = error
+                above.failed_with = failure
         if host is record or host is None:
             record.finish()
 
@@ -159,7 +159,7 @@ class SpanTree:
 
     def _tell_failure(self, host: OpenSpan, error: BaseException, *, shown: bool) -> None:
         span = host.span
-        if span is None:
+        if span is None or host.ended or host.unsampled:
             return
         if host.failed_with is not error:
             add_exception_event(span, error, message=self._messages)
@@ -183,12 +183,19 @@ class SpanTree:
             )
         return plan
 
-    def _measure_only(self, id_: str, plan: Plan, instance: object) -> None:
-        record = OpenSpan(id_, plan, None)
-        record.unsampled = True
-        record.start_clock()
+    def _unsampled_call(
+        self, id_: str, plan: Plan, instance: object, parent: OpenSpan | None
+    ) -> OpenSpan:
+        """What is kept of a call without a span: its clock, if it is measured and not twice."""
+        if not plan.measured or self.on_end is None:
+            return UNTOLD
+        if not plan.subject:
+            return UnsampledCall(id_, plan)
+        if parent is not None and parent.instance_id == id(instance):
+            return UNTOLD
+        record = UnsampledCall(id_, plan, id(instance))
         record.attributes.update(self._subject(plan, instance)[1])
-        self.open[id_] = record
+        return record
 
     def _show(
         self,
@@ -250,7 +257,7 @@ class SpanTree:
 
 def _unsampled(parent: OpenSpan | None, ambient: Context) -> bool:
     if parent is not None:
-        return parent.unsampled
+        return parent.unsampled and not _separate(ambient)
     current = ambient.get(_SPAN_KEY)
     if type(current) is not NonRecordingSpan:
         return False
@@ -258,7 +265,12 @@ def _unsampled(parent: OpenSpan | None, ambient: Context) -> bool:
     return context.is_valid and not context.trace_flags.sampled and not context.is_remote
 
 
-def _same_call(record: OpenSpan) -> bool:
+def _separate(ambient: Context) -> bool:
+    """Whether `separate_trace()` was asked for here, and nothing has started in it yet."""
+    return LINKS_KEY in ambient and RECORD_KEY not in ambient
+
+
+def same_call(record: OpenSpan) -> bool:
     """One model call that LlamaIndex shows as two (complete over chat on the same object)."""
     parent = record.parent
     return (
@@ -270,8 +282,8 @@ def _parent_context(host: OpenSpan | None, ambient: Context) -> Context:
     """Under LlamaIndex's parent, keeping a live OTel span that was opened below it in between."""
     if host is None or host.context is None or host.span is None:
         return ambient
-    if LINKS_KEY in ambient and RECORD_KEY not in ambient:
-        return ambient  # separate_trace() was asked for, below `host`
+    if _separate(ambient):
+        return ambient
     current = ambient.get(_SPAN_KEY)
     if current is host.span:
         return ambient

@@ -1,0 +1,160 @@
+"""Durations and tokens are the same whatever is sampled and shown, and each call counts once."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse
+from llama_index.core.llms import CompletionResponse
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index_instrumentation import get_dispatcher
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    Decision,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+)
+from tests.otel.test_model_call_events import RAW, Tiny
+from tests.otel.tracing_bench import Watch, watching
+from workflows import Workflow, step
+from workflows.events import StartEvent, StopEvent
+
+from foliotrace import events
+from foliotrace_otel import separate_trace
+
+pytestmark = pytest.mark.anyio
+dispatcher = get_dispatcher(__name__)
+WAYS: dict[str, Any] = {
+    "sampled": {},
+    "all detail": {"detail": "all"},
+    "unsampled": {"sampler": ParentBased(ALWAYS_OFF)},
+    "unsampled, all detail": {"sampler": ParentBased(ALWAYS_OFF), "detail": "all"},
+}
+
+
+class Chatty(Tiny):
+    """Completes through its own chat, as chat models do."""
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
+        said = self.chat([ChatMessage(role="user", content=prompt)])
+        return CompletionResponse(text=said.message.content or "", raw=RAW)
+
+    @llm_chat_callback()
+    def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
+        if self.fails:
+            raise TimeoutError
+        return ChatResponse(message=ChatMessage(role="assistant", content="yes"), raw=RAW)
+
+
+class Turn(Sampler):
+    """Leaves the first trace out and takes every second one after it."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+        self._asked += 1
+        taken = self._asked % 2 == 0
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if taken else Decision.DROP)
+
+    def get_description(self) -> str:
+        return "Turn"
+
+
+class Endless(Workflow):
+    @step
+    async def only(self, ev: StartEvent) -> StopEvent:
+        await asyncio.sleep(3600)
+        return StopEvent()
+
+
+def value(watch: Watch, name: str, **labels: str) -> float:
+    """The sum of the samples of `name` that carry `labels`."""
+    return sum(
+        sample.value
+        for family in watch.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+@contextmanager
+def an_unsampled_request() -> Iterator[None]:
+    """The current span is one that a head sampler left out."""
+    context = trace.SpanContext(7, 7, is_remote=False, trace_flags=trace.TraceFlags(0))
+    outside = trace.set_span_in_context(trace.NonRecordingSpan(context))
+    token = otel_context.attach(outside)
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_completion_that_is_a_chat_is_one_model_call(way: str) -> None:
+    with watching(**WAYS[way]) as watch:
+        Chatty().complete("x")
+        if way.startswith("unsampled"):
+            with an_unsampled_request():
+                Chatty().complete("x")
+        else:
+            Chatty().complete("x")
+        with pytest.raises(TimeoutError):
+            Chatty(fails=True).complete("x")
+    assert value(watch, "llm_request_latency_seconds_count", model="tiny") == 3
+    assert value(watch, "llm_request_errors_total", model="tiny") == 1
+    assert value(watch, "gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 24
+    assert not watch.tree.open
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_cancelled_run_is_counted_as_cancelled(way: str) -> None:
+    with watching(**WAYS[way]) as watch:
+        running = Endless(timeout=None).run()
+        await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            while not watch.tree.open:
+                await asyncio.sleep(0.001)
+            await running.cancel_run()
+            await asyncio.gather(running, return_exceptions=True)
+    assert value(watch, "foliotrace_requests_total") == 1
+    assert value(watch, "foliotrace_requests_total", outcome="cancelled") == 1
+
+
+async def test_below_an_unsampled_request_nothing_is_shown_and_nothing_stays_open() -> None:
+    @dispatcher.span
+    async def plumbing(depth: int) -> None:
+        if depth:
+            with events.stage("inner"):
+                below = (plumbing(depth - 1), plumbing(depth - 1))
+                await asyncio.gather(*below, return_exceptions=True)
+        raise LookupError
+
+    async def failing() -> None:
+        with pytest.raises(LookupError):
+            await plumbing(3)
+
+    with watching(sampler=ParentBased(ALWAYS_OFF)) as watch, an_unsampled_request():
+        await asyncio.gather(*(failing() for _ in range(20)))
+    assert value(watch, "foliotrace_stage_duration_seconds_count", stage="inner") == 20 * 7
+    assert not watch.spans
+    assert not watch.tree.open
+    assert watch.tree.bugs == 0
+
+
+def test_a_separate_trace_below_an_unsampled_call_is_sampled_for_itself() -> None:
+    with watching(sampler=ParentBased(Turn())) as watch, events.stage("batch"):
+        for _ in range(4):
+            with separate_trace(), events.stage("document"), events.stage("parse"):
+                pass
+    assert [span.name for span in watch.spans] == ["document", "parse"] * 2
+    assert {watch.parent_name(span) for span in watch.named("parse")} == {"document"}
+    assert value(watch, "foliotrace_stage_duration_seconds_count", stage="parse") == 4
+    assert not watch.orphans()
+    assert not watch.tree.open
