@@ -5,11 +5,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import structlog
+from workflows.events import StartEvent
 
 from foliotrace.errors import FoliotraceError
 from foliotrace.ingest.originals import sweep
 from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
+from foliotrace.query.workflow import AskQuestion, QueryWorkflow
 from foliotrace_otel import Metrics
 from foliotrace_server.bodies import start_event
 from foliotrace_server.host.durable import DurableHost, Ended
@@ -84,7 +86,13 @@ class Engine:
         Raises InvalidRequest, InvalidQuery, AuditUnavailable.
         """
         event = start_event(self.query.start_event_class, question)
-        return answer_of(await self.query.run(start_event=event).stop_event_result())
+        return await self.answer(event)
+
+    async def answer(self, question: StartEvent) -> Answer:
+        """Answer one question that is not streamed, in the caller's task where that can be."""
+        if isinstance(self.query, QueryWorkflow) and isinstance(question, AskQuestion):
+            return (await self.query.answered(question)).answer
+        return answer_of(await self.query.run(start_event=question).stop_event_result())
 
     async def _ended(self, ended: Ended) -> None:
         await self.intake.settle(ended)

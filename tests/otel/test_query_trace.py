@@ -1,17 +1,21 @@
 """The trace of a real question: few spans that a person wants to read, small, without content."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
 from tests.otel.test_model_call_events import Tiny
 from tests.otel.tracing_bench import Watch, watching
 from tests.query import kit
 from tests.query.test_query_journey import HANDBOOK
 
 from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
+from foliotrace.errors import InvalidQuery
 from foliotrace.model import RetrievalMode
 from foliotrace.query.services import Path as QueryPath
+from foliotrace.query.workflow import AskQuestion, QueryWorkflow
 from foliotrace_otel.drawing import draw
 from foliotrace_otel.otlp_encoding import SpanEncoder
 from foliotrace_otel.redaction import Redactor
@@ -64,3 +68,31 @@ async def test_a_degraded_answer_says_so_on_its_run_and_where_the_path_failed(
     degraded = {"level": "2", "reason": "managed_timeout"}
     counted = watch.metrics.registry.get_sample_value("foliotrace_degraded_answers_total", degraded)
     assert counted == 1
+
+
+@pytest.mark.parametrize("query", ["When are refunds paid?", ""])
+async def test_an_answer_without_the_engine_leaves_the_engines_own_trace(
+    tmp_path: Path, query: str
+) -> None:
+    async with kit.desk(tmp_path) as desk:
+        await desk.serve(*HANDBOOK)
+        workflow = QueryWorkflow(desk.services)
+        trees = []
+        for asked in (workflow.answered, lambda ev: workflow.run(start_event=ev)):
+            with watching(detail="all") as watch, suppress(InvalidQuery):
+                await asked(AskQuestion(query=query))
+            trees.append([_told(span, watch) for span in watch.spans])
+    assert trees[0] == trees[1]
+    assert [name for name, *_ in trees[0]][:3] == [
+        "invoke_workflow QueryWorkflow",
+        "step answer",
+        "guard",
+    ]
+
+
+def _told(span: ReadableSpan, watch: Watch) -> tuple[object, ...]:
+    """A span as it is told, but for what each run draws anew."""
+    drawn = ("foliotrace.run_id", "llamaindex.run_id")
+    said = {key: "drawn" if key in drawn else it for key, it in (span.attributes or {}).items()}
+    events = [event.name for event in span.events]
+    return span.name, watch.parent_name(span), span.status.status_code, said, events

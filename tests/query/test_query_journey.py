@@ -1,6 +1,7 @@
 """A question through the workflow's door: cited, labelled, audited, recorded."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.query.kit import HANDBOOK, Desk, Down, Scripted, shown
@@ -234,6 +235,22 @@ async def test_the_kept_steps_are_the_engines_own(desk: Desk) -> None:
     workflow = QueryWorkflow(desk.services)
     assert list(Workflow._get_steps(workflow)) == list(workflow._get_steps()) == ["answer"]
     assert workflow._get_steps() is workflow._get_steps()
+
+
+@pytest.mark.parametrize("query", ["When are refunds paid?", ""])
+async def test_an_answer_in_the_callers_task_is_the_runs_own(desk: Desk, query: str) -> None:
+    await desk.serve(*HANDBOOK)
+    workflow, question = QueryWorkflow(desk.services), AskQuestion(query=query, user_id="u-1")
+    told = []
+    for asked in (workflow.answered, lambda ev: workflow.run(start_event=ev).stop_event_result()):
+        desk.audit.entries.clear()
+        try:
+            said: object = replace((await asked(question)).answer, run_id="")
+        except InvalidQuery as error:
+            said = error.error_code
+        told.append((said, [replace(entry, run_id="") for entry in desk.audit.entries]))
+    assert told[0] == told[1]
+    assert len(desk.audit.entries) == 2
 
 
 async def test_nothing_asked_or_answered_is_in_an_events_repr(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""`POST /v1/query`: the same workflow as `/workflows/query/run`, run in process."""
+"""`POST /v1/query`: the same workflow as `/workflows/query/run`, in process; a stream is a run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,6 +25,7 @@ class Queries:
     """Questions over HTTP."""
 
     def __init__(self, engine: Engine, slots: Slots) -> None:
+        self._engine = engine
         self._workflow = engine.query
         self._kind = engine.query.start_event_class
         self._max_body_bytes = engine.settings.server.max_body_bytes
@@ -39,8 +40,7 @@ class Queries:
             self._slots.refuse_if_full()  # 429 while it can still be said
             return EventStream(self._streamed(question))
         async with self._slots.slot():
-            answered = await self._workflow.run(start_event=question).stop_event_result()
-        answer = answer_of(answered)
+            answer = await self._engine.answer(question)
         return Response(
             dumps(self._body(answer)), media_type="application/json", headers=headers_of(answer)
         )

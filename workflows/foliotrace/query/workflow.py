@@ -6,12 +6,15 @@ also has are imported from `workflows`, so that the classic host runs this sourc
 """
 
 from typing import Any
+from uuid import uuid4
 
+from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
 from pydantic import ConfigDict, Field
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace.errors import InvalidRequest
+from foliotrace.events import span
 from foliotrace.model import DEFAULT_COLLECTION, Answer, Scalar
 from foliotrace.query.guard import Ask
 from foliotrace.query.journey import Call, answer_question
@@ -94,13 +97,32 @@ class QueryWorkflow(Workflow):
             self._known_steps = (version, dict(super()._get_steps()))
         return self._known_steps[1]
 
+    async def answered(self, ev: AskQuestion) -> Answered:
+        """The answer to a question that is not streamed, by the same step in the caller's task.
+
+        A run of one step needs no control loop, queues or handler; they cost as much as all our
+        stages (docs/decisions/0003-one-real-step-for-a-question.md). Spans, audit records, limits
+        and errors are those of `run`; there is no run to list, to stream or to cancel by its id.
+        """
+        run_id = {"llamaindex.run_id": uuid4().hex}
+        kind = type(self).__name__
+        with (
+            instrument_tags({**active_instrument_tags.get(), **run_id}),
+            span(f"{kind}.run", self),
+            span(f"{kind}.answer"),
+        ):
+            return await self._whole(ev)
+
+    async def _whole(self, ev: AskQuestion) -> Answered:
+        call = Call(bypass_cache=ev.bypass_cache)
+        return Answered(answer=await answer_question(self.services, _ask(ev), call))
+
     @step
     async def answer(self, ctx: Context, ev: AskQuestion) -> Answered:
         """Take the question through its stages; each is a span under this step's."""
-        ask = _ask(ev)
         if not ev.stream:
-            call = Call(bypass_cache=ev.bypass_cache)
-            return Answered(answer=await answer_question(self.services, ask, call))
+            return await self._whole(ev)
+        ask = _ask(ev)
         screen = _EventScreen(ctx, self.services.settings)
         call = Call(bypass_cache=ev.bypass_cache, screen=screen)
         try:
