@@ -24,7 +24,7 @@ from foliotrace.adapters.local.tessdata import find_tessdata
 from foliotrace.adapters.local.workers import Workers
 from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
-from foliotrace.extract.services import ExtractServices, Rung
+from foliotrace.extract.services import ExtractLimits, ExtractServices, Rung
 from foliotrace.extract.workflow import ExtractWorkflow
 from foliotrace.guarded import GuardedRetriever, PaidExtractor
 from foliotrace.ingest.services import Forget, IngestLimits, IngestServices
@@ -304,10 +304,11 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
             for generator in outside.generators
         ]
         rungs = [*(Rung(method=ExtractionMethod.LLM, extractor=llm) for llm in by_llm), *rungs]
-    whole = outside.cloud.extractor() if outside.cloud else None
-    if outside.cloud is not None and whole is not None:
-        first = Rung(method=ExtractionMethod.CLOUD, extractor=whole, window_pages=None)
+    limits = ExtractLimits()
+    first = outside.cloud.extract_rung() if outside.cloud else None
+    if outside.cloud is not None and first is not None:
         rungs = [first] if outside.cloud.extracts_alone else [first, *rungs]
+        limits = ExtractLimits(window_pages=first.window_pages or limits.window_pages)
     return ExtractServices(
         library=ingest.library,
         blobs=ingest.blobs,
@@ -318,6 +319,7 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
         clock=ingest.clock,
         identify=ingest.identify,
         trace=ingest.trace,
+        limits=limits,
     )
 
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Annotated, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -55,6 +56,13 @@ class CloudSettings(Section):
         default="cost_effective", description="LlamaExtract tier."
     )
     extract_version: str = Field(default="latest", description="LlamaExtract version.")
+    extract_window_pages: int = Field(
+        default=20,
+        ge=1,
+        le=500,
+        description="Pages of one LlamaExtract job; a longer document is extracted in windows "
+        "whose records are merged. Types without pages (text, sheets, DOCX) go whole.",
+    )
     disable_cache: bool = Field(
         default=False, description="Keep LlamaParse from reusing and keeping results."
     )
@@ -68,6 +76,11 @@ class CloudSettings(Section):
         description="Secret that LlamaCloud signs webhooks with; opens `POST /v1/webhooks/"
         "llamacloud`, which ends waiting early.",
     )
+    webhook_url: str | None = Field(
+        default=None,
+        description="Public address of that route (`https://.../v1/webhooks/llamacloud`). Each "
+        "billed job asks LlamaCloud to post its end there; asking for it becomes the fallback.",
+    )
 
     @property
     def in_use(self) -> bool:
@@ -80,6 +93,12 @@ class CloudSettings(Section):
             raise ValueError("delete_after_use would take the managed index its files")
         if self.custom_prompt and self.parse_tier == "fast":
             raise ValueError("custom_prompt has no meaning in tier fast: take another tier")
+        if self.webhook_url is not None:
+            parts = urlsplit(self.webhook_url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("webhook_url is no http(s) address")
+            if self.webhook_secret is None:
+                raise ValueError("webhook_url needs webhook_secret: unsigned events are refused")
         return self
 
 

@@ -86,7 +86,7 @@ async def test_nothing_is_sent_before_a_capability_is_switched_on(
 ) -> None:
     async with composed(desk, fake) as (cloud, guards), local() as parsers:
         assert cloud.parse_order(parsers).parsers == parsers
-        assert cloud.extractor() is None
+        assert cloud.extract_rung() is None
         assert cloud.paths(()) == ()
         assert (cloud.gateway, guards.dependencies) == (None, {})
         await pages_of(cloud.parse_order(parsers))

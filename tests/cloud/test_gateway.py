@@ -1,7 +1,10 @@
 """The gateway buys each job once, waits with a deadline, and says what went wrong in our words."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,10 +13,11 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 
 from foliotrace.adapters.llamacloud.client import CloudAccess, base_url
 from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem
-from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.gateway import CloudGateway, Polling
+from foliotrace.adapters.llamacloud.hearing import WebhookAddress
 from foliotrace.adapters.llamacloud.intents import IntentLog, IntentState
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.errors import Misconfigured
+from foliotrace.errors import LibraryUnavailable, Misconfigured
 from foliotrace.model import Deadline, SourceFile
 
 pytestmark = pytest.mark.anyio
@@ -257,3 +261,132 @@ def test_what_is_no_address_stops_the_start(given: str) -> None:
 
 def test_the_key_is_not_in_what_is_printed() -> None:
     assert "llx" not in repr(CloudAccess(api_key="llx-secret"))
+
+
+async def test_two_runs_that_want_the_same_job_at_once_buy_it_once(
+    gateway: CloudGateway, cloud: FakeLlamaCloud, source: SourceFile
+) -> None:
+    await gateway.upload("acme", source, soon())
+    bought = await asyncio.gather(*(buy(gateway, source) for _ in range(4)))
+    assert len(set(bought)) == 1
+    assert cloud.count(PARSE) == 1
+
+
+async def test_what_was_cancelled_here_can_be_bought_again(
+    gateway: CloudGateway, cloud: FakeLlamaCloud, source: SourceFile
+) -> None:
+    cloud.fail(PARSE, Fault.never_finishes, times=1)
+    job_id = await buy(gateway, source)
+    waiting = asyncio.create_task(gateway.parsed("acme", "k1", job_id, soon(), expand=["text"]))
+    while not cloud.count("GET /api/v2/parse/*"):
+        await asyncio.sleep(0.02)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    again = await buy(gateway, source)
+    assert again != job_id
+    result = await gateway.parsed("acme", "k1", again, soon(), expand=["text"])
+    assert result.job.status == "COMPLETED"
+
+
+async def test_a_job_that_failed_is_not_taken_for_the_one_whose_reply_was_lost(
+    gateway: CloudGateway, cloud: FakeLlamaCloud, source: SourceFile
+) -> None:
+    cloud.fail(PARSE, Fault.job_failed, times=1)
+    failed = await buy(gateway, source)
+    with pytest.raises(CloudFailure):
+        await gateway.parsed("acme", "k1", failed, soon(), expand=["text"])
+    cloud.fail(PARSE, Fault.reset_before_work, times=1)
+    with pytest.raises(CloudFailure):
+        await buy(gateway, source)
+    assert await buy(gateway, source) != failed
+
+
+class _Ahead(SystemClock):
+    """A machine whose clock is wrong by three quarters of an hour."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(minutes=45)
+
+
+async def test_a_lost_reply_is_found_by_a_machine_whose_clock_is_ahead(
+    cloud: FakeLlamaCloud, source: SourceFile, tmp_path: Path
+) -> None:
+    clock = _Ahead()
+    access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
+    gateway = CloudGateway(access, IntentLog(tmp_path / "i.db", clock=clock), clock=clock)
+    cloud.fail(PARSE, Fault.reset_after_work, times=1)
+    await buy(gateway, source)
+    await gateway.aclose()
+    gateway.intents.close()
+    assert cloud.count(PARSE) == 1
+    assert cloud.billing.jobs() == 1
+
+
+def told_by(port: int) -> WebhookAddress:
+    return WebhookAddress(url=f"http://127.0.0.1:{port}/hook", secret="whsec-fake")
+
+
+async def test_a_billed_job_asks_for_a_signed_webhook_and_polling_is_the_fallback(
+    cloud: FakeLlamaCloud, source: SourceFile, tmp_path: Path
+) -> None:
+    clock = SystemClock()
+    access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
+    gateway = CloudGateway(
+        access,
+        IntentLog(tmp_path / "i.db", clock=clock),
+        clock=clock,
+        webhook=told_by(1),  # nobody listens there
+        polling=Polling(first_s=0.1, longest_s=0.2),
+    )
+    cloud.fail(PARSE, Fault.slow_job(3), times=1)
+    job_id = await buy(gateway, source)
+    result = await gateway.parsed("acme", "k1", job_id, soon(), expand=["text"])
+    assert result.job.status == "COMPLETED"
+    (sent,) = cloud.requests.find(PARSE)
+    (asked,) = sent.body["webhook_configurations"]
+    assert asked == {
+        "webhook_url": "http://127.0.0.1:1/hook",
+        "webhook_signing_secret": "whsec-fake",
+        "webhook_events": [
+            "parse.success",
+            "parse.partial_success",
+            "parse.error",
+            "parse.cancelled",
+        ],
+        "webhook_output_format": "json",
+    }
+    assert "whsec" not in repr(told_by(1))
+    await gateway.aclose()
+    gateway.intents.close()
+
+
+def test_an_intent_log_of_an_earlier_schema_is_brought_up(tmp_path: Path) -> None:
+    file, clock = tmp_path / "intents.db", SystemClock()
+    with closing(sqlite3.connect(file)) as old:
+        old.executescript(
+            "CREATE TABLE intents (tenant TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL,"
+            " state TEXT NOT NULL, job_id TEXT, content_hash TEXT,"
+            " credits REAL NOT NULL DEFAULT 0, created_at TEXT NOT NULL,"
+            " updated_at TEXT NOT NULL, PRIMARY KEY (tenant, key)) WITHOUT ROWID;"
+            "INSERT INTO intents VALUES ('acme', 'k1', 'parse', 'done', 'pjb-1', 'b', 3,"
+            " '2026-11-01T00:00:00+00:00', '2026-11-01T00:00:00+00:00');"
+        )
+    for _ in range(2):
+        log = IntentLog(file, clock=clock)
+        assert log.find("acme", "k1").job_id == "pjb-1"
+        assert log.parse_job("acme", "b", range(1, 2)) is None  # whose pages nobody noted
+        log.close()
+    with closing(sqlite3.connect(file)) as now:
+        assert now.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_an_intent_log_of_a_newer_release_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "intents.db"
+    IntentLog(file, clock=SystemClock()).close()
+    with closing(sqlite3.connect(file)) as newer:
+        newer.execute("PRAGMA user_version=99")
+    with pytest.raises(LibraryUnavailable, match="version 99"):
+        IntentLog(file, clock=SystemClock())
+    with closing(sqlite3.connect(file)) as still:
+        assert still.execute("PRAGMA user_version").fetchone() == (99,)

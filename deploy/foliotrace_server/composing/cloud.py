@@ -12,19 +12,25 @@ from pathlib import Path as FilePath
 import structlog
 
 from foliotrace.adapters.llamacloud.client import CloudAccess, base_url
-from foliotrace.adapters.llamacloud.extractor import CloudExtractOptions, CloudExtractor
+from foliotrace.adapters.llamacloud.extractor import (
+    PAGED_TYPES,
+    CloudExtractOptions,
+    CloudExtractor,
+)
 from foliotrace.adapters.llamacloud.failures import CloudFailure
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.hearing import WebhookAddress
 from foliotrace.adapters.llamacloud.index import CloudIndex
 from foliotrace.adapters.llamacloud.intents import IntentLog
 from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
 from foliotrace.adapters.llamacloud.placements import Placements
 from foliotrace.adapters.llamacloud.webhooks import CloudEvent, read_webhook
 from foliotrace.errors import Misconfigured, NotFound
+from foliotrace.extract.services import Rung
 from foliotrace.guarded import FollowingIndex, GuardedExtractor, GuardedParser, GuardedRetriever
-from foliotrace.model import RetrievalMode
+from foliotrace.model import ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder, TypesLeft
-from foliotrace.ports import Blobs, Clock, Extractor, Library, Parser
+from foliotrace.ports import Blobs, Clock, Library, Parser
 from foliotrace.query.retrieve import Path
 from foliotrace_server.composing.guards import Guards
 from foliotrace_server.observing.outgoing import carry_trace_to
@@ -71,7 +77,9 @@ class Cloud:
     def _open(self, folder: FilePath, access: CloudAccess) -> None:
         given, around = self._given, self._around
         self.intents = IntentLog(folder / "intents.db", clock=around.clock)
-        self.gateway = CloudGateway(access, self.intents, clock=around.clock)
+        self.gateway = CloudGateway(
+            access, self.intents, clock=around.clock, webhook=self._address()
+        )
         if given.index == "local":
             return
         self.placements = Placements(folder / "placements.db")
@@ -84,6 +92,12 @@ class Cloud:
             clock=around.clock,
             limit_s=_SYNC_LIMIT_S,
         )
+
+    def _address(self) -> WebhookAddress | None:
+        url, secret = self._given.webhook_url, self._given.webhook_secret
+        if url is None or secret is None:
+            return None
+        return WebhookAddress(url=url, secret=secret.get_secret_value())
 
     # --- the journeys' rungs ---------------------------------------------------------------
 
@@ -109,7 +123,7 @@ class Cloud:
             return ParseOrder((cloud, *local))
         return ParseOrder((cloud, *(TypesLeft(parser, cloud) for parser in local)))
 
-    def extractor(self) -> Extractor | None:
+    def extract_rung(self) -> Rung | None:
         """LlamaExtract, the first rung of extraction; None when it stays local."""
         given = self._given
         if given.extraction == "local" or self.gateway is None:
@@ -119,9 +133,15 @@ class Cloud:
             version=given.extract_version,
             delete_after_use=given.delete_after_use,
         )
-        return GuardedExtractor(
+        extractor = GuardedExtractor(
             CloudExtractor(self.gateway, self._around.blobs, options),
             self._around.guards.make("llamaextract", limit_s=self._parse_s),
+        )
+        return Rung(
+            method=ExtractionMethod.CLOUD,
+            extractor=extractor,
+            window_pages=given.extract_window_pages,
+            paged_types=PAGED_TYPES,
         )
 
     @property
@@ -166,7 +186,11 @@ class Cloud:
         work = [self._sweep(self.gateway)]
         if self.following is not None:
             work.append(self.following.run())
-        await asyncio.gather(*work)
+        try:
+            await asyncio.gather(*work)
+        except asyncio.CancelledError:
+            self.gateway.leave()
+            raise
 
     async def _sweep(self, gateway: CloudGateway) -> None:
         while True:

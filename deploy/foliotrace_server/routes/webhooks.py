@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from foliotrace.adapters.llamacloud.webhooks import SIGNATURE_HEADER
-from foliotrace.errors import InvalidRequest
+from foliotrace_server.bodies import read_body
 
 _MOST_BYTES = 64 * 1024
 
@@ -18,11 +18,7 @@ class Webhooks:
         self._hear = hear
 
     async def llamacloud(self, request: Request) -> Response:
-        """204; 403 for what is not signed with our secret."""
-        body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > _MOST_BYTES:
-                raise InvalidRequest("the webhook is too large", hint="Send events alone.")
+        """204; 403 for what is not signed with our secret, 413 for more than an event."""
+        body = await read_body(request, _MOST_BYTES)
         await self._hear(body, request.headers.get(SIGNATURE_HEADER))
         return Response(status_code=204)

@@ -8,7 +8,11 @@ from typing import Any, TypeVar, overload
 from llama_index.core.llms import LLM
 from pydantic import BaseModel
 
-from foliotrace.adapters.llamacloud.extractor import CloudExtractOptions, CloudExtractor
+from foliotrace.adapters.llamacloud.extractor import (
+    PAGED_TYPES,
+    CloudExtractOptions,
+    CloudExtractor,
+)
 from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.cloud.arguments import EXTRACT, translate, warn
@@ -146,7 +150,8 @@ class LlamaExtract(Door):
         if desk.gateway is not None:
             cloud = CloudExtractor(desk.gateway, desk.blobs, self._options)
             guarded = GuardedExtractor(cloud, desk.dependency("llamaextract"))
-            rungs.append(Rung(method=ExtractionMethod.CLOUD, extractor=guarded, window_pages=None))
+            first = Rung(method=ExtractionMethod.CLOUD, extractor=guarded, paged_types=PAGED_TYPES)
+            rungs.append(first)
         if self._llm is not None:
             by_llm = LLMExtractor(desk.generator(self._llm))
             rungs.append(Rung(method=ExtractionMethod.LLM, extractor=by_llm))

@@ -56,7 +56,7 @@ async def _by(
     pages: Sequence[ParsedPage],
 ) -> Extraction:
     """One rung over all `pages`, in as many calls as its windows need."""
-    size = rung.window_pages or max(len(pages), 1)
+    size = rung.window_for(task.document.media_type) or max(len(pages), 1)
     found = nothing(wanted)
     for start in range(0, max(len(pages), 1), size):
         deadline = Deadline(services.clock.monotonic_s() + services.limits.rung_s)

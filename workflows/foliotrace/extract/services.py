@@ -19,11 +19,20 @@ from foliotrace.ports import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """One way to a record. `window_pages` None: the whole document in one call (the cloud)."""
+    """One way to a record, `window_pages` pages in a call; None: the whole document in one.
+
+    `paged_types`: the types that it can take some pages of, every other one whole; None: all.
+    """
 
     method: ExtractionMethod
     extractor: Extractor
     window_pages: int | None = 20
+    paged_types: frozenset[str] | None = None
+
+    def window_for(self, media_type: str) -> int | None:
+        """The pages of one call; None for all."""
+        whole = self.paged_types is not None and media_type not in self.paged_types
+        return None if whole else self.window_pages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,7 +129,7 @@ class ExtractWorkflow(Workflow):
                 instructions=ev.instructions,
             )
             await self._tell(ctx, account, position, "extract")
-        whole = any(rung.window_pages is None for rung in services.rungs)
+        whole = any(rung.window_for(document.media_type) is None for rung in services.rungs)
         return WholeDue(position=position) if whole else WindowDue(position=position)
 
     @step
@@ -137,9 +137,9 @@ class ExtractWorkflow(Workflow):
         """Try the rungs that want all pages at once; a failure is marked and windows follow."""
         position = ev.position
         account = Account(self._services, position.tenant, position.job_id)
-        rungs = [rung for rung in self._services.rungs if rung.window_pages is None]
         async with self._accounting(account):
             await account.job()
+            rungs = await self._rungs(position, whole=True)
             if position.pages_total > self._services.limits.whole_pages:
                 mark = Degradation(level=Level.LOWER_PATH, reasons=("document_too_long",))
                 await self._keep_mark(position, mark)
@@ -158,9 +158,9 @@ class ExtractWorkflow(Workflow):
         """Extract from one window of pages and keep what was found."""
         position = ev.position
         account = Account(self._services, position.tenant, position.job_id)
-        rungs = [rung for rung in self._services.rungs if rung.window_pages is not None]
         async with self._accounting(account):
             await account.job()
+            rungs = await self._rungs(position, whole=False)
             last = position.next_page + self._services.limits.window_pages
             numbers = range(position.next_page, min(last, position.pages_total + 1))
             await self._extract(ctx, position, numbers, rungs)
@@ -209,6 +209,15 @@ class ExtractWorkflow(Workflow):
                 await account.failed(error)
             raise
 
+    async def _rungs(self, position: Position, *, whole: bool) -> Sequence[Rung]:
+        """Those that take this document whole, or those that take it in windows."""
+        document = await self._services.library.document(position.tenant, position.document_id)
+        return [
+            rung
+            for rung in self._services.rungs
+            if (rung.window_for(document.media_type) is None) is whole
+        ]
+
     async def _count(self, document: Document) -> int:
         """The pages of the document: as ingested, or counted now."""
         if document.status is DocumentStatus.READY and document.pages_total:
@@ -243,6 +252,7 @@ class ExtractWorkflow(Workflow):
             document=document,
             schema=schema,
             instructions=position.instructions,
+            pages_total=position.pages_total,
         )
         with events.stage("extract"):
             found = await extract_pages(services, rungs, asked, task, pages)

@@ -15,6 +15,7 @@ class ExtractionTask:
     document: Document
     schema: JsonObject  # JSON Schema 2020-12, `$ref`s resolved
     instructions: str | None = None
+    pages_total: int = 0  # of the document; 0: not known, the pages given may be some of them
 
 
 class Extractor(Protocol):

@@ -1,35 +1,44 @@
 """LlamaExtract behind the `Extractor` port; every value is grounded again in our own pages."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from llama_cloud.types import ExtractV2Job
 
-from foliotrace.adapters.llamacloud.align import locate_on
 from foliotrace.adapters.llamacloud.failures import (
     CloudFailure,
+    CloudProblem,
     as_port_error,
     in_our_words,
 )
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.grounding import to_extraction
+from foliotrace.adapters.llamacloud.intents import Order, ParseJob
+from foliotrace.adapters.llamacloud.parser import ENGINE
 from foliotrace.errors import ExtractorUnavailable
+from foliotrace.events import tell
 from foliotrace.model import (
-    Anchor,
-    Citation,
     Deadline,
     Document,
     Extraction,
-    ExtractionMethod,
-    FieldResult,
     JsonObject,
+    PageStatus,
     ParsedPage,
     SourceFile,
-    Usage,
 )
 from foliotrace.ports import Blobs, ExtractionTask
+
+PAGED_TYPES: Final = frozenset(
+    {
+        "application/pdf",
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+        "image/tiff",
+    }
+)
+"""Types whose pages the cloud numbers as we do, so that some of them can be named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +49,10 @@ class CloudExtractOptions:
     version: str = "latest"
     delete_after_use: bool = False
 
-    def parameters(self, schema: JsonObject, instructions: str | None) -> dict[str, Any]:
-        """The configuration that is saved once for each schema."""
+    def parameters(
+        self, schema: JsonObject, instructions: str | None, window: range | None = None
+    ) -> dict[str, Any]:
+        """The configuration that is saved once for each schema and window of pages."""
         parameters: dict[str, Any] = {
             "product_type": "extract_v2",
             "data_schema": schema,
@@ -52,11 +63,31 @@ class CloudExtractOptions:
         }
         if instructions:
             parameters["system_prompt"] = instructions
+        if window is not None:
+            parameters["target_pages"] = f"{window.start}-{window.stop - 1}"
         return parameters
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Purchase:
+    """One extraction. `window` None: of all the document; `pages`: those we hold of it."""
+
+    task: ExtractionTask
+    key: str
+    window: range | None
+    pages: Sequence[ParsedPage]
+
+    @property
+    def span(self) -> range:
+        """The numbers of the pages it is about."""
+        return range(self.pages[0].number, self.pages[-1].number + 1)
+
+
 class CloudExtractor:
-    """An `Extractor` that buys an extraction per document and schema."""
+    """An `Extractor` that buys an extraction per document, schema and window of pages.
+
+    What LlamaParse has read for us is extracted from there: nothing is uploaded or parsed again.
+    """
 
     def __init__(self, gateway: CloudGateway, blobs: Blobs, options: CloudExtractOptions) -> None:
         self._gateway = gateway
@@ -70,19 +101,7 @@ class CloudExtractor:
         """As the port says. A value that our pages do not hold becomes null, and is named."""
         tenant, document = task.principal.tenant, task.document
         try:
-            configuration_id = await self._configuration(task)
-            source = await self._source(tenant, document)
-            file_id = await self._gateway.upload(tenant, source, deadline)
-            key = f"extract-{document.content_hash[:32]}-{configuration_id}"
-            job_id = await self._gateway.buy_extract(
-                tenant,
-                key,
-                file_input=file_id,
-                configuration_id=configuration_id,
-                deadline=deadline,
-                content_hash=document.content_hash,
-            )
-            job = await self._gateway.extracted(tenant, key, job_id, deadline)
+            job = await self._result(self._purchase(task, pages), deadline)
             if self._options.delete_after_use:
                 self._gateway.intents.unwanted(tenant, document.content_hash)
         except CloudFailure as failure:
@@ -91,10 +110,75 @@ class CloudExtractor:
             ) from failure
         return to_extraction(job, document, pages)
 
-    async def _configuration(self, task: ExtractionTask) -> str:
-        """The saved configuration of this schema: with the file it identifies the purchase."""
-        parameters = self._options.parameters(task.schema, task.instructions)
-        digest = sha256(orjson.dumps(parameters, option=orjson.OPT_SORT_KEYS)).hexdigest()[:24]
+    def _purchase(self, task: ExtractionTask, pages: Sequence[ParsedPage]) -> _Purchase:
+        """What is to be bought: equal bytes, schema and window are the same purchase."""
+        window = _window(task, pages)
+        asked = self._options.parameters(task.schema, task.instructions, window)
+        digest = sha256(task.document.content_hash.encode() + _canonical(asked)).hexdigest()
+        return _Purchase(task=task, key=f"extract-{digest[:40]}", window=window, pages=pages)
+
+    async def _result(self, purchase: _Purchase, deadline: Deadline) -> ExtractV2Job:
+        """What the job found: one bought before, while the cloud still has it."""
+        tenant, key = purchase.task.principal.tenant, purchase.key
+        known = self._gateway.intents.bought(tenant, key)
+        if known:
+            job_id = self._gateway.intents.find(tenant, key).job_id or ""
+            try:
+                return await self._gateway.extracted(tenant, key, job_id, deadline)
+            except CloudFailure as failure:
+                if failure.problem is not CloudProblem.NOT_FOUND:
+                    raise
+        job_id = await self._bought(purchase, deadline)
+        return await self._gateway.extracted(tenant, key, job_id, deadline)
+
+    async def _bought(self, purchase: _Purchase, deadline: Deadline) -> str:
+        """The job's id: from parse jobs that are still there, else from the file."""
+        tenant, intents = purchase.task.principal.tenant, self._gateway.intents
+        while (parsed := self._parse_job(purchase)) is not None:
+            window = None if parsed.pages == purchase.span else purchase.span
+            try:
+                return await self._place(purchase, parsed.job_id, window, deadline)
+            except CloudFailure as failure:
+                if failure.problem is not CloudProblem.NOT_FOUND:
+                    raise
+                intents.forgotten_job(tenant, parsed.key)
+                tell("foliotrace.cloud.parse_job_expired")
+        source = await self._source(tenant, purchase.task.document)
+        file_id = await self._gateway.upload(tenant, source, deadline)
+        try:
+            return await self._place(purchase, file_id, purchase.window, deadline)
+        except CloudFailure as failure:
+            if failure.problem is not CloudProblem.NOT_FOUND:
+                raise
+            self._configurations.clear()  # deleted over there: saved again, once
+        return await self._place(purchase, file_id, purchase.window, deadline)
+
+    def _parse_job(self, purchase: _Purchase) -> ParseJob | None:
+        """The job that read these pages, if LlamaParse could read every one of them."""
+        if not purchase.pages or not all(
+            page.status is PageStatus.OK and page.engine.startswith(ENGINE)
+            for page in purchase.pages
+        ):
+            return None
+        document = purchase.task.document
+        tenant = purchase.task.principal.tenant
+        return self._gateway.intents.parse_job(tenant, document.content_hash, purchase.span)
+
+    async def _place(
+        self, purchase: _Purchase, source: str, window: range | None, deadline: Deadline
+    ) -> str:
+        task = purchase.task
+        order = Order(
+            content_hash=task.document.content_hash,
+            source=source,
+            configuration=await self._configuration(task, window),
+        )
+        return await self._gateway.buy_extract(task.principal.tenant, purchase.key, order, deadline)
+
+    async def _configuration(self, task: ExtractionTask, window: range | None) -> str:
+        """The saved configuration of this schema and window; one of a name is kept over there."""
+        parameters = self._options.parameters(task.schema, task.instructions, window)
+        digest = sha256(_canonical(parameters)).hexdigest()[:24]
         if digest not in self._configurations:
             with in_our_words("save an extraction configuration"):
                 saved = await self._gateway.client.configurations.create(
@@ -116,139 +200,13 @@ class CloudExtractor:
         )
 
 
-def to_extraction(job: ExtractV2Job, document: Document, pages: Sequence[ParsedPage]) -> Extraction:
-    """The job's record, each value with its citation in our pages. Raises ExtractorUnavailable.
-
-    `valid` says only that nothing was removed; the journey validates against the schema.
-    """
-    record = job.extract_result
-    if not isinstance(record, dict):
-        raise ExtractorUnavailable(
-            "the extraction gave no record",
-            reason="llamacloud_empty",
-            lasting=True,
-            answered=True,
-        )
-    told = _field_metadata(job)
-    fields = [
-        _field(pointer, value, _metadata_at(told, pointer), document, pages)
-        for pointer, value in leaves(record)
-    ]
-    removed = [f.pointer for f in fields if f.value is None and f.citations == ()]
-    lost = {
-        pointer for pointer, value in leaves(record) if value is not None and pointer in removed
-    }
-    credits = job.usage.credits if job.usage and job.usage.credits else 0.0
-    return Extraction(
-        record=without(record, lost),
-        fields=tuple(fields),
-        valid=not lost,
-        errors=tuple(f"not grounded: {pointer}" for pointer in sorted(lost)),
-        usage=Usage(credits=credits),
-    )
+def _window(task: ExtractionTask, pages: Sequence[ParsedPage]) -> range | None:
+    """The pages to name; None for all of the document, or where the cloud counts otherwise."""
+    numbers = [page.number for page in pages]
+    if task.document.media_type not in PAGED_TYPES or len(numbers) in (0, task.pages_total):
+        return None
+    return range(numbers[0], numbers[-1] + 1)
 
 
-def leaves(value: object, pointer: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of a record that is no object and no list, with its JSON pointer."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            escaped = str(name).replace("~", "~0").replace("/", "~1")
-            yield from leaves(inner, f"{pointer}/{escaped}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from leaves(inner, f"{pointer}/{index}")
-    else:
-        yield pointer, value
-
-
-def without(value: Any, lost: set[str], pointer: str = "") -> Any:
-    """A copy of the record in which the values at `lost` are null."""
-    if isinstance(value, Mapping):
-        return {
-            name: without(
-                inner, lost, f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
-            )
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [without(inner, lost, f"{pointer}/{i}") for i, inner in enumerate(value)]
-    return None if pointer in lost else value
-
-
-def _field(
-    pointer: str,
-    value: Any,
-    told: Mapping[str, Any],
-    document: Document,
-    pages: Sequence[ParsedPage],
-) -> FieldResult:
-    citation = None if value is None else _cite(value, told, document, pages)
-    if citation is None:
-        return FieldResult(pointer=pointer, value=None, method=ExtractionMethod.NONE)
-    return FieldResult(
-        pointer=pointer,
-        value=value,
-        confidence=_confidence(told),
-        citations=(citation,),
-        method=ExtractionMethod.CLOUD,
-    )
-
-
-def _cite(
-    value: Any, told: Mapping[str, Any], document: Document, pages: Sequence[ParsedPage]
-) -> Citation | None:
-    """The first of the cloud's citations that our pages hold, else the value itself in them."""
-    cited = [c for c in told.get("citation") or () if isinstance(c, Mapping)]
-    tries = [(str(c.get("matching_text") or ""), c.get("page")) for c in cited]
-    tries.append((str(value), cited[0].get("page") if cited else None))
-    for words, page_number in tries:
-        found = locate_on(pages, words, page_number=page_number) if words.strip() else None
-        if found is None:
-            continue
-        page, start, end = found
-        return Citation(
-            marker=1,
-            document_id=document.id,
-            document_name=document.name,
-            chunk_id="",
-            quote=page.text[start:end],
-            anchor=Anchor(
-                kind=page.kind,
-                page=page.number,
-                start=start,
-                end=end,
-                label=page.label,
-                boxes=page.words.boxes(start, end),
-            ),
-            score=_confidence(told) or 1.0,
-        )
-    return None
-
-
-def _field_metadata(job: ExtractV2Job) -> Mapping[str, Any]:
-    """The metadata by field, whichever of the documented nestings the reply has."""
-    if job.extract_metadata is None or job.extract_metadata.field_metadata is None:
-        return {}
-    told = job.extract_metadata.field_metadata.model_dump()
-    nested = told.get("document_metadata")
-    return nested if isinstance(nested, dict) else told
-
-
-def _metadata_at(told: Mapping[str, Any], pointer: str) -> Mapping[str, Any]:
-    """What is told of the value at `pointer`; the metadata repeats the record's shape."""
-    at: Any = told
-    for part in pointer.split("/")[1:]:
-        part = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(at, list):
-            at = at[int(part)] if part.isdigit() and int(part) < len(at) else None
-        elif isinstance(at, Mapping):
-            at = at.get(part)
-    return at if isinstance(at, Mapping) else {}
-
-
-def _confidence(told: Mapping[str, Any]) -> float | None:
-    for name in ("confidence", "extraction_confidence", "extracted_confidence"):
-        value = told.get(name)
-        if isinstance(value, int | float):
-            return float(value)
-    return None
+def _canonical(parameters: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(dict(parameters), option=orjson.OPT_SORT_KEYS)

@@ -7,7 +7,7 @@ request whose reply was lost is looked up, so that its job is found rather than 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 from llama_cloud import AsyncLlamaCloud
@@ -15,8 +15,10 @@ from llama_cloud.types import ExtractV2Job, ParsingGetResponse
 
 from foliotrace.adapters.llamacloud.client import CloudAccess, connect
 from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, in_our_words
-from foliotrace.adapters.llamacloud.intents import Intent, IntentLog, IntentState
+from foliotrace.adapters.llamacloud.hearing import Ears, WebhookAddress
+from foliotrace.adapters.llamacloud.intents import Intent, IntentLog, IntentState, Order
 from foliotrace.adapters.llamacloud.pacing import DOCUMENTED, Pacer
+from foliotrace.adapters.llamacloud.purchases import ENDED_BADLY, Purchases, Sleep
 from foliotrace.events import tell
 from foliotrace.model import Deadline, SourceFile
 from foliotrace.ports import Clock
@@ -24,18 +26,25 @@ from foliotrace.ports import Clock
 OPERATION: Final = "foliotrace_operation"
 """Key of a parse job's user metadata that names the intent it came from."""
 
-_CLOCK_SKEW: Final = timedelta(minutes=5)
-_FIRST_POLL_S: Final = 0.5
+_CLOCK_SKEW: Final = timedelta(hours=1)
 _POLL_GROWTH: Final = 1.5
-_LONGEST_POLL_S: Final = 5.0
 _WAITING: Final = frozenset({"PENDING", "RUNNING", "THROTTLED"})
 
-Sleep: TypeAlias = Callable[[float], Awaitable[None]]
-Find: TypeAlias = Callable[[datetime], Awaitable[str | None]]
 IsWanted: TypeAlias = Callable[[str, str], Awaitable[bool]]
 """(tenant, content hash): whether anything here still refers to these bytes."""
 
-Place: TypeAlias = Callable[[], Awaitable[str]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polling:
+    """Seconds between two questions for a job: the first pause and the longest."""
+
+    first_s: float
+    longest_s: float
+
+
+ASKING: Final = Polling(first_s=0.5, longest_s=5.0)
+TOLD: Final = Polling(first_s=5.0, longest_s=30.0)
+"""Where webhooks are expected, asking is only for those that never come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +67,8 @@ class CloudGateway:
         clock: Clock,
         pacer: Pacer | None = None,
         sleep: Sleep = asyncio.sleep,
+        webhook: WebhookAddress | None = None,
+        polling: Polling | None = None,
     ) -> None:
         self.intents = intents
         self._access = access
@@ -65,11 +76,17 @@ class CloudGateway:
         self._pacer = pacer or Pacer(DOCUMENTED, clock=clock)
         self._sleep = sleep
         self._client: AsyncLlamaCloud | None = None
-        self._ended: dict[str, asyncio.Event] = {}
+        self._purchases = Purchases(intents, sleep)
+        self._webhook = webhook
+        self._polling = polling or (TOLD if webhook else ASKING)
+        self._ears = Ears()
+        self._leaving = self._closed = False
 
     @property
     def client(self) -> AsyncLlamaCloud:
         """The SDK's client, for the calls that are neither billed nor waited for."""
+        if self._closed:  # a run that outlives its host waits in vain, and harms nothing
+            raise CloudFailure(CloudProblem.UNREACHABLE, "the connections are closed")
         if self._client is None:
             self._client = connect(self._access)
         return self._client
@@ -84,7 +101,8 @@ class CloudGateway:
         return {name: value for name, value in given.items() if value is not None}
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections for good."""
+        self._closed = self._leaving = True
         if self._client is not None:
             await self._client.close()
             self._client = None
@@ -154,6 +172,7 @@ class CloudGateway:
         deadline: Deadline,
         *,
         content_hash: str | None = None,
+        pages: range | None = None,
     ) -> str:
         """The id of the parse job for `request`, placed at most once for `key`."""
 
@@ -161,88 +180,59 @@ class CloudGateway:
             await self._pace("parse", deadline)
             with in_our_words("place a parse job"):
                 job = await self.client.parsing.create(
-                    **request, user_metadata={OPERATION: key}, **self.scope
+                    **request,
+                    **self._asks_to_be_told("parse"),
+                    user_metadata={OPERATION: key},
+                    **self.scope,
                 )
             return job.id
 
-        async def find(since: datetime) -> str | None:
+        async def find(intent: Intent) -> str | None:
+            since = intent.created_at - _CLOCK_SKEW
             with in_our_words("look for a parse job"):
                 async for job in self.client.parsing.list(
                     created_at_on_or_after=since, **self.scope
                 ):
-                    if (job.user_metadata or {}).get(OPERATION) == key:
+                    ours = (job.user_metadata or {}).get(OPERATION) == key
+                    if ours and job.status not in ENDED_BADLY:
                         return job.id
             return None
 
-        intent, is_new = self.intents.mean(tenant, key, "parse", content_hash=content_hash)
-        return await self._buy(intent, is_new, place, find)
+        order = Order(content_hash=content_hash, pages=pages, source=request.get("file_id"))
+        return await self._purchases.buy(tenant, key, "parse", order, place, find)
 
-    async def buy_extract(
-        self,
-        tenant: str,
-        key: str,
-        *,
-        file_input: str,
-        configuration_id: str,
-        deadline: Deadline,
-        content_hash: str | None = None,
-    ) -> str:
-        """The id of the extraction of a file by a saved configuration, placed at most once."""
+    async def buy_extract(self, tenant: str, key: str, order: Order, deadline: Deadline) -> str:
+        """The id of the extraction that `order` names, placed at most once for `key`.
+
+        Its source is a file or a finished parse job, its configuration a saved one.
+        """
 
         async def place() -> str:
             await self._pace("extract", deadline)
             with in_our_words("place an extraction"):
                 job = await self.client.extract.create(
-                    file_input=file_input, configuration_id=configuration_id, **self.scope
+                    file_input=order.source or "",
+                    configuration_id=order.configuration,
+                    **self._asks_to_be_told("extract"),
+                    **self.scope,
                 )
             return job.id
 
-        async def find(since: datetime) -> str | None:
+        async def find(intent: Intent) -> str | None:
             with in_our_words("look for an extraction"):
                 async for job in self.client.extract.list(
-                    file_input=file_input,
-                    configuration_id=configuration_id,
-                    created_at_on_or_after=since,
+                    file_input=intent.order.source,
+                    configuration_id=intent.order.configuration,
                     **self.scope,
                 ):
-                    return job.id
+                    if job.status not in ENDED_BADLY:
+                        return job.id
             return None
 
-        intent, is_new = self.intents.mean(tenant, key, "extract", content_hash=content_hash)
-        return await self._buy(intent, is_new, place, find)
+        return await self._purchases.buy(tenant, key, "extract", order, place, find)
 
-    async def _buy(self, intent: Intent, is_new: bool, place: Place, find: Find) -> str:
-        tenant, key = intent.tenant, intent.key
-        if intent.job_id is not None:
-            return intent.job_id
-        since = intent.created_at - _CLOCK_SKEW
-        if not is_new and (found := await find(since)) is not None:
-            self.intents.placed(tenant, key, found)  # its reply was lost in an earlier life
-            return found
-        try:
-            job_id = await place()
-        except CloudFailure as failure:
-            if not failure.outcome_unknown:
-                self.intents.failed(tenant, key)
-                raise
-            found = await self._reconcile(find, since)
-            if found is None:
-                raise  # the intent stays: the next attempt looks again before it buys
-            tell("foliotrace.cloud.reconciled", foliotrace__cloud__kind=intent.kind)
-            job_id = found
-        self.intents.placed(tenant, key, job_id)
-        return job_id
-
-    async def _reconcile(self, find: Find, since: datetime) -> str | None:
-        """Look twice, a moment apart: a job may be listed a little after it was accepted."""
-        try:
-            found = await find(since)
-            if found is None:
-                await self._sleep(_FIRST_POLL_S)
-                found = await find(since)
-        except CloudFailure:
-            return None
-        return found
+    def _asks_to_be_told(self, product: str) -> dict[str, Any]:
+        return self._webhook.request(product) if self._webhook is not None else {}
 
     # --- waiting ---------------------------------------------------------------------------
 
@@ -285,9 +275,11 @@ class CloudGateway:
 
     def told(self, job_id: str) -> None:
         """A webhook said that the job has ended: stop sleeping and ask."""
-        event = self._ended.get(job_id)
-        if event is not None:
-            event.set()
+        self._ears.told(job_id)
+
+    def leave(self) -> None:
+        """The process ends: jobs under way are waited for by the next one, so leave them be."""
+        self._leaving = True
 
     async def _wait(
         self,
@@ -299,39 +291,44 @@ class CloudGateway:
         deadline: Deadline,
     ) -> Finished:
         """Ask until the job has ended. A failing question is asked again until the deadline."""
-        pause_s = _FIRST_POLL_S
-        event = self._ended.setdefault(job_id, asyncio.Event())
+        pause_s = self._polling.first_s
         try:
-            while True:
-                try:
-                    finished = await status()
-                except CloudFailure as failure:
-                    if not failure.may_pass:
-                        self._give_up(tenant, key, failure)
-                        raise
-                    finished, pause_s = None, max(pause_s, failure.retry_after_s or 0.0)
-                if finished is not None:
-                    return self._judge(tenant, key, job_id, finished)
-                if pause_s >= self._remaining_s(deadline):
-                    raise CloudFailure(CloudProblem.DEADLINE, f"job {job_id} takes too long")
-                await self._pause(event, pause_s)
-                pause_s = min(_LONGEST_POLL_S, pause_s * _POLL_GROWTH)
+            with self._ears.listening(job_id) as ended:
+                while True:
+                    asked_to_wait_s = 0.0
+                    try:
+                        finished = await status()
+                    except CloudFailure as failure:
+                        if not failure.may_pass:
+                            self._give_up(tenant, key, failure)
+                            raise
+                        finished, asked_to_wait_s = None, failure.retry_after_s or 0.0
+                    if finished is not None:
+                        return self._judge(tenant, key, job_id, finished)
+                    if asked_to_wait_s >= self._remaining_s(deadline):
+                        raise _too_long(job_id)
+                    await self._pause(ended, job_id, max(pause_s, asked_to_wait_s), deadline)
+                    pause_s = min(self._polling.longest_s, pause_s * _POLL_GROWTH)
         except asyncio.CancelledError:
-            await asyncio.shield(self._cancel_quietly(cancel, job_id))
+            if not self._leaving:
+                await asyncio.shield(self._cancel(tenant, key, job_id, cancel))
             raise
-        finally:
-            self._ended.pop(job_id, None)
 
-    async def _pause(self, event: asyncio.Event, pause_s: float) -> None:
-        """Sleep, or less when a webhook has come."""
-        sleeping = asyncio.ensure_future(self._sleep(pause_s))
-        told = asyncio.ensure_future(event.wait())
+    async def _pause(
+        self, ended: asyncio.Event, job_id: str, pause_s: float, deadline: Deadline
+    ) -> None:
+        """Sleep, or less when a webhook has come; the last question is asked near the deadline."""
+        left_s = self._remaining_s(deadline) - ASKING.first_s
+        if left_s <= 0:
+            raise _too_long(job_id)
+        sleeping = asyncio.ensure_future(self._sleep(min(pause_s, left_s)))
+        told = asyncio.ensure_future(ended.wait())
         try:
             await asyncio.wait({sleeping, told}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleeping.cancel()
             told.cancel()
-            event.clear()
+            ended.clear()
 
     def _judge(self, tenant: str, key: str, job_id: str, finished: Finished) -> Finished:
         if finished.status == "COMPLETED":
@@ -359,11 +356,16 @@ class CloudGateway:
             foliotrace__cloud__credits=credits,
         )
 
-    async def _cancel_quietly(self, cancel: Callable[[str], Awaitable[None]], job_id: str) -> None:
+    async def _cancel(
+        self, tenant: str, key: str, job_id: str, cancel: Callable[[str], Awaitable[None]]
+    ) -> None:
+        """Nobody waits any more. What was cancelled may be bought anew; else it is still there."""
         try:
             await cancel(job_id)
         except CloudFailure as failure:
             tell("foliotrace.cloud.cancel_failed", error__type=failure.reason)
+        else:
+            self.intents.failed(tenant, key)
 
     async def _cancel_parse(self, job_id: str) -> None:
         with in_our_words("cancel a parse job"):
@@ -379,6 +381,10 @@ class CloudGateway:
 
     def _remaining_s(self, deadline: Deadline) -> float:
         return deadline.remaining_s(self._clock.monotonic_s())
+
+
+def _too_long(job_id: str) -> CloudFailure:
+    return CloudFailure(CloudProblem.DEADLINE, f"job {job_id} takes too long")
 
 
 def _finished(status: str, error_message: str | None, credits: float | None) -> Finished | None:

@@ -11,10 +11,11 @@ from enum import StrEnum
 from pathlib import Path
 from threading import Lock
 
+from foliotrace.adapters.local.versions import bring_up
 from foliotrace.errors import LibraryUnavailable
 from foliotrace.ports import Clock
 
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE IF NOT EXISTS intents (
     tenant TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL,
     job_id TEXT, content_hash TEXT, credits REAL NOT NULL DEFAULT 0,
@@ -25,6 +26,13 @@ CREATE TABLE IF NOT EXISTS copies (
     tenant TEXT NOT NULL, content_hash TEXT NOT NULL, unwanted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, content_hash)) WITHOUT ROWID;
 """
+_WHAT_IT_IS_ABOUT = """
+ALTER TABLE intents ADD COLUMN first_page INTEGER;
+ALTER TABLE intents ADD COLUMN last_page INTEGER;
+ALTER TABLE intents ADD COLUMN source TEXT;
+ALTER TABLE intents ADD COLUMN configuration TEXT;
+"""
+_SCHEMA = (_FIRST, _WHAT_IT_IS_ABOUT)
 
 
 class IntentState(StrEnum):
@@ -41,6 +49,19 @@ class IntentState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a billed request names, so that its job can be looked up and used again.
+
+    `source` and `configuration` are the cloud's ids; `pages` those that a parse job reads.
+    """
+
+    content_hash: str | None = None
+    pages: range | None = None
+    source: str | None = None
+    configuration: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
     """One billed piece of work. `key` identifies it: what is equal is the same purchase."""
 
@@ -51,6 +72,16 @@ class Intent:
     job_id: str | None
     credits: float
     created_at: datetime
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseJob:
+    """A finished parse job whose result may still lie in the cloud."""
+
+    key: str
+    job_id: str
+    pages: range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +95,9 @@ class Spending:
     credits: float
 
 
+_NOTHING_NAMED = Order()
+
+
 class IntentLog:
     """The intents in SQLite. Calls are short and run where they are made."""
 
@@ -74,40 +108,65 @@ class IntentLog:
             self._db = sqlite3.connect(
                 file, timeout=10, isolation_level=None, check_same_thread=False
             )
+        except sqlite3.Error as error:
+            raise LibraryUnavailable(f"the intent log cannot be opened: {error}") from error
+        try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")  # a lost intent is a second bill
-            self._db.executescript(_SCHEMA)
+            bring_up(self._db, _SCHEMA)
         except sqlite3.Error as error:
+            self._db.close()
             raise LibraryUnavailable(f"the intent log cannot be opened: {error}") from error
 
     def mean(
-        self, tenant: str, key: str, kind: str, *, content_hash: str | None = None
+        self, tenant: str, key: str, kind: str, order: Order = _NOTHING_NAMED
     ) -> tuple[Intent, bool]:
         """Write the intent, durably; (intent, is_new). A failed one may be tried anew."""
         now = self._clock.now().isoformat()
         with self._lock:
             cursor = self._db.execute(
-                "INSERT INTO intents"
-                " (tenant, key, kind, state, content_hash, created_at, updated_at)"
-                " VALUES (?, ?, ?, 'meant', ?, ?, ?) ON CONFLICT (tenant, key) DO UPDATE"
-                " SET state = 'meant', job_id = NULL, created_at = ?, updated_at = ?"
+                "INSERT INTO intents (tenant, key, kind, state, content_hash, first_page,"
+                " last_page, source, configuration, created_at, updated_at)"
+                " VALUES (?1, ?2, ?3, 'meant', ?4, ?5, ?6, ?7, ?8, ?9, ?9)"
+                " ON CONFLICT (tenant, key) DO UPDATE SET state = 'meant', job_id = NULL,"
+                " source = ?7, configuration = ?8, created_at = ?9, updated_at = ?9"
                 " WHERE state IN ('failed', 'forgotten') RETURNING 1",
-                (tenant, key, kind, content_hash, now, now, now, now),
+                (
+                    tenant,
+                    key,
+                    kind,
+                    order.content_hash,
+                    order.pages.start if order.pages else None,
+                    order.pages.stop - 1 if order.pages else None,
+                    order.source,
+                    order.configuration,
+                    now,
+                ),
             )
             is_new = cursor.fetchone() is not None
         return self.find(tenant, key), is_new
+
+    def aim(self, tenant: str, key: str, order: Order) -> None:
+        """The request that was meant is about to be made with other ids of the cloud."""
+        self._run(
+            "UPDATE intents SET source = ?, configuration = ? WHERE tenant = ? AND key = ?",
+            order.source,
+            order.configuration,
+            tenant,
+            key,
+        )
 
     def find(self, tenant: str, key: str) -> Intent:
         """The intent of a key that was meant before. Raises KeyError."""
         with self._lock:
             row = self._db.execute(
-                "SELECT kind, state, job_id, credits, created_at FROM intents"
-                " WHERE tenant = ? AND key = ?",
+                "SELECT kind, state, job_id, credits, created_at, content_hash, first_page,"
+                " last_page, source, configuration FROM intents WHERE tenant = ? AND key = ?",
                 (tenant, key),
             ).fetchone()
         if row is None:
             raise KeyError(key)
-        kind, state, job_id, credits, created_at = row
+        kind, state, job_id, credits, created_at, content_hash, first, last, source, conf = row
         return Intent(
             tenant=tenant,
             key=key,
@@ -116,7 +175,40 @@ class IntentLog:
             job_id=job_id,
             credits=credits,
             created_at=datetime.fromisoformat(created_at).astimezone(UTC),
+            order=Order(
+                content_hash=content_hash,
+                pages=range(first, last + 1) if first is not None else None,
+                source=source,
+                configuration=conf,
+            ),
         )
+
+    def bought(self, tenant: str, key: str) -> bool:
+        """Whether a job of this key is known that has not failed and was not deleted."""
+        return bool(
+            self._run(
+                "SELECT 1 FROM intents WHERE tenant = ? AND key = ?"
+                " AND state IN ('placed', 'done') AND job_id IS NOT NULL",
+                tenant,
+                key,
+            )
+        )
+
+    def parse_job(self, tenant: str, content_hash: str, pages: range) -> ParseJob | None:
+        """The finished parse job of these bytes that holds `pages`; that with the fewest others."""
+        rows = self._run(
+            "SELECT key, job_id, first_page, last_page FROM intents WHERE tenant = ?"
+            " AND content_hash = ? AND kind = 'parse' AND state = 'done'"
+            " AND first_page <= ? AND last_page >= ?"
+            " ORDER BY last_page - first_page, updated_at DESC LIMIT 1",
+            tenant,
+            content_hash,
+            pages.start,
+            pages.stop - 1,
+        )
+        for key, job_id, first, last in rows:
+            return ParseJob(key=key, job_id=job_id, pages=range(int(first), int(last) + 1))
+        return None
 
     def placed(self, tenant: str, key: str, job_id: str) -> None:
         """The request became this job."""

@@ -6,13 +6,17 @@ from hashlib import sha256
 from typing import Any, Final
 
 import orjson
+from llama_cloud.types import ParsingGetResponse
 
-from foliotrace.adapters.llamacloud.failures import CloudFailure, as_port_error
+from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, as_port_error
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.pages import to_pages
 from foliotrace.errors import ParserUnavailable
 from foliotrace.model import Deadline, Inspection, ParsedPage, SourceFile
 from foliotrace.ports import Parser
+
+ENGINE: Final = "llamaparse"
+"""How the engine of a page that LlamaParse read begins."""
 
 VERSIONS: Final[Mapping[str, str]] = {
     "fast": "2026-06-15",
@@ -81,7 +85,7 @@ class CloudParser:
     @property
     def engine(self) -> str:
         """Tier and pinned version."""
-        return f"llamaparse {self._options.tier} {self._options.pinned_version}"
+        return f"{ENGINE} {self._options.tier} {self._options.pinned_version}"
 
     def accepts(self, media_type: str) -> bool:
         """PDF, DOCX, PPTX and images."""
@@ -95,24 +99,8 @@ class CloudParser:
         self, source: SourceFile, *, pages: range, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
         """As the port says; a page the cloud could not read is yielded as failed."""
-        request = self._options.request(pages)
-        key = _key("parse", source.content_hash, request)
         try:
-            file_id = await self._gateway.upload(source.tenant, source, deadline)
-            job_id = await self._gateway.buy_parse(
-                source.tenant,
-                key,
-                {**request, "file_id": file_id},
-                deadline,
-                content_hash=source.content_hash,
-            )
-            result = await self._gateway.parsed(
-                source.tenant,
-                key,
-                job_id,
-                deadline,
-                expand=["items", "markdown", "text", "metadata"],
-            )
+            result = await self._result(source, pages, deadline)
             found = to_pages(result, pages, engine=self.engine)
             if self._options.delete_after_use:
                 self._gateway.intents.unwanted(source.tenant, source.content_hash)
@@ -122,6 +110,39 @@ class CloudParser:
             ) from failure
         for page in found:
             yield page
+
+    async def _result(
+        self, source: SourceFile, pages: range, deadline: Deadline
+    ) -> ParsingGetResponse:
+        """What the job for these pages found: one bought before, while the cloud still has it."""
+        key = _key("parse", source.content_hash, self._options.request(pages))
+        known = self._gateway.intents.bought(source.tenant, key)
+        try:
+            return await self._bought(source, pages, key, deadline)
+        except CloudFailure as failure:
+            if failure.problem is not CloudProblem.NOT_FOUND or not known:
+                raise
+            return await self._bought(source, pages, key, deadline)  # the old result has expired
+
+    async def _bought(
+        self, source: SourceFile, pages: range, key: str, deadline: Deadline
+    ) -> ParsingGetResponse:
+        file_id = await self._gateway.upload(source.tenant, source, deadline)
+        job_id = await self._gateway.buy_parse(
+            source.tenant,
+            key,
+            {**self._options.request(pages), "file_id": file_id},
+            deadline,
+            content_hash=source.content_hash,
+            pages=pages,
+        )
+        return await self._gateway.parsed(
+            source.tenant,
+            key,
+            job_id,
+            deadline,
+            expand=["items", "markdown", "text", "metadata"],
+        )
 
 
 def _key(kind: str, content_hash: str, request: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
+from foliotrace.adapters.local.versions import bring_up
 from foliotrace.budget import to_micro_usd
 from foliotrace.errors import BudgetExceeded, LedgerUnavailable
 from foliotrace.ports import Clock, Reservation
@@ -50,7 +51,7 @@ class SqliteLedger:
             )
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
+            bring_up(self._db, (_SCHEMA,))
         except sqlite3.Error as error:
             raise LedgerUnavailable(f"the budget ledger cannot be opened: {error}") from error
 
