@@ -1,12 +1,12 @@
 """What a verifier brings: keys and checkpoints, and whether they come from outside the log."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from foliotrace_audit.checkpoint import Checkpoint, read_checkpoint
 from foliotrace_audit.errors import CheckpointUnreadable
-from foliotrace_audit.exported import signed_lines
+from foliotrace_audit.exported import numbered_lines
 from foliotrace_audit.keys import MacKey, VerifyKey, read_chain_keys, read_public_keys
 from foliotrace_audit.verdict import Finding, Kind
 
@@ -40,7 +40,7 @@ def read_evidence(
     """
     chain_keys = read_chain_keys(key_folder) if key_folder is not None else {}
     public_paths = list(public_keys) or ([key_folder] if key_folder is not None else [])
-    found, findings, notes = read_checkpoint_files(checkpoints, read=signed_lines)
+    found, findings, notes = read_checkpoint_files(checkpoints, read=numbered_lines)
     public = {key.id: key for key in read_public_keys(public_paths)}
     doubts = []
     if not public:
@@ -54,12 +54,18 @@ def read_evidence(
     return Evidence(chain_keys, public, found, tuple(doubts), findings, notes)
 
 
+def _as_they_are(lines: Sequence[bytes]) -> Iterable[tuple[int, bytes]]:
+    return enumerate(lines, 1)
+
+
 def read_checkpoint_files(
-    paths: Sequence[Path], *, read: Callable[[bytes], list[bytes]] = lambda line: [line]
+    paths: Sequence[Path],
+    *,
+    read: Callable[[Sequence[bytes]], Iterable[tuple[int, bytes]]] = _as_they_are,
 ) -> tuple[tuple[Checkpoint, ...], tuple[Finding, ...], tuple[str, ...]]:
     """(checkpoints, findings, notes) of files and of the `*.jsonl` in folders. Raises OSError.
 
-    `read` takes the signed lines out of a file's line: in the log's own folder a line is one.
+    `read` takes the signed lines, numbered, out of a file: in the log's own folder a line is one.
     """
     found: list[Checkpoint] = []
     findings, notes = [], []
@@ -68,9 +74,9 @@ def read_checkpoint_files(
             *lines, torn = file.read_bytes().split(b"\n")
             if torn:
                 notes.append(f"{file.name}: its last line is incomplete and was left out")
-            for number, line in enumerate(lines, 1):
+            for number, line in read(lines):
                 try:
-                    found += [read_checkpoint(signed) for signed in read(line)]
+                    found.append(read_checkpoint(line))
                 except CheckpointUnreadable as error:
                     detail = f"{file.name}:{number}: {error}"
                     findings.append(Finding(Kind.BAD_SIGNATURE, file.stem, None, None, detail))

@@ -5,13 +5,27 @@ same name is the signed line, and as a line of the JSON log. Both carry the line
 so whoever holds either needs no conversion to verify.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import orjson
 
 CHECKPOINT_EVENT: Final = "foliotrace.audit.checkpoint"
 LOGGED_AS: Final = "audit.checkpoint"
+
+
+def numbered_lines(lines: Sequence[bytes]) -> list[tuple[int, bytes]]:
+    """(number of the line, signed line) for what a file's `lines` hold.
+
+    In a kept log, text that is no JSON object is what other programs wrote, and is passed over.
+    """
+    held = [signed_lines(line) for line in lines]
+    if any(found != [line] for found, line in zip(held, lines, strict=True)):
+        held = [
+            [] if found == [line] and not line.startswith(b"{") else found
+            for found, line in zip(held, lines, strict=True)
+        ]
+    return [(number, signed) for number, found in enumerate(held, 1) for signed in found]
 
 
 def signed_lines(line: bytes) -> list[bytes]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.audit.log_reading import OpenLog, fill, judge
 
 from foliotrace_audit import CHECKPOINT_EVENT
-from foliotrace_audit.exported import signed_lines
+from foliotrace_audit.exported import numbered_lines, signed_lines
 from foliotrace_audit.verdict import Kind
 
 VALUES = st.recursive(
@@ -51,10 +51,13 @@ def test_every_form_proves_the_log_and_finds_its_truncation(
     writer.close()
     (file,) = (tmp_path / "outside").iterdir()
     lines = file.read_text().splitlines()
-    noise = ['{"event":"server.started"}', '{"resourceSpans":[]}']
+    noise = ['{"event":"server.started"}', '{"resourceSpans":[]}', "INFO:  some other program"]
     twice = [*noise, *(wrapped(line) for line in lines), *(wrapped(line) for line in lines)]
     exported = tmp_path / "exported.jsonl"
     exported.write_text("".join(f"{line}\n" for line in twice))
+    expected = sorted([*lines, *lines])
+    held = numbered_lines([line.encode() for line in twice])
+    assert sorted(line.decode() for _, line in held) == expected
     assert judge(tmp_path, outside=exported).status() == "sound"
     (segment,) = (tmp_path / "log").glob("*/0000.jsonl")
     segment.write_bytes(b"".join(segment.read_bytes().splitlines(keepends=True)[:-2]))
@@ -80,6 +83,14 @@ def test_a_checkpoint_that_was_changed_on_its_way_is_a_finding(
         assert Kind.BAD_SIGNATURE in {finding.kind for finding in verdict.findings}
 
 
+def test_among_bare_lines_one_that_is_none_is_a_finding(open_log: OpenLog, tmp_path: Path) -> None:
+    fill(writer := open_log(), 2)
+    writer.close()
+    (file,) = (tmp_path / "outside").iterdir()
+    file.write_text(file.read_text() + "no checkpoint\n")
+    assert judge(tmp_path).status() == "tampered"
+
+
 def test_the_logs_own_checkpoints_are_signed_lines_and_nothing_else(
     open_log: OpenLog, tmp_path: Path
 ) -> None:
@@ -93,5 +104,5 @@ def test_the_logs_own_checkpoints_are_signed_lines_and_nothing_else(
 @given(VALUES)
 def test_whatever_an_export_holds_reading_it_never_fails(value: Any) -> None:
     for made in (value, {"resourceLogs": value}, {"resourceLogs": [{"scopeLogs": value}]}):
-        found = signed_lines(json.dumps(made).encode())
-        assert all(isinstance(line, bytes) for line in found)
+        found = numbered_lines([json.dumps(made).encode(), b"text"])
+        assert all(isinstance(line, bytes) for _, line in found)
