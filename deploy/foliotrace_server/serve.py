@@ -2,7 +2,11 @@
 
 import asyncio
 import gc
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Final
 
 import structlog
@@ -25,7 +29,10 @@ _NEW_OBJECTS_PER_COLLECTION: Final = 10_000  # a question makes about 300 that o
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM. Raises Misconfigured, Conflict `data_folder_locked`."""
+    """Serve until SIGINT or SIGTERM, then return.
+
+    Raises Misconfigured, Conflict `data_folder_locked`, LibraryUnavailable.
+    """
     refuse_open_door(settings)
     gc.disable()  # starting makes what stays: there is nothing to find yet
     lease = WriterLease.acquire(settings.data_dir)
@@ -47,8 +54,12 @@ def serve(settings: Settings) -> None:
         )
         lease.announce(url)
         _log.info("server.starting", url=url, data_dir=str(settings.data_dir))
-        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_Server(config).serve(sockets=[listening]))
+        server = _Server(config)
+        with (
+            _ending_well(server),
+            asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
+        ):
+            runner.run(server.serve(sockets=[listening]))
     finally:
         lease.release()
 
@@ -65,6 +76,25 @@ class _Server(uvicorn.Server):
         gc.freeze()
         gc.set_threshold(_NEW_OBJECTS_PER_COLLECTION, *gc.get_threshold()[1:])
         gc.enable()
+
+
+@contextmanager
+def _ending_well(server: uvicorn.Server) -> Iterator[None]:
+    """A signal that stopped the server has done its work: uvicorn raises it again behind that.
+
+    One that comes before the server listens to signals ends the process at once.
+    """
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if not server.started:
+            raise SystemExit(128 + number)
+
+    before = {each: signal.signal(each, heard) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _redact_the_log(settings: Settings, engine: Engine) -> None:

@@ -279,6 +279,18 @@ async def test_an_original_that_no_document_has_is_swept(desk: Desk) -> None:
     assert list(await desk.blobs.hashes("t2")) == []
 
 
+async def test_a_library_that_was_lost_takes_no_originals_with_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    await desk.ingest("notes.txt", "One.")
+    desk.close()
+    for path in tmp_path.glob("library.db*"):
+        path.unlink()
+    anew = Desk(tmp_path)
+    assert await sweep(anew.services) == 0
+    assert len(list(await anew.blobs.hashes("t1"))) == 1
+    anew.close()
+
+
 async def test_a_run_without_a_job_makes_one(desk: Desk) -> None:
     accepted = await desk.upload("notes.txt", "One.")
     done = await IngestWorkflow(desk.services).run(

@@ -1,9 +1,18 @@
 """Durable runs: promised, started a few at a time, resumed after a crash, ended with a reason."""
 
 import asyncio
+import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +23,7 @@ from llama_agents.server import HandlerQuery, PersistentHandler
 from workflows import Workflow
 from workflows.events import StartEvent
 
-from foliotrace.errors import Conflict, NotFound, TooBusy
+from foliotrace.errors import Conflict, LibraryUnavailable, NotFound, TooBusy
 from foliotrace_server.host.gaps import EXCEPTION_HANDLERS
 from foliotrace_server.host.intents import Intent, Intents
 from foliotrace_server.host.internals import (
@@ -52,6 +61,20 @@ class _Milestones:
     settled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@contextmanager
+def _journal() -> Iterator[None]:
+    """Turn the failure to open a journal into LibraryUnavailable `jobs_unreadable`."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise LibraryUnavailable(
+            "The journal of jobs cannot be opened.",
+            reason="jobs_unreadable",
+            hint="Move handlers.db and intents.db with their -wal and -shm out of the data folder: "
+            "ingestion under way begins again, extractions under way are failed.",
+        ) from error
+
+
 class DurableHost:
     """The workflows whose runs outlive the process.
 
@@ -70,13 +93,14 @@ class DurableHost:
         max_starts: int,
     ) -> None:
         self.workflows = dict(workflows)
-        self.store = DurableStore(folder / "handlers.db")
+        with _journal():
+            self.store = DurableStore(folder / "handlers.db")
+            self._intents = Intents(folder / "intents.db")
         self.store.on_finished = self._finished
         self._resumed: dict[str, str] = {}  # trace by the id of a run that another process began
         self.server = durable_server(self.store, EXCEPTION_HANDLERS, self._entering)
         for name, workflow in workflows.items():
             self.server.add_workflow(name, workflow)
-        self._intents = Intents(folder / "intents.db")
         self._on_ended = on_ended
         self._at_once, self._max_pending, self._max_starts = at_once, max_pending, max_starts
         self._promised: dict[str, Intent] = {}

@@ -45,8 +45,11 @@ async def release(services: IngestServices, tenant: str, content_hash: str) -> b
 async def sweep(services: IngestServices) -> int:
     """Remove every tenant's originals that no document has; how many.
 
-    Only when no upload is under way.
+    Only when no upload is under way. A library that never served a document, as one that was lost
+    and made anew, tells nothing of them: then all stay.
     """
+    if not await services.library.version():
+        return 0
     return sum(
         [
             await release(services, tenant, content_hash)
