@@ -22,7 +22,8 @@ from foliotrace_server.cli.main import main as command_line
 from foliotrace_server.openapi import openapi_of
 from foliotrace_server.problems import status_of_class, status_of_code
 from foliotrace_server.settings import PREFIX, Settings, leaves_of
-from foliotrace_server.told_words import PAGE_PROBLEMS, Told, Vocabulary, vocabulary
+from foliotrace_server.told_words import Told, Vocabulary, vocabulary
+from foliotrace_server.word_notes import PAGE_PROBLEMS
 
 FOLDER = Path("docs/reference")
 Kinds = Mapping[str, type[errors.FoliotraceError]]

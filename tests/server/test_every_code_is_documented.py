@@ -11,7 +11,8 @@ from tests.server.small_service import serving, small_engine
 import foliotrace
 import foliotrace_server
 from foliotrace.errors import FoliotraceError
-from foliotrace_server.told_words import PAGE_PROBLEMS, vocabulary
+from foliotrace_server.told_words import vocabulary
+from foliotrace_server.word_notes import PAGE_PROBLEMS
 
 PAGE = Path(__file__).parents[2] / "docs/reference/errors.md"
 WORDS = re.compile(r"^\| `([^`]+)` \|(?: `([^`]+)` \|)?", re.MULTILINE)
