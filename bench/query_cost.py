@@ -10,7 +10,7 @@ import asyncio
 import gc
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Instant:
 
     async def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         done = await self.generate(prompt, max_tokens=max_tokens, deadline=deadline)
         yield Delta(text=done.text)
         yield Delta(done=done)

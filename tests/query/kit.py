@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -110,7 +110,7 @@ class Scripted:
 
     async def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         self.prompts.append(prompt)
         for number, piece in enumerate(self._pieces):
             if self._error is not None and number == self._error_after:

@@ -1,6 +1,6 @@
 """Money has a cap: of a query in its purse, of a tenant in the ledger."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from decimal import Decimal
 
 import pytest
@@ -59,7 +59,7 @@ class FixedLLM:
 
     async def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         for _ in range(self.pieces):
             yield Delta(text="word " * 20)
         if self.error:

@@ -1,7 +1,7 @@
 """One layer retries each dependency, and an open breaker costs no request."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -51,7 +51,7 @@ class Script:
 
     async def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         self.requests += 1
         for move in self.moves:
             if isinstance(move, Exception):
@@ -191,3 +191,69 @@ async def test_a_caller_that_gives_up_at_the_deadline_counts_as_a_failure() -> N
             async with asyncio.timeout(0.01):
                 await early.call(hang, Deadline(clock.monotonic_s() + 30))
     assert early.breaker.status is BreakerStatus.CLOSED
+
+
+class Says:
+    """An LLM that streams one word, or refuses, as it is set."""
+
+    model = "says-1"
+    up = True
+
+    def __init__(self) -> None:
+        self.requests = 0
+
+    async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
+        raise NotImplementedError
+
+    async def stream(
+        self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
+    ) -> AsyncGenerator[Delta, None]:
+        self.requests += 1
+        if not self.up:
+            raise GeneratorUnavailable("503")
+        yield Delta(text="fine")
+        yield Delta(done=Generation(text="fine", model=self.model, usage=Usage()))
+
+
+async def streamed(generator: GuardedGenerator, clock: HandClock) -> str:
+    """Read as the journey does: nobody asks for more after the last piece."""
+    pieces = generator.stream(PROMPT, max_tokens=5, deadline=Deadline(clock.at_s + 9))
+    async for piece in pieces:
+        if piece.done is not None:
+            return piece.done.text
+    raise AssertionError("it ended without a result")
+
+
+async def test_a_good_stream_clears_the_record() -> None:
+    clock, inner = HandClock(), Says()
+    generator = GuardedGenerator(inner, dependency(clock, failures=3))
+    for _ in range(4):
+        inner.up = False
+        for _ in range(2):
+            with pytest.raises(GeneratorUnavailable):
+                await streamed(generator, clock)
+        inner.up = True
+        assert await streamed(generator, clock) == "fine"
+        assert generator.dependency.breaker.failures == 0
+
+
+async def test_a_good_stream_as_the_probe_closes_the_breaker() -> None:
+    clock, inner = HandClock(), Says()
+    generator = GuardedGenerator(inner, dependency(clock, failures=1))
+    inner.up = False
+    with pytest.raises(GeneratorUnavailable):
+        await streamed(generator, clock)
+    inner.up = True
+    clock.at_s += 6
+    assert await streamed(generator, clock) == "fine"
+    assert generator.dependency.breaker.status is BreakerStatus.CLOSED
+
+
+def dependency(clock: HandClock, *, failures: int = 1, slots: int = 64) -> Dependency:
+    policy = GuardPolicy(
+        retry=RetryPolicy(attempts=1),
+        breaker=BreakerPolicy(failures=failures, rest_s=5),
+        limit_s=300,
+        slots=slots,
+    )
+    return Dependency("service", policy, clock=clock)

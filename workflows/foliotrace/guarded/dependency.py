@@ -106,38 +106,46 @@ class Dependency:
     @asynccontextmanager
     async def admitted(self, deadline: Deadline) -> AsyncIterator[Deadline]:
         """A slot behind the breaker; what happens inside counts for or against the dependency."""
-        await self._pass_breaker()
-        now_s = self._clock.monotonic_s()
+        self._admit()  # nobody waits for a slot of a service that is left alone
+        await self._take_slot(deadline)
         try:
-            async with asyncio.timeout(deadline.remaining_s(now_s)):
-                await self._slots.acquire()
-        except TimeoutError:
-            self._abandoned()
-            raise DeadlineExceeded(
-                f"{self.name}: no free slot", reason=f"{self.name}_busy"
-            ) from None
+            self.breaker = self._admit()  # it may have opened meanwhile
+            probing = self.breaker.status is rules.BreakerStatus.HALF_OPEN
+        except BreakerOpen:
+            self._slots.release()
+            raise
         capped = deadline.capped(self._clock.monotonic_s(), self.policy.limit_s)
         try:
             yield capped
         except Unavailable as error:
             if error.answered or isinstance(error, GeneratorRefused):
-                self._succeeded()
+                self._succeeded(probing)
             else:
-                self._failed()
+                self._failed(probing)
             raise
         except asyncio.CancelledError:
             if capped.remaining_s(self._clock.monotonic_s()) <= _LATE_S:
-                self._failed()  # whoever noticed first: it did not answer in time
+                self._failed(probing)  # whoever noticed first: it did not answer in time
             else:
-                self._abandoned()
+                self._abandoned(probing)
             raise
         except BaseException:
-            self._abandoned()
+            self._abandoned(probing)
             raise
         else:
-            self._succeeded()
+            self._succeeded(probing)
         finally:
             self._slots.release()
+
+    async def _take_slot(self, deadline: Deadline) -> None:
+        """Raises DeadlineExceeded when none came free in time."""
+        try:
+            async with asyncio.timeout(deadline.remaining_s(self._clock.monotonic_s())):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise DeadlineExceeded(
+                f"{self.name}: no free slot", reason=f"{self.name}_busy"
+            ) from None
 
     async def within(self, work: Awaitable[T], deadline: Deadline) -> T:
         """Wait for `work` until the deadline. Raises DeadlineExceeded."""
@@ -180,22 +188,32 @@ class Dependency:
             error__type=getattr(error, "error_code", None),
         )
 
-    async def _pass_breaker(self) -> None:
+    def _admit(self) -> rules.Breaker:
+        """The breaker once a call has passed it. Raises BreakerOpen."""
         now_s = self._clock.monotonic_s()
-        self.breaker, admitted = rules.admit(self.breaker, now_s)
+        passed, admitted = rules.admit(self.breaker, now_s)
         if not admitted:
             raise BreakerOpen(
                 f"{self.name} failed often and is left alone for a while",
                 reason=f"{self.name}_breaker_open",
                 retry_after_s=rules.retry_after_s(self.breaker, now_s),
             )
+        return passed
 
-    def _succeeded(self) -> None:
+    def _decides(self, probing: bool) -> bool:
+        """Whether a call's end moves the breaker: once it has opened, only its probe's does."""
+        return probing or self.breaker.status is rules.BreakerStatus.CLOSED
+
+    def _succeeded(self, probing: bool) -> None:
+        if not self._decides(probing):
+            return
         if self.breaker.status is not rules.BreakerStatus.CLOSED:
             self._tell("closed")
         self.breaker = rules.after_success(self.breaker)
 
-    def _failed(self) -> None:
+    def _failed(self, probing: bool) -> None:
+        if not self._decides(probing):
+            return
         before = self.breaker.status
         self.breaker = rules.after_failure(
             self.breaker, self.policy.breaker, self._clock.monotonic_s()
@@ -203,8 +221,9 @@ class Dependency:
         if self.breaker.status is not before:
             self._tell(self.breaker.status.value)
 
-    def _abandoned(self) -> None:
-        self.breaker = rules.after_abandoned(self.breaker, self._clock.monotonic_s())
+    def _abandoned(self, probing: bool) -> None:
+        if self._decides(probing):
+            self.breaker = rules.after_abandoned(self.breaker, self._clock.monotonic_s())
 
     def _tell(self, status: str) -> None:
         tell(

@@ -1,7 +1,7 @@
 """Money around a `TextGenerator`: every request is reserved at its worst case and settled after."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -88,21 +88,22 @@ class MeteredGenerator:
 
     async def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """As the port says; cut, with finish reason `budget`, when the reservation is used up."""
         async with self._held(prompt, max_tokens) as hold:
             hold.actual_usd = None  # a stream that breaks off has cost something
             bytes_left = hold.max_tokens * 8  # a token is seldom longer
-            pieces = self._inner.stream(prompt, max_tokens=hold.max_tokens, deadline=deadline)
-            async for delta in pieces:
-                if delta.done is not None:
-                    yield replace(delta, done=self._paid(delta.done, hold))
-                    return
-                bytes_left -= len(delta.text.encode())
-                if bytes_left < 0:
-                    yield Delta(done=self._cut(prompt, hold))
-                    return
-                yield delta
+            inner = self._inner.stream(prompt, max_tokens=hold.max_tokens, deadline=deadline)
+            async with aclosing(inner) as pieces:
+                async for delta in pieces:
+                    if delta.done is not None:
+                        yield replace(delta, done=self._paid(delta.done, hold))
+                        return
+                    bytes_left -= len(delta.text.encode())
+                    if bytes_left < 0:
+                        yield Delta(done=self._cut(prompt, hold))
+                        return
+                    yield delta
 
     @asynccontextmanager
     async def _held(self, prompt: Prompt, max_tokens: int) -> AsyncIterator[_Hold]:

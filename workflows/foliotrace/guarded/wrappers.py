@@ -1,7 +1,8 @@
 """The ports behind a `Dependency`: one thin class each."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 from foliotrace.errors import BreakerOpen, DeadlineExceeded, ParserUnavailable, Unavailable
 from foliotrace.events import tell
@@ -166,12 +167,18 @@ class GuardedGenerator:
 
     async def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """As the port says; every piece must come before the deadline."""
-        async with self.dependency.admitted(deadline) as capped:
-            pieces = self._inner.stream(prompt, max_tokens=max_tokens, deadline=capped)
-            while (piece := await self.dependency.within(anext(pieces, None), capped)) is not None:
+        async with (
+            self.dependency.admitted(deadline) as capped,
+            aclosing(self._inner.stream(prompt, max_tokens=max_tokens, deadline=capped)) as pieces,
+        ):
+            while (
+                piece := await self.dependency.within(anext(pieces, None), capped)
+            ) is not None and piece.done is None:
                 yield piece
+        if piece is not None:  # its reader leaves with it: the call has ended well before
+            yield piece
 
 
 class GuardedEmbedder:

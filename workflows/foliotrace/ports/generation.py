@@ -1,6 +1,6 @@
 """Language models."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +49,6 @@ class TextGenerator(Protocol):
 
     def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """As `generate`, in pieces; an error after the first piece ends the stream."""
         ...

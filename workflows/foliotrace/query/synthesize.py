@@ -6,6 +6,7 @@ quotes. Stale answers and the template, which need no passages, are in `last_res
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Final, Protocol
@@ -300,11 +301,13 @@ async def _streamed(
     max_tokens: int,
     deadline: Deadline,
 ) -> Generation:
-    async for delta in generator.stream(asked, max_tokens=max_tokens, deadline=deadline):
-        if delta.text:
-            writer.take(delta.text)
-        if delta.done is not None:
-            return delta.done
+    told = generator.stream(asked, max_tokens=max_tokens, deadline=deadline)
+    async with aclosing(told) as pieces:
+        async for delta in pieces:
+            if delta.text:
+                writer.take(delta.text)
+            if delta.done is not None:
+                return delta.done
     raise GeneratorUnavailable(
         f"{generator.model} ended its stream without a result", reason="generator_incomplete"
     )

@@ -1,7 +1,7 @@
 """Any LlamaIndex LLM as a `TextGenerator`: one request per call, typed errors, usage as billed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -43,7 +43,7 @@ class LlamaIndexGenerator:
 
     async def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncGenerator[Delta, None]:
         """See `TextGenerator.stream`. A stream that stops without saying why is an error."""
         limit_s = self._left_s(deadline)
         options = self._options(prompt, max_tokens, limit_s)
