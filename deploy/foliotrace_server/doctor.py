@@ -11,6 +11,7 @@ from foliotrace.adapters.local.lease import WriterLease
 from foliotrace.adapters.local.tessdata import find_tessdata
 from foliotrace.budget import SAY_ITS_PRICE
 from foliotrace.errors import FoliotraceError
+from foliotrace_otel import TelemetrySettingInvalid, read_environment
 from foliotrace_server.settings import LLMSettings, Settings
 
 _PROBE_S = 20.0
@@ -35,6 +36,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _cloud(settings)
     yield _ocr(settings)
     yield _audit(settings)
+    yield _checkpoints(settings)
     for name, place in settings.workflows.items():
         yield Finding(area=f"workflow {name}", state="on", said=place)
 
@@ -137,6 +139,26 @@ def _audit(settings: Settings) -> Finding:
         return Finding(area="audit log", state="off", said="nothing is recorded")
     folder = settings.audit.folder or settings.data_dir / "audit"
     return Finding(area="audit log", state="on", said=str(folder))
+
+
+def _checkpoints(settings: Settings) -> Finding:
+    """Which ways they leave the log's own folder."""
+    ways = []
+    if settings.audit.checkpoint_folder is not None:
+        ways.append(f"to {settings.audit.checkpoint_folder}")
+    try:
+        if settings.telemetry.enabled and read_environment().sends_log_events:
+            ways.append("as OpenTelemetry log events of a server")
+    except TelemetrySettingInvalid as error:
+        return Finding(area="audit checkpoints", state="problem", said=str(error))
+    if ways and settings.audit.enabled:
+        return Finding(area="audit checkpoints", state="on", said=" and ".join(ways))
+    return Finding(
+        area="audit checkpoints",
+        state="off",
+        said="none leaves the log's own folder",
+        adds="proof by somebody else: set FOLIOTRACE_AUDIT__CHECKPOINT_FOLDER",
+    )
 
 
 async def probe(settings: Settings) -> list[Finding]:

@@ -13,7 +13,7 @@ from foliotrace_audit.errors import (
     AuditUnavailable,
     CheckpointUnreadable,
 )
-from foliotrace_audit.exported import CHECKPOINT_EVENT
+from foliotrace_audit.exported import CHECKPOINT_EVENT, event_attributes
 from foliotrace_audit.keys import AuditKeys, open_keys, read_keys, write_new_keys
 from foliotrace_audit.query_hash import QueryHasher
 from foliotrace_audit.record import Entry
@@ -41,6 +41,7 @@ __all__ = [
     "Durability",
     "Entry",
     "QueryHasher",
+    "event_attributes",
     "open_keys",
     "read_keys",
     "write_new_keys",

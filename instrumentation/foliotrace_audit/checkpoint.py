@@ -11,7 +11,6 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import orjson
 
@@ -43,10 +42,6 @@ class Checkpoint:
     sign_key_id: str
     prev: str
     line: str
-
-    def fields(self) -> dict[str, Any]:
-        """The values without the line, for telemetry attributes."""
-        return {name: getattr(self, name) for name in _FIELDS}
 
     def digest(self) -> str:
         """What the next checkpoint of the stream carries as `prev`."""

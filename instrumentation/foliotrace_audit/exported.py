@@ -5,13 +5,29 @@ same name is the signed line, and as a line of the JSON log. Both carry the line
 so whoever holds either needs no conversion to verify.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
+from foliotrace_audit.checkpoint import Checkpoint
+
 CHECKPOINT_EVENT: Final = "foliotrace.audit.checkpoint"
 LOGGED_AS: Final = "audit.checkpoint"
+EVENT_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "stream": "the stream's name",
+    "segment": "the number of its file",
+    "seq": "the last record that is proved",
+    "final": "whether the stream ends there",
+    "sign_key_id": "which key signed",
+    "dev_key": "whether that key was made up",
+}
+"""What stands beside the signed line in an event, under `foliotrace.audit.<name>`."""
+
+
+def event_attributes(checkpoint: Checkpoint) -> dict[str, str | int | bool]:
+    """`EVENT_ATTRIBUTES` of `checkpoint`."""
+    return {f"foliotrace.audit.{name}": getattr(checkpoint, name) for name in EVENT_ATTRIBUTES}
 
 
 def numbered_lines(lines: Sequence[bytes]) -> list[tuple[int, bytes]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from foliotrace_audit.control import CONTROL_EVENTS
 from foliotrace_audit.errors import AuditError
+from foliotrace_audit.exported import CHECKPOINT_EVENT, EVENT_ATTRIBUTES, LOGGED_AS
 from foliotrace_audit.record import ALWAYS_PRESENT, FAMILIES, FIELDS, STAGES
 from foliotrace_audit.settings import DISK_FULL_POLICIES, DURABILITIES, SETTINGS, AuditSettings
 from foliotrace_audit.stream import ALARMS
@@ -34,6 +35,9 @@ def render() -> str:
         _table(("field", "present", "meaning"), _field_rows()),
         "## Files",
         _FILES,
+        "## Checkpoints that leave",
+        _EXPORTED,
+        _table(("attribute", "meaning"), _event_rows()),
         "## Settings",
         _table(("setting", "default", "meaning"), _setting_rows()),
         _table(("durability", "meaning"), _code_keys(DURABILITIES)),
@@ -70,6 +74,19 @@ under the chain key) covers the bytes before `,"mac"`. A checkpoint is a line
 `{...,"signature":"<base64>"}`; the Ed25519 signature covers `foliotrace-audit-checkpoint`, a zero
 byte, and the bytes before `,"signature"`. It holds `head` (the record's MAC), `segment_bytes` and
 `segment_sha256` (of the file's first so many bytes), so it can be checked without any secret."""
+
+
+_EXPORTED = f"""\
+Each checkpoint also leaves as an OpenTelemetry log event named `{CHECKPOINT_EVENT}`
+(`OTEL_LOGS_EXPORTER`, `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` and the other standard variables say where
+to), and as a line of the service's log, event `{LOGGED_AS}`. `audit verify --checkpoints` reads
+signed lines, OTLP JSON (a batch a line, as the collector's file exporter writes), the JSON log."""
+
+
+def _event_rows() -> Iterable[tuple[str, ...]]:
+    yield f"`{CHECKPOINT_EVENT}`", "the signed line, byte by byte: it is never redacted"
+    for name, meaning in EVENT_ATTRIBUTES.items():
+        yield f"`foliotrace.audit.{name}`", meaning
 
 
 def _field_rows() -> Iterable[tuple[str, ...]]:

@@ -65,6 +65,11 @@ class TelemetrySettings:
     detail: Detail = "semantic"
     langsmith: LangSmith | None = None
 
+    @property
+    def sends_log_events(self) -> bool:
+        """Whether events leave as OTLP log records."""
+        return not self.disabled and self.logs_exporter != "none"
+
 
 def read_environment(given: Mapping[str, str] | None = None) -> TelemetrySettings:
     """The settings in `given`, by default the process's environment.

@@ -193,7 +193,7 @@ def log_events(
 
     To an endpoint that nobody named it connects first: without a collector nothing is loaded.
     """
-    if settings.disabled or settings.logs_exporter == "none":
+    if not settings.sends_log_events:
         return None
     quiet_exporters()
     spans = SpanRedactor(redactor, content=settings.capture_content)

@@ -11,6 +11,8 @@ from tests.server.observed import Observed, observed
 
 from foliotrace_audit import CHECKPOINT_EVENT, write_new_keys
 from foliotrace_server.cli import main
+from foliotrace_server.doctor import examine
+from foliotrace_server.settings import load_settings
 
 pytestmark = pytest.mark.anyio
 
@@ -101,3 +103,29 @@ async def test_checkpoints_stay_at_home_where_logs_are_not_exported(
     service = await audited(tmp_path, monkeypatch, OTEL_LOGS_EXPORTER="none")
     assert service.sink.of("logs") == []
     assert service.sink.spans
+
+
+@pytest.mark.parametrize(
+    ("env", "audit", "state", "said"),
+    [
+        ({}, {}, "on", "OpenTelemetry"),
+        ({"OTEL_LOGS_EXPORTER": "none"}, {}, "off", "none leaves"),
+        ({"OTEL_SDK_DISABLED": "true"}, {"checkpoint_folder": "/vault"}, "on", "to /vault"),
+        ({}, {"enabled": False}, "off", "none leaves"),
+        ({"OTEL_LOGS_EXPORTER": "carbon"}, {}, "problem", "OTEL_LOGS_EXPORTER"),
+    ],
+)
+async def test_the_doctor_says_which_way_checkpoints_leave(
+    env: dict[str, str],
+    audit: dict[str, Any],
+    state: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings(None, data_dir=tmp_path, audit=audit)
+    (found,) = (f for f in examine(settings) if f.area == "audit checkpoints")
+    assert found.state == state
+    assert said in found.said

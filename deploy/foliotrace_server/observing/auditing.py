@@ -24,6 +24,7 @@ from foliotrace_audit import (
     Durability,
     Entry,
     QueryHasher,
+    event_attributes,
     open_keys,
     read_keys,
 )
@@ -37,7 +38,6 @@ from foliotrace_server.settings import Settings
 AUDIT_FOLDER: Final = "audit"
 KEYS_FOLDER: Final = "audit-keys"
 CHECKPOINT: Final = "audit.checkpoint"  # the log's line that carries one
-_TOLD: Final = ("stream", "segment", "seq", "final", "sign_key_id", "dev_key")
 _S_PER_DAY: Final = 86_400.0
 _RECOVERIES: Final = (AlarmKind.WRITE_RECOVERED, AlarmKind.STREAM_RECOVERED)
 _log = structlog.get_logger(__name__)
@@ -145,7 +145,7 @@ class AuditOperations:
             self.log_events.emit(
                 CHECKPOINT_EVENT,
                 f"checkpoint of {checkpoint.stream} at {checkpoint.seq}",
-                {f"foliotrace.audit.{name}": getattr(checkpoint, name) for name in _TOLD},
+                event_attributes(checkpoint),
                 proofs={CHECKPOINT_EVENT: checkpoint.line},
             )
         _log.info(
