@@ -60,7 +60,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Door, httpx.AsyncClient]
         yield Door(tmp_path, "--url", str(client.base_url)), client
 
 
-async def test_unchanged_files_are_neither_sent_nor_parsed(door: Door) -> None:
+async def test_unchanged_files_are_neither_sent_nor_parsed_and_vanished_ones_go(door: Door) -> None:
     first = await door("ingest", "files")
     assert sorted(each["name"] for each in first["ingested"]) == ["a.txt", "sub/b.txt"]
     jobs = await door.jobs()
@@ -68,10 +68,17 @@ async def test_unchanged_files_are_neither_sent_nor_parsed(door: Door) -> None:
     again = await door("ingest", "files")
     assert (again["unchanged"], again["ingested"], again["failed"]) == (2, [], [])
     assert await door.jobs() == jobs
+    (door.home / "files/sub/b.txt").unlink()
+    assert (await door("ingest", "files", "--delete-missing"))["deleted"] == ["sub/b.txt"]
 
 
-async def test_what_changed_is_ingested_and_what_vanished_goes_when_wanted(door: Door) -> None:
-    (door.home / "files/c.txt").write_text("All of gamma.")
+async def test_what_changed_is_ingested_and_what_vanished_goes_when_wanted(
+    served: tuple[Door, httpx.AsyncClient],
+) -> None:
+    door, _ = served
+    (door.home / "files/sub").mkdir()
+    for name, word in (("a.txt", "alpha"), ("sub/b.txt", "beta"), ("c.txt", "gamma")):
+        (door.home / "files" / name).write_text(f"All of {word}.")
     await door("ingest", "files")
     await door("ingest", "files/a.txt", "--collection", "other")
     jobs = await door.jobs()

@@ -11,7 +11,7 @@ from tests.server.small_service import serving, small_engine
 import foliotrace
 import foliotrace_server
 from foliotrace.errors import FoliotraceError
-from foliotrace_server.told_words import vocabulary
+from foliotrace_server.told_words import Vocabulary, vocabulary
 from foliotrace_server.word_notes import PAGE_PROBLEMS
 
 PAGE = Path(__file__).parents[2] / "docs/reference/errors.md"
@@ -38,16 +38,20 @@ def documented() -> set[str]:
     return {cell for row in WORDS.findall(PAGE.read_text()) for cell in row}
 
 
-def test_every_word_of_the_sources_is_on_the_page() -> None:
-    found = vocabulary()
+@pytest.fixture(scope="module")
+def found() -> Vocabulary:
+    return vocabulary()
+
+
+def test_every_word_of_the_sources_is_on_the_page(found: Vocabulary) -> None:
     words = {*found.codes, *found.reasons, *found.page_problems}
     assert len(words) > 100
     assert words - documented() == set()
     assert set(found.page_problems) == set(PAGE_PROBLEMS)
 
 
-def test_what_cannot_be_followed_in_the_sources_only_hands_on() -> None:
-    assert set(vocabulary().unfollowed) == set(HANDED_ON)
+def test_what_cannot_be_followed_in_the_sources_only_hands_on(found: Vocabulary) -> None:
+    assert set(found.unfollowed) == set(HANDED_ON)
 
 
 def test_every_word_says_what_happened() -> None:
