@@ -8,7 +8,7 @@ from tests.query.kit import HANDBOOK, Desk, Down, Scripted, shown
 from workflows import Workflow
 
 from foliotrace.errors import AuditUnavailable, GeneratorUnavailable, InvalidQuery, InvalidRequest
-from foliotrace.model import AnswerMode, Level, RetrievalMode
+from foliotrace.model import Answer, AnswerMode, Level, RetrievalMode
 from foliotrace.query.retrieve import Path
 from foliotrace.query.workflow import (
     AnswerDelta,
@@ -242,10 +242,16 @@ async def test_an_answer_in_the_callers_task_is_the_runs_own(desk: Desk, query: 
     await desk.serve(*HANDBOOK)
     workflow, question = QueryWorkflow(desk.services), AskQuestion(query=query, user_id="u-1")
     told = []
-    for asked in (workflow.answered, lambda ev: workflow.run(start_event=ev).stop_event_result()):
+
+    async def run(question: AskQuestion) -> Answer:
+        answered = await workflow.run(start_event=question).stop_event_result()
+        assert isinstance(answered, Answered)
+        return answered.answer
+
+    for asked in (workflow.answered, run):
         desk.audit.entries.clear()
         try:
-            said: object = replace((await asked(question)).answer, run_id="")
+            said: object = replace(await asked(question), run_id="")
         except InvalidQuery as error:
             said = error.error_code
         told.append((said, [replace(entry, run_id="") for entry in desk.audit.entries]))

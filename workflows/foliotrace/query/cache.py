@@ -1,7 +1,8 @@
 """When an answer may be given again: the key of an exact hit, and what may be stored. Pure.
 
-A key is a keyed hash (never plain text) over everything that could change the answer. The stale
-key leaves the index version out: stale answers are checked against their documents instead.
+A key is a keyed hash (never plain text) over everything that could change the answer, but for the
+index version: an exact hit's key has it in front, stale answers are checked against their documents
+instead.
 """
 
 import json
@@ -20,24 +21,17 @@ _CAPITALISED: Final = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][A-Za-z0-9-]*\b")
 _KEPT_MODES: Final = (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
 
 
-def exact_key(query: Query, *, index_version: int, best: str, hash_query: HashQuery) -> str:
-    """The key of an exact hit. `best` names the best configured path: models, prompt, modes."""
-    return hash_query(query.principal.tenant, _said(query, best, index_version))[1]
-
-
 def stale_key(query: Query, *, best: str, hash_query: HashQuery) -> str:
-    """The key of a stale answer: as the exact one, for whatever index version."""
-    return hash_query(query.principal.tenant, _said(query, best, None))[1]
+    """The key of a stale answer, for whatever index version.
 
-
-def _said(query: Query, best: str, index_version: int | None) -> str:
+    `best` names the best configured path: models, prompt, modes.
+    """
     filters = query.filters
-    return json.dumps(
+    said = json.dumps(
         [
             "answer",
             query.principal.tenant,
             query.collection,
-            index_version,
             best,
             query.top_k,
             sorted(filters.document_ids),
@@ -48,6 +42,12 @@ def _said(query: Query, best: str, index_version: int | None) -> str:
         ],
         ensure_ascii=False,
     )
+    return hash_query(query.principal.tenant, said)[1]
+
+
+def exact_key(stale: str, *, index_version: int) -> str:
+    """The key of an exact hit: the stale answer's `stale`, at one version of the index."""
+    return f"{index_version}-{stale}"
 
 
 def may_be_kept(answer: Answer, *, redacted: int) -> bool:

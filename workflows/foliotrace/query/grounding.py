@@ -18,7 +18,8 @@ SUPPORT: Final = 0.5  # the share of a sentence's terms that the cited passages 
 SHARE: Final = 0.2  # and each single one of them, to keep its marker
 CONNECTIVE_TERMS: Final = 2  # an uncited sentence with so few terms claims nothing
 
-_MARKER: Final = re.compile(r"\s*\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
+_MARKER: Final = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
+_COMMA: Final = re.compile(r"\s*[,;]\s*")
 _SENTENCE: Final = re.compile(
     r"[^\n]*?[.!?][\"')*\u201d]*(?:\s*\[\d[\d\s,;]*\])*[\"')*]*(?=\s+[^\s\[])\s+|[^\n]*\n+"
 )
@@ -63,13 +64,14 @@ class Grounder:
 
     def _checked(self, sentence: str) -> str:
         """The sentence with the markers that hold, after the gap before it; or nothing."""
-        bare = _MARKER.sub("", sentence).strip()
+        *marked, last = _MARKER.split(sentence)  # text, marker, text, marker, ..., text
+        bare = "".join([*(text.rstrip() for text in marked[::2]), last]).strip()
         if not bare:
             return ""
         if NO_ANSWER in bare:
             self.no_answer = True
             return ""
-        cited = [n for group in _MARKER.findall(sentence) for n in _numbers_of(group)]
+        cited = [int(n) for group in marked[1::2] for n in _COMMA.split(group)]
         terms = frozenset(self._vocabulary.terms(bare))
         held = self._supported(bare, terms, list(dict.fromkeys(cited)))
         if held is None:
@@ -81,7 +83,7 @@ class Grounder:
         for marker in held:
             self.claims.cited.setdefault(marker, set()).update(terms)
         gap, self._gap = self._gap, _gap_after(sentence)
-        return gap + _with_markers(sentence, held)
+        return gap + _with_markers(bare, held)
 
     def _supported(self, bare: str, terms: frozenset[str], cited: list[int]) -> list[int] | None:
         """The markers that support the sentence; None when it must go."""
@@ -105,23 +107,21 @@ class Grounder:
     def _holds(self, terms: frozenset[str], numbers: frozenset[str], markers: list[int]) -> bool:
         if not markers:
             return False
-        sources = [self._sources[n - 1] for n in markers]
-        held = frozenset().union(*(terms & source.terms for source in sources))
-        stated = frozenset().union(*(numbers & source.numbers for source in sources))
-        return stated == numbers and len(held) >= SUPPORT * len(terms)
+        first, *others = (self._sources[n - 1] for n in markers)
+        held = terms & first.terms
+        missing = numbers - first.numbers
+        for source in others:
+            held |= terms & source.terms
+            missing -= source.numbers
+        return not missing and len(held) >= SUPPORT * len(terms)
 
 
 def _share(terms: frozenset[str], source: Reading) -> float:
     return len(terms & source.terms) / len(terms) if terms else 1.0
 
 
-def _numbers_of(group: str) -> list[int]:
-    return [int(number) for number in re.split(r"\s*[,;]\s*", group)]
-
-
-def _with_markers(sentence: str, held: Sequence[int]) -> str:
-    """The sentence with exactly these markers before its last mark, outer white space dropped."""
-    body = _MARKER.sub("", sentence).strip()
+def _with_markers(body: str, held: Sequence[int]) -> str:
+    """A sentence that has no markers with exactly these before its last mark."""
     end = len(body)
     while held and end and body[end - 1] in ".!?":
         end -= 1

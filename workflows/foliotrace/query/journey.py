@@ -97,11 +97,10 @@ async def _answered(
     services: QueryServices, query: Query, call: Call, version: int, started_s: float
 ) -> Answer:
     """A kept answer, or a new one, which is kept where it may be."""
+    stale_key = caching.stale_key(query, best=services.best, hash_query=services.hash_query)
     key = None
     if services.cache is not None and not call.bypass_cache and version != _UNKNOWN_VERSION:
-        key = caching.exact_key(
-            query, index_version=version, best=services.best, hash_query=services.hash_query
-        )
+        key = caching.exact_key(stale_key, index_version=version)
         with stage("cache"):
             kept = await _kept(services.cache, query, key)
         if kept is not None:
@@ -113,7 +112,7 @@ async def _answered(
     state = CacheState.BYPASS if call.bypass_cache else CacheState.MISS
     answer = _identified(services, query, made, state)
     if caching.may_be_kept(answer, redacted=redacted):
-        await _keep(services, query, key, answer, version)
+        await _keep(services, query.principal.tenant, key, stale_key, answer, version)
     return answer
 
 
@@ -233,13 +232,17 @@ def _mark(
 
 
 async def _keep(
-    services: QueryServices, query: Query, key: str | None, answer: Answer, version: int
+    services: QueryServices,
+    tenant: str,
+    key: str | None,
+    stale_key: str,
+    answer: Answer,
+    version: int,
 ) -> None:
     """Store the answer for next time and for bad days; a store that is down changes nothing.
 
     An answer whose documents changed or went while it was made is not kept.
     """
-    tenant = query.principal.tenant
     try:
         if await services.library.version() != version:
             return
@@ -251,8 +254,7 @@ async def _keep(
             stale = StaleAnswer(
                 answer=answer, content_hashes=hashes, stored_at=services.clock.now()
             )
-            own_key = caching.stale_key(query, best=services.best, hash_query=services.hash_query)
-            await services.stale.store(tenant, own_key, stale)
+            await services.stale.store(tenant, stale_key, stale)
     except (CacheUnavailable, LibraryUnavailable, NotFound) as error:
         tell("foliotrace.not_kept", error__type=error.error_code)
 

@@ -27,9 +27,11 @@ HEADER_SHARE: Final = 0.25  # what a row's header says counts for the row, but l
 
 MAX_QUOTE_CHARACTERS: Final = 420
 
-_NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
+_LONGEST_ABBREVIATION: Final = 6  # without its point
+
+_NUMBER: Final = re.compile(r"\d\d*(?:[.,]\d+)*")  # `\d+` in front would be searched slowly
 _PARAGRAPH_END: Final = re.compile(r"\n[ \t]*\n")
-_ROW_MARK: Final = re.compile(r"\t| \| ")
+_ROW_MARKS: Final = ("\t", " | ")
 _SENTENCE_END: Final = re.compile(r"[.!?][\"')\]\u201d\u2019]*(?=\s)")
 _NEXT_SENTENCE: Final = re.compile(r"\s+[\"'(\[\u201c\u2018]*[A-Z0-9]")
 _ABBREVIATION: Final = re.compile(
@@ -108,7 +110,7 @@ def _paragraph(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     while line_start < end:
         newline = text.find("\n", line_start, end)
         line_end = end if newline < 0 else newline
-        if _ROW_MARK.search(text, line_start, line_end):
+        if any(text.find(mark, line_start, line_end) >= 0 for mark in _ROW_MARKS):
             yield from _prose(text, prose_start, line_start)
             yield from _trimmed(text, line_start, line_end)
             prose_start = line_end
@@ -119,7 +121,9 @@ def _paragraph(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 def _prose(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     sentence_start = start
     for stop in _SENTENCE_END.finditer(text, start, end):
-        if _ABBREVIATION.search(text, sentence_start, stop.start() + 1):
+        mark = stop.start()
+        word = max(sentence_start, mark - _LONGEST_ABBREVIATION)
+        if text[mark] == "." and _ABBREVIATION.search(text, word, mark + 1):
             continue
         if _NEXT_SENTENCE.match(text, stop.end(), end):
             yield from _bounded(text, sentence_start, stop.end())
@@ -142,11 +146,10 @@ def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    part = text[start:end]
-    stripped = part.strip()
+    part = text[start:end].rstrip()
+    stripped = part.lstrip()
     if stripped:
-        first = start + part.index(stripped[0])
-        yield first, first + len(stripped)
+        yield start + len(part) - len(stripped), start + len(part)
 
 
 def _header(passage: Passage, headers: Sequence[tuple[int, int]]) -> str:
@@ -198,11 +201,12 @@ def choose(
 
 def nearest_unit(wanted: AbstractSet[str], reading: Reading) -> Unit | None:
     """The unit that holds most of the wanted terms, the shortest of equals; None without units."""
-    return max(
-        reading.units,
-        key=lambda unit: (len(wanted & unit.terms), -len(unit.terms)),
-        default=None,
-    )
+    nearest, most, size = None, -1, 0
+    for unit in reading.units:
+        held = len(unit.terms & wanted)
+        if held > most or (held == most and len(unit.terms) < size):
+            nearest, most, size = unit, held, len(unit.terms)
+    return nearest
 
 
 def numbers_in(text: str) -> frozenset[str]:

@@ -97,7 +97,7 @@ class QueryWorkflow(Workflow):
             self._known_steps = (version, dict(super()._get_steps()))
         return self._known_steps[1]
 
-    async def answered(self, ev: AskQuestion) -> Answered:
+    async def answered(self, ev: AskQuestion) -> Answer:
         """The answer to a question that is not streamed, by the same step in the caller's task.
 
         A run of one step needs no control loop, queues or handler; they cost as much as all our
@@ -113,15 +113,15 @@ class QueryWorkflow(Workflow):
         ):
             return await self._whole(ev)
 
-    async def _whole(self, ev: AskQuestion) -> Answered:
+    async def _whole(self, ev: AskQuestion) -> Answer:
         call = Call(bypass_cache=ev.bypass_cache)
-        return Answered(answer=await answer_question(self.services, _ask(ev), call))
+        return await answer_question(self.services, _ask(ev), call)
 
     @step
     async def answer(self, ctx: Context, ev: AskQuestion) -> Answered:
         """Take the question through its stages; each is a span under this step's."""
         if not ev.stream:
-            return await self._whole(ev)
+            return Answered(answer=await self._whole(ev))
         ask = _ask(ev)
         screen = _EventScreen(ctx, self.services.settings)
         call = Call(bypass_cache=ev.bypass_cache, screen=screen)
