@@ -9,6 +9,8 @@ import pytest
 from tests.contracts.redis_server import running_redis
 from tests.server.observed import Observed, observed
 
+from foliotrace.errors import IndexUnavailable
+
 pytestmark = pytest.mark.anyio
 
 RUN = "invoke_workflow QueryWorkflow"
@@ -57,3 +59,22 @@ async def test_an_answer_made_anew_links_to_nothing(service: Observed) -> None:
     again = (await service.ask(bypass_cache=True)).json()
     assert again["cache"] == "bypass"
     assert list(run_span(service, again["trace_id"]).links) == []
+
+
+async def test_an_earlier_answer_on_a_bad_day_links_to_the_run_that_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with observed(tmp_path, monkeypatch, query={"cache_ttl_s": 0}) as service:
+        await service.ingest()
+        made = (await service.ask()).json()
+        (index,) = service.engine.parts.ingest.indexes
+
+        async def down(*_: object, **__: object) -> None:
+            raise IndexUnavailable("the index is gone", reason="keyword_index_unavailable")
+
+        monkeypatch.setattr(index, "retrieve", down)
+        earlier = (await service.ask()).json()
+        assert (made["cache"], earlier["answer_mode"]) == ("miss", "stale")
+        maker = run_span(service, made["trace_id"])
+        (link,) = run_span(service, earlier["trace_id"]).links
+        assert (link.trace_id, link.span_id) == (maker.trace_id, maker.span_id)
