@@ -198,7 +198,7 @@ def main() -> None:
             print(f"  {name:16} {score}")
     if told.seed == HELD_OUT_SEED:
         command = f"python -m bench.extraction --count {told.count}"
-        save("extraction", figures, command=command, packages=("rapidfuzz",))
+        save("extraction", figures, command=command)
 
 
 if __name__ == "__main__":

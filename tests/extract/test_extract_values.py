@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.extract.paper import document, page
 
+from foliotrace.adapters.local.rules.labels import likeness, same_letters
 from foliotrace.extract.merge import merge, nothing
 from foliotrace.extract.validate import errors_of, record_of
 from foliotrace.fields.dates import find_date
@@ -139,3 +140,22 @@ def test_windows_merge_to_the_surer_value_and_lists_go_on() -> None:
     record = record_of(SCHEMA, merged.fields)
     assert (record["number"], record["lines"]) == ("2", [{"item": "nut"}, {"item": "bolt"}])
     assert merge(asked, merged, second).fields == merged.fields
+
+
+@given(st.text("abcde", min_size=1, max_size=12), st.text("abcde", max_size=12))
+def test_the_letters_two_words_share_are_those_of_their_longest_common_subsequence(
+    one: str, other: str
+) -> None:
+    longest = [0] * (len(other) + 1)
+    for letter in one:
+        diagonal = 0
+        for place, opposite in enumerate(other, 1):
+            above = longest[place]
+            longest[place] = diagonal + 1 if letter == opposite else max(above, longest[place - 1])
+            diagonal = above
+    assert same_letters(one, other) == 2 * longest[-1] / (len(one) + len(other))
+
+
+def test_a_label_with_a_slip_of_the_pen_is_still_its_name() -> None:
+    assert likeness("invoice number", "Invioce number") > 0.8
+    assert likeness("invoice number", "Delivery place") == 0.0
