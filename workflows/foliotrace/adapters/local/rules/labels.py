@@ -63,8 +63,8 @@ def likeness(wanted: str, label: str) -> float:
 def same_letters(one: str, other: str) -> float:
     """0..1: the share of both words' letters that stand in the same order in both.
 
-    Twice their longest common subsequence over their lengths. Source: Hyyro, "Bit-parallel LCS-length
-    computation revisited", 2004.
+    Twice their longest common subsequence over their lengths.
+    Source: Hyyro, "Bit-parallel LCS-length computation revisited", 2004.
     """
     places: dict[str, int] = {}
     for place, letter in enumerate(one):
