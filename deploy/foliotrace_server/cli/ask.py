@@ -36,7 +36,7 @@ def ask(
 
     async def command(client: "AsyncFoliotraceClient") -> Exit:
         found = await client.ask(question, top_k=top_k, filters=wanted, collection=collection)
-        shown.as_json(found) if options.output == "json" else shown.answer(found)
+        shown.told(found, options.output, shown.answer)
         if found.answer_mode != "abstained":
             return Exit.DONE
         if options.output == "text" and await _is_empty(client, collection):

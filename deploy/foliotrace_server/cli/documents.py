@@ -48,7 +48,7 @@ def list_documents(
 
     async def command(client: "AsyncFoliotraceClient") -> None:
         found = await client.documents(collection=collection, name=name, limit=limit)
-        shown.as_json(found) if options.output == "json" else shown.documents(found.documents)
+        shown.told(found, options.output, shown.documents)
 
     return work(options, command)
 
@@ -66,7 +66,7 @@ def show_document(options: Options, document: str) -> Exit | None:
 
     async def command(client: "AsyncFoliotraceClient") -> None:
         found = await client.document(await id_of(client, document))
-        shown.as_json(found) if options.output == "json" else shown.fields(found)
+        shown.told(found, options.output, shown.fields)
 
     return work(options, command)
 
@@ -85,7 +85,7 @@ def show_page(options: Options, document: str, number: int) -> Exit | None:
 
     async def command(client: "AsyncFoliotraceClient") -> None:
         page = await client.page(await id_of(client, document), number)
-        shown.as_json(page) if options.output == "json" else shown.line(page.text)
+        shown.told(page, options.output, lambda page: shown.line(page.text))
 
     return work(options, command)
 
@@ -103,7 +103,7 @@ def delete_document(options: Options, document: str) -> Exit | None:
 
     async def command(client: "AsyncFoliotraceClient") -> None:
         gone = await client.delete_document(await id_of(client, document))
-        shown.as_json(gone) if options.output == "json" else shown.line(f"deleted {gone.name}")
+        shown.told(gone, options.output, lambda gone: shown.line(f"deleted {gone.name}"))
 
     return work(options, command)
 

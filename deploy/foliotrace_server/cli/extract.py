@@ -42,12 +42,7 @@ def extract(options: Options, document: str, schema: str, instructions: str | No
         with bars() as shown_bars:
             await followed(client, started.job, document, shown_bars)
         found = await client.extraction(started.id)
-        if options.output == "json":
-            shown.as_json(found)
-        else:
-            shown.extraction(found)
-        if found.status != "completed" and options.output != "json":
-            shown.line(f"the job has {found.status}: {found.job.problem}")
+        shown.told(found, options.output, shown.extraction)
         return Exit.DONE if found.valid else Exit.PARTLY_FAILED
 
     return work(options, command)

@@ -67,11 +67,7 @@ def ingest(
         try:
             await ingesting.ingest(client, files, wanted, outcome)
         finally:  # told as far as it came
-            if options.output == "json":
-                shown.as_json(outcome)
-            else:
-                for line in ingesting.report(outcome):
-                    shown.line(line)
+            shown.told(outcome, options.output, ingesting.report)
         return Exit.PARTLY_FAILED if outcome.failed else Exit.DONE
 
     return work(options, command)

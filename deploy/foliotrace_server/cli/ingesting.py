@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from foliotrace_server import contract
+from foliotrace_server.cli import shown
 from foliotrace_server.cli.local_files import Found
 from foliotrace_server.cli.progress import Bars, bars, followed
 from foliotrace_server.client import AsyncFoliotraceClient, ServerProblem
@@ -51,13 +52,13 @@ async def ingest(
     """
     held = await _held(client, files, wanted)
     work = iter(files)
-    with bars() as shown:
-        every = shown.add("files", len(files))
+    with bars() as seen:
+        every = seen.add("files", len(files))
 
         async def some() -> None:
             for file in work:
-                await _Ingestion(client, file, held.get(file.name), wanted, outcome, shown).run()
-                shown.advance(every)
+                await _Ingestion(client, file, held.get(file.name), wanted, outcome, seen).run()
+                seen.advance(every)
 
         await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
     if wanted.delete_missing:
@@ -178,8 +179,13 @@ class _Ingestion:
             )
 
 
-def report(outcome: Outcome) -> Iterator[str]:
-    """Lines for people."""
+def report(outcome: Outcome) -> None:
+    """Tell people."""
+    for line in _lines(outcome):
+        shown.line(line)
+
+
+def _lines(outcome: Outcome) -> Iterator[str]:
     would = "would be " if outcome.dry_run else ""
     if outcome.dry_run:
         yield from (f"would be ingested: {each['name']}" for each in outcome.ingested)

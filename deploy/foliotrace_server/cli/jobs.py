@@ -43,7 +43,7 @@ def list_jobs(options: Options, unfinished: bool, limit: int) -> Exit | None:
 
     async def command(client: "AsyncFoliotraceClient") -> None:
         found = await client.jobs(unfinished=unfinished, limit=limit)
-        shown.as_json(found) if options.output == "json" else shown.jobs(found.jobs)
+        shown.told(found, options.output, shown.jobs)
 
     return work(options, command)
 
@@ -61,7 +61,7 @@ def show_job(options: Options, job_id: str) -> Exit | None:
 
     async def command(client: "AsyncFoliotraceClient") -> None:
         found = await client.job(job_id)
-        shown.as_json(found) if options.output == "json" else shown.fields(found)
+        shown.told(found, options.output, shown.fields)
 
     return work(options, command)
 
@@ -103,6 +103,6 @@ def cancel_job(options: Options, job_id: str) -> Exit | None:
 
     async def command(client: "AsyncFoliotraceClient") -> None:
         job = await client.cancel_job(job_id)
-        shown.as_json(job) if options.output == "json" else shown.line(f"{job.id} is {job.status}")
+        shown.told(job, options.output, lambda job: shown.line(f"{job.id} is {job.status}"))
 
     return work(options, command)

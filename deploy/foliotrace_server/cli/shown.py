@@ -1,13 +1,15 @@
 """What commands print: text for people, one JSON value for programs."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from foliotrace_server import contract
+
+T = TypeVar("T")
 
 
 def as_json(value: object) -> None:
@@ -16,6 +18,14 @@ def as_json(value: object) -> None:
 
     shown = value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
     line(_json(shown))
+
+
+def told(found: T, output: str, as_text: Callable[[T], None]) -> None:
+    """`found` in the form that was asked for."""
+    if output == "json":
+        as_json(found)
+    else:
+        as_text(found)
 
 
 def _json(value: object) -> str:
@@ -67,17 +77,20 @@ def progress(job: Mapping[str, Any]) -> None:
     line(f"{job['stage']}  {job['pages_done']}/{job['pages_total']} pages  {job['chunks']} chunks")
 
 
-def documents(found: "Sequence[contract.DocumentBody]") -> None:
+def documents(found: "contract.DocumentsBody") -> None:
     """Documents, one on a line."""
-    rows = [(d.id, d.status, f"{d.pages_stored}/{d.pages_total}", d.chunks, d.name) for d in found]
+    rows = [
+        (d.id, d.status, f"{d.pages_stored}/{d.pages_total}", d.chunks, d.name)
+        for d in found.documents
+    ]
     table(("ID", "STATUS", "PAGES", "CHUNKS", "NAME"), rows)
 
 
-def jobs(found: "Sequence[contract.JobBody]") -> None:
+def jobs(found: "contract.JobsBody") -> None:
     """Jobs, one on a line."""
     rows = [
         (j.id, j.kind, j.status, j.stage, f"{j.pages_done}/{j.pages_total}", j.problem or "")
-        for j in found
+        for j in found.jobs
     ]
     table(("ID", "KIND", "STATUS", "STAGE", "PAGES", "PROBLEM"), rows)
 
@@ -92,3 +105,5 @@ def extraction(found: "contract.ExtractionBody") -> None:
         line(f"{field.pointer}: {field.value!r}{sure}" + (f"  [{at}]" if at else ""))
     for error in found.errors:
         line(f"invalid: {error}")
+    if found.status != "completed":
+        line(f"the job has {found.status}: {found.job.problem}")
