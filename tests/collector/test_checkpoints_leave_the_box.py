@@ -22,7 +22,9 @@ async def test_a_collectors_file_proves_the_log_and_finds_its_truncation(
     write_new_keys(tmp_path / "keys", dev_key=False)
     audit = {"keys_folder": tmp_path / "keys", "durability": "strict"}
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.grpc}"}
-    async with observed(tmp_path / "data", monkeypatch, env=env, audit=audit) as service:
+    async with observed(
+        tmp_path / "data", monkeypatch, env=env, audit=audit, telemetry={"shutdown_s": 60}
+    ) as service:
         await service.ingest()
         await service.ask()
     (log,) = (tmp_path / "data" / "audit").iterdir()

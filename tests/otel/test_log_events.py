@@ -120,10 +120,11 @@ def test_of_too_many_the_oldest_go_and_a_stop_counts_what_nobody_took() -> None:
 
 
 def test_a_stop_does_not_wait_for_a_back_end_that_hangs() -> None:
-    closed = threading.Event()
+    asked, closed = threading.Event(), threading.Event()
 
     class Hanging:
         def send(self, events: Sequence[LogEvent]) -> bool:
+            asked.set()
             return not closed.wait(60)
 
         def close(self) -> None:
@@ -132,6 +133,7 @@ def test_a_stop_does_not_wait_for_a_back_end_that_hangs() -> None:
     metrics = Metrics()
     events = LogEvents(Hanging, metrics)
     events.emit("checkpoint", "")
+    assert asked.wait(30)
     events.stop(0.05)
     assert closed.is_set()
     assert told(metrics, "dropped", reason="export_failed") == 1

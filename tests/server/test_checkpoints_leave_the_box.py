@@ -17,11 +17,16 @@ from foliotrace_server.settings import load_settings
 pytestmark = pytest.mark.anyio
 
 
-async def audited(folder: Path, monkeypatch: pytest.MonkeyPatch, **env: str) -> Observed:
+async def audited(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, shutdown_s: float = 60, **env: str
+) -> Observed:
     """A service that answered twice and stopped, under keys of its own."""
+    patient = {"shutdown_s": shutdown_s}
     write_new_keys(folder / "keys", dev_key=False)
     audit = {"keys_folder": folder / "keys", "durability": "strict"}
-    async with observed(folder / "data", monkeypatch, env=env, audit=audit) as service:
+    async with observed(
+        folder / "data", monkeypatch, env=env, audit=audit, telemetry=patient
+    ) as service:
         await service.ingest()
         await service.ask()
         await service.ask("What else?")
@@ -86,6 +91,7 @@ async def test_without_a_collector_a_service_starts_stops_and_keeps_its_checkpoi
     service = await audited(
         tmp_path,
         monkeypatch,
+        shutdown_s=1,
         OTEL_EXPORTER_OTLP_LOGS_ENDPOINT="http://127.0.0.1:9",
         OTEL_EXPORTER_OTLP_LOGS_PROTOCOL="http/protobuf",
     )

@@ -34,6 +34,7 @@ def test_a_process_that_llamactl_hosts_seals_its_audit_and_sends_its_spans(tmp_p
                 "FOLIOTRACE_DATA_DIR": str(tmp_path / "data"),
                 "OTEL_EXPORTER_OTLP_ENDPOINT": sink.grpc_endpoint,
                 "OTEL_BSP_SCHEDULE_DELAY": "3600000",
+                "FOLIOTRACE_TELEMETRY__SHUTDOWN_S": "60",
             },
             capture_output=True,
             text=True,
