@@ -46,7 +46,10 @@ SIGNALS: dict[str, tuple[str, Any, Any]] = {
 
 @dataclass(frozen=True)
 class Failure:
-    """How to misbehave: `delay_s` first, then refuse with these codes; `times` requests long."""
+    """How to misbehave: `delay_s` first, then refuse with these codes; `times` requests long.
+
+    `until`: no request is answered before it is set.
+    """
 
     http_status: int = 0
     grpc_status: grpc.StatusCode | None = None
@@ -54,6 +57,13 @@ class Failure:
     retry_after_s: int | None = None
     hang_up: bool = False
     times: int | None = None
+    until: threading.Event | None = None
+
+    def wait(self) -> None:
+        """Be slow."""
+        time.sleep(self.delay_s)
+        if self.until is not None:
+            self.until.wait(60)
 
 
 @dataclass(frozen=True)
@@ -190,7 +200,7 @@ class OtlpSink:
         def export(raw: bytes, context: grpc.ServicerContext) -> Message:
             failure = self._misbehaviour()
             if failure is not None:
-                time.sleep(failure.delay_s)
+                failure.wait()
                 if failure.grpc_status is not None:
                     self._refuse()
                     context.abort(failure.grpc_status, "told to refuse")
@@ -237,7 +247,7 @@ class OtlpSink:
                 self._answer(200, response().SerializeToString())
 
             def _misbehave(self, failure: Failure) -> bool:
-                time.sleep(failure.delay_s)
+                failure.wait()
                 if failure.hang_up:
                     sink._refuse()
                     self.close_connection = True

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -54,12 +55,14 @@ class CountedExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export, and count the result."""
-        result = self._exporter.export(spans)
-        if result is SpanExportResult.SUCCESS:
-            self._metrics.count("foliotrace.telemetry.spans_exported", len(spans))
-        else:
-            lost = {"reason": "export_failed"}
-            self._metrics.count("foliotrace.telemetry.spans_dropped", len(spans), lost)
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._exporter.export(spans)
+        finally:
+            if result is SpanExportResult.SUCCESS:
+                self._metrics.count("foliotrace.telemetry.spans_exported", len(spans))
+            else:
+                _count_lost(self._metrics, len(spans), "export_failed")
         return result
 
     def shutdown(self) -> None:
@@ -72,7 +75,7 @@ class CountedExporter(SpanExporter):
 
 
 class CountedBatchProcessor(BatchSpanProcessor):
-    """A BatchSpanProcessor that counts the spans a full queue pushes out."""
+    """A BatchSpanProcessor that counts what a full queue pushes out and what `stop` leaves."""
 
     def __init__(
         self,
@@ -91,16 +94,28 @@ class CountedBatchProcessor(BatchSpanProcessor):
         )
         self._most = max_queue_size
         self._counted = metrics
+        self._ending = Lock()
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue `span`; the oldest one goes if the queue is full."""
-        if len(self._batch_processor._queue) >= self._most:
-            self._counted.count("foliotrace.telemetry.spans_dropped", 1, {"reason": "queue_full"})
-        super().on_end(span)
+        with self._ending:  # else two threads could see one free place, and a loss go uncounted
+            if self._batch_processor._shutdown:
+                _count_lost(self._counted, 1, "shutdown")
+            elif len(self._batch_processor._queue) >= self._most:
+                _count_lost(self._counted, 1, "queue_full")
+            super().on_end(span)
 
     def stop(self, timeout_s: float) -> None:
         """Send what is queued and stop, within `timeout_s` (the SDK's own shutdown waits 30 s)."""
         self._batch_processor.shutdown(int(timeout_s * 1e3))
+        left = len(self._batch_processor._queue)
+        self._batch_processor._queue.clear()
+        if left:
+            _count_lost(self._counted, left, "shutdown")
+
+
+def _count_lost(metrics: Metrics, spans: int, reason: str) -> None:
+    metrics.count("foliotrace.telemetry.spans_dropped", spans, {"reason": reason})
 
 
 class _OncePerWhile(logging.Filter):

@@ -17,6 +17,7 @@ from foliotrace_otel import entry_attributes
 
 _propagator = TraceContextTextMapPropagator()
 _PARENT = "traceparent"
+_STATE = "tracestate"
 
 
 @contextmanager
@@ -47,16 +48,20 @@ def job_trace(tracer: Tracer | None, kind: str) -> Iterator[None]:
 
 
 def captured() -> str:
-    """The running span as a W3C traceparent, to be stored; "" where nothing is traced."""
+    """The running span as a W3C traceparent, to be stored; "" where nothing is traced.
+
+    The caller's tracestate follows it after a space, if there is one.
+    """
     carrier: dict[str, str] = {}
     _propagator.inject(carrier)
-    return carrier.get(_PARENT, "")
+    return " ".join(carrier[key] for key in (_PARENT, _STATE) if carrier.get(key))
 
 
 @contextmanager
 def continued(stored: str) -> Iterator[None]:
     """What starts inside goes on in the `captured` trace; in none of this process for ""."""
-    context = _propagator.extract({_PARENT: stored}, Context()) if stored else Context()
+    parent, _, state = stored.partition(" ")
+    context = _propagator.extract({_PARENT: parent, _STATE: state}, Context())
     token = otel_context.attach(context)
     try:
         yield
