@@ -1,6 +1,7 @@
 """Passages taken apart into terms and units, kept while the library stands still."""
 
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Final
 
 from foliotrace.model import Passage
@@ -9,6 +10,7 @@ from foliotrace.query.anchors import PageMap
 from foliotrace.query.quotes import Reading, Unit, numbers_in, spans
 
 _KEPT: Final = 4096
+_KEPT_AROUND: Final = 256  # what a document or a table says of all its passages
 
 
 class Readings:
@@ -17,12 +19,14 @@ class Readings:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._kept: OrderedDict[tuple[str, str], Reading] = OrderedDict()
+        self._around = lru_cache(maxsize=_KEPT_AROUND)(self._terms)
         self._version = -1
 
     def keep_for(self, version: int) -> None:
         """Forget everything read under another library version: nothing deleted stays here."""
         if version != self._version:
             self._kept.clear()
+            self._around.cache_clear()
             self._version = version
 
     def of(self, tenant: str, passage: Passage, page: PageMap) -> Reading:
@@ -40,17 +44,20 @@ class Readings:
             self._unit(passage, start, end, above) for start, end, above in spans(passage, page)
         )
         around = f"{passage.header} {passage.document_name} {passage.context}"
-        terms = frozenset(self._vocabulary.terms(around)).union(
-            *(unit.terms | unit.header_terms for unit in units)
+        terms = self._around(around).union(
+            *(unit.terms for unit in units), *(unit.header_terms for unit in units if unit.header)
         )
         return Reading(units, terms, numbers_in(f"{around} {passage.text}"))
+
+    def _terms(self, text: str) -> frozenset[str]:
+        return frozenset(self._vocabulary.terms(text))
 
     def _unit(self, passage: Passage, start: int, end: int, header: str) -> Unit:
         text = passage.text[start - passage.start : end - passage.start]
         return Unit(
             start=start,
             end=end,
-            terms=frozenset(self._vocabulary.terms(text)),
+            terms=self._terms(text),
             header=header,
-            header_terms=frozenset(self._vocabulary.terms(header)) if header else frozenset(),
+            header_terms=self._around(header) if header else frozenset(),
         )
