@@ -29,7 +29,7 @@ from foliotrace.extract.workflow import ExtractWorkflow
 from foliotrace.guarded import GuardedRetriever, PaidExtractor
 from foliotrace.ingest.services import Forget, IngestLimits, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
-from foliotrace.model import ExtractionMethod, RetrievalMode
+from foliotrace.model import CloudPath, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import AnswerCache, AuditLog, HashQuery, IndexWriter, TextGenerator
 from foliotrace.query import retrieve
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from foliotrace_server.composing.models import Models
     from foliotrace_server.engine import Engine
 
+_CLOUD = CloudPath.CLOUD
 _OWN = ("query", "ingest", "extract")
 
 
@@ -122,6 +123,7 @@ def compose_parts(settings: Settings, *, serving: bool = False, draws: bool = Fa
         durable={"ingest": IngestWorkflow(ingest), "extract": ExtractWorkflow(extract), **own},
         capabilities=Readiness(query),
         check_schema=resolve,
+        check_extract_path=extract.rungs_on,
         background=(outside.cloud.run,) if outside.cloud else (),
         webhook=outside.cloud.webhook if outside.cloud and outside.cloud.hears else None,
         closing=(lambda: _close(stores, outside), observing.close),
@@ -226,7 +228,8 @@ def _own_retriever(
 def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServices:
     given, cloud = settings.ingest, outside.cloud
     tessdata = str(given.tessdata) if given.tessdata else find_tessdata()
-    parsers = local_parsers(stores.workers, stores.clock, options=ReadingOptions(tessdata=tessdata))
+    local = local_parsers(stores.workers, stores.clock, options=ReadingOptions(tessdata=tessdata))
+    orders = cloud.parse_orders(local) if cloud else {}
     indexes: list[IndexWriter] = [stores.keyword]
     answers: list[Forget] = [stores.stale.forget_document]
     if stores.cache is not None:
@@ -239,7 +242,8 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
         library=stores.library,
         blobs=stores.blobs,
         jobs=stores.jobs,
-        parser=cloud.parse_order(parsers) if cloud else ParseOrder(parsers),
+        parser=orders.get(CloudPath(settings.llamacloud.parsing), ParseOrder(local)),
+        parsers=orders,
         indexes=indexes,
         audit=stores.audit,
         clock=stores.clock,
@@ -262,13 +266,17 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
     if outside.vectors is not None:
         both = retrieve.HybridRetriever(stores.keyword, outside.vectors)
         paths.insert(0, retrieve.Path(RetrievalMode.HYBRID, RoutedRetriever(both, headers)))
-    paths = list(outside.cloud.paths(paths)) if outside.cloud else paths
-    if outside.retriever is not None:
-        paths.insert(0, outside.retriever)
+    own = () if outside.retriever is None else (outside.retriever,)
+    orders = outside.cloud.path_orders(paths) if outside.cloud else {}
+    offered = {path: (*own, *order) for path, order in orders.items() if path is not _CLOUD}
+    if orders:
+        offered[_CLOUD] = tuple(orders[_CLOUD])
+    configured = orders.get(CloudPath(settings.llamacloud.index), paths)
     return QueryServices(
         library=stores.library,
         vocabulary=stores.keyword,
-        paths=paths,
+        paths=(*own, *configured),
+        offered=offered,
         generators=outside.generators,
         cache=stores.cache,
         stale=stores.stale,
@@ -304,10 +312,15 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
             for generator in outside.generators
         ]
         rungs = [*(Rung(method=ExtractionMethod.LLM, extractor=llm) for llm in by_llm), *rungs]
-    limits = ExtractLimits()
+    limits, offered = ExtractLimits(), {}
     first = outside.cloud.extract_rung() if outside.cloud else None
     if outside.cloud is not None and first is not None:
-        rungs = [first] if outside.cloud.extracts_alone else [first, *rungs]
+        offered = {
+            CloudPath.LOCAL: rungs,
+            _CLOUD: [first],
+            CloudPath.CLOUD_THEN_LOCAL: [first, *rungs],
+        }
+        rungs = offered[CloudPath(settings.llamacloud.extraction)]
         limits = ExtractLimits(window_pages=first.window_pages or limits.window_pages)
     return ExtractServices(
         library=ingest.library,
@@ -315,6 +328,8 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
         jobs=ingest.jobs,
         parser=ingest.parser,
         rungs=rungs,
+        offered=offered,
+        local_parser=ingest.parsers.get(CloudPath.LOCAL),
         audit=ingest.audit,
         clock=ingest.clock,
         identify=ingest.identify,

@@ -13,6 +13,7 @@ from foliotrace.model import (
     Block,
     CacheState,
     Citation,
+    CloudPath,
     Degradation,
     DocumentStatus,
     FieldResult,
@@ -181,6 +182,9 @@ class ExtractionRequest(Body):
     document_id: Annotated[str, Field(min_length=1, max_length=64)]
     record_schema: Annotated[JsonObject, Field(alias="schema")]
     instructions: Annotated[str | None, Field(max_length=2000)] = None
+    path: CloudPath | None = Field(
+        default=None, description="Who extracts: less cloud than configured, or the cloud alone."
+    )
 
 
 class ExtractionBody(Body):

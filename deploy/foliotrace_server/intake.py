@@ -13,7 +13,7 @@ from foliotrace.errors import Conflict, FoliotraceError, NotFound
 from foliotrace.ingest.index import delete_document
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import cancel_ingest
-from foliotrace.model import Document, Job, JobKind, JobStatus, Metadata, Principal
+from foliotrace.model import CloudPath, Document, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import Blobs, StoredBlob
 from foliotrace_server.bodies import start_event
 from foliotrace_server.host.durable import DurableHost, Ended
@@ -41,6 +41,7 @@ class StoredUpload:
     collection: str
     metadata: Metadata
     idempotency_key: str | None = None
+    path: CloudPath | None = None
 
     def for_the_journey(self) -> Upload:
         """As the journey takes it, without content."""
@@ -50,6 +51,7 @@ class StoredUpload:
             collection=self.collection,
             metadata=self.metadata,
             idempotency_key=self.idempotency_key,
+            path=self.path,
         )
 
 
@@ -113,22 +115,30 @@ class Intake:
         *,
         instructions: str | None = None,
         idempotency_key: str | None = None,
+        path: CloudPath | None = None,
     ) -> Job:
         """Start an extraction; on return it will happen, whatever is killed.
 
-        Raises NotFound, InvalidSchema, Conflict, TooBusy.
+        Raises NotFound, InvalidSchema, PathNotOffered, Conflict, TooBusy.
         """
         self._parts.check_schema(schema)
+        self._parts.check_extract_path(path)
         await self._parts.ingest.library.document(principal.tenant, document_id)
-        fingerprint = _fingerprint(document_id, schema, instructions)
+        chosen = () if path is None else (path.value,)
+        fingerprint = _fingerprint(document_id, schema, instructions, *chosen)
         earlier = await self._earlier(principal, idempotency_key, fingerprint)
         if earlier is not None:
             return earlier
         start: dict[str, Any] = {"document_id": document_id, "schema": schema}
         if instructions is not None:
             start["instructions"] = instructions
+        if path is not None:
+            start["path"] = path
         with job_trace(self._tracer, JobKind.EXTRACT):
-            job = self._new_extraction(principal, document_id, idempotency_key, fingerprint)
+            job = replace(
+                self._new_extraction(principal, document_id, idempotency_key, fingerprint),
+                path=path,
+            )
             self._promise(job, {**start, "job_id": job.id})  # first: the schema would be lost
             stored = await self._parts.ingest.jobs.create(job)
             await self._durable.begin(job.id)

@@ -71,3 +71,21 @@ def test_a_probe_tells_a_good_key_from_a_bad_one(fake: FakeLlamaCloud, tmp_path:
         asyncio.run(probes["llamacloud"]())
     assert refused.value.reason == "llamacloud_unauthorized"
     assert fake.billing.jobs() == 0
+
+
+def test_the_commands_take_a_path_and_say_when_it_is_not_offered(tmp_path: Path) -> None:
+    file = tmp_path / "fuel.txt"
+    file.write_text(FUEL)
+    here = ["--data-dir", str(tmp_path / "data")]
+    assert CliRunner().invoke(main, [*here, "ingest", str(file), "--path", "local"]).exit_code == 0
+    again = CliRunner().invoke(main, [*here, "ingest", str(file), "--path", "local"])
+    assert "1 unchanged" in again.stdout
+    for command in (
+        ["ingest", str(file), "--path", "cloud"],
+        ["ask", "What costs unleaded?", "--path", "cloud_then_local"],
+    ):
+        refused = CliRunner().invoke(main, [*here, *command])
+        assert refused.exit_code != 0
+        assert "path_not_offered" in refused.output
+    asked = CliRunner().invoke(main, [*here, "ask", "What costs unleaded?", "--path", "local"])
+    assert "2.31" in asked.stdout

@@ -205,3 +205,63 @@ async def test_words_our_page_does_not_hold_are_marked(setting: Setting) -> None
     (document,) = await library.documents(OWNER.tenant)
     assert await place_on_page(library, document, "Kerosene is free.", range(1, 2)) is None
     assert await place_on_page(library, document, FUEL.splitlines()[0], range(1, 2))
+
+
+@pytest.fixture(params=[False, True], ids=["conflicts", "replaces"])
+def either(request: pytest.FixtureRequest, setting: Setting) -> Setting:
+    """What a taken `unique_id` does over there is not known of the real service: both must do."""
+    setting.cloud.unique_id_replaces = request.param
+    return setting
+
+
+async def listed(setting: Setting) -> dict[str, str]:
+    """Document id -> content hash of the files in the directory."""
+    index = setting.placements.index(OWNER.tenant, "default")
+    assert index is not None
+    files = setting.gateway.client.beta.directories.files.list(index.directory_id)
+    return {
+        str((file.metadata or {})["document_id"]): str((file.metadata or {})["content_hash"])
+        async for file in files
+    }
+
+
+async def held(setting: Setting) -> dict[str, str]:
+    documents = await setting.desk.library.documents(OWNER.tenant)
+    return {document.id: document.content_hash for document in documents}
+
+
+async def test_a_changed_document_has_one_file_whatever_a_taken_id_does(either: Setting) -> None:
+    for price in ("2.31", "2.45", "2.52"):
+        await either.desk.ingest("fuel.txt", FUEL.replace("2.31", price))
+        await either.index.catch_up()
+    assert await listed(either) == await held(either)
+    texts = [p.text for p in await either.ask("price of unleaded")]
+    assert any("2.52" in t for t in texts)
+
+
+async def test_a_file_whose_reply_was_lost_is_not_in_the_way(either: Setting) -> None:
+    await either.desk.ingest("runway.txt", RUNWAY)
+    await either.index.catch_up()
+    await either.desk.ingest("fuel.txt", FUEL)
+    either.cloud.fail("POST /api/v1/beta/directories/*/files", Fault.reset_after_work, times=1)
+    with pytest.raises(IndexUnavailable):
+        await either.index.catch_up()
+    await either.index.catch_up()
+    assert await listed(either) == await held(either)
+    assert any("2.31" in p.text for p in await either.ask("price of unleaded"))
+
+
+async def test_stale_and_left_over_files_are_repaired_without_our_placements(
+    either: Setting,
+) -> None:
+    fuel = await either.desk.ingest("fuel.txt", FUEL)
+    gone = await either.desk.ingest("runway.txt", RUNWAY)
+    await either.index.catch_up()
+    await either.desk.library.delete(OWNER.tenant, gone.document_id)
+    await either.desk.ingest("fuel.txt", FUEL.replace("2.31", "2.45"))
+    for document_id in (fuel.document_id, gone.document_id):
+        either.placements.remove(OWNER.tenant, document_id)  # as after a restored backup
+    drift = await either.index.reconcile(OWNER.tenant, "default")
+    assert (drift.stale, drift.left_over) == ((fuel.document_id,), (gone.document_id,))
+    assert await listed(either) == await held(either)
+    assert not await either.index.drift(OWNER.tenant, "default")

@@ -1,9 +1,12 @@
 """The fake's table is the installed SDK's: an upgrade that changes a call fails here."""
 
+import inspect
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 import httpx
@@ -88,3 +91,34 @@ def test_both_fakes_can_be_started_by_hand(started_by_hand: dict[str, str]) -> N
     key = {"Authorization": f"Bearer {started_by_hand['OPENAI_API_KEY']}"}
     models = httpx.get(started_by_hand["OPENAI_BASE_URL"] + "/models", headers=key)
     assert models.json()["data"]
+
+
+CALLED = re.compile(r"(?:client|jobs)\.((?:[a-z_0-9]+\.)*[a-z_0-9]+)\(")
+ADAPTERS = ROOT / "workflows" / "foliotrace" / "adapters" / "llamacloud"
+BY_EITHER = {"delete": ("parsing.delete", "extract.delete")}  # `jobs` is one of the two
+
+
+def called_by_the_adapters() -> set[str]:
+    """The SDK's methods that our sources call, as dotted names below the client."""
+    found: set[str] = set()
+    for file in ADAPTERS.glob("*.py"):
+        for name in CALLED.findall(file.read_text()):
+            found.update(BY_EITHER.get(name, (name,)))
+    return found - {"close"}
+
+
+def test_every_call_that_the_adapters_make_is_pinned() -> None:
+    names = called_by_the_adapters()
+    assert {"parsing.create", "extract.create", "files.create", "retrieval.retrieve"} <= names
+    client = llama_cloud.AsyncLlamaCloud(api_key="llx-fake")
+    pinned = json.loads(PINNED.read_text())
+    for name in sorted(names):
+        method = attrgetter(name)(client)
+        verb = re.search(
+            r"self\.(_post|_get_api_list|_get|_put|_patch|_delete)\(\s*(?:path_template\(\s*)?"
+            r"\"(/api/[^\"]+)\"",
+            inspect.getsource(method),
+        )
+        assert verb is not None, name
+        paths = {call.split(" ", 1)[1] for call in pinned}
+        assert verb.group(2) in paths, f"{name} calls {verb.group(2)}, which is not pinned"

@@ -61,6 +61,13 @@ class InvalidRequest(BadInput):
     code = "invalid_request"
 
 
+class PathNotOffered(BadInput):
+    """The request asks for LlamaCloud where the settings keep a capability local."""
+
+    code = "path_not_offered"
+    default_hint = "Leave `path` out, or ask for `local`; the operator switches LlamaCloud on."
+
+
 class InvalidSchema(BadInput):
     """The extraction schema is malformed, too deep, too large or refers outside itself."""
 

@@ -6,7 +6,7 @@ import click
 
 from foliotrace.errors import BadInput
 from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Command, shared
+from foliotrace_server.cli.command import Command, path_option, shared
 from foliotrace_server.cli.failures import Exit, explained
 from foliotrace_server.cli.session import Options, work
 
@@ -21,10 +21,16 @@ if TYPE_CHECKING:
 )
 @click.option("--collection", default="default", show_default=True, help="Where to look.")
 @click.option("--filter", "filters", multiple=True, help="FIELD=VALUE; may be given again.")
+@path_option("retrieves")
 @shared
 @explained
 def ask(
-    options: Options, question: str, top_k: int, collection: str, filters: tuple[str, ...]
+    options: Options,
+    question: str,
+    top_k: int,
+    collection: str,
+    filters: tuple[str, ...],
+    path: str | None,
 ) -> Exit | None:
     """Ask a question; every citation names document, page and quote.
 
@@ -35,7 +41,9 @@ def ask(
     wanted = _filters(filters)
 
     async def command(client: "AsyncFoliotraceClient") -> Exit:
-        found = await client.ask(question, top_k=top_k, filters=wanted, collection=collection)
+        found = await client.ask(
+            question, top_k=top_k, filters=wanted, collection=collection, path=path
+        )
         shown.told(found, options.output, shown.answer)
         if found.answer_mode != "abstained":
             return Exit.DONE

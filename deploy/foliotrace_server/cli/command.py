@@ -1,15 +1,25 @@
 """How every command is written: examples stay as they are, errors are told, options are shared."""
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from inspect import cleandoc
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from foliotrace_server.cli.session import Options
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 shared = click.make_pass_decorator(Options)
 """Gives a command the options that stand before it."""
+
+
+def path_option(what: str) -> Callable[[F], F]:
+    """`--path`: who does it, within what the settings switch on."""
+    choices = click.Choice(["local", "cloud", "cloud_then_local"])
+    told = f"Who {what}: less cloud than the settings allow, or the cloud alone."
+    return click.option("--path", type=choices, help=told)
 
 
 class Command(click.Command):

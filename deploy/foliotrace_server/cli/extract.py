@@ -8,7 +8,7 @@ import click
 
 from foliotrace.errors import BadInput
 from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Command, shared
+from foliotrace_server.cli.command import Command, path_option, shared
 from foliotrace_server.cli.documents import id_of
 from foliotrace_server.cli.failures import Exit, explained
 from foliotrace_server.cli.json_given import json_object
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 @click.argument("document")
 @click.option("--schema", required=True, help="A JSON Schema file, or a Pydantic pkg.mod:Model.")
 @click.option("--instructions", help="What to mind, in words (used with a language model).")
+@path_option("extracts")
 @shared
 @explained
-def extract(options: Options, document: str, schema: str, instructions: str | None) -> Exit | None:
+def extract(
+    options: Options, document: str, schema: str, instructions: str | None, path: str | None
+) -> Exit | None:
     """Extract a typed record from a DOCUMENT, named by its id or its name.
 
     Examples:
@@ -38,7 +41,7 @@ def extract(options: Options, document: str, schema: str, instructions: str | No
 
     async def command(client: "AsyncFoliotraceClient") -> Exit:
         document_id = await id_of(client, document)
-        started = await client.extract(document_id, wanted, instructions=instructions)
+        started = await client.extract(document_id, wanted, instructions=instructions, path=path)
         with bars() as shown_bars:
             await followed(client, started.job, document, shown_bars)
         found = await client.extraction(started.id)

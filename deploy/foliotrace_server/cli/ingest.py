@@ -7,7 +7,7 @@ import click
 
 from foliotrace.errors import BadInput
 from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Command, shared
+from foliotrace_server.cli.command import Command, path_option, shared
 from foliotrace_server.cli.failures import Exit, explained
 from foliotrace_server.cli.json_given import json_object
 from foliotrace_server.cli.session import Options, work
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     help="Delete the collection's documents that are not in these folders.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@path_option("reads the files")
 @shared
 @explained
 def ingest(
@@ -35,6 +36,7 @@ def ingest(
     metadata: str,
     delete_missing: bool,
     dry_run: bool,
+    path: str | None,
 ) -> Exit | None:
     """Ingest files and folders; a document's name is its path in the folder.
 
@@ -59,6 +61,7 @@ def ingest(
         metadata=json_object(metadata, "--metadata"),
         delete_missing=delete_missing,
         dry_run=dry_run,
+        path=path,
     )
     files = find(paths)
     outcome = ingesting.Outcome(dry_run)

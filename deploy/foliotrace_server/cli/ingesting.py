@@ -26,6 +26,7 @@ class Wanted:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     delete_missing: bool = False
     dry_run: bool = False
+    path: str | None = None
 
 
 @dataclass(slots=True)
@@ -133,6 +134,8 @@ class _Ingestion:
 
     def _is_held(self) -> bool:
         """Whether the document has these bytes, and the metadata that is wanted."""
+        if self.wanted.path is not None:
+            return False  # the server knows who has read it
         if self.held is None or self.held.size_bytes != self.file.size_bytes():
             return False
         if self.wanted.metadata and dict(self.wanted.metadata) != self.held.metadata:
@@ -155,6 +158,7 @@ class _Ingestion:
                         [(self.file.name, content)],
                         collection=self.wanted.collection,
                         metadata=dict(self.wanted.metadata),
+                        path=self.wanted.path,
                     )
             except ServerProblem as problem:
                 if problem.status != 429:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from foliotrace.model import DEFAULT_COLLECTION, JsonObject, Metadata
+from foliotrace.model import DEFAULT_COLLECTION, CloudPath, JsonObject, Metadata
 from foliotrace_server import contract
 from foliotrace_server.client import calls
 from foliotrace_server.client.calls import Call, EventReader, File, ServerEvent, Unreachable
@@ -62,6 +62,7 @@ class AsyncFoliotraceClient:
         session_id: str | None = None,
         tags: Sequence[str] = (),
         metadata: Metadata | None = None,
+        path: CloudPath | str | None = None,
     ) -> contract.AnswerBody:
         """An answer with its citations."""
         call = calls.ask(
@@ -73,6 +74,7 @@ class AsyncFoliotraceClient:
             session_id=session_id,
             tags=tags,
             metadata=metadata,
+            path=path,
         )
         return await self._send(call)
 
@@ -83,6 +85,7 @@ class AsyncFoliotraceClient:
         top_k: int = 5,
         filters: calls.Filters | None = None,
         collection: str = DEFAULT_COLLECTION,
+        path: CloudPath | str | None = None,
     ) -> AsyncIterator[ServerEvent]:
         """`start`, `delta`, `reset` events as they come, and last `answer` with the whole."""
         call = calls.ask(
@@ -95,6 +98,7 @@ class AsyncFoliotraceClient:
             tags=(),
             metadata=None,
             stream=True,
+            path=path,
         )
         async for event in self._events(call):
             yield event
@@ -106,10 +110,15 @@ class AsyncFoliotraceClient:
         collection: str = DEFAULT_COLLECTION,
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
+        path: CloudPath | str | None = None,
     ) -> contract.UploadBody:
         """Store files; each comes back accepted with its job, or refused with a problem."""
         call = calls.upload(
-            files, collection=collection, metadata=metadata, idempotency_key=idempotency_key
+            files,
+            collection=collection,
+            metadata=metadata,
+            idempotency_key=idempotency_key,
+            path=path,
         )
         return await self._send(call)
 
@@ -147,10 +156,17 @@ class AsyncFoliotraceClient:
         *,
         instructions: str | None = None,
         idempotency_key: str | None = None,
+        path: CloudPath | str | None = None,
     ) -> contract.ExtractionBody:
         """Start an extraction; `follow` its job, then read `extraction`."""
         return await self._send(
-            calls.extract(document_id, schema, instructions=instructions, key=idempotency_key)
+            calls.extract(
+                document_id,
+                schema,
+                instructions=instructions,
+                key=idempotency_key,
+                path=path,
+            )
         )
 
     async def extraction(self, job_id: str) -> contract.ExtractionBody:

@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from foliotrace.errors import FoliotraceError
-from foliotrace.model import DEFAULT_COLLECTION, JsonObject, Metadata, Scalar
+from foliotrace.model import DEFAULT_COLLECTION, CloudPath, JsonObject, Metadata, Scalar
 from foliotrace_server import contract
 
 B = TypeVar("B", bound=BaseModel)
@@ -99,6 +99,7 @@ def ask(
     tags: Sequence[str],
     metadata: Metadata | None,
     stream: bool = False,
+    path: CloudPath | str | None = None,
 ) -> Call[contract.AnswerBody]:
     """`POST /v1/query`."""
     given: dict[str, Any] = {"query": query}
@@ -111,6 +112,7 @@ def ask(
         "tags": list(tags) if tags else None,
         "metadata": dict(metadata) if metadata else None,
         "stream": stream or None,
+        "path": path,
     }
     given |= {name: each for name, each in optional.items() if each is not None}
     return Call(method="POST", path="/v1/query", body=contract.AnswerBody, json=given)
@@ -122,6 +124,7 @@ def upload(
     collection: str = DEFAULT_COLLECTION,
     metadata: Metadata | None = None,
     idempotency_key: str | None = None,
+    path: CloudPath | str | None = None,
 ) -> Call[contract.UploadBody]:
     """`POST /v1/documents`. A path is sent under its own name, and read while it is sent."""
     with ExitStack() as opening:  # also what was opened before one that cannot be
@@ -137,6 +140,7 @@ def upload(
             form={
                 "collection": collection,
                 "metadata": orjson.dumps(dict(metadata or {})).decode(),
+                **({"path": str(path)} if path is not None else {}),
             },
             headers={"Idempotency-Key": idempotency_key} if idempotency_key else {},
             opened=opening.pop_all(),
@@ -152,12 +156,19 @@ def documents(
 
 
 def extract(
-    document_id: str, schema: JsonObject, *, instructions: str | None, key: str | None
+    document_id: str,
+    schema: JsonObject,
+    *,
+    instructions: str | None,
+    key: str | None,
+    path: CloudPath | str | None = None,
 ) -> Call[contract.ExtractionBody]:
     """`POST /v1/extractions`."""
     given: dict[str, Any] = {"document_id": document_id, "schema": schema}
     if instructions is not None:
         given["instructions"] = instructions
+    if path is not None:
+        given["path"] = path
     return Call(
         method="POST",
         path="/v1/extractions",

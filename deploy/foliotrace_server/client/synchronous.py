@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from foliotrace.model import DEFAULT_COLLECTION, JsonObject, Metadata
+from foliotrace.model import DEFAULT_COLLECTION, CloudPath, JsonObject, Metadata
 from foliotrace_server import contract
 from foliotrace_server.client import calls
 from foliotrace_server.client.calls import Call, EventReader, File, ServerEvent, Unreachable
@@ -52,6 +52,7 @@ class FoliotraceClient:
         session_id: str | None = None,
         tags: Sequence[str] = (),
         metadata: Metadata | None = None,
+        path: CloudPath | str | None = None,
     ) -> contract.AnswerBody:
         """An answer with its citations."""
         call = calls.ask(
@@ -63,6 +64,7 @@ class FoliotraceClient:
             session_id=session_id,
             tags=tags,
             metadata=metadata,
+            path=path,
         )
         return self._send(call)
 
@@ -73,6 +75,7 @@ class FoliotraceClient:
         top_k: int = 5,
         filters: calls.Filters | None = None,
         collection: str = DEFAULT_COLLECTION,
+        path: CloudPath | str | None = None,
     ) -> Iterator[ServerEvent]:
         """`start`, `delta`, `reset` events as they come, and last `answer` with the whole."""
         call = calls.ask(
@@ -85,6 +88,7 @@ class FoliotraceClient:
             tags=(),
             metadata=None,
             stream=True,
+            path=path,
         )
         yield from self._events(call)
 
@@ -95,10 +99,15 @@ class FoliotraceClient:
         collection: str = DEFAULT_COLLECTION,
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
+        path: CloudPath | str | None = None,
     ) -> contract.UploadBody:
         """Store files; each comes back accepted with its job, or refused with a problem."""
         call = calls.upload(
-            files, collection=collection, metadata=metadata, idempotency_key=idempotency_key
+            files,
+            collection=collection,
+            metadata=metadata,
+            idempotency_key=idempotency_key,
+            path=path,
         )
         return self._send(call)
 
@@ -136,10 +145,17 @@ class FoliotraceClient:
         *,
         instructions: str | None = None,
         idempotency_key: str | None = None,
+        path: CloudPath | str | None = None,
     ) -> contract.ExtractionBody:
         """Start an extraction; `follow` its job, then read `extraction`."""
         return self._send(
-            calls.extract(document_id, schema, instructions=instructions, key=idempotency_key)
+            calls.extract(
+                document_id,
+                schema,
+                instructions=instructions,
+                key=idempotency_key,
+                path=path,
+            )
         )
 
     def extraction(self, job_id: str) -> contract.ExtractionBody:

@@ -5,7 +5,7 @@ kept here first.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -28,7 +28,7 @@ from foliotrace.adapters.llamacloud.webhooks import CloudEvent, read_webhook
 from foliotrace.errors import Misconfigured, NotFound
 from foliotrace.extract.services import Rung
 from foliotrace.guarded import FollowingIndex, GuardedExtractor, GuardedParser, GuardedRetriever
-from foliotrace.model import ExtractionMethod, RetrievalMode
+from foliotrace.model import CloudPath, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder, TypesLeft
 from foliotrace.ports import Blobs, Clock, Library, Parser
 from foliotrace.query.retrieve import Path
@@ -101,10 +101,13 @@ class Cloud:
 
     # --- the journeys' rungs ---------------------------------------------------------------
 
-    def parse_order(self, local: Sequence[Parser]) -> ParseOrder:
-        """LlamaParse before the local parsers, or alone for the types it takes, or not at all."""
+    def parse_orders(self, local: Sequence[Parser]) -> Mapping[CloudPath, ParseOrder]:
+        """What a request may choose; empty when parsing stays local.
+
+        LlamaParse before the local parsers, alone for the types it takes, or not at all.
+        """
         if self._given.parsing == "local" or self.gateway is None:
-            return ParseOrder(local)
+            return {}
         given = self._given
         options = CloudParseOptions(
             tier=given.parse_tier,
@@ -119,9 +122,17 @@ class Cloud:
             CloudParser(self.gateway, options, ParseOrder(local)),
             self._around.guards.make("llamaparse", limit_s=self._parse_s, has_lower_rung=falls),
         )
-        if falls:
-            return ParseOrder((cloud, *local))
-        return ParseOrder((cloud, *(TypesLeft(parser, cloud) for parser in local)))
+        alone: tuple[Parser, ...] = (cloud, *(TypesLeft(parser, cloud) for parser in local))
+        return {
+            CloudPath.LOCAL: ParseOrder(local),
+            CloudPath.CLOUD: ParseOrder(alone),
+            CloudPath.CLOUD_THEN_LOCAL: ParseOrder((cloud, *local)),
+        }
+
+    def parse_order(self, local: Sequence[Parser]) -> ParseOrder:
+        """The one that is configured."""
+        orders = self.parse_orders(local)
+        return orders[CloudPath(self._given.parsing)] if orders else ParseOrder(local)
 
     def extract_rung(self) -> Rung | None:
         """LlamaExtract, the first rung of extraction; None when it stays local."""
@@ -144,21 +155,28 @@ class Cloud:
             paged_types=PAGED_TYPES,
         )
 
-    @property
-    def extracts_alone(self) -> bool:
-        """Whether no other rung may fill schemas."""
-        return self._given.extraction == "cloud"
+    def path_orders(self, local: Sequence[Path]) -> Mapping[CloudPath, Sequence[Path]]:
+        """What a question may choose; empty when retrieval stays local.
 
-    def paths(self, local: Sequence[Path]) -> tuple[Path, ...]:
-        """The managed index before the local paths, or alone, or not at all."""
+        The managed index before the local paths, alone, or not at all.
+        """
         if self.index is None:
-            return tuple(local)
+            return {}
         alone = self._given.index == "cloud"
         guard = self._around.guards.make(
             "managed_index", limit_s=self._retrieve_s, has_lower_rung=not alone
         )
         managed = Path(RetrievalMode.MANAGED, GuardedRetriever(self.index, guard))
-        return (managed,) if alone else (managed, *local)
+        return {
+            CloudPath.LOCAL: tuple(local),
+            CloudPath.CLOUD: (managed,),
+            CloudPath.CLOUD_THEN_LOCAL: (managed, *local),
+        }
+
+    def paths(self, local: Sequence[Path]) -> tuple[Path, ...]:
+        """The order that is configured."""
+        orders = self.path_orders(local)
+        return tuple(orders[CloudPath(self._given.index)]) if orders else tuple(local)
 
     # --- upkeep ----------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from foliotrace.model import CacheState
+from foliotrace.model import CacheState, CloudPath
 from foliotrace_server.openapi.pieces import (
     event_stream,
     header,
@@ -105,6 +105,11 @@ def _upload_body() -> dict[str, Any]:
         "file": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1},
         "collection": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"},
         "metadata": {"type": "string", "description": "A flat JSON object of texts and numbers."},
+        "path": {
+            "type": "string",
+            "enum": [path.value for path in CloudPath],
+            "description": "Who reads the files: less cloud than configured, or the cloud alone.",
+        },
     }
     schema = {
         "type": "object",

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from foliotrace.errors import FoliotraceError, InvalidRequest, NotFound
 from foliotrace.ingest.originals import keeping
 from foliotrace.ingest.upload import Accepted
-from foliotrace.model import DEFAULT_COLLECTION, Metadata, Principal
+from foliotrace.model import DEFAULT_COLLECTION, CloudPath, Metadata, Principal
 from foliotrace.ports import StoredBlob
 from foliotrace.query.guard import DEFAULT_LIMITS, admit_filters
 from foliotrace_server.bodies import limited
@@ -23,7 +23,7 @@ from foliotrace_server.problems import Problem, problem_of
 from foliotrace_server.uploads import Form, receive, refuse_other_fields
 from foliotrace_server.wire import document_body, dumps, job_body, page_body
 
-_FIELDS = ("collection", "metadata")
+_FIELDS = ("collection", "metadata", "path")
 _MAX_PAGE = 1000
 _MULTIPART_OVERHEAD_BYTES = 1024 * 1024
 
@@ -71,6 +71,7 @@ class Documents:
     async def _accept(self, principal: Principal, form: Form, key: str | None) -> Response:
         collection = form.fields.get("collection", DEFAULT_COLLECTION)
         metadata = metadata_of(form.fields.get("metadata", "{}"))
+        path = path_of(form.fields.get("path"))
         accepted: list[dict[str, Any]] = []
         refused: list[tuple[str, Problem]] = []
         for number, file in enumerate(form.files):
@@ -83,6 +84,7 @@ class Documents:
                     collection=collection,
                     metadata=metadata,
                     idempotency_key=f"{key}/{number}" if key else None,
+                    path=path,
                 )
                 accepted.append(_accepted(await self._engine.intake.upload(principal, upload)))
             except FoliotraceError as error:
@@ -152,6 +154,14 @@ def metadata_of(text: str) -> Metadata:
     if not isinstance(value, dict):
         raise InvalidRequest("`metadata` must be a JSON object of texts and numbers")
     return value
+
+
+def path_of(given: str | None) -> CloudPath | None:
+    """Who reads the files. Raises InvalidRequest."""
+    try:
+        return CloudPath(given) if given is not None else None
+    except ValueError:
+        raise InvalidRequest(f"`path` must be one of {', '.join(CloudPath)}") from None
 
 
 def whole_number(given: str | None, name: str, *, default: int, least: int, most: int) -> int:

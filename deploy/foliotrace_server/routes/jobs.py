@@ -88,6 +88,7 @@ class JobRoutes:
             wanted.document_id,
             wanted.record_schema,
             instructions=wanted.instructions,
+            path=wanted.path,
             idempotency_key=key,
         )
         return Response(

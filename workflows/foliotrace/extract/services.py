@@ -1,9 +1,10 @@
 """What the extract journey is given: its ports, its rungs and its limits."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from foliotrace.model import ExtractionMethod
+from foliotrace.model import CloudPath, ExtractionMethod
+from foliotrace.offered import chosen
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import (
     AuditLog,
@@ -60,3 +61,14 @@ class ExtractServices:
     identify: Identify
     trace: CurrentTrace
     limits: ExtractLimits = ExtractLimits()
+    offered: Mapping[CloudPath, Sequence[Rung]] = field(default_factory=dict)
+    local_parser: ParseOrder | None = None  # reads what is extracted here alone; None: `parser`
+
+    def rungs_on(self, asked: CloudPath | None) -> Sequence[Rung]:
+        """The rungs of a request that asks for a path. Raises PathNotOffered."""
+        return chosen(asked, self.rungs, self.offered)
+
+    def parser_on(self, asked: CloudPath | None) -> ParseOrder:
+        """Who reads pages that are not stored: nobody in the cloud, if that was asked."""
+        local = self.local_parser if asked is CloudPath.LOCAL else None
+        return local or self.parser

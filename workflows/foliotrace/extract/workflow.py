@@ -24,6 +24,7 @@ from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.validate import errors_of, record_of
 from foliotrace.fields.leaves import wanted
 from foliotrace.model import (
+    CloudPath,
     Deadline,
     Degradation,
     Document,
@@ -49,6 +50,7 @@ class ExtractRecord(StartEvent):
     record_schema: Annotated[JsonObject, Field(alias="schema")]
     instructions: Annotated[str | None, Field(max_length=2000)] = None
     job_id: str | None = None
+    path: CloudPath | None = None
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401 - Event's own signature
         if "schema" in given:  # LlamaIndex's events know no alias
@@ -80,6 +82,7 @@ class Position(BaseModel):
     pages_total: int
     next_page: int = 1
     instructions: str | None = None
+    path: CloudPath | None = None
 
 
 class WholeDue(Event):
@@ -117,6 +120,7 @@ class ExtractWorkflow(Workflow):
         account = Account(services, job.tenant, job.id)
         await account.received()
         async with self._accounting(account):
+            rungs = services.rungs_on(ev.path)
             schema = resolve(ev.record_schema)
             await self._keep_first(job, schema)
             position = Position(
@@ -125,11 +129,12 @@ class ExtractWorkflow(Workflow):
                 job_id=job.id,
                 document_id=document.id,
                 revision=document.revision,
-                pages_total=await self._count(document),
+                pages_total=await self._count(document, ev.path),
                 instructions=ev.instructions,
+                path=ev.path,
             )
             await self._tell(ctx, account, position, "extract")
-        whole = any(rung.window_for(document.media_type) is None for rung in services.rungs)
+        whole = any(rung.window_for(document.media_type) is None for rung in rungs)
         return WholeDue(position=position) if whole else WindowDue(position=position)
 
     @step
@@ -214,17 +219,18 @@ class ExtractWorkflow(Workflow):
         document = await self._services.library.document(position.tenant, position.document_id)
         return [
             rung
-            for rung in self._services.rungs
+            for rung in self._services.rungs_on(position.path)
             if (rung.window_for(document.media_type) is None) is whole
         ]
 
-    async def _count(self, document: Document) -> int:
+    async def _count(self, document: Document, path: CloudPath | None) -> int:
         """The pages of the document: as ingested, or counted now."""
         if document.status is DocumentStatus.READY and document.pages_total:
             return document.pages_total
         deadline = self._deadline(self._services.limits.inspect_s)
         source = await self._source(document)
-        return (await self._services.parser.inspect(source, deadline=deadline)).pages_total
+        parser = self._services.parser_on(path)
+        return (await parser.inspect(source, deadline=deadline)).pages_total
 
     async def _source(self, document: Document) -> SourceFile:
         return SourceFile(
@@ -270,7 +276,8 @@ class ExtractWorkflow(Workflow):
         deadline = self._deadline(self._services.limits.parse_s)
         source = await self._source(document)
         with events.stage("parse"):
-            parsed = self._services.parser.parse(source, pages=numbers, deadline=deadline)
+            parser = self._services.parser_on(position.path)
+            parsed = parser.parse(source, pages=numbers, deadline=deadline)
             pages = [page async for page in parsed]
         if [page.number for page in pages] != list(numbers):
             raise ParserUnavailable(

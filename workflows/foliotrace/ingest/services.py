@@ -1,10 +1,12 @@
 """What the ingest journey is given: its ports and its limits."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from foliotrace.model import CloudPath
+from foliotrace.offered import chosen
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import (
     AuditLog,
@@ -50,7 +52,15 @@ class IngestServices:
     clock: Clock
     identify: Identify
     trace: CurrentTrace
+    parsers: Mapping[CloudPath, ParseOrder] = field(default_factory=dict)
     forget: Sequence[Forget] = ()
     forget_answers: Sequence[Forget] = ()
     limits: IngestLimits = IngestLimits()
     arriving: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def parser_on(self, asked: CloudPath | None) -> ParseOrder:
+        """Who reads a file that asks for a path; `parsers` are those on offer.
+
+        Raises PathNotOffered.
+        """
+        return chosen(asked, self.parser, self.parsers)

@@ -16,9 +16,11 @@ from foliotrace.account import Account
 from foliotrace.errors import Conflict, InvalidRequest
 from foliotrace.ingest.originals import keeping, release
 from foliotrace.ingest.services import IngestServices
+from foliotrace.ingest.window import revision_of
 from foliotrace.model import (
     COLLECTION_NAME,
     DEFAULT_COLLECTION,
+    CloudPath,
     Document,
     Job,
     JobKind,
@@ -48,6 +50,7 @@ class Upload:
     collection: str = DEFAULT_COLLECTION
     metadata: Metadata = field(default_factory=dict)
     idempotency_key: str | None = None
+    path: CloudPath | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +70,12 @@ class Accepted:
 async def accept(services: IngestServices, principal: Principal, upload: Upload) -> Accepted:
     """Store the file and its job.
 
-    Raises InvalidRequest, FileRefused, Conflict `idempotency_conflict`, LibraryUnavailable.
+    Raises InvalidRequest, PathNotOffered, FileRefused, Conflict `idempotency_conflict`,
+    LibraryUnavailable.
     """
     name = checked_name(upload.name)
     _check(upload)
+    services.parser_on(upload.path)
     async with keeping(services, principal.tenant) as keep:
         blob = keep(
             await services.blobs.put(
@@ -87,7 +92,7 @@ async def _registered(
     draft = DocumentDraft(
         collection=upload.collection, name=name, blob=blob, metadata=upload.metadata
     )
-    fingerprint = _fingerprint(draft)
+    fingerprint = _fingerprint(draft, upload.path)
     earlier = await _earlier(services, principal, upload.idempotency_key, fingerprint)
     if earlier is not None:
         return earlier
@@ -99,8 +104,13 @@ async def _registered(
         await release(services, principal.tenant, old.content_hash)
     document = registration.document
     await _supersede(services, principal.tenant, document.id, fingerprint)
-    job = await _job(services, principal, document, fingerprint, upload, registration.unchanged)
-    return Accepted(document=document, job=job, unchanged=registration.unchanged)
+    unchanged = registration.unchanged
+    if upload.path is not None and unchanged:  # the same bytes, but is it the same reading?
+        unchanged = document.revision == revision_of(
+            document, services.parser_on(upload.path).engine_for(document.media_type)
+        )
+    job = await _job(services, principal, document, fingerprint, upload, unchanged)
+    return Accepted(document=document, job=job, unchanged=unchanged)
 
 
 async def _earlier(
@@ -167,6 +177,7 @@ async def _job(
             idempotency_key=upload.idempotency_key,
             fingerprint=fingerprint,
             trace_id=services.trace(),
+            path=upload.path,
             created_at=now,
             updated_at=now,
         )
@@ -227,8 +238,10 @@ def _is_scalar(value: object) -> bool:
     return isinstance(value, int) and abs(value) < 1 << 63
 
 
-def _fingerprint(draft: DocumentDraft) -> str:
+def _fingerprint(draft: DocumentDraft, path: CloudPath | None) -> str:
     """Equal for requests that ask for the same."""
     metadata = sorted((key, str(value)) for key, value in draft.metadata.items())
     asked = (draft.collection, draft.name, draft.blob.content_hash, metadata)
+    if path is not None:
+        asked = (*asked, path.value)  # type: ignore[assignment]
     return sha256(repr(asked).encode()).hexdigest()

@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from hashlib import sha256
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
 from foliotrace import events
 from foliotrace.errors import Conflict, ParserUnavailable
-from foliotrace.ingest.chunk import chunk_pages
+from foliotrace.ingest.chunk import CHUNKER, chunk_pages
 from foliotrace.ingest.services import IngestServices
-from foliotrace.model import Deadline, Document, ParsedPage, SourceFile
+from foliotrace.model import CloudPath, Deadline, Document, ParsedPage, SourceFile
+from foliotrace.parse import ParseOrder
 
 _BATCH_PAGES: Final = 25  # pages of a window that are committed while the next are parsed
 
@@ -29,6 +31,12 @@ class Position(BaseModel):
     pages_total: int
     next_page: int = 1
     chunks: int = 0
+    path: CloudPath | None = None
+
+
+def revision_of(document: Document, engine: str) -> str:
+    """The name of a parse: equal bytes, engines and chunking make the same pages and chunks."""
+    return sha256(f"{document.content_hash}|{engine}|{CHUNKER}".encode()).hexdigest()[:32]
 
 
 async def store_window(
@@ -80,18 +88,18 @@ async def _pages(services: IngestServices, position: Position) -> AsyncIterator[
         document = await same_bytes(
             services, position.tenant, position.document_id, position.content_hash
         )
-        async for page in _parsed(services, document, missing):
+        async for page in _parsed(services, services.parser_on(position.path), document, missing):
             yield page
 
 
 async def _parsed(
-    services: IngestServices, document: Document, numbers: range
+    services: IngestServices, parser: ParseOrder, document: Document, numbers: range
 ) -> AsyncIterator[ParsedPage]:
     """One page for each number, or ParserUnavailable `pages_missing`."""
     source = await source_of(services, document)
     deadline = Deadline(services.clock.monotonic_s() + services.limits.window_s)
     expected = numbers.start
-    async for page in services.parser.parse(source, pages=numbers, deadline=deadline):
+    async for page in parser.parse(source, pages=numbers, deadline=deadline):
         if page.number != expected:
             break
         yield page

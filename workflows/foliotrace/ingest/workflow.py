@@ -7,7 +7,6 @@ new one is complete.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from hashlib import sha256
 from typing import Any
 
 from pydantic import ConfigDict
@@ -17,12 +16,11 @@ from workflows.events import Event, StartEvent, StopEvent
 from foliotrace import events
 from foliotrace.account import Account, Progress, described, take_up
 from foliotrace.errors import Conflict, NotFound
-from foliotrace.ingest.chunk import CHUNKER
 from foliotrace.ingest.identity import FIRST_PAGES, identify
 from foliotrace.ingest.index import catch_up, forget_answers
 from foliotrace.ingest.services import IngestServices
-from foliotrace.ingest.window import Position, same_bytes, source_of, store_window
-from foliotrace.model import Deadline, Document, Job, JobKind, JobStatus, Principal
+from foliotrace.ingest.window import Position, revision_of, same_bytes, source_of, store_window
+from foliotrace.model import CloudPath, Deadline, Document, Job, JobKind, JobStatus, Principal
 
 
 class IngestDocument(StartEvent):
@@ -32,6 +30,7 @@ class IngestDocument(StartEvent):
 
     document_id: str
     job_id: str | None = None
+    path: CloudPath | None = None
 
 
 class Ingested(StopEvent):
@@ -75,11 +74,13 @@ class IngestWorkflow(Workflow):
         account = Account(services, principal.tenant, job.id)
         await account.received()
         async with self._accounting(account, document.id, document.content_hash):
+            path = ev.path or job.path
+            parser = services.parser_on(path)
             source = await source_of(services, document)
             deadline = Deadline(services.clock.monotonic_s() + services.limits.inspect_s)
             with events.stage("parse"):
-                inspection = await services.parser.inspect(source, deadline=deadline)
-            revision = revision_of(document, services.parser.engine_for(document.media_type))
+                inspection = await parser.inspect(source, deadline=deadline)
+            revision = revision_of(document, parser.engine_for(document.media_type))
             await services.library.begin(
                 document.tenant,
                 document.id,
@@ -94,6 +95,7 @@ class IngestWorkflow(Workflow):
                 content_hash=document.content_hash,
                 revision=revision,
                 pages_total=inspection.pages_total,
+                path=path,
             )
             await self._tell(ctx, account, position, "parse")
         return WindowDue(position=position)
@@ -197,11 +199,6 @@ class IngestWorkflow(Workflow):
                 chunks=position.chunks,
             )
         )
-
-
-def revision_of(document: Document, engine: str) -> str:
-    """The name of a parse: equal bytes, engines and chunking make the same pages and chunks."""
-    return sha256(f"{document.content_hash}|{engine}|{CHUNKER}".encode()).hexdigest()[:32]
 
 
 async def cancel_ingest(services: IngestServices, principal: Principal, job_id: str) -> Job:

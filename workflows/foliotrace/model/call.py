@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 Scalar: TypeAlias = str | int | float | bool
@@ -12,6 +13,17 @@ JsonObject: TypeAlias = dict[str, Any]
 DEFAULT_COLLECTION = "default"
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a collection may be called, wherever it is named; matched fully."""
+
+
+class CloudPath(StrEnum):
+    """Where a request may be worked on: here alone, at LlamaCloud alone, or here as its fallback.
+
+    What is asked can always be less cloud than the settings allow, never a cloud they leave off.
+    """
+
+    LOCAL = "local"
+    CLOUD = "cloud"
+    CLOUD_THEN_LOCAL = "cloud_then_local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,7 @@ async def answer_question(services: QueryServices, ask: Ask, call: Call) -> Answ
                 query_hash=query_hash,
                 limits=services.settings.limits,
             )
+            services = services.on(ask.path)
         version = await _index_version(services)
         answer = await _answered(services, query, call, version, started_s)
     except BaseException as error:

@@ -1,10 +1,12 @@
 """What a question's journey is given: ports, limits, and what both make together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 
+from foliotrace.model import CloudPath, RetrievalMode
+from foliotrace.offered import chosen
 from foliotrace.ports import (
     AnswerCache,
     AuditLog,
@@ -51,7 +53,10 @@ class QuerySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryServices:
-    """All a question needs from outside. `paths` and `generators` are orders, best first."""
+    """All a question needs from outside. `paths` and `generators` are orders, best first.
+
+    `offered` are the orders a question may choose instead of `paths`; none without LlamaCloud.
+    """
 
     library: Library
     vocabulary: Vocabulary
@@ -67,6 +72,26 @@ class QueryServices:
     cache: AnswerCache | None = None
     stale: StaleAnswers | None = None
     settings: QuerySettings = field(default_factory=QuerySettings)
+    offered: Mapping[CloudPath, Sequence[Path]] = field(default_factory=dict)
+
+    def on(self, asked: CloudPath | None) -> "QueryServices":
+        """The same with the retrieval paths that a question asks for. Raises PathNotOffered.
+
+        An answer's level is the loss against them; a kept answer is one of the same best path.
+        """
+        paths = chosen(asked, self.paths, self.offered)
+        if paths is self.paths:
+            return self
+        key = tuple(path.mode for path in paths)
+        if key not in self._others:
+            other = replace(self, paths=paths)
+            other.__dict__["synthesis"] = self.synthesis  # one memory of pages and readings
+            self._others[key] = other
+        return self._others[key]
+
+    @cached_property
+    def _others(self) -> "dict[tuple[RetrievalMode, ...], QueryServices]":
+        return {}
 
     @cached_property
     def configured(self) -> Configured:

@@ -15,7 +15,7 @@ from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace.errors import InvalidRequest
 from foliotrace.events import span
-from foliotrace.model import DEFAULT_COLLECTION, Answer, Scalar
+from foliotrace.model import DEFAULT_COLLECTION, Answer, CloudPath, Scalar
 from foliotrace.query.guard import Ask
 from foliotrace.query.journey import Call, answer_question
 from foliotrace.query.sanitize import SanitizedStream
@@ -53,6 +53,10 @@ class AskQuestion(_Quiet, StartEvent):
     collection: str = DEFAULT_COLLECTION
     stream: bool = False
     bypass_cache: bool = False
+    path: CloudPath | None = Field(
+        default=None,
+        description="Who retrieves: less cloud than the settings allow, or the cloud alone.",
+    )
     user_id: str | None = None
     session_id: str | None = None
     tags: list[str] = Field(default_factory=list)
@@ -150,6 +154,7 @@ def _ask(ev: AskQuestion) -> Ask:
         session_id=ev.session_id,
         tags=ev.tags,
         metadata=ev.metadata,
+        path=ev.path,
     )
 
 

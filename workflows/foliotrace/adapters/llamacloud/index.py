@@ -5,10 +5,11 @@ it. What it finds is aligned to our stored pages, so that its hits can be opened
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from llama_cloud.types.beta.directories import FileListResponse
 from llama_cloud.types.retrieval_retrieve_response import Result
 
 from foliotrace.adapters.llamacloud.failures import (
@@ -117,6 +118,9 @@ class CloudIndex:
         found = await self.drift(tenant, collection)
         async with self._turn:
             try:
+                known = self._placements.index(tenant, collection)
+                if known is not None:
+                    await self._clear(known, {*found.left_over, *found.stale})
                 for document_id in found.left_over:
                     await self._take_away(tenant, document_id)
                 for document_id in (*found.missing, *found.stale):
@@ -154,6 +158,26 @@ class CloudIndex:
             size_bytes=document.size_bytes,
         )
         file_id = await self._gateway.upload(document.tenant, source, self._deadline(300))
+        try:
+            directory_file_id = await self._add(index, document, file_id)
+        except CloudFailure as failure:
+            if failure.problem is not CloudProblem.CONFLICT:
+                raise
+            await self._clear(index, {document.id})  # an earlier reply was lost: it lies there
+            directory_file_id = await self._add(index, document, file_id)
+        self._placements.keep_index(replace(index, dirty=True))
+        self._placements.place(
+            Placement(
+                tenant=document.tenant,
+                document_id=document.id,
+                collection=document.collection,
+                directory_file_id=directory_file_id,
+                content_hash=document.content_hash,
+            )
+        )
+
+    async def _add(self, index: ManagedIndex, document: Document, file_id: str) -> str:
+        """The id of the file in the directory. A cloud that replaces by `unique_id` may do so."""
         with in_our_words("add a file to a directory"):
             added = await self._gateway.client.beta.directories.files.add(
                 index.directory_id,
@@ -163,16 +187,21 @@ class CloudIndex:
                 metadata={"document_id": document.id, "content_hash": document.content_hash},
                 **self._gateway.scope,
             )
-        self._placements.keep_index(replace(index, dirty=True))
-        self._placements.place(
-            Placement(
-                tenant=document.tenant,
-                document_id=document.id,
-                collection=document.collection,
-                directory_file_id=added.id,
-                content_hash=document.content_hash,
-            )
-        )
+        return added.id
+
+    async def _clear(self, index: ManagedIndex, document_ids: Collection[str]) -> None:
+        """Remove what the directory lists of these documents, known to us or not."""
+        with in_our_words("list a directory"):
+            unwanted = [
+                file.id
+                async for file in self._gateway.client.beta.directories.files.list(
+                    index.directory_id, **self._gateway.scope
+                )
+                if _document_of(file) in document_ids
+            ]
+        for directory_file_id in unwanted:
+            await self._remove_file(index, directory_file_id)
+            self._placements.keep_index(replace(index, dirty=True))
 
     async def _take_away(self, tenant: str, document_id: str) -> None:
         """Remove the document's file from the directory, and the cloud's copy of its bytes."""
@@ -264,8 +293,7 @@ class CloudIndex:
                 index.directory_id, **self._gateway.scope
             ):
                 metadata: dict[str, Any] = dict(getattr(file, "metadata", None) or {})
-                document_id = str(metadata.get("document_id") or file.unique_id)
-                there[document_id] = str(metadata.get("content_hash"))
+                there[_document_of(file)] = str(metadata.get("content_hash"))
         return there
 
     async def _served(self, tenant: str, collection: str) -> dict[str, str]:
@@ -345,3 +373,9 @@ class CloudIndex:
 
 def _unavailable(failure: CloudFailure) -> IndexUnavailable:
     return as_port_error(IndexUnavailable, failure, setting="llamacloud.index")
+
+
+def _document_of(file: FileListResponse) -> str:
+    """The document that a file of a directory stands for."""
+    metadata: dict[str, Any] = dict(getattr(file, "metadata", None) or {})
+    return str(metadata.get("document_id") or file.unique_id)

@@ -10,11 +10,12 @@ from pydantic import TypeAdapter
 
 from foliotrace.adapters.local.library import SqliteLibrary
 from foliotrace.errors import NotFound
-from foliotrace.model import Extraction, Job, JobKind, JobStatus, JsonObject
+from foliotrace.model import CloudPath, Extraction, Job, JobKind, JobStatus, JsonObject
 
 _COLUMNS: Final = (
     "id, tenant, subject, kind, document_id, status, stage, pages_done, pages_total, chunks,"
-    " problem, problem_detail, idempotency_key, fingerprint, trace_id, created_at, updated_at"
+    " problem, problem_detail, idempotency_key, fingerprint, trace_id, created_at, updated_at,"
+    " path"
 )
 _FINAL: Final = "('completed', 'failed', 'cancelled')"
 
@@ -112,7 +113,7 @@ class SqliteJobs:
 
 def _create(connection: sqlite3.Connection, job: Job) -> Job:
     connection.execute(
-        f"INSERT INTO jobs ({_COLUMNS}) VALUES ({','.join('?' * 17)})"  # noqa: S608 - constants
+        f"INSERT INTO jobs ({_COLUMNS}) VALUES ({','.join('?' * 18)})"  # noqa: S608 - constants
         " ON CONFLICT DO NOTHING",
         _row(job),
     )
@@ -171,6 +172,7 @@ def _row(job: Job) -> tuple[str | int | None, ...]:
         job.trace_id,
         job.created_at.isoformat(),
         job.updated_at.isoformat(),
+        job.path,
     )
 
 
@@ -193,6 +195,7 @@ def _job(row: Sequence[Any]) -> Job:
         trace_id=row[14],
         created_at=datetime.fromisoformat(row[15]),
         updated_at=datetime.fromisoformat(row[16]),
+        path=CloudPath(row[17]) if row[17] else None,
     )
 
 

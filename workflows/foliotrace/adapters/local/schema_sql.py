@@ -134,4 +134,6 @@ CREATE TABLE run_documents (
 CREATE INDEX run_documents_by_run ON run_documents (run_id);
 """
 
-MIGRATIONS: Final = (_FIRST,)
+_PATH_OF_A_JOB: Final = "ALTER TABLE jobs ADD COLUMN path TEXT;"
+
+MIGRATIONS: Final = (_FIRST, _PATH_OF_A_JOB)
