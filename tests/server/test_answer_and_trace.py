@@ -159,5 +159,5 @@ async def test_the_protocol_names_the_trace_too(service: Observed) -> None:
     asked = {"start_event": {"query": QUESTION}}
     answer = await service.client.post("/workflows/query/run", json=asked)
     assert answer.status_code == 200
-    spans = service.trace(answer.headers["x-trace-id"], 6, ends_with="POST /v1/query")
+    spans = service.trace(answer.headers["x-trace-id"], 6, ends_with="POST /workflows/{name}/run")
     assert tree(spans)["invoke_workflow QueryWorkflow"] == "POST /workflows/{name}/run"
