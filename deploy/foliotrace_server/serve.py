@@ -34,8 +34,8 @@ def serve(settings: Settings) -> None:
     Raises Misconfigured, Conflict `data_folder_locked`, LibraryUnavailable.
     """
     refuse_open_door(settings)
-    gc.disable()  # starting makes what stays: there is nothing to find yet
     lease = WriterLease.acquire(settings.data_dir)
+    gc.disable()  # starting makes what stays: there is nothing to find yet
     try:
         listening = bind(settings)
         url = url_of(listening)
@@ -61,6 +61,7 @@ def serve(settings: Settings) -> None:
         ):
             runner.run(server.serve(sockets=[listening]))
     finally:
+        gc.enable()
         lease.release()
 
 
