@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -33,7 +34,7 @@ WAYS = {
 }
 DOCUMENTS = Path(__file__).parents[1] / "examples" / "documents"
 ASKED = "How long may a weekend booking be in week {}?"
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_CPU_CLOCK = 2  # Linux's clock_getcpuclockid(3): nanoseconds, where /proc counts in 10 ms
 
 
 class Served:
@@ -59,8 +60,7 @@ class Served:
 
     @property
     def cpu_s(self) -> float:
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S
+        return time.clock_gettime(~self.process.pid << 3 | _CPU_CLOCK)
 
     async def ready(self) -> None:
         while True:

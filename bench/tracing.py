@@ -125,6 +125,29 @@ def span_cost(spans: list[Any], events: list[Any], rounds: int) -> dict[str, flo
     }
 
 
+def metric_cost(rounds: int) -> dict[str, float]:
+    """Microseconds to record one duration under two labels: ours, and the SDK's histogram."""
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+    from foliotrace_otel import Metrics
+
+    name, labels = "foliotrace.stage.duration", {"stage": "retrieve", "error.type": ""}
+    ours = Metrics()
+    in_order = ours.in_order(name, "stage", "error.type")
+    provider = MeterProvider(metric_readers=[InMemoryMetricReader()], shutdown_on_exit=False)
+    theirs = provider.get_meter("bench").create_histogram(name)
+    values = tuple(labels.values())
+    ways: dict[str, Callable[[], object]] = {
+        "metric_record_us": lambda: ours.record(name, 0.01, labels),
+        "metric_record_in_order_us": lambda: in_order.record(0.01, values),
+        "metric_record_sdk_us": lambda: theirs.record(0.01, labels),
+    }
+    told = {way: min(cpu_us(work, 5000) for _ in range(rounds)) for way, work in ways.items()}
+    provider.shutdown()
+    return {way: round(us, 2) for way, us in told.items()}
+
+
 def query(work_ms: float) -> Callable[[], Any]:
     """A one-step workflow with the stages of a query and a model call; four burn `work_ms`."""
     from tests.otel.test_model_call_events import Tiny
@@ -451,6 +474,7 @@ def main() -> None:
     figures: dict[str, Any] = {"foliotrace": {}}
     ours = figures["foliotrace"]
     ours["cost"] = span_cost(*peer_handlers("foliotrace"), rounds=rounds)
+    ours["metrics"] = metric_cost(rounds)
     ours["correctness"] = correctness("foliotrace")
     ours["query"] = query_cost(rounds, 60 if given.quick else 200)
     ours["memory"] = memory(2_000 if given.quick else 10_000)
