@@ -67,7 +67,10 @@ class ServerSettings(Section):
         "then it gets 408.",
     )
     max_concurrent_queries: int = Field(
-        default=32, gt=0, description="Questions answered at the same time."
+        default=64,
+        gt=0,
+        description="Questions answered at the same time; more than `guard.calls_at_once`, so that "
+        "a hanging service does not take every slot.",
     )
     max_waiting_queries: int = Field(
         default=128, ge=0, description="Questions that may wait for a slot; the next one gets 429."

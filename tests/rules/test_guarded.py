@@ -124,6 +124,14 @@ async def test_an_open_breaker_costs_no_request_and_says_when_to_come_back() -> 
     assert 0 < refused.value.retry_after_s <= 5
 
 
+async def test_nobody_waits_to_find_the_breaker_open() -> None:
+    clock, inner = HandClock(), Script(GeneratorUnavailable("503", reason="llm_503"))
+    generator = GuardedGenerator(inner, dependency(clock, failures=1, attempts=3))
+    with pytest.raises(GeneratorUnavailable) as failed:
+        await ask(generator, clock)
+    assert (failed.value.reason, inner.requests, clock.at_s) == ("llm_503", 1, 1000.0)
+
+
 async def test_after_its_rest_a_probe_closes_the_breaker() -> None:
     clock = HandClock()
     inner = Script(*[GeneratorUnavailable("503")] * 4, "back")
@@ -249,11 +257,10 @@ async def test_a_good_stream_as_the_probe_closes_the_breaker() -> None:
     assert generator.dependency.breaker.status is BreakerStatus.CLOSED
 
 
-def dependency(clock: HandClock, *, failures: int = 1, slots: int = 64) -> Dependency:
+def dependency(clock: HandClock, *, failures: int, attempts: int = 1) -> Dependency:
     policy = GuardPolicy(
-        retry=RetryPolicy(attempts=1),
+        retry=RetryPolicy(attempts=attempts),
         breaker=BreakerPolicy(failures=failures, rest_s=5),
         limit_s=300,
-        slots=slots,
     )
-    return Dependency("service", policy, clock=clock)
+    return Dependency("llm", policy, clock=clock, sleep=clock.sleep)

@@ -166,13 +166,15 @@ class Dependency:
 
     def _gives_up(self, state: RetryCallState, deadline: Deadline) -> bool:
         """Whether to stop; going on spends a retry of the budget."""
-        remaining_s = deadline.remaining_s(self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
         if state.attempt_number >= self.policy.retry.attempts or not rules.worth_waiting(
             state.upcoming_sleep,
-            remaining_s=remaining_s,
+            remaining_s=deadline.remaining_s(now_s),
             has_lower_rung=self.policy.has_lower_rung,
         ):
             return True
+        if not rules.admit(self.breaker, now_s + state.upcoming_sleep)[1]:
+            return True  # the wait would end before an open breaker: what failed is said now
         budget = self._budget.spent()
         if budget is not None:
             self._budget = budget
