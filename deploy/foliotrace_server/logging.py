@@ -2,6 +2,8 @@
 
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from opentelemetry import trace
@@ -34,7 +36,7 @@ def set_up_logging(level: str, shape: str, *, redact: Processor | None = None) -
     structlog.configure(
         processors=[*shared, structlog.processors.dict_tracebacks, *render],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     _set_up_libraries(least, shared, render)
@@ -59,6 +61,24 @@ def _set_up_libraries(least: int, shared: list[Processor], render: list[Processo
     root.setLevel(max(least, logging.WARNING))
     for library in _QUOTING:
         logging.getLogger(library).setLevel(logging.CRITICAL)
+
+
+class _Unfailing:
+    """A stream for log lines that drops what cannot be written: a request must not fail of it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or drop when the disk is full or nobody reads any more."""
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """See `write`."""
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class _OncePerMinute(logging.Filter):

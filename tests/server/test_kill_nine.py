@@ -20,8 +20,8 @@ _ROOT = Path(__file__).parents[2]
 class Process:
     """The small service in a process of its own, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, output: int | None = None) -> None:
+        self.folder, self.output = folder, output
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -31,7 +31,7 @@ class Process:
     async def start(self) -> None:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.server.small_service", str(self.folder), str(self.port),
-            cwd=_ROOT,
+            cwd=_ROOT, stdout=self.output, stderr=self.output,
         )  # fmt: skip
         async with httpx.AsyncClient(base_url=self.url) as http:
             while True:

@@ -12,7 +12,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from llama_agents.server import HandlerQuery, PersistentHandler
 from workflows import Workflow
 from workflows.events import StartEvent
 
-from foliotrace.errors import Conflict, LibraryUnavailable, NotFound, TooBusy
+from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound, TooBusy
 from foliotrace_server.host.gaps import EXCEPTION_HANDLERS
 from foliotrace_server.host.intents import Intent, Intents
 from foliotrace_server.host.internals import (
@@ -33,6 +33,7 @@ from foliotrace_server.host.internals import (
     cancel_durably,
     durable_server,
     handler_data,
+    is_going,
     start_durably,
     stop_durably,
     wait_durably,
@@ -41,6 +42,8 @@ from foliotrace_server.observing.job_traces import captured, continued
 
 CRASHED_REPEATEDLY = "job_crashed_repeatedly"
 NOT_HOSTED = "workflow_not_hosted"
+_LOOK_AFTER_S = 5.0
+_DISK = (FoliotraceError, sqlite3.Error, OSError)  # what a full or lost disk makes of a write
 _log = structlog.get_logger(__name__)
 
 
@@ -107,9 +110,11 @@ class DurableHost:
         self._milestones: dict[str, _Milestones] = {}
         self._waiting: deque[Intent] = deque()
         self._running: set[str] = set()
+        self._beginning: set[str] = set()
         self._ending: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Resume what a crash interrupted, start what was promised, fail what keeps killing us."""
@@ -119,10 +124,12 @@ class DurableHost:
         await self.server.start()
         self._started = True
         self._fill()
+        self._spawn(self._look_after())
 
     async def settle(self) -> None:
         """Start nothing more, and let what has ended be noted."""
         self._started = False
+        self._stopping.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def stop(self) -> None:
@@ -136,7 +143,7 @@ class DurableHost:
     def promise(self, handler_id: str, tenant: str, name: str, start_event: StartEvent) -> None:
         """From here on the run will happen, whatever is killed; `begin` says when.
 
-        Raises Conflict `job_already_running`, TooBusy.
+        Raises Conflict `job_already_running`, TooBusy, LibraryUnavailable.
         """
         self.refuse_if_full()
         intent = Intent(
@@ -146,7 +153,15 @@ class DurableHost:
             start_event=start_event.model_dump_json(),
             trace=captured(),
         )
-        if not self._intents.add(intent):
+        try:
+            is_new = self._intents.add(intent)
+        except sqlite3.Error as error:
+            raise LibraryUnavailable(
+                "The journal of jobs cannot be written.",
+                reason="jobs_unwritable",
+                hint="Check free space and permissions of the data folder.",
+            ) from error
+        if not is_new:
             raise Conflict("a run of this id is already going", code="job_already_running")
         self._note(intent)
 
@@ -160,6 +175,8 @@ class DurableHost:
         intent = self._promised[handler_id]
         if may_wait and len(self._running) >= self._at_once:
             self._waiting.append(intent)
+        elif may_wait:
+            await self._begin_waiting(intent)
         else:
             await self._begin(intent)
 
@@ -264,7 +281,55 @@ class DurableHost:
         handler.error = CRASHED_REPEATEDLY
         await self.store.update(handler)
 
+    async def _look_after(self) -> None:
+        """Begin again what the engine lost while its records could not be written."""
+        while not await self._is_stopping_within(_LOOK_AFTER_S):
+            try:
+                for handler_id in self._running - self._beginning - self._ending:
+                    await self._begin_again_if_lost(handler_id)
+                self._fill()
+            except _DISK as error:
+                _log.warning("jobs.not_looked_after", error_type=type(error).__name__)
+
+    async def _is_stopping_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _begin_again_if_lost(self, handler_id: str) -> None:
+        intent = self._promised.get(handler_id)
+        handler = await self.handler(handler_id)
+        if intent is None or handler_id in self._ending:
+            return
+        if handler is not None:
+            asleep = handler.status == "running" and handler.idle_since is not None
+            if asleep or is_going(self.server, handler.run_id or ""):
+                return
+            if handler.status != "running":
+                self._end(intent, handler.status, handler.error)
+                return
+            self.store.forget([handler_id])
+        _log.warning("job.begun_again", handler_id=handler_id)
+        self._running.discard(handler_id)
+        self._waiting.append(intent)
+
+    async def _begin_waiting(self, intent: Intent) -> None:
+        """Begin, or wait on if that cannot be recorded."""
+        try:
+            await self._begin(intent)
+        except _DISK as error:
+            _log.warning("job.not_begun", error_type=type(error).__name__)
+
     async def _begin(self, intent: Intent) -> None:
+        self._beginning.add(intent.handler_id)
+        try:
+            await self._start_run(intent)
+        finally:
+            self._beginning.discard(intent.handler_id)
+
+    async def _start_run(self, intent: Intent) -> None:
         workflow = self.workflows.get(intent.workflow)
         self._running.add(intent.handler_id)
         if workflow is None:  # hosted when it was promised, no longer
@@ -292,7 +357,7 @@ class DurableHost:
         while self._started and self._waiting and len(self._running) < self._at_once:
             intent = self._waiting.popleft()
             self._running.add(intent.handler_id)
-            self._spawn(self._begin(intent))
+            self._spawn(self._begin_waiting(intent))
 
     def _finished(self, handler: PersistentHandler) -> None:
         """The store tells of every write to an ended run's record; the first one counts."""
@@ -317,13 +382,25 @@ class DurableHost:
         )
         if status == "failed":
             _log.warning("run.ended", workflow=intent.workflow, handler_id=intent.handler_id)
-        await self._on_ended(ended)
-        self._intents.remove(intent.handler_id)
+        await self._note_end(ended)
         self._promised.pop(intent.handler_id, None)
         self._ending.discard(intent.handler_id)
         milestones = self._milestones.pop(intent.handler_id)
         milestones.begun.set()
         milestones.settled.set()
+
+    async def _note_end(self, ended: Ended) -> None:
+        """Again until it is written, or the process stops: the next one will note it."""
+        while True:
+            try:
+                with suppress(NotFound, Conflict):  # deleted, or ended by somebody else meanwhile
+                    await self._on_ended(ended)
+                self._intents.remove(ended.handler_id)
+                return
+            except _DISK as error:
+                _log.warning("job.end_not_noted", error_type=type(error).__name__)
+                if await self._is_stopping_within(_LOOK_AFTER_S):
+                    raise
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -46,6 +46,7 @@ __all__ = [
     "durable_server",
     "handler_data",
     "hot_server",
+    "is_going",
     "start_durably",
     "start_hot",
     "stop_durably",
@@ -283,12 +284,32 @@ def _without_wildcard_cors(server: WorkflowServer) -> WorkflowServer:
     return server
 
 
-async def wait_until_replayable(store: DurableStore, run_id: str) -> None:
+def is_going(server: WorkflowServer, run_id: str) -> bool:
+    """Whether the engine runs it in this process, or is about to resume it.
+
+    A run whose records could not be written (a full disk) goes on and ends unknown to its store.
+    """
+    release = server._runtime._decorated
+    assert isinstance(release, IdleReleaseDecorator)  # noqa: S101 - built by durable_server
+    persistence = release._decorated
+    assert isinstance(persistence, PersistenceDecorator)  # noqa: S101 - built by durable_server
+    if persistence.resume_task is None or not persistence.resume_task.done():
+        return True
+    basic = persistence._decorated
+    assert isinstance(basic, BasicRuntime)  # noqa: S101 - built by durable_server
+    queues = basic._queues.get(run_id)
+    return queues is not None and not queues.complete.done()
+
+
+async def wait_until_replayable(
+    store: DurableStore, run_id: str, going: Callable[[], bool] = lambda: True
+) -> None:
     """Return when a crash can no longer lose the run: its start is stored, or it has ended.
 
-    The library answers `run-nowait` before that (3 to 10 of 42 killed runs were lost so).
+    The library answers `run-nowait` before that (3 to 10 of 42 killed runs were lost so). A run
+    that is not `going` any more has ended, whatever its record says.
     """
-    while not store.is_replayable(run_id):
+    while not store.is_replayable(run_id) and going():
         handlers = await store.query(HandlerQuery(run_id_in=[run_id]))
         if not handlers or handlers[0].status != "running":
             return
@@ -315,7 +336,8 @@ async def start_durably(
     """Start workflow `name`; its record, once the run can be replayed."""
     started = await start_hot(server, name, start_event, handler_id)
     assert started.run_id is not None  # noqa: S101 - the service has just made it
-    await wait_until_replayable(store, started.run_id)
+    run_id = started.run_id
+    await wait_until_replayable(store, run_id, lambda: is_going(server, run_id))
     return started
 
 

@@ -46,8 +46,11 @@ class FolderBlobs:
             with _disk():
                 await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
                 file = partial.open("wb")
-            with file:
+            try:
                 digest, size_bytes = await _spool(file, name, content, limit_bytes)
+            finally:
+                with _disk():  # it writes what a full disk refused once more
+                    file.close()
             with _disk():
                 media_type = await asyncio.to_thread(self._sniff, partial, name)
                 await asyncio.to_thread(_sign, place, tenant)
