@@ -194,6 +194,9 @@ async def test_a_stream_that_breaks_before_anything_was_shown_falls_to_quotes(
         names = [name for name, _ in events]
         assert names[-1] == "answer"
         last = events[-1][1]
+        assert names.index("degraded") < names.index("delta")
+        told = next(value for name, value in events if name == "degraded")
+        assert told == {"level": 2, "reasons": last["degradation"]["reasons"]}
         assert last["degradation"]["level"] == 2
         assert last["degradation"]["answer"] == "extractive"
         assert "".join(e["text"] for n, e in events if n == "delta") == last["answer"]

@@ -87,7 +87,7 @@ class AsyncFoliotraceClient:
         collection: str = DEFAULT_COLLECTION,
         path: CloudPath | str | None = None,
     ) -> AsyncIterator[ServerEvent]:
-        """`start`, `delta`, `reset` events as they come, and last `answer` with the whole."""
+        """`start`, `degraded`, `delta`, `reset` as they come, and last `answer` with the whole."""
         call = calls.ask(
             query,
             top_k=top_k,

@@ -77,7 +77,7 @@ class FoliotraceClient:
         collection: str = DEFAULT_COLLECTION,
         path: CloudPath | str | None = None,
     ) -> Iterator[ServerEvent]:
-        """`start`, `delta`, `reset` events as they come, and last `answer` with the whole."""
+        """`start`, `degraded`, `delta`, `reset` as they come, and last `answer` with the whole."""
         call = calls.ask(
             query,
             top_k=top_k,

@@ -47,8 +47,8 @@ def rest_paths(question: str) -> dict[str, Any]:
 
 def _ask(question: str) -> dict[str, Any]:
     answered = {
-        "description": "The answer; as events (`start`, `delta`, `reset`, `answer`, `problem`) if "
-        "`stream` is true.",
+        "description": "The answer; as events (`start`, `degraded`, `delta`, `reset`, `answer`, "
+        "`problem`) if `stream` is true.",
         "headers": _ANSWER_HEADERS,
         "content": {
             "application/json": {"schema": ref("AnswerBody")},

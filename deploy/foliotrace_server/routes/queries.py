@@ -18,7 +18,7 @@ from foliotrace_server.sse import EventStream, event
 from foliotrace_server.tracing import kept_trace
 from foliotrace_server.wire import answer_body, dumps
 
-_SHOWN = {"AnswerDelta": "delta", "AnswerReset": "reset"}
+_SHOWN = {"AnswerDelta": "delta", "AnswerDegraded": "degraded", "AnswerReset": "reset"}
 
 
 class Queries:
@@ -46,7 +46,10 @@ class Queries:
         )
 
     async def _streamed(self, question: StartEvent) -> AsyncIterator[bytes]:
-        """`start` with the trace, `delta` and `reset` as they come, then `answer`; or `problem`."""
+        """`start` with the trace, then `degraded`, `delta`, `reset` as they come, then `answer`.
+
+        Or `problem`, when it ends so. `degraded` comes before the text that it is about.
+        """
         trace_id = kept_trace()
         yield event("start", {"trace_id": trace_id, "links": self._links.of(trace_id)})
         async with self._slots.slot():

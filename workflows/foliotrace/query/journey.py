@@ -16,6 +16,7 @@ from foliotrace.model import (
     CacheState,
     Deadline,
     Degradation,
+    Level,
     Query,
     RetrievalMode,
     Usage,
@@ -154,6 +155,8 @@ async def _made(
             limit_s=settings.retrieve_s,
             hedge_s=settings.hedge_s,
         )
+    if call.screen is not None and found.failures and found.mode is not RetrievalMode.NONE:
+        call.screen.degraded(Level.LOWER_PATH, _reasons(found))
     with stage("synthesize"):
         if found.mode is RetrievalMode.NONE:
             draft = await _without_passages(services, query, found, call.screen)
@@ -180,10 +183,16 @@ async def _without_passages(
             library=services.library,
             clock=services.clock,
         )
+    level = Level.STALE if answer else Level.TEMPLATE
     answer = answer or template(_retry_after_s(services, found))
     if screen is not None:
+        screen.degraded(level, _reasons(found))
         screen.show(answer.text)
     return answer
+
+
+def _reasons(found: Retrieval) -> tuple[str, ...]:
+    return tuple(ladder.reason_of(error) for error in found.failures)
 
 
 def _retry_after_s(services: QueryServices, found: Retrieval) -> float:
@@ -227,7 +236,7 @@ def _mark(
             retrieval=found.mode,
             answer=mode,
             generator=generator,
-            reasons=(*(ladder.reason_of(error) for error in found.failures), *reasons),
+            reasons=(*_reasons(found), *reasons),
         ),
     )
 

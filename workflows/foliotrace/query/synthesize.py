@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from foliotrace.errors import FoliotraceError, GeneratorUnavailable, IndexUnavailable
 from foliotrace.events import tell
-from foliotrace.model import AnswerMode, Citation, Deadline, Passage, Query, Usage
+from foliotrace.model import AnswerMode, Citation, Deadline, Level, Passage, Query, Usage
 from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
 from foliotrace.query import prompt as prompts
 from foliotrace.query.anchors import PageMaps
@@ -51,6 +51,10 @@ class Screen(Protocol):
         """Forget what was not seen yet: another text follows."""
         ...
 
+    def degraded(self, level: Level, reasons: Sequence[str]) -> None:
+        """Say that the answer stands at this level or below, and why, before more of its text."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
@@ -65,6 +69,20 @@ class Draft:
     removed_claims: int = 0
     notice: str | None = None
     reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Why the answer is not the best one; whoever watches it being made hears so at once."""
+
+    screen: Screen | None = None
+    reasons: list[str] = field(default_factory=list)
+
+    def add(self, reason: str, level: Level) -> None:
+        """One more reason, and the level that it leads to at least."""
+        self.reasons.append(reason)
+        if self.screen is not None:
+            self.screen.degraded(level, (reason,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +122,12 @@ class Synthesis:
                 text=ABSTAINED_EMPTY, mode=AnswerMode.ABSTAINED, generator=self._as_first()
             )
         read = [(p, await self._read(query, p)) for p in passages]
-        reasons: list[str] = []
+        short = Shortfall(screen)
         if self.generators:
-            draft = await self._generated(query, read, deadline, screen, reasons)
+            draft = await self._generated(query, read, deadline, short)
             if draft is not None:
                 return draft
-        return await self._quoted(query, read, reasons)
+        return await self._quoted(query, read, short)
 
     def _as_first(self) -> int | None:
         """Without a passage no LLM is asked; the first one would have said the same."""
@@ -127,24 +145,24 @@ class Synthesis:
         query: Query,
         read: Sequence[tuple[Passage, Reading]],
         deadline: Deadline,
-        screen: Screen | None,
-        reasons: list[str],
+        short: Shortfall,
     ) -> Draft | None:
         """The first LLM's answer that holds; None when quotes must follow."""
         asked = prompts.build(query.text, [p for p, _ in read], boundary=f"={token_hex(6)}=")
         for place, generator in enumerate(self.generators):
-            writer = _Writer(Grounder([reading for _, reading in read], self.vocabulary), screen)
+            grounder = Grounder([reading for _, reading in read], self.vocabulary)
+            writer = _Writer(grounder, short.screen)
             try:
                 generation = await self._write(generator, asked, writer, deadline)
             except FALLS_DOWN as error:
                 more = place + 1 < len(self.generators)
-                following = _follows(error, writer, more, generator, reasons)
+                following = _follows(error, writer, more, generator, short)
                 if following is Next.END:
                     raise
                 if following is Next.LLM:
                     continue
                 return None
-            return await self._draft(query, read, writer, generation, place, reasons)
+            return await self._draft(query, read, writer, generation, place, short)
         return None
 
     async def _write(
@@ -166,15 +184,15 @@ class Synthesis:
         writer: "_Writer",
         generation: Generation,
         place: int,
-        reasons: list[str],
+        short: Shortfall,
     ) -> Draft | None:
         claims = writer.grounder.claims
         if not claims.cited and not writer.grounder.no_answer:
-            reasons.append(UNSUPPORTED)
+            short.add(UNSUPPORTED, Level.LOWER_PATH)
             return None
         cut = generation.finish_reason in ("budget", "length")
         if generation.finish_reason == "budget":
-            reasons.append(CUT)
+            short.add(CUT, Level.OTHER_LLM if place else Level.LOWER_PATH)
         if not claims.cited:
             return Draft(
                 text=ABSTAINED_LLM,
@@ -182,7 +200,7 @@ class Synthesis:
                 generator=place,
                 model=generation.model,
                 usage=generation.usage,
-                reasons=tuple(reasons),
+                reasons=tuple(short.reasons),
             )
         return Draft(
             text=writer.text,
@@ -193,7 +211,7 @@ class Synthesis:
             usage=generation.usage,
             removed_claims=claims.removed,
             notice=NOTICE_CUT if cut else None,
-            reasons=tuple(reasons),
+            reasons=tuple(short.reasons),
         )
 
     async def _cited(
@@ -215,17 +233,17 @@ class Synthesis:
     # --- quotes ----------------------------------------------------------------------------
 
     async def _quoted(
-        self, query: Query, read: Sequence[tuple[Passage, Reading]], reasons: list[str]
+        self, query: Query, read: Sequence[tuple[Passage, Reading]], short: Shortfall
     ) -> Draft:
         """Sentences and rows word for word, or an honest no below the floor."""
-        weights = self._weights(query)
+        weights = self._weights(query, short)
         notice = NOTICE_FALLBACK if self.generators else NOTICE_QUOTES
         best = max(cover(weights, reading.terms) for _, reading in read)
         tell("foliotrace.cover", foliotrace__answer__cover=round(best, 3))
         chosen = choose(weights, read, at_most=min(self.quotes, query.top_k))
         if best < self.floor or not chosen:
             return Draft(
-                text=ABSTAINED, mode=AnswerMode.ABSTAINED, notice=None, reasons=tuple(reasons)
+                text=ABSTAINED, mode=AnswerMode.ABSTAINED, notice=None, reasons=tuple(short.reasons)
             )
         citations = [
             await self._citation(query, marker, quote, quote.cover)
@@ -236,17 +254,18 @@ class Synthesis:
             mode=AnswerMode.EXTRACTIVE,
             citations=tuple(citations),
             notice=notice,
-            reasons=tuple(reasons),
+            reasons=tuple(short.reasons),
         )
 
-    def _weights(self, query: Query) -> dict[str, float]:
+    def _weights(self, query: Query, short: Shortfall) -> dict[str, float]:
         terms = self.vocabulary.terms(query.text)
         tenant, collection = query.principal.tenant, query.collection
         try:
             weights = self.vocabulary.weights(terms, tenant=tenant, collection=collection)
             rarity = dict(zip(terms, weights, strict=True))
-        except IndexUnavailable:
-            rarity = {}  # every term counts the same; the failure is already in the level
+        except IndexUnavailable as error:
+            rarity = {}  # every term counts the same
+            short.add(error.reason, Level.LOWER_PATH)
         return weigh(terms, rarity)
 
     async def _citation(self, query: Query, marker: int, quote: Quote, score: float) -> Citation:
@@ -318,15 +337,18 @@ def _follows(
     writer: _Writer,
     more: bool,
     generator: TextGenerator,
-    reasons: list[str],
+    short: Shortfall,
 ) -> Next:
-    reasons.append(reason_of(error))
     tell(
         "foliotrace.generator_failed",
         gen_ai__request__model=generator.model,
         error__type=reason_of(error),
     )
-    return after_failure(error, shown=not writer.start_over(), more=more)
+    following = after_failure(error, shown=not writer.start_over(), more=more)
+    if following is not Next.END:
+        falls_to = Level.OTHER_LLM if following is Next.LLM else Level.LOWER_PATH
+        short.add(reason_of(error), falls_to)
+    return following
 
 
 def _shown(quote: Quote, marker: int) -> str:

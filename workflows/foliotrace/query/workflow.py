@@ -5,6 +5,7 @@ One step, because each further one costs more than all our stages together
 also has are imported from `workflows`, so that the classic host runs this source too.
 """
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -15,13 +16,14 @@ from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace.errors import InvalidRequest
 from foliotrace.events import span
-from foliotrace.model import DEFAULT_COLLECTION, Answer, CloudPath, Scalar
+from foliotrace.model import DEFAULT_COLLECTION, Answer, CloudPath, Level, Scalar
 from foliotrace.query.guard import Ask
 from foliotrace.query.journey import Call, answer_question
 from foliotrace.query.sanitize import SanitizedStream
 from foliotrace.query.services import QueryServices, QuerySettings
 
 __all__ = [
+    "AnswerDegraded",
     "AnswerDelta",
     "AnswerReset",
     "Answered",
@@ -67,6 +69,16 @@ class AnswerDelta(_Quiet):
     """The next piece of a streamed answer's text: checked and fit to be shown."""
 
     text: str
+
+
+class AnswerDegraded(Event):
+    """The answer stands at `level` now, for `reasons`: told as soon as it is known.
+
+    The last one agrees with the answer's own mark.
+    """
+
+    level: int
+    reasons: list[str]
 
 
 class AnswerReset(Event):
@@ -165,7 +177,15 @@ class _EventScreen:
         self._ctx = ctx
         self._settings = settings
         self._stream = SanitizedStream(settings.redaction)
+        self._level = Level.NONE
+        self._reasons: tuple[str, ...] = ()
         self.shown = False
+
+    def degraded(self, level: Level, reasons: Sequence[str]) -> None:
+        self._level = max(self._level, level)
+        self._reasons = tuple(dict.fromkeys((*self._reasons, *reasons)))
+        told = AnswerDegraded(level=int(self._level), reasons=list(self._reasons))
+        self._ctx.write_event_to_stream(told)
 
     def show(self, text: str) -> None:
         self._write(self._stream.feed(text))

@@ -1,0 +1,141 @@
+"""Whatever fails, in whatever order: an answer with its level and reasons, alike everywhere."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path as Folder
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.query.kit import HANDBOOK, Desk, Down, Scripted, desk, shown
+
+from foliotrace.errors import (
+    BudgetExceeded,
+    GeneratorRefused,
+    GeneratorUnavailable,
+    IndexUnavailable,
+)
+from foliotrace.model import Answer, AnswerMode, Level, RetrievalMode
+from foliotrace.ports import TextGenerator
+from foliotrace.query.retrieve import Path
+from foliotrace.query.synthesize import CUT, UNSUPPORTED
+from foliotrace.query.workflow import AnswerDegraded
+
+MODES = (RetrievalMode.MANAGED, RetrievalMode.HYBRID, RetrievalMode.KEYWORD)
+QUESTION = "When are refunds paid?"
+GOOD = "Refunds are paid within 30 days of the return [1]."
+PATHS = st.lists(st.booleans(), min_size=1, max_size=3)
+WAYS = ("good", "down", "cut before text", "over budget", "refused", "unsupported", "cut by budget")
+MODELS = st.lists(st.sampled_from(WAYS), max_size=3)
+
+
+def generator(place: int, way: str) -> TextGenerator:
+    name = f"model-{place}"
+    down = GeneratorUnavailable("down", reason=f"llm_{place}_down")
+    if way == "down":
+        return Scripted(model=name, error=down)
+    if way == "cut before text":
+        return Scripted("Refu", model=name, error=down, error_after=1)
+    if way == "over budget":
+        return Scripted(model=name, error=BudgetExceeded("too dear"))
+    if way == "refused":
+        return Scripted(model=name, error=GeneratorRefused("no", reason="llm_refused"))
+    if way == "unsupported":
+        return Scripted("The moon is made of cheese [1].", model=name)
+    return Scripted(GOOD, model=name, finish_reason="budget" if way == "cut by budget" else "stop")
+
+
+def expected(up: Sequence[bool], ways: Sequence[str]) -> tuple[Level, AnswerMode, tuple[str, ...]]:
+    """Said once more, plainly: what the answer must say of itself."""
+    falls = up.index(True) if True in up else len(up)
+    reasons = {f"{MODES[place]}_down": place for place in range(falls)}  # each once, in order
+    level = Level.LOWER_PATH if falls else Level.NONE
+    if falls == len(up):
+        return Level.TEMPLATE, AnswerMode.TEMPLATE, tuple(reasons)
+    for place, way in enumerate(ways):
+        own = Level.OTHER_LLM if place else Level.NONE
+        if way == "good":
+            return max(level, own), AnswerMode.GENERATED, tuple(reasons)
+        if way == "cut by budget":
+            reasons[CUT] = place
+            return max(level, own or Level.LOWER_PATH), AnswerMode.GENERATED, tuple(reasons)
+        words = {"over budget": "budget_exceeded", "refused": "llm_refused"}
+        words["unsupported"] = UNSUPPORTED
+        reasons[words.get(way, f"llm_{place}_down")] = place
+        if way in ("refused", "unsupported"):
+            break
+    if ways:
+        level = Level.LOWER_PATH
+    return level, AnswerMode.EXTRACTIVE, tuple(reasons)
+
+
+def test_every_sequence_of_failures_is_answered_and_marked_alike_everywhere(
+    tmp_path: Folder,
+) -> None:
+    with asyncio.Runner() as runner:
+        opened = desk(tmp_path)
+        at = runner.run(opened.__aenter__())
+        runner.run(at.serve(*HANDBOOK))
+
+        @settings(
+            max_examples=150, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
+        )
+        @given(up=PATHS, ways=MODELS, watched=st.booleans())
+        def holds(up: list[bool], ways: list[str], watched: bool) -> None:
+            runner.run(_holds(at, up, ways, watched))
+
+        try:
+            holds()
+        finally:
+            runner.run(opened.__aexit__(None, None, None))
+
+
+async def _holds(at: Desk, up: list[bool], ways: list[str], watched: bool) -> None:
+    paths = tuple(
+        replace(at.keyword(), mode=mode) if works else Path(mode, Down(f"{mode}_down"))
+        for mode, works in zip(MODES, up, strict=False)
+    )
+    at.behind(*paths)
+    at.equipped(generators=tuple(generator(place, way) for place, way in enumerate(ways)))
+    told: list[AnswerDegraded] = []
+    if watched:
+        events, answer = await at.watch(QUESTION)
+        assert shown(events) == answer.text
+        told = [event for event in events if isinstance(event, AnswerDegraded)]
+    else:
+        answer = await at.ask(QUESTION)
+    mark = answer.degradation
+    level, mode, reasons = expected(up, ways)
+    assert (mark.level, mark.answer, mark.reasons) == (level, mode, reasons)
+    assert bool(mark.reasons) == bool(mark.level)
+    _agree(at, answer)
+    if watched and level:
+        assert (told[-1].level, tuple(told[-1].reasons)) == (level, reasons)
+        levels = [event.level for event in told]
+        assert levels == sorted(levels)
+    else:
+        assert told == []
+
+
+def _agree(at: Desk, answer: Answer) -> None:
+    mark, record = answer.degradation, at.audit.entries[-1]
+    assert (record.degradation_level, record.degradation_reasons) == (mark.level, mark.reasons)
+    assert at.runs.kept[answer.run_id].degradation == mark
+
+
+def test_a_dead_vocabulary_behind_a_living_path_is_marked(tmp_path: Folder) -> None:
+    async def asked() -> Answer:
+        async with desk(tmp_path) as at:
+            await at.serve(*HANDBOOK)
+
+            class Broken:
+                terms = at.index.terms
+
+                def weights(self, *_: object, **__: object) -> Sequence[float]:
+                    raise IndexUnavailable("damaged", reason="keyword_index_damaged")
+
+            at.equipped(vocabulary=Broken())
+            return await at.ask(QUESTION)
+
+    mark = asyncio.run(asked()).degradation
+    assert (mark.level, mark.reasons) == (Level.LOWER_PATH, ("keyword_index_damaged",))
