@@ -1,6 +1,7 @@
 """The journeys' `AuditLog` port over the chained log, and the counts and alarms beside it."""
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -8,6 +9,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from foliotrace.errors import AuditUnavailable, Misconfigured
+from foliotrace.events import stage
 from foliotrace.ports import AuditEntry, AuditLog, CurrentTrace, HashQuery
 from foliotrace_audit import (
     CHECKPOINT_EVENT,
@@ -45,10 +47,14 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainedAudit:
-    """An `AuditLog` that adds the trace id; the log itself adds time, sequence and chain."""
+    """An `AuditLog` that adds the trace id; the log itself adds time, sequence and chain.
+
+    `strict`: work waits until its first record is on disk, which is a stage of its own.
+    """
 
     writer: AuditWriter
     current_trace: CurrentTrace
+    strict: bool = False
 
     async def append(self, entry: AuditEntry) -> None:
         """See `AuditLog.append`."""
@@ -70,8 +76,10 @@ class ChainedAudit:
             cost_usd=entry.cost_usd,
             document_ids=entry.document_ids,
         )
+        waits = self.strict and entry.event.endswith("_received")
         try:
-            await self.writer.write(record, trace_id=self.current_trace())
+            with stage("audit") if waits else nullcontext():
+                await self.writer.write(record, trace_id=self.current_trace())
         except (LogUnavailable, AuditClosed) as error:
             raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error
 
@@ -195,7 +203,8 @@ def open_audit(
         raise Misconfigured(str(error), hint=error.hint) from error
     except AuditError as error:
         raise AuditUnavailable("the audit log cannot be opened", hint=error.hint) from error
-    chained = ChainedAudit(writer=writer, current_trace=current_trace)
+    strict = settings.audit.durability == "strict"
+    chained = ChainedAudit(writer=writer, current_trace=current_trace, strict=strict)
     return CountedAudit(inner=chained, metrics=telemetry.metrics), chained, writer.hash_query
 
 

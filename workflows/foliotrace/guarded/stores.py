@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from foliotrace.errors import BreakerOpen, CacheUnavailable, DeadlineExceeded, LedgerUnavailable
+from foliotrace.events import stage
 from foliotrace.guarded.dependency import Dependency
 from foliotrace.model import Answer, Deadline
 from foliotrace.ports import AnswerCache, BudgetLedger, Reservation
@@ -27,11 +28,12 @@ class GuardedCache:
             return await _call(self.dependency, lambda: self._inner.lookup(tenant, key))
 
     async def store(self, tenant: str, key: str, answer: Answer, *, ttl_s: float) -> None:
-        """As the port says."""
+        """As the port says; a stage, for the answer waits for it."""
         async with _as(CacheUnavailable):
-            await _call(
-                self.dependency, lambda: self._inner.store(tenant, key, answer, ttl_s=ttl_s)
-            )
+            with stage("keep"):
+                await _call(
+                    self.dependency, lambda: self._inner.store(tenant, key, answer, ttl_s=ttl_s)
+                )
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
         """As the port says; asked also when the breaker is open, for nothing deleted may stay."""
