@@ -140,3 +140,23 @@ async def test_a_header_of_many_columns_is_not_repeated_whole_with_every_chunk(
     )
     assert any("column0" in chunk.context for chunk in chunks)
     assert max(len(chunk.context) for chunk in chunks) == HEADER_CHARACTERS
+
+
+async def test_a_pdf_that_claims_countless_pages_is_refused_at_once(tmp_path: Path) -> None:
+    objects = (
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1000000>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]>>",
+    )
+    content, places = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(content))
+        content += b"%d 0 obj%b\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    (tmp_path / "many.pdf").write_bytes(
+        content
+        + b"xref\n0 4\n0000000000 65535 f \n"
+        + table
+        + b"trailer<</Size 4/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % len(content)
+    )
+    assert await code_of(tmp_path / "many.pdf") == "file_too_complex"

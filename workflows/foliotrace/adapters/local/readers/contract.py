@@ -25,6 +25,7 @@ class ReadingLimits:
     archive_ratio: float = 200.0
     image_pixels: int = 100_000_000
     cells: int = 5_000_000
+    pages: int = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

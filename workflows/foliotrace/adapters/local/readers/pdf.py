@@ -35,11 +35,16 @@ _KINDS = {
 
 
 def overview(path: Path, options: ReadingOptions) -> Overview:
-    """The number of pages. Raises Refusal `file_encrypted`, `file_truncated`, `file_malformed`."""
+    """The number of pages. Raises Refusal `file_encrypted`, `file_truncated`, `file_malformed`.
+
+    And `file_too_complex` for more pages than allowed.
+    """
     with _named_pdf(path) as named:
         result = _parse(named, NO_PAGE, structured=False)
     if not result.total_pages:
         raise Refusal("file_malformed", "the PDF has no page")
+    if result.total_pages > options.limits.pages:  # what it says of itself may be a lie
+        raise Refusal("file_too_complex", f"it says that it has {result.total_pages} pages")
     return Overview(pages_total=result.total_pages)
 
 
