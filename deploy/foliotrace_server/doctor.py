@@ -162,14 +162,29 @@ def _checkpoints(settings: Settings) -> Finding:
 
 
 async def probe(settings: Settings) -> list[Finding]:
-    """Try what is configured: one call to each model and service. Text sent: the word "ping"."""
+    """Try what is here and what is configured: a file written, keys read, each service called once.
+
+    Text sent: the word "ping". No key, no URL and no path of a key is told.
+    """
+    from foliotrace_server.trying import disk, keys
+
+    found = [_here("disk", lambda: disk(settings)), _here("audit keys", lambda: keys(settings))]
     if not (settings.llm or settings.embedding or settings.redis.url or settings.llamacloud.in_use):
-        return []
+        return found
     if find_spec("llama_index.core") is None:
-        return [Finding(area="language model", state="problem", said="llama-index is missing")]
+        missing = Finding(area="language model", state="problem", said="llama-index is missing")
+        return [*found, missing]
     from foliotrace_server.probing import calls_of
 
-    return [await _tried(name, call) for name, call in calls_of(settings)]
+    async with calls_of(settings) as calls:
+        return found + [await _tried(name, call) for name, call in calls]
+
+
+def _here(area: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(area=area, state="on", said=look())
+    except FoliotraceError as error:
+        return Finding(area=area, state="problem", said=error.message, adds=error.hint or "")
 
 
 async def _tried(name: str, call: Callable[[], Awaitable[object]]) -> Finding:

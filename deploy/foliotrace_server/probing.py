@@ -1,6 +1,7 @@
 """One small call to each configured model and service."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 from foliotrace.adapters.local.clock import SystemClock
@@ -14,17 +15,24 @@ from foliotrace_server.settings import Settings
 _LIMIT_S = 15.0
 
 
-def calls_of(settings: Settings) -> Iterator[tuple[str, Callable[[], Awaitable[object]]]]:
-    """(name, call) of each model and service. Raises Misconfigured."""
+Calls = Iterator[tuple[str, Callable[[], Awaitable[object]]]]
+
+
+@asynccontextmanager
+async def calls_of(settings: Settings) -> AsyncIterator[Calls]:
+    """(name, call) of each model and service, open for the block. Raises Misconfigured."""
     clock = SystemClock()
     shared = SharedStores(settings, clock=clock)
-    models = Models(
-        settings,
-        clock=clock,
-        guards=Guards(settings.guard, clock=clock),
-        ledger=shared.ledger,
-    )
-    deadline = Deadline(clock.monotonic_s() + _LIMIT_S)
+    guards = Guards(settings.guard, clock=clock)
+    models = Models(settings, clock=clock, guards=guards, ledger=shared.ledger)
+    try:
+        yield _calls(settings, shared, models, Deadline(clock.monotonic_s() + _LIMIT_S))
+    finally:
+        await models.close()
+        await shared.close()
+
+
+def _calls(settings: Settings, shared: SharedStores, models: Models, deadline: Deadline) -> Calls:
     prompt = Prompt(system="Reply with one word.", user="ping", version="probe")
     for generator in models.generators:
         yield (

@@ -11,11 +11,11 @@ from tests.cloud.service import FUEL, cloud, service, settings_for
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
 from tests.fakes.llamacloud.sample import invoice_pdf
 
-from foliotrace.adapters.llamacloud.failures import CloudFailure
 from foliotrace.errors import NotFound
 from foliotrace_server.cli.cloud import reconcile, usage
 from foliotrace_server.cli.main import main
-from foliotrace_server.probing import calls_of
+from foliotrace_server.doctor import probe
+from foliotrace_server.settings import Settings
 
 
 @pytest.fixture
@@ -61,15 +61,16 @@ def test_drift_is_shown_and_then_repaired(fake: FakeLlamaCloud, tmp_path: Path) 
     assert not asyncio.run(reconcile(settings, "default", dry_run=True))
 
 
+def _probed(settings: Settings) -> tuple[str, str]:
+    (found,) = [each for each in asyncio.run(probe(settings)) if each.area == "llamacloud"]
+    return found.state, found.said
+
+
 def test_a_probe_tells_a_good_key_from_a_bad_one(fake: FakeLlamaCloud, tmp_path: Path) -> None:
     settings = settings_for(tmp_path, llamacloud=cloud(fake, index="cloud_then_local"))
-    probes = dict(calls_of(settings))
-    assert list(probes) == ["llamacloud"]
-    asyncio.run(probes["llamacloud"]())
+    assert _probed(settings)[0] == "on"
     fake.fail("GET /api/v1/projects", Fault.unauthorized)
-    with pytest.raises(CloudFailure) as refused:
-        asyncio.run(probes["llamacloud"]())
-    assert refused.value.reason == "llamacloud_unauthorized"
+    assert _probed(settings) == ("problem", "list projects: HTTP 401 [llamacloud_failed]")
     assert fake.billing.jobs() == 0
 
 

@@ -1,0 +1,54 @@
+"""What `foliotrace doctor --probe` tries on this machine: the disk and the audit keys."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from foliotrace.errors import Misconfigured
+from foliotrace_audit import AuditKeyUnusable
+from foliotrace_audit.keys import ACTIVE_FILE, read_keys
+from foliotrace_server.observing.auditing import folders
+from foliotrace_server.settings import Settings
+
+LEAST_FREE_BYTES: Final = 256 * 2**20
+
+
+def disk(settings: Settings) -> str:
+    """Write, sync and delete a small file where the data is. Raises Misconfigured."""
+    folder = _nearest(settings.data_dir.absolute())
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as file:
+            file.write(b"ping")
+            file.flush()
+            os.fsync(file.fileno())
+        free_bytes = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise Misconfigured(
+            f"the data folder does not take a file: {error.strerror}",
+            hint="Free space, or set data_dir to a folder that this user may write.",
+        ) from error
+    if free_bytes < LEAST_FREE_BYTES:
+        raise Misconfigured(
+            f"{free_bytes // 2**20} MiB are free where the data is",
+            hint=f"Keep {LEAST_FREE_BYTES // 2**20} MiB free: uploads are refused on a full disk.",
+        )
+    return f"takes files; {free_bytes // 2**20} MiB free"
+
+
+def keys(settings: Settings) -> str:
+    """Read the audit keys; none is made. Raises Misconfigured when one is not usable."""
+    folder = folders(settings)[1]
+    if not (folder / ACTIVE_FILE).exists():
+        return "none yet: development keys are made at the first start"
+    try:
+        found = read_keys(folder)
+    except AuditKeyUnusable as error:
+        raise Misconfigured("an audit key cannot be used", hint=error.hint) from error
+    return "development keys" if found.dev_key else "can be used"
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the first above it that is there."""
+    return next(each for each in (folder, *folder.parents) if each.is_dir())

@@ -1,0 +1,60 @@
+"""`foliotrace doctor --probe` tries what there is, says what fails, and tells no secret."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner
+from tests.fakes.openai import running_fake_openai
+from tests.fakes.wire import Fault
+
+from foliotrace_server.cli.main import main
+
+SECRET = "canary-9f31"
+
+
+def probed(folder: Path) -> tuple[int, dict[str, tuple[str, str]], str]:
+    command = ["--data-dir", str(folder), "--output", "json", "doctor", "--probe"]
+    done = CliRunner().invoke(main, command)
+    found = {each["area"]: (each["state"], each["said"]) for each in orjson.loads(done.stdout)}
+    return done.exit_code, found, done.output
+
+
+def test_a_probe_needs_nothing_configured_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    code, found, _ = probed(tmp_path)
+    assert code == 0
+    assert found["disk"][0] == "on"
+    assert found["audit keys"] == ("on", "none yet: development keys are made at the first start")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_fails_is_named_without_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_fake_openai() as fake:
+        for name, value in {
+            "LLM__PROVIDER": "openai",
+            "LLM__MODEL": "gpt-4o-mini",
+            "LLM__API_BASE": fake.url,
+            "LLM__API_KEY": f"sk-{SECRET}",
+            "EMBEDDING__PROVIDER": "openai",
+            "EMBEDDING__MODEL": "text-embedding-3-small",
+            "EMBEDDING__API_BASE": fake.url,
+            "EMBEDDING__API_KEY": f"sk-{SECRET}",
+            "REDIS__URL": f"redis://:{SECRET}@127.0.0.1:1/0",
+        }.items():
+            monkeypatch.setenv(f"FOLIOTRACE_{name}", value)
+        fake.fail("POST /v1/embeddings", Fault.unauthorized)
+        keys = tmp_path / "audit-keys"
+        keys.mkdir()
+        (keys / "active.json").write_text(f'{{"chain": "{SECRET}"}}')
+        monkeypatch.setenv("FOLIOTRACE_AUDIT__KEYS_FOLDER", str(keys))
+        code, found, output = probed(tmp_path / "data")
+    assert code == 7
+    states = {area: state for area, (state, _) in found.items()}
+    assert states["embedding text-embedding-3-small"] == "problem"
+    assert states["redis"] == "problem"
+    assert states["audit keys"] == "problem"
+    assert states["disk"] == "on"
+    assert "language model gpt-4o-mini" in states
+    assert SECRET not in output
