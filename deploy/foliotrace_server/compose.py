@@ -31,8 +31,9 @@ from foliotrace.ingest.services import Forget, IngestLimits, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import CloudPath, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder
-from foliotrace.ports import AnswerCache, AuditLog, HashQuery, IndexWriter, TextGenerator
+from foliotrace.ports import AnswerCache, AuditLog, Embedder, HashQuery, IndexWriter, TextGenerator
 from foliotrace.query import retrieve
+from foliotrace.query.alike import Synonyms
 from foliotrace.query.routing import Headers, RoutedRetriever
 from foliotrace.query.workflow import QueryServices, QuerySettings, QueryWorkflow
 from foliotrace_server.composing.guards import Guards
@@ -279,6 +280,7 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
         offered=offered,
         generators=outside.generators,
         cache=stores.cache,
+        embedder=_embedder_of_the_cache(settings, outside),
         stale=stores.stale,
         audit=stores.audit,
         runs=stores.runs,
@@ -294,10 +296,25 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
             max_tokens=settings.llm.max_tokens if settings.llm else 512,
             max_cost_usd=settings.budget.max_cost_per_query_usd,
             cache_ttl_s=given.cache_ttl_s,
+            alike_from=given.semantic_cache_from,
+            synonyms=Synonyms(given.synonyms),
             keep_content=settings.runs.keep_content,
             code_version=_code_version(),
         ),
     )
+
+
+def _embedder_of_the_cache(settings: Settings, outside: Outside) -> Embedder | None:
+    """What the semantic cache compares vectors with; None when it is off. Raises Misconfigured."""
+    if not settings.query.semantic_cache:
+        return None
+    embedder = outside.models.embedder if outside.models else None
+    if embedder is None or not settings.query.cache_ttl_s:
+        raise Misconfigured(
+            "query.semantic_cache is on without an embedding model or without a cache",
+            hint="Set embedding.provider and embedding.model, and query.cache_ttl_s above 0.",
+        )
+    return embedder
 
 
 def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> ExtractServices:

@@ -103,7 +103,22 @@ class QuerySettings(Section):
         "the first answer is taken (level 2 if it is the lower one's). None: one after the other.",
     )
     cache_ttl_s: float = Field(
-        default=300.0, ge=0, description="How long an exact answer is kept; 0 switches it off."
+        default=300.0,
+        ge=0,
+        description="How long an answer is kept to be given again; 0 switches it off.",
+    )
+    semantic_cache: bool = Field(
+        default=False,
+        description="Give a kept answer also to a question that asks the same in other words: the "
+        "words decide, the vectors must agree. Needs `embedding` and `cache_ttl_s`.",
+    )
+    semantic_cache_from: float = Field(
+        default=0.95, gt=0, le=1, description="The least cosine at which two vectors agree."
+    )
+    synonyms: tuple[tuple[str, ...], ...] = Field(
+        default=(),
+        description="Groups of words and phrases that mean the same in your documents, for the "
+        'semantic cache alone: `[["PTO", "paid leave", "vacation"]]`.',
     )
     retriever: str | None = Field(
         default=None,
@@ -173,6 +188,9 @@ class EmbeddingSettings(Section):
         default=None, description="Key; without it the provider's standard variable is used."
     )
     timeout_s: float = Field(default=20.0, gt=0, description="Time for one call.")
+    free: bool = Field(
+        default=False, description="It runs on your own machines and costs nothing a token."
+    )
 
 
 class AuditSettings(Section):

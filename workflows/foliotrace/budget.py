@@ -39,6 +39,9 @@ class UnknownPrice(StrEnum):
 DEAREST = Price(input_usd=Decimal("0.00015"), output_usd=Decimal("0.0006"))
 """150 and 600 US dollars per million tokens: no listed model is dearer (genai-prices, 2026-11)."""
 
+DEAREST_EMBEDDING = Price(input_usd=Decimal("0.000001"), output_usd=ZERO)
+"""1 US dollar per million tokens: no listed embedding model is dearer (genai-prices, 2026-11)."""
+
 NOTHING = Price(input_usd=ZERO, output_usd=ZERO)
 """Of a model that its operator runs."""
 
@@ -48,7 +51,9 @@ SAY_ITS_PRICE = (
 )
 
 
-def price_for(model: str, price_of: PriceOf, policy: UnknownPrice) -> Price:
+def price_for(
+    model: str, price_of: PriceOf, policy: UnknownPrice, *, dearest: Price = DEAREST
+) -> Price:
     """The price to reckon with. Raises BudgetExceeded when it is unknown and that is denied."""
     price = price_of(model)
     if price is not None:
@@ -56,7 +61,7 @@ def price_for(model: str, price_of: PriceOf, policy: UnknownPrice) -> Price:
     if policy is UnknownPrice.FREE:
         return NOTHING
     if policy is UnknownPrice.DEAREST:
-        return DEAREST
+        return dearest
     raise BudgetExceeded(
         f"the price of model {model} is unknown",
         hint=SAY_ITS_PRICE,

@@ -13,7 +13,13 @@ from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_mode
 from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.budget import NOTHING, Price, PriceOf, UnknownPrice
 from foliotrace.errors import Misconfigured
-from foliotrace.guarded import GuardedEmbedder, GuardedGenerator, MeteredGenerator
+from foliotrace.guarded import (
+    EmbeddedOnce,
+    GuardedEmbedder,
+    GuardedGenerator,
+    MeteredEmbedder,
+    MeteredGenerator,
+)
 from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
 from foliotrace_server.composing.guards import Guards
 from foliotrace_server.composing.plugged import plugged
@@ -43,6 +49,7 @@ class Models:
         )
         self._prices = PriceTable({n: price_of(p) for n, p in settings.budget.prices.items()})
         self._ledger = ledger
+        self._kept_ledger: BudgetLedger | None = None
         self.generators = self._order()
         self.embedder = self._embedder()
 
@@ -53,7 +60,7 @@ class Models:
                 raise Misconfigured("llm_fallbacks are set without llm", hint="Set llm first.")
             return ()
         order = (first, *self._settings.llm_fallbacks)
-        ledger = self._ledger()
+        ledger = self._opened_ledger()
         return tuple(
             self._generator(given, place, ledger, is_last=place + 1 == len(order))
             for place, given in enumerate(order)
@@ -96,7 +103,20 @@ class Models:
         adapter = LlamaIndexEmbedder(
             self._embedding_model(given), clock=self._clock, model=given.model
         )
-        return GuardedEmbedder(adapter, self._guards.make("embedder", limit_s=given.timeout_s))
+        metered = MeteredEmbedder(
+            adapter,
+            price_of=self._price_of(given),
+            ledger=self._opened_ledger,
+            unknown=UnknownPrice(self._settings.budget.unknown_price),
+        )
+        guard = self._guards.make("embedder", limit_s=given.timeout_s)
+        return EmbeddedOnce(GuardedEmbedder(metered, guard))
+
+    def _opened_ledger(self) -> BudgetLedger:
+        """One ledger for all models, opened by the first that costs something."""
+        if self._kept_ledger is None:
+            self._kept_ledger = self._ledger()
+        return self._kept_ledger
 
     def _embedding_model(self, given: EmbeddingSettings) -> BaseEmbedding:
         if given.provider == "import":
@@ -110,7 +130,7 @@ class Models:
         )
         return embedding_model(access, self._http)
 
-    def _price_of(self, given: LLMSettings) -> PriceOf:
+    def _price_of(self, given: LLMSettings | EmbeddingSettings) -> PriceOf:
         """Nothing for a model that was declared free, else what the table and the operator say."""
         return (lambda model: NOTHING) if given.free else self._prices
 

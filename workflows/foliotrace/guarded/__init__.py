@@ -5,7 +5,13 @@ then the adapter. So each request that leaves is reserved and settled by itself.
 """
 
 from foliotrace.guarded.dependency import Dependency, GuardPolicy
-from foliotrace.guarded.metered import MeteredGenerator, PaidExtractor, Purse, spending
+from foliotrace.guarded.embedded import EmbeddedOnce, MeteredEmbedder
+from foliotrace.guarded.metered import (
+    MeteredGenerator,
+    PaidExtractor,
+    Purse,
+    spending,
+)
 from foliotrace.guarded.stores import GuardedCache, GuardedLedger
 from foliotrace.guarded.wrappers import (
     FollowingIndex,
@@ -18,6 +24,7 @@ from foliotrace.guarded.wrappers import (
 
 __all__ = [
     "Dependency",
+    "EmbeddedOnce",
     "FollowingIndex",
     "GuardPolicy",
     "GuardedCache",
@@ -27,6 +34,7 @@ __all__ = [
     "GuardedLedger",
     "GuardedParser",
     "GuardedRetriever",
+    "MeteredEmbedder",
     "MeteredGenerator",
     "PaidExtractor",
     "Purse",

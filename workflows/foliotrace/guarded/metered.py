@@ -1,4 +1,4 @@
-"""Money around a `TextGenerator`: every request is reserved at its worst case and settled after."""
+"""Money around models: every request is reserved at its worst case and settled after."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -7,7 +7,12 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from foliotrace import budget as rules
-from foliotrace.errors import BudgetExceeded, DeadlineExceeded, LedgerUnavailable
+from foliotrace.errors import (
+    BudgetExceeded,
+    DeadlineExceeded,
+    LedgerUnavailable,
+    Unavailable,
+)
 from foliotrace.events import tell
 from foliotrace.model import Deadline, Extraction, ParsedPage, Usage
 from foliotrace.ports import (
@@ -19,6 +24,7 @@ from foliotrace.ports import (
     Prompt,
     Reservation,
     TextGenerator,
+    Vector,
 )
 
 USEFUL_TOKENS = 64
@@ -32,9 +38,15 @@ class Purse:
     tenant: str
     allowance: rules.Allowance
     usage: Usage = field(default_factory=Usage)
+    embedded: dict[tuple[str, str], "Vector | Unavailable"] = field(default_factory=dict)
 
 
 _purse: ContextVar[Purse | None] = ContextVar("foliotrace_purse", default=None)
+
+
+def open_purse() -> Purse | None:
+    """The purse that is paid from here and now."""
+    return _purse.get()
 
 
 @contextmanager
@@ -46,6 +58,17 @@ def spending(tenant: str, cap_usd: Decimal) -> Iterator[Purse]:
         yield purse
     finally:
         _purse.reset(token)
+
+
+def no_failure_of_the_model(error: LedgerUnavailable) -> LedgerUnavailable:
+    """The same failure, as one that asking the model again would not mend."""
+    return LedgerUnavailable(
+        error.message,
+        reason=error.reason,
+        retry_after_s=error.retry_after_s,
+        lasting=True,
+        answered=True,
+    )
 
 
 @dataclass(slots=True)
@@ -135,13 +158,7 @@ class MeteredGenerator:
         try:
             return await self._ledger.reserve(tenant, amount_usd)
         except LedgerUnavailable as error:
-            raise LedgerUnavailable(
-                error.message,
-                reason=error.reason,
-                retry_after_s=error.retry_after_s,
-                lasting=True,
-                answered=True,
-            ) from error
+            raise no_failure_of_the_model(error) from error
 
     async def _settled(self, reservation: Reservation, actual_usd: Decimal) -> None:
         """A ledger that fails now costs no paid answer: the worst case stays reserved there."""

@@ -1,6 +1,6 @@
 """Cache and ledger behind a `Dependency`: a shared store that hangs costs a few waits, not each."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import TypeVar
@@ -9,7 +9,7 @@ from foliotrace.errors import BreakerOpen, CacheUnavailable, DeadlineExceeded, L
 from foliotrace.events import stage
 from foliotrace.guarded.dependency import Dependency
 from foliotrace.model import Answer, Deadline
-from foliotrace.ports import AnswerCache, BudgetLedger, Reservation
+from foliotrace.ports import AnswerCache, Asked, BudgetLedger, Reservation, Vector
 
 T = TypeVar("T")
 _NO_DEADLINE = Deadline(float("inf"))
@@ -27,13 +27,21 @@ class GuardedCache:
         async with _as(CacheUnavailable):
             return await _call(self.dependency, lambda: self._inner.lookup(tenant, key))
 
-    async def store(self, tenant: str, key: str, answer: Answer, *, ttl_s: float) -> None:
+    async def store(
+        self, tenant: str, key: str, answer: Answer, *, ttl_s: float, asked: Asked | None = None
+    ) -> None:
         """As the port says; a stage, for the answer waits for it."""
         async with _as(CacheUnavailable):
             with stage("keep"):
                 await _call(
-                    self.dependency, lambda: self._inner.store(tenant, key, answer, ttl_s=ttl_s)
+                    self.dependency,
+                    lambda: self._inner.store(tenant, key, answer, ttl_s=ttl_s, asked=asked),
                 )
+
+    async def alike(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
+        """As the port says."""
+        async with _as(CacheUnavailable):
+            return await _call(self.dependency, lambda: self._inner.alike(tenant, group))
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
         """As the port says; asked also when the breaker is open, for nothing deleted may stay."""

@@ -6,18 +6,15 @@ instead.
 """
 
 import json
-import re
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from foliotrace.model import Answer, AnswerMode, Level, Query
-from foliotrace.ports import HashQuery
+from foliotrace.ports import HashQuery, Vector
+from foliotrace.query import alike
+from foliotrace.query.alike import Synonyms
 
-_NEGATIONS: Final = frozenset(
-    {"no", "not", "never", "none", "without", "nor", "neither", "cannot", "except", "excluding"}
-)
-_WORD: Final = re.compile(r"[A-Za-z]+(?:'[a-z]+)?")
-_NUMBERED: Final = re.compile(r"\b[\w.-]*\d[\w.,-]*\b")
-_CAPITALISED: Final = re.compile(r"(?<![.?!]\s)(?<!^)\b[A-Z][A-Za-z0-9-]*\b")
 _KEPT_MODES: Final = (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
 
 
@@ -60,19 +57,43 @@ def may_be_kept(answer: Answer, *, redacted: int) -> bool:
     )
 
 
-def may_stand_for(asked: str, cached: str, similarity: float, *, floor: float = 0.95) -> bool:
-    """Whether an answer to `cached` may be given to `asked`: alike, and alike in all that decides.
+def group_key(
+    query: Query,
+    *,
+    index_version: int,
+    best: str,
+    model: str,
+    synonyms: Synonyms,
+    hash_query: HashQuery,
+) -> str:
+    """Where questions stand that ask the same in other words, for vectors of one `model`.
 
-    No similarity alone is safe: "overdue" and "not overdue" have .985 (shared measurements). So
-    numbers, identifiers, negations and names must be the same.
+    All that must be equal for one's answer to be another's is in it: what an exact key holds, with
+    the gist in the place of the text. So no vector can bring two questions together that differ.
     """
-    return similarity >= floor and _deciding(asked) == _deciding(cached)
+    gist = alike.gist(query.text, synonyms)
+    asked = json.dumps(["alike", gist, model, synonyms.groups], ensure_ascii=False)
+    alike_key = stale_key(replace(query, text=asked), best=best, hash_query=hash_query)
+    return exact_key(alike_key, index_version=index_version)
 
 
-def _deciding(text: str) -> tuple[list[str], list[str], list[str]]:
-    words = [w.lower() for w in _WORD.findall(text)]
-    return (
-        sorted(w.lower().rstrip(".,") for w in _NUMBERED.findall(text)),
-        sorted(w for w in words if w in _NEGATIONS or w.endswith("n't")),
-        sorted(w.lower() for w in _CAPITALISED.findall(text)),
-    )
+def near(
+    vector: Vector, kept: Sequence[tuple[str, Vector]], *, floor: float
+) -> list[tuple[float, str]]:
+    """(cosine, key) of the kept questions whose vectors agree with `vector`, the best first.
+
+    What has no direction, another length or no finite number agrees with nothing.
+    """
+    import numpy as np  # not before a question asks for it: 0.1 s of every start
+
+    asked = np.asarray(vector, dtype=np.float64)
+    found: list[tuple[float, str]] = []
+    for key, other in kept:
+        known = np.asarray(other, dtype=np.float64)
+        if known.shape != asked.shape:
+            continue
+        lengths = float(np.linalg.norm(asked) * np.linalg.norm(known))
+        cosine = float(asked @ known) / lengths if lengths > 0 else 0.0
+        if cosine >= floor:  # never true of nan
+            found.append((cosine, key))
+    return sorted(found, reverse=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 from uuid import uuid4
 
-from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound
-from foliotrace.events import stage, tell
+from foliotrace.errors import LibraryUnavailable
+from foliotrace.events import stage
 from foliotrace.guarded import Purse, spending
 from foliotrace.model import (
     Answer,
@@ -19,11 +19,9 @@ from foliotrace.model import (
     Level,
     Query,
     RetrievalMode,
-    Usage,
 )
-from foliotrace.ports import AnswerCache, StaleAnswer
 from foliotrace.query import cache as caching
-from foliotrace.query import ladder, records
+from foliotrace.query import keeping, ladder, records
 from foliotrace.query.guard import Ask, admit, clean
 from foliotrace.query.last_resort import stale_answer, template
 from foliotrace.query.retrieve import Retrieval, retrieve
@@ -99,32 +97,34 @@ async def _answered(
     services: QueryServices, query: Query, call: Call, version: int, started_s: float
 ) -> Answer:
     """A kept answer, or a new one, which is kept where it may be."""
+    deadline = Deadline(started_s + services.settings.deadline_s)
     stale_key = caching.stale_key(query, best=services.best, hash_query=services.hash_query)
-    key = None
-    if services.cache is not None and not call.bypass_cache and version != _UNKNOWN_VERSION:
-        key = caching.exact_key(stale_key, index_version=version)
-        with stage("cache"):
-            kept = await _kept(services.cache, query, key)
-        if kept is not None:
-            if call.screen is not None:
-                call.screen.show(kept.text)
-            return _identified(services, query, replace(kept, usage=Usage()), CacheState.EXACT)
+    place = None
     with spending(query.principal.tenant, services.settings.max_cost_usd) as purse:
-        made, redacted = await _made(services, query, call, purse, started_s)
-    state = CacheState.BYPASS if call.bypass_cache else CacheState.MISS
-    answer = _identified(services, query, made, state)
-    if caching.may_be_kept(answer, redacted=redacted):
-        await _keep(services, query.principal.tenant, key, stale_key, answer, version)
+        if services.cache is not None and not call.bypass_cache and version != _UNKNOWN_VERSION:
+            place = keeping.place_of(services, query, stale_key, version)
+            with stage("cache"):
+                again = await keeping.given_again(
+                    services, services.cache, query, place, _of_a_stage(services, deadline)
+                )
+            if again is not None:
+                if call.screen is not None:
+                    call.screen.show(again.answer.text)
+                kept = replace(again.answer, usage=purse.usage)
+                return _identified(services, query, kept, again.state)
+        made, redacted = await _made(services, query, call, purse, deadline)
+        state = CacheState.BYPASS if call.bypass_cache else CacheState.MISS
+        answer = _identified(services, query, made, state)
+        if caching.may_be_kept(answer, redacted=redacted):
+            within = _of_a_stage(services, deadline)
+            kept_at = keeping.KeptAt(stale_key=stale_key, place=place, version=version)
+            await keeping.keep(services, query, answer, kept_at, deadline=within)
     return answer
 
 
-async def _kept(cache: AnswerCache, query: Query, key: str) -> Answer | None:
-    """A cache that is down is a miss: the answer made anew is as good."""
-    try:
-        return await cache.lookup(query.principal.tenant, key)
-    except CacheUnavailable as error:
-        tell("foliotrace.cache_unavailable", error__type=error.reason)
-        return None
+def _of_a_stage(services: QueryServices, deadline: Deadline) -> Deadline:
+    """The time that one retrieval path would get."""
+    return deadline.capped(services.clock.monotonic_s(), services.settings.retrieve_s)
 
 
 def _identified(services: QueryServices, query: Query, answer: Answer, state: CacheState) -> Answer:
@@ -141,11 +141,10 @@ def _identified(services: QueryServices, query: Query, answer: Answer, state: Ca
 
 
 async def _made(
-    services: QueryServices, query: Query, call: Call, purse: Purse, started_s: float
+    services: QueryServices, query: Query, call: Call, purse: Purse, deadline: Deadline
 ) -> tuple[Answer, int]:
     """A new answer, and how many personal numbers were taken out of it."""
     settings = services.settings
-    deadline = Deadline(started_s + settings.deadline_s)
     with stage("retrieve"):
         found = await retrieve(
             query,
@@ -214,7 +213,7 @@ def _settled(
             for citation, quote in zip(draft.citations, quotes, strict=True)
         ),
         degradation=_mark(services, found, draft.mode, draft.generator, draft.reasons),
-        usage=purse.usage if purse.usage.llm_calls else draft.usage,
+        usage=purse.usage if purse.usage.llm_calls else draft.usage.plus(purse.usage),
         model=draft.model,
         removed_claims=draft.removed_claims,
         notice=draft.notice,
@@ -239,36 +238,3 @@ def _mark(
             reasons=(*_reasons(found), *reasons),
         ),
     )
-
-
-async def _keep(
-    services: QueryServices,
-    tenant: str,
-    key: str | None,
-    stale_key: str,
-    answer: Answer,
-    version: int,
-) -> None:
-    """Store the answer for next time and for bad days; a store that is down changes nothing.
-
-    An answer whose documents changed or went while it was made is not kept.
-    """
-    try:
-        if await services.library.version() != version:
-            return
-        if services.cache is not None and key is not None:
-            ttl_s = services.settings.cache_ttl_s
-            await services.cache.store(tenant, key, answer, ttl_s=ttl_s)
-        if services.stale is not None:
-            hashes = await _content_hashes(services, tenant, answer)
-            stale = StaleAnswer(
-                answer=answer, content_hashes=hashes, stored_at=services.clock.now()
-            )
-            await services.stale.store(tenant, stale_key, stale)
-    except (CacheUnavailable, LibraryUnavailable, NotFound) as error:
-        tell("foliotrace.not_kept", error__type=error.error_code)
-
-
-async def _content_hashes(services: QueryServices, tenant: str, answer: Answer) -> dict[str, str]:
-    cited = dict.fromkeys(citation.document_id for citation in answer.citations)
-    return {i: (await services.library.document(tenant, i)).content_hash for i in cited}

@@ -13,6 +13,7 @@ from foliotrace.ports import (
     Clock,
     CurrentSpan,
     CurrentTrace,
+    Embedder,
     HashQuery,
     Identify,
     Library,
@@ -21,6 +22,7 @@ from foliotrace.ports import (
     TextGenerator,
     Vocabulary,
 )
+from foliotrace.query.alike import NO_SYNONYMS, Synonyms
 from foliotrace.query.anchors import PageMaps
 from foliotrace.query.guard import DEFAULT_LIMITS, Limits
 from foliotrace.query.ladder import Configured
@@ -46,6 +48,8 @@ class QuerySettings:
     floor: float = FLOOR
     redaction: Redaction = field(default_factory=Redaction)
     cache_ttl_s: float = 3600.0
+    alike_from: float = 0.95
+    synonyms: Synonyms = NO_SYNONYMS
     retry_after_s: float = 30.0
     keep_content: bool = False
     code_version: str = "unknown"
@@ -56,6 +60,7 @@ class QueryServices:
     """All a question needs from outside. `paths` and `generators` are orders, best first.
 
     `offered` are the orders a question may choose instead of `paths`; none without LlamaCloud.
+    With an `embedder` the `cache` also answers questions that ask the same in other words.
     """
 
     library: Library
@@ -70,6 +75,7 @@ class QueryServices:
     generators: Sequence[TextGenerator] = ()
     current_span: CurrentSpan = lambda: None
     cache: AnswerCache | None = None
+    embedder: Embedder | None = None
     stale: StaleAnswers | None = None
     settings: QuerySettings = field(default_factory=QuerySettings)
     offered: Mapping[CloudPath, Sequence[Path]] = field(default_factory=dict)

@@ -1,19 +1,22 @@
-"""Exact answers kept in the process: lost with it, never on a disk."""
+"""Answers kept in the process: lost with it, never on a disk."""
 
 from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.model import Answer
-from foliotrace.ports import Clock
+from foliotrace.ports import Asked, Clock, Vector
 
 _KEPT: Final = 4096
+_ALIKE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     answer: Answer
     until_s: float
+    asked: Asked | None
 
 
 class LocalAnswerCache:
@@ -24,6 +27,7 @@ class LocalAnswerCache:
         self._limit = limit
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._citing: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._groups: dict[tuple[str, str], OrderedDict[str, Vector]] = defaultdict(OrderedDict)
 
     async def lookup(self, tenant: str, key: str) -> Answer | None:
         """See `AnswerCache.lookup`."""
@@ -36,14 +40,29 @@ class LocalAnswerCache:
         self._kept.move_to_end((tenant, key))
         return found.answer
 
-    async def store(self, tenant: str, key: str, answer: Answer, *, ttl_s: float) -> None:
+    async def store(
+        self, tenant: str, key: str, answer: Answer, *, ttl_s: float, asked: Asked | None = None
+    ) -> None:
         """See `AnswerCache.store`."""
         self._drop(tenant, key)
-        self._kept[tenant, key] = _Kept(answer, self._clock.monotonic_s() + ttl_s)
+        self._kept[tenant, key] = _Kept(answer, self._clock.monotonic_s() + ttl_s, asked)
         for citation in answer.citations:
             self._citing[tenant, citation.document_id].add(key)
+        if asked is not None:
+            group = self._groups[tenant, asked.group]
+            group[key] = asked.vector
+            if len(group) > _ALIKE:
+                group.popitem(last=False)
         if len(self._kept) > self._limit:
             self._drop(*next(iter(self._kept)))
+
+    async def alike(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
+        """See `AnswerCache.alike`."""
+        now_s = self._clock.monotonic_s()
+        for key in list(self._groups.get((tenant, group), ())):
+            if self._kept[tenant, key].until_s <= now_s:
+                self._drop(tenant, key)
+        return list(self._groups.get((tenant, group), {}).items())
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
         """See `AnswerCache.forget_document`."""
@@ -60,3 +79,12 @@ class LocalAnswerCache:
                 keys.discard(key)
                 if not keys:
                     del self._citing[tenant, citation.document_id]
+        if gone.asked is not None:
+            self._leave(tenant, gone.asked.group, key)
+
+    def _leave(self, tenant: str, name: str, key: str) -> None:
+        group = self._groups.get((tenant, name))
+        if group is not None:
+            group.pop(key, None)
+            if not group:
+                del self._groups[tenant, name]

@@ -1,0 +1,306 @@
+"""A kept answer for a question that asks the same: words decide, vectors agree, nothing is lost."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from tests.query.kit import HANDBOOK, Desk, Scripted, shown
+from tests.query.questions import MINIMAL_EDITS, REWORDED
+
+from foliotrace.adapters.local.answer_cache import LocalAnswerCache
+from foliotrace.budget import NOTHING, Price
+from foliotrace.errors import (
+    BudgetExceeded,
+    CacheUnavailable,
+    DeadlineExceeded,
+    EmbedderUnavailable,
+    GeneratorUnavailable,
+    Unavailable,
+)
+from foliotrace.guarded import EmbeddedOnce, MeteredEmbedder
+from foliotrace.model import CacheState, Deadline, Principal
+from foliotrace.ports import Reservation
+from foliotrace.query.alike import Synonyms
+
+pytestmark = pytest.mark.anyio
+QUESTION = "When are refunds paid?"
+REWORDED_QUESTION = "Could you tell me when refunds are paid, please?"
+
+
+class OneVector:
+    """The worst embedder there can be: it gives every text the same vector."""
+
+    model = "same-1"
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.deadlines: list[Deadline] = []
+        self.vector: Sequence[float] = (0.6, 0.8)
+        self.error: Unavailable | None = None
+
+    async def embed(self, texts: Sequence[str], *, deadline: Deadline) -> list[Sequence[float]]:
+        return [await self.embed_query(text, deadline=deadline) for text in texts]
+
+    async def embed_query(self, text: str, *, deadline: Deadline) -> Sequence[float]:
+        self.texts.append(text)
+        self.deadlines.append(deadline)
+        if self.error is not None:
+            raise self.error
+        return self.vector
+
+
+@pytest.fixture
+def embedder() -> OneVector:
+    return OneVector()
+
+
+@pytest.fixture
+async def alike(desk: Desk, embedder: OneVector) -> Desk:
+    desk.equipped(cache=LocalAnswerCache(desk.clock), embedder=EmbeddedOnce(embedder))
+    await desk.serve(*HANDBOOK)
+    return desk
+
+
+async def test_the_same_question_in_other_words_gets_the_kept_answer_as_a_run_of_its_own(
+    alike: Desk,
+) -> None:
+    first = await alike.ask(QUESTION)
+    events, second = await alike.watch(REWORDED_QUESTION)
+    assert (first.cache, second.cache) == (CacheState.MISS, CacheState.SEMANTIC)
+    assert (second.text, second.citations) == (first.text, first.citations)
+    assert shown(events) == second.text
+    assert second.run_id != first.run_id
+    assert alike.audit.entries[-1].run_id == second.run_id
+    assert (await alike.ask(QUESTION)).cache is CacheState.EXACT
+
+
+@pytest.mark.parametrize(("kept", "asked"), [pair for p in MINIMAL_EDITS for pair in (p, p[::-1])])
+async def test_no_minimal_edit_hits_although_its_vector_is_the_same(
+    alike: Desk, kept: str, asked: str
+) -> None:
+    await alike.serve(f"{kept} {asked} Both are answered here.", name="faq.txt")
+    await alike.ask(kept)
+    if (again := await alike.ask(kept)).cache is not CacheState.EXACT:
+        assert not again.citations, "the answer was not kept, so nothing could hit"
+    assert (await alike.ask(asked)).cache is CacheState.MISS
+
+
+@pytest.mark.parametrize(("kept", "asked"), REWORDED)
+async def test_rewordings_hit_when_vectors_agree_and_only_then(
+    alike: Desk, embedder: OneVector, kept: str, asked: str
+) -> None:
+    await alike.serve(f"{kept} It is answered here.", name="faq.txt")
+    answer = await alike.ask(kept)
+    assert answer.citations
+    embedder.vector = (0.8, -0.6)
+    assert (await alike.ask(asked)).cache is CacheState.MISS
+    alike.clock.pass_s(4000)  # both are forgotten
+    await alike.ask(kept)
+    assert (await alike.ask(asked)).cache is CacheState.SEMANTIC
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"top_k": 4},
+        {"collection": "legal"},
+        {"filters": {"title": ["notes.txt"]}},
+        {"bypass_cache": True},
+    ],
+)
+async def test_another_scope_or_wish_is_no_hit(alike: Desk, other: dict[str, object]) -> None:
+    await alike.ask(QUESTION)
+    assert (await alike.ask(REWORDED_QUESTION, **other)).cache is not CacheState.SEMANTIC
+
+
+async def test_another_tenant_model_or_glossary_is_no_hit(alike: Desk) -> None:
+    await alike.ask(QUESTION)
+    here = alike.services
+    other = OneVector()
+    other.model = "same-2"
+    glossary = replace(here.settings, synonyms=Synonyms((("shipping", "postage"),)))
+    for changed, asked in (
+        ({"identify": lambda: Principal(tenant="t2")}, REWORDED_QUESTION),
+        ({"embedder": EmbeddedOnce(other)}, "Please tell me when refunds are paid."),
+        ({"settings": glossary}, "Do you know when refunds are paid?"),
+        ({}, "Can you tell me when refunds are paid?"),
+    ):
+        alike.services = replace(here, **changed)  # type: ignore[arg-type]
+        wanted = CacheState.MISS if changed else CacheState.SEMANTIC
+        assert (await alike.ask(asked)).cache is wanted, asked
+
+
+async def test_a_change_of_the_library_ends_every_hit(alike: Desk) -> None:
+    await alike.ask(QUESTION)
+    await alike.serve("Refunds are paid within 10 days.", name="new.txt", content_hash="b" * 64)
+    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+
+
+async def test_synonyms_of_the_operator_hit(alike: Desk) -> None:
+    settings = replace(alike.services.settings, synonyms=Synonyms((("refunds", "repayments"),)))
+    alike.equipped(settings=settings)
+    await alike.ask(QUESTION)
+    assert (await alike.ask("When are repayments paid?")).cache is CacheState.SEMANTIC
+
+
+async def test_degraded_and_abstained_answers_are_never_given_to_another(alike: Desk) -> None:
+    alike.equipped(generators=(Scripted(error=GeneratorUnavailable("503")),))
+    await alike.ask(QUESTION)
+    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+    alike.equipped(generators=())
+    await alike.ask("Which enzyme inhibits mitochondria?")
+    assert (await alike.ask("What enzyme inhibits mitochondria?")).cache is CacheState.MISS
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EmbedderUnavailable("503"),
+        DeadlineExceeded("late", reason="embedder_timeout"),
+        EmbedderUnavailable("dear", reason="budget_exceeded"),
+    ],
+)
+async def test_an_embedder_that_fails_is_a_miss_and_changes_no_answer(
+    alike: Desk, embedder: OneVector, error: Unavailable
+) -> None:
+    first = await alike.ask(QUESTION)
+    embedder.error = error
+    answer = await alike.ask(REWORDED_QUESTION)
+    assert (answer.cache, answer.text) == (CacheState.MISS, first.text)
+    assert answer.degradation == first.degradation
+    assert embedder.texts.count(REWORDED_QUESTION) == 1  # a failure, too, is asked for once
+    embedder.error = None
+    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.EXACT
+
+
+@pytest.mark.parametrize("vector", [(), (0.0, 0.0), (float("nan"), 1.0)])
+async def test_vectors_that_are_none_agree_with_nothing_nor_with_themselves(
+    alike: Desk, embedder: OneVector, vector: Sequence[float]
+) -> None:
+    await alike.ask(QUESTION)
+    embedder.vector = vector
+    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+    assert (await alike.ask("Please tell me when refunds are paid.")).cache is CacheState.MISS
+
+
+async def test_a_vector_of_another_length_is_of_another_model(
+    alike: Desk, embedder: OneVector
+) -> None:
+    await alike.ask(QUESTION)
+    embedder.vector = (0.6, 0.8, 0.0)
+    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+
+
+async def test_a_cache_that_dies_between_two_calls_is_a_miss(alike: Desk) -> None:
+    class DiesWhenAskedForMore(LocalAnswerCache):
+        async def alike(self, tenant: str, group: str) -> list[object]:  # type: ignore[override]
+            raise CacheUnavailable("down")
+
+    alike.equipped(cache=DiesWhenAskedForMore(alike.clock))
+    await alike.ask(QUESTION)
+    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+
+
+async def test_a_question_is_embedded_once_and_its_vector_serves_retrieval_too(
+    alike: Desk, embedder: OneVector
+) -> None:
+    class AsVectorsDo:
+        """Asks for the question's vector as the vector index does, then for the keywords."""
+
+        async def retrieve(self, query, *, top_k, deadline):  # type: ignore[no-untyped-def]
+            await alike.services.embedder.embed_query(query.text, deadline=deadline)  # type: ignore[union-attr]
+            return await keyword.retriever.retrieve(query, top_k=top_k, deadline=deadline)
+
+    keyword = alike.keyword()
+    alike.behind(replace(keyword, retriever=AsVectorsDo()))
+    await alike.ask(QUESTION)
+    assert embedder.texts == [QUESTION]
+    await alike.ask(QUESTION)
+    assert embedder.texts == [QUESTION]  # an exact hit needs no vector
+    settings = alike.services.settings
+    latest = alike.clock.monotonic_s() + settings.retrieve_s
+    assert all(deadline.at_s <= latest for deadline in embedder.deadlines)
+
+
+class Counted:
+    """A ledger that remembers what was reserved and settled."""
+
+    def __init__(self, error: BudgetExceeded | None = None) -> None:
+        self.reserved: list[Decimal] = []
+        self.settled: list[Decimal] = []
+        self._error = error
+
+    async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
+        if self._error is not None:
+            raise self._error
+        self.reserved.append(amount_usd)
+        return Reservation(id="r", tenant=tenant, amount_usd=amount_usd)
+
+    async def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
+        self.settled.append(actual_usd)
+
+    async def spent_usd(self, tenant: str) -> Decimal:
+        return sum(self.settled, Decimal(0))
+
+
+def paid(embedder: OneVector, ledger: Counted, price: Price) -> EmbeddedOnce:
+    return EmbeddedOnce(MeteredEmbedder(embedder, price_of=lambda _: price, ledger=lambda: ledger))
+
+
+async def test_what_a_vector_costs_counts_to_the_question_that_asked_for_it(
+    alike: Desk, embedder: OneVector
+) -> None:
+    ledger = Counted()
+    price = Price(input_usd=Decimal("0.00001"), output_usd=Decimal(0))
+    alike.equipped(embedder=paid(embedder, ledger, price))
+    made = await alike.ask(QUESTION)
+    again = await alike.ask(REWORDED_QUESTION)
+    exact = await alike.ask(REWORDED_QUESTION)
+    assert (again.cache, exact.cache) == (CacheState.SEMANTIC, CacheState.SEMANTIC)
+    for answer in (made, again):
+        assert answer.usage.cost_usd == answer.usage.embedding_tokens * price.input_usd > 0
+    assert ledger.reserved == ledger.settled
+    assert await ledger.spent_usd("default") == sum(
+        answer.usage.cost_usd for answer in (made, again, exact)
+    )
+
+
+async def test_a_budget_that_refuses_the_vector_is_a_miss_and_a_failed_call_costs_nothing(
+    alike: Desk, embedder: OneVector
+) -> None:
+    dear = Price(input_usd=Decimal(1), output_usd=Decimal(0))
+    spent = Counted(BudgetExceeded("the day is spent"))
+    for ledger, price in ((Counted(), dear), (spent, replace(dear, input_usd=Decimal("0.0001")))):
+        alike.equipped(embedder=paid(embedder, ledger, price))
+        answer = await alike.ask(QUESTION, top_k=3 if ledger is spent else 4)
+        assert (answer.cache, answer.usage.cost_usd) == (CacheState.MISS, 0)
+        assert answer.citations
+    assert embedder.texts == []
+    failing = Counted()
+    embedder.error = EmbedderUnavailable("503")
+    alike.equipped(embedder=paid(embedder, failing, replace(dear, input_usd=Decimal("0.0001"))))
+    assert (await alike.ask(REWORDED_QUESTION)).usage.cost_usd == 0
+    assert (len(failing.reserved), failing.settled) == (1, [0])
+    embedder.error = None
+    free = Counted()
+    alike.equipped(embedder=paid(embedder, free, NOTHING))
+    assert (await alike.ask("Where are refunds paid?")).usage.embedding_tokens > 0
+    assert free.reserved == []
+
+
+async def test_what_is_kept_of_a_question_is_a_hash_and_a_vector(
+    alike: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[str] = []
+    store = LocalAnswerCache.store
+
+    async def noting(self, tenant, key, answer, *, ttl_s, asked=None):  # type: ignore[no-untyped-def]
+        stored.append(json.dumps([key, asked.group, asked.vector]))
+        await store(self, tenant, key, answer, ttl_s=ttl_s, asked=asked)
+
+    monkeypatch.setattr(LocalAnswerCache, "store", noting)
+    await alike.ask(QUESTION)
+    assert len(stored) == 1
+    assert not any(word in stored[0].lower() for word in ("when", "refunds", "paid"))
