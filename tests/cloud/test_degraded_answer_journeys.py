@@ -169,6 +169,57 @@ async def test_a_refused_budget_moves_down_without_a_request(
     assert model.count() == 0
 
 
+async def test_a_stream_that_ignores_its_limit_is_cut_at_its_reservation_and_marked(
+    model: FakeOpenAI, tmp_path: Path
+) -> None:
+    limit = 100
+    async with service(tmp_path, llm=llm(model, max_tokens=limit)) as running:
+        await running.put("fuel.txt", FUEL)
+        model.fail(CHAT, LLMFault.endless)
+        model.fail(CHAT, LLMFault.slow_tokens(0.01))
+        sent = await running.client.post("/v1/query", json={"query": PRICE, "stream": True})
+        events = [
+            (block.partition("\n")[0].removeprefix("event: "), block.partition("data: ")[2])
+            for block in sent.text.split("\n\n")
+            if block.startswith("event: ")
+        ]
+        name, data = events[-1]
+        answer = orjson.loads(data)
+        assert name == "answer", [name for name, _ in events]
+        assert answer["degradation"]["level"] == 2
+        assert answer["degradation"]["reasons"] == ["answer_cut_by_budget"]
+        assert "cut short" in answer["notice"]
+        assert answer["usage"]["completion_tokens"] == limit
+        assert Decimal(answer["usage"]["cost_usd"]) <= Decimal("0.10")
+        assert "2.31" in answer["answer"]
+        assert len(answer["answer"]) < limit * 8 + 20  # eight bytes a token, and a marker
+        assert model.count() == 1
+        (call,) = model.spent
+        assert not call.finished, "it was read to its end"
+        model.recover()
+        whole = await running.ask(PRICE)
+        assert (whole.level, whole.body["cache"]) == (0, "miss")
+
+
+async def test_a_whole_answer_that_ignores_its_limit_is_paid_and_ends_the_day(
+    model: FakeOpenAI, tmp_path: Path
+) -> None:
+    budget = BudgetSettings(daily_usd_per_tenant=Decimal("0.001"))
+    async with service(tmp_path, llm=llm(model, max_tokens=100), budget=budget) as running:
+        await running.put("fuel.txt", FUEL)
+        model.fail(CHAT, LLMFault.endless)
+        first = await running.ask(PRICE)
+        assert first.level == 0
+        cost = Decimal(first.body["usage"]["cost_usd"])
+        assert cost == Decimal(first.body["usage"]["completion_tokens"]) * Decimal(
+            "0.0000006"
+        ) + Decimal(first.body["usage"]["prompt_tokens"]) * Decimal("0.00000015")
+        assert cost > Decimal("0.001")
+        second = await running.ask(f"{PRICE} Again.")
+        assert second.reasons == ["budget_exceeded"]
+        assert model.count() == 1
+
+
 async def test_what_was_spent_is_in_the_answer_and_the_day_s_cap_holds(
     model: FakeOpenAI, tmp_path: Path
 ) -> None:

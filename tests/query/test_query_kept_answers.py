@@ -1,6 +1,7 @@
 """Answers given again: exact hits, stale answers on bad days, and what is never kept."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path as Folder
 
 import pytest
@@ -55,6 +56,37 @@ async def test_another_question_scope_or_wish_is_no_hit(
     await keeping.serve(*HANDBOOK)
     await keeping.ask(QUESTION)
     assert (await keeping.ask(**other)).cache is not CacheState.EXACT  # type: ignore[arg-type]
+
+
+async def test_an_answer_made_while_the_library_changed_is_not_kept(keeping: Desk) -> None:
+    """Neither under the version it was asked at, nor for bad days."""
+    await keeping.serve(*HANDBOOK)
+    keyword = keeping.keyword()
+
+    class Changing:
+        """The library changes while passages are searched."""
+
+        async def retrieve(self, query, *, top_k, deadline):  # type: ignore[no-untyped-def]
+            found = await keyword.retriever.retrieve(query, top_k=top_k, deadline=deadline)
+            await keeping.serve("Something else.", name="new.txt", content_hash="b" * 64)
+            return found
+
+    stored: list[str] = []
+
+    class Watched(LocalAnswerCache):
+        async def store(self, tenant, key, answer, **more):  # type: ignore[no-untyped-def]
+            stored.append(key)
+            await super().store(tenant, key, answer, **more)
+
+    keeping.equipped(cache=Watched(keeping.clock))
+    keeping.behind(replace(keyword, retriever=Changing()))
+    assert (await keeping.ask(QUESTION)).citations
+    assert stored == []
+    keeping.behind(DOWN)
+    assert (await keeping.ask(QUESTION)).degradation.answer is AnswerMode.TEMPLATE
+    keeping.behind(keyword)
+    await keeping.ask(QUESTION)
+    assert len(stored) == 1
 
 
 async def test_a_change_of_the_library_ends_every_hit(keeping: Desk) -> None:

@@ -49,7 +49,8 @@ class Completion:
         self._tool, schema = _target(body)
         prompt = read_prompt(body["messages"])
         said = fill(prompt, schema, behaviours) if schema else answer(prompt, behaviours)
-        self._said = _shortened(said, body)
+        endless = self._behaviours.get("endless")
+        self._said = _repeated(said, endless.amount) if endless else _shortened(said, body)
 
     def _usage(self) -> dict[str, Any]:
         spent = self.spent
@@ -167,6 +168,10 @@ def _event(payload: dict[str, Any]) -> bytes:
 
 def _pieces(text: str) -> list[str]:
     return re.findall(r"\s*\S+|\s+$", text)
+
+
+def _repeated(said: Said, times: int) -> Said:
+    return Said(" ".join([said.text] * times), said.refusal, said.finish)
 
 
 def _shortened(said: Said, body: dict[str, Any]) -> Said:

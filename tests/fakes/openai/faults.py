@@ -24,6 +24,7 @@ class LLMFault:
     no_citations: ClassVar[Fault] = Fault.behaviour("no_citations")
     hallucinated: ClassVar[Fault] = Fault.behaviour("hallucinated")
     no_usage: ClassVar[Fault] = Fault.behaviour("no_usage")
+    endless: ClassVar[Fault] = Fault.behaviour("endless", amount=300)  # whatever max_tokens says
     stream_error: ClassVar[Fault] = Fault.behaviour("stream_error", amount=3)
     stream_garbage: ClassVar[Fault] = Fault.behaviour("stream_garbage", amount=3)
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from foliotrace import events
-from foliotrace.errors import FoliotraceError
+from foliotrace.errors import CacheUnavailable, FoliotraceError
 from foliotrace.ingest.originals import release
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Document, Principal
@@ -26,7 +26,8 @@ async def delete_document(
     """Remove a document, its chunks, index entries, original, jobs, answers and journals.
 
     From the library's commit on it is served no more; an ingestion of it that is under way ends
-    with `document_not_found`. Raises NotFound, LibraryUnavailable, IndexUnavailable.
+    with `document_not_found`. Raises NotFound, LibraryUnavailable, IndexUnavailable, and, before
+    anything is deleted, CacheUnavailable: no answer may outlive what it cites.
     """
     document = await services.library.document(principal.tenant, document_id)
     received = AuditEntry(
@@ -40,7 +41,7 @@ async def delete_document(
     try:
         await forget_answers(services, principal.tenant, document_id)  # while it can be repeated
         await services.library.delete(principal.tenant, document_id)
-        await forget_answers(services, principal.tenant, document_id)  # given meanwhile
+        await forget_superseded(services, principal.tenant, document_id)  # given meanwhile
         await release(services, principal.tenant, document.content_hash)
         for forget in services.forget:
             await forget(principal.tenant, document_id)
@@ -56,6 +57,19 @@ async def forget_answers(services: IngestServices, tenant: str, document_id: str
     """Drop the kept answers that cite the document. Raises CacheUnavailable."""
     for forget in services.forget_answers:
         await forget(tenant, document_id)
+
+
+async def forget_superseded(services: IngestServices, tenant: str, document_id: str) -> None:
+    """Drop the kept answers that cite the document, as far as their stores answer.
+
+    Nobody is given what is left: keys hold the library's version, and stale answers are compared
+    with what they cite.
+    """
+    for forget in services.forget_answers:
+        try:
+            await forget(tenant, document_id)
+        except CacheUnavailable as error:
+            events.tell("foliotrace.not_forgotten", error__type=error.reason)
 
 
 def _not_deleted(received: AuditEntry, error: BaseException) -> AuditEntry:

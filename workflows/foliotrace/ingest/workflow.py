@@ -17,7 +17,7 @@ from foliotrace import events
 from foliotrace.account import Account, Progress, described, take_up
 from foliotrace.errors import Conflict, NotFound
 from foliotrace.ingest.identity import FIRST_PAGES, identify
-from foliotrace.ingest.index import catch_up, forget_answers
+from foliotrace.ingest.index import catch_up, forget_superseded
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.window import Position, revision_of, same_bytes, source_of, store_window
 from foliotrace.model import CloudPath, Deadline, Document, Job, JobKind, JobStatus, Principal
@@ -137,7 +137,7 @@ class IngestWorkflow(Workflow):
                 revision=position.revision,
                 identity=identify(first, name=document.name, title=document.stated_title),
             )
-            await forget_answers(services, document.tenant, document.id)
+            await forget_superseded(services, document.tenant, document.id)
             version = await catch_up(services)
             document = await services.library.document(document.tenant, document.id)
             await account.completed(engine=first[0].engine if first else "")
