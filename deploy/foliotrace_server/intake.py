@@ -202,11 +202,18 @@ class Intake:
             await self._end(job, JobStatus(ended.status), ended.problem)
 
     async def repair(self) -> None:
-        """Bring to an end what was killed between its job and its promise: never acknowledged.
+        """Bring to an end what was killed before its promise: never acknowledged.
 
-        The bytes of an upload are there, so it is ingested; an extraction's schema is not.
+        The bytes of an upload with a job are there, so it is ingested; an extraction's schema is
+        not. Of an upload without a job nobody knows how it was to be read: its document failed.
         """
-        for job in await self._parts.ingest.jobs.unfinished():
+        unfinished = await self._parts.ingest.jobs.unfinished()
+        looked_after = {(job.tenant, job.document_id) for job in unfinished}
+        for document in await self._parts.ingest.library.unsettled():
+            if (document.tenant, document.id) not in looked_after:
+                cut = JobEnded("The upload was cut off. Send it again.", code="upload_interrupted")
+                await self._fail_document(document.tenant, document.id, cut)
+        for job in unfinished:
             if self._durable.is_promised(job.id):
                 continue
             if job.kind is JobKind.INGEST:
@@ -234,7 +241,7 @@ class Intake:
         elif status is JobStatus.FAILED:
             why = JobEnded("The job could not be finished.", code=problem or "internal_error")
             if job.kind is JobKind.INGEST:
-                await self._fail_document(job, why)
+                await self._fail_document(job.tenant, job.document_id, why)
             await account.failed(why)
         else:
             now = services.clock.now()
@@ -242,10 +249,10 @@ class Intake:
                 replace(job, status=status, stage=status.value, updated_at=now)
             )
 
-    async def _fail_document(self, job: Job, why: FoliotraceError) -> None:
+    async def _fail_document(self, tenant: str, document_id: str, why: FoliotraceError) -> None:
         with suppress(NotFound):  # it was deleted meanwhile
             await self._parts.ingest.library.fail(
-                job.tenant, job.document_id, problem=why.error_code, detail=why.message
+                tenant, document_id, problem=why.error_code, detail=why.message
             )
 
     async def _earlier(self, principal: Principal, key: str | None, fingerprint: str) -> Job | None:

@@ -59,6 +59,16 @@ async def test_a_name_is_one_document_in_a_collection(library: Library) -> None:
     assert first.document.status is DocumentStatus.QUEUED
 
 
+async def test_what_is_under_way_is_listed_over_all_tenants(library: Library) -> None:
+    queued = (await library.register("t2", draft())).document
+    at_work = await begun(library)
+    await serve(library, "Alpha.", name="served.txt", content_hash="c" * 64)
+    failed = (await library.register("t1", draft("bad.txt", "d" * 64))).document
+    await library.fail("t1", failed.id, problem="file_empty", detail="empty")
+    found = await library.unsettled()
+    assert {(d.tenant, d.id) for d in found} == {("t2", queued.id), ("t1", at_work.id)}
+
+
 async def test_served_bytes_are_unchanged_and_new_bytes_are_not(library: Library) -> None:
     document = await serve(library, "Alpha.")
     assert (await library.register("t1", draft())).unchanged

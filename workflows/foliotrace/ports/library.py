@@ -77,6 +77,10 @@ class Library(Protocol):
         """What passages say of their documents, in the order asked. Raises NotFound."""
         ...
 
+    async def unsettled(self) -> Sequence[Document]:
+        """Of every tenant, queued or being ingested: what a process looks after when it starts."""
+        ...
+
     async def refers_to(self, tenant: str, content_hash: str) -> bool:
         """Whether a document has this original; if none has, the original may go."""
         ...

@@ -26,7 +26,14 @@ from foliotrace.adapters.local.packing import unpack_page
 from foliotrace.adapters.local.recent import Recent
 from foliotrace.adapters.local.schema_sql import MIGRATIONS
 from foliotrace.errors import NotFound
-from foliotrace.model import Chunk, Document, Filters, Identity, ParsedPage
+from foliotrace.model import (
+    Chunk,
+    Document,
+    DocumentStatus,
+    Filters,
+    Identity,
+    ParsedPage,
+)
 from foliotrace.ports import Change, Clock, DocumentDraft, DocumentLabel, Registration
 
 FILE_NAME: Final = "library.db"
@@ -140,6 +147,12 @@ class SqliteLibrary:
             known = DocumentLabel(document.name, document.identity.header())
             self._labels.put((tenant, document_id), known)
         return known
+
+    async def unsettled(self) -> Sequence[Document]:
+        """See `Library.unsettled`."""
+        sql = f"SELECT {DOCUMENT} FROM documents WHERE status IN (?, ?) ORDER BY id"  # noqa: S608
+        under_way = (DocumentStatus.QUEUED.value, DocumentStatus.INGESTING.value)
+        return [document_of(row) for row in self.database.rows(sql, under_way)]
 
     async def refers_to(self, tenant: str, content_hash: str) -> bool:
         """See `Library.refers_to`."""
