@@ -38,10 +38,13 @@ async def test_a_question_that_asks_the_same_says_semantic_everywhere(tmp_path: 
     async with service(tmp_path, **given) as running:
         await running.put("fuel.txt", FUEL)
         await running.until(("hybrid", "extractive"), first, bypass_cache=True)
-        told = []
+        told, traces = [], []
         for question in (first, same, again):
             sent = await running.client.post("/v1/query", json={"query": question})
             told.append((sent.headers["x-cache"], sent.json()["cache"]))
+            traces.append(int(sent.json()["trace_id"], 16))
+        links = {link.context.trace_id for span in running.watch.spans for link in span.links}
+        assert traces[0] in links, "an answer given again is linked to the run that made it"
         assert told == [("miss", "miss"), ("semantic", "semantic"), ("miss", "miss")]
         spans = [dict(span.attributes or {}) for span in running.watch.spans]
         assert [s for s in spans if s.get("foliotrace.cache.state") == "semantic"]
