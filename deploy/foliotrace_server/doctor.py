@@ -11,7 +11,7 @@ from foliotrace.adapters.local.lease import WriterLease
 from foliotrace.adapters.local.tessdata import find_tessdata
 from foliotrace.budget import SAY_ITS_PRICE
 from foliotrace.errors import FoliotraceError
-from foliotrace_otel import TelemetrySettingInvalid, read_environment
+from foliotrace_otel import TelemetrySettingInvalid, TelemetrySettings, read_environment
 from foliotrace_server.settings import LLMSettings, Settings
 
 _PROBE_S = 20.0
@@ -161,14 +161,27 @@ def _checkpoints(settings: Settings) -> Finding:
     )
 
 
+def _exports(settings: Settings) -> TelemetrySettings | None:
+    """What the environment says of a collector it names; None where spans go nowhere else."""
+    try:
+        found = read_environment()
+    except TelemetrySettingInvalid:
+        return None  # told under "audit checkpoints"
+    sends = settings.telemetry.enabled and not found.disabled and found.exporter == "otlp"
+    return found if sends and found.endpoint_given else None
+
+
 async def probe(settings: Settings) -> list[Finding]:
     """Try what is here and what is configured: a file written, keys read, each service called once.
 
     Text sent: the word "ping". No key, no URL and no path of a key is told.
     """
-    from foliotrace_server.trying import disk, keys
+    from foliotrace_server.trying import collector, disk, keys
 
     found = [_here("disk", lambda: disk(settings)), _here("audit keys", lambda: keys(settings))]
+    sends = _exports(settings)
+    if sends is not None:
+        found.append(_here("collector", lambda: collector(sends)))
     if not (settings.llm or settings.embedding or settings.redis.url or settings.llamacloud.in_use):
         return found
     if find_spec("llama_index.core") is None:

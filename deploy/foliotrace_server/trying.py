@@ -1,4 +1,4 @@
-"""What `foliotrace doctor --probe` tries on this machine: the disk and the audit keys."""
+"""What `foliotrace doctor --probe` tries beside models: disk, audit keys, the collector."""
 
 import os
 import shutil
@@ -9,10 +9,13 @@ from typing import Final
 from foliotrace.errors import Misconfigured
 from foliotrace_audit import AuditKeyUnusable
 from foliotrace_audit.keys import ACTIVE_FILE, read_keys
+from foliotrace_otel import TelemetrySettings
+from foliotrace_otel.telemetry import collector_answers
 from foliotrace_server.observing.auditing import folders
 from foliotrace_server.settings import Settings
 
 LEAST_FREE_BYTES: Final = 256 * 2**20
+COLLECTOR_S: Final = 5.0
 
 
 def disk(settings: Settings) -> str:
@@ -47,6 +50,16 @@ def keys(settings: Settings) -> str:
     except AuditKeyUnusable as error:
         raise Misconfigured("an audit key cannot be used", hint=error.hint) from error
     return "development keys" if found.dev_key else "can be used"
+
+
+def collector(environment: TelemetrySettings) -> str:
+    """Send an empty export where spans go. Raises Misconfigured when it is not taken."""
+    if not collector_answers(environment, timeout_s=COLLECTOR_S):
+        raise Misconfigured(
+            f"the collector took no span in {COLLECTOR_S:g} s",
+            hint="Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL.",
+        )
+    return f"takes spans over {environment.protocol}"
 
 
 def _nearest(folder: Path) -> Path:

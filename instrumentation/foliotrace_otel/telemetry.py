@@ -14,7 +14,7 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource, get_aggregated_resources
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
@@ -227,14 +227,15 @@ def _exporters(
     if settings.exporter == "console":
         found.append(RedactingExporter(ConsoleSpanExporter(), spans))
     elif settings.exporter == "otlp" and not only_langsmith:
-        named = partial(_otlp, settings, SpanEncoder(spans))
+        named = partial(otlp_exporter, settings, SpanEncoder(spans))
         found.append(named() if settings.endpoint_given else DeferredExporter(named))
     if langsmith is not None:
         found.append(_to_langsmith(langsmith, SpanEncoder(spans)))
     return found
 
 
-def _otlp(settings: TelemetrySettings, encoder: SpanEncoder) -> SpanExporter:
+def otlp_exporter(settings: TelemetrySettings, encoder: SpanEncoder) -> SpanExporter:
+    """Over gRPC or HTTP to where the environment says; loads the SDK's exporter."""
     from foliotrace_otel.otlp_exporters import RedactedGrpcExporter, RedactedHttpExporter
 
     if settings.protocol == "grpc":
@@ -276,6 +277,16 @@ def _resource(service_name: str | None, more: dict[str, str] | None) -> Resource
 def _already_set() -> trace.TracerProvider | None:
     current = trace.get_tracer_provider()
     return current if isinstance(current, TracerProvider) else None
+
+
+def collector_answers(settings: TelemetrySettings, *, timeout_s: float) -> bool:
+    """Whether the collector takes one empty export within `timeout_s`."""
+    quiet_exporters()
+    exporter = otlp_exporter(settings, SpanEncoder(SpanRedactor(Redactor(None), content=False)))
+    results: list[SpanExportResult] = []
+    in_time = _within(timeout_s, [lambda: results.append(exporter.export(()))])
+    exporter.shutdown()
+    return in_time and results == [SpanExportResult.SUCCESS]
 
 
 def _within(timeout_s: float, work: Sequence[Callable[[], object]]) -> bool:

@@ -7,7 +7,9 @@ import pytest
 from click.testing import CliRunner
 from tests.fakes.openai import running_fake_openai
 from tests.fakes.wire import Fault
+from tests.otlp_sink import OtlpSink
 
+from foliotrace_server import trying
 from foliotrace_server.cli.main import main
 
 SECRET = "canary-9f31"
@@ -58,3 +60,20 @@ def test_what_fails_is_named_without_its_secrets(
     assert states["disk"] == "on"
     assert "language model gpt-4o-mini" in states
     assert SECRET not in output
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_the_collector_is_tried_where_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    with OtlpSink() as sink:
+        place = sink.grpc_endpoint if protocol == "grpc" else sink.http_endpoint
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", place)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+        code, found, _ = probed(tmp_path)
+        assert (code, found["collector"][0]) == (0, "on")
+        assert [received.signal for received in sink.received] == ["traces"]
+        assert sink.spans == []
+    monkeypatch.setattr(trying, "COLLECTOR_S", 0.5)
+    code, found, _ = probed(tmp_path)
+    assert (code, found["collector"][0]) == (7, "problem")
