@@ -1,24 +1,14 @@
-"""The page, the port and the code say the same."""
+"""The tables of meanings, the port and the code say the same."""
 
 from dataclasses import fields
-from pathlib import Path
 
 from foliotrace.ports import AuditEntry
 from foliotrace_audit import AuditSettings, Entry
 from foliotrace_audit.control import CONTROL_EVENTS
 from foliotrace_audit.record import EVENTS, FIELDS
-from foliotrace_audit.reference import render
 from foliotrace_audit.settings import SETTINGS
 from foliotrace_audit.stream import ALARMS, AlarmKind
 from foliotrace_audit.verdict import KINDS, STATUSES, Kind, Status
-
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "audit.md"
-
-
-def test_the_reference_page_is_what_the_code_says() -> None:
-    assert PAGE.read_text("utf-8") == render(), (
-        "run: python -m foliotrace_audit.reference docs/reference/audit.md"
-    )
 
 
 def test_everything_has_a_meaning() -> None:

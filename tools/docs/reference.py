@@ -1,6 +1,6 @@
-"""Writes docs/reference/{settings,errors,cli,http-api}.md from the code; `--check` compares.
+"""Writes the generated pages of docs/reference/ from the code.
 
-`python -m foliotrace_server.reference_docs` from the repository's root.
+Run `python -m tools.docs.reference` in the repository's root; `--check` only compares.
 """
 
 import sys
@@ -24,11 +24,12 @@ from foliotrace_server.problems import status_of_class, status_of_code
 from foliotrace_server.settings import PREFIX, Settings, leaves_of
 from foliotrace_server.told_words import Told, Vocabulary, vocabulary
 from foliotrace_server.word_notes import PAGE_PROBLEMS
+from tools.docs import audit_page, telemetry_page
 
 FOLDER = Path("docs/reference")
 Kinds = Mapping[str, type[errors.FoliotraceError]]
 _NO_HINT = errors.FoliotraceError.default_hint
-_MADE = "<!-- made by python -m foliotrace_server.reference_docs; do not edit -->\n\n"
+_MADE = "<!-- made by python -m tools.docs.reference; do not edit -->\n\n"
 
 
 def pages() -> dict[str, str]:
@@ -38,6 +39,8 @@ def pages() -> dict[str, str]:
         "errors.md": _MADE + _errors(),
         "cli.md": _MADE + _cli(),
         "http-api.md": _MADE + _http_api(),
+        "telemetry.md": telemetry_page.page(),
+        "audit.md": audit_page.page(),
     }
 
 
@@ -244,7 +247,7 @@ def main() -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text)
     if stale and "--check" in sys.argv:
-        sys.exit(f"not current: {', '.join(stale)}; run python -m foliotrace_server.reference_docs")
+        sys.exit(f"not current: {', '.join(stale)}; run python -m tools.docs.reference")
 
 
 if __name__ == "__main__":

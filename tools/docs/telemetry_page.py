@@ -1,11 +1,7 @@
-"""The reference page of spans, attributes and metrics, written from the code.
-
-python -m foliotrace_otel.reference > docs/reference/telemetry.md
-"""
+"""Generates the reference page of spans, attributes and metrics: docs/reference/telemetry.md."""
 
 import ast
 import inspect
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -34,7 +30,7 @@ def page() -> str:
         (
             "# Telemetry reference",
             "",
-            "Written by `python -m foliotrace_otel.reference`; a test holds it to the code.",
+            "Written by `python -m tools.docs.reference`; a test holds it to the code.",
             "",
             "## Spans",
             "",
@@ -124,7 +120,3 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[s
 
 def _code(names: tuple[str, ...]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

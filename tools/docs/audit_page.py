@@ -1,12 +1,7 @@
-"""The reference page of the audit log, made from the code it describes.
+"""Generates the reference page of the audit log: docs/reference/audit.md."""
 
-`python -m foliotrace_audit.reference docs/reference/audit.md` writes it; a test keeps it current.
-"""
-
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from pathlib import Path
 
 from foliotrace_audit.control import CONTROL_EVENTS
 from foliotrace_audit.errors import AuditError
@@ -19,11 +14,11 @@ from foliotrace_audit.verdict import KINDS, STATUSES
 _CHAIN_FIELDS = ("v", "seq", "prev", "mac")
 
 
-def render() -> str:
+def page() -> str:
     """The whole page, Markdown."""
     sections = [
         "# The audit log: records, files, settings, verdicts",
-        "Made from the code by `python -m foliotrace_audit.reference`; do not edit by hand. "
+        "Made from the code by `python -m tools.docs.reference`; do not edit by hand. "
         "How to use it: [prove the audit log](../how-to/prove-the-audit-log.md).",
         "## Events",
         f"`{{{','.join(FAMILIES)}}}_{{{','.join(STAGES)}}}`. A `*_received` record is written "
@@ -118,7 +113,3 @@ def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(render(), encoding="utf-8")
