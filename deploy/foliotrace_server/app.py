@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from starlette.routing import Route, Router
 
-from foliotrace_server.docs_page import docs_page
 from foliotrace_server.edge import Edge, is_loopback
 from foliotrace_server.engine import Engine
 from foliotrace_server.host.front import Front
@@ -13,6 +12,7 @@ from foliotrace_server.host.hot import HotHost
 from foliotrace_server.limits import Slots
 from foliotrace_server.observing.requests import ObservedRequests
 from foliotrace_server.openapi import openapi
+from foliotrace_server.openapi.docs_page import docs_page
 from foliotrace_server.routes.documents import Documents
 from foliotrace_server.routes.jobs import JobRoutes
 from foliotrace_server.routes.operations import Operations

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.errors import NotAllowed
-from foliotrace_server.bodies import paced
 from foliotrace_server.identity import enter, identify
 from foliotrace_server.problems import PROBLEM, Problem, problem_of
+from foliotrace_server.request_body import paced
 
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")

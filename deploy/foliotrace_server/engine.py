@@ -13,10 +13,10 @@ from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
 from foliotrace.query.workflow import AskQuestion, QueryWorkflow
 from foliotrace_otel import Metrics
-from foliotrace_server.bodies import start_event
 from foliotrace_server.host.durable import DurableHost, Ended
 from foliotrace_server.intake import Intake
 from foliotrace_server.parts import Parts
+from foliotrace_server.request_body import start_event
 from foliotrace_server.settings import Settings
 from foliotrace_server.wiping import Wiping
 

@@ -15,9 +15,9 @@ from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import cancel_ingest
 from foliotrace.model import CloudPath, Document, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import Blobs, StoredBlob
-from foliotrace_server.bodies import start_event
 from foliotrace_server.host.durable import DurableHost, Ended
 from foliotrace_server.observing.job_traces import job_trace
+from foliotrace_server.request_body import start_event
 
 if TYPE_CHECKING:
     from foliotrace_server.parts import Parts

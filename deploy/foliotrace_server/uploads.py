@@ -10,7 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from foliotrace.errors import BadInput, FileRefused, InvalidRequest
 from foliotrace.ports import StoredBlob
-from foliotrace_server.bodies import MediaTypeUnsupported
+from foliotrace_server.request_body import MediaTypeUnsupported
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

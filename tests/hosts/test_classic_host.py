@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.hosts.doors import (
+from tests.hosts.running_hosts import (
     QUESTION,
     ROOT,
     absent,
@@ -17,8 +17,8 @@ from tests.hosts.doors import (
     foliotrace,
     free_port,
     ingested,
-    mark,
     running,
+    shared_fields,
 )
 
 RUN = ROOT / "deploy" / "classic" / "run"
@@ -117,7 +117,7 @@ def test_llama_deploy_answers_ingests_and_extracts(classic: None, tmp_path: Path
     assert (extracted["document_id"], extracted["valid"]) == (document_id, True)
     assert refused.status_code == 500  # llama-deploy's only answer to an error
     records = asked(tmp_path)
-    pair, others = [mark(r) for r in records[:2]], [mark(r) for r in records[2:6]]
+    pair, others = [shared_fields(r) for r in records[:2]], [shared_fields(r) for r in records[2:6]]
     assert [r["event"] for r in records[:2]] == ["query_received", "query_completed"]
     assert others == pair * 2
 

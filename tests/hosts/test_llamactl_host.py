@@ -1,4 +1,4 @@
-"""`llamactl serve` in a copy of the repository: answer, mark and audit pair of the other doors."""
+"""`llamactl serve` in a copy of the repository answers and audits as the other hosts do."""
 
 import os
 import shutil
@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 from llama_agents.client import WorkflowClient
-from tests.hosts.doors import (
+from tests.hosts.running_hosts import (
     QUESTION,
     ROOT,
     absent,
     asked,
     free_port,
     ingested,
-    mark,
     running,
 )
 from tests.server.small_service import serving
@@ -85,7 +84,7 @@ async def test_llamactl_serve_answers_as_rest_and_protocol_do(
     assert extracted.result.value["valid"]
     ends = [file.read_bytes() for file in (tmp_path / "data/audit").glob("*/checkpoints.jsonl")]
     assert all(read_checkpoint(end.splitlines()[-1]).final for end in ends)
-    marks = [mark(record) for record in asked(tmp_path)]
+    marks = [shared_fields(record) for record in asked(tmp_path)]
     assert [m[0] for m in marks] == ["query_received", "query_completed"] * 4
     assert marks == marks[:2] * 4
     assert marks[1][-1] == {"level": 0, "reasons": []}

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from llama_agents.client import WorkflowClient
-from tests.hosts.doors import free_port, running
+from tests.hosts.running_hosts import free_port, running
 from tests.otlp_sink import OtlpSink
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]

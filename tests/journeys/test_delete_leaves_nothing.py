@@ -1,4 +1,4 @@
-"""A canary word goes in by every door, its document is deleted, and no file holds it any more."""
+"""A canary word enters every way a document can; once the document is deleted no file holds it."""
 
 import asyncio
 import json

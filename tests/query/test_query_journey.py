@@ -1,4 +1,4 @@
-"""A question through the workflow's door: cited, labelled, audited, recorded."""
+"""A question through the workflow: cited, labelled, audited, recorded."""
 
 import asyncio
 from dataclasses import replace

@@ -80,14 +80,14 @@ async def embedded(settings: "Settings") -> AsyncIterator[Here]:
     """An engine on the data folder, whose writer lease the caller holds. Raises Misconfigured."""
     from foliotrace_server.app import build_app
     from foliotrace_server.client import AsyncFoliotraceClient
+    from foliotrace_server.client.asgi_transport import AsgiTransport
     from foliotrace_server.compose import compose
-    from foliotrace_server.inprocess import InProcess
 
     engine = compose(settings, draws=True)
     app = build_app(engine)
     async with (
         app.lifespan(None),
-        AsyncFoliotraceClient("http://localhost", transport=InProcess(app)) as local,
+        AsyncFoliotraceClient("http://localhost", transport=AsgiTransport(app)) as local,
     ):
         yield Here(local, engine)
 

@@ -9,8 +9,14 @@ from pydantic import BaseModel
 
 from foliotrace.model import DEFAULT_COLLECTION, CloudPath, JsonObject, Metadata
 from foliotrace_server import contract
-from foliotrace_server.client import calls
-from foliotrace_server.client.calls import Call, EventReader, File, ServerEvent, Unreachable
+from foliotrace_server.client import api_requests
+from foliotrace_server.client.api_requests import (
+    ApiRequest,
+    EventReader,
+    File,
+    ServerEvent,
+    Unreachable,
+)
 
 if TYPE_CHECKING:
     from llama_agents.client import WorkflowClient  # type: ignore[import-untyped] # no py.typed
@@ -56,7 +62,7 @@ class AsyncFoliotraceClient:
         query: str,
         *,
         top_k: int = 5,
-        filters: calls.Filters | None = None,
+        filters: api_requests.Filters | None = None,
         collection: str = DEFAULT_COLLECTION,
         user_id: str | None = None,
         session_id: str | None = None,
@@ -65,7 +71,7 @@ class AsyncFoliotraceClient:
         path: CloudPath | str | None = None,
     ) -> contract.AnswerBody:
         """An answer with its citations."""
-        call = calls.ask(
+        request = api_requests.ask(
             query,
             top_k=top_k,
             filters=filters,
@@ -76,19 +82,19 @@ class AsyncFoliotraceClient:
             metadata=metadata,
             path=path,
         )
-        return await self._send(call)
+        return await self._send(request)
 
     async def ask_in_pieces(
         self,
         query: str,
         *,
         top_k: int = 5,
-        filters: calls.Filters | None = None,
+        filters: api_requests.Filters | None = None,
         collection: str = DEFAULT_COLLECTION,
         path: CloudPath | str | None = None,
     ) -> AsyncIterator[ServerEvent]:
         """`start`, `degraded`, `delta`, `reset` as they come, and last `answer` with the whole."""
-        call = calls.ask(
+        request = api_requests.ask(
             query,
             top_k=top_k,
             filters=filters,
@@ -100,7 +106,7 @@ class AsyncFoliotraceClient:
             stream=True,
             path=path,
         )
-        async for event in self._events(call):
+        async for event in self._events(request):
             yield event
 
     async def upload(
@@ -113,14 +119,14 @@ class AsyncFoliotraceClient:
         path: CloudPath | str | None = None,
     ) -> contract.UploadBody:
         """Store files; each comes back accepted with its job, or refused with a problem."""
-        call = calls.upload(
+        request = api_requests.upload(
             files,
             collection=collection,
             metadata=metadata,
             idempotency_key=idempotency_key,
             path=path,
         )
-        return await self._send(call)
+        return await self._send(request)
 
     async def documents(
         self,
@@ -132,22 +138,24 @@ class AsyncFoliotraceClient:
     ) -> contract.DocumentsBody:
         """A page of documents."""
         return await self._send(
-            calls.documents(collection=collection, name=name, limit=limit, after=after)
+            api_requests.documents(collection=collection, name=name, limit=limit, after=after)
         )
 
     async def document(self, document_id: str) -> contract.DocumentBody:
         """One document."""
-        return await self._send(calls.get(f"/v1/documents/{document_id}", contract.DocumentBody))
+        return await self._send(
+            api_requests.get(f"/v1/documents/{document_id}", contract.DocumentBody)
+        )
 
     async def delete_document(self, document_id: str) -> contract.DocumentBody:
         """Forget a document and all that was made of it."""
         path = f"/v1/documents/{document_id}"
-        return await self._send(Call(method="DELETE", path=path, body=contract.DocumentBody))
+        return await self._send(ApiRequest(method="DELETE", path=path, body=contract.DocumentBody))
 
     async def page(self, document_id: str, number: int) -> contract.PageBody:
         """One page with its boxes."""
         path = f"/v1/documents/{document_id}/pages/{number}"
-        return await self._send(calls.get(path, contract.PageBody))
+        return await self._send(api_requests.get(path, contract.PageBody))
 
     async def extract(
         self,
@@ -160,7 +168,7 @@ class AsyncFoliotraceClient:
     ) -> contract.ExtractionBody:
         """Start an extraction; `follow` its job, then read `extraction`."""
         return await self._send(
-            calls.extract(
+            api_requests.extract(
                 document_id,
                 schema,
                 instructions=instructions,
@@ -171,7 +179,9 @@ class AsyncFoliotraceClient:
 
     async def extraction(self, job_id: str) -> contract.ExtractionBody:
         """An extraction's state and, when completed, its record."""
-        return await self._send(calls.get(f"/v1/extractions/{job_id}", contract.ExtractionBody))
+        return await self._send(
+            api_requests.get(f"/v1/extractions/{job_id}", contract.ExtractionBody)
+        )
 
     async def jobs(
         self,
@@ -182,7 +192,7 @@ class AsyncFoliotraceClient:
         after: str | None = None,
     ) -> contract.JobsBody:
         """A page of jobs, newest first."""
-        call = calls.get(
+        request = api_requests.get(
             "/v1/jobs",
             contract.JobsBody,
             document_id=document_id,
@@ -190,60 +200,64 @@ class AsyncFoliotraceClient:
             limit=limit,
             after=after,
         )
-        return await self._send(call)
+        return await self._send(request)
 
     async def job(self, job_id: str) -> contract.JobBody:
         """One job."""
-        return await self._send(calls.get(f"/v1/jobs/{job_id}", contract.JobBody))
+        return await self._send(api_requests.get(f"/v1/jobs/{job_id}", contract.JobBody))
 
     async def cancel_job(self, job_id: str) -> contract.JobBody:
         """Cancel a job; its state then."""
         path = f"/v1/jobs/{job_id}/cancel"
-        return await self._send(Call(method="POST", path=path, body=contract.JobBody))
+        return await self._send(ApiRequest(method="POST", path=path, body=contract.JobBody))
 
     async def follow(
         self, job_id: str, *, last_id: str | None = None
     ) -> AsyncIterator[ServerEvent]:
         """`progress` events, and last `end` with the job; resumes behind `last_id`."""
         headers = {"Last-Event-ID": last_id} if last_id else {}
-        call = Call(
+        request = ApiRequest(
             method="GET", path=f"/v1/jobs/{job_id}/events", body=contract.JobBody, headers=headers
         )
-        async for event in self._events(call):
+        async for event in self._events(request):
             yield event
 
     async def run(self, run_id: str) -> contract.RunBody:
         """What is kept of an answered question."""
-        return await self._send(calls.get(f"/v1/runs/{run_id}", contract.RunBody))
+        return await self._send(api_requests.get(f"/v1/runs/{run_id}", contract.RunBody))
 
     async def ready(self) -> contract.ReadyBody:
         """What the server can do now, and how well."""
-        return await self._send(calls.get("/readyz", contract.ReadyBody))
+        return await self._send(api_requests.get("/readyz", contract.ReadyBody))
 
-    async def _send(self, call: Call[B]) -> B:
+    async def _send(self, request: ApiRequest[B]) -> B:
         try:
-            with call.opened:
-                response = await self.http.request(call.method, call.path, **call.arguments())
+            with request.opened:
+                response = await self.http.request(
+                    request.method, request.path, **request.arguments()
+                )
         except httpx.TransportError as error:
             raise Unreachable(f"no answer from {self.http.base_url}") from error
-        return call.read(response)
+        return request.read(response)
 
-    async def _events(self, call: Call[Any]) -> AsyncIterator[ServerEvent]:
+    async def _events(self, request: ApiRequest[Any]) -> AsyncIterator[ServerEvent]:
         reader = EventReader()
-        async with self._stream(call) as response:
+        async with self._stream(request) as response:
             async for line in response.aiter_lines():
                 for event in reader.feed(line):
                     if event.name == "problem":
-                        raise calls.problem_in(event)
+                        raise api_requests.problem_in(event)
                     yield event
 
     @asynccontextmanager
-    async def _stream(self, call: Call[Any]) -> AsyncIterator[httpx.Response]:
+    async def _stream(self, request: ApiRequest[Any]) -> AsyncIterator[httpx.Response]:
         try:
-            async with self.http.stream(call.method, call.path, **call.arguments()) as response:
+            async with self.http.stream(
+                request.method, request.path, **request.arguments()
+            ) as response:
                 if not response.is_success:
                     await response.aread()
-                    calls.refuse(response)
+                    api_requests.refuse(response)
                 yield response
         except httpx.TransportError as error:
             raise Unreachable(f"no answer from {self.http.base_url}") from error

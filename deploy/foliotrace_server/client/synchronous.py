@@ -9,8 +9,14 @@ from pydantic import BaseModel
 
 from foliotrace.model import DEFAULT_COLLECTION, CloudPath, JsonObject, Metadata
 from foliotrace_server import contract
-from foliotrace_server.client import calls
-from foliotrace_server.client.calls import Call, EventReader, File, ServerEvent, Unreachable
+from foliotrace_server.client import api_requests
+from foliotrace_server.client.api_requests import (
+    ApiRequest,
+    EventReader,
+    File,
+    ServerEvent,
+    Unreachable,
+)
 
 B = TypeVar("B", bound=BaseModel)
 _TIMEOUT_S = 60.0
@@ -46,7 +52,7 @@ class FoliotraceClient:
         query: str,
         *,
         top_k: int = 5,
-        filters: calls.Filters | None = None,
+        filters: api_requests.Filters | None = None,
         collection: str = DEFAULT_COLLECTION,
         user_id: str | None = None,
         session_id: str | None = None,
@@ -55,7 +61,7 @@ class FoliotraceClient:
         path: CloudPath | str | None = None,
     ) -> contract.AnswerBody:
         """An answer with its citations."""
-        call = calls.ask(
+        request = api_requests.ask(
             query,
             top_k=top_k,
             filters=filters,
@@ -66,19 +72,19 @@ class FoliotraceClient:
             metadata=metadata,
             path=path,
         )
-        return self._send(call)
+        return self._send(request)
 
     def ask_in_pieces(
         self,
         query: str,
         *,
         top_k: int = 5,
-        filters: calls.Filters | None = None,
+        filters: api_requests.Filters | None = None,
         collection: str = DEFAULT_COLLECTION,
         path: CloudPath | str | None = None,
     ) -> Iterator[ServerEvent]:
         """`start`, `degraded`, `delta`, `reset` as they come, and last `answer` with the whole."""
-        call = calls.ask(
+        request = api_requests.ask(
             query,
             top_k=top_k,
             filters=filters,
@@ -90,7 +96,7 @@ class FoliotraceClient:
             stream=True,
             path=path,
         )
-        yield from self._events(call)
+        yield from self._events(request)
 
     def upload(
         self,
@@ -102,14 +108,14 @@ class FoliotraceClient:
         path: CloudPath | str | None = None,
     ) -> contract.UploadBody:
         """Store files; each comes back accepted with its job, or refused with a problem."""
-        call = calls.upload(
+        request = api_requests.upload(
             files,
             collection=collection,
             metadata=metadata,
             idempotency_key=idempotency_key,
             path=path,
         )
-        return self._send(call)
+        return self._send(request)
 
     def documents(
         self,
@@ -121,22 +127,22 @@ class FoliotraceClient:
     ) -> contract.DocumentsBody:
         """A page of documents."""
         return self._send(
-            calls.documents(collection=collection, name=name, limit=limit, after=after)
+            api_requests.documents(collection=collection, name=name, limit=limit, after=after)
         )
 
     def document(self, document_id: str) -> contract.DocumentBody:
         """One document."""
-        return self._send(calls.get(f"/v1/documents/{document_id}", contract.DocumentBody))
+        return self._send(api_requests.get(f"/v1/documents/{document_id}", contract.DocumentBody))
 
     def delete_document(self, document_id: str) -> contract.DocumentBody:
         """Forget a document and all that was made of it."""
         path = f"/v1/documents/{document_id}"
-        return self._send(Call(method="DELETE", path=path, body=contract.DocumentBody))
+        return self._send(ApiRequest(method="DELETE", path=path, body=contract.DocumentBody))
 
     def page(self, document_id: str, number: int) -> contract.PageBody:
         """One page with its boxes."""
         path = f"/v1/documents/{document_id}/pages/{number}"
-        return self._send(calls.get(path, contract.PageBody))
+        return self._send(api_requests.get(path, contract.PageBody))
 
     def extract(
         self,
@@ -149,7 +155,7 @@ class FoliotraceClient:
     ) -> contract.ExtractionBody:
         """Start an extraction; `follow` its job, then read `extraction`."""
         return self._send(
-            calls.extract(
+            api_requests.extract(
                 document_id,
                 schema,
                 instructions=instructions,
@@ -160,7 +166,7 @@ class FoliotraceClient:
 
     def extraction(self, job_id: str) -> contract.ExtractionBody:
         """An extraction's state and, when completed, its record."""
-        return self._send(calls.get(f"/v1/extractions/{job_id}", contract.ExtractionBody))
+        return self._send(api_requests.get(f"/v1/extractions/{job_id}", contract.ExtractionBody))
 
     def jobs(
         self,
@@ -171,7 +177,7 @@ class FoliotraceClient:
         after: str | None = None,
     ) -> contract.JobsBody:
         """A page of jobs, newest first."""
-        call = calls.get(
+        request = api_requests.get(
             "/v1/jobs",
             contract.JobsBody,
             document_id=document_id,
@@ -179,57 +185,57 @@ class FoliotraceClient:
             limit=limit,
             after=after,
         )
-        return self._send(call)
+        return self._send(request)
 
     def job(self, job_id: str) -> contract.JobBody:
         """One job."""
-        return self._send(calls.get(f"/v1/jobs/{job_id}", contract.JobBody))
+        return self._send(api_requests.get(f"/v1/jobs/{job_id}", contract.JobBody))
 
     def cancel_job(self, job_id: str) -> contract.JobBody:
         """Cancel a job; its state then."""
         path = f"/v1/jobs/{job_id}/cancel"
-        return self._send(Call(method="POST", path=path, body=contract.JobBody))
+        return self._send(ApiRequest(method="POST", path=path, body=contract.JobBody))
 
     def follow(self, job_id: str, *, last_id: str | None = None) -> Iterator[ServerEvent]:
         """`progress` events, and last `end` with the job; resumes behind `last_id`."""
         headers = {"Last-Event-ID": last_id} if last_id else {}
-        call = Call(
+        request = ApiRequest(
             method="GET", path=f"/v1/jobs/{job_id}/events", body=contract.JobBody, headers=headers
         )
-        yield from self._events(call)
+        yield from self._events(request)
 
     def run(self, run_id: str) -> contract.RunBody:
         """What is kept of an answered question."""
-        return self._send(calls.get(f"/v1/runs/{run_id}", contract.RunBody))
+        return self._send(api_requests.get(f"/v1/runs/{run_id}", contract.RunBody))
 
     def ready(self) -> contract.ReadyBody:
         """What the server can do now, and how well."""
-        return self._send(calls.get("/readyz", contract.ReadyBody))
+        return self._send(api_requests.get("/readyz", contract.ReadyBody))
 
-    def _send(self, call: Call[B]) -> B:
+    def _send(self, request: ApiRequest[B]) -> B:
         try:
-            with call.opened:
-                response = self.http.request(call.method, call.path, **call.arguments())
+            with request.opened:
+                response = self.http.request(request.method, request.path, **request.arguments())
         except httpx.TransportError as error:
             raise Unreachable(f"no answer from {self.http.base_url}") from error
-        return call.read(response)
+        return request.read(response)
 
-    def _events(self, call: Call[Any]) -> Iterator[ServerEvent]:
+    def _events(self, request: ApiRequest[Any]) -> Iterator[ServerEvent]:
         reader = EventReader()
-        with self._stream(call) as response:
+        with self._stream(request) as response:
             for line in response.iter_lines():
                 for event in reader.feed(line):
                     if event.name == "problem":
-                        raise calls.problem_in(event)
+                        raise api_requests.problem_in(event)
                     yield event
 
     @contextmanager
-    def _stream(self, call: Call[Any]) -> Iterator[httpx.Response]:
+    def _stream(self, request: ApiRequest[Any]) -> Iterator[httpx.Response]:
         try:
-            with self.http.stream(call.method, call.path, **call.arguments()) as response:
+            with self.http.stream(request.method, request.path, **request.arguments()) as response:
                 if not response.is_success:
                     response.read()
-                    calls.refuse(response)
+                    api_requests.refuse(response)
                 yield response
         except httpx.TransportError as error:
             raise Unreachable(f"no answer from {self.http.base_url}") from error

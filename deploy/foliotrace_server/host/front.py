@@ -17,7 +17,6 @@ from workflows import Workflow
 from workflows.events import StartEvent
 
 from foliotrace.errors import Conflict, InvalidRequest, NotFound
-from foliotrace_server.bodies import read_json, replayed, start_event
 from foliotrace_server.host.durable import DurableHost
 from foliotrace_server.host.hot import HotHost
 from foliotrace_server.host.internals import (
@@ -29,6 +28,7 @@ from foliotrace_server.host.internals import (
 from foliotrace_server.identity import caller
 from foliotrace_server.limits import Slots
 from foliotrace_server.names import checked_id
+from foliotrace_server.request_body import read_json, replayed, start_event
 
 _STATES = ("running", "completed", "failed", "cancelled")
 _JOBS = ("ingest", "extract")

@@ -13,13 +13,13 @@ from foliotrace.ingest.upload import Accepted
 from foliotrace.model import DEFAULT_COLLECTION, CloudPath, Metadata, Principal
 from foliotrace.ports import StoredBlob
 from foliotrace.query.guard import DEFAULT_LIMITS, admit_filters
-from foliotrace_server.bodies import limited
 from foliotrace_server.engine import Engine
 from foliotrace_server.identity import caller
 from foliotrace_server.intake import StoredUpload
 from foliotrace_server.limits import Slots
 from foliotrace_server.names import checked_collection, checked_key
 from foliotrace_server.problems import Problem, problem_of
+from foliotrace_server.request_body import limited
 from foliotrace_server.uploads import Form, receive, refuse_other_fields
 from foliotrace_server.wire import document_body, dumps, job_body, page_body
 

@@ -7,12 +7,12 @@ from starlette.responses import Response
 
 from foliotrace.errors import NotFound
 from foliotrace.model import JobKind, JobStatus, Principal
-from foliotrace_server.bodies import parsed, read_json
 from foliotrace_server.contract import ExtractionRequest
 from foliotrace_server.engine import Engine
 from foliotrace_server.identity import caller
 from foliotrace_server.limits import Slots
 from foliotrace_server.names import checked_key
+from foliotrace_server.request_body import parsed, read_json
 from foliotrace_server.routes.documents import whole_number
 from foliotrace_server.sse import EventStream, event
 from foliotrace_server.wire import dumps, extraction_body, job_body, run_body

@@ -9,11 +9,11 @@ from starlette.responses import Response
 from workflows.events import StartEvent
 
 from foliotrace.model import Answer
-from foliotrace_server.bodies import read_json, start_event
 from foliotrace_server.engine import Engine, answer_of
 from foliotrace_server.limits import Slots
 from foliotrace_server.observing.links import Links
 from foliotrace_server.problems import problem_of
+from foliotrace_server.request_body import read_json, start_event
 from foliotrace_server.sse import EventStream, event
 from foliotrace_server.tracing import kept_trace
 from foliotrace_server.wire import answer_body, dumps

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from foliotrace.adapters.llamacloud.webhooks import SIGNATURE_HEADER
-from foliotrace_server.bodies import read_body
+from foliotrace_server.request_body import read_body
 
 _MOST_BYTES = 64 * 1024
 

@@ -7,7 +7,7 @@ import httpx
 from starlette.types import ASGIApp, Message, Scope
 
 
-class InProcess(httpx.AsyncBaseTransport):
+class AsgiTransport(httpx.AsyncBaseTransport):
     """Calls `app` for each request; httpx' own transport would wait for the whole answer."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -15,14 +15,14 @@ class InProcess(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer, as soon as its head is there."""
-        call = _Call(request)
+        call = _AsgiCall(request)
         await call.begin(self._app)
         return httpx.Response(
             call.status, headers=call.headers, stream=_Body(call), request=request
         )
 
 
-class _Call:
+class _AsgiCall:
     """One request on its way through the application."""
 
     def __init__(self, request: httpx.Request) -> None:
@@ -94,7 +94,7 @@ class _Call:
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, call: _Call) -> None:
+    def __init__(self, call: _AsgiCall) -> None:
         self._call = call
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

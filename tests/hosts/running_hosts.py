@@ -55,8 +55,8 @@ def asked(folder: Path) -> list[dict[str, Any]]:
     return [record for record in records if record["event"].startswith("query_")]
 
 
-def mark(record: dict[str, Any]) -> tuple[object, ...]:
-    """What a question's record must share with every other door's record of it."""
+def shared_fields(record: dict[str, Any]) -> tuple[object, ...]:
+    """What a question's record must share with the record that every other host writes."""
     names = ("query_hash", "tenant", "user_id", "success", "error", "degradation")
     return (record["event"], *(record.get(name) for name in names))
 

@@ -1,4 +1,4 @@
-"""Whatever door work comes in by, it leaves its two audit records; a closed log refuses it."""
+"""However work comes in, it leaves its two audit records; a closed log refuses it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What both clients send and how they read what comes back."""
+"""The requests of both clients, and how they read the responses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -40,7 +40,7 @@ class Unreachable(FoliotraceError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Generic[B]):
+class ApiRequest(Generic[B]):
     """One request and the body that answers it."""
 
     method: str
@@ -100,7 +100,7 @@ def ask(
     metadata: Metadata | None,
     stream: bool = False,
     path: CloudPath | str | None = None,
-) -> Call[contract.AnswerBody]:
+) -> ApiRequest[contract.AnswerBody]:
     """`POST /v1/query`."""
     given: dict[str, Any] = {"query": query}
     optional = {
@@ -115,7 +115,7 @@ def ask(
         "path": path,
     }
     given |= {name: each for name, each in optional.items() if each is not None}
-    return Call(method="POST", path="/v1/query", body=contract.AnswerBody, json=given)
+    return ApiRequest(method="POST", path="/v1/query", body=contract.AnswerBody, json=given)
 
 
 def upload(
@@ -125,14 +125,14 @@ def upload(
     metadata: Metadata | None = None,
     idempotency_key: str | None = None,
     path: CloudPath | str | None = None,
-) -> Call[contract.UploadBody]:
+) -> ApiRequest[contract.UploadBody]:
     """`POST /v1/documents`. A path is sent under its own name, and read while it is sent."""
     with ExitStack() as opening:  # also what was opened before one that cannot be
         parts = [
             (each.name, opening.enter_context(each.open("rb"))) if isinstance(each, Path) else each
             for each in files
         ]
-        return Call(
+        return ApiRequest(
             method="POST",
             path="/v1/documents",
             body=contract.UploadBody,
@@ -149,10 +149,12 @@ def upload(
 
 def documents(
     *, collection: str | None, name: str | None, limit: int, after: str | None
-) -> Call[contract.DocumentsBody]:
+) -> ApiRequest[contract.DocumentsBody]:
     """`GET /v1/documents`."""
     params = {"collection": collection, "name": name, "limit": limit, "after": after}
-    return Call(method="GET", path="/v1/documents", body=contract.DocumentsBody, params=params)
+    return ApiRequest(
+        method="GET", path="/v1/documents", body=contract.DocumentsBody, params=params
+    )
 
 
 def extract(
@@ -162,14 +164,14 @@ def extract(
     instructions: str | None,
     key: str | None,
     path: CloudPath | str | None = None,
-) -> Call[contract.ExtractionBody]:
+) -> ApiRequest[contract.ExtractionBody]:
     """`POST /v1/extractions`."""
     given: dict[str, Any] = {"document_id": document_id, "schema": schema}
     if instructions is not None:
         given["instructions"] = instructions
     if path is not None:
         given["path"] = path
-    return Call(
+    return ApiRequest(
         method="POST",
         path="/v1/extractions",
         body=contract.ExtractionBody,
@@ -178,9 +180,9 @@ def extract(
     )
 
 
-def get(path: str, body: type[B], **params: object) -> Call[B]:
+def get(path: str, body: type[B], **params: object) -> ApiRequest[B]:
     """A plain read."""
-    return Call(method="GET", path=path, body=body, params=params)
+    return ApiRequest(method="GET", path=path, body=body, params=params)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
