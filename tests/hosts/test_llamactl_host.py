@@ -15,6 +15,7 @@ from tests.hosts.running_hosts import (
     free_port,
     ingested,
     running,
+    shared_fields,
 )
 from tests.server.small_service import serving
 
