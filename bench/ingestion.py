@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.record import save
-from foliotrace.account import Progress
 from foliotrace.adapters.local.blobs import FolderBlobs
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.jobs import SqliteJobs
@@ -31,6 +30,7 @@ from foliotrace.adapters.local.workers import Workers
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.upload import Upload, accept
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
+from foliotrace.jobs import Progress
 from foliotrace.model import Deadline, Principal, Query
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import AuditEntry

@@ -26,17 +26,17 @@ from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractLimits, ExtractServices, Rung
 from foliotrace.extract.workflow import ExtractWorkflow
-from foliotrace.guarded import GuardedRetriever, PaidExtractor
 from foliotrace.ingest.services import Forget, IngestLimits, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
-from foliotrace.model import CloudPath, ExtractionMethod, RetrievalMode
+from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import AnswerCache, AuditLog, Embedder, HashQuery, IndexWriter, TextGenerator
 from foliotrace.query import retrieve
 from foliotrace.query.alike import Synonyms
 from foliotrace.query.routing import Headers, RoutedRetriever
 from foliotrace.query.workflow import QueryServices, QuerySettings, QueryWorkflow
-from foliotrace_server.composing.guards import Guards
+from foliotrace.resilient import PaidExtractor, ResilientRetriever
+from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.plugged import plugged
 from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.identity import caller
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from foliotrace_server.composing.models import Models
     from foliotrace_server.engine import Engine
 
-_CLOUD = CloudPath.CLOUD
+_CLOUD = ExecutionMode.CLOUD
 _OWN = ("query", "ingest", "extract")
 
 
@@ -187,7 +187,7 @@ def _stores(settings: Settings, folder: Path, observing: Observing, undo: ExitSt
 
 def _outside(settings: Settings, stores: Stores, folder: Path) -> Outside:
     """Vendors' libraries are imported only when a setting names them."""
-    guards = Guards(settings.guard, clock=stores.clock)
+    guards = GuardFactory(settings.guard, clock=stores.clock)
     models, cloud, vectors = None, None, None
     if settings.llm or settings.llm_fallbacks or settings.embedding:
         from foliotrace_server.composing.models import Models
@@ -209,7 +209,7 @@ def _outside(settings: Settings, stores: Stores, folder: Path) -> Outside:
 
 
 def _own_retriever(
-    settings: Settings, library: SqliteLibrary, guards: Guards
+    settings: Settings, library: SqliteLibrary, guards: GuardFactory
 ) -> retrieve.Path | None:
     """The LlamaIndex retriever that the settings name, as the first path to passages."""
     place = settings.query.retriever
@@ -223,7 +223,7 @@ def _own_retriever(
     path = LlamaIndexPath(own, library)
     limit_s = settings.query.retrieval_deadline_s
     guard = guards.make("retriever", limit_s=limit_s, has_lower_rung=True)
-    return retrieve.Path(RetrievalMode.CUSTOM, GuardedRetriever(path, guard))
+    return retrieve.Path(RetrievalMode.CUSTOM, ResilientRetriever(path, guard))
 
 
 def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServices:
@@ -243,7 +243,7 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
         library=stores.library,
         blobs=stores.blobs,
         jobs=stores.jobs,
-        parser=orders.get(CloudPath(settings.llamacloud.parsing), ParseOrder(local)),
+        parser=orders.get(ExecutionMode(settings.llamacloud.parsing), ParseOrder(local)),
         parsers=orders,
         indexes=indexes,
         audit=stores.audit,
@@ -272,7 +272,7 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
     offered = {path: (*own, *order) for path, order in orders.items() if path is not _CLOUD}
     if orders:
         offered[_CLOUD] = tuple(orders[_CLOUD])
-    configured = orders.get(CloudPath(settings.llamacloud.index), paths)
+    configured = orders.get(ExecutionMode(settings.llamacloud.index), paths)
     return QueryServices(
         library=stores.library,
         vocabulary=stores.keyword,
@@ -333,11 +333,11 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
     first = outside.cloud.extract_rung() if outside.cloud else None
     if outside.cloud is not None and first is not None:
         offered = {
-            CloudPath.LOCAL: rungs,
+            ExecutionMode.LOCAL: rungs,
             _CLOUD: [first],
-            CloudPath.CLOUD_THEN_LOCAL: [first, *rungs],
+            ExecutionMode.CLOUD_THEN_LOCAL: [first, *rungs],
         }
-        rungs = offered[CloudPath(settings.llamacloud.extraction)]
+        rungs = offered[ExecutionMode(settings.llamacloud.extraction)]
         limits = ExtractLimits(window_pages=first.window_pages or limits.window_pages)
     return ExtractServices(
         library=ingest.library,
@@ -346,7 +346,7 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
         parser=ingest.parser,
         rungs=rungs,
         offered=offered,
-        local_parser=ingest.parsers.get(CloudPath.LOCAL),
+        local_parser=ingest.parsers.get(ExecutionMode.LOCAL),
         audit=ingest.audit,
         clock=ingest.clock,
         identify=ingest.identify,

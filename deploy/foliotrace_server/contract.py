@@ -13,9 +13,9 @@ from foliotrace.model import (
     Block,
     CacheState,
     Citation,
-    CloudPath,
     Degradation,
     DocumentStatus,
+    ExecutionMode,
     FieldResult,
     Identity,
     JobKind,
@@ -182,7 +182,7 @@ class ExtractionRequest(Body):
     document_id: Annotated[str, Field(min_length=1, max_length=64)]
     record_schema: Annotated[JsonObject, Field(alias="schema")]
     instructions: Annotated[str | None, Field(max_length=2000)] = None
-    path: CloudPath | None = Field(
+    path: ExecutionMode | None = Field(
         default=None, description="Who extracts: less cloud than configured, or the cloud alone."
     )
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from foliotrace.account import Account
 from foliotrace.errors import Conflict, FoliotraceError, NotFound
 from foliotrace.ingest.index import delete_document
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import cancel_ingest
-from foliotrace.model import CloudPath, Document, Job, JobKind, JobStatus, Metadata, Principal
+from foliotrace.jobs import JobReporter
+from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import Blobs, StoredBlob
 from foliotrace_server.host.durable import DurableHost, Ended
 from foliotrace_server.observing.job_traces import job_trace
@@ -41,7 +41,7 @@ class StoredUpload:
     collection: str
     metadata: Metadata
     idempotency_key: str | None = None
-    path: CloudPath | None = None
+    path: ExecutionMode | None = None
 
     def for_the_journey(self) -> Upload:
         """As the journey takes it, without content."""
@@ -115,7 +115,7 @@ class Intake:
         *,
         instructions: str | None = None,
         idempotency_key: str | None = None,
-        path: CloudPath | None = None,
+        path: ExecutionMode | None = None,
     ) -> Job:
         """Start an extraction; on return it will happen, whatever is killed.
 
@@ -235,14 +235,14 @@ class Intake:
         if job.kind is JobKind.INGEST and status is JobStatus.CANCELLED:
             await cancel_ingest(services, Principal(tenant=job.tenant, subject=job.subject), job.id)
             return
-        account = Account(services, job.tenant, job.id)
+        reporter = JobReporter(services, job.tenant, job.id)
         if status is JobStatus.CANCELLED:
-            await account.cancelled()
+            await reporter.cancelled()
         elif status is JobStatus.FAILED:
             why = JobEnded("The job could not be finished.", code=problem or "internal_error")
             if job.kind is JobKind.INGEST:
                 await self._fail_document(job.tenant, job.document_id, why)
-            await account.failed(why)
+            await reporter.failed(why)
         else:
             now = services.clock.now()
             await services.jobs.update(

@@ -10,7 +10,7 @@ from typing import Any
 from workflows import Workflow
 
 from foliotrace.ingest.services import IngestServices
-from foliotrace.model import CloudPath
+from foliotrace.model import ExecutionMode
 from foliotrace.ports import Runs
 from foliotrace_server.contract import CapabilityBody
 from foliotrace_server.observing.telemetry import Observing
@@ -26,7 +26,7 @@ class Parts:
     durable: Mapping[str, Workflow]  # ingest, extract and the user's own, by name
     capabilities: Callable[[], Mapping[str, CapabilityBody]]
     check_schema: Callable[[dict[str, Any]], object]
-    check_extract_path: Callable[[CloudPath | None], object] = lambda asked: None
+    check_extract_path: Callable[[ExecutionMode | None], object] = lambda asked: None
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # endless work
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end

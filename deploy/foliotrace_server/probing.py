@@ -7,7 +7,7 @@ from functools import partial
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline
 from foliotrace.ports import Prompt
-from foliotrace_server.composing.guards import Guards
+from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.models import Models
 from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.settings import Settings
@@ -23,7 +23,7 @@ async def calls_of(settings: Settings) -> AsyncIterator[Calls]:
     """(name, call) of each model and service, open for the block. Raises Misconfigured."""
     clock = SystemClock()
     shared = SharedStores(settings, clock=clock)
-    guards = Guards(settings.guard, clock=clock)
+    guards = GuardFactory(settings.guard, clock=clock)
     models = Models(settings, clock=clock, guards=guards, ledger=shared.ledger)
     try:
         yield _calls(settings, shared, models, Deadline(clock.monotonic_s() + _LIMIT_S))

@@ -19,7 +19,7 @@ from foliotrace.model import Deadline, ParsedPage, RetrievalMode, SourceFile
 from foliotrace.parse import ParseOrder
 from foliotrace.query.retrieve import Path as RetrievalPath
 from foliotrace_server.composing.cloud import Around, Cloud
-from foliotrace_server.composing.guards import Guards
+from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.sections import CloudSettings, GuardSettings
 from foliotrace_server.settings import Settings
 
@@ -44,13 +44,13 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 @asynccontextmanager
 async def composed(
     desk: Desk, fake: FakeLlamaCloud, **cloud: Any
-) -> AsyncIterator[tuple[Cloud, Guards]]:
+) -> AsyncIterator[tuple[Cloud, GuardFactory]]:
     given = CloudSettings(
         api_key=SecretStr(fake.api_key), where=fake.url, timeout_s=5, parse_tier="fast", **cloud
     )
     settings = Settings(data_dir=desk.folder, llamacloud=given)
     clock = SystemClock()
-    guards = Guards(GuardSettings(first_wait_s=0.01, breaker_failures=3), clock=clock)
+    guards = GuardFactory(GuardSettings(first_wait_s=0.01, breaker_failures=3), clock=clock)
     made = Cloud(
         settings, Around(library=desk.library, blobs=desk.blobs, clock=clock, guards=guards)
     )
@@ -88,7 +88,7 @@ async def test_nothing_is_sent_before_a_capability_is_switched_on(
         assert cloud.parse_order(parsers).parsers == parsers
         assert cloud.extract_rung() is None
         assert cloud.paths(()) == ()
-        assert (cloud.gateway, guards.dependencies) == (None, {})
+        assert (cloud.gateway, guards.guards) == (None, {})
         await pages_of(cloud.parse_order(parsers))
     assert fake.count("*") == 0
 
@@ -99,7 +99,7 @@ async def test_a_switched_capability_without_a_key_stops_the_start(desk: Desk) -
         library=desk.library,
         blobs=desk.blobs,
         clock=clock,
-        guards=Guards(GuardSettings(), clock=clock),
+        guards=GuardFactory(GuardSettings(), clock=clock),
     )
     with pytest.raises(Misconfigured, match="without a key"):
         Cloud(Settings(data_dir=desk.folder, llamacloud=CloudSettings(parsing="cloud")), around)

@@ -24,10 +24,10 @@ from foliotrace.errors import (
     Misconfigured,
     Unavailable,
 )
-from foliotrace.guarded import spending
 from foliotrace.model import Deadline
 from foliotrace.ports import Prompt
-from foliotrace_server.composing.guards import Guards
+from foliotrace.resilient import open_budget
+from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.models import Models
 from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.doctor import examine
@@ -58,7 +58,7 @@ def llm(fake: FakeOpenAI, model: str = "gpt-4o-mini", **given: Any) -> LLMSettin
 async def models(folder: Path, **given: Any) -> AsyncIterator[Models]:
     settings = Settings(data_dir=folder, **given)
     clock = SystemClock()
-    guards = Guards(GuardSettings(first_wait_s=0.01), clock=clock)
+    guards = GuardFactory(GuardSettings(first_wait_s=0.01), clock=clock)
     shared = SharedStores(settings, clock=clock)
     made = Models(settings, clock=clock, guards=guards, ledger=shared.ledger)
     yield made
@@ -84,11 +84,11 @@ async def test_an_answer_is_metered_with_its_tokens_and_cost(
     fake: FakeOpenAI, tmp_path: Path
 ) -> None:
     async with models(tmp_path, llm=llm(fake)) as made:
-        with spending("t1", Decimal("0.10")) as purse:
+        with open_budget("t1", Decimal("0.10")) as budget:
             done = await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
     assert "2.31" in done.text
-    assert (purse.usage.prompt_tokens, purse.usage.completion_tokens) == fake.tokens()
-    assert purse.usage.cost_usd == done.usage.cost_usd > 0
+    assert (budget.usage.prompt_tokens, budget.usage.completion_tokens) == fake.tokens()
+    assert budget.usage.cost_usd == done.usage.cost_usd > 0
 
 
 @pytest.mark.parametrize("fault", [LLMFault.overloaded, Fault.server_error, Fault.reset_after_work])
@@ -120,7 +120,7 @@ async def test_what_only_an_operator_can_mend_is_asked_once(
 async def test_a_day_s_budget_is_refused_before_a_request(fake: FakeOpenAI, tmp_path: Path) -> None:
     budget = BudgetSettings(daily_usd_per_tenant=Decimal("0.000001"))
     async with models(tmp_path, llm=llm(fake), budget=budget) as made:
-        with pytest.raises(BudgetExceeded), spending("t1", Decimal("0.10")):
+        with pytest.raises(BudgetExceeded), open_budget("t1", Decimal("0.10")):
             await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
     assert fake.count() == 0
 
@@ -140,7 +140,7 @@ async def test_a_model_nobody_prices_follows_the_policy_whoever_serves_it(
     budget = BudgetSettings(unknown_price=unknown, max_cost_per_query_usd=Decimal("0.01"))
     async with models(tmp_path, llm=given, budget=budget) as made:
         made._prices._known[given.model] = None  # as a model of tomorrow
-        with spending("t1", Decimal("0.01")):
+        with open_budget("t1", Decimal("0.01")):
             call = made.generators[0].generate(PROMPT, max_tokens=500, deadline=soon())
             if asked:
                 await call
@@ -157,14 +157,14 @@ async def test_a_model_that_was_declared_free_costs_nothing_and_is_asked(
     budget = BudgetSettings(unknown_price=unknown)
     given = own(fake, "openai_like", free=True)
     async with models(tmp_path, llm=given, budget=budget) as made:
-        with spending("t1", Decimal(0)) as purse:
+        with open_budget("t1", Decimal(0)) as budget:
             await made.generators[0].generate(PROMPT, max_tokens=500, deadline=soon())
-    assert (purse.usage.cost_usd, purse.usage.prompt_tokens > 0) == (0, True)
+    assert (budget.usage.cost_usd, budget.usage.prompt_tokens > 0) == (0, True)
     hosted = own(fake, "openai", free=True)  # a name that the table does price
     async with models(tmp_path, llm=hosted) as made:
-        with spending("t1", Decimal(0)) as purse:
+        with open_budget("t1", Decimal(0)) as budget:
             await made.generators[0].generate(PROMPT, max_tokens=500, deadline=soon())
-    assert purse.usage.cost_usd == 0
+    assert budget.usage.cost_usd == 0
 
 
 def own(fake: FakeOpenAI, provider: Any, *, free: bool = False) -> LLMSettings:
@@ -202,9 +202,9 @@ async def test_the_operator_s_price_wins_over_the_table(fake: FakeOpenAI, tmp_pa
     )
     budget = BudgetSettings(prices={"gpt-4o-mini": dear})
     async with models(tmp_path, llm=llm(fake), budget=budget) as made:
-        with spending("t1", Decimal(1000)) as purse:
+        with open_budget("t1", Decimal(1000)) as budget:
             await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
-    assert purse.usage.cost_usd == purse.usage.prompt_tokens
+    assert budget.usage.cost_usd == budget.usage.prompt_tokens
 
 
 async def test_settings_that_cannot_work_stop_the_start(tmp_path: Path, fake: FakeOpenAI) -> None:

@@ -13,8 +13,8 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 from tests.fakes.llamacloud.sample import invoice_pdf
 
 from foliotrace.errors import PathNotOffered
-from foliotrace.model import CloudPath
-from foliotrace.offered import chosen
+from foliotrace.model import ExecutionMode
+from foliotrace.route_policy import select
 from foliotrace_server.client import AsyncFoliotraceClient, ServerProblem
 from foliotrace_server.compose import compose
 
@@ -54,16 +54,16 @@ async def extract(running: Service, document_id: str, **more: Any) -> dict[str, 
     return dict((await running.client.get(f"/v1/extractions/{started.json()['id']}")).json())
 
 
-@drawn(st.sampled_from([None, *CloudPath]), st.booleans())
-def test_only_what_is_offered_can_be_chosen(asked: CloudPath | None, on: bool) -> None:
-    offered = {path: path.value for path in CloudPath} if on else {}
-    if asked is None or (not on and asked is CloudPath.LOCAL):
-        assert chosen(asked, "configured", offered) == "configured"
+@drawn(st.sampled_from([None, *ExecutionMode]), st.booleans())
+def test_only_what_is_offered_can_be_chosen(asked: ExecutionMode | None, on: bool) -> None:
+    offered = {path: path.value for path in ExecutionMode} if on else {}
+    if asked is None or (not on and asked is ExecutionMode.LOCAL):
+        assert select(asked, "configured", offered) == "configured"
     elif on:
-        assert chosen(asked, "configured", offered) == asked.value
+        assert select(asked, "configured", offered) == asked.value
     else:
         with pytest.raises(PathNotOffered):
-            chosen(asked, "configured", offered)
+            select(asked, "configured", offered)
 
 
 async def test_a_file_that_asks_for_local_never_reaches_the_cloud(
@@ -214,7 +214,7 @@ async def test_the_protocol_and_the_client_say_the_same(
         other = await client.page(sent.accepted[0].document.id, 1)
         assert other.engine.startswith("liteparse")
         with pytest.raises(ServerProblem) as told:
-            await client.ask("When is payment due?", path=CloudPath.CLOUD)
+            await client.ask("When is payment due?", path=ExecutionMode.CLOUD)
         assert told.value.error_code == "path_not_offered"
         with pytest.raises(ServerProblem, match="path"):
             await client.extract(document_id, SCHEMA, path="cloud")
@@ -227,7 +227,7 @@ async def test_an_upload_that_was_never_acknowledged_keeps_its_path(
     async with service(tmp_path, llamacloud=settings.llamacloud) as running:
         job = (await put(running, "local"))["job"]
         stored = await running.engine.parts.ingest.jobs.job("default", job["id"])
-    assert stored.path is CloudPath.LOCAL  # what a repaired job is ingested by
+    assert stored.path is ExecutionMode.LOCAL  # what a repaired job is ingested by
     engine = compose(settings)
     assert await engine.parts.ingest.jobs.job("default", job["id"]) == stored
     for close in engine.parts.closing:

@@ -7,13 +7,13 @@ import pytest
 from tests.extract.paper import OWNER, Desk, Parrot, Spy, finding
 from workflows.context.serializers import JsonSerializer
 
-from foliotrace.account import Account, Progress
 from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.errors import Conflict, ExtractorUnavailable, InvalidSchema
 from foliotrace.extract.services import Rung
 from foliotrace.extract.workflow import ExtractRecord, ExtractWorkflow
+from foliotrace.jobs import JobReporter, Progress
 from foliotrace.model import ExtractionMethod, JobStatus, Level
 
 pytestmark = pytest.mark.anyio
@@ -186,7 +186,7 @@ async def test_a_cancelled_job_ends_at_its_next_step(desk: MakeDesk) -> None:
     workflow = ExtractWorkflow(here.services)
     start = ExtractRecord(document_id=document.id, record_schema=SCHEMA, job_id="job_1")
     due = await workflow.begin(Quiet(), start)  # type: ignore[arg-type]
-    await Account(here.services, OWNER.tenant, "job_1").cancelled()
+    await JobReporter(here.services, OWNER.tenant, "job_1").cancelled()
     with pytest.raises(Conflict):
         await workflow.window(Quiet(), due)  # type: ignore[arg-type]
     assert (await here.jobs.job("t1", "job_1")).status is JobStatus.CANCELLED

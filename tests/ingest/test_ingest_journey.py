@@ -7,7 +7,6 @@ import pytest
 from tests.ingest.journey import OWNER, UNREADABLE, Desk
 from tests.ingest.pages import bytes_of
 
-from foliotrace.account import Progress
 from foliotrace.errors import Conflict, FileRefused, InvalidRequest, NotFound, NothingToIndex
 from foliotrace.ingest.index import compact, delete_document
 from foliotrace.ingest.originals import keeping, sweep
@@ -18,6 +17,7 @@ from foliotrace.ingest.workflow import (
     IngestWorkflow,
     cancel_ingest,
 )
+from foliotrace.jobs import Progress
 from foliotrace.model import DocumentStatus, JobStatus
 
 pytestmark = pytest.mark.anyio

@@ -19,10 +19,10 @@ from foliotrace.errors import (
     GeneratorUnavailable,
     Unavailable,
 )
-from foliotrace.guarded import EmbeddedOnce, MeteredEmbedder
 from foliotrace.model import CacheState, Deadline, Principal
 from foliotrace.ports import Reservation
 from foliotrace.query.alike import Synonyms
+from foliotrace.resilient import EmbeddedOnce, MeteredEmbedder
 
 pytestmark = pytest.mark.anyio
 QUESTION = "When are refunds paid?"

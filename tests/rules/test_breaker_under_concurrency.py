@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliotrace.errors import BreakerOpen, GeneratorUnavailable
-from foliotrace.guarded import Dependency, GuardPolicy
 from foliotrace.model import Deadline
 from foliotrace.resilience import BreakerPolicy, BreakerStatus, RetryPolicy
+from foliotrace.resilient import CircuitGuard, GuardPolicy
 
 pytestmark = pytest.mark.anyio
 DOWN = GeneratorUnavailable("503")
@@ -27,14 +27,14 @@ class HandClock:
         return self.at_s
 
 
-def dependency(clock: HandClock, *, failures: int = 1, slots: int = 64) -> Dependency:
+def guard_of(clock: HandClock, *, failures: int = 1, slots: int = 64) -> CircuitGuard:
     policy = GuardPolicy(
         retry=RetryPolicy(attempts=1),
         breaker=BreakerPolicy(failures=failures, rest_s=5),
         limit_s=300,
         slots=slots,
     )
-    return Dependency("service", policy, clock=clock)
+    return CircuitGuard("service", policy, clock=clock)
 
 
 class Service:
@@ -48,8 +48,8 @@ class Service:
         self.calls.append(call)
         await call
 
-    def ask(self, dependency: Dependency, clock: HandClock) -> asyncio.Task[None]:
-        return asyncio.create_task(dependency.call(self.work, Deadline(clock.at_s + 60)))
+    def ask(self, guard: CircuitGuard, clock: HandClock) -> asyncio.Task[None]:
+        return asyncio.create_task(guard.call(self.work, Deadline(clock.at_s + 60)))
 
 
 async def settled(*tasks: asyncio.Task[None]) -> None:
@@ -64,7 +64,7 @@ async def turn() -> None:
 
 async def test_fifty_callers_after_the_rest_send_one_probe() -> None:
     clock, service = HandClock(), Service()
-    guard = dependency(clock)
+    guard = guard_of(clock)
     first = service.ask(guard, clock)
     await turn()
     service.calls[0].set_exception(DOWN)
@@ -83,7 +83,7 @@ async def test_fifty_callers_after_the_rest_send_one_probe() -> None:
 
 async def test_a_call_from_before_the_opening_does_not_speak_for_the_probe() -> None:
     clock, service = HandClock(), Service()
-    guard = dependency(clock)
+    guard = guard_of(clock)
     early = [service.ask(guard, clock) for _ in range(3)]
     await turn()
     service.calls[0].set_exception(DOWN)
@@ -105,7 +105,7 @@ async def test_a_call_from_before_the_opening_does_not_speak_for_the_probe() -> 
 
 async def test_callers_who_waited_for_a_slot_find_the_breaker_open_and_send_nothing() -> None:
     clock, service = HandClock(), Service()
-    guard = dependency(clock, slots=2)
+    guard = guard_of(clock, slots=2)
     inside = [service.ask(guard, clock) for _ in range(2)]
     waiting = [service.ask(guard, clock) for _ in range(20)]
     await turn()
@@ -136,7 +136,7 @@ def test_whatever_callers_do_one_probes_at_a_time_and_a_service_that_is_back_is_
 ) -> None:
     async def history() -> None:
         clock, service = HandClock(), Service()
-        guard = dependency(clock, failures=2, slots=3)
+        guard = guard_of(clock, failures=2, slots=3)
         tasks: list[asyncio.Task[None]] = []
         probes: list[asyncio.Future[None]] = []
         for what, which in moves:

@@ -1,4 +1,4 @@
-"""Money has a cap: of a query in its purse, of a tenant in the ledger."""
+"""Money has a cap: of a query in its budget, of a tenant in the ledger."""
 
 from collections.abc import AsyncGenerator
 from decimal import Decimal
@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foliotrace import budget as rules
-from foliotrace.budget import Allowance, Price, UnknownPrice
+from foliotrace.budget import BudgetState, Price, UnknownPrice
 from foliotrace.errors import (
     BudgetExceeded,
     DeadlineExceeded,
     GeneratorUnavailable,
     LedgerUnavailable,
 )
-from foliotrace.guarded import MeteredGenerator, spending
 from foliotrace.model import Deadline, Usage
 from foliotrace.ports import Delta, Generation, Prompt, Reservation
+from foliotrace.resilient import MeteredGenerator, open_budget
 
 PRICE = Price(input_usd=Decimal("0.000003"), output_usd=Decimal("0.000015"))
 PROMPT = Prompt(system="Answer.", user="What is the fuel price?", version="1")
@@ -94,34 +94,34 @@ def test_an_affordable_answer_never_costs_more_than_is_left(
 def test_a_query_passes_its_cap_by_one_calls_estimation_error_at_most(
     calls: list[tuple[int, int]],
 ) -> None:
-    allowance, worst_error = Allowance(cap_usd=Decimal("1.00")), Decimal(0)
+    state, worst_error = BudgetState(cap_usd=Decimal("1.00")), Decimal(0)
     for held_cents, actual_cents in calls:
         held, actual = Decimal(held_cents) / 100, Decimal(actual_cents) / 100
         try:
-            allowance = allowance.hold(held)
+            state = state.reserve(held)
         except BudgetExceeded:
             continue
-        allowance = allowance.settle(held, actual)
+        state = state.settle(held, actual)
         worst_error = max(worst_error, actual - held)
-    assert allowance.spent_usd <= allowance.cap_usd + max(worst_error, Decimal(0))
+    assert state.spent_usd <= state.cap_usd + max(worst_error, Decimal(0))
 
 
 @pytest.mark.anyio
 async def test_a_call_is_reserved_at_its_worst_and_settled_at_its_cost() -> None:
     ledger = CountingLedger()
     llm = FixedLLM(Usage(prompt_tokens=20, completion_tokens=5))
-    with spending("acme", Decimal("0.10")) as purse:
+    with open_budget("acme", Decimal("0.10")) as budget:
         generation = await metered(llm, ledger).generate(PROMPT, max_tokens=500, deadline=FAR)
     cost = 20 * PRICE.input_usd + 5 * PRICE.output_usd
-    assert generation.usage.cost_usd == cost == purse.usage.cost_usd
+    assert generation.usage.cost_usd == cost == budget.usage.cost_usd
     assert (ledger.open, ledger.settled) == ({}, [cost])
-    assert purse.usage.llm_calls == 1
+    assert budget.usage.llm_calls == 1
 
 
 @pytest.mark.anyio
 async def test_the_answer_is_shortened_to_what_is_left() -> None:
     llm = FixedLLM(Usage(prompt_tokens=20, completion_tokens=5))
-    with spending("acme", Decimal("0.003")):
+    with open_budget("acme", Decimal("0.003")):
         await metered(llm, CountingLedger()).generate(PROMPT, max_tokens=8000, deadline=FAR)
     assert 64 <= llm.asked[0] < 200
 
@@ -129,7 +129,7 @@ async def test_the_answer_is_shortened_to_what_is_left() -> None:
 @pytest.mark.anyio
 async def test_without_enough_money_nothing_is_asked() -> None:
     llm, ledger = FixedLLM(Usage()), CountingLedger()
-    with spending("acme", Decimal("0.0001")), pytest.raises(BudgetExceeded):
+    with open_budget("acme", Decimal("0.0001")), pytest.raises(BudgetExceeded):
         await metered(llm, ledger).generate(PROMPT, max_tokens=8000, deadline=FAR)
     assert (llm.asked, ledger.settled, ledger.open) == ([], [], {})
 
@@ -143,19 +143,19 @@ async def test_a_failed_call_gives_its_reservation_back_unless_it_may_have_been_
     error: Exception, is_billed: bool
 ) -> None:
     ledger = CountingLedger()
-    with spending("acme", Decimal("0.10")) as purse, pytest.raises(type(error)):
+    with open_budget("acme", Decimal("0.10")) as budget, pytest.raises(type(error)):
         await metered(FixedLLM(Usage(), error=error), ledger).generate(
             PROMPT, max_tokens=100, deadline=FAR
         )
     assert ledger.open == {}
     assert (ledger.settled[0] > 0) is is_billed
-    assert purse.allowance.held_usd == 0
+    assert budget.state.reserved_usd == 0
 
 
 @pytest.mark.anyio
 async def test_a_stream_that_reaches_its_reservation_is_cut_and_says_so() -> None:
     llm, ledger = FixedLLM(Usage(), pieces=1000), CountingLedger()
-    with spending("acme", Decimal("0.10")):
+    with open_budget("acme", Decimal("0.10")):
         deltas = [
             d async for d in metered(llm, ledger).stream(PROMPT, max_tokens=100, deadline=FAR)
         ]
@@ -174,7 +174,7 @@ async def test_a_stream_that_breaks_off_is_settled_at_its_worst() -> None:
         async for _ in metered(llm, ledger).stream(PROMPT, max_tokens=100, deadline=FAR):
             pass
 
-    with spending("acme", Decimal("0.10")), pytest.raises(GeneratorUnavailable):
+    with open_budget("acme", Decimal("0.10")), pytest.raises(GeneratorUnavailable):
         await read()
     assert ledger.settled[0] >= 100 * PRICE.output_usd
 

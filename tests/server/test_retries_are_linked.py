@@ -16,9 +16,9 @@ from tests.server.observed import observed
 from foliotrace import events
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import GeneratorUnavailable
-from foliotrace.guarded import Dependency, GuardPolicy
 from foliotrace.model import Deadline
 from foliotrace.resilience import BreakerPolicy, RetryPolicy
+from foliotrace.resilient import CircuitGuard, GuardPolicy
 
 pytestmark = pytest.mark.anyio
 ATTEMPT = "foliotrace.attempt"
@@ -65,10 +65,10 @@ async def called(fails: bool, started: asyncio.Event) -> None:
         raise GeneratorUnavailable("503")
 
 
-def dependency(clock: SystemClock) -> Dependency:
+def dependency(clock: SystemClock) -> CircuitGuard:
     retry = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.001)
     policy = GuardPolicy(retry=retry, breaker=BreakerPolicy(failures=100))
-    return Dependency("model", policy, clock=clock)
+    return CircuitGuard("model", policy, clock=clock)
 
 
 async def test_of_calls_side_by_side_each_is_linked_to_its_own_first_attempt() -> None:

@@ -9,9 +9,9 @@ from tests.server.observed import QUESTION, observed, tree
 
 from foliotrace.adapters.local.answer_cache import LocalAnswerCache
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.guarded import Dependency, GuardedCache, GuardPolicy
 from foliotrace.model import Answer
 from foliotrace.resilience import BreakerPolicy, RetryPolicy
+from foliotrace.resilient import CircuitGuard, GuardPolicy, ResilientCache
 
 pytestmark = pytest.mark.anyio
 RUN = "invoke_workflow QueryWorkflow"
@@ -40,7 +40,9 @@ async def test_putting_an_answer_into_a_shared_cache_is_a_span() -> None:
         limit_s=300,
         slots=1,
     )
-    cache = GuardedCache(LocalAnswerCache(clock), Dependency("answer_cache", policy, clock=clock))
+    cache = ResilientCache(
+        LocalAnswerCache(clock), CircuitGuard("answer_cache", policy, clock=clock)
+    )
     with watching() as watch:
         await cache.store("t", "k", Answer(text="x", run_id="run_1"), ttl_s=60)
     assert [span.name for span in watch.spans] == ["keep"]

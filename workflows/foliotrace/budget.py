@@ -101,29 +101,31 @@ def affordable_tokens(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
+class BudgetState:
     """What one query may spend, has spent and has set aside, in US dollars."""
 
     cap_usd: Decimal
     spent_usd: Decimal = ZERO
-    held_usd: Decimal = ZERO
+    reserved_usd: Decimal = ZERO
 
     @property
     def left_usd(self) -> Decimal:
         """What may still be set aside; never negative."""
-        return max(ZERO, self.cap_usd - self.spent_usd - self.held_usd)
+        return max(ZERO, self.cap_usd - self.spent_usd - self.reserved_usd)
 
-    def hold(self, amount_usd: Decimal) -> "Allowance":
+    def reserve(self, amount_usd: Decimal) -> "BudgetState":
         """Set aside. Raises BudgetExceeded when there is not enough left."""
         if amount_usd > self.left_usd:
             raise BudgetExceeded(
                 f"this query may spend {self.cap_usd} USD and the next call could pass that",
                 hint="Raise budget.max_cost_per_query_usd, or use a cheaper model.",
             )
-        return replace(self, held_usd=self.held_usd + amount_usd)
+        return replace(self, reserved_usd=self.reserved_usd + amount_usd)
 
-    def settle(self, held_usd: Decimal, actual_usd: Decimal) -> "Allowance":
+    def settle(self, reserved_usd: Decimal, actual_usd: Decimal) -> "BudgetState":
         """Replace what was set aside by what was spent."""
         return replace(
-            self, held_usd=self.held_usd - held_usd, spent_usd=self.spent_usd + actual_usd
+            self,
+            reserved_usd=self.reserved_usd - reserved_usd,
+            spent_usd=self.spent_usd + actual_usd,
         )

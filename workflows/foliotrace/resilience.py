@@ -1,6 +1,6 @@
 """Rules for failing well: backoff, retry budget, breaker. Pure: time and chance come in.
 
-A state is a frozen value; a rule takes it and gives the next one. `guarded` holds the states.
+A state is a frozen value; a rule takes it and gives the next one. `resilient` holds the states.
 """
 
 from dataclasses import dataclass, replace

@@ -16,7 +16,7 @@ from foliotrace_server.cli.command import Group, shared
 from foliotrace_server.cli.failures import Exit, explained
 from foliotrace_server.cli.session import Options
 from foliotrace_server.composing.cloud import CLOUD_FOLDER, Around, Cloud
-from foliotrace_server.composing.guards import Guards
+from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.settings import Settings
 
 _TENANT = "default"
@@ -121,7 +121,7 @@ async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Dr
             library=library,
             blobs=FolderBlobs(settings.data_dir, sniff),
             clock=clock,
-            guards=Guards(settings.guard, clock=clock),
+            guards=GuardFactory(settings.guard, clock=clock),
         )
         opened = Cloud(settings, around)
         try:

@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from foliotrace.errors import FoliotraceError
-from foliotrace.model import DEFAULT_COLLECTION, CloudPath, JsonObject, Metadata, Scalar
+from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, JsonObject, Metadata, Scalar
 from foliotrace_server import contract
 
 B = TypeVar("B", bound=BaseModel)
@@ -99,7 +99,7 @@ def ask(
     tags: Sequence[str],
     metadata: Metadata | None,
     stream: bool = False,
-    path: CloudPath | str | None = None,
+    path: ExecutionMode | str | None = None,
 ) -> ApiRequest[contract.AnswerBody]:
     """`POST /v1/query`."""
     given: dict[str, Any] = {"query": query}
@@ -124,7 +124,7 @@ def upload(
     collection: str = DEFAULT_COLLECTION,
     metadata: Metadata | None = None,
     idempotency_key: str | None = None,
-    path: CloudPath | str | None = None,
+    path: ExecutionMode | str | None = None,
 ) -> ApiRequest[contract.UploadBody]:
     """`POST /v1/documents`. A path is sent under its own name, and read while it is sent."""
     with ExitStack() as opening:  # also what was opened before one that cannot be
@@ -163,7 +163,7 @@ def extract(
     *,
     instructions: str | None,
     key: str | None,
-    path: CloudPath | str | None = None,
+    path: ExecutionMode | str | None = None,
 ) -> ApiRequest[contract.ExtractionBody]:
     """`POST /v1/extractions`."""
     given: dict[str, Any] = {"document_id": document_id, "schema": schema}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from foliotrace.model import DEFAULT_COLLECTION, CloudPath, JsonObject, Metadata
+from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, JsonObject, Metadata
 from foliotrace_server import contract
 from foliotrace_server.client import api_requests
 from foliotrace_server.client.api_requests import (
@@ -68,7 +68,7 @@ class AsyncFoliotraceClient:
         session_id: str | None = None,
         tags: Sequence[str] = (),
         metadata: Metadata | None = None,
-        path: CloudPath | str | None = None,
+        path: ExecutionMode | str | None = None,
     ) -> contract.AnswerBody:
         """An answer with its citations."""
         request = api_requests.ask(
@@ -91,7 +91,7 @@ class AsyncFoliotraceClient:
         top_k: int = 5,
         filters: api_requests.Filters | None = None,
         collection: str = DEFAULT_COLLECTION,
-        path: CloudPath | str | None = None,
+        path: ExecutionMode | str | None = None,
     ) -> AsyncIterator[ServerEvent]:
         """`start`, `degraded`, `delta`, `reset` as they come, and last `answer` with the whole."""
         request = api_requests.ask(
@@ -116,7 +116,7 @@ class AsyncFoliotraceClient:
         collection: str = DEFAULT_COLLECTION,
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
-        path: CloudPath | str | None = None,
+        path: ExecutionMode | str | None = None,
     ) -> contract.UploadBody:
         """Store files; each comes back accepted with its job, or refused with a problem."""
         request = api_requests.upload(
@@ -164,7 +164,7 @@ class AsyncFoliotraceClient:
         *,
         instructions: str | None = None,
         idempotency_key: str | None = None,
-        path: CloudPath | str | None = None,
+        path: ExecutionMode | str | None = None,
     ) -> contract.ExtractionBody:
         """Start an extraction; `follow` its job, then read `extraction`."""
         return await self._send(

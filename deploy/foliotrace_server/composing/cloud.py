@@ -27,12 +27,17 @@ from foliotrace.adapters.llamacloud.placements import Placements
 from foliotrace.adapters.llamacloud.webhooks import CloudEvent, read_webhook
 from foliotrace.errors import Misconfigured, NotFound
 from foliotrace.extract.services import Rung
-from foliotrace.guarded import FollowingIndex, GuardedExtractor, GuardedParser, GuardedRetriever
-from foliotrace.model import CloudPath, ExtractionMethod, RetrievalMode
+from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder, TypesLeft
 from foliotrace.ports import Blobs, Clock, Library, Parser
 from foliotrace.query.retrieve import Path
-from foliotrace_server.composing.guards import Guards
+from foliotrace.resilient import (
+    FollowingIndex,
+    ResilientExtractor,
+    ResilientParser,
+    ResilientRetriever,
+)
+from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.observing.outgoing import carry_trace_to
 from foliotrace_server.settings import Settings
 
@@ -50,7 +55,7 @@ class Around:
     library: Library
     blobs: Blobs
     clock: Clock
-    guards: Guards
+    guards: GuardFactory
 
 
 class Cloud:
@@ -101,7 +106,7 @@ class Cloud:
 
     # --- the journeys' rungs ---------------------------------------------------------------
 
-    def parse_orders(self, local: Sequence[Parser]) -> Mapping[CloudPath, ParseOrder]:
+    def parse_orders(self, local: Sequence[Parser]) -> Mapping[ExecutionMode, ParseOrder]:
         """What a request may choose; empty when parsing stays local.
 
         LlamaParse before the local parsers, alone for the types it takes, or not at all.
@@ -118,21 +123,21 @@ class Cloud:
             delete_after_use=given.delete_after_use,
         )
         falls = given.parsing == "cloud_then_local"
-        cloud = GuardedParser(
+        cloud = ResilientParser(
             CloudParser(self.gateway, options, ParseOrder(local)),
             self._around.guards.make("llamaparse", limit_s=self._parse_s, has_lower_rung=falls),
         )
         alone: tuple[Parser, ...] = (cloud, *(TypesLeft(parser, cloud) for parser in local))
         return {
-            CloudPath.LOCAL: ParseOrder(local),
-            CloudPath.CLOUD: ParseOrder(alone),
-            CloudPath.CLOUD_THEN_LOCAL: ParseOrder((cloud, *local)),
+            ExecutionMode.LOCAL: ParseOrder(local),
+            ExecutionMode.CLOUD: ParseOrder(alone),
+            ExecutionMode.CLOUD_THEN_LOCAL: ParseOrder((cloud, *local)),
         }
 
     def parse_order(self, local: Sequence[Parser]) -> ParseOrder:
         """The one that is configured."""
         orders = self.parse_orders(local)
-        return orders[CloudPath(self._given.parsing)] if orders else ParseOrder(local)
+        return orders[ExecutionMode(self._given.parsing)] if orders else ParseOrder(local)
 
     def extract_rung(self) -> Rung | None:
         """LlamaExtract, the first rung of extraction; None when it stays local."""
@@ -144,7 +149,7 @@ class Cloud:
             version=given.extract_version,
             delete_after_use=given.delete_after_use,
         )
-        extractor = GuardedExtractor(
+        extractor = ResilientExtractor(
             CloudExtractor(self.gateway, self._around.blobs, options),
             self._around.guards.make("llamaextract", limit_s=self._parse_s),
         )
@@ -155,7 +160,7 @@ class Cloud:
             paged_types=PAGED_TYPES,
         )
 
-    def path_orders(self, local: Sequence[Path]) -> Mapping[CloudPath, Sequence[Path]]:
+    def path_orders(self, local: Sequence[Path]) -> Mapping[ExecutionMode, Sequence[Path]]:
         """What a question may choose; empty when retrieval stays local.
 
         The managed index before the local paths, alone, or not at all.
@@ -166,17 +171,17 @@ class Cloud:
         guard = self._around.guards.make(
             "managed_index", limit_s=self._retrieve_s, has_lower_rung=not alone
         )
-        managed = Path(RetrievalMode.MANAGED, GuardedRetriever(self.index, guard))
+        managed = Path(RetrievalMode.MANAGED, ResilientRetriever(self.index, guard))
         return {
-            CloudPath.LOCAL: tuple(local),
-            CloudPath.CLOUD: (managed,),
-            CloudPath.CLOUD_THEN_LOCAL: (managed, *local),
+            ExecutionMode.LOCAL: tuple(local),
+            ExecutionMode.CLOUD: (managed,),
+            ExecutionMode.CLOUD_THEN_LOCAL: (managed, *local),
         }
 
     def paths(self, local: Sequence[Path]) -> tuple[Path, ...]:
         """The order that is configured."""
         orders = self.path_orders(local)
-        return tuple(orders[CloudPath(self._given.index)]) if orders else tuple(local)
+        return tuple(orders[ExecutionMode(self._given.index)]) if orders else tuple(local)
 
     # --- upkeep ----------------------------------------------------------------------------
 

@@ -1,18 +1,18 @@
-"""One `Dependency` for each service outside: made from settings, shared by the process."""
+"""One `CircuitGuard` for each service outside: made from settings, shared by the process."""
 
-from foliotrace.guarded import Dependency, GuardPolicy
 from foliotrace.ports import Clock
 from foliotrace.resilience import BreakerPolicy, RetryPolicy
+from foliotrace.resilient import CircuitGuard, GuardPolicy
 from foliotrace_server.sections import GuardSettings
 
 
-class Guards:
+class GuardFactory:
     """Makes the dependencies of a process and keeps them, for readiness and metrics."""
 
     def __init__(self, settings: GuardSettings, *, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self.dependencies: dict[str, Dependency] = {}
+        self.guards: dict[str, CircuitGuard] = {}
 
     def make(
         self,
@@ -21,8 +21,8 @@ class Guards:
         limit_s: float,
         has_lower_rung: bool = True,
         attempts: int | None = None,
-    ) -> Dependency:
-        """The dependency `name`. `limit_s` caps one request, `attempts` those of one call."""
+    ) -> CircuitGuard:
+        """The guard of service `name`. `limit_s` caps one request, `attempts` those of one call."""
         given = self._settings
         policy = GuardPolicy(
             retry=RetryPolicy(
@@ -39,6 +39,6 @@ class Guards:
             slots=given.calls_at_once,
             has_lower_rung=has_lower_rung,
         )
-        dependency = Dependency(name, policy, clock=self._clock)
-        self.dependencies[name] = dependency
-        return dependency
+        guard = CircuitGuard(name, policy, clock=self._clock)
+        self.guards[name] = guard
+        return guard

@@ -13,15 +13,15 @@ from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_mode
 from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.budget import NOTHING, Price, PriceOf, UnknownPrice
 from foliotrace.errors import Misconfigured
-from foliotrace.guarded import (
+from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
+from foliotrace.resilient import (
     EmbeddedOnce,
-    GuardedEmbedder,
-    GuardedGenerator,
     MeteredEmbedder,
     MeteredGenerator,
+    ResilientEmbedder,
+    ResilientGenerator,
 )
-from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
-from foliotrace_server.composing.guards import Guards
+from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.plugged import plugged
 from foliotrace_server.observing.outgoing import carry_trace
 from foliotrace_server.sections import PriceSettings
@@ -38,7 +38,7 @@ class Models:
         settings: Settings,
         *,
         clock: Clock,
-        guards: Guards,
+        guards: GuardFactory,
         ledger: Callable[[], BudgetLedger],
     ) -> None:
         self._settings = settings
@@ -78,7 +78,7 @@ class Models:
         )
         dependency = f"llm_{place + 1}"
         guard = self._guards.make(dependency, limit_s=given.timeout_s, has_lower_rung=not is_last)
-        return GuardedGenerator(metered, guard)
+        return ResilientGenerator(metered, guard)
 
     def _language_model(self, given: LLMSettings, place: int) -> tuple[LLM, str]:
         """(the model, the name it is paid and shown by)."""
@@ -110,7 +110,7 @@ class Models:
             unknown=UnknownPrice(self._settings.budget.unknown_price),
         )
         guard = self._guards.make("embedder", limit_s=given.timeout_s)
-        return EmbeddedOnce(GuardedEmbedder(metered, guard))
+        return EmbeddedOnce(ResilientEmbedder(metered, guard))
 
     def _opened_ledger(self) -> BudgetLedger:
         """One ledger for all models, opened by the first that costs something."""

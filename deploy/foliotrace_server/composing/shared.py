@@ -5,9 +5,9 @@ from typing import Any
 from foliotrace.adapters.local.answer_cache import LocalAnswerCache
 from foliotrace.adapters.local.ledger import SqliteLedger
 from foliotrace.errors import Misconfigured
-from foliotrace.guarded import Dependency, GuardedCache, GuardedLedger
 from foliotrace.ports import AnswerCache, BudgetLedger, Clock
-from foliotrace_server.composing.guards import Guards
+from foliotrace.resilient import CircuitGuard, ResilientCache, ResilientLedger
+from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.settings import Settings
 
 
@@ -17,7 +17,7 @@ class SharedStores:
     def __init__(self, settings: Settings, *, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._guards = Guards(settings.guard, clock=clock)
+        self._guards = GuardFactory(settings.guard, clock=clock)
         self._ledger: SqliteLedger | None = None
         self._client: Any = _connect(settings)
 
@@ -28,7 +28,7 @@ class SharedStores:
             from foliotrace.adapters.redis.ledger import RedisLedger
 
             ledger = RedisLedger(self._client, clock=self._clock, daily_cap_usd=cap_usd)
-            return GuardedLedger(ledger, self._guard("ledger"))
+            return ResilientLedger(ledger, self._guard("ledger"))
         if self._ledger is None:
             file = self._settings.data_dir / "budget.db"
             self._ledger = SqliteLedger(file, clock=self._clock, daily_cap_usd=cap_usd)
@@ -41,10 +41,10 @@ class SharedStores:
         if self._client is not None:
             from foliotrace.adapters.redis.answer_cache import RedisAnswerCache
 
-            return GuardedCache(RedisAnswerCache(self._client), self._guard("answer_cache"))
+            return ResilientCache(RedisAnswerCache(self._client), self._guard("answer_cache"))
         return LocalAnswerCache(self._clock)
 
-    def _guard(self, name: str) -> Dependency:
+    def _guard(self, name: str) -> CircuitGuard:
         """Asked once: a store beside the answer is not worth a second wait."""
         return self._guards.make(name, limit_s=self._settings.redis.timeout_s, attempts=1)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from foliotrace.model import CacheState, CloudPath
+from foliotrace.model import CacheState, ExecutionMode
 from foliotrace_server.openapi.pieces import (
     event_stream,
     header,
@@ -107,7 +107,7 @@ def _upload_body() -> dict[str, Any]:
         "metadata": {"type": "string", "description": "A flat JSON object of texts and numbers."},
         "path": {
             "type": "string",
-            "enum": [path.value for path in CloudPath],
+            "enum": [path.value for path in ExecutionMode],
             "description": "Who reads the files: less cloud than configured, or the cloud alone.",
         },
     }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from foliotrace.errors import FoliotraceError, InvalidRequest, NotFound
 from foliotrace.ingest.originals import keeping
 from foliotrace.ingest.upload import Accepted
-from foliotrace.model import DEFAULT_COLLECTION, CloudPath, Metadata, Principal
+from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, Metadata, Principal
 from foliotrace.ports import StoredBlob
 from foliotrace.query.guard import DEFAULT_LIMITS, admit_filters
 from foliotrace_server.engine import Engine
@@ -156,12 +156,12 @@ def metadata_of(text: str) -> Metadata:
     return value
 
 
-def path_of(given: str | None) -> CloudPath | None:
+def path_of(given: str | None) -> ExecutionMode | None:
     """Who reads the files. Raises InvalidRequest."""
     try:
-        return CloudPath(given) if given is not None else None
+        return ExecutionMode(given) if given is not None else None
     except ValueError:
-        raise InvalidRequest(f"`path` must be one of {', '.join(CloudPath)}") from None
+        raise InvalidRequest(f"`path` must be one of {', '.join(ExecutionMode)}") from None
 
 
 def whole_number(given: str | None, name: str, *, default: int, least: int, most: int) -> int:

@@ -28,18 +28,18 @@ from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.adapters.local.runs import SqliteRuns
 from foliotrace.adapters.local.workers import Workers
 from foliotrace.budget import UnknownPrice
-from foliotrace.guarded import (
-    Dependency,
-    GuardedGenerator,
-    GuardedParser,
-    GuardPolicy,
-    MeteredGenerator,
-)
 from foliotrace.ingest.services import IngestLimits, IngestServices
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.model import Principal, SourceFile
 from foliotrace.parse import ParseOrder, TypesLeft
 from foliotrace.ports import AuditEntry, TextGenerator
+from foliotrace.resilient import (
+    CircuitGuard,
+    GuardPolicy,
+    MeteredGenerator,
+    ResilientGenerator,
+    ResilientParser,
+)
 
 OWNER = Principal(subject="library")
 
@@ -104,18 +104,18 @@ class Desk:
         local = local_parsers(self.workers, self.clock)
         if self.gateway is None or not self.setup.parse_in_cloud:
             return ParseOrder(local)
-        cloud = GuardedParser(
+        cloud = ResilientParser(
             CloudParser(self.gateway, self.setup.parsing, ParseOrder(local)),
-            self.dependency("llamaparse"),
+            self.guard("llamaparse"),
         )
         if self.setup.fall_back:
             return ParseOrder((cloud, *local))
         return ParseOrder((cloud, *(TypesLeft(parser, cloud) for parser in local)))
 
-    def dependency(self, name: str) -> Dependency:
+    def guard(self, name: str) -> CircuitGuard:
         """A guard with the default policy, and the door's limit of time."""
         policy = GuardPolicy(limit_s=self.setup.limit_s, has_lower_rung=self.setup.fall_back)
-        return Dependency(name, policy, clock=self.clock)
+        return CircuitGuard(name, policy, clock=self.clock)
 
     def generator(self, llm: LLM) -> TextGenerator:
         """The caller's LLM, guarded and paid for; one that no table prices is their own."""
@@ -127,7 +127,7 @@ class Desk:
             ledger=self._ledger,
             unknown=UnknownPrice.FREE,
         )
-        return GuardedGenerator(metered, self.dependency("llm"))
+        return ResilientGenerator(metered, self.guard("llm"))
 
     def hash_query(self, tenant: str, text: str) -> tuple[str, str]:
         """As the port says, with a key of this process."""

@@ -23,8 +23,8 @@ from foliotrace.errors import RecordInvalid
 from foliotrace.extract.pydantic_schema import schema_of
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.workflow import Extracted, ExtractRecord, ExtractWorkflow
-from foliotrace.guarded import GuardedExtractor
 from foliotrace.model import Extraction, ExtractionMethod, JsonObject
+from foliotrace.resilient import ResilientExtractor
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -149,7 +149,7 @@ class LlamaExtract(Door):
         rungs = []
         if desk.gateway is not None:
             cloud = CloudExtractor(desk.gateway, desk.blobs, self._options)
-            guarded = GuardedExtractor(cloud, desk.dependency("llamaextract"))
+            guarded = ResilientExtractor(cloud, desk.guard("llamaextract"))
             first = Rung(method=ExtractionMethod.CLOUD, extractor=guarded, paged_types=PAGED_TYPES)
             rungs.append(first)
         if self._llm is not None:

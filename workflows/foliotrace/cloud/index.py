@@ -18,7 +18,6 @@ from foliotrace.cloud.desk import OWNER, Desk, NoAudit, Setup
 from foliotrace.cloud.doors import Door, Given, access, as_list, contents
 from foliotrace.cloud.running import hand_over, wait_for
 from foliotrace.errors import IndexUnavailable, NotFound, Unavailable
-from foliotrace.guarded import Dependency, GuardedRetriever
 from foliotrace.ingest.index import delete_document
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
 from foliotrace.model import Answer, Deadline, Passage, Query, RetrievalMode
@@ -26,6 +25,7 @@ from foliotrace.query.retrieve import Path as RetrievalPath
 from foliotrace.query.retrieve import retrieve
 from foliotrace.query.routing import Headers, RoutedRetriever
 from foliotrace.query.workflow import Answered, AskQuestion, QueryServices, QueryWorkflow
+from foliotrace.resilient import CircuitGuard, ResilientRetriever
 
 _RETRIEVE_S = 10.0
 
@@ -58,7 +58,7 @@ class LlamaCloudIndex(Door):
         self._llm = llm
         self._cloud: CloudIndex | None = None
         self._placements: Placements | None = None
-        self._sync: Dependency | None = None
+        self._sync: CircuitGuard | None = None
         self._paths: tuple[RetrievalPath, ...] = ()
         self.behind: Unavailable | None = None
         self._setup = Setup(
@@ -104,8 +104,8 @@ class LlamaCloudIndex(Door):
             self._cloud = CloudIndex(
                 desk.gateway, self._placements, desk.library, desk.blobs, clock=desk.clock
             )
-            self._sync = desk.dependency("llamacloud_sync")
-            guarded = GuardedRetriever(self._cloud, desk.dependency("managed_index"))
+            self._sync = desk.guard("llamacloud_sync")
+            guarded = ResilientRetriever(self._cloud, desk.guard("managed_index"))
             managed = RetrievalPath(RetrievalMode.MANAGED, guarded)
             self._paths = (managed, keyword) if self._setup.fall_back else (managed,)
         return desk

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from foliotrace.model import CloudPath, ExtractionMethod
-from foliotrace.offered import chosen
+from foliotrace.model import ExecutionMode, ExtractionMethod
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import (
     AuditLog,
@@ -16,6 +15,7 @@ from foliotrace.ports import (
     Jobs,
     Library,
 )
+from foliotrace.route_policy import select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +61,14 @@ class ExtractServices:
     identify: Identify
     trace: CurrentTrace
     limits: ExtractLimits = ExtractLimits()
-    offered: Mapping[CloudPath, Sequence[Rung]] = field(default_factory=dict)
+    offered: Mapping[ExecutionMode, Sequence[Rung]] = field(default_factory=dict)
     local_parser: ParseOrder | None = None  # reads what is extracted here alone; None: `parser`
 
-    def rungs_on(self, asked: CloudPath | None) -> Sequence[Rung]:
+    def rungs_on(self, asked: ExecutionMode | None) -> Sequence[Rung]:
         """The rungs of a request that asks for a path. Raises PathNotOffered."""
-        return chosen(asked, self.rungs, self.offered)
+        return select(asked, self.rungs, self.offered)
 
-    def parser_on(self, asked: CloudPath | None) -> ParseOrder:
+    def parser_on(self, asked: ExecutionMode | None) -> ParseOrder:
         """Who reads pages that are not stored: nobody in the cloud, if that was asked."""
-        local = self.local_parser if asked is CloudPath.LOCAL else None
+        local = self.local_parser if asked is ExecutionMode.LOCAL else None
         return local or self.parser

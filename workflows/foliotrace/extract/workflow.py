@@ -15,7 +15,6 @@ from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace import events
-from foliotrace.account import Account, take_up
 from foliotrace.errors import ExtractorUnavailable, NotFound, ParserUnavailable
 from foliotrace.extract.extract import extract_pages
 from foliotrace.extract.merge import merge, nothing, worse
@@ -23,12 +22,13 @@ from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.validate import errors_of, record_of
 from foliotrace.fields.leaves import wanted
+from foliotrace.jobs import JobReporter, claim_job
 from foliotrace.model import (
-    CloudPath,
     Deadline,
     Degradation,
     Document,
     DocumentStatus,
+    ExecutionMode,
     Extraction,
     Job,
     JobKind,
@@ -50,7 +50,7 @@ class ExtractRecord(StartEvent):
     record_schema: Annotated[JsonObject, Field(alias="schema")]
     instructions: Annotated[str | None, Field(max_length=2000)] = None
     job_id: str | None = None
-    path: CloudPath | None = None
+    path: ExecutionMode | None = None
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401 - Event's own signature
         if "schema" in given:  # LlamaIndex's events know no alias
@@ -82,7 +82,7 @@ class Position(BaseModel):
     pages_total: int
     next_page: int = 1
     instructions: str | None = None
-    path: CloudPath | None = None
+    path: ExecutionMode | None = None
 
 
 class WholeDue(Event):
@@ -116,10 +116,10 @@ class ExtractWorkflow(Workflow):
         services = self._services
         principal = services.identify()
         document = await services.library.document(principal.tenant, ev.document_id)
-        job = await take_up(services, JobKind.EXTRACT, principal, document, ev.job_id)
-        account = Account(services, job.tenant, job.id)
-        await account.received()
-        async with self._accounting(account):
+        job = await claim_job(services, JobKind.EXTRACT, principal, document, ev.job_id)
+        reporter = JobReporter(services, job.tenant, job.id)
+        await reporter.received()
+        async with self._reporting(reporter):
             rungs = services.rungs_on(ev.path)
             schema = resolve(ev.record_schema)
             await self._keep_first(job, schema)
@@ -133,7 +133,7 @@ class ExtractWorkflow(Workflow):
                 instructions=ev.instructions,
                 path=ev.path,
             )
-            await self._tell(ctx, account, position, "extract")
+            await self._tell(ctx, reporter, position, "extract")
         whole = any(rung.window_for(document.media_type) is None for rung in rungs)
         return WholeDue(position=position) if whole else WindowDue(position=position)
 
@@ -141,9 +141,9 @@ class ExtractWorkflow(Workflow):
     async def whole(self, ctx: Context, ev: WholeDue) -> WindowDue | AllFound:
         """Try the rungs that want all pages at once; a failure is marked and windows follow."""
         position = ev.position
-        account = Account(self._services, position.tenant, position.job_id)
-        async with self._accounting(account):
-            await account.job()
+        reporter = JobReporter(self._services, position.tenant, position.job_id)
+        async with self._reporting(reporter):
+            await reporter.job()
             rungs = await self._rungs(position, whole=True)
             if position.pages_total > self._services.limits.whole_pages:
                 mark = Degradation(level=Level.LOWER_PATH, reasons=("document_too_long",))
@@ -162,15 +162,15 @@ class ExtractWorkflow(Workflow):
     async def window(self, ctx: Context, ev: WindowDue) -> WindowDue | AllFound:
         """Extract from one window of pages and keep what was found."""
         position = ev.position
-        account = Account(self._services, position.tenant, position.job_id)
-        async with self._accounting(account):
-            await account.job()
+        reporter = JobReporter(self._services, position.tenant, position.job_id)
+        async with self._reporting(reporter):
+            await reporter.job()
             rungs = await self._rungs(position, whole=False)
             last = position.next_page + self._services.limits.window_pages
             numbers = range(position.next_page, min(last, position.pages_total + 1))
             await self._extract(ctx, position, numbers, rungs)
             after = position.model_copy(update={"next_page": numbers.stop})
-            await self._tell(ctx, account, after, "extract")
+            await self._tell(ctx, reporter, after, "extract")
         finished = after.next_page > after.pages_total
         return AllFound(position=after) if finished else WindowDue(position=after)
 
@@ -178,16 +178,16 @@ class ExtractWorkflow(Workflow):
     async def validate_record(self, ctx: Context, ev: AllFound) -> Extracted:
         """Make the record of what was found, hold it against the schema, keep both."""
         position = ev.position
-        account = Account(self._services, position.tenant, position.job_id)
-        async with self._accounting(account):
-            await account.job()
+        reporter = JobReporter(self._services, position.tenant, position.job_id)
+        async with self._reporting(reporter):
+            await reporter.job()
             schema, found = await self._services.jobs.extraction(position.tenant, position.job_id)
             with events.stage("validate"):
                 record = record_of(schema, found.fields)
                 errors = errors_of(schema, record)
             made = replace(found, record=record, valid=not errors, errors=errors)
             await self._keep(position.tenant, position.job_id, schema, made)
-            await account.completed(extraction=made)
+            await reporter.completed(extraction=made)
         events.tell(
             "extract.completed",
             foliotrace__extract__valid=made.valid,
@@ -205,13 +205,13 @@ class ExtractWorkflow(Workflow):
     # --- the parts of the steps ------------------------------------------------------------
 
     @asynccontextmanager
-    async def _accounting(self, account: Account) -> AsyncIterator[None]:
+    async def _reporting(self, reporter: JobReporter) -> AsyncIterator[None]:
         """Settle the job when a step fails; a shutdown settles nothing."""
         try:
             yield
         except Exception as error:
             with suppress(NotFound):  # deleted meanwhile
-                await account.failed(error)
+                await reporter.failed(error)
             raise
 
     async def _rungs(self, position: Position, *, whole: bool) -> Sequence[Rung]:
@@ -223,7 +223,7 @@ class ExtractWorkflow(Workflow):
             if (rung.window_for(document.media_type) is None) is whole
         ]
 
-    async def _count(self, document: Document, path: CloudPath | None) -> int:
+    async def _count(self, document: Document, path: ExecutionMode | None) -> int:
         """The pages of the document: as ingested, or counted now."""
         if document.status is DocumentStatus.READY and document.pages_total:
             return document.pages_total
@@ -304,8 +304,10 @@ class ExtractWorkflow(Workflow):
             tenant, job_id, schema=schema, extraction=extraction
         )
 
-    async def _tell(self, ctx: Context, account: Account, position: Position, stage: str) -> None:
+    async def _tell(
+        self, ctx: Context, reporter: JobReporter, position: Position, stage: str
+    ) -> None:
         done = position.next_page - 1
         ctx.write_event_to_stream(
-            await account.progress(stage=stage, pages_done=done, pages_total=position.pages_total)
+            await reporter.progress(stage=stage, pages_done=done, pages_total=position.pages_total)
         )

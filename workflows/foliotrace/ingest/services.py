@@ -5,8 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from foliotrace.model import CloudPath
-from foliotrace.offered import chosen
+from foliotrace.model import ExecutionMode
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import (
     AuditLog,
@@ -18,6 +17,7 @@ from foliotrace.ports import (
     Jobs,
     Library,
 )
+from foliotrace.route_policy import select
 
 Forget: TypeAlias = Callable[[str, str], Awaitable[None]]
 """(tenant, document id): drop what is kept of a document elsewhere, as caches and journals do."""
@@ -52,15 +52,15 @@ class IngestServices:
     clock: Clock
     identify: Identify
     trace: CurrentTrace
-    parsers: Mapping[CloudPath, ParseOrder] = field(default_factory=dict)
+    parsers: Mapping[ExecutionMode, ParseOrder] = field(default_factory=dict)
     forget: Sequence[Forget] = ()
     forget_answers: Sequence[Forget] = ()
     limits: IngestLimits = IngestLimits()
     arriving: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def parser_on(self, asked: CloudPath | None) -> ParseOrder:
+    def parser_on(self, asked: ExecutionMode | None) -> ParseOrder:
         """Who reads a file that asks for a path; `parsers` are those on offer.
 
         Raises PathNotOffered.
         """
-        return chosen(asked, self.parser, self.parsers)
+        return select(asked, self.parser, self.parsers)

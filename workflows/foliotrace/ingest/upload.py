@@ -12,16 +12,16 @@ from hashlib import sha256
 from typing import Final
 from uuid import uuid4
 
-from foliotrace.account import Account
 from foliotrace.errors import Conflict, InvalidRequest
 from foliotrace.ingest.originals import keeping, release
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.window import revision_of
+from foliotrace.jobs import JobReporter
 from foliotrace.model import (
     COLLECTION_NAME,
     DEFAULT_COLLECTION,
-    CloudPath,
     Document,
+    ExecutionMode,
     Job,
     JobKind,
     JobStatus,
@@ -50,7 +50,7 @@ class Upload:
     collection: str = DEFAULT_COLLECTION
     metadata: Metadata = field(default_factory=dict)
     idempotency_key: str | None = None
-    path: CloudPath | None = None
+    path: ExecutionMode | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ async def _supersede(
                 code="ingest_superseded",
                 hint="Follow the newest job of the document.",
             )
-            await Account(services, tenant, job.id).failed(superseded)
+            await JobReporter(services, tenant, job.id).failed(superseded)
 
 
 async def _job(
@@ -238,7 +238,7 @@ def _is_scalar(value: object) -> bool:
     return isinstance(value, int) and abs(value) < 1 << 63
 
 
-def _fingerprint(draft: DocumentDraft, path: CloudPath | None) -> str:
+def _fingerprint(draft: DocumentDraft, path: ExecutionMode | None) -> str:
     """Equal for requests that ask for the same."""
     metadata = sorted((key, str(value)) for key, value in draft.metadata.items())
     asked = (draft.collection, draft.name, draft.blob.content_hash, metadata)

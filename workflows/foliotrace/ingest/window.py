@@ -12,7 +12,7 @@ from foliotrace import events
 from foliotrace.errors import Conflict, ParserUnavailable
 from foliotrace.ingest.chunk import CHUNKER, chunk_pages
 from foliotrace.ingest.services import IngestServices
-from foliotrace.model import CloudPath, Deadline, Document, ParsedPage, SourceFile
+from foliotrace.model import Deadline, Document, ExecutionMode, ParsedPage, SourceFile
 from foliotrace.parse import ParseOrder
 
 _BATCH_PAGES: Final = 25  # pages of a window that are committed while the next are parsed
@@ -31,7 +31,7 @@ class Position(BaseModel):
     pages_total: int
     next_page: int = 1
     chunks: int = 0
-    path: CloudPath | None = None
+    path: ExecutionMode | None = None
 
 
 def revision_of(document: Document, engine: str) -> str:

@@ -14,13 +14,13 @@ from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace import events
-from foliotrace.account import Account, Progress, described, take_up
 from foliotrace.errors import Conflict, NotFound
 from foliotrace.ingest.identity import FIRST_PAGES, identify
 from foliotrace.ingest.index import catch_up, forget_superseded
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.window import Position, revision_of, same_bytes, source_of, store_window
-from foliotrace.model import CloudPath, Deadline, Document, Job, JobKind, JobStatus, Principal
+from foliotrace.jobs import JobReporter, Progress, claim_job, describe_error
+from foliotrace.model import Deadline, Document, ExecutionMode, Job, JobKind, JobStatus, Principal
 
 
 class IngestDocument(StartEvent):
@@ -30,7 +30,7 @@ class IngestDocument(StartEvent):
 
     document_id: str
     job_id: str | None = None
-    path: CloudPath | None = None
+    path: ExecutionMode | None = None
 
 
 class Ingested(StopEvent):
@@ -71,9 +71,9 @@ class IngestWorkflow(Workflow):
         principal = services.identify()
         document = await services.library.document(principal.tenant, ev.document_id)
         job = await _job(services, principal, document, ev.job_id)
-        account = Account(services, principal.tenant, job.id)
-        await account.received()
-        async with self._accounting(account, document.id, document.content_hash):
+        reporter = JobReporter(services, principal.tenant, job.id)
+        await reporter.received()
+        async with self._reporting(reporter, document.id, document.content_hash):
             path = ev.path or job.path
             parser = services.parser_on(path)
             source = await source_of(services, document)
@@ -97,16 +97,16 @@ class IngestWorkflow(Workflow):
                 pages_total=inspection.pages_total,
                 path=path,
             )
-            await self._tell(ctx, account, position, "parse")
+            await self._tell(ctx, reporter, position, "parse")
         return WindowDue(position=position)
 
     @step
     async def window(self, ctx: Context, ev: WindowDue) -> WindowDue | AllStored:
         """Parse, chunk and commit one window of pages."""
         position = ev.position
-        account = Account(self._services, position.tenant, position.job_id)
-        async with self._accounting(account, position.document_id, position.content_hash):
-            await account.job()
+        reporter = JobReporter(self._services, position.tenant, position.job_id)
+        async with self._reporting(reporter, position.document_id, position.content_hash):
+            await reporter.job()
             with events.stage("parse"):
                 after = await store_window(
                     self._services,
@@ -114,16 +114,16 @@ class IngestWorkflow(Workflow):
                     lambda stands: ctx.write_event_to_stream(_progress(stands, "parse")),
                 )
             finished = after.next_page > after.pages_total
-            await self._tell(ctx, account, after, "index" if finished else "parse")
+            await self._tell(ctx, reporter, after, "index" if finished else "parse")
         return AllStored(position=after) if finished else WindowDue(position=after)
 
     @step
     async def publish(self, ctx: Context, ev: AllStored) -> Ingested:
         """Serve the revision, let the indexes follow, settle the job."""
         services, position = self._services, ev.position
-        account = Account(services, position.tenant, position.job_id)
-        async with self._accounting(account, position.document_id, position.content_hash):
-            await account.job()
+        reporter = JobReporter(services, position.tenant, position.job_id)
+        async with self._reporting(reporter, position.document_id, position.content_hash):
+            await reporter.job()
             document = await services.library.document(position.tenant, position.document_id)
             first = await services.library.pages(
                 document.tenant,
@@ -140,7 +140,7 @@ class IngestWorkflow(Workflow):
             await forget_superseded(services, document.tenant, document.id)
             version = await catch_up(services)
             document = await services.library.document(document.tenant, document.id)
-            await account.completed(engine=first[0].engine if first else "")
+            await reporter.completed(engine=first[0].engine if first else "")
         ctx.write_event_to_stream(_progress(position, "completed"))
         return Ingested(
             job_id=position.job_id,
@@ -155,25 +155,25 @@ class IngestWorkflow(Workflow):
     # --- the parts of the steps ------------------------------------------------------------
 
     @asynccontextmanager
-    async def _accounting(
-        self, account: Account, document_id: str, content_hash: str
+    async def _reporting(
+        self, reporter: JobReporter, document_id: str, content_hash: str
     ) -> AsyncIterator[None]:
         """Settle the job and the document when a step fails; a shutdown settles nothing."""
         try:
             yield
         except Exception as error:
-            cause = await self._overtaken(error, account.tenant, document_id, content_hash)
+            cause = await self._overtaken(error, reporter.tenant, document_id, content_hash)
             with suppress(NotFound):  # deleted meanwhile
                 if cause is None:
-                    problem, detail = described(error)
+                    problem, detail = describe_error(error)
                     await self._services.library.fail(
-                        account.tenant,
+                        reporter.tenant,
                         document_id,
                         problem=problem,
                         detail=detail,
                         content_hash=content_hash,
                     )
-                await account.failed(cause or error)
+                await reporter.failed(cause or error)
             if cause is None or cause is error:
                 raise
             raise cause from error
@@ -190,9 +190,11 @@ class IngestWorkflow(Workflow):
             return cause
         return None
 
-    async def _tell(self, ctx: Context, account: Account, position: Position, stage: str) -> None:
+    async def _tell(
+        self, ctx: Context, reporter: JobReporter, position: Position, stage: str
+    ) -> None:
         ctx.write_event_to_stream(
-            await account.progress(
+            await reporter.progress(
                 stage=stage,
                 pages_done=position.next_page - 1,
                 pages_total=position.pages_total,
@@ -209,7 +211,7 @@ async def cancel_ingest(services: IngestServices, principal: Principal, job_id: 
     job = await services.jobs.job(principal.tenant, job_id)
     if job.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
         raise Conflict(f"The job is {job.status.value} already.", code="job_already_final")
-    job = await Account(services, job.tenant, job.id).cancelled()
+    job = await JobReporter(services, job.tenant, job.id).cancelled()
     await services.library.fail(
         job.tenant,
         job.document_id,
@@ -239,7 +241,7 @@ async def _job(
         )
         own = [job.id for job in under_way if job.kind is JobKind.INGEST]
         job_id = own[0] if own else None  # a resumed run finds its own
-    return await take_up(services, JobKind.INGEST, principal, document, job_id)
+    return await claim_job(services, JobKind.INGEST, principal, document, job_id)
 
 
 def _progress(position: Position, stage: str) -> Progress:

@@ -15,7 +15,7 @@ COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What a collection may be called, wherever it is named; matched fully."""
 
 
-class CloudPath(StrEnum):
+class ExecutionMode(StrEnum):
     """Where a request may be worked on: here alone, at LlamaCloud alone, or here as its fallback.
 
     What is asked can always be less cloud than the settings allow, never a cloud they leave off.

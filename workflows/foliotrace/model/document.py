@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from foliotrace.model.call import CloudPath, Metadata
+from foliotrace.model.call import ExecutionMode, Metadata
 
 
 class DocumentStatus(StrEnum):
@@ -112,6 +112,6 @@ class Job:
     idempotency_key: str | None = None
     fingerprint: str | None = None  # hash of the request that the key was first used for
     trace_id: str | None = None
-    path: CloudPath | None = None  # what the request asked for; None: as configured
+    path: ExecutionMode | None = None  # what the request asked for; None: as configured
     created_at: datetime
     updated_at: datetime

@@ -36,7 +36,7 @@ class Delta:
 
 
 class TextGenerator(Protocol):
-    """One LLM. Makes one request per call; retrying is the business of `guarded`."""
+    """One LLM. Makes one request per call; retrying is the business of `resilient`."""
 
     @property
     def model(self) -> str:

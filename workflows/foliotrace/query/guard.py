@@ -14,7 +14,7 @@ from foliotrace.errors import InvalidQuery, InvalidRequest
 from foliotrace.model import (
     COLLECTION_NAME,
     DEFAULT_COLLECTION,
-    CloudPath,
+    ExecutionMode,
     Filters,
     Metadata,
     Principal,
@@ -63,7 +63,7 @@ class Ask:
     session_id: str | None = None
     tags: Sequence[str] = ()
     metadata: Metadata = field(default_factory=dict)
-    path: CloudPath | None = None
+    path: ExecutionMode | None = None
 
 
 def admit(ask: Ask, *, principal: Principal, run_id: str, query_hash: str, limits: Limits) -> Query:

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from foliotrace.errors import LibraryUnavailable
 from foliotrace.events import stage
-from foliotrace.guarded import Purse, spending
 from foliotrace.model import (
     Answer,
     AnswerMode,
@@ -28,6 +27,7 @@ from foliotrace.query.retrieve import Retrieval, retrieve
 from foliotrace.query.sanitize import sanitize
 from foliotrace.query.services import QueryServices
 from foliotrace.query.synthesize import Draft, Screen
+from foliotrace.resilient import QueryBudget, open_budget
 
 _UNKNOWN_VERSION: Final = -1
 
@@ -100,7 +100,7 @@ async def _answered(
     deadline = Deadline(started_s + services.settings.deadline_s)
     stale_key = caching.stale_key(query, best=services.best, hash_query=services.hash_query)
     place = None
-    with spending(query.principal.tenant, services.settings.max_cost_usd) as purse:
+    with open_budget(query.principal.tenant, services.settings.max_cost_usd) as budget:
         if services.cache is not None and not call.bypass_cache and version != _UNKNOWN_VERSION:
             place = keeping.place_of(services, query, stale_key, version)
             with stage("cache"):
@@ -110,9 +110,9 @@ async def _answered(
             if again is not None:
                 if call.screen is not None:
                     call.screen.show(again.answer.text)
-                kept = replace(again.answer, usage=purse.usage)
+                kept = replace(again.answer, usage=budget.usage)
                 return _identified(services, query, kept, again.state)
-        made, redacted = await _made(services, query, call, purse, deadline)
+        made, redacted = await _made(services, query, call, budget, deadline)
         state = CacheState.BYPASS if call.bypass_cache else CacheState.MISS
         answer = _identified(services, query, made, state)
         if caching.may_be_kept(answer, redacted=redacted):
@@ -141,7 +141,7 @@ def _identified(services: QueryServices, query: Query, answer: Answer, state: Ca
 
 
 async def _made(
-    services: QueryServices, query: Query, call: Call, purse: Purse, deadline: Deadline
+    services: QueryServices, query: Query, call: Call, budget: QueryBudget, deadline: Deadline
 ) -> tuple[Answer, int]:
     """A new answer, and how many personal numbers were taken out of it."""
     settings = services.settings
@@ -166,7 +166,7 @@ async def _made(
     with stage("sanitize"):
         if isinstance(draft, Answer):
             return replace(draft, degradation=_mark(services, found, AnswerMode.STALE)), 0
-        return _settled(services, found, draft, purse)
+        return _settled(services, found, draft, budget)
 
 
 async def _without_passages(
@@ -199,7 +199,7 @@ def _retry_after_s(services: QueryServices, found: Retrieval) -> float:
 
 
 def _settled(
-    services: QueryServices, found: Retrieval, draft: Draft, purse: Purse
+    services: QueryServices, found: Retrieval, draft: Draft, budget: QueryBudget
 ) -> tuple[Answer, int]:
     """The draft as an answer: marked with its level, free of what may not be shown."""
     rules = services.settings.redaction
@@ -213,7 +213,7 @@ def _settled(
             for citation, quote in zip(draft.citations, quotes, strict=True)
         ),
         degradation=_mark(services, found, draft.mode, draft.generator, draft.reasons),
-        usage=purse.usage if purse.usage.llm_calls else draft.usage.plus(purse.usage),
+        usage=budget.usage if budget.usage.llm_calls else draft.usage.plus(budget.usage),
         model=draft.model,
         removed_claims=draft.removed_claims,
         notice=draft.notice,

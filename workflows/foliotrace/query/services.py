@@ -5,8 +5,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 
-from foliotrace.model import CloudPath, RetrievalMode
-from foliotrace.offered import chosen
+from foliotrace.model import ExecutionMode, RetrievalMode
 from foliotrace.ports import (
     AnswerCache,
     AuditLog,
@@ -32,6 +31,7 @@ from foliotrace.query.reading import Readings
 from foliotrace.query.retrieve import Path
 from foliotrace.query.sanitize import Redaction
 from foliotrace.query.synthesize import Synthesis
+from foliotrace.route_policy import select
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +78,14 @@ class QueryServices:
     embedder: Embedder | None = None
     stale: StaleAnswers | None = None
     settings: QuerySettings = field(default_factory=QuerySettings)
-    offered: Mapping[CloudPath, Sequence[Path]] = field(default_factory=dict)
+    offered: Mapping[ExecutionMode, Sequence[Path]] = field(default_factory=dict)
 
-    def on(self, asked: CloudPath | None) -> "QueryServices":
+    def on(self, asked: ExecutionMode | None) -> "QueryServices":
         """The same with the retrieval paths that a question asks for. Raises PathNotOffered.
 
         An answer's level is the loss against them; a kept answer is one of the same best path.
         """
-        paths = chosen(asked, self.paths, self.offered)
+        paths = select(asked, self.paths, self.offered)
         if paths is self.paths:
             return self
         key = tuple(path.mode for path in paths)

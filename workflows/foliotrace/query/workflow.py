@@ -16,7 +16,7 @@ from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace.errors import InvalidRequest
 from foliotrace.events import span
-from foliotrace.model import DEFAULT_COLLECTION, Answer, CloudPath, Level, Scalar
+from foliotrace.model import DEFAULT_COLLECTION, Answer, ExecutionMode, Level, Scalar
 from foliotrace.query.guard import Ask
 from foliotrace.query.journey import Call, answer_question
 from foliotrace.query.sanitize import SanitizedStream
@@ -55,7 +55,7 @@ class AskQuestion(_Quiet, StartEvent):
     collection: str = DEFAULT_COLLECTION
     stream: bool = False
     bypass_cache: bool = False
-    path: CloudPath | None = Field(
+    path: ExecutionMode | None = Field(
         default=None,
         description="Who retrieves: less cloud than the settings allow, or the cloud alone.",
     )

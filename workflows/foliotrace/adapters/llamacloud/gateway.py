@@ -1,6 +1,6 @@
 """The one door to LlamaCloud: uploads, billed jobs bought once, waiting with a deadline, results.
 
-No request is repeated here (that is the business of `guarded`), with one exception: a billed
+No request is repeated here (that is the business of `resilient`), with one exception: a billed
 request whose reply was lost is looked up, so that its job is found rather than bought again.
 """
 

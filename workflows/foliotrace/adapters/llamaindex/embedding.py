@@ -11,7 +11,7 @@ from foliotrace.ports import Clock, Vector
 
 
 class LlamaIndexEmbedder:
-    """An `Embedder` around `embedding`, whose own retries are switched off (`guarded` retries)."""
+    """An `Embedder` around `embedding`, without its own retries (`resilient` retries)."""
 
     def __init__(self, embedding: BaseEmbedding, *, clock: Clock, model: str | None = None) -> None:
         self._embedding = embedding.model_copy()

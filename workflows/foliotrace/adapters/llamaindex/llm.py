@@ -21,7 +21,7 @@ _CUT: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
 
 
 class LlamaIndexGenerator:
-    """A `TextGenerator` around `llm`, whose own retries are switched off (`guarded` retries)."""
+    """A `TextGenerator` around `llm`, without its own retries (`resilient` retries)."""
 
     def __init__(self, llm: LLM, *, clock: Clock, model: str | None = None) -> None:
         self._llm = without_retries(llm)

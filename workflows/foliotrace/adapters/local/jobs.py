@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from foliotrace.adapters.local.library import SqliteLibrary
 from foliotrace.errors import NotFound
-from foliotrace.model import CloudPath, Extraction, Job, JobKind, JobStatus, JsonObject
+from foliotrace.model import ExecutionMode, Extraction, Job, JobKind, JobStatus, JsonObject
 
 _COLUMNS: Final = (
     "id, tenant, subject, kind, document_id, status, stage, pages_done, pages_total, chunks,"
@@ -195,7 +195,7 @@ def _job(row: Sequence[Any]) -> Job:
         trace_id=row[14],
         created_at=datetime.fromisoformat(row[15]),
         updated_at=datetime.fromisoformat(row[16]),
-        path=CloudPath(row[17]) if row[17] else None,
+        path=ExecutionMode(row[17]) if row[17] else None,
     )
 
 

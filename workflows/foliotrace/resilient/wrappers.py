@@ -1,4 +1,4 @@
-"""The ports behind a `Dependency`: one thin class each."""
+"""The ports behind a `CircuitGuard`: one thin class each."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -6,7 +6,6 @@ from contextlib import aclosing
 
 from foliotrace.errors import BreakerOpen, DeadlineExceeded, ParserUnavailable, Unavailable
 from foliotrace.events import tell
-from foliotrace.guarded.dependency import Dependency
 from foliotrace.model import (
     Deadline,
     Extraction,
@@ -30,33 +29,34 @@ from foliotrace.ports import (
     TextGenerator,
     Vector,
 )
+from foliotrace.resilient.guard import CircuitGuard
 
 
-class GuardedRetriever:
-    """A `Retriever` behind a `Dependency`."""
+class ResilientRetriever:
+    """A `Retriever` behind a `CircuitGuard`."""
 
-    def __init__(self, inner: Retriever, dependency: Dependency) -> None:
+    def __init__(self, inner: Retriever, guard: CircuitGuard) -> None:
         self._inner = inner
-        self.dependency = dependency
+        self.guard = guard
 
     @property
     def ready(self) -> bool:
         """Whether the path can be asked now."""
-        return self.dependency.available and bool(getattr(self._inner, "ready", True))
+        return self.guard.available and bool(getattr(self._inner, "ready", True))
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """As the port says."""
-        return await self.dependency.call(
+        return await self.guard.call(
             lambda capped: self._inner.retrieve(query, top_k=top_k, deadline=capped), deadline
         )
 
 
-class GuardedParser:
-    """A `Parser` behind a `Dependency`: the pages of a call come together, or none of them."""
+class ResilientParser:
+    """A `Parser` behind a `CircuitGuard`: the pages of a call come together, or none of them."""
 
-    def __init__(self, inner: Parser, dependency: Dependency) -> None:
+    def __init__(self, inner: Parser, guard: CircuitGuard) -> None:
         self._inner = inner
-        self.dependency = dependency
+        self.guard = guard
 
     @property
     def engine(self) -> str:
@@ -81,7 +81,7 @@ class GuardedParser:
             return [page async for page in found]
 
         try:
-            parsed = await self.dependency.call(whole, deadline)
+            parsed = await self.guard.call(whole, deadline)
         except (BreakerOpen, DeadlineExceeded) as error:
             raise ParserUnavailable(
                 error.message, reason=error.reason, retry_after_s=error.retry_after_s
@@ -97,10 +97,10 @@ class FollowingIndex:
     """
 
     def __init__(
-        self, inner: IndexWriter, dependency: Dependency, *, clock: Clock, limit_s: float
+        self, inner: IndexWriter, guard: CircuitGuard, *, clock: Clock, limit_s: float
     ) -> None:
         self._inner = inner
-        self.dependency = dependency
+        self.guard = guard
         self._clock = clock
         self._limit_s = limit_s
         self._woken = asyncio.Event()
@@ -128,7 +128,7 @@ class FollowingIndex:
             self._woken.clear()
             deadline = Deadline(self._clock.monotonic_s() + self._limit_s)
             try:
-                self.reached = await self.dependency.call(
+                self.reached = await self.guard.call(
                     lambda capped: self._inner.catch_up(), deadline
                 )
                 self.failure = None
@@ -136,22 +136,22 @@ class FollowingIndex:
                 self.failure = error
                 tell(
                     "foliotrace.index_behind",
-                    foliotrace__index__dependency=self.dependency.name,
+                    foliotrace__index__dependency=self.guard.name,
                     error__type=error.reason,
                 )
 
 
-class GuardedGenerator:
-    """A `TextGenerator` behind a `Dependency`. A stream is one attempt: pieces may be shown."""
+class ResilientGenerator:
+    """A `TextGenerator` behind a `CircuitGuard`. A stream is one attempt: pieces may be shown."""
 
-    def __init__(self, inner: TextGenerator, dependency: Dependency) -> None:
+    def __init__(self, inner: TextGenerator, guard: CircuitGuard) -> None:
         self._inner = inner
-        self.dependency = dependency
+        self.guard = guard
 
     @property
     def ready(self) -> bool:
         """Whether the model can be asked now."""
-        return self.dependency.available and bool(getattr(self._inner, "ready", True))
+        return self.guard.available and bool(getattr(self._inner, "ready", True))
 
     @property
     def model(self) -> str:
@@ -160,7 +160,7 @@ class GuardedGenerator:
 
     async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
         """As the port says."""
-        return await self.dependency.call(
+        return await self.guard.call(
             lambda capped: self._inner.generate(prompt, max_tokens=max_tokens, deadline=capped),
             deadline,
         )
@@ -170,28 +170,28 @@ class GuardedGenerator:
     ) -> AsyncGenerator[Delta, None]:
         """As the port says; every piece must come before the deadline."""
         async with (
-            self.dependency.admitted(deadline) as capped,
+            self.guard.admitted(deadline) as capped,
             aclosing(self._inner.stream(prompt, max_tokens=max_tokens, deadline=capped)) as pieces,
         ):
             while (
-                piece := await self.dependency.within(anext(pieces, None), capped)
+                piece := await self.guard.within(anext(pieces, None), capped)
             ) is not None and piece.done is None:
                 yield piece
         if piece is not None:  # its reader leaves with it: the call has ended well before
             yield piece
 
 
-class GuardedEmbedder:
-    """An `Embedder` behind a `Dependency`."""
+class ResilientEmbedder:
+    """An `Embedder` behind a `CircuitGuard`."""
 
-    def __init__(self, inner: Embedder, dependency: Dependency) -> None:
+    def __init__(self, inner: Embedder, guard: CircuitGuard) -> None:
         self._inner = inner
-        self.dependency = dependency
+        self.guard = guard
 
     @property
     def ready(self) -> bool:
         """Whether the model can be asked now."""
-        return self.dependency.available and bool(getattr(self._inner, "ready", True))
+        return self.guard.available and bool(getattr(self._inner, "ready", True))
 
     @property
     def model(self) -> str:
@@ -200,28 +200,28 @@ class GuardedEmbedder:
 
     async def embed(self, texts: Sequence[str], *, deadline: Deadline) -> Sequence[Vector]:
         """As the port says."""
-        return await self.dependency.call(
+        return await self.guard.call(
             lambda capped: self._inner.embed(texts, deadline=capped), deadline
         )
 
     async def embed_query(self, text: str, *, deadline: Deadline) -> Vector:
         """As the port says."""
-        return await self.dependency.call(
+        return await self.guard.call(
             lambda capped: self._inner.embed_query(text, deadline=capped), deadline
         )
 
 
-class GuardedExtractor:
-    """An `Extractor` behind a `Dependency`."""
+class ResilientExtractor:
+    """An `Extractor` behind a `CircuitGuard`."""
 
-    def __init__(self, inner: Extractor, dependency: Dependency) -> None:
+    def __init__(self, inner: Extractor, guard: CircuitGuard) -> None:
         self._inner = inner
-        self.dependency = dependency
+        self.guard = guard
 
     async def extract(
         self, task: ExtractionTask, pages: Sequence[ParsedPage], *, deadline: Deadline
     ) -> Extraction:
         """As the port says."""
-        return await self.dependency.call(
+        return await self.guard.call(
             lambda capped: self._inner.extract(task, pages, deadline=capped), deadline
         )

@@ -1,4 +1,4 @@
-"""One layer retries each dependency, and an open breaker costs no request."""
+"""One layer retries each guard, and an open breaker costs no request."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -8,10 +8,10 @@ import pytest
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import BreakerOpen, DeadlineExceeded, GeneratorRefused, GeneratorUnavailable
-from foliotrace.guarded import Dependency, GuardedGenerator, GuardPolicy
 from foliotrace.model import Deadline, Usage
 from foliotrace.ports import Delta, Generation, Prompt
 from foliotrace.resilience import BreakerPolicy, BreakerStatus, RetryPolicy
+from foliotrace.resilient import CircuitGuard, GuardPolicy, ResilientGenerator
 
 pytestmark = pytest.mark.anyio
 PROMPT = Prompt(system="s", user="u", version="1")
@@ -59,9 +59,9 @@ class Script:
             yield Delta(text=move)
 
 
-def guarded(
+def resilient(
     inner: Script, clock: HandClock, *, has_lower_rung: bool = False, limit_s: float = 300.0
-) -> GuardedGenerator:
+) -> ResilientGenerator:
     policy = GuardPolicy(
         retry=RetryPolicy(attempts=3),
         breaker=BreakerPolicy(failures=4, rest_s=5),
@@ -69,12 +69,12 @@ def guarded(
         slots=2,
         has_lower_rung=has_lower_rung,
     )
-    return GuardedGenerator(
-        inner, Dependency("llm", policy, clock=clock, draw=lambda: 0.0, sleep=clock.sleep)
+    return ResilientGenerator(
+        inner, CircuitGuard("llm", policy, clock=clock, draw=lambda: 0.0, sleep=clock.sleep)
     )
 
 
-async def ask(generator: GuardedGenerator, clock: HandClock, within_s: float = 300.0) -> str:
+async def ask(generator: ResilientGenerator, clock: HandClock, within_s: float = 300.0) -> str:
     deadline = Deadline(clock.monotonic_s() + within_s)
     return (await generator.generate(PROMPT, max_tokens=10, deadline=deadline)).text
 
@@ -82,19 +82,19 @@ async def ask(generator: GuardedGenerator, clock: HandClock, within_s: float = 3
 async def test_a_call_against_a_dead_service_makes_three_requests() -> None:
     clock, inner = HandClock(), Script(GeneratorUnavailable("503"))
     with pytest.raises(GeneratorUnavailable):
-        await ask(guarded(inner, clock), clock)
+        await ask(resilient(inner, clock), clock)
     assert inner.requests == 3
 
 
 async def test_a_passing_fault_is_mended_by_asking_again() -> None:
     clock, inner = HandClock(), Script(GeneratorUnavailable("503"), "fine")
-    assert await ask(guarded(inner, clock), clock) == "fine"
+    assert await ask(resilient(inner, clock), clock) == "fine"
 
 
 async def test_with_a_lower_rung_a_long_wait_is_not_waited() -> None:
     clock, inner = HandClock(), Script(GeneratorUnavailable("429", retry_after_s=5.0))
     with pytest.raises(GeneratorUnavailable):
-        await ask(guarded(inner, clock, has_lower_rung=True), clock, within_s=10.0)
+        await ask(resilient(inner, clock, has_lower_rung=True), clock, within_s=10.0)
     assert inner.requests == 1
 
 
@@ -102,17 +102,17 @@ async def test_what_another_attempt_cannot_mend_is_not_repeated_nor_held_against
     None
 ):
     clock, inner = HandClock(), Script(GeneratorRefused("content policy"))
-    generator = guarded(inner, clock)
+    generator = resilient(inner, clock)
     for _ in range(6):
         with pytest.raises(GeneratorRefused):
             await ask(generator, clock)
     assert inner.requests == 6
-    assert generator.dependency.breaker.status is BreakerStatus.CLOSED
+    assert generator.guard.breaker.status is BreakerStatus.CLOSED
 
 
 async def test_an_open_breaker_costs_no_request_and_says_when_to_come_back() -> None:
     clock, inner = HandClock(), Script(GeneratorUnavailable("503"))
-    generator = guarded(inner, clock)
+    generator = resilient(inner, clock)
     for _ in range(2):
         with pytest.raises((GeneratorUnavailable, BreakerOpen)):
             await ask(generator, clock)
@@ -126,7 +126,7 @@ async def test_an_open_breaker_costs_no_request_and_says_when_to_come_back() -> 
 
 async def test_nobody_waits_to_find_the_breaker_open() -> None:
     clock, inner = HandClock(), Script(GeneratorUnavailable("503", reason="llm_503"))
-    generator = GuardedGenerator(inner, dependency(clock, failures=1, attempts=3))
+    generator = ResilientGenerator(inner, guard_of(clock, failures=1, attempts=3))
     with pytest.raises(GeneratorUnavailable) as failed:
         await ask(generator, clock)
     assert (failed.value.reason, inner.requests, clock.at_s) == ("llm_503", 1, 1000.0)
@@ -135,24 +135,24 @@ async def test_nobody_waits_to_find_the_breaker_open() -> None:
 async def test_after_its_rest_a_probe_closes_the_breaker() -> None:
     clock = HandClock()
     inner = Script(*[GeneratorUnavailable("503")] * 4, "back")
-    generator = guarded(inner, clock)
+    generator = resilient(inner, clock)
     for _ in range(2):
         with pytest.raises((GeneratorUnavailable, BreakerOpen)):
             await ask(generator, clock)
     clock.at_s += 6
     assert await ask(generator, clock) == "back"
-    assert generator.dependency.breaker.status is BreakerStatus.CLOSED
+    assert generator.guard.breaker.status is BreakerStatus.CLOSED
 
 
 async def test_a_hanging_service_is_left_at_the_limit() -> None:
     clock, inner = HandClock(), Script("hang")
     with pytest.raises(DeadlineExceeded):
-        await ask(guarded(inner, clock, has_lower_rung=True, limit_s=0.02), clock, within_s=1.0)
+        await ask(resilient(inner, clock, has_lower_rung=True, limit_s=0.02), clock, within_s=1.0)
 
 
 async def test_calls_beyond_the_slots_wait_no_longer_than_their_deadline() -> None:
     clock, inner = HandClock(), Script("hang")
-    generator = guarded(inner, clock)
+    generator = resilient(inner, clock)
     held = [asyncio.create_task(ask(generator, clock)) for _ in range(2)]
     await asyncio.sleep(0.01)
     with pytest.raises(DeadlineExceeded) as late:
@@ -161,12 +161,12 @@ async def test_calls_beyond_the_slots_wait_no_longer_than_their_deadline() -> No
     for task in held:
         task.cancel()
     await asyncio.gather(*held, return_exceptions=True)
-    assert generator.dependency.breaker.status is BreakerStatus.CLOSED
+    assert generator.guard.breaker.status is BreakerStatus.CLOSED
 
 
 async def test_a_stream_is_one_attempt_and_its_failure_counts() -> None:
     clock, inner = HandClock(), Script("first", GeneratorUnavailable("cut"))
-    generator = guarded(inner, clock)
+    generator = resilient(inner, clock)
     seen: list[str] = []
 
     async def read() -> None:
@@ -177,13 +177,13 @@ async def test_a_stream_is_one_attempt_and_its_failure_counts() -> None:
     with pytest.raises(GeneratorUnavailable):
         await read()
     assert (seen, inner.requests) == (["first"], 1)
-    assert generator.dependency.breaker.failures == 1
+    assert generator.guard.breaker.failures == 1
 
 
 async def test_a_caller_that_gives_up_at_the_deadline_counts_as_a_failure() -> None:
     clock = SystemClock()
     policy = GuardPolicy(breaker=BreakerPolicy(failures=2, rest_s=60))
-    dependency = Dependency("index", policy, clock=clock)
+    guard = CircuitGuard("index", policy, clock=clock)
 
     async def hang(_: Deadline) -> None:
         await asyncio.Event().wait()
@@ -191,9 +191,9 @@ async def test_a_caller_that_gives_up_at_the_deadline_counts_as_a_failure() -> N
     for _ in range(2):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await dependency.call(hang, Deadline(clock.monotonic_s() + 0.011))
-    assert dependency.breaker.status is BreakerStatus.OPEN
-    early = Dependency("index", policy, clock=clock)
+                await guard.call(hang, Deadline(clock.monotonic_s() + 0.011))
+    assert guard.breaker.status is BreakerStatus.OPEN
+    early = CircuitGuard("index", policy, clock=clock)
     for _ in range(2):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
@@ -223,7 +223,7 @@ class Says:
         yield Delta(done=Generation(text="fine", model=self.model, usage=Usage()))
 
 
-async def streamed(generator: GuardedGenerator, clock: HandClock) -> str:
+async def streamed(generator: ResilientGenerator, clock: HandClock) -> str:
     """Read as the journey does: nobody asks for more after the last piece."""
     pieces = generator.stream(PROMPT, max_tokens=5, deadline=Deadline(clock.at_s + 9))
     async for piece in pieces:
@@ -234,7 +234,7 @@ async def streamed(generator: GuardedGenerator, clock: HandClock) -> str:
 
 async def test_a_good_stream_clears_the_record() -> None:
     clock, inner = HandClock(), Says()
-    generator = GuardedGenerator(inner, dependency(clock, failures=3))
+    generator = ResilientGenerator(inner, guard_of(clock, failures=3))
     for _ in range(4):
         inner.up = False
         for _ in range(2):
@@ -242,25 +242,25 @@ async def test_a_good_stream_clears_the_record() -> None:
                 await streamed(generator, clock)
         inner.up = True
         assert await streamed(generator, clock) == "fine"
-        assert generator.dependency.breaker.failures == 0
+        assert generator.guard.breaker.failures == 0
 
 
 async def test_a_good_stream_as_the_probe_closes_the_breaker() -> None:
     clock, inner = HandClock(), Says()
-    generator = GuardedGenerator(inner, dependency(clock, failures=1))
+    generator = ResilientGenerator(inner, guard_of(clock, failures=1))
     inner.up = False
     with pytest.raises(GeneratorUnavailable):
         await streamed(generator, clock)
     inner.up = True
     clock.at_s += 6
     assert await streamed(generator, clock) == "fine"
-    assert generator.dependency.breaker.status is BreakerStatus.CLOSED
+    assert generator.guard.breaker.status is BreakerStatus.CLOSED
 
 
-def dependency(clock: HandClock, *, failures: int, attempts: int = 1) -> Dependency:
+def guard_of(clock: HandClock, *, failures: int, attempts: int = 1) -> CircuitGuard:
     policy = GuardPolicy(
         retry=RetryPolicy(attempts=attempts),
         breaker=BreakerPolicy(failures=failures, rest_s=5),
         limit_s=300,
     )
-    return Dependency("llm", policy, clock=clock, sleep=clock.sleep)
+    return CircuitGuard("llm", policy, clock=clock, sleep=clock.sleep)

@@ -32,32 +32,32 @@ USEFUL_TOKENS = 64
 
 
 @dataclass(slots=True)
-class Purse:
+class QueryBudget:
     """What one query or extraction of a tenant may spend; `usage` is what it has used so far."""
 
     tenant: str
-    allowance: rules.Allowance
+    state: rules.BudgetState
     usage: Usage = field(default_factory=Usage)
     embedded: dict[tuple[str, str], "Vector | Unavailable"] = field(default_factory=dict)
 
 
-_purse: ContextVar[Purse | None] = ContextVar("foliotrace_purse", default=None)
+_budget: ContextVar[QueryBudget | None] = ContextVar("foliotrace_query_budget", default=None)
 
 
-def open_purse() -> Purse | None:
-    """The purse that is paid from here and now."""
-    return _purse.get()
+def current_budget() -> QueryBudget | None:
+    """The budget that is paid from here and now."""
+    return _budget.get()
 
 
 @contextmanager
-def spending(tenant: str, cap_usd: Decimal) -> Iterator[Purse]:
-    """Everything metered inside is paid from one purse with this cap."""
-    purse = Purse(tenant, rules.Allowance(cap_usd=cap_usd))
-    token = _purse.set(purse)
+def open_budget(tenant: str, cap_usd: Decimal) -> Iterator[QueryBudget]:
+    """Everything metered inside is paid from one budget with this cap."""
+    budget = QueryBudget(tenant, rules.BudgetState(cap_usd=cap_usd))
+    token = _budget.set(budget)
     try:
-        yield purse
+        yield budget
     finally:
-        _purse.reset(token)
+        _budget.reset(token)
 
 
 def no_failure_of_the_model(error: LedgerUnavailable) -> LedgerUnavailable:
@@ -130,18 +130,20 @@ class MeteredGenerator:
 
     @asynccontextmanager
     async def _held(self, prompt: Prompt, max_tokens: int) -> AsyncIterator[_Hold]:
-        """Reserve in the purse and the ledger; settle both, however the request ends."""
-        purse = _purse.get() or Purse("default", rules.Allowance(cap_usd=Decimal("Infinity")))
+        """Reserve in the budget and the ledger; settle both, however the request ends."""
+        budget = _budget.get() or QueryBudget(
+            "default", rules.BudgetState(cap_usd=Decimal("Infinity"))
+        )
         price = rules.price_for(self.model, self._price_of, self._unknown)
         prompt_tokens = rules.tokens_at_most(prompt.system + prompt.user)
-        affordable = self._affordable(purse, prompt_tokens, max_tokens, price)
+        affordable = self._affordable(budget, prompt_tokens, max_tokens, price)
         hold = _Hold(affordable, price)
         worst_usd = rules.worst_case_usd(prompt_tokens, affordable, price)
-        purse.allowance = purse.allowance.hold(worst_usd)
+        budget.state = budget.state.reserve(worst_usd)
         try:
-            reservation = await self._reserved(purse.tenant, worst_usd)
+            reservation = await self._reserved(budget.tenant, worst_usd)
         except BaseException:
-            purse.allowance = purse.allowance.settle(worst_usd, rules.ZERO)
+            budget.state = budget.state.settle(worst_usd, rules.ZERO)
             raise
         try:
             yield hold
@@ -150,7 +152,7 @@ class MeteredGenerator:
             raise
         finally:
             actual_usd = worst_usd if hold.actual_usd is None else hold.actual_usd
-            purse.allowance = purse.allowance.settle(worst_usd, actual_usd)
+            budget.state = budget.state.settle(worst_usd, actual_usd)
             await self._settled(reservation, actual_usd)
 
     async def _reserved(self, tenant: str, amount_usd: Decimal) -> Reservation:
@@ -168,9 +170,9 @@ class MeteredGenerator:
             tell("foliotrace.not_settled", error__type=error.reason)
 
     def _affordable(
-        self, purse: Purse, prompt_tokens: int, max_tokens: int, price: rules.Price
+        self, budget: QueryBudget, prompt_tokens: int, max_tokens: int, price: rules.Price
     ) -> int:
-        left_usd = purse.allowance.left_usd
+        left_usd = budget.state.left_usd
         if left_usd == Decimal("Infinity"):
             return max_tokens
         affordable = rules.affordable_tokens(
@@ -190,9 +192,9 @@ class MeteredGenerator:
             generation.usage, llm_calls=1, cost_usd=rules.cost_usd(generation.usage, hold.price)
         )
         hold.actual_usd = usage.cost_usd
-        purse = _purse.get()
-        if purse is not None:
-            purse.usage = purse.usage.plus(usage)
+        budget = _budget.get()
+        if budget is not None:
+            budget.usage = budget.usage.plus(usage)
         tell(
             "foliotrace.spent",
             gen_ai__request__model=self.model,
@@ -212,7 +214,7 @@ class MeteredGenerator:
 
 
 class PaidExtractor:
-    """An `Extractor` over a metered model: each call has a purse of the task's tenant."""
+    """An `Extractor` over a metered model: each call has a budget of the task's tenant."""
 
     def __init__(self, inner: Extractor, *, cap_usd: Decimal) -> None:
         self._inner = inner
@@ -222,6 +224,6 @@ class PaidExtractor:
         self, task: ExtractionTask, pages: Sequence[ParsedPage], *, deadline: Deadline
     ) -> Extraction:
         """As the port says; the usage carries its cost. Raises BudgetExceeded."""
-        with spending(task.principal.tenant, self._cap_usd) as purse:
+        with open_budget(task.principal.tenant, self._cap_usd) as budget:
             found = await self._inner.extract(task, pages, deadline=deadline)
-        return replace(found, usage=purse.usage) if purse.usage.llm_calls else found
+        return replace(found, usage=budget.usage) if budget.usage.llm_calls else found

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from foliotrace.errors import PathNotOffered
-from foliotrace.model import CloudPath
+from foliotrace.model import ExecutionMode
 
 T = TypeVar("T")
 
 
-def chosen(asked: CloudPath | None, configured: T, offered: Mapping[CloudPath, T]) -> T:
+def select(asked: ExecutionMode | None, configured: T, offered: Mapping[ExecutionMode, T]) -> T:
     """What `asked` stands for; `offered` is empty where LlamaCloud is off.
 
     Raises PathNotOffered.
     """
-    if asked is None or (asked is CloudPath.LOCAL and not offered):
+    if asked is None or (asked is ExecutionMode.LOCAL and not offered):
         return configured
     if asked not in offered:
         raise PathNotOffered(f"`path` {asked.value} is not offered here")

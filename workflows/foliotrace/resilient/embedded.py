@@ -1,4 +1,4 @@
-"""Vectors of questions: asked for once a question, and paid for from its purse."""
+"""Vectors of questions: asked for once a question, and paid for from its budget."""
 
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
@@ -13,20 +13,20 @@ from foliotrace.errors import (
     Unavailable,
 )
 from foliotrace.events import tell
-from foliotrace.guarded.metered import no_failure_of_the_model, open_purse
 from foliotrace.model import Deadline, Usage
 from foliotrace.ports import BudgetLedger, Embedder, Reservation, Vector
+from foliotrace.resilient.metered import current_budget, no_failure_of_the_model
 
 
 class EmbeddedOnce:
     """An `Embedder` that is asked once for a question, however many look-ups need its vector.
 
-    What it gave, a failure too, is remembered in the question's purse and ends with it.
+    What it gave, a failure too, is remembered in the question's budget and ends with it.
     """
 
     def __init__(self, inner: Embedder) -> None:
         self._inner = inner
-        self.dependency = getattr(inner, "dependency", None)
+        self.guard = getattr(inner, "guard", None)
 
     @property
     def ready(self) -> bool:
@@ -44,16 +44,16 @@ class EmbeddedOnce:
 
     async def embed_query(self, text: str, *, deadline: Deadline) -> Vector:
         """As the port says."""
-        purse = open_purse()
-        if purse is None:
+        budget = current_budget()
+        if budget is None:
             return await self._inner.embed_query(text, deadline=deadline)
-        given = purse.embedded.get((self.model, text))
+        given = budget.embedded.get((self.model, text))
         if given is None:
             try:
                 given = await self._inner.embed_query(text, deadline=deadline)
             except Unavailable as error:
                 given = error
-            purse.embedded[self.model, text] = given
+            budget.embedded[self.model, text] = given
         if isinstance(given, Unavailable):
             raise given
         return given
@@ -90,8 +90,8 @@ class MeteredEmbedder:
 
     async def embed_query(self, text: str, *, deadline: Deadline) -> Vector:
         """As the port says; what it costs counts to the question, the tenant and its day."""
-        purse = open_purse()
-        if purse is None:
+        budget = current_budget()
+        if budget is None:
             return await self._inner.embed_query(text, deadline=deadline)
         tokens = rules.tokens_at_most(text)
         try:
@@ -99,12 +99,12 @@ class MeteredEmbedder:
                 self.model, self._price_of, self._unknown, dearest=rules.DEAREST_EMBEDDING
             )
             cost_usd = tokens * price.input_usd
-            purse.allowance = purse.allowance.hold(cost_usd)
+            budget.state = budget.state.reserve(cost_usd)
         except BudgetExceeded as error:
             raise _unpaid(error) from error
         spent_usd = rules.ZERO
         try:
-            reservation = await self._reserved(purse.tenant, cost_usd)
+            reservation = await self._reserved(budget.tenant, cost_usd)
             try:
                 vector = await self._inner.embed_query(text, deadline=deadline)
                 spent_usd = cost_usd
@@ -114,8 +114,8 @@ class MeteredEmbedder:
             finally:
                 await self._settled(reservation, spent_usd)
         finally:
-            purse.allowance = purse.allowance.settle(cost_usd, spent_usd)
-        purse.usage = purse.usage.plus(Usage(embedding_tokens=tokens, cost_usd=cost_usd))
+            budget.state = budget.state.settle(cost_usd, spent_usd)
+        budget.usage = budget.usage.plus(Usage(embedding_tokens=tokens, cost_usd=cost_usd))
         return vector
 
     async def _reserved(self, tenant: str, cost_usd: Decimal) -> Reservation | None:

@@ -52,7 +52,7 @@ class GuardPolicy:
     has_lower_rung: bool = True
 
 
-class Dependency:
+class CircuitGuard:
     """One service outside: its breaker, bulkhead and retry budget, shared by the process."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Cache and ledger behind a `Dependency`: a shared store that hangs costs a few waits, not each."""
+"""Cache and ledger behind a `CircuitGuard`: a store that hangs costs a few waits, not each."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -7,25 +7,25 @@ from typing import TypeVar
 
 from foliotrace.errors import BreakerOpen, CacheUnavailable, DeadlineExceeded, LedgerUnavailable
 from foliotrace.events import stage
-from foliotrace.guarded.dependency import Dependency
 from foliotrace.model import Answer, Deadline
 from foliotrace.ports import AnswerCache, Asked, BudgetLedger, Reservation, Vector
+from foliotrace.resilient.guard import CircuitGuard
 
 T = TypeVar("T")
 _NO_DEADLINE = Deadline(float("inf"))
 
 
-class GuardedCache:
-    """An `AnswerCache` behind a `Dependency`."""
+class ResilientCache:
+    """An `AnswerCache` behind a `CircuitGuard`."""
 
-    def __init__(self, inner: AnswerCache, dependency: Dependency) -> None:
+    def __init__(self, inner: AnswerCache, guard: CircuitGuard) -> None:
         self._inner = inner
-        self.dependency = dependency
+        self.guard = guard
 
     async def lookup(self, tenant: str, key: str) -> Answer | None:
         """As the port says."""
         async with _as(CacheUnavailable):
-            return await _call(self.dependency, lambda: self._inner.lookup(tenant, key))
+            return await _call(self.guard, lambda: self._inner.lookup(tenant, key))
 
     async def store(
         self, tenant: str, key: str, answer: Answer, *, ttl_s: float, asked: Asked | None = None
@@ -34,31 +34,31 @@ class GuardedCache:
         async with _as(CacheUnavailable):
             with stage("keep"):
                 await _call(
-                    self.dependency,
+                    self.guard,
                     lambda: self._inner.store(tenant, key, answer, ttl_s=ttl_s, asked=asked),
                 )
 
     async def alike(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
         """As the port says."""
         async with _as(CacheUnavailable):
-            return await _call(self.dependency, lambda: self._inner.alike(tenant, group))
+            return await _call(self.guard, lambda: self._inner.alike(tenant, group))
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
         """As the port says; asked also when the breaker is open, for nothing deleted may stay."""
         await self._inner.forget_document(tenant, document_id)
 
 
-class GuardedLedger:
-    """A `BudgetLedger` behind a `Dependency`."""
+class ResilientLedger:
+    """A `BudgetLedger` behind a `CircuitGuard`."""
 
-    def __init__(self, inner: BudgetLedger, dependency: Dependency) -> None:
+    def __init__(self, inner: BudgetLedger, guard: CircuitGuard) -> None:
         self._inner = inner
-        self.dependency = dependency
+        self.guard = guard
 
     async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
         """As the port says."""
         async with _as(LedgerUnavailable):
-            return await _call(self.dependency, lambda: self._inner.reserve(tenant, amount_usd))
+            return await _call(self.guard, lambda: self._inner.reserve(tenant, amount_usd))
 
     async def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
         """As the port says; asked also when the breaker is open, for the money is spent."""
@@ -67,11 +67,11 @@ class GuardedLedger:
     async def spent_usd(self, tenant: str) -> Decimal:
         """As the port says."""
         async with _as(LedgerUnavailable):
-            return await _call(self.dependency, lambda: self._inner.spent_usd(tenant))
+            return await _call(self.guard, lambda: self._inner.spent_usd(tenant))
 
 
-async def _call(dependency: Dependency, work: Callable[[], Awaitable[T]]) -> T:
-    return await dependency.call(lambda capped: work(), _NO_DEADLINE)
+async def _call(guard: CircuitGuard, work: Callable[[], Awaitable[T]]) -> T:
+    return await guard.call(lambda capped: work(), _NO_DEADLINE)
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ class JobServices(Protocol):
         """The trace a new job belongs to."""
 
 
-async def take_up(
+async def claim_job(
     services: JobServices,
     kind: JobKind,
     principal: Principal,
@@ -68,7 +68,7 @@ async def take_up(
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class JobReporter:
     """Speaks for one job. Audit records are named by its kind: `ingest_received` and so on."""
 
     services: JobServices
@@ -139,7 +139,7 @@ class Account:
     async def _finish(
         self, status: JobStatus, error: Exception | None = None, *, engine: str = ""
     ) -> Job:
-        problem, detail = described(error) if error else (None, None)
+        problem, detail = describe_error(error) if error else (None, None)
         job = replace(
             await self.services.jobs.job(self.tenant, self.job_id),
             status=status,
@@ -171,7 +171,7 @@ class Account:
                 tenant=job.tenant,
                 user_id=job.subject,
                 success=success,
-                error=described(error)[0] if error else None,
+                error=describe_error(error)[0] if error else None,
                 error_type=type(error).__name__ if error else None,
                 degradation_level=int(degradation.level) if degradation else None,
                 degradation_reasons=degradation.reasons if degradation else (),
@@ -193,7 +193,7 @@ def _tell_ingested(job: Job, engine: str) -> None:
     )
 
 
-def described(error: Exception) -> tuple[str, str]:
+def describe_error(error: Exception) -> tuple[str, str]:
     """(stable code, text that may be shown). A bug's own words are never shown."""
     if isinstance(error, FoliotraceError):
         reason = getattr(error, "reason", None)
