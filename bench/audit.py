@@ -18,9 +18,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from bench.record import save
-from foliotrace_audit import AuditSettings, AuditWriter, Durability, Entry, write_new_keys
-from foliotrace_audit.evidence import read_evidence
-from foliotrace_audit.verify import verify_log
+from foliotrace_audit import AuditWriter, AuditWriterSettings, Durability, Entry, write_new_keys
+from foliotrace_audit.verify.evidence import read_evidence
+from foliotrace_audit.verify.log import verify_log
 
 ROUNDS = 5
 WORK_S = 0.001
@@ -80,7 +80,7 @@ def measure_cost(root: Path, queries: int) -> dict[str, object]:
     keys = write_new_keys(root / "keys", dev_key=False)
     writers: dict[str, AuditWriter | None] = {"none": None}
     for durability in (Durability.GROUP, Durability.RELAXED):
-        settings = AuditSettings(durability=durability)
+        settings = AuditWriterSettings(durability=durability)
         writers[durability] = AuditWriter.open(root / durability, keys, settings)
     rounds: dict[str, list[tuple[float, float]]] = {name: [] for name in writers}
     for _ in range(ROUNDS):
@@ -113,7 +113,9 @@ def per_call_us(call: Callable[[], object], calls: int) -> float:
 def measure_strict(root: Path) -> dict[str, object]:
     """Wall time until a lone record is on the disk, beside a sync of a plain file."""
     keys = write_new_keys(root / "strict-keys", dev_key=False)
-    writer = AuditWriter.open(root / "strict", keys, AuditSettings(durability=Durability.STRICT))
+    writer = AuditWriter.open(
+        root / "strict", keys, AuditWriterSettings(durability=Durability.STRICT)
+    )
     waits = []
     for _ in range(200):
         started = time.perf_counter()
@@ -153,7 +155,9 @@ def plain_chain_us() -> float:
 
 
 def measure_verify(root: Path, records: int) -> dict[str, object]:
-    settings = AuditSettings(durability=Durability.RELAXED, checkpoint_folder=root / "outside")
+    settings = AuditWriterSettings(
+        durability=Durability.RELAXED, checkpoint_folder=root / "outside"
+    )
     keys = write_new_keys(root / "verify-keys", dev_key=False)
     writer = AuditWriter.open(root / "log", keys, settings)
     key_id, query_hash = writer.hash_query("acme", QUESTION)

@@ -3,23 +3,22 @@
 Knows neither LlamaIndex nor OpenTelemetry nor foliotrace; usable with any Python program.
 """
 
-from foliotrace_audit.checkpoint import Checkpoint
+from foliotrace_audit.checkpoint import CHECKPOINT_EVENT, Checkpoint, event_attributes
 from foliotrace_audit.errors import (
     AuditClosed,
     AuditError,
     AuditFieldInvalid,
     AuditKeyUnusable,
     AuditSettingInvalid,
-    AuditUnavailable,
+    AuditWriteFailed,
     CheckpointUnreadable,
 )
-from foliotrace_audit.exported import CHECKPOINT_EVENT, event_attributes
 from foliotrace_audit.keys import AuditKeys, open_keys, read_keys, write_new_keys
 from foliotrace_audit.query_hash import QueryHasher
 from foliotrace_audit.record import Entry
-from foliotrace_audit.settings import AuditSettings, DiskFullPolicy, Durability
-from foliotrace_audit.stream import Alarm, AlarmKind
-from foliotrace_audit.writer import DROPPED, AuditWriter
+from foliotrace_audit.settings import AuditWriterSettings, DiskFullPolicy, Durability
+from foliotrace_audit.write.stream_files import Alarm, AlarmKind
+from foliotrace_audit.write.writer import DROPPED, AuditWriter
 
 __all__ = [
     "CHECKPOINT_EVENT",
@@ -32,9 +31,9 @@ __all__ = [
     "AuditKeyUnusable",
     "AuditKeys",
     "AuditSettingInvalid",
-    "AuditSettings",
-    "AuditUnavailable",
+    "AuditWriteFailed",
     "AuditWriter",
+    "AuditWriterSettings",
     "Checkpoint",
     "CheckpointUnreadable",
     "DiskFullPolicy",

@@ -1,6 +1,6 @@
 """`python -m foliotrace_audit verify ...`: the commands without the service."""
 
-from foliotrace_audit.commands import audit
+from foliotrace_audit.cli import audit
 
 if __name__ == "__main__":
     audit(prog_name="python -m foliotrace_audit")

@@ -13,7 +13,7 @@ class AuditError(Exception):
     hint: ClassVar[str] = "See the message."
 
 
-class AuditUnavailable(AuditError):
+class AuditWriteFailed(AuditError):
     """The log cannot take this record now (disk full, sync failed, too many unwritten records)."""
 
     code = "audit_unavailable"

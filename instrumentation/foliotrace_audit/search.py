@@ -18,7 +18,7 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RecordFilter:
     """What a record must hold; None asks for nothing. `hashes`: any of these query hashes."""
 
     event: str | None = None
@@ -75,7 +75,7 @@ def hashes_of(keys: AuditKeys, tenant: str, text: str) -> frozenset[str]:
     return frozenset(query_hash(tenant_key(key, tenant), text) for key in keys.all_query.values())
 
 
-def find_records(log_folder: Path, wanted: Wanted) -> Iterator[Record]:
+def find_records(log_folder: Path, wanted: RecordFilter) -> Iterator[Record]:
     """Audit records that `wanted` accepts, stream by stream in written order, with their `stream`.
 
     Reads in constant memory; lines that are no records are left to `verify`. Raises OSError.

@@ -35,7 +35,7 @@ DISK_FULL_POLICIES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditSettings:
+class AuditWriterSettings:
     """Meanings: `SETTINGS`. Policies may be given by their names.
 
     Raises AuditSettingInvalid for a value out of range.

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.audit.log_reading import OpenLog
 
-from foliotrace_audit import AuditKeys, AuditSettings, AuditWriter, write_new_keys
+from foliotrace_audit import AuditKeys, AuditWriter, AuditWriterSettings, write_new_keys
 
 
 @pytest.fixture
@@ -19,7 +19,9 @@ def open_log(tmp_path: Path, keys: AuditKeys) -> Iterator[OpenLog]:
     writers = []
 
     def open_writer(settings: dict[str, Any] | None = None, **wiring: Any) -> AuditWriter:
-        chosen = AuditSettings(**{"checkpoint_folder": tmp_path / "outside", **(settings or {})})
+        chosen = AuditWriterSettings(
+            **{"checkpoint_folder": tmp_path / "outside", **(settings or {})}
+        )
         writer = AuditWriter.open(tmp_path / "log", wiring.pop("keys", keys), chosen, **wiring)
         writers.append(writer)
         return writer

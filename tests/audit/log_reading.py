@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from foliotrace_audit import AuditWriter, Entry
-from foliotrace_audit.evidence import read_evidence
 from foliotrace_audit.record import EVENTS
-from foliotrace_audit.verdict import Kind, Verdict
-from foliotrace_audit.verify import verify_log
+from foliotrace_audit.verify.evidence import read_evidence
+from foliotrace_audit.verify.log import verify_log
+from foliotrace_audit.verify.verdict import TamperKind, Verdict
 
 OpenLog = Callable[..., AuditWriter]
 
@@ -65,6 +65,6 @@ def judge(root: Path, *, outside: Path | None = None, keys: Path | None = None) 
     return verify_log(root / "log", evidence, jobs=1)
 
 
-def kinds(verdict: Verdict) -> list[Kind]:
+def kinds(verdict: Verdict) -> list[TamperKind]:
     """The kinds of tampering found, in order."""
     return [finding.kind for finding in verdict.findings]

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from tests.audit.log_reading import OpenLog, events, fill
 
 from foliotrace_audit import Entry, read_keys
-from foliotrace_audit.commands import audit
+from foliotrace_audit.cli import audit
 
 
 @pytest.fixture

@@ -25,12 +25,12 @@ from foliotrace_audit import (
     AlarmKind,
     AuditClosed,
     AuditKeys,
-    AuditUnavailable,
+    AuditWriteFailed,
     Durability,
     Entry,
 )
 from foliotrace_audit import files as audit_files
-from foliotrace_audit.verdict import Kind, Status
+from foliotrace_audit.verify.verdict import TamperKind, VerdictStatus
 
 RECEIVED = Entry(event="query_received", run_id="run")
 COMPLETED = Entry(event="query_completed", run_id="run", success=True)
@@ -38,9 +38,9 @@ COMPLETED = Entry(event="query_completed", run_id="run", success=True)
 WRITER = """
 import sys, anyio
 from pathlib import Path
-from foliotrace_audit import AuditSettings, AuditWriter, Durability, Entry, read_keys
+from foliotrace_audit import AuditWriterSettings, AuditWriter, Durability, Entry, read_keys
 root, durability = Path(sys.argv[1]), Durability(sys.argv[2])
-settings = AuditSettings(
+settings = AuditWriterSettings(
     durability=durability, checkpoint_folder=root / "outside", segment_bytes=30_000,
     checkpoint_records=50,
 )
@@ -94,7 +94,7 @@ def test_kill_9_under_load_loses_nothing_that_strict_acknowledged(
         assert len(acknowledged) >= lines
     open_log().close()
     verdict = judge(tmp_path)
-    assert (verdict.findings, verdict.status()) == ((), Status.SOUND)
+    assert (verdict.findings, verdict.status()) == ((), VerdictStatus.SOUND)
     assert events(tmp_path / "log").count("tail.recovered") == 3
 
 
@@ -106,16 +106,16 @@ def test_a_torn_tail_is_kept_beside_its_file_and_recorded(
     torn = last.read_bytes().rpartition(b"\n")[2] + b'{"v":1,"seq":'  # the kill may have torn too
     with last.open("ab") as file:
         file.write(b'{"v":1,"seq":')
-    assert judge(tmp_path).status() is Status.UNPROVEN
+    assert judge(tmp_path).status() is VerdictStatus.UNPROVEN
     alarms: list[Alarm] = []
     open_log(on_alarm=alarms.append).close()
     assert [alarm.kind for alarm in alarms] == [AlarmKind.STREAM_RECOVERED]
     assert last.with_suffix(".torn").read_bytes() == torn
     [recovered] = [r for r in all_records(tmp_path / "log") if r["event"] == "tail.recovered"]
     assert recovered["torn_bytes"] == len(torn)
-    assert judge(tmp_path).status() is Status.SOUND
+    assert judge(tmp_path).status() is VerdictStatus.SOUND
     last.with_suffix(".torn").unlink()
-    assert kinds(judge(tmp_path)) == [Kind.EVIDENCE_REMOVED]
+    assert kinds(judge(tmp_path)) == [TamperKind.EVIDENCE_REMOVED]
 
 
 @pytest.mark.parametrize("keep", ["nothing", "half of the first record", "up to a seal"])
@@ -135,7 +135,7 @@ def test_a_crash_at_any_point_of_a_files_life_can_be_recovered(
         file.write_bytes(b"".join(line for line in lines if about_sealed not in line))
     open_log().close()
     verdict = judge(tmp_path)
-    assert (verdict.findings, verdict.status()) == ((), Status.SOUND)
+    assert (verdict.findings, verdict.status()) == ((), VerdictStatus.SOUND)
 
 
 def test_a_crashed_stream_that_was_tampered_with_is_not_sealed_over(
@@ -152,7 +152,7 @@ def test_a_crashed_stream_that_was_tampered_with_is_not_sealed_over(
     alarms: list[Alarm] = []
     open_log(on_alarm=alarms.append).close()
     assert [alarm.kind for alarm in alarms] == [AlarmKind.STREAM_NOT_RECOVERED]
-    assert judge(tmp_path).status() is Status.TAMPERED
+    assert judge(tmp_path).status() is VerdictStatus.TAMPERED
 
 
 def test_living_streams_of_other_processes_are_left_alone(
@@ -181,7 +181,7 @@ def test_threads_share_one_chain(open_log: OpenLog, tmp_path: Path) -> None:
         list(pool.map(lambda _: fill(writer, 50), range(8)))
     writer.close()
     assert len(audit_records(tmp_path / "log")) == 800
-    assert judge(tmp_path).status() is Status.SOUND
+    assert judge(tmp_path).status() is VerdictStatus.SOUND
 
 
 @pytest.mark.anyio
@@ -247,7 +247,7 @@ def fill_disk(writer: Any, alarms: "Alarms") -> None:
     while not alarms.seen(AlarmKind.WRITE_FAILED).wait(0.001):
         try:
             writer.append(COMPLETED)
-        except AuditUnavailable:
+        except AuditWriteFailed:
             return
 
 
@@ -274,16 +274,16 @@ def test_a_full_disk_refuses_new_work_and_keeps_the_ends_of_begun_work(
     fill(writer, 5)
     with file_size_limit(8_000):
         fill_disk(writer, alarms)
-        with pytest.raises(AuditUnavailable, match="File too large"):
+        with pytest.raises(AuditWriteFailed, match="File too large"):
             writer.append(RECEIVED)
         kept = writer.append(Entry(event="query_failed", run_id="kept"))
-        with pytest.raises(AuditUnavailable):
+        with pytest.raises(AuditWriteFailed):
             writer.wait_durable(kept, timeout_s=10)
     assert alarms.seen(AlarmKind.WRITE_RECOVERED).wait(10)
     writer.wait_durable(writer.append(RECEIVED), timeout_s=10)
     writer.close()
     assert "kept" in {r["run_id"] for r in audit_records(tmp_path / "log")}
-    assert judge(tmp_path).status() is Status.SOUND
+    assert judge(tmp_path).status() is VerdictStatus.SOUND
 
 
 def test_a_full_disk_under_policy_continue_counts_what_it_drops(
@@ -303,7 +303,7 @@ def test_a_full_disk_under_policy_continue_counts_what_it_drops(
     lost = [r["count"] for r in all_records(tmp_path / "log") if r["event"] == "records.lost"]
     assert sum(lost) >= 5
     verdict = judge(tmp_path)
-    assert verdict.status() is Status.SOUND
+    assert verdict.status() is VerdictStatus.SOUND
     assert any("records lost" in note for note in verdict.streams[0].notes)
 
 
@@ -323,14 +323,14 @@ def test_a_failing_sync_is_retried_without_repeating_or_losing_a_record(
     assert alarms.seen(AlarmKind.WRITE_RECOVERED).wait(10)
     writer.close()
     assert [r["run_id"] for r in audit_records(tmp_path / "log")] == ["once"]
-    assert judge(tmp_path).status() is Status.SOUND
+    assert judge(tmp_path).status() is VerdictStatus.SOUND
 
 
 def test_a_log_that_cannot_be_written_is_refused_at_start(
     open_log: OpenLog, tmp_path: Path
 ) -> None:
     (tmp_path / "log").write_text("a file, not a folder")
-    with pytest.raises(AuditUnavailable, match="cannot open the audit log"):
+    with pytest.raises(AuditWriteFailed, match="cannot open the audit log"):
         open_log()
 
 
@@ -348,7 +348,7 @@ def test_a_forked_child_cannot_write_its_parents_stream(open_log: OpenLog, tmp_p
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     writer.append(RECEIVED)
     writer.close()
-    assert judge(tmp_path).status() is Status.SOUND
+    assert judge(tmp_path).status() is VerdictStatus.SOUND
 
 
 def test_an_alarm_callback_that_fails_is_logged_and_ends_nothing(

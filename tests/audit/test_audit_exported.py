@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.audit.log_reading import OpenLog, fill, judge
 
 from foliotrace_audit import CHECKPOINT_EVENT
-from foliotrace_audit.exported import numbered_lines, signed_lines
-from foliotrace_audit.verdict import Kind
+from foliotrace_audit.checkpoint import numbered_lines, signed_lines
+from foliotrace_audit.verify.verdict import TamperKind
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -80,7 +80,7 @@ def test_a_checkpoint_that_was_changed_on_its_way_is_a_finding(
         exported.write_text(in_otlp(line) + "\n" + in_otlp(broken) + "\n")
         verdict = judge(tmp_path, outside=exported)
         assert verdict.status() == "tampered"
-        assert Kind.BAD_SIGNATURE in {finding.kind for finding in verdict.findings}
+        assert TamperKind.BAD_SIGNATURE in {finding.kind for finding in verdict.findings}
 
 
 def test_among_bare_lines_one_that_is_none_is_a_finding(open_log: OpenLog, tmp_path: Path) -> None:

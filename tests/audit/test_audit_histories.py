@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from tests.audit.log_reading import audit_records, judge
 
 from foliotrace_audit import (
-    AuditSettings,
     AuditWriter,
+    AuditWriterSettings,
     Durability,
     Entry,
     read_keys,
     write_new_keys,
 )
-from foliotrace_audit.verdict import Status
+from foliotrace_audit.verify.verdict import VerdictStatus
 
 STEPS = ("append", "append", "append", "hour", "minute", "rotate", "restart", "crash", "retain")
 
@@ -41,7 +41,7 @@ class History:
         self._writer = AuditWriter.open(
             self.root / "log",
             read_keys(self.root / "keys"),
-            AuditSettings(
+            AuditWriterSettings(
                 durability=Durability.STRICT,
                 checkpoint_folder=self.root / "outside",
                 segment_bytes=4_000,
@@ -113,7 +113,7 @@ def test_every_history_verifies_and_holds_what_was_acknowledged(
         history.step(step)
     history.close()
     verdict = judge(history.root)
-    assert (verdict.findings, verdict.status()) == ((), Status.SOUND)
+    assert (verdict.findings, verdict.status()) == ((), VerdictStatus.SOUND)
     kept = {record["run_id"] for record in audit_records(history.root / "log")}
     missing = set(history.acknowledged) - kept
     if "retain" not in steps:

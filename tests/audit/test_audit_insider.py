@@ -14,8 +14,8 @@ from foliotrace_audit.chain import GENESIS, link
 from foliotrace_audit.errors import TombstoneForged
 from foliotrace_audit.files import AppendFile
 from foliotrace_audit.tombstone import read_tombstone, write_tombstone
-from foliotrace_audit.verdict import Kind
-from foliotrace_audit.writer import utc_now
+from foliotrace_audit.verify.verdict import TamperKind
+from foliotrace_audit.write.writer import utc_now
 
 Segments = list[list[bytes]]
 
@@ -81,11 +81,11 @@ def take_another_place(segments: Segments) -> None:
     ("change", "expected"),
     [
         (nothing, []),
-        (drop_a_record, [Kind.DROPPED]),
-        (write_behind_the_seal, [Kind.FORGED]),
-        (drop_the_seal, [Kind.UNSEALED]),
-        (end_in_the_middle, [Kind.UNSEALED]),
-        (take_another_place, [Kind.FOREIGN]),
+        (drop_a_record, [TamperKind.DROPPED]),
+        (write_behind_the_seal, [TamperKind.FORGED]),
+        (drop_the_seal, [TamperKind.UNSEALED]),
+        (end_in_the_middle, [TamperKind.UNSEALED]),
+        (take_another_place, [TamperKind.FOREIGN]),
     ],
 )
 def test_a_consistent_chain_must_still_be_a_proper_log(
@@ -93,7 +93,7 @@ def test_a_consistent_chain_must_still_be_a_proper_log(
     tmp_path: Path,
     keys: AuditKeys,
     change: Callable[[Segments], None],
-    expected: list[Kind],
+    expected: list[TamperKind],
 ) -> None:
     rewrite(stream, keys, change)
     assert kinds(judge(tmp_path)) == expected
@@ -105,12 +105,12 @@ def test_a_file_must_follow_the_very_file_before_it(
     second = (stream / "0001.jsonl").read_bytes()
     rewrite(stream, keys, lambda s: s[0].__setitem__(2, s[0][2].replace(b"user-0", b"user-9")))
     (stream / "0001.jsonl").write_bytes(second)
-    assert kinds(judge(tmp_path)) == [Kind.FOREIGN]
+    assert kinds(judge(tmp_path)) == [TamperKind.FOREIGN]
 
 
 def test_a_renamed_stream_is_foreign_without_any_checkpoint(stream: Path, tmp_path: Path) -> None:
     stream.rename(stream.with_name("other-1-20260101T000000abcdef"))
-    assert kinds(judge(tmp_path)) == [Kind.FOREIGN] * 2
+    assert kinds(judge(tmp_path)) == [TamperKind.FOREIGN] * 2
 
 
 def test_checkpoints_of_another_stream_and_forged_ones_are_found(
@@ -124,11 +124,11 @@ def test_checkpoints_of_another_stream_and_forged_ones_are_found(
     one, other = (tmp_path / "log" / name / "checkpoints.jsonl" for name in names)
     kept = one.read_bytes()
     one.write_bytes(kept + other.read_bytes())
-    assert set(kinds(judge(tmp_path))) == {Kind.FOREIGN}
+    assert set(kinds(judge(tmp_path))) == {TamperKind.FOREIGN}
     one.write_bytes(kept)
     outside = tmp_path / "outside" / f"{names[0]}.jsonl"
     outside.write_bytes(outside.read_bytes().replace(names[0].encode(), b"never-1-was"))
-    assert set(kinds(judge(tmp_path))) == {Kind.BAD_SIGNATURE}
+    assert set(kinds(judge(tmp_path))) == {TamperKind.BAD_SIGNATURE}
 
 
 def expired(stream: Path, keys: AuditKeys, number: int, **forged: Any) -> bytes:
@@ -145,7 +145,7 @@ def test_a_tombstone_of_another_stream_is_found(
     other = tmp_path / "log" / writer.stream
     (other / "0000.expired").write_bytes(expired(stream, keys, 0))
     (other / "0000.jsonl").unlink()
-    assert Kind.FOREIGN in kinds(judge(tmp_path))
+    assert TamperKind.FOREIGN in kinds(judge(tmp_path))
 
 
 def test_a_tombstone_cannot_contradict_a_checkpoint(
@@ -158,7 +158,7 @@ def test_a_tombstone_cannot_contradict_a_checkpoint(
     rewrite(stream, keys, lambda s: s[0].__setitem__(2, s[0][2].replace(b"user-0", b"user-9")))
     (stream / "0000.expired").write_bytes(expired(stream, keys, 0))
     (stream / "0000.jsonl").unlink()
-    assert set(kinds(judge(tmp_path))) == {Kind.CHECKPOINT_MISMATCH}
+    assert set(kinds(judge(tmp_path))) == {TamperKind.CHECKPOINT_MISMATCH}
 
 
 def test_a_tombstone_over_a_forged_seal_is_refused(stream: Path, keys: AuditKeys) -> None:

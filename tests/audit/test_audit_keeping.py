@@ -21,8 +21,8 @@ from foliotrace_audit import (
 )
 from foliotrace_audit.chain import link
 from foliotrace_audit.checkpoint import read_checkpoint
-from foliotrace_audit.rotation import rotate_keys
-from foliotrace_audit.verdict import Kind, Status
+from foliotrace_audit.verify.verdict import TamperKind, VerdictStatus
+from foliotrace_audit.write.writer import rotate_keys
 
 
 class SetClock:
@@ -53,7 +53,7 @@ def test_a_file_is_sealed_and_followed_after_an_hour(open_log: OpenLog, tmp_path
     writer.close()
     seals = [r for r in all_records(tmp_path / "log") if r["event"] == "segment.sealed"]
     assert [(seal["segment"], seal["final"]) for seal in seals] == [(0, False), (1, True)]
-    assert judge(tmp_path).status() is Status.SOUND
+    assert judge(tmp_path).status() is VerdictStatus.SOUND
 
 
 def test_checkpoints_come_after_a_minute_and_reach_every_sink(
@@ -117,7 +117,7 @@ def test_new_keys_are_announced_taken_up_and_verified(
     [rotated] = [r for r in all_records(tmp_path / "log") if r["event"] == "key.rotated"]
     assert rotated["old"]["chain"] == keys.chain.id
     assert rotated["new"]["chain"] == new.chain.id
-    assert judge(tmp_path).status() is Status.SOUND
+    assert judge(tmp_path).status() is VerdictStatus.SOUND
 
 
 def test_a_running_writer_takes_up_rotated_keys_by_itself(
@@ -132,7 +132,7 @@ def test_a_running_writer_takes_up_rotated_keys_by_itself(
     assert writer.hash_query("acme", "question")[0] == new.query.id
     writer.close()
     assert events(tmp_path / "log").count("key.rotated") == 2
-    assert judge(tmp_path).status() is Status.SOUND
+    assert judge(tmp_path).status() is VerdictStatus.SOUND
 
 
 def test_keys_that_became_unusable_raise_an_alarm_and_the_old_ones_stay(
@@ -161,7 +161,7 @@ def test_a_file_under_an_unannounced_key_is_found(
     other = write_new_keys(tmp_path / "keys", dev_key=False)
     [*_, file] = sorted((tmp_path / "log").glob("*/[0-9]*.jsonl"))
     relink(file, keys, other)
-    assert Kind.KEY_UNANNOUNCED in kinds(judge(tmp_path))
+    assert TamperKind.KEY_UNANNOUNCED in kinds(judge(tmp_path))
 
 
 def relink(file: Path, old: AuditKeys, new: AuditKeys) -> None:
@@ -220,7 +220,7 @@ def test_retention_removes_old_files_and_the_chain_still_verifies(
     assert {stat.S_IMODE(f.stat().st_mode) for f in old.glob("*.expired")} == {0o600}
     assert events(tmp_path / "log").count("segment.expired") == len(list(old.glob("*.expired")))
     verdict = judge(tmp_path)
-    assert verdict.status() is Status.SOUND
+    assert verdict.status() is VerdictStatus.SOUND
     assert "segment 0 was removed by retention" in verdict.streams[0].notes
 
 
@@ -238,7 +238,7 @@ def test_retention_keeps_what_is_young_and_removes_within_its_own_stream(
     kept = sorted(int(f.stem) for f in (tmp_path / "log" / writer.stream).glob("[0-9]*.jsonl"))
     assert kept[0] > 0
     assert kept == list(range(kept[0], kept[-1] + 1))
-    assert judge(tmp_path).status() is Status.SOUND
+    assert judge(tmp_path).status() is VerdictStatus.SOUND
 
 
 def test_a_removed_file_cannot_pass_as_expired(open_log: OpenLog, tmp_path: Path) -> None:
@@ -249,11 +249,11 @@ def test_a_removed_file_cannot_pass_as_expired(open_log: OpenLog, tmp_path: Path
     tombstone = next((tmp_path / "log").glob("*/0001.expired"))
     content = tombstone.read_bytes()
     tombstone.unlink()
-    assert Kind.MISSING_SEGMENT in kinds(judge(tmp_path))
+    assert TamperKind.MISSING_SEGMENT in kinds(judge(tmp_path))
     tombstone.write_bytes(content.replace(b'"first_seq":', b'"first_seq":1'))
-    assert Kind.MISSING_SEGMENT in kinds(judge(tmp_path))
+    assert TamperKind.MISSING_SEGMENT in kinds(judge(tmp_path))
     tombstone.write_bytes((tombstone.with_name("0000.expired")).read_bytes())
-    assert judge(tmp_path).status() is Status.TAMPERED
+    assert judge(tmp_path).status() is VerdictStatus.TAMPERED
 
 
 def test_retention_does_not_touch_what_it_cannot_prove(open_log: OpenLog, tmp_path: Path) -> None:

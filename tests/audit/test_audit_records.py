@@ -16,7 +16,7 @@ from foliotrace_audit import (
     AuditFieldInvalid,
     AuditKeys,
     AuditSettingInvalid,
-    AuditSettings,
+    AuditWriterSettings,
     Entry,
     QueryHasher,
     open_keys,
@@ -25,7 +25,7 @@ from foliotrace_audit.chain import GENESIS, HmacSha256, is_authentic, link
 from foliotrace_audit.keys import MacKey
 from foliotrace_audit.record import ALWAYS_PRESENT, FIELDS, MAX_TEXT_CHARS, encode, shorten
 from foliotrace_audit.record import drop_error_text as drop
-from foliotrace_audit.writer import utc_now
+from foliotrace_audit.write.writer import utc_now
 
 CANARY = "canary-7f3a wann ist die Kündigungsfrist?"
 
@@ -200,4 +200,4 @@ def test_a_closed_writer_takes_nothing(open_log: OpenLog) -> None:
 
 def test_a_setting_out_of_range_is_refused() -> None:
     with pytest.raises(AuditSettingInvalid, match="linger_ms"):
-        AuditSettings(linger_ms=0)
+        AuditWriterSettings(linger_ms=0)

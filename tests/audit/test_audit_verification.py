@@ -8,11 +8,18 @@ from pathlib import Path
 import pytest
 from tests.audit.log_reading import OpenLog, fill, judge, kinds
 
-from foliotrace_audit import AuditKeys, AuditSettings, AuditWriter, Entry, open_keys, write_new_keys
+from foliotrace_audit import (
+    AuditKeys,
+    AuditWriter,
+    AuditWriterSettings,
+    Entry,
+    open_keys,
+    write_new_keys,
+)
 from foliotrace_audit.chain import GENESIS, link, mac_of
-from foliotrace_audit.evidence import read_evidence
-from foliotrace_audit.verdict import Kind, Status
-from foliotrace_audit.verify import verify_log
+from foliotrace_audit.verify.evidence import read_evidence
+from foliotrace_audit.verify.log import verify_log
+from foliotrace_audit.verify.verdict import TamperKind, VerdictStatus
 
 Lines = list[bytes]
 
@@ -42,31 +49,34 @@ def edit(file: Path, change: Callable[[Lines], Lines]) -> None:
 
 def test_an_untouched_log_is_sound(closed_log: Path) -> None:
     verdict = judge(closed_log)
-    assert (verdict.findings, verdict.status()) == ((), Status.SOUND)
+    assert (verdict.findings, verdict.status()) == ((), VerdictStatus.SOUND)
     assert len(segment_files(closed_log)) > 3
     assert verdict.records > 100
 
 
-CHANGES: list[tuple[Callable[[Lines], Lines], Kind]] = [
-    (lambda lines: [*lines[:5], lines[5].replace(b"acme", b"evil"), *lines[6:]], Kind.EDITED),
-    (lambda lines: [*lines[:5], *lines[6:]], Kind.DROPPED),
-    (lambda lines: [*lines[:5], lines[6], lines[5], *lines[7:]], Kind.REORDERED),
-    (lambda lines: [*lines[:6], lines[5], *lines[6:]], Kind.REPEATED),
-    (lambda lines: [*lines, lines[-1].replace(b"segment.sealed", b"query_received")], Kind.FORGED),
-    (lambda lines: lines[:-1], Kind.TRUNCATED),
-    (lambda lines: [*lines[:-1], lines[-1][:40]], Kind.TRUNCATED),
-    (lambda lines: [*lines, b'{"v":1,'], Kind.FORGED),
-    (lambda lines: [b"", *lines[1:]], Kind.DROPPED),
-    (lambda lines: [], Kind.TRUNCATED),
+CHANGES: list[tuple[Callable[[Lines], Lines], TamperKind]] = [
+    (lambda lines: [*lines[:5], lines[5].replace(b"acme", b"evil"), *lines[6:]], TamperKind.EDITED),
+    (lambda lines: [*lines[:5], *lines[6:]], TamperKind.DROPPED),
+    (lambda lines: [*lines[:5], lines[6], lines[5], *lines[7:]], TamperKind.REORDERED),
+    (lambda lines: [*lines[:6], lines[5], *lines[6:]], TamperKind.REPEATED),
+    (
+        lambda lines: [*lines, lines[-1].replace(b"segment.sealed", b"query_received")],
+        TamperKind.FORGED,
+    ),
+    (lambda lines: lines[:-1], TamperKind.TRUNCATED),
+    (lambda lines: [*lines[:-1], lines[-1][:40]], TamperKind.TRUNCATED),
+    (lambda lines: [*lines, b'{"v":1,'], TamperKind.FORGED),
+    (lambda lines: [b"", *lines[1:]], TamperKind.DROPPED),
+    (lambda lines: [], TamperKind.TRUNCATED),
 ]
 
 
 @pytest.mark.parametrize(("change", "kind"), CHANGES)
 def test_a_change_of_the_last_file_is_found_and_named(
-    closed_log: Path, change: Callable[[Lines], Lines], kind: Kind
+    closed_log: Path, change: Callable[[Lines], Lines], kind: TamperKind
 ) -> None:
     files = segment_files(closed_log)
-    at_the_end = kind in (Kind.FORGED, Kind.TRUNCATED)
+    at_the_end = kind in (TamperKind.FORGED, TamperKind.TRUNCATED)
     edit(files[-1] if at_the_end else max(files, key=lambda f: f.stat().st_size), change)
     verdict = judge(closed_log)
     assert kind in kinds(verdict)
@@ -78,26 +88,26 @@ def test_a_file_cannot_be_removed_or_exchanged(closed_log: Path, at: int) -> Non
     files = segment_files(closed_log)
     kept = files[at].read_bytes()
     files[at].unlink()
-    assert kinds(judge(closed_log))[0] is Kind.MISSING_SEGMENT
+    assert kinds(judge(closed_log))[0] is TamperKind.MISSING_SEGMENT
     files[at].write_bytes(files[at + 1].read_bytes())
-    assert judge(closed_log).status() is Status.TAMPERED
+    assert judge(closed_log).status() is VerdictStatus.TAMPERED
     files[at].write_bytes(kept)
-    assert judge(closed_log).status() is Status.SOUND
+    assert judge(closed_log).status() is VerdictStatus.SOUND
 
 
 def test_removed_last_files_and_removed_streams_are_found(closed_log: Path) -> None:
     files = segment_files(closed_log)
     files[-1].unlink()
-    assert Kind.TRUNCATED in kinds(judge(closed_log))
+    assert TamperKind.TRUNCATED in kinds(judge(closed_log))
     shutil.rmtree(files[0].parent)
-    assert kinds(judge(closed_log)) == [Kind.MISSING_STREAM]
+    assert kinds(judge(closed_log)) == [TamperKind.MISSING_STREAM]
 
 
 def test_a_renamed_stream_is_found(closed_log: Path) -> None:
     stream = segment_files(closed_log)[0].parent
     (stream / "checkpoints.jsonl").unlink()
     stream.rename(stream.with_name("other-1-20260101T000000abcdef"))
-    assert Kind.FOREIGN in kinds(judge(closed_log))
+    assert TamperKind.FOREIGN in kinds(judge(closed_log))
 
 
 def test_a_forger_with_the_chain_key_cannot_contradict_outside_checkpoints(
@@ -114,9 +124,9 @@ def test_a_forger_with_the_chain_key_cannot_contradict_outside_checkpoints(
         file.write_bytes(b"".join(forged))
     (next((closed_log / "log").iterdir()) / "checkpoints.jsonl").unlink()
     verdict = judge(closed_log)
-    assert set(kinds(verdict)) == {Kind.CHECKPOINT_MISMATCH}
+    assert set(kinds(verdict)) == {TamperKind.CHECKPOINT_MISMATCH}
     assert judge(closed_log, outside=segment_files(closed_log)[0].parent).status() is (
-        Status.UNANCHORED
+        VerdictStatus.UNANCHORED
     )
 
 
@@ -130,9 +140,9 @@ def test_truncation_behind_the_last_outside_checkpoint_cannot_be_told_and_is_not
     for keep in (40, 10, 1):
         edit(file, lambda lines, keep=keep: lines[:keep])
         verdict = judge(tmp_path)
-        assert (verdict.status(), verdict.status().exit_code) == (Status.UNPROVEN, 2)
+        assert (verdict.status(), verdict.status().exit_code) == (VerdictStatus.UNPROVEN, 2)
         assert verdict.streams[0].proved_seq == 0
-        assert verdict.status(accept_open=True) is Status.SOUND
+        assert verdict.status(accept_open=True) is VerdictStatus.SOUND
 
 
 def test_a_living_log_is_proved_to_its_newest_checkpoint(open_log: OpenLog, tmp_path: Path) -> None:
@@ -142,26 +152,26 @@ def test_a_living_log_is_proved_to_its_newest_checkpoint(open_log: OpenLog, tmp_
     verdict = judge(tmp_path)
     [stream] = verdict.streams
     assert stream.is_live
-    assert verdict.status() is Status.UNPROVEN
-    assert verdict.status(accept_open=True) is Status.SOUND
+    assert verdict.status() is VerdictStatus.UNPROVEN
+    assert verdict.status(accept_open=True) is VerdictStatus.SOUND
 
 
 def test_local_checkpoints_and_local_keys_anchor_nothing(closed_log: Path) -> None:
     log = closed_log / "log"
     inside = read_evidence(log, key_folder=closed_log / "keys", public_keys=[], checkpoints=[log])
-    assert verify_log(log, inside).status() is Status.UNANCHORED
+    assert verify_log(log, inside).status() is VerdictStatus.UNANCHORED
     shutil.copytree(closed_log / "keys", log / "keys")
-    assert judge(closed_log, keys=log / "keys").status() is Status.UNANCHORED
+    assert judge(closed_log, keys=log / "keys").status() is VerdictStatus.UNANCHORED
     nothing = read_evidence(log, key_folder=None, public_keys=[], checkpoints=[])
-    assert verify_log(log, nothing).status() is Status.UNANCHORED
+    assert verify_log(log, nothing).status() is VerdictStatus.UNANCHORED
 
 
 def test_development_keys_anchor_nothing(tmp_path: Path) -> None:
-    settings = AuditSettings(checkpoint_folder=tmp_path / "outside")
+    settings = AuditWriterSettings(checkpoint_folder=tmp_path / "outside")
     writer = AuditWriter.open(tmp_path / "log", open_keys(tmp_path / "keys"), settings)
     writer.close()
     verdict = judge(tmp_path)
-    assert verdict.status() is Status.UNANCHORED
+    assert verdict.status() is VerdictStatus.UNANCHORED
     assert verdict.streams[0].doubts == ("development keys signed it",)
 
 
@@ -169,7 +179,7 @@ def test_an_auditor_needs_no_secret(closed_log: Path, keys: AuditKeys) -> None:
     public = closed_log / "auditor.pub.pem"
     public.write_bytes(keys.sign.verify.pem())
 
-    def audit() -> Status:
+    def audit() -> VerdictStatus:
         evidence = read_evidence(
             closed_log / "log",
             key_folder=None,
@@ -178,10 +188,10 @@ def test_an_auditor_needs_no_secret(closed_log: Path, keys: AuditKeys) -> None:
         )
         return verify_log(closed_log / "log", evidence).status()
 
-    assert audit() is Status.SOUND
+    assert audit() is VerdictStatus.SOUND
     file = segment_files(closed_log)[1]
     edit(file, lambda lines: [*lines[:3], lines[3].replace(b"user", b"usar"), *lines[4:]])
-    assert audit() is Status.TAMPERED
+    assert audit() is VerdictStatus.TAMPERED
 
 
 def test_a_lost_chain_key_is_not_called_tampering_and_not_called_sound(
@@ -194,7 +204,7 @@ def test_a_lost_chain_key_is_not_called_tampering_and_not_called_sound(
     for public in (tmp_path / "keys").glob("*.pub.pem"):
         shutil.copy(public, tmp_path / "others")
     verdict = judge(tmp_path, keys=tmp_path / "others")
-    assert verdict.status(accept_open=True) is Status.UNPROVEN
+    assert verdict.status(accept_open=True) is VerdictStatus.UNPROVEN
     assert any("no chain key" in note for note in verdict.streams[0].notes)
 
 
@@ -220,13 +230,15 @@ def test_a_thousand_random_mutations_are_each_found_or_called_unanchored(
             assert mutated != content
             file.write_bytes(mutated)
         status = verify_log(closed_log / "log", evidence, jobs=1).status()
-        expected = {Status.TAMPERED} | ({Status.UNANCHORED} if with_local_checkpoints else set())
+        expected = {VerdictStatus.TAMPERED} | (
+            {VerdictStatus.UNANCHORED} if with_local_checkpoints else set()
+        )
         assert status in expected
-        found += status is Status.TAMPERED
+        found += status is VerdictStatus.TAMPERED
         for file, content in kept.items():
             file.write_bytes(content)
     assert found > 400
-    assert judge(closed_log).status() is Status.SOUND
+    assert judge(closed_log).status() is VerdictStatus.SOUND
 
 
 def mutate(content: bytes, chance: random.Random) -> bytes:

@@ -9,7 +9,7 @@ from tests.server.observed import observed
 from tests.server.test_checkpoints_leave_the_box import verify
 
 from foliotrace_audit import write_new_keys
-from foliotrace_audit.exported import signed_lines
+from foliotrace_audit.checkpoint import signed_lines
 
 pytestmark = [pytest.mark.anyio, pytest.mark.real_servers]
 

@@ -3,13 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+from foliotrace_audit.checkpoint import CHECKPOINT_EVENT, EVENT_ATTRIBUTES, LOGGED_AS
 from foliotrace_audit.control import CONTROL_EVENTS
 from foliotrace_audit.errors import AuditError
-from foliotrace_audit.exported import CHECKPOINT_EVENT, EVENT_ATTRIBUTES, LOGGED_AS
 from foliotrace_audit.record import ALWAYS_PRESENT, FAMILIES, FIELDS, STAGES
-from foliotrace_audit.settings import DISK_FULL_POLICIES, DURABILITIES, SETTINGS, AuditSettings
-from foliotrace_audit.stream import ALARMS
-from foliotrace_audit.verdict import KINDS, STATUSES
+from foliotrace_audit.settings import (
+    DISK_FULL_POLICIES,
+    DURABILITIES,
+    SETTINGS,
+    AuditWriterSettings,
+)
+from foliotrace_audit.verify.verdict import TAMPER_KINDS, VERDICT_STATUSES
+from foliotrace_audit.write.stream_files import ALARMS
 
 _CHAIN_FIELDS = ("v", "seq", "prev", "mac")
 
@@ -42,7 +47,7 @@ def page() -> str:
         "## Verdicts",
         _table(("status", "exit code", "meaning"), _status_rows()),
         "What tampering is called:",
-        _table(("kind", "meaning"), _code_keys(KINDS)),
+        _table(("kind", "meaning"), _code_keys(TAMPER_KINDS)),
         "## Errors",
         _table(("code", "meaning", "hint"), _error_rows()),
     ]
@@ -91,12 +96,12 @@ def _field_rows() -> Iterable[tuple[str, ...]]:
 
 
 def _setting_rows() -> Iterable[tuple[str, ...]]:
-    for setting in fields(AuditSettings):
+    for setting in fields(AuditWriterSettings):
         yield f"`{setting.name}`", f"`{setting.default}`", SETTINGS[setting.name]
 
 
 def _status_rows() -> Iterable[tuple[str, ...]]:
-    for status, meaning in STATUSES.items():
+    for status, meaning in VERDICT_STATUSES.items():
         yield f"`{status}`", str(status.exit_code), meaning
 
 

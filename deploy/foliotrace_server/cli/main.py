@@ -42,7 +42,7 @@ COMMANDS: Final[Mapping[str, Registered]] = {
     "doctor": Registered(f"{_CLI}.examining:doctor", "Say what is configured and what is missing."),
     "cloud": Registered(f"{_CLI}.cloud:cloud", "What LlamaCloud was asked for."),
     "index": Registered(f"{_CLI}.cloud:index", "Look after the managed index."),
-    "audit": Registered("foliotrace_audit.commands:audit", "Prove, search and keep the audit log."),
+    "audit": Registered("foliotrace_audit.cli:audit", "Prove, search and keep the audit log."),
     "completion": Registered(f"{_CLI}.completion:completion", "Complete commands in your shell."),
 }
 _SHARED_OPTIONS: Final = ("--config", "--data-dir", "--url", "--output")

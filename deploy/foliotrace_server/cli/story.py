@@ -18,7 +18,7 @@ from rich.table import Table
 from foliotrace.adapters.local.lease import WriterLease
 from foliotrace.errors import NotFound
 from foliotrace.model import AnswerMode, Citation
-from foliotrace_audit.verdict import Status
+from foliotrace_audit.verify.verdict import VerdictStatus
 from foliotrace_server import contract
 from foliotrace_server.cli.failures import Exit
 from foliotrace_server.cli.ingesting import Outcome, Wanted, ingest
@@ -92,7 +92,7 @@ class Story:
             and self.grounded_fields >= 4
             and "retrieve" in self.trace
             and self.audit_records
-            and self.audit in (Status.SOUND, Status.UNANCHORED)
+            and self.audit in (VerdictStatus.SOUND, VerdictStatus.UNANCHORED)
         )
 
     def as_json(self) -> str:
@@ -208,7 +208,7 @@ def _verify(console: Console, settings: Settings, story: Story) -> None:
         f"{verdict.records} records, {len(verdict.findings)} findings: {story.audit}",
         highlight=False,
     )
-    if verdict.status() is Status.UNANCHORED:
+    if verdict.status() is VerdictStatus.UNANCHORED:
         console.print(
             "  [dim]the chain is whole; with its development keys, and no checkpoint kept "
             "elsewhere, nobody outside could tell (docs/how-to/prove-the-audit-log.md)[/]",

@@ -19,8 +19,9 @@ from foliotrace_audit import (
     AuditError,
     AuditKeyUnusable,
     AuditSettingInvalid,
-    AuditSettings,
+    AuditWriteFailed,
     AuditWriter,
+    AuditWriterSettings,
     Checkpoint,
     DiskFullPolicy,
     Durability,
@@ -30,10 +31,9 @@ from foliotrace_audit import (
     open_keys,
     read_keys,
 )
-from foliotrace_audit import AuditUnavailable as LogUnavailable
-from foliotrace_audit.evidence import read_evidence
-from foliotrace_audit.verdict import Verdict
-from foliotrace_audit.verify import verify_log
+from foliotrace_audit.verify.evidence import read_evidence
+from foliotrace_audit.verify.log import verify_log
+from foliotrace_audit.verify.verdict import Verdict
 from foliotrace_otel import LogEvents, Metrics, Telemetry
 from foliotrace_server.settings import Settings
 
@@ -80,14 +80,14 @@ class ChainedAudit:
         try:
             with stage("audit") if waits else nullcontext():
                 await self.writer.write(record, trace_id=self.current_trace())
-        except (LogUnavailable, AuditClosed) as error:
+        except (AuditWriteFailed, AuditClosed) as error:
             raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error
 
     def seal(self) -> None:
         """Seal and sign the end of the stream, waiting for the disk. Twice is fine."""
         try:
             self.writer.close()
-        except LogUnavailable as error:
+        except AuditWriteFailed as error:
             _log.error("audit.records_lost", code=error.code)
 
     async def close(self) -> None:
@@ -208,10 +208,10 @@ def open_audit(
     return CountedAudit(inner=chained, metrics=telemetry.metrics), chained, writer.hash_query
 
 
-def _writer_settings(settings: Settings) -> AuditSettings:
+def _writer_settings(settings: Settings) -> AuditWriterSettings:
     given = settings.audit
     days = given.retention_days
-    return AuditSettings(
+    return AuditWriterSettings(
         durability=Durability(given.durability),
         disk_full=DiskFullPolicy.REFUSE if given.fail_closed else DiskFullPolicy.CONTINUE,
         checkpoint_folder=given.checkpoint_folder,

@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foliotrace_audit.checkpoint import Checkpoint, read_checkpoint
+from foliotrace_audit.checkpoint import Checkpoint, numbered_lines, read_checkpoint
 from foliotrace_audit.errors import CheckpointUnreadable
-from foliotrace_audit.exported import numbered_lines
 from foliotrace_audit.keys import MacKey, VerifyKey, read_chain_keys, read_public_keys
-from foliotrace_audit.verdict import Finding, Kind
+from foliotrace_audit.verify.verdict import TamperFinding, TamperKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Evidence:
     public_keys: Mapping[str, VerifyKey]
     outside: tuple[Checkpoint, ...]
     doubts: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[TamperFinding, ...]
     notes: tuple[str, ...]
 
 
@@ -62,7 +61,7 @@ def read_checkpoint_files(
     paths: Sequence[Path],
     *,
     read: Callable[[Sequence[bytes]], Iterable[tuple[int, bytes]]] = _as_they_are,
-) -> tuple[tuple[Checkpoint, ...], tuple[Finding, ...], tuple[str, ...]]:
+) -> tuple[tuple[Checkpoint, ...], tuple[TamperFinding, ...], tuple[str, ...]]:
     """(checkpoints, findings, notes) of files and of the `*.jsonl` in folders. Raises OSError.
 
     `read` takes the signed lines, numbered, out of a file: in the log's own folder a line is one.
@@ -79,7 +78,9 @@ def read_checkpoint_files(
                     found.append(read_checkpoint(line))
                 except CheckpointUnreadable as error:
                     detail = f"{file.name}:{number}: {error}"
-                    findings.append(Finding(Kind.BAD_SIGNATURE, file.stem, None, None, detail))
+                    findings.append(
+                        TamperFinding(TamperKind.BAD_SIGNATURE, file.stem, None, None, detail)
+                    )
     return tuple(found), tuple(findings), tuple(notes)
 
 

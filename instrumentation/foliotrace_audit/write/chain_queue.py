@@ -11,14 +11,14 @@ from foliotrace_audit.keys import AuditKeys
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class NextSegment:
     """In the queue's order: what follows belongs to a new segment under `keys`."""
 
     segment: int
     keys: AuditKeys
 
 
-Item = bytes | Turn
+Item = bytes | NextSegment
 
 
 class ChainQueue:
@@ -65,7 +65,7 @@ class ChainQueue:
                 self._hmac = new_keys.chain.hmac()
             self._segment += 1
             self._segment_records = 0
-            self._items.append(Turn(self._segment, self.keys))
+            self._items.append(NextSegment(self._segment, self.keys))
             self._link(control.segment_opened(self._stream, self._segment, self.keys, now))
 
     def finish(self, now: datetime) -> None:

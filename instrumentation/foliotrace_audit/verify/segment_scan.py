@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from foliotrace_audit import control
 from foliotrace_audit.chain import HmacSha256, head, is_authentic, mac_of
 from foliotrace_audit.record import MAX_LINE_BYTES
-from foliotrace_audit.verdict import Kind
+from foliotrace_audit.verify.verdict import TamperKind
 
 _CONTROL_PREFIXES = (
     b'"event":"segment.',
@@ -33,10 +33,10 @@ class ScanTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SegmentFault:
     """The first place where a segment is not what its key holder wrote."""
 
-    kind: Kind
+    kind: TamperKind
     seq: int
     detail: str
 
@@ -56,7 +56,7 @@ class Scan:
     controls: tuple[Mapping[str, Any], ...]
     hashes: Mapping[int, str]
     torn_bytes: int
-    problem: Problem | None
+    problem: SegmentFault | None
 
     @property
     def opened(self) -> Mapping[str, Any]:
@@ -103,7 +103,7 @@ class _Walk:
         self.controls: list[dict[str, Any]] = []
         self.torn_bytes = 0
 
-    def run(self, file: BinaryIO, hmac: HmacSha256 | None) -> Problem | None:
+    def run(self, file: BinaryIO, hmac: HmacSha256 | None) -> SegmentFault | None:
         """Read to the end or the first problem."""
         seq, prev, readline = self.seq, self.prev, file.readline
         problem = None
@@ -134,21 +134,25 @@ def _first_link(line: bytes) -> tuple[int, bytes]:
 
 def _diagnose(
     line: bytes, seq: int, prev: bytes, rest: BinaryIO, hmac: HmacSha256 | None
-) -> Problem:
+) -> SegmentFault:
     """Name what is wrong with `line`, which should be record `seq`."""
     if not _is_genuine(line, hmac):
         if any(_is_genuine(later, hmac) for later in _lines(rest)):
-            return Problem(Kind.EDITED, seq, "the record does not match its MAC")
-        return Problem(Kind.FORGED, seq, "the last record was changed or added without the key")
+            return SegmentFault(TamperKind.EDITED, seq, "the record does not match its MAC")
+        return SegmentFault(
+            TamperKind.FORGED, seq, "the last record was changed or added without the key"
+        )
     found, _ = _first_link(line)
     if found < seq:
-        return Problem(Kind.REPEATED, seq, f"record {found} stands here again")
+        return SegmentFault(TamperKind.REPEATED, seq, f"record {found} stands here again")
     if found == seq:
-        return Problem(Kind.FOREIGN, seq, "an authentic record that does not follow the one before")
+        return SegmentFault(
+            TamperKind.FOREIGN, seq, "an authentic record that does not follow the one before"
+        )
     for later in _lines(rest):
         if _first_link(later)[0] == seq and _is_genuine(later, hmac):
-            return Problem(Kind.REORDERED, seq, f"record {found} stands before it")
-    return Problem(Kind.DROPPED, seq, f"records {seq} to {found - 1} are missing")
+            return SegmentFault(TamperKind.REORDERED, seq, f"record {found} stands before it")
+    return SegmentFault(TamperKind.DROPPED, seq, f"records {seq} to {found - 1} are missing")
 
 
 def _is_genuine(line: bytes, hmac: HmacSha256 | None) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from foliotrace_audit.checkpoint import Checkpoint
-from foliotrace_audit.verdict import Finding, Status, StreamVerdict, Verdict
+from foliotrace_audit.verify.verdict import StreamVerdict, TamperFinding, Verdict, VerdictStatus
 
 _SHOWN = ("tenant", "user_id", "trace_id", "run_id", "success", "error_type")
 
@@ -25,14 +25,14 @@ def verdict_as_text(verdict: Verdict, *, accept_open: bool) -> str:
 
 
 _HEADLINES = {
-    Status.SOUND: "sound",
-    Status.TAMPERED: "TAMPERED",
-    Status.UNANCHORED: "unanchored (the chain is intact, but nothing from outside proves it)",
-    Status.UNPROVEN: "cannot tell (what is there is intact, but its end is not proved)",
+    VerdictStatus.SOUND: "sound",
+    VerdictStatus.TAMPERED: "TAMPERED",
+    VerdictStatus.UNANCHORED: "unanchored (the chain is intact, but no outside evidence proves it)",
+    VerdictStatus.UNPROVEN: "cannot tell (what is there is intact, but its end is not proved)",
 }
 
 
-def _finding(finding: Finding) -> str:
+def _finding(finding: TamperFinding) -> str:
     file = "" if finding.segment is None else f"/{finding.segment:04d}.jsonl"
     record = "" if finding.seq is None else f" record {finding.seq}"
     return f"{finding.kind}: {finding.stream}{file}{record}: {finding.detail}"

@@ -8,12 +8,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from foliotrace_audit.checkpoint import Checkpoint
-from foliotrace_audit.evidence import Evidence
 from foliotrace_audit.files import streams
-from foliotrace_audit.scan import Scan, ScanTask, scan_segment
-from foliotrace_audit.stream_check import check_stream
-from foliotrace_audit.stream_reading import read_stream
-from foliotrace_audit.verdict import Finding, Kind, Verdict
+from foliotrace_audit.verify.evidence import Evidence
+from foliotrace_audit.verify.segment_scan import Scan, ScanTask, scan_segment
+from foliotrace_audit.verify.stream_check import check_stream
+from foliotrace_audit.verify.stream_reading import read_stream
+from foliotrace_audit.verify.verdict import TamperFinding, TamperKind, Verdict
 
 _PARALLEL_FROM_BYTES = 64 * 1024 * 1024
 """Below this, starting processes costs more than it saves."""
@@ -43,7 +43,9 @@ def verify_log(log_folder: Path, evidence: Evidence, *, jobs: int | None = None)
     )
 
 
-def _missing_streams(outside: dict[str, list[Checkpoint]], evidence: Evidence) -> list[Finding]:
+def _missing_streams(
+    outside: dict[str, list[Checkpoint]], evidence: Evidence
+) -> list[TamperFinding]:
     findings = []
     for stream, checkpoints in sorted(outside.items()):
         for checkpoint in checkpoints:
@@ -52,10 +54,12 @@ def _missing_streams(outside: dict[str, list[Checkpoint]], evidence: Evidence) -
                 continue
             if not checkpoint.signed_by(key):
                 detail = "the checkpoint's signature is wrong"
-                findings.append(Finding(Kind.BAD_SIGNATURE, stream, None, checkpoint.seq, detail))
+                findings.append(
+                    TamperFinding(TamperKind.BAD_SIGNATURE, stream, None, checkpoint.seq, detail)
+                )
             else:
                 detail = f"a checkpoint of {checkpoint.timestamp} proves that it was there"
-                findings.append(Finding(Kind.MISSING_STREAM, stream, None, 0, detail))
+                findings.append(TamperFinding(TamperKind.MISSING_STREAM, stream, None, 0, detail))
                 break
     return findings
 

@@ -9,10 +9,10 @@ from foliotrace_audit.chain import GENESIS
 from foliotrace_audit.checkpoint import Checkpoint
 from foliotrace_audit.files import torn_path
 from foliotrace_audit.keys import VerifyKey
-from foliotrace_audit.scan import Scan
-from foliotrace_audit.stream_reading import StreamReading
 from foliotrace_audit.tombstone import Tombstone
-from foliotrace_audit.verdict import Finding, Kind, StreamVerdict
+from foliotrace_audit.verify.segment_scan import Scan
+from foliotrace_audit.verify.stream_reading import StreamReading
+from foliotrace_audit.verify.verdict import StreamVerdict, TamperFinding, TamperKind
 
 Part = Scan | Tombstone | None
 """A segment as it can be known: scanned, removed by retention, or removed by nobody we know."""
@@ -45,7 +45,7 @@ class _StreamCheck:
         parts: Mapping[int, Part],
         public_keys: Mapping[str, VerifyKey],
     ) -> None:
-        self.findings: list[Finding] = []
+        self.findings: list[TamperFinding] = []
         self._notes = dict.fromkeys(reading.notes)
         self._reading = reading
         self._parts = parts
@@ -60,13 +60,13 @@ class _StreamCheck:
         for number in range(last + 1):
             part = self._parts.get(number)
             if number not in self._parts:
-                self._find(Kind.MISSING_SEGMENT, number, None, "no file and no tombstone")
+                self._find(TamperKind.MISSING_SEGMENT, number, None, "no file and no tombstone")
             elif isinstance(part, Scan):
                 self._scanned(number, part, is_last=number == last)
             elif isinstance(part, Tombstone):
                 self._notes[f"segment {number} was removed by retention"] = None
                 if (part.stream, part.segment) != (self._reading.name, number):
-                    self._find(Kind.FOREIGN, number, None, "a tombstone of another segment")
+                    self._find(TamperKind.FOREIGN, number, None, "a tombstone of another segment")
             if number == 0 or before is not None:
                 self._follows(number, before, part)
             before = part
@@ -81,15 +81,15 @@ class _StreamCheck:
         if checkpoint.line not in self._signed:  # the local and the outside copy are often equal
             self._signed[checkpoint.line] = checkpoint.signed_by(key)
         if not self._signed[checkpoint.line]:
-            self._find(Kind.BAD_SIGNATURE, number, seq, "the checkpoint's signature is wrong")
+            self._find(TamperKind.BAD_SIGNATURE, number, seq, "the checkpoint's signature is wrong")
             return False
         if checkpoint.stream != self._reading.name:
-            self._find(Kind.FOREIGN, number, seq, f"a checkpoint of {checkpoint.stream}")
+            self._find(TamperKind.FOREIGN, number, seq, f"a checkpoint of {checkpoint.stream}")
             return False
         part = self._parts.get(number)
         if isinstance(part, Tombstone):
             if seq == part.last_seq and checkpoint.head != part.seal_mac:
-                self._find(Kind.CHECKPOINT_MISMATCH, number, seq, "the seal is another one")
+                self._find(TamperKind.CHECKPOINT_MISMATCH, number, seq, "the seal is another one")
             return seq == part.last_seq and checkpoint.head == part.seal_mac
         if isinstance(part, Scan):
             return self._agrees(checkpoint, part)
@@ -144,13 +144,15 @@ class _StreamCheck:
             self._opened(number, scan)
         seals = [c for c in scan.controls if c["event"] == control.SEGMENT_SEALED]
         if any(seal["seq"] != scan.last_seq for seal in seals):
-            self._find(Kind.FORGED, number, seals[0]["seq"] + 1, "records follow the seal")
+            self._find(TamperKind.FORGED, number, seals[0]["seq"] + 1, "records follow the seal")
         elif seals and seals[0]["records"] != scan.records:
-            self._find(Kind.DROPPED, number, scan.first_seq, "the seal counts other records")
+            self._find(TamperKind.DROPPED, number, scan.first_seq, "the seal counts other records")
         elif seals and scan.torn_bytes:
-            self._find(Kind.FORGED, number, scan.last_seq + 1, "bytes follow the seal")
+            self._find(TamperKind.FORGED, number, scan.last_seq + 1, "bytes follow the seal")
         elif not is_last and (not seals or seals[0]["final"]):
-            self._find(Kind.UNSEALED, number, scan.last_seq + 1, "the segment has no proper seal")
+            self._find(
+                TamperKind.UNSEALED, number, scan.last_seq + 1, "the segment has no proper seal"
+            )
         elif scan.torn_bytes and not self._reading.is_live:
             note = f"{scan.torn_bytes} torn bytes behind record {scan.last_seq}; not recovered yet"
             self._notes[note] = None
@@ -159,7 +161,7 @@ class _StreamCheck:
     def _opened(self, number: int, scan: Scan) -> None:
         place = (scan.opened.get("stream"), scan.opened.get("segment"))
         if place != (self._reading.name, number):
-            self._find(Kind.FOREIGN, number, scan.first_seq, "the file belongs elsewhere")
+            self._find(TamperKind.FOREIGN, number, scan.first_seq, "the file belongs elsewhere")
 
     def _controls(self, number: int, scan: Scan) -> None:
         for record in scan.controls:
@@ -174,7 +176,9 @@ class _StreamCheck:
         kept = torn_path(self._reading.folder, number)
         content = kept.read_bytes() if kept.exists() else b""
         if hashlib.sha256(content).hexdigest() != recovered["torn_sha256"]:
-            self._find(Kind.EVIDENCE_REMOVED, number, None, f"{kept.name} is not what was kept")
+            self._find(
+                TamperKind.EVIDENCE_REMOVED, number, None, f"{kept.name} is not what was kept"
+            )
 
     def _follows(self, number: int, before: Part, part: Part) -> None:
         """Check the link from the part before, where both are known up to the link."""
@@ -185,9 +189,9 @@ class _StreamCheck:
         seq, mac = (-1, GENESIS.decode()) if before is None else (before.last_seq, _head(before))
         if part.first_seq > seq + 1:
             detail = f"records {seq + 1} to {part.first_seq - 1} are missing"
-            self._find(Kind.DROPPED, number, seq + 1, detail)
+            self._find(TamperKind.DROPPED, number, seq + 1, detail)
         elif part.first_seq != seq + 1 or part.first_prev != mac:
-            self._find(Kind.FOREIGN, number, seq + 1, "it does not follow the segment before")
+            self._find(TamperKind.FOREIGN, number, seq + 1, "it does not follow the segment before")
         elif isinstance(part, Scan) and isinstance(before, Scan):
             self._same_key(number, before, part)
 
@@ -198,7 +202,7 @@ class _StreamCheck:
         )
         if scan.opened and scan.opened["chain_key_id"] not in allowed:
             detail = f"{scan.opened['chain_key_id']} was not announced"
-            self._find(Kind.KEY_UNANNOUNCED, number, scan.first_seq, detail)
+            self._find(TamperKind.KEY_UNANNOUNCED, number, scan.first_seq, detail)
 
     def _agrees(self, checkpoint: Checkpoint, scan: Scan) -> bool:
         number, seq = checkpoint.segment, checkpoint.seq
@@ -208,17 +212,19 @@ class _StreamCheck:
             self._truncated(number, scan.last_seq, checkpoint)
             return False
         if scan.hashes.get(checkpoint.segment_bytes) != checkpoint.segment_sha256:
-            self._find(Kind.CHECKPOINT_MISMATCH, number, seq, "a signed checkpoint contradicts it")
+            self._find(
+                TamperKind.CHECKPOINT_MISMATCH, number, seq, "a signed checkpoint contradicts it"
+            )
             return False
         self._covered[number] = max(seq, self._covered.get(number, -1))
         return True
 
     def _truncated(self, number: int, last_seq: int, checkpoint: Checkpoint) -> None:
         detail = f"a checkpoint proves records up to {checkpoint.seq}"
-        self._find(Kind.TRUNCATED, number, last_seq + 1, detail)
+        self._find(TamperKind.TRUNCATED, number, last_seq + 1, detail)
 
-    def _find(self, kind: Kind, number: int, seq: int | None, detail: str) -> None:
-        finding = Finding(kind, self._reading.name, number, seq, detail)
+    def _find(self, kind: TamperKind, number: int, seq: int | None, detail: str) -> None:
+        finding = TamperFinding(kind, self._reading.name, number, seq, detail)
         if finding not in self.findings:
             self.findings.append(finding)
 

@@ -9,13 +9,13 @@ from foliotrace_audit import control
 from foliotrace_audit.chain import is_authentic
 from foliotrace_audit.checkpoint import Checkpoint
 from foliotrace_audit.errors import TombstoneForged
-from foliotrace_audit.evidence import read_checkpoint_files
 from foliotrace_audit.files import CHECKPOINT_FILE, has_writer, segments, tombstones
 from foliotrace_audit.keys import MacKey
 from foliotrace_audit.record import MAX_LINE_BYTES
-from foliotrace_audit.scan import ScanTask
 from foliotrace_audit.tombstone import Tombstone, read_tombstone
-from foliotrace_audit.verdict import Finding, Kind
+from foliotrace_audit.verify.evidence import read_checkpoint_files
+from foliotrace_audit.verify.segment_scan import ScanTask
+from foliotrace_audit.verify.verdict import TamperFinding, TamperKind
 
 _LINES_TO_FIND_KEY = 3
 
@@ -30,7 +30,7 @@ class StreamReading:
     folder: Path
     is_live: bool
     local: tuple[Checkpoint, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[TamperFinding, ...]
     notes: tuple[str, ...]
     segments: Mapping[int, Path]
     keys: Mapping[int, MacKey | None]
@@ -84,7 +84,7 @@ def read_stream(folder: Path, chain_keys: Mapping[str, MacKey]) -> StreamReading
 
 def _read_tombstones(
     folder: Path, chain_keys: Mapping[str, MacKey]
-) -> tuple[dict[int, Tombstone | None], list[Finding]]:
+) -> tuple[dict[int, Tombstone | None], list[TamperFinding]]:
     removed: dict[int, Tombstone | None] = {}
     forged = []
     for number, path in tombstones(folder).items():
@@ -92,7 +92,9 @@ def _read_tombstones(
             removed[number] = read_tombstone(path.read_bytes(), chain_keys)
         except TombstoneForged as error:
             removed[number] = None
-            finding = Finding(Kind.MISSING_SEGMENT, folder.name, number, None, str(error))
+            finding = TamperFinding(
+                TamperKind.MISSING_SEGMENT, folder.name, number, None, str(error)
+            )
             forged.append(finding)
     return removed, forged
 

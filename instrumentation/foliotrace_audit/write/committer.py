@@ -6,11 +6,18 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from foliotrace_audit.errors import AuditClosed, AuditError, AuditUnavailable
+from foliotrace_audit.errors import AuditClosed, AuditError, AuditWriteFailed
 from foliotrace_audit.keys import AuditKeys
-from foliotrace_audit.queue import ChainQueue, Item, Turn
-from foliotrace_audit.settings import AuditSettings, DiskFullPolicy, Durability
-from foliotrace_audit.stream import Alarm, AlarmKind, Clock, OnAlarm, OnWritten, StreamFiles
+from foliotrace_audit.settings import AuditWriterSettings, DiskFullPolicy, Durability
+from foliotrace_audit.write.chain_queue import ChainQueue, Item, NextSegment
+from foliotrace_audit.write.stream_files import (
+    Alarm,
+    AlarmKind,
+    Clock,
+    OnAlarm,
+    OnWritten,
+    StreamFiles,
+)
 
 _TICK_S = 1.0
 """How often an idle thread looks for a due checkpoint, rotation or retry."""
@@ -25,7 +32,7 @@ class Committer:
         self,
         pending: ChainQueue,
         files: StreamFiles,
-        settings: AuditSettings,
+        settings: AuditWriterSettings,
         *,
         clock: Clock,
         on_alarm: OnAlarm,
@@ -70,11 +77,11 @@ class Committer:
     def start(self) -> None:
         """Write what is queued and a first checkpoint, then start the thread.
 
-        Raises AuditUnavailable if the files cannot be written: better at start than at work.
+        Raises AuditWriteFailed if the files cannot be written: better at start than at work.
         """
         self._commit()
         if self.failing is not None:
-            raise AuditUnavailable(f"cannot write the audit log: {self.failing.strerror}")
+            raise AuditWriteFailed(f"cannot write the audit log: {self.failing.strerror}")
         self._files.checkpoint(final=False)
         self._thread.start()
 
@@ -99,13 +106,13 @@ class Committer:
     def stop(self, timeout_s: float) -> None:
         """Commit what is queued, sign the end of the stream, close its files.
 
-        Raises AuditUnavailable if records could not be written.
+        Raises AuditWriteFailed if records could not be written.
         """
         self._stopping = True
         self.wake()
         self._thread.join(timeout_s)
         if self._thread.is_alive() or self.unwritten:
-            raise AuditUnavailable(f"{self.unwritten} audit records are not written")
+            raise AuditWriteFailed(f"{self.unwritten} audit records are not written")
 
     def _run(self) -> None:
         try:
@@ -154,13 +161,13 @@ class Committer:
     def _drain(self) -> None:
         while self._backlog:
             first = self._backlog[0]
-            if isinstance(first, Turn):
+            if isinstance(first, NextSegment):
                 self._files.turn(first.segment, first.keys)
                 del self._backlog[0]
                 continue
             lines = []
             for item in self._backlog:
-                if isinstance(item, Turn):
+                if isinstance(item, NextSegment):
                     break
                 lines.append(item)
             began_s = time.perf_counter()
@@ -183,7 +190,7 @@ class Committer:
         if self._settings.disk_full is DiskFullPolicy.CONTINUE:
             return None
         reason = self.failing.strerror if self.failing else "unknown"
-        return AuditUnavailable(f"the audit log cannot be written: {reason}")
+        return AuditWriteFailed(f"the audit log cannot be written: {reason}")
 
     def _release_waiters(self, error: AuditError | None) -> None:
         with self._waiters_lock:

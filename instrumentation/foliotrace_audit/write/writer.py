@@ -11,17 +11,17 @@ from functools import partial
 from pathlib import Path
 
 from foliotrace_audit.checkpoint import Checkpoint
-from foliotrace_audit.committer import Committer
-from foliotrace_audit.errors import AuditClosed, AuditError, AuditUnavailable
+from foliotrace_audit.errors import AuditClosed, AuditError, AuditWriteFailed
 from foliotrace_audit.files import lock_stream, new_stream_folder
-from foliotrace_audit.keys import AuditKeys
+from foliotrace_audit.keys import ACTIVE_FILE, AuditKeys, read_keys, write_new_keys
 from foliotrace_audit.query_hash import QueryHasher
-from foliotrace_audit.queue import ChainQueue
 from foliotrace_audit.record import Entry, ErrorRedactor, drop_error_text, encode
-from foliotrace_audit.recovery import recover_streams
-from foliotrace_audit.retention import expire_segments
-from foliotrace_audit.settings import AuditSettings, DiskFullPolicy, Durability
-from foliotrace_audit.stream import (
+from foliotrace_audit.settings import AuditWriterSettings, DiskFullPolicy, Durability
+from foliotrace_audit.write.chain_queue import ChainQueue
+from foliotrace_audit.write.committer import Committer
+from foliotrace_audit.write.recovery import recover_streams
+from foliotrace_audit.write.retention import expire_segments
+from foliotrace_audit.write.stream_files import (
     Alarm,
     AlarmKind,
     Clock,
@@ -71,7 +71,7 @@ class AuditWriter:
         self,
         folder: Path,
         keys: AuditKeys,
-        settings: AuditSettings,
+        settings: AuditWriterSettings,
         *,
         clock: Clock,
         redact_error: ErrorRedactor,
@@ -118,7 +118,7 @@ class AuditWriter:
         cls,
         folder: Path,
         keys: AuditKeys,
-        settings: AuditSettings | None = None,
+        settings: AuditWriterSettings | None = None,
         *,
         clock: Clock = utc_now,
         redact_error: ErrorRedactor = drop_error_text,
@@ -132,13 +132,13 @@ class AuditWriter:
         The writer thread then ends the streams of crashed writers; `on_checkpoint`, `on_alarm` and
         `on_written` run in it. `reload_keys` is asked once per `checkpoint_age_s` whether keys
         changed.
-        Raises AuditUnavailable.
+        Raises AuditWriteFailed.
         """
         try:
             writer = cls(
                 folder,
                 keys,
-                settings or AuditSettings(),
+                settings or AuditWriterSettings(),
                 clock=clock,
                 redact_error=redact_error,
                 on_checkpoint=on_checkpoint,
@@ -148,7 +148,7 @@ class AuditWriter:
             )
             writer._start()
         except OSError as error:
-            raise AuditUnavailable(f"cannot open the audit log: {error.strerror}") from error
+            raise AuditWriteFailed(f"cannot open the audit log: {error.strerror}") from error
         return writer
 
     def _start(self) -> None:
@@ -164,7 +164,7 @@ class AuditWriter:
     ) -> int:
         """Chain one record and hand it to the writer thread; its sequence number.
 
-        Returns DROPPED if policy `continue` gave the record up. Raises AuditUnavailable (policy
+        Returns DROPPED if policy `continue` gave the record up. Raises AuditWriteFailed (policy
         `refuse`: for `*_received` while the disk fails, for all once the buffer is full),
         AuditClosed, AuditFieldInvalid.
         """
@@ -187,7 +187,7 @@ class AuditWriter:
         return seq
 
     async def durable(self, seq: int) -> None:
-        """Wait until record `seq` is committed. Raises AuditUnavailable, AuditClosed."""
+        """Wait until record `seq` is committed. Raises AuditWriteFailed, AuditClosed."""
         if seq <= self._committer.durable_seq:
             return
         loop = asyncio.get_running_loop()
@@ -209,7 +209,7 @@ class AuditWriter:
         await done
 
     def wait_durable(self, seq: int, *, timeout_s: float) -> None:
-        """As `durable`, for code without an event loop. Raises AuditUnavailable when time is up."""
+        """As `durable`, for code without an event loop. Raises AuditWriteFailed when time is up."""
         done = threading.Event()
         outcome: list[AuditError | None] = []
 
@@ -219,7 +219,7 @@ class AuditWriter:
 
         self._committer.when_durable(seq, settle)
         if not done.wait(timeout_s):
-            raise AuditUnavailable(f"audit record {seq} was not committed in {timeout_s} s")
+            raise AuditWriteFailed(f"audit record {seq} was not committed in {timeout_s} s")
         if outcome[0] is not None:
             raise outcome[0]
 
@@ -232,7 +232,7 @@ class AuditWriter:
     def close(self, *, timeout_s: float = 10.0) -> None:
         """Write everything, seal and sign the end of the stream. Twice is fine.
 
-        Raises AuditUnavailable if records could not be written; they are lost with the process.
+        Raises AuditWriteFailed if records could not be written; they are lost with the process.
         """
         if self._pid != os.getpid() or self._lock_descriptor < 0:
             return
@@ -290,5 +290,26 @@ class AuditWriter:
             return False
         if is_full or event.endswith("_received"):
             reason = failing.strerror if failing else "too many unwritten records"
-            raise AuditUnavailable(f"the audit log cannot be written: {reason}")
+            raise AuditWriteFailed(f"the audit log cannot be written: {reason}")
         return True
+
+
+def rotate_keys(
+    key_folder: Path, log_folder: Path | None, *, checkpoint_folder: Path | None = None
+) -> AuditKeys:
+    """Make new, chosen keys active in `key_folder`; earlier ones stay. Returns the new ones.
+
+    With `log_folder`, a `key.rotated` record in a stream of its own says so, under the old key; its
+    checkpoints also go to `checkpoint_folder`.
+    Raises AuditKeyUnusable, AuditWriteFailed.
+    """
+    if log_folder is None or not (key_folder / ACTIVE_FILE).exists():
+        return write_new_keys(key_folder, dev_key=False)
+    settings = AuditWriterSettings(checkpoint_folder=checkpoint_folder)
+    writer = AuditWriter.open(log_folder, read_keys(key_folder), settings)
+    try:
+        keys = write_new_keys(key_folder, dev_key=False)
+        writer.use_keys(keys)
+    finally:
+        writer.close()
+    return keys

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
-    """How a log was tampered with. Descriptions: `KINDS`."""
+class TamperKind(StrEnum):
+    """How a log was tampered with. Descriptions: `TAMPER_KINDS`."""
 
     EDITED = "edited"
     FORGED = "forged"
@@ -24,26 +24,26 @@ class Kind(StrEnum):
     EVIDENCE_REMOVED = "evidence_removed"
 
 
-KINDS: Mapping[str, str] = {
-    Kind.EDITED: "A record's bytes do not match its MAC.",
-    Kind.FORGED: "Bytes at the end of a file that no holder of the chain key wrote there.",
-    Kind.DROPPED: "Records are missing between two others.",
-    Kind.REORDERED: "A record stands before one that was written earlier.",
-    Kind.REPEATED: "A record occurs again.",
-    Kind.FOREIGN: "An authentic record or file of another place.",
-    Kind.TRUNCATED: "The end is missing: a checkpoint proves that there was more.",
-    Kind.UNSEALED: "A file that another one follows does not end with its seal.",
-    Kind.MISSING_SEGMENT: "A whole file is missing and retention did not remove it.",
-    Kind.MISSING_STREAM: "A whole stream is missing.",
-    Kind.CHECKPOINT_MISMATCH: "A signed checkpoint contradicts the file.",
-    Kind.BAD_SIGNATURE: "A checkpoint's signature or form is wrong.",
-    Kind.KEY_UNANNOUNCED: "The chain key changed without a `key.rotated` record.",
-    Kind.EVIDENCE_REMOVED: "A kept torn tail is missing or changed.",
+TAMPER_KINDS: Mapping[str, str] = {
+    TamperKind.EDITED: "A record's bytes do not match its MAC.",
+    TamperKind.FORGED: "Bytes at the end of a file that no holder of the chain key wrote there.",
+    TamperKind.DROPPED: "Records are missing between two others.",
+    TamperKind.REORDERED: "A record stands before one that was written earlier.",
+    TamperKind.REPEATED: "A record occurs again.",
+    TamperKind.FOREIGN: "An authentic record or file of another place.",
+    TamperKind.TRUNCATED: "The end is missing: a checkpoint proves that there was more.",
+    TamperKind.UNSEALED: "A file that another one follows does not end with its seal.",
+    TamperKind.MISSING_SEGMENT: "A whole file is missing and retention did not remove it.",
+    TamperKind.MISSING_STREAM: "A whole stream is missing.",
+    TamperKind.CHECKPOINT_MISMATCH: "A signed checkpoint contradicts the file.",
+    TamperKind.BAD_SIGNATURE: "A checkpoint's signature or form is wrong.",
+    TamperKind.KEY_UNANNOUNCED: "The chain key changed without a `key.rotated` record.",
+    TamperKind.EVIDENCE_REMOVED: "A kept torn tail is missing or changed.",
 }
 
 
-class Status(StrEnum):
-    """The conclusion, and the command's exit code. Meanings: `STATUSES`."""
+class VerdictStatus(StrEnum):
+    """The conclusion, and the command's exit code. Meanings: `VERDICT_STATUSES`."""
 
     SOUND = "sound"
     TAMPERED = "tampered"
@@ -53,22 +53,22 @@ class Status(StrEnum):
     @property
     def exit_code(self) -> int:
         """0 sound, 1 tampered, 2 cannot tell."""
-        return {Status.SOUND: 0, Status.TAMPERED: 1}.get(self, 2)
+        return {VerdictStatus.SOUND: 0, VerdictStatus.TAMPERED: 1}.get(self, 2)
 
 
-STATUSES: Mapping[Status, str] = {
-    Status.SOUND: "Nothing was changed, removed or added, and evidence from outside proves it.",
-    Status.TAMPERED: "Something was changed, removed or added; the findings say what and where.",
-    Status.UNANCHORED: "The chain is intact, but nothing from outside the log proves it.",
-    Status.UNPROVEN: "What is there is intact; an end is not proved, or a chain key is missing.",
+VERDICT_STATUSES: Mapping[VerdictStatus, str] = {
+    VerdictStatus.SOUND: "Nothing was changed, removed or added, and outside evidence proves it.",
+    VerdictStatus.TAMPERED: "Records were changed, removed or added; the findings say which.",
+    VerdictStatus.UNANCHORED: "The chain is intact, but nothing from outside the log proves it.",
+    VerdictStatus.UNPROVEN: "What is there is intact; an end is unproved, or a key is missing.",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class TamperFinding:
     """One proof of tampering. `seq` is the first sequence number that is not as it was written."""
 
-    kind: Kind
+    kind: TamperKind
     stream: str
     segment: int | None
     seq: int | None
@@ -90,7 +90,7 @@ class StreamVerdict:
     is_complete: bool
     is_authentic: bool
     is_live: bool
-    findings: tuple[Finding, ...]
+    findings: tuple[TamperFinding, ...]
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -100,7 +100,7 @@ class Verdict:
     """The whole log. `doubts` say why nothing anchors it; empty when something does."""
 
     streams: tuple[StreamVerdict, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[TamperFinding, ...]
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -109,15 +109,15 @@ class Verdict:
         """Records read."""
         return sum(stream.records for stream in self.streams)
 
-    def status(self, *, accept_open: bool = False) -> Status:
+    def status(self, *, accept_open: bool = False) -> VerdictStatus:
         """The conclusion.
 
         With `accept_open`, what follows a stream's newest outside checkpoint need only be
         authentic, not proved complete.
         """
         if self.findings:
-            return Status.TAMPERED
+            return VerdictStatus.TAMPERED
         if self.doubts or any(s.doubts or s.proved_seq is None for s in self.streams):
-            return Status.UNANCHORED
+            return VerdictStatus.UNANCHORED
         proved = (s.is_authentic and (accept_open or s.is_complete) for s in self.streams)
-        return Status.SOUND if self.streams and all(proved) else Status.UNPROVEN
+        return VerdictStatus.SOUND if self.streams and all(proved) else VerdictStatus.UNPROVEN

@@ -20,8 +20,8 @@ from foliotrace_audit.files import (
 )
 from foliotrace_audit.keys import AuditKeys
 from foliotrace_audit.record import MAX_LINE_BYTES
-from foliotrace_audit.stream import Alarm, AlarmKind, OnAlarm
 from foliotrace_audit.tombstone import write_tombstone
+from foliotrace_audit.write.stream_files import Alarm, AlarmKind, OnAlarm
 
 Record = Callable[[bytes], object]
 """Appends a control record to the stream of the process that removes."""

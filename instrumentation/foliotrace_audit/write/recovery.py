@@ -21,7 +21,7 @@ from foliotrace_audit.files import (
 )
 from foliotrace_audit.keys import AuditKeys, MacKey
 from foliotrace_audit.record import MAX_LINE_BYTES
-from foliotrace_audit.stream import (
+from foliotrace_audit.write.stream_files import (
     Alarm,
     AlarmKind,
     Clock,

@@ -16,15 +16,15 @@ from typing import Any, ParamSpec
 import click
 import orjson
 
-from foliotrace_audit import report
 from foliotrace_audit.errors import AuditError
-from foliotrace_audit.evidence import read_checkpoint_files, read_evidence
 from foliotrace_audit.files import CHECKPOINT_FILE, streams
 from foliotrace_audit.keys import read_keys
 from foliotrace_audit.record import FIELDS
-from foliotrace_audit.rotation import rotate_keys
-from foliotrace_audit.search import Wanted, find_records, hashes_of, unfinished
-from foliotrace_audit.verify import verify_log
+from foliotrace_audit.search import RecordFilter, find_records, hashes_of, unfinished
+from foliotrace_audit.verify import report
+from foliotrace_audit.verify.evidence import read_checkpoint_files, read_evidence
+from foliotrace_audit.verify.log import verify_log
+from foliotrace_audit.write.writer import rotate_keys
 
 P = ParamSpec("P")
 
@@ -198,7 +198,7 @@ def find(
         words = sys.stdin.read() if query == "-" else query
         hashes = hashes_of(read_keys(keys), wanted["tenant"], words)
     found: Iterable[dict[str, Any]] = find_records(
-        log_folder, Wanted(hashes=hashes, success=False if failed else None, **wanted)
+        log_folder, RecordFilter(hashes=hashes, success=False if failed else None, **wanted)
     )
     if only_unfinished:
         found = unfinished(found)
@@ -221,7 +221,7 @@ def find(
 @_explained
 def export(log_folder: Path, form: str, since: datetime | None, until: datetime | None) -> None:
     """Write the audit records to standard output, for another system to read."""
-    found = find_records(log_folder, Wanted(since=since, until=until))
+    found = find_records(log_folder, RecordFilter(since=since, until=until))
     if form == "jsonl":
         for record in found:
             click.echo(orjson.dumps(record))
