@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.filetype import sniff
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
-from foliotrace.adapters.local.parsers import local_parsers
-from foliotrace.adapters.local.workers import Workers
+from foliotrace.adapters.local.files.filetype import sniff
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.ingest.chunk import chunk_pages
 from foliotrace.ingest.identity import FIRST_PAGES, identify
 from foliotrace.model import Deadline, Identity, ParsedPage, SourceFile
@@ -51,7 +51,7 @@ async def shelf(folder: Path) -> AsyncIterator[Shelf]:
 
 async def serve_files(at: Shelf, files: Iterable[Path], *, collection: str) -> int:
     """Parse, chunk, identify and publish; how many pages. What is served already is left alone."""
-    workers = Workers(2)
+    workers = WorkerPool(2)
     order = ParseOrder(local_parsers(workers, SystemClock()))
     served = {d.name for d in await at.library.documents(TENANT, collection=collection, limit=1000)}
     pages = 0

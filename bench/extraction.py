@@ -17,9 +17,9 @@ from typing import Any
 from bench.paper import SCHEMA, Paper, papers
 from bench.record import save
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.parsers import local_parsers
+from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.adapters.local.rules import RulesExtractor
-from foliotrace.adapters.local.workers import Workers
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.validate import record_of
 from foliotrace.model import (
@@ -68,7 +68,7 @@ class Score:
 
 async def parsed(made: Iterable[Paper], folder: Path) -> list[list[ParsedPage]]:
     """The pages of each paper, by the real parser."""
-    workers = Workers()
+    workers = WorkerPool()
     order = ParseOrder(local_parsers(workers, SystemClock()))
     pages: list[list[ParsedPage]] = []
     try:

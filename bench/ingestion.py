@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.record import save
-from foliotrace.adapters.local.blobs import FolderBlobs
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.jobs import SqliteJobs
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
-from foliotrace.adapters.local.parsers import local_parsers
-from foliotrace.adapters.local.workers import Workers
+from foliotrace.adapters.local.files.blobs import FolderBlobs
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.upload import Upload, accept
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
@@ -46,7 +46,7 @@ WORDS = VOCABULARY.split()
 
 BARE = """
 import resource, sys, time
-from foliotrace.adapters.local.readers.liteparse_native import text_parser
+from foliotrace.adapters.local.readers.pdf.liteparse_native import text_parser
 pages = 0
 start = time.perf_counter()
 step = int(sys.argv[1])
@@ -148,7 +148,7 @@ async def ingest(files: list[Path], folder: Path) -> tuple[Figures, list[float],
     clock = SystemClock()
     library = SqliteLibrary.open(folder)
     index = KeywordIndex(folder, library)
-    workers = Workers(size=2)
+    workers = WorkerPool(size=2)
     services = IngestServices(
         library=library,
         blobs=FolderBlobs(folder),

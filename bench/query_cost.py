@@ -20,7 +20,7 @@ from workflows.events import StartEvent, StopEvent
 from bench import corpora
 from bench.desk import desk
 from bench.record import save
-from foliotrace.adapters.local.answer_cache import LocalAnswerCache
+from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.model import AnswerMode, CacheState, Deadline, Usage
 from foliotrace.ports import Delta, Generation, Prompt
 from foliotrace.query.guard import Ask
@@ -71,7 +71,7 @@ async def main(folder: Path, count: int) -> None:
             chunks = sum(document.chunks for document in found)
             if chunks >= CHUNKS:
                 break
-        services = replace(services, cache=LocalAnswerCache(services.clock))
+        services = replace(services, cache=InMemoryAnswerCache(services.clock))
         with_llm = replace(services, generators=(Instant(),))
         figures = {
             "chunks": chunks,

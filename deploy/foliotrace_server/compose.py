@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING
 
 from workflows import Workflow
 
-from foliotrace.adapters.local.blobs import FolderBlobs
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.filetype import sniff
-from foliotrace.adapters.local.jobs import SqliteJobs
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
-from foliotrace.adapters.local.parsers import local_parsers
-from foliotrace.adapters.local.readers.contract import ReadingOptions
+from foliotrace.adapters.local.files.blobs import FolderBlobs
+from foliotrace.adapters.local.files.filetype import sniff
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.readers.contract import ReadingOptions, find_tessdata
+from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.adapters.local.rules import RulesExtractor
-from foliotrace.adapters.local.runs import SqliteRuns
-from foliotrace.adapters.local.stale import SqliteStaleAnswers
-from foliotrace.adapters.local.tessdata import find_tessdata
-from foliotrace.adapters.local.workers import Workers
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.adapters.local.sqlite.runs import SqliteRuns
+from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractLimits, ExtractServices, Rung
@@ -48,7 +47,7 @@ from foliotrace_server.settings import Settings
 from foliotrace_server.tracing import current_trace, kept_span, kept_trace
 
 if TYPE_CHECKING:
-    from foliotrace.adapters.local.vectors import VectorIndex
+    from foliotrace.adapters.local.vectors.index import VectorIndex
     from foliotrace_server.composing.cloud import Cloud
     from foliotrace_server.composing.models import Models
     from foliotrace_server.engine import Engine
@@ -69,7 +68,7 @@ class Stores:
     shared: SharedStores
     cache: AnswerCache | None
     stale: SqliteStaleAnswers
-    workers: Workers
+    workers: WorkerPool
     clock: SystemClock
     audit: AuditLog
     audit_log: OpenedAudit
@@ -177,7 +176,7 @@ def _stores(settings: Settings, folder: Path, observing: Observing, undo: ExitSt
         shared=shared,
         cache=shared.answer_cache(),
         stale=SqliteStaleAnswers(folder),
-        workers=Workers(size=settings.ingest.parser_processes),
+        workers=WorkerPool(size=settings.ingest.parser_processes),
         clock=clock,
         audit=audit,
         audit_log=audit_log,
@@ -194,7 +193,7 @@ def _outside(settings: Settings, stores: Stores, folder: Path) -> Outside:
 
         models = Models(settings, clock=stores.clock, guards=guards, ledger=stores.shared.ledger)
         if models.embedder is not None:
-            from foliotrace.adapters.local.vectors import VectorIndex
+            from foliotrace.adapters.local.vectors.index import VectorIndex
 
             vectors = VectorIndex(folder, stores.library, models.embedder, clock=stores.clock)
     if settings.llamacloud.in_use:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from foliotrace.adapters.local.lease import WriterLease
-from foliotrace.adapters.local.tessdata import find_tessdata
+from foliotrace.adapters.local.files.lease import WriterLease
+from foliotrace.adapters.local.readers.contract import find_tessdata
 from foliotrace.budget import SAY_ITS_PRICE
 from foliotrace.errors import FoliotraceError
 from foliotrace_otel import TelemetrySettingInvalid, TelemetrySettings, read_environment

@@ -13,7 +13,7 @@ from types import FrameType
 
 from llama_agents.server import WorkflowServer
 
-from foliotrace.adapters.local.lease import WriterLease
+from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace_server.compose import compose_parts
 from foliotrace_server.settings import load_settings
 

@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 from structlog.typing import EventDict, WrappedLogger
 
-from foliotrace.adapters.local.lease import WriterLease
+from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.errors import Misconfigured
 from foliotrace_otel.logging import LogRedaction
 from foliotrace_server.app import build_app

@@ -13,8 +13,8 @@ from typing import Final
 
 import foliotrace
 import foliotrace_server
-from foliotrace.adapters.local.database import CAUSES
-from foliotrace.adapters.local.refusals import HINTS
+from foliotrace.adapters.local.readers.parser import HINTS
+from foliotrace.adapters.local.sqlite.database import CAUSES
 from foliotrace_server.host.gaps import TOLD
 from foliotrace_server.word_notes import NOTES
 

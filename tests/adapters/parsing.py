@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-from foliotrace.adapters.local.filetype import sniff
-from foliotrace.adapters.local.parsers import ParseLimits, local_parsers
+from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.adapters.local.readers.contract import ReadingLimits, ReadingOptions
-from foliotrace.adapters.local.workers import Workers
+from foliotrace.adapters.local.readers.parser import ParseLimits, local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.model import Deadline, ParsedPage, SourceFile
 from foliotrace.parse import ParseOrder
 
@@ -46,7 +46,7 @@ def in_s(seconds: float) -> Deadline:
 @dataclass
 class Reading:
     order: ParseOrder
-    workers: Workers
+    workers: WorkerPool
 
     async def read(self, path: Path, name: str | None = None) -> list[ParsedPage]:
         source = source_of(path, name)
@@ -66,7 +66,7 @@ async def reading(
     reading_limits: ReadingLimits | None = None,
     size: int = 2,
 ) -> AsyncIterator[Reading]:
-    workers = Workers(size=size)
+    workers = WorkerPool(size=size)
     options = ReadingOptions(tessdata=tessdata, limits=reading_limits or ReadingLimits())
     try:
         order = ParseOrder(local_parsers(workers, RealClock(), options=options, limits=limits))

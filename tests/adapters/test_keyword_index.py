@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from tests.ingest.pages import serve
 
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Identity, Passage, Principal, Query
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from foliotrace.adapters.local.lease import LeaseHolder, WriterLease
+from foliotrace.adapters.local.files.lease import LeaseHolder, WriterLease
 from foliotrace.errors import Conflict, LibraryUnavailable
 
 HOLDS_UNTIL_KILLED = """
 import sys, time
 from pathlib import Path
-from foliotrace.adapters.local.lease import WriterLease
+from foliotrace.adapters.local.files.lease import WriterLease
 lease = WriterLease.acquire(Path(sys.argv[1]), url="http://127.0.0.1:8080")
 print("held", flush=True)
 time.sleep(60)

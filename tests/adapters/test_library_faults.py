@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.ingest.pages import page, serve
 
-from foliotrace.adapters.local.library import FILE_NAME, SqliteLibrary
+from foliotrace.adapters.local.sqlite.library import FILE_NAME, SqliteLibrary
 from foliotrace.errors import LibraryUnavailable
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.model import Deadline, Principal, Query
 
 pytestmark = pytest.mark.anyio
@@ -22,8 +22,8 @@ ROOT = Path(__file__).parent.parent.parent
 DIES_BETWEEN_THE_TWO_COMMITS = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from tests.ingest.pages import serve
 
 async def main(folder):
@@ -40,8 +40,8 @@ asyncio.run(main(Path(sys.argv[1])))
 SERVES_UNTIL_KILLED = """
 import asyncio, sys
 from pathlib import Path
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from tests.ingest.pages import serve
 
 async def main(folder, start):

@@ -11,7 +11,8 @@ from openpyxl import Workbook
 from tests.adapters.files import docx_of
 from tests.adapters.parsing import EXAMPLES, SAMPLES, reading
 
-from foliotrace.adapters.local.filetype import sniff
+from foliotrace.adapters.local.files.filetype import sniff
+from foliotrace.adapters.local.readers.contract import find_tessdata
 from foliotrace.adapters.local.readers.sections import (
     PAGE_CHARACTERS,
     Element,
@@ -22,7 +23,6 @@ from foliotrace.adapters.local.readers.sections import (
     paged,
 )
 from foliotrace.adapters.local.readers.sheets import cell_name
-from foliotrace.adapters.local.tessdata import find_tessdata
 from foliotrace.errors import FileRefused
 from foliotrace.model import BlockKind, PageKind, PageStatus, ParsedPage
 

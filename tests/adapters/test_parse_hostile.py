@@ -7,7 +7,7 @@ import pytest
 from openpyxl import Workbook
 from tests.adapters.parsing import reading
 
-from foliotrace.adapters.local.filetype import sniff
+from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.errors import FileRefused
 from foliotrace.ingest.chunk import HEADER_CHARACTERS, chunk_pages
 from foliotrace.model import ParsedPage

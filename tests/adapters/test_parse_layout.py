@@ -6,14 +6,14 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foliotrace.adapters.local.readers.lines import (
+from foliotrace.adapters.local.readers.pdf.lines import (
     Ink,
     Region,
     columns_of,
     header_rows,
     is_figure,
 )
-from foliotrace.adapters.local.readers.page_text import write
+from foliotrace.adapters.local.readers.pdf.page_text import write
 from foliotrace.model import BlockKind, Box
 
 places = st.floats(0, 600, allow_nan=False, width=32)

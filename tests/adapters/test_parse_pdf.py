@@ -14,9 +14,9 @@ import pytest
 from tests.adapters.files import endless_page, pdf_of, plain_pages
 from tests.adapters.parsing import EXAMPLES, SAMPLES, SHARED, in_s, reading, source_of
 
-from foliotrace.adapters.local.parsers import ParseLimits
-from foliotrace.adapters.local.tessdata import find_tessdata
-from foliotrace.adapters.local.workers import WorkerLost, Workers
+from foliotrace.adapters.local.readers.contract import find_tessdata
+from foliotrace.adapters.local.readers.parser import ParseLimits
+from foliotrace.adapters.local.readers.worker_pool import WorkerLost, WorkerPool
 from foliotrace.errors import DeadlineExceeded
 from foliotrace.model import Box, PageKind, PageStatus, ParsedPage
 
@@ -185,10 +185,10 @@ async def test_pages_that_came_before_their_worker_died_are_kept(
     path = tmp_path / "three.pdf"
     path.write_bytes(pdf_of(plain_pages(3)))
     asked: list[range] = []
-    ask = Workers.ask
+    ask = WorkerPool.ask
 
     async def dies_after_two(
-        self: Workers, request: dict[str, Any], *, limit_s: float
+        self: WorkerPool, request: dict[str, Any], *, limit_s: float
     ) -> list[dict[str, Any]]:
         frames = await ask(self, request, limit_s=limit_s)
         if request["do"] == "pages":
@@ -197,7 +197,7 @@ async def test_pages_that_came_before_their_worker_died_are_kept(
                 raise WorkerLost("crashed", frames[:2])
         return frames
 
-    monkeypatch.setattr(Workers, "ask", dies_after_two)
+    monkeypatch.setattr(WorkerPool, "ask", dies_after_two)
     async with reading() as local:
         pages = await local.read(path)
     assert [page.text for page in pages] == [f"page number {n}" for n in (1, 2, 3)]

@@ -7,8 +7,8 @@ import pytest
 from tests.ingest.latent import LatentEmbedder
 from tests.ingest.pages import serve
 
-from foliotrace.adapters.local.library import SqliteLibrary
-from foliotrace.adapters.local.vectors import VectorIndex
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.adapters.local.vectors.index import VectorIndex
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Principal, Query
 

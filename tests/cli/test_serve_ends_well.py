@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.cli.shell import PROGRAM, foliotrace
 
-from foliotrace.adapters.local.lease import WriterLease
+from foliotrace.adapters.local.files.lease import WriterLease
 
 pytestmark = pytest.mark.anyio
 

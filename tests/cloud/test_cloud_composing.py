@@ -12,8 +12,8 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 from tests.ingest.journey import OWNER, Desk
 
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.parsers import local_parsers
-from foliotrace.adapters.local.workers import Workers
+from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.errors import Misconfigured, NotAllowed, NotFound, ParserUnavailable
 from foliotrace.model import Deadline, ParsedPage, RetrievalMode, SourceFile
 from foliotrace.parse import ParseOrder
@@ -60,7 +60,7 @@ async def composed(
 
 @asynccontextmanager
 async def local() -> AsyncIterator[Any]:
-    workers = Workers(size=1)
+    workers = WorkerPool(size=1)
     yield local_parsers(workers, SystemClock())
     await workers.close()
 

@@ -12,8 +12,8 @@ from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.intents import IntentLog
 from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.parsers import local_parsers
-from foliotrace.adapters.local.workers import Workers
+from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.errors import ParserUnavailable
 from foliotrace.model import Deadline, PageStatus, SourceFile
 from foliotrace.parse import ParseOrder
@@ -32,7 +32,7 @@ def cloud() -> Iterator[FakeLlamaCloud]:
 
 @pytest.fixture
 async def local() -> AsyncIterator[Parser]:
-    workers = Workers(size=1)
+    workers = WorkerPool(size=1)
     yield ParseOrder(local_parsers(workers, SystemClock()))
     await workers.close()
 

@@ -12,8 +12,8 @@ import pytest
 from tests.contracts.redis_server import running_redis
 from tests.query.kit import SetClock
 
-from foliotrace.adapters.local.answer_cache import LocalAnswerCache
-from foliotrace.adapters.local.stale import SqliteStaleAnswers
+from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
+from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.errors import CacheUnavailable
 from foliotrace.model import Anchor, Answer, Box, Citation, PageKind, Usage
 from foliotrace.ports import AnswerCache, Asked, StaleAnswer, StaleAnswers
@@ -71,7 +71,7 @@ async def shelf(
         async def pass_s(seconds: float) -> None:
             clock.pass_s(seconds)
 
-        yield Shelf(LocalAnswerCache(clock, limit=100), pass_s)
+        yield Shelf(InMemoryAnswerCache(clock, limit=100), pass_s)
         return
     async with running_redis(tmp_path) as client:
         from foliotrace.adapters.redis.answer_cache import RedisAnswerCache
@@ -177,7 +177,7 @@ async def test_of_a_group_the_newest_questions_are_kept(cache: AnswerCache) -> N
 
 
 async def test_an_answer_that_is_evicted_takes_its_question_along(clock: SetClock) -> None:
-    small = LocalAnswerCache(clock, limit=1)
+    small = InMemoryAnswerCache(clock, limit=1)
     await small.store("t", "a", answer(), ttl_s=60, asked=asked(1.0))
     await small.store("t", "b", answer(), ttl_s=60)
     assert await keys(small, tenant="t") == []
@@ -196,7 +196,7 @@ async def test_redis_holds_nothing_of_a_forgotten_question(tmp_path: Path) -> No
 
 
 async def test_the_answer_not_asked_for_longest_goes_first(clock: SetClock) -> None:
-    small = LocalAnswerCache(clock, limit=2)
+    small = InMemoryAnswerCache(clock, limit=2)
     await small.store("t", "a", answer(), ttl_s=60)
     await small.store("t", "b", answer(), ttl_s=60)
     await small.lookup("t", "a")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.ingest.pages import bytes_of
 
-from foliotrace.adapters.local.blobs import FolderBlobs
+from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.errors import FileRefused, NotFound
 from foliotrace.ports import Blobs
 

@@ -8,9 +8,9 @@ import pytest
 from tests.ingest.latent import LatentEmbedder
 from tests.ingest.pages import serve
 
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
-from foliotrace.adapters.local.vectors import VectorIndex
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.adapters.local.vectors.index import VectorIndex
 from foliotrace.model import Deadline, Passage, Principal, Query
 from foliotrace.ports import IndexWriter, Retriever
 

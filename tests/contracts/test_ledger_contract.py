@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.contracts.redis_server import running_redis
 
-from foliotrace.adapters.local.ledger import SqliteLedger
+from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.errors import BudgetExceeded, LedgerUnavailable
 from foliotrace.ports import BudgetLedger
 
@@ -126,7 +126,7 @@ async def test_processes_killed_in_mid_call_never_pass_the_cap(tmp_path: Path) -
         from decimal import Decimal
         from pathlib import Path
         from datetime import UTC, datetime
-        from foliotrace.adapters.local.ledger import SqliteLedger
+        from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
         from foliotrace.errors import BudgetExceeded
 
         class RealClock:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.ingest.pages import blob, page, serve, store
 
-from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import Conflict, LibraryUnavailable, NotFound, NothingToIndex
 from foliotrace.ingest.chunk import chunk_pages
 from foliotrace.model import (

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.adapters.parsing import EXAMPLES, RealClock, in_s, source_of
 
-from foliotrace.adapters.local.parsers import local_parsers
-from foliotrace.adapters.local.workers import Workers
+from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.errors import DeadlineExceeded, FileRefused
 from foliotrace.model import SourceFile
 from foliotrace.parse import ParseOrder
@@ -22,7 +22,7 @@ def wrap(request: pytest.FixtureRequest) -> bool:
     return request.param == "in an order"
 
 
-async def parser_for(source: SourceFile, workers: Workers, *, wrap: bool) -> Parser:
+async def parser_for(source: SourceFile, workers: WorkerPool, *, wrap: bool) -> Parser:
     found = [p for p in local_parsers(workers, RealClock()) if p.accepts(source.media_type)]
     assert len(found) == 1, "exactly one local reader takes a type"
     return ParseOrder(found) if wrap else found[0]
@@ -30,7 +30,7 @@ async def parser_for(source: SourceFile, workers: Workers, *, wrap: bool) -> Par
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda p: p.name)
 async def test_a_page_for_every_number_in_order_with_its_engine(path: Path, wrap: bool) -> None:
-    workers = Workers(size=1)
+    workers = WorkerPool(size=1)
     try:
         source = source_of(path)
         parser = await parser_for(source, workers, wrap=wrap)
@@ -47,7 +47,7 @@ async def test_a_page_for_every_number_in_order_with_its_engine(path: Path, wrap
 
 
 async def test_no_time_left_is_said_so(wrap: bool) -> None:
-    workers = Workers(size=1)
+    workers = WorkerPool(size=1)
     source = source_of(GOOD[0])
     parser = await parser_for(source, workers, wrap=wrap)
     with pytest.raises(DeadlineExceeded):
@@ -57,7 +57,7 @@ async def test_no_time_left_is_said_so(wrap: bool) -> None:
 
 
 async def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, wrap: bool) -> None:
-    workers = Workers(size=1)
+    workers = WorkerPool(size=1)
     path = tmp_path / "broken.pdf"
     path.write_bytes(b"%PDF-1.7\n%%EOF")
     try:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from foliotrace.adapters.local.blobs import FolderBlobs
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.jobs import SqliteJobs
-from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.files.blobs import FolderBlobs
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import GeneratorUnavailable
 from foliotrace.extract.services import ExtractLimits, ExtractServices, Rung
 from foliotrace.extract.workflow import Extracted, ExtractRecord, ExtractWorkflow

@@ -89,7 +89,7 @@ def steps_in(sink: OtlpSink) -> set[str]:
 
 
 def _kill(folder: Path) -> None:
-    from foliotrace.adapters.local.lease import WriterLease
+    from foliotrace.adapters.local.files.lease import WriterLease
 
     holder = WriterLease.holder(folder / "data")
     assert holder is not None

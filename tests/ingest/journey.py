@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tests.ingest.pages import bytes_of
 
-from foliotrace.adapters.local.blobs import FolderBlobs
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.jobs import SqliteJobs
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.files.blobs import FolderBlobs
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import FileRefused
 from foliotrace.ingest.services import IngestLimits, IngestServices
 from foliotrace.ingest.upload import Accepted, Upload, accept

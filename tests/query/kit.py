@@ -12,8 +12,8 @@ from typing import Any
 from tests.ingest.pages import serve
 from workflows.events import Event
 
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import FoliotraceError, IndexUnavailable, NotFound
 from foliotrace.model import Answer, Deadline, Passage, Principal, Query, RetrievalMode, Run, Usage
 from foliotrace.ports import AuditEntry, Delta, Generation, Prompt, Retriever

@@ -7,8 +7,8 @@ from pathlib import Path as Folder
 import pytest
 from tests.query.kit import HANDBOOK, Desk, Down, Scripted, shown
 
-from foliotrace.adapters.local.answer_cache import LocalAnswerCache
-from foliotrace.adapters.local.stale import SqliteStaleAnswers
+from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
+from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.errors import CacheUnavailable, GeneratorUnavailable
 from foliotrace.model import AnswerMode, CacheState, Level, RetrievalMode
 from foliotrace.query.retrieve import Path
@@ -22,7 +22,7 @@ DOWN = Path(RetrievalMode.KEYWORD, Down("keyword_index_unavailable"))
 @pytest.fixture
 async def keeping(desk: Desk, tmp_path: Folder) -> AsyncIterator[Desk]:
     stale = SqliteStaleAnswers(tmp_path)
-    desk.equipped(cache=LocalAnswerCache(desk.clock), stale=stale)
+    desk.equipped(cache=InMemoryAnswerCache(desk.clock), stale=stale)
     yield desk
     await stale.close()
 
@@ -73,7 +73,7 @@ async def test_an_answer_made_while_the_library_changed_is_not_kept(keeping: Des
 
     stored: list[str] = []
 
-    class Watched(LocalAnswerCache):
+    class Watched(InMemoryAnswerCache):
         async def store(self, tenant, key, answer, **more):  # type: ignore[no-untyped-def]
             stored.append(key)
             await super().store(tenant, key, answer, **more)

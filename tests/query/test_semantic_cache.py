@@ -9,7 +9,7 @@ import pytest
 from tests.query.kit import HANDBOOK, Desk, Scripted, shown
 from tests.query.questions import MINIMAL_EDITS, REWORDED
 
-from foliotrace.adapters.local.answer_cache import LocalAnswerCache
+from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.budget import NOTHING, Price
 from foliotrace.errors import (
     BudgetExceeded,
@@ -58,7 +58,7 @@ def embedder() -> OneVector:
 
 @pytest.fixture
 async def alike(desk: Desk, embedder: OneVector) -> Desk:
-    desk.equipped(cache=LocalAnswerCache(desk.clock), embedder=EmbeddedOnce(embedder))
+    desk.equipped(cache=InMemoryAnswerCache(desk.clock), embedder=EmbeddedOnce(embedder))
     await desk.serve(*HANDBOOK)
     return desk
 
@@ -194,7 +194,7 @@ async def test_a_vector_of_another_length_is_of_another_model(
 
 
 async def test_a_cache_that_dies_between_two_calls_is_a_miss(alike: Desk) -> None:
-    class DiesWhenAskedForMore(LocalAnswerCache):
+    class DiesWhenAskedForMore(InMemoryAnswerCache):
         async def alike(self, tenant: str, group: str) -> list[object]:  # type: ignore[override]
             raise CacheUnavailable("down")
 
@@ -294,13 +294,13 @@ async def test_what_is_kept_of_a_question_is_a_hash_and_a_vector(
     alike: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored: list[str] = []
-    store = LocalAnswerCache.store
+    store = InMemoryAnswerCache.store
 
     async def noting(self, tenant, key, answer, *, ttl_s, asked=None):  # type: ignore[no-untyped-def]
         stored.append(json.dumps([key, asked.group, asked.vector]))
         await store(self, tenant, key, answer, ttl_s=ttl_s, asked=asked)
 
-    monkeypatch.setattr(LocalAnswerCache, "store", noting)
+    monkeypatch.setattr(InMemoryAnswerCache, "store", noting)
     await alike.ask(QUESTION)
     assert len(stored) == 1
     assert not any(word in stored[0].lower() for word in ("when", "refunds", "paid"))

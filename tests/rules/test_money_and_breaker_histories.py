@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliotrace import resilience as rules
-from foliotrace.adapters.local.ledger import SqliteLedger
+from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.errors import BudgetExceeded
 from foliotrace.ports import Reservation
 from foliotrace.resilience import Breaker, BreakerPolicy, BreakerStatus

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tests.server.observed import REFUNDS, observed
 
-from foliotrace.adapters.local.blobs import FolderBlobs
-from foliotrace.adapters.local.filetype import sniff
-from foliotrace.adapters.local.library import SqliteLibrary
+from foliotrace.adapters.local.files.blobs import FolderBlobs
+from foliotrace.adapters.local.files.filetype import sniff
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.ports import DocumentDraft
 
 pytestmark = pytest.mark.anyio

@@ -24,10 +24,10 @@ HANDED_ON = {
     "foliotrace/query/synthesize.py: add(reason_of(error))": "the generator's own",
     "foliotrace/query/workflow.py: AnswerReset(str(reason))": "the failed generator's own",
     "foliotrace_server/host/durable.py: _end(handler.error)": "what the store was told",
-    "foliotrace/adapters/local/packing.py: ParsedPage(problem)": "read back from the library",
-    "foliotrace/adapters/local/parsers.py: refusal(code)": "a reader's own, one of HINTS",
+    "foliotrace/adapters/local/page_codec.py: ParsedPage(problem)": "read back from the library",
+    "foliotrace/adapters/local/readers/parser.py: refusal(code)": "a reader's own, one of HINTS",
     # tables that the vocabulary reads as such
-    "foliotrace/adapters/local/database.py: LibraryUnavailable(reason)": "CAUSES",
+    "foliotrace/adapters/local/sqlite/database.py: LibraryUnavailable(reason)": "CAUSES",
     "foliotrace_server/host/gaps.py: Problem(code)": "TOLD",
     "foliotrace/adapters/llamacloud/failures.py: CloudFailure(problem)": "CloudProblem",
 }

@@ -7,7 +7,7 @@ import pytest
 from tests.otel.tracing_bench import watching
 from tests.server.observed import QUESTION, observed, tree
 
-from foliotrace.adapters.local.answer_cache import LocalAnswerCache
+from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Answer
 from foliotrace.resilience import BreakerPolicy, RetryPolicy
@@ -41,7 +41,7 @@ async def test_putting_an_answer_into_a_shared_cache_is_a_span() -> None:
         slots=1,
     )
     cache = ResilientCache(
-        LocalAnswerCache(clock), CircuitGuard("answer_cache", policy, clock=clock)
+        InMemoryAnswerCache(clock), CircuitGuard("answer_cache", policy, clock=clock)
     )
     with watching() as watch:
         await cache.store("t", "k", Answer(text="x", run_id="run_1"), ttl_s=60)

@@ -12,7 +12,7 @@ from workflows import Context, Workflow
 from workflows.events import Event
 from workflows.handler import WorkflowHandler
 
-from foliotrace.adapters.local.lease import WriterLease
+from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace_server.compose import compose_parts
 from foliotrace_server.settings import load_settings
 

@@ -9,7 +9,7 @@ import click
 from foliotrace.adapters.llamacloud.index import Drift
 from foliotrace.adapters.llamacloud.intents import IntentLog, Spending
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.lease import WriterLease
+from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.errors import NotFound
 from foliotrace_server.cli import shown
 from foliotrace_server.cli.command import Group, shared
@@ -108,9 +108,9 @@ def usage(data_dir: Path, days: int) -> list[Spending]:
 
 async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Drift:
     """What differed. Raises NotFound without a managed index, IndexUnavailable, Conflict."""
-    from foliotrace.adapters.local.blobs import FolderBlobs
-    from foliotrace.adapters.local.filetype import sniff
-    from foliotrace.adapters.local.library import SqliteLibrary
+    from foliotrace.adapters.local.files.blobs import FolderBlobs
+    from foliotrace.adapters.local.files.filetype import sniff
+    from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 
     if settings.llamacloud.index == "local":
         raise NotFound("no managed index is in use", hint="Set llamacloud.index.")

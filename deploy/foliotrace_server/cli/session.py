@@ -43,7 +43,7 @@ async def client(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
 
     Raises Misconfigured, Conflict `data_folder_locked`.
     """
-    from foliotrace.adapters.local.lease import WriterLease
+    from foliotrace.adapters.local.files.lease import WriterLease
     from foliotrace_server.client import AsyncFoliotraceClient
 
     if options.url is not None:

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from foliotrace.adapters.local.lease import WriterLease
+from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.errors import NotFound
 from foliotrace.model import AnswerMode, Citation
 from foliotrace_audit.verify.verdict import VerdictStatus

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from foliotrace.adapters.local.answer_cache import LocalAnswerCache
-from foliotrace.adapters.local.ledger import SqliteLedger
+from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
+from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.errors import Misconfigured
 from foliotrace.ports import AnswerCache, BudgetLedger, Clock
 from foliotrace.resilient import CircuitGuard, ResilientCache, ResilientLedger
@@ -42,7 +42,7 @@ class SharedStores:
             from foliotrace.adapters.redis.answer_cache import RedisAnswerCache
 
             return ResilientCache(RedisAnswerCache(self._client), self._guard("answer_cache"))
-        return LocalAnswerCache(self._clock)
+        return InMemoryAnswerCache(self._clock)
 
     def _guard(self, name: str) -> CircuitGuard:
         """Asked once: a store beside the answer is not worth a second wait."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from foliotrace.adapters.local.versions import bring_up
+from foliotrace.adapters.local.sqlite.migrations import apply_migrations
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS intents (
@@ -49,7 +49,7 @@ class Intents:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA secure_delete=ON")
-        bring_up(self._connection, (_SCHEMA,))
+        apply_migrations(self._connection, (_SCHEMA,))
 
     def add(self, intent: Intent) -> bool:
         """Promise; on disk on return. False if the handler id is promised already."""

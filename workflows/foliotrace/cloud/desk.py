@@ -15,18 +15,18 @@ from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.intents import IntentLog
 from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
 from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
-from foliotrace.adapters.local.blobs import FolderBlobs
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.filetype import sniff
-from foliotrace.adapters.local.jobs import SqliteJobs
-from foliotrace.adapters.local.keyword import KeywordIndex
-from foliotrace.adapters.local.lease import WriterLease
-from foliotrace.adapters.local.ledger import SqliteLedger
-from foliotrace.adapters.local.library import SqliteLibrary
-from foliotrace.adapters.local.parsers import local_parsers
+from foliotrace.adapters.local.files.blobs import FolderBlobs
+from foliotrace.adapters.local.files.filetype import sniff
+from foliotrace.adapters.local.files.lease import WriterLease
+from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.prices import PriceTable
-from foliotrace.adapters.local.runs import SqliteRuns
-from foliotrace.adapters.local.workers import Workers
+from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
+from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.budget import UnknownPrice
 from foliotrace.ingest.services import IngestLimits, IngestServices
 from foliotrace.ingest.upload import Accepted, Upload, accept
@@ -78,7 +78,7 @@ class Desk:
         self.runs = SqliteRuns(self.library)
         self.blobs = FolderBlobs(self.folder, sniff)
         self.keyword = KeywordIndex(self.folder, self.library)
-        self.workers = Workers(size=2)
+        self.workers = WorkerPool(size=2)
         self.secret = secrets.token_bytes(32)
         self._ledger: SqliteLedger | None = None
         self.intents: IntentLog | None = None

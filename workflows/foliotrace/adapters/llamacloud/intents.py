@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from threading import Lock
 
-from foliotrace.adapters.local.versions import bring_up
+from foliotrace.adapters.local.sqlite.migrations import apply_migrations
 from foliotrace.errors import LibraryUnavailable
 from foliotrace.ports import Clock
 
@@ -113,7 +113,7 @@ class IntentLog:
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")  # a lost intent is a second bill
-            bring_up(self._db, _SCHEMA)
+            apply_migrations(self._db, _SCHEMA)
         except sqlite3.Error as error:
             self._db.close()
             raise LibraryUnavailable(f"the intent log cannot be opened: {error}") from error

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from foliotrace.adapters.local.versions import bring_up
+from foliotrace.adapters.local.sqlite.migrations import apply_migrations
 from foliotrace.errors import LibraryUnavailable
 
 _SCHEMA = """
@@ -54,7 +54,7 @@ class Placements:
                 file, timeout=10, isolation_level=None, check_same_thread=False
             )
             self._db.execute("PRAGMA journal_mode=WAL")
-            bring_up(self._db, (_SCHEMA,))
+            apply_migrations(self._db, (_SCHEMA,))
         except sqlite3.Error as error:
             raise LibraryUnavailable(f"the placements cannot be opened: {error}") from error
 

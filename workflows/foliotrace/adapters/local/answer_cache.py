@@ -19,7 +19,7 @@ class _Kept:
     asked: Asked | None
 
 
-class LocalAnswerCache:
+class InMemoryAnswerCache:
     """An `AnswerCache`; of more than `limit` answers the one not asked for longest goes."""
 
     def __init__(self, clock: Clock, *, limit: int = _KEPT) -> None:

@@ -1,16 +1,36 @@
-"""What a reader is, and how it says that a file or a page cannot be read."""
+"""What a reader is: its options, its limits, and how it refuses a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from foliotrace.errors import BadInput
 from foliotrace.model import ParsedPage
 
+TESSDATA_FOLDERS: Final = (
+    "/usr/share/tesseract-ocr/5/tessdata",
+    "/usr/share/tesseract-ocr/4.00/tessdata",
+    "/usr/share/tessdata",
+    "/usr/local/share/tessdata",
+    "/opt/homebrew/share/tessdata",
+    "/opt/local/share/tessdata",
+)
+
+
+def find_tessdata(language: str = "eng", folders: Sequence[str] = TESSDATA_FOLDERS) -> str | None:
+    """The first folder that holds the Tesseract models of `language` ("eng", "eng+deu"), or None.
+
+    Nothing is downloaded.
+    """
+    for folder in folders:
+        if all((Path(folder) / f"{part}.traineddata").is_file() for part in language.split("+")):
+            return folder
+    return None
+
 
 class Refusal(BadInput):
-    """The whole file cannot be read; crosses the process as (code, why). `why` names no content."""
+    """The file cannot be read. Leaves the process as (code, why); `why` quotes no content."""
 
     def __init__(self, code: str, why: str) -> None:
         super().__init__(why, code=code)
@@ -30,7 +50,7 @@ class ReadingLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingOptions:
-    """What a reader is told. `tessdata` is a folder of Tesseract models, or None for no OCR."""
+    """Settings of a reader. `tessdata` is a folder of Tesseract models, or None for no OCR."""
 
     tessdata: str | None = None
     ocr_language: str = "eng"

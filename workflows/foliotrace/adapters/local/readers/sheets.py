@@ -6,7 +6,7 @@ The first row of several cells is its header when no cell of it is a figure.
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from foliotrace.adapters.local.readers.lines import is_figure
+from foliotrace.adapters.local.readers.pdf.lines import is_figure
 from foliotrace.adapters.local.readers.sections import (
     Element,
     GridCell,

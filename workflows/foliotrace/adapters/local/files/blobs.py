@@ -1,0 +1,166 @@
+"""The originals in a folder, by content hash within a tenant; no part of a path comes from a name.
+
+A blob is written beside its place, fsynced, named by its hash, and the folder is fsynced: a
+`StoredBlob` exists only when its bytes are on disk.
+"""
+
+import asyncio
+import errno
+import hashlib
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final, TypeAlias
+from uuid import uuid4
+
+from foliotrace.adapters.local.files import filetype
+from foliotrace.errors import FileRefused, LibraryUnavailable, NotFound
+from foliotrace.ports import StoredBlob
+
+Sniff: TypeAlias = Callable[[Path, str], str]
+"""(path, name) -> media type, by content. May raise FileRefused."""
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_PARTIAL: Final = ".partial"
+_OWNER: Final = "tenant"  # a file in a tenant's folder, whose own name is a hash: the tenant's name
+_ABANDONED_S: Final = 3600.0  # a live upload writes more often
+
+
+class FolderBlobs:
+    """A `Blobs` in `folder`/blobs."""
+
+    def __init__(self, folder: Path, sniff: Sniff = filetype.sniff) -> None:
+        self.root = folder / "blobs"
+        self._sniff = sniff
+
+    async def put(
+        self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
+    ) -> StoredBlob:
+        """See `Blobs.put`."""
+        place = self._folder(tenant)
+        partial = place / f"{uuid4().hex}{_PARTIAL}"
+        try:
+            with _disk():
+                await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
+                file = partial.open("wb")
+            try:
+                digest, size_bytes = await _spool(file, name, content, limit_bytes)
+            finally:
+                with _disk():  # it writes what a full disk refused once more
+                    file.close()
+            with _disk():
+                media_type = await asyncio.to_thread(self._sniff, partial, name)
+                await asyncio.to_thread(_sign, place, tenant)
+                await asyncio.to_thread(_settle, partial, self._path(tenant, digest))
+        finally:
+            partial.unlink(missing_ok=True)
+        return StoredBlob(content_hash=digest, size_bytes=size_bytes, media_type=media_type)
+
+    async def path(self, tenant: str, content_hash: str) -> Path:
+        """See `Blobs.path`."""
+        path = self._path(tenant, content_hash)
+        if not path.is_file():
+            raise NotFound("The original is not stored.", code="original_not_found")
+        return path
+
+    async def delete(self, tenant: str, content_hash: str) -> None:
+        """See `Blobs.delete`."""
+        with _disk():
+            self._path(tenant, content_hash).unlink(missing_ok=True)
+
+    async def hashes(self, tenant: str) -> Collection[str]:
+        """See `Blobs.hashes`. Drops on the way what uploads that broke off long ago left."""
+        return await asyncio.to_thread(self._hashes, self._folder(tenant))
+
+    async def tenants(self) -> Collection[str]:
+        """See `Blobs.tenants`."""
+        return await asyncio.to_thread(self._tenants)
+
+    def _tenants(self) -> list[str]:
+        with _disk():
+            return [path.read_text("utf-8") for path in sorted(self.root.glob(f"*/{_OWNER}"))]
+
+    def _hashes(self, folder: Path) -> list[str]:
+        with _disk():
+            for partial in folder.glob(f"*{_PARTIAL}"):
+                if time.time() - partial.stat().st_mtime > _ABANDONED_S:
+                    partial.unlink(missing_ok=True)
+            return [path.name for path in folder.glob("*/*") if _HASH.fullmatch(path.name)]
+
+    def _folder(self, tenant: str) -> Path:
+        return self.root / hashlib.sha256(tenant.encode()).hexdigest()[:32]
+
+    def _path(self, tenant: str, content_hash: str) -> Path:
+        if not _HASH.fullmatch(content_hash):
+            raise NotFound("The original is not stored.", code="original_not_found")
+        return self._folder(tenant) / content_hash[:2] / content_hash
+
+
+def _sign(folder: Path, tenant: str) -> None:
+    """Note in a tenant's folder whose it is."""
+    if not (folder / _OWNER).exists():
+        partial = folder / f"{uuid4().hex}{_PARTIAL}"
+        partial.write_text(tenant, "utf-8")
+        partial.replace(folder / _OWNER)
+
+
+async def _spool(
+    file: BinaryIO, name: str, content: AsyncIterator[bytes], limit_bytes: int
+) -> tuple[str, int]:
+    """Write the content as it comes; (sha256, size). Stops at the limit.
+
+    What the content's own source raises passes through.
+    """
+    digest = hashlib.sha256()
+    size_bytes = 0
+    async for piece in content:
+        size_bytes += len(piece)
+        if size_bytes > limit_bytes:
+            raise FileRefused(
+                f"{name} is larger than {limit_bytes} bytes.",
+                name=name,
+                code="file_too_large",
+                hint="Split the file, or raise the upload limit.",
+            )
+        digest.update(piece)
+        with _disk():
+            file.write(piece)
+    if not size_bytes:
+        raise FileRefused(
+            f"{name} is empty.",
+            name=name,
+            code="file_empty",
+            hint="Check that the upload was complete.",
+        )
+    with _disk():
+        file.flush()
+        await asyncio.to_thread(os.fsync, file.fileno())
+    return digest.hexdigest(), size_bytes
+
+
+def _settle(partial: Path, place: Path) -> None:
+    place.parent.mkdir(exist_ok=True)
+    partial.replace(place)
+    for folder in (place.parent, place.parent.parent):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """Turn the file system's failures into LibraryUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise LibraryUnavailable(
+            "The originals' folder cannot be read or written.",
+            reason="blobs_disk_full" if full else "blobs_unavailable",
+            hint="Check free space and permissions of the data folder.",
+        ) from error

@@ -1,0 +1,122 @@
+"""What a file is, by its content. The name only tells kinds of text apart."""
+
+import re
+import zipfile
+from pathlib import Path, PurePath
+
+from foliotrace.adapters.local.readers.text.charset import encoding_of
+
+PDF = "application/pdf"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+CSV, HTML, MARKDOWN, TEXT = "text/csv", "text/html", "text/markdown", "text/plain"
+PNG, JPEG, TIFF = "image/png", "image/jpeg", "image/tiff"
+EMPTY = "application/x-empty"
+BINARY = "application/octet-stream"
+OLE = "application/x-ole-storage"
+ENCRYPTED_OFFICE = "application/x-encrypted-office"
+OUTLOOK = "application/vnd.ms-outlook"
+
+_HEAD_BYTES = 64 * 1024
+_PDF = b"%PDF-"
+_PDF_OBJECT = re.compile(rb"\d \d+ obj\b")
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
+_MAGIC = (  # a text may begin with two of these letters: such a file must hold a NUL too
+    (b"\x89PNG\r\n\x1a\n", PNG),
+    (b"\xff\xd8\xff", JPEG),
+    (b"II*\x00", TIFF),
+    (b"MM\x00*", TIFF),
+    (b"GIF8", "image/gif"),
+    (b"{\\rtf", "application/rtf"),
+    (b"\x1f\x8b", "application/gzip"),
+    (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
+    (b"Rar!", "application/vnd.rar"),
+    (b"\x7fELF", "application/x-executable"),
+    (b"MZ", "application/x-msdownload"),
+    (b"SQLite format 3\x00", "application/vnd.sqlite3"),
+)
+_ZIP_PARTS = (
+    ("word/document.xml", DOCX),
+    ("ppt/presentation.xml", PPTX),
+    ("xl/workbook.xml", XLSX),
+)
+_HTML = re.compile(r"<(?:!doctype\s+html|html|head|body|table|div|p|article|h1)[\s>]", re.I)
+_MARKDOWN = re.compile(r"^(?:#{1,6} \S|```|[-*] \[[ x]\] |\|.*\|\s*\n\|[ :|-]+\|)", re.M)
+
+
+def sniff(path: Path, name: str = "") -> str:
+    """The media type of the file at `path`; `name` parts CSV and Markdown from plain text.
+
+    Never raises for content: what nobody can read gets a type that no parser accepts.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        return EMPTY
+    if head.startswith(_PDF) or (_PDF in head[:1024] and _PDF_OBJECT.search(head)):
+        return PDF
+    if head.startswith(_ZIP):
+        return _zip_type(path)
+    if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
+        return _ole_type(path)
+    for magic, media_type in _MAGIC:
+        if head.startswith(magic) and (len(magic) > 2 or b"\x00" in head):
+            return media_type
+    return _text_type(head, PurePath(name or path.name).suffix.lower())
+
+
+def _zip_type(path: Path) -> str:
+    """An Office type by the parts inside; a damaged archive by the names that are left in it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        names = {part for part, _ in _ZIP_PARTS if part.encode() in head}
+    for part, media_type in _ZIP_PARTS:
+        if part in names:
+            return media_type
+    return "application/zip"
+
+
+def _ole_type(path: Path) -> str:
+    """Old Office containers by the stream names in them (UTF-16)."""
+    with path.open("rb") as file:
+        content = file.read(4 * 1024 * 1024)
+    for stream, media_type in (
+        ("EncryptedPackage", ENCRYPTED_OFFICE),
+        ("__properties_version1.0", OUTLOOK),
+        ("WordDocument", "application/msword"),
+        ("PowerPoint Document", "application/vnd.ms-powerpoint"),
+        ("Workbook", "application/vnd.ms-excel"),
+    ):
+        if stream.encode("utf-16-le") in content:
+            return media_type
+    return OLE
+
+
+def _text_type(head: bytes, suffix: str) -> str:
+    text = head.decode(encoding_of(head), errors="replace")
+    strange = sum(1 for c in text if c == "\ufffd" or (c < " " and c not in "\t\n\r\f\x1b"))
+    if strange > 0.02 * len(text):
+        return BINARY
+    if _HTML.search(text[:4096]):
+        return HTML
+    if suffix in {".csv", ".tsv"} or (suffix not in _TEXT_SUFFIXES and _looks_delimited(text)):
+        return CSV
+    if suffix in {".md", ".markdown"} or (suffix == "" and _MARKDOWN.search(text)):
+        return MARKDOWN
+    return TEXT
+
+
+_TEXT_SUFFIXES = frozenset({".txt", ".md", ".markdown", ".log", ".json", ".xml", ".rst"})
+
+
+def _looks_delimited(text: str) -> bool:
+    """Whether the first lines all have the same number, two or more, of one delimiter."""
+    lines = [line for line in text.splitlines()[:20] if line.strip()][:-1]
+    if len(lines) < 2:
+        return False
+    return any(lines[0].count(d) >= 2 and len({ln.count(d) for ln in lines}) == 1 for d in ",;\t|")

@@ -1,0 +1,1 @@
+"""The keyword (BM25) index on tantivy."""

@@ -1,0 +1,222 @@
+"""The tantivy files of a keyword index: opening, damage, writing, and the version they stand at.
+
+tantivy's Python binding cannot set a commit payload, so the library's id and version are a stored
+marker document, replaced in the same commit as the chunks it speaks for.
+"""
+
+import contextlib
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import orjson
+from tantivy import Document as Entry
+from tantivy import Index, Occur, Query, Schema, SchemaBuilder, Searcher
+from tantivy import IndexWriter as TantivyWriter
+
+from foliotrace.adapters.local.lru_cache import LruCache
+from foliotrace.errors import IndexUnavailable
+from foliotrace.model import Chunk
+
+LAYOUT: Final = 3  # raise when the fields below change: an index of another layout is rebuilt
+LOCKED: Final = "keyword_index_locked"
+_HEAP_BYTES: Final = 30_000_000
+_HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
+_KEPT_WEIGHTS: Final = 20_000
+
+
+def schema() -> Schema:
+    """The fields. Chunk ids are two integers, so that hits need no stored document."""
+    fields = SchemaBuilder()
+    fields.add_text_field("scope", tokenizer_name="raw", index_option="basic")
+    fields.add_text_field("document", tokenizer_name="raw", index_option="basic")
+    fields.add_text_field("body", tokenizer_name="en_stem", index_option="freq")
+    fields.add_unsigned_field("id_head", fast=True)
+    fields.add_unsigned_field("id_tail", fast=True)
+    fields.add_text_field("marker", tokenizer_name="raw", index_option="basic")
+    fields.add_text_field("state", stored=True, tokenizer_name="raw", index_option="basic")
+    return fields.build()
+
+
+@contextlib.contextmanager
+def unavailable_on_damage() -> Iterator[None]:
+    """Turn tantivy's failures, its panics included, into IndexUnavailable."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise IndexUnavailable(
+            "The keyword index cannot be read.", reason="keyword_index_unavailable"
+        ) from error
+    except BaseException as error:  # a Rust panic derives from BaseException and has no module
+        if type(error).__name__ != "PanicException":
+            raise
+        raise IndexUnavailable(
+            "The keyword index is damaged.", reason="keyword_index_unavailable"
+        ) from error
+
+
+class KeywordStore:
+    """An open index in `folder`. Every method may raise IndexUnavailable."""
+
+    def __init__(self, folder: Path, library_id: int, *, create: bool) -> None:
+        self.folder = folder
+        self.library_id = library_id
+        self.schema = schema()
+        self._writer: TantivyWriter | None = None
+        self._weights: LruCache[tuple[str, str], float] = LruCache(_KEPT_WEIGHTS)
+        self._sizes: LruCache[str, int] = LruCache(_KEPT_WEIGHTS)
+        self._removed = 0  # documents, up to the last commit
+        self._removing = 0  # since then
+        with unavailable_on_damage():
+            if create:
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir(parents=True)
+                self._index = Index(self.schema, path=str(folder))
+            else:
+                self._index = _open(folder)
+            self._index.config_reader(reload_policy="manual")
+            if create:
+                self.commit(0)
+            self.searcher, self.version = self._reloaded()
+
+    def _reloaded(self) -> tuple[Searcher, int]:
+        self._index.reload()
+        searcher = self._index.searcher()
+        version, self._removed = _marked(searcher, self.schema, self.library_id)
+        return searcher, version
+
+    def reload(self) -> None:
+        """See what was committed since, here or in another process."""
+        with unavailable_on_damage():
+            self.searcher, self.version = self._reloaded()
+        self._weights.clear()
+        self._sizes.clear()
+
+    def search(self, query: Query, limit: int) -> list[tuple[float, str]]:
+        """(score, chunk id), best first."""
+        with unavailable_on_damage():
+            searcher = self.searcher
+            hits = searcher.search(query, limit, count=False).hits
+            addresses = [address for _, address in hits]
+            heads = searcher.fast_field_values("id_head", addresses)
+            tails = searcher.fast_field_values("id_tail", addresses)
+        return [
+            (float(score), f"{head:0{_HALF}x}{tail:0{_HALF}x}")
+            for (score, _), head, tail in zip(hits, heads, tails, strict=True)
+        ]
+
+    def weight(self, term: str, scope: str) -> float:
+        """BM25's idf of a term over the chunks of one scope; above 0.
+
+        Counting costs .01 to .25 ms a term (100,000 chunks of ten scopes), once until a reload.
+        """
+        known = self._weights.get((scope, term))
+        if known is None:
+            with unavailable_on_damage():
+                count = self._size(scope)
+                having = self._having(term, scope, count)
+            known = math.log1p((max(count - having, 0) + 0.5) / (having + 0.5))
+            self._weights.put((scope, term), known)
+        return known
+
+    def _size(self, scope: str) -> int:
+        """How many chunks the scope has."""
+        size = self._sizes.get(scope)
+        if size is None:
+            size = self._count(Query.term_query(self.schema, "scope", scope, "basic"))
+            self._sizes.put(scope, size)
+        return size
+
+    def _having(self, term: str, scope: str, size: int) -> int:
+        """How many chunks of the scope hold the term; nothing is counted where it is the only one.
+
+        The dictionary's own figure also counts what was removed and not yet merged away.
+        """
+        if size == self.searcher.num_docs - 1 and not self.holds_removed():  # 1: the marker
+            return self.searcher.doc_freq("body", term)
+        both = [
+            (Occur.Must, Query.term_query(self.schema, "body", term, "basic")),
+            (Occur.Must, Query.term_query(self.schema, "scope", scope, "basic")),
+        ]
+        return self._count(Query.boolean_query(both))
+
+    def _count(self, query: Query) -> int:
+        found = self.searcher.search(query, 1, count=True)
+        return int(found.count)  # type: ignore[attr-defined] # tantivy's stub leaves it out
+
+    def add(self, chunk: Chunk, body: str, scope: str) -> None:
+        """Index a chunk under `body`; seen after the next commit."""
+        self._open_writer().add_document(
+            Entry.from_dict(
+                {
+                    "scope": scope,
+                    "document": chunk.document_id,
+                    "body": body,
+                    "id_head": int(chunk.id[:_HALF], 16),
+                    "id_tail": int(chunk.id[_HALF:], 16),
+                },
+                self.schema,
+            )
+        )
+
+    def remove(self, document_id: str) -> None:
+        """Take out all chunks of a document; seen after the next commit."""
+        self._removing += bool(self.searcher.doc_freq("document", document_id))
+        self._open_writer().delete_documents_by_term("document", document_id)
+
+    def commit(self, version: int) -> None:
+        """Make the changes visible and durable, together with the version they bring."""
+        writer = self._open_writer()
+        writer.delete_documents_by_term("marker", "library")
+        removed = self._removed + self._removing
+        state = orjson.dumps([LAYOUT, self.library_id, version, removed]).decode()
+        writer.add_document(Entry.from_dict({"marker": "library", "state": state}, self.schema))
+        writer.commit()
+        self._removed, self._removing = removed, 0
+
+    def holds_removed(self) -> bool:
+        """Whether chunks were removed since the index was made; their words may be in the files."""
+        return self._removed > 0
+
+    def _open_writer(self) -> TantivyWriter:
+        if self._writer is None:
+            try:
+                self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+            except ValueError as error:
+                if "lock" not in str(error).lower():
+                    raise
+                raise IndexUnavailable(
+                    "Another process writes the keyword index.", reason=LOCKED
+                ) from error
+        return self._writer
+
+    def close(self) -> None:
+        """Let the write lock go. Twice is fine."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with unavailable_on_damage():
+                writer.wait_merging_threads()
+
+
+def _open(folder: Path) -> Index:
+    if not (folder / "meta.json").exists():
+        raise OSError("no index here")
+    return Index.open(str(folder))
+
+
+def _marked(searcher: Searcher, fields: Schema, library_id: int) -> tuple[int, int]:
+    """(the library version the index stands at, documents removed since it was made).
+
+    Raises ValueError if it is not this library's.
+    """
+    query = Query.term_query(fields, "marker", "library", "basic")
+    hits = searcher.search(query, 1, count=False).hits
+    if not hits:
+        raise ValueError("the index has no marker")
+    layout, owner, *counts = orjson.loads(searcher.doc(hits[0][1])["state"][0])
+    if (layout, owner) != (LAYOUT, library_id):
+        raise ValueError("the index belongs to another library or release")
+    version, removed = counts
+    return int(version), int(removed)

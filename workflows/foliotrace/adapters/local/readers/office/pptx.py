@@ -1,0 +1,124 @@
+"""Presentations: one page for each slide with its text, tables and speaker notes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lxml import etree
+
+from foliotrace.adapters.local.readers.contract import ReadingOptions, Refusal
+from foliotrace.adapters.local.readers.office.ooxml import R_ID, Package, package
+from foliotrace.adapters.local.readers.sections import (
+    Element,
+    GridCell,
+    NewPage,
+    Prose,
+    grid,
+    paged,
+    pictures_only,
+)
+from foliotrace.adapters.local.readers.streamed import StreamedReader
+from foliotrace.model import BlockKind, PageKind, ParsedPage
+
+_A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
+_P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
+_DECK = "ppt/presentation.xml"
+_TITLES = frozenset({"title", "ctrTitle"})
+_FURNITURE = frozenset({"sldNum", "dt", "ftr", "sldImg", "hdr"})
+
+
+def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
+    """The slides in the order they are shown."""
+    with package(path, options.limits) as parts:
+        for number, name in enumerate(_slides(parts), 1):
+            page = replace(next(paged(_slide(parts, name), PageKind.SLIDE)), number=number)
+            yield page if page.text or not _has_pictures(parts, name) else pictures_only(page)
+
+
+def _has_pictures(parts: Package, slide: str) -> bool:
+    return any(kind == "image" for kind, _ in parts.relations(slide).values())
+
+
+def _slides(parts: Package) -> list[str]:
+    deck = parts.require(_DECK)
+    relations = parts.relations(_DECK)
+    ids = [slide.get(R_ID, "") for slide in deck.iter(_P + "sldId")]
+    names = [relations[i][1] for i in ids if i in relations]
+    if not names:
+        raise Refusal("file_malformed", "the presentation names no slide")
+    return names
+
+
+def _slide(parts: Package, name: str) -> Iterator[Element]:
+    root = parts.require(name)
+    shapes = list(_shapes(root))
+    yield NewPage(PageKind.SLIDE, _title(shapes))
+    for shape in shapes:
+        yield from _shape(shape)
+    for kind, target in parts.relations(name).values():
+        notes = parts.xml(target) if kind == "notesSlide" else None
+        if notes is not None:
+            for shape in _shapes(notes):
+                yield from _shape(shape)
+
+
+def _shapes(root: etree._Element) -> Iterator[etree._Element]:
+    """Shapes with text and frames with tables, groups opened, in drawing order."""
+    for element in root.iter(_P + "sp", _P + "graphicFrame"):
+        if _role(element) not in _FURNITURE:
+            yield element
+
+
+def _role(shape: etree._Element) -> str | None:
+    placeholder = shape.find(f".//{_P}nvPr/{_P}ph")
+    return None if placeholder is None else placeholder.get("type", "body")
+
+
+def _title(shapes: list[etree._Element]) -> str | None:
+    for shape in shapes:
+        if _role(shape) in _TITLES:
+            return " ".join(" ".join(_paragraphs(shape)).split())[:200] or None
+    return None
+
+
+def _shape(shape: etree._Element) -> Iterator[Element]:
+    for table in shape.iter(_A + "tbl"):
+        yield from _table(table)
+    if shape.tag != _P + "sp":
+        return
+    is_title = _role(shape) in _TITLES
+    for text in _paragraphs(shape):
+        kind = BlockKind.HEADING if is_title else BlockKind.PARAGRAPH
+        yield Prose(text, kind, 1 if is_title else 0)
+
+
+def _paragraphs(element: etree._Element) -> list[str]:
+    texts = (_text(paragraph) for paragraph in element.iter(_A + "p"))
+    return [text for text in texts if text]
+
+
+def _text(paragraph: etree._Element) -> str:
+    pieces = [
+        "\n" if piece.tag == _A + "br" else piece.text or ""
+        for piece in paragraph.iter(_A + "t", _A + "br")
+    ]
+    lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+def _table(table: etree._Element) -> Iterator[Element]:
+    rows = [
+        [
+            GridCell(text, column)
+            for column, cell in enumerate(row.findall(_A + "tc"))
+            if (text := " ".join(" ".join(_paragraphs(cell)).split()))
+        ]
+        for row in table.iter(_A + "tr")
+    ]
+    properties = table.find(_A + "tblPr")
+    first_heads = properties is not None and properties.get("firstRow") in {"1", "true"}
+    yield from grid(rows, int(first_heads and len(rows) > 1))
+
+
+_reader = StreamedReader(stream)
+overview, pages = _reader.overview, _reader.pages

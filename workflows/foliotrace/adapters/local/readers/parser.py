@@ -1,0 +1,252 @@
+"""The Parser port over the worker pool: every format the default install reads."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from itertools import pairwise
+from typing import Any, Final
+
+from foliotrace.adapters.local.files.filetype import (
+    CSV,
+    DOCX,
+    ENCRYPTED_OFFICE,
+    HTML,
+    JPEG,
+    MARKDOWN,
+    PDF,
+    PNG,
+    PPTX,
+    TEXT,
+    TIFF,
+    XLSX,
+)
+from foliotrace.adapters.local.readers.contract import ReadingOptions
+from foliotrace.adapters.local.readers.worker import page_from_frame
+from foliotrace.adapters.local.readers.worker_pool import WorkerLost, WorkerPool
+from foliotrace.errors import (
+    DeadlineExceeded,
+    FileRefused,
+    ParserUnavailable,
+    UnsupportedFile,
+)
+from foliotrace.model import Deadline, Inspection, PageKind, PageStatus, ParsedPage, SourceFile
+from foliotrace.ports import Clock
+
+_READER_VERSION = "6"  # grows when a reader's output changes: documents are then parsed anew
+
+HINTS: Final = {
+    "file_empty": "The file has no content. Check the upload, and send it again.",
+    "file_too_large": "Split the file, or raise the size limit in the settings.",
+    "file_encrypted": "Remove the password or the encryption, and send the file again.",
+    "file_malformed": "Open the file in its own application, save it anew, and send it again.",
+    "file_truncated": "The end of the file is missing. Send the whole file again.",
+    "file_type_unsupported": (
+        "Convert it to PDF, DOCX, PPTX, XLSX, CSV, HTML, Markdown, text, PNG, JPEG or TIFF."
+    ),
+    "file_too_complex": "The file needs more time or memory than allowed. Split or simplify it.",
+}
+
+
+def refusal(name: str, code: str, why: str) -> FileRefused:
+    """The error for the file called `name`; `why` completes the sentence and quotes no content."""
+    kind = UnsupportedFile if code == "file_type_unsupported" else FileRefused
+    return kind(f"{name}: {why}.", name=name, code=code, hint=HINTS[code])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParseLimits:
+    """Wall time in seconds for a part of a document, for one page alone, and for counting pages."""
+
+    part_pages: int = 50
+    part_s: float = 60.0
+    page_s: float = 20.0
+    overview_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerParser:
+    """One reader behind the Parser port, run in killable processes.
+
+    `by_page`: pages can be read independently of each other, so a part that hangs or crashes is
+    read again page by page, and a bad page costs one page.
+    """
+
+    engine: str
+    reader: str
+    media_types: frozenset[str]
+    workers: WorkerPool
+    options: ReadingOptions
+    limits: ParseLimits
+    clock: Clock
+    by_page: bool = False
+
+    def accepts(self, media_type: str) -> bool:
+        """Whether this reader takes the type."""
+        return media_type in self.media_types
+
+    async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
+        """Count the pages. Raises FileRefused, ParserUnavailable, DeadlineExceeded."""
+        try:
+            frames = await self._ask(source, "overview", deadline, self.limits.overview_s)
+        except WorkerLost as lost:
+            self._check(deadline)
+            raise refusal(
+                source.name, "file_too_complex", f"reading it {lost.reason.replace('_', ' ')}"
+            ) from lost
+        seen = frames[-1]
+        return Inspection(
+            media_type=source.media_type, pages_total=seen["pages_total"], title=seen["title"]
+        )
+
+    async def parse(
+        self, source: SourceFile, *, pages: range, deadline: Deadline
+    ) -> AsyncIterator[ParsedPage]:
+        """The pages of `pages`, in order; parts are read side by side by the pool's processes."""
+        parts = deque(_split(pages, self.limits.part_pages))
+        under_way: deque[asyncio.Task[list[ParsedPage]]] = deque()
+
+        def begin() -> None:
+            while parts and len(under_way) < self._abreast():
+                part = parts.popleft()
+                under_way.append(asyncio.create_task(self._part(source, part, deadline)))
+
+        try:
+            begin()
+            while under_way:
+                read = await under_way.popleft()
+                begin()  # before the pages are handed on: their taker may take its time
+                for page in read:
+                    yield page
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+
+    def _abreast(self) -> int:
+        return self.workers.size if self.by_page else 1
+
+    async def _part(
+        self, source: SourceFile, numbers: range, deadline: Deadline
+    ) -> list[ParsedPage]:
+        limit_s = self.limits.part_s if len(numbers) > 1 else self.limits.page_s
+        try:
+            frames = await self._ask(source, "pages", deadline, limit_s, numbers)
+        except WorkerLost as lost:
+            self._check(deadline)
+            return await self._after_loss(source, numbers, deadline, lost)
+        by_number = dict(zip(numbers, frames[:-1], strict=False))
+        return [self._page(by_number.get(number, {}), number) for number in numbers]
+
+    async def _after_loss(
+        self, source: SourceFile, numbers: range, deadline: Deadline, lost: WorkerLost
+    ) -> list[ParsedPage]:
+        """The pages that came before the loss; the rest one by one, if that can help."""
+        came = [
+            self._page(frame, number) for number, frame in zip(numbers, lost.frames, strict=False)
+        ]
+        left = numbers[len(came) :]
+        if len(numbers) == 1 or not self.by_page:
+            return came + [self._failed(number, f"parse_{lost.reason}") for number in left]
+        for number in left:
+            came += await self._part(source, range(number, number + 1), deadline)
+        return came
+
+    async def _ask(
+        self,
+        source: SourceFile,
+        what: str,
+        deadline: Deadline,
+        limit_s: float,
+        numbers: range = range(0),
+    ) -> list[dict[str, Any]]:
+        self._check(deadline)
+        request = {
+            "do": what,
+            "reader": self.reader,
+            "path": str(source.path),
+            "start": numbers.start,
+            "stop": numbers.stop,
+            "options": asdict(self.options),
+        }
+        left_s = deadline.remaining_s(self.clock.monotonic_s())
+        frames = await self.workers.ask(request, limit_s=min(limit_s, left_s))
+        last = frames[-1]
+        if last["is"] == "refused":
+            code = last["code"] if last["code"] in HINTS else "file_malformed"
+            raise refusal(source.name, code, last["why"])
+        if last["is"] == "failed":
+            raise ParserUnavailable(f"{self.engine} failed on {source.name}: {last['why']}")
+        return frames
+
+    def _check(self, deadline: Deadline) -> None:
+        if not deadline.remaining_s(self.clock.monotonic_s()):
+            raise DeadlineExceeded("The time for parsing ran out.", reason="parse_deadline")
+
+    def _page(self, frame: dict[str, Any], number: int) -> ParsedPage:
+        try:
+            page = page_from_frame(frame)
+        except (KeyError, TypeError, ValueError):
+            return self._failed(number, "parse_crashed")
+        if page.number != number:
+            return self._failed(number, "parse_crashed")
+        return replace(page, engine=self.engine)
+
+    def _failed(self, number: int, problem: str) -> ParsedPage:
+        return ParsedPage(
+            number=number,
+            text="",
+            kind=PageKind.PAGE,
+            status=PageStatus.FAILED,
+            problem=problem,
+            engine=self.engine,
+        )
+
+
+def _split(pages: range, size: int) -> Sequence[range]:
+    """Parts on a fixed grid, so that a window parsed again is cut in the same places."""
+    cuts = [pages.start, *(n for n in pages if (n - 1) % size == 0 and n > pages.start), pages.stop]
+    return [range(start, stop) for start, stop in pairwise(cuts) if start < stop]
+
+
+def local_parsers(
+    workers: WorkerPool,
+    clock: Clock,
+    *,
+    options: ReadingOptions | None = None,
+    limits: ParseLimits | None = None,
+) -> tuple[WorkerParser, ...]:
+    """A parser for every format of the default install.
+
+    `options.tessdata` is a folder of Tesseract models (see `readers.contract`); without it scanned
+    pages are reported `needs_ocr`. Nothing is ever downloaded. Close `workers` when done.
+    """
+    chosen = options or ReadingOptions()
+    ocr = f" ocr-{chosen.ocr_language}" if chosen.tessdata else ""
+
+    def parser(reader: str, engine: str, *media_types: str, by_page: bool = False) -> WorkerParser:
+        return WorkerParser(
+            engine=f"{engine} r{_READER_VERSION}{ocr if by_page else ''}",
+            reader=reader,
+            media_types=frozenset(media_types),
+            workers=workers,
+            options=chosen,
+            limits=limits or ParseLimits(),
+            clock=clock,
+            by_page=by_page,
+        )
+
+    pdf_engine = f"liteparse {version('liteparse')}"
+    own = "foliotrace"
+    return (
+        parser("pdf", pdf_engine, PDF, by_page=True),
+        parser("image", pdf_engine, PNG, JPEG, TIFF, by_page=True),
+        parser("docx", f"{own}-docx", DOCX, ENCRYPTED_OFFICE),
+        parser("pptx", f"{own}-pptx", PPTX),
+        parser("xlsx", f"{own}-xlsx", XLSX),
+        parser("csv", f"{own}-csv", CSV),
+        parser("html", f"{own}-html", HTML),
+        parser("markdown", f"{own}-markdown", MARKDOWN),
+        parser("text", f"{own}-text", TEXT),
+    )

@@ -1,0 +1,1 @@
+"""PDF files and images, read with liteparse and Tesseract."""

@@ -1,0 +1,91 @@
+"""Pictures: each frame is a page, read by OCR when there are models, else reported."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from foliotrace.adapters.local.readers.contract import Overview, ReadingOptions, Refusal
+from foliotrace.adapters.local.readers.pdf.liteparse_native import ocr_parser
+from foliotrace.adapters.local.readers.pdf.reader import recognised
+from foliotrace.model import PageKind, PageStatus, ParsedPage
+
+_SCREEN_DPI = 96.0
+_FORMATS = ("PNG", "JPEG", "TIFF")
+
+
+def overview(path: Path, options: ReadingOptions) -> Overview:
+    """The number of frames. Raises Refusal."""
+    with _opened(path, options) as image:
+        return Overview(pages_total=getattr(image, "n_frames", 1))
+
+
+def pages(path: Path, numbers: range, options: ReadingOptions) -> Iterator[ParsedPage]:
+    """The frames of `numbers`."""
+    with _opened(path, options) as image:
+        for number in numbers:
+            yield _page(image, number, options)
+
+
+@contextmanager
+def _opened(path: Path, options: ReadingOptions) -> Iterator[Image.Image]:
+    Image.MAX_IMAGE_PIXELS = options.limits.image_pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=_FORMATS) as image:
+                yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Refusal("file_too_complex", "the picture has too many pixels") from error
+    except UnidentifiedImageError as error:
+        raise Refusal("file_malformed", "the picture cannot be decoded") from error
+    except OSError as error:
+        code = "file_truncated" if "truncated" in str(error).lower() else "file_malformed"
+        raise Refusal(code, "the picture's data are damaged or end early") from error
+
+
+def _page(image: Image.Image, number: int, options: ReadingOptions) -> ParsedPage:
+    image.seek(number - 1)
+    dpi = _dpi(image)
+    upright = ImageOps.exif_transpose(image)
+    empty = ParsedPage(
+        number=number,
+        text="",
+        kind=PageKind.IMAGE,
+        width=upright.width * 72 / dpi,
+        height=upright.height * 72 / dpi,
+        status=PageStatus.NEEDS_OCR,
+        problem="needs_ocr",
+    )
+    if options.tessdata is None:
+        upright.load()
+        return empty
+    pdf = io.BytesIO()
+    _flat(upright).save(pdf, "PDF", resolution=dpi, quality=95)
+    parser = ocr_parser("1", tessdata=options.tessdata, language=options.ocr_language)
+    found = recognised(parser.parse_bytes(pdf.getvalue()))
+    if found is None:
+        return replace(empty, problem="ocr_found_nothing")
+    return replace(found, number=number, kind=PageKind.IMAGE, label=None)
+
+
+def _dpi(image: Image.Image) -> float:
+    told = image.info.get("dpi", (_SCREEN_DPI, _SCREEN_DPI))
+    dpi = float(told[0]) if told and told[0] else _SCREEN_DPI
+    return dpi if 50 <= dpi <= 1200 else _SCREEN_DPI
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """Grey or colour on white: PDF pictures have no transparency."""
+    if image.mode in {"1", "L", "RGB"}:
+        return image
+    if image.mode in {"RGBA", "LA", "P", "PA"}:
+        layered = image.convert("RGBA")
+        white = Image.new("RGBA", layered.size, "white")
+        white.alpha_composite(layered)
+        return white.convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,187 @@
+"""Writes a page's text in reading order, keeping where every word, block and cell begins.
+
+Words of a line are parted by a space, cells of a row by a tab, rows by a newline, blocks by an
+empty line. A word broken over two lines is written whole; each half keeps its own box.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from foliotrace.adapters.local.readers.pdf.lines import (
+    Ink,
+    Line,
+    Region,
+    around,
+    columns_of,
+    header_rows,
+    into_lines,
+    union,
+)
+from foliotrace.model import Block, BlockKind, Table, TableCell, TableRow, Words
+
+CELL_GAP, ROW_GAP, BLOCK_GAP = "\t", "\n", "\n\n"
+_EARLY = 0.7  # of the widest line: a line that ends before it ended on purpose
+_LABEL_WORDS = 4
+_ROW_PITCH = 3.0  # of a line's height: farther apart, two lines are not rows of one table
+
+
+@dataclass(slots=True)
+class PageText:
+    """The text under construction."""
+
+    parts: list[str] = field(default_factory=list)
+    length: int = 0
+    words: list[tuple[int, int, float, float, float, float]] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+    def put(self, text: str) -> None:
+        """Append as it is."""
+        self.parts.append(text)
+        self.length += len(text)
+
+    def put_words(self, inks: Sequence[Ink]) -> None:
+        """Append words parted by spaces."""
+        at = self.length
+        for text, x, y, width, height, _ in inks:
+            end = at + len(text)
+            self.words.append((at, end, x, y, width, height))
+            at = end + 1
+        self.parts.append(" ".join([ink[0] for ink in inks]))
+        self.length = at - 1
+
+    def text(self) -> str:
+        """All that was put."""
+        return "".join(self.parts)
+
+    def packed(self) -> Words:
+        """The words, packed."""
+        return Words.pack_values(self.words)
+
+
+def write(regions: Sequence[Region]) -> PageText:
+    """The text of a page whose regions are in reading order."""
+    page = PageText()
+    lines = [(region, line) for region in regions for line in into_lines(region)]
+    at = 0
+    while at < len(lines):
+        if page.length:
+            page.put(BLOCK_GAP)
+        stop = _table_end(lines, at)
+        if stop > at:
+            _write_table(page, [line for _, line in lines[at:stop]])
+        else:
+            region = lines[at][0]
+            stop = at + 1
+            while (
+                stop < len(lines) and lines[stop][0] is region and _table_end(lines, stop) == stop
+            ):
+                stop += 1
+            _write_prose(page, region, [line for _, line in lines[at:stop]])
+        at = stop
+    return page
+
+
+def _table_end(lines: Sequence[tuple[Region, Line]], start: int) -> int:
+    """Where a table that begins at line `start` ends; `start` itself when none begins there."""
+    region, first = lines[start]
+    if not first.is_tabular and region.kind is not BlockKind.TABLE:
+        return start
+    end, tabular = start, 0
+    for index in range(start, len(lines)):
+        region, line = lines[index]
+        if index > start and not _follows(lines[index - 1], lines[index]):
+            break
+        if line.is_tabular:
+            tabular += 1
+            end = index + 1
+        elif region.kind is BlockKind.TABLE:
+            end = max(end, index + 1) if tabular else end
+        elif index - end >= 1:
+            break
+    return end if tabular >= 2 or (tabular and lines[start][0].kind is BlockKind.TABLE) else start
+
+
+def _follows(above: tuple[Region, Line], below: tuple[Region, Line]) -> bool:
+    """Whether two lines can be rows of one table."""
+    if above[0] is below[0] and above[0].kind is BlockKind.TABLE:
+        return True
+    height = max(above[1].bottom - above[1].top, 1.0)
+    return -0.5 * height <= below[1].top - above[1].bottom <= (_ROW_PITCH - 1) * height
+
+
+def _write_prose(page: PageText, region: Region, lines: Sequence[Line]) -> None:
+    start = page.length
+    breaks = _breaks(region, lines)
+    for line, ends_before in zip(lines, breaks, strict=True):
+        inks = [ink for cell in line.cells for ink in cell]
+        if page.length > start and not _mend_hyphen(page, inks[0].text):
+            page.put(ROW_GAP if ends_before else " ")
+        page.put_words(inks)
+    kind = BlockKind.PARAGRAPH if region.kind is BlockKind.TABLE else region.kind
+    box = around(lines)
+    page.blocks.append(Block(kind=kind, start=start, end=page.length, level=region.level, box=box))
+
+
+def _breaks(region: Region, lines: Sequence[Line]) -> list[bool]:
+    """Whether each line begins anew, instead of going on with the one above.
+
+    A line of code does; so does one after a line that ended early, or beside a line that, as it
+    does itself, begins with a short label and a colon.
+    """
+    if region.kind is BlockKind.CODE:
+        return [True] * len(lines)
+    if region.kind is BlockKind.HEADING:
+        return [False] * len(lines)
+    rights = [line.cells[-1][-1].right for line in lines]
+    left = min(line.cells[0][0].x for line in lines)
+    early = left + _EARLY * (max(rights) - left)
+    labelled = [_is_labelled(line) for line in lines]
+    return [
+        index > 0 and (rights[index - 1] < early or (labelled[index - 1] and labelled[index]))
+        for index in range(len(lines))
+    ]
+
+
+def _is_labelled(line: Line) -> bool:
+    return any(ink.text.endswith(":") for ink in line.cells[0][:_LABEL_WORDS])
+
+
+def _mend_hyphen(page: PageText, following: str) -> bool:
+    """Take back the hyphen of a word that goes on in the next line; whether there was one."""
+    last = page.parts[-1]
+    broken = len(last) > 2 and last[-1] in "-\u00ad\u2010" and last[-2].islower()
+    if not (broken and following[:1].islower()):
+        return False
+    page.parts[-1] = last[:-1]
+    page.length -= 1
+    start, _, *box = page.words[-1]
+    page.words[-1] = (start, page.length, box[0], box[1], box[2], box[3])
+    return True
+
+
+def _write_table(page: PageText, lines: Sequence[Line]) -> None:
+    start = page.length
+    spans = [[(cell[0].x, cell[-1].right) for cell in line.cells] for line in lines]
+    texts = [[" ".join(ink.text for ink in cell) for cell in line.cells] for line in lines]
+    headers = header_rows(texts)
+    rows: list[TableRow] = []
+    for index, (line, columns) in enumerate(zip(lines, columns_of(spans), strict=True)):
+        if index:
+            page.put(ROW_GAP)
+        rows.append(_write_row(page, line, columns, is_header=index < headers))
+    box = around(lines)
+    page.tables.append(Table(start=start, end=page.length, rows=tuple(rows), box=box))
+    page.blocks.append(Block(kind=BlockKind.TABLE, start=start, end=page.length, box=box))
+
+
+def _write_row(page: PageText, line: Line, columns: Sequence[int], *, is_header: bool) -> TableRow:
+    start = page.length
+    cells: list[TableCell] = []
+    for cell, column in zip(line.cells, columns, strict=True):
+        if cells:
+            page.put(CELL_GAP)
+        cell_start = page.length
+        page.put_words(cell)
+        cells.append(TableCell(start=cell_start, end=page.length, column=column, box=union(cell)))
+    return TableRow(start=start, end=page.length, cells=tuple(cells), is_header=is_header)

@@ -1,0 +1,63 @@
+"""CSV and its kin: one sheet in windows of rows; the delimiter is found by content."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+from foliotrace.adapters.local.readers.contract import ReadingOptions, Refusal
+from foliotrace.adapters.local.readers.sections import paged
+from foliotrace.adapters.local.readers.sheets import elements, one_line
+from foliotrace.adapters.local.readers.streamed import StreamedReader
+from foliotrace.adapters.local.readers.text.charset import read_text
+from foliotrace.model import PageKind, ParsedPage
+
+_FIELD_CHARACTERS = 1_000_000
+_SAMPLE_LINES = 50
+_DELIMITERS = ",;\t|"
+
+
+def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
+    """The rows of the file."""
+    lines = _lines(read_text(path))
+    sample = list(islice(lines, _SAMPLE_LINES))
+    csv.field_size_limit(_FIELD_CHARACTERS)
+    try:
+        rows = csv.reader(chain(sample, lines), delimiter=delimiter_of(sample))
+        yield from paged(elements(None, _rows(rows)), PageKind.SHEET)
+    except csv.Error as error:
+        raise Refusal(
+            "file_too_complex", "a field of it is longer than a million characters"
+        ) from error
+
+
+def _rows(rows: Iterable[list[str]]) -> Iterator[tuple[int, list[tuple[int, str]]]]:
+    for number, row in enumerate(rows, 1):
+        yield number, [(c, text) for c, cell in enumerate(row) if (text := one_line(cell))]
+
+
+def _lines(pieces: Iterator[str]) -> Iterator[str]:
+    rest = ""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split("\n")
+        yield from (f"{line}\n" for line in lines)
+        if len(rest) > _FIELD_CHARACTERS:
+            yield rest
+            rest = ""
+    if rest:
+        yield rest
+
+
+def delimiter_of(lines: list[str]) -> str:
+    """The delimiter that parts most lines into the same, largest number of fields."""
+
+    def regularity(delimiter: str) -> tuple[int, int]:
+        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        usual = max(set(counts), key=counts.count) if counts else 0
+        return (counts.count(usual) if usual > 1 else 0, usual)
+
+    return max(_DELIMITERS, key=regularity)
+
+
+_reader = StreamedReader(stream)
+overview, pages = _reader.overview, _reader.pages

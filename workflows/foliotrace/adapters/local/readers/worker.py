@@ -1,0 +1,144 @@
+"""A parser process: reads requests from standard input and answers on standard output.
+
+Started by `worker_pool.WorkerPool`; sets the limits that make hostile files harmless.
+Messages are frames: a four-byte big-endian length and a JSON object. JSON and never pickle: a
+worker that a hostile file has taken over can send wrong pages, and nothing else.
+"""
+
+import os
+import struct
+import sys
+from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+import orjson
+
+from foliotrace.adapters.local.page_codec import page_from_values, page_to_values
+from foliotrace.adapters.local.readers.contract import (
+    Reader,
+    ReadingLimits,
+    ReadingOptions,
+    Refusal,
+)
+from foliotrace.model import ParsedPage, Words
+
+READERS: Final = {
+    "pdf": "pdf.reader",
+    "image": "pdf.image",
+    "docx": "office.docx",
+    "pptx": "office.pptx",
+    "xlsx": "office.xlsx",
+    "csv": "text.csv_table",
+    "html": "text.html",
+    "markdown": "text.markdown",
+    "text": "text.plain",
+}
+HEADER: Final = struct.Struct(">I")
+FRAME_LIMIT_BYTES: Final = 256 * 1024 * 1024
+
+
+def write_frame(stream: BinaryIO, message: dict[str, Any]) -> None:
+    """Write one frame and flush it."""
+    body = orjson.dumps(message)
+    stream.write(HEADER.pack(len(body)) + body)
+    stream.flush()
+
+
+def read_frame(stream: BinaryIO) -> dict[str, Any] | None:
+    """The next frame, or None when the stream has ended."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    message: dict[str, Any] = orjson.loads(stream.read(HEADER.unpack(header)[0]))
+    return message
+
+
+def page_to_frame(page: ParsedPage) -> dict[str, Any]:
+    """A page as the frame that carries it."""
+    words = b64encode(page.words.packed).decode()
+    return {"is": "page", "page": page_to_values(page), "words": words}
+
+
+def page_from_frame(frame: dict[str, Any]) -> ParsedPage:
+    """The page of `page_to_frame`. Raises KeyError, TypeError, ValueError for anything else."""
+    return page_from_values(frame["page"], Words(b64decode(frame["words"])))
+
+
+def main() -> int:
+    """Serve requests until standard input ends."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # nothing but frames may reach the parent
+    memory_limit_bytes, cpu_limit_s = int(sys.argv[1]), int(sys.argv[2])
+    _limit_memory(memory_limit_bytes)
+    write_frame(out, {"is": "ready"})
+    while (request := read_frame(sys.stdin.buffer)) is not None:
+        _limit_cpu(cpu_limit_s)
+        for answer in _answers(request):
+            write_frame(out, answer)
+    return 0
+
+
+def _answers(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    try:
+        yield from _served(request)
+    except Refusal as refusal:
+        yield {"is": "refused", "code": refusal.error_code, "why": refusal.message}
+    except (MemoryError, RecursionError) as error:
+        yield {"is": "refused", "code": "file_too_complex", "why": type(error).__name__}
+    except Exception as error:  # noqa: BLE001 - a reader's bug must not cost the parent its answer
+        yield {"is": "failed", "why": type(error).__name__}
+
+
+def _served(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    reader = _reader(request["reader"])
+    path = Path(request["path"])
+    options = _options(request["options"])
+    if request["do"] == "overview":
+        seen = reader.overview(path, options)
+        yield {"is": "overview", "pages_total": seen.pages_total, "title": seen.title}
+        return
+    numbers = range(request["start"], request["stop"])
+    for page in reader.pages(path, numbers, options):
+        yield page_to_frame(page)
+    yield {"is": "end"}
+
+
+def _reader(name: str) -> Reader:
+    return cast("Reader", import_module(f"foliotrace.adapters.local.readers.{READERS[name]}"))
+
+
+def _options(value: dict[str, Any]) -> ReadingOptions:
+    return ReadingOptions(
+        tessdata=value["tessdata"],
+        ocr_language=value["ocr_language"],
+        limits=ReadingLimits(**value["limits"]),
+    )
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    if sys.platform == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_cpu(limit_s: int) -> None:
+    """Let this request use `limit_s` more seconds of CPU; the system kills what goes on longer."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + limit_s + 1, hard)
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""Killable parser processes: one pool for every format, with time, CPU and memory limits.
+
+liteparse's own pool fixes the pages to parse when it starts and takes no Office file, so this pool
+does its work for all readers. A worker that hangs, crashes or whose answer nobody waits for any
+more is killed and replaced.
+"""
+
+import asyncio
+import contextlib
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from foliotrace.adapters.local.readers.worker import FRAME_LIMIT_BYTES, HEADER
+from foliotrace.errors import ParserUnavailable
+
+_READ_AHEAD_BYTES = 1 << 20
+_START_LIMIT_S = 60.0
+
+
+class WorkerLost(ParserUnavailable):
+    """The worker did not finish: `reason` is "crashed", "timed_out" or "not_started"."""
+
+    def __init__(self, reason: str, frames: list[dict[str, Any]]) -> None:
+        super().__init__(f"A parser process {reason.replace('_', ' ')}.", reason=reason)
+        self.frames = frames
+
+
+@dataclass(eq=False, slots=True)
+class _Worker:
+    process: asyncio.subprocess.Process
+    last_file: str = ""
+    served: int = 0
+
+    @property
+    def alive(self) -> bool:
+        return self.process.returncode is None
+
+    async def send(self, request: dict[str, Any]) -> None:
+        if self.process.stdin is None:
+            raise EOFError
+        body = orjson.dumps(request)
+        self.process.stdin.write(HEADER.pack(len(body)) + body)
+        await self.process.stdin.drain()
+
+    async def receive(self) -> dict[str, Any]:
+        if self.process.stdout is None:
+            raise EOFError
+        (length,) = HEADER.unpack(await self.process.stdout.readexactly(HEADER.size))
+        if length > FRAME_LIMIT_BYTES:
+            raise ValueError(length)
+        frame: dict[str, Any] = orjson.loads(await self.process.stdout.readexactly(length))
+        return frame
+
+    async def stop(self) -> None:
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+        await self.process.communicate()  # waits, and closes the pipes
+
+
+@dataclass(slots=True)
+class WorkerPool:
+    """At most `size` worker processes, started when first needed. Belongs to one event loop.
+
+    `memory_limit_bytes` bounds a worker's address space, `cpu_limit_s` the CPU one request may
+    use; after `requests_per_worker` requests a worker is replaced, so that leaks stay small; one
+    that had nothing to do for `idle_s` is ended, so that an idle service is small.
+    """
+
+    size: int = 2
+    memory_limit_bytes: int = 3 << 30
+    cpu_limit_s: int = 120
+    requests_per_worker: int = 1000
+    idle_s: float = 60.0
+    _idle: list[_Worker] = field(default_factory=list)
+    _slots: asyncio.Semaphore | None = None
+
+    @property
+    def idle_processes(self) -> tuple[int, ...]:
+        """The process ids of the workers that wait for work."""
+        return tuple(worker.process.pid for worker in self._idle)
+
+    async def ask(self, request: dict[str, Any], *, limit_s: float) -> list[dict[str, Any]]:
+        """All frames a worker answers `request` with, the last one within `limit_s`.
+
+        Waiting for a free worker does not count. Raises WorkerLost with the frames that came.
+        """
+        if self._slots is None:
+            self._slots = asyncio.Semaphore(self.size)
+        async with self._slots:
+            worker = await self._take(str(request["path"]))
+            waited = worker.served > 1
+            try:
+                return await self._ask(worker, request, limit_s)
+            except WorkerLost as lost:
+                if not waited or lost.frames or lost.reason != "crashed":
+                    raise
+            # it may have died while it waited for work: a fresh one has the last word
+            return await self._ask(await self._start(), request, limit_s)
+
+    async def _ask(
+        self, worker: _Worker, request: dict[str, Any], limit_s: float
+    ) -> list[dict[str, Any]]:
+        frames: list[dict[str, Any]] = []
+        try:
+            async with asyncio.timeout(limit_s):
+                await worker.send(request)
+                while not frames or frames[-1]["is"] == "page":
+                    frames.append(await worker.receive())
+        except TimeoutError:
+            raise WorkerLost("timed_out", frames) from None
+        except (OSError, EOFError, ValueError, KeyError, TypeError):
+            raise WorkerLost("crashed", frames) from None
+        finally:
+            await self._give_back(worker, frames)
+        return frames
+
+    async def close(self) -> None:
+        """Stop the idle workers; those at work stop with their request."""
+        while self._idle:
+            await self._idle.pop().stop()
+
+    async def _take(self, path: str) -> _Worker:
+        """An idle worker, if possible the one that read this file last; else a new one."""
+        self._idle.sort(key=lambda w: w.last_file == path)
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.alive:
+                break
+            await worker.stop()
+        else:
+            worker = await self._start()
+        worker.last_file = path
+        worker.served += 1
+        return worker
+
+    async def _start(self) -> _Worker:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "foliotrace.adapters.local.readers.worker",
+            str(self.memory_limit_bytes),
+            str(self.cpu_limit_s),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=_READ_AHEAD_BYTES,
+        )
+        worker = _Worker(process)
+        try:
+            async with asyncio.timeout(_START_LIMIT_S):
+                await worker.receive()  # "ready": starting does not count as reading
+        except (TimeoutError, OSError, EOFError, ValueError):
+            await worker.stop()
+            raise WorkerLost("not_started", []) from None
+        except asyncio.CancelledError:
+            await asyncio.shield(worker.stop())
+            raise
+        return worker
+
+    async def _give_back(self, worker: _Worker, frames: list[dict[str, Any]]) -> None:
+        finished = bool(frames) and frames[-1].get("is") != "page"
+        if finished and worker.alive and worker.served < self.requests_per_worker:
+            self._idle.append(worker)
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.idle_s, self._retire, worker, worker.served)
+        else:
+            await asyncio.shield(worker.stop())
+
+    def _retire(self, worker: _Worker, served: int) -> None:
+        """End a worker that has waited since it had served so many requests."""
+        if worker.served == served and worker in self._idle:
+            self._idle.remove(worker)
+            if worker.alive:
+                worker.process.kill()

@@ -1,0 +1,1 @@
+"""The library, its jobs and runs, the budget ledger and the stale answers, each in SQLite."""

@@ -1,0 +1,227 @@
+"""One SQLite file: a single writer in its own thread, readers wherever they are called.
+
+Tiny reads run where they are called (a thread hop costs more than the read); each thread has its
+own reader connection. Every failure of SQLite becomes `LibraryUnavailable` with a stable reason.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from foliotrace.adapters.local.sqlite.migrations import (
+    NewerSchema,
+    apply_migrations,
+    schema_version,
+)
+from foliotrace.errors import LibraryUnavailable
+
+T = TypeVar("T")
+
+_WRITER = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",
+    "PRAGMA cache_size=-8000",
+)
+_READER = ("PRAGMA query_only=ON", "PRAGMA cache_size=-4000")
+
+CAUSES = (
+    ("disk is full", "library_disk_full", "Free some disk space; nothing acknowledged is lost."),
+    ("disk i/o error", "library_disk_error", "Check the disk that holds the data folder."),
+    ("locked", "library_locked", "Another process writes to the data folder; stop it or retry."),
+    ("readonly", "library_read_only", "Make the data folder writable for this user."),
+    ("read-only", "library_read_only", "Make the data folder writable for this user."),
+    ("permission denied", "library_read_only", "Make the data folder writable for this user."),
+    ("unable to open", "library_unreadable", "Check that the data folder exists and is writable."),
+    ("malformed", "library_damaged", "Restore the data folder from a backup, or ingest again."),
+    ("not a database", "library_damaged", "Restore the data folder from a backup."),
+)
+
+
+def unavailable(error: sqlite3.Error | OSError) -> LibraryUnavailable:
+    """The typed error for a failure of SQLite or of the file system under it."""
+    text = str(error).lower()
+    for mark, reason, hint in CAUSES:
+        if mark in text:
+            return LibraryUnavailable(f"The library failed: {mark}.", reason=reason, hint=hint)
+    return LibraryUnavailable(f"The library failed: {type(error).__name__}.")
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn SQLite's failures into LibraryUnavailable; a broken constraint stays a bug."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
+        raise unavailable(error) from error
+
+
+class Database:
+    """The file at `path`, brought to the newest of `migrations`."""
+
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        *,
+        read_only: bool = False,
+        lock_wait_s: float = 10.0,
+    ) -> None:
+        self.path = path
+        self._lock_wait_s = lock_wait_s
+        self._read_only = read_only
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._closed = False
+        self._guard = threading.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"write-{path.name}")
+        with translated():
+            if read_only:
+                try:
+                    found = schema_version(self.reader())
+                    if found != len(migrations):
+                        raise _schema_mismatch(found, len(migrations))
+                except BaseException:
+                    self.close()
+                    raise
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = self._connect(_WRITER, vacuum=True)
+            try:
+                apply_migrations(self._writer, migrations)
+            except NewerSchema as error:
+                self._writer.close()
+                raise _schema_mismatch(error.found, len(migrations)) from error
+            except BaseException:
+                self._writer.close()
+                raise
+
+    def _connect(self, pragmas: Sequence[str], *, vacuum: bool = False) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, timeout=self._lock_wait_s
+        )
+        try:
+            if vacuum:  # has an effect only before the first table
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            for pragma in pragmas:
+                connection.execute(pragma)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's reader connection."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            with self._guard:
+                if self._closed:
+                    raise LibraryUnavailable("The library is closed.", reason="library_closed")
+                if self._read_only and not self.path.exists():
+                    raise LibraryUnavailable(
+                        "There is no library in this folder.", reason="library_missing"
+                    )
+                found = self._connect(_READER)
+                self._readers.append(found)
+            self._local.connection = found
+        return found
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """All rows of a small read, here and now. Raises LibraryUnavailable."""
+        try:
+            return self.reader().execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            if self._closed:
+                raise LibraryUnavailable(
+                    "The library is closed.", reason="library_closed"
+                ) from error
+            raise unavailable(error) from error
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a larger read in a thread. Raises LibraryUnavailable."""
+        return await asyncio.to_thread(self._read, work)
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with translated():
+            return work(self.reader())
+
+    async def write(
+        self, work: Callable[[sqlite3.Connection], T], *, acknowledged: bool = True
+    ) -> T:
+        """Run `work` in one transaction on the writer thread; durable on return.
+
+        What is not `acknowledged` to anybody survives the death of the process, and reaches the
+        disk with the next transaction that is. A caller that is cancelled meanwhile does not stop
+        the commit. Raises LibraryUnavailable.
+        """
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(
+            loop.run_in_executor(self._executor(), self._write, work, acknowledged)
+        )
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._closed:
+            raise LibraryUnavailable("The library is closed.", reason="library_closed")
+        if self._read_only:
+            raise LibraryUnavailable(
+                "The library was opened for reading.", reason="library_read_only"
+            )
+        return self._thread
+
+    def _write(self, work: Callable[[sqlite3.Connection], T], acknowledged: bool) -> T:
+        connection = self._writer
+        with translated():
+            connection.execute(f"PRAGMA synchronous={'FULL' if acknowledged else 'NORMAL'}")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        return result
+
+    async def compact(self) -> None:
+        """Give freed pages back and empty the write-ahead log. Raises LibraryUnavailable."""
+        loop = asyncio.get_running_loop()
+        await asyncio.shield(loop.run_in_executor(self._executor(), self._compact))
+
+    def _compact(self) -> None:
+        with translated():
+            self._writer.execute("PRAGMA incremental_vacuum").fetchall()
+            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise LibraryUnavailable(
+                "The library could not be compacted: a reader is in the way.",
+                reason="library_locked",
+                hint="Try again when the long read is over.",
+            )
+
+    def close(self) -> None:
+        """Finish the writes under way and close every connection. Twice is fine."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+        self._thread.shutdown(wait=True)
+        for connection in self._readers:
+            connection.close()
+        if not self._read_only:
+            self._writer.close()
+
+
+def _schema_mismatch(found: int, known: int) -> LibraryUnavailable:
+    return LibraryUnavailable(
+        f"The library has schema version {found}; this foliotrace knows {known}.",
+        reason="library_schema_version",
+        hint="Use the foliotrace release that wrote the folder, or a newer one.",
+    )

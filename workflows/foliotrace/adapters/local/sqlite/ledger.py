@@ -1,0 +1,131 @@
+"""Budgets in SQLite: atomic across the processes of one machine.
+
+Amounts are whole micro-dollars, so sums are exact. A reservation that its process never settled
+(it was killed) counts as spent until it expires, then is given back.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from threading import Lock
+from uuid import uuid4
+
+from foliotrace.adapters.local.sqlite.migrations import apply_migrations
+from foliotrace.budget import to_micro_usd
+from foliotrace.errors import BudgetExceeded, LedgerUnavailable
+from foliotrace.ports import Clock, Reservation
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS spent (
+    tenant TEXT NOT NULL, day TEXT NOT NULL, micro_usd INTEGER NOT NULL,
+    PRIMARY KEY (tenant, day)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reserved (
+    id TEXT PRIMARY KEY, tenant TEXT NOT NULL, day TEXT NOT NULL,
+    micro_usd INTEGER NOT NULL, expires_s REAL NOT NULL,
+    expired INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS reserved_of ON reserved (tenant, day);
+"""
+
+
+class SqliteLedger:
+    """A `BudgetLedger` in one file. `daily_cap_usd` None counts without a limit."""
+
+    def __init__(
+        self,
+        file: Path,
+        *,
+        clock: Clock,
+        daily_cap_usd: Decimal | None = None,
+        lease_s: float = 600.0,
+    ) -> None:
+        self._clock = clock
+        self._cap = None if daily_cap_usd is None else to_micro_usd(daily_cap_usd)
+        self._cap_usd = daily_cap_usd
+        self._lease_s = lease_s
+        self._lock = Lock()
+        try:
+            self._db = sqlite3.connect(
+                file, timeout=10, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            apply_migrations(self._db, (_SCHEMA,))
+        except sqlite3.Error as error:
+            raise LedgerUnavailable(f"the budget ledger cannot be opened: {error}") from error
+
+    async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
+        """As the port says."""
+        amount = to_micro_usd(amount_usd)
+        now = self._clock.now()
+        day = now.date().isoformat()
+        reservation = Reservation(id=uuid4().hex, tenant=tenant, amount_usd=amount_usd)
+        with self._transaction() as db:
+            self._give_back_expired(db, now.timestamp())
+            if self._cap is not None and self._used(db, tenant, day) + amount > self._cap:
+                raise BudgetExceeded(
+                    f"the tenant's {self._cap_usd} USD for {day} do not allow this call",
+                    hint="Raise budget.daily_usd_per_tenant, or wait until the next day (UTC).",
+                )
+            db.execute(
+                "INSERT INTO reserved VALUES (?, ?, ?, ?, ?, 0)",
+                (reservation.id, tenant, day, amount, now.timestamp() + self._lease_s),
+            )
+        return reservation
+
+    async def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
+        """As the port says."""
+        with self._transaction() as db:
+            row = db.execute(
+                "DELETE FROM reserved WHERE id = ? AND tenant = ? RETURNING day",
+                (reservation.id, reservation.tenant),
+            ).fetchone()
+            if row is None:
+                return  # settled before
+            db.execute(
+                "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (tenant, day)"
+                " DO UPDATE SET micro_usd = micro_usd + excluded.micro_usd",
+                (reservation.tenant, row[0], to_micro_usd(actual_usd)),
+            )
+
+    async def spent_usd(self, tenant: str) -> Decimal:
+        """As the port says."""
+        now = self._clock.now()
+        with self._transaction() as db:
+            self._give_back_expired(db, now.timestamp())
+            return Decimal(self._used(db, tenant, now.date().isoformat())) / 1_000_000
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise LedgerUnavailable(f"the budget ledger failed: {error}") from error
+
+    @staticmethod
+    def _used(db: sqlite3.Connection, tenant: str, day: str) -> int:
+        row = db.execute(
+            "SELECT (SELECT COALESCE(SUM(micro_usd), 0) FROM spent WHERE tenant = ? AND day = ?)"
+            " + (SELECT COALESCE(SUM(micro_usd), 0) FROM reserved"
+            " WHERE tenant = ? AND day = ? AND NOT expired)",
+            (tenant, day, tenant, day),
+        ).fetchone()
+        return int(row[0])
+
+    @staticmethod
+    def _give_back_expired(db: sqlite3.Connection, now_s: float) -> None:
+        """Expired rows stay for a day, so that a call that ends late is still counted, once."""
+        db.execute("UPDATE reserved SET expired = 1 WHERE expires_s < ? AND NOT expired", (now_s,))
+        db.execute("DELETE FROM reserved WHERE expires_s < ?", (now_s - 86_400,))

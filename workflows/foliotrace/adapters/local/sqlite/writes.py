@@ -1,0 +1,359 @@
+"""What changes the library: each function is the inside of one transaction."""
+
+import dataclasses
+import sqlite3
+from collections.abc import Sequence
+from uuid import uuid4
+
+import orjson
+
+from foliotrace.adapters.local.page_codec import pack_page
+from foliotrace.adapters.local.sqlite.rows import (
+    DOCUMENT,
+    document_of,
+    own_fields,
+    put_fields,
+    read_fields,
+)
+from foliotrace.errors import Conflict, LibraryUnavailable, NotFound, NothingToIndex
+from foliotrace.model import Chunk, Document, DocumentStatus, Identity, PageStatus, ParsedPage
+from foliotrace.ports import DocumentDraft, Registration
+
+
+def find(connection: sqlite3.Connection, tenant: str, document_id: str) -> Document:
+    """The tenant's document. Raises NotFound."""
+    row = connection.execute(
+        f"SELECT {DOCUMENT} FROM documents WHERE id = ? AND tenant = ?",  # noqa: S608 - constant
+        (document_id, tenant),
+    ).fetchone()
+    if row is None:
+        raise NotFound("There is no such document.", code="document_not_found")
+    return document_of(row)
+
+
+def register(
+    connection: sqlite3.Connection, tenant: str, draft: DocumentDraft, now: str
+) -> Registration:
+    """Create the document of (tenant, collection, name), or find it and note its new bytes."""
+    row = connection.execute(
+        f"SELECT {DOCUMENT} FROM documents"  # noqa: S608 - constant
+        " WHERE tenant = ? AND collection = ? AND name = ?",
+        (tenant, draft.collection, draft.name),
+    ).fetchone()
+    if row is None:
+        return Registration(document=_create(connection, tenant, draft, now), unchanged=False)
+    known = document_of(row)
+    _note_metadata(connection, known, draft, now)
+    same = known.content_hash == draft.blob.content_hash
+    unchanged = same and known.status is DocumentStatus.READY
+    if not same and known.pending_revision:
+        _give_up_pending(connection, known)
+    if not unchanged:
+        connection.execute(
+            "UPDATE documents SET content_hash = ?, media_type = ?, size_bytes = ?, status = ?,"
+            " problem = NULL, problem_detail = NULL, updated_at = ? WHERE id = ?",
+            (
+                draft.blob.content_hash,
+                draft.blob.media_type,
+                draft.blob.size_bytes,
+                known.status if same and known.status is DocumentStatus.INGESTING else "queued",
+                now,
+                known.id,
+            ),
+        )
+    return Registration(document=find(connection, tenant, known.id), unchanged=unchanged)
+
+
+def _create(
+    connection: sqlite3.Connection, tenant: str, draft: DocumentDraft, now: str
+) -> Document:
+    document_id = f"doc_{uuid4().hex}"
+    connection.execute(
+        "INSERT INTO documents (id, tenant, collection, name, content_hash, media_type,"
+        " size_bytes, status, metadata, created_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)",
+        (
+            document_id,
+            tenant,
+            draft.collection,
+            draft.name,
+            draft.blob.content_hash,
+            draft.blob.media_type,
+            draft.blob.size_bytes,
+            orjson.dumps(dict(draft.metadata)).decode(),
+            now,
+            now,
+        ),
+    )
+    own = own_fields(draft.name, draft.blob.media_type, draft.metadata)
+    put_fields(connection, document_id, "own", own)
+    return find(connection, tenant, document_id)
+
+
+def _note_metadata(
+    connection: sqlite3.Connection, known: Document, draft: DocumentDraft, now: str
+) -> None:
+    metadata = dict(draft.metadata) or dict(known.metadata)
+    own = own_fields(known.name, draft.blob.media_type, metadata)
+    put_fields(connection, known.id, "own", own)
+    if metadata == dict(known.metadata):
+        return
+    connection.execute(
+        "UPDATE documents SET metadata = ?, updated_at = ? WHERE id = ?",
+        (orjson.dumps(metadata).decode(), now, known.id),
+    )
+    if known.revision:  # filters give other answers from now on
+        record_change(connection, known, deleted=False)
+
+
+def record_change(connection: sqlite3.Connection, document: Document, *, deleted: bool) -> int:
+    """Raise the library version and note the document under it; the version."""
+    version = connection.execute(
+        "UPDATE state SET value = value + 1 WHERE key = 'version' RETURNING value"
+    ).fetchone()[0]
+    connection.execute("DELETE FROM changes WHERE document_id = ?", (document.id,))
+    connection.execute(
+        "INSERT INTO changes VALUES (?, ?, ?, ?, ?)",
+        (version, document.tenant, document.collection, document.id, deleted),
+    )
+    return int(version)
+
+
+def begin(
+    connection: sqlite3.Connection,
+    document: Document,
+    revision: str,
+    pages_total: int,
+    stated_title: str | None,
+    now: str,
+) -> int:
+    """Make `revision` the pending one; how many of its pages are stored, from the first."""
+    previous = document.pending_revision
+    stored = count_pages(connection, document.tenant, revision)
+    connection.execute(
+        "UPDATE documents SET pending_revision = ?, status = 'ingesting', pages_total = ?,"
+        " pages_stored = ?, stated_title = ?, problem = NULL, problem_detail = NULL,"
+        " updated_at = ? WHERE id = ?",
+        (revision, pages_total, stored, stated_title, now, document.id),
+    )
+    if previous and previous not in (revision, document.revision):
+        _drop_revision(connection, document, previous)
+    return stored
+
+
+def count_pages(connection: sqlite3.Connection, tenant: str, revision: str) -> int:
+    """How many pages of the revision are stored (windows come in order, so: the first ones)."""
+    row = connection.execute(
+        "SELECT count(*) FROM pages WHERE tenant = ? AND revision = ?", (tenant, revision)
+    ).fetchone()
+    return int(row[0])
+
+
+def _must_be_made(document: Document, revision: str) -> None:
+    """A second ingestion of the same bytes may find its revision served already."""
+    if revision not in (document.pending_revision, document.revision):
+        raise Conflict(
+            "Newer bytes arrived under this name; this ingestion gives way.",
+            code="ingest_superseded",
+        )
+
+
+def add_window(
+    connection: sqlite3.Connection,
+    document: Document,
+    revision: str,
+    packed: Sequence[tuple[ParsedPage, tuple[bytes, bytes]]],
+    now: str,
+) -> None:
+    """Store pages, each once."""
+    _must_be_made(document, revision)
+    connection.executemany(
+        "INSERT OR IGNORE INTO pages VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (document.tenant, revision, page.number, _problem(page), *blobs)
+            for page, blobs in packed
+        ],
+    )
+    connection.execute(
+        "UPDATE documents SET pages_stored = ?, updated_at = ? WHERE id = ?",
+        (count_pages(connection, document.tenant, revision), now, document.id),
+    )
+
+
+def packed_window(pages: Sequence[ParsedPage]) -> list[tuple[ParsedPage, tuple[bytes, bytes]]]:
+    """Pages with their stored form; a lone surrogate becomes one replacement character."""
+    clean = [dataclasses.replace(page, text=storable(page.text)) for page in pages]
+    return [(page, pack_page(page)) for page in clean]
+
+
+def storable(text: str) -> str:
+    """The text without lone surrogates, character for character."""
+    if text.isascii():
+        return text
+    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
+
+
+def add_chunks(
+    connection: sqlite3.Connection, document: Document, revision: str, chunks: Sequence[Chunk]
+) -> None:
+    """Store chunks, each once."""
+    _must_be_made(document, revision)
+    connection.executemany(
+        "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                c.id,
+                document.tenant,
+                document.id,
+                revision,
+                c.ordinal,
+                c.page,
+                c.start,
+                c.end,
+                c.text,
+                c.context,
+            )
+            for c in chunks
+        ],
+    )
+
+
+def publish(
+    connection: sqlite3.Connection,
+    document: Document,
+    revision: str,
+    identity: Identity,
+    now: str,
+) -> int:
+    """Serve `revision`, drop every other one of the document; the library version."""
+    if (document.revision, document.pending_revision) == (revision, None):
+        return _version(connection)  # a resumed run publishes again
+    _must_be_made(document, revision)
+    stored, chunks = _whole(connection, document, revision)
+    connection.execute(
+        "UPDATE documents SET revision = ?, pending_revision = NULL, status = 'ready',"
+        " pages_stored = ?, pages_unreadable = (SELECT count(*) FROM pages WHERE tenant = ?"
+        " AND revision = ? AND problem IS NOT NULL), chunks = ?, title = ?, company = ?,"
+        " period = ?, kind = ?, problem = NULL, problem_detail = NULL, updated_at = ? WHERE id = ?",
+        (
+            revision,
+            stored,
+            document.tenant,
+            revision,
+            chunks,
+            identity.title,
+            identity.company,
+            identity.period,
+            identity.kind,
+            now,
+            document.id,
+        ),
+    )
+    put_fields(connection, document.id, "read", read_fields(identity))
+    for old in {document.revision, document.pending_revision} - {revision, None}:
+        _drop_revision(connection, document, str(old))
+    return record_change(connection, document, deleted=False)
+
+
+def _whole(connection: sqlite3.Connection, document: Document, revision: str) -> tuple[int, int]:
+    """Pages and chunks of a revision that may be served. Raises what it lacks."""
+    stored = count_pages(connection, document.tenant, revision)
+    if stored != document.pages_total:
+        raise LibraryUnavailable(
+            f"{stored} of {document.pages_total} pages are stored; the document is not served.",
+            reason="pages_missing",
+        )
+    chunks = connection.execute(
+        "SELECT count(*) FROM chunks WHERE document_id = ? AND revision = ?",
+        (document.id, revision),
+    ).fetchone()[0]
+    if not chunks:
+        raise _nothing_to_index(connection, document, revision)
+    return stored, int(chunks)
+
+
+def _nothing_to_index(
+    connection: sqlite3.Connection, document: Document, revision: str
+) -> NothingToIndex:
+    problems = connection.execute(
+        "SELECT problem, count(*) FROM pages WHERE tenant = ? AND revision = ?"
+        " AND problem IS NOT NULL GROUP BY problem ORDER BY problem",
+        (document.tenant, revision),
+    ).fetchall()
+    why = ", ".join(f"{count} of {document.pages_total} pages: {code}" for code, count in problems)
+    return NothingToIndex(
+        f"{document.name} holds no text that could be read ({why or 'its pages are blank'})."
+    )
+
+
+def _problem(page: ParsedPage) -> str | None:
+    return None if page.status is PageStatus.OK else page.problem or page.status.value
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT value FROM state WHERE key = 'version'").fetchone()
+    return int(row[0])
+
+
+def _give_up_pending(connection: sqlite3.Connection, document: Document) -> None:
+    """Drop what is stored of the pending revision; a run that is making it will notice."""
+    connection.execute("UPDATE documents SET pending_revision = NULL WHERE id = ?", (document.id,))
+    if document.pending_revision and document.pending_revision != document.revision:
+        _drop_revision(connection, document, document.pending_revision)
+
+
+def _drop_revision(connection: sqlite3.Connection, document: Document, revision: str) -> None:
+    """Remove the document's chunks of `revision`, and its pages if no other document has it."""
+    connection.execute(
+        "DELETE FROM chunks WHERE document_id = ? AND revision = ?", (document.id, revision)
+    )
+    connection.execute(
+        "DELETE FROM pages WHERE tenant = ? AND revision = ? AND NOT EXISTS"
+        " (SELECT 1 FROM documents WHERE tenant = ?"
+        " AND (revision = ? OR pending_revision = ?))",
+        (document.tenant, revision, document.tenant, revision, revision),
+    )
+
+
+def fail(
+    connection: sqlite3.Connection,
+    document: Document,
+    problem: str,
+    detail: str,
+    keep_pages: bool,
+    now: str,
+) -> None:
+    """Record why ingestion ended; the pending chunks go, and the pending pages unless kept."""
+    connection.execute(
+        "UPDATE documents SET status = 'failed', problem = ?, problem_detail = ?,"
+        " updated_at = ? WHERE id = ?",
+        (problem, detail, now, document.id),
+    )
+    if not keep_pages:
+        _give_up_pending(connection, document)
+    elif document.pending_revision != document.revision:
+        connection.execute(
+            "DELETE FROM chunks WHERE document_id = ? AND revision = ?",
+            (document.id, document.pending_revision),
+        )
+
+
+def delete(connection: sqlite3.Connection, document: Document) -> None:
+    """Forget the document and everything that was derived from it."""
+    connection.execute("DELETE FROM documents WHERE id = ?", (document.id,))
+    for revision in {document.revision, document.pending_revision} - {None}:
+        _drop_revision(connection, document, str(revision))
+    connection.execute("DELETE FROM chunks WHERE document_id = ?", (document.id,))
+    connection.execute(
+        "DELETE FROM extractions WHERE tenant = ? AND document_id = ?",
+        (document.tenant, document.id),
+    )
+    connection.execute(
+        "DELETE FROM jobs WHERE tenant = ? AND document_id = ?", (document.tenant, document.id)
+    )
+    connection.execute(
+        "DELETE FROM runs WHERE tenant = ? AND id IN"
+        " (SELECT run_id FROM run_documents WHERE document_id = ?)",
+        (document.tenant, document.id),
+    )
+    record_change(connection, document, deleted=True)

@@ -1,0 +1,1 @@
+"""The vector index: exact search over the embeddings of a collection."""

@@ -1,0 +1,217 @@
+"""The file of a vector index, and a collection's vectors as one matrix in memory.
+
+Vectors are float32 of length 1, keyed by chunk id, all of one model. `waiting` lists the documents
+that are not embedded to the end; `state` says which library, model and version the file stands at.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from foliotrace.adapters.local.sqlite.database import Database
+from foliotrace.model import Chunk
+from foliotrace.ports import Change, Vector
+
+Matrix: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+
+_TABLES: Final = """
+CREATE TABLE state (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  library_id INTEGER NOT NULL,
+  model TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  epoch INTEGER NOT NULL
+);
+INSERT INTO state VALUES (1, 0, '', 0, 0);
+CREATE TABLE vectors (
+  chunk_id TEXT NOT NULL UNIQUE,
+  scope TEXT NOT NULL,
+  document_id TEXT NOT NULL,
+  vector BLOB NOT NULL
+);
+CREATE INDEX vectors_of_document ON vectors (document_id);
+CREATE INDEX vectors_in_scope ON vectors (scope);
+CREATE TABLE waiting (
+  document_id TEXT PRIMARY KEY,
+  tenant TEXT NOT NULL,
+  collection TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  version INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX waiting_in_scope ON waiting (scope);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the index has followed; `epoch` grows with every change of the vectors."""
+
+    version: int
+    epoch: int
+    waits: bool  # a document of the scope is not embedded to the end
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The vectors of one scope: row i belongs to chunk `chunk_ids[i]` of `document_ids[i]`."""
+
+    epoch: int
+    chunk_ids: tuple[str, ...]
+    document_ids: np.ndarray[Any, np.dtype[np.str_]]
+    matrix: Matrix
+
+    def nearest(
+        self, vector: Matrix, limit: int, document_ids: Sequence[str] | None
+    ) -> list[tuple[float, str]]:
+        """(cosine, chunk id) of the nearest chunks, best first, by comparing all."""
+        if not self.chunk_ids or self.matrix.shape[1] != vector.shape[0]:
+            return []
+        cosines = self.matrix @ vector
+        if document_ids is not None:
+            admitted = np.isin(self.document_ids, np.asarray(document_ids, dtype=np.str_))
+            cosines = np.where(admitted, cosines, -np.inf)
+        count = min(limit, len(self.chunk_ids))
+        best = np.argpartition(-cosines, count - 1)[:count]
+        best = best[np.argsort(-cosines[best], kind="stable")]
+        return [(float(cosines[i]), self.chunk_ids[i]) for i in best if np.isfinite(cosines[i])]
+
+
+def normalised(vectors: Sequence[Vector]) -> Matrix:
+    """Rows of length 1 (or 0). Raises ValueError for ragged, empty or not finite vectors."""
+    matrix = np.asarray(vectors, dtype=np.float32)
+    if matrix.ndim != 2 or not matrix.shape[1] or not np.isfinite(matrix).all():
+        raise ValueError("vectors must be finite and of one length")
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.asarray(matrix / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+class VectorStore:
+    """Every method may raise LibraryUnavailable."""
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self.database = Database(path, (_TABLES,), read_only=read_only)
+
+    def belongs_to(self, library_id: int, model: str) -> bool:
+        """Whether the vectors are of this library and model."""
+        rows = self.database.rows("SELECT library_id, model FROM state")
+        return rows == [(library_id, model)]
+
+    def standing(self, scope: str | None = None) -> Standing:
+        """How far the index has followed, for one scope or for all."""
+        version, epoch, waits = self.database.rows(
+            "SELECT version, epoch, EXISTS (SELECT 1 FROM waiting WHERE ? IS NULL OR scope = ?)"
+            " FROM state",
+            (scope, scope),
+        )[0]
+        return Standing(version, epoch, bool(waits))
+
+    async def clear(self, library_id: int, model: str) -> None:
+        """Throw everything away and start from version 0."""
+
+        def work(c: sqlite3.Connection) -> None:
+            c.execute("DELETE FROM vectors")
+            c.execute("DELETE FROM waiting")
+            c.execute(
+                "UPDATE state SET library_id = ?, model = ?, version = 0, epoch = epoch + 1",
+                (library_id, model),
+            )
+
+        await self.database.write(work)
+
+    async def note(self, changes: Sequence[tuple[Change, str]]) -> None:
+        """Take out the vectors of changed documents; those not deleted wait to be embedded."""
+
+        def work(c: sqlite3.Connection) -> None:
+            for change, scope in changes:
+                if change.deleted:
+                    c.execute("DELETE FROM vectors WHERE document_id = ?", (change.document_id,))
+                    c.execute("DELETE FROM waiting WHERE document_id = ?", (change.document_id,))
+                else:
+                    c.execute(
+                        "INSERT OR REPLACE INTO waiting VALUES (?, ?, ?, ?, ?)",
+                        (
+                            change.document_id,
+                            change.tenant,
+                            change.collection,
+                            scope,
+                            change.version,
+                        ),
+                    )
+            c.execute("UPDATE state SET version = ?, epoch = epoch + 1", (changes[-1][0].version,))
+
+        await self.database.write(work)
+
+    def next_waiting(self) -> Change | None:
+        """The document that has waited longest."""
+        rows = self.database.rows(
+            "SELECT version, tenant, collection, document_id FROM waiting ORDER BY version LIMIT 1"
+        )
+        if not rows:
+            return None
+        version, tenant, collection, document_id = rows[0]
+        return Change(
+            version=version,
+            tenant=tenant,
+            collection=collection,
+            document_id=document_id,
+            deleted=False,
+        )
+
+    def embedded(self, document_id: str) -> set[str]:
+        """The chunk ids of the document that have a vector."""
+        return {
+            row[0]
+            for row in self.database.rows(
+                "SELECT chunk_id FROM vectors WHERE document_id = ?", (document_id,)
+            )
+        }
+
+    async def add(self, scope: str, chunks: Sequence[Chunk], matrix: Matrix) -> None:
+        """Store the chunks' vectors in one commit."""
+        rows = [
+            (chunk.id, scope, chunk.document_id, vector.tobytes())
+            for chunk, vector in zip(chunks, matrix, strict=True)
+        ]
+
+        def work(c: sqlite3.Connection) -> None:
+            c.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?, ?)", rows)
+            c.execute("UPDATE state SET epoch = epoch + 1")
+
+        await self.database.write(work)
+
+    async def finish(self, change: Change, served: set[str]) -> None:
+        """The document is embedded: it waits no more, and only its served chunks keep vectors."""
+        gone = [(chunk_id,) for chunk_id in self.embedded(change.document_id) - served]
+
+        def work(c: sqlite3.Connection) -> None:
+            c.executemany("DELETE FROM vectors WHERE chunk_id = ?", gone)
+            c.execute(
+                "DELETE FROM waiting WHERE document_id = ? AND version = ?",
+                (change.document_id, change.version),
+            )
+            c.execute("UPDATE state SET epoch = epoch + 1")
+
+        await self.database.write(work)
+
+    async def shelf(self, scope: str, epoch: int) -> Shelf:
+        """Read a scope's vectors into memory."""
+
+        def work(c: sqlite3.Connection) -> Shelf:
+            rows = c.execute(
+                "SELECT chunk_id, document_id, vector FROM vectors WHERE scope = ? ORDER BY rowid",
+                (scope,),
+            ).fetchall()
+            raw = b"".join(row[2] for row in rows)
+            flat = np.frombuffer(raw, dtype=np.float32)
+            return Shelf(
+                epoch=epoch,
+                chunk_ids=tuple(row[0] for row in rows),
+                document_ids=np.asarray([row[1] for row in rows], dtype=np.str_),
+                matrix=flat.reshape(len(rows), -1) if rows else flat.reshape(0, 1),
+            )
+
+        return await self.database.read(work)
