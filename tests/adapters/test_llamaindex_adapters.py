@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from llama_index.core import MockEmbedding
 from llama_index.core.base.base_retriever import BaseRetriever
-from llama_index.core.indices.vector_store import VectorStoreIndex
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from tests.query.conftest import desk  # noqa: F401 - a fixture
 from tests.query.kit import HANDBOOK, Desk
@@ -64,6 +63,8 @@ async def test_a_llamaindex_vector_store_answers_with_exact_anchors(desk: Desk) 
         node(text, document_id=document_id, page_label=str(number))
         for number, text in enumerate(HANDBOOK, 1)
     ]
+    from llama_index.core.indices.vector_store import VectorStoreIndex
+
     index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=4))
     path = LlamaIndexPath(index.as_retriever(similarity_top_k=2), desk.library)
     desk.behind(Path(RetrievalMode.CUSTOM, path), desk.keyword())

@@ -1,5 +1,7 @@
 """The fake language model, through the real `openai` client (sync and async) and LlamaIndex."""
 
+from __future__ import annotations
+
 import inspect
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -7,21 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from llama_index.core.llms import ChatMessage
-from llama_index.embeddings.openai import OpenAIEmbedding
-from llama_index.llms.openai import OpenAI as LlamaIndexOpenAI
-from openai import (
-    AsyncOpenAI,
-    BadRequestError,
-    DefaultAsyncHttpxClient,
-    DefaultHttpxClient,
-    NotFoundError,
-    OpenAI,
-)
 from pydantic import BaseModel
 from tests.fakes.llamacloud.sdk import NO_CERTIFICATES
 from tests.fakes.openai import FakeOpenAI, running_fake_openai
+from tests.lazy_sdk import lazy
 
+llms = lazy("llama_index.core.llms")
+openai_embeddings = lazy("llama_index.embeddings.openai")
+openai_llms = lazy("llama_index.llms.openai")
+openai = lazy("openai")
 pytestmark = pytest.mark.anyio
 
 MODEL = "gpt-4o-mini"
@@ -71,8 +67,8 @@ def fake() -> Iterator[FakeOpenAI]:
 @pytest.fixture(params=["sync", "async"])
 async def client(request: pytest.FixtureRequest, fake: FakeOpenAI) -> AsyncIterator[Any]:
     sync = request.param == "sync"
-    build = OpenAI if sync else AsyncOpenAI
-    http = DefaultHttpxClient if sync else DefaultAsyncHttpxClient
+    build = openai.OpenAI if sync else openai.AsyncOpenAI
+    http = openai.DefaultHttpxClient if sync else openai.DefaultAsyncHttpxClient
     made = build(
         http_client=http(verify=NO_CERTIFICATES),
         api_key=fake.api_key,
@@ -236,17 +232,19 @@ async def test_bad_requests_are_refused(client: Any) -> None:
         {"messages": [{"role": "nobody", "content": "x"}]},
         {"messages": WARRANTY, "temperature": "hot"},
     ):
-        with pytest.raises(BadRequestError):
+        with pytest.raises(openai.BadRequestError):
             await settle(create(model=MODEL, **wrong))
-    with pytest.raises(NotFoundError) as caught:
+    with pytest.raises(openai.NotFoundError) as caught:
         await settle(create(model="gpt-0", messages=WARRANTY))
     assert caught.value.code == "model_not_found"
 
 
 async def test_a_prompt_beyond_the_context_is_refused() -> None:
     with running_fake_openai(context_tokens=50) as fake:
-        async with AsyncOpenAI(api_key=fake.api_key, base_url=fake.url, max_retries=0) as client:
-            with pytest.raises(BadRequestError) as caught:
+        async with openai.AsyncOpenAI(
+            api_key=fake.api_key, base_url=fake.url, max_retries=0
+        ) as client:
+            with pytest.raises(openai.BadRequestError) as caught:
                 await client.chat.completions.create(
                     model=MODEL,
                     messages=[{"role": "user", "content": "word " * 60}],
@@ -258,7 +256,7 @@ async def test_models_are_listed(client: Any) -> None:
     names = [model.id for model in (await settle(client.models.list())).data]
     assert MODEL in names
     assert (await settle(client.models.retrieve(MODEL))).id == MODEL
-    with pytest.raises(NotFoundError):
+    with pytest.raises(openai.NotFoundError):
         await settle(client.models.retrieve("gpt-0"))
 
 
@@ -277,12 +275,12 @@ async def test_texts_that_share_words_have_near_vectors(client: Any) -> None:
     assert len(a) == 256
     assert near > 0.6 > far
     assert reply.usage.total_tokens == 11
-    with pytest.raises(BadRequestError):
+    with pytest.raises(openai.BadRequestError):
         await settle(client.embeddings.create(model="text-embedding-3-small", input=[""]))
 
 
 async def test_vectors_come_as_base64_by_default(fake: FakeOpenAI) -> None:
-    async with AsyncOpenAI(api_key=fake.api_key, base_url=fake.url, max_retries=0) as client:
+    async with openai.AsyncOpenAI(api_key=fake.api_key, base_url=fake.url, max_retries=0) as client:
         plain = await client.embeddings.create(
             model="fake-embedding", input="one two", encoding_format="float"
         )
@@ -302,7 +300,7 @@ async def http_clients() -> AsyncIterator[dict[str, Any]]:
 async def test_llama_index_completes_streams_and_structures(
     fake: FakeOpenAI, http_clients: dict[str, Any]
 ) -> None:
-    llm = LlamaIndexOpenAI(
+    llm = openai_llms.OpenAI(
         model=MODEL, api_key=fake.api_key, api_base=fake.url, max_retries=0, **http_clients
     )
     prompt = f"{PASSAGES}Question: How many days of holiday has an employee?"
@@ -313,13 +311,13 @@ async def test_llama_index_completes_streams_and_structures(
     assert "".join(deltas) == expected
     assert len(deltas) > 5
     structured = await llm.as_structured_llm(Invoice).achat(
-        [ChatMessage(role="user", content=INVOICE_TEXT)]
+        [llms.ChatMessage(role="user", content=INVOICE_TEXT)]
     )
     assert structured.raw == Invoice(invoice_number="A-7", total=1012.5, paid=True)
 
 
 async def test_llama_index_embeds(fake: FakeOpenAI, http_clients: dict[str, Any]) -> None:
-    model = OpenAIEmbedding(
+    model = openai_embeddings.OpenAIEmbedding(
         model="text-embedding-3-small",
         api_key=fake.api_key,
         api_base=fake.url,
@@ -338,7 +336,7 @@ async def test_the_fake_can_be_driven_by_hand(client: Any, fake: FakeOpenAI) -> 
     slow = {"fault": "slow_tokens", "arguments": {"seconds": 0.001}}
     assert httpx.post(f"{root}/_fake/faults", json=slow).status_code == 204
     assert httpx.post(f"{root}/_fake/faults", json={"fault": "bad_luck"}).status_code == 422
-    with pytest.raises(BadRequestError):
+    with pytest.raises(openai.BadRequestError):
         await settle(client.chat.completions.create(model=MODEL, messages=WARRANTY))
     assert httpx.delete(f"{root}/_fake/faults").status_code == 204
     await settle(client.chat.completions.create(model=MODEL, messages=WARRANTY))

@@ -1,5 +1,7 @@
 """Every fault of the fake language model does what its name says."""
 
+from __future__ import annotations
+
 import asyncio
 import json
 import re
@@ -9,19 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import (
-    APIConnectionError,
-    APIError,
-    APIResponseValidationError,
-    APIStatusError,
-    APITimeoutError,
-    AsyncOpenAI,
-    DefaultAsyncHttpxClient,
-)
 from pydantic import BaseModel
 from tests.fakes.llamacloud.sdk import NO_CERTIFICATES
 from tests.fakes.openai import FakeOpenAI, Fault, LLMFault, running_fake_openai
+from tests.lazy_sdk import lazy
 
+openai = lazy("openai")
 pytestmark = pytest.mark.anyio
 
 CHAT = "POST /v1/chat/completions"
@@ -49,9 +44,9 @@ def fake() -> Iterator[FakeOpenAI]:
 
 
 @pytest.fixture
-async def client(fake: FakeOpenAI) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(
-        http_client=DefaultAsyncHttpxClient(verify=NO_CERTIFICATES),
+async def client(fake: FakeOpenAI) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(
+        http_client=openai.DefaultAsyncHttpxClient(verify=NO_CERTIFICATES),
         api_key=fake.api_key,
         base_url=fake.url,
         max_retries=0,
@@ -61,12 +56,12 @@ async def client(fake: FakeOpenAI) -> AsyncIterator[AsyncOpenAI]:
         yield made
 
 
-async def content(client: AsyncOpenAI, **options: Any) -> str | None:
+async def content(client: openai.AsyncOpenAI, **options: Any) -> str | None:
     reply = await client.chat.completions.create(model=MODEL, messages=MESSAGES, **options)
     return reply.choices[0].message.content  # type: ignore[no-any-return]
 
 
-async def streamed(client: AsyncOpenAI, into: list[str], **options: Any) -> Any:
+async def streamed(client: openai.AsyncOpenAI, into: list[str], **options: Any) -> Any:
     stream = await client.chat.completions.create(
         model=MODEL, messages=MESSAGES, stream=True, **options
     )
@@ -92,7 +87,7 @@ async def streamed(client: AsyncOpenAI, into: list[str], **options: Any) -> Any:
     ],
 )
 async def test_a_status_fault_carries_openai_s_error_object(
-    client: AsyncOpenAI,
+    client: openai.AsyncOpenAI,
     fake: FakeOpenAI,
     fault: Fault,
     status: int,
@@ -100,7 +95,7 @@ async def test_a_status_fault_carries_openai_s_error_object(
     retry_after: str | None,
 ) -> None:
     fake.fail(CHAT, fault, times=1)
-    with pytest.raises(APIStatusError) as caught:
+    with pytest.raises(openai.APIStatusError) as caught:
         await content(client)
     assert (caught.value.status_code, caught.value.code) == (status, code)
     assert caught.value.response.headers.get("retry-after") == retry_after
@@ -109,16 +104,16 @@ async def test_a_status_fault_carries_openai_s_error_object(
 
 
 async def test_a_wrong_key_is_refused(fake: FakeOpenAI) -> None:
-    async with AsyncOpenAI(api_key="sk-other", base_url=fake.url, max_retries=0) as other:
-        with pytest.raises(APIStatusError) as caught:
+    async with openai.AsyncOpenAI(api_key="sk-other", base_url=fake.url, max_retries=0) as other:
+        with pytest.raises(openai.APIStatusError) as caught:
             await content(other)
     assert caught.value.status_code == 401
 
 
 async def test_sdk_retries_multiply_requests_to_a_broken_service(fake: FakeOpenAI) -> None:
     fake.fail(CHAT, Fault.http(503, retry_after=0.01))
-    async with AsyncOpenAI(api_key=fake.api_key, base_url=fake.url) as default:
-        with pytest.raises(APIStatusError):
+    async with openai.AsyncOpenAI(api_key=fake.api_key, base_url=fake.url) as default:
+        with pytest.raises(openai.APIStatusError):
             await content(default)
     assert fake.count() == fake.count(status=503) == 3
 
@@ -127,10 +122,10 @@ async def test_sdk_retries_multiply_requests_to_a_broken_service(fake: FakeOpenA
     "fault", [Fault.reset_before_work, Fault.reset_after_work], ids=lambda fault: fault.kind
 )
 async def test_a_reset_is_a_connection_error(
-    client: AsyncOpenAI, fake: FakeOpenAI, fault: Fault
+    client: openai.AsyncOpenAI, fake: FakeOpenAI, fault: Fault
 ) -> None:
     fake.fail(CHAT, fault, times=1)
-    with pytest.raises(APIConnectionError):
+    with pytest.raises(openai.APIConnectionError):
         await content(client)
     assert len(fake.spent) == (fault is Fault.reset_after_work)
 
@@ -139,14 +134,14 @@ async def test_a_reset_is_a_connection_error(
     "fault", [Fault.hang, LLMFault.slow_tokens(1)], ids=lambda fault: fault.kind
 )
 async def test_a_hanging_or_slow_model_runs_into_the_time_out(
-    client: AsyncOpenAI, fake: FakeOpenAI, fault: Fault
+    client: openai.AsyncOpenAI, fake: FakeOpenAI, fault: Fault
 ) -> None:
     fake.fail(CHAT, fault)
-    with pytest.raises(APITimeoutError):
+    with pytest.raises(openai.APITimeoutError):
         await content(client, timeout=0.2)
 
 
-async def test_slow_tokens_arrive_one_by_one(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_slow_tokens_arrive_one_by_one(client: openai.AsyncOpenAI, fake: FakeOpenAI) -> None:
     fake.fail(CHAT, LLMFault.slow_tokens(0.03))
     pieces: list[str] = []
     started = time.monotonic()
@@ -155,16 +150,20 @@ async def test_slow_tokens_arrive_one_by_one(client: AsyncOpenAI, fake: FakeOpen
     assert time.monotonic() - started >= 0.03 * 11
 
 
-async def test_a_cut_stream_breaks_in_the_middle(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_a_cut_stream_breaks_in_the_middle(
+    client: openai.AsyncOpenAI, fake: FakeOpenAI
+) -> None:
     fake.fail(CHAT, LLMFault.stream_cut(4))
     pieces: list[str] = []
-    with pytest.raises((APIError, httpx.TransportError)):
+    with pytest.raises((openai.APIError, httpx.TransportError)):
         await streamed(client, pieces)
     assert "".join(pieces) == "The warranty of the"
     assert [(s.completion_tokens, s.finished) for s in fake.spent] == [(4, False)]
 
 
-async def test_a_stream_can_stop_without_an_end(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_a_stream_can_stop_without_an_end(
+    client: openai.AsyncOpenAI, fake: FakeOpenAI
+) -> None:
     fake.fail(CHAT, LLMFault.stream_stops(2))
     pieces: list[str] = []
     last = await streamed(client, pieces)
@@ -172,25 +171,29 @@ async def test_a_stream_can_stop_without_an_end(client: AsyncOpenAI, fake: FakeO
     assert last.choices[0].finish_reason is None
 
 
-async def test_a_stream_can_fall_silent(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_a_stream_can_fall_silent(client: openai.AsyncOpenAI, fake: FakeOpenAI) -> None:
     fake.fail(CHAT, LLMFault.stream_hangs(2))
     pieces: list[str] = []
-    with pytest.raises((APITimeoutError, httpx.TimeoutException)):
+    with pytest.raises((openai.APITimeoutError, httpx.TimeoutException)):
         await streamed(client, pieces, timeout=0.3)
     assert "".join(pieces) == "The warranty"
 
 
-async def test_an_error_can_come_inside_a_stream(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_an_error_can_come_inside_a_stream(
+    client: openai.AsyncOpenAI, fake: FakeOpenAI
+) -> None:
     fake.fail(CHAT, LLMFault.stream_error, times=1)
     pieces: list[str] = []
-    with pytest.raises(APIError, match="broke"):
+    with pytest.raises(openai.APIError, match="broke"):
         await streamed(client, pieces)
     fake.fail(CHAT, LLMFault.stream_garbage)
     with pytest.raises(json.JSONDecodeError):
         await streamed(client, pieces)
 
 
-async def test_a_client_that_leaves_ends_the_stream(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_a_client_that_leaves_ends_the_stream(
+    client: openai.AsyncOpenAI, fake: FakeOpenAI
+) -> None:
     fake.fail(CHAT, LLMFault.slow_tokens(0.02))
     stream = await client.chat.completions.create(model=MODEL, messages=MESSAGES, stream=True)
     async for chunk in stream:
@@ -203,7 +206,7 @@ async def test_a_client_that_leaves_ends_the_stream(client: AsyncOpenAI, fake: F
 
 
 async def test_a_refusal_is_said_in_text_and_in_the_refusal_field(
-    client: AsyncOpenAI, fake: FakeOpenAI
+    client: openai.AsyncOpenAI, fake: FakeOpenAI
 ) -> None:
     fake.fail(CHAT, LLMFault.refusal)
     assert "can't help" in str(await content(client))
@@ -215,7 +218,7 @@ async def test_a_refusal_is_said_in_text_and_in_the_refusal_field(
     assert "can't help" in str(message.refusal)
 
 
-async def test_filtered_and_empty_answers(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_filtered_and_empty_answers(client: openai.AsyncOpenAI, fake: FakeOpenAI) -> None:
     fake.fail(CHAT, LLMFault.content_filter, times=1)
     reply = await client.chat.completions.create(model=MODEL, messages=MESSAGES)
     assert reply.choices[0].finish_reason == "content_filter"
@@ -224,7 +227,7 @@ async def test_filtered_and_empty_answers(client: AsyncOpenAI, fake: FakeOpenAI)
 
 
 async def test_citations_can_be_wrong_unsupported_or_missing(
-    client: AsyncOpenAI, fake: FakeOpenAI
+    client: openai.AsyncOpenAI, fake: FakeOpenAI
 ) -> None:
     cited = {}
     for fault in (
@@ -243,7 +246,7 @@ async def test_citations_can_be_wrong_unsupported_or_missing(
 
 
 async def test_hallucinated_answers_and_values_are_not_in_the_prompt(
-    client: AsyncOpenAI, fake: FakeOpenAI
+    client: openai.AsyncOpenAI, fake: FakeOpenAI
 ) -> None:
     fake.fail(CHAT, LLMFault.hallucinated)
     answer = str(await content(client))
@@ -255,12 +258,12 @@ async def test_hallucinated_answers_and_values_are_not_in_the_prompt(
     assert reply.choices[0].message.parsed == Total(total=987654321)
 
 
-async def test_broken_bodies_and_broken_json(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_broken_bodies_and_broken_json(client: openai.AsyncOpenAI, fake: FakeOpenAI) -> None:
     fake.fail(CHAT, Fault.truncated_json, times=1)
     with pytest.raises(json.JSONDecodeError):
         await content(client)
     fake.fail(CHAT, Fault.html, times=1)
-    with pytest.raises(APIResponseValidationError):
+    with pytest.raises(openai.APIResponseValidationError):
         await content(client)
     fake.fail(CHAT, LLMFault.invalid_json)
     reply = await client.chat.completions.create(
@@ -275,7 +278,7 @@ async def test_broken_bodies_and_broken_json(client: AsyncOpenAI, fake: FakeOpen
         json.loads(str(reply.choices[0].message.content))
 
 
-async def test_usage_can_be_missing(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_usage_can_be_missing(client: openai.AsyncOpenAI, fake: FakeOpenAI) -> None:
     fake.fail(CHAT, LLMFault.no_usage)
     reply = await client.chat.completions.create(model=MODEL, messages=MESSAGES)
     assert reply.usage is None
@@ -283,10 +286,10 @@ async def test_usage_can_be_missing(client: AsyncOpenAI, fake: FakeOpenAI) -> No
     assert last.usage is None
 
 
-async def test_a_dead_endpoint_comes_back(client: AsyncOpenAI, fake: FakeOpenAI) -> None:
+async def test_a_dead_endpoint_comes_back(client: openai.AsyncOpenAI, fake: FakeOpenAI) -> None:
     assert await content(client) == RIGHT
     fake.die()
-    with pytest.raises(APIConnectionError):
+    with pytest.raises(openai.APIConnectionError):
         await content(client)
     fake.revive()
     assert await content(client) == RIGHT

@@ -1,13 +1,14 @@
 """What every `TextGenerator` holds: LlamaIndex LLMs against a real socket, and a scripted one."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from llama_index.llms.openai import OpenAI
-from openai import DefaultAsyncHttpxClient
 from tests.fakes.llamacloud.sdk import NO_CERTIFICATES
 from tests.fakes.openai import FakeOpenAI, Fault, LLMFault, running_fake_openai
+from tests.lazy_sdk import lazy
 
 from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
 from foliotrace.adapters.local.clock import SystemClock
@@ -15,6 +16,8 @@ from foliotrace.errors import DeadlineExceeded, GeneratorRefused, GeneratorUnava
 from foliotrace.model import Deadline
 from foliotrace.ports import Delta, Generation, Prompt, TextGenerator
 
+openai_llms = lazy("llama_index.llms.openai")
+openai = lazy("openai")
 pytestmark = pytest.mark.anyio
 
 CLOCK = SystemClock()
@@ -38,8 +41,8 @@ def fake() -> Any:
 
 @pytest.fixture
 async def generator(fake: FakeOpenAI) -> AsyncIterator[TextGenerator]:
-    async with DefaultAsyncHttpxClient(verify=NO_CERTIFICATES) as client:
-        llm = OpenAI(
+    async with openai.DefaultAsyncHttpxClient(verify=NO_CERTIFICATES) as client:
+        llm = openai_llms.OpenAI(
             model="gpt-4o-mini",
             api_base=fake.url,
             api_key=fake.api_key,

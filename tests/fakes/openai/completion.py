@@ -15,8 +15,6 @@ from tests.fakes.openai.reading import read_prompt, token_count
 from tests.fakes.wire import Fault
 from tests.fakes.wire.checks import checked
 
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
-
 
 @dataclass
 class Spent:
@@ -87,6 +85,8 @@ class Completion:
         reply = self._envelope("chat.completion", [choice | {"logprobs": None}])
         if "no_usage" not in self._behaviours:
             reply["usage"] = self._usage()
+        from openai.types.chat import ChatCompletion  # takes 1.5 s: not while tests are collected
+
         return dict(checked(ChatCompletion, reply))
 
     async def stream(self, reset: Any) -> AsyncIterator[bytes]:
@@ -149,6 +149,8 @@ class Completion:
         shown = self._envelope("chat.completion.chunk", [choice])
         if self._includes_usage():
             shown["usage"] = None
+        from openai.types.chat import ChatCompletionChunk
+
         return _event(checked(ChatCompletionChunk, shown))
 
     def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,9 +19,6 @@ from tests.fakes.openai.faults import LLMFault
 from tests.fakes.openai.reading import text_of, token_count
 from tests.fakes.wire import Fault, FaultPlan, Gate, Planned, RequestLog, SocketServer
 from tests.fakes.wire.checks import ContractBroken, body_problems, checked
-
-from openai.types import CreateEmbeddingResponse, Model, embedding_create_params
-from openai.types.chat import completion_create_params
 
 CHAT, EMBEDDINGS = "POST /v1/chat/completions", "POST /v1/embeddings"
 ENDPOINTS = frozenset({CHAT, EMBEDDINGS, "GET /v1/models", "GET /v1/models/{model}"})
@@ -154,7 +152,7 @@ class FakeOpenAI:
         return dict(body)
 
     async def _chat(self, request: Request, key: str) -> Response:
-        body = await self._body(request, _ChatParams)
+        body = await self._body(request, _chat_params())
         if body["model"] not in CHAT_MODELS:
             raise Refused(404, f"model_not_found: The model {body['model']} does not exist")
         if body.get("n") not in (None, 1):
@@ -172,6 +170,8 @@ class FakeOpenAI:
         return StreamingResponse(pieces, media_type="text/event-stream")
 
     async def _embeddings(self, request: Request, key: str) -> Response:
+        from openai.types import CreateEmbeddingResponse, embedding_create_params
+
         body = await self._body(request, embedding_create_params.EmbeddingCreateParams)
         if body["model"] not in EMBEDDING_MODELS:
             raise Refused(404, f"model_not_found: The model {body['model']} does not exist")
@@ -235,13 +235,20 @@ class FakeOpenAI:
         ]
 
 
-class _ChatParams(completion_create_params.CompletionCreateParamsBase, total=False):
-    """Both the streaming and the plain request."""
+@cache
+def _chat_params() -> Any:
+    """The SDK's type of a chat request, streaming or plain."""
+    from openai.types.chat import completion_create_params  # 1.5 s: not while tests are collected
 
-    stream: bool | None
+    class ChatParams(completion_create_params.CompletionCreateParamsBase, total=False):
+        stream: bool | None
+
+    return ChatParams
 
 
 def _model_json(name: str) -> dict[str, Any]:
+    from openai.types import Model
+
     shown = {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "fake"}
     return dict(checked(Model, shown))
 
