@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import corpora
 from bench.boxes import Opened, Opener
-from bench.desk import desk
+from bench.query_stack import open_query_stack
 from bench.record import save
 from foliotrace.model import Answer, AnswerMode
 from foliotrace.query.workflow import Answered, AskQuestion, QueryServices, QueryWorkflow
@@ -24,7 +24,7 @@ COMMAND = "python -m bench.answers"
 
 async def main(folder: Path) -> None:
     corpora.present("scifact", "financebench-dev", "sec10q-dev")
-    async with desk(folder) as (at, services):
+    async with open_query_stack(folder) as (at, services):
         await corpora.serve_texts(at, corpora.scifact_texts(), collection="scifact")
         for name in ("sec10q-dev", "financebench-dev"):
             await corpora.serve_files(at, corpora.pdfs(name), collection=name)

@@ -18,13 +18,13 @@ from workflows import Context, Workflow, step
 from workflows.events import StartEvent, StopEvent
 
 from bench import corpora
-from bench.desk import desk
+from bench.query_stack import open_query_stack
 from bench.record import save
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.model import AnswerMode, CacheState, Deadline, Usage
 from foliotrace.ports import Delta, Generation, Prompt
-from foliotrace.query.guard import Ask
-from foliotrace.query.journey import Call, answer_question
+from foliotrace.query.pipeline import Call, answer_question
+from foliotrace.query.validate import Ask
 from foliotrace.query.workflow import Answered, AskQuestion, QueryServices, QueryWorkflow
 
 COMMAND = "python -m bench.query_cost"
@@ -63,7 +63,7 @@ class Instant:
 
 async def main(folder: Path, count: int) -> None:
     corpora.present("sec10q-dev", "financebench-dev")
-    async with desk(folder) as (at, services):
+    async with open_query_stack(folder) as (at, services):
         chunks = 0
         for pdf in (*corpora.pdfs("sec10q-dev"), *corpora.pdfs("financebench-dev")):
             await corpora.serve_files(at, [pdf], collection=COLLECTION)

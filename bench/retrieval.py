@@ -14,7 +14,7 @@ from math import log2
 from pathlib import Path
 
 from bench import corpora
-from bench.desk import desk, passages
+from bench.query_stack import open_query_stack, passages
 from bench.record import save
 from foliotrace.model import Filters
 from foliotrace.query.workflow import QueryServices
@@ -25,7 +25,7 @@ COMMAND = "python -m bench.retrieval"
 
 async def main(folder: Path) -> None:
     corpora.present(*SETS)
-    async with desk(folder) as (at, services):
+    async with open_query_stack(folder) as (at, services):
         await corpora.serve_texts(at, corpora.scifact_texts(), collection="scifact")
         for name in SETS[1:]:
             await corpora.serve_files(at, corpora.pdfs(name), collection=name)

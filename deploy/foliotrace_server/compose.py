@@ -30,9 +30,10 @@ from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import AnswerCache, AuditLog, Embedder, HashQuery, IndexWriter, TextGenerator
-from foliotrace.query import retrieve
-from foliotrace.query.alike import Synonyms
-from foliotrace.query.routing import Headers, RoutedRetriever
+from foliotrace.query.cache.semantic_key import Synonyms
+from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
+from foliotrace.query.retrieve.hybrid import HybridRetriever
+from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.workflow import QueryServices, QuerySettings, QueryWorkflow
 from foliotrace.resilient import PaidExtractor, ResilientRetriever
 from foliotrace_server.composing.guards import GuardFactory
@@ -82,7 +83,7 @@ class Outside:
     models: "Models | None"
     cloud: "Cloud | None"
     vectors: "VectorIndex | None"
-    retriever: retrieve.Path | None
+    retriever: RetrievalPath | None
 
     @property
     def generators(self) -> Sequence[TextGenerator]:
@@ -209,7 +210,7 @@ def _outside(settings: Settings, stores: Stores, folder: Path) -> Outside:
 
 def _own_retriever(
     settings: Settings, library: SqliteLibrary, guards: GuardFactory
-) -> retrieve.Path | None:
+) -> RetrievalPath | None:
     """The LlamaIndex retriever that the settings name, as the first path to passages."""
     place = settings.query.retriever
     if place is None:
@@ -222,7 +223,7 @@ def _own_retriever(
     path = LlamaIndexPath(own, library)
     limit_s = settings.query.retrieval_deadline_s
     guard = guards.make("retriever", limit_s=limit_s, has_lower_rung=True)
-    return retrieve.Path(RetrievalMode.CUSTOM, ResilientRetriever(path, guard))
+    return RetrievalPath(RetrievalMode.CUSTOM, ResilientRetriever(path, guard))
 
 
 def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServices:
@@ -261,11 +262,11 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
 
 def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryServices:
     given = settings.query
-    headers = Headers(stores.library, stores.keyword)
-    paths = [retrieve.Path(RetrievalMode.KEYWORD, RoutedRetriever(stores.keyword, headers))]
+    headers = DocumentIdentities(stores.library, stores.keyword)
+    paths = [RetrievalPath(RetrievalMode.KEYWORD, RoutedRetriever(stores.keyword, headers))]
     if outside.vectors is not None:
-        both = retrieve.HybridRetriever(stores.keyword, outside.vectors)
-        paths.insert(0, retrieve.Path(RetrievalMode.HYBRID, RoutedRetriever(both, headers)))
+        both = HybridRetriever(stores.keyword, outside.vectors)
+        paths.insert(0, RetrievalPath(RetrievalMode.HYBRID, RoutedRetriever(both, headers)))
     own = () if outside.retriever is None else (outside.retriever,)
     orders = outside.cloud.path_orders(paths) if outside.cloud else {}
     offered = {path: (*own, *order) for path, order in orders.items() if path is not _CLOUD}

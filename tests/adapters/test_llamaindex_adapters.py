@@ -6,8 +6,8 @@ import pytest
 from llama_index.core import MockEmbedding
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
-from tests.query.conftest import desk  # noqa: F401 - a fixture
-from tests.query.kit import HANDBOOK, Desk
+from tests.query.conftest import stack  # noqa: F401 - a fixture
+from tests.query.query_stack import HANDBOOK, QueryStack
 
 from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
 from foliotrace.adapters.llamaindex.query_engine import LibraryQueryEngine
@@ -15,7 +15,7 @@ from foliotrace.adapters.llamaindex.retriever import LibraryRetriever, LlamaInde
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import EmbedderUnavailable
 from foliotrace.model import Deadline, Level, RetrievalMode
-from foliotrace.query.retrieve import Path
+from foliotrace.query.retrieve.paths import RetrievalPath
 
 pytestmark = pytest.mark.anyio
 
@@ -40,25 +40,25 @@ def node(text: str, **metadata: Any) -> TextNode:
     return TextNode(text=text, metadata=metadata)
 
 
-async def test_our_index_is_a_llamaindex_retriever(desk: Desk) -> None:  # noqa: F811
-    document_id = await desk.serve(*HANDBOOK)
-    retriever = LibraryRetriever(desk.keyword().retriever, clock=SystemClock(), top_k=1)
+async def test_our_index_is_a_llamaindex_retriever(stack: QueryStack) -> None:  # noqa: F811
+    document_id = await stack.serve(*HANDBOOK)
+    retriever = LibraryRetriever(stack.keyword().retriever, clock=SystemClock(), top_k=1)
     (found,) = await retriever.aretrieve(QUESTION)
     assert found.node.get_content() == HANDBOOK[0]
     assert (found.node.metadata["document_id"], found.node.metadata["page"]) == (document_id, 1)
 
 
-async def test_the_journey_is_a_llamaindex_query_engine(desk: Desk) -> None:  # noqa: F811
-    await desk.serve(*HANDBOOK)
-    response = await LibraryQueryEngine(desk.ask).aquery(QUESTION)
+async def test_the_journey_is_a_llamaindex_query_engine(stack: QueryStack) -> None:  # noqa: F811
+    await stack.serve(*HANDBOOK)
+    response = await LibraryQueryEngine(stack.ask).aquery(QUESTION)
     assert "30 days" in str(response)
     assert response.metadata["degradation"]["level"] == 0
     assert response.source_nodes[0].node.get_content() in HANDBOOK[0]
-    assert len(desk.audit.entries) == 2
+    assert len(stack.audit.entries) == 2
 
 
-async def test_a_llamaindex_vector_store_answers_with_exact_anchors(desk: Desk) -> None:  # noqa: F811
-    document_id = await desk.serve(*HANDBOOK)
+async def test_a_llamaindex_vector_store_answers_with_exact_anchors(stack: QueryStack) -> None:  # noqa: F811
+    document_id = await stack.serve(*HANDBOOK)
     nodes = [
         node(text, document_id=document_id, page_label=str(number))
         for number, text in enumerate(HANDBOOK, 1)
@@ -66,40 +66,44 @@ async def test_a_llamaindex_vector_store_answers_with_exact_anchors(desk: Desk) 
     from llama_index.core.indices.vector_store import VectorStoreIndex
 
     index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=4))
-    path = LlamaIndexPath(index.as_retriever(similarity_top_k=2), desk.library)
-    desk.behind(Path(RetrievalMode.CUSTOM, path), desk.keyword())
-    answer = await desk.ask(QUESTION)
+    path = LlamaIndexPath(index.as_retriever(similarity_top_k=2), stack.library)
+    stack.use_paths(RetrievalPath(RetrievalMode.CUSTOM, path), stack.keyword())
+    answer = await stack.ask(QUESTION)
     assert answer.degradation.retrieval is RetrievalMode.CUSTOM
     anchor = answer.citations[0].anchor
-    page = await desk.library.page("default", document_id, anchor.page)
+    page = await stack.library.page("default", document_id, anchor.page)
     assert anchor.exact
     assert page.text[anchor.start : anchor.end] == answer.citations[0].quote
 
 
 async def test_a_hit_that_is_not_on_its_page_is_cited_without_an_exact_place(
-    desk: Desk,  # noqa: F811
+    stack: QueryStack,  # noqa: F811
 ) -> None:
-    document_id = await desk.serve(*HANDBOOK)
+    document_id = await stack.serve(*HANDBOOK)
     other = node("Refunds are paid when the moon is full.", document_id=document_id, page=1)
-    desk.behind(Path(RetrievalMode.CUSTOM, LlamaIndexPath(Fixed(other), desk.library)))
-    answer = await desk.ask(QUESTION)
+    stack.use_paths(
+        RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexPath(Fixed(other), stack.library))
+    )
+    answer = await stack.ask(QUESTION)
     assert [citation.anchor.exact for citation in answer.citations] == [False]
 
 
 async def test_a_hit_of_a_document_that_is_not_this_tenants_is_dropped(
-    desk: Desk,  # noqa: F811
+    stack: QueryStack,  # noqa: F811
 ) -> None:
-    await desk.serve(*HANDBOOK)
+    await stack.serve(*HANDBOOK)
     foreign = [node(HANDBOOK[0], document_id="doc_else"), node(HANDBOOK[0], file_name="else.txt")]
-    desk.behind(Path(RetrievalMode.CUSTOM, LlamaIndexPath(Fixed(*foreign), desk.library)))
-    assert (await desk.ask(QUESTION)).citations == ()
+    stack.use_paths(
+        RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexPath(Fixed(*foreign), stack.library))
+    )
+    assert (await stack.ask(QUESTION)).citations == ()
 
 
-async def test_a_llamaindex_retriever_that_fails_is_an_outage(desk: Desk) -> None:  # noqa: F811
-    await desk.serve(*HANDBOOK)
-    broken = LlamaIndexPath(Fixed(error=ConnectionError("secret")), desk.library)
-    desk.behind(Path(RetrievalMode.CUSTOM, broken), desk.keyword())
-    answer = await desk.ask(QUESTION)
+async def test_a_llamaindex_retriever_that_fails_is_an_outage(stack: QueryStack) -> None:  # noqa: F811
+    await stack.serve(*HANDBOOK)
+    broken = LlamaIndexPath(Fixed(error=ConnectionError("secret")), stack.library)
+    stack.use_paths(RetrievalPath(RetrievalMode.CUSTOM, broken), stack.keyword())
+    answer = await stack.ask(QUESTION)
     assert answer.degradation.level is Level.LOWER_PATH
     assert answer.degradation.reasons == ("retriever_failed",)
 

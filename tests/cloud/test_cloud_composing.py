@@ -17,7 +17,7 @@ from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.errors import Misconfigured, NotAllowed, NotFound, ParserUnavailable
 from foliotrace.model import Deadline, ParsedPage, RetrievalMode, SourceFile
 from foliotrace.parse import ParseOrder
-from foliotrace.query.retrieve import Path as RetrievalPath
+from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace_server.composing.cloud import Around, Cloud
 from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.sections import CloudSettings, GuardSettings

@@ -8,7 +8,7 @@ from llama_index.core.llms import MockLLM
 from tests.collector.backends import as_jaeger, as_langsmith
 from tests.collector.processes import Collector, Jaeger, eventually
 from tests.otlp_sink import OtlpSink, attributes_of
-from tests.query import kit
+from tests.query import query_stack
 
 from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
 from foliotrace.adapters.local.clock import SystemClock
@@ -42,9 +42,9 @@ def tracing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
 
 
 async def asked(folder: Path, telemetry: Telemetry, **ports: object) -> Answer:
-    async with kit.desk(folder, **ports) as desk:
-        await desk.serve(*kit.HANDBOOK, name="handbook.txt")
-        answer = await desk.ask(QUESTION)
+    async with query_stack.open_query_stack(folder, **ports) as stack:
+        await stack.serve(*query_stack.HANDBOOK, name="handbook.txt")
+        answer = await stack.ask(QUESTION)
     assert telemetry.flush(5)
     return answer
 
@@ -81,9 +81,9 @@ async def test_content_when_switched_on_reaches_langsmith_redacted_and_jaeger_ne
     collector = run_collector(**as_jaeger(jaeger_stand_in), **as_langsmith(langsmith))
     telemetry = tracing(collector, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="SPAN_ONLY")
     llm = LlamaIndexGenerator(MockLLM(), clock=SystemClock(), model="mock-1")
-    async with kit.desk(tmp_path, generators=(llm,)) as desk:
-        await desk.serve(f"{TEXTS[1]}. Ask jane.doe@example.org.", name="handbook.txt")
-        await desk.ask(QUESTION)
+    async with query_stack.open_query_stack(tmp_path, generators=(llm,)) as stack:
+        await stack.serve(f"{TEXTS[1]}. Ask jane.doe@example.org.", name="handbook.txt")
+        await stack.ask(QUESTION)
     assert telemetry.flush(5)
     eventually(lambda: len(langsmith.spans) == len(jaeger_stand_in.spans) >= 6)
     assert [text for text in TEXTS if text.encode() in langsmith.raw()] == list(TEXTS)
@@ -103,7 +103,7 @@ async def test_a_degraded_answer_reaches_langsmith_whatever_the_share(
     )
     telemetry = tracing(collector)
     await asked(tmp_path / "sound", telemetry)
-    down = kit.Scripted(error=GeneratorUnavailable("503", reason="llm_503"))
+    down = query_stack.Scripted(error=GeneratorUnavailable("503", reason="llm_503"))
     answer = await asked(tmp_path / "degraded", telemetry, generators=(down,))
     assert answer.degradation.level > 0
     eventually(lambda: len(langsmith.spans) >= 5)

@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 from tests.contracts.redis_server import running_redis
-from tests.query.kit import SetClock
+from tests.query.query_stack import SetClock
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers

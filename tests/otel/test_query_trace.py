@@ -8,13 +8,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from tests.otel.test_model_call_events import Tiny
 from tests.otel.tracing_bench import Watch, watching
-from tests.query import kit
-from tests.query.test_query_journey import HANDBOOK
+from tests.query import query_stack
+from tests.query.test_query_pipeline import HANDBOOK
 
 from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
 from foliotrace.errors import InvalidQuery
 from foliotrace.model import RetrievalMode
-from foliotrace.query.services import Path as QueryPath
+from foliotrace.query.services import RetrievalPath
 from foliotrace.query.workflow import AskQuestion, QueryWorkflow
 from foliotrace_otel.drawing import draw
 from foliotrace_otel.otlp_encoding import SpanEncoder
@@ -31,11 +31,11 @@ def encoded(watch: Watch) -> bytes:
 async def test_a_question_is_few_spans_in_three_kilobytes_with_nothing_of_what_was_asked(
     tmp_path: Path,
 ) -> None:
-    async with kit.desk(tmp_path) as desk:
-        await desk.serve(*HANDBOOK, name="handbook.txt")
-        desk.equipped(generators=(LlamaIndexGenerator(Tiny(), clock=desk.clock),))
+    async with query_stack.open_query_stack(tmp_path) as stack:
+        await stack.serve(*HANDBOOK, name="handbook.txt")
+        stack.use(generators=(LlamaIndexGenerator(Tiny(), clock=stack.clock),))
         with watching() as watch:
-            await desk.ask("When are refunds paid to xylophone@example.org?")
+            await stack.ask("When are refunds paid to xylophone@example.org?")
     raw = encoded(watch)
     print(draw(watch.spans))
     print(len(watch.spans), len(raw))
@@ -54,11 +54,14 @@ async def test_a_question_is_few_spans_in_three_kilobytes_with_nothing_of_what_w
 async def test_a_degraded_answer_says_so_on_its_run_and_where_the_path_failed(
     tmp_path: Path,
 ) -> None:
-    async with kit.desk(tmp_path) as desk:
-        await desk.serve(*HANDBOOK)
-        desk.behind(QueryPath(RetrievalMode.MANAGED, kit.Down("managed_timeout")), desk.keyword())
+    async with query_stack.open_query_stack(tmp_path) as stack:
+        await stack.serve(*HANDBOOK)
+        stack.use_paths(
+            RetrievalPath(RetrievalMode.MANAGED, query_stack.Down("managed_timeout")),
+            stack.keyword(),
+        )
         with watching() as watch:
-            await desk.ask("When are refunds paid?")
+            await stack.ask("When are refunds paid?")
     run = watch.one("invoke_workflow QueryWorkflow")
     assert run.attributes["foliotrace.degraded"] is True
     assert run.attributes["foliotrace.degradation.level"] == 2
@@ -74,9 +77,9 @@ async def test_a_degraded_answer_says_so_on_its_run_and_where_the_path_failed(
 async def test_an_answer_without_the_engine_leaves_the_engines_own_trace(
     tmp_path: Path, query: str
 ) -> None:
-    async with kit.desk(tmp_path) as desk:
-        await desk.serve(*HANDBOOK)
-        workflow = QueryWorkflow(desk.services)
+    async with query_stack.open_query_stack(tmp_path) as stack:
+        await stack.serve(*HANDBOOK)
+        workflow = QueryWorkflow(stack.services)
         trees = []
         for asked in (workflow.answered, lambda ev: workflow.run(start_event=ev)):
             with watching(detail="all") as watch, suppress(InvalidQuery):

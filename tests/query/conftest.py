@@ -2,10 +2,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.query import kit
+from tests.query.query_stack import QueryStack, open_query_stack
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[kit.Desk]:
-    async with kit.desk(tmp_path) as made:
-        yield made
+async def stack(tmp_path: Path) -> AsyncIterator[QueryStack]:
+    async with open_query_stack(tmp_path) as opened:
+        yield opened

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path as Folder
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.query.kit import HANDBOOK, Desk, Down, Scripted, desk, shown
+from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, open_query_stack, shown
 
 from foliotrace.errors import (
     BudgetExceeded,
@@ -17,8 +17,8 @@ from foliotrace.errors import (
 )
 from foliotrace.model import Answer, AnswerMode, Level, RetrievalMode
 from foliotrace.ports import TextGenerator
-from foliotrace.query.retrieve import Path
-from foliotrace.query.synthesize import CUT, UNSUPPORTED
+from foliotrace.query.answer.synthesize import CUT, UNSUPPORTED
+from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.workflow import AnswerDegraded
 
 MODES = (RetrievalMode.MANAGED, RetrievalMode.HYBRID, RetrievalMode.KEYWORD)
@@ -70,10 +70,10 @@ def expected(up: Sequence[bool], ways: Sequence[str]) -> tuple[Level, AnswerMode
 
 
 def test_every_sequence_of_failures_is_answered_and_marked_alike_everywhere(
-    tmp_path: Folder,
+    tmp_path: Path,
 ) -> None:
     with asyncio.Runner() as runner:
-        opened = desk(tmp_path)
+        opened = open_query_stack(tmp_path)
         at = runner.run(opened.__aenter__())
         runner.run(at.serve(*HANDBOOK))
 
@@ -90,13 +90,13 @@ def test_every_sequence_of_failures_is_answered_and_marked_alike_everywhere(
             runner.run(opened.__aexit__(None, None, None))
 
 
-async def _holds(at: Desk, up: list[bool], ways: list[str], watched: bool) -> None:
+async def _holds(at: QueryStack, up: list[bool], ways: list[str], watched: bool) -> None:
     paths = tuple(
-        replace(at.keyword(), mode=mode) if works else Path(mode, Down(f"{mode}_down"))
+        replace(at.keyword(), mode=mode) if works else RetrievalPath(mode, Down(f"{mode}_down"))
         for mode, works in zip(MODES, up, strict=False)
     )
-    at.behind(*paths)
-    at.equipped(generators=tuple(generator(place, way) for place, way in enumerate(ways)))
+    at.use_paths(*paths)
+    at.use(generators=tuple(generator(place, way) for place, way in enumerate(ways)))
     told: list[AnswerDegraded] = []
     if watched:
         events, answer = await at.watch(QUESTION)
@@ -117,15 +117,15 @@ async def _holds(at: Desk, up: list[bool], ways: list[str], watched: bool) -> No
         assert told == []
 
 
-def _agree(at: Desk, answer: Answer) -> None:
+def _agree(at: QueryStack, answer: Answer) -> None:
     mark, record = answer.degradation, at.audit.entries[-1]
     assert (record.degradation_level, record.degradation_reasons) == (mark.level, mark.reasons)
     assert at.runs.kept[answer.run_id].degradation == mark
 
 
-def test_a_dead_vocabulary_behind_a_living_path_is_marked(tmp_path: Folder) -> None:
+def test_a_dead_vocabulary_behind_a_living_path_is_marked(tmp_path: Path) -> None:
     async def asked() -> Answer:
-        async with desk(tmp_path) as at:
+        async with open_query_stack(tmp_path) as at:
             await at.serve(*HANDBOOK)
 
             class Broken:
@@ -134,7 +134,7 @@ def test_a_dead_vocabulary_behind_a_living_path_is_marked(tmp_path: Folder) -> N
                 def weights(self, *_: object, **__: object) -> Sequence[float]:
                     raise IndexUnavailable("damaged", reason="keyword_index_damaged")
 
-            at.equipped(vocabulary=Broken())
+            at.use(vocabulary=Broken())
             return await at.ask(QUESTION)
 
     mark = asyncio.run(asked()).degradation

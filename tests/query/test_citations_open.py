@@ -13,8 +13,8 @@ from tests.adapters.parsing import EXAMPLES, SHARED, Reading, reading
 from foliotrace.errors import FileRefused
 from foliotrace.ingest.chunk import chunk_pages
 from foliotrace.model import Citation, ParsedPage, Passage, RetrievalMode, Words
-from foliotrace.query.anchors import cell_range, page_map
-from foliotrace.query.quotes import spans
+from foliotrace.query.answer.anchors import cell_range, page_map
+from foliotrace.query.answer.quotes import spans
 
 pytestmark = pytest.mark.anyio
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.query.kit import HANDBOOK, Desk, Down
+from tests.query.query_stack import HANDBOOK, Down, QueryStack
 
 from foliotrace.errors import IndexUnavailable, Unavailable
 from foliotrace.model import Deadline, Level, Passage, Query, RetrievalMode
 from foliotrace.ports import Retriever
-from foliotrace.query.hedging import Outcome, first_good
-from foliotrace.query.retrieve import Path
+from foliotrace.query.retrieve.hedging import Outcome, first_good
+from foliotrace.query.retrieve.paths import RetrievalPath
 
 pytestmark = pytest.mark.anyio
 QUESTION = "When are refunds paid?"
@@ -39,16 +39,18 @@ class Gated:
         return await self._inner.retrieve(query, top_k=top_k, deadline=deadline)
 
 
-def hedging(desk: Desk, upper: Retriever, lower: Path, *, after_s: float | None) -> None:
-    desk.equipped(settings=replace(desk.services.settings, hedge_s=after_s, retrieve_s=20.0))
-    desk.behind(Path(RetrievalMode.MANAGED, upper), lower)
+def hedging(
+    stack: QueryStack, upper: Retriever, lower: RetrievalPath, *, after_s: float | None
+) -> None:
+    stack.use(settings=replace(stack.services.settings, hedge_s=after_s, retrieve_s=20.0))
+    stack.use_paths(RetrievalPath(RetrievalMode.MANAGED, upper), lower)
 
 
-async def test_a_silent_path_is_overtaken_marked_and_cancelled(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
+async def test_a_silent_path_is_overtaken_marked_and_cancelled(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
     silent = Gated()
-    hedging(desk, silent, desk.keyword(), after_s=0.01)
-    answer = await desk.ask(QUESTION)
+    hedging(stack, silent, stack.keyword(), after_s=0.01)
+    answer = await stack.ask(QUESTION)
     mark = answer.degradation
     assert (mark.level, mark.retrieval) == (Level.LOWER_PATH, RetrievalMode.KEYWORD)
     assert mark.reasons == ("managed_hedged",)
@@ -56,18 +58,18 @@ async def test_a_silent_path_is_overtaken_marked_and_cancelled(desk: Desk) -> No
     assert (silent.asked, silent.cancelled) == (1, 1)
 
 
-async def test_a_path_that_answers_in_time_is_not_hedged(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    prompt, lower = Gated(desk.keyword().retriever), Gated()
+async def test_a_path_that_answers_in_time_is_not_hedged(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    prompt, lower = Gated(stack.keyword().retriever), Gated()
     prompt.gate.set()
-    hedging(desk, prompt, Path(RetrievalMode.KEYWORD, lower), after_s=20.0)
-    answer = await desk.ask(QUESTION)
+    hedging(stack, prompt, RetrievalPath(RetrievalMode.KEYWORD, lower), after_s=20.0)
+    answer = await stack.ask(QUESTION)
     assert (answer.degradation.level, lower.asked) == (Level.NONE, 0)
 
 
-async def test_the_better_path_wins_while_the_lower_one_is_at_work(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    slow = Gated(desk.keyword().retriever)
+async def test_the_better_path_wins_while_the_lower_one_is_at_work(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    slow = Gated(stack.keyword().retriever)
 
     class Opening(Gated):
         async def retrieve(
@@ -77,15 +79,15 @@ async def test_the_better_path_wins_while_the_lower_one_is_at_work(desk: Desk) -
             return await super().retrieve(query, top_k=top_k, deadline=deadline)
 
     lower = Opening()
-    hedging(desk, slow, Path(RetrievalMode.KEYWORD, lower), after_s=0.01)
-    answer = await desk.ask(QUESTION)
+    hedging(stack, slow, RetrievalPath(RetrievalMode.KEYWORD, lower), after_s=0.01)
+    answer = await stack.ask(QUESTION)
     assert (answer.degradation.level, answer.degradation.reasons) == (Level.NONE, ())
     assert (lower.asked, lower.cancelled) == (1, 1)
 
 
-async def test_a_lower_path_that_fails_leaves_the_slow_one_its_chance(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    slow = Gated(desk.keyword().retriever)
+async def test_a_lower_path_that_fails_leaves_the_slow_one_its_chance(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    slow = Gated(stack.keyword().retriever)
 
     class Failing(Down):
         async def retrieve(
@@ -94,18 +96,18 @@ async def test_a_lower_path_that_fails_leaves_the_slow_one_its_chance(desk: Desk
             slow.gate.set()
             return await super().retrieve(query, top_k=top_k, deadline=deadline)
 
-    hedging(desk, slow, Path(RetrievalMode.KEYWORD, Failing()), after_s=0.01)
-    answer = await desk.ask(QUESTION)
+    hedging(stack, slow, RetrievalPath(RetrievalMode.KEYWORD, Failing()), after_s=0.01)
+    answer = await stack.ask(QUESTION)
     assert answer.degradation.retrieval is RetrievalMode.MANAGED
     assert (answer.degradation.level, answer.degradation.reasons) == (Level.NONE, ())
     assert answer.citations
 
 
-async def test_without_the_option_paths_are_asked_one_after_the_other(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    slow, lower = Gated(desk.keyword().retriever), Gated()
-    hedging(desk, slow, Path(RetrievalMode.KEYWORD, lower), after_s=None)
-    asking = asyncio.ensure_future(desk.ask(QUESTION))
+async def test_without_the_option_paths_are_asked_one_after_the_other(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    slow, lower = Gated(stack.keyword().retriever), Gated()
+    hedging(stack, slow, RetrievalPath(RetrievalMode.KEYWORD, lower), after_s=None)
+    asking = asyncio.ensure_future(stack.ask(QUESTION))
     while not slow.asked:
         await asyncio.sleep(0)
     for _ in range(100):

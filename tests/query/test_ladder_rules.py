@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 
 from foliotrace.errors import BudgetExceeded, GeneratorRefused, GeneratorUnavailable
 from foliotrace.model import AnswerMode, Level, RetrievalMode
-from foliotrace.query.ladder import Configured, Next, Reached, after_failure, degradation, rung_s
+from foliotrace.query.answer.ladder import (
+    Configured,
+    Next,
+    Reached,
+    after_failure,
+    degradation,
+)
+from foliotrace.query.retrieve.paths import rung_s
 
 REAL_PATHS = (RetrievalMode.MANAGED, RetrievalMode.HYBRID, RetrievalMode.KEYWORD)
 orders = st.lists(st.sampled_from(REAL_PATHS), min_size=1, max_size=3, unique=True).map(tuple)

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.query.kit import HANDBOOK, Desk, Down
+from tests.query.query_stack import HANDBOOK, Down, QueryStack
 
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Identity, Level, Passage, Query, RetrievalMode
-from foliotrace.query.retrieve import HybridRetriever, Path, fused, without_duplicates
+from foliotrace.query.retrieve.hybrid import HybridRetriever, fused
+from foliotrace.query.retrieve.paths import RetrievalPath, without_duplicates
 
 pytestmark = pytest.mark.anyio
 
@@ -64,37 +65,37 @@ def test_what_both_paths_find_first_is_first() -> None:
     assert both[0].score == 1.0
 
 
-async def test_embedding_not_finished_is_answered_by_keywords_at_level_2(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    hybrid = HybridRetriever(desk.keyword().retriever, Down("embedding_pending"))
-    desk.behind(Path(RetrievalMode.HYBRID, hybrid), desk.keyword())
-    answer = await desk.ask("When are refunds paid?")
+async def test_embedding_not_finished_is_answered_by_keywords_at_level_2(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    hybrid = HybridRetriever(stack.keyword().retriever, Down("embedding_pending"))
+    stack.use_paths(RetrievalPath(RetrievalMode.HYBRID, hybrid), stack.keyword())
+    answer = await stack.ask("When are refunds paid?")
     mark = answer.degradation
     assert (mark.level, mark.reasons) == (Level.LOWER_PATH, ("embedding_pending",))
     assert answer.citations
 
 
-async def test_a_path_that_hangs_leaves_time_for_the_next(desk: Desk) -> None:
+async def test_a_path_that_hangs_leaves_time_for_the_next(stack: QueryStack) -> None:
     class Hanging:
         async def retrieve(self, *_: object, **__: object) -> list[Passage]:
             await asyncio.sleep(60)
             raise IndexUnavailable("never reached")
 
-    await desk.serve(*HANDBOOK)
-    settings = desk.services.settings
-    desk.equipped(settings=replace(settings, retrieve_s=0.05))
-    desk.behind(Path(RetrievalMode.MANAGED, Hanging()), desk.keyword())  # type: ignore[arg-type]
-    answer = await desk.ask("When are refunds paid?")
+    await stack.serve(*HANDBOOK)
+    settings = stack.services.settings
+    stack.use(settings=replace(settings, retrieve_s=0.05))
+    stack.use_paths(RetrievalPath(RetrievalMode.MANAGED, Hanging()), stack.keyword())  # type: ignore[arg-type]
+    answer = await stack.ask("When are refunds paid?")
     assert answer.degradation.reasons == ("managed_timeout",)
     assert answer.citations
 
 
 async def test_the_document_a_question_names_is_preferred_and_others_stay_reachable(
-    desk: Desk,
+    stack: QueryStack,
 ) -> None:
     said = "Net sales grew in the quarter because of services."
     for number, company in enumerate(("Apple", "Nvidia", "Intel")):
-        await desk.serve(
+        await stack.serve(
             said,
             name=f"{company}.txt",
             content_hash=str(number) * 64,
@@ -102,10 +103,12 @@ async def test_the_document_a_question_names_is_preferred_and_others_stay_reacha
         )
     query = Query(
         text="Why did net sales of Nvidia grow in the quarter?",
-        principal=desk.services.identify(),
+        principal=stack.services.identify(),
         filters=Filters(),
     )
-    found = await desk.keyword().retriever.retrieve(query, top_k=3, deadline=Deadline(float("inf")))
+    found = await stack.keyword().retriever.retrieve(
+        query, top_k=3, deadline=Deadline(float("inf"))
+    )
     assert found[0].document_name == "Nvidia.txt"
     assert len(found) == 3
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from tests.query.kit import HANDBOOK, Desk, Scripted, shown
+from tests.query.query_stack import HANDBOOK, QueryStack, Scripted, shown
 from tests.query.questions import MINIMAL_EDITS, REWORDED
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
@@ -21,7 +21,7 @@ from foliotrace.errors import (
 )
 from foliotrace.model import CacheState, Deadline, Principal
 from foliotrace.ports import Reservation
-from foliotrace.query.alike import Synonyms
+from foliotrace.query.cache.semantic_key import Synonyms
 from foliotrace.resilient import EmbeddedOnce, MeteredEmbedder
 
 pytestmark = pytest.mark.anyio
@@ -57,14 +57,14 @@ def embedder() -> OneVector:
 
 
 @pytest.fixture
-async def alike(desk: Desk, embedder: OneVector) -> Desk:
-    desk.equipped(cache=InMemoryAnswerCache(desk.clock), embedder=EmbeddedOnce(embedder))
-    await desk.serve(*HANDBOOK)
-    return desk
+async def alike(stack: QueryStack, embedder: OneVector) -> QueryStack:
+    stack.use(cache=InMemoryAnswerCache(stack.clock), embedder=EmbeddedOnce(embedder))
+    await stack.serve(*HANDBOOK)
+    return stack
 
 
 async def test_the_same_question_in_other_words_gets_the_kept_answer_as_a_run_of_its_own(
-    alike: Desk,
+    alike: QueryStack,
 ) -> None:
     first = await alike.ask(QUESTION)
     events, second = await alike.watch(REWORDED_QUESTION)
@@ -78,7 +78,7 @@ async def test_the_same_question_in_other_words_gets_the_kept_answer_as_a_run_of
 
 @pytest.mark.parametrize(("kept", "asked"), [pair for p in MINIMAL_EDITS for pair in (p, p[::-1])])
 async def test_no_minimal_edit_hits_although_its_vector_is_the_same(
-    alike: Desk, kept: str, asked: str
+    alike: QueryStack, kept: str, asked: str
 ) -> None:
     await alike.serve(f"{kept} {asked} Both are answered here.", name="faq.txt")
     await alike.ask(kept)
@@ -89,7 +89,7 @@ async def test_no_minimal_edit_hits_although_its_vector_is_the_same(
 
 @pytest.mark.parametrize(("kept", "asked"), REWORDED)
 async def test_rewordings_hit_when_vectors_agree_and_only_then(
-    alike: Desk, embedder: OneVector, kept: str, asked: str
+    alike: QueryStack, embedder: OneVector, kept: str, asked: str
 ) -> None:
     await alike.serve(f"{kept} It is answered here.", name="faq.txt")
     answer = await alike.ask(kept)
@@ -110,12 +110,12 @@ async def test_rewordings_hit_when_vectors_agree_and_only_then(
         {"bypass_cache": True},
     ],
 )
-async def test_another_scope_or_wish_is_no_hit(alike: Desk, other: dict[str, object]) -> None:
+async def test_another_scope_or_wish_is_no_hit(alike: QueryStack, other: dict[str, object]) -> None:
     await alike.ask(QUESTION)
     assert (await alike.ask(REWORDED_QUESTION, **other)).cache is not CacheState.SEMANTIC
 
 
-async def test_another_tenant_model_or_glossary_is_no_hit(alike: Desk) -> None:
+async def test_another_tenant_model_or_glossary_is_no_hit(alike: QueryStack) -> None:
     await alike.ask(QUESTION)
     here = alike.services
     other = OneVector()
@@ -132,24 +132,24 @@ async def test_another_tenant_model_or_glossary_is_no_hit(alike: Desk) -> None:
         assert (await alike.ask(asked)).cache is wanted, asked
 
 
-async def test_a_change_of_the_library_ends_every_hit(alike: Desk) -> None:
+async def test_a_change_of_the_library_ends_every_hit(alike: QueryStack) -> None:
     await alike.ask(QUESTION)
     await alike.serve("Refunds are paid within 10 days.", name="new.txt", content_hash="b" * 64)
     assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
 
 
-async def test_synonyms_of_the_operator_hit(alike: Desk) -> None:
+async def test_synonyms_of_the_operator_hit(alike: QueryStack) -> None:
     settings = replace(alike.services.settings, synonyms=Synonyms((("refunds", "repayments"),)))
-    alike.equipped(settings=settings)
+    alike.use(settings=settings)
     await alike.ask(QUESTION)
     assert (await alike.ask("When are repayments paid?")).cache is CacheState.SEMANTIC
 
 
-async def test_degraded_and_abstained_answers_are_never_given_to_another(alike: Desk) -> None:
-    alike.equipped(generators=(Scripted(error=GeneratorUnavailable("503")),))
+async def test_degraded_and_abstained_answers_are_never_given_to_another(alike: QueryStack) -> None:
+    alike.use(generators=(Scripted(error=GeneratorUnavailable("503")),))
     await alike.ask(QUESTION)
     assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
-    alike.equipped(generators=())
+    alike.use(generators=())
     await alike.ask("Which enzyme inhibits mitochondria?")
     assert (await alike.ask("What enzyme inhibits mitochondria?")).cache is CacheState.MISS
 
@@ -163,7 +163,7 @@ async def test_degraded_and_abstained_answers_are_never_given_to_another(alike: 
     ],
 )
 async def test_an_embedder_that_fails_is_a_miss_and_changes_no_answer(
-    alike: Desk, embedder: OneVector, error: Unavailable
+    alike: QueryStack, embedder: OneVector, error: Unavailable
 ) -> None:
     first = await alike.ask(QUESTION)
     embedder.error = error
@@ -177,7 +177,7 @@ async def test_an_embedder_that_fails_is_a_miss_and_changes_no_answer(
 
 @pytest.mark.parametrize("vector", [(), (0.0, 0.0), (float("nan"), 1.0)])
 async def test_vectors_that_are_none_agree_with_nothing_nor_with_themselves(
-    alike: Desk, embedder: OneVector, vector: Sequence[float]
+    alike: QueryStack, embedder: OneVector, vector: Sequence[float]
 ) -> None:
     await alike.ask(QUESTION)
     embedder.vector = vector
@@ -186,25 +186,25 @@ async def test_vectors_that_are_none_agree_with_nothing_nor_with_themselves(
 
 
 async def test_a_vector_of_another_length_is_of_another_model(
-    alike: Desk, embedder: OneVector
+    alike: QueryStack, embedder: OneVector
 ) -> None:
     await alike.ask(QUESTION)
     embedder.vector = (0.6, 0.8, 0.0)
     assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
 
 
-async def test_a_cache_that_dies_between_two_calls_is_a_miss(alike: Desk) -> None:
+async def test_a_cache_that_dies_between_two_calls_is_a_miss(alike: QueryStack) -> None:
     class DiesWhenAskedForMore(InMemoryAnswerCache):
         async def alike(self, tenant: str, group: str) -> list[object]:  # type: ignore[override]
             raise CacheUnavailable("down")
 
-    alike.equipped(cache=DiesWhenAskedForMore(alike.clock))
+    alike.use(cache=DiesWhenAskedForMore(alike.clock))
     await alike.ask(QUESTION)
     assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
 
 
 async def test_a_question_is_embedded_once_and_its_vector_serves_retrieval_too(
-    alike: Desk, embedder: OneVector
+    alike: QueryStack, embedder: OneVector
 ) -> None:
     class AsVectorsDo:
         """Asks for the question's vector as the vector index does, then for the keywords."""
@@ -214,7 +214,7 @@ async def test_a_question_is_embedded_once_and_its_vector_serves_retrieval_too(
             return await keyword.retriever.retrieve(query, top_k=top_k, deadline=deadline)
 
     keyword = alike.keyword()
-    alike.behind(replace(keyword, retriever=AsVectorsDo()))
+    alike.use_paths(replace(keyword, retriever=AsVectorsDo()))
     await alike.ask(QUESTION)
     assert embedder.texts == [QUESTION]
     await alike.ask(QUESTION)
@@ -250,11 +250,11 @@ def paid(embedder: OneVector, ledger: Counted, price: Price) -> EmbeddedOnce:
 
 
 async def test_what_a_vector_costs_counts_to_the_question_that_asked_for_it(
-    alike: Desk, embedder: OneVector
+    alike: QueryStack, embedder: OneVector
 ) -> None:
     ledger = Counted()
     price = Price(input_usd=Decimal("0.00001"), output_usd=Decimal(0))
-    alike.equipped(embedder=paid(embedder, ledger, price))
+    alike.use(embedder=paid(embedder, ledger, price))
     made = await alike.ask(QUESTION)
     again = await alike.ask(REWORDED_QUESTION)
     exact = await alike.ask(REWORDED_QUESTION)
@@ -268,30 +268,30 @@ async def test_what_a_vector_costs_counts_to_the_question_that_asked_for_it(
 
 
 async def test_a_budget_that_refuses_the_vector_is_a_miss_and_a_failed_call_costs_nothing(
-    alike: Desk, embedder: OneVector
+    alike: QueryStack, embedder: OneVector
 ) -> None:
     dear = Price(input_usd=Decimal(1), output_usd=Decimal(0))
     spent = Counted(BudgetExceeded("the day is spent"))
     for ledger, price in ((Counted(), dear), (spent, replace(dear, input_usd=Decimal("0.0001")))):
-        alike.equipped(embedder=paid(embedder, ledger, price))
+        alike.use(embedder=paid(embedder, ledger, price))
         answer = await alike.ask(QUESTION, top_k=3 if ledger is spent else 4)
         assert (answer.cache, answer.usage.cost_usd) == (CacheState.MISS, 0)
         assert answer.citations
     assert embedder.texts == []
     failing = Counted()
     embedder.error = EmbedderUnavailable("503")
-    alike.equipped(embedder=paid(embedder, failing, replace(dear, input_usd=Decimal("0.0001"))))
+    alike.use(embedder=paid(embedder, failing, replace(dear, input_usd=Decimal("0.0001"))))
     assert (await alike.ask(REWORDED_QUESTION)).usage.cost_usd == 0
     assert (len(failing.reserved), failing.settled) == (1, [0])
     embedder.error = None
     free = Counted()
-    alike.equipped(embedder=paid(embedder, free, NOTHING))
+    alike.use(embedder=paid(embedder, free, NOTHING))
     assert (await alike.ask("Where are refunds paid?")).usage.embedding_tokens > 0
     assert free.reserved == []
 
 
 async def test_what_is_kept_of_a_question_is_a_hash_and_a_vector(
-    alike: Desk, monkeypatch: pytest.MonkeyPatch
+    alike: QueryStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored: list[str] = []
     store = InMemoryAnswerCache.store

@@ -21,7 +21,7 @@ HANDED_ON = {
     # a dependency's reason or an error's code, told further by whoever caught it
     "foliotrace/jobs.py: replace(problem)": "describe_error(error)",
     "foliotrace/ingest/workflow.py: fail(problem)": "describe_error(error)",
-    "foliotrace/query/synthesize.py: add(reason_of(error))": "the generator's own",
+    "foliotrace/query/answer/synthesize.py: add(reason_of(error))": "the generator's own",
     "foliotrace/query/workflow.py: AnswerReset(str(reason))": "the failed generator's own",
     "foliotrace_server/host/durable.py: _end(handler.error)": "what the store was told",
     "foliotrace/adapters/local/page_codec.py: ParsedPage(problem)": "read back from the library",

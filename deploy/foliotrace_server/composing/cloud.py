@@ -7,7 +7,7 @@ kept here first.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 
 import structlog
 
@@ -30,7 +30,7 @@ from foliotrace.extract.services import Rung
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder, TypesLeft
 from foliotrace.ports import Blobs, Clock, Library, Parser
-from foliotrace.query.retrieve import Path
+from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.resilient import (
     FollowingIndex,
     ResilientExtractor,
@@ -79,7 +79,7 @@ class Cloud:
         folder.mkdir(parents=True, exist_ok=True)
         self._open(folder, access)
 
-    def _open(self, folder: FilePath, access: CloudAccess) -> None:
+    def _open(self, folder: Path, access: CloudAccess) -> None:
         given, around = self._given, self._around
         self.intents = IntentLog(folder / "intents.db", clock=around.clock)
         self.gateway = CloudGateway(
@@ -160,7 +160,9 @@ class Cloud:
             paged_types=PAGED_TYPES,
         )
 
-    def path_orders(self, local: Sequence[Path]) -> Mapping[ExecutionMode, Sequence[Path]]:
+    def path_orders(
+        self, local: Sequence[RetrievalPath]
+    ) -> Mapping[ExecutionMode, Sequence[RetrievalPath]]:
         """What a question may choose; empty when retrieval stays local.
 
         The managed index before the local paths, alone, or not at all.
@@ -171,14 +173,14 @@ class Cloud:
         guard = self._around.guards.make(
             "managed_index", limit_s=self._retrieve_s, has_lower_rung=not alone
         )
-        managed = Path(RetrievalMode.MANAGED, ResilientRetriever(self.index, guard))
+        managed = RetrievalPath(RetrievalMode.MANAGED, ResilientRetriever(self.index, guard))
         return {
             ExecutionMode.LOCAL: tuple(local),
             ExecutionMode.CLOUD: (managed,),
             ExecutionMode.CLOUD_THEN_LOCAL: (managed, *local),
         }
 
-    def paths(self, local: Sequence[Path]) -> tuple[Path, ...]:
+    def paths(self, local: Sequence[RetrievalPath]) -> tuple[RetrievalPath, ...]:
         """The order that is configured."""
         orders = self.path_orders(local)
         return tuple(orders[ExecutionMode(self._given.index)]) if orders else tuple(local)

@@ -12,7 +12,7 @@ from foliotrace.ingest.originals import keeping
 from foliotrace.ingest.upload import Accepted
 from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, Metadata, Principal
 from foliotrace.ports import StoredBlob
-from foliotrace.query.guard import DEFAULT_LIMITS, admit_filters
+from foliotrace.query.validate import DEFAULT_LIMITS, admit_filters
 from foliotrace_server.engine import Engine
 from foliotrace_server.identity import caller
 from foliotrace_server.intake import StoredUpload

@@ -21,9 +21,8 @@ from foliotrace.errors import IndexUnavailable, NotFound, Unavailable
 from foliotrace.ingest.index import delete_document
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
 from foliotrace.model import Answer, Deadline, Passage, Query, RetrievalMode
-from foliotrace.query.retrieve import Path as RetrievalPath
-from foliotrace.query.retrieve import retrieve
-from foliotrace.query.routing import Headers, RoutedRetriever
+from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
+from foliotrace.query.retrieve.paths import RetrievalPath, retrieve
 from foliotrace.query.workflow import Answered, AskQuestion, QueryServices, QueryWorkflow
 from foliotrace.resilient import CircuitGuard, ResilientRetriever
 
@@ -96,7 +95,7 @@ class LlamaCloudIndex(Door):
 
     def _make(self) -> Desk:
         desk = Desk(self._setup)
-        routed = RoutedRetriever(desk.keyword, Headers(desk.library, desk.keyword))
+        routed = RoutedRetriever(desk.keyword, DocumentIdentities(desk.library, desk.keyword))
         keyword = RetrievalPath(RetrievalMode.KEYWORD, routed)
         self._paths = (keyword,)
         if desk.gateway is not None:

@@ -6,8 +6,8 @@ from foliotrace.errors import FoliotraceError
 from foliotrace.events import tell
 from foliotrace.model import Answer, Citation, Principal, Query, Run, Versions
 from foliotrace.ports import AuditEntry, Clock
-from foliotrace.query.guard import valid_name
-from foliotrace.query.prompt import VERSION as PROMPT_VERSION
+from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
+from foliotrace.query.validate import valid_name
 
 
 def received(

@@ -21,16 +21,16 @@ from foliotrace.ports import (
     TextGenerator,
     Vocabulary,
 )
-from foliotrace.query.alike import NO_SYNONYMS, Synonyms
-from foliotrace.query.anchors import PageMaps
-from foliotrace.query.guard import DEFAULT_LIMITS, Limits
-from foliotrace.query.ladder import Configured
-from foliotrace.query.prompt import VERSION as PROMPT_VERSION
-from foliotrace.query.quotes import FLOOR
-from foliotrace.query.reading import Readings
-from foliotrace.query.retrieve import Path
-from foliotrace.query.sanitize import Redaction
-from foliotrace.query.synthesize import Synthesis
+from foliotrace.query.answer.anchors import PageMaps
+from foliotrace.query.answer.ladder import Configured
+from foliotrace.query.answer.passage_terms import PassageTermsCache
+from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
+from foliotrace.query.answer.quotes import FLOOR
+from foliotrace.query.answer.redaction import Redaction
+from foliotrace.query.answer.synthesize import Synthesis
+from foliotrace.query.cache.semantic_key import NO_SYNONYMS, Synonyms
+from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.query.validate import DEFAULT_LIMITS, Limits
 from foliotrace.route_policy import select
 
 
@@ -65,7 +65,7 @@ class QueryServices:
 
     library: Library
     vocabulary: Vocabulary
-    paths: Sequence[Path]
+    paths: Sequence[RetrievalPath]
     audit: AuditLog
     runs: Runs
     clock: Clock
@@ -78,7 +78,7 @@ class QueryServices:
     embedder: Embedder | None = None
     stale: StaleAnswers | None = None
     settings: QuerySettings = field(default_factory=QuerySettings)
-    offered: Mapping[ExecutionMode, Sequence[Path]] = field(default_factory=dict)
+    offered: Mapping[ExecutionMode, Sequence[RetrievalPath]] = field(default_factory=dict)
 
     def on(self, asked: ExecutionMode | None) -> "QueryServices":
         """The same with the retrieval paths that a question asks for. Raises PathNotOffered.
@@ -122,7 +122,7 @@ class QueryServices:
             generators=tuple(self.generators),
             vocabulary=self.vocabulary,
             pages=PageMaps(self.library),
-            readings=Readings(self.vocabulary),
+            readings=PassageTermsCache(self.vocabulary),
             max_tokens=self.settings.max_tokens,
             floor=self.settings.floor,
             quotes=self.settings.quotes,

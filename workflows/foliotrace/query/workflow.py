@@ -17,10 +17,10 @@ from workflows.events import Event, StartEvent, StopEvent
 from foliotrace.errors import InvalidRequest
 from foliotrace.events import span
 from foliotrace.model import DEFAULT_COLLECTION, Answer, ExecutionMode, Level, Scalar
-from foliotrace.query.guard import Ask
-from foliotrace.query.journey import Call, answer_question
-from foliotrace.query.sanitize import SanitizedStream
+from foliotrace.query.answer.redaction import SanitizedStream
+from foliotrace.query.pipeline import Call, answer_question
 from foliotrace.query.services import QueryServices, QuerySettings
+from foliotrace.query.validate import Ask
 
 __all__ = [
     "AnswerDegraded",

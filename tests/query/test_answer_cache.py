@@ -2,33 +2,33 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path as Folder
+from pathlib import Path
 
 import pytest
-from tests.query.kit import HANDBOOK, Desk, Down, Scripted, shown
+from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, shown
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.errors import CacheUnavailable, GeneratorUnavailable
 from foliotrace.model import AnswerMode, CacheState, Level, RetrievalMode
-from foliotrace.query.retrieve import Path
+from foliotrace.query.retrieve.paths import RetrievalPath
 
 pytestmark = pytest.mark.anyio
 
 QUESTION = "When are refunds paid?"
-DOWN = Path(RetrievalMode.KEYWORD, Down("keyword_index_unavailable"))
+DOWN = RetrievalPath(RetrievalMode.KEYWORD, Down("keyword_index_unavailable"))
 
 
 @pytest.fixture
-async def keeping(desk: Desk, tmp_path: Folder) -> AsyncIterator[Desk]:
+async def keeping(stack: QueryStack, tmp_path: Path) -> AsyncIterator[QueryStack]:
     stale = SqliteStaleAnswers(tmp_path)
-    desk.equipped(cache=InMemoryAnswerCache(desk.clock), stale=stale)
-    yield desk
+    stack.use(cache=InMemoryAnswerCache(stack.clock), stale=stale)
+    yield stack
     await stale.close()
 
 
 async def test_the_same_question_is_answered_from_the_cache_as_a_run_of_its_own(
-    keeping: Desk,
+    keeping: QueryStack,
 ) -> None:
     await keeping.serve(*HANDBOOK)
     first = await keeping.ask(QUESTION)
@@ -51,14 +51,14 @@ async def test_the_same_question_is_answered_from_the_cache_as_a_run_of_its_own(
     ],
 )
 async def test_another_question_scope_or_wish_is_no_hit(
-    keeping: Desk, other: dict[str, object]
+    keeping: QueryStack, other: dict[str, object]
 ) -> None:
     await keeping.serve(*HANDBOOK)
     await keeping.ask(QUESTION)
     assert (await keeping.ask(**other)).cache is not CacheState.EXACT  # type: ignore[arg-type]
 
 
-async def test_an_answer_made_while_the_library_changed_is_not_kept(keeping: Desk) -> None:
+async def test_an_answer_made_while_the_library_changed_is_not_kept(keeping: QueryStack) -> None:
     """Neither under the version it was asked at, nor for bad days."""
     await keeping.serve(*HANDBOOK)
     keyword = keeping.keyword()
@@ -78,36 +78,36 @@ async def test_an_answer_made_while_the_library_changed_is_not_kept(keeping: Des
             stored.append(key)
             await super().store(tenant, key, answer, **more)
 
-    keeping.equipped(cache=Watched(keeping.clock))
-    keeping.behind(replace(keyword, retriever=Changing()))
+    keeping.use(cache=Watched(keeping.clock))
+    keeping.use_paths(replace(keyword, retriever=Changing()))
     assert (await keeping.ask(QUESTION)).citations
     assert stored == []
-    keeping.behind(DOWN)
+    keeping.use_paths(DOWN)
     assert (await keeping.ask(QUESTION)).degradation.answer is AnswerMode.TEMPLATE
-    keeping.behind(keyword)
+    keeping.use_paths(keyword)
     await keeping.ask(QUESTION)
     assert len(stored) == 1
 
 
-async def test_a_change_of_the_library_ends_every_hit(keeping: Desk) -> None:
+async def test_a_change_of_the_library_ends_every_hit(keeping: QueryStack) -> None:
     await keeping.serve(*HANDBOOK)
     await keeping.ask(QUESTION)
     await keeping.serve("Refunds are paid within 10 days.", name="new.txt", content_hash="b" * 64)
     assert (await keeping.ask(QUESTION)).cache is CacheState.MISS
 
 
-async def test_degraded_and_abstained_answers_are_never_kept(keeping: Desk) -> None:
+async def test_degraded_and_abstained_answers_are_never_kept(keeping: QueryStack) -> None:
     await keeping.serve(*HANDBOOK)
     await keeping.ask("Which enzyme inhibits mitochondrial translation?")
     assert (
         await keeping.ask("Which enzyme inhibits mitochondrial translation?")
     ).cache is CacheState.MISS
-    keeping.equipped(generators=(Scripted(error=GeneratorUnavailable("503")),))
+    keeping.use(generators=(Scripted(error=GeneratorUnavailable("503")),))
     assert (await keeping.ask(QUESTION)).degradation.level is Level.LOWER_PATH
     assert (await keeping.ask(QUESTION)).cache is CacheState.MISS
 
 
-async def test_an_answer_with_something_redacted_is_never_kept(keeping: Desk) -> None:
+async def test_an_answer_with_something_redacted_is_never_kept(keeping: QueryStack) -> None:
     await keeping.serve("The number of the applicant is 123-45-6789 in the register.")
     asked = "What is the number of the applicant in the register?"
     answer = await keeping.ask(asked)
@@ -116,10 +116,10 @@ async def test_an_answer_with_something_redacted_is_never_kept(keeping: Desk) ->
     assert (await keeping.ask(asked)).cache is CacheState.MISS
 
 
-async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(keeping: Desk) -> None:
+async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(keeping: QueryStack) -> None:
     await keeping.serve(*HANDBOOK)
     fresh = await keeping.ask(QUESTION)
-    keeping.behind(DOWN)
+    keeping.use_paths(DOWN)
     keeping.clock.pass_s(7200)
     answer = await keeping.ask(QUESTION)
     assert (answer.degradation.level, answer.degradation.answer) == (
@@ -132,26 +132,26 @@ async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(keeping: Desk)
 
 
 async def test_an_answer_given_again_keeps_the_origin_of_the_run_that_made_it(
-    keeping: Desk,
+    keeping: QueryStack,
 ) -> None:
     await keeping.serve(*HANDBOOK)
     runs = iter(f"00-{number:032x}-{number:016x}-01" for number in range(1, 9))
-    keeping.equipped(current_span=lambda: next(runs))
+    keeping.use(current_span=lambda: next(runs))
     made = await keeping.ask(QUESTION)
     assert made.origin == f"00-{1:032x}-{1:016x}-01"
     assert (await keeping.ask(QUESTION)).origin == made.origin
-    keeping.behind(DOWN)
+    keeping.use_paths(DOWN)
     keeping.clock.pass_s(7200)
     stale = await keeping.ask(QUESTION)
     assert (stale.degradation.answer, stale.origin) == (AnswerMode.STALE, made.origin)
 
 
 async def test_a_stale_answer_is_not_given_once_its_document_changed_or_went(
-    keeping: Desk,
+    keeping: QueryStack,
 ) -> None:
     first = await keeping.serve(*HANDBOOK)
     await keeping.ask(QUESTION)
-    keeping.behind(DOWN)
+    keeping.use_paths(DOWN)
     keeping.clock.pass_s(7200)
     await keeping.serve("Refunds are paid within 10 days.", content_hash="b" * 64)
     assert (await keeping.ask(QUESTION)).degradation.level is Level.TEMPLATE
@@ -159,7 +159,7 @@ async def test_a_stale_answer_is_not_given_once_its_document_changed_or_went(
     assert (await keeping.ask(QUESTION)).degradation.level is Level.TEMPLATE
 
 
-async def test_caches_that_are_down_change_no_answer(desk: Desk) -> None:
+async def test_caches_that_are_down_change_no_answer(stack: QueryStack) -> None:
     class Broken:
         async def lookup(self, tenant: str, key: str) -> None:
             raise CacheUnavailable("down")
@@ -170,9 +170,9 @@ async def test_caches_that_are_down_change_no_answer(desk: Desk) -> None:
         async def forget_document(self, tenant: str, document_id: str) -> None:
             raise CacheUnavailable("down")
 
-    await desk.serve(*HANDBOOK)
-    desk.equipped(cache=Broken(), stale=Broken())
-    answer = await desk.ask(QUESTION)
+    await stack.serve(*HANDBOOK)
+    stack.use(cache=Broken(), stale=Broken())
+    answer = await stack.ask(QUESTION)
     assert answer.degradation.level is Level.NONE
-    desk.behind(DOWN)
-    assert (await desk.ask(QUESTION)).degradation.level is Level.TEMPLATE
+    stack.use_paths(DOWN)
+    assert (await stack.ask(QUESTION)).degradation.level is Level.TEMPLATE

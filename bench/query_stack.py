@@ -5,14 +5,14 @@ import hmac
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path as Folder
+from pathlib import Path
 
 from bench.corpora import TENANT, Shelf, shelf
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline, Filters, Passage, Principal, Query, RetrievalMode, Run
 from foliotrace.ports import AuditEntry
-from foliotrace.query.retrieve import Path, without_duplicates
-from foliotrace.query.routing import Headers, RoutedRetriever
+from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
+from foliotrace.query.retrieve.paths import RetrievalPath, without_duplicates
 from foliotrace.query.workflow import QueryServices
 
 NO_FILTERS = Filters()
@@ -47,11 +47,11 @@ def keyed(tenant: str, text: str) -> tuple[str, str]:
 
 def services_over(at: Shelf) -> QueryServices:
     """The default installation: keyword search with routing, quotes, no key."""
-    routed = RoutedRetriever(at.index, Headers(at.library, at.index))
+    routed = RoutedRetriever(at.index, DocumentIdentities(at.library, at.index))
     return QueryServices(
         library=at.library,
         vocabulary=at.index,
-        paths=(Path(RetrievalMode.KEYWORD, routed),),
+        paths=(RetrievalPath(RetrievalMode.KEYWORD, routed),),
         audit=CountingAudit(),
         runs=ForgetfulRuns(),
         clock=SystemClock(),
@@ -62,7 +62,7 @@ def services_over(at: Shelf) -> QueryServices:
 
 
 @asynccontextmanager
-async def desk(folder: Folder) -> AsyncIterator[tuple[Shelf, QueryServices]]:
+async def open_query_stack(folder: Path) -> AsyncIterator[tuple[Shelf, QueryServices]]:
     """Open a folder's library and what answers over it."""
     async with shelf(folder) as at:
         yield at, services_over(at)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path as Folder
+from pathlib import Path
 from typing import Any
 
 from tests.ingest.pages import serve
@@ -17,8 +17,8 @@ from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import FoliotraceError, IndexUnavailable, NotFound
 from foliotrace.model import Answer, Deadline, Passage, Principal, Query, RetrievalMode, Run, Usage
 from foliotrace.ports import AuditEntry, Delta, Generation, Prompt, Retriever
-from foliotrace.query.retrieve import Path
-from foliotrace.query.routing import Headers, RoutedRetriever
+from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
+from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.workflow import (
     AnswerDelta,
     Answered,
@@ -132,7 +132,7 @@ def keyed(tenant: str, text: str) -> tuple[str, str]:
 
 
 @dataclass
-class Desk:
+class QueryStack:
     """A library with its index, and the questions asked of it."""
 
     library: SqliteLibrary
@@ -141,15 +141,15 @@ class Desk:
     audit: MemoryAudit
     runs: MemoryRuns
     clock: SetClock
-    headers: Headers
+    headers: DocumentIdentities
 
-    def keyword(self) -> Path:
-        return Path(RetrievalMode.KEYWORD, RoutedRetriever(self.index, self.headers))
+    def keyword(self) -> RetrievalPath:
+        return RetrievalPath(RetrievalMode.KEYWORD, RoutedRetriever(self.index, self.headers))
 
-    def behind(self, *paths: Path) -> None:
+    def use_paths(self, *paths: RetrievalPath) -> None:
         self.services = replace(self.services, paths=paths)
 
-    def equipped(self, **ports: Any) -> None:
+    def use(self, **ports: Any) -> None:
         self.services = replace(self.services, **ports)
 
     async def serve(self, *texts: str, **about: Any) -> str:
@@ -178,17 +178,17 @@ def shown(events: Sequence[Event]) -> str:
 
 
 @asynccontextmanager
-async def desk(folder: Folder, **ports: Any) -> AsyncIterator[Desk]:
+async def open_query_stack(folder: Path, **ports: Any) -> AsyncIterator[QueryStack]:
     library = SqliteLibrary.open(folder)
     index = KeywordIndex(folder, library)
     await index.catch_up()
-    headers = Headers(library, index)
+    headers = DocumentIdentities(library, index)
     audit, runs, clock = MemoryAudit(), MemoryRuns(), SetClock()
     routed: Retriever = RoutedRetriever(index, headers)
     services = QueryServices(
         library=library,
         vocabulary=index,
-        paths=(Path(RetrievalMode.KEYWORD, routed),),
+        paths=(RetrievalPath(RetrievalMode.KEYWORD, routed),),
         audit=audit,
         runs=runs,
         clock=clock,
@@ -196,7 +196,7 @@ async def desk(folder: Folder, **ports: Any) -> AsyncIterator[Desk]:
         hash_query=keyed,
         current_trace=lambda: "ab" * 16,
     )
-    made = Desk(library, index, replace(services, **ports), audit, runs, clock, headers)
+    made = QueryStack(library, index, replace(services, **ports), audit, runs, clock, headers)
     try:
         yield made
     finally:

@@ -25,7 +25,7 @@ _NAME_PARTS: Final = re.compile(r"[\W_]+")
 
 
 @dataclass(slots=True)
-class _Headers:
+class _CollectionIdentities:
     """The identities of one collection: which documents hold each term."""
 
     holders: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -42,13 +42,15 @@ class _Headers:
             self.holders[term].discard(document_id)
 
 
-class Headers:
+class DocumentIdentities:
     """Every served document's identity, following the library's changes, in memory."""
 
     def __init__(self, library: Library, vocabulary: Vocabulary) -> None:
         self._library = library
         self._vocabulary = vocabulary
-        self._collections: dict[tuple[str, str], _Headers] = defaultdict(_Headers)
+        self._collections: dict[tuple[str, str], _CollectionIdentities] = defaultdict(
+            _CollectionIdentities
+        )
         self._version = 0
 
     async def follow(self) -> None:
@@ -101,7 +103,7 @@ def _name_words(document: Document) -> str:
 class RoutedRetriever:
     """A `Retriever` that prefers the documents an unfiltered question names."""
 
-    def __init__(self, inner: Retriever, headers: Headers) -> None:
+    def __init__(self, inner: Retriever, headers: DocumentIdentities) -> None:
         self._inner = inner
         self._headers = headers
 

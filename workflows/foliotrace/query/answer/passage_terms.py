@@ -6,19 +6,19 @@ from typing import Final
 
 from foliotrace.model import Passage
 from foliotrace.ports import Vocabulary
-from foliotrace.query.anchors import PageMap
-from foliotrace.query.quotes import Reading, Unit, numbers_in, spans
+from foliotrace.query.answer.anchors import PageMap
+from foliotrace.query.answer.quotes import PassageTerms, QuoteSpan, numbers_in, spans
 
 _KEPT: Final = 4096
 _KEPT_AROUND: Final = 256  # what a document or a table says of all its passages
 
 
-class Readings:
+class PassageTermsCache:
     """The readings of the passages asked for lately; none outlives a change of the library."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._kept: OrderedDict[tuple[str, str], Reading] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], PassageTerms] = OrderedDict()
         self._around = lru_cache(maxsize=_KEPT_AROUND)(self._terms)
         self._version = -1
 
@@ -29,7 +29,7 @@ class Readings:
             self._around.cache_clear()
             self._version = version
 
-    def of(self, tenant: str, passage: Passage, page: PageMap) -> Reading:
+    def of(self, tenant: str, passage: Passage, page: PageMap) -> PassageTerms:
         """The passage's units and terms."""
         key = (tenant, passage.chunk_id)
         found = self._kept.get(key)
@@ -39,7 +39,7 @@ class Readings:
                 self._kept.popitem(last=False)
         return found
 
-    def _read(self, passage: Passage, page: PageMap) -> Reading:
+    def _read(self, passage: Passage, page: PageMap) -> PassageTerms:
         units = tuple(
             self._unit(passage, start, end, above) for start, end, above in spans(passage, page)
         )
@@ -47,14 +47,14 @@ class Readings:
         terms = self._around(around).union(
             *(unit.terms for unit in units), *(unit.header_terms for unit in units if unit.header)
         )
-        return Reading(units, terms, numbers_in(f"{around} {passage.text}"))
+        return PassageTerms(units, terms, numbers_in(f"{around} {passage.text}"))
 
     def _terms(self, text: str) -> frozenset[str]:
         return frozenset(self._vocabulary.terms(text))
 
-    def _unit(self, passage: Passage, start: int, end: int, header: str) -> Unit:
+    def _unit(self, passage: Passage, start: int, end: int, header: str) -> QuoteSpan:
         text = passage.text[start - passage.start : end - passage.start]
-        return Unit(
+        return QuoteSpan(
             start=start,
             end=end,
             terms=self._terms(text),

@@ -19,14 +19,15 @@ from foliotrace.model import (
     Query,
     RetrievalMode,
 )
-from foliotrace.query import cache as caching
-from foliotrace.query import keeping, ladder, records
-from foliotrace.query.guard import Ask, admit, clean
-from foliotrace.query.last_resort import stale_answer, template
-from foliotrace.query.retrieve import Retrieval, retrieve
-from foliotrace.query.sanitize import sanitize
+from foliotrace.query import records
+from foliotrace.query.answer import ladder
+from foliotrace.query.answer.fallback import stale_answer, template
+from foliotrace.query.answer.redaction import sanitize
+from foliotrace.query.answer.synthesize import Draft, Screen
+from foliotrace.query.cache import answer_cache, keys
+from foliotrace.query.retrieve.paths import Retrieval, retrieve
 from foliotrace.query.services import QueryServices
-from foliotrace.query.synthesize import Draft, Screen
+from foliotrace.query.validate import Ask, admit, clean
 from foliotrace.resilient import QueryBudget, open_budget
 
 _UNKNOWN_VERSION: Final = -1
@@ -98,13 +99,13 @@ async def _answered(
 ) -> Answer:
     """A kept answer, or a new one, which is kept where it may be."""
     deadline = Deadline(started_s + services.settings.deadline_s)
-    stale_key = caching.stale_key(query, best=services.best, hash_query=services.hash_query)
+    stale_key = keys.stale_key(query, best=services.best, hash_query=services.hash_query)
     place = None
     with open_budget(query.principal.tenant, services.settings.max_cost_usd) as budget:
         if services.cache is not None and not call.bypass_cache and version != _UNKNOWN_VERSION:
-            place = keeping.place_of(services, query, stale_key, version)
+            place = answer_cache.place_of(services, query, stale_key, version)
             with stage("cache"):
-                again = await keeping.given_again(
+                again = await answer_cache.given_again(
                     services, services.cache, query, place, _of_a_stage(services, deadline)
                 )
             if again is not None:
@@ -115,10 +116,10 @@ async def _answered(
         made, redacted = await _made(services, query, call, budget, deadline)
         state = CacheState.BYPASS if call.bypass_cache else CacheState.MISS
         answer = _identified(services, query, made, state)
-        if caching.may_be_kept(answer, redacted=redacted):
+        if keys.may_be_kept(answer, redacted=redacted):
             within = _of_a_stage(services, deadline)
-            kept_at = keeping.KeptAt(stale_key=stale_key, place=place, version=version)
-            await keeping.keep(services, query, answer, kept_at, deadline=within)
+            kept_at = answer_cache.KeptAt(stale_key=stale_key, place=place, version=version)
+            await answer_cache.keep(services, query, answer, kept_at, deadline=within)
     return answer
 
 
@@ -177,7 +178,7 @@ async def _without_passages(
     if services.stale is not None:
         answer = await stale_answer(
             query.principal.tenant,
-            caching.stale_key(query, best=services.best, hash_query=services.hash_query),
+            keys.stale_key(query, best=services.best, hash_query=services.hash_query),
             stale=services.stale,
             library=services.library,
             clock=services.clock,

@@ -12,8 +12,7 @@ from typing import Final
 
 from foliotrace.model import Answer, AnswerMode, Level, Query
 from foliotrace.ports import HashQuery, Vector
-from foliotrace.query import alike
-from foliotrace.query.alike import Synonyms
+from foliotrace.query.cache.semantic_key import Synonyms, canonical_question
 
 _KEPT_MODES: Final = (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
 
@@ -68,11 +67,11 @@ def group_key(
 ) -> str:
     """Where questions stand that ask the same in other words, for vectors of one `model`.
 
-    All that must be equal for one's answer to be another's is in it: what an exact key holds, with
-    the gist in the place of the text. So no vector can bring two questions together that differ.
+    The key covers all that an exact key covers, with the canonical question in place of the text.
+    So no similarity of vectors can join two questions that differ.
     """
-    gist = alike.gist(query.text, synonyms)
-    asked = json.dumps(["alike", gist, model, synonyms.groups], ensure_ascii=False)
+    canonical = canonical_question(query.text, synonyms)
+    asked = json.dumps(["alike", canonical, model, synonyms.groups], ensure_ascii=False)
     alike_key = stale_key(replace(query, text=asked), best=best, hash_query=hash_query)
     return exact_key(alike_key, index_version=index_version)
 

@@ -4,12 +4,12 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.query.kit import HANDBOOK, Desk, Down, Scripted, shown
+from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, shown
 from workflows import Workflow
 
 from foliotrace.errors import AuditUnavailable, GeneratorUnavailable, InvalidQuery, InvalidRequest
 from foliotrace.model import Answer, AnswerMode, Level, RetrievalMode
-from foliotrace.query.retrieve import Path
+from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.workflow import (
     AnswerDelta,
     Answered,
@@ -21,11 +21,11 @@ from foliotrace.query.workflow import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_without_keys_the_answer_is_a_quote_at_level_0(desk: Desk) -> None:
-    document_id = await desk.serve(*HANDBOOK, name="handbook.txt")
-    answer = await desk.ask("When are refunds paid?")
+async def test_without_keys_the_answer_is_a_quote_at_level_0(stack: QueryStack) -> None:
+    document_id = await stack.serve(*HANDBOOK, name="handbook.txt")
+    answer = await stack.ask("When are refunds paid?")
     (citation,) = answer.citations
-    page = await desk.library.page("default", document_id, 1)
+    page = await stack.library.page("default", document_id, 1)
     anchor = citation.anchor
     assert citation.quote == "Refunds are paid within 30 days of the return."
     assert page.text[anchor.start : anchor.end] == citation.quote
@@ -37,42 +37,48 @@ async def test_without_keys_the_answer_is_a_quote_at_level_0(desk: Desk) -> None
     assert "[1]" in answer.text
 
 
-async def test_what_the_documents_do_not_say_is_refused_honestly(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    answer = await desk.ask("Which enzyme inhibits mitochondrial translation in yeast?")
+async def test_what_the_documents_do_not_say_is_refused_honestly(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    answer = await stack.ask("Which enzyme inhibits mitochondrial translation in yeast?")
     assert answer.degradation.answer is AnswerMode.ABSTAINED
     assert answer.degradation.level is Level.NONE
     assert answer.citations == ()
 
 
-async def test_an_index_outage_is_answered_by_the_next_path_and_labelled(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    desk.behind(Path(RetrievalMode.MANAGED, Down("managed_index_timeout")), desk.keyword())
-    answer = await desk.ask("When are refunds paid?")
+async def test_an_index_outage_is_answered_by_the_next_path_and_labelled(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    stack.use_paths(
+        RetrievalPath(RetrievalMode.MANAGED, Down("managed_index_timeout")), stack.keyword()
+    )
+    answer = await stack.ask("When are refunds paid?")
     mark = answer.degradation
     assert (mark.level, mark.reasons) == (Level.LOWER_PATH, ("managed_index_timeout",))
     assert mark.retrieval is RetrievalMode.KEYWORD
     assert answer.citations
-    assert desk.audit.entries[-1].degradation_reasons == ("managed_index_timeout",)
+    assert stack.audit.entries[-1].degradation_reasons == ("managed_index_timeout",)
 
 
-async def test_when_no_path_answers_the_sentence_is_honest_and_names_a_time(desk: Desk) -> None:
-    desk.behind(Path(RetrievalMode.KEYWORD, Down("keyword_index_unavailable", retry_after_s=12)))
-    answer = await desk.ask("When are refunds paid?")
+async def test_when_no_path_answers_the_sentence_is_honest_and_names_a_time(
+    stack: QueryStack,
+) -> None:
+    stack.use_paths(
+        RetrievalPath(RetrievalMode.KEYWORD, Down("keyword_index_unavailable", retry_after_s=12))
+    )
+    answer = await stack.ask("When are refunds paid?")
     assert (answer.degradation.level, answer.retry_after_s) == (Level.TEMPLATE, 12)
     assert "12 seconds" in answer.text
-    assert desk.audit.entries[-1].degradation_level == Level.TEMPLATE
+    assert stack.audit.entries[-1].degradation_level == Level.TEMPLATE
 
 
-async def test_the_audit_log_is_called_before_the_work_and_after_it(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    answer = await desk.ask("When are refunds paid?", user_id="u-1")
-    first, last = desk.audit.entries
+async def test_the_audit_log_is_called_before_the_work_and_after_it(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    answer = await stack.ask("When are refunds paid?", user_id="u-1")
+    first, last = stack.audit.entries
     assert (first.event, last.event) == ("query_received", "query_completed")
     assert first.run_id == last.run_id == answer.run_id
     assert first.query_hash == last.query_hash
     assert first.user_id == "u-1"
-    assert "refund" not in repr(desk.audit.entries).lower().replace("refunds are", "")
+    assert "refund" not in repr(stack.audit.entries).lower().replace("refunds are", "")
 
 
 @pytest.mark.parametrize(
@@ -96,69 +102,71 @@ async def test_the_audit_log_is_called_before_the_work_and_after_it(desk: Desk) 
     ],
 )
 async def test_a_bad_question_is_refused_with_its_code_and_audited(
-    desk: Desk, asked: dict[str, object], error: type[Exception]
+    stack: QueryStack, asked: dict[str, object], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        await desk.ask(**asked)  # type: ignore[arg-type]
-    events = [entry.event for entry in desk.audit.entries]
+        await stack.ask(**asked)  # type: ignore[arg-type]
+    events = [entry.event for entry in stack.audit.entries]
     assert events in (["query_received", "query_failed"], [])
     assert events or "tenant" in asked
 
 
-async def test_a_refused_user_id_is_not_written_into_the_audit_log(desk: Desk) -> None:
+async def test_a_refused_user_id_is_not_written_into_the_audit_log(stack: QueryStack) -> None:
     with pytest.raises(InvalidRequest):
-        await desk.ask("x", user_id="name@example.org")
-    assert all(entry.user_id is None for entry in desk.audit.entries)
+        await stack.ask("x", user_id="name@example.org")
+    assert all(entry.user_id is None for entry in stack.audit.entries)
 
 
-async def test_an_audit_log_that_refuses_stops_the_question(desk: Desk) -> None:
+async def test_an_audit_log_that_refuses_stops_the_question(stack: QueryStack) -> None:
     class Refusing:
         async def append(self, entry: object) -> None:
             raise AuditUnavailable("disk full")
 
-    desk.equipped(audit=Refusing())
+    stack.use(audit=Refusing())
     with pytest.raises(AuditUnavailable):
-        await desk.ask("When are refunds paid?")
+        await stack.ask("When are refunds paid?")
 
 
-async def test_a_cancelled_question_is_audited_as_failed(desk: Desk) -> None:
+async def test_a_cancelled_question_is_audited_as_failed(stack: QueryStack) -> None:
     class Hanging:
         async def retrieve(self, *_: object, **__: object) -> list[object]:
             await asyncio.sleep(60)
             return []
 
-    desk.behind(Path(RetrievalMode.KEYWORD, Hanging()))  # type: ignore[arg-type]
-    handler = QueryWorkflow(desk.services).run(start_event=AskQuestion(query="x"))
-    while not desk.audit.entries:
+    stack.use_paths(RetrievalPath(RetrievalMode.KEYWORD, Hanging()))  # type: ignore[arg-type]
+    handler = QueryWorkflow(stack.services).run(start_event=AskQuestion(query="x"))
+    while not stack.audit.entries:
         await asyncio.sleep(0.01)
     await handler.cancel_run()
-    while len(desk.audit.entries) < 2:
+    while len(stack.audit.entries) < 2:
         await asyncio.sleep(0.01)
-    assert desk.audit.entries[-1].event == "query_failed"
+    assert stack.audit.entries[-1].event == "query_failed"
     with pytest.raises(BaseException, match=r".*"):
         await handler
 
 
-async def test_the_run_is_recorded_without_content_unless_kept_by_setting(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    answer = await desk.ask("When are refunds paid?", session_id="s-1", tags=["a"])
-    run = await desk.runs.run("default", answer.run_id)
+async def test_the_run_is_recorded_without_content_unless_kept_by_setting(
+    stack: QueryStack,
+) -> None:
+    await stack.serve(*HANDBOOK)
+    answer = await stack.ask("When are refunds paid?", session_id="s-1", tags=["a"])
+    run = await stack.runs.run("default", answer.run_id)
     assert (run.trace_id, run.session_id, run.tags) == ("ab" * 16, "s-1", ("a",))
-    assert run.versions.index == await desk.library.version()
+    assert run.versions.index == await stack.library.version()
     assert (run.query_text, run.answer_text) == (None, None)
     assert [citation.quote for citation in run.citations] == [""]
 
 
 async def test_the_llms_answer_is_cited_and_what_no_passage_supports_is_removed(
-    desk: Desk,
+    stack: QueryStack,
 ) -> None:
-    await desk.serve(*HANDBOOK)
+    await stack.serve(*HANDBOOK)
     llm = Scripted(
         "Refunds are paid within 30 days of the return [1]. ",
         "Refunds are paid within 90 days [1]. The moon is made of green cheese [2].",
     )
-    desk.equipped(generators=(llm,))
-    answer = await desk.ask("When are refunds paid?")
+    stack.use(generators=(llm,))
+    answer = await stack.ask("When are refunds paid?")
     assert answer.text == "Refunds are paid within 30 days of the return [1]."
     assert (answer.removed_claims, answer.model) == (2, "scripted-1")
     assert answer.degradation.level is Level.NONE
@@ -166,12 +174,12 @@ async def test_the_llms_answer_is_cited_and_what_no_passage_supports_is_removed(
     assert len(llm.prompts) == 1
 
 
-async def test_when_the_first_llm_is_down_the_next_answers_at_level_1(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
+async def test_when_the_first_llm_is_down_the_next_answers_at_level_1(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
     down = Scripted(error=GeneratorUnavailable("503", reason="llm_503"), model="big")
     other = Scripted("Refunds are paid within 30 days [1].", model="small")
-    desk.equipped(generators=(down, other))
-    answer = await desk.ask("When are refunds paid?")
+    stack.use(generators=(down, other))
+    answer = await stack.ask("When are refunds paid?")
     assert (answer.degradation.level, answer.degradation.reasons) == (
         Level.OTHER_LLM,
         ("llm_503",),
@@ -179,28 +187,30 @@ async def test_when_the_first_llm_is_down_the_next_answers_at_level_1(desk: Desk
     assert answer.model == "small"
 
 
-async def test_when_no_llm_answers_the_passages_are_quoted_at_level_2(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
-    desk.equipped(generators=(Scripted(error=GeneratorUnavailable("503", reason="llm_503")),))
-    answer = await desk.ask("When are refunds paid?")
+async def test_when_no_llm_answers_the_passages_are_quoted_at_level_2(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    stack.use(generators=(Scripted(error=GeneratorUnavailable("503", reason="llm_503")),))
+    answer = await stack.ask("When are refunds paid?")
     assert answer.degradation.level is Level.LOWER_PATH
     assert answer.degradation.answer is AnswerMode.EXTRACTIVE
     assert answer.citations[0].quote in HANDBOOK[0]
 
 
-async def test_a_stream_shows_only_whole_checked_sentences(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
+async def test_a_stream_shows_only_whole_checked_sentences(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
     said = "Refunds are paid within 30 days of the return [1]. The moon is cheese [7]. Done."
-    desk.equipped(generators=(Scripted(*said),))  # letter by letter
-    events, answer = await desk.watch("When are refunds paid?")
+    stack.use(generators=(Scripted(*said),))  # letter by letter
+    events, answer = await stack.watch("When are refunds paid?")
     assert shown(events) == answer.text
     assert "moon" not in answer.text
     assert "[7]" not in shown(events)
     assert any(isinstance(event, AnswerDelta) for event in events)
 
 
-async def test_a_stream_that_breaks_after_text_was_shown_is_reset_and_fails(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
+async def test_a_stream_that_breaks_after_text_was_shown_is_reset_and_fails(
+    stack: QueryStack,
+) -> None:
+    await stack.serve(*HANDBOOK)
     broken = Scripted(
         "Refunds are paid within 30 days of the return [1]. ",
         "The customer pays",
@@ -208,8 +218,8 @@ async def test_a_stream_that_breaks_after_text_was_shown_is_reset_and_fails(desk
         error_after=2,
     )
     unused = Scripted("Refunds are paid within 30 days [1].")
-    desk.equipped(generators=(broken, unused))
-    handler = QueryWorkflow(desk.services).run(
+    stack.use(generators=(broken, unused))
+    handler = QueryWorkflow(stack.services).run(
         start_event=AskQuestion(query="When are refunds paid?", stream=True)
     )
     events = [event async for event in handler.stream_events()]
@@ -217,30 +227,30 @@ async def test_a_stream_that_breaks_after_text_was_shown_is_reset_and_fails(desk
         await handler
     assert [e.reason for e in events if isinstance(e, AnswerReset)] == ["llm_cut"]
     assert unused.prompts == []
-    assert desk.audit.entries[-1].event == "query_failed"
+    assert stack.audit.entries[-1].event == "query_failed"
 
 
-async def test_a_stream_that_breaks_before_anything_was_shown_falls_back(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
+async def test_a_stream_that_breaks_before_anything_was_shown_falls_back(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
     broken = Scripted(
         "Refunds", error=GeneratorUnavailable("cut", reason="llm_cut"), error_after=1, model="a"
     )
-    desk.equipped(generators=(broken, Scripted("Refunds are paid within 30 days [1].", model="b")))
-    events, answer = await desk.watch("When are refunds paid?")
+    stack.use(generators=(broken, Scripted("Refunds are paid within 30 days [1].", model="b")))
+    events, answer = await stack.watch("When are refunds paid?")
     assert (answer.model, answer.degradation.level) == ("b", Level.OTHER_LLM)
     assert shown(events) == answer.text
 
 
-async def test_the_kept_steps_are_the_engines_own(desk: Desk) -> None:
-    workflow = QueryWorkflow(desk.services)
+async def test_the_kept_steps_are_the_engines_own(stack: QueryStack) -> None:
+    workflow = QueryWorkflow(stack.services)
     assert list(Workflow._get_steps(workflow)) == list(workflow._get_steps()) == ["answer"]
     assert workflow._get_steps() is workflow._get_steps()
 
 
 @pytest.mark.parametrize("query", ["When are refunds paid?", ""])
-async def test_an_answer_in_the_callers_task_is_the_runs_own(desk: Desk, query: str) -> None:
-    await desk.serve(*HANDBOOK)
-    workflow, question = QueryWorkflow(desk.services), AskQuestion(query=query, user_id="u-1")
+async def test_an_answer_in_the_callers_task_is_the_runs_own(stack: QueryStack, query: str) -> None:
+    await stack.serve(*HANDBOOK)
+    workflow, question = QueryWorkflow(stack.services), AskQuestion(query=query, user_id="u-1")
     told = []
 
     async def run(question: AskQuestion) -> Answer:
@@ -249,20 +259,20 @@ async def test_an_answer_in_the_callers_task_is_the_runs_own(desk: Desk, query: 
         return answered.answer
 
     for asked in (workflow.answered, run):
-        desk.audit.entries.clear()
+        stack.audit.entries.clear()
         try:
             said: object = replace(await asked(question), run_id="")
         except InvalidQuery as error:
             said = error.error_code
-        told.append((said, [replace(entry, run_id="") for entry in desk.audit.entries]))
+        told.append((said, [replace(entry, run_id="") for entry in stack.audit.entries]))
     assert told[0] == told[1]
-    assert len(desk.audit.entries) == 2
+    assert len(stack.audit.entries) == 2
 
 
-async def test_nothing_asked_or_answered_is_in_an_events_repr(desk: Desk) -> None:
-    await desk.serve(*HANDBOOK)
+async def test_nothing_asked_or_answered_is_in_an_events_repr(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
     asked = AskQuestion(query="When are refunds paid?", user_id="u-1", metadata={"a": "secret"})
-    events, answer = await desk.watch("When are refunds paid?")
+    events, answer = await stack.watch("When are refunds paid?")
     said = f"{asked!r} {asked} {events!r} {Answered(answer=answer)!r} {Answered(answer=answer)}"
     assert "efund" not in said
     assert "secret" not in said

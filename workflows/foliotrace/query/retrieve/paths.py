@@ -2,23 +2,20 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.errors import DeadlineExceeded, Unavailable
 from foliotrace.events import tell
 from foliotrace.model import Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Clock, Retriever
-from foliotrace.query.hedging import first_good
-from foliotrace.query.ladder import rung_s
+from foliotrace.query.retrieve.hedging import first_good
 
-FUSION_DEPTH: Final = 50
-DENSE_WEIGHT: Final = 0.5
 SPARE: Final = 3  # fetched beyond top_k, for the duplicates that are dropped
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class RetrievalPath:
     """One way to passages, and what it is called."""
 
     mode: RetrievalMode
@@ -36,7 +33,7 @@ class Retrieval:
 
 async def retrieve(
     query: Query,
-    paths: Sequence[Path],
+    paths: Sequence[RetrievalPath],
     *,
     clock: Clock,
     deadline: Deadline,
@@ -73,7 +70,7 @@ async def retrieve(
     return Retrieval(passages=passages, mode=won.mode, failures=tuple(failures))
 
 
-def _tell_failed(path: Path, error: Unavailable) -> None:
+def _tell_failed(path: RetrievalPath, error: Unavailable) -> None:
     tell(
         "foliotrace.path_failed",
         foliotrace__retrieval__failed_path=path.mode.value,
@@ -81,7 +78,7 @@ def _tell_failed(path: Path, error: Unavailable) -> None:
     )
 
 
-def _overtaken(path: Path) -> Unavailable:
+def _overtaken(path: RetrievalPath) -> Unavailable:
     """Why a better path is not the one that answered: it was slower."""
     mode = path.mode.value
     overtaken = DeadlineExceeded(
@@ -102,7 +99,14 @@ def _tell(query: Query, passages: Sequence[Passage], mode: RetrievalMode) -> Non
     )
 
 
-async def _within(path: Path, query: Query, now_s: float, allowed_s: float) -> Sequence[Passage]:
+def rung_s(remaining_s: float, *, limit_s: float, has_lower_rung: bool) -> float:
+    """Seconds one retrieval path may take: half of what is left while another could follow."""
+    return min(limit_s, remaining_s * (0.5 if has_lower_rung else 1.0))
+
+
+async def _within(
+    path: RetrievalPath, query: Query, now_s: float, allowed_s: float
+) -> Sequence[Passage]:
     try:
         async with asyncio.timeout(allowed_s):
             return await path.retriever.retrieve(
@@ -137,43 +141,3 @@ def _covers(better: Passage, other: Passage) -> bool:
         return False
     shared = min(better.end, other.end) - max(better.start, other.start)
     return shared >= 0.8 * (other.end - other.start)
-
-
-class HybridRetriever:
-    """Keyword and vector search fused by score. Both must answer: IndexUnavailable otherwise."""
-
-    def __init__(self, keyword: Retriever, vectors: Retriever) -> None:
-        self._keyword = keyword
-        self._vectors = vectors
-
-    @property
-    def ready(self) -> bool:
-        """Whether both can be asked now."""
-        return bool(getattr(self._vectors, "ready", True) and getattr(self._keyword, "ready", True))
-
-    async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
-        """See `Retriever.retrieve`."""
-        depth = max(FUSION_DEPTH, top_k)
-        dense = await self._vectors.retrieve(query, top_k=depth, deadline=deadline)
-        sparse = await self._keyword.retrieve(query, top_k=depth, deadline=deadline)
-        return fused(sparse, dense)[:top_k]
-
-
-def fused(sparse: Sequence[Passage], dense: Sequence[Passage]) -> list[Passage]:
-    """Best first by (1 - w) * BM25 / max + w * min-max cosine, w = 0.5; absent counts as 0.
-
-    Source: measured against reciprocal rank fusion on SciFact, Cranfield and CISI (2026-11).
-    """
-    scores: dict[str, float] = {}
-    top = max((p.score for p in sparse), default=0.0) or 1.0
-    for p in sparse:
-        scores[p.chunk_id] = (1 - DENSE_WEIGHT) * p.score / top
-    low = min((p.score for p in dense), default=0.0)
-    span = (max((p.score for p in dense), default=0.0) - low) or 1.0
-    for p in dense:
-        scores[p.chunk_id] = scores.get(p.chunk_id, 0.0) + DENSE_WEIGHT * (p.score - low) / span
-    found = {p.chunk_id: p for p in (*dense, *sparse)}
-    return sorted(
-        (replace(p, score=scores[i], path=RetrievalMode.HYBRID) for i, p in found.items()),
-        key=lambda p: (-p.score, p.chunk_id),
-    )

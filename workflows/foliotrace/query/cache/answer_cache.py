@@ -9,7 +9,7 @@ from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound, Un
 from foliotrace.events import tell
 from foliotrace.model import Answer, CacheState, Deadline, Query
 from foliotrace.ports import AnswerCache, Asked, Embedder, StaleAnswer
-from foliotrace.query import cache as rules
+from foliotrace.query.cache import keys
 from foliotrace.query.services import QueryServices
 
 
@@ -42,10 +42,10 @@ class GivenAgain:
 def place_of(services: QueryServices, query: Query, stale_key: str, version: int) -> Place:
     """The question's place at a library version."""
     tenant, embedder = query.principal.tenant, services.embedder
-    key = rules.exact_key(stale_key, index_version=version)
+    key = keys.exact_key(stale_key, index_version=version)
     if embedder is None:
         return Place(tenant=tenant, key=key)
-    group = rules.group_key(
+    group = keys.group_key(
         query,
         index_version=version,
         best=services.best,
@@ -90,7 +90,7 @@ async def _given_to_another(
     tenant = query.principal.tenant
     others = await cache.alike(tenant, group)
     vector = await embedder.embed_query(query.text, deadline=deadline)
-    for cosine, key in rules.near(vector, others, floor=floor):
+    for cosine, key in keys.near(vector, others, floor=floor):
         kept = await cache.lookup(tenant, key)
         if kept is not None:
             tell("foliotrace.given_to_another", foliotrace__cache__similarity=round(cosine, 4))

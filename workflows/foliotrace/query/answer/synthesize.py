@@ -15,12 +15,20 @@ from foliotrace.errors import FoliotraceError, GeneratorUnavailable, IndexUnavai
 from foliotrace.events import tell
 from foliotrace.model import AnswerMode, Citation, Deadline, Level, Passage, Query, Usage
 from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
-from foliotrace.query import prompt as prompts
-from foliotrace.query.anchors import PageMaps
-from foliotrace.query.grounding import Grounder
-from foliotrace.query.ladder import FALLS_DOWN, Next, after_failure, reason_of
-from foliotrace.query.quotes import FLOOR, Quote, Reading, choose, cover, nearest_unit, weigh
-from foliotrace.query.reading import Readings
+from foliotrace.query.answer import prompt as prompts
+from foliotrace.query.answer.anchors import PageMaps
+from foliotrace.query.answer.grounding import Grounder
+from foliotrace.query.answer.ladder import FALLS_DOWN, Next, after_failure, reason_of
+from foliotrace.query.answer.passage_terms import PassageTermsCache
+from foliotrace.query.answer.quotes import (
+    FLOOR,
+    PassageTerms,
+    Quote,
+    choose,
+    cover,
+    nearest_unit,
+    weigh,
+)
 
 UNSUPPORTED: Final = "generated_answer_unsupported"
 CUT: Final = "answer_cut_by_budget"
@@ -92,7 +100,7 @@ class Synthesis:
     generators: tuple[TextGenerator, ...]
     vocabulary: Vocabulary
     pages: PageMaps
-    readings: Readings
+    readings: PassageTermsCache
     max_tokens: int = 700
     floor: float = FLOOR
     quotes: int = 3
@@ -133,7 +141,7 @@ class Synthesis:
         """Without a passage no LLM is asked; the first one would have said the same."""
         return 0 if self.generators else None
 
-    async def _read(self, query: Query, passage: Passage) -> Reading:
+    async def _read(self, query: Query, passage: Passage) -> PassageTerms:
         tenant = query.principal.tenant
         page = await self.pages.of(tenant, passage)
         return self.readings.of(tenant, passage, page)
@@ -143,7 +151,7 @@ class Synthesis:
     async def _generated(
         self,
         query: Query,
-        read: Sequence[tuple[Passage, Reading]],
+        read: Sequence[tuple[Passage, PassageTerms]],
         deadline: Deadline,
         short: Shortfall,
     ) -> Draft | None:
@@ -180,7 +188,7 @@ class Synthesis:
     async def _draft(
         self,
         query: Query,
-        read: Sequence[tuple[Passage, Reading]],
+        read: Sequence[tuple[Passage, PassageTerms]],
         writer: "_Writer",
         generation: Generation,
         place: int,
@@ -217,7 +225,7 @@ class Synthesis:
     async def _cited(
         self,
         query: Query,
-        read: Sequence[tuple[Passage, Reading]],
+        read: Sequence[tuple[Passage, PassageTerms]],
         cited: Mapping[int, AbstractSet[str]],
     ) -> tuple[Citation, ...]:
         """For each marker the sentence or row of its passage that is nearest to the claims."""
@@ -233,7 +241,7 @@ class Synthesis:
     # --- quotes ----------------------------------------------------------------------------
 
     async def _quoted(
-        self, query: Query, read: Sequence[tuple[Passage, Reading]], short: Shortfall
+        self, query: Query, read: Sequence[tuple[Passage, PassageTerms]], short: Shortfall
     ) -> Draft:
         """Sentences and rows word for word, or an honest no below the floor."""
         weights = self._weights(query, short)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.model import Passage
-from foliotrace.query.anchors import PageMap
+from foliotrace.query.answer.anchors import PageMap
 
 FLOOR: Final = 0.35
 """Below this cover of the question, an installation without an LLM says that it has no answer.
@@ -40,7 +40,7 @@ _ABBREVIATION: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class QuoteSpan:
     """A sentence or table row: its span on the page, its terms, and its row's header for show."""
 
     start: int
@@ -51,10 +51,10 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PassageTerms:
     """A passage taken apart. Terms and numbers are those of its text, context and header too."""
 
-    units: tuple[Unit, ...]
+    units: tuple[QuoteSpan, ...]
     terms: frozenset[str]
     numbers: frozenset[str]
 
@@ -64,7 +64,7 @@ class Quote:
     """A unit of a passage that was chosen, with its share of the question."""
 
     passage: Passage
-    unit: Unit
+    unit: QuoteSpan
     cover: float
 
     @property
@@ -178,7 +178,7 @@ def cover(weights: Mapping[str, float], terms: frozenset[str]) -> float:
 
 def choose(
     weights: Mapping[str, float],
-    read: Sequence[tuple[Passage, Reading]],
+    read: Sequence[tuple[Passage, PassageTerms]],
     *,
     at_most: int,
 ) -> list[Quote]:
@@ -199,7 +199,7 @@ def choose(
     return list(chosen.values())
 
 
-def nearest_unit(wanted: AbstractSet[str], reading: Reading) -> Unit | None:
+def nearest_unit(wanted: AbstractSet[str], reading: PassageTerms) -> QuoteSpan | None:
     """The unit that holds most of the wanted terms, the shortest of equals; None without units."""
     nearest, most, size = None, -1, 0
     for unit in reading.units:
@@ -221,7 +221,7 @@ def _plain(number: str) -> str:
     return bare.lstrip("0") or "0"
 
 
-def _worth(weights: Mapping[str, float], unit: Unit) -> float:
+def _worth(weights: Mapping[str, float], unit: QuoteSpan) -> float:
     own = cover(weights, unit.terms)
     if not own:
         return 0.0

@@ -1,12 +1,12 @@
-"""When two questions ask the same in other words. Pure; no vector has a say here.
+"""When two differently worded questions ask the same. Pure; vectors have no say here.
 
-No similarity of vectors is safe: "overdue" and "not overdue" have .985 (shared measurements), and
-"term" and "terms" of a contract differ by a letter. So the words decide. `gist` takes out of a
-question only what cannot change its answer: how politely it is asked, "the", the present tense of
-"be", how a number, quarter, contraction or British word is written, "A of B" for "B's A", a year in
-front or at the end, and the operator's own synonyms. Two questions are alike when all that is left
-is the same, in the same order. Everything else (numbers, names, negations, question words,
-prepositions, modal verbs, plurals, units) stays, so that it need not be listed.
+No similarity of vectors is safe: "overdue" and "not overdue" have a cosine of .985 (measured), and
+"term" and "terms" of a contract differ by one letter. So the words decide. `canonical_question`
+removes only what cannot change the answer: politeness, "the", the present tense of "be", the
+spelling of numbers, quarters, contractions and British words, "A of B" for "B's A", a year in front
+or at the end, and the operator's own synonyms. Two questions are equivalent when what is left is
+equal, in the same order. Everything else (numbers, names, negations, question words, prepositions,
+modal verbs, plurals, units) stays, so that it need not be listed.
 """
 
 import re
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
 
-Gist: TypeAlias = tuple[str, ...]
+CanonicalQuestion: TypeAlias = tuple[str, ...]
 
 _TOKEN: Final = re.compile(r"\w+(?:['.,/:_-]\w+)*(?:(?<=s)'(?=\s))?|[^\s\w]")
 _SILENT: Final = frozenset(".,;:!?\"'\u2026\u201c\u201d\u2018")
@@ -100,7 +100,7 @@ class Synonyms:
     groups: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
-    def _first(self) -> dict[Gist, Gist]:
+    def _first(self) -> dict[CanonicalQuestion, CanonicalQuestion]:
         read = [[_bare(list(_words(phrase))) for phrase in group] for group in self.groups]
         return {phrase: group[0] for group in read for phrase in group if phrase}
 
@@ -108,7 +108,7 @@ class Synonyms:
     def _longest(self) -> int:
         return max(map(len, self._first), default=0)
 
-    def applied(self, words: Gist) -> Gist:
+    def applied(self, words: CanonicalQuestion) -> CanonicalQuestion:
         """Each phrase of a group replaced by the group's first; the longest phrase wins."""
         if not self._longest:
             return words
@@ -131,7 +131,7 @@ class Synonyms:
 NO_SYNONYMS: Final = Synonyms()
 
 
-def gist(text: str, synonyms: Synonyms = NO_SYNONYMS) -> Gist:
+def canonical_question(text: str, synonyms: Synonyms = NO_SYNONYMS) -> CanonicalQuestion:
     """What is asked, without how: equal for questions that have the same answer."""
     words = list(_words(text))
     wish = _WISHES.match(" ".join(words) + " ")
@@ -143,7 +143,7 @@ def gist(text: str, synonyms: Synonyms = NO_SYNONYMS) -> Gist:
     return synonyms.applied(_bare(words))
 
 
-def _bare(words: Sequence[str]) -> Gist:
+def _bare(words: Sequence[str]) -> CanonicalQuestion:
     """Without "the" and "is", except where they decide: "What is the matter?" is not of physics."""
     kept = []
     for place, word in enumerate(words):

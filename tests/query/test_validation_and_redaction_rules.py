@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foliotrace.query.guard import clean
-from foliotrace.query.sanitize import (
+from foliotrace.query.answer.redaction import (
     CARD,
     CODE,
     SSN,
@@ -15,6 +14,7 @@ from foliotrace.query.sanitize import (
     is_card,
     sanitize,
 )
+from foliotrace.query.validate import clean
 
 RULES = Redaction()
 

@@ -7,7 +7,7 @@ from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import tell
 from foliotrace.model import Answer, AnswerMode, CacheState, Usage
 from foliotrace.ports import Clock, Library, StaleAnswer, StaleAnswers
-from foliotrace.query.synthesize import Draft
+from foliotrace.query.answer.synthesize import Draft
 
 TEMPLATE: Final = (
     "The documents cannot be searched at the moment, so this question is not answered. "

@@ -95,10 +95,5 @@ def retry_after_s(failures: Sequence[FoliotraceError], *, default_s: float) -> f
     return min(named, default=default_s)
 
 
-def rung_s(remaining_s: float, *, limit_s: float, has_lower_rung: bool) -> float:
-    """Seconds one retrieval path may take: half of what is left while another could follow."""
-    return min(limit_s, remaining_s * (0.5 if has_lower_rung else 1.0))
-
-
 FALLS_DOWN = (Unavailable, BudgetExceeded)
 """What moves an answer to its next rung; anything else is a bug or the caller's to mend."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.ports import Vocabulary
-from foliotrace.query.prompt import NO_ANSWER
-from foliotrace.query.quotes import Reading, numbers_in
+from foliotrace.query.answer.prompt import NO_ANSWER
+from foliotrace.query.answer.quotes import PassageTerms, numbers_in
 
 SUPPORT: Final = 0.5  # the share of a sentence's terms that the cited passages must hold together
 SHARE: Final = 0.2  # and each single one of them, to keep its marker
@@ -36,7 +36,7 @@ class Claims:
 class Grounder:
     """Checks one answer. `feed` pieces as they come, then `finish`; both give text to show."""
 
-    def __init__(self, sources: Sequence[Reading], vocabulary: Vocabulary) -> None:
+    def __init__(self, sources: Sequence[PassageTerms], vocabulary: Vocabulary) -> None:
         self._sources = sources
         self._vocabulary = vocabulary
         self._waiting = ""
@@ -116,7 +116,7 @@ class Grounder:
         return not missing and len(held) >= SUPPORT * len(terms)
 
 
-def _share(terms: frozenset[str], source: Reading) -> float:
+def _share(terms: frozenset[str], source: PassageTerms) -> float:
     return len(terms & source.terms) / len(terms) if terms else 1.0
 
 

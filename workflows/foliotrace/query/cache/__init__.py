@@ -1,0 +1,1 @@
+"""Answers given again: exact and semantic keys, lookup and storing."""

@@ -1,0 +1,1 @@
+"""Find passages: the configured retrieval paths in order, hedging, fusion, document routing."""
