@@ -8,7 +8,7 @@ import structlog
 from workflows.events import StartEvent
 
 from foliotrace.errors import FoliotraceError
-from foliotrace.ingest.originals import sweep
+from foliotrace.ingest.publish import sweep
 from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
 from foliotrace.query.workflow import AskQuestion, QueryWorkflow

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from foliotrace.errors import Conflict, FoliotraceError, NotFound
-from foliotrace.ingest.index import delete_document
+from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import cancel_ingest
 from foliotrace.jobs import JobReporter

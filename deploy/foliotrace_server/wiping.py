@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from foliotrace.errors import FoliotraceError
-from foliotrace.ingest.index import compact
+from foliotrace.ingest.publish import compact
 from foliotrace.ingest.services import IngestServices
 from foliotrace_server.host.durable import DurableHost
 

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from foliotrace.errors import InvalidSchema
-from foliotrace.extract.pydantic_schema import model_at, schema_of
-from foliotrace.extract.schema import resolve
-from foliotrace.fields.leaves import Kind, wanted
+from foliotrace.extract.schema import model_at, resolve, schema_of
+from foliotrace.schema_fields.plan import FieldKind, plan_of
 
 
 def record(**properties: Any) -> dict[str, Any]:
@@ -112,13 +111,13 @@ class Invoice(BaseModel):
 
 
 def test_a_pydantic_model_becomes_a_schema_with_its_aliases() -> None:
-    asked = wanted(schema_of(Invoice))
-    assert {leaf.pointer: leaf.kind for leaf in asked.leaves} == {
-        "/number": Kind.STRING,
-        "/paid": Kind.BOOLEAN,
+    plan = plan_of(schema_of(Invoice))
+    assert {spec.pointer: spec.kind for spec in plan.fields} == {
+        "/number": FieldKind.STRING,
+        "/paid": FieldKind.BOOLEAN,
     }
-    assert "rechnungsnummer" in asked.leaves[0].labels
-    assert [leaf.pointer for leaf in asked.lists[0].items] == ["/item", "/amount"]
+    assert "rechnungsnummer" in plan.fields[0].labels
+    assert [spec.pointer for spec in plan.lists[0].items] == ["/item", "/amount"]
 
 
 def test_a_model_is_found_by_its_path_only_where_that_is_allowed() -> None:
@@ -126,5 +125,5 @@ def test_a_model_is_found_by_its_path_only_where_that_is_allowed() -> None:
     for allowed in ((), ("jsonschema",)):
         with pytest.raises(InvalidSchema):
             model_at(path, allowed=allowed)
-    found = model_at("foliotrace.extract.workflow:Position", allowed=("foliotrace.extract",))
-    assert found.__name__ == "Position"
+    found = model_at("foliotrace.extract.workflow:ExtractCursor", allowed=("foliotrace.extract",))
+    assert found.__name__ == "ExtractCursor"

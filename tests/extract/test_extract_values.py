@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from tests.extract.paper import document, page
 
 from foliotrace.adapters.local.rules.labels import likeness, same_letters
-from foliotrace.extract.merge import merge, nothing
+from foliotrace.extract.merge import empty_extraction, merge
 from foliotrace.extract.validate import errors_of, record_of
-from foliotrace.fields.dates import find_date
-from foliotrace.fields.leaves import Kind, Leaf, wanted
-from foliotrace.fields.places import cite
-from foliotrace.fields.values import read
 from foliotrace.model import Extraction, FieldResult
+from foliotrace.schema_fields.citations import cite
+from foliotrace.schema_fields.dates import find_date
+from foliotrace.schema_fields.plan import FieldKind, FieldSpec, plan_of
+from foliotrace.schema_fields.values import read
 
 SCHEMA = {
     "type": "object",
@@ -32,8 +32,8 @@ SCHEMA = {
 }
 
 
-def leaf(kind: Kind, **more: object) -> Leaf:
-    return Leaf(pointer="/x", kind=kind, labels=(), **more)  # type: ignore[arg-type]
+def spec(kind: FieldKind, **more: object) -> FieldSpec:
+    return FieldSpec(pointer="/x", kind=kind, labels=(), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def leaf(kind: Kind, **more: object) -> Leaf:
     ],
 )
 def test_numbers_are_read_as_they_are_written(text: str, value: float | None) -> None:
-    reading = read(text, leaf(Kind.NUMBER))
+    reading = read(text, spec(FieldKind.NUMBER))
     assert (reading.value if reading else None) == value
 
 
@@ -83,16 +83,16 @@ def test_every_day_is_read_in_every_unambiguous_form(day: date) -> None:
         assert found.value == day.isoformat()
 
 
-@given(st.text(max_size=80), st.sampled_from(list(Kind)))
-def test_a_reading_lies_inside_its_text(text: str, kind: Kind) -> None:
-    reading = read(text, leaf(kind, choices=("a", "b")))
+@given(st.text(max_size=80), st.sampled_from(list(FieldKind)))
+def test_a_reading_lies_inside_its_text(text: str, kind: FieldKind) -> None:
+    reading = read(text, spec(kind, choices=("a", "b")))
     if reading is not None:
         assert 0 <= reading.start < reading.end <= len(text)
         assert 0 < reading.fit <= 1
 
 
 def test_a_choice_is_taken_only_when_there_is_one() -> None:
-    choices = leaf(Kind.ENUM, choices=("Minor", "Substantial"))
+    choices = spec(FieldKind.ENUM, choices=("Minor", "Substantial"))
     assert [(r := read(t, choices)) and r.value for t in ("substantial", "Minor damage")] == [
         "Substantial",
         "Minor",
@@ -133,13 +133,13 @@ def extraction(*fields: FieldResult) -> Extraction:
 
 
 def test_windows_merge_to_the_surer_value_and_lists_go_on() -> None:
-    asked = wanted(SCHEMA)
+    plan = plan_of(SCHEMA)
     first = extraction(field_at("/number", "1", 0, 0.6), field_at("/lines/0/item", "nut", 5))
     second = extraction(field_at("/number", "2", 9, 0.9), field_at("/lines/0/item", "bolt", 8))
-    merged = merge(asked, merge(asked, nothing(asked), first), second)
+    merged = merge(plan, merge(plan, empty_extraction(plan), first), second)
     record = record_of(SCHEMA, merged.fields)
     assert (record["number"], record["lines"]) == ("2", [{"item": "nut"}, {"item": "bolt"}])
-    assert merge(asked, merged, second).fields == merged.fields
+    assert merge(plan, merged, second).fields == merged.fields
 
 
 @given(st.text("abcde", min_size=1, max_size=12), st.text("abcde", max_size=12))

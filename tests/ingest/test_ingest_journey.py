@@ -8,8 +8,7 @@ from tests.ingest.journey import OWNER, UNREADABLE, Desk
 from tests.ingest.pages import bytes_of
 
 from foliotrace.errors import Conflict, FileRefused, InvalidRequest, NotFound, NothingToIndex
-from foliotrace.ingest.index import compact, delete_document
-from foliotrace.ingest.originals import keeping, sweep
+from foliotrace.ingest.publish import compact, delete_document, keeping, sweep
 from foliotrace.ingest.upload import Accepted
 from foliotrace.ingest.workflow import (
     IngestDocument,

@@ -66,7 +66,7 @@ def _schema(named: str) -> "JsonObject":
             f"there is no file {named}",
             hint="Name a JSON Schema file that is there, or a Pydantic model as pkg.mod:Model.",
         )
-    from foliotrace.extract.pydantic_schema import model_at, schema_of
+    from foliotrace.extract.schema import model_at, schema_of
 
     sys.path.insert(0, "")
     return schema_of(model_at(named, allowed=(module,)))

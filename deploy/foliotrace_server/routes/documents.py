@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from foliotrace.errors import FoliotraceError, InvalidRequest, NotFound
-from foliotrace.ingest.originals import keeping
+from foliotrace.ingest.publish import keeping
 from foliotrace.ingest.upload import Accepted
 from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, Metadata, Principal
 from foliotrace.ports import StoredBlob

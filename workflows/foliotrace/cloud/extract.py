@@ -20,7 +20,7 @@ from foliotrace.cloud.desk import OWNER, Desk, NoAudit, Setup
 from foliotrace.cloud.doors import Door, Given, access, as_list, contents
 from foliotrace.cloud.running import hand_over, wait_for
 from foliotrace.errors import RecordInvalid
-from foliotrace.extract.pydantic_schema import schema_of
+from foliotrace.extract.schema import schema_of
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.workflow import Extracted, ExtractRecord, ExtractWorkflow
 from foliotrace.model import Extraction, ExtractionMethod, JsonObject

@@ -18,7 +18,7 @@ from foliotrace.cloud.desk import OWNER, Desk, NoAudit, Setup
 from foliotrace.cloud.doors import Door, Given, access, as_list, contents
 from foliotrace.cloud.running import hand_over, wait_for
 from foliotrace.errors import IndexUnavailable, NotFound, Unavailable
-from foliotrace.ingest.index import delete_document
+from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
 from foliotrace.model import Answer, Deadline, Passage, Query, RetrievalMode
 from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever

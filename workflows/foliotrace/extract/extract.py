@@ -5,9 +5,8 @@ from dataclasses import replace
 
 from foliotrace import events
 from foliotrace.errors import BudgetExceeded, ExtractorUnavailable, Unavailable
-from foliotrace.extract.merge import merge, nothing, worse
+from foliotrace.extract.merge import empty_extraction, merge, worse
 from foliotrace.extract.services import ExtractServices, Rung
-from foliotrace.fields.leaves import Wanted
 from foliotrace.model import (
     Deadline,
     Degradation,
@@ -18,12 +17,13 @@ from foliotrace.model import (
     ParsedPage,
 )
 from foliotrace.ports import ExtractionTask
+from foliotrace.schema_fields.plan import ExtractionPlan
 
 
 async def extract_pages(
     services: ExtractServices,
     rungs: Sequence[Rung],
-    wanted: Wanted,
+    plan: ExtractionPlan,
     task: ExtractionTask,
     pages: Sequence[ParsedPage],
 ) -> Extraction:
@@ -34,7 +34,7 @@ async def extract_pages(
     reasons: list[str] = []
     for rung in rungs:
         try:
-            found = await _by(services, rung, wanted, task, pages)
+            found = await _by(services, rung, plan, task, pages)
         except (Unavailable, BudgetExceeded) as error:
             reason = getattr(error, "reason", error.error_code)
             reasons.append(f"{rung.method.value}_{reason}")
@@ -51,17 +51,17 @@ async def extract_pages(
 async def _by(
     services: ExtractServices,
     rung: Rung,
-    wanted: Wanted,
+    plan: ExtractionPlan,
     task: ExtractionTask,
     pages: Sequence[ParsedPage],
 ) -> Extraction:
     """One rung over all `pages`, in as many calls as its windows need."""
     size = rung.window_for(task.document.media_type) or max(len(pages), 1)
-    found = nothing(wanted)
+    found = empty_extraction(plan)
     for start in range(0, max(len(pages), 1), size):
         deadline = Deadline(services.clock.monotonic_s() + services.limits.rung_s)
         window = await rung.extractor.extract(task, pages[start : start + size], deadline=deadline)
-        found = merge(wanted, found, window)
+        found = merge(plan, found, window)
     return found
 
 

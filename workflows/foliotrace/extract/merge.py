@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from foliotrace.fields.leaves import ListOf, Wanted
 from foliotrace.model import (
     Degradation,
     Extraction,
@@ -11,19 +10,20 @@ from foliotrace.model import (
     FieldResult,
     Level,
 )
+from foliotrace.schema_fields.plan import ExtractionPlan, ListSpec
 
 Row = dict[str, FieldResult]  # by pointer inside the row
 
 
-def merge(wanted: Wanted, before: Extraction, window: Extraction) -> Extraction:
+def merge(plan: ExtractionPlan, before: Extraction, window: Extraction) -> Extraction:
     """Of each field the surer value, the earlier at a tie; lists one after the other."""
     old, new = _by_pointer(before.fields), _by_pointer(window.fields)
     fields = [
-        _surer(old.get(leaf.pointer), new.get(leaf.pointer), leaf.pointer) for leaf in wanted.leaves
+        _surer(old.get(spec.pointer), new.get(spec.pointer), spec.pointer) for spec in plan.fields
     ]
-    for wanted_list in wanted.lists:
-        rows = [*rows_of(wanted_list, before.fields), *rows_of(wanted_list, window.fields)]
-        fields.extend(_numbered(wanted_list, _once(rows)))
+    for list_spec in plan.lists:
+        rows = [*rows_of(list_spec, before.fields), *rows_of(list_spec, window.fields)]
+        fields.extend(_numbered(list_spec, _once(rows)))
     return Extraction(
         record={},
         fields=tuple(fields),
@@ -33,18 +33,18 @@ def merge(wanted: Wanted, before: Extraction, window: Extraction) -> Extraction:
     )
 
 
-def nothing(wanted: Wanted) -> Extraction:
+def empty_extraction(plan: ExtractionPlan) -> Extraction:
     """Every field null."""
-    fields = tuple(FieldResult(pointer=leaf.pointer, value=None) for leaf in wanted.leaves)
+    fields = tuple(FieldResult(pointer=spec.pointer, value=None) for spec in plan.fields)
     return Extraction(record={}, fields=fields, valid=False)
 
 
-def rows_of(wanted: ListOf, fields: Iterable[FieldResult]) -> list[Row]:
+def rows_of(list_spec: ListSpec, fields: Iterable[FieldResult]) -> list[Row]:
     """The rows of a list among `fields`, in order of their numbers."""
     rows: defaultdict[int, Row] = defaultdict(dict)
     for field in fields:
-        head, _, inside = field.pointer.removeprefix(f"{wanted.pointer}/").partition("/")
-        if field.pointer.startswith(f"{wanted.pointer}/") and head.isdigit():
+        head, _, inside = field.pointer.removeprefix(f"{list_spec.pointer}/").partition("/")
+        if field.pointer.startswith(f"{list_spec.pointer}/") and head.isdigit():
             rows[int(head)][f"/{inside}"] = field
     return [rows[number] for number in sorted(rows)]
 
@@ -84,11 +84,11 @@ def _once(rows: Sequence[Row]) -> list[Row]:
     return kept
 
 
-def _numbered(wanted: ListOf, rows: Sequence[Row]) -> Iterable[FieldResult]:
+def _numbered(list_spec: ListSpec, rows: Sequence[Row]) -> Iterable[FieldResult]:
     for number, row in enumerate(rows):
         for inside, field in row.items():
             yield FieldResult(
-                pointer=f"{wanted.pointer}/{number}{inside}",
+                pointer=f"{list_spec.pointer}/{number}{inside}",
                 value=field.value,
                 confidence=field.confidence,
                 citations=field.citations,

@@ -6,12 +6,15 @@ itself, or uses a keyword that cannot be extracted by.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from importlib import import_module
 from typing import Any
 
+from pydantic import BaseModel
+
 from foliotrace.errors import InvalidSchema
-from foliotrace.fields.leaves import unescape
 from foliotrace.model import JsonObject
+from foliotrace.schema_fields.plan import unescape
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 7
@@ -67,6 +70,35 @@ def resolve(schema: JsonObject) -> JsonObject:
         raise _invalid("/", f"it has more than {MAX_PROPERTIES} properties")
     _check_size(resolved, times=4)
     return resolved
+
+
+def schema_of(model: type[BaseModel]) -> JsonObject:
+    """The bounded, resolved schema of a model. `json_schema_extra={"aliases": [...]}` is kept."""
+    return resolve(model.model_json_schema())
+
+
+def model_at(path: str, *, allowed: Collection[str]) -> type[BaseModel]:
+    """The model at "package.module:Class", if the module is one of `allowed` or inside one.
+
+    Raises InvalidSchema.
+    """
+    module, _, name = path.partition(":")
+    if not any(module == a or module.startswith(f"{a}.") for a in allowed):
+        raise _refused(path, "its module is not among those allowed")
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError as error:
+        raise _refused(path, "its module cannot be imported") from error
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        raise _refused(path, "it is no Pydantic model")
+    return found
+
+
+def _refused(path: str, why: str) -> InvalidSchema:
+    return InvalidSchema(
+        f"The model {path} cannot be used: {why}.",
+        hint='Name it as "package.module:Class", and allow its package.',
+    )
 
 
 def _check_size(schema: JsonObject, *, times: int = 1) -> None:

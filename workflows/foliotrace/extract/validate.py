@@ -7,8 +7,8 @@ a required field makes a record without it invalid. Nothing is filled in.
 from collections.abc import Sequence
 from typing import Any
 
-from foliotrace.fields.leaves import unescape
 from foliotrace.model import FieldResult, JsonObject
+from foliotrace.schema_fields.plan import unescape
 
 MAX_ERRORS = 50
 

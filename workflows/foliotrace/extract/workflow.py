@@ -17,11 +17,10 @@ from workflows.events import Event, StartEvent, StopEvent
 from foliotrace import events
 from foliotrace.errors import ExtractorUnavailable, NotFound, ParserUnavailable
 from foliotrace.extract.extract import extract_pages
-from foliotrace.extract.merge import merge, nothing, worse
+from foliotrace.extract.merge import empty_extraction, merge, worse
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.validate import errors_of, record_of
-from foliotrace.fields.leaves import wanted
 from foliotrace.jobs import JobReporter, claim_job
 from foliotrace.model import (
     Deadline,
@@ -39,6 +38,7 @@ from foliotrace.model import (
     SourceFile,
 )
 from foliotrace.ports import ExtractionTask
+from foliotrace.schema_fields.plan import plan_of
 
 
 class ExtractRecord(StartEvent):
@@ -69,7 +69,7 @@ class Extracted(StopEvent):
     degradation_level: int
 
 
-class Position(BaseModel):
+class ExtractCursor(BaseModel):
     """Where an extraction stands."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -85,22 +85,22 @@ class Position(BaseModel):
     path: ExecutionMode | None = None
 
 
-class WholeDue(Event):
+class ExtractWhole(Event):
     """The document is to be extracted in one call, if the first rung can."""
 
-    position: Position
+    cursor: ExtractCursor
 
 
-class WindowDue(Event):
-    """The pages from `position.next_page` on are to be extracted from."""
+class ExtractWindow(Event):
+    """The pages from `cursor.next_page` on are to be extracted from."""
 
-    position: Position
+    cursor: ExtractCursor
 
 
-class AllFound(Event):
+class FieldsFound(Event):
     """Every page was looked at; the record can be made."""
 
-    position: Position
+    cursor: ExtractCursor
 
 
 class ExtractWorkflow(Workflow):
@@ -111,7 +111,7 @@ class ExtractWorkflow(Workflow):
         self._services = services
 
     @step
-    async def begin(self, ctx: Context, ev: ExtractRecord) -> WholeDue | WindowDue:
+    async def begin(self, ctx: Context, ev: ExtractRecord) -> ExtractWhole | ExtractWindow:
         """Take up the job, check the schema, see how many pages there are."""
         services = self._services
         principal = services.identify()
@@ -123,7 +123,7 @@ class ExtractWorkflow(Workflow):
             rungs = services.rungs_on(ev.path)
             schema = resolve(ev.record_schema)
             await self._keep_first(job, schema)
-            position = Position(
+            cursor = ExtractCursor(
                 tenant=job.tenant,
                 subject=job.subject,
                 job_id=job.id,
@@ -133,60 +133,60 @@ class ExtractWorkflow(Workflow):
                 instructions=ev.instructions,
                 path=ev.path,
             )
-            await self._tell(ctx, reporter, position, "extract")
+            await self._tell(ctx, reporter, cursor, "extract")
         whole = any(rung.window_for(document.media_type) is None for rung in rungs)
-        return WholeDue(position=position) if whole else WindowDue(position=position)
+        return ExtractWhole(cursor=cursor) if whole else ExtractWindow(cursor=cursor)
 
     @step
-    async def whole(self, ctx: Context, ev: WholeDue) -> WindowDue | AllFound:
+    async def whole(self, ctx: Context, ev: ExtractWhole) -> ExtractWindow | FieldsFound:
         """Try the rungs that want all pages at once; a failure is marked and windows follow."""
-        position = ev.position
-        reporter = JobReporter(self._services, position.tenant, position.job_id)
+        cursor = ev.cursor
+        reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter):
             await reporter.job()
-            rungs = await self._rungs(position, whole=True)
-            if position.pages_total > self._services.limits.whole_pages:
+            rungs = await self._rungs(cursor, whole=True)
+            if cursor.pages_total > self._services.limits.whole_pages:
                 mark = Degradation(level=Level.LOWER_PATH, reasons=("document_too_long",))
-                await self._keep_mark(position, mark)
-                return WindowDue(position=position)
-            numbers = range(1, position.pages_total + 1)
+                await self._keep_mark(cursor, mark)
+                return ExtractWindow(cursor=cursor)
+            numbers = range(1, cursor.pages_total + 1)
             try:
-                await self._extract(ctx, position, numbers, rungs)
+                await self._extract(ctx, cursor, numbers, rungs)
             except ExtractorUnavailable as error:
                 mark = Degradation(level=Level.LOWER_PATH, reasons=(error.reason,))
-                await self._keep_mark(position, mark)
-                return WindowDue(position=position)
-        return AllFound(position=position)
+                await self._keep_mark(cursor, mark)
+                return ExtractWindow(cursor=cursor)
+        return FieldsFound(cursor=cursor)
 
     @step
-    async def window(self, ctx: Context, ev: WindowDue) -> WindowDue | AllFound:
+    async def window(self, ctx: Context, ev: ExtractWindow) -> ExtractWindow | FieldsFound:
         """Extract from one window of pages and keep what was found."""
-        position = ev.position
-        reporter = JobReporter(self._services, position.tenant, position.job_id)
+        cursor = ev.cursor
+        reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter):
             await reporter.job()
-            rungs = await self._rungs(position, whole=False)
-            last = position.next_page + self._services.limits.window_pages
-            numbers = range(position.next_page, min(last, position.pages_total + 1))
-            await self._extract(ctx, position, numbers, rungs)
-            after = position.model_copy(update={"next_page": numbers.stop})
+            rungs = await self._rungs(cursor, whole=False)
+            last = cursor.next_page + self._services.limits.window_pages
+            numbers = range(cursor.next_page, min(last, cursor.pages_total + 1))
+            await self._extract(ctx, cursor, numbers, rungs)
+            after = cursor.model_copy(update={"next_page": numbers.stop})
             await self._tell(ctx, reporter, after, "extract")
         finished = after.next_page > after.pages_total
-        return AllFound(position=after) if finished else WindowDue(position=after)
+        return FieldsFound(cursor=after) if finished else ExtractWindow(cursor=after)
 
     @step
-    async def validate_record(self, ctx: Context, ev: AllFound) -> Extracted:
+    async def validate_record(self, ctx: Context, ev: FieldsFound) -> Extracted:
         """Make the record of what was found, hold it against the schema, keep both."""
-        position = ev.position
-        reporter = JobReporter(self._services, position.tenant, position.job_id)
+        cursor = ev.cursor
+        reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter):
             await reporter.job()
-            schema, found = await self._services.jobs.extraction(position.tenant, position.job_id)
+            schema, found = await self._services.jobs.extraction(cursor.tenant, cursor.job_id)
             with events.stage("validate"):
                 record = record_of(schema, found.fields)
                 errors = errors_of(schema, record)
             made = replace(found, record=record, valid=not errors, errors=errors)
-            await self._keep(position.tenant, position.job_id, schema, made)
+            await self._keep(cursor.tenant, cursor.job_id, schema, made)
             await reporter.completed(extraction=made)
         events.tell(
             "extract.completed",
@@ -194,8 +194,8 @@ class ExtractWorkflow(Workflow):
             foliotrace__degradation__level=int(made.degradation.level),
         )
         return Extracted(
-            job_id=position.job_id,
-            document_id=position.document_id,
+            job_id=cursor.job_id,
+            document_id=cursor.document_id,
             valid=made.valid,
             fields=len(made.fields),
             found=sum(1 for field in made.fields if field.value is not None),
@@ -214,12 +214,12 @@ class ExtractWorkflow(Workflow):
                 await reporter.failed(error)
             raise
 
-    async def _rungs(self, position: Position, *, whole: bool) -> Sequence[Rung]:
+    async def _rungs(self, cursor: ExtractCursor, *, whole: bool) -> Sequence[Rung]:
         """Those that take this document whole, or those that take it in windows."""
-        document = await self._services.library.document(position.tenant, position.document_id)
+        document = await self._services.library.document(cursor.tenant, cursor.document_id)
         return [
             rung
-            for rung in self._services.rungs_on(position.path)
+            for rung in self._services.rungs_on(cursor.path)
             if (rung.window_for(document.media_type) is None) is whole
         ]
 
@@ -245,38 +245,38 @@ class ExtractWorkflow(Workflow):
         return Deadline(self._services.clock.monotonic_s() + limit_s)
 
     async def _extract(
-        self, ctx: Context, position: Position, numbers: range, rungs: Sequence[Rung]
+        self, ctx: Context, cursor: ExtractCursor, numbers: range, rungs: Sequence[Rung]
     ) -> None:
         """Extract from the pages `numbers` and keep what was found beside what was before."""
         services = self._services
-        schema, before = await services.jobs.extraction(position.tenant, position.job_id)
-        document = await services.library.document(position.tenant, position.document_id)
-        pages = await self._pages(position, document, numbers)
-        asked = wanted(schema)
+        schema, before = await services.jobs.extraction(cursor.tenant, cursor.job_id)
+        document = await services.library.document(cursor.tenant, cursor.document_id)
+        pages = await self._pages(cursor, document, numbers)
+        plan = plan_of(schema)
         task = ExtractionTask(
-            principal=Principal(tenant=position.tenant, subject=position.subject),
+            principal=Principal(tenant=cursor.tenant, subject=cursor.subject),
             document=document,
             schema=schema,
-            instructions=position.instructions,
-            pages_total=position.pages_total,
+            instructions=cursor.instructions,
+            pages_total=cursor.pages_total,
         )
         with events.stage("extract"):
-            found = await extract_pages(services, rungs, asked, task, pages)
-        await self._keep(position.tenant, position.job_id, schema, merge(asked, before, found))
+            found = await extract_pages(services, rungs, plan, task, pages)
+        await self._keep(cursor.tenant, cursor.job_id, schema, merge(plan, before, found))
 
     async def _pages(
-        self, position: Position, document: Document, numbers: range
+        self, cursor: ExtractCursor, document: Document, numbers: range
     ) -> Sequence[ParsedPage]:
         """The pages as ingestion stored them, or parsed now."""
         stored = await self._services.library.pages(
-            position.tenant, position.document_id, numbers, revision=position.revision
+            cursor.tenant, cursor.document_id, numbers, revision=cursor.revision
         )
         if len(stored) == len(numbers):
             return stored
         deadline = self._deadline(self._services.limits.parse_s)
         source = await self._source(document)
         with events.stage("parse"):
-            parser = self._services.parser_on(position.path)
+            parser = self._services.parser_on(cursor.path)
             parsed = parser.parse(source, pages=numbers, deadline=deadline)
             pages = [page async for page in parsed]
         if [page.number for page in pages] != list(numbers):
@@ -290,12 +290,12 @@ class ExtractWorkflow(Workflow):
         try:
             await self._services.jobs.extraction(job.tenant, job.id)
         except NotFound:
-            await self._keep(job.tenant, job.id, schema, nothing(wanted(schema)))
+            await self._keep(job.tenant, job.id, schema, empty_extraction(plan_of(schema)))
 
-    async def _keep_mark(self, position: Position, mark: Degradation) -> None:
-        schema, found = await self._services.jobs.extraction(position.tenant, position.job_id)
+    async def _keep_mark(self, cursor: ExtractCursor, mark: Degradation) -> None:
+        schema, found = await self._services.jobs.extraction(cursor.tenant, cursor.job_id)
         marked = replace(found, degradation=worse(found.degradation, mark))
-        await self._keep(position.tenant, position.job_id, schema, marked)
+        await self._keep(cursor.tenant, cursor.job_id, schema, marked)
 
     async def _keep(
         self, tenant: str, job_id: str, schema: JsonObject, extraction: Extraction
@@ -305,9 +305,9 @@ class ExtractWorkflow(Workflow):
         )
 
     async def _tell(
-        self, ctx: Context, reporter: JobReporter, position: Position, stage: str
+        self, ctx: Context, reporter: JobReporter, cursor: ExtractCursor, stage: str
     ) -> None:
-        done = position.next_page - 1
+        done = cursor.next_page - 1
         ctx.write_event_to_stream(
-            await reporter.progress(stage=stage, pages_done=done, pages_total=position.pages_total)
+            await reporter.progress(stage=stage, pages_done=done, pages_total=cursor.pages_total)
         )

@@ -13,7 +13,7 @@ from typing import Final
 from uuid import uuid4
 
 from foliotrace.errors import Conflict, InvalidRequest
-from foliotrace.ingest.originals import keeping, release
+from foliotrace.ingest.publish import keeping, release
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.window import revision_of
 from foliotrace.jobs import JobReporter

@@ -18,7 +18,7 @@ from foliotrace.parse import ParseOrder
 _BATCH_PAGES: Final = 25  # pages of a window that are committed while the next are parsed
 
 
-class Position(BaseModel):
+class IngestCursor(BaseModel):
     """Where an ingestion stands: the next page, and how many chunks the pages before it made."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,17 +40,17 @@ def revision_of(document: Document, engine: str) -> str:
 
 
 async def store_window(
-    services: IngestServices, position: Position, committed: Callable[[Position], None]
-) -> Position:
-    """Store the window at `position`; where the ingestion stands then.
+    services: IngestServices, cursor: IngestCursor, committed: Callable[[IngestCursor], None]
+) -> IngestCursor:
+    """Store the window at `cursor`; where the ingestion stands then.
 
     Each batch is committed while the next one is parsed; `committed` hears of each but the last.
     Raises Conflict `ingest_superseded`, NotFound, FileRefused, ParserUnavailable,
     LibraryUnavailable.
     """
-    after = position
-    committing: asyncio.Task[Position] | None = None
-    async with aclosing(_batches(_pages(services, position))) as batches:
+    after = cursor
+    committing: asyncio.Task[IngestCursor] | None = None
+    async with aclosing(_batches(_pages(services, cursor))) as batches:
         try:
             async for batch in batches:
                 if committing is not None:
@@ -74,21 +74,21 @@ async def _batches(pages: AsyncIterator[ParsedPage]) -> AsyncGenerator[list[Pars
         yield batch
 
 
-async def _pages(services: IngestServices, position: Position) -> AsyncIterator[ParsedPage]:
+async def _pages(services: IngestServices, cursor: IngestCursor) -> AsyncIterator[ParsedPage]:
     """The window's pages: those stored by an earlier run or another document, then parsed."""
-    last = min(position.next_page + services.limits.window_pages - 1, position.pages_total)
-    numbers = range(position.next_page, last + 1)
+    last = min(cursor.next_page + services.limits.window_pages - 1, cursor.pages_total)
+    numbers = range(cursor.next_page, last + 1)
     stored = await services.library.pages(
-        position.tenant, position.document_id, numbers, revision=position.revision
+        cursor.tenant, cursor.document_id, numbers, revision=cursor.revision
     )
     for page in stored:
         yield page
     missing = numbers[len(stored) :]
     if missing:
         document = await same_bytes(
-            services, position.tenant, position.document_id, position.content_hash
+            services, cursor.tenant, cursor.document_id, cursor.content_hash
         )
-        async for page in _parsed(services, services.parser_on(position.path), document, missing):
+        async for page in _parsed(services, services.parser_on(cursor.path), document, missing):
             yield page
 
 
@@ -111,22 +111,22 @@ async def _parsed(
 
 
 async def _commit(
-    services: IngestServices, position: Position, pages: Sequence[ParsedPage]
-) -> Position:
+    services: IngestServices, cursor: IngestCursor, pages: Sequence[ParsedPage]
+) -> IngestCursor:
     """Store pages, then their chunks; where the ingestion stands then."""
     with events.stage("chunk"):
         chunks = await asyncio.to_thread(
             chunk_pages,
             pages,
-            document_id=position.document_id,
-            revision=position.revision,
-            first_ordinal=position.chunks,
+            document_id=cursor.document_id,
+            revision=cursor.revision,
+            first_ordinal=cursor.chunks,
         )
-        place = (position.tenant, position.document_id)
-        await services.library.add_window(*place, revision=position.revision, pages=pages)
-        await services.library.add_chunks(*place, revision=position.revision, chunks=chunks)
-    done = {"next_page": pages[-1].number + 1, "chunks": position.chunks + len(chunks)}
-    return position.model_copy(update=done)
+        place = (cursor.tenant, cursor.document_id)
+        await services.library.add_window(*place, revision=cursor.revision, pages=pages)
+        await services.library.add_chunks(*place, revision=cursor.revision, chunks=chunks)
+    done = {"next_page": pages[-1].number + 1, "chunks": cursor.chunks + len(chunks)}
+    return cursor.model_copy(update=done)
 
 
 async def same_bytes(

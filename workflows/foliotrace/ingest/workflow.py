@@ -16,9 +16,9 @@ from workflows.events import Event, StartEvent, StopEvent
 from foliotrace import events
 from foliotrace.errors import Conflict, NotFound
 from foliotrace.ingest.identity import FIRST_PAGES, identify
-from foliotrace.ingest.index import catch_up, forget_superseded
+from foliotrace.ingest.publish import catch_up, forget_superseded
 from foliotrace.ingest.services import IngestServices
-from foliotrace.ingest.window import Position, revision_of, same_bytes, source_of, store_window
+from foliotrace.ingest.window import IngestCursor, revision_of, same_bytes, source_of, store_window
 from foliotrace.jobs import JobReporter, Progress, claim_job, describe_error
 from foliotrace.model import Deadline, Document, ExecutionMode, Job, JobKind, JobStatus, Principal
 
@@ -45,16 +45,16 @@ class Ingested(StopEvent):
     index_version: int
 
 
-class WindowDue(Event):
-    """The pages from `position.next_page` on are to be stored."""
+class StoreWindow(Event):
+    """The pages from `cursor.next_page` on are to be stored."""
 
-    position: Position
+    cursor: IngestCursor
 
 
-class AllStored(Event):
+class PagesStored(Event):
     """Every page and chunk of the revision is stored; it can be published."""
 
-    position: Position
+    cursor: IngestCursor
 
 
 class IngestWorkflow(Workflow):
@@ -65,7 +65,7 @@ class IngestWorkflow(Workflow):
         self._services = services
 
     @step
-    async def begin(self, ctx: Context, ev: IngestDocument) -> WindowDue:
+    async def begin(self, ctx: Context, ev: IngestDocument) -> StoreWindow:
         """Take up the job, look at the file, decide the revision."""
         services = self._services
         principal = services.identify()
@@ -88,7 +88,7 @@ class IngestWorkflow(Workflow):
                 pages_total=inspection.pages_total,
                 stated_title=inspection.title,
             )
-            position = Position(
+            cursor = IngestCursor(
                 tenant=document.tenant,
                 job_id=job.id,
                 document_id=document.id,
@@ -97,55 +97,55 @@ class IngestWorkflow(Workflow):
                 pages_total=inspection.pages_total,
                 path=path,
             )
-            await self._tell(ctx, reporter, position, "parse")
-        return WindowDue(position=position)
+            await self._tell(ctx, reporter, cursor, "parse")
+        return StoreWindow(cursor=cursor)
 
     @step
-    async def window(self, ctx: Context, ev: WindowDue) -> WindowDue | AllStored:
+    async def window(self, ctx: Context, ev: StoreWindow) -> StoreWindow | PagesStored:
         """Parse, chunk and commit one window of pages."""
-        position = ev.position
-        reporter = JobReporter(self._services, position.tenant, position.job_id)
-        async with self._reporting(reporter, position.document_id, position.content_hash):
+        cursor = ev.cursor
+        reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
+        async with self._reporting(reporter, cursor.document_id, cursor.content_hash):
             await reporter.job()
             with events.stage("parse"):
                 after = await store_window(
                     self._services,
-                    position,
+                    cursor,
                     lambda stands: ctx.write_event_to_stream(_progress(stands, "parse")),
                 )
             finished = after.next_page > after.pages_total
             await self._tell(ctx, reporter, after, "index" if finished else "parse")
-        return AllStored(position=after) if finished else WindowDue(position=after)
+        return PagesStored(cursor=after) if finished else StoreWindow(cursor=after)
 
     @step
-    async def publish(self, ctx: Context, ev: AllStored) -> Ingested:
+    async def publish(self, ctx: Context, ev: PagesStored) -> Ingested:
         """Serve the revision, let the indexes follow, settle the job."""
-        services, position = self._services, ev.position
-        reporter = JobReporter(services, position.tenant, position.job_id)
-        async with self._reporting(reporter, position.document_id, position.content_hash):
+        services, cursor = self._services, ev.cursor
+        reporter = JobReporter(services, cursor.tenant, cursor.job_id)
+        async with self._reporting(reporter, cursor.document_id, cursor.content_hash):
             await reporter.job()
-            document = await services.library.document(position.tenant, position.document_id)
+            document = await services.library.document(cursor.tenant, cursor.document_id)
             first = await services.library.pages(
                 document.tenant,
                 document.id,
                 range(1, FIRST_PAGES + 1),
-                revision=position.revision,
+                revision=cursor.revision,
             )
             await services.library.publish(
                 document.tenant,
                 document.id,
-                revision=position.revision,
+                revision=cursor.revision,
                 identity=identify(first, name=document.name, title=document.stated_title),
             )
             await forget_superseded(services, document.tenant, document.id)
             version = await catch_up(services)
             document = await services.library.document(document.tenant, document.id)
             await reporter.completed(engine=first[0].engine if first else "")
-        ctx.write_event_to_stream(_progress(position, "completed"))
+        ctx.write_event_to_stream(_progress(cursor, "completed"))
         return Ingested(
-            job_id=position.job_id,
+            job_id=cursor.job_id,
             document_id=document.id,
-            revision=position.revision,
+            revision=cursor.revision,
             pages=document.pages_stored,
             pages_unreadable=document.pages_unreadable,
             chunks=document.chunks,
@@ -191,14 +191,14 @@ class IngestWorkflow(Workflow):
         return None
 
     async def _tell(
-        self, ctx: Context, reporter: JobReporter, position: Position, stage: str
+        self, ctx: Context, reporter: JobReporter, cursor: IngestCursor, stage: str
     ) -> None:
         ctx.write_event_to_stream(
             await reporter.progress(
                 stage=stage,
-                pages_done=position.next_page - 1,
-                pages_total=position.pages_total,
-                chunks=position.chunks,
+                pages_done=cursor.next_page - 1,
+                pages_total=cursor.pages_total,
+                chunks=cursor.chunks,
             )
         )
 
@@ -244,11 +244,11 @@ async def _job(
     return await claim_job(services, JobKind.INGEST, principal, document, job_id)
 
 
-def _progress(position: Position, stage: str) -> Progress:
+def _progress(cursor: IngestCursor, stage: str) -> Progress:
     return Progress(
-        job_id=position.job_id,
+        job_id=cursor.job_id,
         stage=stage,
-        pages_done=position.next_page - 1,
-        pages_total=position.pages_total,
-        chunks=position.chunks,
+        pages_done=cursor.next_page - 1,
+        pages_total=cursor.pages_total,
+        chunks=cursor.chunks,
     )

@@ -10,8 +10,6 @@ from typing import Any
 
 from foliotrace.adapters.llamaindex.grounding import Grounded, ground
 from foliotrace.errors import ExtractorUnavailable, GeneratorRefused, GeneratorUnavailable
-from foliotrace.fields.leaves import Leaf, Wanted, unescape, wanted
-from foliotrace.fields.places import cite
 from foliotrace.model import (
     Deadline,
     Document,
@@ -23,6 +21,8 @@ from foliotrace.model import (
     ParsedPage,
 )
 from foliotrace.ports import ExtractionTask, Generation, Prompt, TextGenerator
+from foliotrace.schema_fields.citations import cite
+from foliotrace.schema_fields.plan import ExtractionPlan, FieldSpec, plan_of, unescape
 
 PROMPT_VERSION = "extract-1"
 _MAX_FINDINGS = 2000
@@ -68,17 +68,17 @@ class LLMExtractor:
         self, task: ExtractionTask, pages: Sequence[ParsedPage], *, deadline: Deadline
     ) -> Extraction:
         """One request for all `pages`. Raises ExtractorUnavailable when the model gives no JSON."""
-        asked = wanted(task.schema)
+        plan = plan_of(task.schema)
         readable = [page for page in pages if page.status is PageStatus.OK and page.text]
         if not readable:
-            return Extraction(record={}, fields=tuple(_nulls(asked, set())), valid=False)
+            return Extraction(record={}, fields=tuple(_nulls(plan, set())), valid=False)
         try:
             made = await self._generator.generate(
                 _prompt(task, readable), max_tokens=self._max_tokens, deadline=deadline
             )
         except (GeneratorUnavailable, GeneratorRefused) as error:
             raise ExtractorUnavailable(error.message, reason=error.reason) from error
-        fields = tuple(_fields(asked, _findings(made), readable, task.document))
+        fields = tuple(_fields(plan, _findings(made), readable, task.document))
         return Extraction(record={}, fields=fields, valid=False, usage=made.usage)
 
 
@@ -119,38 +119,38 @@ def _well_shaped(finding: Any) -> bool:
 
 
 def _fields(
-    asked: Wanted,
+    plan: ExtractionPlan,
     findings: Sequence[dict[str, Any]],
     pages: Sequence[ParsedPage],
     document: Document,
 ) -> Iterator[FieldResult]:
     done: set[str] = set()
     for finding in findings:
-        place = _leaf_at(asked, finding["pointer"])
+        place = _spec_at(plan, finding["pointer"])
         if place is None or place[0] in done:
             continue
-        pointer, leaf = place
-        grounded = ground(leaf, finding["value"], finding["quote"], finding["page"], pages)
+        pointer, spec = place
+        grounded = ground(spec, finding["value"], finding["quote"], finding["page"], pages)
         if grounded is not None:
             done.add(pointer)
             yield _field(pointer, grounded, document)
-    yield from _nulls(asked, done)
+    yield from _nulls(plan, done)
 
 
-def _leaf_at(asked: Wanted, pointer: str) -> tuple[str, Leaf] | None:
-    """The leaf of a pointer as models write them: with or without a first slash, or dotted."""
+def _spec_at(plan: ExtractionPlan, pointer: str) -> tuple[str, FieldSpec] | None:
+    """The spec of a pointer as models write them: with or without a first slash, or dotted."""
     if not pointer.startswith("/"):
         pointer = "/" + pointer.replace("[", ".").replace("]", "").replace(".", "/")
-    for leaf in asked.leaves:
-        if pointer == leaf.pointer or unescape(pointer) == unescape(leaf.pointer):
-            return leaf.pointer, leaf
-    for wanted_list in asked.lists:
-        head, _, inside = pointer.removeprefix(f"{wanted_list.pointer}/").partition("/")
-        if not pointer.startswith(f"{wanted_list.pointer}/") or not head.isdecimal():
+    for spec in plan.fields:
+        if pointer == spec.pointer or unescape(pointer) == unescape(spec.pointer):
+            return spec.pointer, spec
+    for list_spec in plan.lists:
+        head, _, inside = pointer.removeprefix(f"{list_spec.pointer}/").partition("/")
+        if not pointer.startswith(f"{list_spec.pointer}/") or not head.isdecimal():
             continue
-        for leaf in wanted_list.items:
-            if leaf.pointer == f"/{inside}" and int(head) < _MAX_FINDINGS:
-                return f"{wanted_list.pointer}/{int(head)}{leaf.pointer}", leaf
+        for spec in list_spec.items:
+            if spec.pointer == f"/{inside}" and int(head) < _MAX_FINDINGS:
+                return f"{list_spec.pointer}/{int(head)}{spec.pointer}", spec
     return None
 
 
@@ -171,7 +171,7 @@ def _field(pointer: str, grounded: Grounded, document: Document) -> FieldResult:
     )
 
 
-def _nulls(asked: Wanted, done: set[str]) -> Iterator[FieldResult]:
-    for leaf in asked.leaves:
-        if leaf.pointer not in done:
-            yield FieldResult(pointer=leaf.pointer, value=None)
+def _nulls(plan: ExtractionPlan, done: set[str]) -> Iterator[FieldResult]:
+    for spec in plan.fields:
+        if spec.pointer not in done:
+            yield FieldResult(pointer=spec.pointer, value=None)

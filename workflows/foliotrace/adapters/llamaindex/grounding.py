@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import isclose
 from typing import Any
 
-from foliotrace.fields.leaves import Kind, Leaf
-from foliotrace.fields.values import numbers_in, read
 from foliotrace.model import ParsedPage
+from foliotrace.schema_fields.plan import FieldKind, FieldSpec
+from foliotrace.schema_fields.values import numbers_in, read
 
 _MAX_QUOTE = 600
 _FOLDED = str.maketrans(
@@ -29,7 +29,7 @@ class Grounded:
 
 
 def ground(
-    leaf: Leaf,
+    spec: FieldSpec,
     value: Any,
     quote: str,
     number: int,
@@ -40,7 +40,7 @@ def ground(
     The page named comes first; models often name a neighbouring one. A yes or no, and a choice
     in other words than the page's, is inferred and less sure.
     """
-    typed = _typed(leaf, value)
+    typed = _typed(spec, value)
     if typed is None or not quote.strip() or len(quote) > _MAX_QUOTE:
         return None
     for page in sorted(pages, key=lambda page: page.number != number):
@@ -48,10 +48,10 @@ def ground(
         if span is None:
             continue
         start, end = span
-        inner = _stated(leaf, typed, page.text[start:end])
+        inner = _stated(spec, typed, page.text[start:end])
         if inner is not None:
             return Grounded(typed, page, start + inner[0], start + inner[1], LITERAL)
-        if leaf.kind in (Kind.BOOLEAN, Kind.ENUM):
+        if spec.kind in (FieldKind.BOOLEAN, FieldKind.ENUM):
             return Grounded(typed, page, start, end, INFERRED)
     return None
 
@@ -68,20 +68,20 @@ def _folded(text: str) -> str:
     return text.translate(_FOLDED)
 
 
-def _typed(leaf: Leaf, value: Any) -> Any:
+def _typed(spec: FieldSpec, value: Any) -> Any:
     """`value` as its field's type, or None when it is not of it."""
-    if leaf.kind is Kind.BOOLEAN:
+    if spec.kind is FieldKind.BOOLEAN:
         return value if isinstance(value, bool) else None
-    if leaf.kind in (Kind.NUMBER, Kind.INTEGER):
-        return _number(value, whole=leaf.kind is Kind.INTEGER)
-    if leaf.kind is Kind.ENUM:
-        same = [c for c in leaf.choices if str(c).casefold() == str(value).casefold()]
+    if spec.kind in (FieldKind.NUMBER, FieldKind.INTEGER):
+        return _number(value, whole=spec.kind is FieldKind.INTEGER)
+    if spec.kind is FieldKind.ENUM:
+        same = [c for c in spec.choices if str(c).casefold() == str(value).casefold()]
         return same[0] if same else None
     text = " ".join(str(value).split()) if not isinstance(value, bool) else ""
-    if leaf.kind in (Kind.DATE, Kind.DATE_TIME):
-        reading = read(text, leaf)
+    if spec.kind in (FieldKind.DATE, FieldKind.DATE_TIME):
+        reading = read(text, spec)
         return None if reading is None else reading.value
-    if leaf.is_list:
+    if spec.is_list:
         return [part.strip() for part in text.split(",") if part.strip()] or None
     return text or None
 
@@ -99,21 +99,21 @@ def _number(value: Any, *, whole: bool) -> int | float | None:
     return int(value) if value == int(value) else float(value)
 
 
-def _stated(leaf: Leaf, value: Any, quote: str) -> tuple[int, int] | None:
+def _stated(spec: FieldSpec, value: Any, quote: str) -> tuple[int, int] | None:
     """The span of the quote that states `value`, or None."""
-    if leaf.kind in (Kind.NUMBER, Kind.INTEGER):
-        return _stated_number(leaf, value, quote)
-    if leaf.kind in (Kind.DATE, Kind.DATE_TIME):
-        reading = read(quote, leaf)
+    if spec.kind in (FieldKind.NUMBER, FieldKind.INTEGER):
+        return _stated_number(spec, value, quote)
+    if spec.kind in (FieldKind.DATE, FieldKind.DATE_TIME):
+        reading = read(quote, spec)
         return (reading.start, reading.end) if reading and reading.value == value else None
-    if leaf.is_list:
+    if spec.is_list:
         return (0, len(quote)) if all(_find_text(quote, part) for part in value) else None
     return _find_text(quote, str(value))
 
 
-def _stated_number(leaf: Leaf, value: float, quote: str) -> tuple[int, int] | None:
+def _stated_number(spec: FieldSpec, value: float, quote: str) -> tuple[int, int] | None:
     at = 0
-    while (reading := read(quote[at:], leaf)) is not None:
+    while (reading := read(quote[at:], spec)) is not None:
         if isclose(reading.value, value, rel_tol=1e-9):
             return at + reading.start, at + reading.end
         at += max(reading.end, 1)

@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 
+from foliotrace.adapters.local.rules.candidates import Candidate, PagePairs, choose
 from foliotrace.adapters.local.rules.lists import rows
 from foliotrace.adapters.local.rules.pairs import pairs
-from foliotrace.adapters.local.rules.scalars import Candidate, PagePairs, choose
 from foliotrace.errors import DeadlineExceeded
-from foliotrace.fields.leaves import Wanted, wanted
-from foliotrace.fields.places import cite
 from foliotrace.model import (
     Deadline,
     Document,
@@ -19,6 +17,8 @@ from foliotrace.model import (
     ParsedPage,
 )
 from foliotrace.ports import Clock, ExtractionTask
+from foliotrace.schema_fields.citations import cite
+from foliotrace.schema_fields.plan import ExtractionPlan, plan_of
 
 
 class RulesExtractor:
@@ -34,24 +34,24 @@ class RulesExtractor:
         if not deadline.remaining_s(self._clock.monotonic_s()):
             raise DeadlineExceeded("The time for extracting ran out.", reason="extract_deadline")
         readable = [page for page in pages if page.status is PageStatus.OK]
-        asked = wanted(task.schema)
-        fields = await asyncio.to_thread(lambda: tuple(_fields(asked, readable, task.document)))
+        plan = plan_of(task.schema)
+        fields = await asyncio.to_thread(lambda: tuple(_fields(plan, readable, task.document)))
         return Extraction(record={}, fields=fields, valid=False)
 
 
 def _fields(
-    asked: Wanted, pages: Sequence[ParsedPage], document: Document
+    plan: ExtractionPlan, pages: Sequence[ParsedPage], document: Document
 ) -> Iterator[FieldResult]:
     paired = [PagePairs(page, pairs(page)) for page in pages]
-    for leaf in asked.leaves:
-        others = [other for other in asked.leaves if other is not leaf]
-        candidate = choose(leaf, paired, others)
-        yield _field(leaf.pointer, candidate, document)
-    for wanted_list in asked.lists:
-        for number, row in enumerate(rows(wanted_list, pages)):
-            for leaf in wanted_list.items:
-                pointer = f"{wanted_list.pointer}/{number}{leaf.pointer}"
-                yield _field(pointer, row.get(leaf.pointer), document)
+    for spec in plan.fields:
+        others = [other for other in plan.fields if other is not spec]
+        candidate = choose(spec, paired, others)
+        yield _field(spec.pointer, candidate, document)
+    for list_spec in plan.lists:
+        for number, row in enumerate(rows(list_spec, pages)):
+            for spec in list_spec.items:
+                pointer = f"{list_spec.pointer}/{number}{spec.pointer}"
+                yield _field(pointer, row.get(spec.pointer), document)
 
 
 def _field(pointer: str, candidate: Candidate | None, document: Document) -> FieldResult:

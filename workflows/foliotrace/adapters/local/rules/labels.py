@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from foliotrace.fields.leaves import tokens
+from foliotrace.schema_fields.plan import tokens
 
 _SAME = {
     "no": "number",

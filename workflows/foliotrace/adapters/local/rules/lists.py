@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from foliotrace.adapters.local.rules.candidates import Candidate
 from foliotrace.adapters.local.rules.labels import best_likeness, words
 from foliotrace.adapters.local.rules.pairs import column_labels
-from foliotrace.adapters.local.rules.scalars import Candidate
-from foliotrace.fields.leaves import Leaf, ListOf
-from foliotrace.fields.values import read
 from foliotrace.model import ParsedPage, Table, TableRow
+from foliotrace.schema_fields.plan import FieldSpec, ListSpec
+from foliotrace.schema_fields.values import read
 
 _LEAST_LIKENESS = 0.5
 _TRUST = 0.95
@@ -19,39 +19,43 @@ _SUMS = frozenset(("total", "subtotal", "sum", "totals", "summe", "gesamt", "car
 class _Match:
     page: ParsedPage
     body: tuple[TableRow, ...]
-    columns: dict[str, tuple[int, float]]  # by the leaf's pointer: column, likeness
+    columns: dict[str, tuple[int, float]]  # by the spec's pointer: column, likeness
     score: float
 
 
-def rows(wanted: ListOf, pages: Sequence[ParsedPage]) -> list[dict[str, Candidate]]:
+def rows(list_spec: ListSpec, pages: Sequence[ParsedPage]) -> list[dict[str, Candidate]]:
     """The objects, by the pointers inside them, from all tables that fit as well as the best."""
-    matches = [m for page in pages for table in page.tables if (m := _match(wanted, page, table))]
+    matches = [
+        m for page in pages for table in page.tables if (m := _match(list_spec, page, table))
+    ]
     if not matches:
         return []
     best = max(matches, key=lambda m: m.score)
     alike = [
         m for m in matches if set(m.columns) == set(best.columns) and m.score > best.score - 0.1
     ]
-    found = [row for match in alike for row in _rows(wanted, match)]
-    return [row for row in found if wanted.required <= row.keys()] if wanted.required else found
+    found = [row for match in alike for row in _rows(list_spec, match)]
+    return (
+        [row for row in found if list_spec.required <= row.keys()] if list_spec.required else found
+    )
 
 
-def _match(wanted: ListOf, page: ParsedPage, table: Table) -> _Match | None:
+def _match(list_spec: ListSpec, page: ParsedPage, table: Table) -> _Match | None:
     headers = tuple(row for row in table.rows if row.is_header) or table.rows[:1]
     body = tuple(row for row in table.rows if row not in headers)
-    columns = _columns(wanted.items, column_labels(page, headers))
-    enough = max(2, (len(wanted.items) + 1) // 2) if len(wanted.items) > 1 else 1
-    if not body or len(columns) < enough or not wanted.required <= columns.keys():
+    columns = _columns(list_spec.items, column_labels(page, headers))
+    enough = max(2, (len(list_spec.items) + 1) // 2) if len(list_spec.items) > 1 else 1
+    if not body or len(columns) < enough or not list_spec.required <= columns.keys():
         return None
     return _Match(page, body, columns, sum(likeness for _, likeness in columns.values()))
 
 
-def _columns(leaves: Sequence[Leaf], labels: dict[int, str]) -> dict[str, tuple[int, float]]:
-    """Each leaf to the column that names it best; a column serves one leaf."""
+def _columns(fields: Sequence[FieldSpec], labels: dict[int, str]) -> dict[str, tuple[int, float]]:
+    """Each spec to the column that names it best; a column serves one spec."""
     ranked = sorted(
         (
-            (best_likeness(leaf.labels, label), -column, leaf.pointer)
-            for leaf in leaves
+            (best_likeness(spec.labels, label), -column, spec.pointer)
+            for spec in fields
             for column, label in labels.items()
         ),
         reverse=True,
@@ -65,23 +69,23 @@ def _columns(leaves: Sequence[Leaf], labels: dict[int, str]) -> dict[str, tuple[
     return columns
 
 
-def _rows(wanted: ListOf, match: _Match) -> Iterator[dict[str, Candidate]]:
+def _rows(list_spec: ListSpec, match: _Match) -> Iterator[dict[str, Candidate]]:
     for row in match.body:
         found = {
-            leaf.pointer: candidate
-            for leaf in wanted.items
-            if (candidate := _cell(leaf, row, match)) is not None
+            spec.pointer: candidate
+            for spec in list_spec.items
+            if (candidate := _cell(spec, row, match)) is not None
         }
         filled = 2 * len(found) >= len(match.columns)
         if filled and not _is_sum(row, match.page, complete=len(found) == len(match.columns)):
             yield found
 
 
-def _cell(leaf: Leaf, row: TableRow, match: _Match) -> Candidate | None:
-    column, likeness = match.columns.get(leaf.pointer, (-1, 0.0))
+def _cell(spec: FieldSpec, row: TableRow, match: _Match) -> Candidate | None:
+    column, likeness = match.columns.get(spec.pointer, (-1, 0.0))
     for cell in row.cells:
         if cell.column == column:
-            reading = read(match.page.text[cell.start : cell.end], leaf)
+            reading = read(match.page.text[cell.start : cell.end], spec)
             if reading is None:
                 return None
             start, end = cell.start + reading.start, cell.start + reading.end

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from foliotrace.fields.dates import find_date, find_date_time
-from foliotrace.fields.leaves import Kind, Leaf
+from foliotrace.schema_fields.dates import find_date, find_date_time
+from foliotrace.schema_fields.plan import FieldKind, FieldSpec
 
 MAX_CHARACTERS = 300
 _NUMBER = re.compile(
@@ -27,7 +27,7 @@ _LIST_MARK = re.compile(r"\s*[,;\u2022]\s*|\s+(?:and|und|et)\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TypedValue:
     """A value, its span [start, end) in the text, and in 0..1 how well the text fits the type."""
 
     value: Any
@@ -36,35 +36,35 @@ class Reading:
     fit: float
 
 
-def read(text: str, leaf: Leaf) -> Reading | None:
+def read(text: str, spec: FieldSpec) -> TypedValue | None:
     """What `text`, found where the value should stand, says; None when it is not of the type."""
-    reading = _list(text, leaf) if leaf.is_list else _one(text, leaf)
+    reading = _list(text, spec) if spec.is_list else _one(text, spec)
     if reading is None or not isinstance(reading.value, str):
         return reading
-    if leaf.pattern is not None and not re.search(leaf.pattern, reading.value[:MAX_CHARACTERS]):
+    if spec.pattern is not None and not re.search(spec.pattern, reading.value[:MAX_CHARACTERS]):
         return None
-    if leaf.max_length is not None and len(reading.value) > leaf.max_length:
+    if spec.max_length is not None and len(reading.value) > spec.max_length:
         return None
     return reading
 
 
-def _one(text: str, leaf: Leaf) -> Reading | None:
-    if leaf.kind in (Kind.NUMBER, Kind.INTEGER):
-        asks_share = any(_SHARE & set(label.split()) for label in leaf.labels)
-        return _number(text, whole=leaf.kind is Kind.INTEGER, asks_share=asks_share)
-    if leaf.kind in (Kind.DATE, Kind.DATE_TIME):
-        return _date(text, with_time=leaf.kind is Kind.DATE_TIME)
-    if leaf.kind is Kind.BOOLEAN:
+def _one(text: str, spec: FieldSpec) -> TypedValue | None:
+    if spec.kind in (FieldKind.NUMBER, FieldKind.INTEGER):
+        asks_share = any(_SHARE & set(label.split()) for label in spec.labels)
+        return _number(text, whole=spec.kind is FieldKind.INTEGER, asks_share=asks_share)
+    if spec.kind in (FieldKind.DATE, FieldKind.DATE_TIME):
+        return _date(text, with_time=spec.kind is FieldKind.DATE_TIME)
+    if spec.kind is FieldKind.BOOLEAN:
         return _boolean(text)
-    if leaf.kind is Kind.ENUM:
-        return _choice(text, leaf)
-    if leaf.kind in (Kind.EMAIL, Kind.URI):
-        match = (_EMAIL if leaf.kind is Kind.EMAIL else _URI).search(text)
-        return Reading(match[0], match.start(), match.end(), 1.0) if match else None
+    if spec.kind is FieldKind.ENUM:
+        return _choice(text, spec)
+    if spec.kind in (FieldKind.EMAIL, FieldKind.URI):
+        match = (_EMAIL if spec.kind is FieldKind.EMAIL else _URI).search(text)
+        return TypedValue(match[0], match.start(), match.end(), 1.0) if match else None
     return _string(text)
 
 
-def _number(text: str, *, whole: bool, asks_share: bool) -> Reading | None:
+def _number(text: str, *, whole: bool, asks_share: bool) -> TypedValue | None:
     match = _NUMBER.search(text)
     if match is None:
         return None
@@ -76,7 +76,9 @@ def _number(text: str, *, whole: bool, asks_share: bool) -> Reading | None:
     if "%" in (match["mark"] or "") and not asks_share:
         fit *= 0.6
     start = match.start() + len(match[0]) - len(match[0].lstrip())
-    return Reading(int(value) if whole or value == int(value) else value, start, match.end(), fit)
+    return TypedValue(
+        int(value) if whole or value == int(value) else value, start, match.end(), fit
+    )
 
 
 def number_of(match: re.Match[str]) -> float:
@@ -96,53 +98,53 @@ def numbers_in(text: str) -> list[float]:
     return [number_of(match) for match in _NUMBER.finditer(text)]
 
 
-def _date(text: str, *, with_time: bool) -> Reading | None:
+def _date(text: str, *, with_time: bool) -> TypedValue | None:
     found = find_date_time(text) if with_time else find_date(text)
     if found is None:
         return None
     alone = not text[: found.start].strip(" ,")
     fit = (1.0 if alone else 0.8) * (0.8 if found.ambiguous else 1.0)
-    return Reading(found.value, found.start, found.end, fit)
+    return TypedValue(found.value, found.start, found.end, fit)
 
 
-def _boolean(text: str) -> Reading | None:
+def _boolean(text: str) -> TypedValue | None:
     word = text.strip().casefold().rstrip(".")
     if word not in _TRUE | _FALSE:
         return None
-    return Reading(word in _TRUE, *_trimmed(text), 1.0)
+    return TypedValue(word in _TRUE, *_trimmed(text), 1.0)
 
 
-def _choice(text: str, leaf: Leaf) -> Reading | None:
+def _choice(text: str, spec: FieldSpec) -> TypedValue | None:
     said = " ".join(text.split()).casefold()
-    for choice in leaf.choices:
+    for choice in spec.choices:
         if said == str(choice).casefold():
-            return Reading(choice, *_trimmed(text), 1.0)
+            return TypedValue(choice, *_trimmed(text), 1.0)
     inside = [
         (choice, match)
-        for choice in leaf.choices
+        for choice in spec.choices
         if (match := re.search(rf"(?<!\w){re.escape(str(choice))}(?!\w)", text, re.IGNORECASE))
     ]
     if len(inside) != 1:
         return None
     choice, match = inside[0]
-    return Reading(choice, match.start(), match.end(), 0.7)
+    return TypedValue(choice, match.start(), match.end(), 0.7)
 
 
-def _string(text: str) -> Reading | None:
+def _string(text: str) -> TypedValue | None:
     start, end = _trimmed(text)
     value = " ".join(text[start:end].split())
     if not value or len(value) > MAX_CHARACTERS or not any(c.isalnum() for c in value):
         return None
-    return Reading(value, start, end, 0.95 if len(value) <= 80 else 0.7)
+    return TypedValue(value, start, end, 0.95 if len(value) <= 80 else 0.7)
 
 
-def _list(text: str, leaf: Leaf) -> Reading | None:
-    single = Leaf(pointer=leaf.pointer, kind=leaf.kind, labels=(), choices=leaf.choices)
+def _list(text: str, spec: FieldSpec) -> TypedValue | None:
+    single = FieldSpec(pointer=spec.pointer, kind=spec.kind, labels=(), choices=spec.choices)
     readings = [_one(part, single) for part in _LIST_MARK.split(text) if part.strip()]
     values = [reading.value for reading in readings if reading is not None]
     if not values or len(values) < len(readings):
         return None
-    return Reading(values, *_trimmed(text), 0.9)
+    return TypedValue(values, *_trimmed(text), 0.9)
 
 
 def _trimmed(text: str) -> tuple[int, int]:

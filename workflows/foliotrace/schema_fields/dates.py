@@ -37,7 +37,7 @@ _TIME = re.compile(
 )
 
 
-class Found(NamedTuple):
+class DateMatch(NamedTuple):
     """An ISO value, its span in the text, and whether day and month could be the other way."""
 
     value: str
@@ -46,17 +46,17 @@ class Found(NamedTuple):
     ambiguous: bool
 
 
-def find_date(text: str) -> Found | None:
+def find_date(text: str) -> DateMatch | None:
     """The first date of `text`. Two-digit years are of this century; 5/6/2026 is May (marked)."""
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
             day = _day(match.groupdict())
             if day is not None:
-                return Found(day[0].isoformat(), match.start(), match.end(), day[1])
+                return DateMatch(day[0].isoformat(), match.start(), match.end(), day[1])
     return None
 
 
-def find_date_time(text: str) -> Found | None:
+def find_date_time(text: str) -> DateMatch | None:
     """The first date that is followed by a time of day."""
     day = find_date(text)
     match = _TIME.match(text, day.end) if day else None
@@ -68,7 +68,7 @@ def find_date_time(text: str) -> Found | None:
     if hour > 23 or int(match["min"]) > 59:
         return None
     clock = f"{hour:02}:{match['min']}:{match['s'] or '00'}"
-    return Found(f"{day.value}T{clock}", day.start, match.end(), day.ambiguous)
+    return DateMatch(f"{day.value}T{clock}", day.start, match.end(), day.ambiguous)
 
 
 def _day(parts: dict[str, str | None]) -> tuple[date, bool] | None:

@@ -13,7 +13,7 @@ _WORD = re.compile(r"[^\W_]+")
 _DESCRIPTION_WORDS = 6
 
 
-class Kind(StrEnum):
+class FieldKind(StrEnum):
     """What a value is, as far as it decides how text is read."""
 
     STRING = "string"
@@ -28,14 +28,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leaf:
+class FieldSpec:
     """One wanted value, or (`is_list`) several of one kind. `labels` are how a page may call it.
 
     `context` are words of the objects around it: a hint where several places fit.
     """
 
     pointer: str
-    kind: Kind
+    kind: FieldKind
     labels: tuple[str, ...]
     context: frozenset[str] = frozenset()
     choices: tuple[Scalar, ...] = ()
@@ -45,33 +45,35 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListOf:
+class ListSpec:
     """A wanted list of objects; the pointers of `items` are relative to one object."""
 
     pointer: str
     labels: tuple[str, ...]
-    items: tuple[Leaf, ...]
+    items: tuple[FieldSpec, ...]
     required: frozenset[str]  # pointers of `items`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ExtractionPlan:
     """Everything a schema asks for, in its order."""
 
-    leaves: tuple[Leaf, ...]
-    lists: tuple[ListOf, ...]
+    fields: tuple[FieldSpec, ...]
+    lists: tuple[ListSpec, ...]
 
 
-def wanted(schema: JsonObject) -> Wanted:
-    """What `schema`, an object without `$ref`s, asks for. Lists of lists are not asked for."""
+def plan_of(schema: JsonObject) -> ExtractionPlan:
+    """What `schema`, an object without `$ref`s, asks for. Lists of lists are not plan for."""
     found = list(_walk(schema, "", frozenset()))
-    return Wanted(
-        leaves=tuple(f for f in found if isinstance(f, Leaf)),
-        lists=tuple(f for f in found if isinstance(f, ListOf)),
+    return ExtractionPlan(
+        fields=tuple(f for f in found if isinstance(f, FieldSpec)),
+        lists=tuple(f for f in found if isinstance(f, ListSpec)),
     )
 
 
-def _walk(schema: JsonObject, pointer: str, context: frozenset[str]) -> Iterator[Leaf | ListOf]:
+def _walk(
+    schema: JsonObject, pointer: str, context: frozenset[str]
+) -> Iterator[FieldSpec | ListSpec]:
     for name, part in schema.get("properties", {}).items():
         here = f"{pointer}/{escape(name)}"
         if _types(part) & {"object"}:
@@ -79,41 +81,41 @@ def _walk(schema: JsonObject, pointer: str, context: frozenset[str]) -> Iterator
         elif _types(part) & {"array"}:
             yield from _list(name, part, here, context)
         else:
-            yield _leaf(name, part, here, context)
+            yield _field_spec(name, part, here, context)
 
 
 def _list(
     name: str, part: JsonObject, pointer: str, context: frozenset[str]
-) -> Iterator[Leaf | ListOf]:
+) -> Iterator[FieldSpec | ListSpec]:
     items = part.get("items")
     if not isinstance(items, dict):
         return
     if _types(items) & {"object"}:
-        leaves = [f for f in _walk(items, "", frozenset()) if isinstance(f, Leaf)]
+        fields = [f for f in _walk(items, "", frozenset()) if isinstance(f, FieldSpec)]
         required = frozenset(f"/{escape(n)}" for n in items.get("required", ()))
-        yield ListOf(
-            pointer=pointer, labels=labels(name, part), items=tuple(leaves), required=required
+        yield ListSpec(
+            pointer=pointer, labels=labels(name, part), items=tuple(fields), required=required
         )
     elif not _types(items) & {"array"}:
-        yield _leaf(name, {**part, **_without_labels(items)}, pointer, context, is_list=True)
+        yield _field_spec(name, {**part, **_without_labels(items)}, pointer, context, is_list=True)
 
 
 def _without_labels(part: JsonObject) -> JsonObject:
     return {k: v for k, v in part.items() if k not in {"title", "description"}}
 
 
-def _leaf(
+def _field_spec(
     name: str,
     part: JsonObject,
     pointer: str,
     context: frozenset[str],
     *,
     is_list: bool = False,
-) -> Leaf:
+) -> FieldSpec:
     choices = _choices(part)
-    return Leaf(
+    return FieldSpec(
         pointer=pointer,
-        kind=Kind.ENUM if choices else _kind(part),
+        kind=FieldKind.ENUM if choices else _kind(part),
         labels=labels(name, part),
         context=context | set(tokens(name)),
         choices=choices,
@@ -136,16 +138,16 @@ def _types(part: JsonObject) -> set[str]:
     return names
 
 
-def _kind(part: JsonObject) -> Kind:
+def _kind(part: JsonObject) -> FieldKind:
     types = _types(part)
     formats = {p.get("format") for p in (part, *part.get("anyOf", ()), *part.get("oneOf", ()))}
-    for kind in (Kind.DATE_TIME, Kind.DATE, Kind.EMAIL, Kind.URI):
+    for kind in (FieldKind.DATE_TIME, FieldKind.DATE, FieldKind.EMAIL, FieldKind.URI):
         if kind.value in formats:
             return kind
-    for kind in (Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN):
+    for kind in (FieldKind.NUMBER, FieldKind.INTEGER, FieldKind.BOOLEAN):
         if kind.value in types:
             return kind
-    return Kind.STRING
+    return FieldKind.STRING
 
 
 def labels(name: str, part: Mapping[str, Any]) -> tuple[str, ...]:
