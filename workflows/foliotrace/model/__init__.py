@@ -4,7 +4,17 @@ Offsets are Python character offsets into a stored page's `text`. Boxes are in p
 top-left. Money is `Decimal` US dollars, times are aware UTC.
 """
 
-from foliotrace.model.answer import Answer, CacheState, Degradation, Level, Run, Usage, Versions
+from foliotrace.model.answer import (
+    Answer,
+    AnswerDetails,
+    CacheState,
+    Degradation,
+    Level,
+    Run,
+    RunView,
+    Usage,
+    Versions,
+)
 from foliotrace.model.call import (
     COLLECTION_NAME,
     DEFAULT_COLLECTION,
@@ -19,16 +29,19 @@ from foliotrace.model.document import (
     Chunk,
     Document,
     DocumentStatus,
+    DocumentView,
     Identity,
     Job,
     JobKind,
     JobStatus,
+    JobView,
 )
 from foliotrace.model.page import (
     Block,
     BlockKind,
     Box,
     Inspection,
+    PageContent,
     PageKind,
     PageStatus,
     ParsedPage,
@@ -55,6 +68,7 @@ __all__ = [
     "DEFAULT_COLLECTION",
     "Anchor",
     "Answer",
+    "AnswerDetails",
     "AnswerMode",
     "Block",
     "BlockKind",
@@ -66,6 +80,7 @@ __all__ = [
     "Degradation",
     "Document",
     "DocumentStatus",
+    "DocumentView",
     "ExecutionMode",
     "Extraction",
     "ExtractionMethod",
@@ -76,9 +91,11 @@ __all__ = [
     "Job",
     "JobKind",
     "JobStatus",
+    "JobView",
     "JsonObject",
     "Level",
     "Metadata",
+    "PageContent",
     "PageKind",
     "PageStatus",
     "ParsedPage",
@@ -87,6 +104,7 @@ __all__ = [
     "Query",
     "RetrievalMode",
     "Run",
+    "RunView",
     "Scalar",
     "SourceFile",
     "Table",

@@ -1,6 +1,6 @@
 """An answer: how it came about, what was lost, what it cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
@@ -10,7 +10,7 @@ from foliotrace.model.question import AnswerMode, Citation, RetrievalMode
 
 
 class Level(IntEnum):
-    """The loss against the best configured path (DESIGN section 6)."""
+    """How far a result fell below the best configured path."""
 
     NONE = 0
     OTHER_LLM = 1
@@ -37,8 +37,10 @@ class Usage:
     completion_tokens: int = 0
     embedding_tokens: int = 0
     llm_calls: int = 0
-    cost_usd: Decimal = Decimal(0)
-    credits: float = 0.0  # LlamaCloud credits
+    cost_usd: Decimal = field(
+        default=Decimal(0), metadata={"description": "US dollars, a decimal number as text."}
+    )
+    credits: float = field(default=0.0, metadata={"description": "LlamaCloud credits."})
 
     @property
     def total_tokens(self) -> int:
@@ -67,22 +69,38 @@ class CacheState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a question is answered with."""
+class AnswerDetails:
+    """What callers see of an answer beside its text.
 
-    text: str
+    A field declared here reaches the REST API and the clients.
+    """
+
     citations: tuple[Citation, ...] = ()
     degradation: Degradation = Degradation()
     usage: Usage = Usage()
     model: str | None = None
     cache: CacheState = CacheState.MISS
-    removed_claims: int = 0  # sentences or markers dropped because no passage supports them
+    removed_claims: int = field(
+        default=0,
+        metadata={"description": "Sentences or markers removed because no passage supports them."},
+    )
     notice: str | None = None  # "No LLM is configured: these are quoted passages."
-    age_s: float | None = None  # stale answers only
-    retry_after_s: float | None = None  # template answers only
+    age_s: float | None = field(default=None, metadata={"description": "Stale answers only."})
+    retry_after_s: float | None = field(
+        default=None, metadata={"description": "Template answers only."}
+    )
     run_id: str = ""
-    trace_id: str | None = None
-    origin: str | None = None  # W3C traceparent of the run that made it, also when given again
+    trace_id: str | None = field(
+        default=None, metadata={"description": "Null for an answer whose trace is not sampled."}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(AnswerDetails):
+    """What a question is answered with."""
+
+    text: str
+    origin: str | None = None  # traceparent of the run that made it, kept when a cache serves it
 
     def __repr__(self) -> str:
         """Short and without content: engines write it into summaries and logs."""
@@ -100,11 +118,10 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What `/v1/runs/{id}` tells about an answered question; content only if kept by setting."""
+class RunView:
+    """What callers see of an answered question. Both texts are null unless `runs.keep_content`."""
 
     id: str
-    tenant: str
     workflow: str
     versions: Versions
     degradation: Degradation
@@ -120,3 +137,10 @@ class Run:
     elapsed_ms: float
     query_text: str | None = None
     answer_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(RunView):
+    """The stored record of an answered question."""
+
+    tenant: str

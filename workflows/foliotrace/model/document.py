@@ -31,34 +31,47 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class DocumentView:
+    """What callers see of a document. A field declared here reaches the REST API and the clients.
+
+    A field's comment for API readers is its `description`.
+    """
+
+    id: str
+    collection: str
+    name: str
+    content_hash: str = field(metadata={"description": "SHA-256 of the original, hex."})
+    media_type: str
+    size_bytes: int
+    status: DocumentStatus
+    pages_total: int = 0
+    pages_stored: int = 0
+    pages_unreadable: int = field(
+        default=0, metadata={"description": "Pages that need OCR or could not be parsed."}
+    )
+    chunks: int = 0
+    identity: Identity = Identity()
+    metadata: Metadata = field(default_factory=dict)
+    problem: str | None = field(
+        default=None, metadata={"description": "A stable error code when `status` is `failed`."}
+    )
+    problem_detail: str | None = None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document(DocumentView):
     """A document of one tenant and collection. Unique by (tenant, collection, name).
 
     `revision` names the parse that is served; `pending_revision` the one being made. Pages are
     stored by revision, so equal bytes are parsed once in a tenant.
     """
 
-    id: str
     tenant: str
-    collection: str
-    name: str
-    content_hash: str
-    media_type: str
-    size_bytes: int
-    status: DocumentStatus
     revision: str | None = None
     pending_revision: str | None = None
-    pages_total: int = 0
-    pages_stored: int = 0
-    pages_unreadable: int = 0  # needs_ocr or failed
-    chunks: int = 0
-    identity: Identity = Identity()
     stated_title: str | None = None  # what the file itself says; `identity` may take it over
-    metadata: Metadata = field(default_factory=dict)
-    problem: str | None = None  # a stable error code when status is failed
-    problem_detail: str | None = None
-    created_at: datetime
-    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,12 +107,10 @@ class JobStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A durable piece of work and its progress; `id` is also the llama-agents handler id."""
+class JobView:
+    """What callers see of a durable job: its state and progress."""
 
     id: str
-    tenant: str
-    subject: str
     kind: JobKind
     document_id: str
     status: JobStatus = JobStatus.QUEUED
@@ -107,11 +118,21 @@ class Job:
     pages_done: int = 0
     pages_total: int = 0
     chunks: int = 0
-    problem: str | None = None  # a stable error code
+    problem: str | None = field(
+        default=None, metadata={"description": "A stable error code when `status` is `failed`."}
+    )
     problem_detail: str | None = None
-    idempotency_key: str | None = None
-    fingerprint: str | None = None  # hash of the request that the key was first used for
     trace_id: str | None = None
-    path: ExecutionMode | None = None  # what the request asked for; None: as configured
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job(JobView):
+    """A durable piece of work and its progress; `id` is also the llama-agents handler id."""
+
+    tenant: str
+    subject: str
+    idempotency_key: str | None = None
+    fingerprint: str | None = None  # hash of the request that the key was first used for
+    path: ExecutionMode | None = None  # what the request asked for; None: as configured

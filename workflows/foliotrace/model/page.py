@@ -170,23 +170,42 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedPage:
-    """One page, image, sheet, slide or section: its text and where everything on it is."""
+class PageContent:
+    """One page, image, sheet, slide or section. Offsets are characters of `text`; boxes, points.
 
-    number: int  # from 1
+    A field declared here reaches the REST API and the clients.
+    """
+
+    number: int = field(metadata={"description": "From 1."})
     text: str
     kind: PageKind = PageKind.PAGE
-    label: str | None = None  # sheet name, slide title, section heading
-    width: float | None = None  # points
-    height: float | None = None
-    words: Words = field(default_factory=Words)
+    label: str | None = field(
+        default=None, metadata={"description": "Sheet name, slide title or section heading."}
+    )
+    width: float | None = field(default=None, metadata={"description": "Points."})
+    height: float | None = field(default=None, metadata={"description": "Points."})
     blocks: tuple[Block, ...] = ()
     tables: tuple[Table, ...] = ()
     status: PageStatus = PageStatus.OK
-    problem: str | None = None  # a stable error code when status is not ok
-    engine: str = ""  # "liteparse 2.18.0", "llamaparse agentic 2026-06-15"
-    confidence: float | None = None  # 0..1, from OCR or the cloud
-    degraded_from: str | None = None  # the engine that should have parsed this page
+    problem: str | None = field(
+        default=None, metadata={"description": "A stable error code when `status` is not `ok`."}
+    )
+    engine: str = field(
+        default="", metadata={"description": "The parser and its version: `liteparse 2.18.0`."}
+    )
+    confidence: float | None = field(
+        default=None, metadata={"description": "0 to 1, from OCR or LlamaParse."}
+    )
+    degraded_from: str | None = field(
+        default=None, metadata={"description": "The parser that was preferred for this page."}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedPage(PageContent):
+    """A page with the position of each of its words, packed."""
+
+    words: Words = field(default_factory=Words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
