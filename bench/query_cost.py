@@ -43,6 +43,8 @@ class Empty(Workflow):
 class Instant:
     """Answers at once: the first sentence of each passage, cited."""
 
+    ready = True
+
     model = "instant-1"
 
     async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:

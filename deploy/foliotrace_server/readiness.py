@@ -20,7 +20,7 @@ class Readiness:
 
     def _retrieve(self) -> CapabilityBody:
         best = self._query.configured.retrieval[0]
-        ready = [path for path in self._query.paths if _is_ready(path.retriever)]
+        ready = [path for path in self._query.paths if path.retriever.ready]
         reached = ready[0].mode if ready else RetrievalMode.NONE
         level = 0 if reached is best else 2 if ready else 4
         reasons = () if reached is best else (f"{best}_not_ready",)
@@ -32,7 +32,7 @@ class Readiness:
         if not generators:
             quotes = AnswerMode.EXTRACTIVE
             return CapabilityBody(configured=quotes, reachable=quotes, level=0, reasons=())
-        down = list(takewhile(lambda generator: not _is_ready(generator), generators))
+        down = list(takewhile(lambda generator: not generator.ready, generators))
         all_down = len(down) == len(generators)
         return CapabilityBody(
             configured=AnswerMode.GENERATED,
@@ -40,8 +40,3 @@ class Readiness:
             level=2 if all_down else min(1, len(down)),
             reasons=tuple(f"llm_{place}_not_ready" for place in range(1, len(down) + 1)),
         )
-
-
-def _is_ready(adapter: object) -> bool:
-    """An adapter that says nothing of itself is."""
-    return bool(getattr(adapter, "ready", True))

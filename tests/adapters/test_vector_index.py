@@ -127,6 +127,8 @@ async def test_embedding_goes_on_after_a_restart_without_embedding_twice(
         raise SystemError("the process dies here")
 
     class DiesInTheSecondBatch(LatentEmbedder):
+        ready = True
+
         async def embed(self, texts, *, deadline):  # type: ignore[no-untyped-def]
             self.down = len(self.batches) == 1
             return await super().embed(texts, deadline=deadline)
@@ -217,6 +219,8 @@ async def test_an_embedder_that_answers_wrongly_is_not_believed(
     answer: list[list[float]],
 ) -> None:
     class Liar(LatentEmbedder):
+        ready = True
+
         async def embed(self, texts, *, deadline):  # type: ignore[no-untyped-def]
             return answer
 

@@ -91,6 +91,8 @@ def task(schema: JsonObject) -> ExtractionTask:
 class Parrot:
     """A TextGenerator that says what it was told to say, or is away."""
 
+    ready = True
+
     answers: list[object]
     prompts: list[Prompt] = field(default_factory=list)
     model: str = "parrot-1"

@@ -13,6 +13,8 @@ from foliotrace.model import Deadline
 class LatentEmbedder:
     """TF-IDF of `corpus` projected on its strongest directions; an `Embedder`."""
 
+    ready = True
+
     def __init__(self, corpus: Sequence[str], *, dimensions: int = 8, model: str = "lsa-1") -> None:
         self.model = model
         self.batches: list[int] = []

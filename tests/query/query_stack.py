@@ -76,6 +76,8 @@ class MemoryRuns:
 class Down:
     """A retriever behind which nothing answers."""
 
+    ready = True
+
     def __init__(self, reason: str = "index_down", retry_after_s: float | None = None) -> None:
         self.error = IndexUnavailable("down", reason=reason, retry_after_s=retry_after_s)
 
@@ -85,6 +87,8 @@ class Down:
 
 class Scripted:
     """An LLM that says what it was told to say, or fails as told; records its prompts."""
+
+    ready = True
 
     def __init__(
         self,

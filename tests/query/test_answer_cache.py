@@ -66,6 +66,8 @@ async def test_an_answer_made_while_the_library_changed_is_not_kept(keeping: Que
     class Changing:
         """The library changes while passages are searched."""
 
+        ready = True
+
         async def retrieve(self, query, *, top_k, deadline):  # type: ignore[no-untyped-def]
             found = await keyword.retriever.retrieve(query, top_k=top_k, deadline=deadline)
             await keeping.serve("Something else.", name="new.txt", content_hash="b" * 64)

@@ -22,6 +22,8 @@ QUESTION = "When are refunds paid?"
 class Gated:
     """Answers as `inner` does once the gate is open; knows whether it was cancelled."""
 
+    ready = True
+
     def __init__(self, inner: Retriever | None = None) -> None:
         self._inner = inner
         self.gate = asyncio.Event()
@@ -72,6 +74,8 @@ async def test_the_better_path_wins_while_the_lower_one_is_at_work(stack: QueryS
     slow = Gated(stack.keyword().retriever)
 
     class Opening(Gated):
+        ready = True
+
         async def retrieve(
             self, query: Query, *, top_k: int, deadline: Deadline
         ) -> Sequence[Passage]:
@@ -90,6 +94,8 @@ async def test_a_lower_path_that_fails_leaves_the_slow_one_its_chance(stack: Que
     slow = Gated(stack.keyword().retriever)
 
     class Failing(Down):
+        ready = True
+
         async def retrieve(
             self, query: Query, *, top_k: int, deadline: Deadline
         ) -> Sequence[Passage]:

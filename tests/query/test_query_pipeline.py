@@ -129,6 +129,8 @@ async def test_an_audit_log_that_refuses_stops_the_question(stack: QueryStack) -
 
 async def test_a_cancelled_question_is_audited_as_failed(stack: QueryStack) -> None:
     class Hanging:
+        ready = True
+
         async def retrieve(self, *_: object, **__: object) -> list[object]:
             await asyncio.sleep(60)
             return []

@@ -35,6 +35,8 @@ def passage(
 
 
 class Shelf:
+    ready = True
+
     def __init__(self, *passages: Passage) -> None:
         self.passages = passages
 
@@ -77,6 +79,8 @@ async def test_embedding_not_finished_is_answered_by_keywords_at_level_2(stack: 
 
 async def test_a_path_that_hangs_leaves_time_for_the_next(stack: QueryStack) -> None:
     class Hanging:
+        ready = True
+
         async def retrieve(self, *_: object, **__: object) -> list[Passage]:
             await asyncio.sleep(60)
             raise IndexUnavailable("never reached")

@@ -32,6 +32,8 @@ REWORDED_QUESTION = "Could you tell me when refunds are paid, please?"
 class OneVector:
     """The worst embedder there can be: it gives every text the same vector."""
 
+    ready = True
+
     model = "same-1"
 
     def __init__(self) -> None:
@@ -208,6 +210,8 @@ async def test_a_question_is_embedded_once_and_its_vector_serves_retrieval_too(
 ) -> None:
     class AsVectorsDo:
         """Asks for the question's vector as the vector index does, then for the keywords."""
+
+        ready = True
 
         async def retrieve(self, query, *, top_k, deadline):  # type: ignore[no-untyped-def]
             await alike.services.embedder.embed_query(query.text, deadline=deadline)  # type: ignore[union-attr]

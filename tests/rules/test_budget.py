@@ -45,6 +45,7 @@ class CountingLedger:
 
 
 class FixedLLM:
+    ready = True
     model = "fixed-1"
 
     def __init__(self, usage: Usage, *, error: Exception | None = None, pieces: int = 3) -> None:

@@ -34,6 +34,8 @@ class HandClock:
 class Script:
     """An LLM that does what it is told, call by call; an exception is raised, a string answered."""
 
+    ready = True
+
     model = "scripted-1"
 
     def __init__(self, *moves: Exception | str) -> None:
@@ -203,6 +205,8 @@ async def test_a_caller_that_gives_up_at_the_deadline_counts_as_a_failure() -> N
 
 class Says:
     """An LLM that streams one word, or refuses, as it is set."""
+
+    ready = True
 
     model = "says-1"
     up = True

@@ -29,7 +29,7 @@ from foliotrace.errors import Misconfigured, NotFound
 from foliotrace.extract.services import Rung
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder, TypesLeft
-from foliotrace.ports import Blobs, Clock, Library, Parser
+from foliotrace.ports import Blobs, Clock, LibraryReader, Parser
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.resilient import (
     FollowingIndex,
@@ -52,7 +52,7 @@ _NO_KEY = "Set llamacloud.api_key (or LLAMA_CLOUD_API_KEY), or switch the capabi
 class Around:
     """What the cloud's adapters stand on in this process."""
 
-    library: Library
+    library: LibraryReader
     blobs: Blobs
     clock: Clock
     guards: GuardFactory

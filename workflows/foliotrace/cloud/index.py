@@ -241,6 +241,8 @@ class LlamaCloudIndex(Door):
 class _OnItsLoop:
     """The door's passages as a `Retriever`, from whatever loop they are asked."""
 
+    ready = True
+
     def __init__(self, door: LlamaCloudIndex) -> None:
         self._door = door
 

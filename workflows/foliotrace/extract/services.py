@@ -13,7 +13,7 @@ from foliotrace.ports import (
     Extractor,
     Identify,
     Jobs,
-    Library,
+    LibraryReader,
 )
 from foliotrace.route_policy import select
 
@@ -51,7 +51,7 @@ class ExtractLimits:
 class ExtractServices:
     """The ports of the journey. `rungs` in order of preference: cloud, LLM, rules."""
 
-    library: Library
+    library: LibraryReader
     blobs: Blobs
     jobs: Jobs
     parser: ParseOrder

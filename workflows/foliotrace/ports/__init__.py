@@ -10,7 +10,20 @@ from foliotrace.ports.extraction import ExtractionTask, Extractor
 from foliotrace.ports.files import Blobs, Parser, StoredBlob
 from foliotrace.ports.generation import Delta, Generation, Prompt, TextGenerator
 from foliotrace.ports.jobs import Jobs, Runs
-from foliotrace.ports.library import Change, DocumentDraft, DocumentLabel, Library, Registration
+from foliotrace.ports.library import (
+    Change,
+    ChangeLog,
+    ChunkReader,
+    DocumentDraft,
+    DocumentLabel,
+    DocumentReader,
+    DocumentWriter,
+    IndexSource,
+    Library,
+    LibraryReader,
+    PageReader,
+    Registration,
+)
 from foliotrace.ports.money import BudgetLedger, Reservation
 from foliotrace.ports.retrieval import (
     AskLibrary,
@@ -31,21 +44,28 @@ __all__ = [
     "Blobs",
     "BudgetLedger",
     "Change",
+    "ChangeLog",
+    "ChunkReader",
     "Clock",
     "CurrentSpan",
     "CurrentTrace",
     "Delta",
     "DocumentDraft",
     "DocumentLabel",
+    "DocumentReader",
+    "DocumentWriter",
     "Embedder",
     "ExtractionTask",
     "Extractor",
     "Generation",
     "HashQuery",
     "Identify",
+    "IndexSource",
     "IndexWriter",
     "Jobs",
     "Library",
+    "LibraryReader",
+    "PageReader",
     "Parser",
     "Prompt",
     "Registration",

@@ -39,6 +39,11 @@ class TextGenerator(Protocol):
     """One LLM. Makes one request per call; retrying is the business of `resilient`."""
 
     @property
+    def ready(self) -> bool:
+        """Whether the model can be asked now, judged without asking it."""
+        ...
+
+    @property
     def model(self) -> str:
         """The pinned model name."""
         ...

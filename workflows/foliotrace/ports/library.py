@@ -1,4 +1,8 @@
-"""The library: documents, pages and chunks; the truth that indexes follow."""
+"""The library: documents, pages and chunks, and the log of changes that indexes follow.
+
+Every method may raise LibraryUnavailable. A caller names the smallest of these protocols that has
+what it needs; `SqliteLibrary` implements them all.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +14,7 @@ from foliotrace.ports.files import StoredBlob
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentDraft:
-    """What is known of a file when it arrives."""
+    """A file as uploaded, before it is registered."""
 
     collection: str
     name: str
@@ -20,7 +24,7 @@ class DocumentDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """The document of a draft. `unchanged`: the same bytes are already served under its name."""
+    """The document of a draft; `unchanged` if the same bytes are already served under its name."""
 
     document: Document
     unchanged: bool
@@ -28,7 +32,7 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class DocumentLabel:
-    """A document's name and the line that says what it is (`Identity.header`)."""
+    """The name and identity line (`Identity.header`) of a document, as passages carry them."""
 
     name: str
     header: str
@@ -45,12 +49,8 @@ class Change:
     deleted: bool
 
 
-class Library(Protocol):
-    """Documents, pages, chunks, versions. Raises LibraryUnavailable; NotFound for an unknown id."""
-
-    async def register(self, tenant: str, draft: DocumentDraft) -> Registration:
-        """Create the document of (tenant, collection, name), or find it. Durable on return."""
-        ...
+class DocumentReader(Protocol):
+    """Look up documents. Unknown ids raise NotFound."""
 
     async def document(self, tenant: str, document_id: str) -> Document:
         """One document."""
@@ -66,23 +66,28 @@ class Library(Protocol):
         limit: int = 100,
         after: str | None = None,
     ) -> Sequence[Document]:
-        """In order of id, from behind `after`."""
-        ...
-
-    async def collections(self, tenant: str) -> Sequence[tuple[str, int]]:
-        """(name, number of documents) of each collection, by name."""
-        ...
-
-    async def labels(self, tenant: str, document_ids: Sequence[str]) -> Sequence[DocumentLabel]:
-        """What passages say of their documents, in the order asked. Raises NotFound."""
+        """In order of id, starting behind the id `after`."""
         ...
 
     async def unsettled(self) -> Sequence[Document]:
-        """Of every tenant, queued or being ingested: what a process looks after when it starts."""
+        """Queued or ingesting documents of all tenants: what a starting process must look after."""
         ...
 
     async def refers_to(self, tenant: str, content_hash: str) -> bool:
-        """Whether a document has this original; if none has, the original may go."""
+        """Whether any document has this original. If none has, the original may be deleted."""
+        ...
+
+
+class DocumentWriter(Protocol):
+    """Register, ingest and delete documents; each call is one transaction.
+
+    `add_window`, `add_chunks` and `publish` raise Conflict `ingest_superseded` once `revision` is
+    no longer the pending one, because newer bytes were registered or the job was cancelled.
+    Unknown ids raise NotFound.
+    """
+
+    async def register(self, tenant: str, draft: DocumentDraft) -> Registration:
+        """Create the document of (tenant, collection, name), or find it. Durable on return."""
         ...
 
     async def begin(
@@ -94,17 +99,13 @@ class Library(Protocol):
         pages_total: int,
         stated_title: str | None = None,
     ) -> int:
-        """Start (or go on with) `revision`; how many of its first pages are stored already."""
+        """Start or resume `revision`; returns how many of its first pages are stored already."""
         ...
 
     async def add_window(
         self, tenant: str, document_id: str, *, revision: str, pages: Sequence[ParsedPage]
     ) -> None:
-        """Store pages in one commit. The same window twice changes nothing.
-
-        This, `add_chunks` and `publish` raise Conflict `ingest_superseded` when `revision` is not
-        the pending one any more, because newer bytes were registered or the job was cancelled.
-        """
+        """Store pages in one commit. Storing the same window twice changes nothing."""
         ...
 
     async def add_chunks(
@@ -116,9 +117,9 @@ class Library(Protocol):
     async def publish(
         self, tenant: str, document_id: str, *, revision: str, identity: Identity
     ) -> int:
-        """Serve `revision` from now on, drop the one before it: at once, completely.
+        """Serve `revision` in place of the previous one, atomically.
 
-        Returns the library version. Raises NothingToIndex when the revision holds no chunk.
+        Returns the new library version. Raises NothingToIndex if the revision has no chunk.
         """
         ...
 
@@ -132,7 +133,7 @@ class Library(Protocol):
         content_hash: str | None = None,
         keep_pages: bool = True,
     ) -> None:
-        """Record why ingestion ended. A served revision stays served; pending chunks go.
+        """Record why ingestion ended. A served revision stays served; pending chunks are dropped.
 
         The pending pages stay, so that their problems can be read, unless `keep_pages` is False.
         With `content_hash`, nothing is done once newer bytes have been registered.
@@ -140,51 +141,79 @@ class Library(Protocol):
         ...
 
     async def delete(self, tenant: str, document_id: str) -> Document:
-        """Forget the document, its pages and chunks; the last state of it."""
+        """Delete the document with its pages and chunks; returns its last state."""
         ...
+
+    async def compact(self) -> None:
+        """Return freed space to the disk, so that no deleted text can be found there."""
+        ...
+
+
+class PageReader(Protocol):
+    """Read stored pages of `revision`: by default the served one, or else the pending one."""
 
     async def page(
         self, tenant: str, document_id: str, number: int, *, revision: str | None = None
     ) -> ParsedPage:
-        """One stored page of `revision`: by default the served one, or the pending one."""
+        """One stored page. Raises NotFound."""
         ...
 
     async def pages(
         self, tenant: str, document_id: str, numbers: range, *, revision: str | None = None
     ) -> Sequence[ParsedPage]:
-        """Those of `numbers` that are stored, in order; `revision` as for `page`."""
+        """Those of `numbers` that are stored, in order."""
         ...
 
+
+class ChunkReader(Protocol):
+    """Read what is served: chunks, and the labels and filters of their documents."""
+
     async def chunks(self, tenant: str, ids: Sequence[str]) -> Sequence[Chunk]:
-        """The served chunks of these ids, in the order asked; those not served are left out."""
+        """The served chunks among `ids`, in the order of `ids`; others are left out."""
         ...
 
     async def document_chunks(
         self, tenant: str, document_id: str, *, after_ordinal: int = -1, limit: int = 1000
     ) -> Sequence[Chunk]:
-        """The served chunks of a document in order."""
+        """The served chunks of a document, in document order."""
+        ...
+
+    async def labels(self, tenant: str, document_ids: Sequence[str]) -> Sequence[DocumentLabel]:
+        """The labels of the documents, in the order of `document_ids`. Raises NotFound."""
         ...
 
     async def matching(self, tenant: str, collection: str, filters: Filters) -> Sequence[str]:
-        """Ids of the served documents that `filters` admits."""
+        """The ids of the served documents that pass `filters`."""
         ...
 
+
+class ChangeLog(Protocol):
+    """What was published and deleted, in the order of library versions."""
+
     def library_id(self) -> int:
-        """Drawn when the library was made; an index of another library is not this one's."""
+        """A random number, drawn when the library was created; indexes store it as their owner."""
         ...
 
     async def version(self) -> int:
-        """Grows by one with every publish and delete."""
+        """The number of publications and deletions so far."""
         ...
 
     async def changes(self, after_version: int, *, limit: int = 1000) -> Sequence[Change]:
-        """What happened since, oldest first; at most one per document."""
+        """The changes after a version, oldest first; only the last one of each document."""
         ...
 
     async def changed_since(self, version: int, tenant: str, collection: str) -> bool:
-        """Whether this collection has a change after `version`; another's is none of its own."""
+        """Whether this collection has a change after `version`."""
         ...
 
-    async def compact(self) -> None:
-        """Give deleted bytes back to the disk, so that nothing deleted can be found there."""
-        ...
+
+class IndexSource(ChunkReader, ChangeLog, Protocol):
+    """What an index is built from and answers with."""
+
+
+class LibraryReader(DocumentReader, PageReader, ChunkReader, ChangeLog, Protocol):
+    """Everything that can be read: for the journeys and adapters that do not write."""
+
+
+class Library(LibraryReader, DocumentWriter, Protocol):
+    """The whole library, for ingestion and for whoever assembles the service."""

@@ -25,6 +25,11 @@ class IndexWriter(Protocol):
 class Retriever(Protocol):
     """One path to passages."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether the path can answer now, judged without asking anybody outside the process."""
+        ...
+
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """Best first. Raises IndexUnavailable; never returns an empty list for an outage."""
         ...
@@ -50,6 +55,11 @@ Vector: TypeAlias = Sequence[float]
 
 class Embedder(Protocol):
     """An embedding model."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model can be asked now, judged without asking it."""
+        ...
 
     @property
     def model(self) -> str:

@@ -15,7 +15,7 @@ from foliotrace.ports import (
     Embedder,
     HashQuery,
     Identify,
-    Library,
+    LibraryReader,
     Runs,
     StaleAnswers,
     TextGenerator,
@@ -63,7 +63,7 @@ class QueryServices:
     With an `embedder` the `cache` also answers questions that ask the same in other words.
     """
 
-    library: Library
+    library: LibraryReader
     vocabulary: Vocabulary
     paths: Sequence[RetrievalPath]
     audit: AuditLog

@@ -26,12 +26,11 @@ class EmbeddedOnce:
 
     def __init__(self, inner: Embedder) -> None:
         self._inner = inner
-        self.guard = getattr(inner, "guard", None)
 
     @property
     def ready(self) -> bool:
         """Whether the model can be asked now."""
-        return bool(getattr(self._inner, "ready", True))
+        return self._inner.ready
 
     @property
     def model(self) -> str:
@@ -78,6 +77,11 @@ class MeteredEmbedder:
         self._price_of = price_of
         self._ledger = ledger
         self._unknown = unknown
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model can be asked now."""
+        return self._inner.ready
 
     @property
     def model(self) -> str:

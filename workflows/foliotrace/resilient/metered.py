@@ -97,6 +97,11 @@ class MeteredGenerator:
         self._unknown = unknown
 
     @property
+    def ready(self) -> bool:
+        """Whether the model can be asked now."""
+        return self._inner.ready
+
+    @property
     def model(self) -> str:
         """The pinned model name."""
         return self._inner.model

@@ -42,7 +42,7 @@ class ResilientRetriever:
     @property
     def ready(self) -> bool:
         """Whether the path can be asked now."""
-        return self.guard.available and bool(getattr(self._inner, "ready", True))
+        return self.guard.available and self._inner.ready
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """As the port says."""
@@ -151,7 +151,7 @@ class ResilientGenerator:
     @property
     def ready(self) -> bool:
         """Whether the model can be asked now."""
-        return self.guard.available and bool(getattr(self._inner, "ready", True))
+        return self.guard.available and self._inner.ready
 
     @property
     def model(self) -> str:
@@ -191,7 +191,7 @@ class ResilientEmbedder:
     @property
     def ready(self) -> bool:
         """Whether the model can be asked now."""
-        return self.guard.available and bool(getattr(self._inner, "ready", True))
+        return self.guard.available and self._inner.ready
 
     @property
     def model(self) -> str:

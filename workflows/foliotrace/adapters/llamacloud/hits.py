@@ -7,13 +7,13 @@ from llama_cloud.types.retrieval_retrieve_response import Result
 from foliotrace.adapters.llamacloud.align import locate_long
 from foliotrace.errors import NotFound
 from foliotrace.model import Document, ParsedPage, Passage, RetrievalMode
-from foliotrace.ports import Library
+from foliotrace.ports import LibraryReader
 
 _FEW_PAGES: Final = 20
 """Documents this short are searched whole for the words of a hit."""
 
 
-async def passage_of(library: Library, tenant: str, result: Result) -> Passage | None:
+async def passage_of(library: LibraryReader, tenant: str, result: Result) -> Passage | None:
     """The hit on our page; None when we no longer serve its document. Raises LibraryUnavailable."""
     document_id = str((result.metadata or {}).get("document_id") or "")
     try:
@@ -43,7 +43,7 @@ async def passage_of(library: Library, tenant: str, result: Result) -> Passage |
 
 
 async def place_on_page(
-    library: Library, document: Document, content: str, named: range
+    library: LibraryReader, document: Document, content: str, named: range
 ) -> tuple[ParsedPage, int, int] | None:
     """The words on one of our pages: those the cloud names, their neighbours, or any of few."""
     first, last = max(1, named.start - 1), min(document.pages_total, named.stop)

@@ -31,7 +31,7 @@ from foliotrace.model import (
     Query,
     SourceFile,
 )
-from foliotrace.ports import Blobs, Change, Clock, Library
+from foliotrace.ports import Blobs, Change, Clock, LibraryReader
 
 _SYNC_LIMIT_S: Final = 1800.0
 _POLL_S: Final = 2.0
@@ -56,7 +56,7 @@ class CloudIndex:
         self,
         gateway: CloudGateway,
         placements: Placements,
-        library: Library,
+        library: LibraryReader,
         blobs: Blobs,
         *,
         clock: Clock,
@@ -69,6 +69,8 @@ class CloudIndex:
         self._clock = clock
         self._sleep = sleep
         self._turn = asyncio.Lock()
+
+    ready = True  # whether it follows the library is known per collection, see `retrieve`
 
     # --- writing ---------------------------------------------------------------------------
 

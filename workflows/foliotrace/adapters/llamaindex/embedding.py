@@ -20,6 +20,8 @@ class LlamaIndexEmbedder:
         self._clock = clock
         self._model = model or embedding.model_name
 
+    ready = True
+
     @property
     def model(self) -> str:
         """Name and version of the model."""

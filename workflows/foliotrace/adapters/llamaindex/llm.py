@@ -29,6 +29,8 @@ class LlamaIndexGenerator:
         self._model = model or llm.metadata.model_name
         self._speaks_openai = any(c.__name__ == "OpenAI" for c in type(llm).__mro__)
 
+    ready = True
+
     @property
     def model(self) -> str:
         """The pinned model name."""

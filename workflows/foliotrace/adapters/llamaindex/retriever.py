@@ -17,7 +17,7 @@ from foliotrace.model import (
     Query,
     RetrievalMode,
 )
-from foliotrace.ports import Clock, Library, Retriever
+from foliotrace.ports import Clock, LibraryReader, Retriever
 
 NO_FILTERS: Final = Filters()
 
@@ -98,7 +98,9 @@ class LlamaIndexPath:
     this tenant and collection are dropped, whoever asks.
     """
 
-    def __init__(self, retriever: BaseRetriever, library: Library) -> None:
+    ready = True
+
+    def __init__(self, retriever: BaseRetriever, library: LibraryReader) -> None:
         self._retriever = retriever
         self._library = library
 

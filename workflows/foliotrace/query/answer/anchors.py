@@ -7,7 +7,7 @@ from typing import Final
 
 from foliotrace.errors import NotFound
 from foliotrace.model import Anchor, PageKind, ParsedPage, Passage, Words
-from foliotrace.ports import Library
+from foliotrace.ports import PageReader
 
 _KEPT_PAGES: Final = 2048
 _CELL: Final = re.compile(r"([A-Z]+)(\d+)")
@@ -79,7 +79,7 @@ def cell_range(refs: list[str]) -> str | None:
 class PageMaps:
     """The maps of the pages asked for lately; they hold places, never text."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: PageReader) -> None:
         self._library = library
         self._kept: OrderedDict[tuple[str, str, int], PageMap] = OrderedDict()
 

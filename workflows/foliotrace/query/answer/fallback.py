@@ -6,7 +6,7 @@ from typing import Final
 from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import tell
 from foliotrace.model import Answer, AnswerMode, CacheState, Usage
-from foliotrace.ports import Clock, Library, StaleAnswer, StaleAnswers
+from foliotrace.ports import Clock, DocumentReader, StaleAnswer, StaleAnswers
 from foliotrace.query.answer.synthesize import Draft
 
 TEMPLATE: Final = (
@@ -20,7 +20,7 @@ NOTICE_STALE: Final = (
 
 
 async def stale_answer(
-    tenant: str, key: str, *, stale: StaleAnswers, library: Library, clock: Clock
+    tenant: str, key: str, *, stale: StaleAnswers, library: DocumentReader, clock: Clock
 ) -> Answer | None:
     """The kept answer with its age, while every document it cites still has its content."""
     try:
@@ -36,7 +36,7 @@ async def stale_answer(
     )
 
 
-async def _still_stands(tenant: str, kept: StaleAnswer, library: Library) -> bool:
+async def _still_stands(tenant: str, kept: StaleAnswer, library: DocumentReader) -> bool:
     for document_id, content_hash in kept.content_hashes.items():
         try:
             document = await library.document(tenant, document_id)

@@ -15,7 +15,7 @@ from typing import Final
 from foliotrace.errors import LibraryUnavailable, NotFound
 from foliotrace.events import tell
 from foliotrace.model import Deadline, Document, Filters, Passage, Query
-from foliotrace.ports import Library, Retriever, Vocabulary
+from foliotrace.ports import LibraryReader, Retriever, Vocabulary
 
 NEAR_BEST: Final = 0.8  # of the best document's cover
 PREFERENCE: Final = 1.25  # how much more a preferred document's passage weighs
@@ -45,7 +45,7 @@ class _CollectionIdentities:
 class DocumentIdentities:
     """Every served document's identity, following the library's changes, in memory."""
 
-    def __init__(self, library: Library, vocabulary: Vocabulary) -> None:
+    def __init__(self, library: LibraryReader, vocabulary: Vocabulary) -> None:
         self._library = library
         self._vocabulary = vocabulary
         self._collections: dict[tuple[str, str], _CollectionIdentities] = defaultdict(
@@ -110,7 +110,7 @@ class RoutedRetriever:
     @property
     def ready(self) -> bool:
         """Whether the path can be asked now."""
-        return bool(getattr(self._inner, "ready", True))
+        return self._inner.ready
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """See `Retriever.retrieve`."""

@@ -21,7 +21,7 @@ class HybridRetriever:
     @property
     def ready(self) -> bool:
         """Whether both can be asked now."""
-        return bool(getattr(self._vectors, "ready", True) and getattr(self._keyword, "ready", True))
+        return self._vectors.ready and self._keyword.ready
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """See `Retriever.retrieve`."""

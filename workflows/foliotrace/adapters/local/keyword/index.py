@@ -15,7 +15,7 @@ from foliotrace.adapters.local.keyword import query as keyword_query
 from foliotrace.adapters.local.keyword.store import LOCKED, KeywordStore, unavailable_on_damage
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.model import Chunk, Deadline, Passage, Query, RetrievalMode
-from foliotrace.ports import Change, DocumentLabel, Library
+from foliotrace.ports import Change, DocumentLabel, IndexSource
 
 _OVER_FETCH: Final = 8  # hits the library may have dropped meanwhile
 _COMMIT_CHUNKS: Final = 20_000  # between commits of a long replay
@@ -28,13 +28,15 @@ class KeywordIndex:
     With `read_only` (another process writes) it never repairs anything.
     """
 
-    def __init__(self, folder: Path, library: Library, *, read_only: bool = False) -> None:
+    def __init__(self, folder: Path, library: IndexSource, *, read_only: bool = False) -> None:
         self.folder = folder / "keyword"
         self._library = library
         self._read_only = read_only
         self._store: KeywordStore | None = None
         self._seen = -1  # the library version at the last reload
         self._turn = asyncio.Lock()
+
+    ready = True  # a missing or damaged index is noticed when it is asked
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -174,14 +176,13 @@ class KeywordIndex:
         if change.deleted:
             return 0
         try:
-            document = await self._library.document(change.tenant, change.document_id)
+            (label,) = await self._library.labels(change.tenant, [change.document_id])
         except NotFound:
             return 0  # deleted since: a later change says so
-        header = document.identity.header()
         scope = keyword_query.scope_of(change.tenant, change.collection)
         count = 0
         async for chunks in self._chunks_of(change):
-            await asyncio.to_thread(_add_all, store, chunks, header, scope)
+            await asyncio.to_thread(_add_all, store, chunks, label.header, scope)
             count += len(chunks)
         return count
 

@@ -23,7 +23,7 @@ from foliotrace.errors import (
     Unavailable,
 )
 from foliotrace.model import Chunk, Deadline, Passage, Query, RetrievalMode
-from foliotrace.ports import Change, Clock, Embedder, Library
+from foliotrace.ports import Change, Clock, Embedder, IndexSource
 
 _BATCH: Final = 64
 _BATCH_S: Final = 120.0
@@ -42,7 +42,7 @@ class VectorIndex:
     def __init__(
         self,
         folder: Path,
-        library: Library,
+        library: IndexSource,
         embedder: Embedder,
         *,
         clock: Clock | None = None,
@@ -66,8 +66,7 @@ class VectorIndex:
     def ready(self) -> bool:
         """Whether every document noted so far is embedded, and a question can be now."""
         own = self._store.belongs_to(self._library.library_id(), self._embedder.model)
-        embeds = bool(getattr(self._embedder, "ready", True))
-        return own and embeds and not self._store.standing().waits
+        return own and self._embedder.ready and not self._store.standing().waits
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """See `Retriever.retrieve`; the score is the cosine."""
@@ -183,11 +182,10 @@ class VectorIndex:
 
     async def _embed_document(self, change: Change) -> None:
         try:
-            document = await self._library.document(change.tenant, change.document_id)
+            (label,) = await self._library.labels(change.tenant, [change.document_id])
         except NotFound:
             await self._store.finish(change, set())
             return
-        header = document.identity.header()
         scope = scope_of(change.tenant, change.collection)
         have = self._store.embedded(change.document_id)
         served: set[str] = set()
@@ -198,7 +196,7 @@ class VectorIndex:
             served |= {chunk.id for chunk in chunks}
             lacking = [chunk for chunk in chunks if chunk.id not in have]
             if lacking:
-                await self._store.add(scope, lacking, await self._embed(lacking, header))
+                await self._store.add(scope, lacking, await self._embed(lacking, label.header))
             after = chunks[-1].ordinal
         await self._store.finish(change, served)
 
