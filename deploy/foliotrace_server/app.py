@@ -5,12 +5,11 @@ from contextlib import asynccontextmanager
 
 from starlette.routing import Route, Router
 
-from foliotrace_server.edge import Edge, is_loopback
 from foliotrace_server.engine import Engine
-from foliotrace_server.host.front import Front
-from foliotrace_server.host.hot import HotHost
-from foliotrace_server.limits import Slots
-from foliotrace_server.observing.requests import ObservedRequests
+from foliotrace_server.host.in_memory_host import InMemoryHost
+from foliotrace_server.host.protocol_app import ProtocolApp
+from foliotrace_server.http_guard import ConcurrencyLimit, HttpGuard, is_loopback
+from foliotrace_server.observing.requests import RequestTelemetry
 from foliotrace_server.openapi import openapi
 from foliotrace_server.openapi.docs_page import docs_page
 from foliotrace_server.routes.documents import Documents
@@ -22,18 +21,18 @@ from foliotrace_server.routes.webhooks import Webhooks
 WEBHOOK = "/v1/webhooks/llamacloud"
 
 
-def build_app(engine: Engine) -> Edge | ObservedRequests:
+def build_app(engine: Engine) -> HttpGuard | RequestTelemetry:
     """The application; its lifespan starts and stops `engine`."""
     server = engine.settings.server
-    queries = Slots(
+    queries = ConcurrencyLimit(
         server.max_concurrent_queries, waiting=server.max_waiting_queries, retry_after_s=1.0
     )
-    hot = HotHost(
+    hot = InMemoryHost(
         hosted={"query": engine.parts.query()},
         direct={"query": engine.query},
         max_running=server.max_concurrent_queries + server.max_waiting_queries,
     )
-    front = Front(hot, engine.durable, queries=queries, max_body_bytes=server.max_body_bytes)
+    front = ProtocolApp(hot, engine.durable, queries=queries, max_body_bytes=server.max_body_bytes)
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
@@ -48,7 +47,7 @@ def build_app(engine: Engine) -> Edge | ObservedRequests:
         _routes(engine, queries, hot), redirect_slashes=False, default=front, lifespan=lifespan
     )
     local_only = is_loopback(server.host) and not server.allow_remote
-    edge = Edge(
+    edge = HttpGuard(
         router,
         cors_origins=server.cors_origins,
         local_only=local_only,
@@ -56,10 +55,10 @@ def build_app(engine: Engine) -> Edge | ObservedRequests:
         lifespan=lifespan,
     )
     observing = engine.parts.observing
-    return edge if observing is None else ObservedRequests(edge, observing, lifespan)
+    return edge if observing is None else RequestTelemetry(edge, observing, lifespan)
 
 
-def _routes(engine: Engine, queries: Slots, hot: HotHost) -> list[Route]:
+def _routes(engine: Engine, queries: ConcurrencyLimit, hot: InMemoryHost) -> list[Route]:
     ask = Queries(engine, queries)
     documents, jobs = Documents(engine), JobRoutes(engine)
     operations = Operations(

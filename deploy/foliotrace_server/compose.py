@@ -40,12 +40,16 @@ from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.plugged import plugged
 from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.identity import caller
-from foliotrace_server.observing.auditing import OpenedAudit, open_audit
+from foliotrace_server.observing.audit import OpenedAuditLog, open_audit
 from foliotrace_server.observing.telemetry import Observing, observe
+from foliotrace_server.observing.trace_context import (
+    current_trace_id,
+    sampled_trace_id,
+    sampled_traceparent,
+)
 from foliotrace_server.parts import Parts
 from foliotrace_server.readiness import Readiness
 from foliotrace_server.settings import Settings
-from foliotrace_server.tracing import current_trace, kept_span, kept_trace
 
 if TYPE_CHECKING:
     from foliotrace.adapters.local.vectors.index import VectorIndex
@@ -72,7 +76,7 @@ class Stores:
     workers: WorkerPool
     clock: SystemClock
     audit: AuditLog
-    audit_log: OpenedAudit
+    audit_log: OpenedAuditLog
     hash_query: HashQuery
 
 
@@ -166,7 +170,7 @@ def _stores(settings: Settings, folder: Path, observing: Observing, undo: ExitSt
     library, clock = SqliteLibrary.open(folder), SystemClock()
     undo.callback(library.close)
     shared = SharedStores(settings, clock=clock)
-    audit, audit_log, hash_query = open_audit(settings, observing.telemetry, current_trace)
+    audit, audit_log, hash_query = open_audit(settings, observing.telemetry, current_trace_id)
     undo.callback(audit_log.seal)
     return Stores(
         library=library,
@@ -249,7 +253,7 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
         audit=stores.audit,
         clock=stores.clock,
         identify=caller,
-        trace=kept_trace,
+        trace=sampled_trace_id,
         forget=(cloud.forget,) if cloud is not None else (),
         forget_answers=answers,
         limits=IngestLimits(
@@ -287,8 +291,8 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
         clock=stores.clock,
         identify=caller,
         hash_query=stores.hash_query,
-        current_trace=kept_trace,
-        current_span=kept_span,
+        current_trace=sampled_trace_id,
+        current_span=sampled_traceparent,
         settings=QuerySettings(
             deadline_s=given.deadline_s,
             retrieve_s=given.retrieval_deadline_s,

@@ -13,12 +13,12 @@ from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
 from foliotrace.query.workflow import AskQuestion, QueryWorkflow
 from foliotrace_otel import Metrics
-from foliotrace_server.host.durable import DurableHost, Ended
-from foliotrace_server.intake import Intake
+from foliotrace_server.compaction import Compaction
+from foliotrace_server.host.durable_host import DurableHost, Ended
+from foliotrace_server.jobs import JobService
 from foliotrace_server.parts import Parts
 from foliotrace_server.request_body import start_event
 from foliotrace_server.settings import Settings
-from foliotrace_server.wiping import Wiping
 
 _log = structlog.get_logger(__name__)
 _JANITOR_EVERY_S = 3600.0
@@ -49,8 +49,8 @@ class Engine:
         )
         self.metrics = parts.observing.metrics if parts.observing is not None else Metrics()
         self.metrics.watch("foliotrace.queue.depth", self.durable.pending, {"queue": "jobs"})
-        self.wiping = Wiping(parts.ingest, self.durable)
-        self.intake = Intake(parts, self.durable, self.wiping.soon)
+        self.wiping = Compaction(parts.ingest, self.durable)
+        self.intake = JobService(parts, self.durable, self.wiping.soon)
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
 

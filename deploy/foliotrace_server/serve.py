@@ -18,10 +18,10 @@ from foliotrace.errors import Misconfigured
 from foliotrace_otel.logging import LogRedaction
 from foliotrace_server.app import build_app
 from foliotrace_server.compose import compose
-from foliotrace_server.edge import is_loopback
 from foliotrace_server.engine import Engine
+from foliotrace_server.http_guard import is_loopback
 from foliotrace_server.logging import set_up_logging
-from foliotrace_server.observing.auditing import CHECKPOINT
+from foliotrace_server.observing.audit import CHECKPOINT
 from foliotrace_server.settings import Settings
 
 _log = structlog.get_logger(__name__)

@@ -15,7 +15,7 @@ import foliotrace
 import foliotrace_server
 from foliotrace.adapters.local.readers.parser import HINTS
 from foliotrace.adapters.local.sqlite.database import CAUSES
-from foliotrace_server.host.gaps import TOLD
+from foliotrace_server.host.upstream_errors import TOLD
 from foliotrace_server.word_notes import NOTES
 
 _WORDS: Final = ("code", "reason", "problem")

@@ -11,7 +11,7 @@ from foliotrace_audit import AuditKeyUnusable
 from foliotrace_audit.keys import ACTIVE_FILE, read_keys
 from foliotrace_otel import TelemetrySettings
 from foliotrace_otel.telemetry import collector_answers
-from foliotrace_server.observing.auditing import folders
+from foliotrace_server.observing.audit import folders
 from foliotrace_server.settings import Settings
 
 LEAST_FREE_BYTES: Final = 256 * 2**20

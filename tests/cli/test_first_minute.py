@@ -9,7 +9,7 @@ import click
 import pytest
 from tests.cli.shell import foliotrace
 
-from foliotrace_server.cli.failures import MEANINGS, Exit
+from foliotrace_server.cli.command import MEANINGS, Exit
 from foliotrace_server.cli.main import COMMANDS, main
 
 
@@ -46,7 +46,7 @@ def test_help_lists_every_command_and_every_exit_code(tmp_path: Path) -> None:
     told = foliotrace(tmp_path, "--help").stdout
     assert [name for name in COMMANDS if f"\n  {name} " not in told] == []
     words = " ".join(told.split())
-    assert [code for code in Exit if f"{code:d} {code.words}" not in words] == []
+    assert [code for code in Exit if f"{code:d} {code.label}" not in words] == []
     assert set(MEANINGS) == set(Exit)
 
 
@@ -99,7 +99,7 @@ def test_a_document_that_was_never_ingested(tmp_path: Path) -> None:
     schema = _schema(tmp_path, '{"type": "object"}')
     told = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", schema)
     assert told.returncode == Exit.NOT_FOUND
-    assert "no document is named invoice.pdf [document_not_found]" in told.stderr
+    assert "there is no document named invoice.pdf [document_not_found]" in told.stderr
     assert "must be ingested first" in told.stderr
 
 

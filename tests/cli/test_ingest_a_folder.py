@@ -17,8 +17,8 @@ from tests.cli.shell import PROGRAM, foliotrace, told
 from tests.server.small_service import serving, small_engine
 
 from foliotrace.errors import BadInput
-from foliotrace_server.cli.failures import Exit
-from foliotrace_server.cli.local_files import find
+from foliotrace_server.cli.command import Exit
+from foliotrace_server.cli.local_files import find_files
 
 pytestmark = pytest.mark.anyio
 
@@ -201,17 +201,17 @@ def test_only_files_of_the_folder_itself_are_found(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("text")
     (folder / "out.txt").symlink_to(tmp_path / "secret.txt")
     (folder / "in.txt").symlink_to(folder / "a.txt")
-    assert [found.name for found in find([folder])] == ["a.txt", "b.txt", "in.txt"]
+    assert [found.name for found in find_files([folder])] == ["a.txt", "b.txt", "in.txt"]
 
 
 def test_two_files_never_become_one_document(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "report.pdf").write_text(name)
-    with pytest.raises(BadInput, match=r"would both be the document report\.pdf") as refused:
-        find([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(BadInput, match=r"would both become the document report\.pdf") as refused:
+        find_files([tmp_path / "a", tmp_path / "b"])
     assert refused.value.error_code == "same_name"
-    assert len(find([tmp_path / "a", tmp_path / "a"])) == 1
+    assert len(find_files([tmp_path / "a", tmp_path / "a"])) == 1
 
 
 def test_a_folder_that_cannot_be_read_is_not_taken_for_empty(
@@ -229,7 +229,7 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_empty(
 
     monkeypatch.setattr(os, "scandir", refusing)
     with pytest.raises(BadInput) as refused:
-        find([tmp_path])
+        find_files([tmp_path])
     assert refused.value.error_code == "folder_unreadable"
 
 

@@ -12,7 +12,7 @@ from workflows.plugins.basic import BasicRuntime
 
 from foliotrace.errors import FileRefused
 from foliotrace_server.host import internals
-from foliotrace_server.host.gaps import EXCEPTION_HANDLERS
+from foliotrace_server.host.upstream_errors import EXCEPTION_HANDLERS
 
 pytestmark = pytest.mark.anyio
 
@@ -92,7 +92,7 @@ async def test_old_finished_runs_are_forgotten_wholly(tmp_path: Path) -> None:
 
 async def test_no_server_has_the_wildcard_cors_of_the_library(tmp_path: Path) -> None:
     durable = internals.durable_server(internals.DurableStore(tmp_path / "h.db"), {}, as_it_is)
-    hot = internals.hot_server(internals.HotStore(10), {})
+    hot = internals.in_memory_server(internals.InMemoryStore(10), {})
     assert (durable.app.user_middleware, hot.app.user_middleware) == ([], [])
     release = durable._runtime._decorated
     assert isinstance(release, IdleReleaseDecorator)
@@ -100,7 +100,7 @@ async def test_no_server_has_the_wildcard_cors_of_the_library(tmp_path: Path) ->
 
 
 async def test_the_hot_store_finds_by_id_and_run_and_forgets_both() -> None:
-    store = internals.HotStore(2)
+    store = internals.InMemoryStore(2)
     for number in range(5):
         running = PersistentHandler(
             handler_id=f"h{number}", workflow_name="w", status="running", run_id=f"r{number}"

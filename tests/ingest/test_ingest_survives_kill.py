@@ -18,7 +18,7 @@ SERVES = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
-from foliotrace_server.host.durable import DurableHost
+from foliotrace_server.host.durable_host import DurableHost
 from tests.ingest.journey import Desk
 
 folder, dies_at = Path(sys.argv[1]), int(sys.argv[2])

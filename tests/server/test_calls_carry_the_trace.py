@@ -11,7 +11,7 @@ from tests.fakes.llamacloud.sample import invoice_pdf
 from tests.fakes.openai import running_fake_openai
 from tests.server.observed import observed, tree
 
-from foliotrace_server.observing.outgoing import carry_trace_to
+from foliotrace_server.observing.trace_context import add_traceparent_for
 
 pytestmark = pytest.mark.anyio
 INVOICE_NUMBER = {"type": "object", "properties": {"invoice_number": {"type": "string"}}}
@@ -92,7 +92,7 @@ async def test_a_redirect_to_another_host_takes_no_trace_along() -> None:
             return httpx.Response(302, headers={"location": "https://elsewhere.test/file"})
         return httpx.Response(200)
 
-    hooks = {"request": [carry_trace_to("https://cloud.test:8443/api")]}
+    hooks = {"request": [add_traceparent_for("https://cloud.test:8443/api")]}
     with TracerProvider().get_tracer("t").start_as_current_span("call") as span:
         async with httpx.AsyncClient(
             transport=httpx.MockTransport(answer), event_hooks=hooks, follow_redirects=True

@@ -23,12 +23,12 @@ HANDED_ON = {
     "foliotrace/ingest/workflow.py: fail(problem)": "describe_error(error)",
     "foliotrace/query/answer/synthesize.py: add(reason_of(error))": "the generator's own",
     "foliotrace/query/workflow.py: AnswerReset(str(reason))": "the failed generator's own",
-    "foliotrace_server/host/durable.py: _end(handler.error)": "what the store was told",
+    "foliotrace_server/host/durable_host.py: _end(handler.error)": "what the store was told",
     "foliotrace/adapters/local/page_codec.py: ParsedPage(problem)": "read back from the library",
     "foliotrace/adapters/local/readers/parser.py: refusal(code)": "a reader's own, one of HINTS",
     # tables that the vocabulary reads as such
     "foliotrace/adapters/local/sqlite/database.py: LibraryUnavailable(reason)": "CAUSES",
-    "foliotrace_server/host/gaps.py: Problem(code)": "TOLD",
+    "foliotrace_server/host/upstream_errors.py: Problem(code)": "TOLD",
     "foliotrace/adapters/llamacloud/failures.py: CloudFailure(problem)": "CloudProblem",
 }
 

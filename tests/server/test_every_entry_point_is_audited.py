@@ -14,7 +14,7 @@ from foliotrace.errors import LibraryUnavailable, Misconfigured
 from foliotrace_audit import write_new_keys
 from foliotrace_server.cli import main
 from foliotrace_server.compose import compose
-from foliotrace_server.observing.auditing import verify_audit
+from foliotrace_server.observing.audit import verify_audit
 from foliotrace_server.settings import load_settings
 
 pytestmark = pytest.mark.anyio

@@ -69,7 +69,7 @@ def test_a_started_server_has_not_imported(imported: frozenset[str], module: str
 
 def test_what_was_hidden_at_the_start_can_be_imported_afterwards() -> None:
     code = (
-        "from foliotrace_server.cli.quick_imports import import_without_rich;"
+        "from foliotrace_server.cli.main import import_without_rich;"
         "import_without_rich('httpx', 'structlog');"
         "from rich.console import Console; import pygments"
     )
@@ -89,4 +89,4 @@ def test_help_imports_no_command_and_no_library_but_click() -> None:
     assert "foliotrace_server.cli.main" in imported
     heavy = {"pydantic", "httpx", "structlog", "orjson", "foliotrace.model", "opentelemetry"}
     assert not heavy & imported
-    assert not {name for name in imported if name.endswith((".documents", ".cli.ask", ".story"))}
+    assert not {name for name in imported if name.endswith((".documents", ".cli.ask", ".demo"))}

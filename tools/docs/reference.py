@@ -17,7 +17,7 @@ from foliotrace.ingest.workflow import IngestDocument
 from foliotrace.query.workflow import AskQuestion
 from foliotrace_audit.errors import AuditError
 from foliotrace_otel.errors import TelemetryError
-from foliotrace_server.cli.failures import MEANINGS
+from foliotrace_server.cli.command import MEANINGS
 from foliotrace_server.cli.main import main as command_line
 from foliotrace_server.openapi import openapi_of
 from foliotrace_server.problems import status_of_class, status_of_code

@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING
 import click
 
 from foliotrace.errors import BadInput
-from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Command, path_option, shared
-from foliotrace_server.cli.failures import Exit, explained
-from foliotrace_server.cli.session import Options, work
+from foliotrace_server.cli import output
+from foliotrace_server.cli.command import (
+    Command,
+    Exit,
+    Options,
+    pass_options,
+    path_option,
+    with_exit_code,
+)
+from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
     from foliotrace_server.client import AsyncFoliotraceClient
@@ -17,13 +23,25 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("question")
 @click.option(
-    "--top-k", type=click.IntRange(1, 50), default=5, show_default=True, help="Passages to look at."
+    "--top-k",
+    type=click.IntRange(1, 50),
+    default=5,
+    show_default=True,
+    help="Number of passages to retrieve.",
 )
-@click.option("--collection", default="default", show_default=True, help="Where to look.")
-@click.option("--filter", "filters", multiple=True, help="FIELD=VALUE; may be given again.")
-@path_option("retrieves")
-@shared
-@explained
+@click.option(
+    "--collection", default="default", show_default=True, help="Collection of documents to search."
+)
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Only documents whose metadata has this value; repeatable.",
+)
+@path_option("retrieve passages")
+@pass_options
+@with_exit_code
 def ask(
     options: Options,
     question: str,
@@ -38,31 +56,31 @@ def ask(
       foliotrace ask "How long is the refund window?"
       foliotrace ask "What was revenue?" --filter company=ACME --filter period=2023
     """
-    wanted = _filters(filters)
+    by_field = _filters(filters)
 
     async def command(client: "AsyncFoliotraceClient") -> Exit:
-        found = await client.ask(
-            question, top_k=top_k, filters=wanted, collection=collection, path=path
+        answer = await client.ask(
+            question, top_k=top_k, filters=by_field, collection=collection, path=path
         )
-        shown.told(found, options.output, shown.answer)
-        if found.answer_mode != "abstained":
+        output.print_result(answer, options.output, output.print_answer)
+        if answer.answer_mode != "abstained":
             return Exit.DONE
         if options.output == "text" and await _is_empty(client, collection):
-            shown.line(f"Nothing is in collection {collection} yet: foliotrace ingest FILE")
+            output.print_line(f"Collection {collection} is empty: run foliotrace ingest FILE first")
         return Exit.NOT_FOUND
 
-    return work(options, command)
+    return run(options, command)
 
 
 async def _is_empty(client: "AsyncFoliotraceClient", collection: str) -> bool:
     return not (await client.documents(collection=collection, limit=1)).documents
 
 
-def _filters(given: tuple[str, ...]) -> dict[str, list[str]]:
-    wanted: dict[str, list[str]] = {}
-    for each in given:
-        name, found, value = each.partition("=")
-        if not found:
+def _filters(pairs: tuple[str, ...]) -> dict[str, list[str]]:
+    by_field: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
             raise BadInput("--filter takes FIELD=VALUE", hint="For example --filter year=2024.")
-        wanted.setdefault(name, []).append(value)
-    return wanted
+        by_field.setdefault(name, []).append(value)
+    return by_field

@@ -1,4 +1,4 @@
-"""`foliotrace cloud usage` and `foliotrace index reconcile`: what was bought, and what differs."""
+"""`foliotrace cloud usage` and `foliotrace index reconcile`: LlamaCloud usage and index repair."""
 
 import asyncio
 from datetime import timedelta
@@ -11,10 +11,8 @@ from foliotrace.adapters.llamacloud.intents import IntentLog, Spending
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.errors import NotFound
-from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Group, shared
-from foliotrace_server.cli.failures import Exit, explained
-from foliotrace_server.cli.session import Options
+from foliotrace_server.cli import output
+from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
 from foliotrace_server.composing.cloud import CLOUD_FOLDER, Around, Cloud
 from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.settings import Settings
@@ -24,7 +22,7 @@ _TENANT = "default"
 
 @click.group(cls=Group)
 def cloud() -> None:
-    """What LlamaCloud was asked for.
+    """Show LlamaCloud usage.
 
     Examples:
       foliotrace cloud usage --days 7
@@ -32,11 +30,13 @@ def cloud() -> None:
 
 
 @cloud.command("usage")
-@click.option("--days", default=30, show_default=True, type=click.IntRange(1), help="How far back.")
-@shared
-@explained
+@click.option(
+    "--days", default=30, show_default=True, type=click.IntRange(1), help="Period to show, in days."
+)
+@pass_options
+@with_exit_code
 def show_usage(options: Options, days: int) -> None:
-    """Jobs and credits by day and kind.
+    """Show LlamaCloud jobs and credits by day and kind.
 
     Examples:
       foliotrace cloud usage
@@ -44,19 +44,21 @@ def show_usage(options: Options, days: int) -> None:
     """
     rows = usage(options.settings().data_dir, days)
     if options.output == "json":
-        shown.as_json([{name: getattr(row, name) for name in Spending.__slots__} for row in rows])
+        output.print_json(
+            [{name: getattr(row, name) for name in Spending.__slots__} for row in rows]
+        )
         return
     for row in rows:
-        shown.line(
+        output.print_line(
             f"{row.day}  {row.kind:8} {row.jobs:6} jobs  {row.failed:5} failed"
             f"  {row.credits:10.1f} credits"
         )
-    shown.line(f"{sum(row.credits for row in rows):.1f} credits in {days} days")
+    output.print_line(f"{sum(row.credits for row in rows):.1f} credits in {days} days")
 
 
 @click.group("index", cls=Group)
 def index() -> None:
-    """Look after the managed index.
+    """Maintain the managed LlamaCloud index.
 
     Examples:
       foliotrace index reconcile
@@ -65,37 +67,37 @@ def index() -> None:
 
 
 @index.command("reconcile")
-@click.option("--collection", default="default", show_default=True, help="Which collection.")
-@click.option("--dry-run", is_flag=True, help="Only say what differs.")
-@shared
-@explained
-def show_reconciled(options: Options, collection: str, dry_run: bool) -> Exit:
-    """Compare the managed index with the library and repair it. Not while a server runs.
+@click.option("--collection", default="default", show_default=True, help="Collection to compare.")
+@click.option("--dry-run", is_flag=True, help="Print the differences without repairing them.")
+@pass_options
+@with_exit_code
+def reconcile_command(options: Options, collection: str, dry_run: bool) -> Exit:
+    """Compare the managed index with the library and repair it. Stop the server first.
 
     Examples:
       foliotrace index reconcile --dry-run
       foliotrace index reconcile --collection legal
     """
-    found = asyncio.run(reconcile(options.settings(), collection, dry_run=dry_run))
+    drift = asyncio.run(reconcile(options.settings(), collection, dry_run=dry_run))
     names = ("missing", "stale", "left_over")
     if options.output == "json":
-        shown.as_json({name: list(getattr(found, name)) for name in names})
+        output.print_json({name: list(getattr(drift, name)) for name in names})
     else:
-        done = "differs" if dry_run else "repaired"
+        state = "differs" if dry_run else "repaired"
         for name in names:
-            for document_id in getattr(found, name):
-                shown.line(f"{done}: {name.replace('_', ' ')} {document_id}")
-        if not found:
-            shown.line("nothing differs")
-    return Exit.PARTLY_FAILED if found and dry_run else Exit.DONE
+            for document_id in getattr(drift, name):
+                output.print_line(f"{state}: {name.replace('_', ' ')} {document_id}")
+        if not drift:
+            output.print_line("no differences")
+    return Exit.PARTLY_FAILED if drift and dry_run else Exit.DONE
 
 
 def usage(data_dir: Path, days: int) -> list[Spending]:
-    """What was bought in the last `days`, oldest first. Raises NotFound before anything was."""
+    """LlamaCloud usage of the last `days`, oldest first. Raises NotFound if there never was any."""
     file = data_dir / CLOUD_FOLDER / "intents.db"
     if not file.exists():
         raise NotFound(
-            "LlamaCloud was never asked for anything from this data folder",
+            "LlamaCloud was never used from this data folder",
             hint="Check --data-dir.",
         )
     clock = SystemClock()
@@ -107,13 +109,13 @@ def usage(data_dir: Path, days: int) -> list[Spending]:
 
 
 async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Drift:
-    """What differed. Raises NotFound without a managed index, IndexUnavailable, Conflict."""
+    """Differences found. Raises NotFound without a managed index, IndexUnavailable, Conflict."""
     from foliotrace.adapters.local.files.blobs import FolderBlobs
     from foliotrace.adapters.local.files.filetype import sniff
     from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 
     if settings.llamacloud.index == "local":
-        raise NotFound("no managed index is in use", hint="Set llamacloud.index.")
+        raise NotFound("no managed index is configured", hint="Set llamacloud.index.")
     clock = SystemClock()
     with WriterLease.acquire(settings.data_dir):
         library = SqliteLibrary.open(settings.data_dir)

@@ -1,29 +1,57 @@
-"""How every command is written: examples stay as they are, errors are told, options are shared."""
+"""What every command shares: global options, help layout, `--path`, exit codes, error output."""
 
+import json
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
+from enum import IntEnum
+from functools import wraps
 from inspect import cleandoc
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from foliotrace_server.cli.session import Options
+from foliotrace import errors
+
+if TYPE_CHECKING:
+    from foliotrace_server.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-shared = click.make_pass_decorator(Options)
-"""Gives a command the options that stand before it."""
+P = ParamSpec("P")
 
 
-def path_option(what: str) -> Callable[[F], F]:
-    """`--path`: who does it, within what the settings switch on."""
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options before or after any command."""
+
+    config: Path | None
+    data_dir: Path | None
+    url: str | None
+    output: str  # text, json
+
+    def settings(self, **overrides: object) -> "Settings":
+        """Load the settings; `--data-dir` wins. Raises Misconfigured."""
+        from foliotrace_server.settings import load_settings
+
+        if self.data_dir is not None:
+            overrides["data_dir"] = self.data_dir
+        return load_settings(self.config, **overrides)
+
+
+pass_options = click.make_pass_decorator(Options)
+
+
+def path_option(action: str) -> Callable[[F], F]:
+    """`--path`: where to run `action`, overriding the server's default for one request."""
     choices = click.Choice(["local", "cloud", "cloud_then_local"])
-    told = f"Who {what}: less cloud than the settings allow, or the cloud alone."
-    return click.option("--path", type=choices, help=told)
+    description = f"Where to {action}; overrides the server default."
+    return click.option("--path", type=choices, help=description)
 
 
 class Command(click.Command):
-    """A command whose `Examples:` keep their lines."""
+    """A command whose help keeps the line breaks of its `Examples:`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own
         super().__init__(*args, **kwargs)
@@ -31,33 +59,129 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """Commands in the order in which they are written; a mistyped one is met with the nearest."""
+    """Lists commands in order of declaration and suggests the nearest one to a mistyped name."""
 
     command_class = Command
-    group_class = type  # its groups are of this class too
+    group_class = type  # subgroups are of this class too
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own
         super().__init__(*args, **kwargs)
         self.help = _with_examples(self.help)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In order of declaration."""
+        """Command names in order of declaration."""
         return list(self.commands)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command. Raises UsageError that names the nearest one."""
+        """Find the command. Raises UsageError that suggests the nearest name."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            if not near:
+            nearest = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not nearest:
                 raise
-            told = f"{error.message} Did you mean '{near[0]}'?"
-            raise click.UsageError(told, ctx) from error
+            raise click.UsageError(f"{error.message} Did you mean '{nearest[0]}'?", ctx) from error
 
 
 def _with_examples(text: str | None) -> str | None:
-    """Click joins lines into paragraphs, but not behind its mark."""
+    """Mark `Examples:` as preformatted; click would join its lines into a paragraph."""
     return cleandoc(text).replace("Examples:\n", "\b\nExamples:\n") if text else text
+
+
+class Exit(IntEnum):
+    """Exit codes of `foliotrace`."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_INPUT = 2
+    PARTLY_FAILED = 3
+    NOT_FOUND = 4
+    BUSY = 5
+    UNREACHABLE = 6
+    MISCONFIGURED = 7
+
+    @property
+    def label(self) -> str:
+        """The name for the list in `--help`."""
+        return self.name.lower().replace("_", " ")
+
+
+MEANINGS = {
+    Exit.DONE: "The command succeeded.",
+    Exit.FAILED: "Unexpected failure; see the log.",
+    Exit.WRONG_INPUT: "Invalid command line, file or request.",
+    Exit.PARTLY_FAILED: "A job or some files failed; the output lists them with the reason.",
+    Exit.NOT_FOUND: "No such id; for `ask`: the documents do not answer the question.",
+    Exit.BUSY: "Another process holds the data folder, or the server is at capacity. Retry later.",
+    Exit.UNREACHABLE: "The server or an external service does not respond.",
+    Exit.MISCONFIGURED: "A setting is invalid, unknown or missing.",
+}
+_OF_ERROR: tuple[tuple[type[errors.FoliotraceError], Exit], ...] = (
+    (errors.Misconfigured, Exit.MISCONFIGURED),
+    (errors.NotFound, Exit.NOT_FOUND),
+    (errors.Conflict, Exit.BUSY),
+    (errors.Refused, Exit.BUSY),
+    (errors.Unavailable, Exit.UNREACHABLE),
+    (errors.BadInput, Exit.WRONG_INPUT),
+)
+_OF_STATUS = {404: Exit.NOT_FOUND, 409: Exit.BUSY, 429: Exit.BUSY, 503: Exit.UNREACHABLE}
+
+
+def exit_code_of(error: errors.FoliotraceError) -> Exit:
+    """The exit code for one of our errors."""
+    from foliotrace_server.client import ServerProblem, Unreachable
+
+    if isinstance(error, Unreachable):
+        return Exit.UNREACHABLE
+    if isinstance(error, ServerProblem):
+        default = Exit.WRONG_INPUT if error.status < 500 else Exit.FAILED
+        return _OF_STATUS.get(error.status, default)
+    return next((code for kind, code in _OF_ERROR if isinstance(error, kind)), Exit.FAILED)
+
+
+def with_exit_code(command: Callable[P, Exit | None]) -> Callable[P, None]:
+    """Exit with the command's code; print our errors on standard error."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = command(*args, **kwargs) or Exit.DONE
+        except errors.FoliotraceError as error:
+            code = print_error(error)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        sys.exit(code)
+
+    return run
+
+
+def print_error(error: errors.FoliotraceError) -> Exit:
+    """Print an error on standard error, as lines or as one JSON value; its exit code."""
+    code = exit_code_of(error)
+    fields = list(getattr(error, "fields", ()))
+    options = click.get_current_context().find_object(Options)
+    if options is not None and options.output == "json":
+        body = {"code": error.error_code, "message": error.message, "hint": error.hint}
+        lines = [json.dumps({"error": {**body, "fields": fields, "exit": code}})]
+    else:
+        lines = [f"foliotrace: {error.message} [{error.error_code}]"]
+        lines += [f"  {field.get('pointer')}: {field.get('rule')}" for field in fields]
+        lines += [f"  {error.hint}"] if error.hint else []
+    sys.stderr.write("\n".join(lines) + "\n")
+    return code
+
+
+def parse_json_object(text: str, source: str) -> dict[str, Any]:
+    """The JSON object in `text`. Raises BadInput that names `source`, line and column."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise errors.BadInput(
+            f"{source} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}",
+            hint="JSON needs double quotes around names and strings, and no trailing comma.",
+        ) from None
+    if not isinstance(value, dict):
+        raise errors.BadInput(f"{source} is not a JSON object", hint='Write {"name": value, ...}.')
+    return value

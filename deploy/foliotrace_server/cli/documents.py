@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 import click
 
 from foliotrace.errors import NotFound
-from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Group, shared
-from foliotrace_server.cli.failures import Exit, explained
-from foliotrace_server.cli.session import Options, work
+from foliotrace_server.cli import output
+from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
+from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
     from foliotrace_server.client import AsyncFoliotraceClient
@@ -25,17 +24,17 @@ def documents() -> None:
 
 
 @documents.command("list")
-@click.option("--collection", help="Only this collection.")
-@click.option("--name", help="Only this name.")
+@click.option("--collection", help="Only documents of this collection.")
+@click.option("--name", help="Only documents of this name.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
     default=100,
     show_default=True,
-    help="How many at most.",
+    help="Maximum number of documents.",
 )
-@shared
-@explained
+@pass_options
+@with_exit_code
 def list_documents(
     options: Options, collection: str | None, name: str | None, limit: int
 ) -> Exit | None:
@@ -47,76 +46,78 @@ def list_documents(
     """
 
     async def command(client: "AsyncFoliotraceClient") -> None:
-        found = await client.documents(collection=collection, name=name, limit=limit)
-        shown.told(found, options.output, shown.documents)
+        page = await client.documents(collection=collection, name=name, limit=limit)
+        output.print_result(page, options.output, output.print_documents)
 
-    return work(options, command)
+    return run(options, command)
 
 
 @documents.command("show")
 @click.argument("document")
-@shared
-@explained
+@pass_options
+@with_exit_code
 def show_document(options: Options, document: str) -> Exit | None:
-    """Show one DOCUMENT, named by its id or its name.
+    """Show the metadata of a DOCUMENT, given by id or name.
 
     Examples:
       foliotrace documents show report.pdf
     """
 
     async def command(client: "AsyncFoliotraceClient") -> None:
-        found = await client.document(await id_of(client, document))
-        shown.told(found, options.output, shown.fields)
+        body = await client.document(await document_id_of(client, document))
+        output.print_result(body, options.output, output.print_fields)
 
-    return work(options, command)
+    return run(options, command)
 
 
 @documents.command("page")
 @click.argument("document")
 @click.argument("number", type=click.IntRange(1))
-@shared
-@explained
+@pass_options
+@with_exit_code
 def show_page(options: Options, document: str, number: int) -> Exit | None:
-    """Show the text of a page; with `--output json` its blocks, tables and boxes too.
+    """Show the text of a page of a DOCUMENT; `--output json` adds blocks, tables and boxes.
 
     Examples:
       foliotrace documents page report.pdf 3
     """
 
     async def command(client: "AsyncFoliotraceClient") -> None:
-        page = await client.page(await id_of(client, document), number)
-        shown.told(page, options.output, lambda page: shown.line(page.text))
+        page = await client.page(await document_id_of(client, document), number)
+        output.print_result(page, options.output, lambda page: output.print_line(page.text))
 
-    return work(options, command)
+    return run(options, command)
 
 
 @documents.command("delete")
 @click.argument("document")
-@shared
-@explained
+@pass_options
+@with_exit_code
 def delete_document(options: Options, document: str) -> Exit | None:
-    """Delete a DOCUMENT and everything made from it.
+    """Delete a DOCUMENT with its pages, chunks and extractions.
 
     Examples:
       foliotrace documents delete report.pdf
     """
 
     async def command(client: "AsyncFoliotraceClient") -> None:
-        gone = await client.delete_document(await id_of(client, document))
-        shown.told(gone, options.output, lambda gone: shown.line(f"deleted {gone.name}"))
-
-    return work(options, command)
-
-
-async def id_of(client: "AsyncFoliotraceClient", named: str) -> str:
-    """The id of a document named by id or name. Raises NotFound."""
-    if named.startswith("doc_"):
-        return named
-    found = await client.documents(name=named, limit=1)
-    if not found.documents:
-        raise NotFound(
-            f"no document is named {named}",
-            code="document_not_found",
-            hint="See `foliotrace documents list`; a file must be ingested first.",
+        deleted = await client.delete_document(await document_id_of(client, document))
+        output.print_result(
+            deleted, options.output, lambda body: output.print_line(f"deleted {body.name}")
         )
-    return found.documents[0].id
+
+    return run(options, command)
+
+
+async def document_id_of(client: "AsyncFoliotraceClient", id_or_name: str) -> str:
+    """The id of a document given by id or name. Raises NotFound."""
+    if id_or_name.startswith("doc_"):
+        return id_or_name
+    page = await client.documents(name=id_or_name, limit=1)
+    if not page.documents:
+        raise NotFound(
+            f"there is no document named {id_or_name}",
+            code="document_not_found",
+            hint="Run `foliotrace documents list`. A file must be ingested first.",
+        )
+    return page.documents[0].id

@@ -4,18 +4,18 @@ import asyncio
 
 import click
 
-from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Command, shared
-from foliotrace_server.cli.failures import Exit, explained
-from foliotrace_server.cli.session import Options
+from foliotrace_server.cli import output
+from foliotrace_server.cli.command import Command, Exit, Options, pass_options, with_exit_code
 
 
 @click.command(cls=Command)
-@click.option("--probe", is_flag=True, help="Call what is configured, once and small.")
-@shared
-@explained
+@click.option(
+    "--probe", is_flag=True, help="Also send one small request to each configured service."
+)
+@pass_options
+@with_exit_code
 def doctor(options: Options, probe: bool) -> Exit | None:
-    """Say what is configured, what is missing, and what each would add.
+    """Check the configuration and report what is missing and what it would enable.
 
     Examples:
       foliotrace doctor
@@ -29,11 +29,11 @@ def doctor(options: Options, probe: bool) -> Exit | None:
     if probe:
         found += asyncio.run(try_out(settings))
     if options.output == "json":
-        shown.as_json(found)
+        output.print_json(found)
     else:
         rows = [(each.area, each.state, each.said) for each in found]
-        shown.table(("AREA", "STATE", "FOUND"), rows)
+        output.print_table(("AREA", "STATE", "FOUND"), rows)
         for each in found:
             if each.adds:
-                shown.line(f"{each.area} would add {each.adds}")
+                output.print_line(f"{each.area} would add {each.adds}")
     return Exit.MISCONFIGURED if any(each.state == "problem" for each in found) else Exit.DONE

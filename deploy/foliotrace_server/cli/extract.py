@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 import click
 
 from foliotrace.errors import BadInput
-from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Command, path_option, shared
-from foliotrace_server.cli.documents import id_of
-from foliotrace_server.cli.failures import Exit, explained
-from foliotrace_server.cli.json_given import json_object
-from foliotrace_server.cli.session import Options, work
+from foliotrace_server.cli import output
+from foliotrace_server.cli.command import (
+    Command,
+    Exit,
+    Options,
+    parse_json_object,
+    pass_options,
+    path_option,
+    with_exit_code,
+)
+from foliotrace_server.cli.documents import document_id_of
+from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
     from foliotrace.model import JsonObject
@@ -21,52 +27,54 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("document")
-@click.option("--schema", required=True, help="A JSON Schema file, or a Pydantic pkg.mod:Model.")
-@click.option("--instructions", help="What to mind, in words (used with a language model).")
-@path_option("extracts")
-@shared
-@explained
+@click.option(
+    "--schema", required=True, help="JSON Schema file, or Pydantic model as pkg.mod:Model."
+)
+@click.option("--instructions", help="Instructions for the language model, if one is used.")
+@path_option("extract the record")
+@pass_options
+@with_exit_code
 def extract(
     options: Options, document: str, schema: str, instructions: str | None, path: str | None
 ) -> Exit | None:
-    """Extract a typed record from a DOCUMENT, named by its id or its name.
+    """Extract a typed record from a DOCUMENT, given by id or name.
 
     Examples:
       foliotrace extract invoice.pdf --schema invoice.schema.json
       foliotrace extract doc_4b1f... --schema mypackage.models:Invoice
     """
-    from foliotrace_server.cli.progress import bars, followed
-
-    wanted = _schema(schema)
+    json_schema = _load_schema(schema)
 
     async def command(client: "AsyncFoliotraceClient") -> Exit:
-        document_id = await id_of(client, document)
-        started = await client.extract(document_id, wanted, instructions=instructions, path=path)
-        with bars() as shown_bars:
-            await followed(client, started.job, document, shown_bars)
-        found = await client.extraction(started.id)
-        shown.told(found, options.output, shown.extraction)
-        return Exit.DONE if found.valid else Exit.PARTLY_FAILED
+        document_id = await document_id_of(client, document)
+        started = await client.extract(
+            document_id, json_schema, instructions=instructions, path=path
+        )
+        with output.progress_bars() as bars:
+            await output.follow_job(client, started.job, document, bars)
+        extraction = await client.extraction(started.id)
+        output.print_result(extraction, options.output, output.print_extraction)
+        return Exit.DONE if extraction.valid else Exit.PARTLY_FAILED
 
-    return work(options, command)
+    return run(options, command)
 
 
-def _schema(named: str) -> "JsonObject":
+def _load_schema(source: str) -> "JsonObject":
     """A JSON Schema from a file or a Pydantic model. Raises BadInput, InvalidSchema."""
-    file = Path(named)
+    file = Path(source)
     if file.is_file():
         try:
             text = file.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
-            raise BadInput(f"{named} cannot be read as text", hint="Check the file.") from None
-        return json_object(text, named)
-    module, found, _ = named.partition(":")
-    if not found:
+            raise BadInput(f"{source} is not a readable text file", hint="Check it.") from None
+        return parse_json_object(text, source)
+    module, colon, _ = source.partition(":")
+    if not colon:
         raise BadInput(
-            f"there is no file {named}",
-            hint="Name a JSON Schema file that is there, or a Pydantic model as pkg.mod:Model.",
+            f"there is no file {source}",
+            hint="Pass the path of a JSON Schema file, or a Pydantic model as pkg.mod:Model.",
         )
     from foliotrace.extract.schema import model_at, schema_of
 
     sys.path.insert(0, "")
-    return schema_of(model_at(named, allowed=(module,)))
+    return schema_of(model_at(source, allowed=(module,)))

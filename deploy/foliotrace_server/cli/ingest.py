@@ -1,34 +1,53 @@
-"""`foliotrace ingest`."""
+"""`foliotrace ingest`: upload local files, skipping those whose content the server already has."""
 
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from foliotrace.errors import BadInput
-from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Command, path_option, shared
-from foliotrace_server.cli.failures import Exit, explained
-from foliotrace_server.cli.json_given import json_object
-from foliotrace_server.cli.session import Options, work
+from foliotrace_server.cli import output
+from foliotrace_server.cli.command import (
+    Command,
+    Exit,
+    Options,
+    parse_json_object,
+    pass_options,
+    path_option,
+    with_exit_code,
+)
+from foliotrace_server.cli.local_files import LocalFile, find_files
+from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
+    from foliotrace_server import contract
     from foliotrace_server.client import AsyncFoliotraceClient
+
+_CONCURRENT_FILES: Final = 4
+_FEW_FILES: Final = 16  # up to this many are looked up by name; otherwise the collection is listed
+_LISTING_PAGE: Final = 1000
+_BUSY_RETRY_S: Final = 1.0
+_UNFINISHED: Final = ("queued", "ingesting")
 
 
 @click.command(cls=Command)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--collection", default="default", show_default=True, help="Where they belong.")
-@click.option("--metadata", default="{}", help="A flat JSON object, given to every file.")
+@click.option(
+    "--collection", default="default", show_default=True, help="Collection to add documents to."
+)
+@click.option("--metadata", default="{}", help="Flat JSON object, stored with every document.")
 @click.option(
     "--delete-missing",
     is_flag=True,
-    help="Delete the collection's documents that are not in these folders.",
+    help="Delete documents of the collection that are not in these folders.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@path_option("reads the files")
-@shared
-@explained
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")
+@path_option("parse the files")
+@pass_options
+@with_exit_code
 def ingest(
     options: Options,
     paths: tuple[Path, ...],
@@ -38,39 +57,245 @@ def ingest(
     dry_run: bool,
     path: str | None,
 ) -> Exit | None:
-    """Ingest files and folders; a document's name is its path in the folder.
+    """Ingest files and folders; a document is named by its path in the folder.
 
-    What is held already is neither sent nor parsed, so run it again at any time: after a change,
-    after an interruption, or with --delete-missing to keep a collection equal to a folder.
+    Unchanged files are neither uploaded nor parsed again, so the command can be repeated at any
+    time: after a change, after an interruption, or with --delete-missing to mirror a folder.
 
     Examples:
       foliotrace ingest report.pdf
       foliotrace ingest ./contracts --collection legal --metadata '{"year": 2024}'
       foliotrace ingest ./contracts --collection legal --delete-missing --dry-run
     """
-    from foliotrace_server.cli import ingesting
-    from foliotrace_server.cli.local_files import find
-
     if delete_missing and not all(path.is_dir() for path in paths):
         raise BadInput(
             "--delete-missing takes folders, not files",
-            hint="Name the folder that the collection is to be equal to.",
+            hint="Name the folder that the collection should mirror.",
         )
-    wanted = ingesting.Wanted(
+    request = IngestRequest(
         collection=collection,
-        metadata=json_object(metadata, "--metadata"),
+        metadata=parse_json_object(metadata, "--metadata"),
         delete_missing=delete_missing,
         dry_run=dry_run,
         path=path,
     )
-    files = find(paths)
-    outcome = ingesting.Outcome(dry_run)
+    files = find_files(paths)
+    report = IngestReport(dry_run)
 
     async def command(client: "AsyncFoliotraceClient") -> Exit:
         try:
-            await ingesting.ingest(client, files, wanted, outcome)
-        finally:  # told as far as it came
-            shown.told(outcome, options.output, ingesting.report)
-        return Exit.PARTLY_FAILED if outcome.failed else Exit.DONE
+            await ingest_files(client, files, request, report)
+        finally:  # an interrupted command reports what it has done
+            output.print_result(report, options.output, print_report)
+        return Exit.PARTLY_FAILED if report.failed else Exit.DONE
 
-    return work(options, command)
+    return run(options, command)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestRequest:
+    """What to do with the files."""
+
+    collection: str = "default"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    delete_missing: bool = False
+    dry_run: bool = False
+    path: str | None = None
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What was done with the files; with `dry_run`, what would be done."""
+
+    dry_run: bool = False
+    ingested: list[dict[str, Any]] = field(default_factory=list)
+    unchanged: int = 0
+    deleted: list[str] = field(default_factory=list)
+    failed: list[dict[str, Any]] = field(default_factory=list)
+
+    def add_failure(self, name: str, code: str, detail: str | None) -> None:
+        """Record that the file `name` failed."""
+        self.failed.append({"name": name, "code": code, "detail": detail})
+
+
+async def ingest_files(
+    client: "AsyncFoliotraceClient",
+    files: Sequence[LocalFile],
+    request: IngestRequest,
+    report: IngestReport,
+) -> None:
+    """Ingest `files` concurrently; `report` is correct at every moment, also after an exception.
+
+    Raises Unreachable, and ServerProblem for failures that do not belong to one file.
+    """
+    existing = await _existing_documents(client, files, request)
+    queue = iter(files)
+    with output.progress_bars() as bars:
+        total = bars.add("files", len(files))
+
+        async def worker() -> None:
+            for file in queue:
+                document = existing.get(file.name)
+                await _FileIngestion(client, file, document, request, report, bars).run()
+                bars.advance(total)
+
+        await asyncio.gather(*(worker() for _ in range(_CONCURRENT_FILES)))
+    if request.delete_missing:
+        names = {file.name for file in files}
+        missing = [document for name, document in existing.items() if name not in names]
+        await _delete(client, missing, report)
+
+
+async def _existing_documents(
+    client: "AsyncFoliotraceClient", files: Sequence[LocalFile], request: IngestRequest
+) -> "dict[str, contract.DocumentBody]":
+    """Documents of the collection by name: those of a few files, or all."""
+    by_name: dict[str, contract.DocumentBody] = {}
+    if len(files) <= _FEW_FILES and not request.delete_missing:
+        for file in files:
+            if _is_utf8(file.name):
+                page = await client.documents(collection=request.collection, name=file.name)
+                by_name |= {document.name: document for document in page.documents}
+        return by_name
+    after: str | None = None
+    while True:
+        page = await client.documents(
+            collection=request.collection, limit=_LISTING_PAGE, after=after
+        )
+        by_name |= {document.name: document for document in page.documents}
+        if page.next is None:
+            return by_name
+        after = page.next
+
+
+async def _delete(
+    client: "AsyncFoliotraceClient",
+    missing: "Sequence[contract.DocumentBody]",
+    report: IngestReport,
+) -> None:
+    from foliotrace_server.client import ServerProblem
+
+    for document in missing:
+        try:
+            if not report.dry_run:
+                await client.delete_document(document.id)
+        except ServerProblem as problem:
+            if problem.status != 404:  # 404: already deleted
+                report.add_failure(document.name, problem.error_code, problem.hint)
+                continue
+        report.deleted.append(document.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _FileIngestion:
+    """The ingestion of one file."""
+
+    client: "AsyncFoliotraceClient"
+    file: LocalFile
+    document: "contract.DocumentBody | None"  # of the same name, as it was at the start
+    request: IngestRequest
+    report: IngestReport
+    bars: output.ProgressBars
+
+    async def run(self) -> None:
+        from foliotrace_server.client import ServerProblem
+
+        name = self.file.name
+        if not _is_utf8(name):
+            printable = name.encode("utf-8", "backslashreplace").decode()
+            self.report.add_failure(printable, "invalid_name", "The file's name is not UTF-8.")
+            return
+        try:
+            same = await asyncio.to_thread(self._is_unchanged)
+            if same and self.document and self.document.status == "ready":
+                self.report.unchanged += 1
+            elif self.request.dry_run:
+                self.report.ingested.append({"name": name})
+            else:
+                job = await self._unfinished_job() if same else None
+                job = job or await self._upload()
+                self._add_result(await output.follow_job(self.client, job, name, self.bars))
+        except OSError as error:
+            self.report.add_failure(name, "file_unreadable", error.strerror)
+        except ServerProblem as problem:
+            self.report.add_failure(name, problem.error_code, problem.hint)
+
+    def _is_unchanged(self) -> bool:
+        """Whether the document has these bytes and the requested metadata."""
+        if self.request.path is not None:
+            return False  # only the server knows which parser was used
+        if self.document is None or self.document.size_bytes != self.file.size_bytes():
+            return False
+        if self.request.metadata and dict(self.request.metadata) != self.document.metadata:
+            return False
+        return self.document.content_hash == self.file.content_hash()
+
+    async def _unfinished_job(self) -> "contract.JobBody | None":
+        """The job that is already ingesting these bytes, for example of an interrupted command."""
+        if self.document is None or self.document.status not in _UNFINISHED:
+            return None
+        page = await self.client.jobs(document_id=self.document.id, unfinished=True)
+        return next((job for job in page.jobs if job.kind == "ingest"), None)
+
+    async def _upload(self) -> "contract.JobBody":
+        """Upload, waiting while the server is busy; the job."""
+        from foliotrace_server.client import ServerProblem
+
+        while True:
+            try:
+                with self.file.path.open("rb") as content:
+                    answer = await self.client.upload(
+                        [(self.file.name, content)],
+                        collection=self.request.collection,
+                        metadata=dict(self.request.metadata),
+                        path=self.request.path,
+                    )
+            except ServerProblem as problem:
+                if problem.status != 429:
+                    raise
+                await asyncio.sleep(_BUSY_RETRY_S)
+                continue
+            return answer.accepted[0].job
+
+    def _add_result(self, job: "contract.JobBody") -> None:
+        if job.status != "completed":
+            self.report.add_failure(self.file.name, job.problem or job.status, job.problem_detail)
+        elif job.stage == "unchanged":
+            self.report.unchanged += 1
+        else:
+            self.report.ingested.append(
+                {
+                    "name": self.file.name,
+                    "document_id": job.document_id,
+                    "pages": job.pages_total,
+                    "chunks": job.chunks,
+                }
+            )
+
+
+def print_report(report: IngestReport) -> None:
+    """Print what was done, one line per failure and per deletion, and a summary."""
+    for line in _report_lines(report):
+        output.print_line(line)
+
+
+def _report_lines(report: IngestReport) -> Iterator[str]:
+    would = "would be " if report.dry_run else ""
+    if report.dry_run:
+        yield from (f"would be ingested: {each['name']}" for each in report.ingested)
+    yield from (f"{would}deleted: {name}" for name in report.deleted)
+    for failed in report.failed:
+        yield f"failed: {failed['name']} [{failed['code']}] {failed['detail'] or ''}".rstrip()
+    pages = sum(each.get("pages", 0) for each in report.ingested)
+    counts = [
+        f"{len(report.ingested)} {would}ingested" + ("" if report.dry_run else f" ({pages} pages)"),
+        f"{report.unchanged} unchanged",
+        *([f"{len(report.deleted)} {would}deleted"] if report.deleted else []),
+        f"{len(report.failed)} failed",
+    ]
+    yield ", ".join(counts)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether the file system's bytes for the name are UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from foliotrace_server.cli import shown
-from foliotrace_server.cli.command import Group, shared
-from foliotrace_server.cli.failures import Exit, explained
-from foliotrace_server.cli.session import Options, work
+from foliotrace_server.cli import output
+from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
+from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
     from foliotrace_server.client import AsyncFoliotraceClient
@@ -24,16 +23,16 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--unfinished", is_flag=True, help="Only those going on.")
+@click.option("--unfinished", is_flag=True, help="Only queued and running jobs.")
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
     default=100,
     show_default=True,
-    help="How many at most.",
+    help="Maximum number of jobs.",
 )
-@shared
-@explained
+@pass_options
+@with_exit_code
 def list_jobs(options: Options, unfinished: bool, limit: int) -> Exit | None:
     """List jobs, newest first.
 
@@ -42,16 +41,16 @@ def list_jobs(options: Options, unfinished: bool, limit: int) -> Exit | None:
     """
 
     async def command(client: "AsyncFoliotraceClient") -> None:
-        found = await client.jobs(unfinished=unfinished, limit=limit)
-        shown.told(found, options.output, shown.jobs)
+        page = await client.jobs(unfinished=unfinished, limit=limit)
+        output.print_result(page, options.output, output.print_jobs)
 
-    return work(options, command)
+    return run(options, command)
 
 
 @jobs.command("show")
 @click.argument("job_id")
-@shared
-@explained
+@pass_options
+@with_exit_code
 def show_job(options: Options, job_id: str) -> Exit | None:
     """Show one job.
 
@@ -60,18 +59,18 @@ def show_job(options: Options, job_id: str) -> Exit | None:
     """
 
     async def command(client: "AsyncFoliotraceClient") -> None:
-        found = await client.job(job_id)
-        shown.told(found, options.output, shown.fields)
+        job = await client.job(job_id)
+        output.print_result(job, options.output, output.print_fields)
 
-    return work(options, command)
+    return run(options, command)
 
 
 @jobs.command("follow")
 @click.argument("job_id")
-@shared
-@explained
+@pass_options
+@with_exit_code
 def follow_job(options: Options, job_id: str) -> Exit | None:
-    """Print a job's events until it ends; with `--output json` one value on a line.
+    """Print the progress of a job until it ends; `--output json` prints one event per line.
 
     Examples:
       foliotrace jobs follow job_8c2e...
@@ -82,20 +81,20 @@ def follow_job(options: Options, job_id: str) -> Exit | None:
         async for event in client.follow(job_id):
             last = event.value
             if options.output == "json":
-                shown.as_json({"event": event.name, **event.value})
+                output.print_json({"event": event.name, **event.value})
             else:
-                shown.progress(event.value)
+                output.print_job_progress(event.value)
         return Exit.DONE if last.get("status") == "completed" else Exit.PARTLY_FAILED
 
-    return work(options, command)
+    return run(options, command)
 
 
 @jobs.command("cancel")
 @click.argument("job_id")
-@shared
-@explained
+@pass_options
+@with_exit_code
 def cancel_job(options: Options, job_id: str) -> Exit | None:
-    """Cancel a job.
+    """Cancel a queued or running job.
 
     Examples:
       foliotrace jobs cancel job_8c2e...
@@ -103,6 +102,8 @@ def cancel_job(options: Options, job_id: str) -> Exit | None:
 
     async def command(client: "AsyncFoliotraceClient") -> None:
         job = await client.cancel_job(job_id)
-        shown.told(job, options.output, lambda job: shown.line(f"{job.id} is {job.status}"))
+        output.print_result(
+            job, options.output, lambda job: output.print_line(f"{job.id} is {job.status}")
+        )
 
-    return work(options, command)
+    return run(options, command)

@@ -1,4 +1,4 @@
-"""The files a command line names: found, named as documents, hashed."""
+"""Files named on the command line: found in folders, named as documents, hashed."""
 
 import hashlib
 import os
@@ -12,8 +12,8 @@ from foliotrace.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A file and the name its document has."""
+class LocalFile:
+    """A file and the name of its document."""
 
     path: Path
     name: str
@@ -23,47 +23,48 @@ class Found:
         return self.path.stat().st_size
 
     def content_hash(self) -> str:
-        """SHA-256 in hex, as documents have it. Raises OSError."""
+        """SHA-256 in hex, comparable with a document's `content_hash`. Raises OSError."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def find(paths: Sequence[Path]) -> list[Found]:
-    """The files of `paths`, named by their place in the folder that was given, in order.
+def find_files(paths: Sequence[Path]) -> list[LocalFile]:
+    """The files in `paths`, named relative to the folder they were found in, sorted within it.
 
-    Hidden files and links that lead out of the folder are left out. Raises BadInput `no_files`,
-    `folder_unreadable`, `same_name` (two files would be one document).
+    Skips hidden files and symbolic links that leave the folder. Raises BadInput `no_files`,
+    `folder_unreadable`, `same_name` (two files would become one document).
     """
-    by_name: dict[str, Found] = {}
+    by_name: dict[str, LocalFile] = {}
     for path in paths:
-        for file in _inside(path) if path.is_dir() else [Found(path, _spelled(path.name))]:
+        files = _files_in(path) if path.is_dir() else [LocalFile(path, _document_name(path.name))]
+        for file in files:
             other = by_name.setdefault(file.name, file)
             if other.path.resolve() != file.path.resolve():
                 raise BadInput(
-                    f"{other.path} and {file.path} would both be the document {file.name}",
+                    f"{other.path} and {file.path} would both become the document {file.name}",
                     code="same_name",
-                    hint="Ingest them into two collections, or name the folder that holds both.",
+                    hint="Ingest them into two collections, or pass the folder that holds both.",
                 )
     if not by_name:
         raise BadInput(
-            f"there is no file in {', '.join(map(str, paths))}",
+            f"there are no files in {', '.join(map(str, paths))}",
             code="no_files",
-            hint="Check the path; hidden files are left out.",
+            hint="Check the path; hidden files are skipped.",
         )
     return list(by_name.values())
 
 
-def _inside(folder: Path) -> Iterator[Found]:
+def _files_in(folder: Path) -> Iterator[LocalFile]:
     root = folder.resolve()
-    for place, folders, files in os.walk(folder, onerror=_unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in files if not name.startswith(".")):
-            path = Path(place, name)
+    for directory, subfolders, names in os.walk(folder, onerror=_raise_unreadable):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(name for name in names if not name.startswith(".")):
+            path = Path(directory, name)
             if path.is_file() and path.resolve().is_relative_to(root):
-                yield Found(path, _spelled(path.relative_to(folder).as_posix()))
+                yield LocalFile(path, _document_name(path.relative_to(folder).as_posix()))
 
 
-def _unreadable(error: OSError) -> NoReturn:
+def _raise_unreadable(error: OSError) -> NoReturn:
     raise BadInput(
         f"{error.filename} cannot be read: {error.strerror}",
         code="folder_unreadable",
@@ -71,6 +72,6 @@ def _unreadable(error: OSError) -> NoReturn:
     ) from error
 
 
-def _spelled(name: str) -> str:
-    """As the service spells names."""
+def _document_name(name: str) -> str:
+    """Normalised as the service does it, so that names compare equal."""
     return unicodedata.normalize("NFC", name).strip()

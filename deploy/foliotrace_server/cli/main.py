@@ -1,4 +1,4 @@
-"""The command line: every command is registered here, and imported when it is asked for."""
+"""The command line: registers every command, and imports a command only when it is used."""
 
 import sys
 from collections.abc import Mapping
@@ -8,59 +8,71 @@ from pathlib import Path
 from typing import Final
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, get_completion_class
 
 from foliotrace.errors import FoliotraceError
-from foliotrace_server.cli.command import Group
-from foliotrace_server.cli.failures import Exit, tell
-from foliotrace_server.cli.session import Options
+from foliotrace_server.cli.command import (
+    Command,
+    Exit,
+    Group,
+    Options,
+    pass_options,
+    print_error,
+    with_exit_code,
+)
+
+_CLI: Final = "foliotrace_server.cli"
+_SHARED_OPTIONS: Final = ("--config", "--data-dir", "--url", "--output")
+_COMPLETION_VARIABLE: Final = "_FOLIOTRACE_COMPLETE"  # set by the shell when it asks
+_OPTIONAL_LIBRARIES: Final = ("rich", "pygments")
 
 
 @dataclass(frozen=True, slots=True)
-class Registered:
-    """Where a command stands, `module:name`, and what `--help` says of it without importing it."""
+class LazyCommand:
+    """Where a command is defined (`module:name`), and its summary for `--help`."""
 
-    place: str
+    location: str
     summary: str
 
     def load(self) -> click.Command:
-        """The command itself."""
-        module, _, name = self.place.partition(":")
-        found: click.Command = getattr(import_module(module), name)
-        return found
+        """Import the command."""
+        module, _, name = self.location.partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
 
 
-_CLI: Final = "foliotrace_server.cli"
-COMMANDS: Final[Mapping[str, Registered]] = {
-    "demo": Registered(f"{_CLI}.demo:demo", "See it all on example documents, in one minute."),
-    "ingest": Registered(f"{_CLI}.ingest:ingest", "Ingest files and folders."),
-    "ask": Registered(f"{_CLI}.ask:ask", "Ask a question; every citation opens."),
-    "extract": Registered(f"{_CLI}.extract:extract", "Extract a typed record from a document."),
-    "documents": Registered(f"{_CLI}.documents:documents", "List, show and delete documents."),
-    "jobs": Registered(f"{_CLI}.jobs:jobs", "List, follow and cancel jobs."),
-    "serve": Registered(f"{_CLI}.serving:serve", "Serve the REST API and the protocol."),
-    "doctor": Registered(f"{_CLI}.examining:doctor", "Say what is configured and what is missing."),
-    "cloud": Registered(f"{_CLI}.cloud:cloud", "What LlamaCloud was asked for."),
-    "index": Registered(f"{_CLI}.cloud:index", "Look after the managed index."),
-    "audit": Registered("foliotrace_audit.cli:audit", "Prove, search and keep the audit log."),
-    "completion": Registered(f"{_CLI}.completion:completion", "Complete commands in your shell."),
+COMMANDS: Final[Mapping[str, LazyCommand]] = {
+    "demo": LazyCommand(f"{_CLI}.demo:demo", "Run every feature on example documents."),
+    "ingest": LazyCommand(f"{_CLI}.ingest:ingest", "Ingest files and folders."),
+    "ask": LazyCommand(f"{_CLI}.ask:ask", "Ask a question and get an answer with citations."),
+    "extract": LazyCommand(f"{_CLI}.extract:extract", "Extract a typed record from a document."),
+    "documents": LazyCommand(f"{_CLI}.documents:documents", "List, show and delete documents."),
+    "jobs": LazyCommand(f"{_CLI}.jobs:jobs", "List, follow and cancel jobs."),
+    "serve": LazyCommand(f"{_CLI}.main:serve", "Run the HTTP server."),
+    "doctor": LazyCommand(
+        f"{_CLI}.examining:doctor", "Check the configuration and report what is missing."
+    ),
+    "cloud": LazyCommand(f"{_CLI}.cloud:cloud", "Show LlamaCloud usage."),
+    "index": LazyCommand(f"{_CLI}.cloud:index", "Maintain the managed LlamaCloud index."),
+    "audit": LazyCommand("foliotrace_audit.cli:audit", "Verify, search and export the audit log."),
+    "completion": LazyCommand(f"{_CLI}.main:completion", "Print a shell completion script."),
 }
-_SHARED_OPTIONS: Final = ("--config", "--data-dir", "--url", "--output")
 
 
 class Main(Group):
-    """Takes the shared options before or behind the command, as people write them."""
+    """Accepts the shared options before and after the command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Move the shared options to the front, each with its value; `audit` has its own."""
         front: list[str] = []
         rest: list[str] = []
-        given = iter(args)
-        for arg in given:
+        remaining = iter(args)
+        for arg in remaining:
             if arg == "--":
-                rest += [arg, *given]
+                rest += [arg, *remaining]
             elif arg in _SHARED_OPTIONS and "audit" not in rest:
-                front += [arg, *([value] if (value := next(given, None)) is not None else [])]
+                value = next(remaining, None)
+                front += [arg, *([value] if value is not None else [])]
             elif arg.startswith(tuple(f"{o}=" for o in _SHARED_OPTIONS)) and "audit" not in rest:
                 front.append(arg)
             else:
@@ -68,39 +80,49 @@ class Main(Group):
         return super().parse_args(ctx, [*front, *rest])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which they are registered."""
+        """Command names in order of registration."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name."""
-        registered = COMMANDS.get(cmd_name)
-        return registered.load() if registered is not None else None
+        """Import and return a command; None if there is none of that name."""
+        lazy = COMMANDS.get(cmd_name)
+        return lazy.load() if lazy is not None else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in `--help`."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, each.summary) for name, each in COMMANDS.items()])
+            formatter.write_dl([(name, lazy.summary) for name, lazy in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names of commands, and our options."""
+        """Complete command names and shared options without importing commands."""
         names = [
-            CompletionItem(name, help=each.summary)
-            for name, each in COMMANDS.items()
+            CompletionItem(name, help=lazy.summary)
+            for name, lazy in COMMANDS.items()
             if name.startswith(incomplete)
         ]
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
 
-_EPILOG: Final = f"Exit codes: {', '.join(f'{code:d} {code.words}' for code in Exit)}."
+_EPILOG: Final = f"Exit codes: {', '.join(f'{code:d} {code.label}' for code in Exit)}."
 
 
 @click.group(cls=Main, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="foliotrace", prog_name="foliotrace")
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML settings.")
-@click.option("--data-dir", type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
-@click.option("--url", help="A running server; without it, the data folder is used.")
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="For whom to print."
+    "--config", type=click.Path(path_type=Path, dir_okay=False), help="TOML file with settings."
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that holds documents, index, jobs and audit log.",
+)
+@click.option("--url", help="URL of a running server; without it, the data folder is used.")
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Output format.",
 )
 @click.pass_context
 def main(
@@ -110,9 +132,9 @@ def main(
     url: str | None,
     output: str,
 ) -> None:
-    """Ask real documents and get checkable answers and typed records.
+    """Ask questions about your documents and extract typed records, with verifiable citations.
 
-    Every command works on this machine's data folder, or on a server with `--url`.
+    Every command works on a local data folder, or on a server with `--url`.
 
     Examples:
       foliotrace ingest ./reports
@@ -120,8 +142,6 @@ def main(
       foliotrace --output json ask "What was revenue in 2023?"
       foliotrace --url http://127.0.0.1:8080 documents list
     """
-    from foliotrace_server.cli.quick_imports import import_without_rich
-
     import_without_rich("httpx", "structlog")
     from foliotrace_server.logging import set_up_logging
 
@@ -131,11 +151,67 @@ def main(
         context.default_map = {"audit": _audit_defaults(context.obj)}
 
 
+def import_without_rich(*libraries: str) -> None:
+    """Import `libraries` as if rich and pygments were not installed.
+
+    httpx imports them for its own command line and structlog for tracebacks; neither is used here,
+    and without them every command starts 0.14 s of CPU sooner. They can be imported afterwards.
+    """
+    hidden = [name for name in _OPTIONAL_LIBRARIES if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type] # None: "not installed"
+    try:
+        for library in libraries:
+            import_module(library)
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 def _audit_defaults(options: Options) -> dict[str, dict[str, object]]:
-    """What the settings know of the options that `audit` and its commands take."""
-    from foliotrace_server.observing.auditing import command_defaults
+    """Default options of the `audit` commands, from the settings."""
+    from foliotrace_server.observing.audit import command_defaults
 
     try:
         return command_defaults(options.settings(), options.output)
     except FoliotraceError as error:
-        sys.exit(tell(error))
+        sys.exit(print_error(error))
+
+
+@click.command(cls=Command)
+@click.option("--host", help="Address to bind.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to bind; 0 picks a free one.")
+@pass_options
+@with_exit_code
+def serve(options: Options, host: str | None, port: int | None) -> None:
+    """Serve the REST API and the llama-agents protocol until SIGINT or SIGTERM.
+
+    Examples:
+      foliotrace serve
+      foliotrace --data-dir /var/lib/foliotrace serve --port 9000
+    """
+    from foliotrace_server.logging import set_up_logging
+    from foliotrace_server.serve import serve as serve_until_signal
+
+    settings = options.settings()
+    changed = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
+    server = settings.server.model_copy(update=changed)
+    settings = settings.model_copy(update={"server": server})
+    set_up_logging(settings.log.level, settings.log.format)
+    serve_until_signal(settings)
+
+
+@click.command(cls=Command)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print a script that completes commands and options in SHELL.
+
+    Examples:
+      foliotrace completion bash >> ~/.bashrc
+      foliotrace completion zsh >> ~/.zshrc
+      foliotrace completion fish > ~/.config/fish/completions/foliotrace.fish
+    """
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - click supports these three
+    script = kind(context.find_root().command, {}, "foliotrace", _COMPLETION_VARIABLE)
+    click.echo(script.source())

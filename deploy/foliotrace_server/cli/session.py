@@ -1,45 +1,25 @@
-"""Where a command does its work: on a named server, on the one that has the folder, or here.
+"""Connects a command to a server: `--url`, the one that holds the data folder, or one in process.
 
-Nothing that takes time is imported before it is used: `--help` must not wait for it.
+Slow imports happen where they are needed, so that `--help` is fast.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
+
+from foliotrace_server.cli.command import Exit, Options
 
 if TYPE_CHECKING:
-    from foliotrace_server.cli.failures import Exit
     from foliotrace_server.client import AsyncFoliotraceClient
     from foliotrace_server.engine import Engine
     from foliotrace_server.settings import Settings
 
-R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The options that every command shares."""
-
-    config: Path | None
-    data_dir: Path | None
-    url: str | None
-    output: str  # text, json
-
-    def settings(self, **overrides: object) -> "Settings":
-        """Raises Misconfigured."""
-        from foliotrace_server.settings import load_settings
-
-        if self.data_dir is not None:
-            overrides["data_dir"] = self.data_dir
-        return load_settings(self.config, **overrides)
-
 
 @asynccontextmanager
-async def client(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
-    """A client of `--url`, of the server that has the data folder, or of an engine in here.
+async def connect(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
+    """A client of `--url`, of the server that holds the data folder, or of an embedded one.
 
     Raises Misconfigured, Conflict `data_folder_locked`.
     """
@@ -58,26 +38,26 @@ async def client(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
             yield remote
         return
     with WriterLease.acquire(settings.data_dir):
-        async with embedded(settings) as here:
-            yield here.client
+        async with embedded(settings) as server:
+            yield server.client
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
-    """An engine in this process and a client of it."""
+class EmbeddedServer:
+    """A server in this process, without a socket, and a client of it."""
 
     client: "AsyncFoliotraceClient"
     engine: "Engine"
 
     def trace_tree(self, trace_id: str) -> str:
-        """A recent trace drawn as a tree; "" where it is not known or nothing is traced."""
+        """A recent trace as a text tree; "" if it is unknown or tracing is off."""
         observing = self.engine.parts.observing
         return observing.trace_tree(trace_id) if observing is not None else ""
 
 
 @asynccontextmanager
-async def embedded(settings: "Settings") -> AsyncIterator[Here]:
-    """An engine on the data folder, whose writer lease the caller holds. Raises Misconfigured."""
+async def embedded(settings: "Settings") -> AsyncIterator[EmbeddedServer]:
+    """A server on the data folder, whose writer lease the caller holds. Raises Misconfigured."""
     from foliotrace_server.app import build_app
     from foliotrace_server.client import AsyncFoliotraceClient
     from foliotrace_server.client.asgi_transport import AsgiTransport
@@ -87,18 +67,18 @@ async def embedded(settings: "Settings") -> AsyncIterator[Here]:
     app = build_app(engine)
     async with (
         app.lifespan(None),
-        AsyncFoliotraceClient("http://localhost", transport=AsgiTransport(app)) as local,
+        AsyncFoliotraceClient("http://localhost", transport=AsgiTransport(app)) as client,
     ):
-        yield Here(local, engine)
+        yield EmbeddedServer(client, engine)
 
 
-def work(
+def run(
     options: Options, command: "Callable[[AsyncFoliotraceClient], Awaitable[Exit | None]]"
-) -> "Exit | None":
-    """Run `command` with a client."""
+) -> Exit | None:
+    """Run `command` with a connected client; its exit code."""
 
-    async def run() -> "Exit | None":
-        async with client(options) as reached:
-            return await command(reached)
+    async def with_client() -> Exit | None:
+        async with connect(options) as client:
+            return await command(client)
 
-    return asyncio.run(run())
+    return asyncio.run(with_client())

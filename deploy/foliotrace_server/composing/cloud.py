@@ -38,7 +38,7 @@ from foliotrace.resilient import (
     ResilientRetriever,
 )
 from foliotrace_server.composing.guards import GuardFactory
-from foliotrace_server.observing.outgoing import carry_trace_to
+from foliotrace_server.observing.trace_context import add_traceparent_for
 from foliotrace_server.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -253,7 +253,7 @@ def access_of(settings: Settings) -> CloudAccess:
         project_id=given.project_id,
         organization_id=given.organization_id,
         timeout_s=given.timeout_s,
-        before_request=carry_trace_to(base_url(given.where))
+        before_request=add_traceparent_for(base_url(given.where))
         if settings.telemetry.carry_trace
         else None,
     )

@@ -23,7 +23,7 @@ from foliotrace.resilient import (
 )
 from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.plugged import plugged
-from foliotrace_server.observing.outgoing import carry_trace
+from foliotrace_server.observing.trace_context import add_traceparent
 from foliotrace_server.sections import PriceSettings
 from foliotrace_server.settings import EmbeddingSettings, LLMSettings, Settings
 
@@ -45,7 +45,7 @@ class Models:
         self._clock = clock
         self._guards = guards
         self._http = httpx.AsyncClient(
-            event_hooks={"request": [carry_trace] if settings.telemetry.carry_trace else []}
+            event_hooks={"request": [add_traceparent] if settings.telemetry.carry_trace else []}
         )
         self._prices = PriceTable({n: price_of(p) for n, p in settings.budget.prices.items()})
         self._ledger = ledger

@@ -41,14 +41,14 @@ __all__ = [
     "EventEnvelopeWithMetadata",
     "EventValidationError",
     "HandlerData",
-    "HotStore",
+    "InMemoryStore",
     "cancel_durably",
     "durable_server",
     "handler_data",
-    "hot_server",
+    "in_memory_server",
     "is_going",
     "start_durably",
-    "start_hot",
+    "start_run",
     "stop_durably",
     "wait_durably",
     "wait_until_replayable",
@@ -94,7 +94,7 @@ def _without_foreign_text(
     return event.model_copy(update={"value": value}), shown
 
 
-class HotStore(_Discreet, MemoryWorkflowStore):
+class InMemoryStore(_Discreet, MemoryWorkflowStore):
     """In memory; finds a handler by its id or its run's id without looking at the others.
 
     The library's own store looks at every handler it keeps: 34 % of a server's time at 1,000.
@@ -251,7 +251,7 @@ class _ContextualRuntime(BasicRuntime):
             return super().run_workflow(run_id, *args, **kwargs)
 
 
-def hot_server(store: HotStore, exception_handlers: dict[Any, Any]) -> WorkflowServer:
+def in_memory_server(store: InMemoryStore, exception_handlers: dict[Any, Any]) -> WorkflowServer:
     """A server whose runs end with the process."""
     server = WorkflowServer(
         workflow_store=store, exception_handlers=exception_handlers, runtime=BasicRuntime()
@@ -316,7 +316,7 @@ async def wait_until_replayable(
         await asyncio.sleep(_REPLAYABLE_POLL_S)
 
 
-async def start_hot(
+async def start_run(
     server: WorkflowServer, name: str, start_event: StartEvent, handler_id: str
 ) -> HandlerData:
     """Start workflow `name`; its record."""
@@ -334,7 +334,7 @@ async def start_durably(
     handler_id: str,
 ) -> HandlerData:
     """Start workflow `name`; its record, once the run can be replayed."""
-    started = await start_hot(server, name, start_event, handler_id)
+    started = await start_run(server, name, start_event, handler_id)
     assert started.run_id is not None  # noqa: S101 - the service has just made it
     run_id = started.run_id
     await wait_until_replayable(store, run_id, lambda: is_going(server, run_id))

@@ -38,7 +38,7 @@ class _Answer:
     status: int = 500
 
 
-class ObservedRequests:
+class RequestTelemetry:
     """Wraps the application. Probes and scrapes are measured, not traced."""
 
     def __init__(

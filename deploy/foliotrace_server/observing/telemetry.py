@@ -17,7 +17,7 @@ from foliotrace_otel import (
     read_environment,
 )
 from foliotrace_otel.drawing import RecentTraces, draw
-from foliotrace_server.observing.links import Links
+from foliotrace_server.observing.trace_context import TraceLinks
 from foliotrace_server.settings import TelemetrySettings as Settings
 
 _SCOPE = "foliotrace_server"
@@ -28,7 +28,7 @@ class Observing:
     """What one engine observes with. `recent` is there where traces are drawn, in the CLI."""
 
     telemetry: Telemetry
-    links: Links
+    links: TraceLinks
     tracer: Tracer | None
     recent: RecentTraces | None
     shutdown_s: float
@@ -75,7 +75,7 @@ def observe(settings: Settings, *, serving: bool, draws: bool = False) -> Observ
         collector(registry=telemetry.metrics.registry)
     return Observing(
         telemetry=telemetry,
-        links=Links.of_settings(settings),
+        links=TraceLinks.of_settings(settings),
         tracer=None if chosen.disabled else telemetry.provider.get_tracer(_SCOPE),
         recent=recent,
         shutdown_s=settings.shutdown_s,

@@ -14,9 +14,9 @@ from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, Metadata, Princi
 from foliotrace.ports import StoredBlob
 from foliotrace.query.validate import DEFAULT_LIMITS, admit_filters
 from foliotrace_server.engine import Engine
+from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.identity import caller
-from foliotrace_server.intake import StoredUpload
-from foliotrace_server.limits import Slots
+from foliotrace_server.jobs import StoredUpload
 from foliotrace_server.names import checked_collection, checked_key
 from foliotrace_server.problems import Problem, problem_of
 from foliotrace_server.request_body import limited
@@ -40,7 +40,7 @@ class Documents:
             limits.max_file_bytes * limits.max_files_per_request + _MULTIPART_OVERHEAD_BYTES
         )
         at_once = engine.settings.server.max_concurrent_uploads
-        self._slots = Slots(at_once, waiting=0, retry_after_s=2.0)
+        self._slots = ConcurrencyLimit(at_once, waiting=0, retry_after_s=2.0)
 
     async def upload(self, request: Request) -> Response:
         """Store files and start their ingestion. 202 once that will happen whatever is killed."""

@@ -9,8 +9,8 @@ from foliotrace.errors import NotFound
 from foliotrace.model import JobKind, JobStatus, Principal
 from foliotrace_server.contract import ExtractionRequest
 from foliotrace_server.engine import Engine
+from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.identity import caller
-from foliotrace_server.limits import Slots
 from foliotrace_server.names import checked_key
 from foliotrace_server.request_body import parsed, read_json
 from foliotrace_server.routes.documents import whole_number
@@ -28,7 +28,7 @@ class JobRoutes:
         self._jobs = engine.parts.ingest.jobs
         self._max_body_bytes = engine.settings.server.max_body_bytes
         streams = engine.settings.server.max_event_streams
-        self._streams = Slots(streams, waiting=0, retry_after_s=5.0)
+        self._streams = ConcurrencyLimit(streams, waiting=0, retry_after_s=5.0)
 
     async def listing(self, request: Request) -> Response:
         """Jobs, newest first."""

@@ -10,12 +10,11 @@ from workflows.events import StartEvent
 
 from foliotrace.model import Answer
 from foliotrace_server.engine import Engine, answer_of
-from foliotrace_server.limits import Slots
-from foliotrace_server.observing.links import Links
+from foliotrace_server.http_guard import ConcurrencyLimit
+from foliotrace_server.observing.trace_context import TraceLinks, sampled_trace_id
 from foliotrace_server.problems import problem_of
 from foliotrace_server.request_body import read_json, start_event
 from foliotrace_server.sse import EventStream, event
-from foliotrace_server.tracing import kept_trace
 from foliotrace_server.wire import answer_body, dumps
 
 _SHOWN = {"AnswerDelta": "delta", "AnswerDegraded": "degraded", "AnswerReset": "reset"}
@@ -24,14 +23,14 @@ _SHOWN = {"AnswerDelta": "delta", "AnswerDegraded": "degraded", "AnswerReset": "
 class Queries:
     """Questions over HTTP."""
 
-    def __init__(self, engine: Engine, slots: Slots) -> None:
+    def __init__(self, engine: Engine, slots: ConcurrencyLimit) -> None:
         self._engine = engine
         self._workflow = engine.query
         self._kind = engine.query.start_event_class
         self._max_body_bytes = engine.settings.server.max_body_bytes
         self._slots = slots
         observing = engine.parts.observing
-        self._links = observing.links if observing is not None else Links()
+        self._links = observing.links if observing is not None else TraceLinks()
 
     async def ask(self, request: Request) -> Response:
         """Answer one question, whole or as a stream."""
@@ -50,7 +49,7 @@ class Queries:
 
         Or `problem`, when it ends so. `degraded` comes before the text that it is about.
         """
-        trace_id = kept_trace()
+        trace_id = sampled_trace_id()
         yield event("start", {"trace_id": trace_id, "links": self._links.of(trace_id)})
         async with self._slots.slot():
             running = self._workflow.run(start_event=question)

@@ -46,7 +46,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChainedAudit:
+class ChainedAuditLog:
     """An `AuditLog` that adds the trace id; the log itself adds time, sequence and chain.
 
     `strict`: work waits until its first record is on disk, which is a stage of its own.
@@ -108,11 +108,11 @@ class NoAudit:
         """Nothing is open."""
 
 
-OpenedAudit: TypeAlias = ChainedAudit | NoAudit
+OpenedAuditLog: TypeAlias = ChainedAuditLog | NoAudit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CountedAudit:
+class CountedAuditLog:
     """Counts what goes into the audit log, and what it refuses."""
 
     inner: AuditLog
@@ -175,7 +175,7 @@ def folders(settings: Settings) -> tuple[Path, Path]:
 
 def open_audit(
     settings: Settings, telemetry: Telemetry, current_trace: CurrentTrace
-) -> tuple[AuditLog, OpenedAudit, HashQuery]:
+) -> tuple[AuditLog, OpenedAuditLog, HashQuery]:
     """(the port, what is to be closed, the keyed hash of queries).
 
     The keys are made, as development keys, if there are none. Raises Misconfigured,
@@ -204,8 +204,8 @@ def open_audit(
     except AuditError as error:
         raise AuditUnavailable("the audit log cannot be opened", hint=error.hint) from error
     strict = settings.audit.durability == "strict"
-    chained = ChainedAudit(writer=writer, current_trace=current_trace, strict=strict)
-    return CountedAudit(inner=chained, metrics=telemetry.metrics), chained, writer.hash_query
+    chained = ChainedAuditLog(writer=writer, current_trace=current_trace, strict=strict)
+    return CountedAuditLog(inner=chained, metrics=telemetry.metrics), chained, writer.hash_query
 
 
 def _writer_settings(settings: Settings) -> AuditWriterSettings:

@@ -10,19 +10,19 @@ from workflows.events import StartEvent
 from workflows.handler import WorkflowHandler
 
 from foliotrace.errors import Conflict, TooBusy
-from foliotrace_server.host.gaps import EXCEPTION_HANDLERS
 from foliotrace_server.host.internals import (
     HandlerData,
-    HotStore,
+    InMemoryStore,
     handler_data,
-    hot_server,
-    start_hot,
+    in_memory_server,
+    start_run,
 )
+from foliotrace_server.host.upstream_errors import EXCEPTION_HANDLERS
 
 _KEPT_FINISHED = 1000
 
 
-class HotHost:
+class InMemoryHost:
     """Workflows in memory. `direct` workflows run without the server's bookkeeping, 3x cheaper.
 
     One workflow object belongs to one runtime: `hosted` are the server's, `direct` our own.
@@ -32,8 +32,8 @@ class HotHost:
         self, hosted: dict[str, Workflow], direct: dict[str, Workflow], *, max_running: int
     ) -> None:
         self.workflows = hosted
-        self.store = HotStore(_KEPT_FINISHED)
-        self.server = hot_server(self.store, EXCEPTION_HANDLERS)
+        self.store = InMemoryStore(_KEPT_FINISHED)
+        self.server = in_memory_server(self.store, EXCEPTION_HANDLERS)
         for name, workflow in hosted.items():
             self.server.add_workflow(name, workflow)
         self._direct = direct
@@ -66,7 +66,7 @@ class HotHost:
     async def start(self, name: str, handler_id: str, start_event: StartEvent) -> HandlerData:
         """Start and return at once. Raises Conflict, TooBusy."""
         self._check(handler_id)
-        return await start_hot(self.server, name, start_event, handler_id)
+        return await start_run(self.server, name, start_event, handler_id)
 
     async def cancel(self, handler_id: str) -> bool:
         """Cancel a run of `run`; False if there is none."""

@@ -17,16 +17,16 @@ from workflows import Workflow
 from workflows.events import StartEvent
 
 from foliotrace.errors import Conflict, InvalidRequest, NotFound
-from foliotrace_server.host.durable import DurableHost
-from foliotrace_server.host.hot import HotHost
+from foliotrace_server.host.durable_host import DurableHost
+from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.internals import (
     EventEnvelope,
     EventValidationError,
     HandlerData,
     handler_data,
 )
+from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.identity import caller
-from foliotrace_server.limits import Slots
 from foliotrace_server.names import checked_id
 from foliotrace_server.request_body import read_json, replayed, start_event
 
@@ -35,11 +35,16 @@ _JOBS = ("ingest", "extract")
 _ENVELOPE = frozenset({"value", "type", "types", "qualified_name"})
 
 
-class Front:
+class ProtocolApp:
     """An ASGI application for `/workflows`, `/handlers`, `/events`, `/results` and `/health`."""
 
     def __init__(
-        self, hot: HotHost, durable: DurableHost, *, queries: Slots, max_body_bytes: int
+        self,
+        hot: InMemoryHost,
+        durable: DurableHost,
+        *,
+        queries: ConcurrencyLimit,
+        max_body_bytes: int,
     ) -> None:
         self._hot, self._durable = hot, durable
         self._queries = queries

@@ -1,7 +1,8 @@
-"""The outermost layer: who calls, from where, and what an error may say. Plain ASGI, for speed."""
+"""Request checks around the routes: host, origin, slow bodies, concurrency, errors as problems."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -11,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from foliotrace.errors import NotAllowed
+from foliotrace.errors import NotAllowed, TooBusy
 from foliotrace_server.identity import enter, identify
 from foliotrace_server.problems import PROBLEM, Problem, problem_of
 from foliotrace_server.request_body import paced
@@ -27,7 +28,7 @@ _HEADERS = (
 )
 
 
-class Edge:
+class HttpGuard:
     """Wraps the routes. `local_only`: bound to loopback, so foreign host names are refused."""
 
     def __init__(
@@ -119,6 +120,32 @@ class Edge:
             "Access-Control-Max-Age": "600",
         }
         return Response(status_code=204, headers=allowed)
+
+
+class ConcurrencyLimit:
+    """Admits `at_once` callers and queues `waiting` more; TooBusy for anyone else."""
+
+    def __init__(self, at_once: int, *, waiting: int, retry_after_s: float) -> None:
+        self._running = asyncio.Semaphore(at_once)
+        self._capacity = at_once + waiting
+        self._retry_after_s = retry_after_s
+        self._admitted = 0
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold a slot, queueing for it if necessary. Raises TooBusy when the queue is full."""
+        self.refuse_if_full()
+        self._admitted += 1
+        try:
+            async with self._running:
+                yield
+        finally:
+            self._admitted -= 1
+
+    def refuse_if_full(self) -> None:
+        """Raise TooBusy if `slot` would; for responses that are about to start streaming."""
+        if self._admitted >= self._capacity:
+            raise TooBusy("every slot is taken", retry_after_s=self._retry_after_s)
 
 
 def _without_port(host: str) -> str:

@@ -24,8 +24,6 @@ from workflows import Workflow
 from workflows.events import StartEvent
 
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound, TooBusy
-from foliotrace_server.host.gaps import EXCEPTION_HANDLERS
-from foliotrace_server.host.intents import Intent, Intents
 from foliotrace_server.host.internals import (
     DurableStore,
     EventEnvelopeWithMetadata,
@@ -38,7 +36,9 @@ from foliotrace_server.host.internals import (
     stop_durably,
     wait_durably,
 )
-from foliotrace_server.observing.job_traces import captured, continued
+from foliotrace_server.host.run_journal import Intent, Intents
+from foliotrace_server.host.upstream_errors import EXCEPTION_HANDLERS
+from foliotrace_server.observing.trace_context import capture_trace, continue_trace
 
 CRASHED_REPEATEDLY = "job_crashed_repeatedly"
 NOT_HOSTED = "workflow_not_hosted"
@@ -151,7 +151,7 @@ class DurableHost:
             tenant=tenant,
             workflow=name,
             start_event=start_event.model_dump_json(),
-            trace=captured(),
+            trace=capture_trace(),
         )
         try:
             is_new = self._intents.add(intent)
@@ -337,7 +337,7 @@ class DurableHost:
             return
         self._intents.note_start(intent.handler_id, starts=intent.starts + 1, steps=intent.steps)
         event = workflow.start_event_class.model_validate_json(intent.start_event)
-        with continued(intent.trace):
+        with continue_trace(intent.trace):
             await start_durably(self.server, self.store, intent.workflow, event, intent.handler_id)
         milestones = self._milestones.get(intent.handler_id)
         if milestones is not None:  # it may have ended already
@@ -346,7 +346,7 @@ class DurableHost:
     def _entering(self, run_id: str) -> AbstractContextManager[None]:
         """The trace of a run that is resumed; one that is started has been entered already."""
         trace = self._resumed.pop(run_id, None)
-        return continued(trace) if trace is not None else nullcontext()
+        return continue_trace(trace) if trace is not None else nullcontext()
 
     def _note(self, intent: Intent) -> None:
         self._promised[intent.handler_id] = intent

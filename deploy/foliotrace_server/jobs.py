@@ -15,8 +15,8 @@ from foliotrace.ingest.workflow import cancel_ingest
 from foliotrace.jobs import JobReporter
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import Blobs, StoredBlob
-from foliotrace_server.host.durable import DurableHost, Ended
-from foliotrace_server.observing.job_traces import job_trace
+from foliotrace_server.host.durable_host import DurableHost, Ended
+from foliotrace_server.observing.trace_context import job_trace
 from foliotrace_server.request_body import start_event
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ async def _nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-class Intake:
+class JobService:
     """Turns requests into durable jobs."""
 
     def __init__(self, parts: "Parts", durable: DurableHost, removed: Callable[[], None]) -> None:

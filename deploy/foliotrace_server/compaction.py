@@ -9,7 +9,7 @@ import structlog
 from foliotrace.errors import FoliotraceError
 from foliotrace.ingest.publish import compact
 from foliotrace.ingest.services import IngestServices
-from foliotrace_server.host.durable import DurableHost
+from foliotrace_server.host.durable_host import DurableHost
 
 _log = structlog.get_logger(__name__)
 _QUIET_S: Final = 2.0  # so that a hundred deletions in a row are one wipe
@@ -17,7 +17,7 @@ _REST: Final = 9.0  # times the length of a wipe: a large index is rewritten a t
 _AT_STOP_S: Final = 10.0
 
 
-class Wiping:
+class Compaction:
     """Rewrites the files of a data folder once something was removed from it."""
 
     def __init__(self, ingest: IngestServices, durable: DurableHost) -> None:
