@@ -112,9 +112,9 @@ async def test_a_word_document_keeps_headings_lists_tables_and_their_places(tmp_
     kinds = [(b.kind, b.level, page.text[b.start : b.end]) for b in page.blocks]
     assert kinds == [
         (BlockKind.HEADING, 1, "Rules"),
-        (BlockKind.PARAGRAPH, 0, "Members sign in."),
+        (BlockKind.TEXT, 0, "Members sign in."),
         (BlockKind.HEADING, 2, "Guests"),
-        (BlockKind.LIST_ITEM, 0, "Bring a pass."),
+        (BlockKind.LIST, 0, "Bring a pass."),
         (BlockKind.TABLE, 0, "Day\tHours\nMonday\t9 to 5"),
     ]
     assert page.label == "Rules"
@@ -221,7 +221,7 @@ async def test_markdown_keeps_code_tables_and_headings(tmp_path: Path) -> None:
         (page,) = await local.read(path)
     assert [(b.kind, page.text[b.start : b.end]) for b in page.blocks] == [
         (BlockKind.HEADING, "Top"),
-        (BlockKind.PARAGRAPH, "text\nmore"),
+        (BlockKind.TEXT, "text\nmore"),
         (BlockKind.CODE, "# not a heading"),
         (BlockKind.TABLE, "a\tb\n1\t2"),
     ]
@@ -243,7 +243,7 @@ words = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r"), min_s
 )
 elements = st.lists(
     st.one_of(
-        st.builds(Prose, words, st.just(BlockKind.PARAGRAPH)),
+        st.builds(Prose, words, st.just(BlockKind.TEXT)),
         st.builds(Prose, words, st.just(BlockKind.HEADING), st.integers(1, 6)),
         st.just(NewGrid()),
         st.builds(

@@ -72,7 +72,7 @@ def line(y: float, *cells: tuple[float, str]) -> list[list[Ink]]:
 
 def table(*rows: list[list[Ink]]) -> str:
     runs = [run for row in rows for run in row]
-    return write([Region(BlockKind.PARAGRAPH, 0, Box(0, 0, 600, 800), runs)]).text()
+    return write([Region(BlockKind.TEXT, 0, Box(0, 0, 600, 800), runs)]).text()
 
 
 def test_currency_and_percent_signs_stay_with_their_amounts() -> None:
@@ -87,7 +87,7 @@ def test_currency_and_percent_signs_stay_with_their_amounts() -> None:
 
 def test_a_word_broken_over_two_lines_is_whole_and_keeps_two_boxes() -> None:
     runs = [*line(10, (0, "infor-")), *line(24, (0, "mation"))]
-    page = write([Region(BlockKind.PARAGRAPH, 0, None, runs)])
+    page = write([Region(BlockKind.TEXT, 0, None, runs)])
     assert page.text() == "information"
     assert len(page.packed().boxes(0, 11)) == 2
 
@@ -103,7 +103,7 @@ def test_lines_of_a_form_stay_lines_and_those_of_a_paragraph_flow() -> None:
             ]
             for y, text in zip(range(10, 100, 14), texts, strict=False)
         ]
-        return write([Region(BlockKind.PARAGRAPH, 0, None, runs)]).text()
+        return write([Region(BlockKind.TEXT, 0, None, runs)]).text()
 
     form = ("Client: Weir", "Date: 2026", "Total: 5,100")
     assert lines(*form) == "\n".join(form)

@@ -117,14 +117,22 @@ class PageStatus(StrEnum):
 
 
 class BlockKind(StrEnum):
-    """What a stretch of a page's text is."""
+    """The role of a block on its page.
 
+    Headers, footers and navigation repeat from page to page: they are stored like every block, but
+    are not meant to be quoted. `code` is text whose line breaks matter.
+    """
+
+    TEXT = "text"
     HEADING = "heading"
-    PARAGRAPH = "paragraph"
-    LIST_ITEM = "list_item"
     TABLE = "table"
+    LIST = "list"
+    CAPTION = "caption"
+    HEADER = "header"
+    FOOTER = "footer"
+    NAVIGATION = "navigation"
+    FOOTNOTE = "footnote"
     CODE = "code"
-    FIGURE = "figure"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,12 +169,24 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table recognised on a page; header rows come first."""
+    """A table recognised on a page: its rows, header rows first, and what they are about."""
 
     start: int
     end: int
     rows: tuple[TableRow, ...]
     box: Box | None = None
+    caption: str | None = field(
+        default=None, metadata={"description": "The table's title, as printed above or below it."}
+    )
+    unit: str | None = field(
+        default=None, metadata={"description": "Unit of its figures as printed: `in millions`."}
+    )
+    period: str | None = field(
+        default=None, metadata={"description": "Period of its figures: `three months ended ...`."}
+    )
+    header_path: tuple[str, ...] = field(
+        default=(), metadata={"description": "The headings above the table, outermost first."}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

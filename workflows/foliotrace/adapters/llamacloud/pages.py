@@ -22,9 +22,9 @@ from foliotrace.model import (
 _BLOCK_GAP: Final = "\n\n"
 _KINDS: Final[Mapping[str, BlockKind]] = {
     "heading": BlockKind.HEADING,
-    "list": BlockKind.LIST_ITEM,
+    "list": BlockKind.LIST,
     "code": BlockKind.CODE,
-    "image": BlockKind.FIGURE,
+    "image": BlockKind.CAPTION,
 }
 
 
@@ -85,7 +85,7 @@ class _Builder:
             self._add_table(item)
         elif kind == "list":
             for line in item.items:
-                self._add_text(_list_text(line), BlockKind.LIST_ITEM, getattr(line, "bbox", None))
+                self._add_text(_list_text(line), BlockKind.LIST, getattr(line, "bbox", None))
             if not any(getattr(line, "bbox", None) for line in item.items):
                 self._box_last(item.bbox, len(item.items))
         else:
@@ -95,7 +95,7 @@ class _Builder:
                 or getattr(item, "text", None)
                 or ""
             )
-            block_kind = _KINDS.get(kind, BlockKind.PARAGRAPH)
+            block_kind = _KINDS.get(kind, BlockKind.TEXT)
             self._add_text(content, block_kind, item.bbox, level=getattr(item, "level", 0))
 
     def page(

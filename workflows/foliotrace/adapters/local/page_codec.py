@@ -26,7 +26,27 @@ from foliotrace.model import (
 if TYPE_CHECKING:
     import numpy as np
 
+_BLOCK_KINDS: Final = {kind.value: kind for kind in BlockKind} | {
+    # the values of earlier versions, which stored pages may hold
+    "paragraph": BlockKind.TEXT,
+    "list_item": BlockKind.LIST,
+    "figure": BlockKind.CAPTION,
+}
 _LEVEL: Final = 1  # 5 % larger than level 6, a quarter less time
+
+
+def _storable(text: str | None) -> str | None:
+    """The text with each lone surrogate replaced by one U+FFFD, so that no offset moves.
+
+    Lone surrogates come from damaged files; neither UTF-8 nor JSON can hold them.
+    """
+    if text is None:
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
+    return text
 
 
 def page_to_values(page: ParsedPage) -> list[Any]:
@@ -36,9 +56,9 @@ def page_to_values(page: ParsedPage) -> list[Any]:
     """
     return [
         page.number,
-        page.text,
+        _storable(page.text),
         page.kind.value,
-        page.label,
+        _storable(page.label),
         page.width,
         page.height,
         [_block_to_values(block) for block in page.blocks],
@@ -52,7 +72,7 @@ def page_to_values(page: ParsedPage) -> list[Any]:
 
 
 def page_from_values(values: list[Any], words: Words) -> ParsedPage:
-    """The page of `page_to_values`. Raises TypeError, ValueError, IndexError for anything else."""
+    """The page of `page_to_values`. Raises KeyError, TypeError, ValueError for anything else."""
     number, text, kind, label, width, height, blocks, tables, status, *rest = values
     problem, engine, confidence, degraded_from = rest
     return ParsedPage(
@@ -89,7 +109,9 @@ def _block_to_values(block: Block) -> list[Any]:
 
 def _block_from_values(values: list[Any]) -> Block:
     kind, start, end, level, box = values
-    return Block(kind=BlockKind(kind), start=start, end=end, level=level, box=_box_from_values(box))
+    return Block(
+        kind=_BLOCK_KINDS[kind], start=start, end=end, level=level, box=_box_from_values(box)
+    )
 
 
 def _box_to_values(box: Box | None) -> list[float] | None:
@@ -110,13 +132,26 @@ def _table_to_values(table: Table) -> list[Any]:
         ]
         for row in table.rows
     ]
-    return [table.start, table.end, _box_to_values(table.box), rows]
+    values = [table.start, table.end, _box_to_values(table.box), rows]
+    about = (table.caption, table.unit, table.period)
+    if about == (None, None, None) and not table.header_path:
+        return values
+    headers = [_storable(header) for header in table.header_path]
+    return [*values, *map(_storable, about), headers]
 
 
 def _table_from_values(values: list[Any]) -> Table:
-    start, end, box, rows = values
+    start, end, box, rows, *about = values
+    caption, unit, period, header_path = about or (None, None, None, ())
     return Table(
-        start=start, end=end, rows=tuple(map(_row_from_values, rows)), box=_box_from_values(box)
+        start=start,
+        end=end,
+        rows=tuple(map(_row_from_values, rows)),
+        box=_box_from_values(box),
+        caption=caption,
+        unit=unit,
+        period=period,
+        header_path=tuple(header_path),
     )
 
 

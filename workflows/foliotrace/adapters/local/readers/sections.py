@@ -30,7 +30,7 @@ class Prose:
     """A heading (level from 1), paragraph, list item or piece of code."""
 
     text: str
-    kind: BlockKind = BlockKind.PARAGRAPH
+    kind: BlockKind = BlockKind.TEXT
     level: int = 0
 
 

@@ -1,6 +1,5 @@
 """What changes the library: each function is the inside of one transaction."""
 
-import dataclasses
 import sqlite3
 from collections.abc import Sequence
 from uuid import uuid4
@@ -181,16 +180,8 @@ def add_window(
 
 
 def packed_window(pages: Sequence[ParsedPage]) -> list[tuple[ParsedPage, tuple[bytes, bytes]]]:
-    """Pages with their stored form; a lone surrogate becomes one replacement character."""
-    clean = [dataclasses.replace(page, text=storable(page.text)) for page in pages]
-    return [(page, pack_page(page)) for page in clean]
-
-
-def storable(text: str) -> str:
-    """The text without lone surrogates, character for character."""
-    if text.isascii():
-        return text
-    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
+    """Pages with their stored form."""
+    return [(page, pack_page(page)) for page in pages]
 
 
 def add_chunks(

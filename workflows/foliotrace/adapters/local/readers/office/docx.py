@@ -118,14 +118,14 @@ def _paragraph(paragraph: etree._Element, styles: _Styles) -> Iterator[Element]:
     text = _text(paragraph, boxes)
     if text:
         properties = paragraph.find(_W + "pPr")
-        kind, level = BlockKind.PARAGRAPH, 0
+        kind, level = BlockKind.TEXT, 0
         if properties is not None:
             style = _value(properties, "pStyle") or ""
             level = styles.levels.get(style, 0)
             if level:
                 kind = BlockKind.HEADING
             elif properties.find(_W + "numPr") is not None or style in styles.lists:
-                kind = BlockKind.LIST_ITEM
+                kind = BlockKind.LIST
         yield Prose(text, kind, level)
     for box in boxes:
         yield from _blocks(box, styles)

@@ -88,7 +88,7 @@ def _shape(shape: etree._Element) -> Iterator[Element]:
         return
     is_title = _role(shape) in _TITLES
     for text in _paragraphs(shape):
-        kind = BlockKind.HEADING if is_title else BlockKind.PARAGRAPH
+        kind = BlockKind.HEADING if is_title else BlockKind.TEXT
         yield Prose(text, kind, 1 if is_title else 0)
 
 

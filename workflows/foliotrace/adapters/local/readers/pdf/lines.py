@@ -65,7 +65,7 @@ def into_lines(region: Region) -> list[Line]:
                 bands[-1] = (band_middle, band_height, words, False)
                 continue
         bands.append((middle, height, list(run), True))
-    keep_whole = region.kind is BlockKind.LIST_ITEM
+    keep_whole = region.kind is BlockKind.LIST
     is_table = region.kind is BlockKind.TABLE
     return [
         _whole_line(words)

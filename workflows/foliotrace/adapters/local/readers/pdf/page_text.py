@@ -118,7 +118,7 @@ def _write_prose(page: PageText, region: Region, lines: Sequence[Line]) -> None:
         if page.length > start and not _mend_hyphen(page, inks[0].text):
             page.put(ROW_GAP if ends_before else " ")
         page.put_words(inks)
-    kind = BlockKind.PARAGRAPH if region.kind is BlockKind.TABLE else region.kind
+    kind = BlockKind.TEXT if region.kind is BlockKind.TABLE else region.kind
     box = around(lines)
     page.blocks.append(Block(kind=kind, start=start, end=page.length, level=region.level, box=box))
 

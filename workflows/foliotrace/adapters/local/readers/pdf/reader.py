@@ -26,8 +26,8 @@ from foliotrace.model import BlockKind, Box, PageStatus, ParsedPage
 _ink = partial(tuple.__new__, Ink)  # half the time of Ink(...), which passes through Python
 _KINDS = {
     "heading": BlockKind.HEADING,
-    "paragraph": BlockKind.PARAGRAPH,
-    "list_item": BlockKind.LIST_ITEM,
+    "paragraph": BlockKind.TEXT,
+    "list_item": BlockKind.LIST,
     "table": BlockKind.TABLE,
     "code": BlockKind.CODE,
     "grid_fallback": BlockKind.TABLE,
@@ -208,6 +208,6 @@ def _place(regions: list[Region], run: list[Ink]) -> None:
             and box.x < run[-1].right
             and run[0].x < box.x + box.width
         ):
-            regions.insert(index, Region(BlockKind.PARAGRAPH, 0, None, [run]))
+            regions.insert(index, Region(BlockKind.TEXT, 0, None, [run]))
             return
-    regions.append(Region(BlockKind.PARAGRAPH, 0, None, [run]))
+    regions.append(Region(BlockKind.TEXT, 0, None, [run]))

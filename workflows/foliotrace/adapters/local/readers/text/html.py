@@ -71,7 +71,7 @@ class _Walker:
     def __init__(self) -> None:
         self.said = False
         self._inline: list[str] = []
-        self._kind = BlockKind.PARAGRAPH
+        self._kind = BlockKind.TEXT
         self._level = 0
 
     def walk(self, element: etree._Element) -> Iterator[Element]:
@@ -109,7 +109,7 @@ class _Walker:
         if tag[0] == "h" and tag[1:].isdecimal():
             self._kind, self._level = BlockKind.HEADING, int(tag[1:])
         elif tag == "li":
-            self._kind, self._level = BlockKind.LIST_ITEM, 0
+            self._kind, self._level = BlockKind.LIST, 0
         yield from self.walk(child)
         yield from self.flush()
         self._kind, self._level = outer

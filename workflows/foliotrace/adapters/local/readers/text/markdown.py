@@ -36,13 +36,13 @@ def _lines(pieces: Iterator[str]) -> Iterator[str]:
 class _Open:
     """Lines not yet written: of a paragraph, an item, a table or code."""
 
-    kind: BlockKind = BlockKind.PARAGRAPH
+    kind: BlockKind = BlockKind.TEXT
     lines: list[str] = field(default_factory=list)
     fence: str = ""
 
     def take(self) -> Iterator[Element]:
         lines, self.lines = self.lines, []
-        kind, self.kind = self.kind, BlockKind.PARAGRAPH
+        kind, self.kind = self.kind, BlockKind.TEXT
         text = "\n".join(lines).strip("\n") if kind is BlockKind.CODE else "\n".join(lines).strip()
         if kind is BlockKind.TABLE:
             yield from _table(lines)
@@ -93,12 +93,12 @@ def _in_text(block: _Open, line: str) -> Iterator[Element]:
     else:
         if _ITEM.match(line) or block.kind is BlockKind.TABLE:
             yield from block.take()
-            block.kind = BlockKind.LIST_ITEM if _ITEM.match(line) else BlockKind.PARAGRAPH
+            block.kind = BlockKind.LIST if _ITEM.match(line) else BlockKind.TEXT
         block.lines.append(line.rstrip())
 
 
 def _underlines(block: _Open, line: str) -> bool:
-    is_text = bool(block.lines) and block.kind is BlockKind.PARAGRAPH and len(block.lines) <= 3
+    is_text = bool(block.lines) and block.kind is BlockKind.TEXT and len(block.lines) <= 3
     return is_text and bool(re.fullmatch(r" {0,3}(?:=+|-{2,})[ \t]*", line))
 
 

@@ -17,7 +17,7 @@ def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """The text in sections of at most PAGE_CHARACTERS."""
     for number, section in enumerate(sections(read_text(path)), 1):
         blocks = tuple(
-            Block(kind=BlockKind.PARAGRAPH, start=m.start(), end=m.end())
+            Block(kind=BlockKind.TEXT, start=m.start(), end=m.end())
             for m in _PARAGRAPH.finditer(section)
         )
         yield ParsedPage(number=number, text=section, kind=PageKind.SECTION, blocks=blocks)
