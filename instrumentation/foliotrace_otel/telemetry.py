@@ -104,6 +104,7 @@ def configure(
     service_name: str | None = None,
     resource: dict[str, str] | None = None,
     redaction_key: bytes | None = None,
+    any_sixteen_digits: bool = False,
     provider: trace.TracerProvider | None = None,
     span_processors: Sequence[SpanProcessor] = (),
     langsmith_direct: bool | None = None,
@@ -114,14 +115,15 @@ def configure(
 
     `provider`: use this one and leave its export alone; by default a provider that the program has
     already set globally, else one of our own that exports as the environment says. `redaction_key`:
-    the same key gives the same tokens in every process. `span_processors`: added to our own
+    the same key gives the same tokens in every process. `any_sixteen_digits`: redact them as a card
+    even without an issuer or a check digit. `span_processors`: added to our own
     provider. `langsmith_direct`: send to LangSmith from here; by default only when no OTLP endpoint
     is named, because a collector forwards to LangSmith itself. `set_global`: make our own provider
     the one that other instrumentations find. Raises TelemetrySettingInvalid.
     """
     chosen = settings if settings is not None else read_environment()
     metrics = metrics or Metrics()
-    redactor = Redactor(redaction_key)
+    redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits)
     about = _resource(service_name, resource)
     found = provider or (_already_set() if set_global else None)
     processors: tuple[CountedBatchProcessor, ...] = ()

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from foliotrace_detect import Detector, SensitiveKind
+
 SSN: Final = "[SSN REDACTED]"
 CARD: Final = "[CARD REDACTED]"
 CODE: Final = "[code removed]"
 
-_SSN: Final = re.compile(
-    r"(?<![\d-])(?!000|666|9\d\d)\d{3}([- ])(?!00)\d\d\1(?!0000)\d{4}(?![\d-])"
-)
-_CARD: Final = re.compile(r"(?<![\d.,-])\d(?:[ -]?\d){12,18}(?![\d-]|[.,]\d)")
+_PLACEHOLDERS: Final = {SensitiveKind.SSN: SSN, SensitiveKind.CARD: CARD}
+_DETECTORS: Final = {
+    any_sixteen: Detector(_PLACEHOLDERS, prose=True, any_sixteen_digits=any_sixteen)
+    for any_sixteen in (False, True)
+}
 _IN_TEXT: Final = r"(?:[^\]\n]|\n(?!\s*\n))*"  # up to the bracket, within one paragraph
 _IN_TARGET: Final = r"(?:[^)\n]|\n(?!\s*\n))*"
 _IMAGE: Final = re.compile(
@@ -87,43 +90,14 @@ def redact(text: str, rules: Redaction) -> Sanitized:
     """The text with social security and card numbers replaced by their placeholders."""
     if not rules.personal_numbers:
         return Sanitized(text, 0)
-    clean, persons = _SSN.subn(SSN, text)
-    cards = 0
+    found: list[SensitiveKind] = []
 
-    def replaced(found: re.Match[str]) -> str:
-        nonlocal cards
-        digits = re.sub(r"\D", "", found.group())
-        if is_card(digits) or (rules.any_sixteen and len(digits) == 16):
-            cards += 1
-            return CARD
-        return found.group()
+    def placeholder(kind: SensitiveKind, _value: str) -> str:
+        found.append(kind)
+        return _PLACEHOLDERS[kind]
 
-    return Sanitized(_CARD.sub(replaced, clean), persons + cards)
-
-
-def is_card(digits: str) -> bool:
-    """Whether the digits are a payment card's: an issuer's prefix and length, and Luhn's sum.
-
-    Source: ISO/IEC 7812; prefixes of Visa, Mastercard, American Express, Discover, Diners, JCB.
-    """
-    length, two, four = len(digits), int(digits[:2]), int(digits[:4])
-    issued = (
-        (digits[0] == "4" and length in (13, 16, 19))
-        or ((51 <= two <= 55 or 2221 <= four <= 2720) and length == 16)
-        or (two in (34, 37) and length == 15)
-        or ((four == 6011 or two == 65 or 644 <= four // 10 <= 649) and 16 <= length <= 19)
-        or ((300 <= four // 10 <= 305 or two in (36, 38, 39)) and 14 <= length <= 19)
-        or (3528 <= four <= 3589 and 16 <= length <= 19)
-    )
-    return issued and _luhn(digits)
-
-
-def _luhn(digits: str) -> bool:
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (2 if place % 2 else 1)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
+    clean = _DETECTORS[rules.any_sixteen].replace(text, placeholder)
+    return Sanitized(clean, len(found))
 
 
 def _without_remote_content(text: str) -> str:

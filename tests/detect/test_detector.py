@@ -1,0 +1,95 @@
+"""What the detector finds, what it leaves alone, and that answers and telemetry agree on it."""
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foliotrace.query.answer.redaction import CARD, Redaction, sanitize
+from foliotrace_detect import Detector, SensitiveKind, is_card, is_iban, passes_luhn
+from foliotrace_otel.redaction import Redactor
+
+CARDS = {
+    "Visa": "4111 1111 1111 1111",
+    "Visa, 13 digits": "4222222222222",
+    "Mastercard": "5555-5555-5555-4444",
+    "Mastercard, 2 series": "2223000048400011",
+    "American Express": "3782 822463 10005",
+    "Diners": "3056 9309 0259 04",
+    "Discover": "6011 1111 1111 1117",
+    "JCB": "3530 1113 3330 0000",
+    "Maestro": "6304 0000 0000 0000",
+    "Maestro, 6759": "6759 6498 2643 8453",
+    "UnionPay": "6200 0000 0000 0005",
+    "Mir": "2200 0000 0000 0004",
+}
+NO_CARDS = ["4111 1111 1111 1112", "1234567890123456", "2000 0000 0000 0006", "1763692752123"]
+
+
+def mark(kind: SensitiveKind, value: str) -> str:
+    return f"<{kind}>"
+
+
+@pytest.mark.parametrize("network", CARDS)
+def test_a_card_is_redacted_in_the_answer_and_in_the_span(network: str) -> None:
+    text = f"paid by {CARDS[network]} today"
+    assert sanitize(text, Redaction()).text == f"paid by {CARD} today"
+    assert Redactor(b"key").redact(text).startswith("paid by <CARD:")
+
+
+@pytest.mark.parametrize("number", NO_CARDS)
+def test_a_number_without_issuer_or_check_digit_stays_in_both(number: str) -> None:
+    text = f"order {number} shipped"
+    assert sanitize(text, Redaction()).text == text
+    assert Redactor(b"key").redact(text) == text
+
+
+def test_any_sixteen_digits_are_a_card_in_both_if_that_is_set() -> None:
+    text = "order 1234567890123456 shipped"
+    assert sanitize(text, Redaction(any_sixteen=True)).text == f"order {CARD} shipped"
+    assert Redactor(b"key", any_sixteen_digits=True).redact(text).startswith("order <CARD:")
+
+
+@pytest.mark.parametrize("number", ["123-45-6789", "536 22 1234"])
+def test_a_social_security_number_is_redacted_in_both(number: str) -> None:
+    assert number not in sanitize(f"SSN {number}.", Redaction()).text
+    assert number not in Redactor(b"key").redact(f"SSN {number}.")
+
+
+def test_only_the_chosen_kinds_are_found() -> None:
+    detector = Detector({SensitiveKind.EMAIL})
+    assert detector.replace("j@x.org, 4111111111111111", mark) == "<EMAIL>, 4111111111111111"
+
+
+def test_in_prose_a_number_may_touch_letters_and_be_grouped_in_any_way() -> None:
+    prose, ids = Detector(prose=True), Detector()
+    for text in ("no4111111111111111", "41 11 11 11 11 11 11 11"):
+        assert "<CARD>" in prose.replace(text, mark)
+        assert ids.replace(text, mark) == text
+
+
+@given(st.text(alphabet="0123456789abcdef", min_size=32, max_size=32))
+def test_a_hexadecimal_id_with_a_letter_on_each_side_is_never_a_find(digits: str) -> None:
+    assert Detector().replace(f"a{digits}b", mark) == f"a{digits}b"
+
+
+@given(st.text(string.digits, min_size=12, max_size=15))
+def test_luhn_accepts_exactly_one_check_digit(body: str) -> None:
+    assert sum(passes_luhn(body + digit) for digit in string.digits) == 1
+
+
+@given(st.integers(0, 10**18 - 1))
+def test_an_iban_with_one_changed_digit_is_refused(account: int) -> None:
+    bban = f"{account:018d}"
+    check = 98 - int(f"{bban}131400") % 97  # "DE" as digits
+    iban = f"DE{check:02d}{bban}"
+    assert is_iban(iban)
+    other = str((int(iban[-1]) + 1) % 10)
+    assert not is_iban(iban[:-1] + other)
+
+
+def test_a_number_is_a_card_only_with_an_issuer_and_its_check_digit() -> None:
+    assert is_card("4111111111111111")
+    assert not is_card("4111111111111112")
+    assert not is_card("1111111111111117")
