@@ -133,8 +133,8 @@ def metric_cost(rounds: int) -> dict[str, float]:
     from foliotrace_otel import Metrics
 
     name, labels = "foliotrace.stage.duration", {"stage": "retrieve", "error.type": ""}
-    ours = Metrics()
-    in_order = ours.in_order(name, "stage", "error.type")
+    ours = Metrics(namespace="foliotrace")
+    in_order = ours.series[name]
     provider = MeterProvider(metric_readers=[InMemoryMetricReader()], shutdown_on_exit=False)
     theirs = provider.get_meter("bench").create_histogram(name)
     values = tuple(labels.values())
@@ -161,15 +161,19 @@ def query(work_ms: float) -> Callable[[], Any]:
     class Query(Workflow):
         @step
         async def only(self, ev: StartEvent) -> StopEvent:
-            for stage in ("guard", "cache", "retrieve"):
+            for stage in ("validate", "cache", "retrieve"):
                 with events.stage(stage):
                     burn(work_ms)
-                    events.tell(stage, foliotrace__mode="keyword", foliotrace__hits=5)
+                    events.emit(
+                        events.PassagesRetrieved(
+                            collection="c", top_k=5, mode="keyword", passages=5
+                        )
+                    )
             with events.stage("synthesize"):
                 burn(work_ms)
                 await llm.achat([])
-            with events.stage("sanitize"):
-                events.tell("settled", foliotrace__degradation__level=0)
+            with events.stage("ground"):
+                events.emit(events.ExtractionCompleted(valid=True, level=0))
             return StopEvent(result=1)
 
     workflow = Query(timeout=None)
@@ -197,7 +201,7 @@ def query_cost(rounds: int, times: int) -> dict[str, Any]:
             settings = TelemetrySettings(
                 sampler="parentbased_traceidratio", sample_ratio=ratio, delay_ms=100
             )
-            telemetry = configure(settings, set_global=False)
+            telemetry = configure(settings, namespace="foliotrace", set_global=False)
             switch = Handlers([], [])
             switch.on = (switch.root.span_handlers, switch.root.event_handlers)
             switch.off = (

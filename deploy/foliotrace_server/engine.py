@@ -8,6 +8,7 @@ import structlog
 from workflows.events import StartEvent
 
 from foliotrace.errors import FoliotraceError
+from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace.ingest.publish import sweep
 from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
@@ -47,8 +48,12 @@ class Engine:
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
         )
-        self.metrics = parts.observing.metrics if parts.observing is not None else Metrics()
-        self.metrics.watch("foliotrace.queue.depth", self.durable.pending, {"queue": "jobs"})
+        if parts.observing is not None:
+            self.metrics = parts.observing.metrics
+        else:
+            self.metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
+        depth = self.metrics.own.queue_depth.name
+        self.metrics.watch(depth, self.durable.pending, {"queue": "jobs"})
         self.wiping = Compaction(parts.ingest, self.durable)
         self.intake = JobService(parts, self.durable, self.wiping.soon)
         self._tasks: list[asyncio.Task[None]] = []

@@ -33,6 +33,7 @@ from foliotrace_otel.propagation import (
     parse_traceparent,
     traceparent,
 )
+from foliotrace_otel.semconv import span_names
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -87,7 +88,7 @@ class TracingMiddleware:
             attributes={
                 semconv.HTTP_METHOD: method,
                 semconv.LANGSMITH_KIND: "chain",
-                **entry_attributes(caller),
+                **entry_attributes(caller, self._metrics.namespace),
             },
         )
         token = otel_context.attach(trace.set_span_in_context(span, caller))
@@ -95,7 +96,7 @@ class TracingMiddleware:
             await self._measured(scope, receive, send, span)
         except BaseException as error:
             if outcome := outcome_of(error):
-                span.set_attribute(semconv.OUTCOME, outcome)
+                span.set_attribute(span_names(self._metrics.namespace).outcome, outcome)
             else:
                 mark_failed(span, error)
             raise

@@ -9,14 +9,9 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.trace import StatusCode
 
+from foliotrace_otel.semconv import ERROR_TYPE, REQUEST_MODEL
+
 _BAR_CELLS: Final = 20
-_SHOWN: Final = (
-    "gen_ai.request.model",
-    "foliotrace.retrieval.mode",
-    "foliotrace.answer.mode",
-    "foliotrace.degradation.level",
-    "error.type",
-)
 
 
 class RecentTraces(SpanProcessor):
@@ -56,10 +51,11 @@ class RecentTraces(SpanProcessor):
         return True
 
 
-def draw(spans: Sequence[ReadableSpan]) -> str:
+def draw(spans: Sequence[ReadableSpan], attributes: Sequence[str] = ()) -> str:
     """One line a span: its place in the tree, when it ran within the whole, how long, what it did.
 
-    A span whose parent is not among `spans` stands at the top. Durations are milliseconds.
+    Model and error type are shown where a span has them, and the named `attributes`. A span whose
+    parent is not among `spans` stands at the top. Durations are milliseconds.
     """
     if not spans:
         return ""
@@ -71,9 +67,10 @@ def draw(spans: Sequence[ReadableSpan]) -> str:
     begin = min(span.start_time or 0 for span in spans)
     whole = max(max(span.end_time or 0 for span in spans) - begin, 1)
     rows = [row for root in children[None] for row in _rows(root, children, "", "")]
+    noted = (REQUEST_MODEL, *attributes, ERROR_TYPE)
     width = max(len(label) for label, _ in rows)
     return "\n".join(
-        f"{label:<{width}}  {_bar(span, begin, whole)} {_ms(span):>9.2f} ms{_notes(span)}"
+        f"{label:<{width}}  {_bar(span, begin, whole)} {_ms(span):>9.2f} ms{_notes(span, noted)}"
         for label, span in rows
     )
 
@@ -109,13 +106,13 @@ def _bar(span: ReadableSpan, begin: int, whole: int) -> str:
     return "·" * first + "█" * length + "·" * (_BAR_CELLS - first - length)
 
 
-def _notes(span: ReadableSpan) -> str:
+def _notes(span: ReadableSpan, noted: Sequence[str]) -> str:
     attributes = span.attributes or {}
-    told = [
+    notes = [
         f"{name.rpartition('.')[2]}={value}"
-        for name in _SHOWN
+        for name in noted
         if isinstance(value := attributes.get(name), str | int | float)
     ]
     if span.status.status_code is StatusCode.ERROR:
-        told.insert(0, "ERROR")
-    return "  " + " ".join(told) if told else ""
+        notes.insert(0, "ERROR")
+    return "  " + " ".join(notes) if notes else ""

@@ -1,8 +1,8 @@
-"""The LlamaIndex event handler: what the events tell goes on the spans, and into the metrics."""
+"""The LlamaIndex event handler: events become span attributes and measurements."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import time_ns
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
 from llama_index_instrumentation.base import BaseEvent
 from llama_index_instrumentation.event_handlers import BaseEventHandler
@@ -13,31 +13,80 @@ from foliotrace_otel import semconv
 from foliotrace_otel.content import ContentPolicy
 from foliotrace_otel.failures import error_type
 from foliotrace_otel.foreign import Foreign
+from foliotrace_otel.instruments import Measurement
 from foliotrace_otel.metrics import Metrics
 from foliotrace_otel.open_span import RECORD_KEY, OpenSpan
 from foliotrace_otel.propagation import parse_traceparent
-from foliotrace_otel.semconv import Attribute, Vocabulary
+from foliotrace_otel.semconv import Attribute, SpanNames
 from foliotrace_otel.span_tree import SpanTree, same_call
-from foliotrace_otel.told_metrics import TOLD_METRICS
 from foliotrace_otel.usage import Usage, finish_reason_of, text_field, usage_of
 
 _MOST_IDS: Final = 10
 _NS_PER_S: Final = 1e9
-Telling = Callable[[OpenSpan, Foreign], None]
+Note: TypeAlias = Callable[[OpenSpan, Foreign], None]
+
+
+class HasSpanAttributes(Protocol):
+    """An event that describes the span it happened on.
+
+    `span_attributes` maps field names to attribute names, or to words of `semconv.CONCEPTS`. A
+    field that is None is left out; `<namespace>.link` with a traceparent becomes a span link.
+    """
+
+    span_attributes: ClassVar[Mapping[str, str]]
+
+
+class HasMeasurements(Protocol):
+    """An event that moves metrics, whether or not its trace is sampled."""
+
+    def measurements(self) -> Iterable[Measurement]:
+        """Instrument name, value, label values in the instrument's order."""
+        ...
+
+
+class DeclaredEvent:
+    """What an event class declares about itself, read once per class."""
+
+    __slots__ = ("_fields", "_link", "_metrics", "measures")
+
+    def __init__(self, cls: type, metrics: Metrics, link: str) -> None:
+        table: Mapping[str, str] = getattr(cls, "span_attributes", {})
+        named = {field: semconv.CONCEPTS.get(name, name) for field, name in table.items()}
+        self._link = next((field for field, name in named.items() if name == link), "")
+        self._fields = tuple((f, name) for f, name in named.items() if f != self._link)
+        self._metrics = metrics
+        self.measures = hasattr(cls, "measurements")
+
+    def note(self, record: OpenSpan | None, event: Foreign) -> None:
+        """Record its measurements, and put its attributes on the span of `record`."""
+        if self.measures:
+            self._metrics.record_all(event.measurements())
+        host = record.shown if record is not None else None
+        if host is None or host.unsampled or host.ended:
+            return
+        attributes = host.attributes
+        for field, name in self._fields:
+            value = getattr(event, field)
+            if value is not None:
+                attributes[name] = value
+        if self._link:
+            origin = parse_traceparent(getattr(event, self._link))
+            if origin is not None and host.span is not None:
+                host.span.add_link(origin)
 
 
 class OTelEventHandler(BaseEventHandler):
-    """Puts what LlamaIndex events tell on the span they name.
+    """Puts what LlamaIndex events say on the span they name, and into the metrics.
 
-    An event of any other class takes part by offering `span_attributes() -> Mapping`; the attribute
-    `foliotrace.link` with a traceparent becomes a span link.
+    An event class of the program takes part by having the shape of `HasSpanAttributes`,
+    `HasMeasurements` or both.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     tree: SpanTree
     metrics: Metrics
-    tellings: dict[type, Telling | None]
-    known: Mapping[str, Telling]
+    known: Mapping[str, Note]
+    notes: dict[type, Note | DeclaredEvent | None]
 
     @classmethod
     def class_name(cls) -> str:
@@ -45,22 +94,20 @@ class OTelEventHandler(BaseEventHandler):
         return "OTelEventHandler"
 
     def handle(self, event: BaseEvent, **kwargs: object) -> None:
-        """Note what `event` tells; never raises."""
+        """Note `event`; never raises."""
         try:
             cls = type(event)
             try:
-                telling = self.tellings[cls]
+                note = self.notes[cls]
             except KeyError:
-                telling = self.tellings[cls] = self._telling(cls)
-            if telling is None:
+                note = self.notes[cls] = self._note_for(cls)
+            if note is None:
                 return
-            if telling is tell_attributes:
-                self._measure(event)
             record = self.tree.open.get(event.span_id or "")
-            if record is None and telling is tell_attributes:
-                record = _current_record()
-            if record is not None:
-                telling(record, event)
+            if isinstance(note, DeclaredEvent):
+                note.note(record if record is not None else _current_record(), event)
+            elif record is not None:
+                note(record, event)
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
             self.tree.bug(error)
 
@@ -68,14 +115,9 @@ class OTelEventHandler(BaseEventHandler):
         """The same, for `Dispatcher.aevent`."""
         self.handle(event)
 
-    def _measure(self, event: Foreign) -> None:
-        measure = TOLD_METRICS.get(getattr(event, "name", ""))
-        if measure is not None:
-            measure(self.metrics, event.span_attributes())
-
-    def _telling(self, cls: type) -> Telling | None:
-        if hasattr(cls, "span_attributes"):
-            return tell_attributes
+    def _note_for(self, cls: type) -> Note | DeclaredEvent | None:
+        if hasattr(cls, "span_attributes") or hasattr(cls, "measurements"):
+            return DeclaredEvent(cls, self.metrics, self.tree.names.link)
         return next((self.known[c.__name__] for c in cls.__mro__ if c.__name__ in self.known), None)
 
 
@@ -84,73 +126,52 @@ def _current_record() -> OpenSpan | None:
     return found if isinstance(found, OpenSpan) else None
 
 
-def tell_attributes(record: OpenSpan, event: Foreign) -> None:
-    """An event's own attributes, as they are; `foliotrace.link` becomes a link."""
-    host = record.shown
-    if host is None or host.unsampled or host.ended:
-        return
-    told: Mapping[str, Attribute] = event.span_attributes()
-    if semconv.LINK in told:
-        told = dict(told)
-        origin = parse_traceparent(told.pop(semconv.LINK))
-        if origin is not None and host.span is not None:
-            host.span.add_link(origin)
-    host.attributes.update(told)
-
-
 def event_handler(
     tree: SpanTree,
     metrics: Metrics,
     *,
     content: ContentPolicy,
-    names: Vocabulary,
     openinference: bool = False,
 ) -> OTelEventHandler:
     """The handler for LlamaIndex's events over `tree`."""
-    teller = ModelCalls(tree, metrics, content, names, openinference)
-    tree.on_end = teller.call_ended
-    retrieval = Retrievals(content, openinference)
-    known: dict[str, Telling] = {
-        "LLMChatStartEvent": teller.chat_started,
-        "LLMCompletionStartEvent": teller.completion_started,
-        "LLMChatInProgressEvent": teller.progressed,
-        "LLMCompletionInProgressEvent": teller.progressed,
-        "LLMChatEndEvent": teller.ended,
-        "LLMCompletionEndEvent": teller.ended,
-        "EmbeddingEndEvent": teller.embedded,
-        "ExceptionEvent": teller.failed,
-        "SpanCancelledEvent": _cancelled,
+    calls = ModelCalls(tree, metrics, content, openinference)
+    tree.on_end = calls.call_ended
+    retrieval = Retrievals(tree.names, content, openinference)
+    known: dict[str, Note] = {
+        "LLMChatStartEvent": calls.chat_started,
+        "LLMCompletionStartEvent": calls.completion_started,
+        "LLMChatInProgressEvent": calls.progressed,
+        "LLMCompletionInProgressEvent": calls.progressed,
+        "LLMChatEndEvent": calls.ended,
+        "LLMCompletionEndEvent": calls.ended,
+        "EmbeddingEndEvent": calls.embedded,
+        "ExceptionEvent": calls.failed,
+        "SpanCancelledEvent": calls.cancelled,
         "RetrievalStartEvent": retrieval.started,
         "RetrievalEndEvent": retrieval.ended,
         "ReRankEndEvent": retrieval.ended,
     }
-    return OTelEventHandler(tree=tree, metrics=metrics, known=known, tellings={})
-
-
-def _cancelled(record: OpenSpan, event: Foreign) -> None:
-    if record.shown is record:
-        record.attributes[semconv.OUTCOME] = "cancelled"
+    return OTelEventHandler(tree=tree, metrics=metrics, known=known, notes={})
 
 
 class ModelCalls:
-    """What LLM and embedding events tell, on their spans and in the metrics."""
+    """LLM and embedding events, on their spans and in the metrics."""
 
     def __init__(
         self,
         tree: SpanTree,
         metrics: Metrics,
         content: ContentPolicy,
-        names: Vocabulary,
         openinference: bool,
     ) -> None:
         self._tree = tree
         self._metrics = metrics
         self._content = content
-        self._names = names
+        self._names = tree.names
         self._openinference = openinference
-        self._stages = metrics.in_order("foliotrace.stage.duration", "stage", "error.type")
-        self._runs = metrics.in_order("foliotrace.requests", "workflow", "outcome")
-        self._run_durations = metrics.in_order("foliotrace.request.duration", "workflow", "outcome")
+        self._stages = metrics.series[metrics.own.stage_duration.name]
+        self._runs = metrics.series[metrics.own.requests.name]
+        self._run_durations = metrics.series[metrics.own.request_duration.name]
 
     def chat_started(self, record: OpenSpan, event: Foreign) -> None:
         """Length of the prompt; the messages only under capture."""
@@ -204,6 +225,11 @@ class ModelCalls:
         if record.streaming or record.span is None:
             self._tree.fail(record, event.exception)
 
+    def cancelled(self, record: OpenSpan, event: Foreign) -> None:
+        """A cancelled call is an outcome, not a failure."""
+        if record.shown is record:
+            record.attributes[self._names.outcome] = "cancelled"
+
     def call_ended(self, record: OpenSpan, error: BaseException | None) -> None:
         """The tree's `on_end`: durations of stages, failures of model calls."""
         plan = record.plan
@@ -212,7 +238,7 @@ class ModelCalls:
             self._stages.record(_since(record), stage)
         elif plan.is_run:
             kind = error_type(error) if error is not None else ""
-            run = (plan.workflow, kind or str(record.attributes.get(semconv.OUTCOME, "ok")))
+            run = (plan.workflow, kind or str(record.attributes.get(self._names.outcome, "ok")))
             self._runs.record(1, run)
             self._run_durations.record(_since(record), run)
         elif error is not None and not same_call(record):
@@ -227,28 +253,29 @@ class ModelCalls:
         additional: Mapping[str, Any],
         usage: Usage | None,
     ) -> None:
-        told = record.attributes
+        noted = record.attributes
         message = getattr(response, "message", None)
         text = (message.content if message is not None else getattr(response, "text", "")) or ""
-        told[semconv.RESPONSE_LENGTH] = len(text)
-        told[semconv.DURATION_MS] = round(_since(record) * 1e3, 3)
+        noted[semconv.RESPONSE_LENGTH] = len(text)
+        noted[semconv.DURATION_MS] = round(_since(record) * 1e3, 3)
         if record.first_chunk_ns:
-            told[semconv.REQUEST_STREAM] = True
+            noted[semconv.REQUEST_STREAM] = True
             first_s = (record.first_chunk_ns - record.started_ns) / _NS_PER_S
-            told[semconv.TIME_TO_FIRST_CHUNK_S] = round(first_s, 6)
+            noted[semconv.TIME_TO_FIRST_CHUNK_S] = round(first_s, 6)
         reason = finish_reason_of(raw, additional)
         if reason:
-            told[semconv.FINISH_REASONS] = (reason,)
+            noted[semconv.FINISH_REASONS] = (reason,)
         for name, key in (("model", semconv.RESPONSE_MODEL), ("id", semconv.RESPONSE_ID)):
             if found := text_field(raw, name):
-                told[key] = found
+                noted[key] = found
         if usage is not None:
-            told.update(_usage_attributes(usage, self._names))
+            noted.update(_usage_attributes(usage, self._names.cache_write_tokens))
         if self._content.capture:
-            told[semconv.OUTPUT_MESSAGES] = self._content.messages([("assistant", text)])
+            noted[semconv.OUTPUT_MESSAGES] = self._content.messages([("assistant", text)])
         if self._openinference:
-            told[semconv.OPENINFERENCE_KIND] = "LLM"
-            told.update({o: told[k] for k, o in semconv.OPENINFERENCE_NAMES.items() if k in told})
+            noted[semconv.OPENINFERENCE_KIND] = "LLM"
+            pairs = semconv.OPENINFERENCE_NAMES.items()
+            noted.update({other: noted[ours] for ours, other in pairs if ours in noted})
 
     def _measure(self, record: OpenSpan, duration_s: float, usage: Usage | None) -> None:
         if same_call(record):
@@ -263,11 +290,11 @@ class ModelCalls:
 
 
 def _labels(record: OpenSpan) -> dict[str, str]:
-    told = record.attributes
+    noted = record.attributes
     return {
         semconv.OPERATION: record.plan.operation,
-        semconv.REQUEST_MODEL: str(told.get(semconv.REQUEST_MODEL, "")),
-        semconv.PROVIDER: str(told.get(semconv.PROVIDER, "")),
+        semconv.REQUEST_MODEL: str(noted.get(semconv.REQUEST_MODEL, "")),
+        semconv.PROVIDER: str(noted.get(semconv.PROVIDER, "")),
     }
 
 
@@ -275,25 +302,26 @@ def _since(record: OpenSpan) -> float:
     return (time_ns() - record.started_ns) / _NS_PER_S
 
 
-def _usage_attributes(usage: Usage, names: Vocabulary) -> dict[str, Attribute]:
-    told: dict[str, Attribute] = {
+def _usage_attributes(usage: Usage, cache_write: str) -> dict[str, Attribute]:
+    noted: dict[str, Attribute] = {
         semconv.INPUT_TOKENS: usage.input_tokens,
         semconv.OUTPUT_TOKENS: usage.output_tokens,
         semconv.TOTAL_TOKENS: usage.total_tokens,
     }
     if usage.cache_read_tokens:
-        told[semconv.CACHE_READ_TOKENS] = usage.cache_read_tokens
+        noted[semconv.CACHE_READ_TOKENS] = usage.cache_read_tokens
     if usage.cache_write_tokens:
-        told[names.cache_write_tokens] = usage.cache_write_tokens
+        noted[cache_write] = usage.cache_write_tokens
     if usage.reasoning_tokens:
-        told[semconv.REASONING_TOKENS] = usage.reasoning_tokens
-    return told
+        noted[semconv.REASONING_TOKENS] = usage.reasoning_tokens
+    return noted
 
 
 class Retrievals:
-    """What retrieval and rerank events tell: ids and scores; texts only under capture."""
+    """Retrieval and rerank events: ids and scores; texts only under capture."""
 
-    def __init__(self, content: ContentPolicy, openinference: bool) -> None:
+    def __init__(self, names: SpanNames, content: ContentPolicy, openinference: bool) -> None:
+        self._names = names
         self._content = content
         self._openinference = openinference
 
@@ -310,19 +338,19 @@ class Retrievals:
         host = record.shown
         if host is None or host.unsampled:
             return
-        told = host.attributes
+        noted = host.attributes
         nodes = event.nodes[:_MOST_IDS]
-        told[semconv.RETRIEVED] = len(event.nodes)
-        told[semconv.RETRIEVED_IDS] = tuple(str(n.node_id) for n in nodes)
+        noted[self._names.retrieved] = len(event.nodes)
+        noted[self._names.retrieved_ids] = tuple(str(n.node_id) for n in nodes)
         scores = tuple(round(float(n.score), 4) for n in nodes if n.score is not None)
         if len(scores) == len(nodes):
-            told[semconv.RETRIEVED_SCORES] = scores
+            noted[self._names.retrieved_scores] = scores
         if self._openinference:
-            told[semconv.OPENINFERENCE_KIND] = "RETRIEVER"
+            noted[semconv.OPENINFERENCE_KIND] = "RETRIEVER"
             for i, node in enumerate(nodes):
-                told[f"retrieval.documents.{i}.document.id"] = str(node.node_id)
+                noted[f"retrieval.documents.{i}.document.id"] = str(node.node_id)
                 if node.score is not None:
-                    told[f"retrieval.documents.{i}.document.score"] = float(node.score)
+                    noted[f"retrieval.documents.{i}.document.score"] = float(node.score)
         if self._content.capture:
             passages = [{"id": n.node_id, "score": n.score, "content": n.text} for n in nodes]
-            told[semconv.RETRIEVED_DOCUMENTS] = self._content.documents(passages)
+            noted[semconv.RETRIEVED_DOCUMENTS] = self._content.documents(passages)

@@ -60,7 +60,7 @@ class CountedExporter(SpanExporter):
             result = self._exporter.export(spans)
         finally:
             if result is SpanExportResult.SUCCESS:
-                self._metrics.count("foliotrace.telemetry.spans_exported", len(spans))
+                self._metrics.count(self._metrics.own.spans_exported.name, len(spans))
             else:
                 _count_lost(self._metrics, len(spans), "export_failed")
         return result
@@ -115,7 +115,7 @@ class CountedBatchProcessor(BatchSpanProcessor):
 
 
 def _count_lost(metrics: Metrics, spans: int, reason: str) -> None:
-    metrics.count("foliotrace.telemetry.spans_dropped", spans, {"reason": reason})
+    metrics.count(metrics.own.spans_dropped.name, spans, {"reason": reason})
 
 
 class _OncePerWhile(logging.Filter):

@@ -1,18 +1,57 @@
-"""Every metric this product emits: name, kind, unit, labels, meaning. One table, in order of use.
+"""The metrics: the conventions' own, this package's, and those that the program hands over.
 
 OTel names have dots and no unit; `prometheus_name` follows OpenTelemetry's rules for Prometheus
 (dots become underscores, the unit and `_total` are appended). Labels are closed sets of words:
 never a user, a tenant, a query or a document.
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Final, Literal, Protocol, TypeAlias
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
 _UNIT_SUFFIX: Final = {"s": "seconds", "By": "bytes"}
+
+
+class InstrumentSpec(Protocol):
+    """A metric of the program, for `configure(instruments=...)`; any object of this shape."""
+
+    @property
+    def name(self) -> str:
+        """With dots and without a unit: "shop.orders"."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """Added to, set, or observed into."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """In UCUM: "s", "By", "1", "{item}"."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """One sentence."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels; measurements give the values in this order."""
+        ...
+
+    @property
+    def buckets(self) -> tuple[float, ...]:
+        """Upper bounds of a histogram."""
+        ...
+
+
+Measurement: TypeAlias = tuple[str, float, tuple[str, ...]]
+"""Instrument name, value, label values in the instrument's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +96,7 @@ def _seconds(name: str, description: str, *labels: str) -> Instrument:
 
 _MODEL_LABELS: Final = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model")
 
-INSTRUMENTS: Final[tuple[Instrument, ...]] = (
+CONVENTIONAL: Final = (
     _seconds(
         "http.server.request.duration",
         "Duration of HTTP requests.",
@@ -65,9 +104,6 @@ INSTRUMENTS: Final[tuple[Instrument, ...]] = (
         "http.route",
         "http.response.status_code",
     ),
-    _counter("foliotrace.requests", "Runs of a workflow, by outcome.", "workflow", "outcome"),
-    _seconds("foliotrace.request.duration", "Duration of a run.", "workflow", "outcome"),
-    _seconds("foliotrace.stage.duration", "Duration of a stage.", "stage", "error.type"),
     _seconds(
         "gen_ai.client.operation.duration",
         "Duration of a model call.",
@@ -103,38 +139,54 @@ INSTRUMENTS: Final[tuple[Instrument, ...]] = (
         ("model", "error_type"),
         exact=True,
     ),
-    _counter("foliotrace.cost.usd", "Money spent on models.", "model", unit="{USD}"),
-    _counter("foliotrace.budget.refused", "Calls refused by a budget.", "reason"),
-    _counter("foliotrace.cache.requests", "Look-ups in a cache.", "cache", "result"),
-    _counter(
-        "foliotrace.degraded_answers",
-        "Answers below the best configured path.",
-        "level",
-        "reason",
-    ),
-    _counter("foliotrace.fallbacks", "Moves to the next rung.", "from", "to"),
-    _counter("foliotrace.retries", "Calls repeated.", "dependency", "reason"),
-    _gauge("foliotrace.breaker.open", "1 while a breaker is open.", "dependency"),
-    _counter("foliotrace.breaker.transitions", "State changes of a breaker.", "dependency", "to"),
-    _gauge("foliotrace.queue.depth", "Work waiting.", "queue"),
-    _counter("foliotrace.queue.refused", "Work refused because a queue was full.", "queue"),
-    _counter("foliotrace.ingest.documents", "Documents finished.", "outcome"),
-    _counter("foliotrace.ingest.pages", "Pages parsed.", "parser"),
-    _counter("foliotrace.ingest.chunks", "Chunks written."),
-    _counter("foliotrace.ingest.failures", "Documents or pages that failed.", "code"),
-    _counter("foliotrace.extract.records", "Records extracted.", "outcome"),
-    _counter("foliotrace.audit.records", "Audit records written.", "event"),
-    _counter("foliotrace.audit.failures", "Audit records that could not be written.", "reason"),
-    _seconds("foliotrace.audit.sync.duration", "Time to make audit records durable."),
-    _counter("foliotrace.telemetry.handler_errors", "Faults of the telemetry handlers."),
-    _counter("foliotrace.telemetry.spans_dropped", "Spans that reached no back end.", "reason"),
-    _counter("foliotrace.telemetry.spans_exported", "Spans a back end took."),
-    _counter(
-        "foliotrace.telemetry.log_events_dropped",
-        "Log events, such as audit checkpoints, that reached no back end.",
-        "reason",
-    ),
-    _counter("foliotrace.telemetry.log_events_exported", "Log events a back end took."),
 )
 
-BY_NAME: Final = {instrument.name: instrument for instrument in INSTRUMENTS}
+
+@dataclass(frozen=True, slots=True)
+class OwnInstruments:
+    """What this package measures under the namespace of the product it serves."""
+
+    requests: Instrument
+    request_duration: Instrument
+    stage_duration: Instrument
+    queue_depth: Instrument
+    handler_errors: Instrument
+    spans_dropped: Instrument
+    spans_exported: Instrument
+    log_events_dropped: Instrument
+    log_events_exported: Instrument
+
+
+def own_instruments(namespace: str) -> OwnInstruments:
+    """The instruments with `namespace` before their names."""
+    ours = f"{namespace}.telemetry"
+    return OwnInstruments(
+        requests=_counter(
+            f"{namespace}.requests", "Runs of a workflow, by outcome.", "workflow", "outcome"
+        ),
+        request_duration=_seconds(
+            f"{namespace}.request.duration", "Duration of a run.", "workflow", "outcome"
+        ),
+        stage_duration=_seconds(
+            f"{namespace}.stage.duration", "Duration of a stage.", "stage", "error.type"
+        ),
+        queue_depth=_gauge(f"{namespace}.queue.depth", "Work waiting.", "queue"),
+        handler_errors=_counter(f"{ours}.handler_errors", "Faults of the telemetry handlers."),
+        spans_dropped=_counter(
+            f"{ours}.spans_dropped", "Spans that reached no back end.", "reason"
+        ),
+        spans_exported=_counter(f"{ours}.spans_exported", "Spans a back end took."),
+        log_events_dropped=_counter(
+            f"{ours}.log_events_dropped",
+            "Log events, such as audit checkpoints, that reached no back end.",
+            "reason",
+        ),
+        log_events_exported=_counter(f"{ours}.log_events_exported", "Log events a back end took."),
+    )
+
+
+def instruments_of(own: OwnInstruments, more: Iterable[InstrumentSpec]) -> tuple[Instrument, ...]:
+    """Everything a registry holds: the conventions', our own, the program's."""
+    named = (getattr(own, field.name) for field in fields(own))
+    handed = (Instrument(i.name, i.kind, i.unit, i.description, i.labels, i.buckets) for i in more)
+    return (*CONVENTIONAL, *named, *handed)

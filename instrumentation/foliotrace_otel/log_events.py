@@ -112,7 +112,7 @@ class LogEvents:
             self._waiting.append(event)
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._run, name="foliotrace-log-events", daemon=True
+                    target=self._run, name="otel-log-events", daemon=True
                 )
                 self._thread.start()
         self._woken.set()
@@ -164,7 +164,7 @@ class LogEvents:
                     for event in batch:
                         if self._waiting and self._waiting[0] is event:
                             self._waiting.popleft()
-                self._metrics.count("foliotrace.telemetry.log_events_exported", len(batch))
+                self._metrics.count(self._metrics.own.log_events_exported.name, len(batch))
         return True
 
     def _next(self) -> list[LogEvent]:
@@ -183,7 +183,7 @@ class LogEvents:
             return False
 
     def _dropped(self, count: int, reason: str) -> None:
-        self._metrics.count("foliotrace.telemetry.log_events_dropped", count, {"reason": reason})
+        self._metrics.count(self._metrics.own.log_events_dropped.name, count, {"reason": reason})
 
 
 def log_events(
@@ -208,7 +208,7 @@ def log_events(
     events = LogEvents(
         backend, metrics, reachable=(lambda: True) if named else partial(_listens, port)
     )
-    metrics.watch("foliotrace.queue.depth", events.waiting, {"queue": "log_events"})
+    metrics.watch(metrics.own.queue_depth.name, events.waiting, {"queue": "log_events"})
     return events
 
 

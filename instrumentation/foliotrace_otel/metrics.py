@@ -6,7 +6,7 @@ metrics_export.py sends the same store over OTLP.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, Final, TypeAlias
 
@@ -14,7 +14,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from foliotrace_otel.instruments import BY_NAME, INSTRUMENTS, Instrument
+from foliotrace_otel.instruments import (
+    Instrument,
+    InstrumentSpec,
+    Measurement,
+    OwnInstruments,
+    instruments_of,
+    own_instruments,
+)
+from foliotrace_otel.semconv import NAMESPACE
 
 MOST_SERIES: Final = 256  # label sets per instrument; what comes later is counted as "other"
 _MOST_LABEL_CHARS: Final = 80
@@ -66,11 +74,22 @@ class Series:
 
 
 class Metrics:
-    """All instruments, in one registry. Recording takes one to two microseconds."""
+    """All instruments, in one registry. Recording takes one to two microseconds.
 
-    def __init__(self) -> None:
+    `instruments`: the program's own. `namespace`: goes before the names of what this package
+    measures itself (`<namespace>.stage.duration`).
+    """
+
+    def __init__(
+        self, instruments: Iterable[InstrumentSpec] = (), *, namespace: str = NAMESPACE
+    ) -> None:
         self.registry = CollectorRegistry()
-        self.series: dict[str, Series] = {i.name: Series(i, self.registry) for i in INSTRUMENTS}
+        self.namespace = namespace
+        self.own: OwnInstruments = own_instruments(namespace)
+        self.instruments = instruments_of(self.own, instruments)
+        self.series: dict[str, Series] = {
+            i.name: Series(i, self.registry) for i in self.instruments
+        }
         self._lock = Lock()
         self._unknown: set[str] = set()
 
@@ -86,16 +105,14 @@ class Metrics:
             return
         series.record(value, series.ordered(labels) if labels else _blank(series.instrument))
 
-    def in_order(self, name: str, *labels: str) -> Series:
-        """The series of `name`, to be recorded by label values in the order of `labels`.
-
-        Saves the look-ups of `record` where it is called for every span. Raises ValueError for
-        labels that are not the instrument's, in its order.
-        """
-        series = self.series[name]
-        if series.instrument.labels != labels:
-            raise ValueError(f"{name} has labels {series.instrument.labels}, not {labels}")
-        return series
+    def record_all(self, measurements: Iterable[Measurement]) -> None:
+        """Record what an event measured; a name not in the table is logged once, not raised."""
+        for name, value, labels in measurements:
+            series = self.series.get(name)
+            if series is None:
+                self._note_unknown(name)
+            else:
+                series.record(value, labels)
 
     def watch(self, name: str, read: Callable[[], float], /, labels: Labels) -> None:
         """Show gauge `name` as whatever `read` gives whenever somebody looks, from any thread."""
@@ -171,6 +188,3 @@ def _recording(
     if isinstance(child, Gauge):
         return child.set
     return child.observe
-
-
-__all__ = ["BY_NAME", "MOST_SERIES", "Metrics", "Series", "prometheus_text"]

@@ -26,13 +26,13 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource, get_aggregated_resources
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 
 from foliotrace_otel.environment import TelemetrySettings
-from foliotrace_otel.instruments import INSTRUMENTS, Instrument
+from foliotrace_otel.instruments import Instrument
 from foliotrace_otel.metrics import Metrics
 
 _SCOPE: Final = InstrumentationScope("foliotrace_otel")
@@ -43,16 +43,20 @@ _CUMULATIVE: Final = AggregationTemporality.CUMULATIVE
 class MetricsSender:
     """Sends a snapshot of the store; `stop` sends a last one."""
 
-    def __init__(self, metrics: Metrics, exporter: MetricExporter, interval_s: float) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        exporter: MetricExporter,
+        interval_s: float,
+        resource: Resource | None = None,
+    ) -> None:
         self._metrics = metrics
         self._exporter = exporter
         self._interval_s = interval_s
         self._started_ns = time.time_ns()
         self._stopping = threading.Event()
-        self._resource = get_aggregated_resources(
-            [OTELResourceDetector()], initial_resource=Resource({"service.name": "foliotrace"})
-        )
-        self._thread = threading.Thread(target=self._run, name="foliotrace-metrics", daemon=True)
+        self._resource = resource or Resource({})
+        self._thread = threading.Thread(target=self._run, name="otel-metrics", daemon=True)
 
     def start(self) -> "MetricsSender":
         """Begin sending."""
@@ -81,15 +85,17 @@ class MetricsSender:
             _log.warning("telemetry.metrics_not_sent", exc_info=True)
 
 
-def metrics_sender(metrics: Metrics, settings: TelemetrySettings) -> MetricsSender:
+def metrics_sender(
+    metrics: Metrics, resource: Resource, settings: TelemetrySettings
+) -> MetricsSender:
     """A sender to the endpoint the environment names, not yet started."""
     exporter = GrpcExporter() if settings.protocol == "grpc" else HttpExporter()
-    return MetricsSender(metrics, exporter, settings.metrics_interval_ms / 1e3)
+    return MetricsSender(metrics, exporter, settings.metrics_interval_ms / 1e3, resource)
 
 
 def snapshot(metrics: Metrics, resource: Resource, started_ns: int) -> MetricsData:
     """The store as OTLP metrics under their OTel names, cumulative since `started_ns`."""
-    by_flat = {i.prometheus_name.removesuffix("_total"): i for i in INSTRUMENTS}
+    by_flat = {i.prometheus_name.removesuffix("_total"): i for i in metrics.instruments}
     now_ns = time.time_ns()
     found = [
         _metric(by_flat[family.name], family, started_ns, now_ns)

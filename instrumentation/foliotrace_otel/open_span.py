@@ -14,7 +14,7 @@ from foliotrace_otel.lean_span import LeanSpan
 from foliotrace_otel.plan import Plan
 from foliotrace_otel.semconv import Attribute
 
-RECORD_KEY: Final = otel_context.create_key("foliotrace-open-span")
+RECORD_KEY: Final = otel_context.create_key("foliotrace_otel-open-span")
 
 
 class OpenSpan:

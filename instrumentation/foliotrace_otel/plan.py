@@ -4,7 +4,7 @@ The default detail shows what a person wants to read. Shown: workflow runs (and 
 are several), stages, LLM, embedding, retrieval, rerank, tool, query-engine and synthesis calls, and
 functions that users decorated. Contracted into their parent: `_private` twins, text splitters,
 prompt templates, output parsers, the wrappers around an LLM call, and the steps of a workflow that
-has only one or whose class says `__foliotrace_stages__ = True` (its stages are spans already).
+has only one or whose class says `__<namespace>_stages__ = True` (its stages are spans already).
 """
 
 import re
@@ -18,8 +18,6 @@ from foliotrace_otel import semconv
 from foliotrace_otel.semconv import Attribute
 
 STAGE_PREFIX: Final = "stage."
-STAGE_MARK: Final = "__foliotrace_stage__"
-STAGES_MARK: Final = "__foliotrace_stages__"
 
 _CHAT: Final = frozenset({"chat", "achat", "stream_chat", "astream_chat"})
 _COMPLETE: Final = frozenset({"complete", "acomplete", "stream_complete", "astream_complete"})
@@ -67,12 +65,14 @@ class Plan:
         return self.name.partition(" ")[2]
 
 
-def plan_for(function: str, instance: object, *, under_run: bool, steps_shown: bool) -> Plan:
+def plan_for(
+    function: str, instance: object, *, under_run: bool, steps_shown: bool, stage_mark: str
+) -> Plan:
     """The plan for `function` (LlamaIndex's span id without its uuid) called on `instance`.
 
     `under_run`: the LlamaIndex parent is a workflow run, so this is one of its steps.
     """
-    stage = _stage(function, instance)
+    stage = _stage(function, instance, stage_mark)
     if stage:
         return _plan(stage, function, langsmith=_STAGE_KINDS.get(stage, "chain"), is_stage=True)
     method = function.rpartition(".")[2]
@@ -84,9 +84,9 @@ def plan_for(function: str, instance: object, *, under_run: bool, steps_shown: b
     return _component(function, method, type(instance).__name__, families)
 
 
-def steps_worth_showing(workflow: type) -> bool:
+def steps_worth_showing(workflow: type, stages_mark: str) -> bool:
     """Whether the steps of `workflow` say more than its run: several, and not stages already."""
-    if getattr(workflow, STAGES_MARK, False):
+    if getattr(workflow, stages_mark, False):
         return False
     return sum(_is_step(workflow, name) for name in dir(workflow)) > 1
 
@@ -96,12 +96,12 @@ def _is_step(workflow: type, name: str) -> bool:
     return name != "_done" and hasattr(found, "_step_config")
 
 
-def _stage(function: str, instance: object) -> str:
+def _stage(function: str, instance: object, stage_mark: str) -> str:
     if function.startswith(STAGE_PREFIX):
         return function.removeprefix(STAGE_PREFIX)
     method = getattr(type(instance), function.rpartition(".")[2], None)
     for marked in (method, type(instance)):
-        mark = getattr(marked, STAGE_MARK, None)
+        mark = getattr(marked, stage_mark, None)
         if isinstance(mark, str):
             return mark
     return ""

@@ -11,13 +11,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags, TraceState
 from opentelemetry.trace.propagation import _SPAN_KEY
 
-from foliotrace_otel import semconv
-from foliotrace_otel.semconv import Attribute
+from foliotrace_otel.semconv import Attribute, span_names
 
 CARRIER: Final = "foliotrace_otel"
 BAGGAGE_ALLOWED: Final = ("user.id", "session.id", "tenant.id", "gen_ai.conversation.id")
-LINKS_KEY: Final = otel_context.create_key("foliotrace-links")
-_ENTRY: Final[dict[str, Attribute]] = {semconv.ENTRY: True}
+LINKS_KEY: Final = otel_context.create_key("foliotrace_otel-links")
 _MOST_BAGGAGE_CHARS: Final = 128
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
@@ -117,14 +115,16 @@ def allowed_baggage(
     }
 
 
-def entry_attributes(context: Context) -> dict[str, Attribute]:
-    """`foliotrace.entry` and the allowed baggage, if what starts in `context` is the first here."""
-    if not context:
-        return _ENTRY
-    parent = trace.get_current_span(context).get_span_context()
-    if parent.is_valid and not parent.is_remote:
-        return {}
-    return {**_ENTRY, **allowed_baggage(context)}
+def entry_attributes(context: Context, namespace: str) -> dict[str, Attribute]:
+    """`<namespace>.entry` and the allowed baggage, for a span that starts in `context`.
+
+    Empty unless that span is the first of this service in its trace.
+    """
+    if context:
+        parent = trace.get_current_span(context).get_span_context()
+        if parent.is_valid and not parent.is_remote:
+            return {}
+    return {span_names(namespace).entry: True, **allowed_baggage(context)}
 
 
 @contextmanager

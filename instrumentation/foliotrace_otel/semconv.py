@@ -1,4 +1,4 @@
-"""Every span attribute name of this package, once, with a switch for the ones that move.
+"""Every span attribute name of this package, once; those of the product it serves are derived.
 
 Sources: OpenTelemetry GenAI semantic conventions v1.41 (all of gen_ai is still "Development"; the
 draft in open-telemetry/semantic-conventions-genai renames some), LangSmith's OTLP mapping,
@@ -6,10 +6,13 @@ OpenInference. Names without a comment are the GenAI conventions' own.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal, TypeAlias
 
 Attribute: TypeAlias = str | int | float | bool | tuple[str, ...] | tuple[float, ...]
 Version: TypeAlias = Literal["1.41", "latest"]
+
+NAMESPACE: Final = "foliotrace_otel"  # where the program names none of its own
 
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
@@ -43,18 +46,6 @@ TOTAL_TOKENS: Final = "tokens.total"
 
 LANGSMITH_KIND: Final = "langsmith.span.kind"
 LANGSMITH_PROVIDER: Final = "langsmith.metadata.ls_provider"
-
-# Ours.
-ENTRY: Final = "foliotrace.entry"  # true on the first span of a service
-OUTCOME: Final = "foliotrace.outcome"  # cancelled, waiting, closed early, abandoned
-RETRIEVED: Final = "foliotrace.retrieved"  # number of passages
-RETRIEVED_IDS: Final = "foliotrace.retrieved.ids"
-RETRIEVED_SCORES: Final = "foliotrace.retrieved.scores"
-LINK: Final = "foliotrace.link"  # a traceparent in an event's attributes: becomes a span link
-ATTEMPT: Final = (
-    "foliotrace.attempt"  # from 2: a repeated call; its span is linked to the first attempt
-)
-RUN_ID: Final = "foliotrace.run_id"
 
 # Content. These leave the process only when capture is switched on (see content.py); a collector
 # strips them for back ends that must not have them. Prefixes: a name equal to one, or going on
@@ -95,29 +86,57 @@ OPENINFERENCE_NAMES: Final[dict[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
-    """The names that differ between versions of the GenAI conventions."""
+# What an event may say of itself without naming a convention: its `span_attributes` maps a field to
+# one of these words, and the name is filled in here.
+CONCEPTS: Final[dict[str, str]] = {
+    "request_model": REQUEST_MODEL,
+    "response_model": RESPONSE_MODEL,
+    "input_tokens": INPUT_TOKENS,
+    "output_tokens": OUTPUT_TOKENS,
+    "data_source": DATA_SOURCE,
+    "retrieval_top_k": "gen_ai.retrieval.top_k",
+    "error_type": ERROR_TYPE,
+}
 
-    top_k: str
-    cache_write_tokens: str
-
-
-_VOCABULARIES: Final[dict[Version, Vocabulary]] = {
-    "1.41": Vocabulary(
-        top_k="gen_ai.request.top_k",
-        cache_write_tokens="gen_ai.usage.cache_creation.input_tokens",
-    ),
-    "latest": Vocabulary(
-        top_k="gen_ai.retrieval.top_k",
-        cache_write_tokens="gen_ai.usage.cache_write.input_tokens",
-    ),
+_CACHE_WRITE_TOKENS: Final[dict[Version, str]] = {
+    "1.41": "gen_ai.usage.cache_creation.input_tokens",
+    "latest": "gen_ai.usage.cache_write.input_tokens",
 }
 
 
-def vocabulary(version: Version) -> Vocabulary:
-    """The moving names under `version` of the conventions."""
-    return _VOCABULARIES[version]
+@dataclass(frozen=True, slots=True)
+class SpanNames:
+    """The names that begin with the product's namespace, or differ between convention versions."""
+
+    entry: str  # true on the first span of a service
+    outcome: str  # cancelled, waiting, closed early, abandoned
+    retrieved: str  # number of passages
+    retrieved_ids: str
+    retrieved_scores: str
+    link: str  # a traceparent among an event's attributes: becomes a span link
+    attempt: str  # from 2: a repeated call, linked to the first attempt; also an instrument tag
+    call: str  # the instrument tag that names the repeated call
+    stage_mark: str  # class or function attribute: show calls as the stage of this name
+    stages_mark: str  # workflow class attribute: its stages are spans, hide its steps
+    cache_write_tokens: str
+
+
+@cache
+def span_names(namespace: str, version: Version = "1.41") -> SpanNames:
+    """The names under `namespace` and `version` of the GenAI conventions."""
+    return SpanNames(
+        entry=f"{namespace}.entry",
+        outcome=f"{namespace}.outcome",
+        retrieved=f"{namespace}.retrieved",
+        retrieved_ids=f"{namespace}.retrieved.ids",
+        retrieved_scores=f"{namespace}.retrieved.scores",
+        link=f"{namespace}.link",
+        attempt=f"{namespace}.attempt",
+        call=f"{namespace}.call",
+        stage_mark=f"__{namespace}_stage__",
+        stages_mark=f"__{namespace}_stages__",
+        cache_write_tokens=_CACHE_WRITE_TOKENS[version],
+    )
 
 
 def is_content(name: str) -> bool:

@@ -22,20 +22,18 @@ from foliotrace_otel.lean_span import follows_the_parent, lean_tracer, start_lea
 from foliotrace_otel.open_span import RECORD_KEY, UNTOLD, OpenSpan, UnsampledCall
 from foliotrace_otel.plan import Plan, plan_for, provider_of, steps_worth_showing, subject_of
 from foliotrace_otel.propagation import LINKS_KEY, entry_attributes, links_in
-from foliotrace_otel.retries import ATTEMPT_TAG, CALL_TAG, first_attempt, is_attempt, note_attempt
-from foliotrace_otel.semconv import Attribute
+from foliotrace_otel.retries import attempted_call, first_attempt, note_attempt
+from foliotrace_otel.semconv import NAMESPACE, Attribute, Version, span_names
 
 Detail: TypeAlias = Literal["semantic", "all"]
 
 _UUID_CHARS: Final = 37  # LlamaIndex span ids end with "-<uuid4>"
 _MOST_PLANS: Final = 4096
-_UNTOLD_TAGS: Final = frozenset(
+_HIDDEN_TAGS: Final = frozenset(
     {
         "llamaindex.step.input_summary",  # content
         "llamaindex.start_event",  # content
         "llamaindex.step.input_event",  # on every span below the step
-        CALL_TAG,
-        ATTEMPT_TAG,
     }
 )
 _log = logging.getLogger(__name__)
@@ -52,11 +50,17 @@ class SpanTree:
         self,
         tracer: Tracer,
         *,
+        namespace: str = NAMESPACE,
+        version: Version = "1.41",
         detail: Detail = "semantic",
         exception_messages: bool = False,
         on_bug: Callable[[], None] = lambda: None,
     ) -> None:
         self.tracer = tracer
+        self.names = names = span_names(namespace, version)
+        self._namespace = namespace
+        self._hidden_tags = _HIDDEN_TAGS | {names.call, names.attempt}
+        self._entry: dict[str, Attribute] = {names.entry: True}
         self.open: dict[str, OpenSpan] = {}
         self.bugs = 0
         self._all = detail == "all"
@@ -128,12 +132,12 @@ class SpanTree:
         """End `record` with `error`: a failure, or one of the ends that are none (failures.py)."""
         self.open.pop(record.id, None)
         host = record.shown
-        note_attempt(record)
+        note_attempt(record, self.names.call)
         outcome = outcome_of(error) if error is not None else "abandoned"
         failure = error if not outcome else None
         if host is record or host is None:
             if outcome and not record.ended:
-                record.attributes[semconv.OUTCOME] = outcome
+                record.attributes[self.names.outcome] = outcome
             if record.plan.measured and self.on_end is not None:
                 self.on_end(record, failure)
         if failure is not None and host is not None:
@@ -179,7 +183,9 @@ class SpanTree:
                 function,
                 instance,
                 under_run=workflow is not None,
-                steps_shown=workflow is not None and steps_worth_showing(workflow),
+                steps_shown=workflow is not None
+                and steps_worth_showing(workflow, self.names.stages_mark),
+                stage_mark=self.names.stage_mark,
             )
         return plan
 
@@ -209,13 +215,16 @@ class SpanTree:
         links = links_in(context) if RECORD_KEY not in context else ()
         name, subject = self._subject(plan, instance)
         attributes: dict[str, Attribute] = {**plan.attributes, **subject}
-        if record.tags.get(ATTEMPT_TAG, 1) != 1 and is_attempt(record):
-            attributes[semconv.ATTEMPT] = record.tags[ATTEMPT_TAG]
-            links += first_attempt(record)
-        if RECORD_KEY not in context:
-            attributes.update(entry_attributes(context))
+        number = record.tags.get(self.names.attempt, 1)
+        if number != 1 and (call := attempted_call(record, self.names.call)):
+            attributes[self.names.attempt] = number
+            links += first_attempt(record, call)
+        if not context:
+            attributes.update(self._entry)
+        elif RECORD_KEY not in context:
+            attributes.update(entry_attributes(context, self._namespace))
         if record.tags and (record.parent is None or record.tags is not record.parent.tags):
-            attributes.update(_newly_told(record))
+            attributes.update(_new_tags(record, self._hidden_tags))
         span = self._start(name, plan.kind, context, attributes, links)
         record.workflow = type(instance) if plan.is_run else None
         record.unsampled = not span.is_recording()
@@ -297,13 +306,13 @@ def _parent_context(host: OpenSpan | None, ambient: Context) -> Context:
     return host.context
 
 
-def _newly_told(record: OpenSpan) -> dict[str, Attribute]:
-    """The instrument tags that no span above has told already, without content."""
+def _new_tags(record: OpenSpan, hidden: frozenset[str]) -> dict[str, Attribute]:
+    """The instrument tags that no span above has already, without content."""
     above = record.parent.tags if record.parent is not None else None
     return {
         key: value
         for key, value in record.tags.items()
-        if key not in _UNTOLD_TAGS
+        if key not in hidden
         and isinstance(value, str | int | float)
         and (above is None or above.get(key) != value)
     }

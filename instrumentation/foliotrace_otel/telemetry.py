@@ -3,7 +3,7 @@
 import atexit
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -34,11 +34,12 @@ from foliotrace_otel.exporting import (
     quiet_exporters,
 )
 from foliotrace_otel.handler import OTelSpanHandler
+from foliotrace_otel.instruments import InstrumentSpec
 from foliotrace_otel.log_events import LogEvents, log_events
 from foliotrace_otel.metrics import Metrics
 from foliotrace_otel.otlp_encoding import SpanEncoder
 from foliotrace_otel.redaction import Redactor
-from foliotrace_otel.semconv import vocabulary
+from foliotrace_otel.semconv import NAMESPACE
 from foliotrace_otel.span_redaction import RedactingExporter, SpanRedactor
 from foliotrace_otel.span_tree import SpanTree
 
@@ -108,7 +109,8 @@ def configure(
     provider: trace.TracerProvider | None = None,
     span_processors: Sequence[SpanProcessor] = (),
     langsmith_direct: bool | None = None,
-    metrics: Metrics | None = None,
+    instruments: Iterable[InstrumentSpec] = (),
+    namespace: str = NAMESPACE,
     set_global: bool = True,
 ) -> Telemetry:
     """Trace every LlamaIndex call of this process. Call once, before the first request.
@@ -119,12 +121,14 @@ def configure(
     even without an issuer or a check digit. `span_processors`: added to our own
     provider. `langsmith_direct`: send to LangSmith from here; by default only when no OTLP endpoint
     is named, because a collector forwards to LangSmith itself. `set_global`: make our own provider
-    the one that other instrumentations find. Raises TelemetrySettingInvalid.
+    the one that other instrumentations find. `instruments`: metrics that the program's events move.
+    `namespace`: goes before the attributes and metrics that this package makes up itself
+    (`<namespace>.entry`, `<namespace>.stage.duration`). Raises TelemetrySettingInvalid.
     """
     chosen = settings if settings is not None else read_environment()
-    metrics = metrics or Metrics()
+    metrics = Metrics(instruments, namespace=namespace)
     redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits)
-    about = _resource(service_name, resource)
+    about = _resource(service_name or namespace, resource)
     found = provider or (_already_set() if set_global else None)
     processors: tuple[CountedBatchProcessor, ...] = ()
     if found is None:
@@ -147,7 +151,7 @@ def configure(
         owned = False
     spans, events = _handlers(chosen, found, metrics)
     sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
-    sender = _metrics_sender(metrics, chosen) if sends_metrics else None
+    sender = _metrics_sender(metrics, about, chosen) if sends_metrics else None
     telemetry = Telemetry(
         metrics=metrics,
         redactor=redactor,
@@ -163,10 +167,12 @@ def configure(
     return telemetry
 
 
-def _metrics_sender(metrics: Metrics, settings: TelemetrySettings) -> "MetricsSender":
+def _metrics_sender(
+    metrics: Metrics, resource: Resource, settings: TelemetrySettings
+) -> "MetricsSender":
     from foliotrace_otel.metrics_export import metrics_sender
 
-    return metrics_sender(metrics, settings).start()
+    return metrics_sender(metrics, resource, settings).start()
 
 
 def _handlers(
@@ -175,16 +181,17 @@ def _handlers(
     content = ContentPolicy(settings.capture_content, settings.content_chars)
     tree = SpanTree(
         provider.get_tracer(SCOPE),
+        namespace=metrics.namespace,
+        version=settings.semconv,
         detail=settings.detail,
         exception_messages=settings.capture_content,
-        on_bug=lambda: metrics.count("foliotrace.telemetry.handler_errors"),
+        on_bug=lambda: metrics.count(metrics.own.handler_errors.name),
     )
     spans = OTelSpanHandler(tree)
     events = event_handler(
         tree,
         metrics,
         content=content,
-        names=vocabulary(settings.semconv),
         openinference=settings.openinference,
     )
     if not settings.disabled:
@@ -270,9 +277,9 @@ def _sampler(settings: TelemetrySettings) -> Sampler:
     return ParentBased(root) if settings.sampler.startswith("parentbased_") else root
 
 
-def _resource(service_name: str | None, more: dict[str, str] | None) -> Resource:
+def _resource(service_name: str, more: dict[str, str] | None) -> Resource:
     """Ours below what the environment says (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`)."""
-    given = Resource({SERVICE: service_name or "foliotrace", **(more or {})})
+    given = Resource({SERVICE: service_name, **(more or {})})
     return get_aggregated_resources([OTELResourceDetector()], initial_resource=given)
 
 

@@ -12,7 +12,8 @@ from tests.collector.program import program
 from tests.otlp_sink import Failure, OtlpSink
 from tests.promql import expressions, labels, metrics
 
-from foliotrace_otel.instruments import INSTRUMENTS
+from foliotrace.events import INSTRUMENTS, NAMESPACE
+from foliotrace_otel import Metrics
 
 
 def test_the_dashboard_is_what_its_script_writes() -> None:
@@ -27,7 +28,7 @@ def test_our_metrics_and_labels_exist(where: str, expression: str) -> None:
         return
     series = {
         instrument.prometheus_name + suffix: set(instrument.prometheus_labels)
-        for instrument in INSTRUMENTS
+        for instrument in Metrics(INSTRUMENTS, namespace=NAMESPACE).instruments
         for suffix in (("_bucket", "_count", "_sum") if instrument.kind == "histogram" else ("",))
     }
     assert named <= set(series), where

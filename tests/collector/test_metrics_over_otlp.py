@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from tests.collector.processes import Collector, eventually
 
-from foliotrace_otel.instruments import INSTRUMENTS
+from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel.metrics import Metrics, prometheus_text
 from foliotrace_otel.metrics_export import MetricsSender
 
@@ -23,13 +23,13 @@ def test_every_instrument_keeps_its_name_through_the_collector(
     run_collector: Callable[..., Collector],
 ) -> None:
     collector = run_collector()
-    metrics = Metrics()
-    for instrument in INSTRUMENTS:
+    metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
+    for instrument in metrics.instruments:
         metrics.record(instrument.name, 1.0, dict.fromkeys(instrument.labels, "word"))
     exporter = OTLPMetricExporter(endpoint=collector.grpc, insecure=True)
     MetricsSender(metrics, exporter, interval_s=3600).send()
     exporter.shutdown()
     scraped = eventually(collector.span_metrics)
     at_the_service = sample_names(prometheus_text(metrics)[0].decode())
-    assert len(at_the_service) >= len(INSTRUMENTS)
+    assert len(at_the_service) >= len(metrics.instruments)
     assert at_the_service - sample_names(scraped) == set()

@@ -33,7 +33,7 @@ def tracing(monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
         monkeypatch.setenv("OTEL_SERVICE_NAME", "foliotrace")
         for name, value in env.items():
             monkeypatch.setenv(name, value)
-        set_up.append(configure(redaction_key=b"test", set_global=False))
+        set_up.append(configure(redaction_key=b"test", set_global=False, namespace="foliotrace"))
         return set_up[-1]
 
     yield start
@@ -63,7 +63,7 @@ async def test_the_tree_in_jaeger_is_the_journey_and_holds_no_content(
     tree = [(names.get(span.get("parentSpanId", "")), span["name"]) for span in spans]
     (root,) = [name for parent, name in tree if parent is None]
     assert root.startswith("invoke_workflow ")
-    stages = ["guard", "retrieve", "synthesize", "sanitize"]
+    stages = ["validate", "retrieve", "synthesize", "ground"]
     assert [name for parent, name in tree if parent == root] == stages
     (call,) = [name for parent, name in tree if parent == "synthesize"]
     assert call.startswith("chat")

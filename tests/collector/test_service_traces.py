@@ -69,7 +69,7 @@ async def test_an_upload_and_a_question_are_a_tree_each_in_both_backends(
     assert answered.json()["citations"]
 
     asked = await tree(jaeger, trace)
-    stages = ["guard", "cache", "retrieve", "synthesize", "sanitize"]
+    stages = ["validate", "cache", "retrieve", "synthesize", "ground"]
     assert [name for parent, name in asked if parent == "QueryWorkflow"] == stages
     assert len(asked) <= 10
     ingestion = await trace_of(jaeger, ingested["id"])

@@ -9,6 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel import Metrics, TelemetrySettings, configure
 from foliotrace_otel.exporting import CountedBatchProcessor, CountedExporter, DeferredExporter
 
@@ -45,7 +46,7 @@ class Export:
 
     def __init__(self, backend: Backend, *, queue: int = 1000, batch: int = 1) -> None:
         self.backend = backend
-        self.metrics = Metrics()
+        self.metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
         self.processor = CountedBatchProcessor(
             CountedExporter(backend, self.metrics),
             self.metrics,
@@ -175,7 +176,9 @@ def test_a_flush_with_a_limit_says_whether_all_was_handed_over(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("foliotrace_otel.telemetry._exporters", lambda *given: [backend])
-    telemetry = configure(TelemetrySettings(logs_exporter="none"), set_global=False)
+    telemetry = configure(
+        TelemetrySettings(logs_exporter="none"), set_global=False, namespace="foliotrace"
+    )
     telemetry.provider.get_tracer("x").start_span("a").end()
     assert not telemetry.flush(0.05)
     backend.open.set()
@@ -203,7 +206,9 @@ def test_a_provider_that_is_not_ours_is_neither_shut_down_nor_given_an_exporter(
     theirs.add_span_processor(watching)
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: theirs)
     given = theirs if found == "given" else None
-    telemetry = configure(TelemetrySettings(logs_exporter="none"), provider=given)
+    telemetry = configure(
+        TelemetrySettings(logs_exporter="none"), provider=given, namespace="foliotrace"
+    )
     assert telemetry.provider is theirs
     assert not telemetry.processors
     assert telemetry.flush(5)

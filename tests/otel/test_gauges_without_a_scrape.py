@@ -8,6 +8,7 @@ from opentelemetry.sdk.metrics.export import NumberDataPoint
 from opentelemetry.sdk.resources import Resource
 from tests.server.small_service import serving, small_engine
 
+from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel.metrics import Metrics
 from foliotrace_otel.metrics_export import snapshot
 
@@ -28,7 +29,7 @@ def sent(metrics: Metrics, name: str) -> dict[str, float]:
 
 
 def test_a_watched_gauge_is_read_at_every_look() -> None:
-    metrics, waiting = Metrics(), ["a"]
+    metrics, waiting = Metrics(INSTRUMENTS, namespace=NAMESPACE), ["a"]
     metrics.watch(DEPTH, lambda: len(waiting), {"queue": "jobs"})
     assert sent(metrics, DEPTH) == {"jobs": 1}
     waiting.clear()
@@ -37,7 +38,7 @@ def test_a_watched_gauge_is_read_at_every_look() -> None:
 
 def test_only_a_gauge_can_be_watched() -> None:
     with pytest.raises(TypeError, match=r"foliotrace\.retries"):
-        Metrics().watch("foliotrace.retries", lambda: 1, {})
+        Metrics(INSTRUMENTS, namespace=NAMESPACE).watch("foliotrace.retries", lambda: 1, {})
 
 
 async def test_waiting_jobs_are_told_before_anybody_scrapes(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ async def stream(request: Request) -> StreamingResponse:
         for token in "abc":
             await asyncio.sleep(0.01)
             yield token
-        with events.stage("sanitize"):
+        with events.stage("ground"):
             pass
 
     return StreamingResponse(tokens())
@@ -85,7 +85,7 @@ async def test_a_streamed_answer_keeps_its_span_to_the_last_byte() -> None:
     with watching() as watch:
         async with client(watch) as http:
             assert (await http.get("/v1/stream")).text == "abc"
-    server, last = watch.one("GET /v1/stream"), watch.one("sanitize")
+    server, last = watch.one("GET /v1/stream"), watch.one("ground")
     assert watch.parent_name(last) == server.name
     assert (server.end_time or 0) >= (last.end_time or 1)
 

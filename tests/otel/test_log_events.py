@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from tests.otlp_sink import OtlpSink, attributes_of
 
+from foliotrace.events import NAMESPACE
 from foliotrace_otel import LogEvents, Metrics, configure
 from foliotrace_otel.log_events import MOST_WAITING, LogEvent
 
@@ -25,7 +26,7 @@ def test_an_event_arrives_redacted_in_its_trace_with_its_proof_untouched(
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", endpoint)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", protocol)
         monkeypatch.setenv("OTEL_SERVICE_NAME", "shop of jane@example.org")
-        telemetry = configure(set_global=False, redaction_key=b"k")
+        telemetry = configure(set_global=False, redaction_key=b"k", namespace="foliotrace")
         assert telemetry.log_events is not None
         with TracerProvider().get_tracer("t").start_as_current_span("work") as span:
             telemetry.log_events.emit(
@@ -78,7 +79,7 @@ def told(metrics: Metrics, which: str, **labels: str) -> float:
 
 
 def test_what_was_not_taken_waits_and_goes_once_in_order() -> None:
-    shelf, metrics = Shelf(refusals=5), Metrics()
+    shelf, metrics = Shelf(refusals=5), Metrics(namespace=NAMESPACE)
     events = LogEvents(lambda: shelf, metrics, retry_s=0.001)
     for name in ("first", "second", "last"):
         events.emit(name, "")
@@ -104,7 +105,7 @@ def test_nothing_is_opened_until_somebody_listens() -> None:
 
 
 def test_of_too_many_the_oldest_go_and_a_stop_counts_what_nobody_took() -> None:
-    metrics = Metrics()
+    metrics = Metrics(namespace=NAMESPACE)
     events = LogEvents(Shelf, metrics, reachable=lambda: False)
     for _ in range(MOST_WAITING + 3):
         events.emit("checkpoint", "")
@@ -130,7 +131,7 @@ def test_a_stop_does_not_wait_for_a_back_end_that_hangs() -> None:
         def close(self) -> None:
             closed.set()
 
-    metrics = Metrics()
+    metrics = Metrics(namespace=NAMESPACE)
     events = LogEvents(Hanging, metrics)
     events.emit("checkpoint", "")
     assert asked.wait(30)
@@ -144,7 +145,7 @@ def test_a_collector_that_comes_back_gets_what_it_missed(monkeypatch: pytest.Mon
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.http_endpoint)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "1")
-        telemetry = configure(set_global=False)
+        telemetry = configure(set_global=False, namespace="foliotrace")
         assert telemetry.log_events is not None
         sink.stop()
         telemetry.log_events.emit("checkpoint", "")
@@ -163,7 +164,7 @@ def test_events_can_be_switched_off(
     variable: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(*variable)
-    telemetry = configure(set_global=False)
+    telemetry = configure(set_global=False, namespace="foliotrace")
     assert telemetry.log_events is None
     assert telemetry.shutdown(5)
 
@@ -171,7 +172,7 @@ def test_events_can_be_switched_off(
 FOREIGN = """
 import sys
 from foliotrace_otel import configure
-telemetry = configure(set_global=False)
+telemetry = configure(set_global=False, namespace="foliotrace")
 assert not [m for m in sys.modules if m.startswith(("grpc", "opentelemetry.sdk._logs"))]
 from opentelemetry import _logs
 from opentelemetry.sdk._logs import LoggerProvider

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,17 +17,17 @@ from tests.otel.tracing_bench import watching
 from tests.otlp_sink import OtlpSink
 
 from foliotrace import events
+from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel import Metrics, Redactor, configure_logging, prometheus_text
-from foliotrace_otel.instruments import INSTRUMENTS
 from foliotrace_otel.metrics import MOST_SERIES
 from foliotrace_otel.metrics_export import MetricsSender
 from foliotrace_otel.telemetry import configure
 
 
 def test_every_instrument_is_on_the_page_under_its_prometheus_name() -> None:
-    body, content_type = prometheus_text(Metrics())
+    body, content_type = prometheus_text(Metrics(INSTRUMENTS, namespace=NAMESPACE))
     families = {f.name: f for f in text_string_to_metric_families(body.decode())}
-    for instrument in INSTRUMENTS:
+    for instrument in Metrics(INSTRUMENTS, namespace=NAMESPACE).instruments:
         name = instrument.prometheus_name.removesuffix("_total")
         assert name in families
         assert families[name].documentation == instrument.description
@@ -35,13 +36,15 @@ def test_every_instrument_is_on_the_page_under_its_prometheus_name() -> None:
 
 
 def test_openmetrics_is_served_to_who_asks_for_it() -> None:
-    body, content_type = prometheus_text(Metrics(), accept="application/openmetrics-text")
+    body, content_type = prometheus_text(
+        Metrics(INSTRUMENTS, namespace=NAMESPACE), accept="application/openmetrics-text"
+    )
     assert body.endswith(b"# EOF\n")
     assert content_type.startswith("application/openmetrics-text")
 
 
 def test_no_label_grows_without_bound() -> None:
-    metrics = Metrics()
+    metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
     for number in range(MOST_SERIES * 4):
         metrics.count("foliotrace.retries", 1, {"dependency": f"d{number}", "reason": "x" * 500})
     page = prometheus_text(metrics)[0].decode()
@@ -52,7 +55,7 @@ def test_no_label_grows_without_bound() -> None:
 
 
 def test_an_unknown_name_is_said_once_and_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    metrics = Metrics()
+    metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
     for _ in range(3):
         metrics.count("foliotrace.no_such_thing")
     assert [r.message for r in caplog.records] == ["telemetry.unknown_instrument"]
@@ -60,25 +63,33 @@ def test_an_unknown_name_is_said_once_and_breaks_nothing(caplog: pytest.LogCaptu
 
 def test_no_instrument_has_a_label_that_names_a_person_or_a_document() -> None:
     forbidden = re.compile(r"user|tenant|session|query|document_id|run|trace")
-    assert not [i.name for i in INSTRUMENTS if any(forbidden.search(x) for x in i.labels)]
+    assert not [
+        i.name
+        for i in Metrics(INSTRUMENTS).instruments
+        if any(forbidden.search(x) for x in i.labels)
+    ]
 
 
 @pytest.mark.parametrize("sampled", [True, False])
-def test_what_the_core_tells_moves_the_metrics(sampled: bool) -> None:
+def test_domain_events_move_the_metrics(sampled: bool) -> None:
     sampler = None if sampled else ParentBased(ALWAYS_OFF)
     with watching(sampler=sampler) as watch, events.stage("synthesize"):
-        events.tell(
-            "foliotrace.answered",
-            foliotrace__degradation__level=2,
-            foliotrace__degradation__reasons="index_timeout,llm_down",
-            foliotrace__cache__state="miss",
+        events.emit(
+            events.QueryAnswered(
+                run_id="run_1",
+                level=2,
+                reasons=("index_timeout", "llm_down"),
+                retrieval_mode="keyword",
+                answer_mode="extractive",
+                citations=0,
+                cache="miss",
+            )
         )
-        events.tell("foliotrace.spent", gen_ai__request__model="m", foliotrace__cost__usd=0.25)
-        events.tell(
-            "foliotrace.breaker",
-            foliotrace__breaker__dependency="index",
-            foliotrace__breaker__status="open",
+        paid = Decimal("0.25")
+        events.emit(
+            events.ModelCallPaid(model="m", prompt_tokens=1, completion_tokens=1, cost_usd=paid)
         )
+        events.emit(events.BreakerChanged(dependency="index", status="open"))
     value = watch.metrics.registry.get_sample_value
     degraded = {"level": "2", "reason": "index_timeout"}
     assert value("foliotrace_degraded_answers_total", degraded) == 1
@@ -100,7 +111,7 @@ def test_metrics_go_out_over_otlp_under_their_otel_names(
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
         monkeypatch.setenv("OTEL_METRICS_EXPORTER", "otlp")
-        telemetry = configure(set_global=False)
+        telemetry = configure(instruments=INSTRUMENTS, namespace=NAMESPACE, set_global=False)
         telemetry.metrics.count("foliotrace.degraded_answers", 3, {"level": "2", "reason": "r"})
         telemetry.metrics.record("foliotrace.stage.duration", 0.02, {"stage": "retrieve"})
         assert telemetry.shutdown(5)
@@ -124,7 +135,11 @@ def test_sending_metrics_goes_on_after_the_exporter_broke() -> None:
 
         def shutdown(self, **kwargs: Any) -> None: ...
 
-    sender = MetricsSender(Metrics(), Dead(), 0.001).start()  # type: ignore[arg-type]
+    sender = MetricsSender(
+        Metrics(),
+        Dead(),  # type: ignore[arg-type] # a stand-in
+        0.001,
+    ).start()
     while len(tries) < 3:
         time.sleep(0.001)
     sender.stop(1)

@@ -165,9 +165,19 @@ def test_metrics_are_the_same_whether_or_not_the_trace_is_sampled(sampled: bool)
 def test_an_event_of_ours_lands_on_the_span_where_it_happened_and_can_link() -> None:
     origin = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with watching() as watch, events.stage("cache"):
-        events.tell("cache.hit", foliotrace__cache__hit=True, foliotrace__link=origin)
+        events.emit(
+            events.QueryAnswered(
+                run_id="run_1",
+                level=0,
+                retrieval_mode="keyword",
+                answer_mode="extractive",
+                citations=1,
+                cache="exact",
+                origin=origin,
+            )
+        )
     span = watch.one("cache")
-    assert span.attributes["foliotrace.cache.hit"] is True
+    assert span.attributes["foliotrace.cache.state"] == "exact"
     assert "foliotrace.link" not in span.attributes
     assert span.links[0].context.trace_id == 0x0AF7651916CD43DD8448EB211C80319C
 

@@ -89,7 +89,7 @@ async def test_an_answer_without_the_engine_leaves_the_engines_own_trace(
     assert [name for name, *_ in trees[0]][:3] == [
         "invoke_workflow QueryWorkflow",
         "step answer",
-        "guard",
+        "validate",
     ]
 
 

@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import grpc
 import pytest
 from llama_index_instrumentation import get_dispatcher
+from llama_index_instrumentation.base import BaseEvent
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import StatusCode
 from tests.otlp_sink import Failure, OtlpSink, attributes_of
@@ -50,13 +52,19 @@ def for_sink(sink: OtlpSink, protocol: str, **more: str) -> dict[str, str]:
 def start(monkeypatch: pytest.MonkeyPatch, env: dict[str, str]) -> Telemetry:
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    return configure(redaction_key=b"k", set_global=False)
+    return configure(redaction_key=b"k", namespace="foliotrace", set_global=False)
+
+
+class Noted(BaseEvent):
+    span_attributes: ClassVar[dict[str, str]] = {"note": "foliotrace.note", "api_key": "api_key"}
+    note: str
+    api_key: str
 
 
 @dispatcher.span
 def answer(question: str) -> str:
     with events.stage("retrieve"):
-        events.tell("retrieved", foliotrace__note=question, api_key="hunter2")
+        get_dispatcher().event(Noted(note=question, api_key="hunter2"))
     raise LookupError(question)
 
 
@@ -224,7 +232,7 @@ def test_the_global_set_up_serves_a_program_and_flushes_at_exit(sink: OtlpSink) 
     subprocess.run([sys.executable, "-c", program], check=True, env=env, timeout=60)
     by_name = {span.name: span for span in sink.spans}
     assert by_name["GET"].parent_span_id == by_name["work"].span_id
-    assert attributes_of(by_name["work"])["foliotrace.entry"] is True
+    assert attributes_of(by_name["work"])["foliotrace_otel.entry"] is True
 
 
 def test_only_one_module_reads_the_environment() -> None:

@@ -28,7 +28,9 @@ def one_trace(tracer_provider: TracerProvider) -> str:
 
 def test_the_tree_shows_who_called_whom_in_order() -> None:
     recent = RecentTraces()
-    drawn = draw(recent.trace(one_trace(provider(recent)))).splitlines()
+    drawn = draw(
+        recent.trace(one_trace(provider(recent))), ["foliotrace.retrieval.mode"]
+    ).splitlines()
     names = [re.split("[·█]", line)[0].rstrip() for line in drawn]
     assert names == ["POST /v1/query", "├─ retrieve", "└─ synthesize", "   └─ chat gpt-4o"]
     assert drawn[1].endswith("mode=keyword")

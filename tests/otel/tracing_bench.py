@@ -13,11 +13,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import Sampler
 
+from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel.content import ContentPolicy
 from foliotrace_otel.events import OTelEventHandler, event_handler
 from foliotrace_otel.handler import OTelSpanHandler
 from foliotrace_otel.metrics import Metrics
-from foliotrace_otel.semconv import vocabulary
 from foliotrace_otel.span_tree import Detail, SpanTree
 
 
@@ -99,13 +99,15 @@ def watching(
     provider.add_span_processor(SimpleSpanProcessor(memory))
     policy = content or ContentPolicy()
     tree = SpanTree(
-        provider.get_tracer("foliotrace"), detail=detail, exception_messages=policy.capture
+        provider.get_tracer("foliotrace"),
+        namespace=NAMESPACE,
+        version=version,
+        detail=detail,
+        exception_messages=policy.capture,
     )
-    metrics = Metrics()
+    metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
     handler = OTelSpanHandler(tree)
-    events = event_handler(
-        tree, metrics, content=policy, names=vocabulary(version), openinference=openinference
-    )
+    events = event_handler(tree, metrics, content=policy, openinference=openinference)
     truth = Truth()
     root = get_dispatcher()
     before = (list(root.span_handlers), list(root.event_handlers))

@@ -42,7 +42,7 @@ async def test_a_stream_names_its_trace_first(service: Observed) -> None:
     assert f'"trace_id":"{trace_id}"' in lines[1]
     assert "jaeger.test" in lines[1]
     assert (
-        tree(service.trace(trace_id, 6, ends_with="POST /v1/query"))["sanitize"]
+        tree(service.trace(trace_id, 6, ends_with="POST /v1/query"))["ground"]
         == "invoke_workflow QueryWorkflow"
     )
 
@@ -50,7 +50,7 @@ async def test_a_stream_names_its_trace_first(service: Observed) -> None:
 async def test_a_query_is_a_short_tree(service: Observed) -> None:
     answer = await service.ask()
     spans = service.trace(answer.headers["x-trace-id"], 6, ends_with="POST /v1/query")
-    under_run = dict.fromkeys(("guard", "retrieve", "synthesize", "sanitize"))
+    under_run = dict.fromkeys(("validate", "retrieve", "synthesize", "ground"))
     assert tree(spans) == {
         "POST /v1/query": None,
         "invoke_workflow QueryWorkflow": "POST /v1/query",

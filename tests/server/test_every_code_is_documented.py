@@ -22,6 +22,8 @@ HANDED_ON = {
     "foliotrace/jobs.py: replace(problem)": "describe_error(error)",
     "foliotrace/ingest/workflow.py: fail(problem)": "describe_error(error)",
     "foliotrace/query/answer/synthesize.py: add(reason_of(error))": "the generator's own",
+    "foliotrace/query/answer/synthesize.py: GeneratorFailed(reason_of(error))": "the same",
+    "foliotrace/resilient/guard.py: CallRetried(getattr(error, 'error_code', None))": "the same",
     "foliotrace/query/workflow.py: AnswerReset(str(reason))": "the failed generator's own",
     "foliotrace_server/host/durable_host.py: _end(handler.error)": "what the store was told",
     "foliotrace/adapters/local/page_codec.py: ParsedPage(problem)": "read back from the library",

@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.promql import RULES, expressions, labels, metrics
 from tests.server.observed import observed
 
-from foliotrace_otel.instruments import INSTRUMENTS
+from foliotrace.events import INSTRUMENTS, NAMESPACE
+from foliotrace_otel import Metrics
 
 pytestmark = pytest.mark.anyio
 SCHEMA = {"type": "object", "properties": {"window": {"type": "string"}}}
@@ -37,7 +38,9 @@ async def test_every_instrument_is_declared_on_the_scrape(
             "/metrics", headers={"accept": "application/openmetrics-text"}
         )
     declared = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
-    assert {instrument.prometheus_name for instrument in INSTRUMENTS} <= declared
+    assert {
+        i.prometheus_name for i in Metrics(INSTRUMENTS, namespace=NAMESPACE).instruments
+    } <= declared
     assert {"llm_request_latency_seconds", "llm_request_errors_total"} <= declared
     assert "process_cpu_seconds_total" in declared
     assert modern.text.endswith("# EOF\n")

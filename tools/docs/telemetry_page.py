@@ -2,11 +2,12 @@
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from foliotrace_otel import environment, semconv, told_metrics
-from foliotrace_otel.instruments import INSTRUMENTS
+from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent
+from foliotrace_otel import Metrics, environment, semconv
 from foliotrace_otel.propagation import BAGGAGE_ALLOWED
 
 SPANS: Final = (
@@ -60,9 +61,11 @@ def page() -> str:
                 ("OTel name", "Prometheus name", "kind", "unit", "labels", "meaning"), _metrics()
             ),
             "",
-            "## Events that move metrics",
+            "## Domain events",
             "",
-            *(f"- `{name}`" for name in told_metrics.TOLD_METRICS),
+            "LlamaIndex events of the service, on the span that is open when they happen.",
+            "",
+            *_table(("event", "meaning", "span attributes"), _events()),
             "",
             "## Variables read",
             "",
@@ -91,10 +94,20 @@ def _attributes() -> Iterator[tuple[str, str]]:
         ):
             shown = "" if note.startswith("an attribute name") else note
             yield f"`{value}`", shown
+    derived = re.findall(r"    (\w+): str  # (.+)", inspect.getsource(semconv.SpanNames))
+    for field, note in derived:
+        if not field.endswith("_mark"):
+            yield f"`{getattr(semconv.span_names(NAMESPACE), field)}`", note
+
+
+def _events() -> Iterator[tuple[str, str, str]]:
+    for event in sorted(DomainEvent.__subclasses__(), key=lambda e: e.__name__):
+        names = tuple(semconv.CONCEPTS.get(n, n) for n in event.span_attributes.values())
+        yield f"`{event.__name__}`", (event.__doc__ or "").replace("\n    ", " "), _code(names)
 
 
 def _metrics() -> Iterator[tuple[str, ...]]:
-    for i in INSTRUMENTS:
+    for i in Metrics(INSTRUMENTS, namespace=NAMESPACE).instruments:
         labels = _code(i.labels)
         yield (
             f"`{i.name}`", f"`{i.prometheus_name}`", i.kind, f"`{i.unit}`", labels, i.description

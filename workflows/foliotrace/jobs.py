@@ -7,7 +7,7 @@ from uuid import uuid4
 from workflows.events import Event
 
 from foliotrace.errors import Conflict, FoliotraceError
-from foliotrace.events import tell
+from foliotrace.events import DocumentIngested, emit
 from foliotrace.model import Document, Extraction, Job, JobKind, JobStatus, Principal
 from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, Jobs
 
@@ -183,13 +183,14 @@ class JobReporter:
 
 
 def _tell_ingested(job: Job, engine: str) -> None:
-    tell(
-        "foliotrace.ingested",
-        foliotrace__ingest__outcome=job.status.value,
-        foliotrace__ingest__pages=job.pages_done,
-        foliotrace__ingest__chunks=job.chunks,
-        foliotrace__ingest__parser=engine.partition(" ")[0] or None,
-        error__type=job.problem,
+    emit(
+        DocumentIngested(
+            outcome=job.status.value,
+            pages=job.pages_done,
+            chunks=job.chunks,
+            parser=engine.partition(" ")[0] or None,
+            problem=job.problem,
+        )
     )
 
 

@@ -6,8 +6,8 @@ Shared by ingest and extract. Which parser follows is decided by the pure `order
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
-from foliotrace import events
 from foliotrace.errors import FileRefused, ParserUnavailable, UnsupportedFile
+from foliotrace.events import ParserFellBack, emit
 from foliotrace.model import Deadline, Inspection, PageStatus, ParsedPage, SourceFile
 from foliotrace.ports import Parser
 
@@ -70,7 +70,7 @@ class ParseOrder:
                 return
             if not later:
                 raise
-            events.tell("parse.degraded", foliotrace__parse__reason=error.reason)
+            emit(ParserFellBack(reason=error.reason))
             following = ParseOrder(later)
             async for page in following.parse(source, pages=rest, deadline=deadline):
                 yield replace(page, degraded_from=first.engine)

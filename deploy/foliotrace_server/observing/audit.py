@@ -10,6 +10,7 @@ import structlog
 
 from foliotrace.errors import AuditUnavailable, Misconfigured
 from foliotrace.events import stage
+from foliotrace.events.instruments import AUDIT_FAILURES, AUDIT_RECORDS, AUDIT_SYNC
 from foliotrace.ports import AuditEntry, AuditLog, CurrentTrace, HashQuery
 from foliotrace_audit import (
     CHECKPOINT_EVENT,
@@ -123,9 +124,9 @@ class CountedAuditLog:
         try:
             await self.inner.append(entry)
         except AuditUnavailable:
-            self.metrics.count("foliotrace.audit.failures", 1, {"reason": "refused"})
+            self.metrics.record_all((AUDIT_FAILURES.measured(1, "refused"),))
             raise
-        self.metrics.count("foliotrace.audit.records", 1, {"event": entry.event})
+        self.metrics.record_all((AUDIT_RECORDS.measured(1, entry.event),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +142,11 @@ class AuditOperations:
             _log.warning("audit.recovered", kind=alarm.kind.value, detail=alarm.detail)
             return
         _log.error("audit.alarm", kind=alarm.kind.value, detail=alarm.detail, records=alarm.count)
-        self.metrics.count("foliotrace.audit.failures", 1, {"reason": alarm.kind.value})
+        self.metrics.record_all((AUDIT_FAILURES.measured(1, alarm.kind.value),))
 
     def written(self, seconds: float) -> None:
         """Measure what the disk took."""
-        self.metrics.record("foliotrace.audit.sync.duration", seconds)
+        self.metrics.record_all((AUDIT_SYNC.measured(seconds),))
 
     def checkpointed(self, checkpoint: Checkpoint) -> None:
         """Send the signed line out of the box: as an OTel log event, and with the log."""

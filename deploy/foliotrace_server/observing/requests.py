@@ -13,6 +13,8 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foliotrace.events import NAMESPACE
+from foliotrace.events.instruments import QUEUE_REFUSALS
 from foliotrace_otel import entry_attributes, traceparent
 from foliotrace_server.observing.telemetry import Observing
 from foliotrace_server.problems import PROBLEM
@@ -67,7 +69,7 @@ class RequestTelemetry:
                 f"{_method(scope)} {_guessed(scope['path'])}",
                 context=context,
                 kind=SpanKind.SERVER,
-                attributes=entry_attributes(context),
+                attributes=entry_attributes(context, NAMESPACE),
             )
             with _current(span, context):
                 await self._traced(scope, receive, send, answer, span)
@@ -108,7 +110,7 @@ class RequestTelemetry:
         }
         self._metrics.record("http.server.request.duration", seconds, labels)
         if answer.status == 429:
-            self._metrics.count("foliotrace.queue.refused", 1, {"queue": route})
+            self._metrics.record_all((QUEUE_REFUSALS.measured(1, route),))
 
 
 def route_of(scope: Scope) -> str:

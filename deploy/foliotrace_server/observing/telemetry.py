@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import Final
 
 from opentelemetry.trace import Tracer
 from prometheus_client import PlatformCollector, ProcessCollector
 
 from foliotrace.errors import Misconfigured
+from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel import (
     Metrics,
     Redactor,
@@ -21,6 +23,11 @@ from foliotrace_server.observing.trace_context import TraceLinks
 from foliotrace_server.settings import TelemetrySettings as Settings
 
 _SCOPE = "foliotrace_server"
+DRAWN: Final = (
+    "foliotrace.retrieval.mode",
+    "foliotrace.answer.mode",
+    "foliotrace.degradation.level",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +52,7 @@ class Observing:
 
     def trace_tree(self, trace_id: str) -> str:
         """A recent trace (32 hex digits) drawn as a tree; "" where it is not known."""
-        return draw(self.recent.trace(trace_id)) if self.recent is not None else ""
+        return draw(self.recent.trace(trace_id), DRAWN) if self.recent is not None else ""
 
     def stop(self) -> None:
         """Take the handlers off and send what is left, waiting `shutdown_s` at most."""
@@ -68,6 +75,8 @@ def observe(settings: Settings, *, serving: bool, draws: bool = False) -> Observ
     telemetry = configure(
         chosen,
         service_name=settings.service_name,
+        instruments=INSTRUMENTS,
+        namespace=NAMESPACE,
         span_processors=(recent,) if recent is not None else (),
         set_global=serving and settings.enabled,
     )

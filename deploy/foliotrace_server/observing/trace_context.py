@@ -13,6 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from foliotrace.events import NAMESPACE
 from foliotrace_otel import entry_attributes, traceparent
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def job_trace(tracer: Tracer | None, kind: str) -> Iterator[None]:
         context=Context(),
         kind=SpanKind.PRODUCER,
         links=(Link(request_context),) if request_context.is_valid else (),
-        attributes=entry_attributes(Context()),
+        attributes=entry_attributes(Context(), NAMESPACE),
     )
     request.add_link(span.get_span_context())
     token = otel_context.attach(trace.set_span_in_context(span, Context()))

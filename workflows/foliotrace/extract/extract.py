@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from foliotrace import events
 from foliotrace.errors import BudgetExceeded, ExtractorUnavailable, Unavailable
+from foliotrace.events import ExtractionRungFailed, emit
 from foliotrace.extract.merge import empty_extraction, merge, worse
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.model import (
@@ -38,7 +38,7 @@ async def extract_pages(
         except (Unavailable, BudgetExceeded) as error:
             reason = getattr(error, "reason", error.error_code)
             reasons.append(f"{rung.method.value}_{reason}")
-            events.tell("extract.rung_failed", foliotrace__extract__reason=reasons[-1])
+            emit(ExtractionRungFailed(reason=reasons[-1]))
             continue
         mark = _mark(rungs[0].method, rung.method, reasons)
         marked = worse(worse(found.degradation, mark), degradation_of(pages))

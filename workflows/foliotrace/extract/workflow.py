@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
-from foliotrace import events
 from foliotrace.errors import ExtractorUnavailable, NotFound, ParserUnavailable
+from foliotrace.events import ExtractionCompleted, emit, stage
 from foliotrace.extract.extract import extract_pages
 from foliotrace.extract.merge import empty_extraction, merge, worse
 from foliotrace.extract.schema import resolve
@@ -182,17 +182,13 @@ class ExtractWorkflow(Workflow):
         async with self._reporting(reporter):
             await reporter.job()
             schema, found = await self._services.jobs.extraction(cursor.tenant, cursor.job_id)
-            with events.stage("validate"):
+            with stage("validate"):
                 record = record_of(schema, found.fields)
                 errors = errors_of(schema, record)
             made = replace(found, record=record, valid=not errors, errors=errors)
             await self._keep(cursor.tenant, cursor.job_id, schema, made)
             await reporter.completed(extraction=made)
-        events.tell(
-            "extract.completed",
-            foliotrace__extract__valid=made.valid,
-            foliotrace__degradation__level=int(made.degradation.level),
-        )
+        emit(ExtractionCompleted(valid=made.valid, level=int(made.degradation.level)))
         return Extracted(
             job_id=cursor.job_id,
             document_id=cursor.document_id,
@@ -260,7 +256,7 @@ class ExtractWorkflow(Workflow):
             instructions=cursor.instructions,
             pages_total=cursor.pages_total,
         )
-        with events.stage("extract"):
+        with stage("extract"):
             found = await extract_pages(services, rungs, plan, task, pages)
         await self._keep(cursor.tenant, cursor.job_id, schema, merge(plan, before, found))
 
@@ -275,7 +271,7 @@ class ExtractWorkflow(Workflow):
             return stored
         deadline = self._deadline(self._services.limits.parse_s)
         source = await self._source(document)
-        with events.stage("parse"):
+        with stage("parse"):
             parser = self._services.parser_on(cursor.path)
             parsed = parser.parse(source, pages=numbers, deadline=deadline)
             pages = [page async for page in parsed]

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from foliotrace import events
 from foliotrace.errors import CacheUnavailable, FoliotraceError
+from foliotrace.events import CacheEvictionFailed, emit, stage
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Document, Principal
 from foliotrace.ports import AuditEntry, StoredBlob
@@ -16,7 +16,7 @@ async def catch_up(services: IngestServices) -> int:
 
     Raises IndexUnavailable.
     """
-    with events.stage("index"):
+    with stage("index"):
         reached = [await index.catch_up() for index in services.indexes]
     return reached[0] if reached else await services.library.version()
 
@@ -70,7 +70,7 @@ async def forget_superseded(services: IngestServices, tenant: str, document_id: 
         try:
             await forget(tenant, document_id)
         except CacheUnavailable as error:
-            events.tell("foliotrace.not_forgotten", error__type=error.reason)
+            emit(CacheEvictionFailed(reason=error.reason))
 
 
 def _not_deleted(received: AuditEntry, error: BaseException) -> AuditEntry:

@@ -8,8 +8,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from foliotrace import events
 from foliotrace.errors import Conflict, ParserUnavailable
+from foliotrace.events import stage
 from foliotrace.ingest.chunk import CHUNKER, chunk_pages
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Deadline, Document, ExecutionMode, ParsedPage, SourceFile
@@ -114,7 +114,7 @@ async def _commit(
     services: IngestServices, cursor: IngestCursor, pages: Sequence[ParsedPage]
 ) -> IngestCursor:
     """Store pages, then their chunks; where the ingestion stands then."""
-    with events.stage("chunk"):
+    with stage("chunk"):
         chunks = await asyncio.to_thread(
             chunk_pages,
             pages,

@@ -13,8 +13,8 @@ from pydantic import ConfigDict
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
-from foliotrace import events
 from foliotrace.errors import Conflict, NotFound
+from foliotrace.events import stage
 from foliotrace.ingest.identity import FIRST_PAGES, identify
 from foliotrace.ingest.publish import catch_up, forget_superseded
 from foliotrace.ingest.services import IngestServices
@@ -78,7 +78,7 @@ class IngestWorkflow(Workflow):
             parser = services.parser_on(path)
             source = await source_of(services, document)
             deadline = Deadline(services.clock.monotonic_s() + services.limits.inspect_s)
-            with events.stage("parse"):
+            with stage("parse"):
                 inspection = await parser.inspect(source, deadline=deadline)
             revision = revision_of(document, parser.engine_for(document.media_type))
             await services.library.begin(
@@ -107,7 +107,7 @@ class IngestWorkflow(Workflow):
         reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter, cursor.document_id, cursor.content_hash):
             await reporter.job()
-            with events.stage("parse"):
+            with stage("parse"):
                 after = await store_window(
                     self._services,
                     cursor,

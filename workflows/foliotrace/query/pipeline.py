@@ -1,4 +1,4 @@
-"""A question through its stages, in order: guard, cache, retrieve, synthesize, sanitize.
+"""A question through its stages, in order: validate, cache, retrieve, synthesize, ground.
 
 The audit log is called before the work and after it, whatever happens in between.
 """
@@ -56,7 +56,7 @@ async def answer_question(services: QueryServices, ask: Ask, call: Call) -> Answ
     )
     await services.audit.append(received)
     try:
-        with stage("guard"):
+        with stage("validate"):
             query = admit(
                 ask,
                 principal=principal,
@@ -137,7 +137,7 @@ def _identified(services: QueryServices, query: Query, answer: Answer, state: Ca
         trace_id=services.current_trace(),
         origin=answer.origin or services.current_span(),
     )
-    records.tell_answer(mine, given_again_from=answer.origin)
+    records.emit_answered(mine, origin=answer.origin)
     return mine
 
 
@@ -164,7 +164,7 @@ async def _made(
             draft = await services.synthesis.answer(
                 query, found.passages, deadline=deadline, screen=call.screen
             )
-    with stage("sanitize"):
+    with stage("ground"):
         if isinstance(draft, Answer):
             return replace(draft, degradation=_mark(services, found, AnswerMode.STALE)), 0
         return _settled(services, found, draft, budget)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from foliotrace.errors import FoliotraceError
-from foliotrace.events import tell
+from foliotrace.events import QueryAnswered, emit
 from foliotrace.model import Answer, Citation, Principal, Query, Run, Versions
 from foliotrace.ports import AuditEntry, Clock
 from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
@@ -99,24 +99,24 @@ def _without_quotes(answer: Answer) -> tuple[Citation, ...]:
     return tuple(replace(citation, quote="") for citation in answer.citations)
 
 
-def tell_answer(answer: Answer, *, given_again_from: str | None = None) -> None:
-    """Say how the question was answered, on the journey's span; link that to an earlier run.
+def emit_answered(answer: Answer, *, origin: str | None = None) -> None:
+    """Report how the question was answered, on the query's span.
 
-    `given_again_from`: the traceparent of the run that made the answer, where that was another.
+    `origin`: traceparent of the run that made the answer, if that was another; becomes a link.
     """
     mark = answer.degradation
-    tell(
-        "foliotrace.answered",
-        foliotrace__run_id=answer.run_id,
-        foliotrace__degraded=bool(mark.level),
-        foliotrace__degradation__level=int(mark.level),
-        foliotrace__degradation__reasons=",".join(mark.reasons) or None,
-        foliotrace__retrieval__mode=mark.retrieval.value,
-        foliotrace__answer__mode=mark.answer.value,
-        foliotrace__answer__citations=len(answer.citations),
-        foliotrace__answer__removed_claims=answer.removed_claims or None,
-        foliotrace__cache__state=answer.cache.value,
-        gen_ai__response__model=answer.model,
-        foliotrace__cost__usd=float(answer.usage.cost_usd) if answer.usage.cost_usd else None,
-        foliotrace__link=given_again_from,
+    emit(
+        QueryAnswered(
+            run_id=answer.run_id,
+            level=int(mark.level),
+            reasons=mark.reasons,
+            retrieval_mode=mark.retrieval.value,
+            answer_mode=mark.answer.value,
+            citations=len(answer.citations),
+            removed_claims=answer.removed_claims or None,
+            cache=answer.cache.value,
+            model=answer.model,
+            cost_usd=float(answer.usage.cost_usd) if answer.usage.cost_usd else None,
+            origin=origin,
+        )
     )

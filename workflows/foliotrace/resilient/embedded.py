@@ -12,7 +12,7 @@ from foliotrace.errors import (
     LedgerUnavailable,
     Unavailable,
 )
-from foliotrace.events import tell
+from foliotrace.events import ReservationNotSettled, emit
 from foliotrace.model import Deadline, Usage
 from foliotrace.ports import BudgetLedger, Embedder, Reservation, Vector
 from foliotrace.resilient.metered import current_budget, no_failure_of_the_model
@@ -138,7 +138,7 @@ class MeteredEmbedder:
             try:
                 await self._ledger().settle(reservation, cost_usd)
             except LedgerUnavailable as error:
-                tell("foliotrace.not_settled", error__type=error.reason)
+                emit(ReservationNotSettled(reason=error.reason))
 
 
 def _unpaid(error: BudgetExceeded) -> EmbedderUnavailable:

@@ -20,7 +20,7 @@ from foliotrace.errors import (
     GeneratorRefused,
     Unavailable,
 )
-from foliotrace.events import attempt, tell
+from foliotrace.events import BreakerChanged, CallRetried, attempt, emit
 from foliotrace.model import Deadline
 from foliotrace.ports import Clock
 
@@ -90,7 +90,7 @@ class CircuitGuard:
             retry=retry_if_exception(_another_attempt_may_help),
             wait=self._wait_s,
             stop=lambda state: self._gives_up(state, deadline),
-            before_sleep=self._tell_retry,
+            before_sleep=self._emit_retry,
             sleep=self._sleep,
             reraise=True,
         )
@@ -180,14 +180,15 @@ class CircuitGuard:
             self._budget = budget
         return budget is None
 
-    def _tell_retry(self, state: RetryCallState) -> None:
+    def _emit_retry(self, state: RetryCallState) -> None:
         error = state.outcome and state.outcome.exception()
-        tell(
-            "foliotrace.retry",
-            foliotrace__retry__dependency=self.name,
-            foliotrace__retry__attempt=state.attempt_number,
-            foliotrace__retry__wait_s=round(state.upcoming_sleep, 3),
-            error__type=getattr(error, "error_code", None),
+        emit(
+            CallRetried(
+                dependency=self.name,
+                attempt=state.attempt_number,
+                wait_s=round(state.upcoming_sleep, 3),
+                reason=getattr(error, "error_code", None),
+            )
         )
 
     def _admit(self) -> rules.Breaker:
@@ -210,7 +211,7 @@ class CircuitGuard:
         if not self._decides(probing):
             return
         if self.breaker.status is not rules.BreakerStatus.CLOSED:
-            self._tell("closed")
+            self._emit_change("closed")
         self.breaker = rules.after_success(self.breaker)
 
     def _failed(self, probing: bool) -> None:
@@ -221,15 +222,11 @@ class CircuitGuard:
             self.breaker, self.policy.breaker, self._clock.monotonic_s()
         )
         if self.breaker.status is not before:
-            self._tell(self.breaker.status.value)
+            self._emit_change(self.breaker.status.value)
 
     def _abandoned(self, probing: bool) -> None:
         if self._decides(probing):
             self.breaker = rules.after_abandoned(self.breaker, self._clock.monotonic_s())
 
-    def _tell(self, status: str) -> None:
-        tell(
-            "foliotrace.breaker",
-            foliotrace__breaker__dependency=self.name,
-            foliotrace__breaker__status=status,
-        )
+    def _emit_change(self, status: str) -> None:
+        emit(BreakerChanged(dependency=self.name, status=status))

@@ -13,7 +13,7 @@ from foliotrace.errors import (
     LedgerUnavailable,
     Unavailable,
 )
-from foliotrace.events import tell
+from foliotrace.events import ModelCallPaid, ReservationNotSettled, emit
 from foliotrace.model import Deadline, Extraction, ParsedPage, Usage
 from foliotrace.ports import (
     BudgetLedger,
@@ -172,7 +172,7 @@ class MeteredGenerator:
         try:
             await self._ledger.settle(reservation, actual_usd)
         except LedgerUnavailable as error:
-            tell("foliotrace.not_settled", error__type=error.reason)
+            emit(ReservationNotSettled(reason=error.reason))
 
     def _affordable(
         self, budget: QueryBudget, prompt_tokens: int, max_tokens: int, price: rules.Price
@@ -200,12 +200,13 @@ class MeteredGenerator:
         budget = _budget.get()
         if budget is not None:
             budget.usage = budget.usage.plus(usage)
-        tell(
-            "foliotrace.spent",
-            gen_ai__request__model=self.model,
-            gen_ai__usage__input_tokens=usage.prompt_tokens,
-            gen_ai__usage__output_tokens=usage.completion_tokens,
-            foliotrace__cost__usd=float(usage.cost_usd),
+        emit(
+            ModelCallPaid(
+                model=self.model,
+                prompt_tokens=usage.prompt_tokens,
+                completion_tokens=usage.completion_tokens,
+                cost_usd=usage.cost_usd,
+            )
         )
         return replace(generation, usage=usage)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 from foliotrace.errors import BreakerOpen, DeadlineExceeded, ParserUnavailable, Unavailable
-from foliotrace.events import tell
+from foliotrace.events import IndexBehind, emit
 from foliotrace.model import (
     Deadline,
     Extraction,
@@ -134,11 +134,7 @@ class FollowingIndex:
                 self.failure = None
             except Unavailable as error:
                 self.failure = error
-                tell(
-                    "foliotrace.index_behind",
-                    foliotrace__index__dependency=self.guard.name,
-                    error__type=error.reason,
-                )
+                emit(IndexBehind(dependency=self.guard.name, reason=error.reason))
 
 
 class ResilientGenerator:

@@ -19,7 +19,7 @@ from foliotrace.adapters.llamacloud.grounding import to_extraction
 from foliotrace.adapters.llamacloud.intents import Order, ParseJob
 from foliotrace.adapters.llamacloud.parser import ENGINE
 from foliotrace.errors import ExtractorUnavailable
-from foliotrace.events import tell
+from foliotrace.events import CloudParseJobExpired, emit
 from foliotrace.model import (
     Deadline,
     Document,
@@ -142,7 +142,7 @@ class CloudExtractor:
                 if failure.problem is not CloudProblem.NOT_FOUND:
                     raise
                 intents.forgotten_job(tenant, parsed.key)
-                tell("foliotrace.cloud.parse_job_expired")
+                emit(CloudParseJobExpired())
         source = await self._source(tenant, purchase.task.document)
         file_id = await self._gateway.upload(tenant, source, deadline)
         try:

@@ -19,7 +19,7 @@ from foliotrace.adapters.llamacloud.hearing import Ears, WebhookAddress
 from foliotrace.adapters.llamacloud.intents import Intent, IntentLog, IntentState, Order
 from foliotrace.adapters.llamacloud.pacing import DOCUMENTED, Pacer
 from foliotrace.adapters.llamacloud.purchases import ENDED_BADLY, Purchases, Sleep
-from foliotrace.events import tell
+from foliotrace.events import CloudCancelFailed, CloudJobFinished, emit
 from foliotrace.model import Deadline, SourceFile
 from foliotrace.ports import Clock
 
@@ -349,12 +349,7 @@ class CloudGateway:
     def _settle(self, tenant: str, key: str, kind: str, job_id: str, credits: float) -> None:
         if self.intents.find(tenant, key).state is not IntentState.DONE:
             self.intents.done(tenant, key, credits=credits)
-        tell(
-            "foliotrace.cloud.job",
-            foliotrace__cloud__kind=kind,
-            foliotrace__cloud__job_id=job_id,
-            foliotrace__cloud__credits=credits,
-        )
+        emit(CloudJobFinished(kind=kind, job_id=job_id, credits=credits))
 
     async def _cancel(
         self, tenant: str, key: str, job_id: str, cancel: Callable[[str], Awaitable[None]]
@@ -363,7 +358,7 @@ class CloudGateway:
         try:
             await cancel(job_id)
         except CloudFailure as failure:
-            tell("foliotrace.cloud.cancel_failed", error__type=failure.reason)
+            emit(CloudCancelFailed(reason=failure.reason))
         else:
             self.intents.failed(tenant, key)
 

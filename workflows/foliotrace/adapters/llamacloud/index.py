@@ -22,7 +22,7 @@ from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.hits import passage_of
 from foliotrace.adapters.llamacloud.placements import ManagedIndex, Placement, Placements
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
-from foliotrace.events import tell
+from foliotrace.events import PassagesAligned, emit
 from foliotrace.model import (
     Deadline,
     Document,
@@ -345,10 +345,7 @@ class CloudIndex:
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason) from error
         found = [passage for passage in passages if passage is not None]
-        tell(
-            "foliotrace.aligned",
-            foliotrace__retrieval__not_aligned=sum(not p.exact for p in found),
-        )
+        emit(PassagesAligned(not_aligned=sum(not p.exact for p in found)))
         return found
 
     async def _is_behind(self, tenant: str, collection: str) -> bool:

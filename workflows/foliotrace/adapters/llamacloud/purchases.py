@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from foliotrace.adapters.llamacloud.failures import CloudFailure
 from foliotrace.adapters.llamacloud.intents import Intent, IntentLog, Order
-from foliotrace.events import tell
+from foliotrace.events import CloudPurchaseReconciled, emit
 
 ENDED_BADLY: Final = frozenset({"FAILED", "CANCELLED"})
 """A job in one of these is no answer to the question what became of a request."""
@@ -61,7 +61,7 @@ class Purchases:
             found = await self._reconcile(intent, find)
             if found is None:
                 raise  # the intent stays: the next attempt looks again before it buys
-            tell("foliotrace.cloud.reconciled", foliotrace__cloud__kind=intent.kind)
+            emit(CloudPurchaseReconciled(kind=intent.kind))
             return found
 
     async def _reconcile(self, intent: Intent, find: Find) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound
-from foliotrace.events import tell
+from foliotrace.events import StaleLookupFailed, emit
 from foliotrace.model import Answer, AnswerMode, CacheState, Usage
 from foliotrace.ports import Clock, DocumentReader, StaleAnswer, StaleAnswers
 from foliotrace.query.answer.synthesize import Draft
@@ -28,7 +28,7 @@ async def stale_answer(
         if kept is None or not await _still_stands(tenant, kept, library):
             return None
     except (CacheUnavailable, LibraryUnavailable) as error:
-        tell("foliotrace.stale_unavailable", error__type=error.reason)
+        emit(StaleLookupFailed(reason=error.reason))
         return None
     age_s = max(0.0, (clock.now() - kept.stored_at).total_seconds())
     return replace(

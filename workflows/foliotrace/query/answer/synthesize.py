@@ -12,7 +12,7 @@ from secrets import token_hex
 from typing import Final, Protocol
 
 from foliotrace.errors import FoliotraceError, GeneratorUnavailable, IndexUnavailable
-from foliotrace.events import tell
+from foliotrace.events import GeneratorFailed, QuestionCoverMeasured, emit
 from foliotrace.model import AnswerMode, Citation, Deadline, Level, Passage, Query, Usage
 from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
 from foliotrace.query.answer import prompt as prompts
@@ -247,7 +247,7 @@ class Synthesis:
         weights = self._weights(query, short)
         notice = NOTICE_FALLBACK if self.generators else NOTICE_QUOTES
         best = max(cover(weights, reading.terms) for _, reading in read)
-        tell("foliotrace.cover", foliotrace__answer__cover=round(best, 3))
+        emit(QuestionCoverMeasured(cover=round(best, 3)))
         chosen = choose(weights, read, at_most=min(self.quotes, query.top_k))
         if best < self.floor or not chosen:
             return Draft(
@@ -347,11 +347,7 @@ def _follows(
     generator: TextGenerator,
     short: Shortfall,
 ) -> Next:
-    tell(
-        "foliotrace.generator_failed",
-        gen_ai__request__model=generator.model,
-        error__type=reason_of(error),
-    )
+    emit(GeneratorFailed(model=generator.model, reason=reason_of(error)))
     following = after_failure(error, shown=not writer.start_over(), more=more)
     if following is not Next.END:
         falls_to = Level.OTHER_LLM if following is Next.LLM else Level.LOWER_PATH

@@ -6,7 +6,7 @@ A store that is down is a miss, and so is an embedder: the answer made anew is a
 from dataclasses import dataclass
 
 from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound, Unavailable
-from foliotrace.events import tell
+from foliotrace.events import AnswerNotCached, CacheLookupFailed, SemanticCacheHit, emit
 from foliotrace.model import Answer, CacheState, Deadline, Query
 from foliotrace.ports import AnswerCache, Asked, Embedder, StaleAnswer
 from foliotrace.query.cache import keys
@@ -70,7 +70,7 @@ async def given_again(
             cache, services.embedder, query, place.group, services.settings.alike_from, deadline
         )
     except Unavailable as error:
-        tell("foliotrace.cache_unavailable", error__type=error.reason)
+        emit(CacheLookupFailed(reason=error.reason))
         return None
 
 
@@ -93,7 +93,7 @@ async def _given_to_another(
     for cosine, key in keys.near(vector, others, floor=floor):
         kept = await cache.lookup(tenant, key)
         if kept is not None:
-            tell("foliotrace.given_to_another", foliotrace__cache__similarity=round(cosine, 4))
+            emit(SemanticCacheHit(similarity=round(cosine, 4)))
             return GivenAgain(kept, CacheState.SEMANTIC)
     return None
 
@@ -116,7 +116,7 @@ async def keep(
             )
         await _keep_for_bad_days(services, query.principal.tenant, at.stale_key, answer)
     except (CacheUnavailable, LibraryUnavailable, NotFound) as error:
-        tell("foliotrace.not_kept", error__type=error.error_code)
+        emit(AnswerNotCached(reason=error.error_code))
 
 
 async def _asked(
@@ -128,7 +128,7 @@ async def _asked(
     try:
         vector = await services.embedder.embed_query(query.text, deadline=deadline)
     except Unavailable as error:
-        tell("foliotrace.not_kept", error__type=error.reason)
+        emit(AnswerNotCached(reason=error.reason))
         return None
     return Asked(group=place.group, vector=tuple(vector))
 

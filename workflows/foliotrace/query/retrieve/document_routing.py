@@ -13,7 +13,7 @@ from math import log
 from typing import Final
 
 from foliotrace.errors import LibraryUnavailable, NotFound
-from foliotrace.events import tell
+from foliotrace.events import RoutingSkipped, emit
 from foliotrace.model import Deadline, Document, Filters, Passage, Query
 from foliotrace.ports import LibraryReader, Retriever, Vocabulary
 
@@ -128,7 +128,7 @@ class RoutedRetriever:
         try:
             await self._headers.follow()
         except LibraryUnavailable as error:
-            tell("foliotrace.routing_skipped", error__type=error.error_code)
+            emit(RoutingSkipped(reason=error.error_code))
             return frozenset()
         principal = query.principal
         return self._headers.preferred(principal.tenant, query.collection, query.text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.errors import DeadlineExceeded, Unavailable
-from foliotrace.events import tell
+from foliotrace.events import PassagesRetrieved, RetrievalPathFailed, emit
 from foliotrace.model import Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Clock, Retriever
 from foliotrace.query.retrieve.hedging import first_good
@@ -54,7 +54,7 @@ async def retrieve(
         try:
             return await _within(paths[place], query, now_s, allowed_s)
         except Unavailable as error:
-            _tell_failed(paths[place], error)
+            emit(RetrievalPathFailed(path=paths[place].mode.value, reason=error.reason))
             raise
 
     outcome = await first_good(ask, len(paths), hedge_s=hedge_s)
@@ -66,16 +66,16 @@ async def retrieve(
         outcome.failures.get(place) or _overtaken(paths[place]) for place in range(outcome.place)
     ]
     passages = tuple(without_duplicates(outcome.found)[: query.top_k])
-    _tell(query, passages, won.mode)
-    return Retrieval(passages=passages, mode=won.mode, failures=tuple(failures))
-
-
-def _tell_failed(path: RetrievalPath, error: Unavailable) -> None:
-    tell(
-        "foliotrace.path_failed",
-        foliotrace__retrieval__failed_path=path.mode.value,
-        error__type=error.reason,
+    emit(
+        PassagesRetrieved(
+            collection=query.collection,
+            top_k=query.top_k,
+            mode=won.mode.value,
+            passages=len(passages),
+            top_score=round(passages[0].score, 4) if passages else None,
+        )
     )
+    return Retrieval(passages=passages, mode=won.mode, failures=tuple(failures))
 
 
 def _overtaken(path: RetrievalPath) -> Unavailable:
@@ -84,19 +84,8 @@ def _overtaken(path: RetrievalPath) -> Unavailable:
     overtaken = DeadlineExceeded(
         f"A lower path answered while the {mode} path had not.", reason=f"{mode}_hedged"
     )
-    _tell_failed(path, overtaken)
+    emit(RetrievalPathFailed(path=mode, reason=overtaken.reason))
     return overtaken
-
-
-def _tell(query: Query, passages: Sequence[Passage], mode: RetrievalMode) -> None:
-    tell(
-        "foliotrace.retrieved",
-        gen_ai__data_source__id=query.collection,
-        gen_ai__retrieval__top_k=query.top_k,
-        foliotrace__retrieval__mode=mode.value,
-        foliotrace__retrieved=len(passages),
-        foliotrace__retrieval__top_score=round(passages[0].score, 4) if passages else None,
-    )
 
 
 def rung_s(remaining_s: float, *, limit_s: float, has_lower_rung: bool) -> float:

@@ -13,9 +13,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from foliotrace import events
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import LibraryUnavailable, NotFound
+from foliotrace.events import RunsNotSaved, emit
 from foliotrace.model import Run
 
 _DELAY_S: Final = 0.25
@@ -75,7 +75,7 @@ class SqliteRuns:
         try:
             await self.flush()
         except LibraryUnavailable as error:  # they wait for the next question
-            events.tell("runs.wait", foliotrace__runs__reason=error.reason)
+            emit(RunsNotSaved(reason=error.reason))
 
     async def close(self) -> None:
         """Write what is queued and stop."""

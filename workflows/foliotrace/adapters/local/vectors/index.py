@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from foliotrace import events
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.keyword.index import indexed_text, passage_of
 from foliotrace.adapters.local.keyword.query import scope_of
@@ -22,6 +21,7 @@ from foliotrace.errors import (
     NotFound,
     Unavailable,
 )
+from foliotrace.events import EmbeddingPostponed, emit
 from foliotrace.model import Chunk, Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Change, Clock, Embedder, IndexSource
 
@@ -173,7 +173,7 @@ class VectorIndex:
                 await self._embed_document(change)
             except Unavailable as error:
                 self.problem = error.reason
-                events.tell("embedding.waits", foliotrace__embedding__reason=error.reason)
+                emit(EmbeddingPostponed(reason=error.reason))
                 await self._sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
             else:

@@ -1,0 +1,95 @@
+"""The metrics that foliotrace records itself: name, kind, unit, labels, meaning.
+
+Names follow OpenTelemetry (dots, no unit). Labels are closed sets of words: never a user, a tenant,
+a query or a document. Durations of runs and stages, model calls and the telemetry's own losses are
+the instrumentation's to measure, and are not listed here.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+Measurement: TypeAlias = tuple[str, float, tuple[str, ...]]
+"""Instrument name, value (added, set or observed, by the kind), label values in their order."""
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One metric. `buckets` matter to histograms only."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    unit: str
+    description: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = SECONDS
+
+    def measured(self, value: float, *labels: str) -> Measurement:
+        """A measurement with label values in the instrument's order."""
+        return self.name, value, labels
+
+
+def _counter(name: str, description: str, *labels: str, unit: str = "1") -> Instrument:
+    return Instrument(name, "counter", unit, description, labels)
+
+
+def _gauge(name: str, description: str, *labels: str, unit: str = "{item}") -> Instrument:
+    # Not "1": OpenTelemetry's translation to Prometheus reads a gauge of unit 1 as a ratio and
+    # appends `_ratio` to its name.
+    return Instrument(name, "gauge", unit, description, labels)
+
+
+COST: Final = _counter("foliotrace.cost.usd", "Money spent on models.", "model", unit="{USD}")
+BUDGET_REFUSALS: Final = _counter(
+    "foliotrace.budget.refused", "Calls refused by a budget.", "reason"
+)
+CACHE_REQUESTS: Final = _counter(
+    "foliotrace.cache.requests", "Look-ups in a cache.", "cache", "result"
+)
+DEGRADED_ANSWERS: Final = _counter(
+    "foliotrace.degraded_answers", "Answers below the best configured path.", "level", "reason"
+)
+FALLBACKS: Final = _counter("foliotrace.fallbacks", "Moves to the next rung.", "from", "to")
+RETRIES: Final = _counter("foliotrace.retries", "Calls repeated.", "dependency", "reason")
+BREAKER_OPEN: Final = _gauge("foliotrace.breaker.open", "1 while a breaker is open.", "dependency")
+BREAKER_TRANSITIONS: Final = _counter(
+    "foliotrace.breaker.transitions", "State changes of a breaker.", "dependency", "to"
+)
+QUEUE_REFUSALS: Final = _counter(
+    "foliotrace.queue.refused", "Work refused because a queue was full.", "queue"
+)
+DOCUMENTS: Final = _counter("foliotrace.ingest.documents", "Documents finished.", "outcome")
+PAGES: Final = _counter("foliotrace.ingest.pages", "Pages parsed.", "parser")
+CHUNKS: Final = _counter("foliotrace.ingest.chunks", "Chunks written.")
+INGEST_FAILURES: Final = _counter(
+    "foliotrace.ingest.failures", "Documents or pages that failed.", "code"
+)
+RECORDS: Final = _counter("foliotrace.extract.records", "Records extracted.", "outcome")
+AUDIT_RECORDS: Final = _counter("foliotrace.audit.records", "Audit records written.", "event")
+AUDIT_FAILURES: Final = _counter(
+    "foliotrace.audit.failures", "Audit records that could not be written.", "reason"
+)
+AUDIT_SYNC: Final = Instrument(
+    "foliotrace.audit.sync.duration", "histogram", "s", "Time to make audit records durable."
+)
+
+INSTRUMENTS: Final = (
+    COST,
+    BUDGET_REFUSALS,
+    CACHE_REQUESTS,
+    DEGRADED_ANSWERS,
+    FALLBACKS,
+    RETRIES,
+    BREAKER_OPEN,
+    BREAKER_TRANSITIONS,
+    QUEUE_REFUSALS,
+    DOCUMENTS,
+    PAGES,
+    CHUNKS,
+    INGEST_FAILURES,
+    RECORDS,
+    AUDIT_RECORDS,
+    AUDIT_FAILURES,
+    AUDIT_SYNC,
+)
