@@ -37,8 +37,8 @@ from tests.fakes.wire.faulty_line import faulty_line
 from tests.otlp_sink import Failure, OtlpSink
 
 from bench.record import RESULTS, save
-from foliotrace_server.sections import GuardSettings, RedisSettings
-from foliotrace_server.settings import QuerySettings
+from foliotrace.settings import QuerySettings, ResilienceSettings
+from foliotrace_server.sections import RedisSettings
 
 PAGE = Path(__file__).parents[1] / "docs/reference/fault-matrix.md"
 FAULTS = ("down", "refused", "slow", "hanging", "429", "500", "garbage", "partial", "flapping")
@@ -132,7 +132,7 @@ async def filled(running: Service) -> None:
 async def managed_index(folder: Path) -> AsyncIterator[Row]:
     with running_fake_llamacloud() as fake:
         given = cloud(fake, index="cloud_then_local")
-        async with service(folder, llamacloud=given, guard=GUARD, query=QUERY) as running:
+        async with service(folder, llamacloud=given, resilience=GUARD, query=QUERY) as running:
             await filled(running)
             yield Row(running, breaks(fake, RETRIEVE), mends(fake), ("managed", "extractive"))
 
@@ -141,7 +141,7 @@ async def managed_index(folder: Path) -> AsyncIterator[Row]:
 async def embedder(folder: Path) -> AsyncIterator[Row]:
     with running_fake_openai() as fake:
         given = embedding(fake)
-        async with service(folder, embedding=given, guard=GUARD, query=QUERY) as running:
+        async with service(folder, embedding=given, resilience=GUARD, query=QUERY) as running:
             await filled(running)
             yield Row(running, breaks(fake, EMBED), mends(fake), ("hybrid", "extractive"))
 
@@ -149,7 +149,7 @@ async def embedder(folder: Path) -> AsyncIterator[Row]:
 @asynccontextmanager
 async def only_llm(folder: Path) -> AsyncIterator[Row]:
     with running_fake_openai() as fake:
-        async with service(folder, llm=llm(fake), guard=GUARD, query=QUERY) as running:
+        async with service(folder, llm=llm(fake), resilience=GUARD, query=QUERY) as running:
             await filled(running)
             yield Row(running, breaks(fake, CHAT), mends(fake), ("keyword", "generated"))
 
@@ -158,7 +158,7 @@ async def only_llm(folder: Path) -> AsyncIterator[Row]:
 async def first_of_two_llms(folder: Path) -> AsyncIterator[Row]:
     with running_fake_openai() as fake, running_fake_openai() as other:
         order = {"llm": llm(fake), "llm_fallbacks": (llm(other, "gpt-4.1-mini"),)}
-        async with service(folder, **order, guard=GUARD, query=QUERY) as running:
+        async with service(folder, **order, resilience=GUARD, query=QUERY) as running:
             await filled(running)
             yield Row(running, breaks(fake, CHAT), mends(fake), ("keyword", "generated"))
 
@@ -168,7 +168,7 @@ async def second_of_two_llms(folder: Path) -> AsyncIterator[Row]:
     """The first one is dead all the time."""
     with running_fake_openai() as first, running_fake_openai() as fake:
         order = {"llm": llm(first), "llm_fallbacks": (llm(fake, "gpt-4.1-mini"),)}
-        async with service(folder, **order, guard=GUARD, query=QUERY) as running:
+        async with service(folder, **order, resilience=GUARD, query=QUERY) as running:
             await filled(running)
             first.die()
             path = ("keyword", "generated")
@@ -186,7 +186,7 @@ async def collector(folder: Path) -> AsyncIterator[Row]:
             OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
             OTEL_BSP_SCHEDULE_DELAY="50",
         )
-        running = await stack.enter_async_context(service(folder, guard=GUARD, query=QUERY))
+        running = await stack.enter_async_context(service(folder, resilience=GUARD, query=QUERY))
         await filled(running)
         assert sink.wait_for_spans(1), "nothing reaches the collector while it is healthy"
         refusals = {
@@ -222,7 +222,7 @@ async def redis_row(folder: Path, *, cached: bool) -> AsyncIterator[Row]:
         if not cached:
             fake = stack.enter_context(running_fake_openai())
             given["llm"] = llm(fake)
-        running = await stack.enter_async_context(service(folder, guard=GUARD, **given))
+        running = await stack.enter_async_context(service(folder, resilience=GUARD, **given))
         await filled(running)
 
         async def break_it(fault: str) -> None:
@@ -247,7 +247,7 @@ def ledger(folder: Path) -> Any:
 async def parser(folder: Path) -> AsyncIterator[Row]:
     with running_fake_llamacloud() as fake:
         given = cloud(fake, parsing="cloud_then_local")
-        async with service(folder, llamacloud=given, guard=GUARD, query=QUERY) as running:
+        async with service(folder, llamacloud=given, resilience=GUARD, query=QUERY) as running:
             yield Row(running, breaks(fake, "POST /api/v2/parse"), mends(fake), ("", ""))
 
 
@@ -255,11 +255,13 @@ async def parser(folder: Path) -> AsyncIterator[Row]:
 async def extractor(folder: Path) -> AsyncIterator[Row]:
     with running_fake_llamacloud() as fake:
         given = cloud(fake, extraction="cloud_then_local")
-        async with service(folder, llamacloud=given, guard=GUARD, query=QUERY) as running:
+        async with service(folder, llamacloud=given, resilience=GUARD, query=QUERY) as running:
             yield Row(running, breaks(fake, "POST /api/v2/extract"), mends(fake), ("", ""))
 
 
-GUARD = GuardSettings(breaker_longest_rest_s=5.0)  # else as shipped; short rests end a cell sooner
+GUARD = ResilienceSettings(
+    breaker_longest_rest_s=5.0
+)  # else as shipped; short rests end a cell sooner
 QUESTION_ROWS: dict[str, Callable[[Path], Any]] = {
     "managed_index": managed_index,
     "embedder": embedder,

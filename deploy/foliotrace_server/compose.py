@@ -23,19 +23,19 @@ from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
-from foliotrace.extract.services import ExtractLimits, ExtractServices, Rung
+from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.workflow import ExtractWorkflow
-from foliotrace.ingest.services import Forget, IngestLimits, IngestServices
+from foliotrace.ingest.services import Forget, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import AnswerCache, AuditLog, Embedder, HashQuery, IndexWriter, TextGenerator
-from foliotrace.query.cache.semantic_key import Synonyms
 from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
 from foliotrace.query.retrieve.hybrid import HybridRetriever
 from foliotrace.query.retrieve.paths import RetrievalPath
-from foliotrace.query.workflow import QueryServices, QuerySettings, QueryWorkflow
+from foliotrace.query.workflow import QueryServices, QueryWorkflow
 from foliotrace.resilient import PaidExtractor, ResilientRetriever
+from foliotrace.settings import EXTRACTION_WINDOW_PAGES
 from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.plugged import plugged
 from foliotrace_server.composing.shared import SharedStores
@@ -191,7 +191,7 @@ def _stores(settings: Settings, folder: Path, observing: Observing, undo: ExitSt
 
 def _outside(settings: Settings, stores: Stores, folder: Path) -> Outside:
     """Vendors' libraries are imported only when a setting names them."""
-    guards = GuardFactory(settings.guard, clock=stores.clock)
+    guards = GuardFactory(settings.resilience, clock=stores.clock)
     models, cloud, vectors = None, None, None
     if settings.llm or settings.llm_fallbacks or settings.embedding:
         from foliotrace_server.composing.models import Models
@@ -247,7 +247,7 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
         library=stores.library,
         blobs=stores.blobs,
         jobs=stores.jobs,
-        parser=orders.get(ExecutionMode(settings.llamacloud.parsing), ParseOrder(local)),
+        parser=orders.get(settings.llamacloud.parsing, ParseOrder(local)),
         parsers=orders,
         indexes=indexes,
         audit=stores.audit,
@@ -256,16 +256,11 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
         trace=sampled_trace_id,
         forget=(cloud.forget,) if cloud is not None else (),
         forget_answers=answers,
-        limits=IngestLimits(
-            upload_bytes=given.max_file_bytes,
-            window_pages=given.window_pages,
-            window_s=given.parse_deadline_s,
-        ),
+        settings=given,
     )
 
 
 def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryServices:
-    given = settings.query
     headers = DocumentIdentities(stores.library, stores.keyword)
     paths = [RetrievalPath(RetrievalMode.KEYWORD, RoutedRetriever(stores.keyword, headers))]
     if outside.vectors is not None:
@@ -276,7 +271,7 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
     offered = {path: (*own, *order) for path, order in orders.items() if path is not _CLOUD}
     if orders:
         offered[_CLOUD] = tuple(orders[_CLOUD])
-    configured = orders.get(ExecutionMode(settings.llamacloud.index), paths)
+    configured = orders.get(settings.llamacloud.index, paths)
     return QueryServices(
         library=stores.library,
         vocabulary=stores.keyword,
@@ -293,18 +288,10 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
         hash_query=stores.hash_query,
         current_trace=sampled_trace_id,
         current_span=sampled_traceparent,
-        settings=QuerySettings(
-            deadline_s=given.deadline_s,
-            retrieve_s=given.retrieval_deadline_s,
-            hedge_s=given.hedge_after_s,
-            max_tokens=settings.llm.max_tokens if settings.llm else 512,
-            max_cost_usd=settings.budget.max_cost_per_query_usd,
-            cache_ttl_s=given.cache_ttl_s,
-            alike_from=given.semantic_cache_from,
-            synonyms=Synonyms(given.synonyms),
-            keep_content=settings.runs.keep_content,
-            code_version=_code_version(),
-        ),
+        settings=settings.query,
+        budget=settings.budget,
+        recording=settings.runs,
+        code_version=_code_version(),
     )
 
 
@@ -333,7 +320,7 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
             for generator in outside.generators
         ]
         rungs = [*(Rung(method=ExtractionMethod.LLM, extractor=llm) for llm in by_llm), *rungs]
-    limits, offered = ExtractLimits(), {}
+    window_pages, offered = EXTRACTION_WINDOW_PAGES, {}
     first = outside.cloud.extract_rung() if outside.cloud else None
     if outside.cloud is not None and first is not None:
         offered = {
@@ -341,8 +328,8 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
             _CLOUD: [first],
             ExecutionMode.CLOUD_THEN_LOCAL: [first, *rungs],
         }
-        rungs = offered[ExecutionMode(settings.llamacloud.extraction)]
-        limits = ExtractLimits(window_pages=first.window_pages or limits.window_pages)
+        rungs = offered[settings.llamacloud.extraction]
+        window_pages = settings.llamacloud.extract_window_pages
     return ExtractServices(
         library=ingest.library,
         blobs=ingest.blobs,
@@ -355,7 +342,7 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
         clock=ingest.clock,
         identify=ingest.identify,
         trace=ingest.trace,
-        limits=limits,
+        window_pages=window_pages,
     )
 
 

@@ -12,7 +12,8 @@ from foliotrace.adapters.local.readers.contract import find_tessdata
 from foliotrace.budget import SAY_ITS_PRICE
 from foliotrace.errors import FoliotraceError
 from foliotrace_otel import TelemetrySettingInvalid, TelemetrySettings, read_environment
-from foliotrace_server.settings import LLMSettings, Settings
+from foliotrace_server.sections import LLMSettings
+from foliotrace_server.settings import Settings
 
 _PROBE_S = 20.0
 

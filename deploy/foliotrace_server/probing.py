@@ -23,7 +23,7 @@ async def calls_of(settings: Settings) -> AsyncIterator[Calls]:
     """(name, call) of each model and service, open for the block. Raises Misconfigured."""
     clock = SystemClock()
     shared = SharedStores(settings, clock=clock)
-    guards = GuardFactory(settings.guard, clock=clock)
+    guards = GuardFactory(settings.resilience, clock=clock)
     models = Models(settings, clock=clock, guards=guards, ledger=shared.ledger)
     try:
         yield _calls(settings, shared, models, Deadline(clock.monotonic_s() + _LIMIT_S))

@@ -1,161 +1,222 @@
-"""Settings of what lies outside the process: LlamaCloud, money, Redis, and how failures are met."""
+"""The sections that only a server has: the process, secrets, and what observes it.
 
-from decimal import Decimal
-from typing import Annotated, Literal, TypeAlias
-from urllib.parse import urlsplit
+The other sections are the core's: `foliotrace.settings`.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pathlib import Path
+from typing import Literal
 
-Where: TypeAlias = Literal["local", "cloud", "cloud_then_local"]
+from pydantic import Field, SecretStr, model_validator
+
+from foliotrace.settings import LlamaCloudSettings, Section
+
+_TRACE_URL = r"^https?://\S+\{trace_(id|uuid)\}\S*$"
+_MIB = 1024 * 1024
 
 
-class Section(BaseModel):
-    """A part of the tree: frozen, and refusing names it does not know."""
+class ServerSettings(Section):
+    """The HTTP service."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    host: str = Field(default="127.0.0.1", description="Address to bind.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port to bind; 0 takes a free one.")
+    allow_remote: bool = Field(
+        default=False,
+        description="Needed to bind an address other than loopback. There is no authentication "
+        "yet: whoever reaches the port can read every document.",
+    )
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="Origins whose pages may call the API from a browser."
+    )
+    max_body_bytes: int = Field(
+        default=1 * _MIB, gt=0, description="Largest request body except uploads, in bytes."
+    )
+    slow_body_s: float = Field(
+        default=20.0,
+        gt=0,
+        description="Time a request body may take beyond what 1 KiB per second needs; after it "
+        "the request fails with 408.",
+    )
+    max_concurrent_queries: int = Field(
+        default=64,
+        gt=0,
+        description="Questions answered concurrently. Keep it above `resilience.calls_at_once`, so "
+        "that a service that hangs cannot occupy every slot.",
+    )
+    max_waiting_queries: int = Field(
+        default=128, ge=0, description="Questions that may wait for a slot; further ones get 429."
+    )
+    max_concurrent_uploads: int = Field(
+        default=4, gt=0, description="Uploads received concurrently; further ones get 429."
+    )
+    max_pending_jobs: int = Field(
+        default=1000, gt=0, description="Unfinished jobs; further uploads and extractions get 429."
+    )
+    max_event_streams: int = Field(
+        default=200, gt=0, description="Open event streams; further ones get 429."
+    )
+    shutdown_grace_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="Time that running requests get to finish when the server stops.",
+    )
 
 
-class CloudSettings(Section):
-    """LlamaCloud. Nothing is sent there before a capability is switched to it."""
+class LLMSettings(Section):
+    """One language model."""
+
+    provider: Literal["openai", "openai_like", "anthropic", "ollama", "import"] = Field(
+        description="`openai`; `openai_like` for any server with OpenAI's API (vLLM, LM Studio; "
+        "extra `openai-like`); `anthropic` and `ollama` (extras of the same name); `import` for "
+        "any LlamaIndex LLM."
+    )
+    model: str = Field(
+        min_length=1,
+        description="Name of the model. With `import`: `pkg.mod:object`, an LLM or a function that "
+        "returns one.",
+    )
+    api_base: str | None = Field(default=None, description="Base URL of the API.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="API key. None: the provider's standard variable, such as `OPENAI_API_KEY`.",
+    )
+    timeout_s: float = Field(default=20.0, gt=0, description="Time limit of one call.")
+    context_window: int = Field(
+        default=8192, gt=0, description="Context window in tokens, for `openai_like` only."
+    )
+    free: bool = Field(
+        default=False,
+        description="The model runs on your own machines: its tokens cost nothing, even if a price "
+        "table lists its name.",
+    )
+
+
+class EmbeddingSettings(Section):
+    """The embedding model; without one, retrieval is by keyword."""
+
+    provider: Literal["openai", "openai_like", "import"] = Field(
+        description="`openai`; `openai_like` for any server with OpenAI's API; `import` for any "
+        "LlamaIndex embedding."
+    )
+    model: str = Field(
+        min_length=1,
+        description="Name of the model. With `import`: `pkg.mod:object`, an embedding or a "
+        "function that returns one.",
+    )
+    api_base: str | None = Field(default=None, description="Base URL of the API.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="API key. None: the provider's standard variable, such as `OPENAI_API_KEY`.",
+    )
+    timeout_s: float = Field(default=20.0, gt=0, description="Time limit of one call.")
+    free: bool = Field(
+        default=False,
+        description="The model runs on your own machines: its tokens cost nothing.",
+    )
+
+
+class LlamaCloudSection(LlamaCloudSettings):
+    """LlamaCloud with its secrets."""
 
     api_key: SecretStr | None = Field(
-        default=None, description="Key; without it `LLAMA_CLOUD_API_KEY` is used."
-    )
-    where: str = Field(
-        default="us", description="Region (`us`, `eu`) or base URL; keys belong to a region."
-    )
-    project_id: str | None = Field(default=None, description="Project that everything lands in.")
-    organization_id: str | None = Field(default=None, description="Organization of the project.")
-    timeout_s: float = Field(default=60.0, gt=0, description="Time for one request.")
-    parsing: Where = Field(
-        default="local",
-        description="Who reads PDF, DOCX, PPTX and images. `cloud_then_local` falls back page by "
-        "page; with `cloud` a page that LlamaParse cannot read stays unread.",
-    )
-    extraction: Where = Field(
-        default="local",
-        description="Who fills schemas. `cloud_then_local` falls back to the language model and "
-        "the rules.",
-    )
-    index: Where = Field(
-        default="local",
-        description="Who retrieves. With `cloud_then_local` the local index answers when the "
-        "managed one cannot; with `cloud` it is kept, and not asked.",
-    )
-    parse_tier: Literal["fast", "cost_effective", "agentic", "agentic_plus"] = Field(
-        default="cost_effective", description="LlamaParse tier."
-    )
-    parse_version: str | None = Field(
-        default=None, description="LlamaParse version; the one pinned for the tier by default."
-    )
-    custom_prompt: str | None = Field(
-        default=None, description="What LlamaParse is told to mind; not for tier `fast`."
-    )
-    languages: tuple[str, ...] = Field(default=(), description="Languages for OCR.")
-    extract_tier: Literal["cost_effective", "agentic", "agentic_plus", "turbo"] = Field(
-        default="cost_effective", description="LlamaExtract tier."
-    )
-    extract_version: str = Field(default="latest", description="LlamaExtract version.")
-    extract_window_pages: int = Field(
-        default=20,
-        ge=1,
-        le=500,
-        description="Pages of one LlamaExtract job; a longer document is extracted in windows "
-        "whose records are merged. Types without pages (text, sheets, DOCX) go whole.",
-    )
-    disable_cache: bool = Field(
-        default=False, description="Keep LlamaParse from reusing and keeping results."
-    )
-    delete_after_use: bool = Field(
-        default=False,
-        description="Delete file and result in the cloud as soon as they have served. Not "
-        "together with the managed index, which lives of its files.",
+        default=None, description="API key. None: the variable `LLAMA_CLOUD_API_KEY`."
     )
     webhook_secret: SecretStr | None = Field(
         default=None,
-        description="Secret that LlamaCloud signs webhooks with; opens `POST /v1/webhooks/"
-        "llamacloud`, which ends waiting early.",
+        description="Secret that LlamaCloud signs webhooks with. Enables `POST /v1/webhooks/"
+        "llamacloud`, which ends polling early.",
     )
-    webhook_url: str | None = Field(
-        default=None,
-        description="Public address of that route (`https://.../v1/webhooks/llamacloud`). Each "
-        "billed job asks LlamaCloud to post its end there; asking for it becomes the fallback.",
-    )
-
-    @property
-    def in_use(self) -> bool:
-        """Whether any capability is switched to the cloud."""
-        return {self.parsing, self.extraction, self.index} != {"local"}
 
     @model_validator(mode="after")
-    def _consistent(self) -> "CloudSettings":
-        if self.delete_after_use and self.index != "local":
-            raise ValueError("delete_after_use would take the managed index its files")
-        if self.custom_prompt and self.parse_tier == "fast":
-            raise ValueError("custom_prompt has no meaning in tier fast: take another tier")
-        if self.webhook_url is not None:
-            parts = urlsplit(self.webhook_url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("webhook_url is no http(s) address")
-            if self.webhook_secret is None:
-                raise ValueError("webhook_url needs webhook_secret: unsigned events are refused")
+    def _signed(self) -> "LlamaCloudSection":
+        if self.webhook_url is not None and self.webhook_secret is None:
+            raise ValueError("webhook_url needs webhook_secret: unsigned events are refused")
         return self
 
 
-class PriceSettings(Section):
-    """What a model costs, in US dollars for a million tokens."""
-
-    input_usd_per_million: Decimal = Field(ge=0, description="Prompt tokens.")
-    output_usd_per_million: Decimal = Field(ge=0, description="Completion tokens.")
-
-
-Money: TypeAlias = Annotated[Decimal, Field(ge=0)]
-
-
-class BudgetSettings(Section):
-    """What may be spent on language models."""
-
-    max_cost_per_query_usd: Money = Field(
-        default=Decimal("0.10"), description="Cap of one question or extraction, in US dollars."
-    )
-    daily_usd_per_tenant: Money | None = Field(
-        default=None, description="Cap of one tenant's day (UTC), in US dollars. None: no cap."
-    )
-    unknown_price: Literal["deny", "dearest", "free"] = Field(
-        default="dearest",
-        description="A model, of whatever provider, that no price table knows: refused, reckoned "
-        "as the dearest known model, or taken to be free. One of your own is declared with "
-        "`llm.free`.",
-    )
-    prices: dict[str, PriceSettings] = Field(
-        default_factory=dict, description="Your prices by model name; they win over the table."
-    )
-
-
 class RedisSettings(Section):
-    """A Redis server shared by several processes."""
+    """A Redis server that several processes share."""
 
     url: SecretStr | None = Field(
         default=None,
-        description="`redis://...` or `unix://...`; answers and budgets are then kept there "
-        "rather than in the process and its data folder.",
+        description="`redis://...` or `unix://...`: answers and budgets are then kept there, "
+        "not in the process and its data folder.",
     )
-    timeout_s: float = Field(default=0.5, gt=0, description="Time for one command.")
+    timeout_s: float = Field(default=0.5, gt=0, description="Time limit of one command.")
 
 
-class GuardSettings(Section):
-    """How failing dependencies are met: one layer of retries and a breaker for each."""
+class AuditLogSettings(Section):
+    """The audit log."""
 
-    attempts: int = Field(default=3, ge=1, le=10, description="Requests of one logical call.")
-    first_wait_s: float = Field(default=4.0, ge=0, description="Wait before the first retry.")
-    longest_wait_s: float = Field(default=60.0, ge=0, description="Longest wait between retries.")
-    breaker_failures: int = Field(
-        default=3, ge=1, description="Failures in a row after which a dependency is left alone."
+    enabled: bool = Field(default=True, description="Write the audit log.")
+    folder: Path | None = Field(
+        default=None, description="Folder of the log. None: `audit` in the data folder."
     )
-    breaker_rest_s: float = Field(
-        default=5.0, gt=0, description="How long at first; doubled while it keeps failing."
+    fail_closed: bool = Field(
+        default=True,
+        description="Refuse work that cannot be audited (503). False: continue without records.",
     )
-    breaker_longest_rest_s: float = Field(default=120.0, gt=0, description="How long at most.")
-    calls_at_once: int = Field(
-        default=32, gt=0, description="Calls under way to one dependency at the same time."
+    durability: Literal["strict", "group", "relaxed"] = Field(
+        default="group",
+        description="`strict`: work starts only after its record is synced to disk. `group`: "
+        "records are synced within 20 ms and nothing waits. `relaxed`: left to the operating "
+        "system.",
+    )
+    keys_folder: Path | None = Field(
+        default=None,
+        description="Folder of the keys. None: `audit-keys` in the data folder. Never inside "
+        "`folder`.",
+    )
+    checkpoint_folder: Path | None = Field(
+        default=None,
+        description="A second folder for signed checkpoints, ideally one to which this host can "
+        "only append.",
+    )
+    retention_days: float | None = Field(
+        default=None, gt=0, description="Sealed files are deleted after this time. None: never."
+    )
+
+
+class TracingSettings(Section):
+    """Traces. The standard variables (`OTEL_*`, `LANGSMITH_*`) say where they are sent."""
+
+    enabled: bool = Field(default=True, description="Trace requests and jobs.")
+    service_name: str = Field(
+        default="foliotrace",
+        min_length=1,
+        description="Service name in traces; `OTEL_SERVICE_NAME` overrides it.",
+    )
+    detail: Literal["semantic", "all"] = Field(
+        default="semantic",
+        description="`semantic`: the spans of stages and calls. `all`: every LlamaIndex span.",
+    )
+    carry_trace: bool = Field(
+        default=True,
+        description="Send `traceparent` with calls to LlamaCloud and to models, so that the spans "
+        "of your gateway or server join the trace. It exposes only the trace and span ids to the "
+        "vendor; `tracestate` and baggage are never sent.",
+    )
+    jaeger_url: str | None = Field(
+        default=None,
+        pattern=_TRACE_URL,
+        description="URL of a trace in Jaeger, containing `{trace_id}`, such as "
+        "`http://localhost:16686/trace/{trace_id}`. Answers then link to their trace.",
+    )
+    langsmith_url: str | None = Field(
+        default=None,
+        pattern=_TRACE_URL,
+        description="The same for LangSmith, containing `{trace_id}` or `{trace_uuid}`.",
+    )
+    shutdown_s: float = Field(
+        default=3.0, ge=0, description="Time for sending the last spans when the process ends."
+    )
+
+
+class LogSettings(Section):
+    """The log on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lowest level that is written."
+    )
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`auto`: `console` on a terminal, else `json`."
     )

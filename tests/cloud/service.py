@@ -17,20 +17,22 @@ from tests.fakes.openai import FakeOpenAI
 from tests.otel.tracing_bench import Watch, watching
 from tests.server.small_service import serving
 
+from foliotrace.settings import BudgetSettings, IngestSettings, QuerySettings, ResilienceSettings
 from foliotrace_server.compose import compose
 from foliotrace_server.engine import Engine
-from foliotrace_server.sections import BudgetSettings, CloudSettings, GuardSettings, RedisSettings
-from foliotrace_server.settings import (
+from foliotrace_server.sections import (
     EmbeddingSettings,
-    IngestSettings,
+    LlamaCloudSection,
     LLMSettings,
-    QuerySettings,
-    Settings,
+    RedisSettings,
 )
+from foliotrace_server.settings import Settings
 
 FUEL = "Unleaded costs 2.31 EUR per litre at the pump. Members pay within 28 days."
 RUNWAY = "Runway 08/26 is 780 metres long and made of asphalt."
-QUICK = GuardSettings(first_wait_s=0.05, longest_wait_s=0.2, breaker_failures=3, breaker_rest_s=0.4)
+QUICK = ResilienceSettings(
+    first_wait_s=0.05, longest_wait_s=0.2, breaker_failures=3, breaker_rest_s=0.4
+)
 _DEGRADED = "foliotrace_degraded_answers_total"
 
 
@@ -175,8 +177,8 @@ def embedding(fake: FakeOpenAI) -> EmbeddingSettings:
     )
 
 
-def cloud(fake: FakeLlamaCloud, **given: Any) -> CloudSettings:
-    return CloudSettings(
+def cloud(fake: FakeLlamaCloud, **given: Any) -> LlamaCloudSection:
+    return LlamaCloudSection(
         api_key=SecretStr(fake.api_key),
         where=fake.url,
         timeout_s=5,
@@ -188,7 +190,7 @@ def cloud(fake: FakeLlamaCloud, **given: Any) -> CloudSettings:
 def settings_for(folder: Path, **given: Any) -> Settings:
     """Quick guards and short stages; the rest as an operator would leave it."""
     options: dict[str, Any] = {
-        "guard": QUICK,
+        "resilience": QUICK,
         "query": QuerySettings(deadline_s=8.0, retrieval_deadline_s=1.0, cache_ttl_s=0),
         "ingest": IngestSettings(parser_processes=1, parse_deadline_s=20.0),
         "budget": BudgetSettings(max_cost_per_query_usd=Decimal("0.10")),

@@ -11,7 +11,7 @@ from tests.cloud.service import Service, cloud, service
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, Pace, running_fake_llamacloud
 from tests.fakes.llamacloud.sample import invoice_pdf
 
-from foliotrace_server.sections import CloudSettings
+from foliotrace_server.sections import LlamaCloudSection
 
 pytestmark = pytest.mark.anyio
 PARSE = "POST /api/v2/parse"
@@ -25,7 +25,7 @@ def fake() -> Iterator[FakeLlamaCloud]:
 
 async def upload_and_wait(folder: Path, url: str) -> None:
     """What the process that is killed does: one document, and no end."""
-    given = CloudSettings(
+    given = LlamaCloudSection(
         api_key=SecretStr("llx-fake"), where=url, parsing="cloud_then_local", parse_tier="fast"
     )
     async with service(folder, llamacloud=given) as running:

@@ -9,8 +9,8 @@ from tests.cloud.service import FUEL, service
 from tests.contracts.redis_server import running_redis
 from tests.fakes.wire.faulty_line import faulty_line
 
+from foliotrace.settings import QuerySettings
 from foliotrace_server.sections import RedisSettings
-from foliotrace_server.settings import QuerySettings
 
 pytestmark = pytest.mark.anyio
 PRICE = "What does unleaded cost per litre?"

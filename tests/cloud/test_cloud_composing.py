@@ -18,9 +18,10 @@ from foliotrace.errors import Misconfigured, NotAllowed, NotFound, ParserUnavail
 from foliotrace.model import Deadline, ParsedPage, RetrievalMode, SourceFile
 from foliotrace.parse import ParseOrder
 from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.settings import ResilienceSettings
 from foliotrace_server.composing.cloud import Around, Cloud
 from foliotrace_server.composing.guards import GuardFactory
-from foliotrace_server.sections import CloudSettings, GuardSettings
+from foliotrace_server.sections import LlamaCloudSection
 from foliotrace_server.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -45,12 +46,12 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 async def composed(
     desk: Desk, fake: FakeLlamaCloud, **cloud: Any
 ) -> AsyncIterator[tuple[Cloud, GuardFactory]]:
-    given = CloudSettings(
+    given = LlamaCloudSection(
         api_key=SecretStr(fake.api_key), where=fake.url, timeout_s=5, parse_tier="fast", **cloud
     )
     settings = Settings(data_dir=desk.folder, llamacloud=given)
     clock = SystemClock()
-    guards = GuardFactory(GuardSettings(first_wait_s=0.01, breaker_failures=3), clock=clock)
+    guards = GuardFactory(ResilienceSettings(first_wait_s=0.01, breaker_failures=3), clock=clock)
     made = Cloud(
         settings, Around(library=desk.library, blobs=desk.blobs, clock=clock, guards=guards)
     )
@@ -99,10 +100,10 @@ async def test_a_switched_capability_without_a_key_stops_the_start(desk: Desk) -
         library=desk.library,
         blobs=desk.blobs,
         clock=clock,
-        guards=GuardFactory(GuardSettings(), clock=clock),
+        guards=GuardFactory(ResilienceSettings(), clock=clock),
     )
     with pytest.raises(Misconfigured, match="without a key"):
-        Cloud(Settings(data_dir=desk.folder, llamacloud=CloudSettings(parsing="cloud")), around)
+        Cloud(Settings(data_dir=desk.folder, llamacloud=LlamaCloudSection(parsing="cloud")), around)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ async def test_a_switched_capability_without_a_key_stops_the_start(desk: Desk) -
 )
 def test_settings_that_contradict_each_other_stop_the_start(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        CloudSettings(**wrong)
+        LlamaCloudSection(**wrong)
 
 
 async def test_a_dead_cloud_costs_a_few_requests_and_then_none(

@@ -12,7 +12,7 @@ from tests.cloud.service import Service, cloud, service
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, Pace, running_fake_llamacloud
 from tests.fakes.llamacloud.sample import pdf
 
-from foliotrace_server.sections import CloudSettings
+from foliotrace_server.sections import LlamaCloudSection
 
 pytestmark = pytest.mark.anyio
 EXTRACT = "POST /api/v2/extract"
@@ -56,7 +56,7 @@ def fake() -> Iterator[FakeLlamaCloud]:
         yield running
 
 
-def windowed(fake: FakeLlamaCloud, **given: Any) -> CloudSettings:
+def windowed(fake: FakeLlamaCloud, **given: Any) -> LlamaCloudSection:
     return cloud(fake, **{"extraction": "cloud_then_local", "extract_window_pages": 2, **given})
 
 
@@ -178,7 +178,7 @@ async def test_cloud_alone_fails_with_a_failed_window_and_goes_on_from_there_whe
 
 async def extract_and_wait(folder: Path, url: str) -> None:
     """What the process that is killed does."""
-    given = CloudSettings(
+    given = LlamaCloudSection(
         api_key=SecretStr("llx-fake"),
         where=url,
         extraction="cloud_then_local",

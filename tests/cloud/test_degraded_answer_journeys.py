@@ -13,8 +13,7 @@ from tests.fakes.openai import FakeOpenAI, running_fake_openai
 from tests.fakes.openai.faults import LLMFault
 from tests.fakes.wire import Fault
 
-from foliotrace_server.sections import BudgetSettings
-from foliotrace_server.settings import QuerySettings
+from foliotrace.settings import BudgetSettings, QuerySettings
 
 pytestmark = pytest.mark.anyio
 CHAT = "POST /v1/chat/completions"
@@ -169,11 +168,17 @@ async def test_a_refused_budget_moves_down_without_a_request(
     assert model.count() == 0
 
 
+def short_answers(tokens: int) -> QuerySettings:
+    return QuerySettings(
+        deadline_s=8.0, retrieval_deadline_s=1.0, cache_ttl_s=0, max_answer_tokens=tokens
+    )
+
+
 async def test_a_stream_that_ignores_its_limit_is_cut_at_its_reservation_and_marked(
     model: FakeOpenAI, tmp_path: Path
 ) -> None:
     limit = 100
-    async with service(tmp_path, llm=llm(model, max_tokens=limit)) as running:
+    async with service(tmp_path, llm=llm(model), query=short_answers(limit)) as running:
         await running.put("fuel.txt", FUEL)
         model.fail(CHAT, LLMFault.endless)
         model.fail(CHAT, LLMFault.slow_tokens(0.01))
@@ -205,7 +210,9 @@ async def test_a_whole_answer_that_ignores_its_limit_is_paid_and_ends_the_day(
     model: FakeOpenAI, tmp_path: Path
 ) -> None:
     budget = BudgetSettings(daily_usd_per_tenant=Decimal("0.001"))
-    async with service(tmp_path, llm=llm(model, max_tokens=100), budget=budget) as running:
+    async with service(
+        tmp_path, llm=llm(model), query=short_answers(100), budget=budget
+    ) as running:
         await running.put("fuel.txt", FUEL)
         model.fail(CHAT, LLMFault.endless)
         first = await running.ask(PRICE)

@@ -17,15 +17,15 @@ from tests.fakes.llamacloud import running_fake_llamacloud
 from tests.fakes.openai import running_fake_openai
 from tests.fakes.wire import Fault
 
-from foliotrace_server.sections import GuardSettings
-from foliotrace_server.settings import QuerySettings, ServerSettings
+from foliotrace.settings import QuerySettings, ResilienceSettings
+from foliotrace_server.sections import ServerSettings
 
 pytestmark = pytest.mark.anyio
 CHAT, EMBED = "POST /v1/chat/completions", "POST /v1/embeddings"
 RETRIEVE = "POST /api/v1/retrieval/retrieve"
 PRICE = "What does unleaded cost per litre?"
 PATIENT = QuerySettings(deadline_s=90.0, retrieval_deadline_s=60.0, cache_ttl_s=0)
-GUARD = GuardSettings(
+GUARD = ResilienceSettings(
     first_wait_s=0.01, longest_wait_s=0.02, breaker_failures=3, breaker_rest_s=1.0
 )
 RESTING = GUARD.model_copy(update={"breaker_rest_s": 600.0, "breaker_longest_rest_s": 600.0})
@@ -63,9 +63,9 @@ class Case:
 
 
 @asynccontextmanager
-async def with_llm(folder: Path, guard: GuardSettings = GUARD) -> AsyncIterator[Case]:
+async def with_llm(folder: Path, guard: ResilienceSettings = GUARD) -> AsyncIterator[Case]:
     with running_fake_openai() as fake:
-        given = {"llm": llm(fake, timeout_s=60.0), "guard": guard, "query": PATIENT}
+        given = {"llm": llm(fake, timeout_s=60.0), "resilience": guard, "query": PATIENT}
         async with service(folder, **given) as running:
             await running.put("fuel.txt", FUEL)
             healthy = ("keyword", "generated")
@@ -73,20 +73,22 @@ async def with_llm(folder: Path, guard: GuardSettings = GUARD) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def with_embedder(folder: Path, guard: GuardSettings = GUARD) -> AsyncIterator[Case]:
+async def with_embedder(folder: Path, guard: ResilienceSettings = GUARD) -> AsyncIterator[Case]:
     with running_fake_openai() as fake:
         given = embedding(fake).model_copy(update={"timeout_s": 60.0})
-        async with service(folder, embedding=given, guard=guard, query=PATIENT) as running:
+        async with service(folder, embedding=given, resilience=guard, query=PATIENT) as running:
             await running.put("fuel.txt", FUEL)
             healthy = ("hybrid", "extractive")
             yield Case(running, fake, EMBED, "retrieve", "embedder_breaker_open", healthy)
 
 
 @asynccontextmanager
-async def with_managed_index(folder: Path, guard: GuardSettings = GUARD) -> AsyncIterator[Case]:
+async def with_managed_index(
+    folder: Path, guard: ResilienceSettings = GUARD
+) -> AsyncIterator[Case]:
     with running_fake_llamacloud() as fake:
         given = cloud(fake, index="cloud_then_local").model_copy(update={"timeout_s": 60.0})
-        async with service(folder, llamacloud=given, guard=guard, query=PATIENT) as running:
+        async with service(folder, llamacloud=given, resilience=guard, query=PATIENT) as running:
             await running.put("fuel.txt", FUEL)
             await running.put("runway.txt", RUNWAY)
             healthy = ("managed", "extractive")
@@ -140,7 +142,7 @@ async def test_an_open_breaker_lets_no_question_through(opens: Opens, tmp_path: 
 
 async def test_what_questions_learned_of_a_model_spares_the_extractions(tmp_path: Path) -> None:
     with running_fake_openai() as fake:
-        async with service(tmp_path, llm=llm(fake), guard=RESTING, query=PATIENT) as running:
+        async with service(tmp_path, llm=llm(fake), resilience=RESTING, query=PATIENT) as running:
             document = (await running.put("fuel.txt", FUEL))["document_id"]
             fake.fail(CHAT, Fault.unavailable)
             async with asyncio.timeout(30):
@@ -163,7 +165,7 @@ async def test_what_questions_learned_of_a_model_spares_the_extractions(tmp_path
 async def test_a_hanging_model_keeps_nobody_waiting_who_does_not_need_it(tmp_path: Path) -> None:
     narrow = GUARD.model_copy(update={"calls_at_once": 4})
     given: dict[str, Any] = {
-        "guard": narrow,
+        "resilience": narrow,
         "query": PATIENT,
         "server": ServerSettings(max_concurrent_queries=12),
     }

@@ -27,12 +27,13 @@ from foliotrace.errors import (
 from foliotrace.model import Deadline
 from foliotrace.ports import Prompt
 from foliotrace.resilient import open_budget
+from foliotrace.settings import BudgetSettings, PriceSettings, ResilienceSettings
 from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.models import Models
 from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.doctor import examine
-from foliotrace_server.sections import BudgetSettings, GuardSettings, PriceSettings
-from foliotrace_server.settings import EmbeddingSettings, LLMSettings, Settings
+from foliotrace_server.sections import EmbeddingSettings, LLMSettings
+from foliotrace_server.settings import Settings
 
 pytestmark = pytest.mark.anyio
 PROMPT = Prompt(
@@ -58,7 +59,7 @@ def llm(fake: FakeOpenAI, model: str = "gpt-4o-mini", **given: Any) -> LLMSettin
 async def models(folder: Path, **given: Any) -> AsyncIterator[Models]:
     settings = Settings(data_dir=folder, **given)
     clock = SystemClock()
-    guards = GuardFactory(GuardSettings(first_wait_s=0.01), clock=clock)
+    guards = GuardFactory(ResilienceSettings(first_wait_s=0.01), clock=clock)
     shared = SharedStores(settings, clock=clock)
     made = Models(settings, clock=clock, guards=guards, ledger=shared.ledger)
     yield made

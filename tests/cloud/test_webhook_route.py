@@ -13,7 +13,7 @@ from tests.cloud.service import Service, cloud, service
 from tests.fakes.llamacloud import FakeLlamaCloud, Pace, running_fake_llamacloud, sign
 from tests.fakes.llamacloud.sample import invoice_pdf
 
-from foliotrace_server.sections import CloudSettings
+from foliotrace_server.sections import LlamaCloudSection
 
 pytestmark = pytest.mark.anyio
 ROUTE = "/v1/webhooks/llamacloud"
@@ -27,7 +27,7 @@ def fake() -> Iterator[FakeLlamaCloud]:
         yield running
 
 
-def hearing(fake: FakeLlamaCloud, **given: Any) -> CloudSettings:
+def hearing(fake: FakeLlamaCloud, **given: Any) -> LlamaCloudSection:
     return cloud(
         fake,
         parsing="cloud",
@@ -159,4 +159,4 @@ def test_an_address_that_could_not_be_believed_or_reached_stops_the_start(
     wrong: dict[str, Any],
 ) -> None:
     with pytest.raises(ValidationError):
-        CloudSettings(**wrong)
+        LlamaCloudSection(**wrong)

@@ -11,7 +11,7 @@ from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import GeneratorUnavailable
-from foliotrace.extract.services import ExtractLimits, ExtractServices, Rung
+from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.workflow import Extracted, ExtractRecord, ExtractWorkflow
 from foliotrace.model import (
     Deadline,
@@ -168,7 +168,7 @@ class Desk:
             clock=SystemClock(),
             identify=lambda: OWNER,
             trace=lambda: None,
-            limits=ExtractLimits(window_pages=window_pages),
+            window_pages=window_pages,
         )
 
     async def add(self, *pages: str) -> Document:

@@ -12,7 +12,7 @@ from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import FileRefused
-from foliotrace.ingest.services import IngestLimits, IngestServices
+from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import IngestDocument, Ingested, IngestWorkflow
 from foliotrace.model import (
@@ -28,6 +28,7 @@ from foliotrace.model import (
 )
 from foliotrace.parse import ParseOrder
 from foliotrace.ports import AuditEntry
+from foliotrace.settings import IngestSettings
 
 OWNER = Principal(tenant="t1", subject="ann")
 UNREADABLE = "(scan)"
@@ -103,7 +104,7 @@ class Desk:
             identify=lambda: OWNER,
             trace=lambda: None,
             forget=(self._forget,),
-            limits=IngestLimits(window_pages=window_pages, upload_bytes=upload_bytes),
+            settings=IngestSettings(window_pages=window_pages, max_file_bytes=upload_bytes),
         )
 
     async def _forget(self, tenant: str, document_id: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.cloud.service import FUEL, llm, service
 from tests.fakes.openai import FakeOpenAI, running_fake_openai
 
-from foliotrace_server.sections import BudgetSettings, PriceSettings
+from foliotrace.settings import BudgetSettings, PriceSettings
 
 pytestmark = pytest.mark.anyio
 QUESTION = "What does unleaded cost per litre?"
@@ -69,7 +69,7 @@ async def test_a_day_is_spent_up_to_its_cap_and_no_further(
 ) -> None:
     cap_usd = Decimal("0.012")
     budget = BudgetSettings(prices=PRICES, daily_usd_per_tenant=cap_usd)
-    async with service(tmp_path, llm=llm(model, max_tokens=512), budget=budget) as running:
+    async with service(tmp_path, llm=llm(model), budget=budget) as running:
         await running.put("fuel.txt", FUEL)
         for _ in range(30):
             last = await running.ask(QUESTION, bypass_cache=True)

@@ -9,8 +9,10 @@ from tests.journeys.fitted_embedding import EMBEDDING, PLACE
 from tests.query.questions import MINIMAL_EDITS
 
 from foliotrace.errors import Misconfigured
+from foliotrace.settings import QuerySettings
 from foliotrace_server.compose import compose
-from foliotrace_server.settings import EmbeddingSettings, QuerySettings, load_settings
+from foliotrace_server.sections import EmbeddingSettings
+from foliotrace_server.settings import load_settings
 
 pytestmark = pytest.mark.anyio
 

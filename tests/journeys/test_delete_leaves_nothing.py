@@ -11,7 +11,7 @@ import pytest
 from tantivy import Index
 from tests.cloud.service import Service, service
 
-from foliotrace_server.settings import QuerySettings, RunsSettings
+from foliotrace.settings import QuerySettings, RunsSettings
 
 pytestmark = pytest.mark.anyio
 CANARY = "quoxblimtor"  # a word that stemming leaves as it is

@@ -7,7 +7,7 @@ import pytest
 from tests.cloud.service import FUEL, RUNWAY, Service, service
 from tests.journeys.fitted_embedding import EMBEDDING, PLACE
 
-from foliotrace_server.settings import EmbeddingSettings
+from foliotrace_server.sections import EmbeddingSettings
 
 pytestmark = pytest.mark.anyio
 QUESTION = "What does unleaded cost per litre?"

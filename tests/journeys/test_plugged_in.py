@@ -8,8 +8,9 @@ import pytest
 from tests.cloud.service import FUEL, RUNWAY, Service, service, settings_for
 
 from foliotrace.errors import Misconfigured
+from foliotrace.settings import QuerySettings
 from foliotrace_server.compose import compose
-from foliotrace_server.settings import LLMSettings, QuerySettings
+from foliotrace_server.sections import LLMSettings
 
 pytestmark = pytest.mark.anyio
 

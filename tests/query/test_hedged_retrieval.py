@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from foliotrace.model import Deadline, Level, Passage, Query, RetrievalMode
 from foliotrace.ports import Retriever
 from foliotrace.query.retrieve.hedging import Outcome, first_good
 from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.settings import QuerySettings
 
 pytestmark = pytest.mark.anyio
 QUESTION = "When are refunds paid?"
@@ -44,7 +44,7 @@ class Gated:
 def hedging(
     stack: QueryStack, upper: Retriever, lower: RetrievalPath, *, after_s: float | None
 ) -> None:
-    stack.use(settings=replace(stack.services.settings, hedge_s=after_s, retrieve_s=20.0))
+    stack.use(settings=QuerySettings(hedge_after_s=after_s, retrieval_deadline_s=20.0))
     stack.use_paths(RetrievalPath(RetrievalMode.MANAGED, upper), lower)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,6 +12,7 @@ from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Identity, Level, Passage, Query, RetrievalMode
 from foliotrace.query.retrieve.hybrid import HybridRetriever, fused
 from foliotrace.query.retrieve.paths import RetrievalPath, without_duplicates
+from foliotrace.settings import QuerySettings
 
 pytestmark = pytest.mark.anyio
 
@@ -86,8 +86,7 @@ async def test_a_path_that_hangs_leaves_time_for_the_next(stack: QueryStack) -> 
             raise IndexUnavailable("never reached")
 
     await stack.serve(*HANDBOOK)
-    settings = stack.services.settings
-    stack.use(settings=replace(settings, retrieve_s=0.05))
+    stack.use(settings=QuerySettings(retrieval_deadline_s=0.05))
     stack.use_paths(RetrievalPath(RetrievalMode.MANAGED, Hanging()), stack.keyword())  # type: ignore[arg-type]
     answer = await stack.ask("When are refunds paid?")
     assert answer.degradation.reasons == ("managed_timeout",)

@@ -21,8 +21,8 @@ from foliotrace.errors import (
 )
 from foliotrace.model import CacheState, Deadline, Principal
 from foliotrace.ports import Reservation
-from foliotrace.query.cache.semantic_key import Synonyms
 from foliotrace.resilient import EmbeddedOnce, MeteredEmbedder
+from foliotrace.settings import QuerySettings
 
 pytestmark = pytest.mark.anyio
 QUESTION = "When are refunds paid?"
@@ -122,7 +122,7 @@ async def test_another_tenant_model_or_glossary_is_no_hit(alike: QueryStack) -> 
     here = alike.services
     other = OneVector()
     other.model = "same-2"
-    glossary = replace(here.settings, synonyms=Synonyms((("shipping", "postage"),)))
+    glossary = QuerySettings(synonyms=(("shipping", "postage"),))
     for changed, asked in (
         ({"identify": lambda: Principal(tenant="t2")}, REWORDED_QUESTION),
         ({"embedder": EmbeddedOnce(other)}, "Please tell me when refunds are paid."),
@@ -141,7 +141,7 @@ async def test_a_change_of_the_library_ends_every_hit(alike: QueryStack) -> None
 
 
 async def test_synonyms_of_the_operator_hit(alike: QueryStack) -> None:
-    settings = replace(alike.services.settings, synonyms=Synonyms((("refunds", "repayments"),)))
+    settings = QuerySettings(synonyms=(("refunds", "repayments"),))
     alike.use(settings=settings)
     await alike.ask(QUESTION)
     assert (await alike.ask("When are repayments paid?")).cache is CacheState.SEMANTIC
@@ -224,7 +224,7 @@ async def test_a_question_is_embedded_once_and_its_vector_serves_retrieval_too(
     await alike.ask(QUESTION)
     assert embedder.texts == [QUESTION]  # an exact hit needs no vector
     settings = alike.services.settings
-    latest = alike.clock.monotonic_s() + settings.retrieve_s
+    latest = alike.clock.monotonic_s() + settings.retrieval_deadline_s
     assert all(deadline.at_s <= latest for deadline in embedder.deadlines)
 
 

@@ -8,14 +8,13 @@ from foliotrace.query.answer.redaction import (
     CARD,
     CODE,
     SSN,
-    CodePolicy,
-    Redaction,
     SanitizedStream,
     sanitize,
 )
 from foliotrace.query.validate import clean
+from foliotrace.settings import RedactionSettings
 
-RULES = Redaction()
+RULES = RedactionSettings()
 
 
 @given(st.text())
@@ -88,11 +87,11 @@ def test_what_is_harmless_stays(text: str) -> None:
 
 
 def test_each_switch_does_what_it_says() -> None:
-    text = "4111 1111 1111 1111 ![a](//b) ```x\nimport os\n```"
-    nothing = Redaction(personal_numbers=False, remote_content=False, code=CodePolicy.KEEP)
-    assert sanitize(text, nothing).text == text
-    assert sanitize("1234567890123456", Redaction(any_sixteen=True)).text == CARD
-    assert sanitize("```\nprint(1)\n```", Redaction(code=CodePolicy.REMOVE)).text == CODE
+    digits, code = "1234567890123456", "```x\nimport os\n```"
+    assert sanitize(digits, RULES).text == digits
+    assert sanitize(digits, RedactionSettings(any_sixteen_digits=True)).text == CARD
+    assert sanitize(code, RULES).text == CODE
+    assert sanitize(code, RedactionSettings(remove_dangerous_code=False)).text == code
 
 
 sentences = st.lists(

@@ -29,8 +29,8 @@ class HandClock:
 
 def guard_of(clock: HandClock, *, failures: int = 1, slots: int = 64) -> CircuitGuard:
     policy = GuardPolicy(
-        retry=RetryPolicy(attempts=1),
-        breaker=BreakerPolicy(failures=failures, rest_s=5),
+        retry=RetryPolicy(attempts=1, base_s=4, cap_s=60),
+        breaker=BreakerPolicy(failures=failures, rest_s=5, cap_s=120),
         limit_s=300,
         slots=slots,
     )

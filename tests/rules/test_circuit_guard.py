@@ -12,6 +12,7 @@ from foliotrace.model import Deadline, Usage
 from foliotrace.ports import Delta, Generation, Prompt
 from foliotrace.resilience import BreakerPolicy, BreakerStatus, RetryPolicy
 from foliotrace.resilient import CircuitGuard, GuardPolicy, ResilientGenerator
+from foliotrace.settings import ResilienceSettings
 
 pytestmark = pytest.mark.anyio
 PROMPT = Prompt(system="s", user="u", version="1")
@@ -65,8 +66,8 @@ def resilient(
     inner: Script, clock: HandClock, *, has_lower_rung: bool = False, limit_s: float = 300.0
 ) -> ResilientGenerator:
     policy = GuardPolicy(
-        retry=RetryPolicy(attempts=3),
-        breaker=BreakerPolicy(failures=4, rest_s=5),
+        retry=RetryPolicy(attempts=3, base_s=4, cap_s=60),
+        breaker=BreakerPolicy(failures=4, rest_s=5, cap_s=120),
         limit_s=limit_s,
         slots=2,
         has_lower_rung=has_lower_rung,
@@ -184,7 +185,7 @@ async def test_a_stream_is_one_attempt_and_its_failure_counts() -> None:
 
 async def test_a_caller_that_gives_up_at_the_deadline_counts_as_a_failure() -> None:
     clock = SystemClock()
-    policy = GuardPolicy(breaker=BreakerPolicy(failures=2, rest_s=60))
+    policy = GuardPolicy.of(ResilienceSettings(breaker_failures=2, breaker_rest_s=60), limit_s=30)
     guard = CircuitGuard("index", policy, clock=clock)
 
     async def hang(_: Deadline) -> None:
@@ -263,8 +264,9 @@ async def test_a_good_stream_as_the_probe_closes_the_breaker() -> None:
 
 def guard_of(clock: HandClock, *, failures: int, attempts: int = 1) -> CircuitGuard:
     policy = GuardPolicy(
-        retry=RetryPolicy(attempts=attempts),
-        breaker=BreakerPolicy(failures=failures, rest_s=5),
+        retry=RetryPolicy(attempts=attempts, base_s=4, cap_s=60),
+        breaker=BreakerPolicy(failures=failures, rest_s=5, cap_s=120),
         limit_s=300,
+        slots=32,
     )
     return CircuitGuard("llm", policy, clock=clock, sleep=clock.sleep)

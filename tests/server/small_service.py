@@ -29,11 +29,13 @@ from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import Answer, Deadline, Query
 from foliotrace.parse import ParseOrder
+from foliotrace.settings import IngestSettings
 from foliotrace_server.app import build_app
 from foliotrace_server.engine import Engine
 from foliotrace_server.identity import caller
 from foliotrace_server.parts import Parts
-from foliotrace_server.settings import IngestSettings, ServerSettings, Settings
+from foliotrace_server.sections import ServerSettings
+from foliotrace_server.settings import Settings
 
 
 class Ask(StartEvent):

@@ -25,7 +25,8 @@ from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline
 from foliotrace.ports import Prompt
 from foliotrace_server.compose import compose
-from foliotrace_server.settings import LLMSettings, Settings
+from foliotrace_server.sections import LLMSettings
+from foliotrace_server.settings import Settings
 
 async def main():
     llm = LLMSettings(

@@ -17,8 +17,8 @@ from foliotrace import events
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import GeneratorUnavailable
 from foliotrace.model import Deadline
-from foliotrace.resilience import BreakerPolicy, RetryPolicy
 from foliotrace.resilient import CircuitGuard, GuardPolicy
+from foliotrace.settings import ResilienceSettings
 
 pytestmark = pytest.mark.anyio
 ATTEMPT = "foliotrace.attempt"
@@ -34,7 +34,7 @@ async def test_a_model_that_answers_at_the_third_attempt(
         llm = {"provider": "openai", "model": "gpt-4o-mini", "api_base": model.url}
         llm["api_key"] = "sk-fake-retried"
         guard = {"attempts": 3, "first_wait_s": 0.01}
-        async with observed(tmp_path, monkeypatch, llm=llm, guard=guard) as service:
+        async with observed(tmp_path, monkeypatch, llm=llm, resilience=guard) as service:
             await service.ingest()
             answer = (await service.ask()).json()
             spans = service.trace(answer["trace_id"], ends_with="POST /v1/query")
@@ -66,8 +66,8 @@ async def called(fails: bool, started: asyncio.Event) -> None:
 
 
 def dependency(clock: SystemClock) -> CircuitGuard:
-    retry = RetryPolicy(attempts=3, base_s=0.001, cap_s=0.001)
-    policy = GuardPolicy(retry=retry, breaker=BreakerPolicy(failures=100))
+    settings = ResilienceSettings(first_wait_s=0.001, longest_wait_s=0.001, breaker_failures=100)
+    policy = GuardPolicy.of(settings, limit_s=30)
     return CircuitGuard("model", policy, clock=clock)
 
 

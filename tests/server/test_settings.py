@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from foliotrace.errors import Misconfigured
-from foliotrace_server.settings import known_names, load_settings
+from foliotrace.settings import BudgetSettings, IngestSettings, QuerySettings, ResilienceSettings
+from foliotrace_server.settings import known_names, load_settings, refuse_unknown_names
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +90,22 @@ def test_own_workflows_and_models_are_named_in_the_environment(
     assert settings.llm is not None
     assert [each.model for each in settings.llm_fallbacks] == ["n"]
     assert "FOLIOTRACE_LLM__API_KEY" in known_names()
+
+
+def test_every_default_of_a_journey_is_the_default_of_the_service(tmp_path: Path) -> None:
+    settings = load_settings()
+    assert settings.query == QuerySettings()
+    assert settings.ingest == IngestSettings()
+    assert settings.budget == BudgetSettings()
+    assert settings.resilience == ResilienceSettings()
+    assert settings.query.deadline_s == 30
+    assert settings.query.cache_ttl_s == 300
+    assert settings.query.max_answer_tokens == 512
+    assert settings.ingest.max_file_bytes == 256 * 1024 * 1024
+
+
+def test_keys_of_providers_keep_their_standard_names() -> None:
+    standard = {"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "LLAMA_CLOUD_API_KEY"}
+    assert standard <= set(known_names())
+    with pytest.raises(Misconfigured, match="did you mean"):
+        refuse_unknown_names(["FOLIOTRACE_LLM__API_KEZ"])

@@ -35,8 +35,8 @@ async def test_a_question_that_waits_for_the_audit_logs_disk_shows_it(
 async def test_putting_an_answer_into_a_shared_cache_is_a_span() -> None:
     clock = SystemClock()
     policy = GuardPolicy(
-        retry=RetryPolicy(attempts=1),
-        breaker=BreakerPolicy(failures=1, rest_s=5),
+        retry=RetryPolicy(attempts=1, base_s=4, cap_s=60),
+        breaker=BreakerPolicy(failures=1, rest_s=5, cap_s=120),
         limit_s=300,
         slots=1,
     )

@@ -21,7 +21,7 @@ from foliotrace_server.cli.command import MEANINGS
 from foliotrace_server.cli.main import main as command_line
 from foliotrace_server.openapi import openapi_of
 from foliotrace_server.problems import status_of_class, status_of_code
-from foliotrace_server.settings import PREFIX, Settings, leaves_of
+from foliotrace_server.settings import variables
 from foliotrace_server.told_words import Told, Vocabulary, vocabulary
 from foliotrace_server.word_notes import PAGE_PROBLEMS
 from tools.docs import audit_page, telemetry_page
@@ -57,8 +57,7 @@ def _settings() -> str:
         "| variable | default | meaning |",
         "|---|---|---|",
     ]
-    for path, field in leaves_of(Settings):
-        name = PREFIX + path.upper().replace(".", "__")
+    for name, field in variables():
         default = (
             "required"
             if field.is_required()

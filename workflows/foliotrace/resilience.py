@@ -11,9 +11,9 @@ from enum import StrEnum
 class RetryPolicy:
     """How often and how patiently one layer asks again. `attempts` counts the first one."""
 
-    attempts: int = 3
-    base_s: float = 4.0
-    cap_s: float = 60.0
+    attempts: int
+    base_s: float
+    cap_s: float
 
 
 def backoff_s(
@@ -72,9 +72,9 @@ class BreakerStatus(StrEnum):
 class BreakerPolicy:
     """Open after `failures` in a row, for `rest_s`, doubled up to `cap_s` while probes fail."""
 
-    failures: int = 3
-    rest_s: float = 5.0
-    cap_s: float = 120.0
+    failures: int
+    rest_s: float
+    cap_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

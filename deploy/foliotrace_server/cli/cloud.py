@@ -11,6 +11,7 @@ from foliotrace.adapters.llamacloud.intents import IntentLog, Spending
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.errors import NotFound
+from foliotrace.model import ExecutionMode
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
 from foliotrace_server.composing.cloud import CLOUD_FOLDER, Around, Cloud
@@ -114,7 +115,7 @@ async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Dr
     from foliotrace.adapters.local.files.filetype import sniff
     from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 
-    if settings.llamacloud.index == "local":
+    if settings.llamacloud.index is ExecutionMode.LOCAL:
         raise NotFound("no managed index is configured", hint="Set llamacloud.index.")
     clock = SystemClock()
     with WriterLease.acquire(settings.data_dir):
@@ -123,7 +124,7 @@ async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Dr
             library=library,
             blobs=FolderBlobs(settings.data_dir, sniff),
             clock=clock,
-            guards=GuardFactory(settings.guard, clock=clock),
+            guards=GuardFactory(settings.resilience, clock=clock),
         )
         opened = Cloud(settings, around)
         try:

@@ -85,7 +85,7 @@ class Cloud:
         self.gateway = CloudGateway(
             access, self.intents, clock=around.clock, webhook=self._address()
         )
-        if given.index == "local":
+        if given.index is ExecutionMode.LOCAL:
             return
         self.placements = Placements(folder / "placements.db")
         self.index = CloudIndex(
@@ -111,7 +111,7 @@ class Cloud:
 
         LlamaParse before the local parsers, alone for the types it takes, or not at all.
         """
-        if self._given.parsing == "local" or self.gateway is None:
+        if self._given.parsing is ExecutionMode.LOCAL or self.gateway is None:
             return {}
         given = self._given
         options = CloudParseOptions(
@@ -122,7 +122,7 @@ class Cloud:
             disable_cache=given.disable_cache,
             delete_after_use=given.delete_after_use,
         )
-        falls = given.parsing == "cloud_then_local"
+        falls = given.parsing is ExecutionMode.CLOUD_THEN_LOCAL
         cloud = ResilientParser(
             CloudParser(self.gateway, options, ParseOrder(local)),
             self._around.guards.make("llamaparse", limit_s=self._parse_s, has_lower_rung=falls),
@@ -137,12 +137,12 @@ class Cloud:
     def parse_order(self, local: Sequence[Parser]) -> ParseOrder:
         """The one that is configured."""
         orders = self.parse_orders(local)
-        return orders[ExecutionMode(self._given.parsing)] if orders else ParseOrder(local)
+        return orders[self._given.parsing] if orders else ParseOrder(local)
 
     def extract_rung(self) -> Rung | None:
         """LlamaExtract, the first rung of extraction; None when it stays local."""
         given = self._given
-        if given.extraction == "local" or self.gateway is None:
+        if given.extraction is ExecutionMode.LOCAL or self.gateway is None:
             return None
         options = CloudExtractOptions(
             tier=given.extract_tier,
@@ -169,7 +169,7 @@ class Cloud:
         """
         if self.index is None:
             return {}
-        alone = self._given.index == "cloud"
+        alone = self._given.index is ExecutionMode.CLOUD
         guard = self._around.guards.make(
             "managed_index", limit_s=self._retrieve_s, has_lower_rung=not alone
         )
@@ -183,7 +183,7 @@ class Cloud:
     def paths(self, local: Sequence[RetrievalPath]) -> tuple[RetrievalPath, ...]:
         """The order that is configured."""
         orders = self.path_orders(local)
-        return tuple(orders[ExecutionMode(self._given.index)]) if orders else tuple(local)
+        return tuple(orders[self._given.index]) if orders else tuple(local)
 
     # --- upkeep ----------------------------------------------------------------------------
 

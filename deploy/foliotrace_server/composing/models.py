@@ -11,7 +11,7 @@ from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
 from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
 from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_model, language_model
 from foliotrace.adapters.local.prices import PriceTable
-from foliotrace.budget import NOTHING, Price, PriceOf, UnknownPrice
+from foliotrace.budget import NOTHING, Price, PriceOf
 from foliotrace.errors import Misconfigured
 from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
 from foliotrace.resilient import (
@@ -21,11 +21,12 @@ from foliotrace.resilient import (
     ResilientEmbedder,
     ResilientGenerator,
 )
+from foliotrace.settings import PriceSettings
 from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.plugged import plugged
 from foliotrace_server.observing.trace_context import add_traceparent
-from foliotrace_server.sections import PriceSettings
-from foliotrace_server.settings import EmbeddingSettings, LLMSettings, Settings
+from foliotrace_server.sections import EmbeddingSettings, LLMSettings
+from foliotrace_server.settings import Settings
 
 _MILLION = Decimal(1_000_000)
 
@@ -74,7 +75,7 @@ class Models:
             LlamaIndexGenerator(model, clock=self._clock, model=name),
             price_of=self._price_of(given),
             ledger=ledger,
-            unknown=UnknownPrice(self._settings.budget.unknown_price),
+            unknown=self._settings.budget.unknown_price,
         )
         dependency = f"llm_{place + 1}"
         guard = self._guards.make(dependency, limit_s=given.timeout_s, has_lower_rung=not is_last)
@@ -107,7 +108,7 @@ class Models:
             adapter,
             price_of=self._price_of(given),
             ledger=self._opened_ledger,
-            unknown=UnknownPrice(self._settings.budget.unknown_price),
+            unknown=self._settings.budget.unknown_price,
         )
         guard = self._guards.make("embedder", limit_s=given.timeout_s)
         return EmbeddedOnce(ResilientEmbedder(metered, guard))

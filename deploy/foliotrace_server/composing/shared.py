@@ -17,7 +17,7 @@ class SharedStores:
     def __init__(self, settings: Settings, *, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._guards = GuardFactory(settings.guard, clock=clock)
+        self._guards = GuardFactory(settings.resilience, clock=clock)
         self._ledger: SqliteLedger | None = None
         self._client: Any = _connect(settings)
 

@@ -20,7 +20,7 @@ from foliotrace_otel import (
 )
 from foliotrace_otel.drawing import RecentTraces, draw
 from foliotrace_server.observing.trace_context import TraceLinks
-from foliotrace_server.settings import TelemetrySettings as Settings
+from foliotrace_server.sections import TracingSettings
 
 _SCOPE = "foliotrace_server"
 DRAWN: Final = (
@@ -63,7 +63,7 @@ class Observing:
         await asyncio.to_thread(self.stop)
 
 
-def observe(settings: Settings, *, serving: bool, draws: bool = False) -> Observing:
+def observe(settings: TracingSettings, *, serving: bool, draws: bool = False) -> Observing:
     """Watch this process until `close`. Raises Misconfigured.
 
     `serving`: a service, which exports as the standard variables say, to `localhost:4317` if they
@@ -91,7 +91,7 @@ def observe(settings: Settings, *, serving: bool, draws: bool = False) -> Observ
     )
 
 
-def _chosen(settings: Settings, *, serving: bool) -> TelemetrySettings:
+def _chosen(settings: TracingSettings, *, serving: bool) -> TelemetrySettings:
     """What the standard variables say, below what our settings say."""
     try:
         found = read_environment()

@@ -19,7 +19,7 @@ from foliotrace_otel import entry_attributes, traceparent
 if TYPE_CHECKING:
     import httpx
 
-    from foliotrace_server.settings import TelemetrySettings
+    from foliotrace_server.sections import TracingSettings
 
 RequestHook: TypeAlias = "Callable[[httpx.Request], Awaitable[None]]"
 _PARENT: Final = "traceparent"
@@ -129,7 +129,7 @@ class TraceLinks:
     templates: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_settings(cls, settings: "TelemetrySettings") -> "TraceLinks":
+    def of_settings(cls, settings: "TracingSettings") -> "TraceLinks":
         """The templates that are set."""
         named = {"jaeger": settings.jaeger_url, "langsmith": settings.langsmith_url}
         return cls({name: template for name, template in named.items() if template})

@@ -28,7 +28,7 @@ from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.budget import UnknownPrice
-from foliotrace.ingest.services import IngestLimits, IngestServices
+from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.model import Principal, SourceFile
 from foliotrace.parse import ParseOrder, TypesLeft
@@ -40,6 +40,7 @@ from foliotrace.resilient import (
     ResilientGenerator,
     ResilientParser,
 )
+from foliotrace.settings import IngestSettings, ResilienceSettings
 
 OWNER = Principal(subject="library")
 
@@ -97,7 +98,7 @@ class Desk:
             clock=self.clock,
             identify=lambda: OWNER,
             trace=lambda: None,
-            limits=IngestLimits(window_s=setup.limit_s),
+            settings=IngestSettings(parse_deadline_s=setup.limit_s),
         )
 
     def _parser(self) -> ParseOrder:
@@ -114,7 +115,9 @@ class Desk:
 
     def guard(self, name: str) -> CircuitGuard:
         """A guard with the default policy, and the door's limit of time."""
-        policy = GuardPolicy(limit_s=self.setup.limit_s, has_lower_rung=self.setup.fall_back)
+        policy = GuardPolicy.of(
+            ResilienceSettings(), limit_s=self.setup.limit_s, has_lower_rung=self.setup.fall_back
+        )
         return CircuitGuard(name, policy, clock=self.clock)
 
     def generator(self, llm: LLM) -> TextGenerator:

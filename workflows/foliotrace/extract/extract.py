@@ -18,6 +18,7 @@ from foliotrace.model import (
 )
 from foliotrace.ports import ExtractionTask
 from foliotrace.schema_fields.plan import ExtractionPlan
+from foliotrace.settings import EXTRACTION_DEADLINE_S
 
 
 async def extract_pages(
@@ -59,7 +60,7 @@ async def _by(
     size = rung.window_for(task.document.media_type) or max(len(pages), 1)
     found = empty_extraction(plan)
     for start in range(0, max(len(pages), 1), size):
-        deadline = Deadline(services.clock.monotonic_s() + services.limits.rung_s)
+        deadline = Deadline(services.clock.monotonic_s() + EXTRACTION_DEADLINE_S)
         window = await rung.extractor.extract(task, pages[start : start + size], deadline=deadline)
         found = merge(plan, found, window)
     return found

@@ -16,6 +16,7 @@ from foliotrace.ports import (
     LibraryReader,
 )
 from foliotrace.route_policy import select
+from foliotrace.settings import EXTRACTION_WINDOW_PAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,24 +28,13 @@ class Rung:
 
     method: ExtractionMethod
     extractor: Extractor
-    window_pages: int | None = 20
+    window_pages: int | None = EXTRACTION_WINDOW_PAGES
     paged_types: frozenset[str] | None = None
 
     def window_for(self, media_type: str) -> int | None:
         """The pages of one call; None for all."""
         whole = self.paged_types is not None and media_type not in self.paged_types
         return None if whole else self.window_pages
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtractLimits:
-    """Sizes, and wall times in seconds. A window is what is saved at once."""
-
-    window_pages: int = 20
-    whole_pages: int = 500  # a longer document is not sent to a rung that wants all of it
-    rung_s: float = 180.0  # one call of one rung
-    parse_s: float = 600.0
-    inspect_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +50,7 @@ class ExtractServices:
     clock: Clock
     identify: Identify
     trace: CurrentTrace
-    limits: ExtractLimits = ExtractLimits()
+    window_pages: int = EXTRACTION_WINDOW_PAGES
     offered: Mapping[ExecutionMode, Sequence[Rung]] = field(default_factory=dict)
     local_parser: ParseOrder | None = None  # reads what is extracted here alone; None: `parser`
 

@@ -39,6 +39,11 @@ from foliotrace.model import (
 )
 from foliotrace.ports import ExtractionTask
 from foliotrace.schema_fields.plan import plan_of
+from foliotrace.settings import (
+    EXTRACT_PARSE_DEADLINE_S,
+    INSPECT_DEADLINE_S,
+    MAX_UNWINDOWED_PAGES,
+)
 
 
 class ExtractRecord(StartEvent):
@@ -145,7 +150,7 @@ class ExtractWorkflow(Workflow):
         async with self._reporting(reporter):
             await reporter.job()
             rungs = await self._rungs(cursor, whole=True)
-            if cursor.pages_total > self._services.limits.whole_pages:
+            if cursor.pages_total > MAX_UNWINDOWED_PAGES:
                 mark = Degradation(level=Level.LOWER_PATH, reasons=("document_too_long",))
                 await self._keep_mark(cursor, mark)
                 return ExtractWindow(cursor=cursor)
@@ -166,7 +171,7 @@ class ExtractWorkflow(Workflow):
         async with self._reporting(reporter):
             await reporter.job()
             rungs = await self._rungs(cursor, whole=False)
-            last = cursor.next_page + self._services.limits.window_pages
+            last = cursor.next_page + self._services.window_pages
             numbers = range(cursor.next_page, min(last, cursor.pages_total + 1))
             await self._extract(ctx, cursor, numbers, rungs)
             after = cursor.model_copy(update={"next_page": numbers.stop})
@@ -223,7 +228,7 @@ class ExtractWorkflow(Workflow):
         """The pages of the document: as ingested, or counted now."""
         if document.status is DocumentStatus.READY and document.pages_total:
             return document.pages_total
-        deadline = self._deadline(self._services.limits.inspect_s)
+        deadline = self._deadline(INSPECT_DEADLINE_S)
         source = await self._source(document)
         parser = self._services.parser_on(path)
         return (await parser.inspect(source, deadline=deadline)).pages_total
@@ -269,7 +274,7 @@ class ExtractWorkflow(Workflow):
         )
         if len(stored) == len(numbers):
             return stored
-        deadline = self._deadline(self._services.limits.parse_s)
+        deadline = self._deadline(EXTRACT_PARSE_DEADLINE_S)
         source = await self._source(document)
         with stage("parse"):
             parser = self._services.parser_on(cursor.path)

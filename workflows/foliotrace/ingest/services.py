@@ -18,19 +18,10 @@ from foliotrace.ports import (
     Library,
 )
 from foliotrace.route_policy import select
+from foliotrace.settings import IngestSettings
 
 Forget: TypeAlias = Callable[[str, str], Awaitable[None]]
 """(tenant, document id): drop what is kept of a document elsewhere, as caches and journals do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IngestLimits:
-    """Sizes, and wall times in seconds."""
-
-    upload_bytes: int = 200 * 1024 * 1024
-    window_pages: int = 100
-    window_s: float = 300.0
-    inspect_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +46,7 @@ class IngestServices:
     parsers: Mapping[ExecutionMode, ParseOrder] = field(default_factory=dict)
     forget: Sequence[Forget] = ()
     forget_answers: Sequence[Forget] = ()
-    limits: IngestLimits = IngestLimits()
+    settings: IngestSettings = field(default_factory=IngestSettings)
     arriving: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def parser_on(self, asked: ExecutionMode | None) -> ParseOrder:

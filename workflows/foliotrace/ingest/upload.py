@@ -79,7 +79,7 @@ async def accept(services: IngestServices, principal: Principal, upload: Upload)
     async with keeping(services, principal.tenant) as keep:
         blob = keep(
             await services.blobs.put(
-                principal.tenant, name, upload.content, limit_bytes=services.limits.upload_bytes
+                principal.tenant, name, upload.content, limit_bytes=services.settings.max_file_bytes
             )
         )
         return await _registered(services, principal, upload, name, blob)

@@ -76,7 +76,7 @@ async def _batches(pages: AsyncIterator[ParsedPage]) -> AsyncGenerator[list[Pars
 
 async def _pages(services: IngestServices, cursor: IngestCursor) -> AsyncIterator[ParsedPage]:
     """The window's pages: those stored by an earlier run or another document, then parsed."""
-    last = min(cursor.next_page + services.limits.window_pages - 1, cursor.pages_total)
+    last = min(cursor.next_page + services.settings.window_pages - 1, cursor.pages_total)
     numbers = range(cursor.next_page, last + 1)
     stored = await services.library.pages(
         cursor.tenant, cursor.document_id, numbers, revision=cursor.revision
@@ -97,7 +97,7 @@ async def _parsed(
 ) -> AsyncIterator[ParsedPage]:
     """One page for each number, or ParserUnavailable `pages_missing`."""
     source = await source_of(services, document)
-    deadline = Deadline(services.clock.monotonic_s() + services.limits.window_s)
+    deadline = Deadline(services.clock.monotonic_s() + services.settings.parse_deadline_s)
     expected = numbers.start
     async for page in parser.parse(source, pages=numbers, deadline=deadline):
         if page.number != expected:

@@ -21,6 +21,7 @@ from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.window import IngestCursor, revision_of, same_bytes, source_of, store_window
 from foliotrace.jobs import JobReporter, Progress, claim_job, describe_error
 from foliotrace.model import Deadline, Document, ExecutionMode, Job, JobKind, JobStatus, Principal
+from foliotrace.settings import INSPECT_DEADLINE_S
 
 
 class IngestDocument(StartEvent):
@@ -77,7 +78,7 @@ class IngestWorkflow(Workflow):
             path = ev.path or job.path
             parser = services.parser_on(path)
             source = await source_of(services, document)
-            deadline = Deadline(services.clock.monotonic_s() + services.limits.inspect_s)
+            deadline = Deadline(services.clock.monotonic_s() + INSPECT_DEADLINE_S)
             with stage("parse"):
                 inspection = await parser.inspect(source, deadline=deadline)
             revision = revision_of(document, parser.engine_for(document.media_type))

@@ -29,6 +29,7 @@ from foliotrace.query.retrieve.paths import Retrieval, retrieve
 from foliotrace.query.services import QueryServices
 from foliotrace.query.validate import Ask, admit, clean
 from foliotrace.resilient import QueryBudget, open_budget
+from foliotrace.settings import RETRY_AFTER_S
 
 _UNKNOWN_VERSION: Final = -1
 
@@ -62,7 +63,6 @@ async def answer_question(services: QueryServices, ask: Ask, call: Call) -> Answ
                 principal=principal,
                 run_id=run_id,
                 query_hash=query_hash,
-                limits=services.settings.limits,
             )
             services = services.on(ask.path)
         version = await _index_version(services)
@@ -76,8 +76,8 @@ async def answer_question(services: QueryServices, ask: Ask, call: Call) -> Answ
             query,
             answer,
             index_version=version,
-            code_version=services.settings.code_version,
-            keep_content=services.settings.keep_content,
+            code_version=services.code_version,
+            keep_content=services.recording.keep_content,
             clock=services.clock,
             started_s=started_s,
         )
@@ -101,7 +101,7 @@ async def _answered(
     deadline = Deadline(started_s + services.settings.deadline_s)
     stale_key = keys.stale_key(query, best=services.best, hash_query=services.hash_query)
     place = None
-    with open_budget(query.principal.tenant, services.settings.max_cost_usd) as budget:
+    with open_budget(query.principal.tenant, services.budget.max_cost_per_query_usd) as budget:
         if services.cache is not None and not call.bypass_cache and version != _UNKNOWN_VERSION:
             place = answer_cache.place_of(services, query, stale_key, version)
             with stage("cache"):
@@ -125,7 +125,7 @@ async def _answered(
 
 def _of_a_stage(services: QueryServices, deadline: Deadline) -> Deadline:
     """The time that one retrieval path would get."""
-    return deadline.capped(services.clock.monotonic_s(), services.settings.retrieve_s)
+    return deadline.capped(services.clock.monotonic_s(), services.settings.retrieval_deadline_s)
 
 
 def _identified(services: QueryServices, query: Query, answer: Answer, state: CacheState) -> Answer:
@@ -152,8 +152,8 @@ async def _made(
             services.paths,
             clock=services.clock,
             deadline=deadline,
-            limit_s=settings.retrieve_s,
-            hedge_s=settings.hedge_s,
+            limit_s=settings.retrieval_deadline_s,
+            hedge_s=settings.hedge_after_s,
         )
     if call.screen is not None and found.failures and found.mode is not RetrievalMode.NONE:
         call.screen.degraded(Level.LOWER_PATH, _reasons(found))
@@ -196,7 +196,7 @@ def _reasons(found: Retrieval) -> tuple[str, ...]:
 
 
 def _retry_after_s(services: QueryServices, found: Retrieval) -> float:
-    return ladder.retry_after_s(found.failures, default_s=services.settings.retry_after_s)
+    return ladder.retry_after_s(found.failures, default_s=RETRY_AFTER_S)
 
 
 def _settled(

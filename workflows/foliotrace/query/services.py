@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from functools import cached_property
 
 from foliotrace.model import ExecutionMode, RetrievalMode
@@ -25,34 +24,11 @@ from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.ladder import Configured
 from foliotrace.query.answer.passage_terms import PassageTermsCache
 from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
-from foliotrace.query.answer.quotes import FLOOR
-from foliotrace.query.answer.redaction import Redaction
 from foliotrace.query.answer.synthesize import Synthesis
-from foliotrace.query.cache.semantic_key import NO_SYNONYMS, Synonyms
+from foliotrace.query.cache.semantic_key import Synonyms
 from foliotrace.query.retrieve.paths import RetrievalPath
-from foliotrace.query.validate import DEFAULT_LIMITS, Limits
 from foliotrace.route_policy import select
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuerySettings:
-    """Limits of a question's journey. Times in seconds, money in US dollars."""
-
-    limits: Limits = DEFAULT_LIMITS
-    deadline_s: float = 60.0
-    retrieve_s: float = 2.0
-    hedge_s: float | None = None
-    max_tokens: int = 700
-    max_cost_usd: Decimal = Decimal("0.10")
-    quotes: int = 3
-    floor: float = FLOOR
-    redaction: Redaction = field(default_factory=Redaction)
-    cache_ttl_s: float = 3600.0
-    alike_from: float = 0.95
-    synonyms: Synonyms = NO_SYNONYMS
-    retry_after_s: float = 30.0
-    keep_content: bool = False
-    code_version: str = "unknown"
+from foliotrace.settings import BudgetSettings, QuerySettings, RunsSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +54,9 @@ class QueryServices:
     embedder: Embedder | None = None
     stale: StaleAnswers | None = None
     settings: QuerySettings = field(default_factory=QuerySettings)
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    recording: RunsSettings = field(default_factory=RunsSettings)
+    code_version: str = "unknown"
     offered: Mapping[ExecutionMode, Sequence[RetrievalPath]] = field(default_factory=dict)
 
     def on(self, asked: ExecutionMode | None) -> "QueryServices":
@@ -111,9 +90,13 @@ class QueryServices:
         """What an answer of level 0 is made with, for the keys of kept answers."""
         models = ",".join(generator.model for generator in self.generators[:1])
         modes = ",".join(path.mode.value for path in self.paths[:1])
-        settings = self.settings
-        limits = f"{settings.quotes}|{settings.floor}|{settings.max_tokens}|{settings.redaction}"
-        return f"{settings.code_version}|{PROMPT_VERSION}|{models}|{modes}|{limits}"
+        limits = f"{self.settings.max_answer_tokens}|{self.settings.redaction}"
+        return f"{self.code_version}|{PROMPT_VERSION}|{models}|{modes}|{limits}"
+
+    @cached_property
+    def synonyms(self) -> Synonyms:
+        """The configured synonyms, compiled."""
+        return Synonyms(self.settings.synonyms)
 
     @cached_property
     def synthesis(self) -> Synthesis:
@@ -123,7 +106,5 @@ class QueryServices:
             vocabulary=self.vocabulary,
             pages=PageMaps(self.library),
             readings=PassageTermsCache(self.vocabulary),
-            max_tokens=self.settings.max_tokens,
-            floor=self.settings.floor,
-            quotes=self.settings.quotes,
+            max_tokens=self.settings.max_answer_tokens,
         )

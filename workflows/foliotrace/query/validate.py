@@ -21,6 +21,16 @@ from foliotrace.model import (
     Query,
     Scalar,
 )
+from foliotrace.settings import (
+    MAX_FILTER_DOCUMENTS,
+    MAX_FILTER_FIELDS,
+    MAX_FILTER_VALUES,
+    MAX_METADATA_FIELDS,
+    MAX_QUERY_CHARACTERS,
+    MAX_TAGS,
+    MAX_TOP_K,
+    MAX_VALUE_CHARACTERS,
+)
 
 FilterValues: TypeAlias = Mapping[str, Scalar | Sequence[Scalar]]
 
@@ -32,23 +42,6 @@ _INVISIBLE: Final = re.compile(
 )
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much of everything a question may bring."""
-
-    query_characters: int = 1000
-    top_k: int = 50
-    filter_documents: int = 200
-    filter_fields: int = 16
-    filter_values: int = 64
-    tags: int = 16
-    metadata_fields: int = 32
-    value_characters: int = 256
-
-
-DEFAULT_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,30 +59,30 @@ class Ask:
     path: ExecutionMode | None = None
 
 
-def admit(ask: Ask, *, principal: Principal, run_id: str, query_hash: str, limits: Limits) -> Query:
+def admit(ask: Ask, *, principal: Principal, run_id: str, query_hash: str) -> Query:
     """The checked question; `query_hash` is what HashQuery made of its cleaned text.
 
     Raises InvalidQuery, InvalidRequest; neither repeats what was sent.
     """
     text = clean(ask.query)
-    if not 1 <= len(text) <= limits.query_characters:
+    if not 1 <= len(text) <= MAX_QUERY_CHARACTERS:
         raise InvalidQuery(
             "The question is empty."
             if not text
-            else f"The question has {len(text)} characters; {limits.query_characters} are allowed."
+            else f"The question has {len(text)} characters; {MAX_QUERY_CHARACTERS} are allowed."
         )
-    if isinstance(ask.top_k, bool) or not 1 <= ask.top_k <= limits.top_k:
-        raise InvalidRequest(f"top_k must be from 1 to {limits.top_k}.", hint="Leave it out for 5.")
+    if isinstance(ask.top_k, bool) or not 1 <= ask.top_k <= MAX_TOP_K:
+        raise InvalidRequest(f"top_k must be from 1 to {MAX_TOP_K}.", hint="Leave it out for 5.")
     return Query(
         text=text,
         principal=principal,
         collection=_collection(ask.collection),
         top_k=ask.top_k,
-        filters=admit_filters(ask.filters, limits),
+        filters=admit_filters(ask.filters),
         user_id=_name("user_id", ask.user_id),
         session_id=_name("session_id", ask.session_id),
-        tags=_tags(ask.tags, limits),
-        metadata=_metadata(ask.metadata, limits),
+        tags=_tags(ask.tags),
+        metadata=_metadata(ask.metadata),
         query_hash=query_hash,
         run_id=run_id,
     )
@@ -103,24 +96,24 @@ def clean(text: str) -> str:
     return (bare if is_normalized("NFC", bare) else normalize("NFC", bare)).strip()
 
 
-def admit_filters(filters: FilterValues, limits: Limits) -> Filters:
+def admit_filters(filters: FilterValues) -> Filters:
     """Bounded filters; `document_ids` apart, every name is a metadata field. InvalidRequest."""
     if not filters:
         return NO_FILTERS
-    if len(filters) > limits.filter_fields:
-        raise InvalidRequest(f"At most {limits.filter_fields} filter fields are allowed.")
+    if len(filters) > MAX_FILTER_FIELDS:
+        raise InvalidRequest(f"At most {MAX_FILTER_FIELDS} filter fields are allowed.")
     document_ids: tuple[str, ...] = ()
     metadata: dict[str, tuple[Scalar, ...]] = {}
     for name, given in filters.items():
         values = _values(given)
         if name == "document_ids":
             document_ids = tuple(_name("document_ids", str(v)) or "" for v in values)
-            _at_most("document_ids", len(values), limits.filter_documents)
+            _at_most("document_ids", len(values), MAX_FILTER_DOCUMENTS)
             continue
         if not _FIELD.fullmatch(name):
             raise InvalidRequest("A filter field's name holds other than A-Z a-z 0-9 _ . -")
-        _at_most("values of one filter field", len(values), limits.filter_values)
-        metadata[name] = tuple(_value("filters", v, limits) for v in values)
+        _at_most("values of one filter field", len(values), MAX_FILTER_VALUES)
+        metadata[name] = tuple(_value("filters", v) for v in values)
     return Filters(document_ids=document_ids, metadata=metadata)
 
 
@@ -134,13 +127,13 @@ def _values(given: Scalar | Sequence[Scalar]) -> Sequence[Scalar]:
     return values
 
 
-def _value(where: str, value: Scalar, limits: Limits) -> Scalar:
+def _value(where: str, value: Scalar) -> Scalar:
     if not isinstance(value, str | int | float | bool):
         raise InvalidRequest(f"{where}: values are text, numbers or booleans.")
     if not isinstance(value, str):
         return value
     text = clean(value)
-    _at_most(f"characters of a value in {where}", len(text), limits.value_characters)
+    _at_most(f"characters of a value in {where}", len(text), MAX_VALUE_CHARACTERS)
     return text
 
 
@@ -163,21 +156,21 @@ def _name(where: str, name: str | None) -> str | None:
     return name
 
 
-def _tags(tags: Sequence[str], limits: Limits) -> tuple[str, ...]:
+def _tags(tags: Sequence[str]) -> tuple[str, ...]:
     if not tags:
         return ()
-    _at_most("tags", len(tags), limits.tags)
-    return tuple(str(_value("tags", tag, limits)) for tag in tags)
+    _at_most("tags", len(tags), MAX_TAGS)
+    return tuple(str(_value("tags", tag)) for tag in tags)
 
 
-def _metadata(metadata: Metadata, limits: Limits) -> Metadata:
+def _metadata(metadata: Metadata) -> Metadata:
     if not metadata:
         return {}
-    _at_most("metadata fields", len(metadata), limits.metadata_fields)
+    _at_most("metadata fields", len(metadata), MAX_METADATA_FIELDS)
     for name in metadata:
         if not _FIELD.fullmatch(name):
             raise InvalidRequest("A metadata field's name holds other than A-Z a-z 0-9 _ . -")
-    return {name: _value("metadata", value, limits) for name, value in metadata.items()}
+    return {name: _value("metadata", value) for name, value in metadata.items()}
 
 
 def _at_most(what: str, count: int, limit: int) -> None:

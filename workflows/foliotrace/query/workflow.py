@@ -19,8 +19,9 @@ from foliotrace.events import span
 from foliotrace.model import DEFAULT_COLLECTION, Answer, ExecutionMode, Level, Scalar
 from foliotrace.query.answer.redaction import SanitizedStream
 from foliotrace.query.pipeline import Call, answer_question
-from foliotrace.query.services import QueryServices, QuerySettings
+from foliotrace.query.services import QueryServices
 from foliotrace.query.validate import Ask
+from foliotrace.settings import QuerySettings
 
 __all__ = [
     "AnswerDegraded",
@@ -29,7 +30,6 @@ __all__ = [
     "Answered",
     "AskQuestion",
     "QueryServices",
-    "QuerySettings",
     "QueryWorkflow",
 ]
 

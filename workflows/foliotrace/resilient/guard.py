@@ -7,7 +7,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Final, TypeVar
 
@@ -23,6 +23,7 @@ from foliotrace.errors import (
 from foliotrace.events import BreakerChanged, CallRetried, attempt, emit
 from foliotrace.model import Deadline
 from foliotrace.ports import Clock
+from foliotrace.settings import ResilienceSettings
 
 T = TypeVar("T")
 
@@ -45,11 +46,29 @@ class GuardPolicy:
     `limit_s` caps a call with its retries and waits; `slots` bounds the calls under way.
     """
 
-    retry: rules.RetryPolicy = field(default_factory=rules.RetryPolicy)
-    breaker: rules.BreakerPolicy = field(default_factory=rules.BreakerPolicy)
-    limit_s: float = 30.0
-    slots: int = 32
+    retry: rules.RetryPolicy
+    breaker: rules.BreakerPolicy
+    limit_s: float
+    slots: int
     has_lower_rung: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        settings: ResilienceSettings,
+        *,
+        limit_s: float,
+        has_lower_rung: bool = True,
+        attempts: int | None = None,
+    ) -> "GuardPolicy":
+        """The configured policy; `attempts` overrides the number of requests of one call."""
+        return cls(
+            retry=settings.retry(attempts=attempts),
+            breaker=settings.breaker,
+            limit_s=limit_s,
+            slots=settings.calls_at_once,
+            has_lower_rung=has_lower_rung,
+        )
 
 
 class CircuitGuard:

@@ -23,6 +23,7 @@ from foliotrace.model import (
 from foliotrace.ports import ExtractionTask, Generation, Prompt, TextGenerator
 from foliotrace.schema_fields.citations import cite
 from foliotrace.schema_fields.plan import ExtractionPlan, FieldSpec, plan_of, unescape
+from foliotrace.settings import MAX_EXTRACTION_TOKENS
 
 PROMPT_VERSION = "extract-1"
 _MAX_FINDINGS = 2000
@@ -60,9 +61,8 @@ _ANSWER: JsonObject = {
 class LLMExtractor:
     """The Extractor over any TextGenerator. `record` and `valid` are left to the journey."""
 
-    def __init__(self, generator: TextGenerator, *, max_tokens: int = 4096) -> None:
+    def __init__(self, generator: TextGenerator) -> None:
         self._generator = generator
-        self._max_tokens = max_tokens
 
     async def extract(
         self, task: ExtractionTask, pages: Sequence[ParsedPage], *, deadline: Deadline
@@ -74,7 +74,7 @@ class LLMExtractor:
             return Extraction(record={}, fields=tuple(_nulls(plan, set())), valid=False)
         try:
             made = await self._generator.generate(
-                _prompt(task, readable), max_tokens=self._max_tokens, deadline=deadline
+                _prompt(task, readable), max_tokens=MAX_EXTRACTION_TOKENS, deadline=deadline
             )
         except (GeneratorUnavailable, GeneratorRefused) as error:
             raise ExtractorUnavailable(error.message, reason=error.reason) from error

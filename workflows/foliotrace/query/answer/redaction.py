@@ -7,9 +7,9 @@ the same text as the whole answer would.
 import ast
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
+from foliotrace.settings import RedactionSettings
 from foliotrace_detect import Detector, SensitiveKind
 
 SSN: Final = "[SSN REDACTED]"
@@ -44,24 +44,6 @@ _DENIED: Final = frozenset(
 _CALLS: Final = frozenset({"eval", "exec", "compile", "__import__", "open", "system", "popen"})
 
 
-class CodePolicy(StrEnum):
-    """What becomes of code blocks in an answer."""
-
-    KEEP = "keep"
-    REMOVE_DANGEROUS = "remove_dangerous"  # what touches the system, or cannot be read as Python
-    REMOVE = "remove"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redaction:
-    """What is taken out of answers. `any_sixteen` takes any 16 digits for a card."""
-
-    personal_numbers: bool = True
-    any_sixteen: bool = False
-    remote_content: bool = True
-    code: CodePolicy = CodePolicy.REMOVE_DANGEROUS
-
-
 @dataclass(frozen=True, slots=True)
 class Sanitized:
     """A text that may be shown, and how many personal numbers were taken out of it."""
@@ -70,33 +52,29 @@ class Sanitized:
     redacted: int
 
 
-def sanitize(text: str, rules: Redaction) -> Sanitized:
+def sanitize(text: str, rules: RedactionSettings) -> Sanitized:
     """The text as it may be shown. Doing it twice changes nothing more."""
     if text.isascii() and not _MAY_MATTER.search(text):
         return Sanitized(text, 0)
     clean = _CONTROL.sub("", text)
-    if rules.code is not CodePolicy.KEEP:
-        clean = _FENCE.sub(lambda block: _code(block.group(), rules.code), clean)
-    if rules.remote_content:
-        clean = _without_remote_content(clean)
-    return redact(clean, rules)
+    if rules.remove_dangerous_code:
+        clean = _FENCE.sub(lambda block: CODE if _dangerous(block[0]) else block[0], clean)
+    return redact(_without_remote_content(clean), rules)
 
 
 _MAY_MATTER: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f<`]|\]\(|!\[|\]:|\d[ -]?\d\d[ -]?\d\d")
 """No text without one of these can change: most answers stop here."""
 
 
-def redact(text: str, rules: Redaction) -> Sanitized:
+def redact(text: str, rules: RedactionSettings) -> Sanitized:
     """The text with social security and card numbers replaced by their placeholders."""
-    if not rules.personal_numbers:
-        return Sanitized(text, 0)
     found: list[SensitiveKind] = []
 
     def placeholder(kind: SensitiveKind, _value: str) -> str:
         found.append(kind)
         return _PLACEHOLDERS[kind]
 
-    clean = _DETECTORS[rules.any_sixteen].replace(text, placeholder)
+    clean = _DETECTORS[rules.any_sixteen_digits].replace(text, placeholder)
     return Sanitized(clean, len(found))
 
 
@@ -105,12 +83,6 @@ def _without_remote_content(text: str) -> str:
     clean = _IMAGE.sub(lambda image: image.group(1) or "", text)
     clean = _DEFINITION.sub("", _LINK.sub(r"\1", clean))
     return _TAG.sub("", _AUTOLINK.sub(r"\1", clean))
-
-
-def _code(block: str, policy: CodePolicy) -> str:
-    if policy is CodePolicy.REMOVE or _dangerous(block):
-        return CODE
-    return block
 
 
 def _dangerous(block: str) -> bool:
@@ -144,7 +116,7 @@ class SanitizedStream:
     A pattern never reaches over a blank line, except a code block.
     """
 
-    def __init__(self, rules: Redaction) -> None:
+    def __init__(self, rules: RedactionSettings) -> None:
         self._rules = rules
         self._waiting = ""
         self.redacted = 0

@@ -29,6 +29,7 @@ from foliotrace.query.answer.quotes import (
     nearest_unit,
     weigh,
 )
+from foliotrace.settings import MAX_QUOTES
 
 UNSUPPORTED: Final = "generated_answer_unsupported"
 CUT: Final = "answer_cut_by_budget"
@@ -101,9 +102,7 @@ class Synthesis:
     vocabulary: Vocabulary
     pages: PageMaps
     readings: PassageTermsCache
-    max_tokens: int = 700
-    floor: float = FLOOR
-    quotes: int = 3
+    max_tokens: int
 
     async def answer(
         self,
@@ -248,8 +247,8 @@ class Synthesis:
         notice = NOTICE_FALLBACK if self.generators else NOTICE_QUOTES
         best = max(cover(weights, reading.terms) for _, reading in read)
         emit(QuestionCoverMeasured(cover=round(best, 3)))
-        chosen = choose(weights, read, at_most=min(self.quotes, query.top_k))
-        if best < self.floor or not chosen:
+        chosen = choose(weights, read, at_most=min(MAX_QUOTES, query.top_k))
+        if best < FLOOR or not chosen:
             return Draft(
                 text=ABSTAINED, mode=AnswerMode.ABSTAINED, notice=None, reasons=tuple(short.reasons)
             )

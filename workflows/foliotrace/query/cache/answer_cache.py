@@ -50,7 +50,7 @@ def place_of(services: QueryServices, query: Query, stale_key: str, version: int
         index_version=version,
         best=services.best,
         model=embedder.model,
-        synonyms=services.settings.synonyms,
+        synonyms=services.synonyms,
         hash_query=services.hash_query,
     )
     return Place(tenant=tenant, key=key, group=group)
@@ -67,7 +67,12 @@ async def given_again(
         if services.embedder is None or place.group is None:
             return None
         return await _given_to_another(
-            cache, services.embedder, query, place.group, services.settings.alike_from, deadline
+            cache,
+            services.embedder,
+            query,
+            place.group,
+            services.settings.semantic_cache_from,
+            deadline,
         )
     except Unavailable as error:
         emit(CacheLookupFailed(reason=error.reason))

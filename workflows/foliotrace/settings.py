@@ -1,0 +1,309 @@
+"""Every limit and default of the core, each declared once.
+
+The sections are what a user can set; a journey or an adapter receives the section it needs, whole.
+The server adds the environment, secrets and the settings of the process; the Python facade uses the
+defaults. The constants are fixed: they are part of the API or of the design, not of a deployment.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from foliotrace.budget import UnknownPrice
+from foliotrace.model import ExecutionMode
+from foliotrace.resilience import BreakerPolicy, RetryPolicy
+
+Money: TypeAlias = Annotated[Decimal, Field(ge=0)]
+
+# --- fixed limits ------------------------------------------------------------------------------
+
+MAX_QUERY_CHARACTERS: Final = 1000
+MAX_TOP_K: Final = 50
+MAX_FILTER_DOCUMENTS: Final = 200
+MAX_FILTER_FIELDS: Final = 16
+MAX_FILTER_VALUES: Final = 64
+MAX_TAGS: Final = 16
+MAX_METADATA_FIELDS: Final = 32
+MAX_VALUE_CHARACTERS: Final = 256
+
+MAX_QUOTES: Final = 3
+"""Quoted passages in an answer without a language model."""
+
+RETRY_AFTER_S: Final = 30.0
+"""What an answer without passages advises when no dependency says better."""
+
+INSPECT_DEADLINE_S: Final = 120.0
+"""Time for counting the pages of a file."""
+
+EXTRACT_PARSE_DEADLINE_S: Final = 600.0
+"""Time for parsing a window of pages that extraction needs and the library does not hold."""
+
+EXTRACTION_DEADLINE_S: Final = 180.0
+"""Time for one call of one extractor."""
+
+EXTRACTION_WINDOW_PAGES: Final = 20
+"""Pages that are extracted, and saved, together."""
+
+MAX_UNWINDOWED_PAGES: Final = 500
+"""A longer document is not sent to an extractor that takes only whole documents."""
+
+MAX_EXTRACTION_TOKENS: Final = 4096
+"""Longest completion of a language model that extracts."""
+
+
+# --- sections ----------------------------------------------------------------------------------
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and it refuses names it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RedactionSettings(Section):
+    """What is removed from answers, besides social security numbers, cards and remote content."""
+
+    any_sixteen_digits: bool = Field(
+        default=False,
+        description="Redact any sixteen digits as a card number, even if they fail the checksum.",
+    )
+    remove_dangerous_code: bool = Field(
+        default=True,
+        description="Remove code blocks that import or call what touches the system, or that "
+        "cannot be parsed and name such a module.",
+    )
+
+
+class QuerySettings(Section):
+    """Questions and answers."""
+
+    deadline_s: float = Field(default=30.0, gt=0, description="Time limit of one question.")
+    retrieval_deadline_s: float = Field(
+        default=2.0,
+        gt=0,
+        description="Time limit of one retrieval path; after it the next path is tried.",
+    )
+    hedge_after_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="If a retrieval path has not answered after this time, the next path is "
+        "queried in parallel and the first answer is used (level 2 if it is the lower path's). "
+        "None: one path after the other.",
+    )
+    max_answer_tokens: int = Field(
+        default=512, gt=0, description="Longest answer of a language model, in tokens."
+    )
+    cache_ttl_s: float = Field(
+        default=300.0, ge=0, description="How long answers are cached; 0 disables the cache."
+    )
+    semantic_cache: bool = Field(
+        default=False,
+        description="Also answer a question from the cache if it asks the same in other words: "
+        "the words decide, and the embeddings must agree. Needs `embedding` and `cache_ttl_s`.",
+    )
+    semantic_cache_from: float = Field(
+        default=0.95, gt=0, le=1, description="Lowest cosine similarity at which embeddings agree."
+    )
+    synonyms: tuple[tuple[str, ...], ...] = Field(
+        default=(),
+        description="Groups of words and phrases that mean the same in your documents, used only "
+        'by the semantic cache: `[["PTO", "paid leave", "vacation"]]`.',
+    )
+    retriever: str | None = Field(
+        default=None,
+        description="`pkg.mod:object`: any LlamaIndex retriever (`index.as_retriever()`), or a "
+        "function that returns one. It is queried before every other path and must return "
+        "documents that are also in this library.",
+    )
+    redaction: RedactionSettings = Field(
+        default=RedactionSettings(), description="What is removed from answers."
+    )
+
+
+class IngestSettings(Section):
+    """Files and their parsing."""
+
+    max_file_bytes: int = Field(
+        default=256 * 1024 * 1024, gt=0, description="Largest file, in bytes."
+    )
+    max_files_per_request: int = Field(default=32, gt=0, description="Files in one upload.")
+    window_pages: int = Field(
+        default=100, gt=0, le=1000, description="Pages that are parsed and committed together."
+    )
+    parse_deadline_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="Time limit for one window of pages; a parser that hangs is killed.",
+    )
+    parser_processes: int = Field(default=2, gt=0, le=64, description="Parser processes.")
+    tessdata: Path | None = Field(
+        default=None,
+        description="Folder with Tesseract's trained data. Without one, scanned pages are "
+        "reported as `needs_ocr`.",
+    )
+    max_job_attempts: int = Field(
+        default=5,
+        gt=0,
+        description="How often a job may be resumed after a restart without making progress "
+        "before it fails.",
+    )
+
+
+class LlamaCloudSettings(Section):
+    """LlamaCloud. Nothing is sent there until a capability is switched to it."""
+
+    where: str = Field(
+        default="us", description="Region (`us`, `eu`) or base URL; keys belong to a region."
+    )
+    project_id: str | None = Field(
+        default=None, description="Project in which everything is created."
+    )
+    organization_id: str | None = Field(default=None, description="Organization of the project.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Time limit of one request.")
+    parsing: ExecutionMode = Field(
+        default=ExecutionMode.LOCAL,
+        description="What parses PDF, DOCX, PPTX and images. `cloud_then_local` falls back page "
+        "by page; with `cloud`, a page that LlamaParse cannot read stays unread.",
+    )
+    extraction: ExecutionMode = Field(
+        default=ExecutionMode.LOCAL,
+        description="What extracts records. `cloud_then_local` falls back to the language model "
+        "and the rules.",
+    )
+    index: ExecutionMode = Field(
+        default=ExecutionMode.LOCAL,
+        description="What retrieves passages. With `cloud_then_local` the local index answers "
+        "when the managed one cannot; with `cloud` it is kept up to date but not queried.",
+    )
+    parse_tier: Literal["fast", "cost_effective", "agentic", "agentic_plus"] = Field(
+        default="cost_effective", description="LlamaParse tier."
+    )
+    parse_version: str | None = Field(
+        default=None, description="LlamaParse version. None: the one pinned for the tier."
+    )
+    custom_prompt: str | None = Field(
+        default=None, description="Instructions for LlamaParse; not available in tier `fast`."
+    )
+    languages: tuple[str, ...] = Field(default=(), description="Languages for OCR.")
+    extract_tier: Literal["cost_effective", "agentic", "agentic_plus", "turbo"] = Field(
+        default="cost_effective", description="LlamaExtract tier."
+    )
+    extract_version: str = Field(default="latest", description="LlamaExtract version.")
+    extract_window_pages: int = Field(
+        default=EXTRACTION_WINDOW_PAGES,
+        ge=1,
+        le=500,
+        description="Pages of one LlamaExtract job; a longer document is extracted in windows "
+        "whose records are merged. Types without pages (text, sheets, DOCX) are sent whole.",
+    )
+    disable_cache: bool = Field(
+        default=False, description="Ask LlamaParse neither to reuse nor to keep results."
+    )
+    delete_after_use: bool = Field(
+        default=False,
+        description="Delete file and result in the cloud once they have been used. Cannot be "
+        "combined with the managed index, which needs its files.",
+    )
+    webhook_url: str | None = Field(
+        default=None,
+        description="Public address of `POST /v1/webhooks/llamacloud` "
+        "(`https://.../v1/webhooks/llamacloud`). Each billed job asks LlamaCloud to post its end "
+        "there; polling becomes the fallback.",
+    )
+
+    @property
+    def in_use(self) -> bool:
+        """Whether any capability is switched to the cloud."""
+        return {self.parsing, self.extraction, self.index} != {ExecutionMode.LOCAL}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "LlamaCloudSettings":
+        if self.delete_after_use and self.index is not ExecutionMode.LOCAL:
+            raise ValueError("delete_after_use would delete the files of the managed index")
+        if self.custom_prompt and self.parse_tier == "fast":
+            raise ValueError("tier fast ignores custom_prompt: choose another tier")
+        if self.webhook_url is not None:
+            parts = urlsplit(self.webhook_url)
+            if parts.scheme not in ("http", "https") or not parts.hostname:
+                raise ValueError("webhook_url is not an http(s) address")
+        return self
+
+
+class PriceSettings(Section):
+    """What a model costs, in US dollars per million tokens."""
+
+    input_usd_per_million: Decimal = Field(ge=0, description="Prompt tokens.")
+    output_usd_per_million: Decimal = Field(ge=0, description="Completion tokens.")
+
+
+class BudgetSettings(Section):
+    """Limits on spending for language models."""
+
+    max_cost_per_query_usd: Money = Field(
+        default=Decimal("0.10"), description="Limit for one question or extraction, in US dollars."
+    )
+    daily_usd_per_tenant: Money | None = Field(
+        default=None, description="Limit for one tenant and day (UTC), in US dollars. None: none."
+    )
+    unknown_price: UnknownPrice = Field(
+        default=UnknownPrice.DEAREST,
+        description="How to treat a model that no price table lists: refuse it, charge it as the "
+        "most expensive known model, or treat it as free. Mark a model of your own with "
+        "`llm.free`.",
+    )
+    prices: dict[str, PriceSettings] = Field(
+        default_factory=dict, description="Your prices by model name; they override the table."
+    )
+
+
+class ResilienceSettings(Section):
+    """How calls to a failing service are retried and stopped; one breaker for each service."""
+
+    attempts: int = Field(
+        default=3, ge=1, le=10, description="Requests of one call, the first one included."
+    )
+    first_wait_s: float = Field(default=4.0, ge=0, description="Wait before the first retry.")
+    longest_wait_s: float = Field(default=60.0, ge=0, description="Longest wait between retries.")
+    breaker_failures: int = Field(
+        default=3, ge=1, description="Consecutive failures that open the circuit breaker."
+    )
+    breaker_rest_s: float = Field(
+        default=5.0,
+        gt=0,
+        description="How long the breaker stays open at first; doubled while probes fail.",
+    )
+    breaker_longest_rest_s: float = Field(
+        default=120.0, gt=0, description="How long the breaker stays open at most."
+    )
+    calls_at_once: int = Field(default=32, gt=0, description="Concurrent calls to one service.")
+
+    def retry(self, *, attempts: int | None = None) -> RetryPolicy:
+        """The retry rule; `attempts` overrides the setting."""
+        return RetryPolicy(
+            attempts=attempts or self.attempts,
+            base_s=self.first_wait_s,
+            cap_s=self.longest_wait_s,
+        )
+
+    @property
+    def breaker(self) -> BreakerPolicy:
+        """The breaker rule."""
+        return BreakerPolicy(
+            failures=self.breaker_failures,
+            rest_s=self.breaker_rest_s,
+            cap_s=self.breaker_longest_rest_s,
+        )
+
+
+class RunsSettings(Section):
+    """What is stored about runs."""
+
+    keep_content: bool = Field(
+        default=False, description="Store the text of questions and answers with their runs."
+    )
+    retention_days: float = Field(
+        default=30.0, gt=0, description="Runs and finished handlers are deleted after this time."
+    )
