@@ -191,7 +191,7 @@ def test_the_managed_index_answers_and_its_outage_is_marked(cloud: FakeLlamaClou
         assert index.behind is not None
         assert "780" in str(index.query("How long is the runway?"))
         cloud.revive()
-        index._sync = wait_for(_opened(index)).dependency("again")
+        index._sync = wait_for(_opened(index)).guard("again")
         index.add_documents([])
         assert index.behind is None
         assert not index.reconcile()
