@@ -191,14 +191,14 @@ async def many(one: Callable[[], Any], times: int) -> None:
 
 def query_cost(rounds: int, times: int) -> dict[str, Any]:
     """CPU per query, tracing on over off, with a real gRPC export to another process."""
-    from foliotrace_otel import TelemetrySettings, configure
+    from foliotrace_otel import OTelSettings, configure
 
     one = query(WORK_MS)
     figures: dict[str, Any] = {}
     with sink_process() as (endpoint, ask):
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
         for name, ratio in (("full", 1.0), ("ten_percent", 0.1)):
-            settings = TelemetrySettings(
+            settings = OTelSettings(
                 sampler="parentbased_traceidratio", sample_ratio=ratio, delay_ms=100
             )
             telemetry = configure(settings, namespace="foliotrace", set_global=False)
@@ -274,9 +274,9 @@ class sink_process:
 
 def memory(queries: int) -> dict[str, Any]:
     """Resident memory after a fifth of `queries` and after all of them, and what is left open."""
-    from foliotrace_otel import TelemetrySettings, configure
+    from foliotrace_otel import OTelSettings, configure
 
-    telemetry = configure(TelemetrySettings(exporter="none"), set_global=False)
+    telemetry = configure(OTelSettings(exporter="none"), set_global=False)
     telemetry.provider.add_span_processor(
         BatchSpanProcessor(Null(), max_queue_size=10_000, schedule_delay_millis=50)
     )
@@ -325,9 +325,9 @@ def peer_handlers(name: str, provider: TracerProvider | None = None) -> tuple[li
     root = get_dispatcher()
     before = (list(root.span_handlers), list(root.event_handlers))
     if name == "foliotrace":
-        from foliotrace_otel import TelemetrySettings, configure
+        from foliotrace_otel import OTelSettings, configure
 
-        configure(TelemetrySettings(), provider=provider)
+        configure(OTelSettings(), provider=provider)
     elif name == "official":
         from llama_index.observability.otel import LlamaIndexOpenTelemetry
 

@@ -11,7 +11,7 @@ from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.adapters.local.readers.contract import find_tessdata
 from foliotrace.budget import SAY_ITS_PRICE
 from foliotrace.errors import FoliotraceError
-from foliotrace_otel import TelemetrySettingInvalid, TelemetrySettings, read_environment
+from foliotrace_otel import OTelSettings, TelemetrySettingInvalid, read_environment
 from foliotrace_server.sections import LLMSettings
 from foliotrace_server.settings import Settings
 
@@ -162,14 +162,14 @@ def _checkpoints(settings: Settings) -> Finding:
     )
 
 
-def _exports(settings: Settings) -> TelemetrySettings | None:
+def _exports(settings: Settings) -> OTelSettings | None:
     """What the environment says of a collector it names; None where spans go nowhere else."""
     try:
         found = read_environment()
     except TelemetrySettingInvalid:
         return None  # told under "audit checkpoints"
     sends = settings.telemetry.enabled and not found.disabled and found.exporter == "otlp"
-    return found if sends and found.endpoint_given else None
+    return found if sends and found.endpoint_named else None
 
 
 async def probe(settings: Settings) -> list[Finding]:

@@ -15,7 +15,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.errors import Misconfigured
-from foliotrace_otel.logging import LogRedaction
+from foliotrace_otel.setup.logging import LogRedaction
 from foliotrace_server.app import build_app
 from foliotrace_server.compose import compose
 from foliotrace_server.engine import Engine

@@ -9,8 +9,8 @@ from typing import Final
 from foliotrace.errors import Misconfigured
 from foliotrace_audit import AuditKeyUnusable
 from foliotrace_audit.keys import ACTIVE_FILE, read_keys
-from foliotrace_otel import TelemetrySettings
-from foliotrace_otel.telemetry import collector_answers
+from foliotrace_otel import OTelSettings
+from foliotrace_otel.setup.configure import collector_answers
 from foliotrace_server.observing.audit import folders
 from foliotrace_server.settings import Settings
 
@@ -52,7 +52,7 @@ def keys(settings: Settings) -> str:
     return "development keys" if found.dev_key else "can be used"
 
 
-def collector(environment: TelemetrySettings) -> str:
+def collector(environment: OTelSettings) -> str:
     """Send an empty export where spans go. Raises Misconfigured when it is not taken."""
     if not collector_answers(environment, timeout_s=COLLECTOR_S):
         raise Misconfigured(

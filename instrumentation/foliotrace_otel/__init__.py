@@ -7,24 +7,28 @@ telemetry = configure(service_name="my-service")
 telemetry.shutdown(timeout_s=5)
 """
 
-from foliotrace_otel.asgi import TracingMiddleware
-from foliotrace_otel.environment import TelemetrySettings, read_environment
-from foliotrace_otel.errors import TelemetryError, TelemetrySettingInvalid
-from foliotrace_otel.log_events import LogEvents
-from foliotrace_otel.logging import configure_logging
-from foliotrace_otel.metrics import Metrics, prometheus_text
-from foliotrace_otel.propagation import entry_attributes, separate_trace, traceparent
-from foliotrace_otel.redaction import Redactor
-from foliotrace_otel.telemetry import Telemetry, configure
+from foliotrace_otel.export.log_events import LogEvents
+from foliotrace_otel.http import TracingMiddleware
+from foliotrace_otel.metrics.registry import Metrics, prometheus_text
+from foliotrace_otel.redact import Redactor
+from foliotrace_otel.setup.configure import Telemetry, configure
+from foliotrace_otel.setup.environment import (
+    OTelSettings,
+    TelemetryError,
+    TelemetrySettingInvalid,
+    read_environment,
+)
+from foliotrace_otel.setup.logging import configure_logging
+from foliotrace_otel.spans.propagation import entry_attributes, separate_trace, traceparent
 
 __all__ = [
     "LogEvents",
     "Metrics",
+    "OTelSettings",
     "Redactor",
     "Telemetry",
     "TelemetryError",
     "TelemetrySettingInvalid",
-    "TelemetrySettings",
     "TracingMiddleware",
     "configure",
     "configure_logging",

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from tests.audit.log_reading import audit_records
 from tests.fakes.llamacloud import FakeLlamaCloud
 from tests.fakes.openai import FakeOpenAI
-from tests.otel.tracing_bench import Watch, watching
+from tests.otel.watching import Watch, watching
 from tests.server.small_service import serving
 
 from foliotrace.settings import BudgetSettings, IngestSettings, QuerySettings, ResilienceSettings

@@ -8,8 +8,8 @@ from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExp
 from tests.collector.processes import Collector, eventually
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE
-from foliotrace_otel.metrics import Metrics, prometheus_text
-from foliotrace_otel.metrics_export import MetricsSender
+from foliotrace_otel.metrics.otlp import MetricsSender
+from foliotrace_otel.metrics.registry import Metrics, prometheus_text
 
 pytestmark = pytest.mark.real_servers
 

@@ -15,7 +15,7 @@ from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import GeneratorUnavailable
 from foliotrace.model import Answer
 from foliotrace_otel import configure
-from foliotrace_otel.telemetry import Telemetry
+from foliotrace_otel.setup.configure import Telemetry
 
 pytestmark = [pytest.mark.real_servers, pytest.mark.anyio]
 QUESTION = "When are refunds paid?"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from foliotrace.query.answer.redaction import CARD, sanitize
 from foliotrace.settings import RedactionSettings
 from foliotrace_detect import Detector, SensitiveKind, is_card, is_iban, passes_luhn
-from foliotrace_otel.redaction import Redactor
+from foliotrace_otel.redact import Redactor
 
 CARDS = {
     "Visa": "4111 1111 1111 1111",

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.sampling import (
     SamplingResult,
 )
 from tests.otel.test_model_call_events import RAW, Tiny
-from tests.otel.tracing_bench import Watch, watching
+from tests.otel.watching import Watch, watching
 from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
 

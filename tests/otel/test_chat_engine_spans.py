@@ -20,7 +20,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from opentelemetry.trace import StatusCode
 from pydantic import PrivateAttr
-from tests.otel.tracing_bench import Watch, watching
+from tests.otel.watching import Watch, watching
 
 pytestmark = pytest.mark.anyio
 WORDS = ("one ", "two ", "three ")

@@ -9,8 +9,8 @@ from opentelemetry.sdk.resources import Resource
 from tests.server.small_service import serving, small_engine
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE
-from foliotrace_otel.metrics import Metrics
-from foliotrace_otel.metrics_export import snapshot
+from foliotrace_otel.metrics.otlp import snapshot
+from foliotrace_otel.metrics.registry import Metrics
 
 pytestmark = pytest.mark.anyio
 DEPTH = "foliotrace.queue.depth"

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
-from tests.otel.tracing_bench import Watch, watching
+from tests.otel.watching import Watch, watching
 
 from foliotrace import events
 from foliotrace_otel import TracingMiddleware

@@ -12,7 +12,7 @@ from tests.otlp_sink import OtlpSink, attributes_of
 
 from foliotrace.events import NAMESPACE
 from foliotrace_otel import LogEvents, Metrics, configure
-from foliotrace_otel.log_events import MOST_WAITING, LogEvent
+from foliotrace_otel.export.log_events import MOST_WAITING, LogEvent
 
 PROOF = '{"signature":"+12 345 678 90 12 jane@example.org 4111 1111 1111 1111"}'
 

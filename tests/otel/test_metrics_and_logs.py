@@ -13,15 +13,15 @@ import pytest
 import structlog
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from prometheus_client.parser import text_string_to_metric_families
-from tests.otel.tracing_bench import watching
+from tests.otel.watching import watching
 from tests.otlp_sink import OtlpSink
 
 from foliotrace import events
 from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel import Metrics, Redactor, configure_logging, prometheus_text
-from foliotrace_otel.metrics import MOST_SERIES
-from foliotrace_otel.metrics_export import MetricsSender
-from foliotrace_otel.telemetry import configure
+from foliotrace_otel.metrics.otlp import MetricsSender
+from foliotrace_otel.metrics.registry import MOST_SERIES
+from foliotrace_otel.setup.configure import configure
 
 
 def test_every_instrument_is_on_the_page_under_its_prometheus_name() -> None:

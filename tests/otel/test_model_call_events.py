@@ -12,10 +12,10 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
-from tests.otel.tracing_bench import watching
+from tests.otel.watching import watching
 
 from foliotrace import events
-from foliotrace_otel.content import ContentPolicy
+from foliotrace_otel.spans.content import ContentPolicy
 
 QUESTION, ANSWER, PASSAGE = "canary question", "canary answer", "canary passage"
 RAW = {

@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from tests.otel.test_model_call_events import Tiny
-from tests.otel.tracing_bench import Watch, watching
+from tests.otel.watching import Watch, watching
 from tests.query import query_stack
 from tests.query.test_query_pipeline import HANDBOOK
 
@@ -16,10 +16,10 @@ from foliotrace.errors import InvalidQuery
 from foliotrace.model import RetrievalMode
 from foliotrace.query.services import RetrievalPath
 from foliotrace.query.workflow import AskQuestion, QueryWorkflow
-from foliotrace_otel.drawing import draw
-from foliotrace_otel.otlp_encoding import SpanEncoder
-from foliotrace_otel.redaction import Redactor
-from foliotrace_otel.span_redaction import SpanRedactor
+from foliotrace_otel.export.span_encoding import SpanEncoder
+from foliotrace_otel.export.span_redaction import SpanRedactor
+from foliotrace_otel.export.trace_ascii import draw_trace
+from foliotrace_otel.redact import Redactor
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def test_a_question_is_few_spans_in_three_kilobytes_with_nothing_of_what_w
         with watching() as watch:
             await stack.ask("When are refunds paid to xylophone@example.org?")
     raw = encoded(watch)
-    print(draw(watch.spans))
+    print(draw_trace(watch.spans))
     print(len(watch.spans), len(raw))
     ExportTraceServiceRequest.FromString(raw)
     assert 6 <= len(watch.spans) <= 10

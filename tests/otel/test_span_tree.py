@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
-from tests.otel.tracing_bench import Watch, shape, watching
+from tests.otel.watching import Watch, shape, watching
 from workflows import Context, Workflow, step
 from workflows.events import Event, HumanResponseEvent, InputRequiredEvent, StartEvent, StopEvent
 

@@ -13,7 +13,7 @@ from llama_index_instrumentation import get_dispatcher
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import StatusCode
 from tests.otel.test_span_tree import llama_index_names, our_parents
-from tests.otel.tracing_bench import shape, watching
+from tests.otel.watching import shape, watching
 
 from foliotrace import events
 

@@ -13,7 +13,7 @@ from llama_index.core.llms.callbacks import llm_completion_callback
 from llama_index.core.llms.custom import CustomLLM
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
-from tests.otel.tracing_bench import Watch, watching
+from tests.otel.watching import Watch, watching
 
 pytestmark = pytest.mark.anyio
 

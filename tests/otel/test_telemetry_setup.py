@@ -18,7 +18,7 @@ from tests.otlp_sink import Failure, OtlpSink, attributes_of
 
 from foliotrace import events
 from foliotrace_otel import TelemetrySettingInvalid, configure, read_environment
-from foliotrace_otel.telemetry import Telemetry
+from foliotrace_otel.setup.configure import Telemetry
 
 ROOT = Path(__file__).parents[2]
 PLANTED = (
@@ -238,8 +238,8 @@ def test_the_global_set_up_serves_a_program_and_flushes_at_exit(sink: OtlpSink) 
 def test_only_one_module_reads_the_environment() -> None:
     package = ROOT / "instrumentation" / "foliotrace_otel"
     readers = {
-        f.name
-        for f in package.glob("*.py")
+        f.relative_to(package).as_posix()
+        for f in package.rglob("*.py")
         if "environ" in f.read_text().split("import os")[-1] and "import os" in f.read_text()
     }
-    assert readers == {"environment.py"}
+    assert readers == {"setup/environment.py"}

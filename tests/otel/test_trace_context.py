@@ -14,12 +14,12 @@ from llama_index.core.llms import MockLLM
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
-from tests.otel.tracing_bench import watching
+from tests.otel.watching import watching
 from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
 
 from foliotrace import events
-from foliotrace_otel.propagation import parse_traceparent, separate_trace, traceparent
+from foliotrace_otel.spans.propagation import parse_traceparent, separate_trace, traceparent
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ RESUME = """
 import json, sys
 from llama_index.core.llms import MockLLM
 from llama_index_instrumentation import get_dispatcher
-from tests.otel.tracing_bench import watching
+from tests.otel.watching import watching
 from foliotrace import events
 with watching() as watch:
     get_dispatcher().restore_propagation_context(json.load(sys.stdin))

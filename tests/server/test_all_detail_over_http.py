@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from tests.otel.tracing_bench import Truth, shape
+from tests.otel.watching import Truth, shape
 from tests.otlp_sink import OtlpSink, attributes_of
 from tests.server.observed import observed
 

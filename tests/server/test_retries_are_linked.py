@@ -9,7 +9,7 @@ from llama_index_instrumentation import get_dispatcher
 from opentelemetry.trace import Span
 from tests.fakes.openai import running_fake_openai
 from tests.fakes.wire import Fault
-from tests.otel.tracing_bench import watching
+from tests.otel.watching import watching
 from tests.otlp_sink import attributes_of
 from tests.server.observed import observed
 

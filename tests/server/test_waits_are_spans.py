@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.otel.tracing_bench import watching
+from tests.otel.watching import watching
 from tests.server.observed import QUESTION, observed, tree
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache

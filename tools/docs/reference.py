@@ -16,7 +16,7 @@ from foliotrace.extract.workflow import ExtractRecord
 from foliotrace.ingest.workflow import IngestDocument
 from foliotrace.query.workflow import AskQuestion
 from foliotrace_audit.errors import AuditError
-from foliotrace_otel.errors import TelemetryError
+from foliotrace_otel.setup.environment import TelemetryError
 from foliotrace_server.cli.command import MEANINGS
 from foliotrace_server.cli.main import main as command_line
 from foliotrace_server.openapi import openapi_of

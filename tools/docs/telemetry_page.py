@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent
-from foliotrace_otel import Metrics, environment, semconv
-from foliotrace_otel.propagation import BAGGAGE_ALLOWED
+from foliotrace_otel import Metrics, semconv
+from foliotrace_otel.setup import environment
+from foliotrace_otel.spans.propagation import BAGGAGE_ALLOWED
 
 SPANS: Final = (
-    ("`{method} {route}`", "an HTTP request (asgi.py)", "SERVER", "to the answer's last byte"),
+    ("`{method} {route}`", "an HTTP request", "SERVER", "to the answer's last byte"),
     ("`invoke_workflow {class}`", "a workflow's run", "INTERNAL", "model and stage spans below"),
     ("`step {name}`", "a step, where a workflow has several", "INTERNAL", ""),
     ("`{stage}`", "a dispatcher span `stage.{stage}`, or `__foliotrace_stage__`", "INTERNAL", ""),

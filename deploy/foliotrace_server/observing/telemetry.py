@@ -11,14 +11,14 @@ from foliotrace.errors import Misconfigured
 from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel import (
     Metrics,
+    OTelSettings,
     Redactor,
     Telemetry,
     TelemetrySettingInvalid,
-    TelemetrySettings,
     configure,
     read_environment,
 )
-from foliotrace_otel.drawing import RecentTraces, draw
+from foliotrace_otel.export.trace_ascii import RecentTraces, draw_trace
 from foliotrace_server.observing.trace_context import TraceLinks
 from foliotrace_server.sections import TracingSettings
 
@@ -52,7 +52,7 @@ class Observing:
 
     def trace_tree(self, trace_id: str) -> str:
         """A recent trace (32 hex digits) drawn as a tree; "" where it is not known."""
-        return draw(self.recent.trace(trace_id), DRAWN) if self.recent is not None else ""
+        return draw_trace(self.recent.trace(trace_id), DRAWN) if self.recent is not None else ""
 
     def stop(self) -> None:
         """Take the handlers off and send what is left, waiting `shutdown_s` at most."""
@@ -91,15 +91,15 @@ def observe(settings: TracingSettings, *, serving: bool, draws: bool = False) ->
     )
 
 
-def _chosen(settings: TracingSettings, *, serving: bool) -> TelemetrySettings:
+def _chosen(settings: TracingSettings, *, serving: bool) -> OTelSettings:
     """What the standard variables say, below what our settings say."""
     try:
         found = read_environment()
     except TelemetrySettingInvalid as error:
         raise Misconfigured(str(error)) from error
-    if not (serving or found.endpoint_given):
+    if not (serving or found.endpoint_named):
         found = replace(found, exporter="none", metrics_exporter="none")
-    if not (serving or found.logs_endpoint_given):
+    if not (serving or found.logs_endpoint_named):
         found = replace(found, logs_exporter="none")
     return replace(
         found,

@@ -1,0 +1,1 @@
+"""Spans and log events on their way out: queued, redacted, encoded, sent."""

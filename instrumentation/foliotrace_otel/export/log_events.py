@@ -1,0 +1,220 @@
+"""Events that leave the process as OTLP log records: few, and worth waiting for.
+
+This is not the log, which is JSON on the standard output, but what somebody outside must come to
+hold, such as a signed audit checkpoint. So what no back end took waits and is sent again, unlike in
+the SDK's batch processor. Nothing is imported and nobody connected to before there is an event and
+somebody who takes it (log_exporters.py).
+"""
+
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Protocol
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import SpanContext
+
+from foliotrace_otel.export.batch import quiet_exporters
+from foliotrace_otel.export.span_redaction import SpanRedactor
+from foliotrace_otel.metrics.registry import Metrics
+from foliotrace_otel.redact import Redactor
+from foliotrace_otel.semconv import Attribute
+from foliotrace_otel.setup.environment import OTelSettings
+
+MOST_WAITING: Final = 1024
+RETRY_S: Final = 30.0
+LONGEST_RETRY_S: Final = 600.0
+_BATCH: Final = 512
+_OTLP_PORTS: Final = {"grpc": 4317, "http/protobuf": 4318}
+_PROBE_S: Final = 0.25
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEvent:
+    """One event. `attributes` and `body` are redacted where they leave; `proofs` are not."""
+
+    name: str
+    body: str
+    attributes: Mapping[str, Attribute]
+    proofs: Mapping[str, str]
+    time_ns: int = field(default_factory=time.time_ns)
+    span: SpanContext = field(default_factory=lambda: trace.get_current_span().get_span_context())
+
+
+class LogBackend(Protocol):
+    """Where events go."""
+
+    def send(self, events: Sequence[LogEvent]) -> bool:
+        """Whether all of them were taken; may block, and may be called again with the same."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is being sent."""
+        ...
+
+
+class LogEvents:
+    """Sends events in a thread of its own; `emit` does not wait.
+
+    `open_backend` is called in that thread once `reachable` says that somebody listens. What was
+    not taken is tried again after `retry_s`, and then after twice as long, up to `LONGEST_RETRY_S`.
+    The oldest of more than `MOST_WAITING` events are dropped, and counted.
+    """
+
+    def __init__(
+        self,
+        open_backend: Callable[[], LogBackend],
+        metrics: Metrics,
+        *,
+        reachable: Callable[[], bool] = lambda: True,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self._open_backend = open_backend
+        self._metrics = metrics
+        self._reachable = reachable
+        self._first_retry_s = self._retry_s = retry_s
+        self._waiting: deque[LogEvent] = deque()
+        self._backend: LogBackend | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()  # guards `_waiting` and `_thread`
+        self._sending = threading.Lock()
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+
+    def emit(
+        self,
+        name: str,
+        body: str,
+        attributes: Mapping[str, Attribute] | None = None,
+        *,
+        proofs: Mapping[str, str] | None = None,
+    ) -> None:
+        """Send the event `name`, in the trace that is running.
+
+        `proofs` leave byte by byte, because redaction would break what a signature covers: never
+        put into them what a person wrote.
+        """
+        event = LogEvent(name=name, body=body, attributes=attributes or {}, proofs=proofs or {})
+        with self._lock:
+            if self._stopping.is_set():
+                self._dropped(1, "stopped")
+                return
+            if len(self._waiting) >= MOST_WAITING:
+                self._waiting.popleft()
+                self._dropped(1, "queue_full")
+            self._waiting.append(event)
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="otel-log-events", daemon=True
+                )
+                self._thread.start()
+        self._woken.set()
+
+    def waiting(self) -> int:
+        """Events that nobody has taken yet."""
+        return len(self._waiting)
+
+    def flush(self) -> bool:
+        """Try to send what waits, now; whether nothing waits any more."""
+        return self._deliver()
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what waits and stop, waiting at most `timeout_s`. Twice is fine."""
+        with self._lock:
+            self._stopping.set()
+            thread = self._thread
+        self._woken.set()
+        if thread is not None:
+            thread.join(timeout_s)
+        backend = self._backend
+        if backend is not None:
+            backend.close()
+        with self._lock:
+            if self._waiting:
+                self._dropped(len(self._waiting), "export_failed")
+                self._waiting.clear()
+
+    def _run(self) -> None:
+        while True:
+            self._woken.wait()
+            self._woken.clear()
+            stopping = self._stopping.is_set()
+            if self._deliver():
+                self._retry_s = self._first_retry_s
+            elif not stopping:
+                self._stopping.wait(self._retry_s)
+                self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
+                self._woken.set()
+            if stopping:
+                return
+
+    def _deliver(self) -> bool:
+        with self._sending:
+            while batch := self._next():
+                if not self._sent(batch):
+                    return False
+                with self._lock:
+                    for event in batch:
+                        if self._waiting and self._waiting[0] is event:
+                            self._waiting.popleft()
+                self._metrics.count(self._metrics.own.log_events_exported.name, len(batch))
+        return True
+
+    def _next(self) -> list[LogEvent]:
+        with self._lock:
+            return [event for event, _ in zip(self._waiting, range(_BATCH), strict=False)]
+
+    def _sent(self, batch: Sequence[LogEvent]) -> bool:
+        try:
+            if self._backend is None:
+                if not self._reachable():
+                    return False
+                self._backend = self._open_backend()
+            return self._backend.send(batch)
+        except Exception:  # noqa: BLE001 - a back end's own fault must not end the thread
+            _log.warning("telemetry.log_events_not_sent", exc_info=True)
+            return False
+
+    def _dropped(self, count: int, reason: str) -> None:
+        self._metrics.count(self._metrics.own.log_events_dropped.name, count, {"reason": reason})
+
+
+def log_events(
+    settings: OTelSettings, resource: Resource, metrics: Metrics, redactor: Redactor
+) -> LogEvents | None:
+    """Events as the environment says; None where they go nowhere.
+
+    To an endpoint that nobody named it connects first: without a collector nothing is loaded.
+    """
+    if not settings.sends_log_events:
+        return None
+    quiet_exporters()
+    spans = SpanRedactor(redactor, content=settings.capture_content)
+
+    def backend() -> LogBackend:
+        from foliotrace_otel.export.log_backends import log_backend
+
+        return log_backend(settings, resource, spans)
+
+    named = settings.logs_endpoint_named or settings.logs_exporter != "otlp"
+    port = _OTLP_PORTS[settings.logs_protocol]
+    events = LogEvents(
+        backend, metrics, reachable=(lambda: True) if named else partial(_listens, port)
+    )
+    metrics.watch(metrics.own.queue_depth.name, events.waiting, {"queue": "log_events"})
+    return events
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("localhost", port), timeout=_PROBE_S).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,112 @@
+"""Redacting finished spans where they leave the process, in the export thread."""
+
+from collections.abc import Mapping, Sequence
+
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import Link, Status
+from opentelemetry.util.types import AnyValue
+
+from foliotrace_otel import semconv
+from foliotrace_otel.redact import Redactor, is_sensitive_name
+
+
+class SpanRedactor:
+    """Redacts names, attributes, events, links, status and resource of a span.
+
+    Content attributes are removed unless `content`: the second lock on the same door, for spans of
+    other instrumentations. `content` keeps them, redacted.
+    """
+
+    def __init__(self, redactor: Redactor, *, content: bool) -> None:
+        self._redactor = redactor
+        self._content = content
+
+    def text(self, text: str) -> str:
+        """A name or description."""
+        return self._redactor.redact(text)
+
+    def keeps(self, key: str) -> bool:
+        """Whether an attribute of this name may leave at all."""
+        return self._content or not semconv.is_content(key)
+
+    def attributes(self, given: Mapping[str, AnyValue] | None) -> dict[str, AnyValue]:
+        """Attributes without secrets, personal data or (by default) content."""
+        if not given:
+            return {}
+        return {
+            self._redactor.redact(key): self.value(key, value)
+            for key, value in given.items()
+            if self.keeps(key)
+        }
+
+    def value(self, key: str, value: AnyValue) -> AnyValue:
+        """One attribute's value, by its own look and by its name's."""
+        if isinstance(value, bool | float) or value is None:
+            return value
+        if is_sensitive_name(key):
+            return self._redactor.secret(str(value))
+        return self._inner(value)
+
+    def _inner(self, value: AnyValue) -> AnyValue:
+        if isinstance(value, str):
+            return self._redactor.redact(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            redacted = self._redactor.redact(str(value)) if abs(value) > 10**11 else None
+            return value if redacted in (None, str(value)) else redacted
+        if isinstance(value, Mapping):
+            return {self._redactor.redact(str(k)): self.value(str(k), v) for k, v in value.items()}
+        if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+            return [self._inner(item) for item in value]
+        if isinstance(value, bytes | bytearray):
+            return self._redactor.redact(bytes(value).decode("utf-8", "replace"))
+        return value
+
+    def span(self, span: ReadableSpan) -> ReadableSpan:
+        """A redacted copy; the original stays as it is for other processors."""
+        return ReadableSpan(
+            name=self.text(span.name),
+            context=span.get_span_context(),
+            parent=span.parent,
+            resource=span.resource.__class__(
+                dict(self.attributes(span.resource.attributes)),
+                span.resource.schema_url,
+            ),
+            attributes=self.attributes(span.attributes),
+            events=[
+                Event(self.text(e.name), self.attributes(e.attributes), e.timestamp)
+                for e in span.events
+            ],
+            links=[Link(k.context, self.attributes(k.attributes)) for k in span.links],
+            kind=span.kind,
+            status=self.status(span.status),
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=span.instrumentation_scope,
+        )
+
+    def status(self, status: Status) -> Status:
+        """The same status with a redacted description."""
+        if not status.description:
+            return status
+        return Status(status.status_code, self.text(status.description))
+
+
+class RedactingExporter(SpanExporter):
+    """Any span exporter, fed with redacted copies."""
+
+    def __init__(self, exporter: SpanExporter, redactor: SpanRedactor) -> None:
+        self._exporter = exporter
+        self._redactor = redactor
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export redacted copies of `spans`."""
+        return self._exporter.export([self._redactor.span(span) for span in spans])
+
+    def shutdown(self) -> None:
+        """Shut the exporter down."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush the exporter."""
+        return self._exporter.force_flush(timeout_millis)

@@ -1,0 +1,1 @@
+"""Configuration from the environment, tracing and logging set up in one call."""

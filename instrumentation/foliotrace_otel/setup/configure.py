@@ -1,0 +1,309 @@
+"""Set-up in one call: `configure()` reads the standard variables and returns a handle to close."""
+
+import atexit
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from llama_index_instrumentation import get_dispatcher
+from opentelemetry import propagate, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource, get_aggregated_resources
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    ALWAYS_ON,
+    ParentBased,
+    Sampler,
+    TraceIdRatioBased,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from foliotrace_otel.export.batch import (
+    CountedBatchProcessor,
+    CountedExporter,
+    DeferredExporter,
+    quiet_exporters,
+)
+from foliotrace_otel.export.log_events import LogEvents, log_events
+from foliotrace_otel.export.span_encoding import SpanEncoder
+from foliotrace_otel.export.span_redaction import RedactingExporter, SpanRedactor
+from foliotrace_otel.metrics.instruments import InstrumentSpec
+from foliotrace_otel.metrics.registry import Metrics
+from foliotrace_otel.redact import Redactor
+from foliotrace_otel.semconv import NAMESPACE
+from foliotrace_otel.setup.environment import LangSmith, OTelSettings, read_environment
+from foliotrace_otel.spans.content import ContentPolicy
+from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
+from foliotrace_otel.spans.handler import OTelSpanHandler
+from foliotrace_otel.spans.span_tree import SpanTree
+
+if TYPE_CHECKING:
+    from foliotrace_otel.metrics.otlp import MetricsSender
+
+SCOPE: Final = "foliotrace_otel"
+SERVICE: Final = "service.name"
+AT_EXIT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Telemetry:
+    """What `configure` set up. `metrics` and `redactor` are for the rest of the program.
+
+    `log_events` sends events as OTLP log records; None where `OTEL_LOGS_EXPORTER` is `none`.
+    """
+
+    metrics: Metrics
+    redactor: Redactor
+    provider: trace.TracerProvider
+    span_handler: OTelSpanHandler
+    event_handler: OTelEventHandler
+    owns_provider: bool
+    processors: tuple[CountedBatchProcessor, ...] = ()
+    sender: "MetricsSender | None" = None
+    log_events: LogEvents | None = None
+    _closed: threading.Event = field(default_factory=threading.Event)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Send what is queued, waiting at most `timeout_s`; whether all of it was handed over."""
+        work: list[Callable[[], object]] = [p.force_flush for p in self.processors]
+        if self.sender is not None:
+            work.append(self.sender.send)
+        if self.log_events is not None:
+            work.append(self.log_events.flush)
+        return _within(timeout_s, work)
+
+    def shutdown(self, timeout_s: float) -> bool:
+        """Take the handlers off, flush and stop what `configure` started; twice does no harm.
+
+        Whether it all fitted into `timeout_s`. A provider that is not ours is left running.
+        """
+        if self._closed.is_set():
+            return True
+        self._closed.set()
+        root = get_dispatcher()
+        root.span_handlers = [h for h in root.span_handlers if h is not self.span_handler]
+        root.event_handlers = [h for h in root.event_handlers if h is not self.event_handler]
+        deadline_s = time.monotonic() + timeout_s
+        if self.log_events is not None:  # first: spans of the last moment are the smaller loss
+            self.log_events.stop(timeout_s / 2)
+        for processor in self.processors:
+            processor.stop(max(0.0, deadline_s - time.monotonic()))
+        if self.sender is not None:
+            self.sender.stop(max(0.0, deadline_s - time.monotonic()))
+        return time.monotonic() < deadline_s
+
+
+def configure(
+    settings: OTelSettings | None = None,
+    *,
+    service_name: str | None = None,
+    resource: dict[str, str] | None = None,
+    redaction_key: bytes | None = None,
+    any_sixteen_digits: bool = False,
+    provider: trace.TracerProvider | None = None,
+    span_processors: Sequence[SpanProcessor] = (),
+    langsmith_direct: bool | None = None,
+    instruments: Iterable[InstrumentSpec] = (),
+    namespace: str = NAMESPACE,
+    set_global: bool = True,
+) -> Telemetry:
+    """Trace every LlamaIndex call of this process. Call once, before the first request.
+
+    `provider`: use this one and leave its export alone; by default a provider that the program has
+    already set globally, else one of our own that exports as the environment says. `redaction_key`:
+    the same key gives the same tokens in every process. `any_sixteen_digits`: redact them as a card
+    even without an issuer or a check digit. `span_processors`: added to our own
+    provider. `langsmith_direct`: send to LangSmith from here; by default only when no OTLP endpoint
+    is named, because a collector forwards to LangSmith itself. `set_global`: make our own provider
+    the one that other instrumentations find. `instruments`: metrics that the program's events move.
+    `namespace`: goes before the attributes and metrics that this package makes up itself
+    (`<namespace>.entry`, `<namespace>.stage.duration`). Raises TelemetrySettingInvalid.
+    """
+    chosen = settings if settings is not None else read_environment()
+    metrics = Metrics(instruments, namespace=namespace)
+    redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits)
+    about = _resource(service_name or namespace, resource)
+    found = provider or (_already_set() if set_global else None)
+    processors: tuple[CountedBatchProcessor, ...] = ()
+    if found is None:
+        found, processors = _own_provider(
+            chosen,
+            about,
+            metrics,
+            redactor,
+            _langsmith(chosen, langsmith_direct),
+        )
+        for processor in span_processors:
+            found.add_span_processor(processor)
+        owned = True
+        if set_global:
+            trace.set_tracer_provider(found)
+            propagate.set_global_textmap(
+                CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
+            )
+    else:
+        owned = False
+    spans, events = _handlers(chosen, found, metrics)
+    sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
+    sender = _metrics_sender(metrics, about, chosen) if sends_metrics else None
+    telemetry = Telemetry(
+        metrics=metrics,
+        redactor=redactor,
+        provider=found,
+        span_handler=spans,
+        event_handler=events,
+        owns_provider=owned,
+        processors=processors,
+        sender=sender,
+        log_events=log_events(chosen, about, metrics, redactor),
+    )
+    atexit.register(telemetry.shutdown, AT_EXIT_S)
+    return telemetry
+
+
+def _metrics_sender(
+    metrics: Metrics, resource: Resource, settings: OTelSettings
+) -> "MetricsSender":
+    from foliotrace_otel.metrics.otlp import metrics_sender
+
+    return metrics_sender(metrics, resource, settings).start()
+
+
+def _handlers(
+    settings: OTelSettings, provider: trace.TracerProvider, metrics: Metrics
+) -> tuple[OTelSpanHandler, OTelEventHandler]:
+    content = ContentPolicy(settings.capture_content, settings.content_chars)
+    tree = SpanTree(
+        provider.get_tracer(SCOPE),
+        namespace=metrics.namespace,
+        version=settings.semconv,
+        detail=settings.detail,
+        exception_messages=settings.capture_content,
+        on_bug=lambda: metrics.count(metrics.own.handler_errors.name),
+    )
+    spans = OTelSpanHandler(tree)
+    events = event_handler(
+        tree,
+        metrics,
+        content=content,
+        openinference=settings.openinference,
+    )
+    if not settings.disabled:
+        root = get_dispatcher()
+        root.add_span_handler(spans)
+        root.add_event_handler(events)
+    return spans, events
+
+
+def _own_provider(
+    settings: OTelSettings,
+    resource: Resource,
+    metrics: Metrics,
+    redactor: Redactor,
+    langsmith: LangSmith | None,
+) -> tuple[TracerProvider, tuple[CountedBatchProcessor, ...]]:
+    quiet_exporters()
+    provider = TracerProvider(sampler=_sampler(settings), resource=resource, shutdown_on_exit=False)
+    processors = tuple(
+        CountedBatchProcessor(
+            CountedExporter(exporter, metrics),
+            metrics,
+            max_queue_size=settings.queue_size,
+            schedule_delay_millis=settings.delay_ms,
+            max_export_batch_size=min(settings.batch_size, settings.queue_size),
+        )
+        for exporter in _exporters(settings, redactor, langsmith)
+    )
+    for processor in processors:
+        provider.add_span_processor(processor)
+    return provider, processors
+
+
+def _exporters(
+    settings: OTelSettings, redactor: Redactor, langsmith: LangSmith | None
+) -> list[SpanExporter]:
+    if settings.disabled:
+        return []
+    spans = SpanRedactor(redactor, content=settings.capture_content)
+    found: list[SpanExporter] = []
+    only_langsmith = langsmith is not None and not settings.endpoint_named
+    if settings.exporter == "console":
+        found.append(RedactingExporter(ConsoleSpanExporter(), spans))
+    elif settings.exporter == "otlp" and not only_langsmith:
+        named = partial(otlp_exporter, settings, SpanEncoder(spans))
+        found.append(named() if settings.endpoint_named else DeferredExporter(named))
+    if langsmith is not None:
+        found.append(_to_langsmith(langsmith, SpanEncoder(spans)))
+    return found
+
+
+def otlp_exporter(settings: OTelSettings, encoder: SpanEncoder) -> SpanExporter:
+    """Over gRPC or HTTP to where the environment says; loads the SDK's exporter."""
+    from foliotrace_otel.export.otlp_spans import RedactedGrpcExporter, RedactedHttpExporter
+
+    if settings.protocol == "grpc":
+        return RedactedGrpcExporter(encoder)
+    return RedactedHttpExporter(encoder)
+
+
+def _to_langsmith(langsmith: LangSmith, encoder: SpanEncoder) -> SpanExporter:
+    from foliotrace_otel.export.otlp_spans import RedactedHttpExporter
+
+    return RedactedHttpExporter(
+        encoder,
+        endpoint=f"{langsmith.endpoint}/otel/v1/traces",
+        headers={"x-api-key": langsmith.api_key, "Langsmith-Project": langsmith.project},
+    )
+
+
+def _langsmith(settings: OTelSettings, direct: bool | None) -> LangSmith | None:
+    wanted = not settings.endpoint_named if direct is None else direct
+    return settings.langsmith if wanted else None
+
+
+def _sampler(settings: OTelSettings) -> Sampler:
+    name = settings.sampler.removeprefix("parentbased_")
+    root: Sampler = {
+        "always_on": ALWAYS_ON,
+        "always_off": ALWAYS_OFF,
+        "traceidratio": TraceIdRatioBased(settings.sample_ratio),
+    }[name]
+    return ParentBased(root) if settings.sampler.startswith("parentbased_") else root
+
+
+def _resource(service_name: str, more: dict[str, str] | None) -> Resource:
+    """Ours below what the environment says (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`)."""
+    given = Resource({SERVICE: service_name, **(more or {})})
+    return get_aggregated_resources([OTELResourceDetector()], initial_resource=given)
+
+
+def _already_set() -> trace.TracerProvider | None:
+    current = trace.get_tracer_provider()
+    return current if isinstance(current, TracerProvider) else None
+
+
+def collector_answers(settings: OTelSettings, *, timeout_s: float) -> bool:
+    """Whether the collector takes one empty export within `timeout_s`."""
+    quiet_exporters()
+    exporter = otlp_exporter(settings, SpanEncoder(SpanRedactor(Redactor(None), content=False)))
+    results: list[SpanExportResult] = []
+    in_time = _within(timeout_s, [lambda: results.append(exporter.export(()))])
+    exporter.shutdown()
+    return in_time and results == [SpanExportResult.SUCCESS]
+
+
+def _within(timeout_s: float, work: Sequence[Callable[[], object]]) -> bool:
+    """Run `work` side by side in daemon threads; whether all of it ended in time."""
+    threads = [threading.Thread(target=one, daemon=True) for one in work]
+    deadline_s = time.monotonic() + timeout_s
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline_s - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)

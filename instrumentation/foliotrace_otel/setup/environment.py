@@ -1,0 +1,190 @@
+"""The standard variables, read here and nowhere else in this package.
+
+`OTEL_*` as OpenTelemetry defines them (endpoint, headers, TLS, time-outs, compression, resource and
+attribute limits are read by the SDK itself), `LANGSMITH_*` and the older `LANGCHAIN_*`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal, TypeAlias
+
+from foliotrace_otel.semconv import Version
+from foliotrace_otel.spans.content import ContentPolicy
+from foliotrace_otel.spans.span_tree import Detail
+
+OtlpProtocol: TypeAlias = Literal["grpc", "http/protobuf"]
+ExporterName: TypeAlias = Literal["otlp", "console", "none"]
+
+LANGSMITH_ENDPOINT: Final = "https://api.smith.langchain.com"
+SAMPLERS: Final = (
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+)
+
+
+class TelemetryError(Exception):
+    """Root of every error this package raises.
+
+    `code` never changes once released; `hint` says what to do next.
+    """
+
+    code: ClassVar[str] = "telemetry_error"
+    hint: ClassVar[str] = "See the message."
+
+
+class TelemetrySettingInvalid(TelemetryError):
+    """An `OTEL_*` or `LANGSMITH_*` variable, or an argument of `configure`, cannot be used."""
+
+    code = "telemetry_setting_invalid"
+    hint = "Correct the named variable; docs/reference/telemetry.md lists them with their forms."
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LangSmith:
+    """Where to send spans directly; `api_key` never appears in a repr."""
+
+    endpoint: str
+    api_key: str
+    project: str
+
+    def __repr__(self) -> str:
+        return f"LangSmith(endpoint={self.endpoint!r}, project={self.project!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class OTelSettings:
+    """What the environment says, checked."""
+
+    disabled: bool = False
+    exporter: ExporterName = "otlp"
+    protocol: OtlpProtocol = "grpc"
+    endpoint_named: bool = False
+    sampler: str = "parentbased_always_on"
+    sample_ratio: float = 1.0
+    queue_size: int = 32_768
+    batch_size: int = 512
+    delay_ms: float = 1_000.0
+    metrics_exporter: ExporterName = "none"
+    metrics_interval_ms: float = 60_000.0
+    logs_exporter: ExporterName = "otlp"
+    logs_protocol: OtlpProtocol = "grpc"
+    logs_endpoint_named: bool = False
+    capture_content: bool = False
+    content_chars: int = 4_096
+    semconv: Version = "1.41"
+    openinference: bool = False
+    detail: Detail = "semantic"
+    langsmith: LangSmith | None = None
+
+    @property
+    def sends_log_events(self) -> bool:
+        """Whether events leave as OTLP log records."""
+        return not self.disabled and self.logs_exporter != "none"
+
+
+def read_environment(given: Mapping[str, str] | None = None) -> OTelSettings:
+    """The settings in `given`, by default the process's environment.
+
+    Raises TelemetrySettingInvalid, naming the variable, for a value that cannot be used.
+    """
+    env = os.environ if given is None else given
+    endpoint = env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    stability = env.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(",")
+    return OTelSettings(
+        disabled=_flag(env, "OTEL_SDK_DISABLED"),
+        exporter=_exporter(env, "OTEL_TRACES_EXPORTER", "otlp"),
+        protocol=_protocol(env, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
+        endpoint_named=bool(env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or endpoint),
+        sampler=_one_of(env, "OTEL_TRACES_SAMPLER", SAMPLERS, "parentbased_always_on"),
+        sample_ratio=_number(env, "OTEL_TRACES_SAMPLER_ARG", 1.0, low=0.0, high=1.0),
+        queue_size=int(_number(env, "OTEL_BSP_MAX_QUEUE_SIZE", 32_768, low=1)),
+        batch_size=int(_number(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, low=1)),
+        delay_ms=_number(env, "OTEL_BSP_SCHEDULE_DELAY", 1_000.0, low=1),
+        metrics_exporter=_exporter(env, "OTEL_METRICS_EXPORTER", "none"),
+        metrics_interval_ms=_number(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000.0, low=1),
+        logs_exporter=_exporter(env, "OTEL_LOGS_EXPORTER", "otlp"),
+        logs_protocol=_protocol(env, "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"),
+        logs_endpoint_named=bool(env.get("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT") or endpoint),
+        capture_content=_capture(env),
+        content_chars=int(_number(env, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", 4_096, low=16)),
+        semconv="latest" if "gen_ai_latest_experimental" in map(str.strip, stability) else "1.41",
+        openinference=_flag(env, "FOLIOTRACE_OPENINFERENCE"),
+        detail="all" if env.get("FOLIOTRACE_SPAN_DETAIL", "").strip() == "all" else "semantic",
+        langsmith=_langsmith(env),
+    )
+
+
+def _langsmith(env: Mapping[str, str]) -> LangSmith | None:
+    def either(name: str) -> str:
+        return (env.get(f"LANGSMITH_{name}") or env.get(f"LANGCHAIN_{name}") or "").strip()
+
+    wanted = _flag(env, "LANGSMITH_TRACING") or _flag(env, "LANGSMITH_TRACING_V2")
+    if not (wanted or _flag(env, "LANGCHAIN_TRACING_V2")) or not either("API_KEY"):
+        return None
+    return LangSmith(
+        endpoint=(either("ENDPOINT") or LANGSMITH_ENDPOINT).rstrip("/"),
+        api_key=either("API_KEY"),
+        project=either("PROJECT") or "default",
+    )
+
+
+def _capture(env: Mapping[str, str]) -> bool:
+    name = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+    parsed = ContentPolicy.parse(env.get(name, ""))
+    if parsed is None:
+        raise TelemetrySettingInvalid(f"{name} is none of NO_CONTENT, SPAN_ONLY, true, false ...")
+    return parsed
+
+
+def _protocol(env: Mapping[str, str], of_signal: str) -> OtlpProtocol:
+    for name in (of_signal, "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        found = env.get(name, "").strip()
+        if found == "grpc":
+            return "grpc"
+        if found == "http/protobuf":
+            return "http/protobuf"
+        if found:
+            raise TelemetrySettingInvalid(f"{name} is {found!r}; use grpc or http/protobuf")
+    return "grpc"
+
+
+def _exporter(env: Mapping[str, str], name: str, default: ExporterName) -> ExporterName:
+    found = env.get(name, "").strip() or default
+    if found == "otlp":
+        return "otlp"
+    if found == "console":
+        return "console"
+    if found == "none":
+        return "none"
+    raise TelemetrySettingInvalid(f"{name} is {found!r}; use otlp, console or none")
+
+
+def _one_of(env: Mapping[str, str], name: str, known: tuple[str, ...], default: str) -> str:
+    found = env.get(name, "").strip() or default
+    if found not in known:
+        raise TelemetrySettingInvalid(f"{name} is {found!r}; use one of {', '.join(known)}")
+    return found
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    return env.get(name, "").strip().lower() in {"true", "1"}
+
+
+def _number(
+    env: Mapping[str, str], name: str, default: float, *, low: float, high: float = 1e12
+) -> float:
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high:
+        raise TelemetrySettingInvalid(f"{name} is {text!r}; give a number from {low} to {high}")
+    return number

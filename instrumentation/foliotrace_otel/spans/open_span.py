@@ -1,0 +1,140 @@
+"""One LlamaIndex span that has not ended: the OTel span it became and how to leave it again."""
+
+from collections.abc import Mapping
+from contextvars import Token
+from time import time_ns
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanContext
+from opentelemetry.trace.propagation import _SPAN_KEY
+
+from foliotrace_otel.semconv import Attribute
+from foliotrace_otel.spans.fast_span import FastSpan
+from foliotrace_otel.spans.span_naming import SpanPlan
+
+RECORD_KEY: Final = otel_context.create_key("foliotrace_otel-open-span")
+
+
+class OpenSpan:
+    """A record per LlamaIndex span; a contracted one points to its nearest shown ancestor.
+
+    `shown` is the record whose OTel span stands for this one (itself, unless contracted), or None
+    when nothing above it is shown. `streaming`: the call has returned, its stream goes on.
+    `failed_calls`: the first failed attempts among the children, by the call's name, for links.
+    """
+
+    __slots__ = (
+        "_previous",
+        "_token",
+        "attributes",
+        "context",
+        "ended",
+        "failed_calls",
+        "failed_with",
+        "first_chunk_ns",
+        "id",
+        "instance_id",
+        "parent",
+        "plan",
+        "shown",
+        "span",
+        "started_ns",
+        "streaming",
+        "tags",
+        "unsampled",
+        "workflow",
+    )
+
+    def __init__(self, id_: str, plan: SpanPlan, parent: "OpenSpan | None") -> None:
+        self.id = id_
+        self.plan = plan
+        self.parent = parent
+        self.shown: OpenSpan | None = None
+        self.span: Span | None = None
+        self.context: Context | None = None
+        self.attributes: dict[str, Attribute] = {}
+        self.failed_with: BaseException | None = None
+        self.failed_calls: dict[str, SpanContext] | None = None
+        self.started_ns = 0
+        self.first_chunk_ns = 0
+        self.instance_id = 0
+        self.streaming = False
+        self.unsampled = False
+        self.ended = False
+        self.tags: Mapping[str, Any] = {}
+        self.workflow: type | None = None
+        self._token: Token[Context] | None = None
+        self._previous: Context | None = None
+
+    def show(self, span: Span, context: Context) -> None:
+        """Stand for `span`, started from `context`, and make it the current span."""
+        self.span = span
+        self.shown = self
+        self.started_ns = time_ns()
+        self._previous = context
+        self.context = inside = Context({**context, _SPAN_KEY: span, RECORD_KEY: self})
+        self._token = otel_context.attach(inside)
+
+    def leave(self) -> None:
+        """Give the place of the current span back; safe in another context than `show` ran in."""
+        token, self._token = self._token, None
+        if token is None:
+            return
+        try:
+            token.var.reset(token)
+        except ValueError:  # entered in another Context: put right what can be seen from here
+            if otel_context.get_current() is self.context and self._previous is not None:
+                otel_context.attach(self._previous)
+
+    def finish(self, end_ns: int | None = None) -> None:
+        """Write the gathered attributes and end the OTel span, once."""
+        if self.ended:
+            return
+        self.ended = True
+        span = self.span
+        if span is not None:
+            if self.attributes:
+                if type(span) is FastSpan:
+                    span.tell(self.attributes)
+                else:
+                    span.set_attributes(self.attributes)
+            span.end(end_ns)
+        self.failed_with = None
+        self._previous = None
+
+
+class UnsampledCall(OpenSpan):
+    """A call in a trace that is not sampled: no span, only a clock for the metrics."""
+
+    __slots__ = ()
+    shown = None
+    span = None
+    context = None
+    parent = None
+    failed_with = None
+    unsampled = True
+    workflow = None
+
+    def __init__(self, id_: str, plan: SpanPlan, instance_id: int = 0) -> None:
+        self.id = id_
+        self.plan = plan
+        self.instance_id = instance_id
+        self.attributes = {}
+        self.tags = {}
+        self.ended = False
+        self.streaming = False
+        self.first_chunk_ns = 0
+        self.started_ns = time_ns()
+
+    def leave(self) -> None:
+        """Nothing was made current."""
+
+    def finish(self, end_ns: int | None = None) -> None:
+        """Stop the clock, once."""
+        self.ended = True
+
+
+UNMEASURED: Final = UnsampledCall("", SpanPlan(name="", function="", skip=True))
+"""Stands for every unsampled call that is not measured either."""

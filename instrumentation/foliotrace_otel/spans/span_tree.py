@@ -1,0 +1,335 @@
+"""LlamaIndex's tree of spans as OTel spans: parents, contraction, failures. See handler.py.
+
+The tree with `detail="all"` is LlamaIndex's own, with OTel spans that others opened in between kept
+in between. With `detail="semantic"` it is that tree with the plumbing contracted (plan.py).
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any, Final, Literal, TypeAlias
+
+from llama_index_instrumentation.dispatcher import active_instrument_tags
+from opentelemetry import context as otel_context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
+from opentelemetry.sdk.trace import Span as SdkSpan
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, TraceFlags, Tracer
+from opentelemetry.trace.propagation import _SPAN_KEY
+
+from foliotrace_otel import semconv
+from foliotrace_otel.semconv import NAMESPACE, Attribute, Version, span_names
+from foliotrace_otel.spans.failures import (
+    add_exception_event,
+    attempted_call,
+    first_attempt,
+    mark_failed,
+    note_attempt,
+    outcome_of,
+)
+from foliotrace_otel.spans.fast_span import (
+    fast_tracer,
+    follows_the_parent,
+    start_fast_child,
+    start_fast_root,
+)
+from foliotrace_otel.spans.open_span import RECORD_KEY, UNMEASURED, OpenSpan, UnsampledCall
+from foliotrace_otel.spans.propagation import LINKS_KEY, entry_attributes, links_in
+from foliotrace_otel.spans.span_naming import (
+    SpanPlan,
+    plan_for,
+    provider_of,
+    steps_worth_showing,
+    subject_of,
+)
+
+Detail: TypeAlias = Literal["semantic", "all"]
+
+_UUID_CHARS: Final = 37  # LlamaIndex span ids end with "-<uuid4>"
+_MOST_PLANS: Final = 4096
+_HIDDEN_TAGS: Final = frozenset(
+    {
+        "llamaindex.step.input_summary",  # content
+        "llamaindex.start_event",  # content
+        "llamaindex.step.input_event",  # on every span below the step
+    }
+)
+_log = logging.getLogger(__name__)
+
+
+class SpanTree:
+    """The open spans and the rules by which they nest, end and fail.
+
+    `on_end` is told the end of every measured call (stages and model calls), sampled or not, with
+    its failure if it failed. `on_bug` is called for each fault of the handler itself.
+    """
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        *,
+        namespace: str = NAMESPACE,
+        version: Version = "1.41",
+        detail: Detail = "semantic",
+        exception_messages: bool = False,
+        on_bug: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.tracer = tracer
+        self.names = names = span_names(namespace, version)
+        self._namespace = namespace
+        self._hidden_tags = _HIDDEN_TAGS | {names.call, names.attempt}
+        self._entry: dict[str, Attribute] = {names.entry: True}
+        self.open: dict[str, OpenSpan] = {}
+        self.bugs = 0
+        self._all = detail == "all"
+        self._messages = exception_messages
+        self.on_end: Callable[[OpenSpan, BaseException | None], None] | None = None
+        self.streaming_caller: Callable[[object], OpenSpan | None] = lambda instance: None
+        self._on_bug = on_bug
+        self._plans: dict[tuple[type | None, str], SpanPlan] = {}
+        self._lock = Lock()
+        self._quiet = follows_the_parent(tracer)
+        self._fast_tracer = fast_tracer(tracer)
+
+    def enter(
+        self, id_: str, instance: object, parent_id: str | None, tags: Mapping[str, Any] | None
+    ) -> None:
+        """A LlamaIndex span starts: open its OTel span, or contract it into its parent's."""
+        parent = self.open.get(parent_id) if parent_id is not None else None
+        ambient = otel_context.get_current()
+        if ambient.get(_SUPPRESS_INSTRUMENTATION_KEY):
+            return
+        plan = self._plan(id_, instance, parent)
+        if plan.subject == "model":
+            parent = self.streaming_caller(instance) or parent
+        if self._quiet and _unsampled(parent, ambient):
+            self.open[id_] = self._unsampled_call(id_, plan, instance, parent)
+            return
+        record = OpenSpan(id_, plan, parent)
+        record.tags = tags if tags is not None else active_instrument_tags.get()
+        if plan.subject:
+            record.instance_id = id(instance)
+        host = parent.shown if parent is not None else None
+        self.open[id_] = record  # before it is shown: whatever happens, its end will find it
+        if host is not None and not self._all and (plan.skip or same_call(record)):
+            record.shown = host
+        else:
+            self._show(record, instance, host, ambient)
+
+    def leave(self, id_: str) -> OpenSpan | None:
+        """A call returned: step out of its span, which stays open. None for one not shown."""
+        record = self.open.get(id_)
+        if record is None:
+            return None
+        if record is UNMEASURED or (record.span is None and record.shown is not None):
+            del self.open[id_]
+            return None
+        record.leave()
+        return record
+
+    def end(self, record: OpenSpan) -> None:
+        """The work of a span is over: end it."""
+        self.open.pop(record.id, None)
+        if record.plan.measured and self.on_end is not None and not record.ended:
+            self.on_end(record, None)
+        record.finish()
+
+    def drop(self, id_: str, error: BaseException | None) -> OpenSpan | None:
+        """A call raised: tell where it began, end the span. None for one not shown."""
+        record = self.open.get(id_)
+        if record is None:
+            return None
+        if record is UNMEASURED:
+            del self.open[id_]
+            return None
+        record.leave()
+        self.fail(record, error)
+        return record
+
+    def fail(self, record: OpenSpan, error: BaseException | None) -> None:
+        """End `record` with `error`: a failure, or one of the ends that are none (failures.py)."""
+        self.open.pop(record.id, None)
+        host = record.shown
+        note_attempt(record, self.names.call)
+        outcome = outcome_of(error) if error is not None else "abandoned"
+        failure = error if not outcome else None
+        if host is record or host is None:
+            if outcome and not record.ended:
+                record.attributes[self.names.outcome] = outcome
+            if record.plan.measured and self.on_end is not None:
+                self.on_end(record, failure)
+        if failure is not None and host is not None:
+            self._tell_failure(host, failure, shown=host is record)
+            above = record.parent.shown if host is record and record.parent is not None else None
+            if above is not None and not above.ended:
+                above.failed_with = failure
+        if host is record or host is None:
+            record.finish()
+
+    def found(self, span_id: str | None) -> OpenSpan | None:
+        """The open record for a LlamaIndex span id, if any."""
+        return self.open.get(span_id) if span_id is not None else None
+
+    def bug(self, error: BaseException) -> None:
+        """Count a fault of the handler, and log the first one."""
+        with self._lock:
+            self.bugs += 1
+            first = self.bugs == 1
+        if first:
+            _log.error("telemetry.handler_failed", exc_info=error)
+        self._on_bug()
+
+    def _tell_failure(self, host: OpenSpan, error: BaseException, *, shown: bool) -> None:
+        span = host.span
+        if span is None or host.ended or host.unsampled:
+            return
+        if host.failed_with is not error:
+            add_exception_event(span, error, message=self._messages)
+            host.failed_with = error
+        if shown:
+            mark_failed(span, error)
+
+    def _plan(self, id_: str, instance: object, parent: OpenSpan | None) -> SpanPlan:
+        function = id_[:-_UUID_CHARS]
+        workflow = parent.workflow if parent is not None and instance is None else None
+        key = (workflow or type(instance), function)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[key] = plan_for(
+                function,
+                instance,
+                under_run=workflow is not None,
+                steps_shown=workflow is not None
+                and steps_worth_showing(workflow, self.names.stages_mark),
+                stage_mark=self.names.stage_mark,
+            )
+        return plan
+
+    def _unsampled_call(
+        self, id_: str, plan: SpanPlan, instance: object, parent: OpenSpan | None
+    ) -> OpenSpan:
+        """What is kept of a call without a span: its clock, if it is measured and not twice."""
+        if not plan.measured or self.on_end is None:
+            return UNMEASURED
+        if not plan.subject:
+            return UnsampledCall(id_, plan)
+        if parent is not None and parent.instance_id == id(instance):
+            return UNMEASURED
+        record = UnsampledCall(id_, plan, id(instance))
+        record.attributes.update(self._subject(plan, instance)[1])
+        return record
+
+    def _show(
+        self,
+        record: OpenSpan,
+        instance: object,
+        host: OpenSpan | None,
+        ambient: Context,
+    ) -> None:
+        plan = record.plan
+        context = _parent_context(host, ambient)
+        links = links_in(context) if RECORD_KEY not in context else ()
+        name, subject = self._subject(plan, instance)
+        attributes: dict[str, Attribute] = {**plan.attributes, **subject}
+        number = record.tags.get(self.names.attempt, 1)
+        if number != 1 and (call := attempted_call(record, self.names.call)):
+            attributes[self.names.attempt] = number
+            links += first_attempt(record, call)
+        if not context:
+            attributes.update(self._entry)
+        elif RECORD_KEY not in context:
+            attributes.update(entry_attributes(context, self._namespace))
+        if record.tags and (record.parent is None or record.tags is not record.parent.tags):
+            attributes.update(_new_tags(record, self._hidden_tags))
+        span = self._start(name, plan.kind, context, attributes, links)
+        record.workflow = type(instance) if plan.is_run else None
+        record.unsampled = not span.is_recording()
+        if subject:
+            record.attributes.update(subject)
+        record.show(span, context)
+
+    def _start(
+        self,
+        name: str,
+        kind: SpanKind,
+        context: Context,
+        attributes: dict[str, Attribute],
+        links: tuple[Link, ...],
+    ) -> Span:
+        fast = self._fast_tracer
+        if fast is not None and not links:
+            parent = context.get(_SPAN_KEY)
+            if not isinstance(parent, SdkSpan):
+                return start_fast_root(fast, name, kind, {**attributes}, context)
+            told = parent.get_span_context()
+            if told.trace_flags & TraceFlags.SAMPLED:
+                return start_fast_child(fast, name, kind, told, {**attributes}, context)
+        return self.tracer.start_span(
+            name, context=context, kind=kind, attributes=attributes, links=links
+        )
+
+    def _subject(self, plan: SpanPlan, instance: object) -> tuple[str, dict[str, Attribute]]:
+        if not plan.subject:
+            return plan.name, {}
+        subject = subject_of(plan, instance)
+        if plan.subject == "tool":
+            return f"{plan.name} {subject}", {semconv.TOOL_NAME: subject}
+        told: dict[str, Attribute] = {semconv.REQUEST_MODEL: subject, semconv.MODEL: subject}
+        if provider := provider_of(instance):
+            told[semconv.PROVIDER] = told[semconv.LANGSMITH_PROVIDER] = provider
+        return f"{plan.name} {subject}", told
+
+
+def _unsampled(parent: OpenSpan | None, ambient: Context) -> bool:
+    if parent is not None:
+        return parent.unsampled and not _separate(ambient)
+    current = ambient.get(_SPAN_KEY)
+    if type(current) is not NonRecordingSpan:
+        return False
+    context = current.get_span_context()
+    return context.is_valid and not context.trace_flags.sampled and not context.is_remote
+
+
+def _separate(ambient: Context) -> bool:
+    """Whether `separate_trace()` was asked for here, and nothing has started in it yet."""
+    return LINKS_KEY in ambient and RECORD_KEY not in ambient
+
+
+def same_call(record: OpenSpan) -> bool:
+    """One model call that LlamaIndex shows as two (complete over chat on the same object)."""
+    parent = record.parent
+    return (
+        parent is not None and record.instance_id != 0 and parent.instance_id == record.instance_id
+    )
+
+
+def _parent_context(host: OpenSpan | None, ambient: Context) -> Context:
+    """Under LlamaIndex's parent, keeping a live OTel span that was opened below it in between."""
+    if host is None or host.context is None or host.span is None:
+        return ambient
+    if _separate(ambient):
+        return ambient
+    current = ambient.get(_SPAN_KEY)
+    if current is host.span:
+        return ambient
+    if (
+        isinstance(current, Span)
+        and ambient.get(RECORD_KEY) is host
+        and current.is_recording()
+        and current.get_span_context().trace_id == host.span.get_span_context().trace_id
+    ):
+        return ambient
+    return host.context
+
+
+def _new_tags(record: OpenSpan, hidden: frozenset[str]) -> dict[str, Attribute]:
+    """The instrument tags that no span above has already, without content."""
+    above = record.parent.tags if record.parent is not None else None
+    return {
+        key: value
+        for key, value in record.tags.items()
+        if key not in hidden
+        and isinstance(value, str | int | float)
+        and (above is None or above.get(key) != value)
+    }
