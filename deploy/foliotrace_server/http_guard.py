@@ -20,7 +20,6 @@ from foliotrace_server.request_body import paced
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _SHOWN_TO_BROWSERS = b"X-Run-Id, X-Trace-Id, X-Degradation-Level, X-Cache"
-_NAMES_OF_LOOPBACK = ("localhost", "testserver")
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -156,8 +155,8 @@ def _without_port(host: str) -> str:
 
 @lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only mean this machine."""
-    if host.lower() in _NAMES_OF_LOOPBACK:
+    """Whether a host name or address always means this machine."""
+    if host.lower() == "localhost":
         return True
     try:
         return ip_address(host).is_loopback

@@ -1,30 +1,34 @@
-"""The log: one event name and its fields on a line, with the trace id, on standard error."""
+"""The log on standard error: an event name and fields on each line, with the trace id."""
 
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import Final, TextIO, cast
 
 import structlog
 from opentelemetry import trace
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_MINUTE_S = 60.0
-_QUOTING = ("llama_agents", "workflows")
-"""They log the text of exceptions, which quotes documents; `run.ended` says what is needed."""
+CHECKPOINT: Final = "audit.checkpoint"
+"""The event with a signed checkpoint of the audit log: 900 characters, for log stores."""
+_MINUTE_S: Final = 60.0
+_SILENCED: Final = ("llama_agents", "workflows")
+"""They log the text of exceptions, which quotes documents; `job.failed` replaces it."""
 
 
-def set_up_logging(level: str, shape: str, *, redact: Processor | None = None) -> None:
-    """Send our log and the libraries' to standard error. `shape`: json, console or auto.
+def set_up_logging(level: str, output_format: str, *, redact: Processor | None = None) -> None:
+    """Send our log and the libraries' to standard error.
 
-    `redact` takes personal numbers and keys out of every value, if libraries log any.
+    `output_format` is json, console, or auto: console on a terminal, else json. `redact` removes
+    personal numbers and keys from every value.
     """
     least = logging.getLevelNamesMapping()[level.upper()]
-    for_people = shape == "console" or (shape == "auto" and sys.stderr.isatty())
+    is_terminal = sys.stderr.isatty()
+    for_people = output_format == "console" or (output_format == "auto" and is_terminal)
     render: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [_drop_checkpoints, structlog.dev.ConsoleRenderer(colors=is_terminal)]
         if for_people
-        else [_in_order, structlog.processors.JSONRenderer()]
+        else [_standard_fields_first, structlog.processors.JSONRenderer()]
     )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -36,14 +40,14 @@ def set_up_logging(level: str, shape: str, *, redact: Processor | None = None) -
     structlog.configure(
         processors=[*shared, structlog.processors.dict_tracebacks, *render],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Unfailing(sys.stderr))),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _SafeStream(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     _set_up_libraries(least, shared, render)
 
 
 def _set_up_libraries(least: int, shared: list[Processor], render: list[Processor]) -> None:
-    """The standard library's log in the same form."""
+    """Send the standard library's log through the same processors."""
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(_OncePerMinute())
     handler.setFormatter(
@@ -51,7 +55,7 @@ def _set_up_libraries(least: int, shared: list[Processor], render: list[Processo
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _only_where,
+                _error_type_only,
                 *render,
             ],
         )
@@ -59,37 +63,37 @@ def _set_up_libraries(least: int, shared: list[Processor], render: list[Processo
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(max(least, logging.WARNING))
-    for library in _QUOTING:
+    for library in _SILENCED:
         logging.getLogger(library).setLevel(logging.CRITICAL)
 
 
-class _Unfailing:
-    """A stream for log lines that drops what cannot be written: a request must not fail of it."""
+class _SafeStream:
+    """Drops log lines that cannot be written: no request may fail because the log is full."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, or drop when the disk is full or nobody reads any more."""
+        """Write, or drop the text when the disk is full or the reader has gone."""
         with suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """See `write`."""
+        """Flush; failures are ignored as in `write`."""
         with suppress(OSError):
             self._stream.flush()
 
 
 class _OncePerMinute(logging.Filter):
-    """Lets an exporter without a collector complain once a minute, and not at every batch."""
+    """Passes each message of the OTel exporters once a minute; a missing collector repeats them."""
 
     def __init__(self) -> None:
         super().__init__()
         self._last: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is the first of its kind in a minute."""
+        """Whether to log the record."""
         if not record.name.startswith("opentelemetry."):
             return True
         kind = (record.name, str(record.msg))
@@ -99,8 +103,13 @@ class _OncePerMinute(logging.Filter):
         return True
 
 
-def _in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """When, how bad and what before everything else."""
+def _drop_checkpoints(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    if event.get("event") == CHECKPOINT:
+        raise structlog.DropEvent
+    return event
+
+
+def _standard_fields_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
     return {**first, **event}
 
@@ -113,8 +122,8 @@ def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _only_where(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Keep no traceback of a library: its text quotes what was sent."""
+def _error_type_only(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Replace a library's traceback by the error's type: its text quotes what was sent."""
     error = event.pop("exc_info", None)
     if error and error is not True and error[0] is not None:
         event["error_type"] = error[0].__name__

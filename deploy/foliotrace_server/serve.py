@@ -1,11 +1,12 @@
-"""`foliotrace serve`: the application on a socket, until it is told to stop."""
+"""`foliotrace serve`: runs the application on a socket until SIGINT or SIGTERM."""
 
 import asyncio
 import gc
 import signal
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
 
@@ -20,12 +21,11 @@ from foliotrace_server.app import build_app
 from foliotrace_server.compose import compose
 from foliotrace_server.engine import Engine
 from foliotrace_server.http_guard import is_loopback
-from foliotrace_server.logging import set_up_logging
-from foliotrace_server.observing.audit import CHECKPOINT
+from foliotrace_server.logging import CHECKPOINT, set_up_logging
 from foliotrace_server.settings import Settings
 
 _log = structlog.get_logger(__name__)
-_NEW_OBJECTS_PER_COLLECTION: Final = 10_000  # a question makes about 300 that outlive a moment
+_NEW_OBJECTS_PER_COLLECTION: Final = 10_000  # a question leaves about 300 that outlive a moment
 
 
 def serve(settings: Settings) -> None:
@@ -33,14 +33,17 @@ def serve(settings: Settings) -> None:
 
     Raises Misconfigured, Conflict `data_folder_locked`, LibraryUnavailable.
     """
-    refuse_open_door(settings)
+    require_loopback(settings)
     lease = WriterLease.acquire(settings.data_dir)
-    gc.disable()  # starting makes what stays: there is nothing to find yet
+    gc.disable()  # nothing that is allocated during start-up becomes garbage
     try:
         listening = bind(settings)
         url = url_of(listening)
+        with suppress(OSError):  # standard output may be closed
+            sys.stdout.write(f"Listening on {url} - API documentation at {url}/docs\n")
+            sys.stdout.flush()
         engine = compose(settings, serving=True)
-        _redact_the_log(settings, engine)
+        _redact_log(settings, engine)
         config = uvicorn.Config(
             build_app(engine),
             log_config=None,
@@ -56,7 +59,7 @@ def serve(settings: Settings) -> None:
         _log.info("server.starting", url=url, data_dir=str(settings.data_dir))
         server = _Server(config)
         with (
-            _ending_well(server),
+            _graceful_signals(server),
             asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
         ):
             runner.run(server.serve(sockets=[listening]))
@@ -66,10 +69,10 @@ def serve(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Keeps the garbage collector off what was there when the service was ready.
+    """Excludes the objects of start-up from garbage collection.
 
-    Modules and services are 100,000 objects and more that never die: walking them took 15 % of a
-    question's CPU, in pauses of a quarter of a second.
+    Modules and services are over 100,000 objects that live until the process ends; scanning them
+    took 15 % of a question's CPU, in pauses of a quarter of a second.
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -80,17 +83,17 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _ending_well(server: uvicorn.Server) -> Iterator[None]:
-    """A signal that stopped the server has done its work: uvicorn raises it again behind that.
+def _graceful_signals(server: uvicorn.Server) -> Iterator[None]:
+    """Make a graceful stop exit with 0: uvicorn raises the signal again after it has stopped.
 
-    One that comes before the server listens to signals ends the process at once.
+    A signal that arrives before the server handles signals itself ends the process at once.
     """
 
-    def heard(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
         if not server.started:
             raise SystemExit(128 + number)
 
-    before = {each: signal.signal(each, heard) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {each: signal.signal(each, on_signal) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -98,35 +101,36 @@ def _ending_well(server: uvicorn.Server) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _redact_the_log(settings: Settings, engine: Engine) -> None:
-    """With the tokens that spans carry, so that a log line and a span can be brought together."""
+def _redact_log(settings: Settings, engine: Engine) -> None:
+    """Redact the log with the same tokens as spans, so that both can be searched for one value."""
     observing = engine.parts.observing
-    if observing is not None:
-        redact = LogRedaction(observing.redactor)
+    if observing is None:
+        return
+    redact = LogRedaction(observing.redactor)
 
-        def process(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-            """A signed line must stay as it was signed; it holds nothing but the log's state."""
-            return event if event.get("event") == CHECKPOINT else redact(logger, method, event)
+    def process(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+        """Redact an event, unless it is a checkpoint: a changed byte would break its signature."""
+        return event if event.get("event") == CHECKPOINT else redact(logger, method, event)
 
-        set_up_logging(settings.log.level, settings.log.format, redact=process)
+    set_up_logging(settings.log.level, settings.log.format, redact=process)
 
 
-def refuse_open_door(settings: Settings) -> None:
-    """Raise Misconfigured for an address that others can reach, unless that is wanted."""
+def require_loopback(settings: Settings) -> None:
+    """Raise Misconfigured for an address others can reach, unless the settings allow it."""
     if not is_loopback(settings.server.host) and not settings.server.allow_remote:
         raise Misconfigured(
-            f"{settings.server.host} can be reached by others and nobody is asked for a key",
+            f"{settings.server.host} is reachable from other machines, without authentication",
             hint="Set FOLIOTRACE_SERVER__ALLOW_REMOTE=true behind a proxy that authenticates.",
         )
 
 
 def bind(settings: Settings) -> socket.socket:
-    """A listening socket. Raises Misconfigured when the address is taken or not ours."""
+    """A listening socket. Raises Misconfigured if the address is taken or not of this machine."""
     host, port = settings.server.host, settings.server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # named TCP: event loops switch Nagle's delay off for such sockets only, 40 ms an answer
+    # IPPROTO_TCP must be named: event loops disable Nagle's delay (40 ms an answer) only then
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by connections
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
@@ -140,7 +144,7 @@ def bind(settings: Settings) -> socket.socket:
 
 
 def url_of(listening: socket.socket) -> str:
-    """Where to reach a bound socket from this machine."""
+    """The URL of a bound socket, as seen from this machine."""
     host, port = listening.getsockname()[:2]
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - shown, not bound
-    return f"http://{shown}:{port}"
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - replaced, not bound
+    return f"http://{loopback.get(host, f'[{host}]' if ':' in host else host)}:{port}"

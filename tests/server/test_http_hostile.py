@@ -263,6 +263,7 @@ async def test_a_client_that_hangs_up_ends_its_stream(client: httpx.AsyncClient)
     [
         ({"host": "evil.example"}, "host_not_allowed"),
         ({"host": "127.0.0.1.evil.example"}, "host_not_allowed"),
+        ({"host": "testserver"}, "host_not_allowed"),
         ({"origin": "http://evil.example"}, "origin_not_allowed"),
         ({"origin": "null"}, "origin_not_allowed"),
     ],

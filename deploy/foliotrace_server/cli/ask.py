@@ -1,6 +1,7 @@
 """`foliotrace ask`."""
 
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +19,8 @@ from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
     from foliotrace_server.client import AsyncFoliotraceClient
+    from foliotrace_server.client.api_requests import ServerEvent
+    from foliotrace_server.contract import AnswerBody
 
 
 @click.command(cls=Command)
@@ -59,10 +62,17 @@ def ask(
     by_field = _filters(filters)
 
     async def command(client: "AsyncFoliotraceClient") -> Exit:
-        answer = await client.ask(
-            question, top_k=top_k, filters=by_field, collection=collection, path=path
-        )
-        output.print_result(answer, options.output, output.print_answer)
+        request: dict[str, Any] = {
+            "top_k": top_k,
+            "filters": by_field,
+            "collection": collection,
+            "path": path,
+        }
+        if options.output == "json":
+            answer = await client.ask(question, **request)
+            output.print_json(answer)
+        else:
+            answer = await _print_stream(client.ask_in_pieces(question, **request))
         if answer.answer_mode != "abstained":
             return Exit.DONE
         if options.output == "text" and await _is_empty(client, collection):
@@ -70,6 +80,32 @@ def ask(
         return Exit.NOT_FOUND
 
     return run(options, command)
+
+
+async def _print_stream(events: "AsyncIterator[ServerEvent]") -> "AnswerBody":
+    """Print the text of an answer as it arrives, then its sources; the whole answer.
+
+    A stream that breaks off raises its error; what was printed until then ends with a newline.
+    """
+    from foliotrace_server.contract import AnswerBody
+
+    answer: AnswerBody | None = None
+    printed = False
+    try:
+        async for event in events:
+            if event.name == "delta":
+                output.print_text(event.value["text"])
+                printed = True
+            elif event.name == "answer":
+                answer = AnswerBody.model_validate(event.value)
+    finally:
+        if printed:
+            output.print_line()
+    assert answer is not None  # noqa: S101 - a stream ends with an answer or raises
+    if not printed:
+        output.print_line(answer.answer)
+    output.print_sources(answer)
+    return answer
 
 
 async def _is_empty(client: "AsyncFoliotraceClient", collection: str) -> bool:

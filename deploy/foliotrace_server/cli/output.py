@@ -44,6 +44,12 @@ def print_line(text: str = "") -> None:
     sys.stdout.write(text + "\n")
 
 
+def print_text(text: str) -> None:
+    """Print a piece of a line at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print aligned columns."""
     cells = [[str(cell) for cell in row] for row in (head, *rows)]
@@ -58,12 +64,6 @@ def print_fields(model: "BaseModel") -> None:
     for name, value in model.model_dump(mode="json").items():
         if value not in (None, {}, []):
             print_line(f"{name}: {value if isinstance(value, str) else _json(value)}")
-
-
-def print_answer(answer: "contract.AnswerBody") -> None:
-    """Print the answer text, then its sources."""
-    print_line(answer.answer)
-    print_sources(answer)
 
 
 def print_sources(answer: "contract.AnswerBody") -> None:

@@ -62,7 +62,10 @@ async def embedded(settings: "Settings") -> AsyncIterator[EmbeddedServer]:
     from foliotrace_server.client import AsyncFoliotraceClient
     from foliotrace_server.client.asgi_transport import AsgiTransport
     from foliotrace_server.compose import compose
+    from foliotrace_server.logging import set_up_logging
 
+    if "level" in settings.log.model_fields_set:
+        set_up_logging(settings.log.level, settings.log.format)
     engine = compose(settings, draws=True)
     app = build_app(engine)
     async with (

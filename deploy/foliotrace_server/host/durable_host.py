@@ -381,7 +381,7 @@ class DurableHost:
             problem=problem,
         )
         if status == "failed":
-            _log.warning("run.ended", workflow=intent.workflow, handler_id=intent.handler_id)
+            _log.warning("job.failed", workflow=intent.workflow, handler_id=intent.handler_id)
         await self._note_end(ended)
         self._promised.pop(intent.handler_id, None)
         self._ending.discard(intent.handler_id)

@@ -36,11 +36,11 @@ from foliotrace_audit.verify.evidence import read_evidence
 from foliotrace_audit.verify.log import verify_log
 from foliotrace_audit.verify.verdict import Verdict
 from foliotrace_otel import LogEvents, Metrics, Telemetry
+from foliotrace_server.logging import CHECKPOINT
 from foliotrace_server.settings import Settings
 
 AUDIT_FOLDER: Final = "audit"
 KEYS_FOLDER: Final = "audit-keys"
-CHECKPOINT: Final = "audit.checkpoint"  # the log's line that carries one
 _S_PER_DAY: Final = 86_400.0
 _RECOVERIES: Final = (AlarmKind.WRITE_RECOVERED, AlarmKind.STREAM_RECOVERED)
 _log = structlog.get_logger(__name__)
