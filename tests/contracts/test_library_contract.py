@@ -284,7 +284,6 @@ async def test_no_call_crosses_tenants(library: Library) -> None:
     assert await library.chunks("t2", [chunk.id]) == []
     assert await library.document_chunks("t2", document.id) == []
     assert await library.documents("t2") == []
-    assert await library.collections("t2") == []
     assert await library.matching("t2", "default", Filters(document_ids=(document.id,))) == []
     assert not await library.refers_to("t2", document.content_hash)
     for ask in (
@@ -309,7 +308,6 @@ async def test_documents_are_listed_in_pages_and_by_collection_and_name(library:
     assert sorted(d.name for d in [*first, *rest]) == [f"{n}.txt" for n in range(5)]
     assert len(await library.documents("t1", collection="odd")) == 2
     assert [d.name for d in await library.documents("t1", name="3.txt")] == ["3.txt"]
-    assert await library.collections("t1") == [("even", 3), ("odd", 2)]
 
 
 async def test_filters_compare_values_not_spellings(library: Library) -> None:

@@ -31,7 +31,7 @@ class Jobs(Protocol):
         limit: int = 100,
         after: str | None = None,
     ) -> Sequence[Job]:
-        """Newest first."""
+        """Newest first; `after` is the id of the last job of the previous page."""
         ...
 
     async def unfinished(self) -> Sequence[Job]:
@@ -39,7 +39,7 @@ class Jobs(Protocol):
         ...
 
     async def update(self, job: Job) -> None:
-        """Store the job's new state. A final state never changes again."""
+        """Store the job's new state; a job that has reached a final state is left as it is."""
         ...
 
     async def save_extraction(

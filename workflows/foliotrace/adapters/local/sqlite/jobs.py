@@ -2,22 +2,33 @@
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from pydantic import TypeAdapter
 
+from foliotrace.adapters.local.sqlite.columns import assignments, placeholders
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.adapters.local.sqlite.rows import JOB
 from foliotrace.errors import NotFound
-from foliotrace.model import ExecutionMode, Extraction, Job, JobKind, JobStatus, JsonObject
+from foliotrace.model import Extraction, Job, JobKind, JobStatus, JsonObject
 
-_COLUMNS: Final = (
-    "id, tenant, subject, kind, document_id, status, stage, pages_done, pages_total, chunks,"
-    " problem, problem_detail, idempotency_key, fingerprint, trace_id, created_at, updated_at,"
-    " path"
+_FIXED: Final = frozenset(
+    {"id", "tenant", "subject", "kind", "document_id", "path", "created_at"}
+    | {"idempotency_key", "fingerprint"}
 )
+_CHANGING: Final = [name for name in JOB.names if name not in _FIXED]
 _FINAL: Final = "('completed', 'failed', 'cancelled')"
+
+_SELECT: Final = f"SELECT {JOB.listed()} FROM jobs"  # noqa: S608 - columns
+_INSERT: Final = (
+    f"INSERT INTO jobs ({JOB.listed()}) VALUES ({placeholders(JOB.names)})"  # noqa: S608 - columns
+    " ON CONFLICT DO NOTHING"
+)
+_UPDATE: Final = (
+    f"UPDATE jobs SET {assignments(_CHANGING)}"  # noqa: S608 - columns
+    f" WHERE id = ? AND tenant = ? AND status NOT IN {_FINAL}"
+)
 
 _extractions: Final = TypeAdapter(Extraction)
 
@@ -29,15 +40,12 @@ class SqliteJobs:
         self._database = library.database
 
     async def create(self, job: Job) -> Job:
-        """See `Jobs.create`."""
         return await self._database.write(lambda c: _create(c, job))
 
     async def job(self, tenant: str, job_id: str) -> Job:
-        """See `Jobs.job`."""
         return _one(self._find("tenant = ? AND id = ?", (tenant, job_id)))
 
     async def by_key(self, tenant: str, kind: JobKind, idempotency_key: str) -> Job | None:
-        """See `Jobs.by_key`."""
         found = self._find(
             "tenant = ? AND kind = ? AND idempotency_key = ?", (tenant, kind, idempotency_key)
         )
@@ -52,7 +60,6 @@ class SqliteJobs:
         limit: int = 100,
         after: str | None = None,
     ) -> Sequence[Job]:
-        """See `Jobs.jobs`. Newest first; `after` is the id of the last job of the page before."""
         conditions = ["tenant = ?"]
         parameters = [tenant]
         if document_id is not None:
@@ -68,11 +75,9 @@ class SqliteJobs:
         return self._find(" AND ".join(conditions), parameters, order)
 
     async def unfinished(self) -> Sequence[Job]:
-        """See `Jobs.unfinished`."""
         return self._find(f"status NOT IN {_FINAL}", (), " ORDER BY created_at, id")
 
     async def update(self, job: Job) -> None:
-        """See `Jobs.update`. An update of a job that is final already changes nothing."""
         await self._database.write(
             lambda c: _update(c, job), acknowledged=job.status is not JobStatus.RUNNING
         )
@@ -80,7 +85,6 @@ class SqliteJobs:
     async def save_extraction(
         self, tenant: str, job_id: str, *, schema: JsonObject, extraction: Extraction
     ) -> None:
-        """See `Jobs.save_extraction`."""
         job = await self.job(tenant, job_id)
         row = (
             job_id,
@@ -94,7 +98,6 @@ class SqliteJobs:
         )
 
     async def extraction(self, tenant: str, job_id: str) -> tuple[JsonObject, Extraction]:
-        """See `Jobs.extraction`."""
         rows = self._database.rows(
             "SELECT schema, extraction FROM extractions WHERE tenant = ? AND job_id = ?",
             (tenant, job_id),
@@ -104,46 +107,25 @@ class SqliteJobs:
         return orjson.loads(rows[0][0]), _extractions.validate_json(rows[0][1])
 
     def _find(self, condition: str, parameters: Sequence[Any], order: str = "") -> list[Job]:
-        rows = self._database.rows(
-            f"SELECT {_COLUMNS} FROM jobs WHERE {condition}{order}",  # noqa: S608 - constants
-            parameters,
-        )
-        return [_job(row) for row in rows]
+        rows = self._database.rows(f"{_SELECT} WHERE {condition}{order}", parameters)
+        return [JOB.read(row) for row in rows]
 
 
 def _create(connection: sqlite3.Connection, job: Job) -> Job:
-    connection.execute(
-        f"INSERT INTO jobs ({_COLUMNS}) VALUES ({','.join('?' * 18)})"  # noqa: S608 - constants
-        " ON CONFLICT DO NOTHING",
-        _row(job),
-    )
+    connection.execute(_INSERT, JOB.row(job))
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM jobs WHERE id = ? AND tenant = ? OR"  # noqa: S608 - constants
-        " (tenant = ? AND kind = ? AND idempotency_key = ?)",
+        f"{_SELECT} WHERE id = ? AND tenant = ?"
+        " OR (tenant = ? AND kind = ? AND idempotency_key = ?)",
         (job.id, job.tenant, job.tenant, job.kind, job.idempotency_key),
     ).fetchone()
-    return _job(row)
+    return JOB.read(row)
 
 
 def _update(connection: sqlite3.Connection, job: Job) -> None:
+    values = dict(zip(JOB.names, JOB.row(job), strict=True))
     changed = connection.execute(
-        "UPDATE jobs SET status = ?, stage = ?, pages_done = ?,"  # noqa: S608 - constants
-        " pages_total = ?, chunks = ?,"
-        " problem = ?, problem_detail = ?, trace_id = ?, updated_at = ?"
-        f" WHERE id = ? AND tenant = ? AND status NOT IN {_FINAL}",
-        (
-            job.status,
-            job.stage,
-            job.pages_done,
-            job.pages_total,
-            job.chunks,
-            job.problem,
-            job.problem_detail,
-            job.trace_id,
-            job.updated_at.isoformat(),
-            job.id,
-            job.tenant,
-        ),
+        _UPDATE,
+        (*(values[name] for name in _CHANGING), job.id, job.tenant),
     ).rowcount
     if not changed:
         known = connection.execute(
@@ -151,52 +133,6 @@ def _update(connection: sqlite3.Connection, job: Job) -> None:
         ).fetchone()
         if known is None:
             raise NotFound("There is no such job.", code="job_not_found")
-
-
-def _row(job: Job) -> tuple[str | int | None, ...]:
-    return (
-        job.id,
-        job.tenant,
-        job.subject,
-        job.kind,
-        job.document_id,
-        job.status,
-        job.stage,
-        job.pages_done,
-        job.pages_total,
-        job.chunks,
-        job.problem,
-        job.problem_detail,
-        job.idempotency_key,
-        job.fingerprint,
-        job.trace_id,
-        job.created_at.isoformat(),
-        job.updated_at.isoformat(),
-        job.path,
-    )
-
-
-def _job(row: Sequence[Any]) -> Job:
-    return Job(
-        id=row[0],
-        tenant=row[1],
-        subject=row[2],
-        kind=JobKind(row[3]),
-        document_id=row[4],
-        status=JobStatus(row[5]),
-        stage=row[6],
-        pages_done=row[7],
-        pages_total=row[8],
-        chunks=row[9],
-        problem=row[10],
-        problem_detail=row[11],
-        idempotency_key=row[12],
-        fingerprint=row[13],
-        trace_id=row[14],
-        created_at=datetime.fromisoformat(row[15]),
-        updated_at=datetime.fromisoformat(row[16]),
-        path=ExecutionMode(row[17]) if row[17] else None,
-    )
 
 
 def _one(found: Sequence[Job]) -> Job:

@@ -1,7 +1,7 @@
-"""The library on SQLite: documents, pages, chunks and versions; the truth of a data folder.
+"""The library on SQLite: documents, pages, chunks and the change log of a data folder.
 
-Readers in any process, one writer. What a question needs (chunks, a page, the version) is read
-where it is asked for, without a thread hop, and kept while the library version stands still.
+Any process may read, one may write. Small reads (chunks, a page, the version) run on the calling
+thread, because a thread hop costs more than the read, and are cached until the version changes.
 """
 
 import asyncio
@@ -15,15 +15,9 @@ from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.adapters.local.page_codec import unpack_page
 from foliotrace.adapters.local.sqlite import writes
+from foliotrace.adapters.local.sqlite.columns import placeholders
 from foliotrace.adapters.local.sqlite.database import Database
-from foliotrace.adapters.local.sqlite.rows import (
-    CHUNK,
-    DOCUMENT,
-    admitted_by,
-    chunk_of,
-    document_of,
-    marks,
-)
+from foliotrace.adapters.local.sqlite.rows import CHUNK, DOCUMENT, filter_condition
 from foliotrace.adapters.local.sqlite.schema import MIGRATIONS
 from foliotrace.errors import NotFound
 from foliotrace.model import (
@@ -37,19 +31,31 @@ from foliotrace.model import (
 from foliotrace.ports import Change, Clock, DocumentDraft, DocumentLabel, Registration
 
 FILE_NAME: Final = "library.db"
-_KEPT_CHUNKS: Final = 4096
-_KEPT_PAGES: Final = 128
+_CACHED_CHUNKS: Final = 4096
+_CACHED_PAGES: Final = 128
+
+_DOCUMENTS: Final = f"SELECT {DOCUMENT.listed()} FROM documents"  # noqa: S608 - columns
+_CHUNKS_BY_ID: Final = (
+    f"SELECT {CHUNK.listed('c')} FROM chunks c"  # noqa: S608 - columns
+    " JOIN documents d ON d.id = c.document_id AND d.revision = c.revision"
+    " WHERE c.tenant = ? AND c.id IN "
+)
+_CHUNKS_OF_DOCUMENT: Final = (
+    f"SELECT {CHUNK.listed('c')} FROM documents d"  # noqa: S608 - columns
+    " JOIN chunks c ON c.document_id = d.id AND c.revision = d.revision"
+    " WHERE d.tenant = ? AND d.id = ? AND c.ordinal > ? ORDER BY c.ordinal LIMIT ?"
+)
 
 
 class SqliteLibrary:
-    """A `Library`, and the file in which `SqliteJobs` and `SqliteRuns` keep their rows too."""
+    """A `Library`; `SqliteJobs` and `SqliteRuns` store their rows in the same file."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
-        self._chunks: LruCache[tuple[str, str], Chunk] = LruCache(_KEPT_CHUNKS)
-        self._labels: LruCache[tuple[str, str], DocumentLabel] = LruCache(_KEPT_CHUNKS)
-        self._pages: LruCache[tuple[str, str, int], ParsedPage] = LruCache(_KEPT_PAGES)
+        self._chunks: LruCache[tuple[str, str], Chunk] = LruCache(_CACHED_CHUNKS)
+        self._labels: LruCache[tuple[str, str], DocumentLabel] = LruCache(_CACHED_CHUNKS)
+        self._pages: LruCache[tuple[str, str, int], ParsedPage] = LruCache(_CACHED_PAGES)
 
     @classmethod
     def open(
@@ -67,32 +73,28 @@ class SqliteLibrary:
         return cls(database, clock or SystemClock())
 
     def close(self) -> None:
-        """Finish the writes under way. Twice is fine."""
+        """Finish the writes in progress. May be called twice."""
         self.database.close()
 
     def library_id(self) -> int:
-        """A number drawn when the library was created; derived indexes remember it."""
         return int(self.database.rows("SELECT value FROM state WHERE key = 'library_id'")[0][0])
 
     # --- documents -------------------------------------------------------------------------
 
     async def register(self, tenant: str, draft: DocumentDraft) -> Registration:
-        """See `Library.register`."""
-        now = self._now()
+        now = self.clock.now()
         return await self.database.write(lambda c: writes.register(c, tenant, draft, now))
 
     async def document(self, tenant: str, document_id: str) -> Document:
-        """See `Library.document`."""
         return self._document(tenant, document_id)
 
     def _document(self, tenant: str, document_id: str) -> Document:
         rows = self.database.rows(
-            f"SELECT {DOCUMENT} FROM documents WHERE id = ? AND tenant = ?",  # noqa: S608
-            (document_id, tenant),
+            f"{_DOCUMENTS} WHERE id = ? AND tenant = ?", (document_id, tenant)
         )
         if not rows:
             raise NotFound("There is no such document.", code="document_not_found")
-        return document_of(rows[0])
+        return DOCUMENT.read(rows[0])
 
     async def documents(
         self,
@@ -104,39 +106,25 @@ class SqliteLibrary:
         limit: int = 100,
         after: str | None = None,
     ) -> Sequence[Document]:
-        """See `Library.documents`."""
-        condition, parameters = admitted_by(filters or Filters())
+        condition, parameters = filter_condition(filters or Filters())
         sql = (
-            f"SELECT {DOCUMENT} FROM documents WHERE tenant = ? AND id > ?"  # noqa: S608 - marks
+            f"{_DOCUMENTS} WHERE tenant = ? AND id > ?"
             " AND (? IS NULL OR collection = ?) AND (? IS NULL OR name = ?)"
             f" AND {condition} ORDER BY id LIMIT {int(limit)}"
         )
         arguments = (tenant, after or "", collection, collection, name, name, *parameters)
-        return [document_of(row) for row in self.database.rows(sql, arguments)]
-
-    async def collections(self, tenant: str) -> Sequence[tuple[str, int]]:
-        """See `Library.collections`."""
-        return [
-            (str(name), int(count))
-            for name, count in self.database.rows(
-                "SELECT collection, count(*) FROM documents WHERE tenant = ?"
-                " GROUP BY collection ORDER BY collection",
-                (tenant,),
-            )
-        ]
+        return [DOCUMENT.read(row) for row in self.database.rows(sql, arguments)]
 
     async def matching(self, tenant: str, collection: str, filters: Filters) -> Sequence[str]:
-        """See `Library.matching`."""
-        condition, parameters = admitted_by(filters)
+        condition, parameters = filter_condition(filters)
         rows = self.database.rows(
-            "SELECT id FROM documents WHERE tenant = ? AND collection = ?"  # noqa: S608 - marks
+            "SELECT id FROM documents WHERE tenant = ? AND collection = ?"  # noqa: S608 - placeholders only
             f" AND revision IS NOT NULL AND {condition} ORDER BY id",
             (tenant, collection, *parameters),
         )
         return [row[0] for row in rows]
 
     async def labels(self, tenant: str, document_ids: Sequence[str]) -> Sequence[DocumentLabel]:
-        """See `Library.labels`."""
         self._labels.keep_for(await self.version())
         return [self._label(tenant, document_id) for document_id in document_ids]
 
@@ -149,13 +137,11 @@ class SqliteLibrary:
         return known
 
     async def unsettled(self) -> Sequence[Document]:
-        """See `Library.unsettled`."""
-        sql = f"SELECT {DOCUMENT} FROM documents WHERE status IN (?, ?) ORDER BY id"  # noqa: S608
-        under_way = (DocumentStatus.QUEUED.value, DocumentStatus.INGESTING.value)
-        return [document_of(row) for row in self.database.rows(sql, under_way)]
+        sql = f"{_DOCUMENTS} WHERE status IN (?, ?) ORDER BY id"
+        unsettled = (DocumentStatus.QUEUED.value, DocumentStatus.INGESTING.value)
+        return [DOCUMENT.read(row) for row in self.database.rows(sql, unsettled)]
 
     async def refers_to(self, tenant: str, content_hash: str) -> bool:
-        """See `Library.refers_to`."""
         return bool(
             self.database.rows(
                 "SELECT 1 FROM documents WHERE tenant = ? AND content_hash = ? LIMIT 1",
@@ -174,8 +160,7 @@ class SqliteLibrary:
         pages_total: int,
         stated_title: str | None = None,
     ) -> int:
-        """See `Library.begin`."""
-        now = self._now()
+        now = self.clock.now()
 
         def work(c: sqlite3.Connection) -> int:
             document = writes.find(c, tenant, document_id)
@@ -186,8 +171,7 @@ class SqliteLibrary:
     async def add_window(
         self, tenant: str, document_id: str, *, revision: str, pages: Sequence[ParsedPage]
     ) -> None:
-        """See `Library.add_window`."""
-        now = self._now()
+        now = self.clock.now()
 
         def work(c: sqlite3.Connection) -> None:
             document = writes.find(c, tenant, document_id)
@@ -199,7 +183,6 @@ class SqliteLibrary:
     async def add_chunks(
         self, tenant: str, document_id: str, *, revision: str, chunks: Sequence[Chunk]
     ) -> None:
-        """See `Library.add_chunks`."""
 
         def work(c: sqlite3.Connection) -> None:
             writes.add_chunks(c, writes.find(c, tenant, document_id), revision, chunks)
@@ -209,14 +192,13 @@ class SqliteLibrary:
     async def publish(
         self, tenant: str, document_id: str, *, revision: str, identity: Identity
     ) -> int:
-        """See `Library.publish`."""
-        now = self._now()
+        now = self.clock.now()
 
         def work(c: sqlite3.Connection) -> int:
             document = writes.find(c, tenant, document_id)
             return writes.publish(c, document, revision, identity, now)
 
-        with self._forgetting():
+        with self._clearing_caches():
             return await self.database.write(work)
 
     async def fail(
@@ -229,8 +211,7 @@ class SqliteLibrary:
         content_hash: str | None = None,
         keep_pages: bool = True,
     ) -> None:
-        """See `Library.fail`."""
-        now = self._now()
+        now = self.clock.now()
 
         def work(c: sqlite3.Connection) -> None:
             document = writes.find(c, tenant, document_id)
@@ -240,31 +221,29 @@ class SqliteLibrary:
         await self.database.write(work)
 
     async def delete(self, tenant: str, document_id: str) -> Document:
-        """See `Library.delete`."""
 
         def work(c: sqlite3.Connection) -> Document:
             document = writes.find(c, tenant, document_id)
             writes.delete(c, document)
             return document
 
-        with self._forgetting():
+        with self._clearing_caches():
             return await self.database.write(work)
 
     @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """Drop what is kept in memory: deleted text must not live on here."""
+    def _clearing_caches(self) -> Iterator[None]:
+        """Clear the caches afterwards: deleted text must not stay in memory."""
         try:
             yield
         finally:
-            for kept in (self._chunks, self._labels, self._pages):
-                kept.clear()
+            for cache in (self._chunks, self._labels, self._pages):
+                cache.clear()
 
     # --- pages and chunks ------------------------------------------------------------------
 
     async def page(
         self, tenant: str, document_id: str, number: int, *, revision: str | None = None
     ) -> ParsedPage:
-        """See `Library.page`."""
         if revision is None:
             document = self._document(tenant, document_id)
             revision = document.revision or document.pending_revision or ""
@@ -287,7 +266,6 @@ class SqliteLibrary:
     async def pages(
         self, tenant: str, document_id: str, numbers: range, *, revision: str | None = None
     ) -> Sequence[ParsedPage]:
-        """See `Library.pages`."""
         document = self._document(tenant, document_id)
         wanted = revision or document.revision or document.pending_revision or ""
 
@@ -302,19 +280,13 @@ class SqliteLibrary:
         return await self.database.read(work)
 
     async def chunks(self, tenant: str, ids: Sequence[str]) -> Sequence[Chunk]:
-        """See `Library.chunks`."""
         self._chunks.keep_for(await self.version())
         known = {i: self._chunks.get((tenant, i)) for i in ids}
         missing = [i for i, chunk in known.items() if chunk is None]
         if missing:
-            rows = self.database.rows(
-                f"SELECT {CHUNK} FROM chunks c"  # noqa: S608 - constants and marks
-                " JOIN documents d ON d.id = c.document_id AND d.revision = c.revision"
-                f" WHERE c.tenant = ? AND c.id IN ({marks(missing)})",
-                (tenant, *missing),
-            )
-            for row in rows:
-                known[row[0]] = found = chunk_of(row)
+            sql = f"{_CHUNKS_BY_ID}({placeholders(missing)})"
+            for row in self.database.rows(sql, (tenant, *missing)):
+                found = known[row[0]] = CHUNK.read(row)
                 self._chunks.put((tenant, found.id), found)
         return [chunk for i in ids if (chunk := known[i]) is not None]
 
@@ -326,27 +298,19 @@ class SqliteLibrary:
         after_ordinal: int = -1,
         limit: int = 1000,
     ) -> Sequence[Chunk]:
-        """See `Library.document_chunks`."""
 
         def work(c: sqlite3.Connection) -> list[Chunk]:
-            rows = c.execute(
-                f"SELECT {CHUNK} FROM documents d"  # noqa: S608 - constants
-                " JOIN chunks c ON c.document_id = d.id AND c.revision = d.revision"
-                " WHERE d.tenant = ? AND d.id = ? AND c.ordinal > ? ORDER BY c.ordinal LIMIT ?",
-                (tenant, document_id, after_ordinal, limit),
-            )
-            return [chunk_of(row) for row in rows]
+            rows = c.execute(_CHUNKS_OF_DOCUMENT, (tenant, document_id, after_ordinal, limit))
+            return [CHUNK.read(row) for row in rows]
 
         return await self.database.read(work)
 
     # --- versions --------------------------------------------------------------------------
 
     async def version(self) -> int:
-        """See `Library.version`."""
         return int(self.database.rows("SELECT value FROM state WHERE key = 'version'")[0][0])
 
     async def changed_since(self, version: int, tenant: str, collection: str) -> bool:
-        """See `Library.changed_since`."""
         found = self.database.rows(
             "SELECT 1 FROM changes WHERE version > ? AND tenant = ? AND collection = ? LIMIT 1",
             (version, tenant, collection),
@@ -354,7 +318,6 @@ class SqliteLibrary:
         return bool(found)
 
     async def changes(self, after_version: int, *, limit: int = 1000) -> Sequence[Change]:
-        """See `Library.changes`."""
         rows = self.database.rows(
             "SELECT version, tenant, collection, document_id, deleted FROM changes"
             " WHERE version > ? ORDER BY version LIMIT ?",
@@ -366,8 +329,4 @@ class SqliteLibrary:
         ]
 
     async def compact(self) -> None:
-        """See `Library.compact`."""
         await self.database.compact()
-
-    def _now(self) -> str:
-        return self.clock.now().isoformat()

@@ -1,78 +1,22 @@
-"""Rows of the library's tables as the model's values, and conditions as SQL."""
+"""The rows of documents, chunks and jobs, and the filters on documents as SQL conditions."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Final
 from unicodedata import normalize
 
-import orjson
+from foliotrace.adapters.local.sqlite.columns import Columns, placeholders
+from foliotrace.model import Chunk, Document, Filters, Identity, Job, Metadata, Scalar
 
-from foliotrace.model import (
-    Chunk,
-    Document,
-    DocumentStatus,
-    Filters,
-    Identity,
-    Metadata,
-    Scalar,
-)
-
-DOCUMENT: Final = (
-    "id, tenant, collection, name, content_hash, media_type, size_bytes, status, revision,"
-    " pending_revision, pages_total, pages_stored, pages_unreadable, chunks, title, company,"
-    " period, kind, metadata, problem, problem_detail, created_at, updated_at, stated_title"
-)
-CHUNK: Final = (
-    "c.id, c.document_id, c.revision, c.ordinal, c.page, c.start_offset, c.end_offset, c.text,"
-    " c.context"
-)
-
-
-def document_of(row: Sequence[Any]) -> Document:
-    """A document from the columns of DOCUMENT."""
-    return Document(
-        id=row[0],
-        tenant=row[1],
-        collection=row[2],
-        name=row[3],
-        content_hash=row[4],
-        media_type=row[5],
-        size_bytes=row[6],
-        status=DocumentStatus(row[7]),
-        revision=row[8],
-        pending_revision=row[9],
-        pages_total=row[10],
-        pages_stored=row[11],
-        pages_unreadable=row[12],
-        chunks=row[13],
-        identity=Identity(title=row[14], company=row[15], period=row[16], kind=row[17]),
-        metadata=orjson.loads(row[18]),
-        problem=row[19],
-        problem_detail=row[20],
-        created_at=datetime.fromisoformat(row[21]),
-        updated_at=datetime.fromisoformat(row[22]),
-        stated_title=row[23],
-    )
-
-
-def chunk_of(row: Sequence[Any]) -> Chunk:
-    """A chunk from the columns of CHUNK."""
-    return Chunk(
-        id=row[0],
-        document_id=row[1],
-        revision=row[2],
-        ordinal=row[3],
-        page=row[4],
-        start=row[5],
-        end=row[6],
-        text=row[7],
-        context=row[8],
-    )
+DOCUMENT: Final = Columns(Document)
+IDENTITY: Final = Columns(Identity)
+CHUNK: Final = Columns(Chunk, renamed={"start": "start_offset", "end": "end_offset"})
+JOB: Final = Columns(Job)
 
 
 def comparable(value: Scalar) -> str:
-    """The form in which filter values are compared: NFC, case folded, 1 as 1.0, True as true."""
+    """The form in which filter values are compared: NFC, case folded, 1.0 as 1, True as true."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
@@ -80,51 +24,40 @@ def comparable(value: Scalar) -> str:
     return normalize("NFC", str(value).strip().casefold())
 
 
-def own_fields(name: str, media_type: str, metadata: Metadata) -> list[tuple[str, str]]:
-    """(field, comparable value) of what the caller gave."""
-    given = [("name", name), ("media_type", media_type), *metadata.items()]
-    return [(field, comparable(value)) for field, value in given]
+def caller_fields(name: str, media_type: str, metadata: Metadata) -> list[tuple[str, str]]:
+    """(field, comparable value) of what the caller stated about a document."""
+    stated = [("name", name), ("media_type", media_type), *metadata.items()]
+    return [(field, comparable(value)) for field, value in stated]
 
 
-def read_fields(identity: Identity) -> list[tuple[str, str]]:
-    """(field, comparable value) of what was read in the document."""
-    found = (
-        ("title", identity.title),
-        ("company", identity.company),
-        ("period", identity.period),
-        ("kind", identity.kind),
-    )
-    return [(field, comparable(value)) for field, value in found if value]
+def identity_fields(identity: Identity) -> list[tuple[str, str]]:
+    """(field, comparable value) of what was read in the document itself."""
+    return [(field, comparable(value)) for field, value in asdict(identity).items() if value]
 
 
-def admitted_by(filters: Filters) -> tuple[str, list[str]]:
-    """A condition on `documents` that holds for what `filters` admits, and its parameters."""
+def filter_condition(filters: Filters) -> tuple[str, list[str]]:
+    """A condition on `documents` that holds for those which pass `filters`, and its parameters."""
     conditions: list[str] = []
     parameters: list[str] = []
     if filters.document_ids:
-        conditions.append(f"id IN ({marks(filters.document_ids)})")
+        conditions.append(f"id IN ({placeholders(filters.document_ids)})")
         parameters += filters.document_ids
     for field, values in filters.metadata.items():
         conditions.append(
-            "id IN (SELECT document_id FROM document_fields"  # noqa: S608 - marks
-            f" WHERE field = ? AND value IN ({marks(values)}))"
+            "id IN (SELECT document_id FROM document_fields"  # noqa: S608 - placeholders only
+            f" WHERE field = ? AND value IN ({placeholders(values)}))"
         )
         parameters += [field, *(comparable(value) for value in values)]
     return " AND ".join(conditions) or "TRUE", parameters
 
 
-def marks(values: Sequence[Any]) -> str:
-    """As many question marks as there are values."""
-    return ",".join("?" * len(values))
-
-
-def put_fields(
+def replace_filter_fields(
     connection: sqlite3.Connection,
     document_id: str,
     origin: str,
     fields: Iterable[tuple[str, str]],
 ) -> None:
-    """Replace the document's filter fields of one origin ("own" or "read")."""
+    """Replace the document's filter fields of one origin: "own" (the caller's) or "read"."""
     connection.execute(
         "DELETE FROM document_fields WHERE document_id = ? AND origin = ?", (document_id, origin)
     )

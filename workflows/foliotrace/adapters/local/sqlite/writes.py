@@ -1,52 +1,62 @@
-"""What changes the library: each function is the inside of one transaction."""
+"""Changes of the library: each function is the body of one transaction."""
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
 from uuid import uuid4
 
-import orjson
-
 from foliotrace.adapters.local.page_codec import pack_page
+from foliotrace.adapters.local.sqlite.columns import assignments, json_text, placeholders
 from foliotrace.adapters.local.sqlite.rows import (
+    CHUNK,
     DOCUMENT,
-    document_of,
-    own_fields,
-    put_fields,
-    read_fields,
+    IDENTITY,
+    caller_fields,
+    identity_fields,
+    replace_filter_fields,
 )
 from foliotrace.errors import Conflict, LibraryUnavailable, NotFound, NothingToIndex
 from foliotrace.model import Chunk, Document, DocumentStatus, Identity, PageStatus, ParsedPage
 from foliotrace.ports import DocumentDraft, Registration
 
+_SELECT: Final = f"SELECT {DOCUMENT.listed()} FROM documents"  # noqa: S608 - columns
+_INSERT: Final = (
+    f"INSERT INTO documents ({DOCUMENT.listed()})"  # noqa: S608 - columns
+    f" VALUES ({placeholders(DOCUMENT.names)})"
+)
+_INSERT_CHUNK: Final = (
+    f"INSERT OR IGNORE INTO chunks (tenant, {CHUNK.listed()})"  # noqa: S608 - columns
+    f" VALUES (?, {placeholders(CHUNK.names)})"
+)
+
 
 def find(connection: sqlite3.Connection, tenant: str, document_id: str) -> Document:
     """The tenant's document. Raises NotFound."""
     row = connection.execute(
-        f"SELECT {DOCUMENT} FROM documents WHERE id = ? AND tenant = ?",  # noqa: S608 - constant
-        (document_id, tenant),
+        f"{_SELECT} WHERE id = ? AND tenant = ?", (document_id, tenant)
     ).fetchone()
     if row is None:
         raise NotFound("There is no such document.", code="document_not_found")
-    return document_of(row)
+    return DOCUMENT.read(row)
 
 
 def register(
-    connection: sqlite3.Connection, tenant: str, draft: DocumentDraft, now: str
+    connection: sqlite3.Connection, tenant: str, draft: DocumentDraft, now: datetime
 ) -> Registration:
-    """Create the document of (tenant, collection, name), or find it and note its new bytes."""
+    """Create the document of (tenant, collection, name), or find it and store its new hash."""
     row = connection.execute(
-        f"SELECT {DOCUMENT} FROM documents"  # noqa: S608 - constant
-        " WHERE tenant = ? AND collection = ? AND name = ?",
+        f"{_SELECT} WHERE tenant = ? AND collection = ? AND name = ?",
         (tenant, draft.collection, draft.name),
     ).fetchone()
     if row is None:
         return Registration(document=_create(connection, tenant, draft, now), unchanged=False)
-    known = document_of(row)
-    _note_metadata(connection, known, draft, now)
+    known = DOCUMENT.read(row)
+    _update_metadata(connection, known, draft, now)
     same = known.content_hash == draft.blob.content_hash
     unchanged = same and known.status is DocumentStatus.READY
     if not same and known.pending_revision:
-        _give_up_pending(connection, known)
+        _drop_pending(connection, known)
     if not unchanged:
         connection.execute(
             "UPDATE documents SET content_hash = ?, media_type = ?, size_bytes = ?, status = ?,"
@@ -56,7 +66,7 @@ def register(
                 draft.blob.media_type,
                 draft.blob.size_bytes,
                 known.status if same and known.status is DocumentStatus.INGESTING else "queued",
-                now,
+                now.isoformat(),
                 known.id,
             ),
         )
@@ -64,49 +74,45 @@ def register(
 
 
 def _create(
-    connection: sqlite3.Connection, tenant: str, draft: DocumentDraft, now: str
+    connection: sqlite3.Connection, tenant: str, draft: DocumentDraft, now: datetime
 ) -> Document:
-    document_id = f"doc_{uuid4().hex}"
-    connection.execute(
-        "INSERT INTO documents (id, tenant, collection, name, content_hash, media_type,"
-        " size_bytes, status, metadata, created_at, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?)",
-        (
-            document_id,
-            tenant,
-            draft.collection,
-            draft.name,
-            draft.blob.content_hash,
-            draft.blob.media_type,
-            draft.blob.size_bytes,
-            orjson.dumps(dict(draft.metadata)).decode(),
-            now,
-            now,
-        ),
+    document = Document(
+        id=f"doc_{uuid4().hex}",
+        tenant=tenant,
+        collection=draft.collection,
+        name=draft.name,
+        content_hash=draft.blob.content_hash,
+        media_type=draft.blob.media_type,
+        size_bytes=draft.blob.size_bytes,
+        status=DocumentStatus.QUEUED,
+        metadata=dict(draft.metadata),
+        created_at=now,
+        updated_at=now,
     )
-    own = own_fields(draft.name, draft.blob.media_type, draft.metadata)
-    put_fields(connection, document_id, "own", own)
-    return find(connection, tenant, document_id)
+    connection.execute(_INSERT, DOCUMENT.row(document))
+    fields = caller_fields(document.name, document.media_type, document.metadata)
+    replace_filter_fields(connection, document.id, "own", fields)
+    return document
 
 
-def _note_metadata(
-    connection: sqlite3.Connection, known: Document, draft: DocumentDraft, now: str
+def _update_metadata(
+    connection: sqlite3.Connection, known: Document, draft: DocumentDraft, now: datetime
 ) -> None:
     metadata = dict(draft.metadata) or dict(known.metadata)
-    own = own_fields(known.name, draft.blob.media_type, metadata)
-    put_fields(connection, known.id, "own", own)
+    fields = caller_fields(known.name, draft.blob.media_type, metadata)
+    replace_filter_fields(connection, known.id, "own", fields)
     if metadata == dict(known.metadata):
         return
     connection.execute(
         "UPDATE documents SET metadata = ?, updated_at = ? WHERE id = ?",
-        (orjson.dumps(metadata).decode(), now, known.id),
+        (json_text(metadata), now.isoformat(), known.id),
     )
-    if known.revision:  # filters give other answers from now on
+    if known.revision:  # filters now select other documents: cached answers must go
         record_change(connection, known, deleted=False)
 
 
 def record_change(connection: sqlite3.Connection, document: Document, *, deleted: bool) -> int:
-    """Raise the library version and note the document under it; the version."""
+    """Raise the library version and log the document's change under it; the new version."""
     version = connection.execute(
         "UPDATE state SET value = value + 1 WHERE key = 'version' RETURNING value"
     ).fetchone()[0]
@@ -124,16 +130,16 @@ def begin(
     revision: str,
     pages_total: int,
     stated_title: str | None,
-    now: str,
+    now: datetime,
 ) -> int:
-    """Make `revision` the pending one; how many of its pages are stored, from the first."""
+    """Make `revision` the pending one; returns how many of its first pages are stored."""
     previous = document.pending_revision
     stored = count_pages(connection, document.tenant, revision)
     connection.execute(
         "UPDATE documents SET pending_revision = ?, status = 'ingesting', pages_total = ?,"
         " pages_stored = ?, stated_title = ?, problem = NULL, problem_detail = NULL,"
         " updated_at = ? WHERE id = ?",
-        (revision, pages_total, stored, stated_title, now, document.id),
+        (revision, pages_total, stored, stated_title, now.isoformat(), document.id),
     )
     if previous and previous not in (revision, document.revision):
         _drop_revision(connection, document, previous)
@@ -141,18 +147,18 @@ def begin(
 
 
 def count_pages(connection: sqlite3.Connection, tenant: str, revision: str) -> int:
-    """How many pages of the revision are stored (windows come in order, so: the first ones)."""
+    """How many pages of the revision are stored; the first ones, because windows come in order."""
     row = connection.execute(
         "SELECT count(*) FROM pages WHERE tenant = ? AND revision = ?", (tenant, revision)
     ).fetchone()
     return int(row[0])
 
 
-def _must_be_made(document: Document, revision: str) -> None:
-    """A second ingestion of the same bytes may find its revision served already."""
+def _check_not_superseded(document: Document, revision: str) -> None:
+    # A second ingestion of the same bytes may find its revision served already.
     if revision not in (document.pending_revision, document.revision):
         raise Conflict(
-            "Newer bytes arrived under this name; this ingestion gives way.",
+            "This ingestion was superseded: newer bytes were registered under the same name.",
             code="ingest_superseded",
         )
 
@@ -162,10 +168,10 @@ def add_window(
     document: Document,
     revision: str,
     packed: Sequence[tuple[ParsedPage, tuple[bytes, bytes]]],
-    now: str,
+    now: datetime,
 ) -> None:
     """Store pages, each once."""
-    _must_be_made(document, revision)
+    _check_not_superseded(document, revision)
     connection.executemany(
         "INSERT OR IGNORE INTO pages VALUES (?, ?, ?, ?, ?, ?)",
         [
@@ -175,7 +181,7 @@ def add_window(
     )
     connection.execute(
         "UPDATE documents SET pages_stored = ?, updated_at = ? WHERE id = ?",
-        (count_pages(connection, document.tenant, revision), now, document.id),
+        (count_pages(connection, document.tenant, revision), now.isoformat(), document.id),
     )
 
 
@@ -188,25 +194,8 @@ def add_chunks(
     connection: sqlite3.Connection, document: Document, revision: str, chunks: Sequence[Chunk]
 ) -> None:
     """Store chunks, each once."""
-    _must_be_made(document, revision)
-    connection.executemany(
-        "INSERT OR IGNORE INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                c.id,
-                document.tenant,
-                document.id,
-                revision,
-                c.ordinal,
-                c.page,
-                c.start,
-                c.end,
-                c.text,
-                c.context,
-            )
-            for c in chunks
-        ],
-    )
+    _check_not_superseded(document, revision)
+    connection.executemany(_INSERT_CHUNK, [(document.tenant, *CHUNK.row(c)) for c in chunks])
 
 
 def publish(
@@ -214,40 +203,40 @@ def publish(
     document: Document,
     revision: str,
     identity: Identity,
-    now: str,
+    now: datetime,
 ) -> int:
     """Serve `revision`, drop every other one of the document; the library version."""
     if (document.revision, document.pending_revision) == (revision, None):
         return _version(connection)  # a resumed run publishes again
-    _must_be_made(document, revision)
-    stored, chunks = _whole(connection, document, revision)
+    _check_not_superseded(document, revision)
+    stored, chunks = _counts_if_complete(connection, document, revision)
     connection.execute(
-        "UPDATE documents SET revision = ?, pending_revision = NULL, status = 'ready',"
+        "UPDATE documents SET revision = ?, pending_revision = NULL,"  # noqa: S608 - columns
+        " status = 'ready',"
         " pages_stored = ?, pages_unreadable = (SELECT count(*) FROM pages WHERE tenant = ?"
-        " AND revision = ? AND problem IS NOT NULL), chunks = ?, title = ?, company = ?,"
-        " period = ?, kind = ?, problem = NULL, problem_detail = NULL, updated_at = ? WHERE id = ?",
+        " AND revision = ? AND problem IS NOT NULL), chunks = ?, problem = NULL,"
+        f" problem_detail = NULL, updated_at = ?, {assignments(IDENTITY.names)} WHERE id = ?",
         (
             revision,
             stored,
             document.tenant,
             revision,
             chunks,
-            identity.title,
-            identity.company,
-            identity.period,
-            identity.kind,
-            now,
+            now.isoformat(),
+            *IDENTITY.row(identity),
             document.id,
         ),
     )
-    put_fields(connection, document.id, "read", read_fields(identity))
+    replace_filter_fields(connection, document.id, "read", identity_fields(identity))
     for old in {document.revision, document.pending_revision} - {revision, None}:
         _drop_revision(connection, document, str(old))
     return record_change(connection, document, deleted=False)
 
 
-def _whole(connection: sqlite3.Connection, document: Document, revision: str) -> tuple[int, int]:
-    """Pages and chunks of a revision that may be served. Raises what it lacks."""
+def _counts_if_complete(
+    connection: sqlite3.Connection, document: Document, revision: str
+) -> tuple[int, int]:
+    """(pages, chunks) of a revision. Raises LibraryUnavailable, NothingToIndex if incomplete."""
     stored = count_pages(connection, document.tenant, revision)
     if stored != document.pages_total:
         raise LibraryUnavailable(
@@ -286,8 +275,8 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(row[0])
 
 
-def _give_up_pending(connection: sqlite3.Connection, document: Document) -> None:
-    """Drop what is stored of the pending revision; a run that is making it will notice."""
+def _drop_pending(connection: sqlite3.Connection, document: Document) -> None:
+    """Drop what is stored of the pending revision; a run still storing it fails with Conflict."""
     connection.execute("UPDATE documents SET pending_revision = NULL WHERE id = ?", (document.id,))
     if document.pending_revision and document.pending_revision != document.revision:
         _drop_revision(connection, document, document.pending_revision)
@@ -312,16 +301,16 @@ def fail(
     problem: str,
     detail: str,
     keep_pages: bool,
-    now: str,
+    now: datetime,
 ) -> None:
-    """Record why ingestion ended; the pending chunks go, and the pending pages unless kept."""
+    """Record why ingestion ended; drop the pending chunks, and the pages unless `keep_pages`."""
     connection.execute(
         "UPDATE documents SET status = 'failed', problem = ?, problem_detail = ?,"
         " updated_at = ? WHERE id = ?",
-        (problem, detail, now, document.id),
+        (problem, detail, now.isoformat(), document.id),
     )
     if not keep_pages:
-        _give_up_pending(connection, document)
+        _drop_pending(connection, document)
     elif document.pending_revision != document.revision:
         connection.execute(
             "DELETE FROM chunks WHERE document_id = ? AND revision = ?",
@@ -330,7 +319,7 @@ def fail(
 
 
 def delete(connection: sqlite3.Connection, document: Document) -> None:
-    """Forget the document and everything that was derived from it."""
+    """Delete the document and everything derived from it: jobs, extractions and runs included."""
     connection.execute("DELETE FROM documents WHERE id = ?", (document.id,))
     for revision in {document.revision, document.pending_revision} - {None}:
         _drop_revision(connection, document, str(revision))
