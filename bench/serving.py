@@ -21,6 +21,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.environments import install, make_environment, size_mb
 from bench.record import save
 
 COMMAND = "python -m bench.serving"
@@ -175,16 +176,10 @@ async def questions(folder: Path, count: int) -> dict[str, object]:
 def installed_mb() -> float:
     """Size of the default lock in a fresh environment, without bytecode."""
     with tempfile.TemporaryDirectory() as folder:
-        venv = f"{folder}/venv"
-        subprocess.run(["uv", "venv", "-q", "--python", sys.executable, venv], check=True)
         lock = str(ROOT / "requirements" / "default.lock")
-        subprocess.run(
-            ["uv", "pip", "install", "-q", "--require-hashes", "-r", lock, "--link-mode", "copy"],
-            env={**os.environ, "VIRTUAL_ENV": venv},  # noqa: TID251 - the tool's own settings
-            check=True,
-        )
-        files = (f for f in Path(venv).rglob("*") if f.is_file() and not f.is_symlink())
-        return round(sum(f.stat().st_size for f in files if f.suffix != ".pyc") / 1e6, 1)
+        python = make_environment(Path(folder) / "venv")
+        install(python, "--require-hashes", "-r", lock).check_returncode()
+        return size_mb(Path(folder))
 
 
 def peers(venvs: Path) -> list[dict[str, object]]:

@@ -29,6 +29,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
+from bench.environments import install, make_environment
+
 ROOT = Path(__file__).parent.parent
 WORK_MS = 0.5  # CPU in each of four stages; with the workflow engine a query costs 2.5 to 3.5 ms
 PEERS = {
@@ -426,16 +428,10 @@ def peers(rounds: int) -> dict[str, Any]:
     """The three existing instrumentations, each in its own process of a throw-away environment."""
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        python = Path(folder) / "bin" / "python"
-        subprocess.run(["uv", "venv", "-q", "--python", sys.executable, folder], check=True)
+        python = make_environment(Path(folder))
         same = ("llama-index-core", "llama-index-workflows", "opentelemetry-sdk")
         wanted = [*PEERS, "llama-index-llms-openai", *(f"{n}=={version(n)}" for n in same)]
-        installed = subprocess.run(
-            ["uv", "pip", "install", "-q", "--python", str(python), *wanted],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        installed = install(python, *wanted)
         if installed.returncode:
             return {"not installed": installed.stderr.strip().splitlines()[-1:]}
         env = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
