@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotAllowed, TooBusy
 from foliotrace_server.identity import enter, identify
 from foliotrace_server.problems import PROBLEM, Problem, problem_of
@@ -69,8 +70,8 @@ class HttpGuard:
                 await self._app(scope, paced(receive, self._slow_body_s), answer)
         except HTTPException as error:  # the router's: wrong method
             response = Problem(
-                code="method_not_allowed",
-                title="this route does not take that method",
+                code=ErrorCode.METHOD_NOT_ALLOWED,
+                title=ErrorCode.METHOD_NOT_ALLOWED.message,
                 status=error.status_code,
             ).response()
             response.headers.update(error.headers or {})
@@ -88,16 +89,12 @@ class HttpGuard:
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
         if self._local_only and not is_loopback(_without_port(host)):
-            raise NotAllowed(
-                "this server answers loopback names only",
-                code="host_not_allowed",
-                hint="Set `server.allow_remote` and bind another address.",
-            )
+            raise NotAllowed(code=ErrorCode.HOST_NOT_ALLOWED)
         origin = headers.get(b"origin", b"").decode("latin-1")
         if not origin or scope["method"] in _SAFE or origin in self._origins:
             return
         if origin.partition("://")[2] != host:
-            raise NotAllowed("pages of that origin may not call", code="origin_not_allowed")
+            raise NotAllowed(code=ErrorCode.ORIGIN_NOT_ALLOWED)
 
     def _cors(self, scope: Scope) -> list[tuple[bytes, bytes]]:
         origin = dict(scope["headers"]).get(b"origin", b"") if self._origins else b""
@@ -111,7 +108,7 @@ class HttpGuard:
 
     def _preflight(self, scope: Scope) -> ASGIApp:
         if not self._cors(scope):
-            raise NotAllowed("pages of that origin may not call", code="origin_not_allowed")
+            raise NotAllowed(code=ErrorCode.ORIGIN_NOT_ALLOWED)
         allowed = {
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
             "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key, Last-Event-ID, "

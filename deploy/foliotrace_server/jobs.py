@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError, NotFound
 from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.upload import Accepted, Upload, accept
@@ -22,14 +23,13 @@ from foliotrace_server.request_body import start_event
 if TYPE_CHECKING:
     from foliotrace_server.parts import Parts
 
-INTERRUPTED = "job_interrupted"
 _FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class JobEnded(FoliotraceError):
     """A durable run was brought to an end from outside; `error_code` says why."""
 
-    code = INTERRUPTED
+    code = ErrorCode.JOB_INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +166,7 @@ class JobService:
         services = self._parts.ingest
         job = await services.jobs.job(principal.tenant, job_id)
         if job.status in _FINAL:
-            raise Conflict("the job has ended already", code="job_already_final")
+            raise Conflict(code=ErrorCode.JOB_ALREADY_FINAL)
         await self._end(job, JobStatus.CANCELLED, None)
         await self._durable.cancel(job_id)
         return await services.jobs.job(principal.tenant, job_id)
@@ -211,7 +211,7 @@ class JobService:
         looked_after = {(job.tenant, job.document_id) for job in unfinished}
         for document in await self._parts.ingest.library.unsettled():
             if (document.tenant, document.id) not in looked_after:
-                cut = JobEnded("The upload was cut off. Send it again.", code="upload_interrupted")
+                cut = JobEnded(code=ErrorCode.UPLOAD_INTERRUPTED)
                 await self._fail_document(document.tenant, document.id, cut)
         for job in unfinished:
             if self._durable.is_promised(job.id):
@@ -219,7 +219,7 @@ class JobService:
             if job.kind is JobKind.INGEST:
                 await self._ingest(job)
             else:
-                await self._end(job, JobStatus.FAILED, INTERRUPTED)
+                await self._end(job, JobStatus.FAILED, ErrorCode.JOB_INTERRUPTED)
 
     async def _ingest(self, job: Job) -> None:
         self._promise(job, {"document_id": job.document_id, "job_id": job.id})
@@ -239,7 +239,7 @@ class JobService:
         if status is JobStatus.CANCELLED:
             await reporter.cancelled()
         elif status is JobStatus.FAILED:
-            why = JobEnded("The job could not be finished.", code=problem or "internal_error")
+            why = _ended_because(problem)
             if job.kind is JobKind.INGEST:
                 await self._fail_document(job.tenant, job.document_id, why)
             await reporter.failed(why)
@@ -261,12 +261,17 @@ class JobService:
             return None
         job = await self._parts.ingest.jobs.by_key(principal.tenant, JobKind.EXTRACT, key)
         if job is not None and job.fingerprint != fingerprint:
-            raise Conflict(
-                "The idempotency key was used for another request.",
-                code="idempotency_conflict",
-                hint="Use a new key for a new request.",
-            )
+            raise Conflict(code=ErrorCode.IDEMPOTENCY_CONFLICT)
         return job
+
+
+def _ended_because(problem: str | None) -> JobEnded:
+    """`problem` is a code, or the message of one of our errors."""
+    try:
+        code = ErrorCode.parse(problem or ErrorCode.INTERNAL_ERROR)
+    except ValueError:
+        return JobEnded(problem, code=ErrorCode.INTERNAL_ERROR)
+    return JobEnded("The job could not be finished.", code=code)
 
 
 def _fingerprint(*asked: object) -> str:

@@ -1,45 +1,40 @@
-"""Errors as RFC 9457 problems: our codes become statuses here and nowhere else.
+"""Errors as RFC 9457 problems: kinds of errors become HTTP statuses here and nowhere else.
 
-No exception text but that of our own errors leaves the process, and nothing that was sent comes
-back.
+Only the messages of our own errors leave the process, and no input is echoed.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from traceback import extract_tb
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
 from starlette.responses import Response
 
 from foliotrace import errors
+from foliotrace.catalog import ErrorCode, ErrorKind
 
 _log = structlog.get_logger(__name__)
-INTERNAL = "internal_error"
-PROBLEM = "foliotrace.problem"  # in a scope: the code of the problem it was answered with
+PROBLEM = "foliotrace.problem"  # ASGI scope key: the code of the problem that was sent
 
-_STATUS: tuple[tuple[type[errors.FoliotraceError], int], ...] = (  # the first that fits
-    (errors.UnsupportedFile, 415),
-    (errors.FileRefused, 422),
-    (errors.NothingToIndex, 422),
-    (errors.InvalidSchema, 422),
-    (errors.BadInput, 400),
-    (errors.NotFound, 404),
-    (errors.Conflict, 409),
-    (errors.TooBusy, 429),
-    (errors.BudgetExceeded, 402),
-    (errors.Refused, 403),
-    (errors.DeadlineExceeded, 504),
-    (errors.Unavailable, 503),
-)
-_STATUS_OF_CODE = {
-    "file_too_large": 413,
-    "body_too_large": 413,
-    "body_too_slow": 408,
-    "media_type_unsupported": 415,
-    "method_not_allowed": 405,
+_STATUS: Final[Mapping[ErrorKind, int]] = {
+    ErrorKind.INVALID: 400,
+    ErrorKind.OVER_BUDGET: 402,
+    ErrorKind.FORBIDDEN: 403,
+    ErrorKind.NOT_FOUND: 404,
+    ErrorKind.METHOD_NOT_ALLOWED: 405,
+    ErrorKind.REQUEST_TIMEOUT: 408,
+    ErrorKind.CONFLICT: 409,
+    ErrorKind.TOO_LARGE: 413,
+    ErrorKind.UNSUPPORTED_TYPE: 415,
+    ErrorKind.UNPROCESSABLE: 422,
+    ErrorKind.BUSY: 429,
+    ErrorKind.INTERNAL: 500,
+    ErrorKind.CLIENT: 500,
+    ErrorKind.UNAVAILABLE: 503,
+    ErrorKind.TIMEOUT: 504,
 }
 
 
@@ -55,21 +50,21 @@ class Problem:
     retry_after_s: float | None = None
 
     def body(self) -> dict[str, Any]:
-        """The JSON of it."""
-        shown: dict[str, Any] = {
+        """The JSON object."""
+        body: dict[str, Any] = {
             "type": f"urn:foliotrace:problem:{self.code}",
             "title": self.title,
             "status": self.status,
             "code": self.code,
         }
         if self.hint:
-            shown["detail"] = self.hint
+            body["detail"] = self.hint
         if self.errors:
-            shown["errors"] = list(self.errors)
-        return shown
+            body["errors"] = list(self.errors)
+        return body
 
     def response(self) -> Response:
-        """The answer that says so."""
+        """The HTTP response."""
         headers = {}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, ceil(self.retry_after_s)))
@@ -82,21 +77,22 @@ class Problem:
 
 
 def problem_of(error: BaseException) -> Problem:
-    """What may be told of `error`; anything unplanned is logged with its type and told as such."""
+    """The problem for `error`. An exception that is not ours is logged, and its text withheld."""
     if not isinstance(error, errors.FoliotraceError):
         _log.error("request.failed", error_type=type(error).__name__, where=where(error))
+        internal = ErrorCode.INTERNAL_ERROR
         return Problem(
-            code=INTERNAL,
-            title="The server failed on this request.",
-            status=500,
-            hint="Look for `request.failed` in the server's log.",
+            code=internal,
+            title=internal.message,
+            status=_STATUS[internal.kind],
+            hint=internal.hint,
         )
     return Problem(
         code=error.error_code,
         title=error.message,
-        status=status_of(error),
+        status=status_of(ErrorCode.parse(error.error_code)),
         hint=error.hint,
-        errors=getattr(error, "fields", ()),
+        errors=error.fields if isinstance(error, WrongFields) else (),
         retry_after_s=getattr(error, "retry_after_s", None),
     )
 
@@ -106,26 +102,14 @@ def where(error: BaseException) -> list[str]:
     return [f"{f.filename}:{f.lineno} {f.name}" for f in extract_tb(error.__traceback__)[-8:]]
 
 
-def status_of(error: errors.FoliotraceError) -> int:
-    """The HTTP status for one of our errors."""
-    return status_of_code(error.error_code) or status_of_class(type(error))
-
-
-def status_of_code(code: str) -> int | None:
-    """The status of a narrower code that differs from its class's."""
-    return _STATUS_OF_CODE.get(code)
-
-
-def status_of_class(kind: type[errors.FoliotraceError]) -> int:
-    """The HTTP status for a class of errors, its narrower codes apart."""
-    return next((status for each, status in _STATUS if issubclass(kind, each)), 500)
+def status_of(code: ErrorCode) -> int:
+    """The HTTP status for a code."""
+    return _STATUS[code.kind]
 
 
 class WrongFields(errors.InvalidRequest):
-    """Some fields cannot be used: each by JSON pointer and the rule it breaks, never its value."""
-
-    default_hint = "See `errors` and /docs."
+    """Some fields are invalid: each is a JSON pointer and the rule it breaks, never its value."""
 
     def __init__(self, fields: Sequence[Mapping[str, str]]) -> None:
-        super().__init__("some fields of the request cannot be used")
+        super().__init__("Some fields of the request are invalid.", hint="See `errors` and /docs.")
         self.fields = fields

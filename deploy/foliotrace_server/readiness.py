@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from itertools import takewhile
 
+from foliotrace.catalog import ReasonFamily
 from foliotrace.model import AnswerMode, RetrievalMode
 from foliotrace.query.workflow import QueryServices
 from foliotrace_server.contract import CapabilityBody
@@ -23,7 +24,7 @@ class Readiness:
         ready = [path for path in self._query.paths if path.retriever.ready]
         reached = ready[0].mode if ready else RetrievalMode.NONE
         level = 0 if reached is best else 2 if ready else 4
-        reasons = () if reached is best else (f"{best}_not_ready",)
+        reasons = () if reached is best else (ReasonFamily.NOT_READY.of(best),)
         return CapabilityBody(configured=best, reachable=reached, level=level, reasons=reasons)
 
     def _answer(self) -> CapabilityBody:
@@ -38,5 +39,7 @@ class Readiness:
             configured=AnswerMode.GENERATED,
             reachable=AnswerMode.EXTRACTIVE if all_down else AnswerMode.GENERATED,
             level=2 if all_down else min(1, len(down)),
-            reasons=tuple(f"llm_{place}_not_ready" for place in range(1, len(down) + 1)),
+            reasons=tuple(
+                ReasonFamily.NOT_READY.of(f"llm_{place}") for place in range(1, len(down) + 1)
+            ),
         )

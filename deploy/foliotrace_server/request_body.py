@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 from workflows.events import StartEvent
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput, InvalidRequest
 from foliotrace_server.problems import WrongFields
 
@@ -21,29 +22,27 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 class BodyTooLarge(BadInput):
-    """The request is larger than the server takes."""
+    """The request body is larger than the server accepts."""
 
-    code = "body_too_large"
-    default_hint = "Send less at once."
+    code = ErrorCode.BODY_TOO_LARGE
 
 
 class MediaTypeUnsupported(BadInput):
-    """The request is of a type this route does not read."""
+    """This route does not read that content type."""
 
-    code = "media_type_unsupported"
+    code = ErrorCode.MEDIA_TYPE_UNSUPPORTED
 
 
 class BodyTooSlow(BadInput):
-    """The request came too slowly: whoever waits for it would keep others out."""
+    """The upload of the request body timed out."""
 
-    code = "body_too_slow"
-    default_hint = "Send it again over a faster connection."
+    code = ErrorCode.BODY_TOO_SLOW
 
 
 class BodyCutShort(BadInput):
-    """The caller hung up before the request was complete."""
+    """The connection closed before the request was complete."""
 
-    code = "body_cut_short"
+    code = ErrorCode.BODY_CUT_SHORT
 
 
 def paced(receive: Receive, patience_s: float) -> Receive:
@@ -62,7 +61,7 @@ def paced(receive: Receive, patience_s: float) -> Receive:
             async with asyncio.timeout(left_s):
                 message = await receive()
         except TimeoutError:
-            raise BodyTooSlow("the request came too slowly") from None
+            raise BodyTooSlow() from None
         came_s = len(message.get("body", b"")) / _LEAST_BYTES_PER_S
         left_s += min(came_s, patience_s) - (monotonic() - began_s)
         complete = not message.get("more_body", False)
@@ -89,7 +88,7 @@ async def limited(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
                 raise BodyTooLarge(f"the body may hold {limit_bytes} bytes")
             yield part
     except ClientDisconnect:
-        raise BodyCutShort("the request is cut short") from None
+        raise BodyCutShort() from None
 
 
 async def read_json(request: Request, limit_bytes: int) -> dict[str, Any]:

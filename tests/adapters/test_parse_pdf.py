@@ -17,6 +17,7 @@ from tests.adapters.parsing import EXAMPLES, SAMPLES, SHARED, in_s, reading, sou
 from foliotrace.adapters.local.readers.contract import find_tessdata
 from foliotrace.adapters.local.readers.parser import ParseLimits
 from foliotrace.adapters.local.readers.worker_pool import WorkerLost, WorkerPool
+from foliotrace.catalog import Reason
 from foliotrace.errors import DeadlineExceeded
 from foliotrace.model import Box, PageKind, PageStatus, ParsedPage
 
@@ -194,7 +195,7 @@ async def test_pages_that_came_before_their_worker_died_are_kept(
         if request["do"] == "pages":
             asked.append(range(request["start"], request["stop"]))
             if len(asked) == 1:
-                raise WorkerLost("crashed", frames[:2])
+                raise WorkerLost(Reason.WORKER_CRASHED, frames[:2])
         return frames
 
     monkeypatch.setattr(WorkerPool, "ask", dies_after_two)

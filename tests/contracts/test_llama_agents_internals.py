@@ -10,6 +10,7 @@ from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 from workflows.plugins.basic import BasicRuntime
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FileRefused
 from foliotrace_server.host import internals
 from foliotrace_server.host.upstream_errors import EXCEPTION_HANDLERS
@@ -31,7 +32,7 @@ class TwoSteps(Workflow):
         if ev.kind == "bug":
             raise RuntimeError("secret detail")
         if ev.kind == "refused":
-            raise FileRefused("a.pdf is empty", name="a.pdf", code="file_empty", hint="")
+            raise FileRefused("a.pdf is empty", name="a.pdf", code=ErrorCode.FILE_EMPTY, hint="")
         return Half()
 
     @step
@@ -63,7 +64,7 @@ async def test_ticks_tell_when_a_run_can_be_replayed_and_how_far_it_is(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("kind", "shown"), [("bug", internals.UNEXPLAINED), ("refused", "a.pdf is empty")]
+    ("kind", "shown"), [("bug", ErrorCode.INTERNAL_ERROR), ("refused", "a.pdf is empty")]
 )
 async def test_only_the_words_of_our_own_errors_are_kept(
     tmp_path: Path, kind: str, shown: str

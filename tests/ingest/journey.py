@@ -11,6 +11,7 @@ from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FileRefused
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.upload import Accepted, Upload, accept
@@ -51,7 +52,7 @@ class FormFeedParser:
             raise FileRefused(
                 f"{source.name} is malformed.",
                 name=source.name,
-                code="file_malformed",
+                code=ErrorCode.FILE_MALFORMED,
                 hint="Mend it.",
             )
         return Inspection(media_type=source.media_type, pages_total=text.count("\f") + 1)

@@ -14,6 +14,7 @@ from workflows.events import Event
 
 from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError, IndexUnavailable, NotFound
 from foliotrace.model import Answer, Deadline, Passage, Principal, Query, RetrievalMode, Run, Usage
 from foliotrace.ports import AuditEntry, Delta, Generation, Prompt, Retriever
@@ -66,7 +67,7 @@ class MemoryRuns:
 
     async def run(self, tenant: str, run_id: str) -> Run:
         if run_id not in self.kept or self.kept[run_id].tenant != tenant:
-            raise NotFound("There is no such run.", code="run_not_found")
+            raise NotFound("There is no such run.", code=ErrorCode.RUN_NOT_FOUND)
         return self.kept[run_id]
 
     async def expire(self, *, before: datetime) -> int:

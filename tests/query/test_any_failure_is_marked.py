@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, open_query_stack, shown
 
+from foliotrace.catalog import Reason
 from foliotrace.errors import (
     BudgetExceeded,
     GeneratorRefused,
@@ -17,7 +18,6 @@ from foliotrace.errors import (
 )
 from foliotrace.model import Answer, AnswerMode, Level, RetrievalMode
 from foliotrace.ports import TextGenerator
-from foliotrace.query.answer.synthesize import CUT, UNSUPPORTED
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.workflow import AnswerDegraded
 
@@ -57,10 +57,10 @@ def expected(up: Sequence[bool], ways: Sequence[str]) -> tuple[Level, AnswerMode
         if way == "good":
             return max(level, own), AnswerMode.GENERATED, tuple(reasons)
         if way == "cut by budget":
-            reasons[CUT] = place
+            reasons[Reason.ANSWER_CUT_BY_BUDGET] = place
             return max(level, own or Level.LOWER_PATH), AnswerMode.GENERATED, tuple(reasons)
         words = {"over budget": "budget_exceeded", "refused": "llm_refused"}
-        words["unsupported"] = UNSUPPORTED
+        words["unsupported"] = Reason.GENERATED_ANSWER_UNSUPPORTED
         reasons[words.get(way, f"llm_{place}_down")] = place
         if way in ("refused", "unsupported"):
             break

@@ -1,118 +1,138 @@
-"""Every error foliotrace raises, as a tree. `code` is stable; `hint` says what to do next.
+"""Every error foliotrace raises, as a tree. Each class names its entry in the catalogue.
 
 FoliotraceError
-    BadInput                      the caller can mend it
-        InvalidQuery                 invalid_query
-        InvalidRequest               invalid_request
-        InvalidSchema                invalid_schema
+    BadInput                      the caller can correct it
+        InvalidQuery
+        InvalidRequest               invalid_request, invalid_name, invalid_collection, ...
+            WrongFields                 foliotrace_server.problems
+        InvalidSchema
+        PathNotOffered
         FileRefused                  file_empty, file_too_large, file_encrypted, file_malformed, ...
-            UnsupportedFile          file_type_unsupported
-    NotFound                      document_not_found, job_not_found, page_not_found, run_not_found
-    Conflict                      idempotency_conflict, job_already_final, data_folder_locked
-    Refused                       not now, or not for you
-        TooBusy                      too_busy
-        BudgetExceeded               budget_exceeded
-        NotAllowed                   not_allowed
+            UnsupportedFile
+        Refusal                      a FileRefused inside a parser process: adapters.local.readers
+        BodyTooLarge, BodyTooSlow, BodyCutShort, MediaTypeUnsupported
+                                     foliotrace_server.request_body
+    NotFound                      document_not_found, job_not_found, page_not_found, ...
+    Conflict                      idempotency_conflict, job_already_final, data_folder_locked, ...
+    Refused                       not now, or not for this caller
+        TooBusy
+        BudgetExceeded
+        NotAllowed
     Unavailable                   a dependency failed; a lower rung may follow
-        IndexUnavailable, ParserUnavailable, GeneratorUnavailable, EmbedderUnavailable,
+        IndexUnavailable, GeneratorUnavailable, GeneratorRefused, EmbedderUnavailable,
         ExtractorUnavailable, CacheUnavailable, LedgerUnavailable, AuditUnavailable,
-        LibraryUnavailable
-        DeadlineExceeded             deadline_exceeded
-        BreakerOpen                  breaker_open
-    NothingToIndex                zero_chunks: parsing gave no text; a failure, never a success
-    RecordInvalid                 record_invalid: what was extracted does not satisfy its schema
+        LibraryUnavailable, DeadlineExceeded, BreakerOpen
+        ParserUnavailable
+            WorkerLost                  adapters.local
+        CloudFailure                 adapters.llamacloud
+    NothingToIndex                parsing produced no text; a failure, never a success
+    RecordInvalid                 the extracted record does not satisfy its schema
     Misconfigured                 a setting is wrong or missing; stops the start
+    JobEnded                      a job ended outside its run: foliotrace_server.intake
+    ServerProblem, Unreachable    what the client sees: foliotrace_server.client
 
-Only the HTTP edge turns codes into statuses.
+Only the HTTP edge turns the kinds of codes into statuses.
 """
 
 from typing import ClassVar
 
+from foliotrace.catalog import AnyReason, ErrorCode, Reason
+
 
 class FoliotraceError(Exception):
-    """The root. `message` may be shown to the caller: no secrets, no document or query text."""
+    """The root. `message` may be shown to the caller: no secrets, no document or query text.
 
-    code: ClassVar[str] = "error"
-    default_hint: ClassVar[str] = "See docs/reference/errors.md."
+    `error_code` is stable. `reason` says more where a dependency failed, and is the code elsewhere.
+    Message and hint default to those of the catalogue.
+    """
 
-    def __init__(self, message: str, *, code: str | None = None, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.error_code = code or type(self).code
-        self.hint = hint or type(self).default_hint
+    code: ClassVar[ErrorCode] = ErrorCode.ERROR
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        code: ErrorCode | None = None,
+        hint: str | None = None,
+    ) -> None:
+        entry = code or type(self).code
+        self.message = message or entry.message
+        super().__init__(self.message)
+        self.error_code: str = entry
+        self.reason: AnyReason = entry
+        self.hint = hint or entry.hint
 
 
 class BadInput(FoliotraceError):
-    """The caller sent something that cannot be used, and can mend it."""
+    """The caller sent something that cannot be used, and can correct it."""
 
-    code = "bad_input"
+    code = ErrorCode.BAD_INPUT
 
 
 class InvalidQuery(BadInput):
-    """The question is empty, too long, or holds nothing but control characters."""
+    """The question is empty, too long or holds only control characters."""
 
-    code = "invalid_query"
-    default_hint = "Send 1 to 1,000 characters of text."
+    code = ErrorCode.INVALID_QUERY
 
 
 class InvalidRequest(BadInput):
     """A field of the request is missing, unknown or out of range."""
 
-    code = "invalid_request"
+    code = ErrorCode.INVALID_REQUEST
 
 
 class PathNotOffered(BadInput):
     """The request asks for LlamaCloud where the settings keep a capability local."""
 
-    code = "path_not_offered"
-    default_hint = "Leave `path` out, or ask for `local`; the operator switches LlamaCloud on."
+    code = ErrorCode.PATH_NOT_OFFERED
 
 
 class InvalidSchema(BadInput):
     """The extraction schema is malformed, too deep, too large or refers outside itself."""
 
-    code = "invalid_schema"
+    code = ErrorCode.INVALID_SCHEMA
 
 
 class FileRefused(BadInput):
-    """The file cannot be ingested. Names the file; `error_code` says why."""
+    """The file `name` cannot be ingested; `error_code` says why."""
 
-    code = "file_malformed"
+    code = ErrorCode.FILE_MALFORMED
 
-    def __init__(self, message: str, *, name: str, code: str, hint: str) -> None:
+    def __init__(
+        self, message: str, *, name: str, code: ErrorCode | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(message, code=code, hint=hint)
         self.name = name
 
 
 class UnsupportedFile(FileRefused):
-    """No parser takes this type of content."""
+    """No parser supports this file type."""
 
-    code = "file_type_unsupported"
+    code = ErrorCode.FILE_TYPE_UNSUPPORTED
 
 
 class NotFound(FoliotraceError):
-    """Nothing of that id belongs to this tenant."""
+    """Nothing with that id belongs to this tenant."""
 
-    code = "not_found"
+    code = ErrorCode.NOT_FOUND
 
 
 class Conflict(FoliotraceError):
-    """The request contradicts what is already there."""
+    """The request contradicts the stored state."""
 
-    code = "conflict"
+    code = ErrorCode.CONFLICT
 
 
 class Refused(FoliotraceError):
-    """Understood, and not done: now, or for this caller."""
+    """The request was understood and refused: for now, or for this caller."""
 
-    code = "refused"
+    code = ErrorCode.REFUSED
 
 
 class TooBusy(Refused):
-    """Every slot is taken. `retry_after_s` is an honest guess."""
+    """Every slot is taken. `retry_after_s` estimates when one is free."""
 
-    code = "too_busy"
-    default_hint = "Retry after the given time."
+    code = ErrorCode.TOO_BUSY
 
     def __init__(self, message: str, *, retry_after_s: float) -> None:
         super().__init__(message)
@@ -120,40 +140,39 @@ class TooBusy(Refused):
 
 
 class BudgetExceeded(Refused):
-    """The call would spend more than the query's or the tenant's budget."""
+    """The call could exceed the budget of the query or the tenant."""
 
-    code = "budget_exceeded"
-    default_hint = "Raise the budget, or use a cheaper model."
+    code = ErrorCode.BUDGET_EXCEEDED
 
 
 class NotAllowed(Refused):
     """This caller may not do this."""
 
-    code = "not_allowed"
+    code = ErrorCode.NOT_ALLOWED
 
 
 class Unavailable(FoliotraceError):
-    """A dependency did not do its work; `reason` is a stable word for degradation marks.
+    """A dependency failed; `reason` goes into degradation marks.
 
-    `lasting`: asking again would end the same way (a wrong key, a job that failed), so nobody
-    retries. `answered`: the service works and said no to this one request, so its breaker is left
-    alone.
+    `lasting`: another attempt would fail the same way (a wrong key, a failed job), so nobody
+    retries. `answered`: the service works and rejected this one request, so its circuit breaker
+    does not count it.
     """
 
-    code = "unavailable"
-    default_hint = "Run `foliotrace doctor --probe`."
+    code = ErrorCode.UNAVAILABLE
 
     def __init__(
         self,
-        message: str,
+        message: str | None = None,
         *,
-        reason: str | None = None,
+        reason: AnyReason | None = None,
         retry_after_s: float | None = None,
         hint: str | None = None,
         lasting: bool = False,
         answered: bool = False,
     ) -> None:
-        super().__init__(message, hint=hint)
+        entry = reason if isinstance(reason, Reason) else type(self).code
+        super().__init__(message or entry.message, hint=hint or entry.hint)
         self.reason = reason or type(self).code
         self.retry_after_s = retry_after_s
         self.lasting = lasting
@@ -161,93 +180,90 @@ class Unavailable(FoliotraceError):
 
 
 class IndexUnavailable(Unavailable):
-    """A retrieval path cannot answer. Never to be replaced by an empty result."""
+    """A retrieval path failed. Never replaced by an empty result."""
 
-    code = "index_unavailable"
+    code = ErrorCode.INDEX_UNAVAILABLE
 
 
 class ParserUnavailable(Unavailable):
-    """A parser cannot work now (crashed, timed out, unreachable); another may."""
+    """A parser crashed, timed out or cannot be reached; another one may work."""
 
-    code = "parser_unavailable"
+    code = ErrorCode.PARSER_UNAVAILABLE
 
 
 class GeneratorUnavailable(Unavailable):
-    """An LLM did not answer, in a way that another LLM could mend."""
+    """A language model failed in a way that does not concern another one."""
 
-    code = "generator_unavailable"
+    code = ErrorCode.GENERATOR_UNAVAILABLE
 
 
 class GeneratorRefused(Unavailable):
-    """An LLM refused or could not take this prompt; another attempt would do the same."""
+    """A language model refused or could not take this prompt; another attempt would not help."""
 
-    code = "generator_refused"
+    code = ErrorCode.GENERATOR_REFUSED
 
 
 class EmbedderUnavailable(Unavailable):
-    """An embedding model did not answer."""
+    """The embedding model failed."""
 
-    code = "embedder_unavailable"
+    code = ErrorCode.EMBEDDER_UNAVAILABLE
 
 
 class ExtractorUnavailable(Unavailable):
-    """An extractor did not answer."""
+    """An extractor failed."""
 
-    code = "extractor_unavailable"
+    code = ErrorCode.EXTRACTOR_UNAVAILABLE
 
 
 class CacheUnavailable(Unavailable):
-    """The answer cache did not answer; a miss."""
+    """The answer cache failed; the query counts as a cache miss."""
 
-    code = "cache_unavailable"
+    code = ErrorCode.CACHE_UNAVAILABLE
 
 
 class LedgerUnavailable(Unavailable):
-    """The budget ledger did not answer; money may not be spent."""
+    """The budget ledger failed, so no money may be spent."""
 
-    code = "ledger_unavailable"
+    code = ErrorCode.LEDGER_UNAVAILABLE
 
 
 class AuditUnavailable(Unavailable):
-    """The audit log cannot be written and the policy is to refuse."""
+    """The audit log cannot be written, and the policy refuses unaudited work."""
 
-    code = "audit_unavailable"
+    code = ErrorCode.AUDIT_UNAVAILABLE
 
 
 class LibraryUnavailable(Unavailable):
     """The library cannot be read or written."""
 
-    code = "library_unavailable"
+    code = ErrorCode.LIBRARY_UNAVAILABLE
 
 
 class DeadlineExceeded(Unavailable):
-    """The time given ran out."""
+    """The deadline passed."""
 
-    code = "deadline_exceeded"
+    code = ErrorCode.DEADLINE_EXCEEDED
 
 
 class BreakerOpen(Unavailable):
-    """The dependency failed often and is not being asked for a while."""
+    """The circuit breaker of the dependency is open; no request was sent."""
 
-    code = "breaker_open"
+    code = ErrorCode.BREAKER_OPEN
 
 
 class NothingToIndex(FoliotraceError):
-    """Parsing gave no chunk. A failure with a reason, never a success."""
+    """Parsing produced no chunk. A failure with a reason, never a success."""
 
-    code = "zero_chunks"
-    default_hint = "The document holds no readable text; see its pages' problems."
+    code = ErrorCode.ZERO_CHUNKS
 
 
 class RecordInvalid(FoliotraceError):
-    """A record was asked for as a typed value, and does not satisfy its schema."""
+    """The caller wants a typed value, and the extracted record does not satisfy its schema."""
 
-    code = "record_invalid"
-    default_hint = "Let fields be null, or ask for the extraction with its metadata."
+    code = ErrorCode.RECORD_INVALID
 
 
 class Misconfigured(FoliotraceError):
     """A setting is wrong, unknown or missing."""
 
-    code = "misconfigured"
-    default_hint = "Run `foliotrace doctor`."
+    code = ErrorCode.MISCONFIGURED

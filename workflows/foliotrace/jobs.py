@@ -6,12 +6,11 @@ from uuid import uuid4
 
 from workflows.events import Event
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError
 from foliotrace.events import DocumentIngested, emit
 from foliotrace.model import Document, Extraction, Job, JobKind, JobStatus, Principal
 from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, Jobs
-
-_BUG = "internal_error"
 
 
 class Progress(Event):
@@ -82,9 +81,9 @@ class JobReporter:
         """
         job = await self.services.jobs.job(self.tenant, self.job_id)
         if job.status is JobStatus.CANCELLED:
-            raise Conflict("The job was cancelled.", code="job_cancelled")
+            raise Conflict(code=ErrorCode.JOB_CANCELLED)
         if job.status is JobStatus.FAILED:
-            raise Conflict("The job has failed already.", code="job_already_final")
+            raise Conflict(code=ErrorCode.JOB_ALREADY_FINAL)
         return job
 
     async def received(self) -> None:
@@ -132,7 +131,7 @@ class JobReporter:
     async def cancelled(self) -> Job:
         """The job was stopped by its owner; the last audit record."""
         job = await self._finish(JobStatus.CANCELLED)
-        cause = Conflict("The job was cancelled.", code="job_cancelled")
+        cause = Conflict(code=ErrorCode.JOB_CANCELLED)
         await self._audit("failed", job, success=False, error=cause)
         return job
 
@@ -197,6 +196,5 @@ def _tell_ingested(job: Job, engine: str) -> None:
 def describe_error(error: Exception) -> tuple[str, str]:
     """(stable code, text that may be shown). A bug's own words are never shown."""
     if isinstance(error, FoliotraceError):
-        reason = getattr(error, "reason", None)
-        return reason or error.error_code, f"{error.message} {error.hint}"
-    return _BUG, "Something broke that should not; the log says what."
+        return error.reason, f"{error.message} {error.hint}"
+    return ErrorCode.INTERNAL_ERROR, "Something broke that should not; the log says what."

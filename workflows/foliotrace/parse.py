@@ -6,6 +6,7 @@ Shared by ingest and extract. Which parser follows is decided by the pure `order
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FileRefused, ParserUnavailable, UnsupportedFile
 from foliotrace.events import ParserFellBack, emit
 from foliotrace.model import Deadline, Inspection, PageStatus, ParsedPage, SourceFile
@@ -102,7 +103,7 @@ class ParseOrder:
             raise FileRefused(
                 f"{source.name}: it has no bytes.",
                 name=source.name,
-                code="file_empty",
+                code=ErrorCode.FILE_EMPTY,
                 hint="Check the upload, and send the file again.",
             )
         found = order_for(self.parsers, source.media_type)
@@ -110,7 +111,7 @@ class ParseOrder:
             raise UnsupportedFile(
                 f"{source.name}: files of type {source.media_type} cannot be parsed.",
                 name=source.name,
-                code="file_type_unsupported",
+                code=ErrorCode.FILE_TYPE_UNSUPPORTED,
                 hint="Convert it to PDF, DOCX, PPTX, XLSX, CSV, HTML, Markdown, text or an image.",
             )
         return found

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
@@ -117,7 +118,7 @@ async def document_id_of(client: "AsyncFoliotraceClient", id_or_name: str) -> st
     if not page.documents:
         raise NotFound(
             f"there is no document named {id_or_name}",
-            code="document_not_found",
+            code=ErrorCode.DOCUMENT_NOT_FOUND,
             hint="Run `foliotrace documents list`. A file must be ingested first.",
         )
     return page.documents[0].id

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import (
@@ -203,7 +204,7 @@ class _FileIngestion:
         name = self.file.name
         if not _is_utf8(name):
             printable = name.encode("utf-8", "backslashreplace").decode()
-            self.report.add_failure(printable, "invalid_name", "The file's name is not UTF-8.")
+            self.report.add_failure(printable, ErrorCode.INVALID_NAME, "The name is not UTF-8.")
             return
         try:
             same = await asyncio.to_thread(self._is_unchanged)
@@ -216,7 +217,7 @@ class _FileIngestion:
                 job = job or await self._upload()
                 self._add_result(await output.follow_job(self.client, job, name, self.bars))
         except OSError as error:
-            self.report.add_failure(name, "file_unreadable", error.strerror)
+            self.report.add_failure(name, ErrorCode.FILE_UNREADABLE, error.strerror)
         except ServerProblem as problem:
             self.report.add_failure(name, problem.error_code, problem.hint)
 

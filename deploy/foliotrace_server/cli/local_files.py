@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput
 
 
@@ -42,13 +43,13 @@ def find_files(paths: Sequence[Path]) -> list[LocalFile]:
             if other.path.resolve() != file.path.resolve():
                 raise BadInput(
                     f"{other.path} and {file.path} would both become the document {file.name}",
-                    code="same_name",
+                    code=ErrorCode.SAME_NAME,
                     hint="Ingest them into two collections, or pass the folder that holds both.",
                 )
     if not by_name:
         raise BadInput(
             f"there are no files in {', '.join(map(str, paths))}",
-            code="no_files",
+            code=ErrorCode.NO_FILES,
             hint="Check the path; hidden files are skipped.",
         )
     return list(by_name.values())
@@ -67,7 +68,7 @@ def _files_in(folder: Path) -> Iterator[LocalFile]:
 def _raise_unreadable(error: OSError) -> NoReturn:
     raise BadInput(
         f"{error.filename} cannot be read: {error.strerror}",
-        code="folder_unreadable",
+        code=ErrorCode.FOLDER_UNREADABLE,
         hint="Check the folder's permissions; nothing was done.",
     ) from error
 

@@ -10,6 +10,7 @@ import httpx
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError
 from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, JsonObject, Metadata, Scalar
 from foliotrace_server import contract
@@ -24,10 +25,11 @@ Filters = Mapping[str, Scalar | Sequence[Scalar]]
 class ServerProblem(FoliotraceError):
     """The server refused or failed; `error_code`, `hint` and `fields` are the server's."""
 
-    code = "server_problem"
+    code = ErrorCode.SERVER_PROBLEM
 
     def __init__(self, status: int, problem: contract.ProblemBody) -> None:
-        super().__init__(problem.title, code=problem.code, hint=problem.detail)
+        super().__init__(problem.title, hint=problem.detail)
+        self.error_code = problem.code  # a newer server may know more codes than we do
         self.status = status
         self.fields = problem.errors
 
@@ -35,8 +37,7 @@ class ServerProblem(FoliotraceError):
 class Unreachable(FoliotraceError):
     """Nothing that speaks our API answers at the URL."""
 
-    code = "server_unreachable"
-    default_hint = "Check the URL, or start one with `foliotrace serve`."
+    code = ErrorCode.SERVER_UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,7 @@ from llama_agents.server import HandlerQuery, PersistentHandler
 from workflows import Workflow
 from workflows.events import StartEvent
 
+from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound, TooBusy
 from foliotrace_server.host.internals import (
     DurableStore,
@@ -40,8 +41,6 @@ from foliotrace_server.host.run_journal import Intent, Intents
 from foliotrace_server.host.upstream_errors import EXCEPTION_HANDLERS
 from foliotrace_server.observing.trace_context import capture_trace, continue_trace
 
-CRASHED_REPEATEDLY = "job_crashed_repeatedly"
-NOT_HOSTED = "workflow_not_hosted"
 _LOOK_AFTER_S = 5.0
 _DISK = (FoliotraceError, sqlite3.Error, OSError)  # what a full or lost disk makes of a write
 _log = structlog.get_logger(__name__)
@@ -70,12 +69,7 @@ def _journal() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise LibraryUnavailable(
-            "The journal of jobs cannot be opened.",
-            reason="jobs_unreadable",
-            hint="Move handlers.db and intents.db with their -wal and -shm out of the data folder: "
-            "ingestion under way begins again, extractions under way are failed.",
-        ) from error
+        raise LibraryUnavailable(reason=Reason.JOBS_UNREADABLE) from error
 
 
 class DurableHost:
@@ -156,13 +150,9 @@ class DurableHost:
         try:
             is_new = self._intents.add(intent)
         except sqlite3.Error as error:
-            raise LibraryUnavailable(
-                "The journal of jobs cannot be written.",
-                reason="jobs_unwritable",
-                hint="Check free space and permissions of the data folder.",
-            ) from error
+            raise LibraryUnavailable(reason=Reason.JOBS_UNWRITABLE) from error
         if not is_new:
-            raise Conflict("a run of this id is already going", code="job_already_running")
+            raise Conflict(code=ErrorCode.JOB_ALREADY_RUNNING)
         self._note(intent)
 
     def refuse_if_full(self) -> None:
@@ -198,7 +188,7 @@ class DurableHost:
         """The record of a run that has started; with `wait`, once it has ended."""
         handler = await self.handler(handler_id)
         if handler is None:
-            raise NotFound("no run of that id has started", code="handler_not_found")
+            raise NotFound(code=ErrorCode.HANDLER_NOT_FOUND)
         shown = handler_data(handler)
         if wait and handler.status == "running":
             return await wait_durably(self.server, shown)
@@ -278,7 +268,7 @@ class DurableHost:
     async def _give_up(self, intent: Intent, handler: PersistentHandler) -> None:
         _log.error("job.given_up", handler_id=intent.handler_id, starts=intent.starts)
         handler.status = "failed"
-        handler.error = CRASHED_REPEATEDLY
+        handler.error = ErrorCode.JOB_CRASHED_REPEATEDLY
         await self.store.update(handler)
 
     async def _look_after(self) -> None:
@@ -333,7 +323,7 @@ class DurableHost:
         workflow = self.workflows.get(intent.workflow)
         self._running.add(intent.handler_id)
         if workflow is None:  # hosted when it was promised, no longer
-            self._end(intent, "failed", NOT_HOSTED)
+            self._end(intent, "failed", ErrorCode.WORKFLOW_NOT_HOSTED)
             return
         self._intents.note_start(intent.handler_id, starts=intent.starts + 1, steps=intent.steps)
         event = workflow.start_event_class.model_validate_json(intent.start_event)

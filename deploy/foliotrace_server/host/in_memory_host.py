@@ -9,6 +9,7 @@ from workflows.errors import WorkflowCancelledByUser
 from workflows.events import StartEvent
 from workflows.handler import WorkflowHandler
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, TooBusy
 from foliotrace_server.host.internals import (
     HandlerData,
@@ -93,6 +94,6 @@ class InMemoryHost:
     def _check(self, handler_id: str) -> None:
         earlier = self.store.handlers.get(handler_id)
         if earlier is not None and earlier.status == "running":
-            raise Conflict("a run of this id is already going", code="job_already_running")
+            raise Conflict(code=ErrorCode.JOB_ALREADY_RUNNING)
         if self.store.running >= self._max_running:
             raise TooBusy("too many runs are going", retry_after_s=1.0)

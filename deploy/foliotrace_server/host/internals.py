@@ -35,6 +35,8 @@ from workflows.events import StartEvent
 from workflows.plugins.basic import BasicRuntime
 from workflows.runtime.types.plugin import ExternalRunAdapter
 
+from foliotrace.catalog import ErrorCode
+
 __all__ = [
     "DurableStore",
     "EventEnvelope",
@@ -54,7 +56,6 @@ __all__ = [
     "wait_until_replayable",
 ]
 
-UNEXPLAINED = "internal_error"
 _START_GIVEN = '%\\"type\\": \\"add_event\\"%'  # as the library writes ticks: JSON inside JSON
 _STEP_ENDED = '%\\"type\\": \\"step_result\\"%'
 _OUR_ERRORS = "foliotrace.errors."
@@ -70,7 +71,7 @@ class _Discreet(AbstractWorkflowStore):
 
     async def update_handler_status(self, run_id: str, **changes: Any) -> None:  # noqa: ANN401 - the base's own arguments
         if changes.get("error") is not None:
-            changes["error"] = UNEXPLAINED
+            changes["error"] = ErrorCode.INTERNAL_ERROR
         await super().update_handler_status(run_id, **changes)
 
     async def append_event(self, run_id: str, event: EventEnvelopeWithMetadata) -> None:
@@ -88,8 +89,8 @@ def _without_foreign_text(
 ) -> tuple[EventEnvelopeWithMetadata, str]:
     """(the event with its exception made showable, the text for the handler)."""
     ours = str(failed.get("exception_type", "")).startswith(_OUR_ERRORS)
-    shown = str(failed["exception_message"]) if ours else UNEXPLAINED
-    kind = failed["exception_type"] if ours else UNEXPLAINED
+    shown = str(failed["exception_message"]) if ours else ErrorCode.INTERNAL_ERROR
+    kind = failed["exception_type"] if ours else ErrorCode.INTERNAL_ERROR
     value = {**event.value, "exception": {"exception_type": kind, "exception_message": shown}}
     return event.model_copy(update={"value": value}), shown
 

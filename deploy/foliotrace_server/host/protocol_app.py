@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from workflows import Workflow
 from workflows.events import StartEvent
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, InvalidRequest, NotFound
 from foliotrace_server.host.durable_host import DurableHost
 from foliotrace_server.host.in_memory_host import InMemoryHost
@@ -75,7 +76,7 @@ class ProtocolApp:
             case ("GET", "handlers" | "results" | "events", handler_id):
                 return await self._steer(handler_id, scope, receive, send)
             case _:
-                raise NotFound("there is no such route", code="route_not_found", hint="See /docs.")
+                raise NotFound(code=ErrorCode.ROUTE_NOT_FOUND)
         await answer(scope, receive, send)
         return None
 
@@ -115,7 +116,7 @@ class ProtocolApp:
         chosen = checked_id(handler_id, "handler_id")
         other = self._hot.knows(chosen) if durable else await self._durable.handler(chosen)
         if other or (not reused and await self._durable.handler(chosen) is not None):
-            raise Conflict("a run of this id exists", code="handler_exists")
+            raise Conflict(code=ErrorCode.HANDLER_EXISTS)
         return chosen
 
     async def _handlers(self, request: Request) -> Response:
@@ -153,7 +154,7 @@ class ProtocolApp:
     def _workflow(self, name: str) -> Workflow:
         found = self._hot.workflows.get(name) or self._durable.workflows.get(name)
         if found is None:
-            raise NotFound("no workflow of that name is hosted", code="workflow_not_found")
+            raise NotFound(code=ErrorCode.WORKFLOW_NOT_FOUND)
         return found
 
 

@@ -7,6 +7,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError, InvalidRequest, NotFound
 from foliotrace.ingest.publish import keeping
 from foliotrace.ingest.upload import Accepted
@@ -132,7 +133,7 @@ class Documents:
         """One page: text, blocks, tables, words and their boxes."""
         document_id, number = request.path_params["id"], request.path_params["number"]
         if not (number.isdecimal() and len(number) < 10 and int(number)):
-            raise NotFound("there is no such page", code="page_not_found")
+            raise NotFound(code=ErrorCode.PAGE_NOT_FOUND)
         page = await self._ingest.library.page(caller().tenant, document_id, int(number))
         return Response(dumps(page_body(document_id, page)), media_type="application/json")
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 from starlette.responses import Response
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace.model import JobKind, JobStatus, Principal
 from foliotrace_server.contract import ExtractionRequest
@@ -100,7 +101,7 @@ class JobRoutes:
         tenant, job_id = caller().tenant, request.path_params["id"]
         job = await self._jobs.job(tenant, job_id)
         if job.kind is not JobKind.EXTRACT:
-            raise NotFound("there is no such extraction", code="job_not_found")
+            raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
         made = (
             (await self._jobs.extraction(tenant, job_id))[1]
             if job.status is JobStatus.COMPLETED

@@ -189,8 +189,8 @@ class Committer:
             return AuditClosed("the audit writer is closed")
         if self._settings.disk_full is DiskFullPolicy.CONTINUE:
             return None
-        reason = self.failing.strerror if self.failing else "unknown"
-        return AuditWriteFailed(f"the audit log cannot be written: {reason}")
+        cause = self.failing.strerror if self.failing else "unknown"
+        return AuditWriteFailed(f"the audit log cannot be written: {cause}")
 
     def _release_waiters(self, error: AuditError | None) -> None:
         with self._waiters_lock:

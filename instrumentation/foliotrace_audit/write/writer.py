@@ -289,8 +289,8 @@ class AuditWriter:
                 self._on_alarm(Alarm(AlarmKind.RECORDS_LOST, self.stream, 1))
             return False
         if is_full or event.endswith("_received"):
-            reason = failing.strerror if failing else "too many unwritten records"
-            raise AuditWriteFailed(f"the audit log cannot be written: {reason}")
+            cause = failing.strerror if failing else "too many unwritten records"
+            raise AuditWriteFailed(f"the audit log cannot be written: {cause}")
         return True
 
 

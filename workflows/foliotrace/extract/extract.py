@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from foliotrace.catalog import ComposedReason, Reason, ReasonFamily
 from foliotrace.errors import BudgetExceeded, ExtractorUnavailable, Unavailable
 from foliotrace.events import ExtractionRungFailed, emit
 from foliotrace.extract.merge import empty_extraction, merge, worse
@@ -32,20 +33,19 @@ async def extract_pages(
 
     Raises ExtractorUnavailable when none does.
     """
-    reasons: list[str] = []
+    reasons: list[ComposedReason] = []
     for rung in rungs:
         try:
             found = await _by(services, rung, plan, task, pages)
         except (Unavailable, BudgetExceeded) as error:
-            reason = getattr(error, "reason", error.error_code)
-            reasons.append(f"{rung.method.value}_{reason}")
+            reasons.append(ReasonFamily.METHOD_FAILED.of(rung.method.value, error.reason))
             emit(ExtractionRungFailed(reason=reasons[-1]))
             continue
         mark = _mark(rungs[0].method, rung.method, reasons)
         marked = worse(worse(found.degradation, mark), degradation_of(pages))
         return replace(found, degradation=marked)
     raise ExtractorUnavailable(
-        "No way to extract works now.", reason=reasons[-1] if reasons else "no_extractor"
+        Reason.NO_EXTRACTOR.message, reason=reasons[-1] if reasons else Reason.NO_EXTRACTOR
     )
 
 
@@ -77,8 +77,8 @@ def degradation_of(pages: Sequence[ParsedPage]) -> Degradation:
     """What parsing lost: pages that a lower parser read, or nobody could."""
     reasons: list[str] = []
     if any(page.degraded_from for page in pages):
-        reasons.append("pages_degraded")
+        reasons.append(Reason.PAGES_DEGRADED)
     if any(page.status is not PageStatus.OK for page in pages):
-        reasons.append("pages_unreadable")
+        reasons.append(Reason.PAGES_UNREADABLE)
     level = Level.LOWER_PATH if reasons else Level.NONE
     return Degradation(level=level, reasons=tuple(reasons))

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
+from foliotrace.catalog import Reason
 from foliotrace.errors import ExtractorUnavailable, NotFound, ParserUnavailable
 from foliotrace.events import ExtractionCompleted, emit, stage
 from foliotrace.extract.extract import extract_pages
@@ -151,7 +152,7 @@ class ExtractWorkflow(Workflow):
             await reporter.job()
             rungs = await self._rungs(cursor, whole=True)
             if cursor.pages_total > MAX_UNWINDOWED_PAGES:
-                mark = Degradation(level=Level.LOWER_PATH, reasons=("document_too_long",))
+                mark = Degradation(level=Level.LOWER_PATH, reasons=(Reason.DOCUMENT_TOO_LONG,))
                 await self._keep_mark(cursor, mark)
                 return ExtractWindow(cursor=cursor)
             numbers = range(1, cursor.pages_total + 1)
@@ -282,7 +283,7 @@ class ExtractWorkflow(Workflow):
             pages = [page async for page in parsed]
         if [page.number for page in pages] != list(numbers):
             raise ParserUnavailable(
-                f"{document.name}: the parser left pages out.", reason="pages_missing"
+                f"{document.name}: the parser left pages out.", reason=Reason.PAGES_MISSING
             )
         return pages
 

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Final
 from uuid import uuid4
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, InvalidRequest
 from foliotrace.ingest.publish import keeping, release
 from foliotrace.ingest.services import IngestServices
@@ -123,11 +124,7 @@ async def _earlier(
     if job is None:
         return None
     if job.fingerprint != fingerprint:
-        raise Conflict(
-            "The idempotency key was used for another file.",
-            code="idempotency_conflict",
-            hint="Use a new key for a new file.",
-        )
+        raise Conflict(code=ErrorCode.IDEMPOTENCY_CONFLICT)
     document = await services.library.document(principal.tenant, job.document_id)
     return Accepted(document=document, job=job, unchanged=False)
 
@@ -138,11 +135,7 @@ async def _supersede(
     """End the jobs that make an older content of this document."""
     for job in await services.jobs.jobs(tenant, document_id=document_id, unfinished=True):
         if job.kind is JobKind.INGEST and job.fingerprint not in (None, fingerprint):
-            superseded = Conflict(
-                "Newer bytes arrived under this name.",
-                code="ingest_superseded",
-                hint="Follow the newest job of the document.",
-            )
+            superseded = Conflict(code=ErrorCode.INGEST_SUPERSEDED)
             await JobReporter(services, tenant, job.id).failed(superseded)
 
 
@@ -195,8 +188,7 @@ def checked_name(name: str) -> str:
         or any(unicodedata.category(c) in ("Cc", "Cs", "Cf") for c in _JOINER.sub("", spelled))
     ):
         raise InvalidRequest(
-            "The file's name cannot be used.",
-            code="invalid_name",
+            code=ErrorCode.INVALID_NAME,
             hint=f"Use 1 to {NAME_CHARACTERS} printable characters, no empty or dotted folders.",
         )
     return spelled
@@ -204,26 +196,19 @@ def checked_name(name: str) -> str:
 
 def _check(upload: Upload) -> None:
     if not COLLECTION_NAME.fullmatch(upload.collection):
-        raise InvalidRequest(
-            "The collection's name cannot be used.",
-            code="invalid_collection",
-            hint="Use 1 to 64 letters, digits, dots, dashes and underscores.",
-        )
+        raise InvalidRequest(code=ErrorCode.INVALID_COLLECTION)
     if (
         upload.idempotency_key is not None
         and not 1 <= len(upload.idempotency_key) <= KEY_CHARACTERS
     ):
         raise InvalidRequest(
-            "The idempotency key cannot be used.",
-            code="invalid_idempotency_key",
-            hint=f"Use 1 to {KEY_CHARACTERS} characters.",
+            code=ErrorCode.INVALID_IDEMPOTENCY_KEY, hint=f"Use 1 to {KEY_CHARACTERS} characters."
         )
     if len(upload.metadata) > METADATA_FIELDS or not all(
         _FIELD.fullmatch(key) and _is_scalar(value) for key, value in upload.metadata.items()
     ):
         raise InvalidRequest(
-            "The metadata cannot be used.",
-            code="invalid_metadata",
+            code=ErrorCode.INVALID_METADATA,
             hint=f"Use at most {METADATA_FIELDS} fields with text, number or boolean values.",
         )
 

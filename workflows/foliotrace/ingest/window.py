@@ -8,6 +8,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, ParserUnavailable
 from foliotrace.events import stage
 from foliotrace.ingest.chunk import CHUNKER, chunk_pages
@@ -106,7 +107,7 @@ async def _parsed(
         expected += 1
     if expected != numbers.stop:
         raise ParserUnavailable(
-            f"{document.name}: the parser left pages out.", reason="pages_missing"
+            f"{document.name}: the parser left pages out.", reason=Reason.PAGES_MISSING
         )
 
 
@@ -138,7 +139,7 @@ async def same_bytes(
     """
     document = await services.library.document(tenant, document_id)
     if document.content_hash != content_hash:
-        raise Conflict("Newer bytes arrived under this name.", code="ingest_superseded")
+        raise Conflict(code=ErrorCode.INGEST_SUPERSEDED)
     return document
 
 

@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, NotFound
 from foliotrace.events import stage
 from foliotrace.ingest.identity import FIRST_PAGES, identify
@@ -211,12 +212,12 @@ async def cancel_ingest(services: IngestServices, principal: Principal, job_id: 
     """
     job = await services.jobs.job(principal.tenant, job_id)
     if job.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
-        raise Conflict(f"The job is {job.status.value} already.", code="job_already_final")
+        raise Conflict(f"The job is {job.status.value} already.", code=ErrorCode.JOB_ALREADY_FINAL)
     job = await JobReporter(services, job.tenant, job.id).cancelled()
     await services.library.fail(
         job.tenant,
         job.document_id,
-        problem="job_cancelled",
+        problem=ErrorCode.JOB_CANCELLED,
         detail="The ingestion was cancelled.",
         keep_pages=False,
     )
@@ -226,9 +227,9 @@ async def cancel_ingest(services: IngestServices, principal: Principal, job_id: 
 def _ended_from_outside(error: Exception) -> bool:
     """Whether a newer upload or a cancellation ended the run."""
     return isinstance(error, Conflict) and error.error_code in (
-        "job_cancelled",
-        "job_already_final",
-        "ingest_superseded",
+        ErrorCode.JOB_CANCELLED,
+        ErrorCode.JOB_ALREADY_FINAL,
+        ErrorCode.INGEST_SUPERSEDED,
     )
 
 

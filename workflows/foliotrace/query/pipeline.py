@@ -192,7 +192,7 @@ async def _without_passages(
 
 
 def _reasons(found: Retrieval) -> tuple[str, ...]:
-    return tuple(ladder.reason_of(error) for error in found.failures)
+    return tuple(error.reason for error in found.failures)
 
 
 def _retry_after_s(services: QueryServices, found: Retrieval) -> float:

@@ -14,7 +14,8 @@ from pydantic import ConfigDict, Field
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
-from foliotrace.errors import InvalidRequest
+from foliotrace.catalog import ErrorCode
+from foliotrace.errors import FoliotraceError, InvalidRequest
 from foliotrace.events import span
 from foliotrace.model import DEFAULT_COLLECTION, Answer, ExecutionMode, Level, Scalar
 from foliotrace.query.answer.redaction import SanitizedStream
@@ -199,8 +200,8 @@ class _EventScreen:
     def reset(self, error: Exception) -> None:
         """Take back what was shown, if anything was."""
         if self.shown:
-            reason = getattr(error, "reason", None) or getattr(error, "error_code", "error")
-            self._ctx.write_event_to_stream(AnswerReset(reason=str(reason)))
+            reason = error.reason if isinstance(error, FoliotraceError) else ErrorCode.ERROR
+            self._ctx.write_event_to_stream(AnswerReset(reason=reason))
 
     def _write(self, text: str) -> None:
         if text:

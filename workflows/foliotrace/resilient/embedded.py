@@ -143,5 +143,5 @@ class MeteredEmbedder:
 
 def _unpaid(error: BudgetExceeded) -> EmbedderUnavailable:
     return EmbedderUnavailable(
-        error.message, reason=error.error_code, hint=error.hint, lasting=True, answered=True
+        error.message, reason=error.reason, hint=error.hint, lasting=True, answered=True
     )

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
+from math import ceil
 from typing import Final, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from foliotrace import resilience as rules
+from foliotrace.catalog import ReasonFamily
 from foliotrace.errors import (
     BreakerOpen,
     DeadlineExceeded,
@@ -163,7 +165,8 @@ class CircuitGuard:
                 await self._slots.acquire()
         except TimeoutError:
             raise DeadlineExceeded(
-                f"{self.name}: no free slot", reason=f"{self.name}_busy"
+                f"All call slots of {self.name} are in use.",
+                reason=ReasonFamily.SERVICE_BUSY.of(self.name),
             ) from None
 
     async def within(self, work: Awaitable[T], deadline: Deadline) -> T:
@@ -173,7 +176,8 @@ class CircuitGuard:
                 return await work
         except TimeoutError:
             raise DeadlineExceeded(
-                f"{self.name} did not answer in time", reason=f"{self.name}_timeout"
+                f"{self.name} did not answer in time.",
+                reason=ReasonFamily.SERVICE_TIMEOUT.of(self.name),
             ) from None
 
     def _wait_s(self, state: RetryCallState) -> float:
@@ -215,10 +219,12 @@ class CircuitGuard:
         now_s = self._clock.monotonic_s()
         passed, admitted = rules.admit(self.breaker, now_s)
         if not admitted:
+            wait_s = rules.retry_after_s(self.breaker, now_s)
             raise BreakerOpen(
-                f"{self.name} failed often and is left alone for a while",
-                reason=f"{self.name}_breaker_open",
-                retry_after_s=rules.retry_after_s(self.breaker, now_s),
+                f"Circuit breaker open for {self.name} after repeated failures;"
+                f" retry in {ceil(wait_s)} s.",
+                reason=ReasonFamily.BREAKER_OPEN.of(self.name),
+                retry_after_s=wait_s,
             )
         return passed
 

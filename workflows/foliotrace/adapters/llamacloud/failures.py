@@ -20,6 +20,7 @@ from llama_cloud import (
     LlamaCloudError,
 )
 
+from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Unavailable
 
 Kind = TypeVar("Kind", bound=Unavailable)
@@ -42,6 +43,11 @@ class CloudProblem(StrEnum):
     JOB_CANCELLED = "job_cancelled"
     DEADLINE = "deadline"
     EMPTY = "empty"
+
+    @property
+    def reason(self) -> Reason:
+        """The degradation reason for it."""
+        return Reason.parse(f"llamacloud_{self}")
 
 
 _MENDABLE = frozenset(
@@ -76,15 +82,14 @@ _OUTCOME_UNKNOWN = frozenset(
 class CloudFailure(Unavailable):
     """LlamaCloud did not do what was asked. Holds no response body and no key."""
 
-    code = "llamacloud_failed"
-    default_hint = "Check the key, the region and the credits: `foliotrace doctor --probe`."
+    code = ErrorCode.LLAMACLOUD_FAILED
 
     def __init__(
         self, problem: CloudProblem, message: str, *, retry_after_s: float | None = None
     ) -> None:
         super().__init__(
             message,
-            reason=f"llamacloud_{problem}",
+            reason=problem.reason,
             retry_after_s=retry_after_s,
             lasting=problem not in _MENDABLE,
             answered=problem in _ABOUT_THE_REQUEST,

@@ -6,6 +6,7 @@ from typing import Any
 from llama_cloud.types import ExtractV2Job
 
 from foliotrace.adapters.llamacloud.align import locate_on
+from foliotrace.catalog import Reason
 from foliotrace.errors import ExtractorUnavailable
 from foliotrace.model import (
     Anchor,
@@ -26,12 +27,7 @@ def to_extraction(job: ExtractV2Job, document: Document, pages: Sequence[ParsedP
     """
     record = job.extract_result
     if not isinstance(record, dict):
-        raise ExtractorUnavailable(
-            "the extraction gave no record",
-            reason="llamacloud_empty",
-            lasting=True,
-            answered=True,
-        )
+        raise ExtractorUnavailable(reason=Reason.LLAMACLOUD_EMPTY, lasting=True, answered=True)
     told = _field_metadata(job)
     fields = [
         _field(pointer, value, _metadata_at(told, pointer), document, pages)

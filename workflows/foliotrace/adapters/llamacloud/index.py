@@ -21,6 +21,7 @@ from foliotrace.adapters.llamacloud.failures import (
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.hits import passage_of
 from foliotrace.adapters.llamacloud.placements import ManagedIndex, Placement, Placements
+from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import PassagesAligned, emit
 from foliotrace.model import (
@@ -318,12 +319,7 @@ class CloudIndex:
         tenant = query.principal.tenant
         index = self._placements.index(tenant, query.collection)
         if index is None or index.dirty or await self._is_behind(tenant, query.collection):
-            raise IndexUnavailable(
-                "the managed index is behind the library",
-                reason="managed_index_pending",
-                lasting=True,
-                answered=True,
-            )
+            raise IndexUnavailable(reason=Reason.MANAGED_INDEX_PENDING, lasting=True, answered=True)
         ids: Sequence[str] | None = None
         if query.filters:
             ids = await self._library.matching(tenant, query.collection, query.filters)
@@ -334,12 +330,7 @@ class CloudIndex:
         except CloudFailure as failure:
             raise _unavailable(failure) from failure
         if not results and ids is None:
-            raise IndexUnavailable(
-                "the managed index found nothing",
-                reason="llamacloud_empty",
-                lasting=True,
-                answered=True,
-            )
+            raise IndexUnavailable(reason=Reason.LLAMACLOUD_EMPTY, lasting=True, answered=True)
         try:
             passages = [await passage_of(self._library, tenant, result) for result in results]
         except LibraryUnavailable as error:

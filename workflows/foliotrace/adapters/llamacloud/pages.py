@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from llama_cloud.types import ParsingGetResponse
 
+from foliotrace.catalog import PageProblem
 from foliotrace.model import (
     Block,
     BlockKind,
@@ -64,7 +65,7 @@ def _plain_page(number: int, text: str | None, engine: str, confidence: float | 
             number=number,
             text="",
             status=PageStatus.FAILED,
-            problem="cloud_page_failed" if text is None else "cloud_page_empty",
+            problem=PageProblem.CLOUD_PAGE_FAILED if text is None else PageProblem.CLOUD_PAGE_EMPTY,
             engine=engine,
         )
     return ParsedPage(number=number, text=text or "", engine=engine, confidence=confidence)
@@ -116,7 +117,7 @@ class _Builder:
             blocks=tuple(self.blocks),
             tables=tuple(self.tables),
             status=PageStatus.FAILED if empty else PageStatus.OK,
-            problem="cloud_page_empty" if empty else None,
+            problem=PageProblem.CLOUD_PAGE_EMPTY if empty else None,
             engine=engine,
             confidence=confidence,
         )

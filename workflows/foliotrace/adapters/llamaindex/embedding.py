@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from llama_index.core.base.embeddings.base import BaseEmbedding
 
+from foliotrace.catalog import Reason
 from foliotrace.errors import EmbedderUnavailable
 from foliotrace.model import Deadline
 from foliotrace.ports import Clock, Vector
@@ -40,7 +41,7 @@ class LlamaIndexEmbedder:
             raise EmbedderUnavailable(
                 f"{self._model} gave {len(found)} vectors for {len(texts)} texts, or of"
                 " different lengths",
-                reason="embedder_garbage",
+                reason=Reason.EMBEDDER_GARBAGE,
             )
         return found
 
@@ -60,6 +61,6 @@ class LlamaIndexEmbedder:
         name = type(error).__name__
         if isinstance(error, TimeoutError) or "Timeout" in name:
             return EmbedderUnavailable(
-                f"{self._model} did not answer in time", reason="embedder_timeout"
+                f"{self._model} did not answer in time", reason=Reason.EMBEDDER_TIMEOUT
             )
         return EmbedderUnavailable(f"{self._model} failed: {name}")

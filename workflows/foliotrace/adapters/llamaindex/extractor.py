@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from foliotrace.adapters.llamaindex.grounding import Grounded, ground
+from foliotrace.catalog import Reason
 from foliotrace.errors import ExtractorUnavailable, GeneratorRefused, GeneratorUnavailable
 from foliotrace.model import (
     Deadline,
@@ -97,14 +98,10 @@ def _findings(made: Generation) -> list[dict[str, Any]]:
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ExtractorUnavailable(
-            "The model's answer is not JSON.", reason="llm_answer_malformed"
-        ) from error
+        raise ExtractorUnavailable(reason=Reason.LLM_ANSWER_MALFORMED) from error
     told = answer.get("findings") if isinstance(answer, dict) else None
     if not isinstance(told, list):
-        raise ExtractorUnavailable(
-            "The model's answer holds no findings.", reason="llm_answer_malformed"
-        )
+        raise ExtractorUnavailable(reason=Reason.LLM_ANSWER_MALFORMED)
     return [finding for finding in told[:_MAX_FINDINGS] if _well_shaped(finding)]
 
 

@@ -8,6 +8,7 @@ import orjson
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.llms import LLM
 
+from foliotrace.catalog import Reason, ReasonFamily
 from foliotrace.errors import DeadlineExceeded, GeneratorRefused, GeneratorUnavailable, Unavailable
 from foliotrace.model import Deadline, Usage
 from foliotrace.ports import Clock, Delta, Generation, Prompt
@@ -63,7 +64,7 @@ class LlamaIndexGenerator:
                 yield Delta(text=piece.delta)
         if last is None or (self._speaks_openai and reason is None):
             raise GeneratorUnavailable(
-                f"{self._model} broke its answer off", reason="llm_stream_cut"
+                f"{self._model} broke its answer off", reason=Reason.LLM_STREAM_CUT
             )
         yield Delta(done=self._finished(last, text, reason))
 
@@ -78,7 +79,9 @@ class LlamaIndexGenerator:
     def _left_s(self, deadline: Deadline) -> float | None:
         left_s = deadline.remaining_s(self._clock.monotonic_s())
         if not left_s:
-            raise DeadlineExceeded(f"no time is left to ask {self._model}", reason="llm_timeout")
+            raise DeadlineExceeded(
+                f"No time is left to ask {self._model}.", reason=Reason.LLM_TIMEOUT
+            )
         return None if left_s == float("inf") else left_s
 
     def _messages(self, prompt: Prompt) -> list[ChatMessage]:
@@ -104,9 +107,9 @@ class LlamaIndexGenerator:
 
     def _finished(self, response: ChatResponse, text: str, reason: str | None) -> Generation:
         if reason in _FILTERED:
-            raise GeneratorRefused(f"{self._model} refused this prompt", reason="llm_refused")
+            raise GeneratorRefused(f"{self._model} refused this prompt", reason=Reason.LLM_REFUSED)
         if not text.strip():
-            raise GeneratorUnavailable(f"{self._model} answered nothing", reason="llm_empty")
+            raise GeneratorUnavailable(f"{self._model} answered nothing", reason=Reason.LLM_EMPTY)
         return Generation(
             text=text,
             model=self._model,
@@ -122,20 +125,20 @@ class LlamaIndexGenerator:
         name = type(error).__name__
         if isinstance(error, TimeoutError) or "Timeout" in name:
             return GeneratorUnavailable(
-                f"{self._model} did not answer in time", reason="llm_timeout"
+                f"{self._model} did not answer in time", reason=Reason.LLM_TIMEOUT
             )
         if status in _REFUSING:
             return GeneratorRefused(
-                f"{self._model} refused this prompt with status {status}", reason="llm_refused"
+                f"{self._model} refused this prompt with status {status}", reason=Reason.LLM_REFUSED
             )
         if status is not None:
             return GeneratorUnavailable(
                 f"{self._model} answered with status {status}",
-                reason=f"llm_{status}",
+                reason=ReasonFamily.LLM_STATUS.of(status),
                 retry_after_s=_retry_after_s(error),
                 lasting=status in _LASTING,
             )
-        reason = "llm_unreachable" if "Connect" in name else "llm_failed"
+        reason = Reason.LLM_UNREACHABLE if "Connect" in name else Reason.LLM_FAILED
         return GeneratorUnavailable(f"{self._model} failed: {name}", reason=reason)
 
 

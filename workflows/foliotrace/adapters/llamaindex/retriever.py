@@ -7,6 +7,7 @@ from typing import Any, Final
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
+from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, NotFound
 from foliotrace.model import (
     DEFAULT_COLLECTION,
@@ -111,7 +112,7 @@ class LlamaIndexPath:
         except Exception as error:  # a retriever raises whatever its store raises
             raise IndexUnavailable(
                 f"The LlamaIndex retriever failed: {type(error).__name__}.",
-                reason="retriever_failed",
+                reason=Reason.RETRIEVER_FAILED,
             ) from error
         admitted = set(
             await self._library.matching(query.principal.tenant, query.collection, query.filters)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from foliotrace.catalog import ReasonFamily
 from foliotrace.errors import BudgetExceeded, FoliotraceError, GeneratorRefused, Unavailable
 from foliotrace.model import AnswerMode, Degradation, Level, RetrievalMode
 
@@ -43,7 +44,7 @@ def degradation(configured: Configured, reached: Reached) -> Degradation:
     if reasons and level is Level.NONE:
         level = Level.LOWER_PATH  # a part of the best path failed, as one half of a hybrid
     if level is not Level.NONE and not reasons:
-        reasons = (f"{reached.answer.value}_answer",)
+        reasons = (ReasonFamily.LOWER_ANSWER.of(reached.answer.value),)
     return Degradation(
         level=level, reasons=reasons, retrieval=reached.retrieval, answer=reached.answer
     )
@@ -82,11 +83,6 @@ def after_failure(error: FoliotraceError, *, shown: bool, more: bool) -> Next:
     if more and not isinstance(error, GeneratorRefused):
         return Next.LLM
     return Next.QUOTES
-
-
-def reason_of(error: FoliotraceError) -> str:
-    """The stable word for a failure."""
-    return error.reason if isinstance(error, Unavailable) else error.error_code
 
 
 def retry_after_s(failures: Sequence[FoliotraceError], *, default_s: float) -> float:

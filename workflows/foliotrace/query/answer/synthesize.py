@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Final, Protocol
 
+from foliotrace.catalog import Reason
 from foliotrace.errors import FoliotraceError, GeneratorUnavailable, IndexUnavailable
 from foliotrace.events import GeneratorFailed, QuestionCoverMeasured, emit
 from foliotrace.model import AnswerMode, Citation, Deadline, Level, Passage, Query, Usage
@@ -18,7 +19,7 @@ from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
 from foliotrace.query.answer import prompt as prompts
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.grounding import Grounder
-from foliotrace.query.answer.ladder import FALLS_DOWN, Next, after_failure, reason_of
+from foliotrace.query.answer.ladder import FALLS_DOWN, Next, after_failure
 from foliotrace.query.answer.passage_terms import PassageTermsCache
 from foliotrace.query.answer.quotes import (
     FLOOR,
@@ -30,9 +31,6 @@ from foliotrace.query.answer.quotes import (
     weigh,
 )
 from foliotrace.settings import MAX_QUOTES
-
-UNSUPPORTED: Final = "generated_answer_unsupported"
-CUT: Final = "answer_cut_by_budget"
 
 NOTICE_QUOTES: Final = "No language model is configured: these passages are quoted word for word."
 NOTICE_FALLBACK: Final = "No language model could answer: these passages are quoted word for word."
@@ -195,11 +193,11 @@ class Synthesis:
     ) -> Draft | None:
         claims = writer.grounder.claims
         if not claims.cited and not writer.grounder.no_answer:
-            short.add(UNSUPPORTED, Level.LOWER_PATH)
+            short.add(Reason.GENERATED_ANSWER_UNSUPPORTED, Level.LOWER_PATH)
             return None
         cut = generation.finish_reason in ("budget", "length")
         if generation.finish_reason == "budget":
-            short.add(CUT, Level.OTHER_LLM if place else Level.LOWER_PATH)
+            short.add(Reason.ANSWER_CUT_BY_BUDGET, Level.OTHER_LLM if place else Level.LOWER_PATH)
         if not claims.cited:
             return Draft(
                 text=ABSTAINED_LLM,
@@ -335,7 +333,7 @@ async def _streamed(
             if delta.done is not None:
                 return delta.done
     raise GeneratorUnavailable(
-        f"{generator.model} ended its stream without a result", reason="generator_incomplete"
+        f"{generator.model} ended its stream without a result", reason=Reason.GENERATOR_INCOMPLETE
     )
 
 
@@ -346,11 +344,11 @@ def _follows(
     generator: TextGenerator,
     short: Shortfall,
 ) -> Next:
-    emit(GeneratorFailed(model=generator.model, reason=reason_of(error)))
+    emit(GeneratorFailed(model=generator.model, reason=error.reason))
     following = after_failure(error, shown=not writer.start_over(), more=more)
     if following is not Next.END:
         falls_to = Level.OTHER_LLM if following is Next.LLM else Level.LOWER_PATH
-        short.add(reason_of(error), falls_to)
+        short.add(error.reason, falls_to)
     return following
 
 

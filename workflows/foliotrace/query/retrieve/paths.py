@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from foliotrace.catalog import ReasonFamily
 from foliotrace.errors import DeadlineExceeded, Unavailable
 from foliotrace.events import PassagesRetrieved, RetrievalPathFailed, emit
 from foliotrace.model import Deadline, Passage, Query, RetrievalMode
@@ -82,7 +83,8 @@ def _overtaken(path: RetrievalPath) -> Unavailable:
     """Why a better path is not the one that answered: it was slower."""
     mode = path.mode.value
     overtaken = DeadlineExceeded(
-        f"A lower path answered while the {mode} path had not.", reason=f"{mode}_hedged"
+        f"A lower path answered while the {mode} path was still at work.",
+        reason=ReasonFamily.PATH_HEDGED.of(mode),
     )
     emit(RetrievalPathFailed(path=mode, reason=overtaken.reason))
     return overtaken
@@ -104,7 +106,7 @@ async def _within(
     except TimeoutError:
         raise DeadlineExceeded(
             f"The {path.mode.value} path did not answer in time.",
-            reason=f"{path.mode.value}_timeout",
+            reason=ReasonFamily.PATH_TIMEOUT.of(path.mode.value),
         ) from None
 
 

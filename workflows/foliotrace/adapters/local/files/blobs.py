@@ -17,6 +17,7 @@ from typing import BinaryIO, Final, TypeAlias
 from uuid import uuid4
 
 from foliotrace.adapters.local.files import filetype
+from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import FileRefused, LibraryUnavailable, NotFound
 from foliotrace.ports import StoredBlob
 
@@ -63,7 +64,7 @@ class FolderBlobs:
         """See `Blobs.path`."""
         path = self._path(tenant, content_hash)
         if not path.is_file():
-            raise NotFound("The original is not stored.", code="original_not_found")
+            raise NotFound(code=ErrorCode.ORIGINAL_NOT_FOUND)
         return path
 
     async def delete(self, tenant: str, content_hash: str) -> None:
@@ -95,7 +96,7 @@ class FolderBlobs:
 
     def _path(self, tenant: str, content_hash: str) -> Path:
         if not _HASH.fullmatch(content_hash):
-            raise NotFound("The original is not stored.", code="original_not_found")
+            raise NotFound(code=ErrorCode.ORIGINAL_NOT_FOUND)
         return self._folder(tenant) / content_hash[:2] / content_hash
 
 
@@ -122,7 +123,7 @@ async def _spool(
             raise FileRefused(
                 f"{name} is larger than {limit_bytes} bytes.",
                 name=name,
-                code="file_too_large",
+                code=ErrorCode.FILE_TOO_LARGE,
                 hint="Split the file, or raise the upload limit.",
             )
         digest.update(piece)
@@ -132,7 +133,7 @@ async def _spool(
         raise FileRefused(
             f"{name} is empty.",
             name=name,
-            code="file_empty",
+            code=ErrorCode.FILE_EMPTY,
             hint="Check that the upload was complete.",
         )
     with _disk():
@@ -160,7 +161,5 @@ def _disk() -> Iterator[None]:
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise LibraryUnavailable(
-            "The originals' folder cannot be read or written.",
-            reason="blobs_disk_full" if full else "blobs_unavailable",
-            hint="Check free space and permissions of the data folder.",
+            reason=Reason.BLOBS_DISK_FULL if full else Reason.BLOBS_UNAVAILABLE,
         ) from error

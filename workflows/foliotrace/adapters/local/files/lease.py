@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, LibraryUnavailable
 
 _LOCK: Final = "writer.lock"
@@ -41,7 +42,7 @@ class WriterLease:
         except OSError as error:
             raise LibraryUnavailable(
                 "The data folder cannot be written.",
-                reason="library_read_only",
+                reason=Reason.LIBRARY_READ_ONLY,
                 hint="Make the data folder writable for this user.",
             ) from error
         if not _locked(lock):
@@ -106,6 +107,6 @@ def _taken(folder: Path) -> Conflict:
     who = f"process {holder.pid}{where}" if holder.pid else "another process"
     return Conflict(
         f"The data folder is written by {who}.",
-        code="data_folder_locked",
+        code=ErrorCode.DATA_FOLDER_LOCKED,
         hint=f"Use --url {holder.url}." if holder.url else "Stop that process, or read only.",
     )

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from foliotrace.adapters.local.keyword import query as keyword_query
-from foliotrace.adapters.local.keyword.store import LOCKED, KeywordStore, unavailable_on_damage
+from foliotrace.adapters.local.keyword.store import KeywordStore, unavailable_on_damage
+from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.model import Chunk, Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Change, DocumentLabel, IndexSource
@@ -115,7 +116,7 @@ class KeywordIndex:
                 raise IndexUnavailable(error.message, reason=error.reason) from error
             except IndexUnavailable as error:
                 self._release()
-                if error.reason == LOCKED:
+                if error.reason is Reason.KEYWORD_INDEX_LOCKED:
                     raise
             return await self._rebuild()  # what cannot be read is derived again
 
@@ -138,9 +139,7 @@ class KeywordIndex:
 
     def _refuse_if_read_only(self) -> None:
         if self._read_only:
-            raise IndexUnavailable(
-                "Another process writes this index.", reason="keyword_index_read_only"
-            )
+            raise IndexUnavailable(reason=Reason.KEYWORD_INDEX_READ_ONLY)
 
     async def _rebuild(self) -> int:
         beside = self.folder.with_name("keyword.new")

@@ -17,11 +17,11 @@ from tantivy import Index, Occur, Query, Schema, SchemaBuilder, Searcher
 from tantivy import IndexWriter as TantivyWriter
 
 from foliotrace.adapters.local.lru_cache import LruCache
+from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Chunk
 
 LAYOUT: Final = 3  # raise when the fields below change: an index of another layout is rebuilt
-LOCKED: Final = "keyword_index_locked"
 _HEAP_BYTES: Final = 30_000_000
 _HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
 _KEPT_WEIGHTS: Final = 20_000
@@ -46,15 +46,11 @@ def unavailable_on_damage() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        raise IndexUnavailable(
-            "The keyword index cannot be read.", reason="keyword_index_unavailable"
-        ) from error
+        raise IndexUnavailable(reason=Reason.KEYWORD_INDEX_UNAVAILABLE) from error
     except BaseException as error:  # a Rust panic derives from BaseException and has no module
         if type(error).__name__ != "PanicException":
             raise
-        raise IndexUnavailable(
-            "The keyword index is damaged.", reason="keyword_index_unavailable"
-        ) from error
+        raise IndexUnavailable(reason=Reason.KEYWORD_INDEX_UNAVAILABLE) from error
 
 
 class KeywordStore:
@@ -187,9 +183,7 @@ class KeywordStore:
             except ValueError as error:
                 if "lock" not in str(error).lower():
                     raise
-                raise IndexUnavailable(
-                    "Another process writes the keyword index.", reason=LOCKED
-                ) from error
+                raise IndexUnavailable(reason=Reason.KEYWORD_INDEX_LOCKED) from error
         return self._writer
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput
 from foliotrace.model import ParsedPage
 
@@ -32,7 +33,7 @@ def find_tessdata(language: str = "eng", folders: Sequence[str] = TESSDATA_FOLDE
 class Refusal(BadInput):
     """The file cannot be read. Leaves the process as (code, why); `why` quotes no content."""
 
-    def __init__(self, code: str, why: str) -> None:
+    def __init__(self, code: ErrorCode, why: str) -> None:
         super().__init__(why, code=code)
 
 

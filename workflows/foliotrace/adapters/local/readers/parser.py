@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 from foliotrace.adapters.local.files.filetype import (
     CSV,
@@ -25,6 +25,7 @@ from foliotrace.adapters.local.files.filetype import (
 from foliotrace.adapters.local.readers.contract import ReadingOptions
 from foliotrace.adapters.local.readers.worker import page_from_frame
 from foliotrace.adapters.local.readers.worker_pool import WorkerLost, WorkerPool
+from foliotrace.catalog import ErrorCode, PageProblem, Reason
 from foliotrace.errors import (
     DeadlineExceeded,
     FileRefused,
@@ -36,23 +37,11 @@ from foliotrace.ports import Clock
 
 _READER_VERSION = "6"  # grows when a reader's output changes: documents are then parsed anew
 
-HINTS: Final = {
-    "file_empty": "The file has no content. Check the upload, and send it again.",
-    "file_too_large": "Split the file, or raise the size limit in the settings.",
-    "file_encrypted": "Remove the password or the encryption, and send the file again.",
-    "file_malformed": "Open the file in its own application, save it anew, and send it again.",
-    "file_truncated": "The end of the file is missing. Send the whole file again.",
-    "file_type_unsupported": (
-        "Convert it to PDF, DOCX, PPTX, XLSX, CSV, HTML, Markdown, text, PNG, JPEG or TIFF."
-    ),
-    "file_too_complex": "The file needs more time or memory than allowed. Split or simplify it.",
-}
 
-
-def refusal(name: str, code: str, why: str) -> FileRefused:
+def refusal(name: str, code: ErrorCode, why: str) -> FileRefused:
     """The error for the file called `name`; `why` completes the sentence and quotes no content."""
-    kind = UnsupportedFile if code == "file_type_unsupported" else FileRefused
-    return kind(f"{name}: {why}.", name=name, code=code, hint=HINTS[code])
+    kind = UnsupportedFile if code is ErrorCode.FILE_TYPE_UNSUPPORTED else FileRefused
+    return kind(f"{name}: {why}.", name=name, code=code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +82,9 @@ class WorkerParser:
         except WorkerLost as lost:
             self._check(deadline)
             raise refusal(
-                source.name, "file_too_complex", f"reading it {lost.reason.replace('_', ' ')}"
+                source.name,
+                ErrorCode.FILE_TOO_COMPLEX,
+                f"reading it {lost.reason.replace('_', ' ')}",
             ) from lost
         seen = frames[-1]
         return Inspection(
@@ -148,7 +139,7 @@ class WorkerParser:
         ]
         left = numbers[len(came) :]
         if len(numbers) == 1 or not self.by_page:
-            return came + [self._failed(number, f"parse_{lost.reason}") for number in left]
+            return came + [self._failed(number, lost.page_problem) for number in left]
         for number in left:
             came += await self._part(source, range(number, number + 1), deadline)
         return came
@@ -174,26 +165,25 @@ class WorkerParser:
         frames = await self.workers.ask(request, limit_s=min(limit_s, left_s))
         last = frames[-1]
         if last["is"] == "refused":
-            code = last["code"] if last["code"] in HINTS else "file_malformed"
-            raise refusal(source.name, code, last["why"])
+            raise refusal(source.name, ErrorCode.parse(last["code"]), last["why"])
         if last["is"] == "failed":
             raise ParserUnavailable(f"{self.engine} failed on {source.name}: {last['why']}")
         return frames
 
     def _check(self, deadline: Deadline) -> None:
         if not deadline.remaining_s(self.clock.monotonic_s()):
-            raise DeadlineExceeded("The time for parsing ran out.", reason="parse_deadline")
+            raise DeadlineExceeded(reason=Reason.PARSE_DEADLINE)
 
     def _page(self, frame: dict[str, Any], number: int) -> ParsedPage:
         try:
             page = page_from_frame(frame)
         except (KeyError, TypeError, ValueError):
-            return self._failed(number, "parse_crashed")
+            return self._failed(number, PageProblem.PARSE_CRASHED)
         if page.number != number:
-            return self._failed(number, "parse_crashed")
+            return self._failed(number, PageProblem.PARSE_CRASHED)
         return replace(page, engine=self.engine)
 
-    def _failed(self, number: int, problem: str) -> ParsedPage:
+    def _failed(self, number: int, problem: PageProblem) -> ParsedPage:
         return ParsedPage(
             number=number,
             text="",

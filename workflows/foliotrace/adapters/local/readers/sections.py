@@ -8,6 +8,7 @@ header rows, so that each page can be read alone.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from foliotrace.catalog import PageProblem
 from foliotrace.model import (
     Block,
     BlockKind,
@@ -138,7 +139,7 @@ def paged(elements: Iterable[Element], kind: PageKind = PageKind.SECTION) -> Ite
 
 def pictures_only(page: ParsedPage) -> ParsedPage:
     """An empty page that holds pictures: reported, never silently empty."""
-    return replace(page, status=PageStatus.NEEDS_OCR, problem="needs_ocr")
+    return replace(page, status=PageStatus.NEEDS_OCR, problem=PageProblem.NEEDS_OCR)
 
 
 def _drafts(elements: Iterable[Element], kind: PageKind) -> Iterator[_Draft]:

@@ -23,6 +23,7 @@ from foliotrace.adapters.local.readers.contract import (
     ReadingOptions,
     Refusal,
 )
+from foliotrace.catalog import ErrorCode
 from foliotrace.model import ParsedPage, Words
 
 READERS: Final = {
@@ -87,7 +88,7 @@ def _answers(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     except Refusal as refusal:
         yield {"is": "refused", "code": refusal.error_code, "why": refusal.message}
     except (MemoryError, RecursionError) as error:
-        yield {"is": "refused", "code": "file_too_complex", "why": type(error).__name__}
+        yield {"is": "refused", "code": ErrorCode.FILE_TOO_COMPLEX, "why": type(error).__name__}
     except Exception as error:  # noqa: BLE001 - a reader's bug must not cost the parent its answer
         yield {"is": "failed", "why": type(error).__name__}
 

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from foliotrace.adapters.local.readers.worker import FRAME_LIMIT_BYTES, HEADER
+from foliotrace.catalog import PageProblem, Reason
 from foliotrace.errors import ParserUnavailable
 
 _READ_AHEAD_BYTES = 1 << 20
@@ -21,11 +22,15 @@ _START_LIMIT_S = 60.0
 
 
 class WorkerLost(ParserUnavailable):
-    """The worker did not finish: `reason` is "crashed", "timed_out" or "not_started"."""
+    """The worker did not finish. `frames` are those that arrived before.
 
-    def __init__(self, reason: str, frames: list[dict[str, Any]]) -> None:
-        super().__init__(f"A parser process {reason.replace('_', ' ')}.", reason=reason)
+    The pages it left unread have `page_problem`.
+    """
+
+    def __init__(self, reason: Reason, frames: list[dict[str, Any]]) -> None:
+        super().__init__(reason=reason)
         self.frames = frames
+        self.page_problem = PageProblem.parse(f"parse_{reason}")
 
 
 @dataclass(eq=False, slots=True)
@@ -96,7 +101,7 @@ class WorkerPool:
             try:
                 return await self._ask(worker, request, limit_s)
             except WorkerLost as lost:
-                if not waited or lost.frames or lost.reason != "crashed":
+                if not waited or lost.frames or lost.reason is not Reason.WORKER_CRASHED:
                     raise
             # it may have died while it waited for work: a fresh one has the last word
             return await self._ask(await self._start(), request, limit_s)
@@ -111,9 +116,9 @@ class WorkerPool:
                 while not frames or frames[-1]["is"] == "page":
                     frames.append(await worker.receive())
         except TimeoutError:
-            raise WorkerLost("timed_out", frames) from None
+            raise WorkerLost(Reason.WORKER_TIMED_OUT, frames) from None
         except (OSError, EOFError, ValueError, KeyError, TypeError):
-            raise WorkerLost("crashed", frames) from None
+            raise WorkerLost(Reason.WORKER_CRASHED, frames) from None
         finally:
             await self._give_back(worker, frames)
         return frames
@@ -155,7 +160,7 @@ class WorkerPool:
                 await worker.receive()  # "ready": starting does not count as reading
         except (TimeoutError, OSError, EOFError, ValueError):
             await worker.stop()
-            raise WorkerLost("not_started", []) from None
+            raise WorkerLost(Reason.WORKER_NOT_STARTED, []) from None
         except asyncio.CancelledError:
             await asyncio.shield(worker.stop())
             raise

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from foliotrace.adapters.local.rules.candidates import Candidate, PagePairs, choose
 from foliotrace.adapters.local.rules.lists import rows
 from foliotrace.adapters.local.rules.pairs import pairs
+from foliotrace.catalog import Reason
 from foliotrace.errors import DeadlineExceeded
 from foliotrace.model import (
     Deadline,
@@ -32,7 +33,7 @@ class RulesExtractor:
     ) -> Extraction:
         """A cited value or null for every field; CPU work in a thread. Raises DeadlineExceeded."""
         if not deadline.remaining_s(self._clock.monotonic_s()):
-            raise DeadlineExceeded("The time for extracting ran out.", reason="extract_deadline")
+            raise DeadlineExceeded(reason=Reason.EXTRACT_DEADLINE)
         readable = [page for page in pages if page.status is PageStatus.OK]
         plan = plan_of(task.schema)
         fields = await asyncio.to_thread(lambda: tuple(_fields(plan, readable, task.document)))

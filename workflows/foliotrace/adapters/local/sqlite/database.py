@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from foliotrace.adapters.local.sqlite.migrations import (
     NewerSchema,
     apply_migrations,
     schema_version,
 )
+from foliotrace.catalog import Reason
 from foliotrace.errors import LibraryUnavailable
 
 T = TypeVar("T")
@@ -31,25 +32,26 @@ _WRITER = (
 )
 _READER = ("PRAGMA query_only=ON", "PRAGMA cache_size=-4000")
 
-CAUSES = (
-    ("disk is full", "library_disk_full", "Free some disk space; nothing acknowledged is lost."),
-    ("disk i/o error", "library_disk_error", "Check the disk that holds the data folder."),
-    ("locked", "library_locked", "Another process writes to the data folder; stop it or retry."),
-    ("readonly", "library_read_only", "Make the data folder writable for this user."),
-    ("read-only", "library_read_only", "Make the data folder writable for this user."),
-    ("permission denied", "library_read_only", "Make the data folder writable for this user."),
-    ("unable to open", "library_unreadable", "Check that the data folder exists and is writable."),
-    ("malformed", "library_damaged", "Restore the data folder from a backup, or ingest again."),
-    ("not a database", "library_damaged", "Restore the data folder from a backup."),
+_CAUSES: Final = (
+    ("disk is full", Reason.LIBRARY_DISK_FULL),
+    ("disk i/o error", Reason.LIBRARY_DISK_ERROR),
+    ("locked", Reason.LIBRARY_LOCKED),
+    ("readonly", Reason.LIBRARY_READ_ONLY),
+    ("read-only", Reason.LIBRARY_READ_ONLY),
+    ("permission denied", Reason.LIBRARY_READ_ONLY),
+    ("unable to open", Reason.LIBRARY_UNREADABLE),
+    ("malformed", Reason.LIBRARY_DAMAGED),
+    ("not a database", Reason.LIBRARY_DAMAGED),
 )
+"""What SQLite's messages hold, in the order they are looked for."""
 
 
 def unavailable(error: sqlite3.Error | OSError) -> LibraryUnavailable:
     """The typed error for a failure of SQLite or of the file system under it."""
     text = str(error).lower()
-    for mark, reason, hint in CAUSES:
+    for mark, reason in _CAUSES:
         if mark in text:
-            return LibraryUnavailable(f"The library failed: {mark}.", reason=reason, hint=hint)
+            return LibraryUnavailable(f"The library failed: {mark}.", reason=reason)
     return LibraryUnavailable(f"The library failed: {type(error).__name__}.")
 
 
@@ -124,11 +126,9 @@ class Database:
         if found is None:
             with self._guard:
                 if self._closed:
-                    raise LibraryUnavailable("The library is closed.", reason="library_closed")
+                    raise LibraryUnavailable(reason=Reason.LIBRARY_CLOSED)
                 if self._read_only and not self.path.exists():
-                    raise LibraryUnavailable(
-                        "There is no library in this folder.", reason="library_missing"
-                    )
+                    raise LibraryUnavailable(reason=Reason.LIBRARY_MISSING)
                 found = self._connect(_READER)
                 self._readers.append(found)
             self._local.connection = found
@@ -140,9 +140,7 @@ class Database:
             return self.reader().execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             if self._closed:
-                raise LibraryUnavailable(
-                    "The library is closed.", reason="library_closed"
-                ) from error
+                raise LibraryUnavailable(reason=Reason.LIBRARY_CLOSED) from error
             raise unavailable(error) from error
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -169,11 +167,9 @@ class Database:
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._closed:
-            raise LibraryUnavailable("The library is closed.", reason="library_closed")
+            raise LibraryUnavailable(reason=Reason.LIBRARY_CLOSED)
         if self._read_only:
-            raise LibraryUnavailable(
-                "The library was opened for reading.", reason="library_read_only"
-            )
+            raise LibraryUnavailable(reason=Reason.LIBRARY_READ_ONLY)
         return self._thread
 
     def _write(self, work: Callable[[sqlite3.Connection], T], acknowledged: bool) -> T:
@@ -202,7 +198,7 @@ class Database:
         if busy:
             raise LibraryUnavailable(
                 "The library could not be compacted: a reader is in the way.",
-                reason="library_locked",
+                reason=Reason.LIBRARY_LOCKED,
                 hint="Try again when the long read is over.",
             )
 
@@ -222,6 +218,6 @@ class Database:
 def _schema_mismatch(found: int, known: int) -> LibraryUnavailable:
     return LibraryUnavailable(
         f"The library has schema version {found}; this foliotrace knows {known}.",
-        reason="library_schema_version",
+        reason=Reason.LIBRARY_SCHEMA_VERSION,
         hint="Use the foliotrace release that wrote the folder, or a newer one.",
     )

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from foliotrace.adapters.local.sqlite.columns import assignments, placeholders
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.adapters.local.sqlite.rows import JOB
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace.model import Extraction, Job, JobKind, JobStatus, JsonObject
 
@@ -103,7 +104,7 @@ class SqliteJobs:
             (tenant, job_id),
         )
         if not rows:
-            raise NotFound("There is no record of this job.", code="extraction_not_found")
+            raise NotFound(code=ErrorCode.EXTRACTION_NOT_FOUND)
         return orjson.loads(rows[0][0]), _extractions.validate_json(rows[0][1])
 
     def _find(self, condition: str, parameters: Sequence[Any], order: str = "") -> list[Job]:
@@ -132,10 +133,10 @@ def _update(connection: sqlite3.Connection, job: Job) -> None:
             "SELECT 1 FROM jobs WHERE id = ? AND tenant = ?", (job.id, job.tenant)
         ).fetchone()
         if known is None:
-            raise NotFound("There is no such job.", code="job_not_found")
+            raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
 
 
 def _one(found: Sequence[Job]) -> Job:
     if not found:
-        raise NotFound("There is no such job.", code="job_not_found")
+        raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
     return found[0]

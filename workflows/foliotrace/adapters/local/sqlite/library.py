@@ -19,6 +19,7 @@ from foliotrace.adapters.local.sqlite.columns import placeholders
 from foliotrace.adapters.local.sqlite.database import Database
 from foliotrace.adapters.local.sqlite.rows import CHUNK, DOCUMENT, filter_condition
 from foliotrace.adapters.local.sqlite.schema import MIGRATIONS
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace.model import (
     Chunk,
@@ -93,7 +94,7 @@ class SqliteLibrary:
             f"{_DOCUMENTS} WHERE id = ? AND tenant = ?", (document_id, tenant)
         )
         if not rows:
-            raise NotFound("There is no such document.", code="document_not_found")
+            raise NotFound(code=ErrorCode.DOCUMENT_NOT_FOUND)
         return DOCUMENT.read(rows[0])
 
     async def documents(
@@ -260,7 +261,7 @@ class SqliteLibrary:
             (tenant, revision, number),
         )
         if not rows:
-            raise NotFound("There is no such page.", code="page_not_found")
+            raise NotFound(code=ErrorCode.PAGE_NOT_FOUND)
         return unpack_page(*rows[0])
 
     async def pages(

@@ -14,6 +14,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import LibraryUnavailable, NotFound
 from foliotrace.events import RunsNotSaved, emit
 from foliotrace.model import Run
@@ -48,7 +49,7 @@ class SqliteRuns:
             "SELECT run FROM runs WHERE tenant = ? AND id = ?", (tenant, run_id)
         )
         if not rows:
-            raise NotFound("There is no such run.", code="run_not_found")
+            raise NotFound(code=ErrorCode.RUN_NOT_FOUND)
         return _runs.validate_json(rows[0][0])
 
     async def expire(self, *, before: datetime) -> int:

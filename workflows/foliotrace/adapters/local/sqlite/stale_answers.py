@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from foliotrace.adapters.local.sqlite.database import Database
+from foliotrace.catalog import Reason
 from foliotrace.errors import CacheUnavailable, LibraryUnavailable
 from foliotrace.ports import StaleAnswer
 
@@ -64,7 +65,7 @@ class SqliteStaleAnswers:
     async def store(self, tenant: str, key: str, stale: StaleAnswer) -> None:
         """See `StaleAnswers.store`."""
         if len(self._waiting) >= _WAITING and (tenant, key) not in self._waiting:
-            raise CacheUnavailable("Stale answers cannot be written.", reason="stale_unavailable")
+            raise CacheUnavailable(reason=Reason.STALE_UNAVAILABLE)
         self._waiting[tenant, key] = stale
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush_soon())
@@ -163,4 +164,4 @@ def _forget(connection: sqlite3.Connection, tenant: str, document_id: str) -> in
 
 
 def _unavailable(error: LibraryUnavailable) -> CacheUnavailable:
-    return CacheUnavailable(error.message, reason="stale_unavailable", hint=error.hint)
+    return CacheUnavailable(error.message, reason=Reason.STALE_UNAVAILABLE, hint=error.hint)

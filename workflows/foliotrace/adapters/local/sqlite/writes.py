@@ -16,6 +16,7 @@ from foliotrace.adapters.local.sqlite.rows import (
     identity_fields,
     replace_filter_fields,
 )
+from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, LibraryUnavailable, NotFound, NothingToIndex
 from foliotrace.model import Chunk, Document, DocumentStatus, Identity, PageStatus, ParsedPage
 from foliotrace.ports import DocumentDraft, Registration
@@ -37,7 +38,7 @@ def find(connection: sqlite3.Connection, tenant: str, document_id: str) -> Docum
         f"{_SELECT} WHERE id = ? AND tenant = ?", (document_id, tenant)
     ).fetchone()
     if row is None:
-        raise NotFound("There is no such document.", code="document_not_found")
+        raise NotFound(code=ErrorCode.DOCUMENT_NOT_FOUND)
     return DOCUMENT.read(row)
 
 
@@ -157,10 +158,7 @@ def count_pages(connection: sqlite3.Connection, tenant: str, revision: str) -> i
 def _check_not_superseded(document: Document, revision: str) -> None:
     # A second ingestion of the same bytes may find its revision served already.
     if revision not in (document.pending_revision, document.revision):
-        raise Conflict(
-            "This ingestion was superseded: newer bytes were registered under the same name.",
-            code="ingest_superseded",
-        )
+        raise Conflict(code=ErrorCode.INGEST_SUPERSEDED)
 
 
 def add_window(
@@ -241,7 +239,7 @@ def _counts_if_complete(
     if stored != document.pages_total:
         raise LibraryUnavailable(
             f"{stored} of {document.pages_total} pages are stored; the document is not served.",
-            reason="pages_missing",
+            reason=Reason.PAGES_MISSING,
         )
     chunks = connection.execute(
         "SELECT count(*) FROM chunks WHERE document_id = ? AND revision = ?",

@@ -14,6 +14,7 @@ from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.keyword.index import indexed_text, passage_of
 from foliotrace.adapters.local.keyword.query import scope_of
 from foliotrace.adapters.local.vectors.store import Matrix, Shelf, VectorStore, normalised
+from foliotrace.catalog import Reason
 from foliotrace.errors import (
     EmbedderUnavailable,
     IndexUnavailable,
@@ -95,9 +96,7 @@ class VectorIndex:
         own = self._store.belongs_to(self._library.library_id(), self._embedder.model)
         behind = await self._library.changed_since(standing.version, tenant, collection)
         if not own or standing.waits or behind:
-            raise IndexUnavailable(
-                "The collection is not embedded to the end yet.", reason="embedding_pending"
-            )
+            raise IndexUnavailable(reason=Reason.EMBEDDING_PENDING)
         shelf = self._shelves.get(scope)
         if shelf is None or shelf.epoch != standing.epoch:
             shelf = await self._store.shelf(scope, standing.epoch)
@@ -144,9 +143,7 @@ class VectorIndex:
 
     def _refuse_if_read_only(self) -> None:
         if self._read_only:
-            raise IndexUnavailable(
-                "Another process writes this index.", reason="vector_index_read_only"
-            )
+            raise IndexUnavailable(reason=Reason.VECTOR_INDEX_READ_ONLY)
 
     async def _note_changes(self) -> int:
         version = self._store.standing().version
@@ -214,9 +211,7 @@ class VectorIndex:
 
 
 def _lied() -> EmbedderUnavailable:
-    return EmbedderUnavailable(
-        "The embedder's vectors cannot be used.", reason="embedder_answered_wrongly"
-    )
+    return EmbedderUnavailable(reason=Reason.EMBEDDER_ANSWERED_WRONGLY)
 
 
 def _one(vector: Sequence[float]) -> Matrix:

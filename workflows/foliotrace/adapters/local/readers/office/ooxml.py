@@ -11,6 +11,7 @@ from typing import IO
 from lxml import etree
 
 from foliotrace.adapters.local.readers.contract import ReadingLimits, Refusal
+from foliotrace.catalog import ErrorCode
 
 RELATIONS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 R_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
@@ -43,13 +44,15 @@ class Package:
                     parser.feed(piece)
             return parser.close()
         except etree.XMLSyntaxError as error:
-            raise Refusal("file_malformed", f"its part {name} is not well-formed XML") from error
+            raise Refusal(
+                ErrorCode.FILE_MALFORMED, f"its part {name} is not well-formed XML"
+            ) from error
 
     def require(self, name: str) -> etree._Element:
         """The root of a part that must be there. Raises Refusal."""
         root = self.xml(name)
         if root is None:
-            raise Refusal("file_malformed", f"its part {name} is missing")
+            raise Refusal(ErrorCode.FILE_MALFORMED, f"its part {name} is missing")
         return root
 
     @contextmanager
@@ -59,15 +62,15 @@ class Package:
             with self._archive.open(name) as part:
                 yield part
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
-            raise Refusal("file_malformed", f"its part {name} is damaged") from error
+            raise Refusal(ErrorCode.FILE_MALFORMED, f"its part {name} is damaged") from error
         except RuntimeError as error:  # zipfile's word for "needs a password"
-            raise Refusal("file_encrypted", "its archive is encrypted") from error
+            raise Refusal(ErrorCode.FILE_ENCRYPTED, "its archive is encrypted") from error
 
     def count(self, size_bytes: int) -> None:
         """Take note of unpacked bytes: archives can declare less than they hold."""
         self._left_bytes -= size_bytes
         if self._left_bytes < 0:
-            raise Refusal("file_too_complex", "it unpacks to more than allowed")
+            raise Refusal(ErrorCode.FILE_TOO_COMPLEX, "it unpacks to more than allowed")
 
     def relations(self, name: str) -> dict[str, tuple[str, str]]:
         """(type's last word, target part) by relation id, of the part called `name`."""
@@ -99,24 +102,24 @@ def package(path: Path, limits: ReadingLimits) -> Iterator[Package]:
 def _damaged(path: Path) -> Refusal:
     with path.open("rb") as file:
         if file.read(4) == b"\xd0\xcf\x11\xe0":  # the container Office puts encrypted files in
-            return Refusal("file_encrypted", "it needs a password to open")
+            return Refusal(ErrorCode.FILE_ENCRYPTED, "it needs a password to open")
         file.seek(max(0, path.stat().st_size - 66_000))
         if b"PK\x05\x06" not in file.read():
-            return Refusal("file_truncated", "the archive ends before its directory")
-    return Refusal("file_malformed", "the archive is damaged")
+            return Refusal(ErrorCode.FILE_TRUNCATED, "the archive ends before its directory")
+    return Refusal(ErrorCode.FILE_MALFORMED, "the archive is damaged")
 
 
 def _check(archive: zipfile.ZipFile, limits: ReadingLimits) -> None:
     entries = archive.infolist()
     if len(entries) > limits.archive_entries:
-        raise Refusal("file_too_complex", f"its archive has {len(entries)} entries")
+        raise Refusal(ErrorCode.FILE_TOO_COMPLEX, f"its archive has {len(entries)} entries")
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > limits.archive_bytes:
-        raise Refusal("file_too_complex", f"it unpacks to {unpacked // 2**20} MB")
+        raise Refusal(ErrorCode.FILE_TOO_COMPLEX, f"it unpacks to {unpacked // 2**20} MB")
     for entry in entries:
         if entry.flag_bits & 0x1:
-            raise Refusal("file_encrypted", "its archive is encrypted")
+            raise Refusal(ErrorCode.FILE_ENCRYPTED, "its archive is encrypted")
         if entry.file_size > _RATIO_MATTERS_BYTES and entry.file_size > limits.archive_ratio * max(
             entry.compress_size, 1
         ):
-            raise Refusal("file_too_complex", "its archive unpacks suspiciously large")
+            raise Refusal(ErrorCode.FILE_TOO_COMPLEX, "its archive unpacks suspiciously large")

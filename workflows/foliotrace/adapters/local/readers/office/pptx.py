@@ -18,6 +18,7 @@ from foliotrace.adapters.local.readers.sections import (
     pictures_only,
 )
 from foliotrace.adapters.local.readers.streamed import StreamedReader
+from foliotrace.catalog import ErrorCode
 from foliotrace.model import BlockKind, PageKind, ParsedPage
 
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
@@ -45,7 +46,7 @@ def _slides(parts: Package) -> list[str]:
     ids = [slide.get(R_ID, "") for slide in deck.iter(_P + "sldId")]
     names = [relations[i][1] for i in ids if i in relations]
     if not names:
-        raise Refusal("file_malformed", "the presentation names no slide")
+        raise Refusal(ErrorCode.FILE_MALFORMED, "the presentation names no slide")
     return names
 
 

@@ -16,6 +16,7 @@ from foliotrace.adapters.local.readers.office.ooxml import R_ID, Package, packag
 from foliotrace.adapters.local.readers.sections import Element, paged
 from foliotrace.adapters.local.readers.sheets import elements, one_line
 from foliotrace.adapters.local.readers.streamed import StreamedReader
+from foliotrace.catalog import ErrorCode
 from foliotrace.model import PageKind, ParsedPage
 
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -86,7 +87,9 @@ def _each(parts: Package, name: str, tag: str) -> Iterator[etree._Element]:
                 while element.getprevious() is not None:
                     del element.getparent()[0]
         except etree.XMLSyntaxError as error:
-            raise Refusal("file_malformed", f"its part {name} is not well-formed XML") from error
+            raise Refusal(
+                ErrorCode.FILE_MALFORMED, f"its part {name} is not well-formed XML"
+            ) from error
 
 
 def _rows(parts: Package, name: str, values: "_Values", limits: ReadingLimits) -> Iterator[Row]:
@@ -101,7 +104,7 @@ def _rows(parts: Package, name: str, values: "_Values", limits: ReadingLimits) -
                 cells.append((column, text))
         seen += len(cells)
         if seen > limits.cells:
-            raise Refusal("file_too_complex", f"a sheet has more than {limits.cells} cells")
+            raise Refusal(ErrorCode.FILE_TOO_COMPLEX, f"a sheet has more than {limits.cells} cells")
         yield number, cells
 
 

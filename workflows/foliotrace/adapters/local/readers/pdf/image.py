@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from foliotrace.adapters.local.readers.contract import Overview, ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.pdf.liteparse_native import ocr_parser
 from foliotrace.adapters.local.readers.pdf.reader import recognised
+from foliotrace.catalog import ErrorCode, PageProblem
 from foliotrace.model import PageKind, PageStatus, ParsedPage
 
 _SCREEN_DPI = 96.0
@@ -40,11 +41,15 @@ def _opened(path: Path, options: ReadingOptions) -> Iterator[Image.Image]:
             with Image.open(path, formats=_FORMATS) as image:
                 yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Refusal("file_too_complex", "the picture has too many pixels") from error
+        raise Refusal(ErrorCode.FILE_TOO_COMPLEX, "the picture has too many pixels") from error
     except UnidentifiedImageError as error:
-        raise Refusal("file_malformed", "the picture cannot be decoded") from error
+        raise Refusal(ErrorCode.FILE_MALFORMED, "the picture cannot be decoded") from error
     except OSError as error:
-        code = "file_truncated" if "truncated" in str(error).lower() else "file_malformed"
+        code = (
+            ErrorCode.FILE_TRUNCATED
+            if "truncated" in str(error).lower()
+            else ErrorCode.FILE_MALFORMED
+        )
         raise Refusal(code, "the picture's data are damaged or end early") from error
 
 
@@ -59,7 +64,7 @@ def _page(image: Image.Image, number: int, options: ReadingOptions) -> ParsedPag
         width=upright.width * 72 / dpi,
         height=upright.height * 72 / dpi,
         status=PageStatus.NEEDS_OCR,
-        problem="needs_ocr",
+        problem=PageProblem.NEEDS_OCR,
     )
     if options.tessdata is None:
         upright.load()
@@ -69,7 +74,7 @@ def _page(image: Image.Image, number: int, options: ReadingOptions) -> ParsedPag
     parser = ocr_parser("1", tessdata=options.tessdata, language=options.ocr_language)
     found = recognised(parser.parse_bytes(pdf.getvalue()))
     if found is None:
-        return replace(empty, problem="ocr_found_nothing")
+        return replace(empty, problem=PageProblem.OCR_FOUND_NOTHING)
     return replace(found, number=number, kind=PageKind.IMAGE, label=None)
 
 

@@ -21,6 +21,7 @@ from foliotrace.adapters.local.readers.pdf.liteparse_native import (
     text_parser,
 )
 from foliotrace.adapters.local.readers.pdf.page_text import write
+from foliotrace.catalog import ErrorCode, PageProblem
 from foliotrace.model import BlockKind, Box, PageStatus, ParsedPage
 
 _ink = partial(tuple.__new__, Ink)  # half the time of Ink(...), which passes through Python
@@ -42,9 +43,9 @@ def overview(path: Path, options: ReadingOptions) -> Overview:
     with _named_pdf(path) as named:
         result = _parse(named, NO_PAGE, structured=False)
     if not result.total_pages:
-        raise Refusal("file_malformed", "the PDF has no page")
+        raise Refusal(ErrorCode.FILE_MALFORMED, "the PDF has no page")
     if result.total_pages > options.limits.pages:  # what it says of itself may be a lie
-        raise Refusal("file_too_complex", f"it says that it has {result.total_pages} pages")
+        raise Refusal(ErrorCode.FILE_TOO_COMPLEX, f"it says that it has {result.total_pages} pages")
     return Overview(pages_total=result.total_pages)
 
 
@@ -73,7 +74,10 @@ def _pages(path: Path, numbers: range, options: ReadingOptions) -> Iterator[Pars
         native = found.get(number)
         if native is None:
             yield ParsedPage(
-                number=number, text="", status=PageStatus.FAILED, problem="page_unreadable"
+                number=number,
+                text="",
+                status=PageStatus.FAILED,
+                problem=PageProblem.PAGE_UNREADABLE,
             )
         else:
             page = _page(native)
@@ -86,10 +90,10 @@ def _page_without_text(path: Path, page: ParsedPage, options: ReadingOptions) ->
     if not any(s.needs_ocr for s in text_parser(target, structured=False).is_complex(str(path))):
         return page
     if options.tessdata is None:
-        return replace(page, status=PageStatus.NEEDS_OCR, problem="needs_ocr")
+        return replace(page, status=PageStatus.NEEDS_OCR, problem=PageProblem.NEEDS_OCR)
     parser = ocr_parser(target, tessdata=options.tessdata, language=options.ocr_language)
     return recognised(parser.parse(str(path))) or replace(
-        page, status=PageStatus.NEEDS_OCR, problem="ocr_found_nothing"
+        page, status=PageStatus.NEEDS_OCR, problem=PageProblem.OCR_FOUND_NOTHING
     )
 
 
@@ -108,12 +112,12 @@ def _parse(path: Path, target_pages: str, *, structured: bool) -> NativeResult:
 
 def _refusal(path: Path, told: str) -> Refusal:
     if "password" in told.lower():
-        return Refusal("file_encrypted", "the PDF needs a password to open")
+        return Refusal(ErrorCode.FILE_ENCRYPTED, "the PDF needs a password to open")
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 2048))
         if b"%%EOF" not in file.read():
-            return Refusal("file_truncated", "the PDF ends before its end mark")
-    return Refusal("file_malformed", "the PDF's structure is damaged")
+            return Refusal(ErrorCode.FILE_TRUNCATED, "the PDF ends before its end mark")
+    return Refusal(ErrorCode.FILE_MALFORMED, "the PDF's structure is damaged")
 
 
 def _page(native: NativePage) -> ParsedPage:

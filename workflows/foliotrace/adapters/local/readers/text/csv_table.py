@@ -10,6 +10,7 @@ from foliotrace.adapters.local.readers.sections import paged
 from foliotrace.adapters.local.readers.sheets import elements, one_line
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.charset import read_text
+from foliotrace.catalog import ErrorCode
 from foliotrace.model import PageKind, ParsedPage
 
 _FIELD_CHARACTERS = 1_000_000
@@ -27,7 +28,7 @@ def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
         yield from paged(elements(None, _rows(rows)), PageKind.SHEET)
     except csv.Error as error:
         raise Refusal(
-            "file_too_complex", "a field of it is longer than a million characters"
+            ErrorCode.FILE_TOO_COMPLEX, "a field of it is longer than a million characters"
         ) from error
 
 

@@ -12,6 +12,7 @@ from foliotrace.adapters.local.readers.pdf.lines import header_rows, is_figure
 from foliotrace.adapters.local.readers.sections import Element, GridCell, Prose, grid, paged
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.charset import encoding_of
+from foliotrace.catalog import ErrorCode
 from foliotrace.model import BlockKind, ParsedPage
 
 # fmt: off
@@ -49,9 +50,9 @@ def _body(path: Path) -> etree._Element:
     )
     root = etree.fromstring(text.encode("utf-8", errors="replace"), parser)
     if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):
-        raise Refusal("file_too_complex", "its elements are nested too deeply")
+        raise Refusal(ErrorCode.FILE_TOO_COMPLEX, "its elements are nested too deeply")
     if root is None:
-        raise Refusal("file_malformed", "it holds no HTML element")
+        raise Refusal(ErrorCode.FILE_MALFORMED, "it holds no HTML element")
     return root
 
 
