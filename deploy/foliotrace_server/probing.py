@@ -51,9 +51,9 @@ def _calls(settings: Settings, shared: SharedStores, models: Models, deadline: D
 async def ask_cloud(settings: Settings) -> None:
     """A call that costs nothing and needs a valid key. Raises CloudFailure, Misconfigured."""
     from foliotrace.adapters.llamacloud.client import connect
-    from foliotrace.adapters.llamacloud.failures import in_our_words
+    from foliotrace.adapters.llamacloud.failures import translated_errors
     from foliotrace_server.composing.cloud import access_of
 
     async with connect(access_of(settings)) as client:
-        with in_our_words("list projects"):
+        with translated_errors("list projects"):
             await client.projects.list()

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
 
-from foliotrace.adapters.llamacloud.align import locate, locate_long
+from foliotrace.adapters.llamacloud.alignment import locate, locate_long
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.extractor import CloudExtractOptions, CloudExtractor
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.intents import IntentLog
+from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import ExtractorUnavailable
 from foliotrace.model import (
@@ -56,12 +56,12 @@ def cloud() -> Iterator[FakeLlamaCloud]:
 async def extractor(cloud: FakeLlamaCloud, tmp_path: Path) -> AsyncIterator[CloudExtractor]:
     (tmp_path / "invoice.txt").write_text(TEXT)
     clock = SystemClock()
-    intents = IntentLog(tmp_path / "intents.db", clock=clock)
+    journal = PurchaseJournal(tmp_path / "intents.db", clock=clock)
     access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
-    gateway = CloudGateway(access, intents, clock=clock)
+    gateway = CloudGateway(access, journal, clock=clock)
     yield CloudExtractor(gateway, OneBlob(tmp_path / "invoice.txt"), CloudExtractOptions())  # type: ignore[arg-type]
     await gateway.aclose()
-    intents.close()
+    journal.close()
 
 
 def task() -> ExtractionTask:

@@ -9,12 +9,12 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 from tests.ingest.journey import OWNER, Desk
 from tests.ingest.pages import serve
 
+from foliotrace.adapters.llamacloud.alignment import place_on_page
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.hits import place_on_page
 from foliotrace.adapters.llamacloud.index import CloudIndex
-from foliotrace.adapters.llamacloud.intents import IntentLog
 from foliotrace.adapters.llamacloud.placements import Placements
+from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Passage, Query, RetrievalMode
@@ -36,8 +36,8 @@ class Setting:
         self.cloud = cloud
         self.desk = Desk(folder / "data")
         access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
-        self.intents = IntentLog(folder / "intents.db", clock=clock)
-        self.gateway = CloudGateway(access, self.intents, clock=clock, sleep=doze)
+        self.journal = PurchaseJournal(folder / "intents.db", clock=clock)
+        self.gateway = CloudGateway(access, self.journal, clock=clock, sleep=doze)
         self.placements = Placements(folder / "placements.db")
         self.index = CloudIndex(
             self.gateway,
@@ -55,7 +55,7 @@ class Setting:
 
     async def close(self) -> None:
         await self.gateway.aclose()
-        self.intents.close()
+        self.journal.close()
         self.placements.close()
         self.desk.close()
 

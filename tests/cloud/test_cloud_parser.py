@@ -9,8 +9,8 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.intents import IntentLog
 from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
+from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
@@ -42,13 +42,13 @@ async def parser(
     cloud: FakeLlamaCloud, local: Parser, tmp_path: Path
 ) -> AsyncIterator[CloudParser]:
     clock = SystemClock()
-    intents = IntentLog(tmp_path / "intents.db", clock=clock)
+    journal = PurchaseJournal(tmp_path / "intents.db", clock=clock)
     gateway = CloudGateway(
-        CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5), intents, clock=clock
+        CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5), journal, clock=clock
     )
     yield CloudParser(gateway, CloudParseOptions(tier="fast"), local)
     await gateway.aclose()
-    intents.close()
+    journal.close()
 
 
 def bulletin() -> SourceFile:

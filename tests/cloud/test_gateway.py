@@ -14,8 +14,8 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 from foliotrace.adapters.llamacloud.client import CloudAccess, base_url
 from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem
 from foliotrace.adapters.llamacloud.gateway import CloudGateway, Polling
-from foliotrace.adapters.llamacloud.hearing import WebhookAddress
-from foliotrace.adapters.llamacloud.intents import IntentLog, IntentState
+from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal, PurchaseState
+from foliotrace.adapters.llamacloud.webhooks import WebhookTarget
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import LibraryUnavailable, Misconfigured
 from foliotrace.model import Deadline, SourceFile
@@ -35,7 +35,7 @@ def open_gateway(cloud: FakeLlamaCloud, folder: Path) -> CloudGateway:
     clock = SystemClock()
     return CloudGateway(
         CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5),
-        IntentLog(folder / "intents.db", clock=clock),
+        PurchaseJournal(folder / "intents.db", clock=clock),
         clock=clock,
     )
 
@@ -45,7 +45,7 @@ async def gateway(cloud: FakeLlamaCloud, tmp_path: Path) -> AsyncIterator[CloudG
     opened = open_gateway(cloud, tmp_path)
     yield opened
     await opened.aclose()
-    opened.intents.close()
+    opened.journal.close()
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ async def test_a_parse_job_is_bought_waited_for_and_settled(
     result = await gateway.parsed("acme", "k1", job_id, soon(), expand=["text"])
     assert result.text is not None
     assert "30 days" in result.text.pages[0].text
-    intent = gateway.intents.find("acme", "k1")
-    assert (intent.state, intent.job_id) == (IntentState.DONE, job_id)
+    intent = gateway.journal.find("acme", "k1")
+    assert (intent.state, intent.job_id) == (PurchaseState.DONE, job_id)
     assert intent.credits > 0
 
 
@@ -109,7 +109,7 @@ async def test_a_request_that_may_have_been_done_is_looked_for_before_it_is_repe
     cloud.fail(PARSE, Fault.html, times=1)
     with pytest.raises(CloudFailure):
         await buy(gateway, source)
-    assert gateway.intents.find("acme", "k1").state is IntentState.MEANT
+    assert gateway.journal.find("acme", "k1").state is PurchaseState.MEANT
     await buy(gateway, source)
     assert len(cloud.billing.standing) == 1
     assert cloud.count("GET /api/v2/parse") >= 3
@@ -119,11 +119,11 @@ async def test_a_purchase_made_in_an_earlier_life_is_found_after_a_kill(
     gateway: CloudGateway, cloud: FakeLlamaCloud, source: SourceFile, tmp_path: Path
 ) -> None:
     first = await buy(gateway, source)
-    gateway.intents._db.execute("UPDATE intents SET state = 'meant', job_id = NULL")  # the kill
+    gateway.journal._db.execute("UPDATE intents SET state = 'meant', job_id = NULL")  # the kill
     again = open_gateway(cloud, tmp_path)
     assert await buy(again, source) == first
     await again.aclose()
-    again.intents.close()
+    again.journal.close()
     assert cloud.count(PARSE) == 1
 
 
@@ -134,7 +134,7 @@ async def test_a_refused_purchase_may_be_tried_again(
     with pytest.raises(CloudFailure) as refused:
         await buy(gateway, source)
     assert refused.value.reason == "llamacloud_out_of_credits"
-    assert gateway.intents.find("acme", "k1").state is IntentState.FAILED
+    assert gateway.journal.find("acme", "k1").state is PurchaseState.FAILED
     await buy(gateway, source)
 
 
@@ -237,7 +237,7 @@ async def test_a_webhook_ends_the_sleep_between_two_questions(
     waiting = asyncio.create_task(gateway.parsed("acme", "k1", job_id, soon(), expand=["text"]))
     while not waiting.done():
         await asyncio.sleep(0.05)
-        gateway.told(job_id)
+        gateway.notify(job_id)
     assert (await waiting).job.status == "COMPLETED"
 
 
@@ -314,17 +314,17 @@ async def test_a_lost_reply_is_found_by_a_machine_whose_clock_is_ahead(
 ) -> None:
     clock = _Ahead()
     access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
-    gateway = CloudGateway(access, IntentLog(tmp_path / "i.db", clock=clock), clock=clock)
+    gateway = CloudGateway(access, PurchaseJournal(tmp_path / "i.db", clock=clock), clock=clock)
     cloud.fail(PARSE, Fault.reset_after_work, times=1)
     await buy(gateway, source)
     await gateway.aclose()
-    gateway.intents.close()
+    gateway.journal.close()
     assert cloud.count(PARSE) == 1
     assert cloud.billing.jobs() == 1
 
 
-def told_by(port: int) -> WebhookAddress:
-    return WebhookAddress(url=f"http://127.0.0.1:{port}/hook", secret="whsec-fake")
+def webhook_at(port: int) -> WebhookTarget:
+    return WebhookTarget(url=f"http://127.0.0.1:{port}/hook", secret="whsec-fake")
 
 
 async def test_a_billed_job_asks_for_a_signed_webhook_and_polling_is_the_fallback(
@@ -334,9 +334,9 @@ async def test_a_billed_job_asks_for_a_signed_webhook_and_polling_is_the_fallbac
     access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
     gateway = CloudGateway(
         access,
-        IntentLog(tmp_path / "i.db", clock=clock),
+        PurchaseJournal(tmp_path / "i.db", clock=clock),
         clock=clock,
-        webhook=told_by(1),  # nobody listens there
+        webhook=webhook_at(1),  # nobody listens there
         polling=Polling(first_s=0.1, longest_s=0.2),
     )
     cloud.fail(PARSE, Fault.slow_job(3), times=1)
@@ -356,9 +356,9 @@ async def test_a_billed_job_asks_for_a_signed_webhook_and_polling_is_the_fallbac
         ],
         "webhook_output_format": "json",
     }
-    assert "whsec" not in repr(told_by(1))
+    assert "whsec" not in repr(webhook_at(1))
     await gateway.aclose()
-    gateway.intents.close()
+    gateway.journal.close()
 
 
 def test_an_intent_log_of_an_earlier_schema_is_brought_up(tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_an_intent_log_of_an_earlier_schema_is_brought_up(tmp_path: Path) -> Non
             " '2026-11-01T00:00:00+00:00', '2026-11-01T00:00:00+00:00');"
         )
     for _ in range(2):
-        log = IntentLog(file, clock=clock)
+        log = PurchaseJournal(file, clock=clock)
         assert log.find("acme", "k1").job_id == "pjb-1"
         assert log.parse_job("acme", "b", range(1, 2)) is None  # whose pages nobody noted
         log.close()
@@ -383,10 +383,10 @@ def test_an_intent_log_of_an_earlier_schema_is_brought_up(tmp_path: Path) -> Non
 
 def test_an_intent_log_of_a_newer_release_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "intents.db"
-    IntentLog(file, clock=SystemClock()).close()
+    PurchaseJournal(file, clock=SystemClock()).close()
     with closing(sqlite3.connect(file)) as newer:
         newer.execute("PRAGMA user_version=99")
     with pytest.raises(LibraryUnavailable, match="version 99"):
-        IntentLog(file, clock=SystemClock())
+        PurchaseJournal(file, clock=SystemClock())
     with closing(sqlite3.connect(file)) as still:
         assert still.execute("PRAGMA user_version").fetchone() == (99,)

@@ -12,9 +12,9 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 from tests.fakes.openai import running_fake_openai
 
 from foliotrace.adapters.llamaindex.providers import ModelAccess, language_model
-from foliotrace.cloud import ArgumentWithoutEffect, LlamaCloudIndex, LlamaExtract, LlamaParse
-from foliotrace.cloud.running import wait_for
 from foliotrace.errors import InvalidRequest, Misconfigured, ParserUnavailable, RecordInvalid
+from foliotrace.llamacloud import ArgumentWithoutEffect, LlamaCloudIndex, LlamaExtract, LlamaParse
+from foliotrace.llamacloud.event_loop import wait_for
 
 BULLETIN = Path(__file__).parents[2] / "examples/documents/larkfield-bulletin-autumn-2026.pdf"
 INVOICE = "Invoice\nInvoice number: INV-204\nInvoice date: 2026-03-14\nTotal: 412.50 EUR\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from foliotrace.adapters.llamacloud.index import Drift
-from foliotrace.adapters.llamacloud.intents import IntentLog, Spending
+from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal, Spending
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.errors import NotFound
@@ -102,7 +102,7 @@ def usage(data_dir: Path, days: int) -> list[Spending]:
             hint="Check --data-dir.",
         )
     clock = SystemClock()
-    log = IntentLog(file, clock=clock)
+    log = PurchaseJournal(file, clock=clock)
     try:
         return log.spending(_TENANT, since=clock.now() - timedelta(days=days))
     finally:

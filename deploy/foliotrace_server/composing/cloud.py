@@ -19,12 +19,11 @@ from foliotrace.adapters.llamacloud.extractor import (
 )
 from foliotrace.adapters.llamacloud.failures import CloudFailure
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.hearing import WebhookAddress
 from foliotrace.adapters.llamacloud.index import CloudIndex
-from foliotrace.adapters.llamacloud.intents import IntentLog
 from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
 from foliotrace.adapters.llamacloud.placements import Placements
-from foliotrace.adapters.llamacloud.webhooks import CloudEvent, read_webhook
+from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
+from foliotrace.adapters.llamacloud.webhooks import CloudEvent, WebhookTarget, read_webhook
 from foliotrace.errors import Misconfigured, NotFound
 from foliotrace.extract.services import Rung
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
@@ -67,7 +66,7 @@ class Cloud:
         self._parse_s = settings.ingest.parse_deadline_s
         self._around = around
         self._woken = asyncio.Event()
-        self.intents: IntentLog | None = None
+        self.journal: PurchaseJournal | None = None
         self.gateway: CloudGateway | None = None
         self.placements: Placements | None = None
         self.index: CloudIndex | None = None
@@ -81,9 +80,9 @@ class Cloud:
 
     def _open(self, folder: Path, access: CloudAccess) -> None:
         given, around = self._given, self._around
-        self.intents = IntentLog(folder / "intents.db", clock=around.clock)
+        self.journal = PurchaseJournal(folder / "intents.db", clock=around.clock)
         self.gateway = CloudGateway(
-            access, self.intents, clock=around.clock, webhook=self._address()
+            access, self.journal, clock=around.clock, webhook=self._address()
         )
         if given.index is ExecutionMode.LOCAL:
             return
@@ -98,11 +97,11 @@ class Cloud:
             limit_s=_SYNC_LIMIT_S,
         )
 
-    def _address(self) -> WebhookAddress | None:
+    def _address(self) -> WebhookTarget | None:
         url, secret = self._given.webhook_url, self._given.webhook_secret
         if url is None or secret is None:
             return None
-        return WebhookAddress(url=url, secret=secret.get_secret_value())
+        return WebhookTarget(url=url, secret=secret.get_secret_value())
 
     # --- the journeys' rungs ---------------------------------------------------------------
 
@@ -201,7 +200,7 @@ class Cloud:
         if self.gateway is None or self._given.webhook_secret is None:
             raise NotFound("no webhooks are expected", hint="Set llamacloud.webhook_secret.")
         event = read_webhook(body, signature, self._given.webhook_secret.get_secret_value())
-        self.gateway.told(event.job_id)
+        self.gateway.notify(event.job_id)
         return event
 
     async def run(self) -> None:
@@ -214,7 +213,7 @@ class Cloud:
         try:
             await asyncio.gather(*work)
         except asyncio.CancelledError:
-            self.gateway.leave()
+            self.gateway.keep_jobs()
             raise
 
     async def _sweep(self, gateway: CloudGateway) -> None:
@@ -236,7 +235,7 @@ class Cloud:
         """Close connections and files."""
         if self.gateway is not None:
             await self.gateway.aclose()
-        for opened in (self.intents, self.placements):
+        for opened in (self.journal, self.placements):
             if opened is not None:
                 opened.close()
 

@@ -1,5 +1,6 @@
-"""The SDK's client as we want it: strict, without its own retries, at a normalised address."""
+"""The SDK's client, configured: strict, without its own retries; and a rate limit per endpoint."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -9,6 +10,8 @@ import httpx
 from llama_cloud import AsyncLlamaCloud, DefaultAsyncHttpxClient
 
 from foliotrace.errors import Misconfigured
+from foliotrace.model import Deadline
+from foliotrace.ports import Clock
 
 REGIONS: Final = {
     "us": "https://api.cloud.llamaindex.ai",
@@ -38,10 +41,10 @@ def base_url(where: str) -> str:
 
     Raises Misconfigured when it is neither.
     """
-    given = where.strip().rstrip("/")
-    if given.lower() in REGIONS:
-        return REGIONS[given.lower()]
-    url = given if "://" in given else f"https://{given}"
+    address = where.strip().rstrip("/")
+    if address.lower() in REGIONS:
+        return REGIONS[address.lower()]
+    url = address if "://" in address else f"https://{address}"
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or ("." not in host and host != "localhost"):
@@ -63,3 +66,65 @@ def connect(access: CloudAccess) -> AsyncLlamaCloud:
         http_client=DefaultAsyncHttpxClient(event_hooks={"request": hooks}),
         _strict_response_validation=True,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `requests` in `seconds`; the allowance refills evenly."""
+
+    requests: int
+    seconds: float
+
+
+RATE_LIMITS = {
+    "upload": RateLimit(50, 5.0),
+    "parse": RateLimit(50, 10.0),
+    "extract": RateLimit(10, 1.0),
+}
+"""The documented limits, or less where users saw 429 earlier (extraction at 15 a second)."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    limit: RateLimit
+    tokens: float
+    at_s: float
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class RateLimiter:
+    """One token bucket per endpoint; an endpoint without a limit passes at once."""
+
+    def __init__(
+        self,
+        limits: dict[str, RateLimit],
+        *,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        now_s = clock.monotonic_s()
+        self._buckets = {
+            name: _Bucket(limit, float(limit.requests), now_s) for name, limit in limits.items()
+        }
+
+    async def wait(self, endpoint: str, deadline: Deadline) -> bool:
+        """Wait until a request may be sent; False, without waiting, if the deadline is earlier."""
+        bucket = self._buckets.get(endpoint)
+        if bucket is None:
+            return True
+        async with bucket.turn:
+            now_s = self._clock.monotonic_s()
+            rate = bucket.limit.requests / bucket.limit.seconds
+            bucket.tokens = min(
+                float(bucket.limit.requests), bucket.tokens + (now_s - bucket.at_s) * rate
+            )
+            bucket.at_s = now_s
+            wait_s = max(0.0, (1.0 - bucket.tokens) / rate)
+            if wait_s > deadline.remaining_s(now_s):
+                return False
+            bucket.tokens -= 1.0
+        if wait_s:
+            await self._sleep(wait_s)
+        return True

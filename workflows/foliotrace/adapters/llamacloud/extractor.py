@@ -12,12 +12,12 @@ from foliotrace.adapters.llamacloud.failures import (
     CloudFailure,
     CloudProblem,
     as_port_error,
-    in_our_words,
+    translated_errors,
 )
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.grounding import to_extraction
-from foliotrace.adapters.llamacloud.intents import Order, ParseJob
 from foliotrace.adapters.llamacloud.parser import ENGINE
+from foliotrace.adapters.llamacloud.purchase_journal import Order, ParseJob
 from foliotrace.errors import ExtractorUnavailable
 from foliotrace.events import CloudParseJobExpired, emit
 from foliotrace.model import (
@@ -69,7 +69,7 @@ class CloudExtractOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Purchase:
+class _Extraction:
     """One extraction. `window` None: of all the document; `pages`: those we hold of it."""
 
     task: ExtractionTask
@@ -103,26 +103,26 @@ class CloudExtractor:
         try:
             job = await self._result(self._purchase(task, pages), deadline)
             if self._options.delete_after_use:
-                self._gateway.intents.unwanted(tenant, document.content_hash)
+                self._gateway.journal.mark_unneeded(tenant, document.content_hash)
         except CloudFailure as failure:
             raise as_port_error(
                 ExtractorUnavailable, failure, setting="llamacloud.extraction"
             ) from failure
         return to_extraction(job, document, pages)
 
-    def _purchase(self, task: ExtractionTask, pages: Sequence[ParsedPage]) -> _Purchase:
+    def _purchase(self, task: ExtractionTask, pages: Sequence[ParsedPage]) -> _Extraction:
         """What is to be bought: equal bytes, schema and window are the same purchase."""
         window = _window(task, pages)
         asked = self._options.parameters(task.schema, task.instructions, window)
         digest = sha256(task.document.content_hash.encode() + _canonical(asked)).hexdigest()
-        return _Purchase(task=task, key=f"extract-{digest[:40]}", window=window, pages=pages)
+        return _Extraction(task=task, key=f"extract-{digest[:40]}", window=window, pages=pages)
 
-    async def _result(self, purchase: _Purchase, deadline: Deadline) -> ExtractV2Job:
+    async def _result(self, purchase: _Extraction, deadline: Deadline) -> ExtractV2Job:
         """What the job found: one bought before, while the cloud still has it."""
         tenant, key = purchase.task.principal.tenant, purchase.key
-        known = self._gateway.intents.bought(tenant, key)
+        known = self._gateway.journal.is_bought(tenant, key)
         if known:
-            job_id = self._gateway.intents.find(tenant, key).job_id or ""
+            job_id = self._gateway.journal.find(tenant, key).job_id or ""
             try:
                 return await self._gateway.extracted(tenant, key, job_id, deadline)
             except CloudFailure as failure:
@@ -131,9 +131,9 @@ class CloudExtractor:
         job_id = await self._bought(purchase, deadline)
         return await self._gateway.extracted(tenant, key, job_id, deadline)
 
-    async def _bought(self, purchase: _Purchase, deadline: Deadline) -> str:
+    async def _bought(self, purchase: _Extraction, deadline: Deadline) -> str:
         """The job's id: from parse jobs that are still there, else from the file."""
-        tenant, intents = purchase.task.principal.tenant, self._gateway.intents
+        tenant, journal = purchase.task.principal.tenant, self._gateway.journal
         while (parsed := self._parse_job(purchase)) is not None:
             window = None if parsed.pages == purchase.span else purchase.span
             try:
@@ -141,7 +141,7 @@ class CloudExtractor:
             except CloudFailure as failure:
                 if failure.problem is not CloudProblem.NOT_FOUND:
                     raise
-                intents.forgotten_job(tenant, parsed.key)
+                journal.mark_deleted(tenant, parsed.key)
                 emit(CloudParseJobExpired())
         source = await self._source(tenant, purchase.task.document)
         file_id = await self._gateway.upload(tenant, source, deadline)
@@ -153,7 +153,7 @@ class CloudExtractor:
             self._configurations.clear()  # deleted over there: saved again, once
         return await self._place(purchase, file_id, purchase.window, deadline)
 
-    def _parse_job(self, purchase: _Purchase) -> ParseJob | None:
+    def _parse_job(self, purchase: _Extraction) -> ParseJob | None:
         """The job that read these pages, if LlamaParse could read every one of them."""
         if not purchase.pages or not all(
             page.status is PageStatus.OK and page.engine.startswith(ENGINE)
@@ -162,10 +162,10 @@ class CloudExtractor:
             return None
         document = purchase.task.document
         tenant = purchase.task.principal.tenant
-        return self._gateway.intents.parse_job(tenant, document.content_hash, purchase.span)
+        return self._gateway.journal.parse_job(tenant, document.content_hash, purchase.span)
 
     async def _place(
-        self, purchase: _Purchase, source: str, window: range | None, deadline: Deadline
+        self, purchase: _Extraction, source: str, window: range | None, deadline: Deadline
     ) -> str:
         task = purchase.task
         order = Order(
@@ -180,7 +180,7 @@ class CloudExtractor:
         parameters = self._options.parameters(task.schema, task.instructions, window)
         digest = sha256(_canonical(parameters)).hexdigest()[:24]
         if digest not in self._configurations:
-            with in_our_words("save an extraction configuration"):
+            with translated_errors("save an extraction configuration"):
                 saved = await self._gateway.client.configurations.create(
                     name=f"foliotrace-{digest}",
                     parameters=parameters,  # type: ignore[arg-type]  # a TypedDict by its content

@@ -123,7 +123,7 @@ def as_port_error(kind: type[Kind], failure: CloudFailure, *, setting: str) -> K
 
 
 @contextmanager
-def in_our_words(what: str) -> Iterator[None]:
+def translated_errors(what: str) -> Iterator[None]:
     """Turn whatever the SDK raises inside into `CloudFailure`; `what` names the request."""
     try:
         yield

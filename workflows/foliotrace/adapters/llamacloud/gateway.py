@@ -1,7 +1,7 @@
-"""The one door to LlamaCloud: uploads, billed jobs bought once, waiting with a deadline, results.
+"""All calls to LlamaCloud: uploads, billed jobs (each bought once), polling, results, deletion.
 
-No request is repeated here (that is the business of `resilient`), with one exception: a billed
-request whose reply was lost is looked up, so that its job is found rather than bought again.
+`resilient` repeats requests, not this module. One exception: after a billed request whose reply was
+lost, its job is looked up, so that it is found and not bought again.
 """
 
 import asyncio
@@ -13,18 +13,22 @@ from typing import Any, Final, TypeAlias
 from llama_cloud import AsyncLlamaCloud
 from llama_cloud.types import ExtractV2Job, ParsingGetResponse
 
-from foliotrace.adapters.llamacloud.client import CloudAccess, connect
-from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, in_our_words
-from foliotrace.adapters.llamacloud.hearing import Ears, WebhookAddress
-from foliotrace.adapters.llamacloud.intents import Intent, IntentLog, IntentState, Order
-from foliotrace.adapters.llamacloud.pacing import DOCUMENTED, Pacer
-from foliotrace.adapters.llamacloud.purchases import ENDED_BADLY, Purchases, Sleep
+from foliotrace.adapters.llamacloud.client import RATE_LIMITS, CloudAccess, RateLimiter, connect
+from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, translated_errors
+from foliotrace.adapters.llamacloud.purchase_journal import (
+    Order,
+    Purchase,
+    PurchaseJournal,
+    PurchaseState,
+)
+from foliotrace.adapters.llamacloud.purchases import ENDED_BADLY, PurchaseCoordinator, Sleep
+from foliotrace.adapters.llamacloud.webhooks import JobWaiters, WebhookTarget
 from foliotrace.events import CloudCancelFailed, CloudJobFinished, emit
 from foliotrace.model import Deadline, SourceFile
 from foliotrace.ports import Clock
 
 OPERATION: Final = "foliotrace_operation"
-"""Key of a parse job's user metadata that names the intent it came from."""
+"""Key of a parse job's user metadata that names the purchase it came from."""
 
 _CLOCK_SKEW: Final = timedelta(hours=1)
 _POLL_GROWTH: Final = 1.5
@@ -36,15 +40,15 @@ IsWanted: TypeAlias = Callable[[str, str], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polling:
-    """Seconds between two questions for a job: the first pause and the longest."""
+    """Seconds between two status requests for a job: the first pause and the longest."""
 
     first_s: float
     longest_s: float
 
 
-ASKING: Final = Polling(first_s=0.5, longest_s=5.0)
-TOLD: Final = Polling(first_s=5.0, longest_s=30.0)
-"""Where webhooks are expected, asking is only for those that never come."""
+POLLING_ONLY: Final = Polling(first_s=0.5, longest_s=5.0)
+WITH_WEBHOOKS: Final = Polling(first_s=5.0, longest_s=30.0)
+"""Webhooks report most ends; polling only catches those that are lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,35 +61,35 @@ class Finished:
 
 
 class CloudGateway:
-    """LlamaCloud for one process. `client` may be injected; else it is made at first use."""
+    """LlamaCloud for one process; it connects at first use."""
 
     def __init__(
         self,
         access: CloudAccess,
-        intents: IntentLog,
+        journal: PurchaseJournal,
         *,
         clock: Clock,
-        pacer: Pacer | None = None,
+        rate_limiter: RateLimiter | None = None,
         sleep: Sleep = asyncio.sleep,
-        webhook: WebhookAddress | None = None,
+        webhook: WebhookTarget | None = None,
         polling: Polling | None = None,
     ) -> None:
-        self.intents = intents
+        self.journal = journal
         self._access = access
         self._clock = clock
-        self._pacer = pacer or Pacer(DOCUMENTED, clock=clock)
+        self._rate_limiter = rate_limiter or RateLimiter(RATE_LIMITS, clock=clock)
         self._sleep = sleep
         self._client: AsyncLlamaCloud | None = None
-        self._purchases = Purchases(intents, sleep)
+        self._purchases = PurchaseCoordinator(journal, sleep)
         self._webhook = webhook
-        self._polling = polling or (TOLD if webhook else ASKING)
-        self._ears = Ears()
-        self._leaving = self._closed = False
+        self._polling = polling or (WITH_WEBHOOKS if webhook else POLLING_ONLY)
+        self._waiters = JobWaiters()
+        self._keeps_jobs = self._closed = False
 
     @property
     def client(self) -> AsyncLlamaCloud:
-        """The SDK's client, for the calls that are neither billed nor waited for."""
-        if self._closed:  # a run that outlives its host waits in vain, and harms nothing
+        """The SDK's client, for calls that are neither billed nor polled."""
+        if self._closed:  # a run that outlives its host must not reconnect
             raise CloudFailure(CloudProblem.UNREACHABLE, "the connections are closed")
         if self._client is None:
             self._client = connect(self._access)
@@ -94,15 +98,15 @@ class CloudGateway:
     @property
     def scope(self) -> dict[str, Any]:
         """The project and organization that every call names."""
-        given = {
+        ids = {
             "project_id": self._access.project_id,
             "organization_id": self._access.organization_id,
         }
-        return {name: value for name, value in given.items() if value is not None}
+        return {name: value for name, value in ids.items() if value is not None}
 
     async def aclose(self) -> None:
         """Close the connections for good."""
-        self._closed = self._leaving = True
+        self._closed = self._keeps_jobs = True
         if self._client is not None:
             await self._client.close()
             self._client = None
@@ -110,16 +114,16 @@ class CloudGateway:
     # --- files -----------------------------------------------------------------------------
 
     async def upload(self, tenant: str, source: SourceFile, deadline: Deadline) -> str:
-        """The file id of these bytes of this tenant; uploaded once. Raises CloudFailure."""
+        """The file id of the tenant's file; it is uploaded only once. Raises CloudFailure."""
         external_id = f"{tenant}:{source.content_hash}"
-        self.intents.copying(tenant, source.content_hash)
-        with in_our_words("look up a file"):
+        self.journal.record_upload(tenant, source.content_hash)
+        with translated_errors("look up a file"):
             async for known in self.client.files.list(external_file_id=external_id, **self.scope):
                 if known.expires_at is None or known.expires_at > self._clock.now():
                     return known.id
-        await self._pace("upload", deadline)
+        await self._take_turn("upload", deadline)
         content = await asyncio.to_thread(source.path.read_bytes)
-        with in_our_words("upload a file"):
+        with translated_errors("upload a file"):
             created = await self.client.files.create(
                 file=(source.name, content, source.media_type),
                 purpose="user_data",
@@ -130,33 +134,33 @@ class CloudGateway:
         return created.id
 
     async def forget(self, tenant: str, content_hash: str) -> None:
-        """Delete the cloud's copies of these bytes and what its jobs made of them."""
-        with in_our_words("delete a file"):
+        """Delete the cloud's copies of the file and the results of its jobs."""
+        with translated_errors("delete a file"):
             async for known in self.client.files.list(
                 external_file_id=f"{tenant}:{content_hash}", **self.scope
             ):
                 await self.client.files.delete(known.id, **self.scope)
-        for key, kind, job_id in self.intents.jobs_of(tenant, content_hash):
+        for key, kind, job_id in self.journal.jobs_of(tenant, content_hash):
             await self._forget_job(kind, job_id)
-            self.intents.forgotten_job(tenant, key)
-        self.intents.forgotten(tenant, content_hash)
+            self.journal.mark_deleted(tenant, key)
+        self.journal.drop_copy(tenant, content_hash)
 
     async def _forget_job(self, kind: str, job_id: str) -> None:
         jobs = self.client.parsing if kind == "parse" else self.client.extract
         try:
-            with in_our_words(f"delete the result of a {kind} job"):
+            with translated_errors(f"delete the result of a {kind} job"):
                 await jobs.delete(job_id, **self.scope)
         except CloudFailure as failure:
             if failure.problem is not CloudProblem.NOT_FOUND:
                 raise
 
     async def sweep(self, is_wanted: IsWanted) -> int:
-        """Forget every copy that has served or that nobody refers to; how many there were.
+        """Delete every copy that is used up or that no document refers to; returns how many.
 
-        What cannot be deleted now stays noted for the next sweep. Raises CloudFailure.
+        What cannot be deleted now is tried again by the next sweep. Raises CloudFailure.
         """
         count = 0
-        for tenant, content_hash, unwanted in self.intents.copies():
+        for tenant, content_hash, unwanted in self.journal.copies():
             if unwanted or not await is_wanted(tenant, content_hash):
                 await self.forget(tenant, content_hash)
                 count += 1
@@ -177,19 +181,19 @@ class CloudGateway:
         """The id of the parse job for `request`, placed at most once for `key`."""
 
         async def place() -> str:
-            await self._pace("parse", deadline)
-            with in_our_words("place a parse job"):
+            await self._take_turn("parse", deadline)
+            with translated_errors("place a parse job"):
                 job = await self.client.parsing.create(
                     **request,
-                    **self._asks_to_be_told("parse"),
+                    **self._webhook_request("parse"),
                     user_metadata={OPERATION: key},
                     **self.scope,
                 )
             return job.id
 
-        async def find(intent: Intent) -> str | None:
-            since = intent.created_at - _CLOCK_SKEW
-            with in_our_words("look for a parse job"):
+        async def find(purchase: Purchase) -> str | None:
+            since = purchase.created_at - _CLOCK_SKEW
+            with translated_errors("look for a parse job"):
                 async for job in self.client.parsing.list(
                     created_at_on_or_after=since, **self.scope
                 ):
@@ -208,21 +212,21 @@ class CloudGateway:
         """
 
         async def place() -> str:
-            await self._pace("extract", deadline)
-            with in_our_words("place an extraction"):
+            await self._take_turn("extract", deadline)
+            with translated_errors("place an extraction"):
                 job = await self.client.extract.create(
                     file_input=order.source or "",
                     configuration_id=order.configuration,
-                    **self._asks_to_be_told("extract"),
+                    **self._webhook_request("extract"),
                     **self.scope,
                 )
             return job.id
 
-        async def find(intent: Intent) -> str | None:
-            with in_our_words("look for an extraction"):
+        async def find(purchase: Purchase) -> str | None:
+            with translated_errors("look for an extraction"):
                 async for job in self.client.extract.list(
-                    file_input=intent.order.source,
-                    configuration_id=intent.order.configuration,
+                    file_input=purchase.order.source,
+                    configuration_id=purchase.order.configuration,
                     **self.scope,
                 ):
                     if job.status not in ENDED_BADLY:
@@ -231,7 +235,7 @@ class CloudGateway:
 
         return await self._purchases.buy(tenant, key, "extract", order, place, find)
 
-    def _asks_to_be_told(self, product: str) -> dict[str, Any]:
+    def _webhook_request(self, product: str) -> dict[str, Any]:
         return self._webhook.request(product) if self._webhook is not None else {}
 
     # --- waiting ---------------------------------------------------------------------------
@@ -242,14 +246,14 @@ class CloudGateway:
         """The result of a parse job, when it has one. Raises CloudFailure."""
 
         async def status() -> Finished | None:
-            with in_our_words("ask for a parse job"):
+            with translated_errors("ask for a parse job"):
                 reply = await self.client.parsing.get(job_id, expand=["usage"], **self.scope)
             job = reply.job
             credits = job.usage.credits if job.usage else None
             return _finished(job.status, job.error_message, credits)
 
         finished = await self._wait(tenant, key, job_id, status, self._cancel_parse, deadline)
-        with in_our_words("fetch a parse result"):
+        with translated_errors("fetch a parse result"):
             result = await self.client.parsing.get(job_id, expand=expand, **self.scope)
         self._settle(tenant, key, "parse", job_id, finished.credits)
         return result
@@ -260,26 +264,26 @@ class CloudGateway:
         """The result of an extraction with its metadata. Raises CloudFailure."""
 
         async def status() -> Finished | None:
-            with in_our_words("ask for an extraction"):
+            with translated_errors("ask for an extraction"):
                 job = await self.client.extract.get(job_id, expand=["usage"], **self.scope)
             credits = job.usage.credits if job.usage else None
             return _finished(job.status, job.error_message, credits)
 
         finished = await self._wait(tenant, key, job_id, status, self._cancel_extract, deadline)
-        with in_our_words("fetch an extraction"):
+        with translated_errors("fetch an extraction"):
             result = await self.client.extract.get(
                 job_id, expand=["extract_metadata", "usage"], **self.scope
             )
         self._settle(tenant, key, "extract", job_id, finished.credits)
         return result
 
-    def told(self, job_id: str) -> None:
-        """A webhook said that the job has ended: stop sleeping and ask."""
-        self._ears.told(job_id)
+    def notify(self, job_id: str) -> None:
+        """A webhook reported the end of the job: request its status now."""
+        self._waiters.notify(job_id)
 
-    def leave(self) -> None:
-        """The process ends: jobs under way are waited for by the next one, so leave them be."""
-        self._leaving = True
+    def keep_jobs(self) -> None:
+        """The process ends: do not cancel running jobs, the next process waits for them."""
+        self._keeps_jobs = True
 
     async def _wait(
         self,
@@ -290,10 +294,10 @@ class CloudGateway:
         cancel: Callable[[str], Awaitable[None]],
         deadline: Deadline,
     ) -> Finished:
-        """Ask until the job has ended. A failing question is asked again until the deadline."""
+        """Poll until the job has ended. A failed status request is repeated until the deadline."""
         pause_s = self._polling.first_s
         try:
-            with self._ears.listening(job_id) as ended:
+            with self._waiters.waiting(job_id) as ended:
                 while True:
                     asked_to_wait_s = 0.0
                     try:
@@ -310,24 +314,24 @@ class CloudGateway:
                     await self._pause(ended, job_id, max(pause_s, asked_to_wait_s), deadline)
                     pause_s = min(self._polling.longest_s, pause_s * _POLL_GROWTH)
         except asyncio.CancelledError:
-            if not self._leaving:
+            if not self._keeps_jobs:
                 await asyncio.shield(self._cancel(tenant, key, job_id, cancel))
             raise
 
     async def _pause(
         self, ended: asyncio.Event, job_id: str, pause_s: float, deadline: Deadline
     ) -> None:
-        """Sleep, or less when a webhook has come; the last question is asked near the deadline."""
-        left_s = self._remaining_s(deadline) - ASKING.first_s
+        """Sleep until the next status request, a webhook, or shortly before the deadline."""
+        left_s = self._remaining_s(deadline) - POLLING_ONLY.first_s
         if left_s <= 0:
             raise _too_long(job_id)
         sleeping = asyncio.ensure_future(self._sleep(min(pause_s, left_s)))
-        told = asyncio.ensure_future(ended.wait())
+        webhook = asyncio.ensure_future(ended.wait())
         try:
-            await asyncio.wait({sleeping, told}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({sleeping, webhook}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             sleeping.cancel()
-            told.cancel()
+            webhook.cancel()
             ended.clear()
 
     def _judge(self, tenant: str, key: str, job_id: str, finished: Finished) -> Finished:
@@ -338,52 +342,52 @@ class CloudGateway:
             if finished.status == "CANCELLED"
             else CloudProblem.JOB_FAILED
         )
-        self.intents.failed(tenant, key, credits=finished.credits)
+        self.journal.mark_failed(tenant, key, credits=finished.credits)
         raise CloudFailure(problem, f"job {job_id} ended as {finished.status}")
 
     def _give_up(self, tenant: str, key: str, failure: CloudFailure) -> None:
-        """A job the cloud no longer knows may be bought anew."""
+        """A job that the cloud no longer knows may be bought again."""
         if failure.problem is CloudProblem.NOT_FOUND:
-            self.intents.failed(tenant, key)
+            self.journal.mark_failed(tenant, key)
 
     def _settle(self, tenant: str, key: str, kind: str, job_id: str, credits: float) -> None:
-        if self.intents.find(tenant, key).state is not IntentState.DONE:
-            self.intents.done(tenant, key, credits=credits)
+        if self.journal.find(tenant, key).state is not PurchaseState.DONE:
+            self.journal.mark_done(tenant, key, credits=credits)
         emit(CloudJobFinished(kind=kind, job_id=job_id, credits=credits))
 
     async def _cancel(
         self, tenant: str, key: str, job_id: str, cancel: Callable[[str], Awaitable[None]]
     ) -> None:
-        """Nobody waits any more. What was cancelled may be bought anew; else it is still there."""
+        """The caller was cancelled: cancel the job. If that works, it may be bought again."""
         try:
             await cancel(job_id)
         except CloudFailure as failure:
             emit(CloudCancelFailed(reason=failure.reason))
         else:
-            self.intents.failed(tenant, key)
+            self.journal.mark_failed(tenant, key)
 
     async def _cancel_parse(self, job_id: str) -> None:
-        with in_our_words("cancel a parse job"):
+        with translated_errors("cancel a parse job"):
             await self.client.parsing.cancel(job_id, **self.scope)
 
     async def _cancel_extract(self, job_id: str) -> None:
-        with in_our_words("cancel an extraction"):
+        with translated_errors("cancel an extraction"):
             await self.client.extract.cancel(job_id, **self.scope)
 
-    async def _pace(self, endpoint: str, deadline: Deadline) -> None:
-        if not await self._pacer.wait(endpoint, deadline):
-            raise CloudFailure(CloudProblem.RATE_LIMITED, f"no turn for {endpoint} in time")
+    async def _take_turn(self, endpoint: str, deadline: Deadline) -> None:
+        if not await self._rate_limiter.wait(endpoint, deadline):
+            raise CloudFailure(CloudProblem.RATE_LIMITED, f"rate limit of {endpoint}")
 
     def _remaining_s(self, deadline: Deadline) -> float:
         return deadline.remaining_s(self._clock.monotonic_s())
 
 
 def _too_long(job_id: str) -> CloudFailure:
-    return CloudFailure(CloudProblem.DEADLINE, f"job {job_id} takes too long")
+    return CloudFailure(CloudProblem.DEADLINE, f"job {job_id} did not end in time")
 
 
 def _finished(status: str, error_message: str | None, credits: float | None) -> Finished | None:
-    """None while the job goes on. A status nobody knows is garbage, not an endless wait."""
+    """None while the job runs. An unknown status raises CloudFailure: it could mean anything."""
     if status in _WAITING:
         return None
     if status not in ("COMPLETED", "FAILED", "CANCELLED"):

@@ -5,7 +5,7 @@ from typing import Any
 
 from llama_cloud.types import ExtractV2Job
 
-from foliotrace.adapters.llamacloud.align import locate_on
+from foliotrace.adapters.llamacloud.alignment import locate_on
 from foliotrace.catalog import Reason
 from foliotrace.errors import ExtractorUnavailable
 from foliotrace.model import (

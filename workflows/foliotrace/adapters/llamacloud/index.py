@@ -12,14 +12,14 @@ from typing import Any, Final
 from llama_cloud.types.beta.directories import FileListResponse
 from llama_cloud.types.retrieval_retrieve_response import Result
 
+from foliotrace.adapters.llamacloud.alignment import passage_of
 from foliotrace.adapters.llamacloud.failures import (
     CloudFailure,
     CloudProblem,
     as_port_error,
-    in_our_words,
+    translated_errors,
 )
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.hits import passage_of
 from foliotrace.adapters.llamacloud.placements import ManagedIndex, Placement, Placements
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
@@ -181,7 +181,7 @@ class CloudIndex:
 
     async def _add(self, index: ManagedIndex, document: Document, file_id: str) -> str:
         """The id of the file in the directory. A cloud that replaces by `unique_id` may do so."""
-        with in_our_words("add a file to a directory"):
+        with translated_errors("add a file to a directory"):
             added = await self._gateway.client.beta.directories.files.add(
                 index.directory_id,
                 file_id=file_id,
@@ -194,7 +194,7 @@ class CloudIndex:
 
     async def _clear(self, index: ManagedIndex, document_ids: Collection[str]) -> None:
         """Remove what the directory lists of these documents, known to us or not."""
-        with in_our_words("list a directory"):
+        with translated_errors("list a directory"):
             unwanted = [
                 file.id
                 async for file in self._gateway.client.beta.directories.files.list(
@@ -221,7 +221,7 @@ class CloudIndex:
 
     async def _remove_file(self, index: ManagedIndex, directory_file_id: str) -> None:
         try:
-            with in_our_words("remove a file from a directory"):
+            with translated_errors("remove a file from a directory"):
                 await self._gateway.client.beta.directories.files.delete(
                     directory_file_id, directory_id=index.directory_id, **self._gateway.scope
                 )
@@ -234,11 +234,11 @@ class CloudIndex:
         if known is not None:
             return known
         name = f"foliotrace-{tenant}-{collection}"
-        with in_our_words("create a directory"):
+        with translated_errors("create a directory"):
             directory = await self._gateway.client.beta.directories.create(
                 name=name, type="user", **self._gateway.scope
             )
-        with in_our_words("create an index"):
+        with translated_errors("create an index"):
             index = await self._gateway.client.indexes.create(
                 source_directory_id=directory.id,
                 name=name,
@@ -256,7 +256,7 @@ class CloudIndex:
         deadline = self._deadline(_SYNC_LIMIT_S)
         await self._wait_until_idle(index, deadline)
         try:
-            with in_our_words("sync an index"):
+            with translated_errors("sync an index"):
                 await self._gateway.client.indexes.sync(index.index_id, **self._gateway.scope)
         except CloudFailure as failure:
             if failure.problem is not CloudProblem.CONFLICT:
@@ -276,7 +276,7 @@ class CloudIndex:
 
     async def _wait_until_idle(self, index: ManagedIndex, deadline: Deadline) -> None:
         while True:
-            with in_our_words("ask for an index"):
+            with translated_errors("ask for an index"):
                 state = await self._gateway.client.indexes.get(
                     index.index_id, expand=["sync_in_progress"], **self._gateway.scope
                 )
@@ -291,7 +291,7 @@ class CloudIndex:
     async def _listed(self, index: ManagedIndex) -> dict[str, str]:
         """Document id -> content hash of every file that the directory lists."""
         there: dict[str, str] = {}
-        with in_our_words("list a directory"):
+        with translated_errors("list a directory"):
             async for file in self._gateway.client.beta.directories.files.list(
                 index.directory_id, **self._gateway.scope
             ):
@@ -356,7 +356,7 @@ class CloudIndex:
             wanted["custom_filters"] = {
                 "document_id": {"operator": "in", "value": list(document_ids)}
             }
-        with in_our_words("retrieve"):
+        with translated_errors("retrieve"):
             reply = await self._gateway.client.retrieval.retrieve(**wanted, **self._gateway.scope)
         return reply.results
 

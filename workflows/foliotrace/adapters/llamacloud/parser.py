@@ -103,7 +103,7 @@ class CloudParser:
             result = await self._result(source, pages, deadline)
             found = to_pages(result, pages, engine=self.engine)
             if self._options.delete_after_use:
-                self._gateway.intents.unwanted(source.tenant, source.content_hash)
+                self._gateway.journal.mark_unneeded(source.tenant, source.content_hash)
         except CloudFailure as failure:
             raise as_port_error(
                 ParserUnavailable, failure, setting="llamacloud.parsing"
@@ -116,7 +116,7 @@ class CloudParser:
     ) -> ParsingGetResponse:
         """What the job for these pages found: one bought before, while the cloud still has it."""
         key = _key("parse", source.content_hash, self._options.request(pages))
-        known = self._gateway.intents.bought(source.tenant, key)
+        known = self._gateway.journal.is_bought(source.tenant, key)
         try:
             return await self._bought(source, pages, key, deadline)
         except CloudFailure as failure:

@@ -13,13 +13,13 @@ from foliotrace.adapters.llamacloud.index import CloudIndex, Drift
 from foliotrace.adapters.llamacloud.placements import Placements
 from foliotrace.adapters.llamaindex.query_engine import LibraryQueryEngine, response_of
 from foliotrace.adapters.llamaindex.retriever import LibraryRetriever
-from foliotrace.cloud.arguments import INDEX, translate
-from foliotrace.cloud.desk import OWNER, Desk, NoAudit, Setup
-from foliotrace.cloud.doors import Door, Given, access, as_list, contents
-from foliotrace.cloud.running import hand_over, wait_for
 from foliotrace.errors import IndexUnavailable, NotFound, Unavailable
 from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
+from foliotrace.llamacloud.arguments import INDEX, translate
+from foliotrace.llamacloud.embedded import OWNER, Desk, NoAudit, Setup
+from foliotrace.llamacloud.event_loop import hand_over, wait_for
+from foliotrace.llamacloud.facade import Door, Given, access, as_list, contents
 from foliotrace.model import Answer, Deadline, Passage, Query, RetrievalMode
 from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
 from foliotrace.query.retrieve.paths import RetrievalPath, retrieve

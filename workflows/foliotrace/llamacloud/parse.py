@@ -8,10 +8,10 @@ from typing import Any
 from llama_index.core.schema import Document
 
 from foliotrace.adapters.llamacloud.parser import CloudParseOptions
-from foliotrace.cloud.arguments import PARSE, translate, warn
-from foliotrace.cloud.desk import Desk, Setup
-from foliotrace.cloud.doors import Door, access, as_list, existing
-from foliotrace.cloud.running import hand_over, wait_for
+from foliotrace.llamacloud.arguments import PARSE, translate, warn
+from foliotrace.llamacloud.embedded import Desk, Setup
+from foliotrace.llamacloud.event_loop import hand_over, wait_for
+from foliotrace.llamacloud.facade import Door, access, as_list, existing
 from foliotrace.model import Deadline, ParsedPage, SourceFile
 
 _HIDDEN = ["file_path", "content_hash", "engine", "status", "problem", "degraded_from"]

@@ -12,8 +12,8 @@ from llama_index.core.llms import LLM
 
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.intents import IntentLog
 from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
+from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
@@ -82,11 +82,11 @@ class Desk:
         self.workers = WorkerPool(size=2)
         self.secret = secrets.token_bytes(32)
         self._ledger: SqliteLedger | None = None
-        self.intents: IntentLog | None = None
+        self.journal: PurchaseJournal | None = None
         self.gateway: CloudGateway | None = None
         if setup.access is not None:
-            self.intents = IntentLog(self.folder / "llamacloud-intents.db", clock=self.clock)
-            self.gateway = CloudGateway(setup.access, self.intents, clock=self.clock)
+            self.journal = PurchaseJournal(self.folder / "llamacloud-intents.db", clock=self.clock)
+            self.gateway = CloudGateway(setup.access, self.journal, clock=self.clock)
         self.parser = self._parser()
         self.ingest = IngestServices(
             library=self.library,
@@ -158,8 +158,8 @@ class Desk:
         """Stop workers, close files, drop a temporary folder."""
         if self.gateway is not None:
             await self.gateway.aclose()
-        if self.intents is not None:
-            self.intents.close()
+        if self.journal is not None:
+            self.journal.close()
         if self._ledger is not None:
             self._ledger.close()
         await self.workers.close()

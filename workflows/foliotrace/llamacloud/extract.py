@@ -15,14 +15,14 @@ from foliotrace.adapters.llamacloud.extractor import (
 )
 from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.adapters.local.rules import RulesExtractor
-from foliotrace.cloud.arguments import EXTRACT, translate, warn
-from foliotrace.cloud.desk import OWNER, Desk, NoAudit, Setup
-from foliotrace.cloud.doors import Door, Given, access, as_list, contents
-from foliotrace.cloud.running import hand_over, wait_for
 from foliotrace.errors import RecordInvalid
 from foliotrace.extract.schema import schema_of
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.workflow import Extracted, ExtractRecord, ExtractWorkflow
+from foliotrace.llamacloud.arguments import EXTRACT, translate, warn
+from foliotrace.llamacloud.embedded import OWNER, Desk, NoAudit, Setup
+from foliotrace.llamacloud.event_loop import hand_over, wait_for
+from foliotrace.llamacloud.facade import Door, Given, access, as_list, contents
 from foliotrace.model import Extraction, ExtractionMethod, JsonObject
 from foliotrace.resilient import ResilientExtractor
 

@@ -1,7 +1,7 @@
-"""What we meant to buy: a row before each billed request, so that nothing is bought twice.
+"""Records each billed request before it is sent, so that nothing is bought twice.
 
-A request whose reply is lost may have been done. The row says what was asked; reconciling finds
-the job it became, or shows that it became none.
+A request whose reply was lost may have succeeded. Its record holds what was requested; reconciling
+looks for the job in the cloud.
 """
 
 import sqlite3
@@ -26,19 +26,19 @@ CREATE TABLE IF NOT EXISTS copies (
     tenant TEXT NOT NULL, content_hash TEXT NOT NULL, unwanted INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (tenant, content_hash)) WITHOUT ROWID;
 """
-_WHAT_IT_IS_ABOUT = """
+_ORDER_COLUMNS = """
 ALTER TABLE intents ADD COLUMN first_page INTEGER;
 ALTER TABLE intents ADD COLUMN last_page INTEGER;
 ALTER TABLE intents ADD COLUMN source TEXT;
 ALTER TABLE intents ADD COLUMN configuration TEXT;
 """
-_SCHEMA = (_FIRST, _WHAT_IT_IS_ABOUT)
+_SCHEMA = (_FIRST, _ORDER_COLUMNS)
 
 
-class IntentState(StrEnum):
-    """MEANT: asked, or about to be. PLACED: a job is known. The others are final.
+class PurchaseState(StrEnum):
+    """MEANT: recorded, its job not yet known. PLACED: its job is known. The others are final.
 
-    After FAILED and FORGOTTEN (its result was deleted there) the same may be bought anew.
+    After FAILED and FORGOTTEN (the result was deleted in the cloud) it may be bought again.
     """
 
     MEANT = "meant"
@@ -50,7 +50,7 @@ class IntentState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a billed request names, so that its job can be looked up and used again.
+    """The ids in a billed request, by which its job can be found and reused.
 
     `source` and `configuration` are the cloud's ids; `pages` those that a parse job reads.
     """
@@ -62,13 +62,13 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """One billed piece of work. `key` identifies it: what is equal is the same purchase."""
+class Purchase:
+    """One billed request. Equal requests have the same `key` and are one purchase."""
 
     tenant: str
     key: str
     kind: str  # "parse" or "extract"
-    state: IntentState
+    state: PurchaseState
     job_id: str | None
     credits: float
     created_at: datetime
@@ -77,7 +77,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseJob:
-    """A finished parse job whose result may still lie in the cloud."""
+    """A finished parse job whose result may still be in the cloud."""
 
     key: str
     job_id: str
@@ -86,7 +86,7 @@ class ParseJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What a tenant bought on a day: jobs, pages and credits by kind of work."""
+    """Jobs and credits of one day and kind of work."""
 
     day: str
     kind: str
@@ -95,11 +95,11 @@ class Spending:
     credits: float
 
 
-_NOTHING_NAMED = Order()
+_NO_ORDER = Order()
 
 
-class IntentLog:
-    """The intents in SQLite. Calls are short and run where they are made."""
+class PurchaseJournal:
+    """Purchases and uploaded copies, in SQLite. Calls are short and block the event loop."""
 
     def __init__(self, file: Path, *, clock: Clock) -> None:
         self._clock = clock
@@ -109,19 +109,19 @@ class IntentLog:
                 file, timeout=10, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
-            raise LibraryUnavailable(f"the intent log cannot be opened: {error}") from error
+            raise LibraryUnavailable(f"the purchase journal cannot be opened: {error}") from error
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")  # a lost intent is a second bill
+            self._db.execute("PRAGMA synchronous=FULL")  # a lost record could mean a second bill
             apply_migrations(self._db, _SCHEMA)
         except sqlite3.Error as error:
             self._db.close()
-            raise LibraryUnavailable(f"the intent log cannot be opened: {error}") from error
+            raise LibraryUnavailable(f"the purchase journal cannot be opened: {error}") from error
 
-    def mean(
-        self, tenant: str, key: str, kind: str, order: Order = _NOTHING_NAMED
-    ) -> tuple[Intent, bool]:
-        """Write the intent, durably; (intent, is_new). A failed one may be tried anew."""
+    def record(
+        self, tenant: str, key: str, kind: str, order: Order = _NO_ORDER
+    ) -> tuple[Purchase, bool]:
+        """Record a purchase durably; (purchase, is_new). A failed or deleted one counts as new."""
         now = self._clock.now().isoformat()
         with self._lock:
             cursor = self._db.execute(
@@ -146,8 +146,8 @@ class IntentLog:
             is_new = cursor.fetchone() is not None
         return self.find(tenant, key), is_new
 
-    def aim(self, tenant: str, key: str, order: Order) -> None:
-        """The request that was meant is about to be made with other ids of the cloud."""
+    def update_order(self, tenant: str, key: str, order: Order) -> None:
+        """The recorded request will be sent with other ids."""
         self._run(
             "UPDATE intents SET source = ?, configuration = ? WHERE tenant = ? AND key = ?",
             order.source,
@@ -156,8 +156,8 @@ class IntentLog:
             key,
         )
 
-    def find(self, tenant: str, key: str) -> Intent:
-        """The intent of a key that was meant before. Raises KeyError."""
+    def find(self, tenant: str, key: str) -> Purchase:
+        """The purchase with this key. Raises KeyError."""
         with self._lock:
             row = self._db.execute(
                 "SELECT kind, state, job_id, credits, created_at, content_hash, first_page,"
@@ -167,11 +167,11 @@ class IntentLog:
         if row is None:
             raise KeyError(key)
         kind, state, job_id, credits, created_at, content_hash, first, last, source, conf = row
-        return Intent(
+        return Purchase(
             tenant=tenant,
             key=key,
             kind=kind,
-            state=IntentState(state),
+            state=PurchaseState(state),
             job_id=job_id,
             credits=credits,
             created_at=datetime.fromisoformat(created_at).astimezone(UTC),
@@ -183,8 +183,8 @@ class IntentLog:
             ),
         )
 
-    def bought(self, tenant: str, key: str) -> bool:
-        """Whether a job of this key is known that has not failed and was not deleted."""
+    def is_bought(self, tenant: str, key: str) -> bool:
+        """Whether a job with this key exists that neither failed nor was deleted."""
         return bool(
             self._run(
                 "SELECT 1 FROM intents WHERE tenant = ? AND key = ?"
@@ -195,7 +195,7 @@ class IntentLog:
         )
 
     def parse_job(self, tenant: str, content_hash: str, pages: range) -> ParseJob | None:
-        """The finished parse job of these bytes that holds `pages`; that with the fewest others."""
+        """The finished parse job of this file that covers `pages` with the fewest extra pages."""
         rows = self._run(
             "SELECT key, job_id, first_page, last_page FROM intents WHERE tenant = ?"
             " AND content_hash = ? AND kind = 'parse' AND state = 'done'"
@@ -210,24 +210,24 @@ class IntentLog:
             return ParseJob(key=key, job_id=job_id, pages=range(int(first), int(last) + 1))
         return None
 
-    def placed(self, tenant: str, key: str, job_id: str) -> None:
-        """The request became this job."""
-        self._move(tenant, key, IntentState.PLACED, job_id=job_id)
+    def mark_placed(self, tenant: str, key: str, job_id: str) -> None:
+        """The request created this job."""
+        self._set_state(tenant, key, PurchaseState.PLACED, job_id=job_id)
 
-    def done(self, tenant: str, key: str, *, credits: float) -> None:
-        """The job ended well and cost this much."""
-        self._move(tenant, key, IntentState.DONE, credits=credits)
+    def mark_done(self, tenant: str, key: str, *, credits: float) -> None:
+        """The job succeeded and cost `credits`."""
+        self._set_state(tenant, key, PurchaseState.DONE, credits=credits)
 
-    def failed(self, tenant: str, key: str, *, credits: float = 0.0) -> None:
-        """The request became no job, or its job failed; what it cost all the same."""
-        self._move(tenant, key, IntentState.FAILED, credits=credits)
+    def mark_failed(self, tenant: str, key: str, *, credits: float = 0.0) -> None:
+        """The request created no job, or its job failed and still cost `credits`."""
+        self._set_state(tenant, key, PurchaseState.FAILED, credits=credits)
 
-    def forgotten_job(self, tenant: str, key: str) -> None:
-        """Its job and result were deleted in the cloud."""
-        self._move(tenant, key, IntentState.FORGOTTEN)
+    def mark_deleted(self, tenant: str, key: str) -> None:
+        """The job and its result were deleted in the cloud."""
+        self._set_state(tenant, key, PurchaseState.FORGOTTEN)
 
     def jobs_of(self, tenant: str, content_hash: str) -> list[tuple[str, str, str]]:
-        """(key, kind, job id) of the jobs about these bytes whose results lie in the cloud."""
+        """(key, kind, job id) of the file's jobs whose results are still in the cloud."""
         rows = self._run(
             "SELECT key, kind, job_id FROM intents WHERE tenant = ? AND content_hash = ?"
             " AND job_id IS NOT NULL AND state <> 'forgotten'",
@@ -237,7 +237,7 @@ class IntentLog:
         return [(key, kind, job_id) for key, kind, job_id in rows]
 
     def spending(self, tenant: str, *, since: datetime) -> list[Spending]:
-        """By day and kind, oldest first."""
+        """Usage by day and kind, oldest first."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT substr(created_at, 1, 10) AS day, kind, COUNT(*), SUM(state = 'failed'),"
@@ -250,28 +250,28 @@ class IntentLog:
             for day, kind, jobs, failed, credits in rows
         ]
 
-    def copying(self, tenant: str, content_hash: str) -> None:
-        """These bytes are about to be uploaded: from now on a copy may lie in the cloud."""
+    def record_upload(self, tenant: str, content_hash: str) -> None:
+        """The file is about to be uploaded: from now on the cloud may hold a copy."""
         self._run(
             "INSERT OR REPLACE INTO copies (tenant, content_hash) VALUES (?, ?)",
             tenant,
             content_hash,
         )
 
-    def unwanted(self, tenant: str, content_hash: str) -> None:
-        """The copy has served and shall go."""
+    def mark_unneeded(self, tenant: str, content_hash: str) -> None:
+        """The copy is no longer needed and may be deleted."""
         self._run(
             "UPDATE copies SET unwanted = 1 WHERE tenant = ? AND content_hash = ?",
             tenant,
             content_hash,
         )
 
-    def forgotten(self, tenant: str, content_hash: str) -> None:
-        """No copy lies in the cloud any more."""
+    def drop_copy(self, tenant: str, content_hash: str) -> None:
+        """The cloud holds no copy any more."""
         self._run("DELETE FROM copies WHERE tenant = ? AND content_hash = ?", tenant, content_hash)
 
     def copies(self) -> list[tuple[str, str, bool]]:
-        """(tenant, content hash, unwanted) of every copy that may lie in the cloud."""
+        """(tenant, content hash, unneeded) of every copy that may be in the cloud."""
         rows = self._run("SELECT tenant, content_hash, unwanted FROM copies")
         return [(tenant, content_hash, bool(unwanted)) for tenant, content_hash, unwanted in rows]
 
@@ -283,11 +283,11 @@ class IntentLog:
         with self._lock:
             return self._db.execute(statement, values).fetchall()
 
-    def _move(
+    def _set_state(
         self,
         tenant: str,
         key: str,
-        state: IntentState,
+        state: PurchaseState,
         *,
         job_id: str | None = None,
         credits: float = 0.0,

@@ -9,9 +9,9 @@ from typing import Any, Self, TypeAlias
 from llama_index.core.schema import Document
 
 from foliotrace.adapters.llamacloud.client import CloudAccess
-from foliotrace.cloud.desk import Desk
-from foliotrace.cloud.running import hand_over, wait_for
 from foliotrace.errors import InvalidRequest, Misconfigured
+from foliotrace.llamacloud.embedded import Desk
+from foliotrace.llamacloud.event_loop import hand_over, wait_for
 
 Given: TypeAlias = str | Path | Document
 """A file, or a LlamaIndex Document: its file if it came from `LlamaParse`, else its text."""

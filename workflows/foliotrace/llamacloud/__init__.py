@@ -4,9 +4,9 @@ Thin doors to the same journeys as the service's. Without a key everything runs 
 with one, LlamaCloud does the work and the local rungs stay below it.
 """
 
-from foliotrace.cloud.arguments import ArgumentWithoutEffect
-from foliotrace.cloud.extract import LlamaExtract
-from foliotrace.cloud.index import LlamaCloudIndex
-from foliotrace.cloud.parse import LlamaParse
+from foliotrace.llamacloud.arguments import ArgumentWithoutEffect
+from foliotrace.llamacloud.extract import LlamaExtract
+from foliotrace.llamacloud.index import LlamaCloudIndex
+from foliotrace.llamacloud.parse import LlamaParse
 
 __all__ = ["ArgumentWithoutEffect", "LlamaCloudIndex", "LlamaExtract", "LlamaParse"]
