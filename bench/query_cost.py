@@ -23,8 +23,7 @@ from bench.record import save
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.model import AnswerMode, CacheState, Deadline, Usage
 from foliotrace.ports import Delta, Generation, Prompt
-from foliotrace.query.pipeline import Call, answer_question
-from foliotrace.query.validate import Ask
+from foliotrace.query.pipeline import answer_question
 from foliotrace.query.workflow import Answered, AskQuestion, QueryServices, QueryWorkflow
 
 COMMAND = "python -m bench.query_cost"
@@ -125,9 +124,8 @@ def _text(number: int) -> str:
 
 def _stages(services: QueryServices) -> Callable[[int], Awaitable[None]]:
     async def ask(number: int) -> None:
-        answer = await answer_question(
-            services, Ask(query=_text(number), collection=COLLECTION), Call()
-        )
+        question = AskQuestion(query=_text(number), collection=COLLECTION)
+        answer = await answer_question(services, question)
         assert answer.degradation.answer is not AnswerMode.TEMPLATE
 
     return ask

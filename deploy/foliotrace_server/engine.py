@@ -96,7 +96,7 @@ class Engine:
     async def answer(self, question: StartEvent) -> Answer:
         """Answer one question that is not streamed, in the caller's task where that can be."""
         if isinstance(self.query, QueryWorkflow) and isinstance(question, AskQuestion):
-            return await self.query.answered(question)
+            return await self.query.answer_directly(question)
         return answer_of(await self.query.run(start_event=question).stop_event_result())
 
     async def _ended(self, ended: Ended) -> None:

@@ -81,7 +81,7 @@ async def test_an_answer_without_the_engine_leaves_the_engines_own_trace(
         await stack.serve(*HANDBOOK)
         workflow = QueryWorkflow(stack.services)
         trees = []
-        for asked in (workflow.answered, lambda ev: workflow.run(start_event=ev)):
+        for asked in (workflow.answer_directly, lambda ev: workflow.run(start_event=ev)):
             with watching(detail="all") as watch, suppress(InvalidQuery):
                 await asked(AskQuestion(query=query))
             trees.append([_told(span, watch) for span in watch.spans])

@@ -14,7 +14,7 @@ from foliotrace.errors import FileRefused
 from foliotrace.ingest.chunk import chunk_pages
 from foliotrace.model import Citation, ParsedPage, Passage, RetrievalMode, Words
 from foliotrace.query.answer.anchors import cell_range, page_map
-from foliotrace.query.answer.quotes import spans
+from foliotrace.query.answer.quotes import quotable_spans
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +52,7 @@ def quotable(pages: Sequence[ParsedPage], name: str) -> Iterator[tuple[Citation,
             score=1.0,
             path=RetrievalMode.KEYWORD,
         )
-        for start, end, _ in spans(passage, where):
+        for start, end, _ in quotable_spans(passage, where):
             yield (
                 Citation(
                     marker=1,

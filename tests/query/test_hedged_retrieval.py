@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.query.query_stack import HANDBOOK, Down, QueryStack
 
+from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import IndexUnavailable, Unavailable
-from foliotrace.model import Deadline, Level, Passage, Query, RetrievalMode
+from foliotrace.model import Deadline, Level, Passage, Principal, Query, RetrievalMode
 from foliotrace.ports import Retriever
-from foliotrace.query.retrieve.hedging import Outcome, first_good
-from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.query.retrieve.paths import Retrieval, RetrievalPath, retrieve
 from foliotrace.settings import QuerySettings
 
 pytestmark = pytest.mark.anyio
@@ -127,27 +127,48 @@ class Broken(Exception):
     """No outage: a bug."""
 
 
-Rung = tuple[int, str]  # turns of the loop until it is done, and how
+class Rung:
+    """Ends after some turns of the loop: with a passage, an outage or a bug."""
 
+    ready = True
 
-async def played(rungs: list[Rung], hedge_s: float | None) -> tuple[Outcome[str], list[str]]:
-    left: list[str] = []
+    def __init__(self, turns: int, end: str, cancelled: list[str]) -> None:
+        self._turns, self._end, self._cancelled = turns, end, cancelled
 
-    async def ask(place: int) -> str:
-        turns, end = rungs[place]
+    async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         try:
-            for _ in range(turns):
+            for _ in range(self._turns):
                 await asyncio.sleep(0)
         except asyncio.CancelledError:
-            left.append("cancelled")
+            self._cancelled.append("cancelled")
             raise
-        if end == "fails":
+        if self._end == "fails":
             raise IndexUnavailable("down")
-        if end == "breaks":
+        if self._end == "breaks":
             raise Broken
-        return end
+        return []
 
-    return await first_good(ask, len(rungs), hedge_s=hedge_s), left
+
+MODES = [mode for mode in RetrievalMode if mode is not RetrievalMode.NONE]
+
+
+async def retrieved(
+    rungs: list[tuple[int, str]], hedge_s: float | None
+) -> tuple[Retrieval, list[str]]:
+    cancelled: list[str] = []
+    paths = [
+        RetrievalPath(mode, Rung(*rung, cancelled))
+        for mode, rung in zip(MODES, rungs, strict=False)
+    ]
+    retrieval = await retrieve(
+        Query(text=QUESTION, principal=Principal()),
+        paths,
+        clock=SystemClock(),
+        deadline=Deadline(float("inf")),
+        limit_s=600.0,
+        hedge_s=hedge_s,
+    )
+    return retrieval, cancelled
 
 
 ENDS = st.sampled_from(["answers", "fails"])
@@ -158,21 +179,21 @@ ENDS = st.sampled_from(["answers", "fails"])
     st.sampled_from([None, 0.0]),
 )
 def test_an_answer_is_found_whenever_one_could_answer(
-    rungs: list[Rung], hedge_s: float | None
+    rungs: list[tuple[int, str]], hedge_s: float | None
 ) -> None:
     async def play() -> None:
-        outcome, left = await played(rungs, hedge_s)
-        could = [place for place, (_, end) in enumerate(rungs) if end == "answers"]
-        assert (outcome.found is not None) == bool(could)
+        retrieval, cancelled = await retrieved(rungs, hedge_s)
+        could = [MODES[place] for place, (_, end) in enumerate(rungs) if end == "answers"]
+        assert all(isinstance(error, Unavailable) for error in retrieval.failures)
         if could:
-            assert outcome.place in could
-            assert all(isinstance(e, Unavailable) for e in outcome.failures.values())
-            assert outcome.place not in outcome.failures
+            assert retrieval.mode in could
+            assert len(retrieval.failures) == MODES.index(retrieval.mode)
         else:
-            assert sorted(outcome.failures) == list(range(len(rungs)))
+            assert retrieval.mode is RetrievalMode.NONE
+            assert len(retrieval.failures) == len(rungs)
         if hedge_s is None:
-            assert outcome.place == min(could, default=-1)
-            assert left == []
+            assert retrieval.mode is (could[0] if could else RetrievalMode.NONE)
+            assert cancelled == []
         assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(play())
@@ -181,5 +202,5 @@ def test_an_answer_is_found_whenever_one_could_answer(
 async def test_a_bug_in_one_path_ends_all_and_is_raised() -> None:
     before = asyncio.all_tasks()
     with pytest.raises(Broken):
-        await played([(10_000, "answers"), (0, "breaks")], 0.0)
+        await retrieved([(10_000, "answers"), (0, "breaks")], 0.0)
     assert asyncio.all_tasks() == before

@@ -7,7 +7,7 @@ from foliotrace.errors import BudgetExceeded, GeneratorRefused, GeneratorUnavail
 from foliotrace.model import AnswerMode, Level, RetrievalMode
 from foliotrace.query.answer.ladder import (
     Configured,
-    Next,
+    NextRung,
     Reached,
     after_failure,
     degradation,
@@ -90,12 +90,12 @@ def test_embedding_not_finished_is_level_2() -> None:
 
 def test_the_next_llm_is_asked_only_for_what_another_could_mend() -> None:
     down, refused = GeneratorUnavailable("x"), GeneratorRefused("x")
-    assert after_failure(down, shown=False, more=True) is Next.LLM
-    assert after_failure(BudgetExceeded("x"), shown=False, more=True) is Next.LLM
-    assert after_failure(refused, shown=False, more=True) is Next.QUOTES
-    assert after_failure(down, shown=False, more=False) is Next.QUOTES
+    assert after_failure(down, shown=False, more=True) is NextRung.LLM
+    assert after_failure(BudgetExceeded("x"), shown=False, more=True) is NextRung.LLM
+    assert after_failure(refused, shown=False, more=True) is NextRung.QUOTES
+    assert after_failure(down, shown=False, more=False) is NextRung.QUOTES
     for error in (down, refused):
-        assert after_failure(error, shown=True, more=True) is Next.END
+        assert after_failure(error, shown=True, more=True) is NextRung.END
 
 
 @given(st.floats(0, 1e6), st.floats(0.001, 100), st.booleans())

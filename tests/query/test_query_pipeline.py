@@ -260,7 +260,7 @@ async def test_an_answer_in_the_callers_task_is_the_runs_own(stack: QueryStack, 
         assert isinstance(answered, Answered)
         return answered.answer
 
-    for asked in (workflow.answered, run):
+    for asked in (workflow.answer_directly, run):
         stack.audit.entries.clear()
         try:
             said: object = replace(await asked(question), run_id="")

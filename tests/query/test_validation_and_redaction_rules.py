@@ -8,10 +8,10 @@ from foliotrace.query.answer.redaction import (
     CARD,
     CODE,
     SSN,
-    SanitizedStream,
-    sanitize,
+    RedactedStream,
+    redact,
 )
-from foliotrace.query.validate import clean
+from foliotrace.query.validate import normalized
 from foliotrace.settings import RedactionSettings
 
 RULES = RedactionSettings()
@@ -19,12 +19,12 @@ RULES = RedactionSettings()
 
 @given(st.text())
 def test_cleaning_twice_changes_nothing_more(text: str) -> None:
-    assert clean(clean(text)) == clean(text)
+    assert normalized(normalized(text)) == normalized(text)
 
 
 @pytest.mark.parametrize("text", ["Explain List<int> and {x | x > 0}", "a\tb\nc", "Ünïcödé 株式"])
 def test_markup_and_scripts_reach_the_index_as_they_were_asked(text: str) -> None:
-    assert clean(text) == text
+    assert normalized(text) == text
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_markup_and_scripts_reach_the_index_as_they_were_asked(text: str) -> Non
     ],
 )
 def test_what_cannot_be_seen_is_dropped(text: str, cleaned: str) -> None:
-    assert clean(text) == cleaned
+    assert normalized(text) == cleaned
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_cannot_be_seen_is_dropped(text: str, cleaned: str) -> None:
     ],
 )
 def test_what_may_not_be_shown_is_taken_out(text: str, shown: str) -> None:
-    assert sanitize(text, RULES).text == shown
+    assert redact(text, RULES).text == shown
 
 
 @pytest.mark.parametrize(
@@ -83,15 +83,15 @@ def test_what_may_not_be_shown_is_taken_out(text: str, shown: str) -> None:
     ],
 )
 def test_what_is_harmless_stays(text: str) -> None:
-    assert sanitize(text, RULES).text == text
+    assert redact(text, RULES).text == text
 
 
 def test_each_switch_does_what_it_says() -> None:
     digits, code = "1234567890123456", "```x\nimport os\n```"
-    assert sanitize(digits, RULES).text == digits
-    assert sanitize(digits, RedactionSettings(any_sixteen_digits=True)).text == CARD
-    assert sanitize(code, RULES).text == CODE
-    assert sanitize(code, RedactionSettings(remove_dangerous_code=False)).text == code
+    assert redact(digits, RULES).text == digits
+    assert redact(digits, RedactionSettings(any_sixteen_digits=True)).text == CARD
+    assert redact(code, RULES).text == CODE
+    assert redact(code, RedactionSettings(remove_dangerous_code=False)).text == code
 
 
 sentences = st.lists(
@@ -121,12 +121,12 @@ def test_a_stream_of_sentences_shows_what_the_whole_answer_would(
     parts: list[str], gap: str
 ) -> None:
     whole = gap.join(parts)
-    stream = SanitizedStream(RULES)
+    stream = RedactedStream(RULES)
     pieces = [stream.feed(part if i == 0 else gap + part) for i, part in enumerate(parts)]
-    assert "".join(pieces) + stream.finish() == sanitize(whole, RULES).text
+    assert "".join(pieces) + stream.finish() == redact(whole, RULES).text
 
 
 @given(sentences)
 def test_sanitizing_twice_changes_nothing_more(parts: list[str]) -> None:
-    once = sanitize(" ".join(parts), RULES).text
-    assert sanitize(once, RULES).text == once
+    once = redact(" ".join(parts), RULES).text
+    assert redact(once, RULES).text == once

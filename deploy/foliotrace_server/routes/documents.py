@@ -13,7 +13,7 @@ from foliotrace.ingest.publish import keeping
 from foliotrace.ingest.upload import Accepted
 from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, Metadata, Principal
 from foliotrace.ports import StoredBlob
-from foliotrace.query.validate import admit_filters
+from foliotrace.query.validate import validate_filters
 from foliotrace_server.engine import Engine
 from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.identity import caller
@@ -108,7 +108,7 @@ class Documents:
         found = await self._ingest.library.documents(
             caller().tenant,
             collection=checked_collection(collection) if collection is not None else None,
-            filters=admit_filters(wanted),
+            filters=validate_filters(wanted),
             name=asked.get("name"),
             limit=limit,
             after=asked.get("after"),

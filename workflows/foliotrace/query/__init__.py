@@ -1,1 +1,1 @@
-"""A question becomes a cited answer: guard, cache, retrieve, synthesize, sanitize."""
+"""A question becomes a cited answer: validate, cache, retrieve, synthesize, ground."""

@@ -1,4 +1,4 @@
-"""What is kept of a question: its audit records, its run, and what observers are told."""
+"""The records of a question: audit entries, its run, and the event for observers."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from foliotrace.query.validate import valid_name
 def received(
     principal: Principal, run_id: str, user_id: str | None, *, key_id: str, query_hash: str
 ) -> AuditEntry:
-    """Before the work. A `user_id` that the guard will refuse is not written down."""
+    """The entry before the work. A `user_id` that validation will refuse is left out."""
     return AuditEntry(
         event="query_received",
         run_id=run_id,
@@ -25,7 +25,7 @@ def received(
 
 
 def completed(before: AuditEntry, answer: Answer) -> AuditEntry:
-    """After an answer, of whatever level."""
+    """The entry after an answer, of any level."""
     mark = answer.degradation
     return AuditEntry(
         event="query_completed",
@@ -46,7 +46,7 @@ def completed(before: AuditEntry, answer: Answer) -> AuditEntry:
 
 
 def failed(before: AuditEntry, error: BaseException) -> AuditEntry:
-    """After a failure or a cancellation; nothing of the question is repeated."""
+    """The entry after a failure or a cancellation, without any text of the question."""
     known = error if isinstance(error, FoliotraceError) else None
     return AuditEntry(
         event="query_failed",
@@ -71,7 +71,7 @@ def run_of(
     clock: Clock,
     started_s: float,
 ) -> Run:
-    """What `/v1/runs/{id}` can tell; the texts only where they are kept by setting."""
+    """The run that `/v1/runs/{id}` returns; with texts only if `keep_content`."""
     return Run(
         id=answer.run_id,
         tenant=query.principal.tenant,
@@ -100,9 +100,9 @@ def _without_quotes(answer: Answer) -> tuple[Citation, ...]:
 
 
 def emit_answered(answer: Answer, *, origin: str | None = None) -> None:
-    """Report how the question was answered, on the query's span.
+    """Emit how the question was answered, for the span of the run.
 
-    `origin`: traceparent of the run that made the answer, if that was another; becomes a link.
+    `origin` is the traceparent of the earlier run that made a cached answer, to link to.
     """
     mark = answer.degradation
     emit(

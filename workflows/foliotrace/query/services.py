@@ -1,4 +1,4 @@
-"""What a question's journey is given: ports, limits, and what both make together."""
+"""Dependencies and limits of the query pipeline."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.ladder import Configured
 from foliotrace.query.answer.passage_terms import PassageTermsCache
 from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
-from foliotrace.query.answer.synthesize import Synthesis
+from foliotrace.query.answer.synthesize import Synthesizer
 from foliotrace.query.cache.semantic_key import Synonyms
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.route_policy import select
@@ -33,10 +33,10 @@ from foliotrace.settings import BudgetSettings, QuerySettings, RunsSettings
 
 @dataclass(frozen=True, kw_only=True)
 class QueryServices:
-    """All a question needs from outside. `paths` and `generators` are orders, best first.
+    """The ports of the query pipeline. `paths` and `generators` are ordered, best first.
 
-    `offered` are the orders a question may choose instead of `paths`; none without LlamaCloud.
-    With an `embedder` the `cache` also answers questions that ask the same in other words.
+    `offered` are the orders that a question may choose instead of `paths`; none without
+    LlamaCloud. With an `embedder`, the `cache` also answers questions with the same meaning.
     """
 
     library: LibraryReader
@@ -59,10 +59,10 @@ class QueryServices:
     code_version: str = "unknown"
     offered: Mapping[ExecutionMode, Sequence[RetrievalPath]] = field(default_factory=dict)
 
-    def on(self, asked: ExecutionMode | None) -> "QueryServices":
-        """The same with the retrieval paths that a question asks for. Raises PathNotOffered.
+    def with_mode(self, asked: ExecutionMode | None) -> "QueryServices":
+        """The same with the retrieval paths of this mode. Raises PathNotOffered.
 
-        An answer's level is the loss against them; a kept answer is one of the same best path.
+        An answer's level is the loss against these paths, and cached answers belong to them.
         """
         paths = select(asked, self.paths, self.offered)
         if paths is self.paths:
@@ -70,7 +70,7 @@ class QueryServices:
         key = tuple(path.mode for path in paths)
         if key not in self._others:
             other = replace(self, paths=paths)
-            other.__dict__["synthesis"] = self.synthesis  # one memory of pages and readings
+            other.__dict__["synthesizer"] = self.synthesizer  # share its caches
             self._others[key] = other
         return self._others[key]
 
@@ -80,14 +80,14 @@ class QueryServices:
 
     @cached_property
     def configured(self) -> Configured:
-        """The best this installation can do."""
+        """The best that this installation can do."""
         return Configured(
             retrieval=tuple(path.mode for path in self.paths), generators=len(self.generators)
         )
 
     @cached_property
     def best(self) -> str:
-        """What an answer of level 0 is made with, for the keys of kept answers."""
+        """What an answer of level 0 is made with, as a part of cache keys."""
         models = ",".join(generator.model for generator in self.generators[:1])
         modes = ",".join(path.mode.value for path in self.paths[:1])
         limits = f"{self.settings.max_answer_tokens}|{self.settings.redaction}"
@@ -99,12 +99,12 @@ class QueryServices:
         return Synonyms(self.settings.synonyms)
 
     @cached_property
-    def synthesis(self) -> Synthesis:
-        """The stage that answers, with what it keeps in memory."""
-        return Synthesis(
+    def synthesizer(self) -> Synthesizer:
+        """The `synthesize` stage with its caches."""
+        return Synthesizer(
             generators=tuple(self.generators),
             vocabulary=self.vocabulary,
             pages=PageMaps(self.library),
-            readings=PassageTermsCache(self.vocabulary),
+            passage_terms=PassageTermsCache(self.vocabulary),
             max_tokens=self.settings.max_answer_tokens,
         )

@@ -1,26 +1,17 @@
-"""The first stage: what a caller sends becomes a `Query`, or is refused with a typed error. Pure.
+"""The `validate` stage: a caller's question becomes a `Query`, or raises a typed error. Pure.
 
-Text is normalised and stripped of what cannot be seen; it is never cut, escaped or rewritten:
+Text is normalised and stripped of invisible characters; it is never cut, escaped or rewritten:
 `List<int>` and `{x | x > 0}` reach the index as they were asked.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from typing import Final
 from unicodedata import is_normalized, normalize
 
 from foliotrace.errors import InvalidQuery, InvalidRequest
-from foliotrace.model import (
-    COLLECTION_NAME,
-    DEFAULT_COLLECTION,
-    ExecutionMode,
-    Filters,
-    Metadata,
-    Principal,
-    Query,
-    Scalar,
-)
+from foliotrace.model import COLLECTION_NAME, Filters, Metadata, Principal, Query, Scalar
+from foliotrace.query.workflow_events import AskQuestion, FilterValues
 from foliotrace.settings import (
     MAX_FILTER_DOCUMENTS,
     MAX_FILTER_FIELDS,
@@ -32,7 +23,7 @@ from foliotrace.settings import (
     MAX_VALUE_CHARACTERS,
 )
 
-FilterValues: TypeAlias = Mapping[str, Scalar | Sequence[Scalar]]
+NO_FILTERS: Final = Filters()
 
 _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls, except tab and line ends
@@ -44,68 +35,63 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FIELD: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """A question as it came in: typed, not yet checked. `filters` may hold `document_ids`."""
-
-    query: str
-    top_k: int = 5
-    filters: FilterValues = field(default_factory=dict)
-    collection: str = DEFAULT_COLLECTION
-    user_id: str | None = None
-    session_id: str | None = None
-    tags: Sequence[str] = ()
-    metadata: Metadata = field(default_factory=dict)
-    path: ExecutionMode | None = None
+def refuse_unknown_fields(question: AskQuestion) -> None:
+    """Raises InvalidRequest; `Event` keeps unknown fields aside instead of refusing them."""
+    unknown = question.keys()
+    if unknown:
+        raise InvalidRequest(
+            f"The question has {len(unknown)} unknown fields.",
+            hint=f"Known fields: {', '.join(AskQuestion.model_fields)}.",
+        )
 
 
-def admit(ask: Ask, *, principal: Principal, run_id: str, query_hash: str) -> Query:
-    """The checked question; `query_hash` is what HashQuery made of its cleaned text.
+def validate(question: AskQuestion, *, principal: Principal, run_id: str, query_hash: str) -> Query:
+    """The valid question; `query_hash` is the keyed hash of its normalised text.
 
     Raises InvalidQuery, InvalidRequest; neither repeats what was sent.
     """
-    text = clean(ask.query)
+    text = normalized(question.query)
     if not 1 <= len(text) <= MAX_QUERY_CHARACTERS:
         raise InvalidQuery(
             "The question is empty."
             if not text
             else f"The question has {len(text)} characters; {MAX_QUERY_CHARACTERS} are allowed."
         )
-    if isinstance(ask.top_k, bool) or not 1 <= ask.top_k <= MAX_TOP_K:
+    if isinstance(question.top_k, bool) or not 1 <= question.top_k <= MAX_TOP_K:
         raise InvalidRequest(f"top_k must be from 1 to {MAX_TOP_K}.", hint="Leave it out for 5.")
     return Query(
         text=text,
         principal=principal,
-        collection=_collection(ask.collection),
-        top_k=ask.top_k,
-        filters=admit_filters(ask.filters),
-        user_id=_name("user_id", ask.user_id),
-        session_id=_name("session_id", ask.session_id),
-        tags=_tags(ask.tags),
-        metadata=_metadata(ask.metadata),
+        collection=_collection(question.collection),
+        top_k=question.top_k,
+        filters=validate_filters(question.filters),
+        user_id=_name("user_id", question.user_id),
+        session_id=_name("session_id", question.session_id),
+        tags=_tags(question.tags),
+        metadata=_metadata(question.metadata),
         query_hash=query_hash,
         run_id=run_id,
     )
 
 
-def clean(text: str) -> str:
-    """NFC, without controls, bidirectional and zero-width marks; outer white space dropped."""
+def normalized(text: str) -> str:
+    """NFC without control, bidirectional and zero-width characters; outer white space stripped."""
     if text.isascii():
         return _INVISIBLE.sub("", text).strip()
     bare = _INVISIBLE.sub("", text)
     return (bare if is_normalized("NFC", bare) else normalize("NFC", bare)).strip()
 
 
-def admit_filters(filters: FilterValues) -> Filters:
-    """Bounded filters; `document_ids` apart, every name is a metadata field. InvalidRequest."""
+def validate_filters(filters: FilterValues) -> Filters:
+    """Bounded filters; every name but `document_ids` is a metadata field. Raises InvalidRequest."""
     if not filters:
         return NO_FILTERS
     if len(filters) > MAX_FILTER_FIELDS:
         raise InvalidRequest(f"At most {MAX_FILTER_FIELDS} filter fields are allowed.")
     document_ids: tuple[str, ...] = ()
     metadata: dict[str, tuple[Scalar, ...]] = {}
-    for name, given in filters.items():
-        values = _values(given)
+    for name, value in filters.items():
+        values = _values(value)
         if name == "document_ids":
             document_ids = tuple(_name("document_ids", str(v)) or "" for v in values)
             _at_most("document_ids", len(values), MAX_FILTER_DOCUMENTS)
@@ -117,23 +103,20 @@ def admit_filters(filters: FilterValues) -> Filters:
     return Filters(document_ids=document_ids, metadata=metadata)
 
 
-NO_FILTERS: Final = Filters()
-
-
-def _values(given: Scalar | Sequence[Scalar]) -> Sequence[Scalar]:
-    values = [given] if isinstance(given, str | int | float | bool) else list(given)
+def _values(value: Scalar | Sequence[Scalar]) -> Sequence[Scalar]:
+    values = [value] if isinstance(value, str | int | float | bool) else list(value)
     if not values:
-        raise InvalidRequest("A filter without values admits nothing.", hint="Leave it out.")
+        raise InvalidRequest("A filter without values matches nothing.", hint="Leave it out.")
     return values
 
 
-def _value(where: str, value: Scalar) -> Scalar:
+def _value(field: str, value: Scalar) -> Scalar:
     if not isinstance(value, str | int | float | bool):
-        raise InvalidRequest(f"{where}: values are text, numbers or booleans.")
+        raise InvalidRequest(f"{field}: values are text, numbers or booleans.")
     if not isinstance(value, str):
         return value
-    text = clean(value)
-    _at_most(f"characters of a value in {where}", len(text), MAX_VALUE_CHARACTERS)
+    text = normalized(value)
+    _at_most(f"characters of a value in {field}", len(text), MAX_VALUE_CHARACTERS)
     return text
 
 
@@ -148,11 +131,11 @@ def _collection(name: str) -> str:
     return name
 
 
-def _name(where: str, name: str | None) -> str | None:
+def _name(field: str, name: str | None) -> str | None:
     if name is None:
         return None
     if not _NAME.fullmatch(name):
-        raise InvalidRequest(f"{where} must be 1 to 64 characters of A-Z a-z 0-9 _ -")
+        raise InvalidRequest(f"{field} must be 1 to 64 characters of A-Z a-z 0-9 _ -")
     return name
 
 

@@ -1,4 +1,4 @@
-"""Where a quote stands on its page: boxes from the words under it, or a range of cells."""
+"""Locates a quote on its page: the boxes of its words, or a range of cells."""
 
 import re
 from collections import OrderedDict
@@ -9,7 +9,7 @@ from foliotrace.errors import NotFound
 from foliotrace.model import Anchor, PageKind, ParsedPage, Passage, Words
 from foliotrace.ports import PageReader
 
-_KEPT_PAGES: Final = 2048
+_MAX_PAGES: Final = 2048
 _CELL: Final = re.compile(r"([A-Z]+)(\d+)")
 
 
@@ -25,7 +25,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PageMap:
-    """What stands where on a page, without its text."""
+    """The places of words, rows and cells on a page, without its text."""
 
     kind: PageKind
     label: str | None
@@ -35,7 +35,7 @@ class PageMap:
     exact: bool = True
 
     def anchor(self, page: int, start: int, end: int) -> Anchor:
-        """The place of [start, end)."""
+        """The anchor of the text [start, end)."""
         return Anchor(
             kind=self.kind,
             page=page,
@@ -49,7 +49,7 @@ class PageMap:
 
 
 UNKNOWN_PAGE: Final = PageMap(PageKind.PAGE, None, Words(), (), (), exact=False)
-"""For a page that the library does not hold, or holds no more."""
+"""For a page that the library does not hold."""
 
 
 def page_map(page: ParsedPage) -> PageMap:
@@ -67,36 +67,36 @@ def page_map(page: ParsedPage) -> PageMap:
 
 def cell_range(refs: list[str]) -> str | None:
     """The smallest range that holds the cells: "B2", "B2:D3"; None without cells."""
-    found = [m.groups() for ref in refs if (m := _CELL.fullmatch(ref))]
-    if not found:
+    cells = [m.groups() for ref in refs if (m := _CELL.fullmatch(ref))]
+    if not cells:
         return None
-    columns = sorted({column for column, _ in found}, key=lambda c: (len(c), c))
-    lines = sorted({int(line) for _, line in found})
+    columns = sorted({column for column, _ in cells}, key=lambda c: (len(c), c))
+    lines = sorted({int(line) for _, line in cells})
     first, last = f"{columns[0]}{lines[0]}", f"{columns[-1]}{lines[-1]}"
     return first if first == last else f"{first}:{last}"
 
 
 class PageMaps:
-    """The maps of the pages asked for lately; they hold places, never text."""
+    """A cache of the maps of pages used lately; they hold places, never text."""
 
     def __init__(self, library: PageReader) -> None:
         self._library = library
-        self._kept: OrderedDict[tuple[str, str, int], PageMap] = OrderedDict()
+        self._maps: OrderedDict[tuple[str, str, int], PageMap] = OrderedDict()
 
     async def of(self, tenant: str, passage: Passage) -> PageMap:
         """The map of a passage's page, or UNKNOWN_PAGE. Raises LibraryUnavailable."""
         key = (tenant, passage.revision, passage.page)
-        found = self._kept.get(key)
-        if found is None:
+        known = self._maps.get(key)
+        if known is None:
             try:
                 page = await self._library.page(
                     tenant, passage.document_id, passage.page, revision=passage.revision
                 )
             except NotFound:
                 return UNKNOWN_PAGE
-            found = self._kept[key] = page_map(page)
-            if len(self._kept) > _KEPT_PAGES:
-                self._kept.popitem(last=False)
+            known = self._maps[key] = page_map(page)
+            if len(self._maps) > _MAX_PAGES:
+                self._maps.popitem(last=False)
         else:
-            self._kept.move_to_end(key)
-        return found
+            self._maps.move_to_end(key)
+        return known

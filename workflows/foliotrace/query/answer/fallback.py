@@ -1,13 +1,12 @@
-"""When nothing can be retrieved: an older answer whose sources stand, or an honest sentence."""
+"""Answers without passages: a stale answer whose sources are unchanged, or an honest sentence."""
 
-from dataclasses import replace
 from typing import Final
 
 from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import StaleLookupFailed, emit
-from foliotrace.model import Answer, AnswerMode, CacheState, Usage
+from foliotrace.model import AnswerMode, Level
 from foliotrace.ports import Clock, DocumentReader, StaleAnswer, StaleAnswers
-from foliotrace.query.answer.synthesize import Draft
+from foliotrace.query.answer.synthesize import Synthesis
 
 TEMPLATE: Final = (
     "The documents cannot be searched at the moment, so this question is not answered. "
@@ -17,27 +16,35 @@ NOTICE_STALE: Final = (
     "The documents cannot be searched at the moment: this is an earlier answer to the same"
     " question. Its sources have not changed since."
 )
+LEVELS: Final = {AnswerMode.STALE: Level.STALE, AnswerMode.TEMPLATE: Level.TEMPLATE}
 
 
 async def stale_answer(
     tenant: str, key: str, *, stale: StaleAnswers, library: DocumentReader, clock: Clock
-) -> Answer | None:
-    """The kept answer with its age, while every document it cites still has its content."""
+) -> Synthesis | None:
+    """The stored answer with its age; None unless every document it cites is unchanged."""
     try:
-        kept = await stale.lookup(tenant, key)
-        if kept is None or not await _still_stands(tenant, kept, library):
+        stored = await stale.lookup(tenant, key)
+        if stored is None or not await _sources_unchanged(tenant, stored, library):
             return None
     except (CacheUnavailable, LibraryUnavailable) as error:
         emit(StaleLookupFailed(reason=error.reason))
         return None
-    age_s = max(0.0, (clock.now() - kept.stored_at).total_seconds())
-    return replace(
-        kept.answer, age_s=age_s, notice=NOTICE_STALE, usage=Usage(), cache=CacheState.MISS
+    answer = stored.answer
+    return Synthesis(
+        text=answer.text,
+        mode=AnswerMode.STALE,
+        citations=answer.citations,
+        model=answer.model,
+        removed_claims=answer.removed_claims,
+        notice=NOTICE_STALE,
+        age_s=max(0.0, (clock.now() - stored.stored_at).total_seconds()),
+        origin=answer.origin,
     )
 
 
-async def _still_stands(tenant: str, kept: StaleAnswer, library: DocumentReader) -> bool:
-    for document_id, content_hash in kept.content_hashes.items():
+async def _sources_unchanged(tenant: str, stored: StaleAnswer, library: DocumentReader) -> bool:
+    for document_id, content_hash in stored.content_hashes.items():
         try:
             document = await library.document(tenant, document_id)
         except NotFound:
@@ -47,7 +54,7 @@ async def _still_stands(tenant: str, kept: StaleAnswer, library: DocumentReader)
     return True
 
 
-def template(retry_after_s: float) -> Draft:
-    """The honest sentence."""
+def template_answer(retry_after_s: float) -> Synthesis:
+    """A sentence that says the question is not answered, and when to ask again (seconds)."""
     text = TEMPLATE.format(seconds=max(1, round(retry_after_s)))
-    return Draft(text=text, mode=AnswerMode.TEMPLATE)
+    return Synthesis(text=text, mode=AnswerMode.TEMPLATE)

@@ -1,8 +1,8 @@
-"""Each sentence an LLM wrote against the passages it cites; what they do not support is removed.
+"""Checks each sentence of an LLM against the passages it cites, and removes what they lack.
 
-A sentence is supported when the passages it cites hold at least half of its terms and every number
-in it. Text goes in as it streams and comes out in whole checked sentences, so nothing that will be
-removed is ever shown.
+A sentence is supported when the cited passages hold at least half of its terms and every number in
+it. Text goes in as it streams and comes out in whole checked sentences, so that nothing removed has
+ever been sent.
 """
 
 import re
@@ -14,8 +14,8 @@ from foliotrace.ports import Vocabulary
 from foliotrace.query.answer.prompt import NO_ANSWER
 from foliotrace.query.answer.quotes import PassageTerms, numbers_in
 
-SUPPORT: Final = 0.5  # the share of a sentence's terms that the cited passages must hold together
-SHARE: Final = 0.2  # and each single one of them, to keep its marker
+SUPPORT: Final = 0.5  # the share of a sentence's terms that the cited passages hold together
+SHARE: Final = 0.2  # the share that one passage must hold for its marker to stay
 CONNECTIVE_TERMS: Final = 2  # an uncited sentence with so few terms claims nothing
 
 _MARKER: Final = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
@@ -27,14 +27,14 @@ _SENTENCE: Final = re.compile(
 
 @dataclass(slots=True)
 class Claims:
-    """What became of an answer: the terms of the claims kept for each source, how many were not."""
+    """The terms of the supported claims by source, and how many claims were removed."""
 
     cited: dict[int, set[str]]
     removed: int = 0
 
 
 class Grounder:
-    """Checks one answer. `feed` pieces as they come, then `finish`; both give text to show."""
+    """Checks one answer. `feed` pieces as they come, then `finish`; both return supported text."""
 
     def __init__(self, sources: Sequence[PassageTerms], vocabulary: Vocabulary) -> None:
         self._sources = sources
@@ -47,15 +47,15 @@ class Grounder:
     def feed(self, text: str) -> str:
         """The sentences that are complete now, checked."""
         self._waiting += text
-        shown = ""
+        supported = ""
         position = 0
         while found := _SENTENCE.match(self._waiting, position):
             if found.end() == len(self._waiting) and not found.group().strip():
                 break
-            shown += self._checked(found.group())
+            supported += self._checked(found.group())
             position = found.end()
         self._waiting = self._waiting[position:]
-        return shown
+        return supported
 
     def finish(self) -> str:
         """The rest, checked."""
@@ -63,7 +63,7 @@ class Grounder:
         return "".join(self._checked(line) for line in rest.splitlines(keepends=True))
 
     def _checked(self, sentence: str) -> str:
-        """The sentence with the markers that hold, after the gap before it; or nothing."""
+        """The gap before the sentence and the sentence with the markers that hold; or nothing."""
         *marked, last = _MARKER.split(sentence)  # text, marker, text, marker, ..., text
         bare = "".join([*(text.rstrip() for text in marked[::2]), last]).strip()
         if not bare:
@@ -79,7 +79,7 @@ class Grounder:
             return ""
         self.claims.removed += len(set(cited) - set(held))
         if not held and not self.claims.cited:
-            return ""  # nothing is shown before the first supported claim
+            return ""  # no text before the first supported claim
         for marker in held:
             self.claims.cited.setdefault(marker, set()).update(terms)
         gap, self._gap = self._gap, _gap_after(sentence)
@@ -91,13 +91,13 @@ class Grounder:
         if not cited:
             if len(terms) <= CONNECTIVE_TERMS and not numbers:
                 return []
-            return self._found(terms, numbers)
+            return self._best_source(terms, numbers)
         known = [n for n in cited if 1 <= n <= len(self._sources)]
         helping = [n for n in known if _share(terms, self._sources[n - 1]) >= SHARE]
         return helping if self._holds(terms, numbers, helping) else None
 
-    def _found(self, terms: frozenset[str], numbers: frozenset[str]) -> list[int] | None:
-        """A sentence without markers gets the one of the passage that supports it alone."""
+    def _best_source(self, terms: frozenset[str], numbers: frozenset[str]) -> list[int] | None:
+        """The marker for a sentence without markers: of a passage that supports it alone."""
         order = sorted(
             range(1, len(self._sources) + 1),
             key=lambda n: -_share(terms, self._sources[n - 1]),
@@ -121,7 +121,7 @@ def _share(terms: frozenset[str], source: PassageTerms) -> float:
 
 
 def _with_markers(body: str, held: Sequence[int]) -> str:
-    """A sentence that has no markers with exactly these before its last mark."""
+    """The sentence with these markers before its closing punctuation."""
     end = len(body)
     while held and end and body[end - 1] in ".!?":
         end -= 1
@@ -130,6 +130,6 @@ def _with_markers(body: str, held: Sequence[int]) -> str:
 
 
 def _gap_after(sentence: str) -> str:
-    """What stands between a sentence and the next: its line ends (at most two), or a space."""
+    """What separates the sentence from the next: its line ends (at most two), or a space."""
     lines = sentence[len(sentence.rstrip()) :].count("\n")
     return "\n" * min(lines, 2) or " "

@@ -1,7 +1,7 @@
-"""How far an answer fell below what is configured, and what may follow a failure. Pure.
+"""The degradation level of an answer, and which rung follows a failure. Pure.
 
-Two orders, each resolved inside its own stage: retrieval (custom, managed, hybrid, keyword, none)
-and answer (the LLMs in order, quotes, a stale answer, a template). DESIGN section 6.
+Two ladders, each resolved inside its own stage: retrieval (custom, managed, hybrid, keyword, none)
+and answer (the LLMs in order, quotes, a stale answer, a template).
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,12 @@ from enum import StrEnum
 from foliotrace.catalog import ReasonFamily
 from foliotrace.errors import BudgetExceeded, FoliotraceError, GeneratorRefused, Unavailable
 from foliotrace.model import AnswerMode, Degradation, Level, RetrievalMode
+from foliotrace.settings import RETRY_AFTER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configured:
-    """What this installation could do at its best: both orders, best first.
+    """The best this installation can do: both ladders, best first.
 
     `generators` counts the LLMs; without one, quoted passages are the best there is.
     """
@@ -28,7 +29,7 @@ class Configured:
 class Reached:
     """What answered in the end. `generator` is the LLM's place in the order, None for none.
 
-    `reasons` are the stable words of every failure on the way, in order.
+    `reasons` are the codes of every failure on the way, in order.
     """
 
     retrieval: RetrievalMode
@@ -65,31 +66,31 @@ def _answer_loss(configured: Configured, reached: Reached) -> Level:
     return Level.NONE if reached.generator == 0 else Level.OTHER_LLM
 
 
-class Next(StrEnum):
-    """Where the answer order goes on after an LLM failed."""
+class NextRung(StrEnum):
+    """Where the answer ladder goes on after an LLM failed."""
 
     LLM = "llm"
     QUOTES = "quotes"
-    END = "end"  # text has been shown: nothing may replace it silently
+    END = "end"  # text has left: nothing may replace it silently
 
 
-def after_failure(error: FoliotraceError, *, shown: bool, more: bool) -> Next:
-    """What follows a failed LLM: another only where another could mend it, none once text is out.
+def after_failure(error: FoliotraceError, *, shown: bool, more: bool) -> NextRung:
+    """What follows a failed LLM: another one only where it could help, none once text has left.
 
     A refusal would be repeated by the next model; an exceeded budget may fit a cheaper one.
     """
     if shown:
-        return Next.END
+        return NextRung.END
     if more and not isinstance(error, GeneratorRefused):
-        return Next.LLM
-    return Next.QUOTES
+        return NextRung.LLM
+    return NextRung.QUOTES
 
 
-def retry_after_s(failures: Sequence[FoliotraceError], *, default_s: float) -> float:
-    """When to ask again, after nothing could answer: the soonest that a dependency named."""
+def retry_after_s(failures: Sequence[FoliotraceError]) -> float:
+    """Seconds until asking again makes sense: the soonest that a failed dependency named."""
     named = [e.retry_after_s for e in failures if isinstance(e, Unavailable) and e.retry_after_s]
-    return min(named, default=default_s)
+    return min(named, default=RETRY_AFTER_S)
 
 
-FALLS_DOWN = (Unavailable, BudgetExceeded)
-"""What moves an answer to its next rung; anything else is a bug or the caller's to mend."""
+RUNG_FAILURES = (Unavailable, BudgetExceeded)
+"""Failures that move an answer to its next rung; any other exception ends the question."""

@@ -1,6 +1,6 @@
-"""What an LLM is told: our rules, the passages as data, the question. One call.
+"""The prompt: rules, then the passages as data, then the question.
 
-Retrieved text is data, never instructions: each passage stands between lines that carry a random
+Retrieved text is data, never instructions: each passage is enclosed by lines that carry a random
 word drawn for this one call, so no document can close its own block or open another.
 """
 
@@ -12,7 +12,7 @@ from foliotrace.ports import Prompt
 
 VERSION: Final = "answer-1"
 NO_ANSWER: Final = "NO_ANSWER"
-"""What the LLM is told to reply when the passages do not hold the answer."""
+"""What the LLM must reply when the passages do not hold the answer."""
 
 _SYSTEM: Final = """You answer questions from numbered passages of documents.
 
@@ -27,7 +27,7 @@ Rules:
 
 
 def build(question: str, passages: Sequence[Passage], *, boundary: str) -> Prompt:
-    """The prompt; `boundary` is random."""
+    """The prompt for one call; `boundary` is a random word, new for each call."""
     blocks = [_block(number, passage, boundary) for number, passage in enumerate(passages, 1)]
     user = "\n\n".join([*blocks, f"{boundary} END OF PASSAGES\nQuestion: {question}"])
     return Prompt(
@@ -36,8 +36,8 @@ def build(question: str, passages: Sequence[Passage], *, boundary: str) -> Promp
 
 
 def _block(number: int, passage: Passage, boundary: str) -> str:
-    about = [_one_line(passage.document_name), f"page {passage.page}", _one_line(passage.header)]
-    head = " | ".join(part for part in (f"{boundary} PASSAGE [{number}]", *about) if part)
+    parts = [_one_line(passage.document_name), f"page {passage.page}", _one_line(passage.header)]
+    head = " | ".join(part for part in (f"{boundary} PASSAGE [{number}]", *parts) if part)
     return "\n".join(part for part in (head, passage.context, passage.text) if part)
 
 

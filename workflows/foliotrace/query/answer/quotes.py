@@ -1,6 +1,6 @@
-"""Quoted passages: the sentences and table rows that say most of what was asked, word for word.
+"""Quotes: the sentences and table rows of the passages that cover most of the question.
 
-Also the measure of whether passages answer at all: the share of the question they cover.
+The share of the question that passages cover also decides whether they answer it at all.
 """
 
 import re
@@ -13,17 +13,17 @@ from foliotrace.model import Passage
 from foliotrace.query.answer.anchors import PageMap
 
 FLOOR: Final = 0.35
-"""Below this cover of the question, an installation without an LLM says that it has no answer.
+"""Below this cover of the question, an answer without an LLM abstains.
 
 Calibrated on development questions only (bench/answers.py has the figures)."""
 
 EVENNESS: Final = 4.0
-"""Added to each term's rarity: every word of a question counts, rare ones up to three times."""
+"""Added to each term's rarity, so that every word of a question counts, rare ones up to thrice."""
 
-RANK_LOSS: Final = 0.05  # a passage's quotes weigh so much less per place in the ranking
-WORTH: Final = 0.5  # of the best quote; a lesser one is not shown
+RANK_LOSS: Final = 0.05  # score lost per place of the passage in the ranking
+MIN_RELATIVE_SCORE: Final = 0.5  # of the best quote's score; lesser quotes are left out
 SHORT_TERMS: Final = 3
-HEADER_SHARE: Final = 0.25  # what a row's header says counts for the row, but less
+HEADER_SHARE: Final = 0.25  # of a header's cover that counts for its rows
 
 MAX_QUOTE_CHARACTERS: Final = 420
 
@@ -41,7 +41,7 @@ _ABBREVIATION: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class QuoteSpan:
-    """A sentence or table row: its span on the page, its terms, and its row's header for show."""
+    """A sentence or table row: its span on the page, its terms, and the header of its table."""
 
     start: int
     end: int
@@ -52,30 +52,30 @@ class QuoteSpan:
 
 @dataclass(frozen=True, slots=True)
 class PassageTerms:
-    """A passage taken apart. Terms and numbers are those of its text, context and header too."""
+    """A passage as spans to quote. Terms and numbers include those of its context and header."""
 
-    units: tuple[QuoteSpan, ...]
+    spans: tuple[QuoteSpan, ...]
     terms: frozenset[str]
     numbers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A unit of a passage that was chosen, with its share of the question."""
+    """A span of a passage, and the score that it was chosen by."""
 
     passage: Passage
-    unit: QuoteSpan
-    cover: float
+    span: QuoteSpan
+    score: float
 
     @property
     def text(self) -> str:
-        """The quote, as it stands on the page."""
+        """The quote, as the page has it."""
         return self.passage.text[
-            self.unit.start - self.passage.start : self.unit.end - self.passage.start
+            self.span.start - self.passage.start : self.span.end - self.passage.start
         ]
 
 
-def spans(passage: Passage, page: PageMap) -> Iterator[tuple[int, int, str]]:
+def quotable_spans(passage: Passage, page: PageMap) -> Iterator[tuple[int, int, str]]:
     """(start, end, header) of the passage's table rows and sentences, in order, on the page."""
     position = passage.start
     for row in page.rows:
@@ -153,13 +153,13 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _header(passage: Passage, headers: Sequence[tuple[int, int]]) -> str:
-    """The header rows, from the passage itself where it shows them, else from its context."""
-    shown = [
+    """The text of the header rows: from the passage where it holds them, else its context."""
+    inside = [
         " ".join(passage.text[s - passage.start : e - passage.start].split())
         for s, e in headers
         if passage.start <= s and e <= passage.end
     ]
-    return " / ".join(shown) or passage.context
+    return " / ".join(inside) or passage.context
 
 
 def weigh(terms: Sequence[str], rarity: Mapping[str, float]) -> dict[str, float]:
@@ -178,40 +178,41 @@ def cover(weights: Mapping[str, float], terms: frozenset[str]) -> float:
 
 def choose(
     weights: Mapping[str, float],
-    read: Sequence[tuple[Passage, PassageTerms]],
+    sources: Sequence[tuple[Passage, PassageTerms]],
     *,
     at_most: int,
 ) -> list[Quote]:
     """The best quotes of the ranked passages, best first, no text twice."""
-    found = sorted(
+    ranked = sorted(
         (
-            Quote(passage, unit, _worth(weights, unit) * (1 - RANK_LOSS) ** rank)
-            for rank, (passage, reading) in enumerate(read)
-            for unit in reading.units
+            Quote(passage, span, _score(weights, span) * (1 - RANK_LOSS) ** rank)
+            for rank, (passage, terms) in enumerate(sources)
+            for span in terms.spans
         ),
-        key=lambda quote: -quote.cover,
+        key=lambda quote: -quote.score,
     )
     chosen: dict[str, Quote] = {}
-    for quote in found:
-        if len(chosen) == at_most or quote.cover < WORTH * found[0].cover or not quote.cover:
+    for quote in ranked:
+        too_low = quote.score < MIN_RELATIVE_SCORE * ranked[0].score or not quote.score
+        if len(chosen) == at_most or too_low:
             break
         chosen.setdefault(" ".join(quote.text.split()).casefold(), quote)
     return list(chosen.values())
 
 
-def nearest_unit(wanted: AbstractSet[str], reading: PassageTerms) -> QuoteSpan | None:
-    """The unit that holds most of the wanted terms, the shortest of equals; None without units."""
+def nearest_span(wanted: AbstractSet[str], terms: PassageTerms) -> QuoteSpan | None:
+    """The span that holds most of the wanted terms, the shortest of equals; None without spans."""
     nearest, most, size = None, -1, 0
-    for unit in reading.units:
-        held = len(unit.terms & wanted)
-        if held > most or (held == most and len(unit.terms) < size):
-            nearest, most, size = unit, held, len(unit.terms)
+    for span in terms.spans:
+        held = len(span.terms & wanted)
+        if held > most or (held == most and len(span.terms) < size):
+            nearest, most, size = span, held, len(span.terms)
     return nearest
 
 
 def numbers_in(text: str) -> frozenset[str]:
     """The numbers of a text without thousands separators and trailing zeros after a point."""
-    return frozenset(_plain(found) for found in _NUMBER.findall(text))
+    return frozenset(_plain(number) for number in _NUMBER.findall(text))
 
 
 def _plain(number: str) -> str:
@@ -221,9 +222,9 @@ def _plain(number: str) -> str:
     return bare.lstrip("0") or "0"
 
 
-def _worth(weights: Mapping[str, float], unit: QuoteSpan) -> float:
-    own = cover(weights, unit.terms)
+def _score(weights: Mapping[str, float], span: QuoteSpan) -> float:
+    own = cover(weights, span.terms)
     if not own:
         return 0.0
-    worth = own + HEADER_SHARE * cover(weights, unit.header_terms - unit.terms)
-    return worth * (0.5 if len(unit.terms) < SHORT_TERMS else 1.0)  # a heading or a torn line
+    score = own + HEADER_SHARE * cover(weights, span.header_terms - span.terms)
+    return score * (0.5 if len(span.terms) < SHORT_TERMS else 1.0)  # a heading or a torn line

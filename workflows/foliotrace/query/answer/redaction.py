@@ -1,7 +1,7 @@
-"""The last stage: what an answer may show. Personal numbers, code and remote content. Pure.
+"""Redacts answers: personal numbers, dangerous code and remote content. Pure.
 
-No rule reaches over a blank line (code blocks apart), so a stream that is cut at safe places gives
-the same text as the whole answer would.
+No rule but that for code blocks reaches across a blank line, so a stream that is cut at safe places
+gives the same text as the whole answer.
 """
 
 import ast
@@ -45,29 +45,28 @@ _CALLS: Final = frozenset({"eval", "exec", "compile", "__import__", "open", "sys
 
 
 @dataclass(frozen=True, slots=True)
-class Sanitized:
-    """A text that may be shown, and how many personal numbers were taken out of it."""
+class Redacted:
+    """A text that may be sent, and how many personal numbers were removed from it."""
 
     text: str
     redacted: int
 
 
-def sanitize(text: str, rules: RedactionSettings) -> Sanitized:
-    """The text as it may be shown. Doing it twice changes nothing more."""
+def redact(text: str, rules: RedactionSettings) -> Redacted:
+    """The text as it may be sent. Redacting twice changes nothing more."""
     if text.isascii() and not _MAY_MATTER.search(text):
-        return Sanitized(text, 0)
+        return Redacted(text, 0)
     clean = _CONTROL.sub("", text)
     if rules.remove_dangerous_code:
         clean = _FENCE.sub(lambda block: CODE if _dangerous(block[0]) else block[0], clean)
-    return redact(_without_remote_content(clean), rules)
+    return _without_personal_numbers(_without_remote_content(clean), rules)
 
 
 _MAY_MATTER: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f<`]|\]\(|!\[|\]:|\d[ -]?\d\d[ -]?\d\d")
-"""No text without one of these can change: most answers stop here."""
+"""ASCII text without any of these cannot change: most answers stop here."""
 
 
-def redact(text: str, rules: RedactionSettings) -> Sanitized:
-    """The text with social security and card numbers replaced by their placeholders."""
+def _without_personal_numbers(text: str, rules: RedactionSettings) -> Redacted:
     found: list[SensitiveKind] = []
 
     def placeholder(kind: SensitiveKind, _value: str) -> str:
@@ -75,20 +74,20 @@ def redact(text: str, rules: RedactionSettings) -> Sanitized:
         return _PLACEHOLDERS[kind]
 
     clean = _DETECTORS[rules.any_sixteen_digits].replace(text, placeholder)
-    return Sanitized(clean, len(found))
+    return Redacted(clean, len(found))
 
 
 def _without_remote_content(text: str) -> str:
-    """Nothing that a viewer would fetch, and no address hidden behind other words."""
+    """Without anything that a viewer would fetch, or an address hidden behind other words."""
     clean = _IMAGE.sub(lambda image: image.group(1) or "", text)
     clean = _DEFINITION.sub("", _LINK.sub(r"\1", clean))
     return _TAG.sub("", _AUTOLINK.sub(r"\1", clean))
 
 
 def _dangerous(block: str) -> bool:
-    """Whether a block imports or calls what touches the system.
+    """Whether a block imports or calls something that touches the system.
 
-    What is not Python is taken out when it so much as names such a thing.
+    A block that is not Python is dangerous as soon as it names such a module.
     """
     body = block.split("\n", 1)[1].removesuffix("```")
     try:
@@ -110,11 +109,8 @@ def _touches_system(node: ast.AST) -> bool:
     return False
 
 
-class SanitizedStream:
-    """Sanitizes whole sentences as they come; what may be part of a longer pattern is held back.
-
-    A pattern never reaches over a blank line, except a code block.
-    """
+class RedactedStream:
+    """Redacts whole sentences as they come; text that may belong to a longer pattern waits."""
 
     def __init__(self, rules: RedactionSettings) -> None:
         self._rules = rules
@@ -122,32 +118,32 @@ class SanitizedStream:
         self.redacted = 0
 
     def feed(self, text: str) -> str:
-        """What may be shown now."""
+        """The redacted text that may be sent now."""
         self._waiting += text
         cut = _safe_cut(self._waiting)
         ready, self._waiting = self._waiting[:cut], self._waiting[cut:]
-        return self._shown(ready)
+        return self._redacted(ready)
 
     def finish(self) -> str:
-        """The rest."""
+        """The rest, redacted."""
         ready, self._waiting = self._waiting, ""
-        return self._shown(ready)
+        return self._redacted(ready)
 
-    def _shown(self, text: str) -> str:
-        clean = sanitize(text, self._rules)
+    def _redacted(self, text: str) -> str:
+        clean = redact(text, self._rules)
         self.redacted += clean.redacted
         return clean.text
 
 
 def _safe_cut(text: str) -> int:
-    """The last place where no pattern can reach across: outside code, brackets and numbers."""
+    """The last position that no pattern can reach across: outside code, brackets and numbers."""
     fence = text.rfind("```") if text.count("```") % 2 else -1
     cut = 0
-    for found in _SAFE_CUT.finditer(text, 0, fence if fence >= 0 else len(text)):
-        before = text[: found.end()]
-        paragraph = before[before.rfind("\n\n", 0, found.start()) + 1 :]
+    for match in _SAFE_CUT.finditer(text, 0, fence if fence >= 0 else len(text)):
+        before = text[: match.end()]
+        paragraph = before[before.rfind("\n\n", 0, match.start()) + 1 :]
         is_open = any(paragraph.count(a) > paragraph.count(b) for a, b in ("[]", "()", "<>"))
         if is_open or before.count("```") % 2:
             continue
-        cut = found.end()
+        cut = match.end()
     return cut

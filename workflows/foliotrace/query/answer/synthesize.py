@@ -1,7 +1,7 @@
-"""The stage that answers: the LLMs in their order, then quoted passages. One call to one LLM.
+"""The `synthesize` stage: the language models in their order, then quoted passages.
 
-What the passages do not support is removed (`grounding`); where nothing is left the answer is
-quotes. Stale answers and the template, which need no passages, are in `last_resort`.
+Sentences that the passages do not support are removed (`grounding`); where nothing is left, the
+answer is quotes. Answers without passages are in `fallback`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,17 +9,17 @@ from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from secrets import token_hex
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from foliotrace.catalog import Reason
-from foliotrace.errors import FoliotraceError, GeneratorUnavailable, IndexUnavailable
+from foliotrace.errors import GeneratorUnavailable, IndexUnavailable
 from foliotrace.events import GeneratorFailed, QuestionCoverMeasured, emit
 from foliotrace.model import AnswerMode, Citation, Deadline, Level, Passage, Query, Usage
 from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
 from foliotrace.query.answer import prompt as prompts
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.grounding import Grounder
-from foliotrace.query.answer.ladder import FALLS_DOWN, Next, after_failure
+from foliotrace.query.answer.ladder import RUNG_FAILURES, NextRung, after_failure
 from foliotrace.query.answer.passage_terms import PassageTermsCache
 from foliotrace.query.answer.quotes import (
     FLOOR,
@@ -27,7 +27,7 @@ from foliotrace.query.answer.quotes import (
     Quote,
     choose,
     cover,
-    nearest_unit,
+    nearest_span,
     weigh,
 )
 from foliotrace.settings import MAX_QUOTES
@@ -41,31 +41,37 @@ ABSTAINED: Final = (
 ABSTAINED_EMPTY: Final = "The documents do not answer this question: no passage was found."
 ABSTAINED_LLM: Final = "The documents do not answer this question."
 
+Sources: TypeAlias = Sequence[tuple[Passage, PassageTerms]]
+"""Passages with their terms, in the order of their markers: [1] is the first."""
 
-class Screen(Protocol):
-    """Shows an answer while it is being made."""
+
+class AnswerStream(Protocol):
+    """Receives an answer while it is being made."""
 
     @property
-    def shown(self) -> bool:
-        """Whether anything has been seen: then no other text may take its place."""
+    def started(self) -> bool:
+        """Whether text has left: then no other text may replace it."""
         ...
 
-    def show(self, text: str) -> None:
-        """Show the next whole sentences, now or as soon as they are known to be harmless."""
+    def send(self, text: str) -> None:
+        """Send whole sentences, now or as soon as redaction can decide about them."""
         ...
 
-    def discard(self) -> None:
-        """Forget what was not seen yet: another text follows."""
+    def discard_unsent(self) -> None:
+        """Drop text that has not left yet, because another text replaces it."""
         ...
 
     def degraded(self, level: Level, reasons: Sequence[str]) -> None:
-        """Say that the answer stands at this level or below, and why, before more of its text."""
+        """Emit that the answer is at `level` or worse, before more of its text."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """An answer before the last stage. `failures` and `reasons` say why it is not a better one."""
+class Synthesis:
+    """The answer before redaction. `generator` is the LLM's place in the order, None for none.
+
+    `reasons` say why it is not a better one; `age_s` and `origin` belong to a stale answer.
+    """
 
     text: str
     mode: AnswerMode
@@ -76,204 +82,202 @@ class Draft:
     removed_claims: int = 0
     notice: str | None = None
     reasons: tuple[str, ...] = ()
+    age_s: float | None = None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Shortfall:
-    """Why the answer is not the best one; whoever watches it being made hears so at once."""
+class _Degradations:
+    """Why the answer is not the best one; a stream is told at once."""
 
-    screen: Screen | None = None
+    stream: AnswerStream | None = None
     reasons: list[str] = field(default_factory=list)
 
     def add(self, reason: str, level: Level) -> None:
-        """One more reason, and the level that it leads to at least."""
+        """Add a reason, and the level that it leads to at least."""
         self.reasons.append(reason)
-        if self.screen is not None:
-            self.screen.degraded(level, (reason,))
+        if self.stream is not None:
+            self.stream.degraded(level, (reason,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Synthesis:
-    """What answering needs: the LLMs in order, words, page maps, and the limits."""
+class Synthesizer:
+    """Answers from passages: LLMs in order, the index's vocabulary, two caches, and the limits."""
 
     generators: tuple[TextGenerator, ...]
     vocabulary: Vocabulary
     pages: PageMaps
-    readings: PassageTermsCache
+    passage_terms: PassageTermsCache
     max_tokens: int
 
-    async def answer(
+    async def synthesize(
         self,
         query: Query,
         passages: Sequence[Passage],
         *,
+        library_version: int,
         deadline: Deadline,
-        screen: Screen | None = None,
-    ) -> Draft:
-        """The best answer that the passages and the LLMs give.
+        stream: AnswerStream | None = None,
+    ) -> Synthesis:
+        """The best answer that the LLMs and the passages give.
 
-        Raises the LLM's error when a stream breaks after text was shown.
+        Only an LLM's text goes to `stream` from here. Raises the LLM's error when its stream
+        breaks after text has left.
         """
-        draft = await self._best(query, passages, deadline, screen)
-        if screen is not None and draft.mode is not AnswerMode.GENERATED:
-            screen.show(draft.text)
-        return draft
-
-    async def _best(
-        self, query: Query, passages: Sequence[Passage], deadline: Deadline, screen: Screen | None
-    ) -> Draft:
-        if not passages:
-            return Draft(
-                text=ABSTAINED_EMPTY, mode=AnswerMode.ABSTAINED, generator=self._as_first()
-            )
-        read = [(p, await self._read(query, p)) for p in passages]
-        short = Shortfall(screen)
-        if self.generators:
-            draft = await self._generated(query, read, deadline, short)
-            if draft is not None:
-                return draft
-        return await self._quoted(query, read, short)
-
-    def _as_first(self) -> int | None:
-        """Without a passage no LLM is asked; the first one would have said the same."""
-        return 0 if self.generators else None
-
-    async def _read(self, query: Query, passage: Passage) -> PassageTerms:
+        if not passages:  # no LLM is asked: the first one would have abstained too
+            first = 0 if self.generators else None
+            return Synthesis(text=ABSTAINED_EMPTY, mode=AnswerMode.ABSTAINED, generator=first)
         tenant = query.principal.tenant
-        page = await self.pages.of(tenant, passage)
-        return self.readings.of(tenant, passage, page)
+        self.passage_terms.keep_for(library_version)
+        sources = [
+            (p, self.passage_terms.of(tenant, p, await self.pages.of(tenant, p))) for p in passages
+        ]
+        degradations = _Degradations(stream)
+        if self.generators:
+            generated = await self._generate(query, sources, deadline, degradations)
+            if generated is not None:
+                return generated
+        return await self._quote(query, sources, degradations)
 
-    # --- an LLM ----------------------------------------------------------------------------
+    # --- generated -------------------------------------------------------------------------
+
+    async def _generate(
+        self, query: Query, sources: Sources, deadline: Deadline, degradations: _Degradations
+    ) -> Synthesis | None:
+        """The first LLM's answer that the passages support; None when quotes must follow."""
+        prompt = prompts.build(query.text, [p for p, _ in sources], boundary=f"={token_hex(6)}=")
+        for place, generator in enumerate(self.generators):
+            grounder = Grounder([terms for _, terms in sources], self.vocabulary)
+            text = _GroundedText(grounder, degradations.stream)
+            try:
+                generation = await self._ask(generator, prompt, text, deadline)
+            except RUNG_FAILURES as error:
+                emit(GeneratorFailed(model=generator.model, reason=error.reason))
+                more = place + 1 < len(self.generators)
+                following = after_failure(error, shown=not text.discard(), more=more)
+                if following is NextRung.END:
+                    raise
+                other_llm = following is NextRung.LLM
+                degradations.add(error.reason, Level.OTHER_LLM if other_llm else Level.LOWER_PATH)
+                if other_llm:
+                    continue
+                return None
+            return await self._generated(query, sources, text, generation, place, degradations)
+        return None
+
+    async def _ask(
+        self, generator: TextGenerator, prompt: Prompt, text: "_GroundedText", deadline: Deadline
+    ) -> Generation:
+        """One call to one LLM; streamed when the answer is."""
+        generation: Generation | None = None
+        if text.stream is None:
+            generation = await generator.generate(
+                prompt, max_tokens=self.max_tokens, deadline=deadline
+            )
+            text.add(generation.text)
+        else:
+            deltas = generator.stream(prompt, max_tokens=self.max_tokens, deadline=deadline)
+            async with aclosing(deltas):
+                async for delta in deltas:
+                    if delta.text:
+                        text.add(delta.text)
+                    if delta.done is not None:
+                        generation = delta.done
+                        break
+        if generation is None:
+            raise GeneratorUnavailable(
+                f"{generator.model} ended its stream without a result",
+                reason=Reason.GENERATOR_INCOMPLETE,
+            )
+        text.finish()
+        return generation
 
     async def _generated(
         self,
         query: Query,
-        read: Sequence[tuple[Passage, PassageTerms]],
-        deadline: Deadline,
-        short: Shortfall,
-    ) -> Draft | None:
-        """The first LLM's answer that holds; None when quotes must follow."""
-        asked = prompts.build(query.text, [p for p, _ in read], boundary=f"={token_hex(6)}=")
-        for place, generator in enumerate(self.generators):
-            grounder = Grounder([reading for _, reading in read], self.vocabulary)
-            writer = _Writer(grounder, short.screen)
-            try:
-                generation = await self._write(generator, asked, writer, deadline)
-            except FALLS_DOWN as error:
-                more = place + 1 < len(self.generators)
-                following = _follows(error, writer, more, generator, short)
-                if following is Next.END:
-                    raise
-                if following is Next.LLM:
-                    continue
-                return None
-            return await self._draft(query, read, writer, generation, place, short)
-        return None
-
-    async def _write(
-        self, generator: TextGenerator, asked: Prompt, writer: "_Writer", deadline: Deadline
-    ) -> Generation:
-        """One call; streamed when somebody watches."""
-        if writer.screen is None:
-            done = await generator.generate(asked, max_tokens=self.max_tokens, deadline=deadline)
-            writer.take(done.text)
-        else:
-            done = await _streamed(generator, asked, writer, self.max_tokens, deadline)
-        writer.finish()
-        return done
-
-    async def _draft(
-        self,
-        query: Query,
-        read: Sequence[tuple[Passage, PassageTerms]],
-        writer: "_Writer",
+        sources: Sources,
+        text: "_GroundedText",
         generation: Generation,
         place: int,
-        short: Shortfall,
-    ) -> Draft | None:
-        claims = writer.grounder.claims
-        if not claims.cited and not writer.grounder.no_answer:
-            short.add(Reason.GENERATED_ANSWER_UNSUPPORTED, Level.LOWER_PATH)
+        degradations: _Degradations,
+    ) -> Synthesis | None:
+        claims = text.grounder.claims
+        if not claims.cited and not text.grounder.no_answer:
+            degradations.add(Reason.GENERATED_ANSWER_UNSUPPORTED, Level.LOWER_PATH)
             return None
         cut = generation.finish_reason in ("budget", "length")
         if generation.finish_reason == "budget":
-            short.add(Reason.ANSWER_CUT_BY_BUDGET, Level.OTHER_LLM if place else Level.LOWER_PATH)
+            level = Level.OTHER_LLM if place else Level.LOWER_PATH
+            degradations.add(Reason.ANSWER_CUT_BY_BUDGET, level)
         if not claims.cited:
-            return Draft(
+            return Synthesis(
                 text=ABSTAINED_LLM,
                 mode=AnswerMode.ABSTAINED,
                 generator=place,
                 model=generation.model,
                 usage=generation.usage,
-                reasons=tuple(short.reasons),
+                reasons=tuple(degradations.reasons),
             )
-        return Draft(
-            text=writer.text,
+        return Synthesis(
+            text=text.text,
             mode=AnswerMode.GENERATED,
-            citations=await self._cited(query, read, claims.cited),
+            citations=await self._cite(query, sources, claims.cited),
             generator=place,
             model=generation.model,
             usage=generation.usage,
             removed_claims=claims.removed,
             notice=NOTICE_CUT if cut else None,
-            reasons=tuple(short.reasons),
+            reasons=tuple(degradations.reasons),
         )
 
-    async def _cited(
-        self,
-        query: Query,
-        read: Sequence[tuple[Passage, PassageTerms]],
-        cited: Mapping[int, AbstractSet[str]],
+    async def _cite(
+        self, query: Query, sources: Sources, cited: Mapping[int, AbstractSet[str]]
     ) -> tuple[Citation, ...]:
-        """For each marker the sentence or row of its passage that is nearest to the claims."""
+        """For each marker, the sentence or row of its passage that is nearest to the claims."""
         citations = []
         for marker in sorted(cited):
-            passage, reading = read[marker - 1]
-            unit = nearest_unit(cited[marker], reading)
-            if unit is not None:
-                quote = Quote(passage, unit, passage.score)
-                citations.append(await self._citation(query, marker, quote, passage.score))
+            passage, terms = sources[marker - 1]
+            span = nearest_span(cited[marker], terms)
+            if span is not None:
+                quote = Quote(passage, span, passage.score)
+                citations.append(await self._citation(query, marker, quote))
         return tuple(citations)
 
-    # --- quotes ----------------------------------------------------------------------------
+    # --- quoted ----------------------------------------------------------------------------
 
-    async def _quoted(
-        self, query: Query, read: Sequence[tuple[Passage, PassageTerms]], short: Shortfall
-    ) -> Draft:
-        """Sentences and rows word for word, or an honest no below the floor."""
-        weights = self._weights(query, short)
-        notice = NOTICE_FALLBACK if self.generators else NOTICE_QUOTES
-        best = max(cover(weights, reading.terms) for _, reading in read)
+    async def _quote(
+        self, query: Query, sources: Sources, degradations: _Degradations
+    ) -> Synthesis:
+        """Sentences and rows word for word; abstains where they cover too little."""
+        weights = self._weights(query, degradations)
+        best = max(cover(weights, terms.terms) for _, terms in sources)
         emit(QuestionCoverMeasured(cover=round(best, 3)))
-        chosen = choose(weights, read, at_most=min(MAX_QUOTES, query.top_k))
+        chosen = choose(weights, sources, at_most=min(MAX_QUOTES, query.top_k))
         if best < FLOOR or not chosen:
-            return Draft(
-                text=ABSTAINED, mode=AnswerMode.ABSTAINED, notice=None, reasons=tuple(short.reasons)
+            return Synthesis(
+                text=ABSTAINED, mode=AnswerMode.ABSTAINED, reasons=tuple(degradations.reasons)
             )
-        citations = [
-            await self._citation(query, marker, quote, quote.cover)
-            for marker, quote in enumerate(chosen, 1)
-        ]
-        return Draft(
-            text="\n\n".join(_shown(quote, marker) for marker, quote in enumerate(chosen, 1)),
+        numbered = list(enumerate(chosen, 1))
+        return Synthesis(
+            text="\n\n".join(_rendered(quote, marker) for marker, quote in numbered),
             mode=AnswerMode.EXTRACTIVE,
-            citations=tuple(citations),
-            notice=notice,
-            reasons=tuple(short.reasons),
+            citations=tuple([await self._citation(query, *each) for each in numbered]),
+            notice=NOTICE_FALLBACK if self.generators else NOTICE_QUOTES,
+            reasons=tuple(degradations.reasons),
         )
 
-    def _weights(self, query: Query, short: Shortfall) -> dict[str, float]:
+    def _weights(self, query: Query, degradations: _Degradations) -> dict[str, float]:
         terms = self.vocabulary.terms(query.text)
         tenant, collection = query.principal.tenant, query.collection
         try:
             weights = self.vocabulary.weights(terms, tenant=tenant, collection=collection)
             rarity = dict(zip(terms, weights, strict=True))
         except IndexUnavailable as error:
-            rarity = {}  # every term counts the same
-            short.add(error.reason, Level.LOWER_PATH)
+            rarity = {}  # every term then weighs the same
+            degradations.add(error.reason, Level.LOWER_PATH)
         return weigh(terms, rarity)
 
-    async def _citation(self, query: Query, marker: int, quote: Quote, score: float) -> Citation:
+    async def _citation(self, query: Query, marker: int, quote: Quote) -> Citation:
         passage = quote.passage
         page = await self.pages.of(query.principal.tenant, passage)
         return Citation(
@@ -282,78 +286,43 @@ class Synthesis:
             document_name=passage.document_name,
             chunk_id=passage.chunk_id,
             quote=quote.text,
-            anchor=page.anchor(passage.page, quote.unit.start, quote.unit.end),
-            score=round(score, 4),
+            anchor=page.anchor(passage.page, quote.span.start, quote.span.end),
+            score=round(quote.score, 4),
         )
 
 
-class _Writer:
-    """Takes an LLM's text, keeps what is grounded, shows it when somebody watches."""
+class _GroundedText:
+    """The supported sentences of an LLM's text, which also go to the stream."""
 
-    def __init__(self, grounder: Grounder, screen: Screen | None) -> None:
+    def __init__(self, grounder: Grounder, stream: AnswerStream | None) -> None:
         self.grounder = grounder
-        self.screen = screen
+        self.stream = stream
         self.text = ""
 
-    def take(self, text: str) -> None:
-        self._keep(self.grounder.feed(text))
+    def add(self, text: str) -> None:
+        self._append(self.grounder.feed(text))
 
     def finish(self) -> None:
-        self._keep(self.grounder.finish())
+        self._append(self.grounder.finish())
 
-    def _keep(self, text: str) -> None:
-        if not text:
-            return
-        self.text += text
-        if self.screen is not None:
-            self.screen.show(text)
+    def _append(self, supported: str) -> None:
+        if supported:
+            self.text += supported
+            if self.stream is not None:
+                self.stream.send(supported)
 
-    def start_over(self) -> bool:
-        """Drop what is not seen yet; False when something was seen."""
-        if self.screen is None:
+    def discard(self) -> bool:
+        """Drop the text; False when some of it has left already."""
+        if self.stream is None:
             return True
-        if self.screen.shown:
+        if self.stream.started:
             return False
-        self.screen.discard()
+        self.stream.discard_unsent()
         return True
 
 
-async def _streamed(
-    generator: TextGenerator,
-    asked: Prompt,
-    writer: _Writer,
-    max_tokens: int,
-    deadline: Deadline,
-) -> Generation:
-    told = generator.stream(asked, max_tokens=max_tokens, deadline=deadline)
-    async with aclosing(told) as pieces:
-        async for delta in pieces:
-            if delta.text:
-                writer.take(delta.text)
-            if delta.done is not None:
-                return delta.done
-    raise GeneratorUnavailable(
-        f"{generator.model} ended its stream without a result", reason=Reason.GENERATOR_INCOMPLETE
-    )
-
-
-def _follows(
-    error: FoliotraceError,
-    writer: _Writer,
-    more: bool,
-    generator: TextGenerator,
-    short: Shortfall,
-) -> Next:
-    emit(GeneratorFailed(model=generator.model, reason=error.reason))
-    following = after_failure(error, shown=not writer.start_over(), more=more)
-    if following is not Next.END:
-        falls_to = Level.OTHER_LLM if following is Next.LLM else Level.LOWER_PATH
-        short.add(error.reason, falls_to)
-    return following
-
-
-def _shown(quote: Quote, marker: int) -> str:
-    """A quote in the answer's text: a row under its header, a sentence in quotation marks."""
-    if quote.unit.header:
-        return f"{quote.unit.header}\n{quote.text} [{marker}]"
+def _rendered(quote: Quote, marker: int) -> str:
+    """A quote in the answer's text: a row below its header, a sentence in quotation marks."""
+    if quote.span.header:
+        return f"{quote.span.header}\n{quote.text} [{marker}]"
     return f"\u201c{quote.text}\u201d [{marker}]"

@@ -1,6 +1,6 @@
-"""Answers given again, and kept to be: the stage `cache`, and what follows an answer of level 0.
+"""The `cache` stage: look an answer up before the work, store it after; both under one `CacheKeys`.
 
-A store that is down is a miss, and so is an embedder: the answer made anew is as good.
+A store or embedder that is down is a cache miss: the answer is then made afresh.
 """
 
 from dataclasses import dataclass
@@ -9,43 +9,43 @@ from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound, Un
 from foliotrace.events import AnswerNotCached, CacheLookupFailed, SemanticCacheHit, emit
 from foliotrace.model import Answer, CacheState, Deadline, Query
 from foliotrace.ports import AnswerCache, Asked, Embedder, StaleAnswer
-from foliotrace.query.cache import keys
+from foliotrace.query.cache.keys import exact_key, semantic_key, similar_keys, stale_key
 from foliotrace.query.services import QueryServices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where the answer of a question is kept: its key, and the group of questions like it."""
+class CacheKeys:
+    """Where the answer to one question is looked up and stored.
+
+    `exact` is None where the answer cache is not used; `semantic` is the key that questions with
+    the same meaning share, None without an embedder. `version` is the library's.
+    """
 
     tenant: str
-    key: str
-    group: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptAt:
-    """Where a new answer goes: its places, and the library version it was made at."""
-
-    stale_key: str
-    place: Place | None
     version: int
+    stale: str
+    exact: str | None = None
+    semantic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class GivenAgain:
-    """A kept answer, and how it was found."""
+class CacheHit:
+    """A cached answer, and how it was found."""
 
     answer: Answer
     state: CacheState
 
 
-def place_of(services: QueryServices, query: Query, stale_key: str, version: int) -> Place:
-    """The question's place at a library version."""
+def keys_of(services: QueryServices, query: Query, *, version: int, use_cache: bool) -> CacheKeys:
+    """The keys of a question at a library version."""
     tenant, embedder = query.principal.tenant, services.embedder
-    key = keys.exact_key(stale_key, index_version=version)
+    stale = stale_key(query, best=services.best, hash_query=services.hash_query)
+    if not use_cache or services.cache is None:
+        return CacheKeys(tenant=tenant, version=version, stale=stale)
+    exact = exact_key(stale, index_version=version)
     if embedder is None:
-        return Place(tenant=tenant, key=key)
-    group = keys.group_key(
+        return CacheKeys(tenant=tenant, version=version, stale=stale, exact=exact)
+    semantic = semantic_key(
         query,
         index_version=version,
         best=services.best,
@@ -53,97 +53,98 @@ def place_of(services: QueryServices, query: Query, stale_key: str, version: int
         synonyms=services.synonyms,
         hash_query=services.hash_query,
     )
-    return Place(tenant=tenant, key=key, group=group)
+    return CacheKeys(tenant=tenant, version=version, stale=stale, exact=exact, semantic=semantic)
 
 
-async def given_again(
-    services: QueryServices, cache: AnswerCache, query: Query, place: Place, deadline: Deadline
-) -> GivenAgain | None:
-    """The kept answer to the question, or to one that asks the same; None for a miss."""
+async def look_up(
+    services: QueryServices, query: Query, keys: CacheKeys, deadline: Deadline
+) -> CacheHit | None:
+    """The cached answer to the question, or to one with the same meaning; None for a miss."""
+    if services.cache is None or keys.exact is None:
+        return None
     try:
-        kept = await cache.lookup(place.tenant, place.key)
-        if kept is not None:
-            return GivenAgain(kept, CacheState.EXACT)
-        if services.embedder is None or place.group is None:
+        answer = await services.cache.lookup(keys.tenant, keys.exact)
+        if answer is not None:
+            return CacheHit(answer, CacheState.EXACT)
+        if services.embedder is None or keys.semantic is None:
             return None
-        return await _given_to_another(
-            cache,
+        return await _look_up_semantic(
+            services.cache,
             services.embedder,
             query,
-            place.group,
-            services.settings.semantic_cache_from,
-            deadline,
+            keys.semantic,
+            min_similarity=services.settings.semantic_cache_from,
+            deadline=deadline,
         )
     except Unavailable as error:
         emit(CacheLookupFailed(reason=error.reason))
         return None
 
 
-async def _given_to_another(
+async def _look_up_semantic(
     cache: AnswerCache,
     embedder: Embedder,
     query: Query,
-    group: str,
-    floor: float,
+    semantic: str,
+    *,
+    min_similarity: float,
     deadline: Deadline,
-) -> GivenAgain | None:
-    """The answer to a question alike, where the vectors agree.
+) -> CacheHit | None:
+    """The answer to another question under the same semantic key whose vector agrees.
 
-    The vector is asked for here even if there is none: retrieval and `keep` want the same one, and
-    what it costs must be known before the answer says its cost.
+    The question is embedded even where the key is empty: retrieval and `store` reuse the vector,
+    and its cost must be known before the answer reports its cost.
     """
     tenant = query.principal.tenant
-    others = await cache.alike(tenant, group)
+    others = await cache.alike(tenant, semantic)
     vector = await embedder.embed_query(query.text, deadline=deadline)
-    for cosine, key in keys.near(vector, others, floor=floor):
-        kept = await cache.lookup(tenant, key)
-        if kept is not None:
+    for cosine, key in similar_keys(vector, others, min_similarity=min_similarity):
+        answer = await cache.lookup(tenant, key)
+        if answer is not None:
             emit(SemanticCacheHit(similarity=round(cosine, 4)))
-            return GivenAgain(kept, CacheState.SEMANTIC)
+            return CacheHit(answer, CacheState.SEMANTIC)
     return None
 
 
-async def keep(
-    services: QueryServices, query: Query, answer: Answer, at: KeptAt, *, deadline: Deadline
+async def store(
+    services: QueryServices, query: Query, answer: Answer, keys: CacheKeys, deadline: Deadline
 ) -> None:
-    """Store the answer for next time and for bad days; a store that is down changes nothing.
+    """Store the answer in the answer cache and as a stale answer; an outage changes nothing.
 
-    An answer whose documents changed or went while it was made is not kept.
+    An answer whose documents changed or were deleted while it was made is not stored.
     """
     try:
-        asked = await _asked(services, query, at.place, deadline)
-        if await services.library.version() != at.version:
+        asked = await _asked(services, query, keys, deadline)
+        if await services.library.version() != keys.version:
             return
-        if services.cache is not None and at.place is not None:
+        if services.cache is not None and keys.exact is not None:
             ttl_s = services.settings.cache_ttl_s
-            await services.cache.store(
-                at.place.tenant, at.place.key, answer, ttl_s=ttl_s, asked=asked
+            await services.cache.store(keys.tenant, keys.exact, answer, ttl_s=ttl_s, asked=asked)
+        if services.stale is not None:
+            cited = dict.fromkeys(citation.document_id for citation in answer.citations)
+            hashes = {
+                document_id: (
+                    await services.library.document(keys.tenant, document_id)
+                ).content_hash
+                for document_id in cited
+            }
+            stale = StaleAnswer(
+                answer=answer, content_hashes=hashes, stored_at=services.clock.now()
             )
-        await _keep_for_bad_days(services, query.principal.tenant, at.stale_key, answer)
+            await services.stale.store(keys.tenant, keys.stale, stale)
     except (CacheUnavailable, LibraryUnavailable, NotFound) as error:
         emit(AnswerNotCached(reason=error.error_code))
 
 
 async def _asked(
-    services: QueryServices, query: Query, place: Place | None, deadline: Deadline
+    services: QueryServices, query: Query, keys: CacheKeys, deadline: Deadline
 ) -> Asked | None:
-    """How others that ask the same find the answer; None when the question has no vector."""
-    if services.embedder is None or place is None or place.group is None:
+    """The question's vector under its semantic key; None when it cannot be embedded."""
+    if services.embedder is None or keys.semantic is None:
         return None
     try:
         vector = await services.embedder.embed_query(query.text, deadline=deadline)
     except Unavailable as error:
         emit(AnswerNotCached(reason=error.reason))
         return None
-    return Asked(group=place.group, vector=tuple(vector))
-
-
-async def _keep_for_bad_days(
-    services: QueryServices, tenant: str, stale_key: str, answer: Answer
-) -> None:
-    if services.stale is None:
-        return
-    cited = dict.fromkeys(citation.document_id for citation in answer.citations)
-    hashes = {i: (await services.library.document(tenant, i)).content_hash for i in cited}
-    stale = StaleAnswer(answer=answer, content_hashes=hashes, stored_at=services.clock.now())
-    await services.stale.store(tenant, stale_key, stale)
+    return Asked(group=keys.semantic, vector=tuple(vector))

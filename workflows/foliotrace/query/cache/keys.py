@@ -1,8 +1,7 @@
-"""When an answer may be given again: the key of an exact hit, and what may be stored. Pure.
+"""The keys of cached answers, which answers may be stored, and which vectors agree. Pure.
 
-A key is a keyed hash (never plain text) over everything that could change the answer, but for the
-index version: an exact hit's key has it in front, stale answers are checked against their documents
-instead.
+A key is a keyed hash (never plain text) of everything that could change the answer. An exact key
+adds the library's index version; stale answers are checked against their documents instead.
 """
 
 import json
@@ -14,16 +13,16 @@ from foliotrace.model import Answer, AnswerMode, Level, Query
 from foliotrace.ports import HashQuery, Vector
 from foliotrace.query.cache.semantic_key import Synonyms, canonical_question
 
-_KEPT_MODES: Final = (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
+_STORED_MODES: Final = (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
 
 
 def stale_key(query: Query, *, best: str, hash_query: HashQuery) -> str:
-    """The key of a stale answer, for whatever index version.
+    """The key of a stale answer, whatever the index version.
 
     `best` names the best configured path: models, prompt, modes.
     """
     filters = query.filters
-    said = json.dumps(
+    content = json.dumps(
         [
             "answer",
             query.principal.tenant,
@@ -38,25 +37,25 @@ def stale_key(query: Query, *, best: str, hash_query: HashQuery) -> str:
         ],
         ensure_ascii=False,
     )
-    return hash_query(query.principal.tenant, said)[1]
+    return hash_query(query.principal.tenant, content)[1]
 
 
 def exact_key(stale: str, *, index_version: int) -> str:
-    """The key of an exact hit: the stale answer's `stale`, at one version of the index."""
+    """The key of an exact hit: the stale key at one version of the index."""
     return f"{index_version}-{stale}"
 
 
-def may_be_kept(answer: Answer, *, redacted: int) -> bool:
-    """Whether an answer may be stored: the best there is, and nothing personal taken out of it."""
+def may_store(answer: Answer, *, redacted: int) -> bool:
+    """Whether an answer may be stored: level 0, cited, and nothing redacted from it."""
     return (
         answer.degradation.level is Level.NONE
-        and answer.degradation.answer in _KEPT_MODES
+        and answer.degradation.answer in _STORED_MODES
         and bool(answer.citations)
         and not redacted
     )
 
 
-def group_key(
+def semantic_key(
     query: Query,
     *,
     index_version: int,
@@ -65,34 +64,34 @@ def group_key(
     synonyms: Synonyms,
     hash_query: HashQuery,
 ) -> str:
-    """Where questions stand that ask the same in other words, for vectors of one `model`.
+    """The key that questions with the same meaning share, for vectors of one `model`.
 
     The key covers all that an exact key covers, with the canonical question in place of the text.
     So no similarity of vectors can join two questions that differ.
     """
     canonical = canonical_question(query.text, synonyms)
-    asked = json.dumps(["alike", canonical, model, synonyms.groups], ensure_ascii=False)
-    alike_key = stale_key(replace(query, text=asked), best=best, hash_query=hash_query)
-    return exact_key(alike_key, index_version=index_version)
+    text = json.dumps(["semantic", canonical, model, synonyms.groups], ensure_ascii=False)
+    key = stale_key(replace(query, text=text), best=best, hash_query=hash_query)
+    return exact_key(key, index_version=index_version)
 
 
-def near(
-    vector: Vector, kept: Sequence[tuple[str, Vector]], *, floor: float
+def similar_keys(
+    vector: Vector, stored: Sequence[tuple[str, Vector]], *, min_similarity: float
 ) -> list[tuple[float, str]]:
-    """(cosine, key) of the kept questions whose vectors agree with `vector`, the best first.
+    """(cosine, key) of the stored questions whose vectors agree with `vector`, best first.
 
-    What has no direction, another length or no finite number agrees with nothing.
+    A vector of length 0, of another dimension or with a number that is not finite never agrees.
     """
-    import numpy as np  # not before a question asks for it: 0.1 s of every start
+    import numpy as np  # not at import: it costs every start 0.1 s
 
-    asked = np.asarray(vector, dtype=np.float64)
-    found: list[tuple[float, str]] = []
-    for key, other in kept:
-        known = np.asarray(other, dtype=np.float64)
-        if known.shape != asked.shape:
+    wanted = np.asarray(vector, dtype=np.float64)
+    agreeing: list[tuple[float, str]] = []
+    for key, values in stored:
+        other = np.asarray(values, dtype=np.float64)
+        if other.shape != wanted.shape:
             continue
-        lengths = float(np.linalg.norm(asked) * np.linalg.norm(known))
-        cosine = float(asked @ known) / lengths if lengths > 0 else 0.0
-        if cosine >= floor:  # never true of nan
-            found.append((cosine, key))
-    return sorted(found, reverse=True)
+        lengths = float(np.linalg.norm(wanted) * np.linalg.norm(other))
+        cosine = float(wanted @ other) / lengths if lengths > 0 else 0.0
+        if cosine >= min_similarity:  # never true of nan
+            agreeing.append((cosine, key))
+    return sorted(agreeing, reverse=True)

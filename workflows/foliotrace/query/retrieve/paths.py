@@ -1,4 +1,4 @@
-"""The second stage: passages from the best path that answers, and why better ones did not."""
+"""The `retrieve` stage: passages from the best path that answers, and why better paths did not."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from foliotrace.errors import DeadlineExceeded, Unavailable
 from foliotrace.events import PassagesRetrieved, RetrievalPathFailed, emit
 from foliotrace.model import Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Clock, Retriever
-from foliotrace.query.retrieve.hedging import first_good
+from foliotrace.query.retrieve.hedging import Outcome, first_answer
 
-SPARE: Final = 3  # fetched beyond top_k, for the duplicates that are dropped
+SPARE: Final = 3  # fetched beyond top_k, because duplicates are dropped
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalPath:
-    """One way to passages, and what it is called."""
+    """A retriever and its place on the ladder."""
 
     mode: RetrievalMode
     retriever: Retriever
@@ -25,7 +25,7 @@ class RetrievalPath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrieval:
-    """What was found, by which path (NONE when none answered), and the failures before it."""
+    """The passages, the path they came from (NONE when none answered), and the failures before."""
 
     passages: tuple[Passage, ...]
     mode: RetrievalMode
@@ -43,44 +43,83 @@ async def retrieve(
 ) -> Retrieval:
     """Try the paths in order until one answers; an answer without passages is an answer.
 
-    With `hedge_s`, a path that has not answered for so long gets the next one beside it, and the
-    first answer is taken: a lower path that overtakes is a reason (`<mode>_hedged`) like a failure.
+    With `hedge_s` (seconds), a path that is silent for that long keeps its chance while the next
+    one is asked too; a lower path that wins is a failure `<mode>_hedged` of the better one.
     """
-
-    async def ask(place: int) -> Sequence[Passage]:
-        now_s = clock.monotonic_s()
-        allowed_s = rung_s(
-            deadline.remaining_s(now_s), limit_s=limit_s, has_lower_rung=place + 1 < len(paths)
+    outcome: Outcome[Sequence[Passage]] = Outcome()
+    if hedge_s is None or len(paths) < 2:
+        for place in range(len(paths)):
+            try:
+                outcome.found = await _ask(place, paths, query, clock, deadline, limit_s)
+            except Unavailable as error:
+                outcome.failures[place] = error
+            else:
+                outcome.place = place
+                break
+    else:
+        outcome = await first_answer(
+            lambda place: _ask(place, paths, query, clock, deadline, limit_s),
+            len(paths),
+            hedge_s=hedge_s,
         )
-        try:
-            return await _within(paths[place], query, now_s, allowed_s)
-        except Unavailable as error:
-            emit(RetrievalPathFailed(path=paths[place].mode.value, reason=error.reason))
-            raise
-
-    outcome = await first_good(ask, len(paths), hedge_s=hedge_s)
     if outcome.found is None:
         failures = [outcome.failures[place] for place in range(len(paths))]
         return Retrieval(passages=(), mode=RetrievalMode.NONE, failures=tuple(failures))
-    won = paths[outcome.place]
     failures = [
         outcome.failures.get(place) or _overtaken(paths[place]) for place in range(outcome.place)
     ]
     passages = tuple(without_duplicates(outcome.found)[: query.top_k])
+    mode = paths[outcome.place].mode
     emit(
         PassagesRetrieved(
             collection=query.collection,
             top_k=query.top_k,
-            mode=won.mode.value,
+            mode=mode.value,
             passages=len(passages),
             top_score=round(passages[0].score, 4) if passages else None,
         )
     )
-    return Retrieval(passages=passages, mode=won.mode, failures=tuple(failures))
+    return Retrieval(passages=passages, mode=mode, failures=tuple(failures))
+
+
+async def _ask(
+    place: int,
+    paths: Sequence[RetrievalPath],
+    query: Query,
+    clock: Clock,
+    deadline: Deadline,
+    limit_s: float,
+) -> Sequence[Passage]:
+    """Ask one path within its share of the remaining time. Raises its Unavailable."""
+    path = paths[place]
+    now_s = clock.monotonic_s()
+    allowed_s = rung_s(
+        deadline.remaining_s(now_s), limit_s=limit_s, has_lower_rung=place + 1 < len(paths)
+    )
+    try:
+        async with asyncio.timeout(allowed_s):
+            return await path.retriever.retrieve(
+                query, top_k=query.top_k + SPARE, deadline=Deadline(now_s + allowed_s)
+            )
+    except TimeoutError:
+        late = DeadlineExceeded(
+            f"The {path.mode.value} path did not answer in time.",
+            reason=ReasonFamily.PATH_TIMEOUT.of(path.mode.value),
+        )
+        emit(RetrievalPathFailed(path=path.mode.value, reason=late.reason))
+        raise late from None
+    except Unavailable as error:
+        emit(RetrievalPathFailed(path=path.mode.value, reason=error.reason))
+        raise
+
+
+def rung_s(remaining_s: float, *, limit_s: float, has_lower_rung: bool) -> float:
+    """Seconds one retrieval path may take: half of what is left while another could follow."""
+    return min(limit_s, remaining_s * (0.5 if has_lower_rung else 1.0))
 
 
 def _overtaken(path: RetrievalPath) -> Unavailable:
-    """Why a better path is not the one that answered: it was slower."""
+    """The failure of a better path that was slower than the one that answered."""
     mode = path.mode.value
     overtaken = DeadlineExceeded(
         f"A lower path answered while the {mode} path was still at work.",
@@ -90,44 +129,24 @@ def _overtaken(path: RetrievalPath) -> Unavailable:
     return overtaken
 
 
-def rung_s(remaining_s: float, *, limit_s: float, has_lower_rung: bool) -> float:
-    """Seconds one retrieval path may take: half of what is left while another could follow."""
-    return min(limit_s, remaining_s * (0.5 if has_lower_rung else 1.0))
-
-
-async def _within(
-    path: RetrievalPath, query: Query, now_s: float, allowed_s: float
-) -> Sequence[Passage]:
-    try:
-        async with asyncio.timeout(allowed_s):
-            return await path.retriever.retrieve(
-                query, top_k=query.top_k + SPARE, deadline=Deadline(now_s + allowed_s)
-            )
-    except TimeoutError:
-        raise DeadlineExceeded(
-            f"The {path.mode.value} path did not answer in time.",
-            reason=ReasonFamily.PATH_TIMEOUT.of(path.mode.value),
-        ) from None
-
-
 def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
-    """The passages without those that repeat a better one: the same file, the same words.
+    """The passages without those that repeat a better one of the same file.
 
-    Two files may say the same (two quarters' filings), and then each is a source of its own; one
-    file under two names is not.
+    Equal text in two files (two quarters' filings) stays: each is a source of its own. One file
+    under two names counts once.
     """
     seen: set[tuple[str, str]] = set()
     kept: list[Passage] = []
     for passage in passages:
-        said = (passage.revision, passage.text)
-        if said not in seen and not any(_covers(better, passage) for better in kept):
-            seen.add(said)
+        content = (passage.revision, passage.text)
+        if content not in seen and not any(_covers(better, passage) for better in kept):
+            seen.add(content)
             kept.append(passage)
     return kept
 
 
 def _covers(better: Passage, other: Passage) -> bool:
-    """Whether `other` is, for four fifths, a part of the same page that `better` shows."""
+    """Whether at least 80 % of `other` lies within `better`, on the same page."""
     if (better.revision, better.page) != (other.revision, other.page):
         return False
     shared = min(better.end, other.end) - max(better.start, other.start)
