@@ -16,7 +16,7 @@ from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.errors import CacheUnavailable
 from foliotrace.model import Anchor, Answer, Box, Citation, PageKind, Usage
-from foliotrace.ports import AnswerCache, Asked, StaleAnswer, StaleAnswers
+from foliotrace.ports import AnswerCache, SemanticKey, StaleAnswer, StaleAnswers
 
 pytestmark = pytest.mark.anyio
 
@@ -128,32 +128,34 @@ async def test_a_forgotten_document_takes_the_answers_that_cite_it(cache: Answer
     assert await cache.lookup("t2", "k1") is not None
 
 
-# --- questions alike -----------------------------------------------------------------------
+# --- similar questions -----------------------------------------------------------------------
 
 
-def asked(*vector: float, group: str = "g") -> Asked:
-    return Asked(group=group, vector=vector)
+def semantic_key(*vector: float, group: str = "g") -> SemanticKey:
+    return SemanticKey(group=group, vector=vector)
 
 
 async def keys(cache: AnswerCache, tenant: str = "t1", group: str = "g") -> list[str]:
-    return sorted(key for key, _ in await cache.alike(tenant, group))
+    return sorted(key for key, _ in await cache.similar(tenant, group))
 
 
 async def test_a_kept_question_is_found_in_its_group_and_by_its_tenant_alone(
     cache: AnswerCache,
 ) -> None:
-    await cache.store("t1", "k1", answer(), ttl_s=60, asked=asked(0.5, -1.0))
-    await cache.store("t1", "k2", answer(), ttl_s=60, asked=asked(1.0, 0.0, group="other"))
+    await cache.store("t1", "k1", answer(), ttl_s=60, semantic_key=semantic_key(0.5, -1.0))
+    await cache.store(
+        "t1", "k2", answer(), ttl_s=60, semantic_key=semantic_key(1.0, 0.0, group="other")
+    )
     await cache.store("t1", "k3", answer(), ttl_s=60)
-    ((key, vector),) = await cache.alike("t1", "g")
+    ((key, vector),) = await cache.similar("t1", "g")
     assert (key, list(vector)) == ("k1", [0.5, -1.0])
     assert await keys(cache, tenant="t2") == []
     assert await cache.lookup("t1", key) == answer()
 
 
 async def test_a_question_goes_with_its_answer(cache: AnswerCache, shelf: Shelf) -> None:
-    await cache.store("t1", "k1", answer("doc_1"), ttl_s=20, asked=asked(1.0))
-    await cache.store("t1", "k2", answer("doc_2"), ttl_s=60, asked=asked(1.0))
+    await cache.store("t1", "k1", answer("doc_1"), ttl_s=20, semantic_key=semantic_key(1.0))
+    await cache.store("t1", "k2", answer("doc_2"), ttl_s=60, semantic_key=semantic_key(1.0))
     assert await keys(cache) == ["k1", "k2"]
     await shelf.pass_s(21)
     assert await keys(cache) == ["k2"]
@@ -164,21 +166,21 @@ async def test_a_question_goes_with_its_answer(cache: AnswerCache, shelf: Shelf)
 async def test_a_question_that_is_kept_again_is_there_once_with_its_newest_vector(
     cache: AnswerCache,
 ) -> None:
-    await cache.store("t1", "k", answer(), ttl_s=60, asked=asked(1.0))
-    await cache.store("t1", "k", answer(), ttl_s=60, asked=asked(2.0))
-    assert [(key, list(v)) for key, v in await cache.alike("t1", "g")] == [("k", [2.0])]
+    await cache.store("t1", "k", answer(), ttl_s=60, semantic_key=semantic_key(1.0))
+    await cache.store("t1", "k", answer(), ttl_s=60, semantic_key=semantic_key(2.0))
+    assert [(key, list(v)) for key, v in await cache.similar("t1", "g")] == [("k", [2.0])]
 
 
 async def test_of_a_group_the_newest_questions_are_kept(cache: AnswerCache) -> None:
     for number in range(12):
-        await cache.store("t1", f"k{number:02}", answer(), ttl_s=60, asked=asked(1.0))
+        await cache.store("t1", f"k{number:02}", answer(), ttl_s=60, semantic_key=semantic_key(1.0))
     assert await keys(cache) == [f"k{number:02}" for number in range(4, 12)]
     assert await cache.lookup("t1", "k00") is not None
 
 
 async def test_an_answer_that_is_evicted_takes_its_question_along(clock: SetClock) -> None:
     small = InMemoryAnswerCache(clock, limit=1)
-    await small.store("t", "a", answer(), ttl_s=60, asked=asked(1.0))
+    await small.store("t", "a", answer(), ttl_s=60, semantic_key=semantic_key(1.0))
     await small.store("t", "b", answer(), ttl_s=60)
     assert await keys(small, tenant="t") == []
 
@@ -189,7 +191,9 @@ async def test_redis_holds_nothing_of_a_forgotten_question(tmp_path: Path) -> No
         from foliotrace.adapters.redis.answer_cache import RedisAnswerCache
 
         cache = RedisAnswerCache(client)
-        await cache.store("t1", "k", answer("doc_1"), ttl_s=60, asked=asked(0.25, 0.75))
+        await cache.store(
+            "t1", "k", answer("doc_1"), ttl_s=60, semantic_key=semantic_key(0.25, 0.75)
+        )
         await cache.forget_document("t1", "doc_1")
         left = [name async for name in client.scan_iter()]
         assert left == [b"foliotrace:answers:{t1}:alike:g"]  # names answers by keyed hash
@@ -217,7 +221,7 @@ async def test_a_redis_that_dies_is_a_cache_that_does_not_answer(tmp_path: Path)
         cache.lookup("t1", "k"),
         cache.store("t1", "k", answer(), ttl_s=60),
         cache.forget_document("t1", "doc_1"),
-        cache.alike("t1", "g"),
+        cache.similar("t1", "g"),
     ):
         with pytest.raises(CacheUnavailable):
             await refused

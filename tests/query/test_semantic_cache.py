@@ -197,7 +197,7 @@ async def test_a_vector_of_another_length_is_of_another_model(
 
 async def test_a_cache_that_dies_between_two_calls_is_a_miss(alike: QueryStack) -> None:
     class DiesWhenAskedForMore(InMemoryAnswerCache):
-        async def alike(self, tenant: str, group: str) -> list[object]:  # type: ignore[override]
+        async def similar(self, tenant: str, group: str) -> list[object]:  # type: ignore[override]
             raise CacheUnavailable("down")
 
     alike.use(cache=DiesWhenAskedForMore(alike.clock))
@@ -300,9 +300,9 @@ async def test_what_is_kept_of_a_question_is_a_hash_and_a_vector(
     stored: list[str] = []
     store = InMemoryAnswerCache.store
 
-    async def noting(self, tenant, key, answer, *, ttl_s, asked=None):  # type: ignore[no-untyped-def]
-        stored.append(json.dumps([key, asked.group, asked.vector]))
-        await store(self, tenant, key, answer, ttl_s=ttl_s, asked=asked)
+    async def noting(self, tenant, key, answer, *, ttl_s, semantic_key=None):  # type: ignore[no-untyped-def]
+        stored.append(json.dumps([key, semantic_key.group, semantic_key.vector]))
+        await store(self, tenant, key, answer, ttl_s=ttl_s, semantic_key=semantic_key)
 
     monkeypatch.setattr(InMemoryAnswerCache, "store", noting)
     await alike.ask(QUESTION)

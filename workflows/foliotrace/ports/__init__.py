@@ -5,7 +5,7 @@ over every adapter. Errors named here are the ones a caller plans for; anything 
 """
 
 from foliotrace.ports.audit import AuditEntry, AuditLog
-from foliotrace.ports.caches import AnswerCache, Asked, StaleAnswer, StaleAnswers
+from foliotrace.ports.caches import AnswerCache, SemanticKey, StaleAnswer, StaleAnswers
 from foliotrace.ports.extraction import ExtractionTask, Extractor
 from foliotrace.ports.files import Blobs, Parser, StoredBlob
 from foliotrace.ports.generation import Delta, Generation, Prompt, TextGenerator
@@ -38,7 +38,6 @@ from foliotrace.ports.surroundings import Clock, CurrentSpan, CurrentTrace, Hash
 __all__ = [
     "AnswerCache",
     "AskLibrary",
-    "Asked",
     "AuditEntry",
     "AuditLog",
     "Blobs",
@@ -72,6 +71,7 @@ __all__ = [
     "Reservation",
     "Retriever",
     "Runs",
+    "SemanticKey",
     "StaleAnswer",
     "StaleAnswers",
     "StoredBlob",

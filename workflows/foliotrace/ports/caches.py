@@ -1,4 +1,4 @@
-"""Answers that are given again: to the same question, to one alike, and old ones on a bad day."""
+"""Caches of answers: fresh ones for repeated questions, stale ones for outages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from foliotrace.ports.retrieval import Vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The question of a kept answer as others that ask the same find it.
+class SemanticKey:
+    """Lets differently worded questions find the same answer.
 
-    `group` is a keyed hash of all that must be equal (words included); `vector` is the question's,
-    and has to agree. Both are kept with the answer, as long as the answer and nowhere else.
+    `group` is a keyed hash of everything that must be equal, canonical wording included; `vector`
+    is the question's embedding, which must be close as well. It is stored with its answer, for as
+    long as the answer.
     """
 
     group: str
@@ -22,30 +23,39 @@ class Asked:
 
 
 class AnswerCache(Protocol):
-    """Answers by keyed hash. The key holds tenant, index version, filters, model, prompt."""
+    """Answers by keyed hash; a key covers tenant, library version, filters, model and prompt.
+
+    Every method may raise CacheUnavailable.
+    """
 
     async def lookup(self, tenant: str, key: str) -> Answer | None:
-        """Raises CacheUnavailable."""
+        """The answer, or None if there is none or it has expired."""
         ...
 
     async def store(
-        self, tenant: str, key: str, answer: Answer, *, ttl_s: float, asked: Asked | None = None
+        self,
+        tenant: str,
+        key: str,
+        answer: Answer,
+        *,
+        ttl_s: float,
+        semantic_key: SemanticKey | None = None,
     ) -> None:
-        """Only level-0, not abstained answers are given. Raises CacheUnavailable."""
+        """Store an answer of level 0. Callers never store degraded or abstained answers."""
         ...
 
-    async def alike(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
-        """(key, vector) of the group's newest questions, a few at most. Raises CacheUnavailable."""
+    async def similar(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
+        """(key, vector) of the newest questions of a semantic group, at most a few."""
         ...
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
-        """Drop every answer that cites the document, with its question. Raises CacheUnavailable."""
+        """Delete every answer that cites the document, with its semantic key."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaleAnswer:
-    """An answer kept for bad days: served only while every cited document has its hash still."""
+    """An answer for outages, valid while every cited document still has its content hash."""
 
     answer: Answer
     content_hashes: dict[str, str]  # document id -> content hash
@@ -53,16 +63,19 @@ class StaleAnswer:
 
 
 class StaleAnswers(Protocol):
-    """A store outside the library's failure domain, keyed without the index version."""
+    """Stale answers, stored outside the library's failure domain; keys omit the library version.
+
+    Every method may raise CacheUnavailable.
+    """
 
     async def lookup(self, tenant: str, key: str) -> StaleAnswer | None:
-        """Raises CacheUnavailable."""
+        """The stored answer, or None."""
         ...
 
     async def store(self, tenant: str, key: str, stale: StaleAnswer) -> None:
-        """Raises CacheUnavailable."""
+        """Store an answer of level 0."""
         ...
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
-        """Drop every answer that cites the document."""
+        """Delete every answer that cites the document."""
         ...

@@ -8,7 +8,7 @@ from typing import TypeVar
 from foliotrace.errors import BreakerOpen, CacheUnavailable, DeadlineExceeded, LedgerUnavailable
 from foliotrace.events import stage
 from foliotrace.model import Answer, Deadline
-from foliotrace.ports import AnswerCache, Asked, BudgetLedger, Reservation, Vector
+from foliotrace.ports import AnswerCache, BudgetLedger, Reservation, SemanticKey, Vector
 from foliotrace.resilient.guard import CircuitGuard
 
 T = TypeVar("T")
@@ -28,20 +28,28 @@ class ResilientCache:
             return await _call(self.guard, lambda: self._inner.lookup(tenant, key))
 
     async def store(
-        self, tenant: str, key: str, answer: Answer, *, ttl_s: float, asked: Asked | None = None
+        self,
+        tenant: str,
+        key: str,
+        answer: Answer,
+        *,
+        ttl_s: float,
+        semantic_key: SemanticKey | None = None,
     ) -> None:
         """As the port says; a stage, for the answer waits for it."""
         async with _as(CacheUnavailable):
             with stage("keep"):
                 await _call(
                     self.guard,
-                    lambda: self._inner.store(tenant, key, answer, ttl_s=ttl_s, asked=asked),
+                    lambda: self._inner.store(
+                        tenant, key, answer, ttl_s=ttl_s, semantic_key=semantic_key
+                    ),
                 )
 
-    async def alike(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
+    async def similar(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
         """As the port says."""
         async with _as(CacheUnavailable):
-            return await _call(self.guard, lambda: self._inner.alike(tenant, group))
+            return await _call(self.guard, lambda: self._inner.similar(tenant, group))
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
         """As the port says; asked also when the breaker is open, for nothing deleted may stay."""

@@ -1,9 +1,9 @@
-"""Answers on a Redis server: shared by processes, kept no longer than their time.
+"""The answer cache on a Redis server, shared by several processes.
 
-An answer is one key with its time to live, and so is its question's vector; a set per document
-names the answers that cite it, a list per group the questions that are alike, newest first. Names
-are keyed hashes, so Redis sees no question; it does hold answers, and the vectors of questions.
-Every key ends, so the server's own `maxmemory` may evict any of them.
+An answer is one key with a time to live, and so is the vector of its question. A set per document
+names the answers that cite it; a list per semantic group names its questions, newest first. Names
+are keyed hashes, so Redis never sees a question, but it does hold answers and question vectors.
+Every key expires, and any key may be evicted by the server's `maxmemory` policy.
 """
 
 from array import array
@@ -17,9 +17,9 @@ from redis.exceptions import RedisError
 
 from foliotrace.errors import CacheUnavailable
 from foliotrace.model import Answer
-from foliotrace.ports import Asked, Vector
+from foliotrace.ports import SemanticKey, Vector
 
-_ALIKE: Final = 8
+_SIMILAR: Final = 8
 _answer: Final = TypeAdapter(Answer)
 
 
@@ -31,43 +31,46 @@ class RedisAnswerCache:
         self._prefix = prefix
 
     async def lookup(self, tenant: str, key: str) -> Answer | None:
-        """As the port says. What another version of the product stored is a miss."""
-        async with _in_our_words():
+        async with _redis_errors():
             found = await self._client.get(self._answer_key(tenant, key))
         if found is None:
             return None
         try:
             return _answer.validate_json(found)
         except ValidationError:
-            return None
+            return None  # another version of foliotrace stored it
 
     async def store(
-        self, tenant: str, key: str, answer: Answer, *, ttl_s: float, asked: Asked | None = None
+        self,
+        tenant: str,
+        key: str,
+        answer: Answer,
+        *,
+        ttl_s: float,
+        semantic_key: SemanticKey | None = None,
     ) -> None:
-        """As the port says."""
-        life_ms = int(ttl_s * 1000)
-        if life_ms <= 0:
+        ttl_ms = int(ttl_s * 1000)
+        if ttl_ms <= 0:
             return
-        async with _in_our_words(), self._client.pipeline(transaction=False) as pipe:
-            pipe.set(self._answer_key(tenant, key), _answer.dump_json(answer), px=life_ms)
+        async with _redis_errors(), self._client.pipeline(transaction=False) as pipe:
+            pipe.set(self._answer_key(tenant, key), _answer.dump_json(answer), px=ttl_ms)
             for document_id in {citation.document_id for citation in answer.citations}:
                 citing = self._citing_key(tenant, document_id)
                 pipe.sadd(citing, key)
-                _live_at_least(pipe, citing, life_ms)
-            if asked is not None:
-                group = self._group_key(tenant, asked.group)
-                packed = array("f", asked.vector).tobytes()
-                pipe.set(self._vector_key(tenant, key), packed, px=life_ms)
+                _expire_not_before(pipe, citing, ttl_ms)
+            if semantic_key is not None:
+                group = self._group_key(tenant, semantic_key.group)
+                packed = array("f", semantic_key.vector).tobytes()
+                pipe.set(self._vector_key(tenant, key), packed, px=ttl_ms)
                 pipe.lrem(group, 0, key)
                 pipe.lpush(group, key)
-                pipe.ltrim(group, 0, _ALIKE - 1)
-                _live_at_least(pipe, group, life_ms)
+                pipe.ltrim(group, 0, _SIMILAR - 1)
+                _expire_not_before(pipe, group, ttl_ms)
             await pipe.execute()
 
-    async def alike(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
-        """As the port says."""
-        async with _in_our_words():
-            listed = await self._client.lrange(self._group_key(tenant, group), 0, _ALIKE - 1)
+    async def similar(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
+        async with _redis_errors():
+            listed = await self._client.lrange(self._group_key(tenant, group), 0, _SIMILAR - 1)
             keys = [_text(key) for key in listed]
             if not keys:
                 return []
@@ -79,12 +82,11 @@ class RedisAnswerCache:
         ]
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
-        """As the port says."""
         citing = self._citing_key(tenant, document_id)
-        async with _in_our_words():
+        async with _redis_errors():
             keys = [_text(key) for key in await self._client.smembers(citing)]
         cited = [key for key in keys if await self._cites(tenant, key, document_id)]
-        async with _in_our_words():
+        async with _redis_errors():
             await self._client.delete(
                 citing,
                 *(self._answer_key(tenant, key) for key in cited),
@@ -92,9 +94,9 @@ class RedisAnswerCache:
             )
 
     async def _cites(self, tenant: str, key: str, document_id: str) -> bool:
-        """Whether the answer that is kept now does; an earlier one may have."""
-        kept = await self.lookup(tenant, key)
-        return kept is not None and document_id in {c.document_id for c in kept.citations}
+        """Whether the current answer under `key` cites the document; an earlier one may have."""
+        answer = await self.lookup(tenant, key)
+        return answer is not None and document_id in {c.document_id for c in answer.citations}
 
     def _answer_key(self, tenant: str, key: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:answer:{key}"
@@ -109,9 +111,9 @@ class RedisAnswerCache:
         return f"{self._prefix}:{{{tenant}}}:citing:{document_id}"
 
 
-def _live_at_least(pipe: Any, key: str, life_ms: int) -> None:
-    pipe.pexpire(key, life_ms, nx=True)
-    pipe.pexpire(key, life_ms, gt=True)
+def _expire_not_before(pipe: Any, key: str, ttl_ms: int) -> None:
+    pipe.pexpire(key, ttl_ms, nx=True)
+    pipe.pexpire(key, ttl_ms, gt=True)
 
 
 def _text(name: bytes | str) -> str:
@@ -119,7 +121,7 @@ def _text(name: bytes | str) -> str:
 
 
 @asynccontextmanager
-async def _in_our_words() -> AsyncIterator[None]:
+async def _redis_errors() -> AsyncIterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:

@@ -1,6 +1,7 @@
-"""Budgets in Redis: atomic across machines. One Lua script each for reserve and settle.
+"""The budget ledger on a Redis server: atomic across machines.
 
-Keys of a tenant's day share a hash tag, so the scripts also run on a cluster.
+Reserving and settling are one Lua script each. The keys of a tenant's day share a hash tag, so that
+the scripts also run on a Redis cluster.
 """
 
 from decimal import Decimal
@@ -35,7 +36,7 @@ if amount >= 0 then
 end
 return 1
 """
-# A held amount that expired is kept negative: a late settlement then adds all of its real cost.
+# The amount of an expired reservation is kept, negated: a late settlement then adds its full cost.
 _SETTLE = """
 local amount = redis.call('HGET', KEYS[2], ARGV[1])
 if not amount then return 0 end
@@ -47,7 +48,7 @@ return 1
 
 
 class RedisLedger:
-    """A `BudgetLedger` on a Redis server. `daily_cap_usd` None counts without a limit."""
+    """A `BudgetLedger` on Redis. With `daily_cap_usd` None, spending is counted but not limited."""
 
     def __init__(
         self,
@@ -67,7 +68,6 @@ class RedisLedger:
         self._settle = client.register_script(_SETTLE)
 
     async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
-        """As the port says."""
         now = self._clock.now()
         day = now.date().isoformat()
         reservation = Reservation(id=f"{day}/{uuid4().hex}", tenant=tenant, amount_usd=amount_usd)
@@ -79,7 +79,6 @@ class RedisLedger:
         return reservation
 
     async def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
-        """As the port says."""
         day = reservation.id.partition("/")[0]
         try:
             await self._settle(
@@ -90,9 +89,8 @@ class RedisLedger:
             raise LedgerUnavailable(f"the budget ledger failed: {type(error).__name__}") from error
 
     async def spent_usd(self, tenant: str) -> Decimal:
-        """As the port says."""
         day = self._clock.now().date().isoformat()
-        await self._run_reserve(tenant, day, "", -1)  # gives back what has expired
+        await self._run_reserve(tenant, day, "", -1)  # releases expired reservations
         try:
             spent = await self._client.get(self._keys(tenant, day)[0])
         except RedisError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound, Unavailable
 from foliotrace.events import AnswerNotCached, CacheLookupFailed, SemanticCacheHit, emit
 from foliotrace.model import Answer, CacheState, Deadline, Query
-from foliotrace.ports import AnswerCache, Asked, Embedder, StaleAnswer
+from foliotrace.ports import AnswerCache, Embedder, SemanticKey, StaleAnswer
 from foliotrace.query.cache.keys import exact_key, semantic_key, similar_keys, stale_key
 from foliotrace.query.services import QueryServices
 
@@ -96,7 +96,7 @@ async def _look_up_semantic(
     and its cost must be known before the answer reports its cost.
     """
     tenant = query.principal.tenant
-    others = await cache.alike(tenant, semantic)
+    others = await cache.similar(tenant, semantic)
     vector = await embedder.embed_query(query.text, deadline=deadline)
     for cosine, key in similar_keys(vector, others, min_similarity=min_similarity):
         answer = await cache.lookup(tenant, key)
@@ -114,12 +114,14 @@ async def store(
     An answer whose documents changed or were deleted while it was made is not stored.
     """
     try:
-        asked = await _asked(services, query, keys, deadline)
+        vector_key = await _semantic_key(services, query, keys, deadline)
         if await services.library.version() != keys.version:
             return
         if services.cache is not None and keys.exact is not None:
             ttl_s = services.settings.cache_ttl_s
-            await services.cache.store(keys.tenant, keys.exact, answer, ttl_s=ttl_s, asked=asked)
+            await services.cache.store(
+                keys.tenant, keys.exact, answer, ttl_s=ttl_s, semantic_key=vector_key
+            )
         if services.stale is not None:
             cited = dict.fromkeys(citation.document_id for citation in answer.citations)
             hashes = {
@@ -136,9 +138,9 @@ async def store(
         emit(AnswerNotCached(reason=error.error_code))
 
 
-async def _asked(
+async def _semantic_key(
     services: QueryServices, query: Query, keys: CacheKeys, deadline: Deadline
-) -> Asked | None:
+) -> SemanticKey | None:
     """The question's vector under its semantic key; None when it cannot be embedded."""
     if services.embedder is None or keys.semantic is None:
         return None
@@ -147,4 +149,4 @@ async def _asked(
     except Unavailable as error:
         emit(AnswerNotCached(reason=error.reason))
         return None
-    return Asked(group=keys.semantic, vector=tuple(vector))
+    return SemanticKey(group=keys.semantic, vector=tuple(vector))
