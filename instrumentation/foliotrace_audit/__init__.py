@@ -17,7 +17,7 @@ from foliotrace_audit.keys import AuditKeys, open_keys, read_keys, write_new_key
 from foliotrace_audit.query_hash import QueryHasher
 from foliotrace_audit.record import Entry
 from foliotrace_audit.settings import AuditWriterSettings, DiskFullPolicy, Durability
-from foliotrace_audit.write.stream_files import Alarm, AlarmKind
+from foliotrace_audit.write.hooks import Alarm, AlarmKind
 from foliotrace_audit.write.writer import DROPPED, AuditWriter
 
 __all__ = [

@@ -2,6 +2,10 @@
 
 A stored line is `{"v":1,"seq":N,"prev":"<mac of N-1>",<record>,"mac":"<HMAC>"}` and a newline. The
 MAC covers exactly the bytes before `,"mac"`, so a verifier never parses and writes JSON again.
+
+A MAC and not a plain hash, because whoever can edit the file can also recompute hashes. What the
+chain cannot prove is its own end (a shorter chain is a valid chain) and the honesty of whoever
+holds the key; signed checkpoints that leave the host prove both (checkpoint.py).
 """
 
 import hashlib
@@ -42,7 +46,7 @@ class HmacSha256:
 
     def hex(self, message: bytes) -> bytes:
         """The MAC of `message` as 64 lower-case hex digits."""
-        inner = self._inner.copy()
+        inner = self._inner.copy()  # not digest().hex(): a call more for every record verified
         inner.update(message)
         outer = self._outer.copy()
         outer.update(inner.digest())
@@ -55,7 +59,11 @@ def head(seq: int, prev: bytes) -> bytes:
 
 
 def link(record: bytes, seq: int, prev: bytes, key: HmacSha256) -> tuple[bytes, bytes]:
-    """Chain `record` (a JSON object with at least one field): the line to store, and its MAC."""
+    """Chain `record` (a JSON object with at least one field): the line to store, and its MAC.
+
+    `seq` beside `prev`, so that a verifier can say which records are missing, not only that some
+    are.
+    """
     body = b'%b%d,"prev":"%b",%b' % (_HEAD, seq, prev, record[1:-1])
     mac = key.hex(body)
     return b'%b,"mac":"%b"}\n' % (body, mac), mac
@@ -68,6 +76,8 @@ def mac_of(line: bytes) -> bytes:
 
 def is_authentic(line: bytes, key: HmacSha256) -> bool:
     """Whether the stored line, newline included, was written by a holder of `key` as it stands."""
+    # No constant-time comparison: the file is read offline by its owner, so there is nobody who
+    # could send guesses and measure how long each takes.
     return (
         line[-_TAIL_BYTES:-67] == _MAC_FIELD
         and line.endswith(b'"}\n')

@@ -1,16 +1,20 @@
-"""Signed checkpoints: what stood in a stream at one moment, provable without any secret. Pure.
+"""Signed checkpoints: the state of a stream at one moment, provable without any secret. Pure.
 
 Each binds a record's MAC and the SHA-256 of its segment's bytes up to that record, so that an
 auditor who holds only the public key can prove the file. Whoever holds checkpoints outside the
 log's folder can prove that nothing before them was changed or removed, even by a holder of the
 chain key.
+
+A checkpoint leaves the host as an OTLP log record named `CHECKPOINT_EVENT`, whose attribute of the
+same name is the signed line, and as a line of the JSON log. Both carry the line as it was signed,
+so whoever holds either needs no conversion to verify.
 """
 
 import base64
 import binascii
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -21,6 +25,8 @@ from foliotrace_audit.keys import SigningKey, VerifyKey
 from foliotrace_audit.record import dump
 
 _SIGNATURE_FIELD = b',"signature":"'
+# Signed in front of every checkpoint, so that a signature the key makes for any other purpose can
+# never be passed off as a checkpoint's.
 _DOMAIN = b"foliotrace-audit-checkpoint\0"
 
 
@@ -46,7 +52,7 @@ class Checkpoint:
     line: str
 
     def digest(self) -> str:
-        """What the next checkpoint of the stream carries as `prev`."""
+        """SHA-256 of the line: the `prev` of the stream's next checkpoint."""
         return hashlib.sha256(self.line.encode()).hexdigest()
 
     def signed_by(self, key: VerifyKey) -> bool:
@@ -60,12 +66,7 @@ class Checkpoint:
         return key.accepts(signature, _DOMAIN + body)
 
 
-_TYPES = {
-    "stream": str, "segment": int, "seq": int, "head": str, "segment_bytes": int,
-    "segment_sha256": str, "final": bool, "timestamp": str, "dev_key": bool, "sign_key_id": str,
-    "prev": str,
-}  # fmt: skip
-_FIELDS = tuple(_TYPES)
+_TYPES = {f.name: f.type for f in fields(Checkpoint) if f.name != "line"}
 
 
 def sign_checkpoint(
@@ -108,13 +109,13 @@ def read_checkpoint(line: bytes) -> Checkpoint:
     try:
         text = line.strip().decode()
         values = orjson.loads(text)
-        fields = {name: values[name] for name in _FIELDS}
+        stated = {name: values[name] for name in _TYPES}
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointUnreadable("not a checkpoint line") from error
-    for name, value in fields.items():
+    for name, value in stated.items():
         if type(value) is not _TYPES[name]:
-            raise CheckpointUnreadable(f"checkpoint field {name} is not {_TYPES[name].__name__}")
-    return Checkpoint(**fields, line=text)
+            raise CheckpointUnreadable(f"checkpoint field {name} has a wrong type")
+    return Checkpoint(**stated, line=text)
 
 
 CHECKPOINT_EVENT: Final = "foliotrace.audit.checkpoint"
@@ -125,9 +126,9 @@ EVENT_ATTRIBUTES: Final[Mapping[str, str]] = {
     "seq": "the last record that is proved",
     "final": "whether the stream ends there",
     "sign_key_id": "which key signed",
-    "dev_key": "whether that key was made up",
+    "dev_key": "whether that is a development key",
 }
-"""What stands beside the signed line in an event, under `foliotrace.audit.<name>`."""
+"""Attributes beside the signed line in an event, named `foliotrace.audit.<name>`."""
 
 
 def event_attributes(checkpoint: Checkpoint) -> dict[str, str | int | bool]:
@@ -136,24 +137,25 @@ def event_attributes(checkpoint: Checkpoint) -> dict[str, str | int | bool]:
 
 
 def numbered_lines(lines: Sequence[bytes]) -> list[tuple[int, bytes]]:
-    """(number of the line, signed line) for what a file's `lines` hold.
+    """(line number, signed line) for every checkpoint that `lines` of a file hold.
 
-    In a kept log, text that is no JSON object is what other programs wrote, and is passed over.
+    Lines that are no JSON object are skipped in an exported log, where other programs may write
+    too; in a file of bare checkpoints they are returned, to be reported as unreadable.
     """
-    held = [signed_lines(line) for line in lines]
-    if any(found != [line] for found, line in zip(held, lines, strict=True)):
-        held = [
-            [] if found == [line] and not line.startswith(b"{") else found
-            for found, line in zip(held, lines, strict=True)
-        ]
-    return [(number, signed) for number, found in enumerate(held, 1) for signed in found]
+    by_line = [signed_lines(line) for line in lines]
+    is_exported = any(found != [line] for found, line in zip(by_line, lines, strict=True))
+    return [
+        (number, signed)
+        for number, (found, line) in enumerate(zip(by_line, lines, strict=True), 1)
+        if not is_exported or found != [line] or line.startswith(b"{")
+        for signed in found
+    ]
 
 
 def signed_lines(line: bytes) -> list[bytes]:
-    """The signed lines that `line` holds; `line` itself where it is no envelope that we know.
+    """The signed lines in one line of an export; `line` itself if it is not a known envelope.
 
-    An envelope of other things (a batch of spans, a line of the log about something else) holds
-    none.
+    A batch of spans or metrics, or a log line about something else, holds none.
     """
     try:
         found = orjson.loads(line)

@@ -1,4 +1,4 @@
-"""What can go wrong with the audit log, as a small tree with stable codes."""
+"""Errors of the audit log, with stable codes."""
 
 from typing import ClassVar
 
@@ -35,7 +35,7 @@ class AuditFieldInvalid(AuditError):
 
 
 class AuditKeyUnusable(AuditError):
-    """A key file is missing, unreadable, or not the key its name says."""
+    """A key file is missing, unreadable, or does not hold the key it is named after."""
 
     code = "audit_key_unusable"
     hint = "Restore the key folder from its backup, or name another one with --keys."
@@ -45,18 +45,18 @@ class CheckpointUnreadable(AuditError):
     """A line that should be a signed checkpoint is not one."""
 
     code = "audit_checkpoint_unreadable"
-    hint = "Give files with one checkpoint per line, as the writer sent them."
+    hint = "Pass files with one checkpoint per line, as the writer sent them."
 
 
 class TombstoneForged(AuditError):
-    """What stands for a removed segment was not written by a holder of the chain key."""
+    """The tombstone of a removed segment was not written by a holder of the chain key."""
 
     code = "audit_tombstone_forged"
     hint = "Run `foliotrace audit verify`; restore the segment from a backup."
 
 
 class AuditSettingInvalid(AuditError):
-    """An audit setting is outside what the writer can keep."""
+    """An audit setting is out of range."""
 
     code = "audit_setting_invalid"
     hint = "Correct the named setting."

@@ -1,4 +1,8 @@
-"""The file edge: append whole lines or nothing, lock a stream, name its parts."""
+"""Files of the log: append whole lines or nothing, lock a stream, name its parts.
+
+Each writer process has a stream (a folder) of its own, so that processes never wait for each other
+and no chain has two writers.
+"""
 
 import fcntl
 import os
@@ -13,6 +17,7 @@ from pathlib import Path
 LOCK_FILE = "lock"
 CHECKPOINT_FILE = "checkpoints.jsonl"
 _sync_to_disk = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+# Other files and folders may lie beside the streams; only names that this module makes are read.
 _STREAM_NAME = re.compile(r".+-[0-9]+-[0-9]{8}T[0-9]{6}[0-9a-f]{6}")
 _SEGMENT_NAME = re.compile(r"[0-9]{4,9}", re.ASCII)
 
@@ -33,18 +38,20 @@ class AppendFile:
         self._has_remainder = True
         try:
             written = 0
-            while written < len(content):
+            while written < len(content):  # a nearly full disk takes a part of it
                 written += os.write(self._descriptor, content[written:] if written else content)
             if sync:
                 _sync_to_disk(self._descriptor)
         except OSError:
+            # The caller appends the same lines again later. Half a line in front of them would
+            # read as a damaged record for ever.
             self._rewind()
             raise
         self._has_remainder = False
         self.size_bytes += len(content)
 
     def _rewind(self) -> None:
-        """Drop what an unfinished append left; nobody was told that it was written."""
+        """Drop what an unfinished append left. May raise: the next append then rewinds first."""
         os.ftruncate(self._descriptor, self.size_bytes)
         self._has_remainder = False
 
@@ -53,18 +60,43 @@ class AppendFile:
         _sync_to_disk(self._descriptor)
 
     def close(self) -> None:
-        """Twice is fine."""
+        """Close the file. Twice is fine."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
+def write_synced(path: Path, content: bytes, *, exclusive: bool = False) -> None:
+    """Write a 0600 file and wait for the disk. Raises OSError, with `exclusive` if it exists."""
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_EXCL if exclusive else os.O_TRUNC)
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the creation or removal of files in `folder` durable.
+
+    Syncing a file does not sync its name: after a power cut a file with synced content can be
+    missing from its folder.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def new_stream_folder(log_folder: Path, now: datetime) -> Path:
-    """A folder of its own for this writer: `<host>-<pid>-<start>`; never one that exists."""
+    """A new folder `<host>-<pid>-<start>` for this writer.
+
+    Containers often share a host name and pid 1, so the start ends with random digits.
+    """
     log_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     host = "".join(c if c.isalnum() else "_" for c in socket.gethostname())[:40] or "host"
-    boot = f"{now:%Y%m%dT%H%M%S}{secrets.token_hex(3)}"
-    folder = log_folder / f"{host}-{os.getpid()}-{boot}"
+    start = f"{now:%Y%m%dT%H%M%S}{secrets.token_hex(3)}"
+    folder = log_folder / f"{host}-{os.getpid()}-{start}"
     folder.mkdir(mode=0o700)
     sync_folder(log_folder)
     return folder
@@ -81,7 +113,7 @@ def torn_path(stream: Path, number: int) -> Path:
 
 
 def tombstone_path(stream: Path, number: int) -> Path:
-    """What remains of segment `number` after retention: its seal, and who removed it."""
+    """The tombstone of segment `number`."""
     return stream / f"{number:04d}.expired"
 
 
@@ -91,7 +123,7 @@ def segments(stream: Path) -> dict[int, Path]:
 
 
 def tombstones(stream: Path) -> dict[int, Path]:
-    """What retention left of a stream's removed segments, by number, in order."""
+    """The tombstones of a stream's removed segments, by number, in order."""
     return _numbered(stream, ".expired")
 
 
@@ -105,6 +137,10 @@ def streams(log_folder: Path) -> list[Path]:
     if not log_folder.is_dir():
         return []
     return sorted(p for p in log_folder.iterdir() if p.is_dir() and _STREAM_NAME.fullmatch(p.name))
+
+
+# flock and not a file with a pid in it: the kernel releases it when the process dies, however it
+# dies, so no lock is ever stale and no pid is ever mistaken for another process's.
 
 
 def lock_stream(stream: Path) -> int:
@@ -130,7 +166,7 @@ def try_lock_stream(stream: Path) -> Iterator[bool]:
 
 
 def has_writer(stream: Path) -> bool:
-    """Whether a living process holds the stream's lock. Read-only: creates nothing."""
+    """Whether a living process holds the stream's lock. Writes nothing: auditors may only read."""
     try:
         descriptor = os.open(stream / LOCK_FILE, os.O_RDONLY)
     except FileNotFoundError:
@@ -142,15 +178,6 @@ def has_writer(stream: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the creation or removal of files in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_last_line(path: Path, *, limit_bytes: int) -> tuple[bytes, bytes]:

@@ -4,10 +4,12 @@
 The folder holds `active.json`, naming the keys in use, beside `chain-<id>.key`, `query-<id>.key`
 (64 hex digits each), `sign-<id>.pem` and `sign-<id>.pub.pem`. Replaced keys stay, to verify and
 find older records; deleting an old query key ends for good the linking of the hashes it made.
+
+Three keys, because three parties need them: the writer chains with a secret, an operator who looks
+for a query needs only the query key, and an auditor checks signatures without any secret.
 """
 
 import hashlib
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,19 +22,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from foliotrace_audit.chain import HmacSha256
 from foliotrace_audit.errors import AuditKeyUnusable
+from foliotrace_audit.files import write_synced
 
 ACTIVE_FILE = "active.json"
-_PRIVATE_MODE = 0o600
 
 
 def _key_id(prefix: str, public_or_secret: bytes) -> str:
+    # Derived from the key, so that a key file that was exchanged or renamed is noticed when read.
     digest = hashlib.sha256(b"foliotrace-audit-key-id\0" + public_or_secret).hexdigest()
     return f"{prefix}-{digest[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
 class MacKey:
-    """A 32-byte secret and the name that records carry. The name is derived from the secret."""
+    """A 32-byte secret and the id that records carry; the id is derived from the secret."""
 
     id: str
     secret: bytes = field(repr=False)
@@ -44,20 +47,20 @@ class MacKey:
         return cls(_key_id(kind, secret), secret)
 
     def hmac(self) -> HmacSha256:
-        """The keyed function."""
+        """The HMAC under this key."""
         return HmacSha256(self.secret)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyKey:
-    """An Ed25519 public key and its name."""
+    """An Ed25519 public key and its id."""
 
     id: str
     public: Ed25519PublicKey = field(repr=False)
 
     @classmethod
     def of(cls, public: Ed25519PublicKey) -> "VerifyKey":
-        """Name `public` after its own bytes."""
+        """The key with the id derived from its bytes."""
         return cls(_key_id("sign", public.public_bytes_raw()), public)
 
     def accepts(self, signature: bytes, message: bytes) -> bool:
@@ -94,7 +97,7 @@ class SigningKey:
 
     @property
     def id(self) -> str:
-        """Name of the pair."""
+        """Id of the pair."""
         return self.verify.id
 
 
@@ -102,8 +105,8 @@ class SigningKey:
 class AuditKeys:
     """The keys in use, and every key the folder still has (by id, the ones in use included).
 
-    `dev_key` marks keys that this program made up because there were none: nobody chose or guards
-    them, so a log under them is never called anchored.
+    `dev_key` marks keys that the program generated because there were none: nobody chose or guards
+    them, so nothing signed with them proves anything to others.
     """
 
     chain: MacKey
@@ -131,7 +134,10 @@ def open_keys(folder: Path) -> AuditKeys:
 
 
 def read_keys(folder: Path) -> AuditKeys:
-    """The keys of `folder`. Raises AuditKeyUnusable if any is missing or not what its name says."""
+    """The keys of `folder`.
+
+    Raises AuditKeyUnusable if a key is missing or does not hold what its name says.
+    """
     try:
         active = orjson.loads((folder / ACTIVE_FILE).read_bytes())
         all_chain = _read_mac_keys(folder, "chain")
@@ -154,33 +160,35 @@ def read_keys(folder: Path) -> AuditKeys:
 def write_new_keys(folder: Path, *, dev_key: bool) -> AuditKeys:
     """Make new keys the active ones of `folder`; earlier ones stay. Files are 0600, folder 0700.
 
-    Safe against a second process doing the same: the last `active.json` to be renamed wins, and
-    both sets of keys stay readable.
+    Two processes may do this at once: the last `active.json` to be renamed wins, and both sets of
+    keys stay readable. Raises AuditKeyUnusable.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     chain, query, sign = MacKey.generate("chain"), MacKey.generate("query"), SigningKey.generate()
     for key in (chain, query):
-        _write_private(folder / f"{key.id}.key", key.secret.hex().encode() + b"\n")
+        write_synced(folder / f"{key.id}.key", key.secret.hex().encode() + b"\n", exclusive=True)
     pem = sign.private.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    _write_private(folder / f"{sign.id}.pem", pem)
-    _write_private(folder / f"{sign.id}.pub.pem", sign.verify.pem())
+    write_synced(folder / f"{sign.id}.pem", pem, exclusive=True)
+    write_synced(folder / f"{sign.id}.pub.pem", sign.verify.pem(), exclusive=True)
     active = {"v": 1, "chain": chain.id, "query": query.id, "sign": sign.id, "dev_key": dev_key}
+    # Last, and renamed into place: a crash before this leaves the old keys active, and no reader
+    # ever sees half a file or the name of a key that is not there yet.
     staged = folder / f".{ACTIVE_FILE}.{secrets.token_hex(4)}"
-    _write_private(staged, orjson.dumps(active, option=orjson.OPT_INDENT_2) + b"\n")
+    write_synced(staged, orjson.dumps(active, option=orjson.OPT_INDENT_2) + b"\n", exclusive=True)
     staged.replace(folder / ACTIVE_FILE)
     return read_keys(folder)
 
 
 def read_public_keys(paths: Iterable[Path]) -> list[VerifyKey]:
-    """Public keys of PEM files, and of every `*.pub.pem` in folders.
+    """The public keys in PEM files, and in every `*.pub.pem` of folders.
 
-    Raises AuditKeyUnusable for a named file that is no Ed25519 public key.
+    Raises AuditKeyUnusable for a file that is not an Ed25519 public key.
     """
-    found = []
+    keys = []
     for path in paths:
         for file in sorted(path.glob("*.pub.pem")) if path.is_dir() else [path]:
             try:
@@ -189,8 +197,8 @@ def read_public_keys(paths: Iterable[Path]) -> list[VerifyKey]:
                 raise AuditKeyUnusable(f"cannot read {file}: {_reason(error)}") from error
             if not isinstance(public, Ed25519PublicKey):
                 raise AuditKeyUnusable(f"{file} is not an Ed25519 public key")
-            found.append(VerifyKey.of(public))
-    return found
+            keys.append(VerifyKey.of(public))
+    return keys
 
 
 def read_chain_keys(folder: Path) -> dict[str, MacKey]:
@@ -217,14 +225,6 @@ def _read_private(file: Path) -> Ed25519PrivateKey:
     if not isinstance(private, Ed25519PrivateKey):
         raise ValueError(f"{file.name} is not an Ed25519 private key")
     return private
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _reason(error: Exception) -> str:

@@ -1,13 +1,12 @@
-"""What an audit record says: its events, its fields, and their exact bytes. Pure."""
+"""Audit records: their events, their fields, and their exact bytes. Pure."""
 
 import hashlib
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -22,14 +21,15 @@ MAX_TEXT_CHARS = 256
 """Longer identifiers are shortened to a prefix and their SHA-256, so that they stay comparable."""
 MAX_DOCUMENT_IDS = 256
 MAX_REASONS = 16
+# The bounds above keep every record far below this. Readers stop at it, so that a damaged or
+# hostile file without line ends cannot make them load it whole.
 MAX_LINE_BYTES = 1 << 20
 
 _STABLE_CODE = re.compile(r"[a-z]{1,32}(_[a-z]{1,32}){1,5}")
 _QUERY_HASH = re.compile(r"[0-9a-f]{64}")
-_DUMP_OPTIONS = orjson.OPT_UTC_Z
 
 ErrorRedactor = Callable[[str | None, str], str | None]
-"""Given the error's type and its text, what may be written of it."""
+"""(type of the error, its text) -> what may be written of the text."""
 
 
 def drop_error_text(error_type: str | None, text: str) -> str | None:
@@ -39,11 +39,9 @@ def drop_error_text(error_type: str | None, text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing that happened, before it is chained.
+    """One thing that happened, before it is chained. What the fields mean: `FIELDS`.
 
-    The writer adds `v`, `seq`, `prev`, `timestamp`, `mac`.
-
-    The field documentation is `FIELDS`; docs/reference/audit.md is generated from it.
+    The writer adds `v`, `seq`, `prev`, `timestamp` and `mac`.
     """
 
     event: str
@@ -63,6 +61,16 @@ class Entry:
     cost_usd: Decimal | None = None
     document_ids: tuple[str, ...] = ()
 
+    @classmethod
+    def like(cls, source: object) -> Self:
+        """The entry with `source`'s attributes of the same names, for callers with their own type.
+
+        Raises AttributeError if `source` lacks one. `encode` checks the types of the values.
+        """
+        return cls(**{name: getattr(source, name) for name in _ENTRY_FIELDS})
+
+
+_ENTRY_FIELDS = tuple(entry_field.name for entry_field in fields(Entry))
 
 FIELDS: Mapping[str, str] = {
     "v": "Version of this schema, an integer.",
@@ -118,21 +126,22 @@ def encode(
     trace_id: str | None = None,
     action: str | None = None,
 ) -> bytes:
-    """The entry as one JSON object.
+    """The entry as one JSON object: the fields of `ALWAYS_PRESENT`, and those that have a value.
 
-    The nine main fields are always present; the others only when they have a value.
-    Raises AuditFieldInvalid for an unknown event, a `query_hash` that is no keyed hash, or a wrong
-    type: those are errors of the caller, and a plain query could hide behind them.
+    Raises AuditFieldInvalid for an unknown event, a `query_hash` that is not a keyed hash, or a
+    wrong type.
     """
     if entry.event not in EVENTS:
         raise AuditFieldInvalid(f"unknown audit event {shorten(str(entry.event))!r}")
     query_hash = entry.query_hash
+    # An error and not a silent null: a caller that passes the query itself by mistake would
+    # otherwise write private text into a file that is kept for years and cannot be edited.
     if query_hash is not None and not _QUERY_HASH.fullmatch(query_hash):
         raise AuditFieldInvalid("query_hash is not a keyed HMAC-SHA256 (64 hex digits)")
     error = entry.error
     if error is not None:
         error = redact_error(entry.error_type, error)
-    fields: dict[str, Any] = {
+    record: dict[str, Any] = {
         "event": entry.event,
         "timestamp": timestamp,
         "trace_id": _bounded(trace_id),
@@ -144,25 +153,25 @@ def encode(
         "error_type": _bounded(entry.error_type),
     }
     if action is not None:
-        fields["action"] = _bounded(action)
-    _add_details(entry, fields)
-    return dump(fields)
+        record["action"] = _bounded(action)
+    _add_details(entry, record)
+    return dump(record)
 
 
-def _add_details(entry: Entry, fields: dict[str, Any]) -> None:
+def _add_details(entry: Entry, record: dict[str, Any]) -> None:
     for name in ("tenant", "key_id", "run_id", "model"):
         value = getattr(entry, name)
         if value is not None:
-            fields[name] = _bounded(value)
+            record[name] = _bounded(value)
     if entry.degradation_level is not None:
         reasons = [_bounded(reason) for reason in entry.degradation_reasons[:MAX_REASONS]]
-        fields["degradation"] = {"level": entry.degradation_level, "reasons": reasons}
+        record["degradation"] = {"level": entry.degradation_level, "reasons": reasons}
     if entry.tokens is not None:
-        fields["tokens"] = entry.tokens
+        record["tokens"] = entry.tokens
     if entry.cost_usd is not None:
-        fields["cost_usd"] = str(entry.cost_usd)
+        record["cost_usd"] = str(entry.cost_usd)  # a JSON number would lose digits of a Decimal
     if entry.document_ids:
-        fields["document_ids"] = [_bounded(i) for i in entry.document_ids[:MAX_DOCUMENT_IDS]]
+        record["document_ids"] = [_bounded(i) for i in entry.document_ids[:MAX_DOCUMENT_IDS]]
 
 
 def _bounded(value: str | None) -> str | None:
@@ -173,13 +182,18 @@ def _bounded(value: str | None) -> str | None:
     return shorten(value)
 
 
-def dump(fields: Mapping[str, Any]) -> bytes:
-    """`fields` as compact JSON bytes; lone surrogates become U+FFFD instead of an error."""
+def dump(record: Mapping[str, Any]) -> bytes:
+    """`record` as compact JSON bytes; lone surrogates become U+FFFD instead of an error.
+
+    Raises AuditFieldInvalid for a value that JSON cannot hold.
+    """
     try:
-        return orjson.dumps(fields, option=_DUMP_OPTIONS)
+        return orjson.dumps(record, option=orjson.OPT_UTC_Z)
     except TypeError:
+        # orjson refuses lone surrogates, which file names and ids of clients may hold; losing the
+        # record would hide the work that it is about.
         try:
-            return orjson.dumps(_replace_surrogates(fields), option=_DUMP_OPTIONS)
+            return orjson.dumps(_replace_surrogates(record), option=orjson.OPT_UTC_Z)
         except TypeError as error:
             raise AuditFieldInvalid(f"a field is not JSON: {error}") from error
 
@@ -192,8 +206,3 @@ def _replace_surrogates(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [_replace_surrogates(item) for item in value]
     return value
-
-
-def normalise_query(text: str) -> str:
-    """NFC, without surrounding white space; case is kept. Equal questions get equal hashes."""
-    return unicodedata.normalize("NFC", text).strip()

@@ -1,58 +1,73 @@
-"""How an audit log is written. Frozen, checked when made."""
+"""Settings of the audit log's writer: frozen, checked when made."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Self
 
 from foliotrace_audit.errors import AuditSettingInvalid
 
 
-class Durability(StrEnum):
-    """When a record is on the disk. Meanings: `DURABILITIES`."""
+class DescribedEnum(StrEnum):
+    """A stable name and its meaning; docs/reference/audit.md is generated from them."""
 
-    STRICT = "strict"
-    GROUP = "group"
-    RELAXED = "relaxed"
+    meaning: str
 
-
-class DiskFullPolicy(StrEnum):
-    """What happens while the log cannot be written. Meanings: `DISK_FULL_POLICIES`."""
-
-    REFUSE = "refuse"
-    CONTINUE = "continue"
+    def __new__(cls, name: str, meaning: str = "") -> Self:
+        """A member; looking one up by its name alone needs no meaning."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.meaning = meaning
+        return member
 
 
-DURABILITIES: Mapping[str, str] = {
-    Durability.STRICT: "Work begins only after its `*_received` record is synced to the disk.",
-    Durability.GROUP: "Synced within `linger_ms`, nobody waits; a crash can lose that much.",
-    Durability.RELAXED: "With the operating system within `linger_ms`; a power cut can lose more.",
-}
-DISK_FULL_POLICIES: Mapping[str, str] = {
-    DiskFullPolicy.REFUSE: "No new work (`audit_unavailable`); the ends of begun work are kept.",
-    DiskFullPolicy.CONTINUE: "Work goes on; what the buffer cannot hold is counted and alarmed.",
-}
+class Durability(DescribedEnum):
+    """When a record is on the disk."""
+
+    STRICT = "strict", "Work begins only after its `*_received` record is synced to the disk."
+    GROUP = "group", "Synced within `linger_ms`, nobody waits; a crash can lose that much."
+    RELAXED = (
+        "relaxed",
+        "Handed to the operating system within `linger_ms`; a power cut can lose more.",
+    )
+
+
+class DiskFullPolicy(DescribedEnum):
+    """What happens while the log cannot be written."""
+
+    REFUSE = "refuse", "No new work (`audit_unavailable`); the ends of begun work are kept."
+    CONTINUE = "continue", "Work goes on; what the buffer cannot hold is counted and alarmed."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditWriterSettings:
-    """Meanings: `SETTINGS`. Policies may be given by their names.
+    """How one process writes its stream. The two policies may be given as text.
 
-    Raises AuditSettingInvalid for a value out of range.
+    The annotations become the reference page.
+
+    Raises AuditSettingInvalid for an unknown policy or a number that is not positive.
     """
 
-    durability: Durability = Durability.GROUP
-    disk_full: DiskFullPolicy = DiskFullPolicy.REFUSE
-    group_records: int = 64
-    linger_ms: float = 20.0
-    segment_bytes: int = 64 * 1024 * 1024
-    segment_age_s: float = 3600.0
-    checkpoint_records: int = 10_000
-    checkpoint_age_s: float = 60.0
-    checkpoint_folder: Path | None = None
-    buffered_records: int = 10_000
-    retry_s: float = 1.0
-    retention_s: float | None = None
+    durability: Annotated[Durability, "When a record is on the disk; below."] = Durability.GROUP
+    disk_full: Annotated[DiskFullPolicy, "What happens while the log cannot be written; below."] = (
+        DiskFullPolicy.REFUSE
+    )
+    group_records: Annotated[int, "Waiting records that are written without lingering."] = 64
+    linger_ms: Annotated[float, "Longest wait of a record for others, in milliseconds."] = 20.0
+    segment_bytes: Annotated[int, "Size at which a file is sealed."] = 64 * 1024 * 1024
+    segment_age_s: Annotated[float, "Age at which a file is sealed, in seconds."] = 3600.0
+    checkpoint_records: Annotated[int, "Records after which a checkpoint is signed."] = 10_000
+    checkpoint_age_s: Annotated[
+        float, "Seconds after which new records get a checkpoint and rotated keys are loaded."
+    ] = 60.0
+    checkpoint_folder: Annotated[
+        Path | None, "A second folder for checkpoints; best where this host can only append."
+    ] = None
+    buffered_records: Annotated[int, "Records kept in memory while the disk fails."] = 10_000
+    retry_s: Annotated[float, "Seconds before the next try after a failed write."] = 1.0
+    retention_s: Annotated[
+        float | None, "Sealed files older than this many seconds are removed; `None` keeps all."
+    ] = None
 
     def __post_init__(self) -> None:
         try:
@@ -60,23 +75,7 @@ class AuditWriterSettings:
             object.__setattr__(self, "disk_full", DiskFullPolicy(self.disk_full))
         except ValueError as error:
             raise AuditSettingInvalid(str(error)) from error
-        for name in SETTINGS:
-            value = getattr(self, name)
+        for setting in fields(self):
+            value = getattr(self, setting.name)
             if isinstance(value, (int, float)) and value <= 0:
-                raise AuditSettingInvalid(f"{name} must be more than 0, got {value}")
-
-
-SETTINGS: Mapping[str, str] = {
-    "durability": "When a record is on the disk; below.",
-    "disk_full": "What happens while the log cannot be written; below.",
-    "group_records": "Records that end the linger early.",
-    "linger_ms": "Longest wait of a record for company, in milliseconds.",
-    "segment_bytes": "Size at which a file is sealed.",
-    "segment_age_s": "Age at which a file is sealed, in seconds.",
-    "checkpoint_records": "Records after which a checkpoint is signed.",
-    "checkpoint_age_s": "Seconds after which new records are signed for, rotated keys taken up.",
-    "checkpoint_folder": "A second folder for checkpoints; best where this host can only append.",
-    "buffered_records": "Records kept in memory while the disk refuses them.",
-    "retry_s": "Seconds before the next try after a failed write.",
-    "retention_s": "Sealed files older than this many seconds are removed; `None` keeps all.",
-}
+                raise AuditSettingInvalid(f"{setting.name} must be more than 0, got {value}")

@@ -1,4 +1,9 @@
-"""What retention leaves of a removed segment: its seal, and a MAC over what was removed. Pure."""
+"""Tombstones: what retention leaves of a removed segment, its seal and a MAC. Pure.
+
+Without one, a file that retention removed would look like a file that an intruder removed. The MAC
+is what tells them apart: only a holder of the chain key can write it. The seal's own MAC is the
+`prev` of the next segment, so the chain still verifies across the gap.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +15,8 @@ from foliotrace_audit.errors import TombstoneForged
 from foliotrace_audit.keys import AuditKeys, MacKey
 from foliotrace_audit.record import dump
 
+# The chain key also signs records. With a prefix that no record begins with, a record's MAC can
+# never be passed off as a tombstone's.
 _DOMAIN = b"foliotrace-audit-expired\0"
 _MAC_FIELD = b',"mac":"'
 
@@ -30,11 +37,14 @@ class Tombstone:
 def write_tombstone(
     stream: str, segment: int, opened: bytes, seal: bytes, keys: AuditKeys, now: datetime
 ) -> bytes:
-    """Two lines: the seal as it was stored, and what was removed, under the chain key in use."""
+    """Two lines: the seal as it was stored, and what was removed, under the chain key in use.
+
+    `opened` and `seal` are the segment's first and last line.
+    """
     first, last = control.parse(opened), control.parse(seal)
     body = dump(
         {
-            "event": control.SEGMENT_EXPIRED,
+            "event": control.ControlEvent.SEGMENT_EXPIRED,
             "timestamp": now,
             "stream": stream,
             "segment": segment,

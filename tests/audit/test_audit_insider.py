@@ -15,7 +15,7 @@ from foliotrace_audit.errors import TombstoneForged
 from foliotrace_audit.files import AppendFile
 from foliotrace_audit.tombstone import read_tombstone, write_tombstone
 from foliotrace_audit.verify.verdict import TamperKind
-from foliotrace_audit.write.writer import utc_now
+from foliotrace_audit.write.hooks import utc_now
 
 Segments = list[list[bytes]]
 

@@ -25,7 +25,7 @@ from foliotrace_audit.chain import GENESIS, HmacSha256, is_authentic, link
 from foliotrace_audit.keys import MacKey
 from foliotrace_audit.record import ALWAYS_PRESENT, FIELDS, MAX_TEXT_CHARS, encode, shorten
 from foliotrace_audit.record import drop_error_text as drop
-from foliotrace_audit.write.writer import utc_now
+from foliotrace_audit.write.hooks import utc_now
 
 CANARY = "canary-7f3a wann ist die Kündigungsfrist?"
 

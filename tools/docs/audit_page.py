@@ -1,20 +1,21 @@
 """Generates the reference page of the audit log: docs/reference/audit.md."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import fields
+from typing import get_type_hints
 
 from foliotrace_audit.checkpoint import CHECKPOINT_EVENT, EVENT_ATTRIBUTES, LOGGED_AS
-from foliotrace_audit.control import CONTROL_EVENTS
+from foliotrace_audit.control import ControlEvent
 from foliotrace_audit.errors import AuditError
 from foliotrace_audit.record import ALWAYS_PRESENT, FAMILIES, FIELDS, STAGES
 from foliotrace_audit.settings import (
-    DISK_FULL_POLICIES,
-    DURABILITIES,
-    SETTINGS,
     AuditWriterSettings,
+    DescribedEnum,
+    DiskFullPolicy,
+    Durability,
 )
-from foliotrace_audit.verify.verdict import TAMPER_KINDS, VERDICT_STATUSES
-from foliotrace_audit.write.stream_files import ALARMS
+from foliotrace_audit.verify.verdict import TamperKind, VerdictStatus
+from foliotrace_audit.write.hooks import AlarmKind
 
 _CHAIN_FIELDS = ("v", "seq", "prev", "mac")
 
@@ -30,7 +31,7 @@ def page() -> str:
         "before the work, one of the other two after it; a missing second record is evidence "
         "(`audit find --unfinished`).",
         "The log writes about itself:",
-        _table(("event", "meaning"), _code_keys(CONTROL_EVENTS)),
+        _table(("event", "meaning"), _meanings(ControlEvent)),
         "## Fields of a record",
         _table(("field", "present", "meaning"), _field_rows()),
         "## Files",
@@ -40,14 +41,14 @@ def page() -> str:
         _table(("attribute", "meaning"), _event_rows()),
         "## Settings",
         _table(("setting", "default", "meaning"), _setting_rows()),
-        _table(("durability", "meaning"), _code_keys(DURABILITIES)),
-        _table(("disk_full", "meaning"), _code_keys(DISK_FULL_POLICIES)),
+        _table(("durability", "meaning"), _meanings(Durability)),
+        _table(("disk_full", "meaning"), _meanings(DiskFullPolicy)),
         "## Alarms",
-        _table(("kind", "meaning"), _code_keys(ALARMS)),
+        _table(("kind", "meaning"), _meanings(AlarmKind)),
         "## Verdicts",
         _table(("status", "exit code", "meaning"), _status_rows()),
         "What tampering is called:",
-        _table(("kind", "meaning"), _code_keys(TAMPER_KINDS)),
+        _table(("kind", "meaning"), _meanings(TamperKind)),
         "## Errors",
         _table(("code", "meaning", "hint"), _error_rows()),
     ]
@@ -96,13 +97,15 @@ def _field_rows() -> Iterable[tuple[str, ...]]:
 
 
 def _setting_rows() -> Iterable[tuple[str, ...]]:
+    hints = get_type_hints(AuditWriterSettings, include_extras=True)
     for setting in fields(AuditWriterSettings):
-        yield f"`{setting.name}`", f"`{setting.default}`", SETTINGS[setting.name]
+        (meaning,) = hints[setting.name].__metadata__
+        yield f"`{setting.name}`", f"`{setting.default}`", meaning
 
 
 def _status_rows() -> Iterable[tuple[str, ...]]:
-    for status, meaning in VERDICT_STATUSES.items():
-        yield f"`{status}`", str(status.exit_code), meaning
+    for status in VerdictStatus:
+        yield f"`{status}`", str(status.exit_code), status.meaning
 
 
 def _error_rows() -> Iterable[tuple[str, ...]]:
@@ -110,8 +113,8 @@ def _error_rows() -> Iterable[tuple[str, ...]]:
         yield f"`{error.code}`", (error.__doc__ or "").strip().split("\n")[0], error.hint
 
 
-def _code_keys(meanings: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
-    return ((f"`{name}`", meaning) for name, meaning in meanings.items())
+def _meanings(names: type[DescribedEnum]) -> Iterable[tuple[str, ...]]:
+    return ((f"`{name}`", name.meaning) for name in names)
 
 
 def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -59,28 +59,10 @@ class ChainedAuditLog:
 
     async def append(self, entry: AuditEntry) -> None:
         """See `AuditLog.append`."""
-        record = Entry(
-            event=entry.event,
-            user_id=entry.user_id,
-            query_hash=entry.query_hash,
-            success=entry.success,
-            response_length=entry.response_length,
-            error=entry.error,
-            error_type=entry.error_type,
-            tenant=entry.tenant,
-            key_id=entry.key_id,
-            run_id=entry.run_id,
-            degradation_level=entry.degradation_level,
-            degradation_reasons=entry.degradation_reasons,
-            model=entry.model,
-            tokens=entry.tokens,
-            cost_usd=entry.cost_usd,
-            document_ids=entry.document_ids,
-        )
         waits = self.strict and entry.event.endswith("_received")
         try:
             with stage("audit") if waits else nullcontext():
-                await self.writer.write(record, trace_id=self.current_trace())
+                await self.writer.write(Entry.like(entry), trace_id=self.current_trace())
         except (AuditWriteFailed, AuditClosed) as error:
             raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error
 

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 from foliotrace_audit import control
 from foliotrace_audit.chain import HmacSha256, head, is_authentic, mac_of
+from foliotrace_audit.control import ControlEvent
 from foliotrace_audit.record import MAX_LINE_BYTES
 from foliotrace_audit.verify.verdict import TamperKind
 
@@ -61,15 +62,15 @@ class Scan:
     @property
     def opened(self) -> Mapping[str, Any]:
         """The first record if it is a proper one, else empty."""
-        if self.controls and self.controls[0].get("seq") == self.first_seq:
-            return self.controls[0] if self.controls[0]["event"] == control.SEGMENT_OPENED else {}
-        return {}
+        first = self.controls[0] if self.controls else {}
+        is_proper = first.get("event") == ControlEvent.SEGMENT_OPENED
+        return first if is_proper and first["seq"] == self.first_seq else {}
 
     @property
     def sealed(self) -> Mapping[str, Any]:
         """The seal, if the segment has one, else empty."""
         last = self.controls[-1] if self.controls else {}
-        return last if last.get("event") == control.SEGMENT_SEALED else {}
+        return last if last.get("event") == ControlEvent.SEGMENT_SEALED else {}
 
 
 def scan_segment(task: ScanTask) -> Scan:

@@ -4,9 +4,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from foliotrace_audit import control
 from foliotrace_audit.chain import GENESIS
 from foliotrace_audit.checkpoint import Checkpoint
+from foliotrace_audit.control import ControlEvent
 from foliotrace_audit.files import torn_path
 from foliotrace_audit.keys import VerifyKey
 from foliotrace_audit.tombstone import Tombstone
@@ -142,7 +142,7 @@ class _StreamCheck:
             return
         if scan.records:
             self._opened(number, scan)
-        seals = [c for c in scan.controls if c["event"] == control.SEGMENT_SEALED]
+        seals = [c for c in scan.controls if c["event"] == ControlEvent.SEGMENT_SEALED]
         if any(seal["seq"] != scan.last_seq for seal in seals):
             self._find(TamperKind.FORGED, number, seals[0]["seq"] + 1, "records follow the seal")
         elif seals and seals[0]["records"] != scan.records:
@@ -165,9 +165,9 @@ class _StreamCheck:
 
     def _controls(self, number: int, scan: Scan) -> None:
         for record in scan.controls:
-            if record["event"] == control.RECORDS_LOST:
+            if record["event"] == ControlEvent.RECORDS_LOST:
                 self._notes[f"{record['count']} records lost at {record['timestamp']}"] = None
-            if record["event"] == control.TAIL_RECOVERED:
+            if record["event"] == ControlEvent.TAIL_RECOVERED:
                 self._kept_tail(number, record)
 
     def _kept_tail(self, number: int, recovered: Mapping[str, object]) -> None:
@@ -198,7 +198,7 @@ class _StreamCheck:
     def _same_key(self, number: int, before: Scan, scan: Scan) -> None:
         allowed = {before.opened.get("chain_key_id")}
         allowed.update(
-            c["new"]["chain"] for c in before.controls if c["event"] == control.KEY_ROTATED
+            c["new"]["chain"] for c in before.controls if c["event"] == ControlEvent.KEY_ROTATED
         )
         if scan.opened and scan.opened["chain_key_id"] not in allowed:
             detail = f"{scan.opened['chain_key_id']} was not announced"

@@ -1,67 +1,41 @@
 """What a verification can conclude. Pure."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+
+from foliotrace_audit.settings import DescribedEnum
 
 
-class TamperKind(StrEnum):
-    """How a log was tampered with. Descriptions: `TAMPER_KINDS`."""
+class TamperKind(DescribedEnum):
+    """How a log was tampered with."""
 
-    EDITED = "edited"
-    FORGED = "forged"
-    DROPPED = "dropped"
-    REORDERED = "reordered"
-    REPEATED = "repeated"
-    FOREIGN = "foreign"
-    TRUNCATED = "truncated"
-    UNSEALED = "unsealed"
-    MISSING_SEGMENT = "missing_segment"
-    MISSING_STREAM = "missing_stream"
-    CHECKPOINT_MISMATCH = "checkpoint_mismatch"
-    BAD_SIGNATURE = "bad_signature"
-    KEY_UNANNOUNCED = "key_unannounced"
-    EVIDENCE_REMOVED = "evidence_removed"
-
-
-TAMPER_KINDS: Mapping[str, str] = {
-    TamperKind.EDITED: "A record's bytes do not match its MAC.",
-    TamperKind.FORGED: "Bytes at the end of a file that no holder of the chain key wrote there.",
-    TamperKind.DROPPED: "Records are missing between two others.",
-    TamperKind.REORDERED: "A record stands before one that was written earlier.",
-    TamperKind.REPEATED: "A record occurs again.",
-    TamperKind.FOREIGN: "An authentic record or file of another place.",
-    TamperKind.TRUNCATED: "The end is missing: a checkpoint proves that there was more.",
-    TamperKind.UNSEALED: "A file that another one follows does not end with its seal.",
-    TamperKind.MISSING_SEGMENT: "A whole file is missing and retention did not remove it.",
-    TamperKind.MISSING_STREAM: "A whole stream is missing.",
-    TamperKind.CHECKPOINT_MISMATCH: "A signed checkpoint contradicts the file.",
-    TamperKind.BAD_SIGNATURE: "A checkpoint's signature or form is wrong.",
-    TamperKind.KEY_UNANNOUNCED: "The chain key changed without a `key.rotated` record.",
-    TamperKind.EVIDENCE_REMOVED: "A kept torn tail is missing or changed.",
-}
+    EDITED = "edited", "A record's bytes do not match its MAC."
+    FORGED = "forged", "Bytes at the end of a file that no holder of the chain key wrote there."
+    DROPPED = "dropped", "Records are missing between two others."
+    REORDERED = "reordered", "A record stands before one that was written earlier."
+    REPEATED = "repeated", "A record occurs again."
+    FOREIGN = "foreign", "An authentic record or file of another place."
+    TRUNCATED = "truncated", "The end is missing: a checkpoint proves that there was more."
+    UNSEALED = "unsealed", "A file that another one follows does not end with its seal."
+    MISSING_SEGMENT = "missing_segment", "A whole file is missing and retention did not remove it."
+    MISSING_STREAM = "missing_stream", "A whole stream is missing."
+    CHECKPOINT_MISMATCH = "checkpoint_mismatch", "A signed checkpoint contradicts the file."
+    BAD_SIGNATURE = "bad_signature", "A checkpoint's signature or form is wrong."
+    KEY_UNANNOUNCED = "key_unannounced", "The chain key changed without a `key.rotated` record."
+    EVIDENCE_REMOVED = "evidence_removed", "A kept torn tail is missing or changed."
 
 
-class VerdictStatus(StrEnum):
-    """The conclusion, and the command's exit code. Meanings: `VERDICT_STATUSES`."""
+class VerdictStatus(DescribedEnum):
+    """The conclusion, and the command's exit code."""
 
-    SOUND = "sound"
-    TAMPERED = "tampered"
-    UNANCHORED = "unanchored"
-    UNPROVEN = "unproven"
+    SOUND = "sound", "Nothing was changed, removed or added, and outside evidence proves it."
+    TAMPERED = "tampered", "Records were changed, removed or added; the findings say which."
+    UNANCHORED = "unanchored", "The chain is intact, but nothing from outside the log proves it."
+    UNPROVEN = "unproven", "What is there is intact; an end is unproved, or a key is missing."
 
     @property
     def exit_code(self) -> int:
         """0 sound, 1 tampered, 2 cannot tell."""
         return {VerdictStatus.SOUND: 0, VerdictStatus.TAMPERED: 1}.get(self, 2)
-
-
-VERDICT_STATUSES: Mapping[VerdictStatus, str] = {
-    VerdictStatus.SOUND: "Nothing was changed, removed or added, and outside evidence proves it.",
-    VerdictStatus.TAMPERED: "Records were changed, removed or added; the findings say which.",
-    VerdictStatus.UNANCHORED: "The chain is intact, but nothing from outside the log proves it.",
-    VerdictStatus.UNPROVEN: "What is there is intact; an end is unproved, or a key is missing.",
-}
 
 
 @dataclass(frozen=True, slots=True)

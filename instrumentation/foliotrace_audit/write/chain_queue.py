@@ -1,4 +1,9 @@
-"""Records chained and waiting for the disk. The only place where a stream's order is decided."""
+"""Records chained and waiting for the disk. The only place where a stream's order is decided.
+
+Records are chained when they are appended, not when they are written: the caller knows its sequence
+number at once and can wait for exactly that record, and what is in memory while the disk fails is
+already in its final order and cannot be changed unnoticed.
+"""
 
 import threading
 from dataclasses import dataclass
@@ -52,7 +57,7 @@ class ChainQueue:
             seq = self._link(payload)
             return seq, len(self._items)
 
-    def turn(self, new_keys: AuditKeys | None, now: datetime) -> None:
+    def next_segment(self, new_keys: AuditKeys | None, now: datetime) -> None:
         """Seal the segment and open the next, under `new_keys` if given."""
         with self._lock:
             if self._finished:
@@ -77,7 +82,10 @@ class ChainQueue:
                 self._finished = True
 
     def drop(self, now: datetime) -> int:
-        """Count a record that policy `continue` gives up; how many since the last note."""
+        """Count a record that policy `continue` drops; returns how many since the last note.
+
+        It never gets a sequence number, so the chain has no gap that would look like tampering.
+        """
         with self._lock:
             if self._lost == 0:
                 self._lost_since = now
@@ -85,7 +93,7 @@ class ChainQueue:
             return self._lost
 
     def note_lost(self, now: datetime) -> int:
-        """Chain a record of the dropped ones, if any; how many they were."""
+        """Chain a `records.lost` record if any were dropped; returns how many."""
         with self._lock:
             return 0 if self._finished else self._note_lost(now)
 

@@ -1,28 +1,26 @@
-"""The writer thread: takes chained records, puts them on the disk in groups, keeps the stream."""
+"""The writer thread: puts chained records on the disk in groups, and looks after the stream.
 
-import queue as stdlib_queue
+A sync takes milliseconds whatever its size, so syncing every record alone would allow a few hundred
+a second. Records that arrive within `linger_ms` share one (group commit), and a thread of its own
+keeps event loops from waiting for the disk.
+"""
+
+import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import datetime
 
 from foliotrace_audit.errors import AuditClosed, AuditError, AuditWriteFailed
 from foliotrace_audit.keys import AuditKeys
 from foliotrace_audit.settings import AuditWriterSettings, DiskFullPolicy, Durability
 from foliotrace_audit.write.chain_queue import ChainQueue, Item, NextSegment
-from foliotrace_audit.write.stream_files import (
-    Alarm,
-    AlarmKind,
-    Clock,
-    OnAlarm,
-    OnWritten,
-    StreamFiles,
-)
+from foliotrace_audit.write.hooks import AlarmKind, Hooks
+from foliotrace_audit.write.stream_files import StreamFiles
 
 _TICK_S = 1.0
 """How often an idle thread looks for a due checkpoint, rotation or retry."""
-
-OnDone = Callable[[AuditError | None], object]
 
 
 class Committer:
@@ -33,10 +31,8 @@ class Committer:
         pending: ChainQueue,
         files: StreamFiles,
         settings: AuditWriterSettings,
+        hooks: Hooks,
         *,
-        clock: Clock,
-        on_alarm: OnAlarm,
-        on_written: OnWritten,
         housekeeping: Callable[[], None],
         changed_keys: Callable[[], AuditKeys | None],
     ) -> None:
@@ -45,23 +41,23 @@ class Committer:
         self._pending = pending
         self._files = files
         self._settings = settings
-        self._clock = clock
-        self._on_alarm = on_alarm
-        self._on_written = on_written
+        self._hooks = hooks
         self._housekeeping = housekeeping
         self._changed_keys = changed_keys
         self._backlog: list[Item] = []
-        self._wake: stdlib_queue.SimpleQueue[None] = stdlib_queue.SimpleQueue()
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # With `strict` somebody waits for every first record. Lingering would only add to their
+        # wait: while one group is being synced, the next one gathers by itself.
         self._linger_s = (
             0.0 if settings.durability is Durability.STRICT else settings.linger_ms / 1000
         )
         self._sync = settings.durability is not Durability.RELAXED
-        self._waiters: list[tuple[int, OnDone]] = []
+        self._waiters: list[tuple[int, Future[None]]] = []
         self._waiters_lock = threading.Lock()
         self._stopping = False
         self._dead = False
         self._retry_at_s = 0.0
-        self._keys_read_at = clock()
+        self._keys_read_at = hooks.now()
         self._thread = threading.Thread(target=self._run, name="foliotrace-audit", daemon=True)
 
     @property
@@ -82,6 +78,8 @@ class Committer:
         self._commit()
         if self.failing is not None:
             raise AuditWriteFailed(f"cannot write the audit log: {self.failing.strerror}")
+        # A checkpoint of the empty stream leaves the host before the first record is taken.
+        # Without it, removing a whole young stream would leave no trace anywhere.
         self._files.checkpoint(final=False)
         self._thread.start()
 
@@ -89,19 +87,18 @@ class Committer:
         """Commit soon: at once if a commit is already lingering."""
         self._wake.put(None)
 
-    def when_durable(self, seq: int, on_done: OnDone) -> None:
-        """Call `on_done(None)` once record `seq` is committed, or with the error that prevents it.
-
-        Runs in the writer thread, or at once in the caller's if nothing is left to wait for.
-        """
+    def when_durable(self, seq: int) -> "Future[None]":
+        """Done once record `seq` is committed; fails with the AuditError that prevents it."""
+        durable: Future[None] = Future()
         with self._waiters_lock:
             waits = seq > self.durable_seq and not self._dead and self.failing is None
             if waits:
-                self._waiters.append((seq, on_done))
+                self._waiters.append((seq, durable))
         if waits:
             self.wake()
         else:
-            on_done(None if seq <= self.durable_seq else self._refusal())
+            _settle(durable, None if seq <= self.durable_seq else self._refusal())
+        return durable
 
     def stop(self, timeout_s: float) -> None:
         """Commit what is queued, sign the end of the stream, close its files.
@@ -137,10 +134,11 @@ class Committer:
             self._wake.get(timeout=pause_s)
             if self._linger_s and not self._stopping:
                 self._wake.get(timeout=self._linger_s)
-        except stdlib_queue.Empty:
+        except queue.Empty:
             return
 
     def _commit(self) -> None:
+        # Also while the disk fails: the backlog keeps the order, and a retry writes all of it.
         self._backlog.extend(self._pending.take())
         if self.failing is not None and time.monotonic() < self._retry_at_s:
             return
@@ -151,18 +149,22 @@ class Committer:
             return
         if self.failing is not None:
             self.failing = None
-            self._on_alarm(Alarm(AlarmKind.WRITE_RECOVERED, str(self._files.folder)))
-        lost = self._pending.note_lost(self._clock())
+            self._hooks.alarm(AlarmKind.WRITE_RECOVERED, str(self._files.folder))
+        lost = self._pending.note_lost(self._hooks.now())
         if lost:
-            self._on_alarm(Alarm(AlarmKind.RECORDS_LOST, str(self._files.folder), lost))
+            self._hooks.alarm(AlarmKind.RECORDS_LOST, str(self._files.folder), lost)
             self.wake()
         self._release_waiters(None)
 
     def _drain(self) -> None:
+        """Write the backlog, one append and one sync for each run of lines in one segment.
+
+        Raises OSError; what was not written stays in the backlog.
+        """
         while self._backlog:
             first = self._backlog[0]
             if isinstance(first, NextSegment):
-                self._files.turn(first.segment, first.keys)
+                self._files.next_segment(first.segment, first.keys)
                 del self._backlog[0]
                 continue
             lines = []
@@ -172,7 +174,7 @@ class Committer:
                 lines.append(item)
             began_s = time.perf_counter()
             self._files.write(lines, sync=self._sync)
-            self._on_written(time.perf_counter() - began_s)
+            self._hooks.on_written(time.perf_counter() - began_s)
             del self._backlog[: len(lines)]
 
     def _fail(self, error: OSError) -> None:
@@ -181,7 +183,7 @@ class Committer:
         self._retry_at_s = time.monotonic() + self._settings.retry_s
         if first_time:
             detail = f"{self._files.folder}: {error.strerror}"
-            self._on_alarm(Alarm(AlarmKind.WRITE_FAILED, detail, len(self._backlog)))
+            self._hooks.alarm(AlarmKind.WRITE_FAILED, detail, len(self._backlog))
         self._release_waiters(self._refusal())
 
     def _refusal(self) -> AuditError | None:
@@ -195,14 +197,15 @@ class Committer:
     def _release_waiters(self, error: AuditError | None) -> None:
         with self._waiters_lock:
             self.durable_seq = self._files.written_seq
-            done = [w for w in self._waiters if w[0] <= self.durable_seq]
-            stuck = [w for w in self._waiters if w[0] > self.durable_seq]
+            done = [future for seq, future in self._waiters if seq <= self.durable_seq]
+            stuck = [waiter for waiter in self._waiters if waiter[0] > self.durable_seq]
             failed = self.failing is not None or self._dead
             self._waiters = [] if failed else stuck
-        for _, on_done in done:
-            on_done(None)
-        for _, on_done in stuck if failed else ():
-            on_done(error)
+        # Outside the lock: a future calls back into code that may wait for the next record.
+        for future in done:
+            _settle(future, None)
+        for _, future in stuck if failed else ():
+            _settle(future, error)
 
     def _upkeep(self) -> None:
         files, settings = self._files, self._settings
@@ -215,7 +218,8 @@ class Committer:
             new_keys = self._new_keys()
             too_old = self._is_past(files.opened_at, settings.segment_age_s)
             if new_keys or files.segment_bytes >= settings.segment_bytes or too_old:
-                self._turn(new_keys)
+                self._pending.next_segment(new_keys, self._hooks.now())
+                self._commit()
                 self._housekeeping()
         except OSError as error:
             self._fail(error)
@@ -224,17 +228,22 @@ class Committer:
         """Ask for new keys, once per checkpoint interval."""
         if not self._is_past(self._keys_read_at, self._settings.checkpoint_age_s):
             return None
-        self._keys_read_at = self._clock()
+        self._keys_read_at = self._hooks.now()
         try:
             return self._changed_keys()
         except AuditError as error:
-            self._on_alarm(Alarm(AlarmKind.KEYS_UNUSABLE, str(error)))
+            self._hooks.alarm(AlarmKind.KEYS_UNUSABLE, str(error))
             return None
 
     def _is_past(self, since: datetime, age_s: float) -> bool:
         """Whether `age_s` went by; also when the clock was set back by as much."""
-        return abs((self._clock() - since).total_seconds()) >= age_s
+        return abs((self._hooks.now() - since).total_seconds()) >= age_s
 
-    def _turn(self, new_keys: AuditKeys | None) -> None:
-        self._pending.turn(new_keys, self._clock())
-        self._commit()
+
+def _settle(future: "Future[None]", error: AuditError | None) -> None:
+    if not future.set_running_or_notify_cancel():
+        return  # nobody waits any more
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)

@@ -1,4 +1,17 @@
-"""Ending the streams of writers that died, without hiding what was torn."""
+"""Ending the streams of writers that died, without hiding what was torn.
+
+A crash leaves whole lines and at most one torn one behind them. The torn bytes are kept in a file
+of their own, and their hash is chained: they may be all that is left of a record, or an intruder's
+doing, and that is for whoever verifies to judge.
+
+Each step may be cut off by another crash and is safe to repeat:
+1. the tail is copied and synced; a crash here finds it again, still in the segment, and copies it
+   once more;
+2. the segment is truncated; a crash here finds the copy, which counts as the tail;
+3. the closing records are appended and synced; a crash within them is a torn tail like any other;
+4. the final checkpoint is signed; a crash before it leaves a sealed stream whose end no outside
+   checkpoint proves, which `verify` says.
+"""
 
 import os
 from dataclasses import dataclass, replace
@@ -8,6 +21,7 @@ from pathlib import Path
 from foliotrace_audit import control
 from foliotrace_audit.chain import GENESIS, is_authentic, link, mac_of
 from foliotrace_audit.checkpoint import read_checkpoint
+from foliotrace_audit.control import ControlEvent
 from foliotrace_audit.errors import AuditKeyUnusable, CheckpointUnreadable
 from foliotrace_audit.files import (
     CHECKPOINT_FILE,
@@ -18,22 +32,17 @@ from foliotrace_audit.files import (
     sync_folder,
     torn_path,
     try_lock_stream,
+    write_synced,
 )
 from foliotrace_audit.keys import AuditKeys, MacKey
 from foliotrace_audit.record import MAX_LINE_BYTES
-from foliotrace_audit.write.stream_files import (
-    Alarm,
-    AlarmKind,
-    Clock,
-    OnAlarm,
-    OnCheckpoint,
-    StreamFiles,
-)
+from foliotrace_audit.write.hooks import AlarmKind, Hooks
+from foliotrace_audit.write.stream_files import StreamFiles
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How a dead stream goes on: in `segment`, which is new or starts empty if `is_new`.
+class StreamEnd:
+    """Where a dead stream goes on: in `segment`, which is new or still empty if `is_new`.
 
     `seq` and `head` are those of its last whole record (-1 and GENESIS without one), `records` how
     many the segment holds, `key` the chain key it goes on with, `torn` the bytes after them.
@@ -51,20 +60,17 @@ class End:
 def recover_streams(
     log_folder: Path,
     keys: AuditKeys,
+    hooks: Hooks,
     *,
     by: str,
-    clock: Clock,
-    on_checkpoint: OnCheckpoint,
-    on_alarm: OnAlarm,
     checkpoint_folder: Path | None,
     ended: set[str],
 ) -> None:
     """Seal every stream of the log that has no living writer and no final seal.
 
-    `ended` remembers the streams that need no further look.
-
-    A stream that cannot be ended honestly (its last record is not authentic, or its key is gone)
-    stays as it is, for `verify` to judge; both outcomes raise an alarm.
+    `by` is the stream of the process that does it. `ended` collects the streams that need no
+    further look. A stream that cannot be ended honestly (its last record is not authentic, or its
+    key is gone) stays as it is, for `verify` to judge; both outcomes raise an alarm.
     """
     for stream in streams(log_folder):
         if stream.name == by or stream.name in ended:
@@ -76,41 +82,22 @@ def recover_streams(
                 ended.add(stream.name)
                 continue
             try:
-                torn_bytes = _recover(
-                    stream,
-                    keys,
-                    by=by,
-                    clock=clock,
-                    on_checkpoint=on_checkpoint,
-                    on_alarm=on_alarm,
-                    checkpoint_folder=checkpoint_folder,
-                )
+                torn_bytes = _recover(stream, keys, hooks, by, checkpoint_folder)
             except (AuditKeyUnusable, OSError) as error:
-                detail = f"{stream.name}: {error}"
-                on_alarm(Alarm(AlarmKind.STREAM_NOT_RECOVERED, detail))
+                hooks.alarm(AlarmKind.STREAM_NOT_RECOVERED, f"{stream.name}: {error}")
             else:
                 detail = f"{stream.name}: {torn_bytes} torn bytes kept"
-                on_alarm(Alarm(AlarmKind.STREAM_RECOVERED, detail))
+                hooks.alarm(AlarmKind.STREAM_RECOVERED, detail)
 
 
 def _is_final(stream: Path) -> bool:
-    line, _ = read_last_line(_last_segment(stream), limit_bytes=MAX_LINE_BYTES)
+    last = next(reversed(segments(stream).values()))
+    line, _ = read_last_line(last, limit_bytes=MAX_LINE_BYTES)
     return control.parse(line).get("final") is True
 
 
-def _last_segment(stream: Path) -> Path:
-    return next(reversed(segments(stream).values()))
-
-
 def _recover(
-    stream: Path,
-    keys: AuditKeys,
-    *,
-    by: str,
-    clock: Clock,
-    on_checkpoint: OnCheckpoint,
-    on_alarm: OnAlarm,
-    checkpoint_folder: Path | None,
+    stream: Path, keys: AuditKeys, hooks: Hooks, by: str, checkpoint_folder: Path | None
 ) -> int:
     """Keep the torn tail beside its segment, record it, seal, sign. Returns the torn bytes."""
     end = _find_end(stream, keys)
@@ -119,23 +106,21 @@ def _recover(
     files = StreamFiles(
         stream,
         keys,
-        clock=clock,
-        on_checkpoint=on_checkpoint,
-        on_alarm=on_alarm,
-        checkpoint_folder=checkpoint_folder,
+        hooks,
+        checkpoint_folder,
         segment=end.segment,
         written_seq=end.seq,
         prev_checkpoint=_last_checkpoint_digest(stream),
     )
     try:
-        files.write(_closing_lines(stream.name, end, torn, keys, by, clock()), sync=True)
+        files.write(_closing_lines(stream.name, end, torn, keys, by, hooks.now()), sync=True)
         files.checkpoint(final=True)
     finally:
         files.close()
     return len(torn)
 
 
-def _find_end(stream: Path, keys: AuditKeys) -> End:
+def _find_end(stream: Path, keys: AuditKeys) -> StreamEnd:
     """Raises AuditKeyUnusable if the stream cannot be continued honestly."""
     numbered = segments(stream)
     last = next(reversed(numbered))
@@ -143,18 +128,20 @@ def _find_end(stream: Path, keys: AuditKeys) -> End:
     if line:
         key, first_seq = _opening(numbered[last], keys)
         seq = _authentic_seq(line, key)
-        if control.parse(line)["event"] != control.SEGMENT_SEALED:
-            return End(last, False, seq, mac_of(line), seq - first_seq + 1, key, torn)
+        if control.parse(line)["event"] != ControlEvent.SEGMENT_SEALED:
+            return StreamEnd(last, False, seq, mac_of(line), seq - first_seq + 1, key, torn)
         if torn:
             raise AuditKeyUnusable("bytes follow a sealed segment")
-        return End(last + 1, True, seq, mac_of(line), 0, key, b"")
+        # It died between sealing one segment and creating the next.
+        return StreamEnd(last + 1, True, seq, mac_of(line), 0, key, b"")
     if last == 0:
-        return End(0, True, -1, GENESIS, 0, keys.chain, torn)
+        return StreamEnd(0, True, -1, GENESIS, 0, keys.chain, torn)
+    # It died between creating a segment and its first whole record: go on from the one before.
     if last - 1 not in numbered:
         raise AuditKeyUnusable(f"segment {last - 1} is missing")
     line, _ = read_last_line(numbered[last - 1], limit_bytes=MAX_LINE_BYTES)
     key, _ = _opening(numbered[last - 1], keys)
-    return End(last, True, _authentic_seq(line, key), mac_of(line), 0, key, torn)
+    return StreamEnd(last, True, _authentic_seq(line, key), mac_of(line), 0, key, torn)
 
 
 def _opening(path: Path, keys: AuditKeys) -> tuple[MacKey, int]:
@@ -168,13 +155,14 @@ def _opening(path: Path, keys: AuditKeys) -> tuple[MacKey, int]:
 
 
 def _authentic_seq(line: bytes, key: MacKey) -> int:
+    # Checked before anything is chained to it: sealing a forged record would make it genuine.
     if not is_authentic(line, key.hmac()):
         raise AuditKeyUnusable("its last record is not authentic")
     return int(control.parse(line)["seq"])
 
 
 def _closing_lines(
-    stream: str, end: End, torn: bytes, keys: AuditKeys, by: str, now: datetime
+    stream: str, end: StreamEnd, torn: bytes, keys: AuditKeys, by: str, now: datetime
 ) -> list[bytes]:
     """The records that end the stream."""
     opened = [control.segment_opened(stream, end.segment, keys, now)] if end.is_new else []
@@ -189,16 +177,12 @@ def _closing_lines(
     return lines
 
 
-def _keep_torn(stream: Path, end: End) -> bytes:
-    """Move the torn tail out of the segment; what an interrupted recovery moved counts too."""
+def _keep_torn(stream: Path, end: StreamEnd) -> bytes:
+    """Move the torn tail out of the segment; returns it, or what an earlier recovery moved."""
     kept = torn_path(stream, end.segment)
     if not end.torn:
         return kept.read_bytes() if kept.exists() else b""
-    descriptor = os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(end.torn)
-        file.flush()
-        os.fsync(file.fileno())
+    write_synced(kept, end.torn)
     sync_folder(stream)
     path = segment_path(stream, end.segment)
     os.truncate(path, path.stat().st_size - len(end.torn))

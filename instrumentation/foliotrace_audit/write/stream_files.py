@@ -1,92 +1,42 @@
 """One stream's files: its segments, and the checkpoints that leave it."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import Sequence
 from pathlib import Path
 
 from foliotrace_audit.chain import GENESIS, mac_of
 from foliotrace_audit.checkpoint import Checkpoint, sign_checkpoint
 from foliotrace_audit.files import CHECKPOINT_FILE, AppendFile, segment_path, sync_folder
 from foliotrace_audit.keys import AuditKeys
-
-Clock = Callable[[], datetime]
-"""Aware UTC."""
-
-
-class AlarmKind(StrEnum):
-    """What an operator must hear of. Meanings: `ALARMS`."""
-
-    WRITE_FAILED = "write_failed"
-    WRITE_RECOVERED = "write_recovered"
-    RECORDS_LOST = "records_lost"
-    CHECKPOINT_FAILED = "checkpoint_failed"
-    KEYS_UNUSABLE = "keys_unusable"
-    STREAM_RECOVERED = "stream_recovered"
-    STREAM_NOT_RECOVERED = "stream_not_recovered"
-    RETENTION_FAILED = "retention_failed"
-
-
-ALARMS: Mapping[str, str] = {
-    AlarmKind.WRITE_FAILED: "The disk refused records; they are kept in memory and tried again.",
-    AlarmKind.WRITE_RECOVERED: "The disk takes records again; what was kept is written.",
-    AlarmKind.RECORDS_LOST: "Policy `continue` dropped records; their number is in the log.",
-    AlarmKind.CHECKPOINT_FAILED: "A checkpoint did not reach one of its places.",
-    AlarmKind.KEYS_UNUSABLE: "Rotated keys could not be read; the old ones stay in use.",
-    AlarmKind.STREAM_RECOVERED: "The stream of a crashed writer was ended; torn bytes are kept.",
-    AlarmKind.STREAM_NOT_RECOVERED: "A crashed stream cannot be ended honestly: verify.",
-    AlarmKind.RETENTION_FAILED: "An old file stays: a file error, or its seal is not authentic.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """`detail` names files and system errors, never content; `count` is the records concerned."""
-
-    kind: AlarmKind
-    detail: str
-    count: int = 0
-
-
-OnAlarm = Callable[[Alarm], None]
-OnCheckpoint = Callable[[Checkpoint], None]
-OnWritten = Callable[[float], None]
-"""Told the seconds that a group of records took to be written, and synced where that is wanted."""
+from foliotrace_audit.write.hooks import AlarmKind, Hooks
 
 
 class StreamFiles:
     """Writes chained lines into a stream's current segment, and signed checkpoints beside it.
 
-    Used by one thread at a time. `written_seq` is the last record written (-1 before the first).
+    Used by one thread at a time. `written_seq` is the last record written (-1 before the first),
+    `signed_seq` the last one under a checkpoint.
     """
 
     def __init__(
         self,
         folder: Path,
         keys: AuditKeys,
-        *,
-        clock: Clock,
-        on_checkpoint: OnCheckpoint,
-        on_alarm: OnAlarm,
+        hooks: Hooks,
         checkpoint_folder: Path | None,
+        *,
         segment: int = 0,
         written_seq: int = -1,
-        head: bytes = GENESIS,
         prev_checkpoint: str = "",
     ) -> None:
         self.folder = folder
         self.written_seq = written_seq
         self.signed_seq = -1
-        self.opened_at = clock()
-        self.signed_at = self.opened_at
+        self.opened_at = self.signed_at = hooks.now()
         self._keys = keys
-        self._clock = clock
-        self._on_checkpoint = on_checkpoint
-        self._on_alarm = on_alarm
+        self._hooks = hooks
         self._segment = segment
-        self._head = head
+        self._head = GENESIS
         self._prev_checkpoint = prev_checkpoint
         self._sinks = [folder / CHECKPOINT_FILE]
         if checkpoint_folder is not None:
@@ -107,20 +57,24 @@ class StreamFiles:
         self.written_seq += len(lines)
         self._head = mac_of(lines[-1])
 
-    def turn(self, segment: int, keys: AuditKeys) -> None:
+    def next_segment(self, segment: int, keys: AuditKeys) -> None:
         """Sign the sealed segment, open the next under `keys`. Raises OSError; may be retried."""
+        # Signed while its keys are still the stream's: the new ones never vouch for old records.
         self.checkpoint(final=False)
         sealed = self._file
-        self._open(segment)
+        self._open(segment)  # before the old one is closed: if this fails, nothing has changed
         self._segment, self._keys = segment, keys
         sealed.close()
 
     def checkpoint(self, *, final: bool) -> None:
         """Sync, sign what is written and send it to every sink. Raises OSError if syncing fails.
 
-        A sink that fails raises an alarm and stops nobody.
+        A sink that fails raises an alarm; the others still receive the checkpoint.
         """
+        # Before signing, also under `relaxed`: a checkpoint that outlives the records it proves
+        # would turn a power cut into proof of tampering.
         self._file.sync()
+        now = self._hooks.now()
         checkpoint = sign_checkpoint(
             self._keys.sign,
             stream=self.folder.name,
@@ -130,19 +84,16 @@ class StreamFiles:
             segment_bytes=self._file.size_bytes,
             segment_sha256=self._sha256.hexdigest(),
             final=final,
-            timestamp=self._clock(),
+            timestamp=now,
             dev_key=self._keys.dev_key,
             prev=self._prev_checkpoint,
         )
         self._prev_checkpoint = checkpoint.digest()
         self.signed_seq = self.written_seq
-        self.signed_at = self._clock()
+        self.signed_at = now
         for sink in self._sinks:
             self._store(sink, checkpoint)
-        try:
-            self._on_checkpoint(checkpoint)
-        except Exception as error:  # noqa: BLE001 - the operator's callback must not end the log
-            self._on_alarm(Alarm(AlarmKind.CHECKPOINT_FAILED, f"callback: {type(error).__name__}"))
+        self._hooks.checkpoint(checkpoint)
 
     def close(self) -> None:
         """Close the segment's file. Twice is fine."""
@@ -150,12 +101,18 @@ class StreamFiles:
 
     def _open(self, segment: int) -> None:
         path = segment_path(self.folder, segment)
-        self._file = AppendFile(path)
-        self._sha256 = hashlib.sha256(path.read_bytes() if self._file.size_bytes else b"")
-        self.opened_at = self._clock()
-        sync_folder(self.folder)
+        file = AppendFile(path)
+        try:
+            sync_folder(self.folder)
+        except OSError:
+            file.close()
+            raise
+        self._file = file
+        self._sha256 = hashlib.sha256(path.read_bytes() if file.size_bytes else b"")
+        self.opened_at = self._hooks.now()
 
     def _store(self, sink: Path, checkpoint: Checkpoint) -> None:
+        # Opened for each line: the second folder may be a mount that comes and goes.
         try:
             file = AppendFile(sink)
             try:
@@ -163,5 +120,4 @@ class StreamFiles:
             finally:
                 file.close()
         except OSError as error:
-            detail = f"{sink}: {error.strerror}"
-            self._on_alarm(Alarm(AlarmKind.CHECKPOINT_FAILED, detail))
+            self._hooks.alarm(AlarmKind.CHECKPOINT_FAILED, f"{sink}: {error.strerror}")
