@@ -295,7 +295,7 @@ def memory(queries: int) -> dict[str, Any]:
         "rss_mb_after_a_fifth": marks[0],
         "rss_mb_after_all": marks[1],
         "left_open": left,
-        "handler_faults": telemetry.span_handler.tree.bugs,
+        "handler_faults": telemetry.span_handler.tree.faults,
     }
 
 

@@ -11,7 +11,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel import Metrics, OTelSettings, configure
-from foliotrace_otel.export.batch import CountedBatchProcessor, CountedExporter, DeferredExporter
+from foliotrace_otel.export.batch import CountedExporter, DeferredExporter
+from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor
 
 DROPPED = "foliotrace_telemetry_spans_dropped_total"
 EXPORTED = "foliotrace_telemetry_spans_exported_total"
@@ -170,6 +171,17 @@ def test_an_exporter_is_made_when_there_is_something_to_send() -> None:
     assert deferred.export(spans) is SpanExportResult.SUCCESS
     deferred.shutdown()
     assert (len(made), made[0].names, made[0].shut_down) == (1, ["a", "a"], 1)
+
+
+def test_a_collector_that_starts_later_is_found(backend: Backend) -> None:
+    listening = iter([False, False, True])  # it is not looked for again once it was found
+    backend.open.set()
+    deferred = DeferredExporter(lambda: backend, reachable=lambda: next(listening))
+    export = Export(Backend())
+    export.processor.stop(5)
+    results = [deferred.export([export.tracer.start_span(name)]) for name in "abcd"]
+    assert [result is SpanExportResult.SUCCESS for result in results] == [False, False, True, True]
+    assert backend.names == ["c", "d"]
 
 
 def test_a_flush_with_a_limit_says_whether_all_was_handed_over(

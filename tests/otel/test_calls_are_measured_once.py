@@ -145,7 +145,7 @@ async def test_below_an_unsampled_request_nothing_is_shown_and_nothing_stays_ope
     assert value(watch, "foliotrace_stage_duration_seconds_count", stage="inner") == 20 * 7
     assert not watch.spans
     assert not watch.tree.open
-    assert watch.tree.bugs == 0
+    assert watch.tree.faults == 0
 
 
 def test_a_separate_trace_below_an_unsampled_call_is_sampled_for_itself() -> None:

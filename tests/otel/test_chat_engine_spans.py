@@ -115,7 +115,7 @@ def is_one_tree(watch: Watch) -> None:
     assert [span.name for span in watch.spans].count("chat Slow") == 1
     assert sum(_samples(watch, "gen_ai_client_operation_duration_seconds_count")) == 1
     assert watch.tree.open == {}
-    assert watch.tree.bugs == 0
+    assert watch.tree.faults == 0
 
 
 def _samples(watch: Watch, name: str) -> list[float]:

@@ -14,7 +14,12 @@ from tests.otel.watching import watching
 
 from foliotrace import events
 from foliotrace_otel import separate_trace
-from foliotrace_otel.spans.fast_span import FastSpan, fast_tracer, start_fast_child, start_fast_root
+from foliotrace_otel.sdk_internals.fast_span import (
+    FastSpan,
+    fast_tracer,
+    start_fast_child,
+    start_fast_root,
+)
 
 dispatcher = get_dispatcher(__name__)
 
@@ -122,7 +127,7 @@ def test_another_sampler_is_asked_for_every_span(sampler: Any) -> None:
     assert fast_tracer(TracerProvider(sampler=sampler).get_tracer("t")) is None
     with watching(sampler=sampler) as watch, events.stage("outer"), events.stage("inner"):
         assert not isinstance(trace.get_current_span(), FastSpan)
-    assert watch.tree.bugs == 0
+    assert watch.tree.faults == 0
 
 
 def test_a_tracer_that_is_not_the_sdks_is_served_too() -> None:

@@ -98,7 +98,7 @@ def test_domain_events_move_the_metrics(sampled: bool) -> None:
     assert value("foliotrace_cost_usd_total", {"model": "m"}) == 0.25
     assert value("foliotrace_breaker_open", {"dependency": "index"}) == 1
     assert value("foliotrace_cache_requests_total", {"cache": "answer", "result": "miss"}) == 1
-    assert watch.tree.bugs == 0
+    assert watch.tree.faults == 0
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])

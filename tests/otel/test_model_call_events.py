@@ -186,4 +186,4 @@ def test_an_event_the_handler_does_not_understand_is_no_fault() -> None:
     with watching() as watch:
         event = RetrievalEndEvent(str_or_query_bundle=QUESTION, nodes=[], span_id="nobody-knows")
         get_dispatcher().event(event)
-    assert watch.tree.bugs == 0
+    assert watch.tree.faults == 0

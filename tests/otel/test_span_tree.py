@@ -82,7 +82,7 @@ async def test_all_detail_is_llamaindexs_own_tree_under_fifty_runs_at_once() -> 
     assert len(watch.spans) == len(watch.truth.parents)
     assert len({s.context.trace_id for s in watch.spans}) == 50
     assert not watch.tree.open
-    assert watch.tree.bugs == 0
+    assert watch.tree.faults == 0
 
 
 async def test_the_default_detail_contracts_the_steps_of_a_one_step_workflow() -> None:
@@ -263,7 +263,7 @@ def test_a_fault_of_the_handler_is_counted_and_logged_once(
     with watching() as watch:
         watch.tree._plans = None  # type: ignore[assignment]  # a handler that cannot work
         assert [compute(n) for n in range(3)] == [0, 2, 4]
-    assert watch.tree.bugs == 3
+    assert watch.tree.faults == 3
     assert [r.message for r in caplog.records] == ["telemetry.handler_failed"]
 
 
@@ -282,7 +282,7 @@ async def test_nothing_is_left_after_ten_thousand_calls_of_every_ending() -> Non
                 await ends(number % 3)
             except (KeyError, asyncio.CancelledError):
                 continue
-    assert (watch.tree.open, watch.handler.streams.waiting, watch.tree.bugs) == ({}, {}, 0)
+    assert (watch.tree.open, watch.handler.streams.waiting, watch.tree.faults) == ({}, {}, 0)
     assert not watch.handler.completed_spans
     assert not watch.handler.dropped_spans
 

@@ -117,7 +117,7 @@ def test_programs_side_by_side_keep_their_trees_and_their_failures(many: list[An
     stopped = [s for s in watch.spans if (s.attributes or {}).get("foliotrace.outcome")]
     failed = [s for s in watch.spans if s.status.status_code is StatusCode.ERROR]
     assert len(failed) + len(stopped) == len(watch.truth.dropped)
-    assert (watch.tree.open, watch.tree.bugs) == ({}, 0)
+    assert (watch.tree.open, watch.tree.faults) == ({}, 0)
 
 
 @pytest.mark.parametrize("sampled", [True, False])
@@ -129,5 +129,5 @@ def test_nothing_is_orphaned_or_left_open_in_the_default_detail(
     with watching(sampler=None if sampled else ParentBased(ALWAYS_OFF)) as watch:
         asyncio.run(side_by_side(many))
     assert not watch.orphans()
-    assert (watch.tree.open, watch.tree.bugs) == ({}, 0)
+    assert (watch.tree.open, watch.tree.faults) == ({}, 0)
     assert sampled or not watch.spans

@@ -49,7 +49,7 @@ def assert_all_ended(watch: Watch) -> None:
     assert not watch.tree.open
     waiting = [record for records in watch.handler.streams.waiting.values() for record in records]
     assert all(record.ended for record in waiting)  # each goes with its generator
-    assert watch.tree.bugs == 0
+    assert watch.tree.faults == 0
 
 
 def chat(watch: Watch) -> ReadableSpan:

@@ -243,3 +243,36 @@ def test_only_one_module_reads_the_environment() -> None:
         if "environ" in f.read_text().split("import os")[-1] and "import os" in f.read_text()
     }
     assert readers == {"setup/environment.py"}
+
+
+SILENT_PROGRAM = """
+import logging, socket, sys
+logging.basicConfig(level=logging.WARNING)
+from llama_index_instrumentation import get_dispatcher
+from foliotrace_otel import configure
+dialled = []
+def refused(address, *given, **more):
+    dialled.append(address)
+    raise ConnectionRefusedError
+socket.create_connection = refused
+telemetry = configure()
+
+@get_dispatcher("x").span
+def work(): pass
+
+for _ in range(3):
+    work()
+    telemetry.flush(5)
+telemetry.log_events.emit("checkpoint", "body")
+assert telemetry.shutdown(5)
+assert "grpc" not in sys.modules
+print(set(dialled))
+"""
+
+
+def test_without_any_setting_and_without_a_collector_nothing_is_said() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SILENT_PROGRAM], capture_output=True, text=True, timeout=60, env={}
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "{('localhost', 4317)}\n"

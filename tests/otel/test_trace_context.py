@@ -127,7 +127,7 @@ def test_a_broken_carrier_starts_a_new_trace(carrier: dict[str, object]) -> None
         context_copy = copy_context()
         context_copy.run(resume)
     assert watch.one("index").parent is None
-    assert watch.tree.bugs == 0
+    assert watch.tree.faults == 0
 
 
 async def test_a_batch_is_one_linked_trace_for_each_document() -> None:
@@ -178,4 +178,4 @@ def test_a_suppressed_region_makes_no_spans_and_no_measurements() -> None:
         assert counted == set()
         llm.complete("seen")
         assert [span.name for span in watch.spans] == ["chat MockLLM"]
-        assert watch.tree.bugs == 0
+        assert watch.tree.faults == 0

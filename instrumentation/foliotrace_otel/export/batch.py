@@ -1,15 +1,16 @@
-"""Sending spans: queued, counted, quiet when nobody listens. The exporters: otlp_exporters.py."""
+"""Around the span exporters: made when needed, counted, quiet when nobody listens."""
 
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
-from threading import Lock
 from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from foliotrace_otel.metrics.registry import Metrics
+from foliotrace_otel.setup.environment import OtlpProtocol
 
 _NOISY: Final = (
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
@@ -21,18 +22,38 @@ _NOISY: Final = (
     "opentelemetry.sdk._shared_internal",
 )
 QUIET_S: Final = 300.0
+_OTLP_PORTS: Final = {"grpc": 4317, "http/protobuf": 4318}
+_PROBE_S: Final = 0.25
+
+
+def collector_listens(protocol: OtlpProtocol) -> bool:
+    """Whether somebody accepts connections at the standard endpoint, `localhost`."""
+    try:
+        socket.create_connection(("localhost", _OTLP_PORTS[protocol]), timeout=_PROBE_S).close()
+    except OSError:
+        return False
+    return True
 
 
 class DeferredExporter(SpanExporter):
-    """Makes its exporter when there is something to export: importing gRPC takes 0.25 s."""
+    """Makes its exporter for the first spans that somebody could take.
 
-    def __init__(self, make: Callable[[], SpanExporter]) -> None:
+    Importing gRPC takes 0.25 s, and an exporter without a collector logs an error for each batch:
+    while `reachable` says no, spans are dropped without a word.
+    """
+
+    def __init__(
+        self, make: Callable[[], SpanExporter], *, reachable: Callable[[], bool] = lambda: True
+    ) -> None:
         self._make = make
+        self._reachable = reachable
         self._made: SpanExporter | None = None
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export; called by one thread at a time, as the SDK promises."""
         if self._made is None:
+            if not self._reachable():
+                return SpanExportResult.FAILURE
             self._made = self._make()
         return self._made.export(spans)
 
@@ -62,7 +83,8 @@ class CountedExporter(SpanExporter):
             if result is SpanExportResult.SUCCESS:
                 self._metrics.count(self._metrics.own.spans_exported.name, len(spans))
             else:
-                _count_lost(self._metrics, len(spans), "export_failed")
+                name = self._metrics.own.spans_dropped.name
+                self._metrics.count(name, len(spans), {"reason": "export_failed"})
         return result
 
     def shutdown(self) -> None:
@@ -72,50 +94,6 @@ class CountedExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Flush the exporter."""
         return self._exporter.force_flush(timeout_millis)
-
-
-class CountedBatchProcessor(BatchSpanProcessor):
-    """A BatchSpanProcessor that counts what a full queue pushes out and what `stop` leaves."""
-
-    def __init__(
-        self,
-        exporter: SpanExporter,
-        metrics: Metrics,
-        *,
-        max_queue_size: int,
-        schedule_delay_millis: float,
-        max_export_batch_size: int,
-    ) -> None:
-        super().__init__(
-            exporter,
-            max_queue_size=max_queue_size,
-            schedule_delay_millis=schedule_delay_millis,
-            max_export_batch_size=max_export_batch_size,
-        )
-        self._most = max_queue_size
-        self._counted = metrics
-        self._ending = Lock()
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Queue `span`; the oldest one goes if the queue is full."""
-        with self._ending:  # else two threads could see one free place, and a loss go uncounted
-            if self._batch_processor._shutdown:
-                _count_lost(self._counted, 1, "shutdown")
-            elif len(self._batch_processor._queue) >= self._most:
-                _count_lost(self._counted, 1, "queue_full")
-            super().on_end(span)
-
-    def stop(self, timeout_s: float) -> None:
-        """Send what is queued and stop, within `timeout_s` (the SDK's own shutdown waits 30 s)."""
-        self._batch_processor.shutdown(int(timeout_s * 1e3))
-        left = len(self._batch_processor._queue)
-        self._batch_processor._queue.clear()
-        if left:
-            _count_lost(self._counted, left, "shutdown")
-
-
-def _count_lost(metrics: Metrics, spans: int, reason: str) -> None:
-    metrics.count(metrics.own.spans_dropped.name, spans, {"reason": reason})
 
 
 class _OncePerWhile(logging.Filter):

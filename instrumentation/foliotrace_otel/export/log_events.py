@@ -3,11 +3,10 @@
 This is not the log, which is JSON on the standard output, but what somebody outside must come to
 hold, such as a signed audit checkpoint. So what no back end took waits and is sent again, unlike in
 the SDK's batch processor. Nothing is imported and nobody connected to before there is an event and
-somebody who takes it (log_exporters.py).
+somebody who takes it (sdk_internals/log_backends.py).
 """
 
 import logging
-import socket
 import threading
 import time
 from collections import deque
@@ -20,7 +19,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import SpanContext
 
-from foliotrace_otel.export.batch import quiet_exporters
+from foliotrace_otel.export.batch import collector_listens, quiet_exporters
 from foliotrace_otel.export.span_redaction import SpanRedactor
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.redact import Redactor
@@ -31,8 +30,6 @@ MOST_WAITING: Final = 1024
 RETRY_S: Final = 30.0
 LONGEST_RETRY_S: Final = 600.0
 _BATCH: Final = 512
-_OTLP_PORTS: Final = {"grpc": 4317, "http/protobuf": 4318}
-_PROBE_S: Final = 0.25
 _log = logging.getLogger(__name__)
 
 
@@ -199,22 +196,12 @@ def log_events(
     spans = SpanRedactor(redactor, content=settings.capture_content)
 
     def backend() -> LogBackend:
-        from foliotrace_otel.export.log_backends import log_backend
+        from foliotrace_otel.sdk_internals.log_backends import log_backend
 
         return log_backend(settings, resource, spans)
 
     named = settings.logs_endpoint_named or settings.logs_exporter != "otlp"
-    port = _OTLP_PORTS[settings.logs_protocol]
-    events = LogEvents(
-        backend, metrics, reachable=(lambda: True) if named else partial(_listens, port)
-    )
+    listens = partial(collector_listens, settings.logs_protocol)
+    events = LogEvents(backend, metrics, reachable=(lambda: True) if named else listens)
     metrics.watch(metrics.own.queue_depth.name, events.waiting, {"queue": "log_events"})
     return events
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("localhost", port), timeout=_PROBE_S).close()
-    except OSError:
-        return False
-    return True

@@ -49,7 +49,7 @@ class SpanEncoder:
     """Encodes batches into `ExportTraceServiceRequest` bytes. Used by one export thread."""
 
     def __init__(self, redactor: SpanRedactor) -> None:
-        self._redactor = redactor
+        self.redactor = redactor
         self._pairs: dict[tuple[str, type, object], bytes] = {}
         self._names: dict[str, bytes] = {}
         self._keys: dict[str, bytes] = {}
@@ -97,7 +97,7 @@ class SpanEncoder:
                 (
                     b"\x09",
                     event.timestamp.to_bytes(8, "little"),
-                    framed(b"\x12", self._redactor.text(event.name).encode("utf-8", "replace")),
+                    framed(b"\x12", self.redactor.text(event.name).encode("utf-8", "replace")),
                     self._attributes(b"\x1a", event.attributes or {}),
                     b"\x20" + varint(event.dropped_attributes) if event.dropped_attributes else b"",
                 )
@@ -151,7 +151,7 @@ class SpanEncoder:
         status = span.status
         body = b""
         if status.description:
-            text = self._redactor.text(status.description)
+            text = self.redactor.text(status.description)
             body = framed(b"\x12", text.encode("utf-8", "replace"))
         if status.status_code.value:
             body += bytes((0x18, status.status_code.value))
@@ -162,7 +162,7 @@ class SpanEncoder:
         if known is None:
             if len(self._names) >= _MOST_REMEMBERED:
                 self._names.clear()
-            text = self._redactor.text(name)
+            text = self.redactor.text(name)
             known = self._names[name] = framed(b"\x2a", text.encode("utf-8", "replace"))
         return known
 
@@ -199,13 +199,13 @@ class SpanEncoder:
             return b""
         if type(value) is float:
             return b"".join((name, b"\x12\x09\x21", _DOUBLE.pack(value)))
-        return name + framed(b"\x12", any_value(self._redactor.value(key, value)))
+        return name + framed(b"\x12", any_value(self.redactor.value(key, value)))
 
     def _new_key(self, key: str) -> bytes:
         """The encoded key, or nothing for an attribute that must not leave."""
         name = b""
-        if self._redactor.keeps(key):
-            name = framed(b"\x0a", self._redactor.text(key).encode("utf-8", "replace"))
+        if self.redactor.keeps(key):
+            name = framed(b"\x0a", self.redactor.text(key).encode("utf-8", "replace"))
         if len(self._keys) >= _MOST_REMEMBERED:
             self._keys.clear()
         self._keys[key] = name

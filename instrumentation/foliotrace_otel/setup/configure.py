@@ -25,9 +25,9 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from foliotrace_otel.export.batch import (
-    CountedBatchProcessor,
     CountedExporter,
     DeferredExporter,
+    collector_listens,
     quiet_exporters,
 )
 from foliotrace_otel.export.log_events import LogEvents, log_events
@@ -36,6 +36,7 @@ from foliotrace_otel.export.span_redaction import RedactingExporter, SpanRedacto
 from foliotrace_otel.metrics.instruments import InstrumentSpec
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.redact import Redactor
+from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor
 from foliotrace_otel.semconv import NAMESPACE
 from foliotrace_otel.setup.environment import LangSmith, OTelSettings, read_environment
 from foliotrace_otel.spans.content import ContentPolicy
@@ -185,7 +186,7 @@ def _handlers(
         version=settings.semconv,
         detail=settings.detail,
         exception_messages=settings.capture_content,
-        on_bug=lambda: metrics.count(metrics.own.handler_errors.name),
+        on_fault=lambda: metrics.count(metrics.own.handler_errors.name),
     )
     spans = OTelSpanHandler(tree)
     events = event_handler(
@@ -236,8 +237,10 @@ def _exporters(
     if settings.exporter == "console":
         found.append(RedactingExporter(ConsoleSpanExporter(), spans))
     elif settings.exporter == "otlp" and not only_langsmith:
-        named = partial(otlp_exporter, settings, SpanEncoder(spans))
-        found.append(named() if settings.endpoint_named else DeferredExporter(named))
+        make = partial(otlp_exporter, settings, SpanEncoder(spans))
+        listens = partial(collector_listens, settings.protocol)
+        named = settings.endpoint_named
+        found.append(make() if named else DeferredExporter(make, reachable=listens))
     if langsmith is not None:
         found.append(_to_langsmith(langsmith, SpanEncoder(spans)))
     return found
@@ -245,18 +248,17 @@ def _exporters(
 
 def otlp_exporter(settings: OTelSettings, encoder: SpanEncoder) -> SpanExporter:
     """Over gRPC or HTTP to where the environment says; loads the SDK's exporter."""
-    from foliotrace_otel.export.otlp_spans import RedactedGrpcExporter, RedactedHttpExporter
+    from foliotrace_otel.sdk_internals.otlp_exporters import RedactedOtlpExporter
 
-    if settings.protocol == "grpc":
-        return RedactedGrpcExporter(encoder)
-    return RedactedHttpExporter(encoder)
+    return RedactedOtlpExporter(encoder, grpc=settings.protocol == "grpc")
 
 
 def _to_langsmith(langsmith: LangSmith, encoder: SpanEncoder) -> SpanExporter:
-    from foliotrace_otel.export.otlp_spans import RedactedHttpExporter
+    from foliotrace_otel.sdk_internals.otlp_exporters import RedactedOtlpExporter
 
-    return RedactedHttpExporter(
+    return RedactedOtlpExporter(
         encoder,
+        grpc=False,
         endpoint=f"{langsmith.endpoint}/otel/v1/traces",
         headers={"x-api-key": langsmith.api_key, "Langsmith-Project": langsmith.project},
     )

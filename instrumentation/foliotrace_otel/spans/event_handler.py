@@ -109,7 +109,7 @@ class OTelEventHandler(BaseEventHandler):
             elif record is not None:
                 note(record, event)
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
-            self.tree.bug(error)
+            self.tree.report_fault(error)
 
     async def ahandle(self, event: BaseEvent, **kwargs: object) -> None:
         """The same, for `Dispatcher.aevent`."""

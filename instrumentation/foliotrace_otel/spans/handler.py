@@ -1,7 +1,7 @@
 """The LlamaIndex span handler (contract of llama-index-instrumentation 0.6).
 
 The dispatcher swallows whatever a handler raises and the span with it, so each entry point hands
-its faults to `SpanTree.bug`, which counts them and logs the first.
+its faults to `SpanTree.report_fault`, which counts them and logs the first.
 """
 
 from inspect import BoundArguments
@@ -59,7 +59,7 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
         try:
             self.tree.enter(id_, instance, parent_id, tags)
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
-            self.tree.bug(error)
+            self.tree.report_fault(error)
 
     def span_exit(
         self,
@@ -77,7 +77,7 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
             if id(instance) in self.streams.waiting:  # the writer of a chat engine's response
                 self.streams.over(id(instance))
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
-            self.tree.bug(error)
+            self.tree.report_fault(error)
 
     def span_drop(
         self,
@@ -93,7 +93,7 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
             if id(instance) in self.streams.waiting:
                 self.streams.over(id(instance), err)
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
-            self.tree.bug(error)
+            self.tree.report_fault(error)
 
     def capture_propagation_context(self) -> dict[str, Any]:
         """W3C context and allowed baggage, serialisable, under this package's own key."""

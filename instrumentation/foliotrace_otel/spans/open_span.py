@@ -8,10 +8,10 @@ from typing import Any, Final
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext
-from opentelemetry.trace.propagation import _SPAN_KEY
 
+from foliotrace_otel.sdk_internals import SPAN_KEY
+from foliotrace_otel.sdk_internals.fast_span import FastSpan
 from foliotrace_otel.semconv import Attribute
-from foliotrace_otel.spans.fast_span import FastSpan
 from foliotrace_otel.spans.span_naming import SpanPlan
 
 RECORD_KEY: Final = otel_context.create_key("foliotrace_otel-open-span")
@@ -74,7 +74,7 @@ class OpenSpan:
         self.shown = self
         self.started_ns = time_ns()
         self._previous = context
-        self.context = inside = Context({**context, _SPAN_KEY: span, RECORD_KEY: self})
+        self.context = inside = Context({**context, SPAN_KEY: span, RECORD_KEY: self})
         self._token = otel_context.attach(inside)
 
     def leave(self) -> None:
@@ -97,7 +97,7 @@ class OpenSpan:
         if span is not None:
             if self.attributes:
                 if type(span) is FastSpan:
-                    span.tell(self.attributes)
+                    span.update_attributes(self.attributes)
                 else:
                     span.set_attributes(self.attributes)
             span.end(end_ns)

@@ -9,8 +9,8 @@ from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags, TraceState
-from opentelemetry.trace.propagation import _SPAN_KEY
 
+from foliotrace_otel.sdk_internals import SPAN_KEY
 from foliotrace_otel.semconv import Attribute, span_names
 
 CARRIER: Final = "foliotrace_otel"
@@ -80,7 +80,7 @@ def restore(captured: Mapping[str, Any]) -> None:
     ):
         return
     if remote is not None:
-        context = Context({_SPAN_KEY: NonRecordingSpan(_with_state(remote, carrier))})
+        context = Context({SPAN_KEY: NonRecordingSpan(_with_state(remote, carrier))})
     elif links := [parse_traceparent(text) for text in carrier.get("links", ())]:
         context = Context({LINKS_KEY: tuple(Link(found) for found in links if found)})
     for key, value in dict(carrier.get("baggage", {})).items():

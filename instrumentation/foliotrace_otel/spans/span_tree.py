@@ -11,12 +11,18 @@ from typing import Any, Final, Literal, TypeAlias
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from opentelemetry import context as otel_context
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, TraceFlags, Tracer
-from opentelemetry.trace.propagation import _SPAN_KEY
 
 from foliotrace_otel import semconv
+from foliotrace_otel.sdk_internals import SPAN_KEY, SUPPRESS_KEY
+from foliotrace_otel.sdk_internals.fast_span import (
+    fast_tracer,
+    follows_the_parent,
+    start_fast_child,
+    start_fast_root,
+)
 from foliotrace_otel.semconv import NAMESPACE, Attribute, Version, span_names
 from foliotrace_otel.spans.failures import (
     add_exception_event,
@@ -25,12 +31,6 @@ from foliotrace_otel.spans.failures import (
     mark_failed,
     note_attempt,
     outcome_of,
-)
-from foliotrace_otel.spans.fast_span import (
-    fast_tracer,
-    follows_the_parent,
-    start_fast_child,
-    start_fast_root,
 )
 from foliotrace_otel.spans.open_span import RECORD_KEY, UNMEASURED, OpenSpan, UnsampledCall
 from foliotrace_otel.spans.propagation import LINKS_KEY, entry_attributes, links_in
@@ -60,7 +60,7 @@ class SpanTree:
     """The open spans and the rules by which they nest, end and fail.
 
     `on_end` is told the end of every measured call (stages and model calls), sampled or not, with
-    its failure if it failed. `on_bug` is called for each fault of the handler itself.
+    its failure if it failed. `on_fault` is called for each fault of the handler itself.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class SpanTree:
         version: Version = "1.41",
         detail: Detail = "semantic",
         exception_messages: bool = False,
-        on_bug: Callable[[], None] = lambda: None,
+        on_fault: Callable[[], None] = lambda: None,
     ) -> None:
         self.tracer = tracer
         self.names = names = span_names(namespace, version)
@@ -79,12 +79,12 @@ class SpanTree:
         self._hidden_tags = _HIDDEN_TAGS | {names.call, names.attempt}
         self._entry: dict[str, Attribute] = {names.entry: True}
         self.open: dict[str, OpenSpan] = {}
-        self.bugs = 0
+        self.faults = 0
         self._all = detail == "all"
         self._messages = exception_messages
         self.on_end: Callable[[OpenSpan, BaseException | None], None] | None = None
         self.streaming_caller: Callable[[object], OpenSpan | None] = lambda instance: None
-        self._on_bug = on_bug
+        self._on_bug = on_fault
         self._plans: dict[tuple[type | None, str], SpanPlan] = {}
         self._lock = Lock()
         self._quiet = follows_the_parent(tracer)
@@ -96,7 +96,7 @@ class SpanTree:
         """A LlamaIndex span starts: open its OTel span, or contract it into its parent's."""
         parent = self.open.get(parent_id) if parent_id is not None else None
         ambient = otel_context.get_current()
-        if ambient.get(_SUPPRESS_INSTRUMENTATION_KEY):
+        if ambient.get(SUPPRESS_KEY):
             return
         plan = self._plan(id_, instance, parent)
         if plan.subject == "model":
@@ -169,11 +169,11 @@ class SpanTree:
         """The open record for a LlamaIndex span id, if any."""
         return self.open.get(span_id) if span_id is not None else None
 
-    def bug(self, error: BaseException) -> None:
+    def report_fault(self, error: BaseException) -> None:
         """Count a fault of the handler, and log the first one."""
         with self._lock:
-            self.bugs += 1
-            first = self.bugs == 1
+            self.faults += 1
+            first = self.faults == 1
         if first:
             _log.error("telemetry.handler_failed", exc_info=error)
         self._on_bug()
@@ -259,7 +259,7 @@ class SpanTree:
     ) -> Span:
         fast = self._fast_tracer
         if fast is not None and not links:
-            parent = context.get(_SPAN_KEY)
+            parent = context.get(SPAN_KEY)
             if not isinstance(parent, SdkSpan):
                 return start_fast_root(fast, name, kind, {**attributes}, context)
             told = parent.get_span_context()
@@ -284,7 +284,7 @@ class SpanTree:
 def _unsampled(parent: OpenSpan | None, ambient: Context) -> bool:
     if parent is not None:
         return parent.unsampled and not _separate(ambient)
-    current = ambient.get(_SPAN_KEY)
+    current = ambient.get(SPAN_KEY)
     if type(current) is not NonRecordingSpan:
         return False
     context = current.get_span_context()
@@ -310,7 +310,7 @@ def _parent_context(host: OpenSpan | None, ambient: Context) -> Context:
         return ambient
     if _separate(ambient):
         return ambient
-    current = ambient.get(_SPAN_KEY)
+    current = ambient.get(SPAN_KEY)
     if current is host.span:
         return ambient
     if (

@@ -2,19 +2,32 @@
 
 Below a sampled local parent, a parent-based sampler always says yes, our attributes need no
 cleaning, and most spans have no events and no links. `FastSpan` is the SDK's own `Span` class with
-a shorter constructor, and it is handed to the processors itself instead of a copy. It leans on
-private fields of the SDK: `fast_tracer` returns None where they are not as expected, and the
-handler then starts spans the ordinary way; tests/otel/test_fast_span.py holds both ways equal.
+a shorter constructor, and it is handed to the processors itself instead of a copy.
+
+Private: twelve fields of `Span`, `_span_limits`, `_instrumentation_scope` and `_tracer_metrics` of
+`Tracer`, `_local_parent_sampled` and `_local_parent_not_sampled` of `ParentBased`, `_on_ending` of
+`SpanProcessor`. `fast_tracer` returns None where they do not work as expected, and the handler then
+starts spans the ordinary way; tests/otel/test_fast_span.py holds both ways equal.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from threading import Lock
 from time import time_ns
 from typing import Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import Event, Span, Tracer
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import (
+    Event,
+    ReadableSpan,
+    Span,
+    SpanLimits,
+    SpanProcessor,
+    Tracer,
+    TracerProvider,
+)
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased
 from opentelemetry.trace import (
     Link,
@@ -25,10 +38,12 @@ from opentelemetry.trace import (
     StatusCode,
     TraceFlags,
     get_current_span,
+    set_span_in_context,
 )
 from opentelemetry.trace import Tracer as AnyTracer
 from opentelemetry.util.types import AnyValue
 
+from foliotrace_otel.sdk_internals import fall_back
 from foliotrace_otel.semconv import Attribute
 
 _UNSET: Final = Status(StatusCode.UNSET)
@@ -70,7 +85,7 @@ class FastSpan(Span):
         self._instrumentation_scope = tracer._instrumentation_scope
         self._start_time = time_ns()
 
-    def tell(self, attributes: Mapping[str, Attribute]) -> None:
+    def update_attributes(self, attributes: Mapping[str, Attribute]) -> None:
         """`set_attributes` for values known to be of OTel's types."""
         if self._end_time is None:
             self._attributes.update(attributes)
@@ -115,22 +130,81 @@ class FastSpan(Span):
 
 
 def fast_tracer(tracer: AnyTracer) -> Tracer | None:
-    """`tracer`, if children of its sampled spans can be fast; else None."""
+    """`tracer`, if children of its sampled spans can be fast ones; else None."""
     if not isinstance(tracer, Tracer) or not follows_the_parent(tracer):
         return None
-    sampler = tracer.sampler
-    if not isinstance(sampler, ParentBased) or sampler._local_parent_sampled is not ALWAYS_ON:
+    if getattr(tracer.sampler, "_local_parent_sampled", None) is not ALWAYS_ON:
         return None
-    if type(tracer._tracer_metrics).__name__ != "NoOpTracerMetrics":
+    if type(getattr(tracer, "_tracer_metrics", None)).__name__ != "NoOpTracerMetrics":
         return None  # the SDK counts spans itself: let it see them all
-    needed = ("_span_limits", "_instrumentation_scope", "span_processor", "id_generator")
-    return tracer if all(hasattr(tracer, name) for name in needed) else None
+    return tracer if _is_the_sdks_equal() else None
 
 
 def follows_the_parent(tracer: AnyTracer) -> bool:
     """Whether nothing below an unsampled span can be sampled, so that it need not be looked at."""
     sampler = tracer.sampler if isinstance(tracer, Tracer) else None
-    return isinstance(sampler, ParentBased) and sampler._local_parent_not_sampled is ALWAYS_OFF
+    if not isinstance(sampler, ParentBased):
+        return False
+    return getattr(sampler, "_local_parent_not_sampled", None) is ALWAYS_OFF
+
+
+class _Ended(SpanProcessor):
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.spans.append(span)
+
+
+@cache
+def _is_the_sdks_equal() -> bool:
+    """Make one span each way and compare what an exporter sees; 1 ms, once per process."""
+    ended = _Ended()
+    try:
+        limits = SpanLimits(max_span_attributes=8, max_events=8, max_links=8)
+        provider = TracerProvider(
+            ParentBased(ALWAYS_ON), Resource({}), shutdown_on_exit=False, span_limits=limits
+        )
+        provider.add_span_processor(ended)
+        tracer = provider.get_tracer("self-test")
+        if not isinstance(tracer, Tracer):
+            return False
+        parent = tracer.start_span("parent")
+        above, context = parent.get_span_context(), set_span_in_context(parent, Context())
+        given: dict[str, AnyValue] = {"a": 1}
+        for span in (
+            tracer.start_span("child", context, SpanKind.CLIENT, given),
+            start_fast_child(tracer, "child", SpanKind.CLIENT, above, {**given}, context),
+        ):
+            span.set_attribute("b", "x")
+            span.add_event("event", {"c": True})
+            span.add_link(above)
+            span.set_status(Status(StatusCode.ERROR, "d"))
+            span.update_name("renamed")
+            span.end()
+        theirs, ours = (_as_exported(span) for span in ended.spans)
+        equal = theirs == ours
+    except Exception:  # noqa: BLE001 - whatever a changed SDK does here, spans must still be made
+        equal = False
+    if not equal:
+        fall_back("span")
+    return equal
+
+
+def _as_exported(span: ReadableSpan) -> tuple[object, ...]:
+    return (
+        span.name,
+        span.kind,
+        span.parent,
+        dict(span.attributes or {}),
+        [(event.name, dict(event.attributes or {})) for event in span.events],
+        [link.context for link in span.links],
+        (span.status.status_code, span.status.description),
+        span.resource,
+        span.instrumentation_scope,
+        (span.dropped_attributes, span.dropped_events, span.dropped_links),
+        (span.start_time or 0) > 0 and (span.end_time or 0) > 0,
+    )
 
 
 def start_fast_child(

@@ -55,7 +55,7 @@ class ExportedEvents:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignProvider:
+class ProgramsProvider:
     """A `LogBackend` over the logger provider of the program we are in; never shut down by us."""
 
     provider: LoggerProvider
@@ -76,7 +76,7 @@ def log_backend(settings: OTelSettings, resource: Resource, redactor: SpanRedact
     """The program's own logger provider if it has set one, else as the environment says."""
     provider = _logs.get_logger_provider()
     if isinstance(provider, LoggerProvider):
-        return ForeignProvider(provider, redactor)
+        return ProgramsProvider(provider, redactor)
     return ExportedEvents(_exporter(settings), resource, redactor)
 
 
