@@ -34,7 +34,7 @@ from foliotrace.query.retrieve.document_routing import DocumentIdentities, Route
 from foliotrace.query.retrieve.hybrid import HybridRetriever
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.workflow import QueryServices, QueryWorkflow
-from foliotrace.resilient import PaidExtractor, ResilientRetriever
+from foliotrace.resilient import MeteredExtractor, ResilientRetriever
 from foliotrace.settings import EXTRACTION_WINDOW_PAGES
 from foliotrace_server.composing.guards import GuardFactory
 from foliotrace_server.composing.plugged import plugged
@@ -316,7 +316,7 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
 
         cap_usd = settings.budget.max_cost_per_query_usd
         by_llm = [
-            PaidExtractor(LLMExtractor(generator), cap_usd=cap_usd)
+            MeteredExtractor(LLMExtractor(generator), cap_usd=cap_usd)
             for generator in outside.generators
         ]
         rungs = [*(Rung(method=ExtractionMethod.LLM, extractor=llm) for llm in by_llm), *rungs]

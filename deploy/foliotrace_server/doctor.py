@@ -9,7 +9,7 @@ from pathlib import Path
 
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.adapters.local.readers.contract import find_tessdata
-from foliotrace.budget import SAY_ITS_PRICE
+from foliotrace.budget import SET_A_PRICE
 from foliotrace.errors import FoliotraceError
 from foliotrace_otel import OTelSettings, TelemetrySettingInvalid, read_environment
 from foliotrace_server.sections import LLMSettings
@@ -70,7 +70,7 @@ def _models(settings: Settings) -> Finding:
             does = {"deny": "will not be asked", "dearest": "counts as the dearest known"}
             said += f"; the price of {unpriced[0]} is unknown: it "
             said += does[settings.budget.unknown_price]
-            return Finding(area="language model", state="problem", said=said, adds=SAY_ITS_PRICE)
+            return Finding(area="language model", state="problem", said=said, adds=SET_A_PRICE)
         return Finding(area="language model", state="on", said=said)
     key = "OPENAI_API_KEY is there; " if settings.openai_api_key else ""
     return Finding(

@@ -21,7 +21,7 @@ from foliotrace.errors import (
 )
 from foliotrace.model import CacheState, Deadline, Principal
 from foliotrace.ports import Reservation
-from foliotrace.resilient import EmbeddedOnce, MeteredEmbedder
+from foliotrace.resilient import EmbedOncePerQuery, MeteredEmbedder
 from foliotrace.settings import QuerySettings
 
 pytestmark = pytest.mark.anyio
@@ -60,7 +60,7 @@ def embedder() -> OneVector:
 
 @pytest.fixture
 async def alike(stack: QueryStack, embedder: OneVector) -> QueryStack:
-    stack.use(cache=InMemoryAnswerCache(stack.clock), embedder=EmbeddedOnce(embedder))
+    stack.use(cache=InMemoryAnswerCache(stack.clock), embedder=EmbedOncePerQuery(embedder))
     await stack.serve(*HANDBOOK)
     return stack
 
@@ -125,7 +125,7 @@ async def test_another_tenant_model_or_glossary_is_no_hit(alike: QueryStack) -> 
     glossary = QuerySettings(synonyms=(("shipping", "postage"),))
     for changed, asked in (
         ({"identify": lambda: Principal(tenant="t2")}, REWORDED_QUESTION),
-        ({"embedder": EmbeddedOnce(other)}, "Please tell me when refunds are paid."),
+        ({"embedder": EmbedOncePerQuery(other)}, "Please tell me when refunds are paid."),
         ({"settings": glossary}, "Do you know when refunds are paid?"),
         ({}, "Can you tell me when refunds are paid?"),
     ):
@@ -249,8 +249,10 @@ class Counted:
         return sum(self.settled, Decimal(0))
 
 
-def paid(embedder: OneVector, ledger: Counted, price: Price) -> EmbeddedOnce:
-    return EmbeddedOnce(MeteredEmbedder(embedder, price_of=lambda _: price, ledger=lambda: ledger))
+def paid(embedder: OneVector, ledger: Counted, price: Price) -> EmbedOncePerQuery:
+    return EmbedOncePerQuery(
+        MeteredEmbedder(embedder, price_of=lambda _: price, ledger=lambda: ledger)
+    )
 
 
 async def test_what_a_vector_costs_counts_to_the_question_that_asked_for_it(

@@ -45,7 +45,7 @@ DEAREST_EMBEDDING = Price(input_usd=Decimal("0.000001"), output_usd=ZERO)
 NOTHING = Price(input_usd=ZERO, output_usd=ZERO)
 """Of a model that its operator runs."""
 
-SAY_ITS_PRICE = (
+SET_A_PRICE = (
     "Give its price in budget.prices, or set `free = true` beside a model that runs on your own"
     " machines; budget.unknown_price says what becomes of the others."
 )
@@ -64,7 +64,7 @@ def price_for(
         return dearest
     raise BudgetExceeded(
         f"the price of model {model} is unknown",
-        hint=SAY_ITS_PRICE,
+        hint=SET_A_PRICE,
     )
 
 

@@ -31,7 +31,7 @@ from foliotrace.parse import ParseOrder, TypesLeft
 from foliotrace.ports import Blobs, Clock, LibraryReader, Parser
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.resilient import (
-    FollowingIndex,
+    BackgroundIndexWriter,
     ResilientExtractor,
     ResilientParser,
     ResilientRetriever,
@@ -70,7 +70,7 @@ class Cloud:
         self.gateway: CloudGateway | None = None
         self.placements: Placements | None = None
         self.index: CloudIndex | None = None
-        self.following: FollowingIndex | None = None
+        self.following: BackgroundIndexWriter | None = None
         if not self._given.in_use:
             return
         access = access_of(settings)
@@ -90,7 +90,7 @@ class Cloud:
         self.index = CloudIndex(
             self.gateway, self.placements, around.library, around.blobs, clock=around.clock
         )
-        self.following = FollowingIndex(
+        self.following = BackgroundIndexWriter(
             self.index,
             around.guards.make("llamacloud_sync", limit_s=_SYNC_LIMIT_S, attempts=1),
             clock=around.clock,

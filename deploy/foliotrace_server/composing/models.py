@@ -15,7 +15,7 @@ from foliotrace.budget import NOTHING, Price, PriceOf
 from foliotrace.errors import Misconfigured
 from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
 from foliotrace.resilient import (
-    EmbeddedOnce,
+    EmbedOncePerQuery,
     MeteredEmbedder,
     MeteredGenerator,
     ResilientEmbedder,
@@ -111,7 +111,7 @@ class Models:
             unknown=self._settings.budget.unknown_price,
         )
         guard = self._guards.make("embedder", limit_s=given.timeout_s)
-        return EmbeddedOnce(ResilientEmbedder(metered, guard))
+        return EmbedOncePerQuery(ResilientEmbedder(metered, guard))
 
     def _opened_ledger(self) -> BudgetLedger:
         """One ledger for all models, opened by the first that costs something."""

@@ -1,35 +1,37 @@
-"""Ports that fail well: wrappers between a journey and an adapter, stacked in compose.
+"""Resilience around ports: wrappers between a journey and an adapter, stacked when composing.
 
-From the outside: `Guarded*` (breaker, bulkhead, retry, time-out), then `MeteredGenerator` (money),
+From the outside in: `Resilient*` (breaker, bulkhead, retry, time-out), then `Metered*` (money),
 then the adapter. So each request that leaves is reserved and settled by itself.
 """
 
-from foliotrace.resilient.embedded import EmbeddedOnce, MeteredEmbedder
 from foliotrace.resilient.guard import CircuitGuard, GuardPolicy
-from foliotrace.resilient.metered import (
+from foliotrace.resilient.metering import (
+    EmbedOncePerQuery,
+    MeteredEmbedder,
+    MeteredExtractor,
     MeteredGenerator,
-    PaidExtractor,
     QueryBudget,
     open_budget,
 )
-from foliotrace.resilient.stores import ResilientCache, ResilientLedger
 from foliotrace.resilient.wrappers import (
-    FollowingIndex,
+    BackgroundIndexWriter,
+    ResilientCache,
     ResilientEmbedder,
     ResilientExtractor,
     ResilientGenerator,
+    ResilientLedger,
     ResilientParser,
     ResilientRetriever,
 )
 
 __all__ = [
+    "BackgroundIndexWriter",
     "CircuitGuard",
-    "EmbeddedOnce",
-    "FollowingIndex",
+    "EmbedOncePerQuery",
     "GuardPolicy",
     "MeteredEmbedder",
+    "MeteredExtractor",
     "MeteredGenerator",
-    "PaidExtractor",
     "QueryBudget",
     "ResilientCache",
     "ResilientEmbedder",

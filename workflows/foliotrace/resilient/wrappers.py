@@ -1,12 +1,27 @@
-"""The ports behind a `CircuitGuard`: one thin class each."""
+"""The ports of services outside the process, each behind a `CircuitGuard`.
+
+A wrapper adds retries, time-outs, the breaker and the bulkhead; what a method does and raises is
+said in its port. An open breaker is a BreakerOpen, a time-out a DeadlineExceeded, unless noted.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from decimal import Decimal
+from functools import partial
+from typing import Generic, TypeVar
 
-from foliotrace.errors import BreakerOpen, DeadlineExceeded, ParserUnavailable, Unavailable
-from foliotrace.events import IndexBehind, emit
+from foliotrace.errors import (
+    BreakerOpen,
+    CacheUnavailable,
+    DeadlineExceeded,
+    LedgerUnavailable,
+    ParserUnavailable,
+    Unavailable,
+)
+from foliotrace.events import IndexBehind, emit, stage
 from foliotrace.model import (
+    Answer,
     Deadline,
     Extraction,
     Inspection,
@@ -16,6 +31,8 @@ from foliotrace.model import (
     SourceFile,
 )
 from foliotrace.ports import (
+    AnswerCache,
+    BudgetLedger,
     Clock,
     Delta,
     Embedder,
@@ -25,38 +42,116 @@ from foliotrace.ports import (
     IndexWriter,
     Parser,
     Prompt,
+    Reservation,
     Retriever,
+    SemanticKey,
     TextGenerator,
     Vector,
 )
 from foliotrace.resilient.guard import CircuitGuard
 
+_NO_DEADLINE = Deadline(float("inf"))  # of the caller: the guard's own limit still holds
 
-class ResilientRetriever:
-    """A `Retriever` behind a `CircuitGuard`."""
 
-    def __init__(self, inner: Retriever, guard: CircuitGuard) -> None:
+P = TypeVar("P")
+R = TypeVar("R", bound=Retriever | TextGenerator | Embedder)
+M = TypeVar("M", bound=TextGenerator | Embedder)
+T = TypeVar("T")
+
+
+class _Guarded(Generic[P]):
+    """A port behind a guard."""
+
+    def __init__(self, inner: P, guard: CircuitGuard) -> None:
         self._inner = inner
         self.guard = guard
 
+    async def _call(self, method: Callable[..., Awaitable[T]], deadline: Deadline) -> T:
+        """Call a method that takes a `deadline`."""
+        return await self.guard.call(lambda capped: method(deadline=capped), deadline)
+
+    async def _call_store(
+        self, method: Callable[[], Awaitable[T]], kind: type[CacheUnavailable | LedgerUnavailable]
+    ) -> T:
+        """Call a method of a store, which knows no deadlines. Raises `kind`."""
+        with _raised_as(kind):
+            return await self.guard.call(lambda capped: method(), _NO_DEADLINE)
+
+
+class _GuardedPath(_Guarded[R]):
     @property
     def ready(self) -> bool:
-        """Whether the path can be asked now."""
+        """Whether it can be asked now."""
         return self.guard.available and self._inner.ready
 
+
+class _GuardedModel(_GuardedPath[M]):
+    @property
+    def model(self) -> str:
+        """Name and version of the model."""
+        return self._inner.model
+
+
+class ResilientRetriever(_GuardedPath[Retriever]):
+    """A `Retriever` behind a guard."""
+
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
-        """As the port says."""
-        return await self.guard.call(
-            lambda capped: self._inner.retrieve(query, top_k=top_k, deadline=capped), deadline
+        """Best first."""
+        return await self._call(partial(self._inner.retrieve, query, top_k=top_k), deadline)
+
+
+class ResilientEmbedder(_GuardedModel[Embedder]):
+    """An `Embedder` behind a guard."""
+
+    async def embed(self, texts: Sequence[str], *, deadline: Deadline) -> Sequence[Vector]:
+        """One vector per text, in order."""
+        return await self._call(partial(self._inner.embed, texts), deadline)
+
+    async def embed_query(self, text: str, *, deadline: Deadline) -> Vector:
+        """The vector of a question."""
+        return await self._call(partial(self._inner.embed_query, text), deadline)
+
+
+class ResilientGenerator(_GuardedModel[TextGenerator]):
+    """A `TextGenerator` behind a guard."""
+
+    async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
+        """A finished completion."""
+        return await self._call(
+            partial(self._inner.generate, prompt, max_tokens=max_tokens), deadline
         )
 
+    async def stream(
+        self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
+    ) -> AsyncGenerator[Delta, None]:
+        """A streamed completion; every piece must come before the deadline.
 
-class ResilientParser:
-    """A `Parser` behind a `CircuitGuard`: the pages of a call come together, or none of them."""
+        It is attempted once, since its pieces may be shown to the user already.
+        """
+        async with (
+            self.guard.admitted(deadline) as capped,
+            aclosing(self._inner.stream(prompt, max_tokens=max_tokens, deadline=capped)) as pieces,
+        ):
+            while (
+                piece := await self.guard.within(anext(pieces, None), capped)
+            ) is not None and piece.done is None:
+                yield piece
+        if piece is not None:  # after the guard: a reader that stops here has had a good call
+            yield piece
 
-    def __init__(self, inner: Parser, guard: CircuitGuard) -> None:
-        self._inner = inner
-        self.guard = guard
+
+class ResilientExtractor(_Guarded[Extractor]):
+    """An `Extractor` behind a guard."""
+
+    async def extract(
+        self, task: ExtractionTask, pages: Sequence[ParsedPage], *, deadline: Deadline
+    ) -> Extraction:
+        """A value or null for every field."""
+        return await self._call(partial(self._inner.extract, task, pages), deadline)
+
+
+class ResilientParser(_Guarded[Parser]):
+    """A `Parser` behind a guard: the pages of a call come together, or none of them."""
 
     @property
     def engine(self) -> str:
@@ -64,43 +159,88 @@ class ResilientParser:
         return self._inner.engine
 
     def accepts(self, media_type: str) -> bool:
-        """As the port says."""
+        """Whether the engine can parse the type at all."""
         return self._inner.accepts(media_type)
 
     async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
-        """As the port says; counting pages is local work and stays outside the guard."""
+        """How many pages there are; counted locally, so outside the guard."""
         return await self._inner.inspect(source, deadline=deadline)
 
     async def parse(
         self, source: SourceFile, *, pages: range, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
-        """As the port says. Raises ParserUnavailable also for an open breaker and a time-out."""
+        """The pages in order. Raises ParserUnavailable also for an open breaker and a time-out."""
 
         async def whole(capped: Deadline) -> list[ParsedPage]:
-            found = self._inner.parse(source, pages=pages, deadline=capped)
-            return [page async for page in found]
+            parsed = self._inner.parse(source, pages=pages, deadline=capped)
+            return [page async for page in parsed]
 
-        try:
+        with _raised_as(ParserUnavailable):
             parsed = await self.guard.call(whole, deadline)
-        except (BreakerOpen, DeadlineExceeded) as error:
-            raise ParserUnavailable(
-                error.message, reason=error.reason, retry_after_s=error.retry_after_s
-            ) from error
         for page in parsed:
             yield page
 
 
-class FollowingIndex:
-    """An `IndexWriter` whose work is done behind: `catch_up` wakes it and returns at once.
+class ResilientCache(_Guarded[AnswerCache]):
+    """An `AnswerCache` behind a guard. Raises CacheUnavailable for whatever the guard refuses."""
 
-    Nobody who ingests or deletes waits for a slow or dead index. `run` is its endless work.
+    async def lookup(self, tenant: str, key: str) -> Answer | None:
+        """The cached answer, or None."""
+        return await self._call_store(partial(self._inner.lookup, tenant, key), CacheUnavailable)
+
+    async def store(
+        self,
+        tenant: str,
+        key: str,
+        answer: Answer,
+        *,
+        ttl_s: float,
+        semantic_key: SemanticKey | None = None,
+    ) -> None:
+        """Store an answer; in a stage of its own, since the response waits for it."""
+        write = partial(
+            self._inner.store, tenant, key, answer, ttl_s=ttl_s, semantic_key=semantic_key
+        )
+        with stage("keep"):
+            await self._call_store(write, CacheUnavailable)
+
+    async def similar(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
+        """(key, vector) of the group's newest questions."""
+        return await self._call_store(partial(self._inner.similar, tenant, group), CacheUnavailable)
+
+    async def forget_document(self, tenant: str, document_id: str) -> None:
+        """Drop its answers. Bypasses an open breaker: nothing of a deleted document may stay."""
+        await self._inner.forget_document(tenant, document_id)
+
+
+class ResilientLedger(_Guarded[BudgetLedger]):
+    """A `BudgetLedger` behind a guard. Raises LedgerUnavailable for whatever the guard refuses."""
+
+    async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
+        """Set money aside."""
+        reserve = partial(self._inner.reserve, tenant, amount_usd)
+        return await self._call_store(reserve, LedgerUnavailable)
+
+    async def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
+        """Record what was spent. Bypasses an open breaker: the money is gone either way."""
+        await self._inner.settle(reservation, actual_usd)
+
+    async def spent_usd(self, tenant: str) -> Decimal:
+        """Settled and reserved today."""
+        return await self._call_store(partial(self._inner.spent_usd, tenant), LedgerUnavailable)
+
+
+class BackgroundIndexWriter(_Guarded[IndexWriter]):
+    """An `IndexWriter` that catches up in the background.
+
+    Ingestion and deletion never block on a slow or dead index: `catch_up` wakes the endless `run`
+    and returns. `reached` is the version the index has, `failure` why it is behind.
     """
 
     def __init__(
         self, inner: IndexWriter, guard: CircuitGuard, *, clock: Clock, limit_s: float
     ) -> None:
-        self._inner = inner
-        self.guard = guard
+        super().__init__(inner, guard)
         self._clock = clock
         self._limit_s = limit_s
         self._woken = asyncio.Event()
@@ -113,16 +253,16 @@ class FollowingIndex:
         return self.reached
 
     async def rebuild(self) -> int:
-        """As the port says, now. Raises IndexUnavailable."""
+        """Derive the index again, now, and give the version reached."""
         self.reached = await self._inner.rebuild()
         return self.reached
 
     async def compact(self) -> None:
-        """As the port says."""
+        """Leave no word of a deleted document in the index."""
         await self._inner.compact()
 
     async def run(self) -> None:
-        """Catch up whenever woken; an outage is told, kept in `failure` and tried again."""
+        """Catch up whenever woken; an outage is reported, kept in `failure` and tried again."""
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -137,87 +277,12 @@ class FollowingIndex:
                 emit(IndexBehind(dependency=self.guard.name, reason=error.reason))
 
 
-class ResilientGenerator:
-    """A `TextGenerator` behind a `CircuitGuard`. A stream is one attempt: pieces may be shown."""
-
-    def __init__(self, inner: TextGenerator, guard: CircuitGuard) -> None:
-        self._inner = inner
-        self.guard = guard
-
-    @property
-    def ready(self) -> bool:
-        """Whether the model can be asked now."""
-        return self.guard.available and self._inner.ready
-
-    @property
-    def model(self) -> str:
-        """The pinned model name."""
-        return self._inner.model
-
-    async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
-        """As the port says."""
-        return await self.guard.call(
-            lambda capped: self._inner.generate(prompt, max_tokens=max_tokens, deadline=capped),
-            deadline,
-        )
-
-    async def stream(
-        self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
-    ) -> AsyncGenerator[Delta, None]:
-        """As the port says; every piece must come before the deadline."""
-        async with (
-            self.guard.admitted(deadline) as capped,
-            aclosing(self._inner.stream(prompt, max_tokens=max_tokens, deadline=capped)) as pieces,
-        ):
-            while (
-                piece := await self.guard.within(anext(pieces, None), capped)
-            ) is not None and piece.done is None:
-                yield piece
-        if piece is not None:  # its reader leaves with it: the call has ended well before
-            yield piece
-
-
-class ResilientEmbedder:
-    """An `Embedder` behind a `CircuitGuard`."""
-
-    def __init__(self, inner: Embedder, guard: CircuitGuard) -> None:
-        self._inner = inner
-        self.guard = guard
-
-    @property
-    def ready(self) -> bool:
-        """Whether the model can be asked now."""
-        return self.guard.available and self._inner.ready
-
-    @property
-    def model(self) -> str:
-        """Name and version of the embedding model."""
-        return self._inner.model
-
-    async def embed(self, texts: Sequence[str], *, deadline: Deadline) -> Sequence[Vector]:
-        """As the port says."""
-        return await self.guard.call(
-            lambda capped: self._inner.embed(texts, deadline=capped), deadline
-        )
-
-    async def embed_query(self, text: str, *, deadline: Deadline) -> Vector:
-        """As the port says."""
-        return await self.guard.call(
-            lambda capped: self._inner.embed_query(text, deadline=capped), deadline
-        )
-
-
-class ResilientExtractor:
-    """An `Extractor` behind a `CircuitGuard`."""
-
-    def __init__(self, inner: Extractor, guard: CircuitGuard) -> None:
-        self._inner = inner
-        self.guard = guard
-
-    async def extract(
-        self, task: ExtractionTask, pages: Sequence[ParsedPage], *, deadline: Deadline
-    ) -> Extraction:
-        """As the port says."""
-        return await self.guard.call(
-            lambda capped: self._inner.extract(task, pages, deadline=capped), deadline
-        )
+@contextmanager
+def _raised_as(
+    kind: type[CacheUnavailable | LedgerUnavailable | ParserUnavailable],
+) -> Iterator[None]:
+    """Raise the port's own error for an open breaker and a time-out."""
+    try:
+        yield
+    except (BreakerOpen, DeadlineExceeded) as error:
+        raise kind(error.message, reason=error.reason, retry_after_s=error.retry_after_s) from error
