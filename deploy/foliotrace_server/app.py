@@ -1,7 +1,8 @@
 """One application around the engine: the REST API and the llama-agents protocol."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.routing import Route, Router
 
@@ -10,13 +11,12 @@ from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.protocol_app import ProtocolApp
 from foliotrace_server.http_guard import ConcurrencyLimit, HttpGuard, is_loopback
 from foliotrace_server.observing.requests import RequestTelemetry
-from foliotrace_server.openapi import openapi
-from foliotrace_server.openapi.docs_page import docs_page
+from foliotrace_server.openapi.document import openapi_document
 from foliotrace_server.routes.documents import Documents
-from foliotrace_server.routes.jobs import JobRoutes
-from foliotrace_server.routes.operations import Operations
+from foliotrace_server.routes.endpoint import routes
+from foliotrace_server.routes.jobs import Jobs
+from foliotrace_server.routes.operations import Operations, Webhooks
 from foliotrace_server.routes.queries import Queries
-from foliotrace_server.routes.webhooks import Webhooks
 
 WEBHOOK = "/v1/webhooks/llamacloud"
 
@@ -59,33 +59,12 @@ def build_app(engine: Engine) -> HttpGuard | RequestTelemetry:
 
 
 def _routes(engine: Engine, queries: ConcurrencyLimit, hot: InMemoryHost) -> list[Route]:
-    ask = Queries(engine, queries)
-    documents, jobs = Documents(engine), JobRoutes(engine)
-    operations = Operations(
-        engine,
-        openapi=lambda: openapi({**hot.workflows, **engine.durable.workflows}),
-        docs_page=docs_page,
+    def openapi() -> Mapping[str, Any]:
+        return openapi_document((*hot.workflows, *engine.durable.workflows))
+
+    declared = routes(
+        Queries(engine, queries), Documents(engine), Jobs(engine), Operations(engine, openapi)
     )
-    hear = engine.parts.webhook
-    heard = [Route(WEBHOOK, Webhooks(hear).llamacloud, methods=["POST"])] if hear else []
-    return [
-        *heard,
-        Route("/v1/query", ask.ask, methods=["POST"]),
-        Route("/v1/documents", documents.upload, methods=["POST"]),
-        Route("/v1/documents", documents.listing, methods=["GET"]),
-        Route("/v1/documents/{id}", documents.one, methods=["GET"]),
-        Route("/v1/documents/{id}", documents.delete, methods=["DELETE"]),
-        Route("/v1/documents/{id}/pages/{number}", documents.page, methods=["GET"]),
-        Route("/v1/extractions", jobs.extract, methods=["POST"]),
-        Route("/v1/extractions/{id}", jobs.extraction, methods=["GET"]),
-        Route("/v1/jobs", jobs.listing, methods=["GET"]),
-        Route("/v1/jobs/{id}", jobs.one, methods=["GET"]),
-        Route("/v1/jobs/{id}/events", jobs.events, methods=["GET"]),
-        Route("/v1/jobs/{id}/cancel", jobs.cancel, methods=["POST"]),
-        Route("/v1/runs/{id}", jobs.run, methods=["GET"]),
-        Route("/healthz", operations.healthz, methods=["GET"]),
-        Route("/readyz", operations.readyz, methods=["GET"]),
-        Route("/metrics", operations.metrics, methods=["GET"]),
-        Route("/openapi.json", operations.openapi, methods=["GET"]),
-        Route("/docs", operations.docs, methods=["GET"]),
-    ]
+    receive = engine.parts.webhook
+    webhooks = [Route(WEBHOOK, Webhooks(receive).llamacloud, methods=["POST"])] if receive else []
+    return [*webhooks, *declared]

@@ -1,47 +1,41 @@
 """Server-sent events: ids to resume from, comments to keep proxies awake."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from starlette.responses import StreamingResponse
-
-from foliotrace_server.wire import dumps
 
 _HEARTBEAT_S = 15.0
 
 
-def event(name: str, body: object, *, id_: int | None = None) -> bytes:
-    """One event; `body` as JSON on one line."""
+def event(name: str, body: bytes, *, id_: int | None = None) -> bytes:
+    """One event; `body` is JSON on one line. A client resumes after the last `id_` it has seen."""
     head = b"" if id_ is None else b"id: %d\n" % id_
-    return head + b"event: " + name.encode() + b"\ndata: " + dumps(body) + b"\n\n"
+    return head + b"event: " + name.encode() + b"\ndata: " + body + b"\n\n"
 
 
 class EventStream(StreamingResponse):
-    """A stream of events. A client that hangs up closes the source, so that work can stop."""
+    """A stream of events. It closes `source` when the client hangs up, so that its work stops."""
 
-    def __init__(
-        self, source: AsyncIterator[bytes], headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, source: AsyncGenerator[bytes, None]) -> None:
         super().__init__(
             _with_heartbeats(source),
             media_type="text/event-stream",
-            headers={"X-Accel-Buffering": "no", **(headers or {})},
+            headers={"X-Accel-Buffering": "no"},
         )
 
 
-async def _with_heartbeats(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """`source`, and a comment whenever it is silent for long."""
+async def _with_heartbeats(source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """`source`, and a comment after each 15 s of silence, so that proxies keep the connection."""
     waiting: asyncio.Task[bytes] | None = None
-    iterator: Any = source  # an async generator: it can be closed
-    async with aclosing(iterator):
+    async with aclosing(source):
         try:
             while True:
-                waiting = waiting or asyncio.ensure_future(anext(iterator))
+                waiting = waiting or asyncio.ensure_future(anext(source))
                 done, _ = await asyncio.wait({waiting}, timeout=_HEARTBEAT_S)
                 if not done:
-                    yield b": still here\n\n"
+                    yield b": heartbeat\n\n"
                     continue
                 finished, waiting = waiting, None
                 try:

@@ -1,4 +1,4 @@
-"""The synchronous client is the asynchronous one without `await`, held to it on a real server."""
+"""The synchronous client is generated from the asynchronous one and behaves the same."""
 
 import asyncio
 import inspect
@@ -10,6 +10,7 @@ import pytest
 from tests.server.small_service import serving, small_engine
 
 from foliotrace_server.client import AsyncFoliotraceClient, FoliotraceClient, ServerProblem
+from tools.generate_sync_client import SOURCE, TARGET, synchronous
 
 _ONLY_ASYNC = {"workflows"}  # llama-agents has no synchronous client
 
@@ -17,6 +18,10 @@ _ONLY_ASYNC = {"workflows"}  # llama-agents has no synchronous client
 def methods(kind: type) -> dict[str, Callable[..., Any]]:
     found = inspect.getmembers(kind, lambda each: callable(each) or isinstance(each, property))
     return {name: each for name, each in found if not name.startswith("_")}
+
+
+def test_the_generated_file_is_current() -> None:
+    assert TARGET.read_text() == synchronous(SOURCE.read_text())
 
 
 def test_both_have_the_same_methods() -> None:
@@ -28,18 +33,18 @@ def test_a_method_takes_and_gives_the_same_in_both(name: str) -> None:
     ours, theirs = getattr(FoliotraceClient, name), getattr(AsyncFoliotraceClient, name)
     mine, other = inspect.signature(ours), inspect.signature(theirs)
     assert list(mine.parameters.values()) == list(other.parameters.values())
-    given, promised = get_type_hints(ours)["return"], get_type_hints(theirs)["return"]
+    returned, promised = get_type_hints(ours)["return"], get_type_hints(theirs)["return"]
     if getattr(promised, "__origin__", None) is AsyncIterator:
-        assert given == Iterator[promised.__args__]
+        assert returned == Iterator[promised.__args__]
     else:
-        assert given == promised
+        assert returned == promised
         assert inspect.iscoroutinefunction(theirs)
     assert not inspect.iscoroutinefunction(ours)
     assert inspect.getdoc(ours) == inspect.getdoc(theirs)
 
 
-def told(client: FoliotraceClient) -> dict[str, Any]:
-    """A whole story through the synchronous client."""
+def session(client: FoliotraceClient) -> dict[str, Any]:
+    """A whole session through the synchronous client."""
     with client:
         accepted = client.upload([("a.txt", b"the blue whale sings")]).accepted[0]
         events = list(client.follow(accepted.job.id))
@@ -60,8 +65,8 @@ def told(client: FoliotraceClient) -> dict[str, Any]:
         }
 
 
-async def told_async(client: AsyncFoliotraceClient) -> dict[str, Any]:
-    """The same story through the asynchronous one."""
+async def session_async(client: AsyncFoliotraceClient) -> dict[str, Any]:
+    """The same session through the asynchronous one."""
     async with client:
         accepted = (await client.upload([("a.txt", b"the blue whale sings")])).accepted[0]
         events = [event async for event in client.follow(accepted.job.id)]
@@ -84,11 +89,11 @@ async def told_async(client: AsyncFoliotraceClient) -> dict[str, Any]:
 
 
 @pytest.mark.anyio
-async def test_both_tell_the_same_story_of_a_real_server(tmp_path: Path) -> None:
+async def test_both_get_the_same_answers_from_a_real_server(tmp_path: Path) -> None:
     async with serving(small_engine(tmp_path)) as http:
         url = str(http.base_url)
-        synchronous = await asyncio.to_thread(told, FoliotraceClient(url))
-        asynchronous = await told_async(AsyncFoliotraceClient(url))
+        synchronous = await asyncio.to_thread(session, FoliotraceClient(url))
+        asynchronous = await session_async(AsyncFoliotraceClient(url))
     assert synchronous == asynchronous
     assert synchronous["answer"] == synchronous["page"] == "the blue whale sings"
     assert (synchronous["job"], synchronous["missing"]) == ("completed", "document_not_found")

@@ -9,12 +9,9 @@ from pathlib import Path
 
 import click
 
-from foliotrace.extract.workflow import ExtractRecord
-from foliotrace.ingest.workflow import IngestDocument
-from foliotrace.query.workflow import AskQuestion
 from foliotrace_server.cli.command import MEANINGS
 from foliotrace_server.cli.main import main as command_line
-from foliotrace_server.openapi import openapi_of
+from foliotrace_server.openapi.document import openapi_document
 from foliotrace_server.settings import variables
 from tools.docs import audit_page, errors_page, telemetry_page
 
@@ -83,9 +80,7 @@ def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Co
 
 
 def _http_api() -> str:
-    document = openapi_of(
-        (("query", AskQuestion), ("ingest", IngestDocument), ("extract", ExtractRecord))
-    )
+    document = openapi_document(("query", "ingest", "extract"))
     lines = [
         "# HTTP API",
         "",

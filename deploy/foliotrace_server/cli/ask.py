@@ -87,7 +87,7 @@ async def _print_stream(events: "AsyncIterator[ServerEvent]") -> "AnswerBody":
 
     A stream that breaks off raises its error; what was printed until then ends with a newline.
     """
-    from foliotrace_server.contract import AnswerBody
+    from foliotrace_server.contract import AnswerBody, from_value
 
     answer: AnswerBody | None = None
     printed = False
@@ -97,7 +97,7 @@ async def _print_stream(events: "AsyncIterator[ServerEvent]") -> "AnswerBody":
                 output.print_text(event.value["text"])
                 printed = True
             elif event.name == "answer":
-                answer = AnswerBody.model_validate(event.value)
+                answer = from_value(AnswerBody, event.value)
     finally:
         if printed:
             output.print_line()

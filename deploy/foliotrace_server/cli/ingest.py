@@ -24,7 +24,7 @@ from foliotrace_server.cli.local_files import LocalFile, find_files
 from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
-    from foliotrace_server import contract
+    from foliotrace.model import DocumentView, JobView
     from foliotrace_server.client import AsyncFoliotraceClient
 
 _CONCURRENT_FILES: Final = 4
@@ -149,9 +149,9 @@ async def ingest_files(
 
 async def _existing_documents(
     client: "AsyncFoliotraceClient", files: Sequence[LocalFile], request: IngestRequest
-) -> "dict[str, contract.DocumentBody]":
+) -> "dict[str, DocumentView]":
     """Documents of the collection by name: those of a few files, or all."""
-    by_name: dict[str, contract.DocumentBody] = {}
+    by_name: dict[str, DocumentView] = {}
     if len(files) <= _FEW_FILES and not request.delete_missing:
         for file in files:
             if _is_utf8(file.name):
@@ -171,7 +171,7 @@ async def _existing_documents(
 
 async def _delete(
     client: "AsyncFoliotraceClient",
-    missing: "Sequence[contract.DocumentBody]",
+    missing: "Sequence[DocumentView]",
     report: IngestReport,
 ) -> None:
     from foliotrace_server.client import ServerProblem
@@ -193,7 +193,7 @@ class _FileIngestion:
 
     client: "AsyncFoliotraceClient"
     file: LocalFile
-    document: "contract.DocumentBody | None"  # of the same name, as it was at the start
+    document: "DocumentView | None"  # of the same name, as it was at the start
     request: IngestRequest
     report: IngestReport
     bars: output.ProgressBars
@@ -231,14 +231,14 @@ class _FileIngestion:
             return False
         return self.document.content_hash == self.file.content_hash()
 
-    async def _unfinished_job(self) -> "contract.JobBody | None":
+    async def _unfinished_job(self) -> "JobView | None":
         """The job that is already ingesting these bytes, for example of an interrupted command."""
         if self.document is None or self.document.status not in _UNFINISHED:
             return None
         page = await self.client.jobs(document_id=self.document.id, unfinished=True)
         return next((job for job in page.jobs if job.kind == "ingest"), None)
 
-    async def _upload(self) -> "contract.JobBody":
+    async def _upload(self) -> "JobView":
         """Upload, waiting while the server is busy; the job."""
         from foliotrace_server.client import ServerProblem
 
@@ -258,7 +258,7 @@ class _FileIngestion:
                 continue
             return answer.accepted[0].job
 
-    def _add_result(self, job: "contract.JobBody") -> None:
+    def _add_result(self, job: "JobView") -> None:
         if job.status != "completed":
             self.report.add_failure(self.file.name, job.problem or job.status, job.problem_detail)
         elif job.stage == "unchanged":

@@ -1,5 +1,6 @@
 """Printing: text for people, one JSON value for programs, progress bars on a terminal."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
     from rich.progress import Progress, TaskID
 
+    from foliotrace.model import JobView
     from foliotrace_server import contract
     from foliotrace_server.client import AsyncFoliotraceClient
 
@@ -26,17 +27,13 @@ def print_result(result: T, output_format: str, print_text: Callable[[T], None])
 
 def print_json(value: object) -> None:
     """Print one JSON value on one line."""
-    from pydantic import BaseModel
-
-    if isinstance(value, BaseModel):
-        value = value.model_dump(mode="json", by_alias=True)
     print_line(_json(value))
 
 
 def _json(value: object) -> str:
-    from foliotrace_server.wire import dumps
+    from foliotrace_server.contract import to_json
 
-    return dumps(value).decode()
+    return to_json(type(value), value).decode()
 
 
 def print_line(text: str = "") -> None:
@@ -59,9 +56,9 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         print_line("  ".join(padded).rstrip())
 
 
-def print_fields(model: "BaseModel") -> None:
+def print_fields(body: object) -> None:
     """Print one `name: value` line for each field that is set."""
-    for name, value in model.model_dump(mode="json").items():
+    for name, value in json.loads(_json(body)).items():
         if value not in (None, {}, []):
             print_line(f"{name}: {value if isinstance(value, str) else _json(value)}")
 
@@ -163,15 +160,16 @@ def progress_bars() -> Iterator[ProgressBars]:
 
 
 async def follow_job(
-    client: "AsyncFoliotraceClient", job: "contract.JobBody", label: str, bars: ProgressBars
-) -> "contract.JobBody":
+    client: "AsyncFoliotraceClient", job: "JobView", label: str, bars: ProgressBars
+) -> "JobView":
     """Show a job's progress until it ends; its final state."""
-    from foliotrace_server.contract import JobBody
+    from foliotrace.model import JobView
+    from foliotrace_server.contract import from_value
 
     bar = bars.add(label)
     async for event in client.follow(job.id):
         if event.name == "end":
-            job = JobBody.model_validate(event.value)
+            job = from_value(JobView, event.value)
         else:
             bars.move(bar, event.value["pages_done"], event.value["pages_total"])
     bars.remove(bar)

@@ -8,14 +8,14 @@ from typing import Any, BinaryIO, Generic, TypeVar
 
 import httpx
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError
 from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, JsonObject, Metadata, Scalar
 from foliotrace_server import contract
 
-B = TypeVar("B", bound=BaseModel)
+B = TypeVar("B")
 DEFAULT_TOP_K = 5
 File = Path | tuple[str, bytes | BinaryIO]
 """A file on disk, or a name and its bytes or an open file."""
@@ -35,53 +35,54 @@ class ServerProblem(FoliotraceError):
 
 
 class Unreachable(FoliotraceError):
-    """Nothing that speaks our API answers at the URL."""
+    """No foliotrace server answers at the URL."""
 
     code = ErrorCode.SERVER_UNREACHABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest(Generic[B]):
-    """One request and the body that answers it."""
+    """One request, and the type of the body that answers it."""
 
     method: str
     path: str
-    body: type[B]
+    body_type: type[B]
     json: object = None
     params: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[tuple[str, Any]] = ()
     form: Mapping[str, str] = field(default_factory=dict)
-    opened: ExitStack = field(default_factory=ExitStack)  # files to be closed once it is sent
+    opened: ExitStack = field(default_factory=ExitStack)  # files to close after sending
 
     def arguments(self) -> dict[str, Any]:
-        """For httpx' `request`."""
-        given: dict[str, Any] = {"headers": dict(self.headers)}
-        given["params"] = {name: each for name, each in self.params.items() if each is not None}
+        """The keyword arguments of httpx' `request`."""
+        headers = dict(self.headers)
+        params = {name: each for name, each in self.params.items() if each is not None}
+        arguments: dict[str, Any] = {"headers": headers, "params": params}
         if self.json is not None:
-            given["content"] = orjson.dumps(self.json)
-            given["headers"]["content-type"] = "application/json"
+            arguments["content"] = orjson.dumps(self.json)
+            headers["content-type"] = "application/json"
         if self.files:
-            given["files"], given["data"] = list(self.files), dict(self.form)
-        return given
+            arguments["files"], arguments["data"] = list(self.files), dict(self.form)
+        return arguments
 
     def read(self, response: httpx.Response) -> B:
-        """The body. Raises ServerProblem, Unreachable."""
+        """The response body. Raises ServerProblem, Unreachable."""
         refuse(response)
         try:
-            return self.body.model_validate_json(response.content)
+            return contract.from_json(self.body_type, response.content)
         except ValidationError as error:
-            raise Unreachable("the answer is not that of a foliotrace server") from error
+            raise Unreachable("the response is not that of a foliotrace server") from error
 
 
 def refuse(response: httpx.Response) -> None:
-    """Raise ServerProblem for an answer that is one, Unreachable for another's error."""
+    """Raise ServerProblem for a problem of ours, Unreachable for any other error status."""
     if response.is_success or (response.status_code == 503 and _is_readiness(response)):
         return
     try:
-        problem = contract.ProblemBody.model_validate_json(response.content)
+        problem = contract.from_json(contract.ProblemBody, response.content)
     except ValidationError as error:
-        raise Unreachable(f"status {response.status_code} from something else") from error
+        raise Unreachable(f"status {response.status_code} from another kind of server") from error
     raise ServerProblem(response.status_code, problem)
 
 
@@ -103,7 +104,6 @@ def ask(
     path: ExecutionMode | str | None = None,
 ) -> ApiRequest[contract.AnswerBody]:
     """`POST /v1/query`."""
-    given: dict[str, Any] = {"query": query}
     optional = {
         "top_k": top_k if top_k != DEFAULT_TOP_K else None,
         "collection": collection if collection != DEFAULT_COLLECTION else None,
@@ -115,8 +115,8 @@ def ask(
         "stream": stream or None,
         "path": path,
     }
-    given |= {name: each for name, each in optional.items() if each is not None}
-    return ApiRequest(method="POST", path="/v1/query", body=contract.AnswerBody, json=given)
+    body = {"query": query} | {name: each for name, each in optional.items() if each is not None}
+    return ApiRequest(method="POST", path="/v1/query", body_type=contract.AnswerBody, json=body)
 
 
 def upload(
@@ -127,8 +127,8 @@ def upload(
     idempotency_key: str | None = None,
     path: ExecutionMode | str | None = None,
 ) -> ApiRequest[contract.UploadBody]:
-    """`POST /v1/documents`. A path is sent under its own name, and read while it is sent."""
-    with ExitStack() as opening:  # also what was opened before one that cannot be
+    """`POST /v1/documents`. A file on disk keeps its name and is read while it is sent."""
+    with ExitStack() as opening:  # closes what is open where a later file cannot be opened
         parts = [
             (each.name, opening.enter_context(each.open("rb"))) if isinstance(each, Path) else each
             for each in files
@@ -136,7 +136,7 @@ def upload(
         return ApiRequest(
             method="POST",
             path="/v1/documents",
-            body=contract.UploadBody,
+            body_type=contract.UploadBody,
             files=[("file", part) for part in parts],
             form={
                 "collection": collection,
@@ -154,7 +154,7 @@ def documents(
     """`GET /v1/documents`."""
     params = {"collection": collection, "name": name, "limit": limit, "after": after}
     return ApiRequest(
-        method="GET", path="/v1/documents", body=contract.DocumentsBody, params=params
+        method="GET", path="/v1/documents", body_type=contract.DocumentsBody, params=params
     )
 
 
@@ -167,23 +167,21 @@ def extract(
     path: ExecutionMode | str | None = None,
 ) -> ApiRequest[contract.ExtractionBody]:
     """`POST /v1/extractions`."""
-    given: dict[str, Any] = {"document_id": document_id, "schema": schema}
-    if instructions is not None:
-        given["instructions"] = instructions
-    if path is not None:
-        given["path"] = path
+    optional = {"instructions": instructions, "path": path}
+    body = {"document_id": document_id, "schema": schema}
+    body |= {name: each for name, each in optional.items() if each is not None}
     return ApiRequest(
         method="POST",
         path="/v1/extractions",
-        body=contract.ExtractionBody,
-        json=given,
+        body_type=contract.ExtractionBody,
+        json=body,
         headers={"Idempotency-Key": key} if key else {},
     )
 
 
-def get(path: str, body: type[B], **params: object) -> ApiRequest[B]:
-    """A plain read."""
-    return ApiRequest(method="GET", path=path, body=body, params=params)
+def get(path: str, body_type: type[B], **params: object) -> ApiRequest[B]:
+    """`GET path`."""
+    return ApiRequest(method="GET", path=path, body_type=body_type, params=params)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,15 +205,15 @@ class EventReader:
             name, _, value = line.partition(": ")
             self._fields[name] = value
         elif not line and "data" in self._fields:
-            found, self._fields = self._fields, {}
+            fields, self._fields = self._fields, {}
             yield ServerEvent(
-                name=found.get("event", "message"),
-                value=orjson.loads(found["data"]),
-                id=found.get("id"),
+                name=fields.get("event", "message"),
+                value=orjson.loads(fields["data"]),
+                id=fields.get("id"),
             )
 
 
 def problem_in(event: ServerEvent) -> ServerProblem:
-    """A problem that was told inside a stream."""
-    problem = contract.ProblemBody.model_validate(event.value)
+    """The problem that ended a stream."""
+    problem = contract.from_value(contract.ProblemBody, event.value)
     return ServerProblem(problem.status, problem)

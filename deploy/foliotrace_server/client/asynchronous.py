@@ -1,13 +1,20 @@
-"""The asynchronous client."""
+"""The asynchronous client; `synchronous.py` is generated from it."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel
 
-from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, JsonObject, Metadata
+from foliotrace.model import (
+    DEFAULT_COLLECTION,
+    DocumentView,
+    ExecutionMode,
+    JobView,
+    JsonObject,
+    Metadata,
+    RunView,
+)
 from foliotrace_server import contract
 from foliotrace_server.client import api_requests
 from foliotrace_server.client.api_requests import (
@@ -21,14 +28,14 @@ from foliotrace_server.client.api_requests import (
 if TYPE_CHECKING:
     from llama_agents.client import WorkflowClient  # type: ignore[import-untyped] # no py.typed
 
-B = TypeVar("B", bound=BaseModel)
+B = TypeVar("B")
 _TIMEOUT_S = 60.0
 
 
 class AsyncFoliotraceClient:
-    """A foliotrace server, or one engine in this process through `transport`.
+    """Client of the REST API.
 
-    Every method raises ServerProblem (with the server's code) and Unreachable.
+    Every method raises ServerProblem (with the server's error code) and Unreachable.
     """
 
     def __init__(
@@ -52,7 +59,7 @@ class AsyncFoliotraceClient:
 
     @property
     def workflows(self) -> "WorkflowClient":
-        """LlamaIndex's own client for the same server."""
+        """LlamaIndex's own client of the same server, over the same connections."""
         from llama_agents.client import WorkflowClient
 
         return WorkflowClient(httpx_client=self.http)
@@ -70,7 +77,7 @@ class AsyncFoliotraceClient:
         metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
     ) -> contract.AnswerBody:
-        """An answer with its citations."""
+        """Ask a question; the answer cites the pages it comes from."""
         request = api_requests.ask(
             query,
             top_k=top_k,
@@ -93,7 +100,7 @@ class AsyncFoliotraceClient:
         collection: str = DEFAULT_COLLECTION,
         path: ExecutionMode | str | None = None,
     ) -> AsyncIterator[ServerEvent]:
-        """`start`, `degraded`, `delta`, `reset` as they come, and last `answer` with the whole."""
+        """Stream an answer: `start`, `degraded`, `delta`, `reset` as they come, `answer` last."""
         request = api_requests.ask(
             query,
             top_k=top_k,
@@ -118,7 +125,7 @@ class AsyncFoliotraceClient:
         idempotency_key: str | None = None,
         path: ExecutionMode | str | None = None,
     ) -> contract.UploadBody:
-        """Store files; each comes back accepted with its job, or refused with a problem."""
+        """Upload files; each is accepted with its job or refused with a problem."""
         request = api_requests.upload(
             files,
             collection=collection,
@@ -136,24 +143,22 @@ class AsyncFoliotraceClient:
         limit: int = 100,
         after: str | None = None,
     ) -> contract.DocumentsBody:
-        """A page of documents."""
+        """List documents, one page at a time."""
         return await self._send(
             api_requests.documents(collection=collection, name=name, limit=limit, after=after)
         )
 
-    async def document(self, document_id: str) -> contract.DocumentBody:
-        """One document."""
-        return await self._send(
-            api_requests.get(f"/v1/documents/{document_id}", contract.DocumentBody)
-        )
+    async def document(self, document_id: str) -> DocumentView:
+        """Get a document."""
+        return await self._send(api_requests.get(f"/v1/documents/{document_id}", DocumentView))
 
-    async def delete_document(self, document_id: str) -> contract.DocumentBody:
-        """Forget a document and all that was made of it."""
+    async def delete_document(self, document_id: str) -> DocumentView:
+        """Delete a document and everything derived from it."""
         path = f"/v1/documents/{document_id}"
-        return await self._send(ApiRequest(method="DELETE", path=path, body=contract.DocumentBody))
+        return await self._send(ApiRequest(method="DELETE", path=path, body_type=DocumentView))
 
     async def page(self, document_id: str, number: int) -> contract.PageBody:
-        """One page with its boxes."""
+        """Get a page of a document with its boxes."""
         path = f"/v1/documents/{document_id}/pages/{number}"
         return await self._send(api_requests.get(path, contract.PageBody))
 
@@ -178,7 +183,7 @@ class AsyncFoliotraceClient:
         )
 
     async def extraction(self, job_id: str) -> contract.ExtractionBody:
-        """An extraction's state and, when completed, its record."""
+        """Get an extraction and, once it has completed, its record."""
         return await self._send(
             api_requests.get(f"/v1/extractions/{job_id}", contract.ExtractionBody)
         )
@@ -191,7 +196,7 @@ class AsyncFoliotraceClient:
         limit: int = 100,
         after: str | None = None,
     ) -> contract.JobsBody:
-        """A page of jobs, newest first."""
+        """List jobs, newest first, one page at a time."""
         request = api_requests.get(
             "/v1/jobs",
             contract.JobsBody,
@@ -202,32 +207,32 @@ class AsyncFoliotraceClient:
         )
         return await self._send(request)
 
-    async def job(self, job_id: str) -> contract.JobBody:
-        """One job."""
-        return await self._send(api_requests.get(f"/v1/jobs/{job_id}", contract.JobBody))
+    async def job(self, job_id: str) -> JobView:
+        """Get a job."""
+        return await self._send(api_requests.get(f"/v1/jobs/{job_id}", JobView))
 
-    async def cancel_job(self, job_id: str) -> contract.JobBody:
-        """Cancel a job; its state then."""
+    async def cancel_job(self, job_id: str) -> JobView:
+        """Cancel a job."""
         path = f"/v1/jobs/{job_id}/cancel"
-        return await self._send(ApiRequest(method="POST", path=path, body=contract.JobBody))
+        return await self._send(ApiRequest(method="POST", path=path, body_type=JobView))
 
     async def follow(
         self, job_id: str, *, last_id: str | None = None
     ) -> AsyncIterator[ServerEvent]:
-        """`progress` events, and last `end` with the job; resumes behind `last_id`."""
+        """Follow a job: `progress` events, then `end` with the job. Resumes after `last_id`."""
         headers = {"Last-Event-ID": last_id} if last_id else {}
         request = ApiRequest(
-            method="GET", path=f"/v1/jobs/{job_id}/events", body=contract.JobBody, headers=headers
+            method="GET", path=f"/v1/jobs/{job_id}/events", body_type=JobView, headers=headers
         )
         async for event in self._events(request):
             yield event
 
-    async def run(self, run_id: str) -> contract.RunBody:
-        """What is kept of an answered question."""
-        return await self._send(api_requests.get(f"/v1/runs/{run_id}", contract.RunBody))
+    async def run(self, run_id: str) -> RunView:
+        """Get the stored record of an answered question."""
+        return await self._send(api_requests.get(f"/v1/runs/{run_id}", RunView))
 
     async def ready(self) -> contract.ReadyBody:
-        """What the server can do now, and how well."""
+        """Get what the server can do now, and at which degradation level."""
         return await self._send(api_requests.get("/readyz", contract.ReadyBody))
 
     async def _send(self, request: ApiRequest[B]) -> B:

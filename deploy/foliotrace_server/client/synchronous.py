@@ -1,13 +1,23 @@
-"""The synchronous client: the asynchronous one without `await`; a test holds them together."""
+"""The synchronous client, for code without an event loop.
+
+Generated from asynchronous.py by `python -m tools.generate_sync_client`; do not edit.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel
 
-from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, JsonObject, Metadata
+from foliotrace.model import (
+    DEFAULT_COLLECTION,
+    DocumentView,
+    ExecutionMode,
+    JobView,
+    JsonObject,
+    Metadata,
+    RunView,
+)
 from foliotrace_server import contract
 from foliotrace_server.client import api_requests
 from foliotrace_server.client.api_requests import (
@@ -18,14 +28,14 @@ from foliotrace_server.client.api_requests import (
     Unreachable,
 )
 
-B = TypeVar("B", bound=BaseModel)
+B = TypeVar("B")
 _TIMEOUT_S = 60.0
 
 
 class FoliotraceClient:
-    """A foliotrace server, from code without an event loop.
+    """Client of the REST API.
 
-    Every method raises ServerProblem (with the server's code) and Unreachable.
+    Every method raises ServerProblem (with the server's error code) and Unreachable.
     """
 
     def __init__(
@@ -60,7 +70,7 @@ class FoliotraceClient:
         metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
     ) -> contract.AnswerBody:
-        """An answer with its citations."""
+        """Ask a question; the answer cites the pages it comes from."""
         request = api_requests.ask(
             query,
             top_k=top_k,
@@ -83,7 +93,7 @@ class FoliotraceClient:
         collection: str = DEFAULT_COLLECTION,
         path: ExecutionMode | str | None = None,
     ) -> Iterator[ServerEvent]:
-        """`start`, `degraded`, `delta`, `reset` as they come, and last `answer` with the whole."""
+        """Stream an answer: `start`, `degraded`, `delta`, `reset` as they come, `answer` last."""
         request = api_requests.ask(
             query,
             top_k=top_k,
@@ -107,7 +117,7 @@ class FoliotraceClient:
         idempotency_key: str | None = None,
         path: ExecutionMode | str | None = None,
     ) -> contract.UploadBody:
-        """Store files; each comes back accepted with its job, or refused with a problem."""
+        """Upload files; each is accepted with its job or refused with a problem."""
         request = api_requests.upload(
             files,
             collection=collection,
@@ -125,22 +135,22 @@ class FoliotraceClient:
         limit: int = 100,
         after: str | None = None,
     ) -> contract.DocumentsBody:
-        """A page of documents."""
+        """List documents, one page at a time."""
         return self._send(
             api_requests.documents(collection=collection, name=name, limit=limit, after=after)
         )
 
-    def document(self, document_id: str) -> contract.DocumentBody:
-        """One document."""
-        return self._send(api_requests.get(f"/v1/documents/{document_id}", contract.DocumentBody))
+    def document(self, document_id: str) -> DocumentView:
+        """Get a document."""
+        return self._send(api_requests.get(f"/v1/documents/{document_id}", DocumentView))
 
-    def delete_document(self, document_id: str) -> contract.DocumentBody:
-        """Forget a document and all that was made of it."""
+    def delete_document(self, document_id: str) -> DocumentView:
+        """Delete a document and everything derived from it."""
         path = f"/v1/documents/{document_id}"
-        return self._send(ApiRequest(method="DELETE", path=path, body=contract.DocumentBody))
+        return self._send(ApiRequest(method="DELETE", path=path, body_type=DocumentView))
 
     def page(self, document_id: str, number: int) -> contract.PageBody:
-        """One page with its boxes."""
+        """Get a page of a document with its boxes."""
         path = f"/v1/documents/{document_id}/pages/{number}"
         return self._send(api_requests.get(path, contract.PageBody))
 
@@ -165,7 +175,7 @@ class FoliotraceClient:
         )
 
     def extraction(self, job_id: str) -> contract.ExtractionBody:
-        """An extraction's state and, when completed, its record."""
+        """Get an extraction and, once it has completed, its record."""
         return self._send(api_requests.get(f"/v1/extractions/{job_id}", contract.ExtractionBody))
 
     def jobs(
@@ -176,7 +186,7 @@ class FoliotraceClient:
         limit: int = 100,
         after: str | None = None,
     ) -> contract.JobsBody:
-        """A page of jobs, newest first."""
+        """List jobs, newest first, one page at a time."""
         request = api_requests.get(
             "/v1/jobs",
             contract.JobsBody,
@@ -187,29 +197,29 @@ class FoliotraceClient:
         )
         return self._send(request)
 
-    def job(self, job_id: str) -> contract.JobBody:
-        """One job."""
-        return self._send(api_requests.get(f"/v1/jobs/{job_id}", contract.JobBody))
+    def job(self, job_id: str) -> JobView:
+        """Get a job."""
+        return self._send(api_requests.get(f"/v1/jobs/{job_id}", JobView))
 
-    def cancel_job(self, job_id: str) -> contract.JobBody:
-        """Cancel a job; its state then."""
+    def cancel_job(self, job_id: str) -> JobView:
+        """Cancel a job."""
         path = f"/v1/jobs/{job_id}/cancel"
-        return self._send(ApiRequest(method="POST", path=path, body=contract.JobBody))
+        return self._send(ApiRequest(method="POST", path=path, body_type=JobView))
 
     def follow(self, job_id: str, *, last_id: str | None = None) -> Iterator[ServerEvent]:
-        """`progress` events, and last `end` with the job; resumes behind `last_id`."""
+        """Follow a job: `progress` events, then `end` with the job. Resumes after `last_id`."""
         headers = {"Last-Event-ID": last_id} if last_id else {}
         request = ApiRequest(
-            method="GET", path=f"/v1/jobs/{job_id}/events", body=contract.JobBody, headers=headers
+            method="GET", path=f"/v1/jobs/{job_id}/events", body_type=JobView, headers=headers
         )
         yield from self._events(request)
 
-    def run(self, run_id: str) -> contract.RunBody:
-        """What is kept of an answered question."""
-        return self._send(api_requests.get(f"/v1/runs/{run_id}", contract.RunBody))
+    def run(self, run_id: str) -> RunView:
+        """Get the stored record of an answered question."""
+        return self._send(api_requests.get(f"/v1/runs/{run_id}", RunView))
 
     def ready(self) -> contract.ReadyBody:
-        """What the server can do now, and how well."""
+        """Get what the server can do now, and at which degradation level."""
         return self._send(api_requests.get("/readyz", contract.ReadyBody))
 
     def _send(self, request: ApiRequest[B]) -> B:

@@ -1,32 +1,69 @@
 """`/v1/documents`: uploads, listings, pages, deletion."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError, InvalidRequest, NotFound
 from foliotrace.ingest.publish import keeping
-from foliotrace.ingest.upload import Accepted
-from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, Metadata, Principal
+from foliotrace.model import (
+    COLLECTION_NAME,
+    DEFAULT_COLLECTION,
+    DocumentView,
+    ExecutionMode,
+    Metadata,
+    Principal,
+)
 from foliotrace.ports import StoredBlob
 from foliotrace.query.validate import validate_filters
+from foliotrace_server.contract import (
+    AcceptedBody,
+    DocumentsBody,
+    PageBody,
+    ProblemBody,
+    RefusedBody,
+    UploadBody,
+    page_body,
+)
 from foliotrace_server.engine import Engine
 from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.identity import caller
 from foliotrace_server.jobs import StoredUpload
 from foliotrace_server.names import checked_collection, checked_key
-from foliotrace_server.problems import Problem, problem_of
+from foliotrace_server.openapi.operation import header_parameter, paging, query_parameter
+from foliotrace_server.problems import problem_of
 from foliotrace_server.request_body import limited
+from foliotrace_server.routes.endpoint import endpoint
 from foliotrace_server.uploads import Form, receive, refuse_other_fields
-from foliotrace_server.wire import document_body, dumps, job_body, page_body
 
-_FIELDS = ("collection", "metadata", "path")
 _MAX_PAGE = 1000
 _MULTIPART_OVERHEAD_BYTES = 1024 * 1024
+_TEXT = {"type": "string"}
+_FORM_FIELDS = {
+    "collection": {"type": "string", "pattern": f"^{COLLECTION_NAME.pattern}$"},
+    "metadata": {"type": "string", "description": "A flat JSON object of texts and numbers."},
+    "path": {
+        "type": "string",
+        "enum": [mode.value for mode in ExecutionMode],
+        "description": "Where to parse. Overrides the server default.",
+    },
+}
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
+_UPLOAD = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {"file": _FILES, **_FORM_FIELDS},
+                "required": ["file"],
+                "additionalProperties": False,
+            }
+        }
+    },
+}
 
 
 class Documents:
@@ -43,8 +80,22 @@ class Documents:
         at_once = engine.settings.server.max_concurrent_uploads
         self._slots = ConcurrencyLimit(at_once, waiting=0, retry_after_s=2.0)
 
-    async def upload(self, request: Request) -> Response:
-        """Store files and start their ingestion. 202 once that will happen whatever is killed."""
+    @endpoint(
+        "POST",
+        "/v1/documents",
+        tag="documents",
+        status=202,
+        request=_UPLOAD,
+        parameters=[
+            header_parameter("Idempotency-Key", "The same key again returns the same jobs.")
+        ],
+        problems=(400, 408, 409, 413, 415, 422, 429, 503),
+    )
+    async def upload_documents(self, request: Request) -> UploadBody:
+        """Upload files.
+
+        Answered once the files are stored durably; their jobs survive a crash.
+        """
         key = checked_key(request.headers.get("idempotency-key"))
         principal = caller()
 
@@ -66,15 +117,15 @@ class Documents:
             )
             if not form.files:
                 raise InvalidRequest("the upload holds no file", hint="Send it as field `file`.")
-            refuse_other_fields(form.fields, _FIELDS)
+            refuse_other_fields(form.fields, tuple(_FORM_FIELDS))
             return await self._accept(principal, form, key)
 
-    async def _accept(self, principal: Principal, form: Form, key: str | None) -> Response:
+    async def _accept(self, principal: Principal, form: Form, key: str | None) -> UploadBody:
         collection = form.fields.get("collection", DEFAULT_COLLECTION)
         metadata = metadata_of(form.fields.get("metadata", "{}"))
         path = path_of(form.fields.get("path"))
-        accepted: list[dict[str, Any]] = []
-        refused: list[tuple[str, Problem]] = []
+        accepted: list[AcceptedBody] = []
+        refused: list[tuple[str, FoliotraceError]] = []
         for number, file in enumerate(form.files):
             try:
                 if file.blob is None:
@@ -87,63 +138,78 @@ class Documents:
                     idempotency_key=f"{key}/{number}" if key else None,
                     path=path,
                 )
-                accepted.append(_accepted(await self._engine.intake.upload(principal, upload)))
+                taken = await self._engine.intake.upload(principal, upload)
+                accepted.append(
+                    AcceptedBody(document=taken.document, job=taken.job, unchanged=taken.unchanged)
+                )
             except FoliotraceError as error:
-                refused.append((file.name, problem_of(error)))
+                refused.append((file.name, error))
         if not accepted:
-            return refused[0][1].response()
-        body = {
-            "accepted": accepted,
-            "refused": [{"name": name, "problem": problem.body()} for name, problem in refused],
-        }
-        return Response(dumps(body), status_code=202, media_type="application/json")
+            raise refused[0][1]
+        return UploadBody(
+            accepted=tuple(accepted),
+            refused=tuple(
+                RefusedBody(name=name, problem=ProblemBody(**problem_of(error).body()))
+                for name, error in refused
+            ),
+        )
 
-    async def listing(self, request: Request) -> Response:
-        """Documents in order of id. Other query parameters than ours filter by metadata."""
-        asked = request.query_params
-        limit = whole_number(asked.get("limit"), "limit", default=100, least=1, most=_MAX_PAGE)
-        collection = asked.get("collection")
+    @endpoint(
+        "GET",
+        "/v1/documents",
+        tag="documents",
+        parameters=[
+            *paging("The `next` of the page before: a document id."),
+            query_parameter("collection", _TEXT, "Only this collection."),
+            query_parameter("name", _TEXT, "Only this name."),
+        ],
+        problems=(400, 404, 503),
+    )
+    async def list_documents(self, request: Request) -> DocumentsBody:
+        """List documents.
+
+        In order of id. Query parameters that are not ours filter by metadata.
+        """
+        query = request.query_params
+        limit = whole_number(query.get("limit"), "limit", default=100, least=1, most=_MAX_PAGE)
+        collection = query.get("collection")
         ours = ("limit", "after", "collection", "name")
-        wanted = {name: asked.getlist(name) for name in asked if name not in ours}
-        found = await self._ingest.library.documents(
+        filters = {name: query.getlist(name) for name in query if name not in ours}
+        documents = await self._ingest.library.documents(
             caller().tenant,
             collection=checked_collection(collection) if collection is not None else None,
-            filters=validate_filters(wanted),
-            name=asked.get("name"),
+            filters=validate_filters(filters),
+            name=query.get("name"),
             limit=limit,
-            after=asked.get("after"),
+            after=query.get("after"),
         )
-        body = {
-            "documents": [document_body(document) for document in found],
-            "next": found[-1].id if len(found) == limit else None,
-        }
-        return Response(dumps(body), media_type="application/json")
+        following = documents[-1].id if len(documents) == limit else None
+        return DocumentsBody(documents=tuple(documents), next=following)
 
-    async def one(self, request: Request) -> Response:
-        """A document."""
-        document = await self._ingest.library.document(caller().tenant, request.path_params["id"])
-        return Response(dumps(document_body(document)), media_type="application/json")
+    @endpoint("GET", "/v1/documents/{id}", tag="documents", problems=(404, 503))
+    async def get_document(self, request: Request) -> DocumentView:
+        """Get a document."""
+        return await self._ingest.library.document(caller().tenant, request.path_params["id"])
 
-    async def delete(self, request: Request) -> Response:
-        """Forget a document with everything made from it; its last state."""
-        document = await self._engine.intake.forget(caller(), request.path_params["id"])
-        return Response(dumps(document_body(document)), media_type="application/json")
+    @endpoint("DELETE", "/v1/documents/{id}", tag="documents", problems=(404, 503))
+    async def delete_document(self, request: Request) -> DocumentView:
+        """Delete a document and everything derived from it."""
+        return await self._engine.intake.forget(caller(), request.path_params["id"])
 
-    async def page(self, request: Request) -> Response:
-        """One page: text, blocks, tables, words and their boxes."""
+    @endpoint(
+        "GET",
+        "/v1/documents/{id}/pages/{number}",
+        tag="documents",
+        path_types={"number": {"type": "integer", "minimum": 1}},
+        problems=(404, 503),
+    )
+    async def get_page(self, request: Request) -> PageBody:
+        """Get a page: its text, blocks, tables, words and boxes."""
         document_id, number = request.path_params["id"], request.path_params["number"]
         if not (number.isdecimal() and len(number) < 10 and int(number)):
             raise NotFound(code=ErrorCode.PAGE_NOT_FOUND)
         page = await self._ingest.library.page(caller().tenant, document_id, int(number))
-        return Response(dumps(page_body(document_id, page)), media_type="application/json")
-
-
-def _accepted(taken: Accepted) -> dict[str, Any]:
-    return {
-        "document": document_body(taken.document),
-        "job": job_body(taken.job),
-        "unchanged": taken.unchanged,
-    }
+        return page_body(document_id, page)
 
 
 def metadata_of(text: str) -> Metadata:
@@ -157,20 +223,20 @@ def metadata_of(text: str) -> Metadata:
     return value
 
 
-def path_of(given: str | None) -> ExecutionMode | None:
-    """Who reads the files. Raises InvalidRequest."""
+def path_of(text: str | None) -> ExecutionMode | None:
+    """Where to parse the files. Raises InvalidRequest."""
     try:
-        return ExecutionMode(given) if given is not None else None
+        return ExecutionMode(text) if text is not None else None
     except ValueError:
         raise InvalidRequest(f"`path` must be one of {', '.join(ExecutionMode)}") from None
 
 
-def whole_number(given: str | None, name: str, *, default: int, least: int, most: int) -> int:
+def whole_number(text: str | None, name: str, *, default: int, least: int, most: int) -> int:
     """A query parameter in range. Raises InvalidRequest."""
-    if given is None:
+    if text is None:
         return default
-    if not (given.isascii() and given.isdecimal() and len(given) < 10):
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise InvalidRequest(f"`{name}` must be a whole number")
-    if not least <= int(given) <= most:
+    if not least <= int(text) <= most:
         raise InvalidRequest(f"`{name}` must be {least} to {most}")
-    return int(given)
+    return int(text)

@@ -1,27 +1,38 @@
 """`/v1/jobs`, `/v1/extractions` and `/v1/runs`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
-from foliotrace.model import JobKind, JobStatus, Principal
-from foliotrace_server.contract import ExtractionRequest
+from foliotrace.jobs import Progress
+from foliotrace.model import JobKind, JobStatus, JobView, Principal, RunView
+from foliotrace_server.contract import (
+    ExtractionBody,
+    ExtractionRequest,
+    JobsBody,
+    extraction_body,
+    to_json,
+)
 from foliotrace_server.engine import Engine
 from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.identity import caller
 from foliotrace_server.names import checked_key
+from foliotrace_server.openapi.operation import header_parameter, paging, query_parameter
 from foliotrace_server.request_body import parsed, read_json
 from foliotrace_server.routes.documents import whole_number
+from foliotrace_server.routes.endpoint import endpoint
 from foliotrace_server.sse import EventStream, event
-from foliotrace_server.wire import dumps, extraction_body, job_body, run_body
 
 _MAX_PAGE = 1000
+JOB_EVENTS = {"progress": Progress, "end": JobView}
+"""The server-sent events of a job, by name."""
 
 
-class JobRoutes:
+class Jobs:
     """Jobs, extractions and runs over HTTP."""
 
     def __init__(self, engine: Engine) -> None:
@@ -31,35 +42,84 @@ class JobRoutes:
         streams = engine.settings.server.max_event_streams
         self._streams = ConcurrencyLimit(streams, waiting=0, retry_after_s=5.0)
 
-    async def listing(self, request: Request) -> Response:
-        """Jobs, newest first."""
-        asked = request.query_params
-        limit = whole_number(asked.get("limit"), "limit", default=100, least=1, most=_MAX_PAGE)
-        found = await self._jobs.jobs(
-            caller().tenant,
-            document_id=asked.get("document_id"),
-            unfinished=asked.get("unfinished") == "true",
-            limit=limit,
-            after=asked.get("after"),
+    @endpoint(
+        "POST",
+        "/v1/extractions",
+        tag="extractions",
+        status=202,
+        request=ExtractionRequest,
+        parameters=[
+            header_parameter("Idempotency-Key", "The same key again returns the same job.")
+        ],
+        problems=(400, 404, 408, 409, 413, 415, 422, 429, 503),
+    )
+    async def extract(self, request: Request) -> ExtractionBody:
+        """Extract a typed record.
+
+        Answered once the job is stored durably; it survives a crash.
+        """
+        key = checked_key(request.headers.get("idempotency-key"))
+        extraction = parsed(ExtractionRequest, await read_json(request, self._max_body_bytes))
+        job = await self._engine.intake.extract(
+            caller(),
+            extraction.document_id,
+            extraction.record_schema,
+            instructions=extraction.instructions,
+            path=extraction.path,
+            idempotency_key=key,
         )
-        body = {
-            "jobs": [job_body(job) for job in found],
-            "next": found[-1].id if len(found) == limit else None,
-        }
-        return Response(dumps(body), media_type="application/json")
+        return extraction_body(job, None)
 
-    async def one(self, request: Request) -> Response:
-        """A job."""
-        job = await self._jobs.job(caller().tenant, request.path_params["id"])
-        return Response(dumps(job_body(job)), media_type="application/json")
+    @endpoint("GET", "/v1/extractions/{id}", tag="extractions", problems=(404, 503))
+    async def get_extraction(self, request: Request) -> ExtractionBody:
+        """Get an extraction and, once it has completed, its record."""
+        tenant, job_id = caller().tenant, request.path_params["id"]
+        job = await self._jobs.job(tenant, job_id)
+        if job.kind is not JobKind.EXTRACT:
+            raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
+        if job.status is not JobStatus.COMPLETED:
+            return extraction_body(job, None)
+        return extraction_body(job, (await self._jobs.extraction(tenant, job_id))[1])
 
-    async def cancel(self, request: Request) -> Response:
-        """Cancel a job; its state then."""
-        job = await self._engine.intake.cancel(caller(), request.path_params["id"])
-        return Response(dumps(job_body(job)), media_type="application/json")
+    @endpoint(
+        "GET",
+        "/v1/jobs",
+        tag="jobs",
+        parameters=[
+            *paging("The `next` of the page before: a job id."),
+            query_parameter("document_id", {"type": "string"}, "Only jobs of this document."),
+            query_parameter("unfinished", {"type": "boolean"}, "Only jobs that have not ended."),
+        ],
+        problems=(400, 404, 503),
+    )
+    async def list_jobs(self, request: Request) -> JobsBody:
+        """List jobs, newest first."""
+        query = request.query_params
+        limit = whole_number(query.get("limit"), "limit", default=100, least=1, most=_MAX_PAGE)
+        jobs = await self._jobs.jobs(
+            caller().tenant,
+            document_id=query.get("document_id"),
+            unfinished=query.get("unfinished") == "true",
+            limit=limit,
+            after=query.get("after"),
+        )
+        return JobsBody(jobs=tuple(jobs), next=jobs[-1].id if len(jobs) == limit else None)
 
-    async def events(self, request: Request) -> Response:
-        """Progress as it comes; resumable by `Last-Event-ID`."""
+    @endpoint("GET", "/v1/jobs/{id}", tag="jobs", problems=(404, 503))
+    async def get_job(self, request: Request) -> JobView:
+        """Get a job."""
+        return await self._jobs.job(caller().tenant, request.path_params["id"])
+
+    @endpoint(
+        "GET",
+        "/v1/jobs/{id}/events",
+        tag="jobs",
+        events=JOB_EVENTS,
+        parameters=[header_parameter("Last-Event-ID", "Resume after this event.")],
+        problems=(404, 429, 503),
+    )
+    async def follow_job(self, request: Request) -> Response:
+        """Follow a job as server-sent events: `progress` as it comes, then `end` with the job."""
         principal = caller()
         job = await self._jobs.job(principal.tenant, request.path_params["id"])
         last = request.headers.get("last-event-id", "")
@@ -69,47 +129,23 @@ class JobRoutes:
 
     async def _progress(
         self, principal: Principal, job_id: str, after: int
-    ) -> AsyncIterator[bytes]:
-        """`progress` for each step of the work, then `end` with the job."""
+    ) -> AsyncGenerator[bytes, None]:
         durable = self._engine.durable
         async with self._streams.slot():
             await durable.begun(job_id)
             async for sequence, happened in durable.events(job_id, after=after):
                 if happened.type == "Progress":
-                    yield event("progress", happened.value, id_=sequence)
+                    yield event("progress", orjson.dumps(happened.value), id_=sequence)
             await durable.settled(job_id)
-            yield event("end", job_body(await self._jobs.job(principal.tenant, job_id)))
+            job = await self._jobs.job(principal.tenant, job_id)
+            yield event("end", to_json(JobView, job))
 
-    async def extract(self, request: Request) -> Response:
-        """Start an extraction. 202 once it will happen whatever is killed."""
-        key = checked_key(request.headers.get("idempotency-key"))
-        wanted = parsed(ExtractionRequest, await read_json(request, self._max_body_bytes))
-        job = await self._engine.intake.extract(
-            caller(),
-            wanted.document_id,
-            wanted.record_schema,
-            instructions=wanted.instructions,
-            path=wanted.path,
-            idempotency_key=key,
-        )
-        return Response(
-            dumps(extraction_body(job, None)), status_code=202, media_type="application/json"
-        )
+    @endpoint("POST", "/v1/jobs/{id}/cancel", tag="jobs", problems=(404, 409, 503))
+    async def cancel_job(self, request: Request) -> JobView:
+        """Cancel a job."""
+        return await self._engine.intake.cancel(caller(), request.path_params["id"])
 
-    async def extraction(self, request: Request) -> Response:
-        """An extraction and its record, once there is one."""
-        tenant, job_id = caller().tenant, request.path_params["id"]
-        job = await self._jobs.job(tenant, job_id)
-        if job.kind is not JobKind.EXTRACT:
-            raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
-        made = (
-            (await self._jobs.extraction(tenant, job_id))[1]
-            if job.status is JobStatus.COMPLETED
-            else None
-        )
-        return Response(dumps(extraction_body(job, made)), media_type="application/json")
-
-    async def run(self, request: Request) -> Response:
-        """What is kept of an answered question."""
-        run = await self._engine.parts.runs.run(caller().tenant, request.path_params["id"])
-        return Response(dumps(run_body(run)), media_type="application/json")
+    @endpoint("GET", "/v1/runs/{id}", tag="runs", problems=(404, 503))
+    async def get_run(self, request: Request) -> RunView:
+        """Get the stored record of an answered question."""
+        return await self._engine.parts.runs.run(caller().tenant, request.path_params["id"])

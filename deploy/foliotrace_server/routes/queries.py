@@ -1,23 +1,48 @@
 """`POST /v1/query`: the same workflow as `/workflows/query/run`, in process; a stream is a run."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from workflows.events import StartEvent
+from workflows.events import Event, StartEvent
 
-from foliotrace.model import Answer
+from foliotrace.model import Answer, CacheState
+from foliotrace.query.workflow import AnswerDegraded, AnswerDelta, AnswerReset, AskQuestion
+from foliotrace_server.contract import AnswerBody, ProblemBody, StreamStart, answer_json, to_json
 from foliotrace_server.engine import Engine, answer_of
 from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.observing.trace_context import TraceLinks, sampled_trace_id
 from foliotrace_server.problems import problem_of
 from foliotrace_server.request_body import read_json, start_event
+from foliotrace_server.routes.endpoint import endpoint
 from foliotrace_server.sse import EventStream, event
-from foliotrace_server.wire import answer_body, dumps
 
-_SHOWN = {"AnswerDelta": "delta", "AnswerDegraded": "degraded", "AnswerReset": "reset"}
+ANSWER_EVENTS = {
+    "start": StreamStart,
+    "degraded": AnswerDegraded,
+    "delta": AnswerDelta,
+    "reset": AnswerReset,
+    "answer": AnswerBody,
+    "problem": ProblemBody,
+}
+"""The server-sent events of a streamed answer, by name."""
+_WORKFLOW_EVENTS = {  # by class name: a hosted workflow may bring events of its own
+    kind.__name__: name for name, kind in ANSWER_EVENTS.items() if issubclass(kind, Event)
+}
+_HEADERS = {
+    "X-Degradation-Level": {
+        "description": "How far the answer fell below the best configured path.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 4},
+    },
+    "X-Cache": {
+        "description": "Whether the answer came from the cache.",
+        "schema": {"type": "string", "enum": [state.value for state in CacheState]},
+    },
+    "X-Run-Id": {"description": "The id for `/v1/runs/{id}`.", "schema": {"type": "string"}},
+    "X-Trace-Id": {"description": "W3C trace id, if traced.", "schema": {"type": "string"}},
+}
 
 
 class Queries:
@@ -32,46 +57,57 @@ class Queries:
         observing = engine.parts.observing
         self._links = observing.links if observing is not None else TraceLinks()
 
+    @endpoint(
+        "POST",
+        "/v1/query",
+        tag="query",
+        request=AskQuestion,
+        response=AnswerBody,
+        events=ANSWER_EVENTS,
+        headers=_HEADERS,
+        problems=(400, 408, 413, 415, 429, 503, 504),
+    )
     async def ask(self, request: Request) -> Response:
-        """Answer one question, whole or as a stream."""
+        """Ask a question; with `stream`, the answer comes as server-sent events."""
         question = start_event(self._kind, await read_json(request, self._max_body_bytes))
         if getattr(question, "stream", False):
-            self._slots.refuse_if_full()  # 429 while it can still be said
+            self._slots.refuse_if_full()  # 429 must be sent before the stream begins
             return EventStream(self._streamed(question))
         async with self._slots.slot():
             answer = await self._engine.answer(question)
         return Response(
-            dumps(self._body(answer)), media_type="application/json", headers=headers_of(answer)
+            self._body(answer), media_type="application/json", headers=headers_of(answer)
         )
 
-    async def _streamed(self, question: StartEvent) -> AsyncIterator[bytes]:
-        """`start` with the trace, then `degraded`, `delta`, `reset` as they come, then `answer`.
+    async def _streamed(self, question: StartEvent) -> AsyncGenerator[bytes, None]:
+        """`start` with the trace; `degraded`, `delta`, `reset` as they come; `answer` or `problem`.
 
-        Or `problem`, when it ends so. `degraded` comes before the text that it is about.
+        `degraded` comes before the text that it is about.
         """
         trace_id = sampled_trace_id()
-        yield event("start", {"trace_id": trace_id, "links": self._links.of(trace_id)})
+        start = StreamStart(trace_id=trace_id, links=self._links.of(trace_id))
+        yield event("start", to_json(StreamStart, start))
         async with self._slots.slot():
             running = self._workflow.run(start_event=question)
             try:
                 async for happened in running.stream_events():
-                    name = _SHOWN.get(type(happened).__name__)
+                    name = _WORKFLOW_EVENTS.get(type(happened).__name__)
                     if name is not None:
-                        yield event(name, happened.model_dump(mode="json"))
+                        yield event(name, happened.model_dump_json().encode())
                 yield event("answer", self._body(answer_of(await running.stop_event_result())))
-            except Exception as error:  # noqa: BLE001 - the stream has begun: told inside it
-                yield event("problem", problem_of(error).body())
+            except Exception as error:  # noqa: BLE001 - the status is sent: report it in the stream
+                yield event("problem", orjson.dumps(problem_of(error).body()))
             finally:
                 if not running.is_done():  # the client hung up: spend nothing more on it
                     await running.cancel_run()
                     await asyncio.gather(running.stop_event_result(), return_exceptions=True)
 
-    def _body(self, answer: Answer) -> dict[str, Any]:
-        return answer_body(answer, self._links.of(answer.trace_id))
+    def _body(self, answer: Answer) -> bytes:
+        return answer_json(answer, self._links.of(answer.trace_id))
 
 
 def headers_of(answer: Answer) -> dict[str, str]:
-    """How good the answer is, whether it was kept, its run; the trace has headers of its own."""
+    """Degradation level, run id and cache state; the trace sets headers of its own."""
     headers = {
         "X-Degradation-Level": str(int(answer.degradation.level)),
         "X-Run-Id": answer.run_id,
