@@ -1,8 +1,10 @@
 """Everything that runs in one process on one data folder, started and stopped together."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from workflows.events import StartEvent
@@ -12,7 +14,7 @@ from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace.ingest.publish import sweep
 from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
-from foliotrace.query.workflow import AskQuestion, QueryWorkflow
+from foliotrace.query.workflow import QueryWorkflow
 from foliotrace_otel import Metrics
 from foliotrace_server.compaction import Compaction
 from foliotrace_server.host.durable_host import DurableHost, Ended
@@ -40,6 +42,11 @@ class Engine:
         self.settings = settings
         self.parts = parts
         self.query = parts.query()
+        self.answer: Callable[[Any], Awaitable[Answer]] = (  # one question that is not streamed
+            self.query.answer_directly
+            if isinstance(self.query, QueryWorkflow)
+            else self._answer_by_run
+        )
         self.durable = DurableHost(
             folder,
             parts.durable,
@@ -93,10 +100,7 @@ class Engine:
         event = start_event(self.query.start_event_class, question)
         return await self.answer(event)
 
-    async def answer(self, question: StartEvent) -> Answer:
-        """Answer one question that is not streamed, in the caller's task where that can be."""
-        if isinstance(self.query, QueryWorkflow) and isinstance(question, AskQuestion):
-            return await self.query.answer_directly(question)
+    async def _answer_by_run(self, question: StartEvent) -> Answer:
         return answer_of(await self.query.run(start_event=question).stop_event_result())
 
     async def _ended(self, ended: Ended) -> None:

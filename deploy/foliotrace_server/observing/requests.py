@@ -9,7 +9,7 @@ from typing import Final
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -61,45 +61,39 @@ class RequestTelemetry:
             return
         started_s = perf_counter()
         answer = _Answer()
-        if self._tracer is None or scope["path"] in _NOT_TRACED:
-            await self._serve(scope, receive, send, answer, ())
-        else:
-            context = _callers(scope)
-            span = self._tracer.start_span(
-                f"{_method(scope)} {_guessed(scope['path'])}",
-                context=context,
-                kind=SpanKind.SERVER,
-                attributes=entry_attributes(context, NAMESPACE),
-            )
-            with _current(span, context):
-                await self._traced(scope, receive, send, answer, span)
-        self._measure(scope, answer, perf_counter() - started_s)
+        headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    async def _traced(
-        self, scope: Scope, receive: Receive, send: Send, answer: _Answer, span: Span
-    ) -> None:
-        try:
-            await self._serve(scope, receive, send, answer, _headers_of(span))
-        finally:
-            if span.is_recording():
-                _describe(span, scope, answer)
-            span.end()
-
-    async def _serve(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        answer: _Answer,
-        headers: tuple[tuple[bytes, bytes], ...],
-    ) -> None:
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answer.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)
 
-        await self._app(scope, receive, noting)
+        if self._tracer is None or scope["path"] in _NOT_TRACED:
+            await self._app(scope, receive, noting)
+        else:
+            with self._span_of(self._tracer, scope, answer) as span:
+                headers = _headers_of(span)
+                await self._app(scope, receive, noting)
+        self._measure(scope, answer, perf_counter() - started_s)
+
+    @contextmanager
+    def _span_of(self, tracer: Tracer, scope: Scope, answer: _Answer) -> Iterator[Span]:
+        context = _callers(scope)
+        span = tracer.start_span(
+            f"{_method(scope)} {_guessed(scope['path'])}",
+            context=context,
+            kind=SpanKind.SERVER,
+            attributes=entry_attributes(context, NAMESPACE),
+        )
+        token = otel_context.attach(trace.set_span_in_context(span, context))
+        try:
+            yield span
+        finally:
+            if span.is_recording():
+                _describe(span, scope, answer)
+            span.end()
+            otel_context.detach(token)
 
     def _measure(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         route = route_of(scope)
@@ -145,15 +139,6 @@ def _callers(scope: Scope) -> Context:
         if name in (b"traceparent", b"tracestate")
     }
     return _propagator.extract(carrier, Context()) if carrier else Context()
-
-
-@contextmanager
-def _current(span: Span, context: Context) -> Iterator[None]:
-    token = otel_context.attach(trace.set_span_in_context(span, context))
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
 
 
 def _headers_of(span: Span) -> tuple[tuple[bytes, bytes], ...]:
