@@ -61,7 +61,7 @@ async def test_the_nearest_page_comes_first_with_its_cosine(
     await serve(library, *CORPUS)
     index = opened(embedder)
     await index.catch_up()
-    await index.embedded()
+    await index.wait_until_embedded()
     found = await index.retrieve(question("kitten"), top_k=2, deadline=NO_HURRY)
     assert found[0].page == 2
     assert 1.01 > found[0].score > 0.9 > found[1].score
@@ -80,7 +80,7 @@ async def test_a_collection_that_is_not_embedded_yet_is_unavailable(
             await index.retrieve(question("cat"), top_k=2, deadline=NO_HURRY)
         assert refused.value.reason == "embedding_pending"
         assert not index.ready
-    await index.embedded()
+    await index.wait_until_embedded()
     assert await index.retrieve(question("cat"), top_k=2, deadline=NO_HURRY)
 
 
@@ -90,7 +90,7 @@ async def test_another_tenants_change_keeps_no_collection_from_its_vectors(
     await serve(library, *CORPUS)
     index = opened(embedder)
     await index.catch_up()
-    await index.embedded()
+    await index.wait_until_embedded()
     await serve(library, *CORPUS, tenant="t2")
     assert await index.retrieve(question("cat"), top_k=2, deadline=NO_HURRY)
     with pytest.raises(IndexUnavailable) as refused:
@@ -104,7 +104,7 @@ async def test_filters_on_a_half_embedded_collection_are_no_way_round(
     ready = await serve(library, *CORPUS, metadata={"kind": "report"})
     index = opened(embedder)
     await index.catch_up()
-    await index.embedded()
+    await index.wait_until_embedded()
     await serve(library, *CORPUS, name="late.txt", metadata={"kind": "report"})
     for filters in (
         Filters(document_ids=(ready.id,)),
@@ -136,11 +136,11 @@ async def test_embedding_goes_on_after_a_restart_without_embedding_twice(
     first = opened(DiesInTheSecondBatch(CORPUS), sleep=stop)
     await first.catch_up()
     with pytest.raises(SystemError):
-        await first.embedded()
+        await first.wait_until_embedded()
     assert first.problem == "embedder_unavailable"
     second = opened(embedder)
     await second.catch_up()
-    await second.embedded()
+    await second.wait_until_embedded()
     assert sum(embedder.batches) == 150 - 64
     assert second.ready
 
@@ -158,7 +158,7 @@ async def test_an_embedder_that_comes_back_is_asked_again(
     embedder.down = True
     index = opened(embedder, sleep=sleep)
     await index.catch_up()
-    await index.embedded()
+    await index.wait_until_embedded()
     assert waits == [2.0, 4.0, 8.0]
     assert index.problem is None
     assert index.ready
@@ -171,11 +171,11 @@ async def test_a_deleted_document_has_no_vectors_and_a_changed_one_new_ones(
     await serve(library, CORPUS[1], name="kept.txt")
     index = opened(embedder)
     await index.catch_up()
-    await index.embedded()
+    await index.wait_until_embedded()
     await library.delete("t1", gone.id)
     await serve(library, CORPUS[2], name="kept.txt", content_hash="b" * 64)
     await index.catch_up()
-    await index.embedded()
+    await index.wait_until_embedded()
     found = await index.retrieve(question("cat market"), top_k=5, deadline=NO_HURRY)
     assert [p.text for p in found] == [CORPUS[2]]
 
@@ -186,12 +186,12 @@ async def test_another_model_embeds_everything_again(
     await serve(library, *CORPUS)
     first = opened(embedder)
     await first.catch_up()
-    await first.embedded()
+    await first.wait_until_embedded()
     other = LatentEmbedder(CORPUS, dimensions=3, model="lsa-2")
     second = opened(other)
     assert not second.ready
     await second.catch_up()
-    await second.embedded()
+    await second.wait_until_embedded()
     assert sum(other.batches) == len(CORPUS)
     assert len(await second.retrieve(question("cat"), top_k=5, deadline=NO_HURRY)) == 5
 
@@ -204,7 +204,7 @@ async def test_tenants_and_filters_restrict_what_is_near(
     await serve(library, CORPUS[1], name="c.txt", tenant="t2")
     index = opened(embedder)
     await index.catch_up()
-    await index.embedded()
+    await index.wait_until_embedded()
     only = Filters(metadata={"year": (2022,)})
     found = await index.retrieve(question("kitten", filters=only), top_k=5, deadline=NO_HURRY)
     assert [p.document_id for p in found] == [one.id]
@@ -231,6 +231,6 @@ async def test_an_embedder_that_answers_wrongly_is_not_believed(
     index = opened(Liar(CORPUS), sleep=stop)
     await index.catch_up()
     with pytest.raises(SystemError):
-        await index.embedded()
+        await index.wait_until_embedded()
     assert index.problem == "embedder_answered_wrongly"
     assert not index.ready

@@ -49,7 +49,7 @@ def stale(document_id: str = "doc_1", text: str = "Paid in 30 days [1].") -> Sta
 # --- exact answers -------------------------------------------------------------------------
 
 
-class Shelf:
+class CacheUnderTest:
     """A cache, and a way to let time pass for it."""
 
     def __init__(self, cache: AnswerCache, pass_s: Callable[[float], Awaitable[None]]) -> None:
@@ -63,15 +63,15 @@ def clock() -> SetClock:
 
 
 @pytest.fixture(params=["process", pytest.param("redis", marks=pytest.mark.real_servers)])
-async def shelf(
+async def tested(
     request: pytest.FixtureRequest, clock: SetClock, tmp_path: Path
-) -> AsyncIterator[Shelf]:
+) -> AsyncIterator[CacheUnderTest]:
     if request.param == "process":
 
         async def pass_s(seconds: float) -> None:
             clock.pass_s(seconds)
 
-        yield Shelf(InMemoryAnswerCache(clock, limit=100), pass_s)
+        yield CacheUnderTest(InMemoryAnswerCache(clock, limit=100), pass_s)
         return
     async with running_redis(tmp_path) as client:
         from foliotrace.adapters.redis.answer_cache import RedisAnswerCache
@@ -82,12 +82,12 @@ async def shelf(
                 assert left_ms < 61_000, "a key without an end"
                 await client.pexpire(name, max(0, left_ms))
 
-        yield Shelf(RedisAnswerCache(client), age)
+        yield CacheUnderTest(RedisAnswerCache(client), age)
 
 
 @pytest.fixture
-def cache(shelf: Shelf) -> AnswerCache:
-    return shelf.cache
+def cache(tested: CacheUnderTest) -> AnswerCache:
+    return tested.cache
 
 
 async def test_what_was_stored_is_found_by_its_tenant_alone(cache: AnswerCache) -> None:
@@ -103,11 +103,11 @@ async def test_the_origin_of_an_answer_is_kept_with_it(cache: AnswerCache) -> No
     assert await cache.lookup("t1", "k") == made
 
 
-async def test_an_answer_is_gone_after_its_time(cache: AnswerCache, shelf: Shelf) -> None:
+async def test_an_answer_is_gone_after_its_time(cache: AnswerCache, tested: CacheUnderTest) -> None:
     await cache.store("t1", "k", answer(), ttl_s=60)
-    await shelf.pass_s(58)
+    await tested.pass_s(58)
     assert await cache.lookup("t1", "k") is not None
-    await shelf.pass_s(2)
+    await tested.pass_s(2)
     assert await cache.lookup("t1", "k") is None
 
 
@@ -153,11 +153,11 @@ async def test_a_kept_question_is_found_in_its_group_and_by_its_tenant_alone(
     assert await cache.lookup("t1", key) == answer()
 
 
-async def test_a_question_goes_with_its_answer(cache: AnswerCache, shelf: Shelf) -> None:
+async def test_a_question_goes_with_its_answer(cache: AnswerCache, tested: CacheUnderTest) -> None:
     await cache.store("t1", "k1", answer("doc_1"), ttl_s=20, semantic_key=semantic_key(1.0))
     await cache.store("t1", "k2", answer("doc_2"), ttl_s=60, semantic_key=semantic_key(1.0))
     assert await keys(cache) == ["k1", "k2"]
-    await shelf.pass_s(21)
+    await tested.pass_s(21)
     assert await keys(cache) == ["k2"]
     await cache.forget_document("t1", "doc_2")
     assert await keys(cache) == []

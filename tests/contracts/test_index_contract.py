@@ -20,7 +20,7 @@ WORDS = ("alpha", "beta", "gamma", "delta")
 
 
 @dataclass
-class Shelf:
+class IndexUnderTest:
     """An index of some kind over a library, and how to wait for what it does behind."""
 
     library: SqliteLibrary
@@ -45,7 +45,7 @@ def strong(passage: Passage, word: str) -> bool:
 
 
 @pytest.fixture(params=["keyword", "vectors"])
-async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shelf]:
+async def tested(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[IndexUnderTest]:
     library = SqliteLibrary.open(tmp_path)
     if request.param == "keyword":
         keyword = KeywordIndex(tmp_path, library)
@@ -53,60 +53,60 @@ async def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         async def at_once() -> None:
             return None
 
-        yield Shelf(library, keyword, keyword, at_once)
+        yield IndexUnderTest(library, keyword, keyword, at_once)
         keyword.close()
     else:
         vectors = VectorIndex(tmp_path, library, LatentEmbedder(WORDS, dimensions=4))
-        yield Shelf(library, vectors, vectors, vectors.embedded)
+        yield IndexUnderTest(library, vectors, vectors, vectors.wait_until_embedded)
         await vectors.close()
     library.close()
 
 
-async def test_an_empty_library_is_followed_too(shelf: Shelf) -> None:
-    assert await shelf.follow() == await shelf.library.version()
-    assert await shelf.pages_about("alpha") == []
+async def test_an_empty_library_is_followed_too(tested: IndexUnderTest) -> None:
+    assert await tested.follow() == await tested.library.version()
+    assert await tested.pages_about("alpha") == []
 
 
-async def test_each_publish_is_found_after_catching_up(shelf: Shelf) -> None:
+async def test_each_publish_is_found_after_catching_up(tested: IndexUnderTest) -> None:
     for word in WORDS:
-        await serve(shelf.library, f"All of {word}.", name=word)
-        assert await shelf.follow() == await shelf.library.version()
-        assert await shelf.pages_about(word) == [f"All of {word}."]
+        await serve(tested.library, f"All of {word}.", name=word)
+        assert await tested.follow() == await tested.library.version()
+        assert await tested.pages_about(word) == [f"All of {word}."]
 
 
-async def test_many_changes_are_followed_at_once(shelf: Shelf) -> None:
-    gone = await serve(shelf.library, "All of alpha.", name="a")
-    await serve(shelf.library, "All of beta.", name="b")
-    await serve(shelf.library, "Now of gamma.", name="b", content_hash="b" * 64)
-    await shelf.library.delete("t1", gone.id)
-    await shelf.follow()
-    assert await shelf.pages_about("alpha") == []
-    assert await shelf.pages_about("beta") == []
-    assert await shelf.pages_about("gamma") == ["Now of gamma."]
+async def test_many_changes_are_followed_at_once(tested: IndexUnderTest) -> None:
+    gone = await serve(tested.library, "All of alpha.", name="a")
+    await serve(tested.library, "All of beta.", name="b")
+    await serve(tested.library, "Now of gamma.", name="b", content_hash="b" * 64)
+    await tested.library.delete("t1", gone.id)
+    await tested.follow()
+    assert await tested.pages_about("alpha") == []
+    assert await tested.pages_about("beta") == []
+    assert await tested.pages_about("gamma") == ["Now of gamma."]
 
 
-async def test_catching_up_twice_changes_nothing(shelf: Shelf) -> None:
-    await serve(shelf.library, "All of alpha.")
-    assert await shelf.follow() == await shelf.follow()
-    assert await shelf.pages_about("alpha") == ["All of alpha."]
+async def test_catching_up_twice_changes_nothing(tested: IndexUnderTest) -> None:
+    await serve(tested.library, "All of alpha.")
+    assert await tested.follow() == await tested.follow()
+    assert await tested.pages_about("alpha") == ["All of alpha."]
 
 
-async def test_rebuilding_gives_the_same(shelf: Shelf) -> None:
-    gone = await serve(shelf.library, "All of alpha.", name="a")
-    await serve(shelf.library, "All of beta.", name="b")
-    await shelf.library.delete("t1", gone.id)
-    await shelf.follow()
-    assert await shelf.writer.rebuild() == await shelf.library.version()
-    await shelf.settled()
-    assert await shelf.pages_about("alpha") == []
-    assert await shelf.pages_about("beta") == ["All of beta."]
+async def test_rebuilding_gives_the_same(tested: IndexUnderTest) -> None:
+    gone = await serve(tested.library, "All of alpha.", name="a")
+    await serve(tested.library, "All of beta.", name="b")
+    await tested.library.delete("t1", gone.id)
+    await tested.follow()
+    assert await tested.writer.rebuild() == await tested.library.version()
+    await tested.settled()
+    assert await tested.pages_about("alpha") == []
+    assert await tested.pages_about("beta") == ["All of beta."]
 
 
-async def test_compacting_keeps_what_is_served(shelf: Shelf) -> None:
-    gone = await serve(shelf.library, "All of alpha.", name="a")
-    await serve(shelf.library, "All of beta.", name="b")
-    await shelf.follow()
-    await shelf.library.delete("t1", gone.id)
-    await shelf.follow()
-    await shelf.writer.compact()
-    assert await shelf.pages_about("beta") == ["All of beta."]
+async def test_compacting_keeps_what_is_served(tested: IndexUnderTest) -> None:
+    gone = await serve(tested.library, "All of alpha.", name="a")
+    await serve(tested.library, "All of beta.", name="b")
+    await tested.follow()
+    await tested.library.delete("t1", gone.id)
+    await tested.follow()
+    await tested.writer.compact()
+    assert await tested.pages_about("beta") == ["All of beta."]

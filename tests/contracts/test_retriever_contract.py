@@ -48,7 +48,7 @@ async def retriever(kind: str, tmp_path: Path, library: SqliteLibrary) -> AsyncI
     else:
         vectors = VectorIndex(tmp_path, library, LatentEmbedder(TEXTS, dimensions=3))
         await vectors.catch_up()
-        await vectors.embedded()
+        await vectors.wait_until_embedded()
         yield vectors
         await vectors.close()
 

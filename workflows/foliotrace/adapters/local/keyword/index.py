@@ -18,7 +18,7 @@ from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.model import Chunk, Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Change, DocumentLabel, IndexSource
 
-_OVER_FETCH: Final = 8  # hits the library may have dropped meanwhile
+_OVER_FETCH: Final = 8  # hits that the library may have deleted meanwhile
 _COMMIT_CHUNKS: Final = 20_000  # between commits of a long replay
 _READ_CHUNKS: Final = 2_000
 
@@ -26,7 +26,7 @@ _READ_CHUNKS: Final = 2_000
 class KeywordIndex:
     """An `IndexWriter`, a `Retriever` and a `Vocabulary` in `folder`/keyword.
 
-    With `read_only` (another process writes) it never repairs anything.
+    With `read_only` (another process writes the index) it repairs nothing.
     """
 
     def __init__(self, folder: Path, library: IndexSource, *, read_only: bool = False) -> None:
@@ -34,36 +34,36 @@ class KeywordIndex:
         self._library = library
         self._read_only = read_only
         self._store: KeywordStore | None = None
-        self._seen = -1  # the library version at the last reload
-        self._turn = asyncio.Lock()
+        self._loaded_version = -1  # the library version at the last reload
+        self._lock = asyncio.Lock()
 
     ready = True  # a missing or damaged index is noticed when it is asked
 
     # --- reading ---------------------------------------------------------------------------
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
-        """See `Retriever.retrieve`. The search itself takes well under any deadline."""
+        # The deadline is not passed on: a search takes milliseconds and cannot be interrupted.
         tenant = query.principal.tenant
         try:
             version = await self._library.version()
             ids = await self._admitted(query)
-            if not version or (ids is not None and not ids):  # nothing was ever served, or fits
+            if not version or (ids is not None and not ids):  # empty library, or no match
                 return []
             store = self._current(version)
-            found = keyword_query.build(
+            search = keyword_query.build(
                 store.schema,
                 query.text,
                 scope=keyword_query.scope_of(tenant, query.collection),
                 document_ids=ids,
             )
-            hits = store.search(found, top_k + _OVER_FETCH) if found is not None else []
+            hits = store.search(search, top_k + _OVER_FETCH) if search is not None else []
             served = await self._library.chunks(tenant, [chunk_id for _, chunk_id in hits])
             chunks = served[:top_k]
             labels = await self._library.labels(tenant, [c.document_id for c in chunks])
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason, hint=error.hint) from error
         except IndexUnavailable:
-            self._store = None  # the next call opens it again
+            self._store = None  # the next call opens the index again
             raise
         scores = {chunk_id: score for score, chunk_id in hits}
         return [
@@ -73,9 +73,9 @@ class KeywordIndex:
 
     def _current(self, version: int) -> KeywordStore:
         store = self._store or self._open()
-        if version != self._seen:
+        if version != self._loaded_version:
             store.reload()
-            self._seen = version
+            self._loaded_version = version
         return store
 
     def _open(self) -> KeywordStore:
@@ -84,7 +84,7 @@ class KeywordIndex:
         return self._store
 
     async def _admitted(self, query: Query) -> Sequence[str] | None:
-        """The documents that the query's filters admit; None for all."""
+        """The documents that pass the query's filters; None for all."""
         if not query.filters:
             return None
         return await self._library.matching(query.principal.tenant, query.collection, query.filters)
@@ -92,11 +92,9 @@ class KeywordIndex:
     # --- the vocabulary --------------------------------------------------------------------
 
     def terms(self, text: str) -> Sequence[str]:
-        """See `Vocabulary.terms`."""
         return keyword_query.content_terms(text)
 
     def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
-        """See `Vocabulary.weights`."""
         store = self._store or self._open()
         scope = keyword_query.scope_of(tenant, collection)
         return [store.weight(term, scope) for term in terms]
@@ -104,9 +102,9 @@ class KeywordIndex:
     # --- writing ---------------------------------------------------------------------------
 
     async def catch_up(self) -> int:
-        """See `IndexWriter.catch_up`; builds the index when it is missing, foreign or damaged."""
+        """Rebuilds the index if it is missing, damaged or of another library."""
         self._refuse_if_read_only()
-        async with self._turn:
+        async with self._lock:
             try:
                 store = self._store or self._open()
                 store.reload()
@@ -118,18 +116,18 @@ class KeywordIndex:
                 self._release()
                 if error.reason is Reason.KEYWORD_INDEX_LOCKED:
                     raise
-            return await self._rebuild()  # what cannot be read is derived again
+            return await self._rebuild()
 
     async def rebuild(self) -> int:
-        """See `IndexWriter.rebuild`. The old index answers until the new one takes its place."""
+        """The old index answers until the new one replaces it."""
         self._refuse_if_read_only()
-        async with self._turn:
+        async with self._lock:
             return await self._rebuild()
 
     async def compact(self) -> None:
-        """Leave no word of a deleted document in the files. Raises IndexUnavailable."""
+        """Rebuilds the index if documents were deleted since it was built."""
         self._refuse_if_read_only()
-        async with self._turn:
+        async with self._lock:
             try:
                 needed = (self._store or self._open()).holds_removed()
             except IndexUnavailable:
@@ -142,20 +140,20 @@ class KeywordIndex:
             raise IndexUnavailable(reason=Reason.KEYWORD_INDEX_READ_ONLY)
 
     async def _rebuild(self) -> int:
-        beside = self.folder.with_name("keyword.new")
+        new_folder = self.folder.with_name("keyword.new")
         try:
-            fresh = KeywordStore(beside, self._library.library_id(), create=True)
-            version = await self._follow(fresh)
-            fresh.close()
+            rebuilt = KeywordStore(new_folder, self._library.library_id(), create=True)
+            version = await self._follow(rebuilt)
+            rebuilt.close()
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason) from error
         self._release()
-        await asyncio.to_thread(_swap, beside, self.folder)
+        await asyncio.to_thread(_swap, new_folder, self.folder)
         self._open()
         return version
 
     async def _follow(self, store: KeywordStore) -> int:
-        """Apply the changes after the store's version, committing now and then."""
+        """Apply the changes after the version of `store`; returns the new version."""
         version = store.version
         pending = 0
         while changes := await self._library.changes(version):
@@ -170,14 +168,14 @@ class KeywordIndex:
         return version
 
     async def _apply(self, store: KeywordStore, change: Change) -> int:
-        """Replace the document's entries by what the library serves now; how many there are."""
+        """Replace the document's entries with its served chunks; returns how many there are."""
         store.remove(change.document_id)
         if change.deleted:
             return 0
         try:
             (label,) = await self._library.labels(change.tenant, [change.document_id])
         except NotFound:
-            return 0  # deleted since: a later change says so
+            return 0  # deleted meanwhile: a later change says so
         scope = keyword_query.scope_of(change.tenant, change.collection)
         count = 0
         async for chunks in self._chunks_of(change):
@@ -194,18 +192,18 @@ class KeywordIndex:
             after = chunks[-1].ordinal
 
     def close(self) -> None:
-        """Let the write lock go. Twice is fine."""
+        """Release the write lock. May be called twice."""
         self._release()
 
     def _release(self) -> None:
         store, self._store = self._store, None
         if store is not None:
-            with suppress(IndexUnavailable):  # a damaged index has nothing to finish
+            with suppress(IndexUnavailable):  # a damaged index has no merges to wait for
                 store.close()
 
 
 def indexed_text(header: str, chunk: Chunk) -> str:
-    """What is searched: what the document says it is, the table's header row, the chunk."""
+    """The searchable text: the document's identity line, the table's header row, the chunk."""
     return "\n".join(part for part in (header, chunk.context, chunk.text) if part)
 
 
@@ -222,17 +220,17 @@ def _commit(store: KeywordStore, version: int) -> None:
     store.reload()
 
 
-def _swap(fresh: Path, place: Path) -> None:
-    old = place.with_name("keyword.old")
+def _swap(new: Path, current: Path) -> None:
+    old = current.with_name("keyword.old")
     shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    fresh.rename(place)
+    if current.exists():
+        current.rename(old)
+    new.rename(current)
     shutil.rmtree(old, ignore_errors=True)
 
 
 def passage_of(chunk: Chunk, label: DocumentLabel, score: float, path: RetrievalMode) -> Passage:
-    """A chunk that was found."""
+    """The passage of a chunk that was found."""
     return Passage(
         chunk_id=chunk.id,
         document_id=chunk.document_id,

@@ -1,4 +1,4 @@
-"""From a question to tantivy's query: bare terms only, so no text a user sends has a syntax."""
+"""Builds tantivy queries from questions, term by term: no query syntax is ever parsed."""
 
 import re
 from collections.abc import Sequence
@@ -6,16 +6,16 @@ from typing import Final
 
 from tantivy import Filter, Occur, Query, Schema, TextAnalyzerBuilder, Tokenizer
 
-# Words that carry no topic; the Snowball English list, shortened to what questions hold.
-_TOPICLESS: Final = (
+# The Snowball English stop words, shortened to those that questions contain.
+_STOP_WORDS: Final = (
     "a about an and any are as at be been but by can could did do does for from had has have how"
     " i if in into is it its me my of on or our shall should so than that the their them then"
     " there these they this those to us was we were what when where which who whom whose why will"
     " with would you your"
 )
-STOP_WORDS: Final = frozenset(_TOPICLESS.split())
+STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 _IDEOGRAPHS: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
-_FEW: Final = 32
+_FEW_DOCUMENTS: Final = 32
 MAX_TERMS: Final = 64  # a question is a sentence; more terms only cost time
 
 _content = (
@@ -41,9 +41,9 @@ def content_terms(text: str) -> list[str]:
 
 
 def with_pairs(text: str) -> str:
-    """The text, and each pair of neighbouring characters of scripts written without spaces.
+    """The text, followed by each pair of neighbouring CJK characters.
 
-    Pairs are what can be searched in Chinese, Japanese and Korean without a dictionary.
+    Pairs make Chinese, Japanese and Korean searchable without a dictionary of words.
     """
     if text.isascii():
         return text
@@ -53,24 +53,24 @@ def with_pairs(text: str) -> str:
 
 
 def terms(text: str) -> list[str]:
-    """The stemmed terms of a question, each once, stop words left out unless nothing is left."""
+    """The stemmed terms of a question, each once; stop words only if there is nothing else."""
     return list(dict.fromkeys(content_terms(text) or _stems.analyze(with_pairs(text))))[:MAX_TERMS]
 
 
 def scope_of(tenant: str, collection: str) -> str:
-    """One term for tenant and collection; neither can hold the separator."""
+    """One index term for a tenant and a collection; neither can contain the separator."""
     return f"{tenant}\x1f{collection}"
 
 
 def build(
     schema: Schema, text: str, *, scope: str, document_ids: Sequence[str] | None
 ) -> Query | None:
-    """Any of the terms, within the scope and the documents; None when there is no term."""
-    found = terms(text)
-    if not found:
+    """A query for any of the terms, within the scope and the documents; None without a term."""
+    question_terms = terms(text)
+    if not question_terms:
         return None
     any_term = Query.boolean_query(
-        [(Occur.Should, Query.term_query(schema, "body", term, "freq")) for term in found]
+        [(Occur.Should, Query.term_query(schema, "body", term, "freq")) for term in question_terms]
     )
     only = [Query.term_query(schema, "scope", scope, "basic")]
     if document_ids is not None:
@@ -84,8 +84,9 @@ def build(
 
 
 def _one_of(schema: Schema, document_ids: Sequence[str]) -> Query:
-    """Chunks of these documents. A term set walks the dictionary: 0.2 ms more for a few."""
-    if len(document_ids) > _FEW:
+    """The chunks of these documents."""
+    # A term set walks the whole dictionary, which costs 0.2 ms more for a few documents.
+    if len(document_ids) > _FEW_DOCUMENTS:
         return Query.term_set_query(schema, "document", list(document_ids))
     return Query.boolean_query(
         [(Occur.Should, Query.term_query(schema, "document", i, "basic")) for i in document_ids]

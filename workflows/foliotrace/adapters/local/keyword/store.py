@@ -1,7 +1,7 @@
-"""The tantivy files of a keyword index: opening, damage, writing, and the version they stand at.
+"""The tantivy files of the keyword index, and the library version they were built from.
 
-tantivy's Python binding cannot set a commit payload, so the library's id and version are a stored
-marker document, replaced in the same commit as the chunks it speaks for.
+tantivy's Python binding cannot set a commit payload. The library's id and version are therefore
+stored in a marker document, which is replaced in the same commit as the chunks.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ from foliotrace.model import Chunk
 LAYOUT: Final = 3  # raise when the fields below change: an index of another layout is rebuilt
 _HEAP_BYTES: Final = 30_000_000
 _HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
-_KEPT_WEIGHTS: Final = 20_000
+_CACHED_WEIGHTS: Final = 20_000
 
 
 def schema() -> Schema:
-    """The fields. Chunk ids are two integers, so that hits need no stored document."""
+    """The fields of the index. A chunk id is two integers, so that hits need no stored document."""
     fields = SchemaBuilder()
     fields.add_text_field("scope", tokenizer_name="raw", index_option="basic")
     fields.add_text_field("document", tokenizer_name="raw", index_option="basic")
@@ -42,7 +42,7 @@ def schema() -> Schema:
 
 @contextlib.contextmanager
 def unavailable_on_damage() -> Iterator[None]:
-    """Turn tantivy's failures, its panics included, into IndexUnavailable."""
+    """Turn failures of tantivy, panics included, into IndexUnavailable."""
     try:
         yield
     except (ValueError, OSError) as error:
@@ -61,10 +61,10 @@ class KeywordStore:
         self.library_id = library_id
         self.schema = schema()
         self._writer: TantivyWriter | None = None
-        self._weights: LruCache[tuple[str, str], float] = LruCache(_KEPT_WEIGHTS)
-        self._sizes: LruCache[str, int] = LruCache(_KEPT_WEIGHTS)
-        self._removed = 0  # documents, up to the last commit
-        self._removing = 0  # since then
+        self._weights: LruCache[tuple[str, str], float] = LruCache(_CACHED_WEIGHTS)
+        self._sizes: LruCache[str, int] = LruCache(_CACHED_WEIGHTS)
+        self._removed = 0  # documents removed since the index was built, up to the last commit
+        self._removing = 0  # documents removed since the last commit
         with unavailable_on_damage():
             if create:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -84,7 +84,7 @@ class KeywordStore:
         return searcher, version
 
     def reload(self) -> None:
-        """See what was committed since, here or in another process."""
+        """Load what was committed since, by this or another process."""
         with unavailable_on_damage():
             self.searcher, self.version = self._reloaded()
         self._weights.clear()
@@ -106,14 +106,14 @@ class KeywordStore:
     def weight(self, term: str, scope: str) -> float:
         """BM25's idf of a term over the chunks of one scope; above 0.
 
-        Counting costs .01 to .25 ms a term (100,000 chunks of ten scopes), once until a reload.
+        Counting takes 0.01 to 0.25 ms (100,000 chunks in ten scopes), once a term and reload.
         """
         known = self._weights.get((scope, term))
         if known is None:
             with unavailable_on_damage():
-                count = self._size(scope)
-                having = self._having(term, scope, count)
-            known = math.log1p((max(count - having, 0) + 0.5) / (having + 0.5))
+                total = self._size(scope)
+                matching = self._count_matching(term, scope, total)
+            known = math.log1p((max(total - matching, 0) + 0.5) / (matching + 0.5))
             self._weights.put((scope, term), known)
         return known
 
@@ -125,12 +125,11 @@ class KeywordStore:
             self._sizes.put(scope, size)
         return size
 
-    def _having(self, term: str, scope: str, size: int) -> int:
-        """How many chunks of the scope hold the term; nothing is counted where it is the only one.
-
-        The dictionary's own figure also counts what was removed and not yet merged away.
-        """
-        if size == self.searcher.num_docs - 1 and not self.holds_removed():  # 1: the marker
+    def _count_matching(self, term: str, scope: str, size: int) -> int:
+        """How many chunks of the scope hold the term."""
+        # Where the scope is the whole index (but for the marker), the dictionary already knows,
+        # unless it still counts removed chunks that were not merged away.
+        if size == self.searcher.num_docs - 1 and not self.holds_removed():
             return self.searcher.doc_freq("body", term)
         both = [
             (Occur.Must, Query.term_query(self.schema, "body", term, "basic")),
@@ -143,7 +142,7 @@ class KeywordStore:
         return int(found.count)  # type: ignore[attr-defined] # tantivy's stub leaves it out
 
     def add(self, chunk: Chunk, body: str, scope: str) -> None:
-        """Index a chunk under `body`; seen after the next commit."""
+        """Index a chunk by the text `body`; visible after the next commit."""
         self._open_writer().add_document(
             Entry.from_dict(
                 {
@@ -158,12 +157,12 @@ class KeywordStore:
         )
 
     def remove(self, document_id: str) -> None:
-        """Take out all chunks of a document; seen after the next commit."""
+        """Remove all chunks of a document; visible after the next commit."""
         self._removing += bool(self.searcher.doc_freq("document", document_id))
         self._open_writer().delete_documents_by_term("document", document_id)
 
     def commit(self, version: int) -> None:
-        """Make the changes visible and durable, together with the version they bring."""
+        """Make the changes visible and durable, together with the library version they lead to."""
         writer = self._open_writer()
         writer.delete_documents_by_term("marker", "library")
         removed = self._removed + self._removing
@@ -173,7 +172,7 @@ class KeywordStore:
         self._removed, self._removing = removed, 0
 
     def holds_removed(self) -> bool:
-        """Whether chunks were removed since the index was made; their words may be in the files."""
+        """Whether the files may still contain words of removed chunks."""
         return self._removed > 0
 
     def _open_writer(self) -> TantivyWriter:
@@ -187,7 +186,7 @@ class KeywordStore:
         return self._writer
 
     def close(self) -> None:
-        """Let the write lock go. Twice is fine."""
+        """Release the write lock. May be called twice."""
         writer, self._writer = self._writer, None
         if writer is not None:
             with unavailable_on_damage():
@@ -201,9 +200,9 @@ def _open(folder: Path) -> Index:
 
 
 def _marked(searcher: Searcher, fields: Schema, library_id: int) -> tuple[int, int]:
-    """(the library version the index stands at, documents removed since it was made).
+    """(library version, documents removed since the index was built), from the marker.
 
-    Raises ValueError if it is not this library's.
+    Raises ValueError if the index belongs to another library or layout.
     """
     query = Query.term_query(fields, "marker", "library", "basic")
     hits = searcher.search(query, 1, count=False).hits

@@ -1,8 +1,8 @@
-"""Exact vector search over a collection, and embedding that goes on in the background.
+"""Exact vector search over a collection, with embedding in the background.
 
-`catch_up` notes what is to be embedded and returns; a task does it, batch by batch, and goes on
-after a restart where it stopped. Until a collection is embedded to the end, `retrieve` raises
-IndexUnavailable `embedding_pending`, so that no half-embedded answer looks like a whole one.
+`catch_up` queues what has to be embedded and returns; a task embeds it batch by batch and resumes
+after a restart. Until a collection is fully embedded, `retrieve` raises IndexUnavailable
+`embedding_pending`, so that an answer from half of the documents never passes for a full one.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Final
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.keyword.index import indexed_text, passage_of
 from foliotrace.adapters.local.keyword.query import scope_of
-from foliotrace.adapters.local.vectors.store import Matrix, Shelf, VectorStore, normalised
+from foliotrace.adapters.local.vectors.store import Matrix, VectorMatrix, VectorStore, normalised
 from foliotrace.catalog import Reason
 from foliotrace.errors import (
     EmbedderUnavailable,
@@ -28,16 +28,16 @@ from foliotrace.ports import Change, Clock, Embedder, IndexSource
 
 _BATCH: Final = 64
 _BATCH_S: Final = 120.0
-_OVER_FETCH: Final = 8
-_HOP_ROWS: Final = 20_000  # from this size on the product is worth a thread
-_FIRST_WAIT_S: Final = 2.0
-_LONGEST_WAIT_S: Final = 300.0
+_OVER_FETCH: Final = 8  # hits that the library may have deleted meanwhile
+_THREAD_ROWS: Final = 20_000  # a product over more rows takes longer than a thread hop
+_FIRST_RETRY_S: Final = 2.0
+_LONGEST_RETRY_S: Final = 300.0
 
 
 class VectorIndex:
     """An `IndexWriter` and a `Retriever` in `folder`/vectors.db.
 
-    `problem` is why the embedder does not work at present, or None.
+    `problem` is the reason why embedding fails at present, or None.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class VectorIndex:
         self._clock = clock or SystemClock()
         self._read_only = read_only
         self._sleep = sleep
-        self._shelves: dict[str, Shelf] = {}
-        self._turn = asyncio.Lock()
+        self._matrices: dict[str, VectorMatrix] = {}
+        self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._store = VectorStore(folder / "vectors.db", read_only=read_only)
 
@@ -65,20 +65,20 @@ class VectorIndex:
 
     @property
     def ready(self) -> bool:
-        """Whether every document noted so far is embedded, and a question can be now."""
+        """Whether every queued document is embedded, and the embedder can embed a question."""
         own = self._store.belongs_to(self._library.library_id(), self._embedder.model)
-        return own and self._embedder.ready and not self._store.standing().waits
+        return own and self._embedder.ready and not self._store.state().pending
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
-        """See `Retriever.retrieve`; the score is the cosine."""
+        """The score of a passage is the cosine."""
         tenant = query.principal.tenant
         try:
-            shelf = await self._shelf(tenant, query.collection)
+            matrix = await self._matrix(tenant, query.collection)
             admitted = None
             if query.filters:
                 admitted = await self._library.matching(tenant, query.collection, query.filters)
             vector = await self._embedder.embed_query(query.text, deadline=deadline)
-            hits = await _nearest(shelf, _one(vector), top_k + _OVER_FETCH, admitted)
+            hits = await _nearest(matrix, _normalised(vector), top_k + _OVER_FETCH, admitted)
             chunks = await self._library.chunks(tenant, [chunk_id for _, chunk_id in hits])
             labels = await self._library.labels(tenant, [c.document_id for c in chunks])
         except (EmbedderUnavailable, LibraryUnavailable) as error:
@@ -89,55 +89,52 @@ class VectorIndex:
             for chunk, label in zip(chunks, labels, strict=True)
         ][:top_k]
 
-    async def _shelf(self, tenant: str, collection: str) -> Shelf:
-        """Its vectors. Raises IndexUnavailable `embedding_pending` while some lack."""
+    async def _matrix(self, tenant: str, collection: str) -> VectorMatrix:
+        """The vectors of a collection. Raises IndexUnavailable while some are missing."""
         scope = scope_of(tenant, collection)
-        standing = self._store.standing(scope)
+        state = self._store.state(scope)
         own = self._store.belongs_to(self._library.library_id(), self._embedder.model)
-        behind = await self._library.changed_since(standing.version, tenant, collection)
-        if not own or standing.waits or behind:
+        behind = await self._library.changed_since(state.version, tenant, collection)
+        if not own or state.pending or behind:
             raise IndexUnavailable(reason=Reason.EMBEDDING_PENDING)
-        shelf = self._shelves.get(scope)
-        if shelf is None or shelf.epoch != standing.epoch:
-            shelf = await self._store.shelf(scope, standing.epoch)
-            self._shelves[scope] = shelf
-        return shelf
+        matrix = self._matrices.get(scope)
+        if matrix is None or matrix.epoch != state.epoch:
+            matrix = self._matrices[scope] = await self._store.load(scope, state.epoch)
+        return matrix
 
     # --- writing ---------------------------------------------------------------------------
 
     async def catch_up(self) -> int:
-        """See `IndexWriter.catch_up`: deletions are done on return, embedding has started."""
+        """On return, deletions are applied and embedding has started."""
         self._refuse_if_read_only()
-        async with self._turn:
+        async with self._lock:
             try:
                 library_id = self._library.library_id()
                 if not self._store.belongs_to(library_id, self._embedder.model):
                     await self._store.clear(library_id, self._embedder.model)
-                version = await self._note_changes()
+                version = await self._record_changes()
             except LibraryUnavailable as error:
                 raise IndexUnavailable(error.message, reason=error.reason) from error
         self._start()
         return version
 
     async def rebuild(self) -> int:
-        """See `IndexWriter.rebuild`."""
         self._refuse_if_read_only()
         await self._stop()
         await self._store.clear(self._library.library_id(), self._embedder.model)
         return await self.catch_up()
 
     async def compact(self) -> None:
-        """See `IndexWriter.compact`."""
         self._refuse_if_read_only()
         await self._store.database.compact()
 
-    async def embedded(self) -> None:
-        """Wait until the background work is over."""
+    async def wait_until_embedded(self) -> None:
+        """Wait until the background task has embedded what is queued."""
         if self._task is not None:
             await asyncio.shield(self._task)
 
     async def close(self) -> None:
-        """Stop embedding; what is embedded stays. Twice is fine."""
+        """Stop embedding; vectors already stored are kept. May be called twice."""
         await self._stop()
         self._store.database.close()
 
@@ -145,16 +142,16 @@ class VectorIndex:
         if self._read_only:
             raise IndexUnavailable(reason=Reason.VECTOR_INDEX_READ_ONLY)
 
-    async def _note_changes(self) -> int:
-        version = self._store.standing().version
+    async def _record_changes(self) -> int:
+        version = self._store.state().version
         while changes := await self._library.changes(version):
-            await self._store.note([(c, scope_of(c.tenant, c.collection)) for c in changes])
+            await self._store.record([(c, scope_of(c.tenant, c.collection)) for c in changes])
             version = changes[-1].version
         return version
 
     def _start(self) -> None:
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._embed_waiting())
+            self._task = asyncio.create_task(self._embed_pending())
 
     async def _stop(self) -> None:
         task, self._task = self._task, None
@@ -162,20 +159,20 @@ class VectorIndex:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _embed_waiting(self) -> None:
-        """Embed until no document waits; when the embedder fails, ask again later and later."""
-        wait_s = _FIRST_WAIT_S
-        while change := self._store.next_waiting():
+    async def _embed_pending(self) -> None:
+        """Embed until the queue is empty; retry with growing delays while the embedder fails."""
+        delay_s = _FIRST_RETRY_S
+        while change := self._store.next_pending():
             try:
                 await self._embed_document(change)
             except Unavailable as error:
                 self.problem = error.reason
                 emit(EmbeddingPostponed(reason=error.reason))
-                await self._sleep(wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                await self._sleep(delay_s)
+                delay_s = min(2 * delay_s, _LONGEST_RETRY_S)
             else:
                 self.problem = None
-                wait_s = _FIRST_WAIT_S
+                delay_s = _FIRST_RETRY_S
 
     async def _embed_document(self, change: Change) -> None:
         try:
@@ -184,16 +181,16 @@ class VectorIndex:
             await self._store.finish(change, set())
             return
         scope = scope_of(change.tenant, change.collection)
-        have = self._store.embedded(change.document_id)
+        embedded = self._store.embedded_chunks(change.document_id)
         served: set[str] = set()
         after = -1
         while chunks := await self._library.document_chunks(
             change.tenant, change.document_id, after_ordinal=after, limit=_BATCH
         ):
             served |= {chunk.id for chunk in chunks}
-            lacking = [chunk for chunk in chunks if chunk.id not in have]
-            if lacking:
-                await self._store.add(scope, lacking, await self._embed(lacking, label.header))
+            missing = [chunk for chunk in chunks if chunk.id not in embedded]
+            if missing:
+                await self._store.add(scope, missing, await self._embed(missing, label.header))
             after = chunks[-1].ordinal
         await self._store.finish(change, served)
 
@@ -204,26 +201,26 @@ class VectorIndex:
         try:
             matrix = normalised(vectors)
         except ValueError as error:
-            raise _lied() from error
+            raise _unusable_vectors() from error
         if len(matrix) != len(chunks):
-            raise _lied()
+            raise _unusable_vectors()
         return matrix
 
 
-def _lied() -> EmbedderUnavailable:
+def _unusable_vectors() -> EmbedderUnavailable:
     return EmbedderUnavailable(reason=Reason.EMBEDDER_ANSWERED_WRONGLY)
 
 
-def _one(vector: Sequence[float]) -> Matrix:
+def _normalised(vector: Sequence[float]) -> Matrix:
     try:
         return normalised([vector]).reshape(-1)
     except ValueError as error:
-        raise _lied() from error
+        raise _unusable_vectors() from error
 
 
 async def _nearest(
-    shelf: Shelf, vector: Matrix, limit: int, admitted: Sequence[str] | None
+    matrix: VectorMatrix, vector: Matrix, limit: int, admitted: Sequence[str] | None
 ) -> list[tuple[float, str]]:
-    if len(shelf.chunk_ids) < _HOP_ROWS:
-        return shelf.nearest(vector, limit, admitted)
-    return await asyncio.to_thread(shelf.nearest, vector, limit, admitted)
+    if len(matrix.chunk_ids) < _THREAD_ROWS:
+        return matrix.nearest(vector, limit, admitted)
+    return await asyncio.to_thread(matrix.nearest, vector, limit, admitted)

@@ -1,7 +1,8 @@
-"""The file of a vector index, and a collection's vectors as one matrix in memory.
+"""The SQLite file of the vector index, and the vectors of a collection as a matrix in memory.
 
-Vectors are float32 of length 1, keyed by chunk id, all of one model. `waiting` lists the documents
-that are not embedded to the end; `state` says which library, model and version the file stands at.
+Vectors are float32, normalised to length 1, keyed by chunk id and all from one model. The table
+`waiting` lists the documents that are not fully embedded yet; `state` holds the library, the model
+and the library version that the file follows.
 """
 
 import sqlite3
@@ -47,30 +48,30 @@ CREATE INDEX waiting_in_scope ON waiting (scope);
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far the index has followed; `epoch` grows with every change of the vectors."""
+class IndexState:
+    """How far the index has followed the library; `epoch` grows with every change of a vector."""
 
     version: int
     epoch: int
-    waits: bool  # a document of the scope is not embedded to the end
+    pending: bool  # some document of the scope is not fully embedded
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """The vectors of one scope: row i belongs to chunk `chunk_ids[i]` of `document_ids[i]`."""
+class VectorMatrix:
+    """The vectors of one scope: row i is of chunk `chunk_ids[i]` of document `document_ids[i]`."""
 
     epoch: int
     chunk_ids: tuple[str, ...]
     document_ids: np.ndarray[Any, np.dtype[np.str_]]
-    matrix: Matrix
+    rows: Matrix
 
     def nearest(
         self, vector: Matrix, limit: int, document_ids: Sequence[str] | None
     ) -> list[tuple[float, str]]:
-        """(cosine, chunk id) of the nearest chunks, best first, by comparing all."""
-        if not self.chunk_ids or self.matrix.shape[1] != vector.shape[0]:
+        """(cosine, chunk id) of the nearest chunks, best first, by comparing every row."""
+        if not self.chunk_ids or self.rows.shape[1] != vector.shape[0]:
             return []
-        cosines = self.matrix @ vector
+        cosines = self.rows @ vector
         if document_ids is not None:
             admitted = np.isin(self.document_ids, np.asarray(document_ids, dtype=np.str_))
             cosines = np.where(admitted, cosines, -np.inf)
@@ -81,7 +82,7 @@ class Shelf:
 
 
 def normalised(vectors: Sequence[Vector]) -> Matrix:
-    """Rows of length 1 (or 0). Raises ValueError for ragged, empty or not finite vectors."""
+    """One row of length 1 (or 0) per vector. Raises ValueError for ragged or non-finite vectors."""
     matrix = np.asarray(vectors, dtype=np.float32)
     if matrix.ndim != 2 or not matrix.shape[1] or not np.isfinite(matrix).all():
         raise ValueError("vectors must be finite and of one length")
@@ -90,7 +91,7 @@ def normalised(vectors: Sequence[Vector]) -> Matrix:
 
 
 class VectorStore:
-    """Every method may raise LibraryUnavailable."""
+    """The file of the vector index. Every method may raise LibraryUnavailable."""
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
         self.database = Database(path, (_TABLES,), read_only=read_only)
@@ -100,17 +101,17 @@ class VectorStore:
         rows = self.database.rows("SELECT library_id, model FROM state")
         return rows == [(library_id, model)]
 
-    def standing(self, scope: str | None = None) -> Standing:
-        """How far the index has followed, for one scope or for all."""
-        version, epoch, waits = self.database.rows(
+    def state(self, scope: str | None = None) -> IndexState:
+        """How far the index has followed, for one scope or for all of them."""
+        version, epoch, pending = self.database.rows(
             "SELECT version, epoch, EXISTS (SELECT 1 FROM waiting WHERE ? IS NULL OR scope = ?)"
             " FROM state",
             (scope, scope),
         )[0]
-        return Standing(version, epoch, bool(waits))
+        return IndexState(version, epoch, bool(pending))
 
     async def clear(self, library_id: int, model: str) -> None:
-        """Throw everything away and start from version 0."""
+        """Delete all vectors and start again from version 0."""
 
         def work(c: sqlite3.Connection) -> None:
             c.execute("DELETE FROM vectors")
@@ -122,8 +123,11 @@ class VectorStore:
 
         await self.database.write(work)
 
-    async def note(self, changes: Sequence[tuple[Change, str]]) -> None:
-        """Take out the vectors of changed documents; those not deleted wait to be embedded."""
+    async def record(self, changes: Sequence[tuple[Change, str]]) -> None:
+        """Delete the vectors of deleted documents; queue the other documents for embedding.
+
+        Each change comes with its scope.
+        """
 
         def work(c: sqlite3.Connection) -> None:
             for change, scope in changes:
@@ -145,8 +149,8 @@ class VectorStore:
 
         await self.database.write(work)
 
-    def next_waiting(self) -> Change | None:
-        """The document that has waited longest."""
+    def next_pending(self) -> Change | None:
+        """The document that has been queued longest, or None."""
         rows = self.database.rows(
             "SELECT version, tenant, collection, document_id FROM waiting ORDER BY version LIMIT 1"
         )
@@ -161,8 +165,8 @@ class VectorStore:
             deleted=False,
         )
 
-    def embedded(self, document_id: str) -> set[str]:
-        """The chunk ids of the document that have a vector."""
+    def embedded_chunks(self, document_id: str) -> set[str]:
+        """The ids of the document's chunks that have a vector."""
         return {
             row[0]
             for row in self.database.rows(
@@ -171,7 +175,7 @@ class VectorStore:
         }
 
     async def add(self, scope: str, chunks: Sequence[Chunk], matrix: Matrix) -> None:
-        """Store the chunks' vectors in one commit."""
+        """Store the vectors of `chunks` in one commit; row i of `matrix` is of chunk i."""
         rows = [
             (chunk.id, scope, chunk.document_id, vector.tobytes())
             for chunk, vector in zip(chunks, matrix, strict=True)
@@ -184,8 +188,8 @@ class VectorStore:
         await self.database.write(work)
 
     async def finish(self, change: Change, served: set[str]) -> None:
-        """The document is embedded: it waits no more, and only its served chunks keep vectors."""
-        gone = [(chunk_id,) for chunk_id in self.embedded(change.document_id) - served]
+        """Take the embedded document off the queue; delete vectors of chunks not in `served`."""
+        gone = [(chunk_id,) for chunk_id in self.embedded_chunks(change.document_id) - served]
 
         def work(c: sqlite3.Connection) -> None:
             c.executemany("DELETE FROM vectors WHERE chunk_id = ?", gone)
@@ -197,21 +201,21 @@ class VectorStore:
 
         await self.database.write(work)
 
-    async def shelf(self, scope: str, epoch: int) -> Shelf:
-        """Read a scope's vectors into memory."""
+    async def load(self, scope: str, epoch: int) -> VectorMatrix:
+        """Read the vectors of a scope into memory."""
 
-        def work(c: sqlite3.Connection) -> Shelf:
+        def work(c: sqlite3.Connection) -> VectorMatrix:
             rows = c.execute(
                 "SELECT chunk_id, document_id, vector FROM vectors WHERE scope = ? ORDER BY rowid",
                 (scope,),
             ).fetchall()
             raw = b"".join(row[2] for row in rows)
             flat = np.frombuffer(raw, dtype=np.float32)
-            return Shelf(
+            return VectorMatrix(
                 epoch=epoch,
                 chunk_ids=tuple(row[0] for row in rows),
                 document_ids=np.asarray([row[1] for row in rows], dtype=np.str_),
-                matrix=flat.reshape(len(rows), -1) if rows else flat.reshape(0, 1),
+                rows=flat.reshape(len(rows), -1) if rows else flat.reshape(0, 1),
             )
 
         return await self.database.read(work)
