@@ -1,11 +1,11 @@
-"""The machine's clock behind the Clock port."""
+"""The clock of the machine."""
 
 import time
 from datetime import UTC, datetime
 
 
 class SystemClock:
-    """A `Clock`."""
+    """A `Clock`; tests use one of their own."""
 
     def now(self) -> datetime:
         """Aware UTC."""

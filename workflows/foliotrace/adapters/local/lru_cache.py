@@ -1,4 +1,4 @@
-"""What was read lately, kept in memory up to a count."""
+"""A small least-recently-used cache that can be bound to a library version."""
 
 from collections import OrderedDict
 from typing import Generic, TypeVar
@@ -8,7 +8,7 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """At most `limit` values; the one not asked for longest goes first."""
+    """At most `limit` values; the least recently used one is evicted first."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -19,24 +19,24 @@ class LruCache(Generic[K, V]):
         return key in self._values
 
     def get(self, key: K) -> V | None:
-        """The value, which becomes the newest, or None."""
+        """The value, which becomes the most recently used, or None."""
         value = self._values.get(key)
         if value is not None:
             self._values.move_to_end(key)
         return value
 
     def put(self, key: K, value: V) -> None:
-        """Keep a value."""
+        """Store a value."""
         self._values[key] = value
         if len(self._values) > self._limit:
             self._values.popitem(last=False)
 
     def keep_for(self, version: int) -> None:
-        """Drop everything if it was read under another version than this one."""
+        """Clear the cache if its values were read at another version."""
         if version != self._version:
             self._values.clear()
             self._version = version
 
     def clear(self) -> None:
-        """Drop everything."""
+        """Drop all values."""
         self._values.clear()

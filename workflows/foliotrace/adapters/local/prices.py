@@ -1,4 +1,4 @@
-"""Model prices without a network: genai-prices' table, with the operator's own on top."""
+"""Prices of models, offline: the table of genai-prices, overridden by the operator's own."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -9,16 +9,16 @@ _SAMPLE_TOKENS = 1000  # below every tier's threshold
 
 
 class PriceTable:
-    """A `PriceOf`: looks a model up once, then remembers. First use loads the table (0.3 s)."""
+    """A `PriceOf` that looks each model up once. The first use loads the table (0.3 s)."""
 
     def __init__(self, overrides: Mapping[str, Price] | None = None) -> None:
-        self._known: dict[str, Price | None] = dict(overrides or {})
+        self._prices: dict[str, Price | None] = dict(overrides or {})
 
     def __call__(self, model: str) -> Price | None:
-        """US dollars a token for `model` ("gpt-4o-2024-08-06"), or None when nobody knows it."""
-        if model not in self._known:
-            self._known[model] = _look_up(model)
-        return self._known[model]
+        """US dollars a token for `model` ("gpt-4o-2024-08-06"), or None if the price is unknown."""
+        if model not in self._prices:
+            self._prices[model] = _look_up(model)
+        return self._prices[model]
 
 
 def _look_up(model: str) -> Price | None:

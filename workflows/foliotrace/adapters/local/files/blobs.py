@@ -1,7 +1,7 @@
-"""The originals in a folder, by content hash within a tenant; no part of a path comes from a name.
+"""Originals in a folder, by tenant and content hash; no part of a path comes from a file name.
 
-A blob is written beside its place, fsynced, named by its hash, and the folder is fsynced: a
-`StoredBlob` exists only when its bytes are on disk.
+A blob is written to a temporary file, fsynced and renamed to its hash, and the folder is fsynced:
+when a `StoredBlob` exists, its bytes are on the disk.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ Sniff: TypeAlias = Callable[[Path, str], str]
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _PARTIAL: Final = ".partial"
-_OWNER: Final = "tenant"  # a file in a tenant's folder, whose own name is a hash: the tenant's name
-_ABANDONED_S: Final = 3600.0  # a live upload writes more often
+_TENANT_FILE: Final = "tenant"  # holds the tenant's name; the folder is named by its hash
+_ABANDONED_S: Final = 3600.0  # an upload in progress writes more often than that
 
 
 class FolderBlobs:
@@ -40,7 +40,6 @@ class FolderBlobs:
     async def put(
         self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
     ) -> StoredBlob:
-        """See `Blobs.put`."""
         place = self._folder(tenant)
         partial = place / f"{uuid4().hex}{_PARTIAL}"
         try:
@@ -50,39 +49,36 @@ class FolderBlobs:
             try:
                 digest, size_bytes = await _spool(file, name, content, limit_bytes)
             finally:
-                with _disk():  # it writes what a full disk refused once more
+                with _disk():  # closing writes again what a full disk refused
                     file.close()
             with _disk():
                 media_type = await asyncio.to_thread(self._sniff, partial, name)
-                await asyncio.to_thread(_sign, place, tenant)
-                await asyncio.to_thread(_settle, partial, self._path(tenant, digest))
+                await asyncio.to_thread(_write_tenant_name, place, tenant)
+                await asyncio.to_thread(_commit, partial, self._path(tenant, digest))
         finally:
             partial.unlink(missing_ok=True)
         return StoredBlob(content_hash=digest, size_bytes=size_bytes, media_type=media_type)
 
     async def path(self, tenant: str, content_hash: str) -> Path:
-        """See `Blobs.path`."""
         path = self._path(tenant, content_hash)
         if not path.is_file():
             raise NotFound(code=ErrorCode.ORIGINAL_NOT_FOUND)
         return path
 
     async def delete(self, tenant: str, content_hash: str) -> None:
-        """See `Blobs.delete`."""
         with _disk():
             self._path(tenant, content_hash).unlink(missing_ok=True)
 
     async def hashes(self, tenant: str) -> Collection[str]:
-        """See `Blobs.hashes`. Drops on the way what uploads that broke off long ago left."""
+        """Also deletes the temporary files of abandoned uploads."""
         return await asyncio.to_thread(self._hashes, self._folder(tenant))
 
     async def tenants(self) -> Collection[str]:
-        """See `Blobs.tenants`."""
         return await asyncio.to_thread(self._tenants)
 
     def _tenants(self) -> list[str]:
         with _disk():
-            return [path.read_text("utf-8") for path in sorted(self.root.glob(f"*/{_OWNER}"))]
+            return [path.read_text("utf-8") for path in sorted(self.root.glob(f"*/{_TENANT_FILE}"))]
 
     def _hashes(self, folder: Path) -> list[str]:
         with _disk():
@@ -100,20 +96,19 @@ class FolderBlobs:
         return self._folder(tenant) / content_hash[:2] / content_hash
 
 
-def _sign(folder: Path, tenant: str) -> None:
-    """Note in a tenant's folder whose it is."""
-    if not (folder / _OWNER).exists():
+def _write_tenant_name(folder: Path, tenant: str) -> None:
+    if not (folder / _TENANT_FILE).exists():
         partial = folder / f"{uuid4().hex}{_PARTIAL}"
         partial.write_text(tenant, "utf-8")
-        partial.replace(folder / _OWNER)
+        partial.replace(folder / _TENANT_FILE)
 
 
 async def _spool(
     file: BinaryIO, name: str, content: AsyncIterator[bytes], limit_bytes: int
 ) -> tuple[str, int]:
-    """Write the content as it comes; (sha256, size). Stops at the limit.
+    """Write the content as it arrives; returns (sha256, size in bytes).
 
-    What the content's own source raises passes through.
+    Errors of the content's own source pass through.
     """
     digest = hashlib.sha256()
     size_bytes = 0
@@ -142,7 +137,7 @@ async def _spool(
     return digest.hexdigest(), size_bytes
 
 
-def _settle(partial: Path, place: Path) -> None:
+def _commit(partial: Path, place: Path) -> None:
     place.parent.mkdir(exist_ok=True)
     partial.replace(place)
     for folder in (place.parent, place.parent.parent):
@@ -155,7 +150,7 @@ def _settle(partial: Path, place: Path) -> None:
 
 @contextmanager
 def _disk() -> Iterator[None]:
-    """Turn the file system's failures into LibraryUnavailable."""
+    """Turn failures of the file system into LibraryUnavailable."""
     try:
         yield
     except OSError as error:

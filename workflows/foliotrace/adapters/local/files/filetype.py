@@ -1,4 +1,4 @@
-"""What a file is, by its content. The name only tells kinds of text apart."""
+"""The media type of a file by its content; its name only tells formats of text apart."""
 
 import re
 import zipfile
@@ -22,7 +22,7 @@ _HEAD_BYTES = 64 * 1024
 _PDF = b"%PDF-"
 _PDF_OBJECT = re.compile(rb"\d \d+ obj\b")
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
-_MAGIC = (  # a text may begin with two of these letters: such a file must hold a NUL too
+_MAGIC = (  # two letters may also begin a text: such a file must contain a NUL as well
     (b"\x89PNG\r\n\x1a\n", PNG),
     (b"\xff\xd8\xff", JPEG),
     (b"II*\x00", TIFF),
@@ -46,9 +46,9 @@ _MARKDOWN = re.compile(r"^(?:#{1,6} \S|```|[-*] \[[ x]\] |\|.*\|\s*\n\|[ :|-]+\|
 
 
 def sniff(path: Path, name: str = "") -> str:
-    """The media type of the file at `path`; `name` parts CSV and Markdown from plain text.
+    """The media type of the file at `path`; `name` tells CSV and Markdown from plain text.
 
-    Never raises for content: what nobody can read gets a type that no parser accepts.
+    Never raises for its content: an unreadable file gets a type that no parser accepts.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -67,7 +67,7 @@ def sniff(path: Path, name: str = "") -> str:
 
 
 def _zip_type(path: Path) -> str:
-    """An Office type by the parts inside; a damaged archive by the names that are left in it."""
+    """An Office type by the parts of the archive; of a damaged one, by the names still in it."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
@@ -82,7 +82,7 @@ def _zip_type(path: Path) -> str:
 
 
 def _ole_type(path: Path) -> str:
-    """Old Office containers by the stream names in them (UTF-16)."""
+    """The type of an old Office container, by the stream names in it (UTF-16)."""
     with path.open("rb") as file:
         content = file.read(4 * 1024 * 1024)
     for stream, media_type in (
@@ -99,8 +99,8 @@ def _ole_type(path: Path) -> str:
 
 def _text_type(head: bytes, suffix: str) -> str:
     text = head.decode(encoding_of(head), errors="replace")
-    strange = sum(1 for c in text if c == "\ufffd" or (c < " " and c not in "\t\n\r\f\x1b"))
-    if strange > 0.02 * len(text):
+    undecodable = sum(1 for c in text if c == "\ufffd" or (c < " " and c not in "\t\n\r\f\x1b"))
+    if undecodable > 0.02 * len(text):
         return BINARY
     if _HTML.search(text[:4096]):
         return HTML

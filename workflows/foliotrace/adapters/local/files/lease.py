@@ -1,7 +1,7 @@
-"""One writer per data folder: a file lock that the kernel drops when its holder dies.
+"""The lease of a data folder's single writer: a file lock that the kernel drops with its process.
 
-Readers need no lease. The holder's process id and URL stand beside the lock, so that the command
-line finds a live server and goes through it.
+Readers need no lease. The holder's process id and URL are stored beside the lock, so that the
+command line finds a running server and sends its requests there.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ _HOLDER: Final = "writer.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseHolder:
-    """Who writes to the folder now."""
+    """The process that writes to the folder."""
 
     pid: int
     url: str | None = None  # where it serves HTTP, if it does
@@ -35,7 +35,7 @@ class WriterLease:
 
     @classmethod
     def acquire(cls, folder: Path, *, url: str | None = None) -> "WriterLease":
-        """Take the lease, or raise Conflict `data_folder_locked` that names the holder."""
+        """Take the lease. Raises Conflict `data_folder_locked`, which names the holder."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = (folder / _LOCK).open("ab")
@@ -54,7 +54,7 @@ class WriterLease:
 
     @staticmethod
     def holder(folder: Path) -> LeaseHolder | None:
-        """Who holds the folder's lease; None when nobody does."""
+        """The holder of the folder's lease, or None."""
         try:
             with (folder / _LOCK).open("rb") as lock:
                 if _locked(lock, shared=True):
@@ -64,14 +64,14 @@ class WriterLease:
         return _read_holder(folder)
 
     def announce(self, url: str | None) -> None:
-        """Say where the holder serves."""
+        """Publish the URL at which the holder serves HTTP."""
         text = json.dumps(asdict(LeaseHolder(pid=os.getpid(), url=url)))
         beside = self.folder / f"{_HOLDER}.new"
         beside.write_text(text)
         beside.replace(self.folder / _HOLDER)
 
     def release(self) -> None:
-        """Give the lease back. Twice is fine."""
+        """Release the lease. May be called twice."""
         lock, self._lock = self._lock, None
         if lock is not None:
             (self.folder / _HOLDER).unlink(missing_ok=True)
@@ -85,7 +85,7 @@ class WriterLease:
 
 
 def _locked(lock: BinaryIO, *, shared: bool = False) -> bool:
-    """Try to take the lock, without waiting."""
+    """Try to take the lock without waiting; whether it was taken."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
@@ -98,7 +98,7 @@ def _read_holder(folder: Path) -> LeaseHolder:
     try:
         return LeaseHolder(**json.loads((folder / _HOLDER).read_text()))
     except (OSError, ValueError, TypeError):
-        return LeaseHolder(pid=0)  # it has just started, or just stopped
+        return LeaseHolder(pid=0)  # the holder is starting or stopping
 
 
 def _taken(folder: Path) -> Conflict:

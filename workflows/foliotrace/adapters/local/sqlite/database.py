@@ -1,7 +1,7 @@
-"""One SQLite file: a single writer in its own thread, readers wherever they are called.
+"""One SQLite file: a single writer on its own thread, and a reader connection for each thread.
 
-Tiny reads run where they are called (a thread hop costs more than the read); each thread has its
-own reader connection. Every failure of SQLite becomes `LibraryUnavailable` with a stable reason.
+Small reads run on the calling thread, because a thread hop costs more than the read. Every failure
+of SQLite becomes `LibraryUnavailable` with a stable reason.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ _CAUSES: Final = (
 
 
 def unavailable(error: sqlite3.Error | OSError) -> LibraryUnavailable:
-    """The typed error for a failure of SQLite or of the file system under it."""
+    """The LibraryUnavailable for a failure of SQLite or of the file system."""
     text = str(error).lower()
     for mark, reason in _CAUSES:
         if mark in text:
@@ -57,7 +57,7 @@ def unavailable(error: sqlite3.Error | OSError) -> LibraryUnavailable:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn SQLite's failures into LibraryUnavailable; a broken constraint stays a bug."""
+    """Turn failures of SQLite into LibraryUnavailable; a violated constraint stays a bug."""
     try:
         yield
     except sqlite3.IntegrityError:
@@ -66,8 +66,12 @@ def translated() -> Iterator[None]:
         raise unavailable(error) from error
 
 
+class _ReaderOfThread(threading.local):
+    connection: sqlite3.Connection | None = None
+
+
 class Database:
-    """The file at `path`, brought to the newest of `migrations`."""
+    """The SQLite file at `path`, migrated to the newest of `migrations`."""
 
     def __init__(
         self,
@@ -80,7 +84,7 @@ class Database:
         self.path = path
         self._lock_wait_s = lock_wait_s
         self._read_only = read_only
-        self._local = threading.local()
+        self._local = _ReaderOfThread()
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
         self._guard = threading.Lock()
@@ -111,7 +115,7 @@ class Database:
             self.path, isolation_level=None, check_same_thread=False, timeout=self._lock_wait_s
         )
         try:
-            if vacuum:  # has an effect only before the first table
+            if vacuum:  # takes effect only before the first table is created
                 connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             for pragma in pragmas:
                 connection.execute(pragma)
@@ -121,21 +125,21 @@ class Database:
         return connection
 
     def reader(self) -> sqlite3.Connection:
-        """This thread's reader connection."""
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is None:
+        """The reader connection of the calling thread."""
+        connection = self._local.connection
+        if connection is None:
             with self._guard:
                 if self._closed:
                     raise LibraryUnavailable(reason=Reason.LIBRARY_CLOSED)
                 if self._read_only and not self.path.exists():
                     raise LibraryUnavailable(reason=Reason.LIBRARY_MISSING)
-                found = self._connect(_READER)
-                self._readers.append(found)
-            self._local.connection = found
-        return found
+                connection = self._connect(_READER)
+                self._readers.append(connection)
+            self._local.connection = connection
+        return connection
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """All rows of a small read, here and now. Raises LibraryUnavailable."""
+        """All rows of a small read, on the calling thread. Raises LibraryUnavailable."""
         try:
             return self.reader().execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
@@ -144,7 +148,7 @@ class Database:
             raise unavailable(error) from error
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a larger read in a thread. Raises LibraryUnavailable."""
+        """Run a larger read on a worker thread. Raises LibraryUnavailable."""
         return await asyncio.to_thread(self._read, work)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -156,9 +160,9 @@ class Database:
     ) -> T:
         """Run `work` in one transaction on the writer thread; durable on return.
 
-        What is not `acknowledged` to anybody survives the death of the process, and reaches the
-        disk with the next transaction that is. A caller that is cancelled meanwhile does not stop
-        the commit. Raises LibraryUnavailable.
+        Writes that nobody was promised (`acknowledged=False`) are not synced to the disk: they
+        survive the death of the process, and reach the disk with the next acknowledged write.
+        Cancelling the caller does not stop the commit. Raises LibraryUnavailable.
         """
         loop = asyncio.get_running_loop()
         return await asyncio.shield(
@@ -187,7 +191,7 @@ class Database:
         return result
 
     async def compact(self) -> None:
-        """Give freed pages back and empty the write-ahead log. Raises LibraryUnavailable."""
+        """Return freed pages to the disk, empty the write-ahead log. Raises LibraryUnavailable."""
         loop = asyncio.get_running_loop()
         await asyncio.shield(loop.run_in_executor(self._executor(), self._compact))
 
@@ -203,7 +207,7 @@ class Database:
             )
 
     def close(self) -> None:
-        """Finish the writes under way and close every connection. Twice is fine."""
+        """Finish the writes in progress and close every connection. May be called twice."""
         with self._guard:
             if self._closed:
                 return

@@ -1,4 +1,4 @@
-"""Durable jobs, their progress and extraction records, in the library's file."""
+"""Durable jobs, their progress and extracted records, in the library's file."""
 
 import sqlite3
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Budgets in SQLite: atomic across the processes of one machine.
+"""The budget ledger in SQLite: atomic across the processes of one machine.
 
-Amounts are whole micro-dollars, so sums are exact. A reservation that its process never settled
-(it was killed) counts as spent until it expires, then is given back.
+Amounts are whole micro-dollars, so sums are exact. A reservation that was never settled, because
+its process was killed, counts as spent until it expires.
 """
 
 import sqlite3
@@ -30,7 +30,7 @@ CREATE INDEX IF NOT EXISTS reserved_of ON reserved (tenant, day);
 
 
 class SqliteLedger:
-    """A `BudgetLedger` in one file. `daily_cap_usd` None counts without a limit."""
+    """A `BudgetLedger`. With `daily_cap_usd` None, spending is counted but not limited."""
 
     def __init__(
         self,
@@ -56,13 +56,12 @@ class SqliteLedger:
             raise LedgerUnavailable(f"the budget ledger cannot be opened: {error}") from error
 
     async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
-        """As the port says."""
         amount = to_micro_usd(amount_usd)
         now = self._clock.now()
         day = now.date().isoformat()
         reservation = Reservation(id=uuid4().hex, tenant=tenant, amount_usd=amount_usd)
         with self._transaction() as db:
-            self._give_back_expired(db, now.timestamp())
+            self._release_expired(db, now.timestamp())
             if self._cap is not None and self._used(db, tenant, day) + amount > self._cap:
                 raise BudgetExceeded(
                     f"the tenant's {self._cap_usd} USD for {day} do not allow this call",
@@ -75,14 +74,13 @@ class SqliteLedger:
         return reservation
 
     async def settle(self, reservation: Reservation, actual_usd: Decimal) -> None:
-        """As the port says."""
         with self._transaction() as db:
             row = db.execute(
                 "DELETE FROM reserved WHERE id = ? AND tenant = ? RETURNING day",
                 (reservation.id, reservation.tenant),
             ).fetchone()
             if row is None:
-                return  # settled before
+                return  # already settled
             db.execute(
                 "INSERT INTO spent VALUES (?, ?, ?) ON CONFLICT (tenant, day)"
                 " DO UPDATE SET micro_usd = micro_usd + excluded.micro_usd",
@@ -90,10 +88,9 @@ class SqliteLedger:
             )
 
     async def spent_usd(self, tenant: str) -> Decimal:
-        """As the port says."""
         now = self._clock.now()
         with self._transaction() as db:
-            self._give_back_expired(db, now.timestamp())
+            self._release_expired(db, now.timestamp())
             return Decimal(self._used(db, tenant, now.date().isoformat())) / 1_000_000
 
     def close(self) -> None:
@@ -125,7 +122,7 @@ class SqliteLedger:
         return int(row[0])
 
     @staticmethod
-    def _give_back_expired(db: sqlite3.Connection, now_s: float) -> None:
-        """Expired rows stay for a day, so that a call that ends late is still counted, once."""
+    def _release_expired(db: sqlite3.Connection, now_s: float) -> None:
+        # Expired rows stay for a day: a call that ends late is still settled, and counted once.
         db.execute("UPDATE reserved SET expired = 1 WHERE expires_s < ? AND NOT expired", (now_s,))
         db.execute("DELETE FROM reserved WHERE expires_s < ?", (now_s - 86_400,))

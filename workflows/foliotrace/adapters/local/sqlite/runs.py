@@ -1,7 +1,7 @@
-"""What can be told of answered questions, in the library's file; written behind, in batches.
+"""Records of answered questions, in the library's file; written behind, in batches.
 
-Answering a question must not wait for a disk: `save` only queues. `run` sees what is queued, and
-`close` writes it; a crash may lose the last moment's runs, never an audit record.
+Answering a question must not wait for a disk, so `save` only queues. `run` finds queued runs too,
+and `close` writes them. A crash may lose the runs of the last moments, but no audit record.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from foliotrace.events import RunsNotSaved, emit
 from foliotrace.model import Run
 
 _DELAY_S: Final = 0.25
-_QUEUE: Final = 10_000  # runs that wait at most; the oldest are given up when the disk is gone
+_QUEUE: Final = 10_000  # while the disk fails, the oldest queued runs are dropped
 
 _runs: Final = TypeAdapter(Run)
 
@@ -30,19 +30,17 @@ class SqliteRuns:
 
     def __init__(self, library: SqliteLibrary) -> None:
         self._database = library.database
-        self._waiting: deque[Run] = deque(maxlen=_QUEUE)
+        self._queued: deque[Run] = deque(maxlen=_QUEUE)
         self._flushing: asyncio.Task[None] | None = None
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def save(self, run: Run) -> None:
-        """See `Runs.save`."""
-        self._waiting.append(run)
+        self._queued.append(run)
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush_soon())
 
     async def run(self, tenant: str, run_id: str) -> Run:
-        """See `Runs.run`."""
-        for run in self._waiting:
+        for run in self._queued:
             if (run.tenant, run.id) == (tenant, run_id):
                 return run
         rows = self._database.rows(
@@ -53,7 +51,6 @@ class SqliteRuns:
         return _runs.validate_json(rows[0][0])
 
     async def expire(self, *, before: datetime) -> int:
-        """See `Runs.expire`."""
         await self.flush()
         moment = before.isoformat()
         return await self._database.write(
@@ -61,25 +58,25 @@ class SqliteRuns:
         )
 
     async def flush(self) -> None:
-        """Write what is queued. Raises LibraryUnavailable; then it stays queued."""
-        async with self._turn:
-            batch = list(self._waiting)
+        """Write the queued runs. They stay queued if it raises LibraryUnavailable."""
+        async with self._lock:
+            batch = list(self._queued)
             if not batch:
                 return
             await self._database.write(lambda c: _insert(c, batch), acknowledged=False)
             written = {id(run) for run in batch}
-            while self._waiting and id(self._waiting[0]) in written:
-                self._waiting.popleft()
+            while self._queued and id(self._queued[0]) in written:
+                self._queued.popleft()
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(_DELAY_S)
         try:
             await self.flush()
-        except LibraryUnavailable as error:  # they wait for the next question
+        except LibraryUnavailable as error:  # they are written with the next run
             emit(RunsNotSaved(reason=error.reason))
 
     async def close(self) -> None:
-        """Write what is queued and stop."""
+        """Write the queued runs and stop."""
         if self._flushing is not None:
             self._flushing.cancel()
             await asyncio.gather(self._flushing, return_exceptions=True)
@@ -87,12 +84,12 @@ class SqliteRuns:
         await self.flush()
 
 
-def _insert(connection: sqlite3.Connection, waiting: Sequence[Run]) -> None:
-    """Store the runs but those that cite a document deleted meanwhile: they went with it."""
+def _insert(connection: sqlite3.Connection, queued: Sequence[Run]) -> None:
+    """Store the runs, except those that cite a document deleted meanwhile."""
     deleted = "SELECT 1 FROM changes WHERE document_id = ? AND deleted"
     batch = [
         run
-        for run in waiting
+        for run in queued
         if not any(
             connection.execute(deleted, (document_id,)).fetchone()
             for document_id in {citation.document_id for citation in run.citations}

@@ -1,6 +1,6 @@
-"""The tables of a data folder's library, as migrations: the n-th brings version n-1 to n.
+"""The tables of the library, as migrations: the n-th one leads from schema version n-1 to n.
 
-A migration that has been released is never edited. `PRAGMA user_version` holds the version.
+A released migration is never edited: a change of the tables is a new migration.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
-"""Answers kept for bad days, in a SQLite file of their own: the library's failure is not theirs.
+"""Stale answers, kept for outages in a SQLite file of their own, apart from the library.
 
-Written behind, in batches: answering a question does not wait for a disk. A crash may lose the last
-moment's answers. The newest `limit` answers of a tenant are kept.
+They are written behind, in batches, so that answering a question never waits for a disk. A crash
+may lose the answers of the last moments. Each tenant keeps its newest `limit` answers.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from foliotrace.ports import StaleAnswer
 
 FILE_NAME: Final = "stale.db"
 _DELAY_S: Final = 0.5
-_WAITING: Final = 1000  # answers that wait at most; more are not kept
+_QUEUE: Final = 1000  # while the disk fails, more answers than this are refused
 _LIMIT: Final = 10_000
 
 _SCHEMA: Final = """
@@ -46,14 +46,13 @@ class SqliteStaleAnswers:
         except LibraryUnavailable as error:
             raise _unavailable(error) from error
         self._limit = limit
-        self._waiting: dict[tuple[str, str], StaleAnswer] = {}
+        self._queued: dict[tuple[str, str], StaleAnswer] = {}
         self._flushing: asyncio.Task[None] | None = None
 
     async def lookup(self, tenant: str, key: str) -> StaleAnswer | None:
-        """See `StaleAnswers.lookup`."""
-        waiting = self._waiting.get((tenant, key))
-        if waiting is not None:
-            return waiting
+        queued = self._queued.get((tenant, key))
+        if queued is not None:
+            return queued
         try:
             rows = self._database.rows(
                 "SELECT stale FROM answers WHERE tenant = ? AND key = ?", (tenant, key)
@@ -63,18 +62,17 @@ class SqliteStaleAnswers:
         return _stale.validate_json(rows[0][0]) if rows else None
 
     async def store(self, tenant: str, key: str, stale: StaleAnswer) -> None:
-        """See `StaleAnswers.store`."""
-        if len(self._waiting) >= _WAITING and (tenant, key) not in self._waiting:
+        if len(self._queued) >= _QUEUE and (tenant, key) not in self._queued:
             raise CacheUnavailable(reason=Reason.STALE_UNAVAILABLE)
-        self._waiting[tenant, key] = stale
+        self._queued[tenant, key] = stale
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush_soon())
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
-        """See `StaleAnswers.forget_document`; gone from the file too when it returns."""
-        for owner, key in list(self._waiting):
-            if owner == tenant and document_id in self._waiting[owner, key].content_hashes:
-                del self._waiting[owner, key]
+        """On return the answers are gone from the file as well."""
+        for owner, key in list(self._queued):
+            if owner == tenant and document_id in self._queued[owner, key].content_hashes:
+                del self._queued[owner, key]
         try:
             if await self._database.write(lambda c: _forget(c, tenant, document_id)):
                 await self._database.compact()
@@ -82,8 +80,8 @@ class SqliteStaleAnswers:
             raise _unavailable(error) from error
 
     async def flush(self) -> None:
-        """Write what is waiting. Raises CacheUnavailable; then it goes on waiting."""
-        batch = dict(self._waiting)
+        """Write the queued answers. They stay queued if it raises CacheUnavailable."""
+        batch = dict(self._queued)
         if not batch:
             return
         try:
@@ -91,18 +89,18 @@ class SqliteStaleAnswers:
         except LibraryUnavailable as error:
             raise _unavailable(error) from error
         for place, stale in batch.items():
-            if self._waiting.get(place) is stale:
-                del self._waiting[place]
+            if self._queued.get(place) is stale:
+                del self._queued[place]
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(_DELAY_S)
         try:
             await self.flush()
         except CacheUnavailable:
-            return  # the next `store` tries again, and says so once too many wait
+            return  # the next `store` tries again, and raises once the queue is full
 
     async def close(self) -> None:
-        """Write what is waiting and stop. Twice is fine."""
+        """Write the queued answers and close the file. May be called twice."""
         if self._flushing is not None:
             self._flushing.cancel()
             await asyncio.gather(self._flushing, return_exceptions=True)
@@ -115,8 +113,8 @@ class SqliteStaleAnswers:
     def _insert(
         self, connection: sqlite3.Connection, batch: dict[tuple[str, str], StaleAnswer]
     ) -> None:
-        # An answer that was forgotten meanwhile must not come back.
-        batch = {place: stale for place, stale in batch.items() if place in self._waiting}
+        # An answer forgotten meanwhile must not come back.
+        batch = {place: stale for place, stale in batch.items() if place in self._queued}
         connection.executemany(
             "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
             [
@@ -151,7 +149,7 @@ class SqliteStaleAnswers:
 
 
 def _forget(connection: sqlite3.Connection, tenant: str, document_id: str) -> int:
-    """Delete the answers that cite the document; how many."""
+    """Delete the answers that cite the document; returns how many there were."""
     gone = connection.execute(
         "DELETE FROM answers WHERE tenant = ? AND key IN"
         " (SELECT key FROM cited WHERE tenant = ? AND document_id = ?)",
