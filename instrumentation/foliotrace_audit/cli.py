@@ -30,13 +30,13 @@ P = ParamSpec("P")
 
 
 class AuditFailure(click.ClickException):
-    """The command could not do its work; never to be taken for `tampered`."""
+    """The command could not do its work: exit code 2, so that it is never taken for `tampered`."""
 
     exit_code = 2
 
 
 def _explained(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn this package's errors and unreadable files into a message, a code and a hint."""
+    """Report this package's errors and unreadable files as a message, a code and a hint."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -109,29 +109,33 @@ output_option = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="For whom to print.",
+    help="Output format.",
 )
-since_option = click.option("--since", type=Instant(), help="From this time on.")
-until_option = click.option("--until", type=Instant(), help="Before this time.")
+since_option = click.option("--since", type=Instant(), help="Only records from this time on.")
+until_option = click.option("--until", type=Instant(), help="Only records before this time.")
 
 
 @click.group()
 def audit() -> None:
-    """Prove, search and keep the audit log."""
+    """Verify, search and export the audit log."""
 
 
 @audit.command(epilog=_VERIFY_EXAMPLES)
 @log_option
-@click.option("--keys", type=existing, help="Key folder; without it only checkpoints prove.")
-@click.option("--public-key", type=existing, multiple=True, help="PEM, kept outside the log.")
+@click.option(
+    "--keys", type=existing, help="Key folder; without it, only checkpoints prove anything."
+)
+@click.option(
+    "--public-key", type=existing, multiple=True, help="Public key (PEM) kept outside the log."
+)
 @click.option(
     "--checkpoints",
     type=existing,
     multiple=True,
-    help="Kept outside: a file or folder, of signed lines or as exported (OTLP JSON, JSON log).",
+    help="Checkpoints kept outside the log: a file or folder of signed lines or exported logs.",
 )
-@click.option("--open-ok", is_flag=True, help="Accept ends that no checkpoint proves yet.")
-@click.option("--jobs", type=click.IntRange(1), help="Processes; default: one a core.")
+@click.option("--open-ok", is_flag=True, help="Accept records after the newest checkpoint.")
+@click.option("--jobs", type=click.IntRange(1), help="Number of processes; default: one per core.")
 @output_option
 @click.pass_context
 @_explained
@@ -145,10 +149,10 @@ def verify(
     jobs: int | None,
     output: str,
 ) -> None:
-    """Find every edit, drop, reorder, forged append and truncation.
+    """Find every edited, removed, reordered or forged record, and every truncation.
 
-    Exit 0: sound. 1: tampered. 2: cannot tell, because nothing from outside anchors the log, or
-    because no outside checkpoint proves a stream's end (the number it proves is printed).
+    Exit code 0: sound. 1: tampered. 2: cannot tell, because no outside evidence anchors the log, or
+    because no outside checkpoint proves the end of a stream (the last record proved is printed).
     """
     evidence = read_evidence(
         log_folder, key_folder=keys, public_keys=public_key, checkpoints=checkpoints
@@ -164,19 +168,25 @@ def verify(
 @audit.command(epilog=_FIND_EXAMPLES)
 @log_option
 @click.option("--keys", type=existing, help="Key folder; needed for --query.")
-@click.option("--query", help="The words of a query; - reads them from standard input.")
-@click.option("--tenant", help="Whose; needed for --query.")
+@click.option("--query", help="The text of a query; - reads it from standard input.")
+@click.option("--tenant", help="Tenant; needed for --query.")
 @click.option("--user", "user_id", help="The user's id.")
 @click.option("--trace-id", help="32 hex digits.")
 @click.option("--run", "run_id", help="Run or job id.")
-@click.option("--document", "document_id", help="A document touched or cited.")
-@click.option("--event", help="For example query_failed.")
-@click.option("--failed", is_flag=True, help="Only work that failed.")
-@click.option("--unfinished", "only_unfinished", is_flag=True, help="Begun, never ended.")
+@click.option("--document", "document_id", help="Id of a document touched or cited.")
+@click.option("--event", help="Event, for example query_failed.")
+@click.option("--failed", is_flag=True, help="Only records of failed work.")
+@click.option(
+    "--unfinished", "only_unfinished", is_flag=True, help="Only work that began and never ended."
+)
 @since_option
 @until_option
 @click.option(
-    "--limit", type=click.IntRange(1), default=1000, show_default=True, help="How many at most."
+    "--limit",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Largest number of records.",
 )
 @output_option
 @_explained
@@ -190,7 +200,7 @@ def find(
     output: str,
     **wanted: Any,  # noqa: ANN401 - options passed on by name
 ) -> None:
-    """Find records. The words of a query are hashed with every key there is, never stored."""
+    """Find records. The text of a query is hashed with every query key, and never stored."""
     hashes = None
     if query is not None:
         if keys is None or wanted["tenant"] is None:
@@ -214,7 +224,7 @@ def find(
     type=click.Choice(["jsonl", "csv"]),
     default="jsonl",
     show_default=True,
-    help="A record on a line, or a table.",
+    help="One JSON object per line, or a table.",
 )
 @since_option
 @until_option
@@ -234,11 +244,11 @@ def export(log_folder: Path, form: str, since: datetime | None, until: datetime 
 
 @audit.command(epilog=_CHECKPOINTS_EXAMPLES)
 @log_option
-@click.option("--newest", is_flag=True, help="Only the newest of each stream.")
+@click.option("--newest", is_flag=True, help="Only the newest checkpoint of each stream.")
 @output_option
 @_explained
 def checkpoints(log_folder: Path, newest: bool, output: str) -> None:
-    """List the checkpoints in the log's folder. As JSON they are the signed lines themselves."""
+    """List the checkpoints in the log's folder. JSON output is the signed lines themselves."""
     for stream in streams(log_folder):
         file = stream / CHECKPOINT_FILE
         found, _, _ = read_checkpoint_files([file] if file.exists() else [])
@@ -251,17 +261,21 @@ def checkpoints(log_folder: Path, newest: bool, output: str) -> None:
 @click.option(
     "--keys", "key_folder", required=True, type=click.Path(path_type=Path), help="Key folder."
 )
-@click.option("--log", "log_folder", type=click.Path(path_type=Path), help="Record it there.")
-@click.option("--checkpoints", type=click.Path(path_type=Path), help="The writers' second folder.")
+@click.option(
+    "--log", "log_folder", type=click.Path(path_type=Path), help="Record the rotation in this log."
+)
+@click.option(
+    "--checkpoints", type=click.Path(path_type=Path), help="The writers' second checkpoint folder."
+)
 @output_option
 @_explained
 def rotate_key(
     key_folder: Path, log_folder: Path | None, checkpoints: Path | None, output: str
 ) -> None:
-    """Make new keys and use them from now on; the first time this replaces development keys.
+    """Generate new keys and make them active; the first time this replaces development keys.
 
-    Running writers take the new keys within a checkpoint interval. Earlier keys stay in the folder:
-    they verify and find earlier records. Copy the printed public key to where verifiers are.
+    Running writers load them within a checkpoint interval. Earlier keys stay in the folder, to
+    verify and find earlier records. Copy the printed public key to where verifiers are.
     """
     keys = rotate_keys(key_folder, log_folder, checkpoint_folder=checkpoints)
     made = dict(zip(("chain", "query", "sign"), keys.ids, strict=True))

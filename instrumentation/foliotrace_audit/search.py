@@ -1,4 +1,4 @@
-"""Finding records in a log: by who, what, when, and by the words of a query nobody stored."""
+"""Finds records in a log: by user, event, time, and by the words of a query that is not stored."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFilter:
-    """What a record must hold; None asks for nothing. `hashes`: any of these query hashes."""
+    """The values a record must have; None accepts any. `hashes`: any of these query hashes."""
 
     event: str | None = None
     tenant: str | None = None
@@ -33,7 +33,7 @@ class RecordFilter:
     until: datetime | None = None
 
     def accepts(self, record: Record) -> bool:
-        """Whether `record` holds all of it."""
+        """Whether `record` has all of them."""
         for name in ("event", "tenant", "user_id", "trace_id", "run_id", "success"):
             value = getattr(self, name)
             if value is not None and record.get(name) != _stored(value):
@@ -55,7 +55,10 @@ class RecordFilter:
         )
 
     def needles(self) -> list[tuple[bytes, ...]]:
-        """Bytes of which a matching line holds one of each tuple: cheap to look for first."""
+        """A matching line contains one member of each tuple.
+
+        Searching bytes first spares parsing the JSON of nearly every line in a large log.
+        """
         names = ("event", "tenant", "user_id", "trace_id", "run_id", "document_id")
         wanted: list[tuple[str, ...]] = [
             (getattr(self, name),) for name in names if getattr(self, name) is not None
@@ -71,14 +74,15 @@ def _stored(value: object) -> object:
 
 
 def hashes_of(keys: AuditKeys, tenant: str, text: str) -> frozenset[str]:
-    """What `text` hashes to for `tenant` under every query key the folder still has."""
+    """The hashes of `text` for `tenant` under every query key that the folder still has."""
     return frozenset(query_hash(tenant_key(key, tenant), text) for key in keys.all_query.values())
 
 
 def find_records(log_folder: Path, wanted: RecordFilter) -> Iterator[Record]:
     """Audit records that `wanted` accepts, stream by stream in written order, with their `stream`.
 
-    Reads in constant memory; lines that are no records are left to `verify`. Raises OSError.
+    Reads in constant memory; skips lines that are not records, which `verify` reports. Raises
+    OSError.
     """
     needles = wanted.needles()
     for stream in streams(log_folder):
@@ -92,9 +96,9 @@ def find_records(log_folder: Path, wanted: RecordFilter) -> Iterator[Record]:
 
 
 def unfinished(records: Iterable[Record]) -> list[Record]:
-    """`*_received` records without a `*_completed` or `*_failed` of the same run: evidence.
+    """The `*_received` records without a `*_completed` or `*_failed` record of the same run.
 
-    Joined by run, by trace where there is no run.
+    Matched by run id, or by trace id where there is none.
     """
     begun: dict[tuple[str, str, str], Record] = {}
     for record in records:

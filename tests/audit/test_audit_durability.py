@@ -41,8 +41,8 @@ from pathlib import Path
 from foliotrace_audit import AuditWriterSettings, AuditWriter, Durability, Entry, read_keys
 root, durability = Path(sys.argv[1]), Durability(sys.argv[2])
 settings = AuditWriterSettings(
-    durability=durability, checkpoint_folder=root / "outside", segment_bytes=30_000,
-    checkpoint_records=50,
+    durability=durability, checkpoint_folder=root / "outside",
+    segment_bytes=int(sys.argv[3]), checkpoint_records=50,
 )
 writer = AuditWriter.open(root / "log", read_keys(root / "keys"), settings)
 
@@ -63,9 +63,12 @@ anyio.run(main)
 """
 
 
-def start_writer(root: Path, durability: Durability) -> "subprocess.Popen[str]":
+def start_writer(
+    root: Path, durability: Durability, segment_bytes: int = 30_000
+) -> "subprocess.Popen[str]":
+    arguments = [str(root), durability, str(segment_bytes)]
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(WRITER), str(root), durability],
+        [sys.executable, "-c", textwrap.dedent(WRITER), *arguments],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -101,7 +104,8 @@ def test_kill_9_under_load_loses_nothing_that_strict_acknowledged(
 def test_a_torn_tail_is_kept_beside_its_file_and_recorded(
     open_log: OpenLog, keys: AuditKeys, tmp_path: Path
 ) -> None:
-    kill_after(start_writer(tmp_path, Durability.GROUP), 100)
+    # one segment: a kill between a seal and the next file would leave nothing to tear
+    kill_after(start_writer(tmp_path, Durability.GROUP, segment_bytes=1 << 30), 100)
     last = sorted((tmp_path / "log").glob("*/[0-9]*.jsonl"))[-1]
     torn = last.read_bytes().rpartition(b"\n")[2] + b'{"v":1,"seq":'  # the kill may have torn too
     with last.open("ab") as file:

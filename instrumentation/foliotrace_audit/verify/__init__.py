@@ -1,1 +1,1 @@
-"""The read side: is the log what its writers wrote, and what proves it?"""
+"""The read side: whether the log is what its writers wrote, and what proves it."""

@@ -1,4 +1,8 @@
-"""What a verifier brings: keys and checkpoints, and whether they come from outside the log."""
+"""Evidence for a verification: keys and checkpoints, and whether they come from outside the log.
+
+Whoever can change the log can also change what lies beside it, so a public key or a checkpoint in
+the log's own folder proves nothing.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +19,7 @@ class Evidence:
     """Chain keys and public keys by id, and checkpoints that the log's writer cannot reach.
 
     `doubts` say why the evidence does not anchor the log: it lies in the log's own folder, or there
-    is none. `findings` are lines in the checkpoint files that are no checkpoints.
+    is none. `findings` are lines of checkpoint files that are not checkpoints.
     """
 
     chain_keys: Mapping[str, MacKey] = field(repr=False)
@@ -33,7 +37,7 @@ def read_evidence(
     public_keys: Sequence[Path],
     checkpoints: Sequence[Path],
 ) -> Evidence:
-    """Read keys and checkpoints. Without `public_keys`, those of `key_folder` are taken.
+    """Read keys and checkpoints. Without `public_keys`, those of `key_folder` are used.
 
     Raises AuditKeyUnusable, OSError.
     """
@@ -53,25 +57,25 @@ def read_evidence(
     return Evidence(chain_keys, public, found, tuple(doubts), findings, notes)
 
 
-def _as_they_are(lines: Sequence[bytes]) -> Iterable[tuple[int, bytes]]:
+def _every_line(lines: Sequence[bytes]) -> Iterable[tuple[int, bytes]]:
     return enumerate(lines, 1)
 
 
 def read_checkpoint_files(
     paths: Sequence[Path],
     *,
-    read: Callable[[Sequence[bytes]], Iterable[tuple[int, bytes]]] = _as_they_are,
+    read: Callable[[Sequence[bytes]], Iterable[tuple[int, bytes]]] = _every_line,
 ) -> tuple[tuple[Checkpoint, ...], tuple[TamperFinding, ...], tuple[str, ...]]:
     """(checkpoints, findings, notes) of files and of the `*.jsonl` in folders. Raises OSError.
 
-    `read` takes the signed lines, numbered, out of a file: in the log's own folder a line is one.
+    `read` finds the numbered signed lines among a file's lines; by default every line is one.
     """
     found: list[Checkpoint] = []
     findings, notes = [], []
     for path in paths:
         for file in _checkpoint_files(path):
             *lines, torn = file.read_bytes().split(b"\n")
-            if torn:
+            if torn:  # a writer was killed while it sent a checkpoint, or is sending one now
                 notes.append(f"{file.name}: its last line is incomplete and was left out")
             for number, line in read(lines):
                 try:
@@ -87,6 +91,7 @@ def read_checkpoint_files(
 def _checkpoint_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
+    # Copied with its log, a folder also holds segments: 0000.jsonl and so on.
     return sorted(file for file in path.rglob("*.jsonl") if not file.stem.isdecimal())
 
 

@@ -1,4 +1,4 @@
-"""Is the log what its writers wrote? Everything provable, and honestly what is not."""
+"""Verifies a whole log: reads every stream, scans its segments in parallel, judges the results."""
 
 import os
 from collections import defaultdict
@@ -15,14 +15,15 @@ from foliotrace_audit.verify.stream_check import check_stream
 from foliotrace_audit.verify.stream_reading import read_stream
 from foliotrace_audit.verify.verdict import TamperFinding, TamperKind, Verdict
 
+# Processes and not threads: hashing lines of a few hundred bytes holds the interpreter's lock.
 _PARALLEL_FROM_BYTES = 64 * 1024 * 1024
 """Below this, starting processes costs more than it saves."""
 
 
 def verify_log(log_folder: Path, evidence: Evidence, *, jobs: int | None = None) -> Verdict:
-    """Verify every stream under `log_folder` on `jobs` processes (None: one a core).
+    """Verify every stream under `log_folder` on `jobs` processes (None: one per core).
 
-    Changes nothing. Raises OSError if a file cannot be read.
+    Writes nothing, so it may run beside living writers. Raises OSError if a file cannot be read.
     """
     outside: dict[str, list[Checkpoint]] = defaultdict(list)
     for checkpoint in evidence.outside:
@@ -46,12 +47,13 @@ def verify_log(log_folder: Path, evidence: Evidence, *, jobs: int | None = None)
 def _missing_streams(
     outside: dict[str, list[Checkpoint]], evidence: Evidence
 ) -> list[TamperFinding]:
+    """Streams that checkpoints speak of and the log does not have."""
     findings = []
     for stream, checkpoints in sorted(outside.items()):
         for checkpoint in checkpoints:
             key = evidence.public_keys.get(checkpoint.sign_key_id)
             if key is None or checkpoint.dev_key:
-                continue
+                continue  # anybody could have signed it
             if not checkpoint.signed_by(key):
                 detail = "the checkpoint's signature is wrong"
                 findings.append(
@@ -68,5 +70,6 @@ def _run(tasks: Sequence[ScanTask], jobs: int | None) -> list[Scan]:
     jobs = min(jobs or os.cpu_count() or 1, len(tasks))
     if jobs <= 1 or sum(task.path.stat().st_size for task in tasks) < _PARALLEL_FROM_BYTES:
         return [scan_segment(task) for task in tasks]
+    # Spawned, not forked: the caller may have threads, and a forked child inherits their locks.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         return list(pool.map(scan_segment, tasks))

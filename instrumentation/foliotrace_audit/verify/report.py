@@ -1,4 +1,4 @@
-"""How verdicts, records and checkpoints are shown. Pure."""
+"""Verdicts, records and checkpoints as text and JSON. Pure."""
 
 from dataclasses import asdict
 from typing import Any
@@ -8,7 +8,7 @@ import orjson
 from foliotrace_audit.checkpoint import Checkpoint
 from foliotrace_audit.verify.verdict import StreamVerdict, TamperFinding, Verdict, VerdictStatus
 
-_SHOWN = ("tenant", "user_id", "trace_id", "run_id", "success", "error_type")
+_COLUMNS = ("tenant", "user_id", "trace_id", "run_id", "success", "error_type")
 
 
 def verdict_as_text(verdict: Verdict, *, accept_open: bool) -> str:
@@ -18,7 +18,7 @@ def verdict_as_text(verdict: Verdict, *, accept_open: bool) -> str:
     lines += [f"  {_finding(finding)}" for finding in verdict.findings]
     lines += [f"  {doubt}" for doubt in verdict.doubts]
     for stream in verdict.streams:
-        lines.append(f"  {stream.stream}: {_reach(stream)}")
+        lines.append(f"  {stream.stream}: {_proved(stream)}")
         lines += [f"    {text}" for text in (*stream.doubts, *stream.notes)]
     lines += [f"  {note}" for note in verdict.notes]
     return "\n".join(lines)
@@ -38,7 +38,7 @@ def _finding(finding: TamperFinding) -> str:
     return f"{finding.kind}: {finding.stream}{file}{record}: {finding.detail}"
 
 
-def _reach(stream: StreamVerdict) -> str:
+def _proved(stream: StreamVerdict) -> str:
     upto = f"records to {stream.last_seq}"
     if stream.is_complete:
         return f"{upto}, proved to the end"
@@ -49,7 +49,7 @@ def _reach(stream: StreamVerdict) -> str:
 
 
 def verdict_as_json(verdict: Verdict, *, accept_open: bool) -> str:
-    """The same for programs."""
+    """The verdict as indented JSON."""
     status = verdict.status(accept_open=accept_open)
     content = {
         "status": status,
@@ -61,12 +61,12 @@ def verdict_as_json(verdict: Verdict, *, accept_open: bool) -> str:
 
 
 def record_as_text(record: dict[str, Any]) -> str:
-    """One line: where it stands, and its main fields."""
-    shown = (
-        f"{name}={_printable(record[name])}" for name in _SHOWN if record.get(name) is not None
+    """One line: time, event, position in the log, and the main fields."""
+    columns = (
+        f"{name}={_printable(record[name])}" for name in _COLUMNS if record.get(name) is not None
     )
     place = f"{record['stream']}#{record['seq']}"
-    return f"{record['timestamp']} {record['event']} {place} {' '.join(shown)}"
+    return f"{record['timestamp']} {record['event']} {place} {' '.join(columns)}"
 
 
 def _printable(value: object) -> str:
@@ -76,7 +76,7 @@ def _printable(value: object) -> str:
 
 
 def checkpoint_as_text(checkpoint: Checkpoint) -> str:
-    """One line: when, where, how far, by which key."""
+    """One line: time, stream, last record proved, and the key."""
     final = " final" if checkpoint.final else ""
     development = " development key" if checkpoint.dev_key else ""
     return (

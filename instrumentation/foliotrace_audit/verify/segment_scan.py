@@ -1,4 +1,8 @@
-"""Reading one segment file against its key and its checkpoints. No state; safe in any process."""
+"""Scans one segment file against its key and its checkpoints. No state; safe in any process.
+
+A sound record costs one prefix comparison and one MAC: its JSON is not parsed. Only the first line
+that is not as expected is examined, to say what was done to the file.
+"""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -22,10 +26,9 @@ _CONTROL_PREFIXES = (
 
 @dataclass(frozen=True, slots=True)
 class ScanTask:
-    """A segment file, its chain key's secret if known, and what checkpoints say about it.
+    """A segment file, and its chain key's secret if known.
 
-    `wanted_sizes` are lengths of which the caller compares the SHA-256: equal bytes end with the
-    record that was signed for.
+    `wanted_sizes` are the lengths (bytes from the start) that checkpoints state a SHA-256 of.
     """
 
     path: Path
@@ -46,7 +49,7 @@ class SegmentFault:
 class Scan:
     """What a segment holds up to its first problem.
 
-    `hashes` maps a wanted length to the SHA-256 of so much of the file.
+    `hashes` maps each wanted length to the SHA-256 of that much of the file.
     """
 
     first_seq: int
@@ -112,7 +115,7 @@ class _Walk:
             start = head(seq, prev)
             if not (line.startswith(start) and _is_genuine(line, hmac)):
                 if not line.endswith(b"\n") and len(line) < MAX_LINE_BYTES:
-                    self.torn_bytes = len(line)
+                    self.torn_bytes = len(line)  # a crash, or a living writer: not tampering
                 else:
                     problem = _diagnose(line, seq, prev, file, hmac)
                 break
@@ -157,7 +160,7 @@ def _diagnose(
 
 
 def _is_genuine(line: bytes, hmac: HmacSha256 | None) -> bool:
-    """Authentic under the key; without one, only whether the line has the form of a record."""
+    """Whether it is authentic; without a key, only whether it has the form of a record."""
     if hmac is not None:
         return is_authentic(line, hmac)
     return line[-75:-67] == b',"mac":"' and line.endswith(b'"}\n')

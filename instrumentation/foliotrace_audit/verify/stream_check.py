@@ -1,4 +1,10 @@
-"""The rules one stream must satisfy, over what was scanned. Pure but for the kept torn tails."""
+"""The rules that one stream must satisfy, applied to its scans. Pure but for the kept torn tails.
+
+The chain proves that nothing inside it was changed; a checkpoint proves in addition that nothing up
+to it was removed, and proves it against holders of the chain key too. Only checkpoints from outside
+count: those in the stream's own folder can be deleted with the records they prove. They are checked
+all the same, because one that contradicts its file is a finding.
+"""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,7 +21,7 @@ from foliotrace_audit.verify.stream_reading import StreamReading
 from foliotrace_audit.verify.verdict import StreamVerdict, TamperFinding, TamperKind
 
 Part = Scan | Tombstone | None
-"""A segment as it can be known: scanned, removed by retention, or removed by nobody we know."""
+"""A segment: scanned, removed by retention, or with a tombstone that no known key wrote (None)."""
 
 
 def check_stream(
@@ -24,7 +30,7 @@ def check_stream(
     outside: Sequence[Checkpoint],
     public_keys: Mapping[str, VerifyKey],
 ) -> StreamVerdict:
-    """Judge one stream by its files and by the checkpoints about it."""
+    """The verdict on one stream, by its files and by the checkpoints about it."""
     parts: dict[int, Part] = dict(reading.tombstones)
     parts.update({number: scans[path] for number, path in reading.segments.items()})
     check = _StreamCheck(reading, dict(sorted(parts.items())), public_keys)
@@ -37,7 +43,7 @@ def check_stream(
 
 
 class _StreamCheck:
-    """Findings and notes of one stream, gathered part by part."""
+    """Collects the findings and notes of one stream."""
 
     def __init__(
         self,
@@ -72,7 +78,7 @@ class _StreamCheck:
             before = part
 
     def checkpoint(self, checkpoint: Checkpoint) -> bool:
-        """Whether it is signed by a known key and agrees with the files; findings where not."""
+        """Whether a known key signed it and it agrees with the files; records findings if not."""
         key = self._public_keys.get(checkpoint.sign_key_id)
         number, seq = checkpoint.segment, checkpoint.seq
         if key is None:
@@ -100,7 +106,7 @@ class _StreamCheck:
     def verdict(
         self, outside: Sequence[Checkpoint], proving: Sequence[Checkpoint]
     ) -> StreamVerdict:
-        """The judgement, given which checkpoints from outside hold."""
+        """The verdict; `proving` are the checkpoints of `outside` that hold."""
         doubts = []
         if any(c.dev_key for c in outside) or any(c.dev_key for c in self._reading.local):
             doubts.append("development keys signed it")
@@ -185,7 +191,7 @@ class _StreamCheck:
         if part is None or (isinstance(part, Scan) and not part.records):
             return
         if isinstance(before, Scan) and before.problem is not None:
-            return
+            return  # its end is unknown; the problem itself is a finding already
         seq, mac = (-1, GENESIS.decode()) if before is None else (before.last_seq, _head(before))
         if part.first_seq > seq + 1:
             detail = f"records {seq + 1} to {part.first_seq - 1} are missing"

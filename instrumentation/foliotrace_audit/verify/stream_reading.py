@@ -1,4 +1,4 @@
-"""What a stream's folder holds, read before its records are walked."""
+"""Reads the small files of a stream's folder, before its segments are scanned."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -22,9 +22,9 @@ _LINES_TO_FIND_KEY = 3
 
 @dataclass(frozen=True, slots=True)
 class StreamReading:
-    """A stream's files. `keys` has a chain key (or None) for each segment that is there.
+    """A stream's files. `keys` holds the chain key of each segment, None if it is unknown.
 
-    `tombstones` has None for one that no known key wrote.
+    `tombstones` holds None for a tombstone that no known key wrote.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class StreamReading:
         return self.folder.name
 
     def tasks(self, outside: Iterable[Checkpoint]) -> list[ScanTask]:
-        """One task for each segment, wanting what the stream's checkpoints speak of."""
+        """One task for each segment, with the lengths that the stream's checkpoints state."""
         by_segment: dict[int, list[Checkpoint]] = defaultdict(list)
         for checkpoint in (*self.local, *outside):
             by_segment[checkpoint.segment].append(checkpoint)
@@ -61,9 +61,10 @@ class StreamReading:
 
 
 def read_stream(folder: Path, chain_keys: Mapping[str, MacKey]) -> StreamReading:
-    """Read the small files of a stream, and which segments there are. Raises OSError.
+    """Read the small files of a stream, and list its segments. Raises OSError.
 
-    Checkpoints first: a living writer may go on meanwhile, and must not be ahead in them.
+    The checkpoints are read first: a living writer may append meanwhile, and a checkpoint newer
+    than the records that were read would look like a truncation.
     """
     is_live = has_writer(folder)
     file = folder / CHECKPOINT_FILE
@@ -100,7 +101,10 @@ def _read_tombstones(
 
 
 def _segment_key(path: Path, chain_keys: Mapping[str, MacKey]) -> MacKey | None:
-    """The key the first record names; if it names none we have, the one its records prove."""
+    """The key that the first record names; if that is unknown, the one that fits the records.
+
+    The first record may be damaged or forged, which must not hide what the others prove.
+    """
     with path.open("rb") as file:
         lines = [file.readline(MAX_LINE_BYTES) for _ in range(_LINES_TO_FIND_KEY)]
     named = chain_keys.get(str(control.parse(lines[0]).get("chain_key_id")))

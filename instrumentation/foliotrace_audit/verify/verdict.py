@@ -1,4 +1,4 @@
-"""What a verification can conclude. Pure."""
+"""What a verification can conclude."""
 
 from dataclasses import dataclass
 
@@ -71,7 +71,7 @@ class StreamVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The whole log. `doubts` say why nothing anchors it; empty when something does."""
+    """The whole log. `doubts` say why no outside evidence anchors it; empty if some does."""
 
     streams: tuple[StreamVerdict, ...]
     findings: tuple[TamperFinding, ...]
