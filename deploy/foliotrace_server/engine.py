@@ -1,4 +1,4 @@
-"""Everything that runs in one process on one data folder, started and stopped together."""
+"""The service without HTTP: hosts, jobs and background tasks of one data folder."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,14 +17,14 @@ from foliotrace.ports import IndexWriter
 from foliotrace.query.workflow import QueryWorkflow
 from foliotrace_otel import Metrics
 from foliotrace_server.compaction import Compaction
-from foliotrace_server.host.durable_host import DurableHost, Ended
+from foliotrace_server.host.durable_host import DurableHost, EndedRun
 from foliotrace_server.jobs import JobService
 from foliotrace_server.parts import Parts
 from foliotrace_server.request_body import start_event
 from foliotrace_server.settings import Settings
 
 _log = structlog.get_logger(__name__)
-_JANITOR_EVERY_S = 3600.0
+_RETENTION_EVERY_S = 3600.0
 _CATCH_UP_EVERY_S = 5.0
 
 
@@ -36,7 +36,7 @@ def answer_of(answered: object) -> Answer:
 
 
 class Engine:
-    """The service without HTTP: what the app, the embedded CLI and the tests drive."""
+    """Starts, runs and stops everything in the process; used by the app, the CLI and tests."""
 
     def __init__(self, settings: Settings, parts: Parts, folder: Path) -> None:
         self.settings = settings
@@ -51,7 +51,7 @@ class Engine:
             folder,
             parts.durable,
             on_ended=self._ended,
-            at_once=settings.ingest.parser_processes,
+            max_concurrent=settings.ingest.parser_processes,
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
         )
@@ -61,33 +61,33 @@ class Engine:
             self.metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
         depth = self.metrics.own.queue_depth.name
         self.metrics.watch(depth, self.durable.pending, {"queue": "jobs"})
-        self.wiping = Compaction(parts.ingest, self.durable)
-        self.intake = JobService(parts, self.durable, self.wiping.soon)
+        self.compaction = Compaction(parts.ingest, self.durable)
+        self.jobs = JobService(parts, self.durable, self.compaction.request)
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
 
     async def start(self) -> None:
-        """Bring indexes up to date in the background, resume jobs, take work."""
+        """Resume jobs, start background tasks, then accept work."""
         await sweep(self.parts.ingest)
         await self.durable.start()
-        await self.intake.repair()
-        work = [self._follow(index) for index in self.parts.ingest.indexes]
+        await self.jobs.repair()
+        work = [self._catch_up(index) for index in self.parts.ingest.indexes]
         work += [
-            self._janitor(),
-            self.wiping.run(),
-            *(endless() for endless in self.parts.background),
+            self._apply_retention(),
+            self.compaction.run(),
+            *(task() for task in self.parts.background),
         ]
         self._tasks = [asyncio.create_task(each) for each in work]
         self.ready = True
 
     async def stop(self) -> None:
-        """Stop taking work; what is under way goes on at the next start."""
+        """Stop accepting work; unfinished jobs continue at the next start."""
         self.ready = False
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.durable.settle()
-        await self.wiping.finish()
+        await self.compaction.finish()
         await self.durable.stop()
         for close in self.parts.closing:
             await close()
@@ -103,12 +103,12 @@ class Engine:
     async def _answer_by_run(self, question: StartEvent) -> Answer:
         return answer_of(await self.query.run(start_event=question).stop_event_result())
 
-    async def _ended(self, ended: Ended) -> None:
-        await self.intake.settle(ended)
-        self.wiping.soon()  # the document may have replaced an earlier state
+    async def _ended(self, ended: EndedRun) -> None:
+        await self.jobs.settle(ended)
+        self.compaction.request()  # the document may have replaced an earlier state
 
-    async def _follow(self, index: IndexWriter) -> None:
-        """Keep a derived index up with the library, also after an outage of it."""
+    async def _catch_up(self, index: IndexWriter) -> None:
+        """Keep an index in step with the library, also after an outage."""
         while True:
             try:
                 await index.catch_up()
@@ -116,16 +116,16 @@ class Engine:
                 _log.warning("index.catch_up_failed", code=error.error_code)
             await asyncio.sleep(_CATCH_UP_EVERY_S)
 
-    async def _janitor(self) -> None:
-        """Forget what is older than the retention setting, and wipe what was deleted."""
+    async def _apply_retention(self) -> None:
+        """Delete runs past their retention, and compact the files."""
         keep = timedelta(days=self.settings.runs.retention_days)
         while True:
             before = self.parts.ingest.clock.now() - keep
             try:
                 expired = await self.parts.runs.expire(before=before)
                 finished = self.durable.forget_finished(before)
-                self.wiping.soon()
+                self.compaction.request()
                 _log.debug("retention.applied", runs=expired, handlers=finished)
             except FoliotraceError as error:
                 _log.warning("retention.failed", code=error.error_code)
-            await asyncio.sleep(_JANITOR_EVERY_S)
+            await asyncio.sleep(_RETENTION_EVERY_S)

@@ -1,4 +1,4 @@
-"""Work that outlives its request: uploads and extractions become jobs, jobs come to an end."""
+"""Turns uploads and extraction requests into durable jobs, and records how jobs end."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from foliotrace.ingest.workflow import cancel_ingest
 from foliotrace.jobs import JobReporter
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import Blobs, StoredBlob
-from foliotrace_server.host.durable_host import DurableHost, Ended
+from foliotrace_server.host.durable_host import DurableHost, EndedRun
 from foliotrace_server.observing.trace_context import job_trace
 from foliotrace_server.request_body import start_event
 
@@ -27,14 +27,14 @@ _FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
 class JobEnded(FoliotraceError):
-    """A durable run was brought to an end from outside; `error_code` says why."""
+    """A job ended outside its run, for example by a crash; `error_code` says why."""
 
     code = ErrorCode.JOB_INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredUpload:
-    """A file whose bytes are in the blob store already: its form field came before its metadata."""
+    """A file that was stored while its form was still being read."""
 
     name: str
     blob: StoredBlob
@@ -43,11 +43,11 @@ class StoredUpload:
     idempotency_key: str | None = None
     path: ExecutionMode | None = None
 
-    def for_the_journey(self) -> Upload:
-        """As the journey takes it, without content."""
+    def without_content(self) -> Upload:
+        """The upload for the ingest journey, whose blob store returns the stored file."""
         return Upload(
             name=self.name,
-            content=_nothing(),
+            content=_no_content(),
             collection=self.collection,
             metadata=self.metadata,
             idempotency_key=self.idempotency_key,
@@ -55,8 +55,8 @@ class StoredUpload:
         )
 
 
-class _Stored:
-    """`Blobs` of one upload whose bytes are stored already."""
+class _StoredBlobs:
+    """A `Blobs` whose `put` returns the file that is stored already."""
 
     def __init__(self, blobs: Blobs, blob: StoredBlob) -> None:
         self._blob = blob
@@ -69,22 +69,24 @@ class _Stored:
         return self._blob
 
 
-async def _nothing() -> AsyncIterator[bytes]:
+async def _no_content() -> AsyncIterator[bytes]:
     return
     yield b""
 
 
 class JobService:
-    """Turns requests into durable jobs."""
+    """Submits, cancels and finishes jobs, and deletes documents."""
 
-    def __init__(self, parts: "Parts", durable: DurableHost, removed: Callable[[], None]) -> None:
+    def __init__(
+        self, parts: "Parts", durable: DurableHost, on_removed: Callable[[], None]
+    ) -> None:
         self._parts = parts
-        self._removed = removed
+        self._on_removed = on_removed
         self._durable = durable
         self._tracer = parts.observing.tracer if parts.observing is not None else None
 
     async def upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
-        """Store a file and start its ingestion; on return it will happen, whatever is killed.
+        """Store a file and start its ingestion; on return the job survives a crash.
 
         Raises InvalidRequest, FileRefused, Conflict, TooBusy, LibraryUnavailable.
         """
@@ -98,14 +100,14 @@ class JobService:
             accepted = await accept(services, principal, upload)
         else:
             accepted = await self._accept_stored(principal, upload)
-        if not accepted.settled and not self._durable.is_promised(accepted.job.id):
+        if not accepted.settled and not self._durable.is_accepted(accepted.job.id):
             await self._ingest(accepted.job)
         return accepted
 
     async def _accept_stored(self, principal: Principal, upload: StoredUpload) -> Accepted:
         services = self._parts.ingest
-        stored = replace(services, blobs=_Stored(services.blobs, upload.blob))
-        return await accept(stored, principal, upload.for_the_journey())
+        stored = replace(services, blobs=_StoredBlobs(services.blobs, upload.blob))
+        return await accept(stored, principal, upload.without_content())
 
     async def extract(
         self,
@@ -117,16 +119,16 @@ class JobService:
         idempotency_key: str | None = None,
         path: ExecutionMode | None = None,
     ) -> Job:
-        """Start an extraction; on return it will happen, whatever is killed.
+        """Start an extraction; on return the job survives a crash.
 
         Raises NotFound, InvalidSchema, PathNotOffered, Conflict, TooBusy.
         """
         self._parts.check_schema(schema)
         self._parts.check_extract_path(path)
         await self._parts.ingest.library.document(principal.tenant, document_id)
-        chosen = () if path is None else (path.value,)
-        fingerprint = _fingerprint(document_id, schema, instructions, *chosen)
-        earlier = await self._earlier(principal, idempotency_key, fingerprint)
+        mode = () if path is None else (path.value,)
+        fingerprint = _fingerprint(document_id, schema, instructions, *mode)
+        earlier = await self._job_of_key(principal, idempotency_key, fingerprint)
         if earlier is not None:
             return earlier
         start: dict[str, Any] = {"document_id": document_id, "schema": schema}
@@ -139,7 +141,7 @@ class JobService:
                 self._new_extraction(principal, document_id, idempotency_key, fingerprint),
                 path=path,
             )
-            self._promise(job, {**start, "job_id": job.id})  # first: the schema would be lost
+            self._accept(job, {**start, "job_id": job.id})  # first: only the run holds the schema
             stored = await self._parts.ingest.jobs.create(job)
             await self._durable.begin(job.id)
         return stored
@@ -172,7 +174,7 @@ class JobService:
         return await services.jobs.job(principal.tenant, job_id)
 
     async def forget(self, principal: Principal, document_id: str) -> Document:
-        """Delete a document with everything made from it. Raises NotFound."""
+        """Delete a document with everything derived from it. Raises NotFound."""
         await self._parts.ingest.library.document(principal.tenant, document_id)
         jobs = await self._jobs_of(principal, document_id)
         self._durable.forget([job.id for job in jobs])
@@ -181,7 +183,7 @@ class JobService:
         for job in jobs:
             if job.status not in _FINAL:
                 await self._durable.cancel(job.id)
-        self._removed()
+        self._on_removed()
         return document
 
     async def _jobs_of(self, principal: Principal, document_id: str) -> list[Job]:
@@ -192,29 +194,29 @@ class JobService:
             found += page
         return found
 
-    async def settle(self, ended: Ended) -> None:
-        """Give the job of a run that has ended its final state, if the run did not."""
+    async def settle(self, ended: EndedRun) -> None:
+        """Set the final state of the job of an ended run, if the run did not."""
         try:
             job = await self._parts.ingest.jobs.job(ended.tenant, ended.handler_id)
-        except NotFound:  # a hosted workflow of the user's own has no job
+        except NotFound:  # runs of the user's own workflows have no job
             return
         if job.status not in _FINAL:
             await self._end(job, JobStatus(ended.status), ended.problem)
 
     async def repair(self) -> None:
-        """Bring to an end what was killed before its promise: never acknowledged.
+        """Finish jobs that a crash interrupted before their run was accepted.
 
-        The bytes of an upload with a job are there, so it is ingested; an extraction's schema is
-        not. Of an upload without a job nobody knows how it was to be read: its document failed.
+        An upload with a job is ingested: its bytes are stored. An extraction fails: its schema is
+        lost. A document without a job fails: the options of its upload are lost.
         """
         unfinished = await self._parts.ingest.jobs.unfinished()
-        looked_after = {(job.tenant, job.document_id) for job in unfinished}
+        with_job = {(job.tenant, job.document_id) for job in unfinished}
         for document in await self._parts.ingest.library.unsettled():
-            if (document.tenant, document.id) not in looked_after:
+            if (document.tenant, document.id) not in with_job:
                 cut = JobEnded(code=ErrorCode.UPLOAD_INTERRUPTED)
                 await self._fail_document(document.tenant, document.id, cut)
         for job in unfinished:
-            if self._durable.is_promised(job.id):
+            if self._durable.is_accepted(job.id):
                 continue
             if job.kind is JobKind.INGEST:
                 await self._ingest(job)
@@ -222,15 +224,15 @@ class JobService:
                 await self._end(job, JobStatus.FAILED, ErrorCode.JOB_INTERRUPTED)
 
     async def _ingest(self, job: Job) -> None:
-        self._promise(job, {"document_id": job.document_id, "job_id": job.id})
+        self._accept(job, {"document_id": job.document_id, "job_id": job.id})
         await self._durable.begin(job.id)
 
-    def _promise(self, job: Job, start: Mapping[str, Any]) -> None:
+    def _accept(self, job: Job, start: Mapping[str, Any]) -> None:
         kind = self._durable.workflows[job.kind].start_event_class
-        self._durable.promise(job.id, job.tenant, job.kind, start_event(kind, dict(start)))
+        self._durable.accept(job.id, job.tenant, job.kind, start_event(kind, dict(start)))
 
     async def _end(self, job: Job, status: JobStatus, problem: str | None) -> None:
-        """Settle a job from outside its run."""
+        """Set the final state of a job outside its run."""
         services = self._parts.ingest
         if job.kind is JobKind.INGEST and status is JobStatus.CANCELLED:
             await cancel_ingest(services, Principal(tenant=job.tenant, subject=job.subject), job.id)
@@ -255,8 +257,10 @@ class JobService:
                 tenant, document_id, problem=why.error_code, detail=why.message
             )
 
-    async def _earlier(self, principal: Principal, key: str | None, fingerprint: str) -> Job | None:
-        """What the key was used for before. Raises Conflict if that was another request."""
+    async def _job_of_key(
+        self, principal: Principal, key: str | None, fingerprint: str
+    ) -> Job | None:
+        """The job that used the key before. Raises Conflict if its request was another one."""
         if key is None:
             return None
         job = await self._parts.ingest.jobs.by_key(principal.tenant, JobKind.EXTRACT, key)
@@ -274,6 +278,6 @@ def _ended_because(problem: str | None) -> JobEnded:
     return JobEnded("The job could not be finished.", code=code)
 
 
-def _fingerprint(*asked: object) -> str:
-    """Equal for requests that ask for the same."""
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+def _fingerprint(*request: object) -> str:
+    """A hash that is equal for equal requests."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()

@@ -1,11 +1,20 @@
 """What `foliotrace_server.host.internals` relies on inside llama-agents; an upgrade fails here."""
 
+import ast
 from contextlib import AbstractContextManager, nullcontext
+from inspect import signature
 from pathlib import Path
 
 import pytest
-from llama_agents.server import HandlerQuery, PersistentHandler
+from llama_agents.server import (
+    HandlerQuery,
+    MemoryWorkflowStore,
+    PersistentHandler,
+    SqliteWorkflowStore,
+    WorkflowServer,
+)
 from llama_agents.server._runtime.idle_release_runtime import IdleReleaseDecorator
+from llama_agents.server._runtime.persistence_runtime import PersistenceDecorator
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 from workflows.plugins.basic import BasicRuntime
@@ -48,10 +57,10 @@ async def ended(store: internals.DurableStore, kind: str) -> PersistentHandler:
     server = internals.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
     server.add_workflow("two", TwoSteps())
     await server.start()
-    started = await internals.start_durably(server, store, "two", Begin(kind=kind), "h")
+    started = await internals.start_durable_run(server, store, "two", Begin(kind=kind), "h")
     assert store.is_replayable(started.run_id)
-    await internals.wait_durably(server, started)
-    await internals.stop_durably(server)
+    await internals.wait_for_run(server, started)
+    await internals.stop_server(server)
     return (await store.query(HandlerQuery(handler_id_in=["h"])))[0]
 
 
@@ -116,3 +125,97 @@ async def test_the_hot_store_finds_by_id_and_run_and_forgets_both() -> None:
     assert found == []
     assert await store.delete(HandlerQuery(handler_id_in=["h4"])) == 1
     assert set(store._handler_of_run) == {"r3"}
+
+
+PRIVATE_NAMES = {
+    "_build_state_store": MemoryWorkflowStore,
+    "_evict_run_state_stores": MemoryWorkflowStore,
+    "_state_store_cache": MemoryWorkflowStore(max_completed=1),
+    "_connect": SqliteWorkflowStore,
+    "_open_nolock": SqliteWorkflowStore,
+    "_persistent_conn": None,  # checked on a store with a file
+    "_runtime": WorkflowServer(),
+    "_service": WorkflowServer(),
+    "_decorated": None,  # checked on a server's chain of runtimes
+    "_queues": BasicRuntime(),
+}
+"""Every private name that `internals` reads or overrides, and what has it."""
+
+
+def test_every_private_name_that_internals_uses_is_listed() -> None:
+    tree = ast.parse(Path(internals.__file__).read_text())
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    stored, read, overridden = set(), set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
+            (stored if isinstance(node.ctx, ast.Store) else read).add(node.attr)
+        if isinstance(node, ast.ClassDef):
+            methods = {n.name for n in node.body if isinstance(n, functions)}
+            bases = [
+                getattr(internals, base.id) for base in node.bases if isinstance(base, ast.Name)
+            ]
+            overridden |= {m for m in methods for base in bases if hasattr(base, m)}
+            stored |= methods - overridden
+    private = {name for name in (read - stored) | overridden if not name.startswith("__")}
+    assert {name for name in private if name.startswith("_")} == set(PRIVATE_NAMES)
+
+
+@pytest.mark.parametrize("name", [name for name, owner in PRIVATE_NAMES.items() if owner])
+def test_the_library_still_has_the_private_name(name: str) -> None:
+    assert hasattr(PRIVATE_NAMES[name], name)
+
+
+async def test_the_private_names_mean_what_internals_takes_them_for(tmp_path: Path) -> None:
+    store = internals.DurableStore(tmp_path / "h.db")
+    server = internals.durable_server(store, {}, as_it_is)
+    release = server._runtime._decorated
+    assert isinstance(release, IdleReleaseDecorator)
+    assert release.stop_task is None
+    persistence = release._decorated
+    assert isinstance(persistence, PersistenceDecorator)
+    assert persistence.resume_task is None
+    assert isinstance(persistence._decorated, BasicRuntime)
+    assert persistence._decorated._queues == {}
+    service = server._service
+    assert {"handler_id", "start_event"} <= set(signature(service.start_workflow).parameters)
+    assert callable(service.await_workflow)
+    assert callable(service.cancel_handler)
+    tables = {
+        "handlers": {"handler_id", "run_id", "status", "completed_at"},
+        "ticks": {"run_id", "tick_data"},
+        "events": {"run_id"},
+        "workflow_state": {"run_id"},
+    }
+    with store._connect() as connection:
+        assert store._persistent_conn is connection
+        for table, columns in tables.items():
+            found = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+            assert columns <= found
+
+
+async def test_an_active_run_is_known_to_the_engine_and_released_at_the_stop(
+    tmp_path: Path,
+) -> None:
+    store = internals.DurableStore(tmp_path / "h.db")
+    server = internals.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
+    server.add_workflow("two", TwoSteps())
+    await server.start()
+    started = await internals.start_durable_run(server, store, "two", Begin(), "h")
+    await internals.wait_for_run(server, started)
+    assert not internals.is_active(server, "another run")
+    await internals.stop_server(server)
+    assert not internals.is_active(server, str(started.run_id))
+
+
+async def test_the_state_of_a_finished_run_leaves_the_store_in_memory() -> None:
+    store = internals.InMemoryStore(1)
+    server = internals.in_memory_server(store, {})
+    server.add_workflow("two", TwoSteps())
+    async with server.contextmanager():
+        for number in range(3):
+            data = await internals.start_run(server, "two", Begin(), f"h{number}")
+            await internals.wait_for_run(server, data)
+    assert len(store.handlers) <= 2
+    assert {key[0] for key in store._state_store_cache} <= {
+        str(handler.run_id) for handler in store.handlers.values()
+    }

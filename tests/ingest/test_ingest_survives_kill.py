@@ -45,7 +45,7 @@ async def main():
         folder,
         {"ingest": IngestWorkflow(desk.services)},
         on_ended=on_ended,
-        at_once=1,
+        max_concurrent=1,
         max_pending=10,
         max_starts=5,
     )
@@ -53,7 +53,7 @@ async def main():
     if dies_at:
         accepted = await desk.upload("notes.txt", *(f"Page {n} of topic{n}." for n in range(1, 9)))
         start = IngestDocument(document_id=accepted.document.id, job_id=accepted.job.id)
-        host.promise(accepted.job.id, "t1", "ingest", start)
+        host.accept(accepted.job.id, "t1", "ingest", start)
         await host.begin(accepted.job.id)
     async with asyncio.timeout(60):
         await ended.wait()

@@ -1,1 +1,1 @@
-"""The host around llama-agents: hot and durable workflows behind one base URL."""
+"""The host around llama-agents: in-memory and durable workflows behind one base URL."""

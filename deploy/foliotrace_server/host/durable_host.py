@@ -1,4 +1,4 @@
-"""Durable runs: promised, started a few at a time, resumed after a crash, ended with a reason."""
+"""Durable runs: accepted, started a few at a time, resumed after a crash, ended with a reason."""
 
 import asyncio
 import sqlite3
@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from llama_agents.server import HandlerQuery, PersistentHandler
@@ -29,26 +29,26 @@ from foliotrace_server.host.internals import (
     DurableStore,
     EventEnvelopeWithMetadata,
     HandlerData,
-    cancel_durably,
+    cancel_run,
     durable_server,
     handler_data,
-    is_going,
-    start_durably,
-    stop_durably,
-    wait_durably,
+    is_active,
+    start_durable_run,
+    stop_server,
+    wait_for_run,
 )
-from foliotrace_server.host.run_journal import Intent, Intents
+from foliotrace_server.host.run_journal import AcceptedRun, RunJournal
 from foliotrace_server.host.upstream_errors import EXCEPTION_HANDLERS
 from foliotrace_server.observing.trace_context import capture_trace, continue_trace
 
-_LOOK_AFTER_S = 5.0
-_DISK = (FoliotraceError, sqlite3.Error, OSError)  # what a full or lost disk makes of a write
+_RECONCILE_EVERY_S: Final = 5.0
+_DISK_ERRORS: Final = (FoliotraceError, sqlite3.Error, OSError)  # of a full or lost disk
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a durable run ended. `problem` is a stable code or the message of one of our errors."""
+class EndedRun:
+    """How a durable run ended. `problem` is an error code or the message of one of our errors."""
 
     handler_id: str
     tenant: str
@@ -59,13 +59,13 @@ class Ended:
 
 @dataclass(slots=True)
 class _Milestones:
-    begun: asyncio.Event = field(default_factory=asyncio.Event)
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    finalized: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @contextmanager
-def _journal() -> Iterator[None]:
-    """Turn the failure to open a journal into LibraryUnavailable `jobs_unreadable`."""
+def _opening_journal() -> Iterator[None]:
+    """Turn a damaged file into LibraryUnavailable `jobs_unreadable`."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -73,10 +73,10 @@ def _journal() -> Iterator[None]:
 
 
 class DurableHost:
-    """The workflows whose runs outlive the process.
+    """Hosts workflows whose runs survive the process.
 
-    `at_once` runs go on together, the others wait; `max_starts` processes may die under a run
-    that does not progress before it is failed with `job_crashed_repeatedly`.
+    At most `max_concurrent` runs are active, the others are queued. A run that makes no progress
+    while `max_starts` processes die is failed with `job_crashed_repeatedly`.
     """
 
     def __init__(
@@ -84,63 +84,64 @@ class DurableHost:
         folder: Path,
         workflows: Mapping[str, Workflow],
         *,
-        on_ended: Callable[[Ended], Awaitable[None]],
-        at_once: int,
+        on_ended: Callable[[EndedRun], Awaitable[None]],
+        max_concurrent: int,
         max_pending: int,
         max_starts: int,
     ) -> None:
         self.workflows = dict(workflows)
-        with _journal():
+        with _opening_journal():
             self.store = DurableStore(folder / "handlers.db")
-            self._intents = Intents(folder / "intents.db")
-        self.store.on_finished = self._finished
-        self._resumed: dict[str, str] = {}  # trace by the id of a run that another process began
-        self.server = durable_server(self.store, EXCEPTION_HANDLERS, self._entering)
+            self._journal = RunJournal(folder / "intents.db")
+        self.store.on_finished = self._on_finished
+        self._resumed_traces: dict[str, str] = {}  # by run id, until the engine resumes the run
+        self.server = durable_server(self.store, EXCEPTION_HANDLERS, self._trace_of_resumed)
         for name, workflow in workflows.items():
             self.server.add_workflow(name, workflow)
         self._on_ended = on_ended
-        self._at_once, self._max_pending, self._max_starts = at_once, max_pending, max_starts
-        self._promised: dict[str, Intent] = {}
+        self._max_concurrent = max_concurrent
+        self._max_pending, self._max_starts = max_pending, max_starts
+        self._accepted: dict[str, AcceptedRun] = {}
         self._milestones: dict[str, _Milestones] = {}
-        self._waiting: deque[Intent] = deque()
-        self._running: set[str] = set()
-        self._beginning: set[str] = set()
+        self._queue: deque[AcceptedRun] = deque()
+        self._active: set[str] = set()
+        self._starting: set[str] = set()
         self._ending: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        """Resume what a crash interrupted, start what was promised, fail what keeps killing us."""
-        for intent in self._intents.all():
-            self._note(intent)
-            await self._repair(intent)
+        """Resume interrupted runs, start queued ones, fail those that keep crashing the process."""
+        for run in self._journal.all():
+            self._track(run)
+            await self._restore(run)
         await self.server.start()
         self._started = True
-        self._fill()
-        self._spawn(self._look_after())
+        self._start_queued()
+        self._spawn(self._reconcile_loop())
 
     async def settle(self) -> None:
-        """Start nothing more, and let what has ended be noted."""
+        """Start nothing more, and finish reporting the runs that have ended."""
         self._started = False
         self._stopping.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def stop(self) -> None:
-        """Stop; runs under way go on at the next start."""
+        """Stop; active runs are resumed at the next start."""
         await self.settle()
-        await stop_durably(self.server)
+        await stop_server(self.server)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._intents.close(cleanly=True)
+        self._journal.close(cleanly=True)
         self.store.close()
 
-    def promise(self, handler_id: str, tenant: str, name: str, start_event: StartEvent) -> None:
-        """From here on the run will happen, whatever is killed; `begin` says when.
+    def accept(self, handler_id: str, tenant: str, name: str, start_event: StartEvent) -> None:
+        """Record durably that the run will be executed; `begin` starts or queues it.
 
         Raises Conflict `job_already_running`, TooBusy, LibraryUnavailable.
         """
         self.refuse_if_full()
-        intent = Intent(
+        run = AcceptedRun(
             handler_id=handler_id,
             tenant=tenant,
             workflow=name,
@@ -148,56 +149,56 @@ class DurableHost:
             trace=capture_trace(),
         )
         try:
-            is_new = self._intents.add(intent)
+            is_new = self._journal.add(run)
         except sqlite3.Error as error:
             raise LibraryUnavailable(reason=Reason.JOBS_UNWRITABLE) from error
         if not is_new:
             raise Conflict(code=ErrorCode.JOB_ALREADY_RUNNING)
-        self._note(intent)
+        self._track(run)
 
     def refuse_if_full(self) -> None:
-        """Raise TooBusy if no further run can be promised."""
-        if len(self._promised) >= self._max_pending:
+        """Raise TooBusy if no further run can be accepted."""
+        if len(self._accepted) >= self._max_pending:
             raise TooBusy("too many unfinished jobs", retry_after_s=5.0)
 
-    async def begin(self, handler_id: str, *, may_wait: bool = True) -> None:
-        """Start a promised run, and return once it can be replayed; or queue it if it may wait."""
-        intent = self._promised[handler_id]
-        if may_wait and len(self._running) >= self._at_once:
-            self._waiting.append(intent)
-        elif may_wait:
-            await self._begin_waiting(intent)
+    async def begin(self, handler_id: str, *, may_queue: bool = True) -> None:
+        """Start an accepted run and return once a crash cannot lose it; or queue it."""
+        run = self._accepted[handler_id]
+        if may_queue and len(self._active) >= self._max_concurrent:
+            self._queue.append(run)
+        elif may_queue:
+            await self._start_or_retry(run)
         else:
-            await self._begin(intent)
+            await self._start(run)
 
     async def cancel(self, handler_id: str) -> bool:
-        """Cancel a run, waiting or going; False if it has ended or never was."""
-        for intent in list(self._waiting):
-            if intent.handler_id == handler_id:
-                self._waiting.remove(intent)
-                self._end(intent, "cancelled")
+        """Cancel a queued or active run; False if there is none."""
+        for run in list(self._queue):
+            if run.handler_id == handler_id:
+                self._queue.remove(run)
+                self._end(run, "cancelled")
                 return True
-        return await cancel_durably(self.server, handler_id)
+        return await cancel_run(self.server, handler_id)
 
     async def handler(self, handler_id: str) -> PersistentHandler | None:
-        """The record of a run that has started."""
-        found = await self.store.query(HandlerQuery(handler_id_in=[handler_id]))
-        return found[0] if found else None
+        """The stored record of a run that has started."""
+        handlers = await self.store.query(HandlerQuery(handler_id_in=[handler_id]))
+        return handlers[0] if handlers else None
 
     async def record(self, handler_id: str, *, wait: bool) -> HandlerData:
-        """The record of a run that has started; with `wait`, once it has ended."""
+        """The record of a run that has started; with `wait`, after its end. Raises NotFound."""
         handler = await self.handler(handler_id)
         if handler is None:
             raise NotFound(code=ErrorCode.HANDLER_NOT_FOUND)
-        shown = handler_data(handler)
+        data = handler_data(handler)
         if wait and handler.status == "running":
-            return await wait_durably(self.server, shown)
-        return shown
+            return await wait_for_run(self.server, data)
+        return data
 
     async def events(
         self, handler_id: str, *, after: int = -1
     ) -> AsyncIterator[tuple[int, EventEnvelopeWithMetadata]]:
-        """(sequence, event) of a run that has started, from behind `after`, until it ends."""
+        """(sequence, event) of a run that has started, after sequence `after`, until it ends."""
         handler = await self.handler(handler_id)
         if handler is None or handler.run_id is None:
             return
@@ -208,188 +209,183 @@ class DurableHost:
         async for stored in self.store.subscribe_events(handler.run_id, after_sequence=after):
             yield stored.sequence, stored.event
 
-    async def begun(self, handler_id: str) -> None:
-        """Return once a promised run has started or ended."""
+    async def wait_started(self, handler_id: str) -> None:
+        """Return once an accepted run has started or ended."""
         milestones = self._milestones.get(handler_id)
         if milestones is not None:
-            await milestones.begun.wait()
+            await milestones.started.wait()
 
-    async def settled(self, handler_id: str) -> None:
-        """Return once a promised run has ended and whoever waits for the end has noted it."""
+    async def wait_finalized(self, handler_id: str) -> None:
+        """Return once an accepted run has ended and `on_ended` has handled that."""
         milestones = self._milestones.get(handler_id)
         if milestones is not None:
-            await milestones.settled.wait()
+            await milestones.finalized.wait()
 
-    def is_promised(self, handler_id: str) -> bool:
-        """Whether a run is promised and has not ended."""
-        return handler_id in self._promised
+    def is_accepted(self, handler_id: str) -> bool:
+        """Whether a run is accepted and has not ended."""
+        return handler_id in self._accepted
 
     def pending(self) -> int:
-        """Runs promised and not ended."""
-        return len(self._promised)
+        """Number of accepted runs that have not ended."""
+        return len(self._accepted)
 
     def forget_finished(self, before: datetime) -> int:
-        """Drop the records of runs that ended before `before`; how many."""
+        """Delete the records of runs that ended before `before`; how many."""
         return self.store.forget_finished(before.isoformat())
 
     def forget(self, handler_ids: Sequence[str]) -> None:
-        """Keep nothing of these runs: what is stored goes at the next `compact` after their end."""
-        self._intents.forget(handler_ids)
+        """Have the records of these runs deleted by the first `compact` after their end."""
+        self._journal.forget(handler_ids)
 
     def compact(self) -> None:
-        """Drop the records of forgotten runs, and leave nothing deleted in the files."""
-        forgotten = self._intents.forgotten()
-        going = [i for i in forgotten if self.is_promised(i)]
-        self.store.forget([i for i in forgotten if i not in going])
-        self._intents.compact(going)
+        """Delete the records of forgotten runs, and leave nothing deleted in the files."""
+        forgotten = self._journal.forgotten()
+        unfinished = [i for i in forgotten if self.is_accepted(i)]
+        self.store.forget([i for i in forgotten if i not in unfinished])
+        self._journal.compact(unfinished)
 
-    async def _repair(self, intent: Intent) -> None:
-        """Bring one promise and the engine's record of it together, before the engine starts."""
-        handler = await self.handler(intent.handler_id)
+    async def _restore(self, run: AcceptedRun) -> None:
+        """Make journal and engine records of one run agree, before the engine starts."""
+        handler = await self.handler(run.handler_id)
         if handler is not None and handler.status != "running":
-            self._end(intent, handler.status, handler.error)
+            self._end(run, handler.status, handler.error)
             return
         run_id = handler.run_id if handler is not None else None
         if handler is None or run_id is None or not self.store.is_replayable(run_id):
             if handler is not None:  # recorded, but killed before it could be replayed
-                await self.store.delete(HandlerQuery(handler_id_in=[intent.handler_id]))
-            self._waiting.append(intent)
+                await self.store.delete(HandlerQuery(handler_id_in=[run.handler_id]))
+            self._queue.append(run)
             return
         steps = self.store.steps_done(run_id)
-        starts = 1 if steps > intent.steps else intent.starts + 1
+        starts = 1 if steps > run.steps else run.starts + 1
         if starts > self._max_starts:
-            await self._give_up(intent, handler)
+            _log.error("job.crashed_repeatedly", handler_id=run.handler_id, starts=run.starts)
+            handler.status = "failed"
+            handler.error = ErrorCode.JOB_CRASHED_REPEATEDLY
+            await self.store.update(handler)
             return
-        self._intents.note_start(intent.handler_id, starts=starts, steps=steps)
-        self._running.add(intent.handler_id)  # the engine resumes it
-        self._resumed[run_id] = intent.trace
-        self._milestones[intent.handler_id].begun.set()
+        self._journal.record_start(run.handler_id, starts=starts, steps=steps)
+        self._active.add(run.handler_id)  # the engine resumes it
+        self._resumed_traces[run_id] = run.trace
+        self._milestones[run.handler_id].started.set()
 
-    async def _give_up(self, intent: Intent, handler: PersistentHandler) -> None:
-        _log.error("job.given_up", handler_id=intent.handler_id, starts=intent.starts)
-        handler.status = "failed"
-        handler.error = ErrorCode.JOB_CRASHED_REPEATEDLY
-        await self.store.update(handler)
-
-    async def _look_after(self) -> None:
-        """Begin again what the engine lost while its records could not be written."""
-        while not await self._is_stopping_within(_LOOK_AFTER_S):
+    async def _reconcile_loop(self) -> None:
+        """Restart runs that the engine lost while the disk did not take its records."""
+        while not await self._stops_within(_RECONCILE_EVERY_S):
             try:
-                for handler_id in self._running - self._beginning - self._ending:
-                    await self._begin_again_if_lost(handler_id)
-                self._fill()
-            except _DISK as error:
-                _log.warning("jobs.not_looked_after", error_type=type(error).__name__)
+                for handler_id in self._active - self._starting - self._ending:
+                    await self._restart_if_lost(handler_id)
+                self._start_queued()
+            except _DISK_ERRORS as error:
+                _log.warning("jobs.reconcile_failed", error_type=type(error).__name__)
 
-    async def _is_stopping_within(self, seconds: float) -> bool:
+    async def _stops_within(self, seconds: float) -> bool:
         try:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return False
         return True
 
-    async def _begin_again_if_lost(self, handler_id: str) -> None:
-        intent = self._promised.get(handler_id)
+    async def _restart_if_lost(self, handler_id: str) -> None:
+        run = self._accepted.get(handler_id)
         handler = await self.handler(handler_id)
-        if intent is None or handler_id in self._ending:
+        if run is None or handler_id in self._ending:
             return
         if handler is not None:
-            asleep = handler.status == "running" and handler.idle_since is not None
-            if asleep or is_going(self.server, handler.run_id or ""):
+            idle = handler.status == "running" and handler.idle_since is not None
+            if idle or is_active(self.server, handler.run_id or ""):
                 return
             if handler.status != "running":
-                self._end(intent, handler.status, handler.error)
+                self._end(run, handler.status, handler.error)
                 return
             self.store.forget([handler_id])
-        _log.warning("job.begun_again", handler_id=handler_id)
-        self._running.discard(handler_id)
-        self._waiting.append(intent)
+        _log.warning("job.restarted", handler_id=handler_id)
+        self._active.discard(handler_id)
+        self._queue.append(run)
 
-    async def _begin_waiting(self, intent: Intent) -> None:
-        """Begin, or wait on if that cannot be recorded."""
+    async def _start_or_retry(self, run: AcceptedRun) -> None:
+        """Start a run; if the disk refuses its record, `_reconcile_loop` tries again."""
         try:
-            await self._begin(intent)
-        except _DISK as error:
-            _log.warning("job.not_begun", error_type=type(error).__name__)
+            await self._start(run)
+        except _DISK_ERRORS as error:
+            _log.warning("job.start_failed", error_type=type(error).__name__)
 
-    async def _begin(self, intent: Intent) -> None:
-        self._beginning.add(intent.handler_id)
-        try:
-            await self._start_run(intent)
-        finally:
-            self._beginning.discard(intent.handler_id)
-
-    async def _start_run(self, intent: Intent) -> None:
-        workflow = self.workflows.get(intent.workflow)
-        self._running.add(intent.handler_id)
-        if workflow is None:  # hosted when it was promised, no longer
-            self._end(intent, "failed", ErrorCode.WORKFLOW_NOT_HOSTED)
+    async def _start(self, run: AcceptedRun) -> None:
+        workflow = self.workflows.get(run.workflow)
+        self._active.add(run.handler_id)
+        if workflow is None:  # it was hosted when the run was accepted
+            self._end(run, "failed", ErrorCode.WORKFLOW_NOT_HOSTED)
             return
-        self._intents.note_start(intent.handler_id, starts=intent.starts + 1, steps=intent.steps)
-        event = workflow.start_event_class.model_validate_json(intent.start_event)
-        with continue_trace(intent.trace):
-            await start_durably(self.server, self.store, intent.workflow, event, intent.handler_id)
-        milestones = self._milestones.get(intent.handler_id)
-        if milestones is not None:  # it may have ended already
-            milestones.begun.set()
+        self._starting.add(run.handler_id)
+        try:
+            self._journal.record_start(run.handler_id, starts=run.starts + 1, steps=run.steps)
+            event = workflow.start_event_class.model_validate_json(run.start_event)
+            with continue_trace(run.trace):
+                await start_durable_run(
+                    self.server, self.store, run.workflow, event, run.handler_id
+                )
+        finally:
+            self._starting.discard(run.handler_id)
+        milestones = self._milestones.get(run.handler_id)
+        if milestones is not None:  # None: it has ended already
+            milestones.started.set()
 
-    def _entering(self, run_id: str) -> AbstractContextManager[None]:
-        """The trace of a run that is resumed; one that is started has been entered already."""
-        trace = self._resumed.pop(run_id, None)
+    def _trace_of_resumed(self, run_id: str) -> AbstractContextManager[None]:
+        """The trace that a resumed run continues; a started run is inside its trace already."""
+        trace = self._resumed_traces.pop(run_id, None)
         return continue_trace(trace) if trace is not None else nullcontext()
 
-    def _note(self, intent: Intent) -> None:
-        self._promised[intent.handler_id] = intent
-        self._milestones[intent.handler_id] = _Milestones()
+    def _track(self, run: AcceptedRun) -> None:
+        self._accepted[run.handler_id] = run
+        self._milestones[run.handler_id] = _Milestones()
 
-    def _fill(self) -> None:
-        """Start waiting runs while places are free."""
-        while self._started and self._waiting and len(self._running) < self._at_once:
-            intent = self._waiting.popleft()
-            self._running.add(intent.handler_id)
-            self._spawn(self._begin_waiting(intent))
+    def _start_queued(self) -> None:
+        while self._started and self._queue and len(self._active) < self._max_concurrent:
+            run = self._queue.popleft()
+            self._active.add(run.handler_id)
+            self._spawn(self._start_or_retry(run))
 
-    def _finished(self, handler: PersistentHandler) -> None:
-        """The store tells of every write to an ended run's record; the first one counts."""
-        intent = self._promised.get(handler.handler_id)
-        if intent is not None and handler.handler_id not in self._ending:
-            self._end(intent, handler.status, handler.error)
+    def _on_finished(self, handler: PersistentHandler) -> None:
+        """Called by the store at every write to a finished run's record; the first one counts."""
+        run = self._accepted.get(handler.handler_id)
+        if run is not None and handler.handler_id not in self._ending:
+            self._end(run, handler.status, handler.error)
 
-    def _end(self, intent: Intent, status: str, problem: str | None = None) -> None:
-        self._running.discard(intent.handler_id)
-        self._ending.add(intent.handler_id)
-        self._spawn(self._settle(intent, status, problem))
-        self._fill()
+    def _end(self, run: AcceptedRun, status: str, problem: str | None = None) -> None:
+        self._active.discard(run.handler_id)
+        self._ending.add(run.handler_id)
+        self._spawn(self._finalize(run, status, problem))
+        self._start_queued()
 
-    async def _settle(self, intent: Intent, status: str, problem: str | None) -> None:
-        """The promise is kept until whoever waits for the end has noted it."""
-        ended = Ended(
-            handler_id=intent.handler_id,
-            tenant=intent.tenant,
-            workflow=intent.workflow,
+    async def _finalize(self, run: AcceptedRun, status: str, problem: str | None) -> None:
+        """Report the end; the run stays in the journal until `on_ended` has handled it."""
+        ended = EndedRun(
+            handler_id=run.handler_id,
+            tenant=run.tenant,
+            workflow=run.workflow,
             status=status,
             problem=problem,
         )
         if status == "failed":
-            _log.warning("job.failed", workflow=intent.workflow, handler_id=intent.handler_id)
-        await self._note_end(ended)
-        self._promised.pop(intent.handler_id, None)
-        self._ending.discard(intent.handler_id)
-        milestones = self._milestones.pop(intent.handler_id)
-        milestones.begun.set()
-        milestones.settled.set()
+            _log.warning("job.failed", workflow=run.workflow, handler_id=run.handler_id)
+        await self._report_end(ended)
+        self._accepted.pop(run.handler_id, None)
+        self._ending.discard(run.handler_id)
+        milestones = self._milestones.pop(run.handler_id)
+        milestones.started.set()
+        milestones.finalized.set()
 
-    async def _note_end(self, ended: Ended) -> None:
-        """Again until it is written, or the process stops: the next one will note it."""
+    async def _report_end(self, ended: EndedRun) -> None:
+        """Retry until the end is recorded; if the process stops first, the next one reports it."""
         while True:
             try:
-                with suppress(NotFound, Conflict):  # deleted, or ended by somebody else meanwhile
+                with suppress(NotFound, Conflict):  # the job was deleted, or ended otherwise
                     await self._on_ended(ended)
-                self._intents.remove(ended.handler_id)
+                self._journal.remove(ended.handler_id)
                 return
-            except _DISK as error:
-                _log.warning("job.end_not_noted", error_type=type(error).__name__)
-                if await self._is_stopping_within(_LOOK_AFTER_S):
+            except _DISK_ERRORS as error:
+                _log.warning("job.end_not_recorded", error_type=type(error).__name__)
+                if await self._stops_within(_RECONCILE_EVERY_S):
                     raise
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -1,6 +1,7 @@
-"""Runs that end with the process: questions, by `run` in this task or by `run-nowait`."""
+"""Hosts workflows whose runs end with the process: questions."""
 
 from datetime import UTC, datetime
+from typing import Final
 from uuid import uuid4
 
 from llama_agents.server import PersistentHandler
@@ -20,13 +21,15 @@ from foliotrace_server.host.internals import (
 )
 from foliotrace_server.host.upstream_errors import EXCEPTION_HANDLERS
 
-_KEPT_FINISHED = 1000
+_KEPT_FINISHED: Final = 1000
 
 
 class InMemoryHost:
-    """Workflows in memory. `direct` workflows run without the server's bookkeeping, 3x cheaper.
+    """Hosts workflows in memory.
 
-    One workflow object belongs to one runtime: `hosted` are the server's, `direct` our own.
+    `run` executes the `direct` workflows in the caller's task, without the server's bookkeeping: a
+    third of the CPU. `start` gives the `hosted` ones to the server. A workflow object belongs to
+    one runtime, hence two objects of each workflow.
     """
 
     def __init__(
@@ -38,47 +41,16 @@ class InMemoryHost:
         for name, workflow in hosted.items():
             self.server.add_workflow(name, workflow)
         self._direct = direct
-        self._live: dict[str, WorkflowHandler] = {}
+        self._running: dict[str, WorkflowHandler] = {}
         self._max_running = max_running
 
-    def knows(self, handler_id: str) -> bool:
-        """Whether the handler is one of ours."""
+    def has_handler(self, handler_id: str) -> bool:
+        """Whether the handler belongs to this host."""
         return handler_id in self.store.handlers
 
     async def run(self, name: str, handler_id: str, start_event: StartEvent) -> HandlerData:
         """Run to the end in this task. Raises what the workflow raises, Conflict, TooBusy."""
-        record = await self._enter(name, handler_id)
-        running = self._direct[name].run(start_event=start_event)
-        self._live[handler_id] = running
-        try:
-            record.result = await running.stop_event_result()
-            record.status = "completed"
-        except WorkflowCancelledByUser:
-            record.status = "cancelled"
-        except BaseException:
-            record.status, record.error = "failed", "see the answer to the request"
-            raise
-        finally:
-            del self._live[handler_id]
-            record.updated_at = record.completed_at = datetime.now(UTC)
-            await self.store.update(record)
-        return handler_data(record)
-
-    async def start(self, name: str, handler_id: str, start_event: StartEvent) -> HandlerData:
-        """Start and return at once. Raises Conflict, TooBusy."""
-        self._check(handler_id)
-        return await start_run(self.server, name, start_event, handler_id)
-
-    async def cancel(self, handler_id: str) -> bool:
-        """Cancel a run of `run`; False if there is none."""
-        running = self._live.get(handler_id)
-        if running is None:
-            return False
-        await running.cancel_run()
-        return True
-
-    async def _enter(self, name: str, handler_id: str) -> PersistentHandler:
-        self._check(handler_id)
+        self._check_capacity(handler_id)
         now = datetime.now(UTC)
         record = PersistentHandler.model_construct(
             handler_id=handler_id,
@@ -89,11 +61,38 @@ class InMemoryHost:
             updated_at=now,
         )
         await self.store.update(record)
-        return record
+        running = self._direct[name].run(start_event=start_event)
+        self._running[handler_id] = running
+        try:
+            record.result = await running.stop_event_result()
+            record.status = "completed"
+        except WorkflowCancelledByUser:
+            record.status = "cancelled"
+        except BaseException:
+            record.status, record.error = "failed", "see the answer to the request"
+            raise
+        finally:
+            del self._running[handler_id]
+            record.updated_at = record.completed_at = datetime.now(UTC)
+            await self.store.update(record)
+        return handler_data(record)
 
-    def _check(self, handler_id: str) -> None:
+    async def start(self, name: str, handler_id: str, start_event: StartEvent) -> HandlerData:
+        """Start in the background and return at once. Raises Conflict, TooBusy."""
+        self._check_capacity(handler_id)
+        return await start_run(self.server, name, start_event, handler_id)
+
+    async def cancel(self, handler_id: str) -> bool:
+        """Cancel a run started by `run`; False if there is none."""
+        running = self._running.get(handler_id)
+        if running is None:
+            return False
+        await running.cancel_run()
+        return True
+
+    def _check_capacity(self, handler_id: str) -> None:
         earlier = self.store.handlers.get(handler_id)
         if earlier is not None and earlier.status == "running":
             raise Conflict(code=ErrorCode.JOB_ALREADY_RUNNING)
         if self.store.running >= self._max_running:
-            raise TooBusy("too many runs are going", retry_after_s=1.0)
+            raise TooBusy("too many runs are active", retry_after_s=1.0)

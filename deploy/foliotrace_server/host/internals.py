@@ -1,7 +1,7 @@
-"""Everything taken from inside llama-agents-server 0.8 and llama-index-workflows 2.26.
+"""The one module with private names of llama-agents-server 0.8 and llama-index-workflows 2.26.
 
-No other module imports or overrides their private names; `tests/contracts` holds what is relied on
-here, so that an upgrade fails there first.
+tests/contracts/test_llama_agents_internals.py checks each of these names and the behaviour relied
+on, so that an upgrade fails there and not in production.
 """
 
 import asyncio
@@ -44,29 +44,29 @@ __all__ = [
     "EventValidationError",
     "HandlerData",
     "InMemoryStore",
-    "cancel_durably",
+    "cancel_run",
     "durable_server",
     "handler_data",
     "in_memory_server",
-    "is_going",
-    "start_durably",
+    "is_active",
+    "start_durable_run",
     "start_run",
-    "stop_durably",
-    "wait_durably",
+    "stop_server",
+    "wait_for_run",
     "wait_until_replayable",
 ]
 
-_START_GIVEN = '%\\"type\\": \\"add_event\\"%'  # as the library writes ticks: JSON inside JSON
-_STEP_ENDED = '%\\"type\\": \\"step_result\\"%'
+_START_TICK = '%\\"type\\": \\"add_event\\"%'  # ticks are JSON within JSON
+_STEP_DONE_TICK = '%\\"type\\": \\"step_result\\"%'
 _OUR_ERRORS = "foliotrace.errors."
 _REPLAYABLE_POLL_S = 0.002
 
 
-class _Discreet(AbstractWorkflowStore):
-    """Keeps the text of unplanned exceptions out of handlers and event streams.
+class _RedactingStore(AbstractWorkflowStore):
+    """Keeps the text of exceptions that are not ours out of handlers and event streams.
 
-    The messages of our own errors may be shown (`foliotrace.errors`); any other text may hold
-    a secret or a document's words.
+    Messages of our own errors (`foliotrace.errors`) are safe to show; any other text may quote a
+    secret or a document.
     """
 
     async def update_handler_status(self, run_id: str, **changes: Any) -> None:  # noqa: ANN401 - the base's own arguments
@@ -77,28 +77,28 @@ class _Discreet(AbstractWorkflowStore):
     async def append_event(self, run_id: str, event: EventEnvelopeWithMetadata) -> None:
         failed = event.value.get("exception") if event.type == "WorkflowFailedEvent" else None
         if failed:
-            event, shown = _without_foreign_text(event, failed)
+            event, message = _redacted(event, failed)
             for handler in await self.query(HandlerQuery(run_id_in=[run_id])):
-                handler.error = shown
+                handler.error = message
                 await self.update(handler)
         await super().append_event(run_id, event)  # type: ignore[safe-super] # a store follows in the MRO
 
 
-def _without_foreign_text(
+def _redacted(
     event: EventEnvelopeWithMetadata, failed: dict[str, Any]
 ) -> tuple[EventEnvelopeWithMetadata, str]:
-    """(the event with its exception made showable, the text for the handler)."""
+    """(the event with a safe exception, the message for the handler)."""
     ours = str(failed.get("exception_type", "")).startswith(_OUR_ERRORS)
-    shown = str(failed["exception_message"]) if ours else ErrorCode.INTERNAL_ERROR
+    message = str(failed["exception_message"]) if ours else ErrorCode.INTERNAL_ERROR
     kind = failed["exception_type"] if ours else ErrorCode.INTERNAL_ERROR
-    value = {**event.value, "exception": {"exception_type": kind, "exception_message": shown}}
-    return event.model_copy(update={"value": value}), shown
+    value = {**event.value, "exception": {"exception_type": kind, "exception_message": message}}
+    return event.model_copy(update={"value": value}), message
 
 
-class InMemoryStore(_Discreet, MemoryWorkflowStore):
-    """In memory; finds a handler by its id or its run's id without looking at the others.
+class InMemoryStore(_RedactingStore, MemoryWorkflowStore):
+    """A store in memory that finds handlers by handler id or run id without a scan.
 
-    The library's own store looks at every handler it keeps: 34 % of a server's time at 1,000.
+    The library's own store scans every handler: 34 % of a server's CPU at 1,000 handlers.
     """
 
     def __init__(self, max_completed: int) -> None:
@@ -108,17 +108,17 @@ class InMemoryStore(_Discreet, MemoryWorkflowStore):
         self._state_keys: defaultdict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
 
     async def query(self, query: HandlerQuery) -> list[PersistentHandler]:
-        """The handlers that `query` admits; by id without looking at the others."""
+        """The handlers that match `query`; without a scan if it names ids."""
         ids = query.handler_id_in
         if ids is None and query.run_id_in is not None:
             ids = [self._handler_of_run[r] for r in query.run_id_in if r in self._handler_of_run]
         if ids is None:
             return await super().query(query)
         found = [self.handlers[i] for i in ids if i in self.handlers]
-        return [h for h in found if _admits(query, h)]
+        return [h for h in found if _matches(query, h)]
 
     async def update(self, handler: PersistentHandler) -> None:
-        """Store; a run counts as running from its first record to its first final one."""
+        """Store a record; the run counts as running until a record with a final status."""
         run_id = handler.run_id
         if run_id is not None:
             self._handler_of_run[run_id] = handler.handler_id
@@ -129,7 +129,7 @@ class InMemoryStore(_Discreet, MemoryWorkflowStore):
         await super().update(handler)
 
     async def delete(self, query: HandlerQuery) -> int:
-        """Forget handlers, and the index entries of their runs."""
+        """Delete handlers and the index entries of their runs."""
         for handler in await self.query(query):
             self._handler_of_run.pop(handler.run_id or "", None)
             self._running_ids.discard(handler.run_id or "")
@@ -137,7 +137,7 @@ class InMemoryStore(_Discreet, MemoryWorkflowStore):
 
     @property
     def running(self) -> int:
-        """Runs that have not ended."""
+        """Number of runs that have not ended."""
         return len(self._running_ids)
 
     def _build_state_store(
@@ -156,8 +156,8 @@ class InMemoryStore(_Discreet, MemoryWorkflowStore):
             self._state_store_cache.pop(key, None)
 
 
-def _admits(query: HandlerQuery, handler: PersistentHandler) -> bool:
-    """Whether the conditions of `query`, ids apart, hold for `handler`."""
+def _matches(query: HandlerQuery, handler: PersistentHandler) -> bool:
+    """Whether `handler` meets the conditions of `query` other than handler ids."""
     names, states, runs = query.workflow_name_in, query.status_in, query.run_id_in
     idle = handler.idle_since is not None
     return (
@@ -168,10 +168,10 @@ def _admits(query: HandlerQuery, handler: PersistentHandler) -> bool:
     )
 
 
-class DurableStore(_Discreet, SqliteWorkflowStore):
-    """On disk, through one connection in WAL mode (the library opens one for each operation).
+class DurableStore(_RedactingStore, SqliteWorkflowStore):
+    """A store on disk with one connection in WAL mode; the library opens one for each operation.
 
-    Exactly one process may open the file: the writer lease sees to it.
+    Only the process that holds the writer lease opens the file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -179,14 +179,14 @@ class DurableStore(_Discreet, SqliteWorkflowStore):
         self.on_finished: Callable[[PersistentHandler], None] = lambda _: None
 
     async def update(self, handler: PersistentHandler) -> None:
-        """Store, and tell when the run has ended."""
+        """Store a record, and call `on_finished` if the run has ended."""
         await super().update(handler)
         if handler.status != "running":
             self.on_finished(handler)
 
     @staticmethod
     def _open_nolock(db_path: str) -> sqlite3.Connection:
-        """One connection, with SQLite's own locks after all."""
+        """Open with SQLite's own locks, which the library switches off here."""
         connection = sqlite3.connect(db_path, timeout=30.0, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
@@ -194,12 +194,12 @@ class DurableStore(_Discreet, SqliteWorkflowStore):
         return connection
 
     def is_replayable(self, run_id: str) -> bool:
-        """Whether the start event is stored: a run resumed without it would wait for ever."""
-        return self._count(run_id, _START_GIVEN) > 0
+        """Whether the start event is stored; a run resumed without it would wait for ever."""
+        return self._count(run_id, _START_TICK) > 0
 
     def steps_done(self, run_id: str) -> int:
-        """How many steps of a run have ended; a mere resume adds ticks of other kinds."""
-        return self._count(run_id, _STEP_ENDED)
+        """Number of completed steps of a run; a resume alone adds no such tick."""
+        return self._count(run_id, _STEP_DONE_TICK)
 
     def _count(self, run_id: str, pattern: str) -> int:
         with self._connect() as connection:
@@ -210,7 +210,7 @@ class DurableStore(_Discreet, SqliteWorkflowStore):
             return int(rows.fetchone()[0])
 
     def forget_finished(self, before_iso: str) -> int:
-        """Delete handlers that ended before `before_iso`, with all that was kept of their runs."""
+        """Delete all records of runs that ended before `before_iso`; how many runs."""
         with self._connect() as connection:
             runs = connection.execute(
                 "SELECT run_id FROM handlers WHERE status != 'running' AND completed_at < ?",
@@ -220,7 +220,7 @@ class DurableStore(_Discreet, SqliteWorkflowStore):
         return len(runs)
 
     def forget(self, handler_ids: Sequence[str]) -> None:
-        """Delete these handlers and their runs, and leave nothing deleted in the files."""
+        """Delete all records of these runs, and leave nothing deleted in the files."""
         with self._connect() as connection:
             find = "SELECT run_id FROM handlers WHERE handler_id = ?"
             runs = [row for i in handler_ids for row in connection.execute(find, (i,))]
@@ -228,7 +228,7 @@ class DurableStore(_Discreet, SqliteWorkflowStore):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         if self._persistent_conn is not None:
             self._persistent_conn.close()
 
@@ -240,20 +240,20 @@ def _forget_runs(connection: sqlite3.Connection, runs: Sequence[tuple[str]]) -> 
 
 
 class _ContextualRuntime(BasicRuntime):
-    """Starts each run in a context of its own: the engine resumes all of them in one."""
+    """Starts each run in its own trace context; the engine would resume all runs in one."""
 
-    def __init__(self, entering: Callable[[str], AbstractContextManager[None]]) -> None:
+    def __init__(self, run_context: Callable[[str], AbstractContextManager[None]]) -> None:
         super().__init__()
-        self._entering = entering
+        self._run_context = run_context
 
     def run_workflow(self, run_id: str, *args: Any, **kwargs: Any) -> ExternalRunAdapter:  # noqa: ANN401 - the base's own
-        """Start a run, or start it again."""
-        with self._entering(run_id):
+        """Start or resume a run."""
+        with self._run_context(run_id):
             return super().run_workflow(run_id, *args, **kwargs)
 
 
 def in_memory_server(store: InMemoryStore, exception_handlers: dict[Any, Any]) -> WorkflowServer:
-    """A server whose runs end with the process."""
+    """A server whose runs are lost when the process ends."""
     server = WorkflowServer(
         workflow_store=store, exception_handlers=exception_handlers, runtime=BasicRuntime()
     )
@@ -263,13 +263,13 @@ def in_memory_server(store: InMemoryStore, exception_handlers: dict[Any, Any]) -
 def durable_server(
     store: DurableStore,
     exception_handlers: dict[Any, Any],
-    entering: Callable[[str], AbstractContextManager[None]],
+    run_context: Callable[[str], AbstractContextManager[None]],
 ) -> WorkflowServer:
-    """A server whose runs go on after a crash, young ones included (`grace=None`).
+    """A server that resumes its runs after a crash, also the youngest (`grace=None`).
 
-    `entering` gives the context to start a run in, by the run's id.
+    `run_context` takes a run id and gives the context in which the run is started.
     """
-    runtime = _ContextualRuntime(entering)
+    runtime = _ContextualRuntime(run_context)
     persistence = PersistenceDecorator(runtime, store=store, resume_fresh_handler_grace=None)
     server = WorkflowServer(
         workflow_store=store,
@@ -280,15 +280,15 @@ def durable_server(
 
 
 def _without_wildcard_cors(server: WorkflowServer) -> WorkflowServer:
-    """An empty `middleware=` would bring the library's credentialed wildcard back."""
+    """Remove the library's credentialed wildcard CORS; it cannot be switched off by an argument."""
     server.app.user_middleware.clear()
     return server
 
 
-def is_going(server: WorkflowServer, run_id: str) -> bool:
-    """Whether the engine runs it in this process, or is about to resume it.
+def is_active(server: WorkflowServer, run_id: str) -> bool:
+    """Whether the engine executes the run in this process, or is about to resume it.
 
-    A run whose records could not be written (a full disk) goes on and ends unknown to its store.
+    The store cannot tell: on a full disk a run ends without a record of it.
     """
     release = server._runtime._decorated
     assert isinstance(release, IdleReleaseDecorator)  # noqa: S101 - built by durable_server
@@ -303,14 +303,14 @@ def is_going(server: WorkflowServer, run_id: str) -> bool:
 
 
 async def wait_until_replayable(
-    store: DurableStore, run_id: str, going: Callable[[], bool] = lambda: True
+    store: DurableStore, run_id: str, active: Callable[[], bool] = lambda: True
 ) -> None:
-    """Return when a crash can no longer lose the run: its start is stored, or it has ended.
+    """Return when a crash can no longer lose the run: its start event is stored, or it has ended.
 
-    The library answers `run-nowait` before that (3 to 10 of 42 killed runs were lost so). A run
-    that is not `going` any more has ended, whatever its record says.
+    The library acknowledges `run-nowait` before that; 3 to 10 of 42 killed runs were lost. A run
+    that is not `active` any more has ended, whatever its record says.
     """
-    while not store.is_replayable(run_id) and going():
+    while not store.is_replayable(run_id) and active():
         handlers = await store.query(HandlerQuery(run_id_in=[run_id]))
         if not handlers or handlers[0].status != "running":
             return
@@ -320,45 +320,45 @@ async def wait_until_replayable(
 async def start_run(
     server: WorkflowServer, name: str, start_event: StartEvent, handler_id: str
 ) -> HandlerData:
-    """Start workflow `name`; its record."""
+    """Start workflow `name`; the handler's record."""
     workflow = server.get_workflows()[name]
     return await server._service.start_workflow(
         workflow, handler_id=handler_id, start_event=start_event
     )
 
 
-async def start_durably(
+async def start_durable_run(
     server: WorkflowServer,
     store: DurableStore,
     name: str,
     start_event: StartEvent,
     handler_id: str,
 ) -> HandlerData:
-    """Start workflow `name`; its record, once the run can be replayed."""
+    """Start workflow `name`; the handler's record, once a crash cannot lose the run."""
     started = await start_run(server, name, start_event, handler_id)
     assert started.run_id is not None  # noqa: S101 - the service has just made it
     run_id = started.run_id
-    await wait_until_replayable(store, run_id, lambda: is_going(server, run_id))
+    await wait_until_replayable(store, run_id, lambda: is_active(server, run_id))
     return started
 
 
-async def wait_durably(server: WorkflowServer, handler: HandlerData) -> HandlerData:
-    """The record of a run once it has ended."""
+async def wait_for_run(server: WorkflowServer, handler: HandlerData) -> HandlerData:
+    """Wait for the end of a run; its record then."""
     return await server._service.await_workflow(handler)
 
 
 def handler_data(handler: PersistentHandler) -> HandlerData:
-    """A stored record as the protocol shows it."""
+    """A stored record in the form of the protocol."""
     return handler_data_from_persistent(handler)
 
 
-async def cancel_durably(server: WorkflowServer, handler_id: str) -> bool:
-    """Cancel a run; False if there is none that is still going."""
+async def cancel_run(server: WorkflowServer, handler_id: str) -> bool:
+    """Cancel a run; False if it is not active."""
     return await server._service.cancel_handler(handler_id) is not None
 
 
-async def stop_durably(server: WorkflowServer) -> None:
-    """Stop the server and wait until its runs have let go; they stay `running` in the store."""
+async def stop_server(server: WorkflowServer) -> None:
+    """Stop the server and wait for its runs to be released; they stay `running` in the store."""
     await server.stop()
     release = server._runtime._decorated
     assert isinstance(release, IdleReleaseDecorator)  # noqa: S101 - built by durable_server

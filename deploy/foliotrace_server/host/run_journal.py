@@ -1,7 +1,7 @@
-"""What has been promised: one row for each durable run, from its acknowledgement to its end.
+"""The journal of accepted durable runs: one row per run, from its acceptance to its end.
 
-The workflow engine's own file is written without an fsync and knows nothing of a run that waits
-for a place; this one is fsynced before anything is acknowledged.
+It is fsynced before a run is acknowledged. The workflow engine's own file is written without fsync,
+and does not know runs that are queued.
 """
 
 import sqlite3
@@ -26,10 +26,11 @@ CREATE TABLE IF NOT EXISTS forgotten (handler_id TEXT PRIMARY KEY) WITHOUT ROWID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Intent:
-    """A run that was promised. `starts`: processes that began and died without it progressing.
+class AcceptedRun:
+    """A run that was accepted and has not ended.
 
-    `trace` is where its spans go on, as a W3C traceparent; "" where nothing is traced.
+    `starts` counts the processes that started it and died before it completed another step.
+    `trace` is the W3C traceparent that its spans continue; "" if it is not traced.
     """
 
     handler_id: str
@@ -41,8 +42,8 @@ class Intent:
     trace: str = ""
 
 
-class Intents:
-    """The promises, in one SQLite file of one process."""
+class RunJournal:
+    """Accepted runs in one SQLite file, opened by one process."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -51,55 +52,57 @@ class Intents:
         self._connection.execute("PRAGMA secure_delete=ON")
         apply_migrations(self._connection, (_SCHEMA,))
 
-    def add(self, intent: Intent) -> bool:
-        """Promise; on disk on return. False if the handler id is promised already."""
+    def add(self, run: AcceptedRun) -> bool:
+        """Add a run; it is on disk on return. False if its handler id is in the journal."""
         cursor = self._connection.execute(
             "INSERT OR IGNORE INTO intents (handler_id, tenant, workflow, start_event, trace)"
             " VALUES (?, ?, ?, ?, ?)",
-            (intent.handler_id, intent.tenant, intent.workflow, intent.start_event, intent.trace),
+            (run.handler_id, run.tenant, run.workflow, run.start_event, run.trace),
         )
         return cursor.rowcount == 1
 
     def remove(self, handler_id: str) -> None:
-        """The run has ended."""
+        """Remove a run that has ended."""
         self._connection.execute("DELETE FROM intents WHERE handler_id = ?", (handler_id,))
 
-    def all(self) -> Sequence[Intent]:
-        """Oldest first."""
+    def all(self) -> Sequence[AcceptedRun]:
+        """Every accepted run, oldest first."""
         rows = self._connection.execute(
             "SELECT handler_id, tenant, workflow, start_event, starts, steps, trace"
             " FROM intents ORDER BY rowid"
         )
         return [
-            Intent(handler_id=a, tenant=b, workflow=c, start_event=d, starts=e, steps=f, trace=g)
+            AcceptedRun(
+                handler_id=a, tenant=b, workflow=c, start_event=d, starts=e, steps=f, trace=g
+            )
             for a, b, c, d, e, f, g in rows
         ]
 
-    def note_start(self, handler_id: str, *, starts: int, steps: int) -> None:
-        """Remember, before the run goes on, that it does."""
+    def record_start(self, handler_id: str, *, starts: int, steps: int) -> None:
+        """Record, before a run is started or resumed, that this process does so."""
         self._connection.execute(
             "UPDATE intents SET starts = ?, steps = ? WHERE handler_id = ?",
             (starts, steps, handler_id),
         )
 
     def forget(self, handler_ids: Sequence[str]) -> None:
-        """Promise that nothing is kept of these runs once they have ended."""
+        """Mark runs whose records must be deleted once they have ended."""
         self._connection.executemany(
             "INSERT OR IGNORE INTO forgotten VALUES (?)", [(i,) for i in handler_ids]
         )
 
     def forgotten(self) -> Sequence[str]:
-        """The runs of which nothing is to be kept."""
+        """Handler ids marked with `forget`."""
         return [row[0] for row in self._connection.execute("SELECT handler_id FROM forgotten")]
 
     def compact(self, kept: Sequence[str]) -> None:
-        """All forgotten runs but `kept` are gone; leave nothing of them in the log either."""
+        """Drop the marks, except `kept`, and leave no deleted row in the files."""
         self._connection.execute("DELETE FROM forgotten")
         self.forget(kept)
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self, *, cleanly: bool) -> None:
-        """Give the file back; a clean end is no crash, so the counts start anew."""
+        """Close the file. A clean stop is not a crash, so it resets the start counts."""
         if cleanly:
             self._connection.execute("UPDATE intents SET starts = 0")
         self._connection.close()

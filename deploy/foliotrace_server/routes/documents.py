@@ -138,7 +138,7 @@ class Documents:
                     idempotency_key=f"{key}/{number}" if key else None,
                     path=path,
                 )
-                taken = await self._engine.intake.upload(principal, upload)
+                taken = await self._engine.jobs.upload(principal, upload)
                 accepted.append(
                     AcceptedBody(document=taken.document, job=taken.job, unchanged=taken.unchanged)
                 )
@@ -194,7 +194,7 @@ class Documents:
     @endpoint("DELETE", "/v1/documents/{id}", tag="documents", problems=(404, 503))
     async def delete_document(self, request: Request) -> DocumentView:
         """Delete a document and everything derived from it."""
-        return await self._engine.intake.forget(caller(), request.path_params["id"])
+        return await self._engine.jobs.forget(caller(), request.path_params["id"])
 
     @endpoint(
         "GET",

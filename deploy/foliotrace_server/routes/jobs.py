@@ -60,7 +60,7 @@ class Jobs:
         """
         key = checked_key(request.headers.get("idempotency-key"))
         extraction = parsed(ExtractionRequest, await read_json(request, self._max_body_bytes))
-        job = await self._engine.intake.extract(
+        job = await self._engine.jobs.extract(
             caller(),
             extraction.document_id,
             extraction.record_schema,
@@ -132,18 +132,18 @@ class Jobs:
     ) -> AsyncGenerator[bytes, None]:
         durable = self._engine.durable
         async with self._streams.slot():
-            await durable.begun(job_id)
+            await durable.wait_started(job_id)
             async for sequence, happened in durable.events(job_id, after=after):
                 if happened.type == "Progress":
                     yield event("progress", orjson.dumps(happened.value), id_=sequence)
-            await durable.settled(job_id)
+            await durable.wait_finalized(job_id)
             job = await self._jobs.job(principal.tenant, job_id)
             yield event("end", to_json(JobView, job))
 
     @endpoint("POST", "/v1/jobs/{id}/cancel", tag="jobs", problems=(404, 409, 503))
     async def cancel_job(self, request: Request) -> JobView:
         """Cancel a job."""
-        return await self._engine.intake.cancel(caller(), request.path_params["id"])
+        return await self._engine.jobs.cancel(caller(), request.path_params["id"])
 
     @endpoint("GET", "/v1/runs/{id}", tag="runs", problems=(404, 503))
     async def get_run(self, request: Request) -> RunView:
