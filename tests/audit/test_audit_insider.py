@@ -11,9 +11,9 @@ from tests.audit.log_reading import OpenLog, fill, judge, kinds
 from foliotrace_audit import Alarm, AlarmKind, AuditKeys
 from foliotrace_audit import files as audit_files
 from foliotrace_audit.chain import GENESIS, link
+from foliotrace_audit.control import read_tombstone, write_tombstone
 from foliotrace_audit.errors import TombstoneForged
 from foliotrace_audit.files import AppendFile
-from foliotrace_audit.tombstone import read_tombstone, write_tombstone
 from foliotrace_audit.verify.verdict import TamperKind
 from foliotrace_audit.write.hooks import utc_now
 

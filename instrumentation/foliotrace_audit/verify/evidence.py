@@ -24,7 +24,7 @@ class Evidence:
 
     chain_keys: Mapping[str, MacKey] = field(repr=False)
     public_keys: Mapping[str, VerifyKey]
-    outside: tuple[Checkpoint, ...]
+    checkpoints: tuple[Checkpoint, ...]
     doubts: tuple[str, ...]
     findings: tuple[TamperFinding, ...]
     notes: tuple[str, ...]

@@ -25,31 +25,31 @@ def verify_log(log_folder: Path, evidence: Evidence, *, jobs: int | None = None)
 
     Writes nothing, so it may run beside living writers. Raises OSError if a file cannot be read.
     """
-    outside: dict[str, list[Checkpoint]] = defaultdict(list)
-    for checkpoint in evidence.outside:
-        outside[checkpoint.stream].append(checkpoint)
+    by_stream: dict[str, list[Checkpoint]] = defaultdict(list)
+    for checkpoint in evidence.checkpoints:
+        by_stream[checkpoint.stream].append(checkpoint)
     readings = [read_stream(folder, evidence.chain_keys) for folder in streams(log_folder)]
-    tasks = [task for reading in readings for task in reading.tasks(outside[reading.name])]
+    tasks = [task for reading in readings for task in reading.tasks(by_stream[reading.name])]
     scans = dict(zip((task.path for task in tasks), _run(tasks, jobs), strict=True))
     verdicts = [
-        check_stream(reading, scans, outside.pop(reading.name, ()), evidence.public_keys)
+        check_stream(reading, scans, by_stream.pop(reading.name, ()), evidence.public_keys)
         for reading in readings
     ]
-    gone = _missing_streams(outside, evidence)
+    missing = _missing_streams(by_stream, evidence)
     return Verdict(
         streams=tuple(verdicts),
-        findings=(*evidence.findings, *(f for v in verdicts for f in v.findings), *gone),
+        findings=(*evidence.findings, *(f for v in verdicts for f in v.findings), *missing),
         doubts=evidence.doubts,
         notes=evidence.notes,
     )
 
 
 def _missing_streams(
-    outside: dict[str, list[Checkpoint]], evidence: Evidence
+    by_stream: dict[str, list[Checkpoint]], evidence: Evidence
 ) -> list[TamperFinding]:
     """Streams that checkpoints speak of and the log does not have."""
     findings = []
-    for stream, checkpoints in sorted(outside.items()):
+    for stream, checkpoints in sorted(by_stream.items()):
         for checkpoint in checkpoints:
             key = evidence.public_keys.get(checkpoint.sign_key_id)
             if key is None or checkpoint.dev_key:

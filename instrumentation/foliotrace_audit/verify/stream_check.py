@@ -12,10 +12,9 @@ from pathlib import Path
 
 from foliotrace_audit.chain import GENESIS
 from foliotrace_audit.checkpoint import Checkpoint
-from foliotrace_audit.control import ControlEvent
+from foliotrace_audit.control import ControlEvent, Tombstone
 from foliotrace_audit.files import torn_path
 from foliotrace_audit.keys import VerifyKey
-from foliotrace_audit.tombstone import Tombstone
 from foliotrace_audit.verify.segment_scan import Scan
 from foliotrace_audit.verify.stream_reading import StreamReading
 from foliotrace_audit.verify.verdict import StreamVerdict, TamperFinding, TamperKind
@@ -27,7 +26,7 @@ Part = Scan | Tombstone | None
 def check_stream(
     reading: StreamReading,
     scans: Mapping[Path, Scan],
-    outside: Sequence[Checkpoint],
+    external: Sequence[Checkpoint],
     public_keys: Mapping[str, VerifyKey],
 ) -> StreamVerdict:
     """The verdict on one stream, by its files and by the checkpoints about it."""
@@ -38,8 +37,8 @@ def check_stream(
     check.chain()
     for checkpoint in reading.local:
         check.checkpoint(checkpoint)
-    proving = [c for c in outside if check.checkpoint(c) and not c.dev_key]
-    return check.verdict(outside, proving)
+    proving = [c for c in external if check.checkpoint(c) and not c.dev_key]
+    return check.verdict(external, proving)
 
 
 class _StreamCheck:
@@ -104,11 +103,11 @@ class _StreamCheck:
         return False
 
     def verdict(
-        self, outside: Sequence[Checkpoint], proving: Sequence[Checkpoint]
+        self, external: Sequence[Checkpoint], proving: Sequence[Checkpoint]
     ) -> StreamVerdict:
-        """The verdict; `proving` are the checkpoints of `outside` that hold."""
+        """The verdict; `proving` are the checkpoints of `external` that hold."""
         doubts = []
-        if any(c.dev_key for c in outside) or any(c.dev_key for c in self._reading.local):
+        if any(c.dev_key for c in external) or any(c.dev_key for c in self._reading.local):
             doubts.append("development keys signed it")
         elif not proving:
             doubts.append("no checkpoint from outside speaks for it")

@@ -8,11 +8,11 @@ from pathlib import Path
 from foliotrace_audit import control
 from foliotrace_audit.chain import is_authentic
 from foliotrace_audit.checkpoint import Checkpoint
+from foliotrace_audit.control import Tombstone, read_tombstone
 from foliotrace_audit.errors import TombstoneForged
 from foliotrace_audit.files import CHECKPOINT_FILE, has_writer, segments, tombstones
 from foliotrace_audit.keys import MacKey
 from foliotrace_audit.record import MAX_LINE_BYTES
-from foliotrace_audit.tombstone import Tombstone, read_tombstone
 from foliotrace_audit.verify.evidence import read_checkpoint_files
 from foliotrace_audit.verify.segment_scan import ScanTask
 from foliotrace_audit.verify.verdict import TamperFinding, TamperKind
@@ -41,10 +41,10 @@ class StreamReading:
         """The stream's name: its folder's."""
         return self.folder.name
 
-    def tasks(self, outside: Iterable[Checkpoint]) -> list[ScanTask]:
+    def tasks(self, external: Iterable[Checkpoint]) -> list[ScanTask]:
         """One task for each segment, with the lengths that the stream's checkpoints state."""
         by_segment: dict[int, list[Checkpoint]] = defaultdict(list)
-        for checkpoint in (*self.local, *outside):
+        for checkpoint in (*self.local, *external):
             by_segment[checkpoint.segment].append(checkpoint)
         tasks = []
         for number, path in self.segments.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from foliotrace_audit import control
 from foliotrace_audit.chain import is_authentic
-from foliotrace_audit.control import ControlEvent
+from foliotrace_audit.control import ControlEvent, write_tombstone
 from foliotrace_audit.errors import AuditClosed, AuditKeyUnusable
 from foliotrace_audit.files import (
     read_last_line,
@@ -21,7 +21,6 @@ from foliotrace_audit.files import (
 )
 from foliotrace_audit.keys import AuditKeys
 from foliotrace_audit.record import MAX_LINE_BYTES
-from foliotrace_audit.tombstone import write_tombstone
 from foliotrace_audit.write.hooks import AlarmKind, Hooks
 
 
