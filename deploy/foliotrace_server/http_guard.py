@@ -16,7 +16,7 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotAllowed, TooBusy
 from foliotrace_server.identity import enter, identify
 from foliotrace_server.problems import PROBLEM, Problem, problem_of
-from foliotrace_server.request_body import paced
+from foliotrace_server.request_body import with_body_timeout
 
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -67,7 +67,7 @@ class HttpGuard:
             if scope["method"] == "OPTIONS":
                 await self._preflight(scope)(scope, receive, answer)
             else:
-                await self._app(scope, paced(receive, self._slow_body_s), answer)
+                await self._app(scope, with_body_timeout(receive, self._slow_body_s), answer)
         except HTTPException as error:  # the router's: wrong method
             response = Problem(
                 code=ErrorCode.METHOD_NOT_ALLOWED,

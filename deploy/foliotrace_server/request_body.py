@@ -1,4 +1,4 @@
-"""Request bodies: limited while they stream, read once, told wrong without being echoed."""
+"""Reads and validates request bodies and identifiers; errors never echo the input."""
 
 import asyncio
 import re
@@ -14,10 +14,13 @@ from workflows.events import StartEvent
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput, InvalidRequest
+from foliotrace.model import COLLECTION_NAME
 from foliotrace_server.problems import WrongFields
 
 M = TypeVar("M", bound=BaseModel)
-_LEAST_BYTES_PER_S: Final = 1024
+_MIN_BYTES_PER_S: Final = 1024
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -45,16 +48,16 @@ class BodyCutShort(BadInput):
     code = ErrorCode.BODY_CUT_SHORT
 
 
-def paced(receive: Receive, patience_s: float) -> Receive:
-    """`receive` that raises BodyTooSlow once a body kept it waiting too long.
+def with_body_timeout(receive: Receive, grace_s: float) -> Receive:
+    """Wrap `receive` to raise BodyTooSlow for a body that arrives too slowly.
 
-    That is `patience_s` beyond what 1 KiB a second would take; time spent elsewhere is not counted.
+    A body may take `grace_s` longer than at 1 KiB a second; only time spent in `receive` counts.
     """
-    left_s, complete = patience_s, False
+    left_s, complete = grace_s, False
 
-    async def in_time() -> Message:
+    async def receive_in_time() -> Message:
         nonlocal left_s, complete
-        if complete:  # what comes now is the caller hanging up
+        if complete:  # the next message is the disconnect
             return await receive()
         began_s = monotonic()
         try:
@@ -62,30 +65,30 @@ def paced(receive: Receive, patience_s: float) -> Receive:
                 message = await receive()
         except TimeoutError:
             raise BodyTooSlow() from None
-        came_s = len(message.get("body", b"")) / _LEAST_BYTES_PER_S
-        left_s += min(came_s, patience_s) - (monotonic() - began_s)
+        allowed_s = len(message.get("body", b"")) / _MIN_BYTES_PER_S
+        left_s += min(allowed_s, grace_s) - (monotonic() - began_s)
         complete = not message.get("more_body", False)
         return message
 
-    return in_time
+    return receive_in_time
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """All of the body. Raises BodyTooLarge before more than `limit_bytes` are held."""
-    return b"".join([part async for part in limited(request, limit_bytes)])
+    """The whole body. Raises BodyTooLarge before more than `limit_bytes` are in memory."""
+    return b"".join([part async for part in stream_body(request, limit_bytes)])
 
 
-async def limited(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
-    """The body in pieces. Raises BodyTooLarge as soon as it is known to be, BodyCutShort."""
+async def stream_body(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
+    """The body in chunks. Raises BodyTooLarge as early as possible, BodyCutShort."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
-        raise BodyTooLarge(f"the body may hold {limit_bytes} bytes")
-    taken = 0
+        raise BodyTooLarge(f"the body exceeds {limit_bytes} bytes")
+    received_bytes = 0
     try:
         async for part in request.stream():
-            taken += len(part)
-            if taken > limit_bytes:
-                raise BodyTooLarge(f"the body may hold {limit_bytes} bytes")
+            received_bytes += len(part)
+            if received_bytes > limit_bytes:
+                raise BodyTooLarge(f"the body exceeds {limit_bytes} bytes")
             yield part
     except ClientDisconnect:
         raise BodyCutShort() from None
@@ -94,7 +97,7 @@ async def limited(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
 async def read_json(request: Request, limit_bytes: int) -> dict[str, Any]:
     """A JSON object. Raises BodyTooLarge, MediaTypeUnsupported, InvalidRequest.
 
-    The content type must be JSON: a page of another site cannot send that without asking first.
+    The content type must be JSON: browsers send it to another site only after a CORS preflight.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
@@ -111,8 +114,8 @@ async def read_json(request: Request, limit_bytes: int) -> dict[str, Any]:
     return value
 
 
-def parsed(kind: type[M], value: Mapping[str, Any]) -> M:
-    """`value` as a `kind`. Raises WrongFields naming each field and the rule it breaks."""
+def parse_as(kind: type[M], value: Mapping[str, Any]) -> M:
+    """Validate `value` as `kind`. Raises WrongFields with each field and the rule it breaks."""
     try:
         return kind.model_validate(value)
     except ValidationError as error:
@@ -123,9 +126,9 @@ E = TypeVar("E", bound=StartEvent)
 
 
 def start_event(kind: type[E], value: object) -> E:
-    """`value` as a start event of ours. Raises WrongFields.
+    """Validate `value` as a start event of ours. Raises WrongFields.
 
-    LlamaIndex's events take any further field and know no alias, whatever their model says.
+    Done here because LlamaIndex's events accept unknown fields and ignore aliases.
     """
     if not isinstance(value, dict):
         raise WrongFields([{"pointer": "/", "rule": "object"}])
@@ -139,11 +142,11 @@ def start_event(kind: type[E], value: object) -> E:
             raise WrongFields(
                 [{"pointer": _pointer((key,)), "rule": "extra_forbidden"} for key in unknown]
             )
-    return parsed(kind, named)
+    return parse_as(kind, named)
 
 
 def wrong_fields(error: ValidationError) -> WrongFields:
-    """The places and rules of a validation error, without the values."""
+    """Field and rule of each validation error, without the values."""
     return WrongFields(
         [
             {"pointer": _pointer(problem["loc"]), "rule": problem["type"]}
@@ -154,18 +157,39 @@ def wrong_fields(error: ValidationError) -> WrongFields:
     )
 
 
-def _pointer(place: tuple[int | str, ...]) -> str:
-    """A JSON pointer; a name that is no plain word (and may be anything) is shown as `?`."""
+def _pointer(location: tuple[int | str, ...]) -> str:
+    """A JSON pointer; a name that is not an identifier could be any text and becomes `?`."""
     return "/" + "/".join(
-        str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "?" for part in place
+        str(part) if isinstance(part, int) or _NAME.fullmatch(part) else "?" for part in location
     )
 
 
-def replayed(body: bytes) -> Receive:
-    """A `receive` that gives an already read body to another application."""
+def receive_again(body: bytes) -> Receive:
+    """A `receive` that passes a body that was read already to another application."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
         return messages.pop() if messages else {"type": "http.disconnect"}
 
     return receive
+
+
+def checked_id(value: object, name: str) -> str:
+    """`value`, checked to be 1 to 64 letters, digits, `_` or `-`. Raises InvalidRequest."""
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise InvalidRequest(f"`{name}` must be 1 to 64 letters, digits, _ or -")
+    return value
+
+
+def checked_collection(value: str) -> str:
+    """`value`, checked to be a collection name. Raises InvalidRequest."""
+    if not COLLECTION_NAME.fullmatch(value):
+        raise InvalidRequest("`collection` must be 1 to 64 letters, digits, `_`, `.` or `-`")
+    return value
+
+
+def checked_key(value: str | None) -> str | None:
+    """`value`, checked to be 1 to 128 visible ASCII characters or None. Raises InvalidRequest."""
+    if value is not None and not _KEY.fullmatch(value):
+        raise InvalidRequest("`Idempotency-Key` must be 1 to 128 visible ASCII characters")
+    return value

@@ -28,8 +28,7 @@ from foliotrace_server.host.internals import (
 )
 from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.identity import caller
-from foliotrace_server.names import checked_id
-from foliotrace_server.request_body import read_json, replayed, start_event
+from foliotrace_server.request_body import checked_id, read_json, receive_again, start_event
 
 _STATES = ("running", "completed", "failed", "cancelled")
 _JOBS = ("ingest", "extract")
@@ -76,7 +75,7 @@ class ProtocolApp:
                 answer = _json({"status": "cancelled"})
             case ("POST", "events", handler_id):
                 body = await self._event_body(request)
-                return await _forward(self._host_of(handler_id), scope, replayed(body), send)
+                return await _forward(self._host_of(handler_id), scope, receive_again(body), send)
             case ("GET", "handlers" | "results" | "events", handler_id):
                 return await _forward(self._host_of(handler_id), scope, receive, send)
             case _:

@@ -31,12 +31,11 @@ from foliotrace_server.engine import Engine
 from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.identity import caller
 from foliotrace_server.jobs import StoredUpload
-from foliotrace_server.names import checked_collection, checked_key
 from foliotrace_server.openapi.operation import header_parameter, paging, query_parameter
 from foliotrace_server.problems import problem_of
-from foliotrace_server.request_body import limited
+from foliotrace_server.request_body import checked_collection, checked_key, stream_body
 from foliotrace_server.routes.endpoint import endpoint
-from foliotrace_server.uploads import Form, receive, refuse_other_fields
+from foliotrace_server.routes.upload_form import Form, receive, refuse_other_fields
 
 _MAX_PAGE = 1000
 _MULTIPART_OVERHEAD_BYTES = 1024 * 1024
@@ -110,7 +109,7 @@ class Documents:
                 )
 
             form = await receive(
-                limited(request, self._max_upload_bytes),
+                stream_body(request, self._max_upload_bytes),
                 request.headers.get("content-type", ""),
                 put,
                 max_files=self._limits.max_files_per_request,

@@ -20,12 +20,11 @@ from foliotrace_server.contract import (
 from foliotrace_server.engine import Engine
 from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.identity import caller
-from foliotrace_server.names import checked_key
 from foliotrace_server.openapi.operation import header_parameter, paging, query_parameter
-from foliotrace_server.request_body import parsed, read_json
+from foliotrace_server.request_body import checked_key, parse_as, read_json
 from foliotrace_server.routes.documents import whole_number
 from foliotrace_server.routes.endpoint import endpoint
-from foliotrace_server.sse import EventStream, event
+from foliotrace_server.routes.event_stream import EventStream, event
 
 _MAX_PAGE = 1000
 JOB_EVENTS = {"progress": Progress, "end": JobView}
@@ -59,7 +58,7 @@ class Jobs:
         Answered once the job is stored durably; it survives a crash.
         """
         key = checked_key(request.headers.get("idempotency-key"))
-        extraction = parsed(ExtractionRequest, await read_json(request, self._max_body_bytes))
+        extraction = parse_as(ExtractionRequest, await read_json(request, self._max_body_bytes))
         job = await self._engine.jobs.extract(
             caller(),
             extraction.document_id,
