@@ -1,6 +1,7 @@
 """What `foliotrace_server.host.internals` relies on inside llama-agents; an upgrade fails here."""
 
 import ast
+import asyncio
 from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from pathlib import Path
@@ -46,6 +47,13 @@ class TwoSteps(Workflow):
 
     @step
     async def second(self, ev: Half) -> StopEvent:
+        return StopEvent(result="done")
+
+
+class Waits(Workflow):
+    @step
+    async def only(self, ev: Begin) -> StopEvent:
+        await asyncio.sleep(3600)
         return StopEvent(result="done")
 
 
@@ -219,3 +227,34 @@ async def test_the_state_of_a_finished_run_leaves_the_store_in_memory() -> None:
     assert {key[0] for key in store._state_store_cache} <= {
         str(handler.run_id) for handler in store.handlers.values()
     }
+
+
+async def test_a_run_is_going_until_it_has_ended_and_can_be_cancelled_and_forgotten(
+    tmp_path: Path,
+) -> None:
+    store = internals.DurableStore(tmp_path / "h.db")
+    server = internals.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
+    server.add_workflow("wait", Waits())
+    await server.start()
+    started = await internals.start_durably(server, store, "wait", Begin(), "h")
+    assert internals.is_going(server, str(started.run_id))
+    assert await internals.cancel_durably(server, "h")
+    await internals.stop_durably(server)
+    assert not internals.is_going(server, str(started.run_id))
+    assert not await internals.cancel_durably(server, "absent")
+    store.forget(["h"])
+    assert await store.query(HandlerQuery(handler_id_in=["h"])) == []
+    store.close()
+
+
+async def test_an_ended_runs_state_leaves_memory_with_it() -> None:
+    store = internals.InMemoryStore(1)
+    server = internals.in_memory_server(store, EXCEPTION_HANDLERS)
+    server.add_workflow("two", TwoSteps())
+    await server.start()
+    for handler_id in ("first", "second", "third"):
+        started = await internals.start_run(server, "two", Begin(), handler_id)
+        await internals.wait_durably(server, started)
+    await server.stop()
+    assert len(store._state_store_cache) <= 1
+    assert len(store._handler_of_run) <= 1
