@@ -19,7 +19,7 @@ from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.ingest.chunk import chunk_pages
 from foliotrace.ingest.identity import FIRST_PAGES, identify
 from foliotrace.model import Deadline, Identity, ParsedPage, SourceFile
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import DocumentDraft, StoredBlob
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
@@ -52,7 +52,7 @@ async def shelf(folder: Path) -> AsyncIterator[Shelf]:
 async def serve_files(at: Shelf, files: Iterable[Path], *, collection: str) -> int:
     """Parse, chunk, identify and publish; how many pages. What is served already is left alone."""
     workers = WorkerPool(2)
-    order = ParseOrder(local_parsers(workers, SystemClock()))
+    order = ParserChain(local_parsers(workers, SystemClock()))
     served = {d.name for d in await at.library.documents(TENANT, collection=collection, limit=1000)}
     pages = 0
     try:
@@ -66,7 +66,7 @@ async def serve_files(at: Shelf, files: Iterable[Path], *, collection: str) -> i
 
 
 async def _serve_file(
-    library: SqliteLibrary, order: ParseOrder, file: Path, collection: str
+    library: SqliteLibrary, order: ParserChain, file: Path, collection: str
 ) -> int:
     content = file.read_bytes()  # noqa: ASYNC240 - nothing else runs beside it
     source = SourceFile(

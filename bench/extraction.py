@@ -31,7 +31,7 @@ from foliotrace.model import (
     Principal,
     SourceFile,
 )
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import ExtractionTask
 
 HELD_OUT_SEED = 20261121
@@ -69,7 +69,7 @@ class Score:
 async def parsed(made: Iterable[Paper], folder: Path) -> list[list[ParsedPage]]:
     """The pages of each paper, by the real parser."""
     workers = WorkerPool()
-    order = ParseOrder(local_parsers(workers, SystemClock()))
+    order = ParserChain(local_parsers(workers, SystemClock()))
     pages: list[list[ParsedPage]] = []
     try:
         for number, paper in enumerate(made):

@@ -32,7 +32,7 @@ from foliotrace.ingest.upload import Upload, accept
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
 from foliotrace.jobs import Progress
 from foliotrace.model import Deadline, Principal, Query
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import AuditEntry
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -153,7 +153,7 @@ async def ingest(files: list[Path], folder: Path) -> tuple[Figures, list[float],
         library=library,
         blobs=FolderBlobs(folder),
         jobs=SqliteJobs(library),
-        parser=ParseOrder(local_parsers(workers, clock)),
+        parser=ParserChain(local_parsers(workers, clock)),
         indexes=(index,),
         audit=NoAudit(),
         clock=clock,

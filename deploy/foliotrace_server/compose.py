@@ -28,7 +28,7 @@ from foliotrace.extract.workflow import ExtractWorkflow
 from foliotrace.ingest.services import Forget, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import AnswerCache, AuditLog, Embedder, HashQuery, IndexWriter, TextGenerator
 from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
 from foliotrace.query.retrieve.hybrid import HybridRetriever
@@ -234,7 +234,7 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
     given, cloud = settings.ingest, outside.cloud
     tessdata = str(given.tessdata) if given.tessdata else find_tessdata()
     local = local_parsers(stores.workers, stores.clock, options=ReadingOptions(tessdata=tessdata))
-    orders = cloud.parse_orders(local) if cloud else {}
+    orders = cloud.parser_chains(local) if cloud else {}
     indexes: list[IndexWriter] = [stores.keyword]
     answers: list[Forget] = [stores.stale.forget_document]
     if stores.cache is not None:
@@ -247,7 +247,7 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
         library=stores.library,
         blobs=stores.blobs,
         jobs=stores.jobs,
-        parser=orders.get(settings.llamacloud.parsing, ParseOrder(local)),
+        parser=orders.get(settings.llamacloud.parsing, ParserChain(local)),
         parsers=orders,
         indexes=indexes,
         audit=stores.audit,
@@ -268,15 +268,15 @@ def _query(settings: Settings, stores: Stores, outside: Outside) -> QueryService
         paths.insert(0, RetrievalPath(RetrievalMode.HYBRID, RoutedRetriever(both, headers)))
     own = () if outside.retriever is None else (outside.retriever,)
     orders = outside.cloud.path_orders(paths) if outside.cloud else {}
-    offered = {path: (*own, *order) for path, order in orders.items() if path is not _CLOUD}
+    by_mode = {path: (*own, *order) for path, order in orders.items() if path is not _CLOUD}
     if orders:
-        offered[_CLOUD] = tuple(orders[_CLOUD])
+        by_mode[_CLOUD] = tuple(orders[_CLOUD])
     configured = orders.get(settings.llamacloud.index, paths)
     return QueryServices(
         library=stores.library,
         vocabulary=stores.keyword,
         paths=(*own, *configured),
-        offered=offered,
+        paths_by_mode=by_mode,
         generators=outside.generators,
         cache=stores.cache,
         embedder=_embedder_of_the_cache(settings, outside),
@@ -320,15 +320,15 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
             for generator in outside.generators
         ]
         rungs = [*(Rung(method=ExtractionMethod.LLM, extractor=llm) for llm in by_llm), *rungs]
-    window_pages, offered = EXTRACTION_WINDOW_PAGES, {}
+    window_pages, by_mode = EXTRACTION_WINDOW_PAGES, {}
     first = outside.cloud.extract_rung() if outside.cloud else None
     if outside.cloud is not None and first is not None:
-        offered = {
+        by_mode = {
             ExecutionMode.LOCAL: rungs,
             _CLOUD: [first],
             ExecutionMode.CLOUD_THEN_LOCAL: [first, *rungs],
         }
-        rungs = offered[settings.llamacloud.extraction]
+        rungs = by_mode[settings.llamacloud.extraction]
         window_pages = settings.llamacloud.extract_window_pages
     return ExtractServices(
         library=ingest.library,
@@ -336,7 +336,7 @@ def _extract(settings: Settings, ingest: IngestServices, outside: Outside) -> Ex
         jobs=ingest.jobs,
         parser=ingest.parser,
         rungs=rungs,
-        offered=offered,
+        rungs_by_mode=by_mode,
         local_parser=ingest.parsers.get(ExecutionMode.LOCAL),
         audit=ingest.audit,
         clock=ingest.clock,

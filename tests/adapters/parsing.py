@@ -13,7 +13,7 @@ from foliotrace.adapters.local.readers.contract import ReadingLimits, ReadingOpt
 from foliotrace.adapters.local.readers.parser import ParseLimits, local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.model import Deadline, ParsedPage, SourceFile
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 SAMPLES = SHARED / "sample-docs"
@@ -45,7 +45,7 @@ def in_s(seconds: float) -> Deadline:
 
 @dataclass
 class Reading:
-    order: ParseOrder
+    order: ParserChain
     workers: WorkerPool
 
     async def read(self, path: Path, name: str | None = None) -> list[ParsedPage]:
@@ -69,7 +69,7 @@ async def reading(
     workers = WorkerPool(size=size)
     options = ReadingOptions(tessdata=tessdata, limits=reading_limits or ReadingLimits())
     try:
-        order = ParseOrder(local_parsers(workers, RealClock(), options=options, limits=limits))
+        order = ParserChain(local_parsers(workers, RealClock(), options=options, limits=limits))
         yield Reading(order, workers)
     finally:
         await workers.close()

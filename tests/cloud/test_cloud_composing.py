@@ -16,7 +16,7 @@ from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.errors import Misconfigured, NotAllowed, NotFound, ParserUnavailable
 from foliotrace.model import Deadline, ParsedPage, RetrievalMode, SourceFile
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.settings import ResilienceSettings
 from foliotrace_server.composing.cloud import Around, Cloud
@@ -77,7 +77,7 @@ def bulletin() -> SourceFile:
     )
 
 
-async def pages_of(order: ParseOrder, pages: range = range(1, 3)) -> list[ParsedPage]:
+async def pages_of(order: ParserChain, pages: range = range(1, 3)) -> list[ParsedPage]:
     deadline = Deadline(SystemClock().monotonic_s() + 20)
     return [p async for p in order.parse(bulletin(), pages=pages, deadline=deadline)]
 
@@ -86,11 +86,11 @@ async def test_nothing_is_sent_before_a_capability_is_switched_on(
     desk: Desk, fake: FakeLlamaCloud
 ) -> None:
     async with composed(desk, fake) as (cloud, guards), local() as parsers:
-        assert cloud.parse_order(parsers).parsers == parsers
+        assert cloud.parser_chain(parsers).parsers == parsers
         assert cloud.extract_rung() is None
         assert cloud.paths(()) == ()
         assert (cloud.gateway, guards.guards) == (None, {})
-        await pages_of(cloud.parse_order(parsers))
+        await pages_of(cloud.parser_chain(parsers))
     assert fake.count("*") == 0
 
 
@@ -128,7 +128,7 @@ async def test_a_dead_cloud_costs_a_few_requests_and_then_none(
         composed(desk, fake, parsing="cloud_then_local") as (cloud, _),
         local() as parsers,
     ):
-        order = cloud.parse_order(parsers)
+        order = cloud.parser_chain(parsers)
         first = await pages_of(order)
         assert [p.degraded_from for p in first] == ["llamaparse fast 2026-06-15"] * 2
         assert fake.count(PARSE) <= 3
@@ -144,7 +144,7 @@ async def test_a_wrong_key_is_not_asked_again(desk: Desk, fake: FakeLlamaCloud) 
         composed(desk, fake, parsing="cloud_then_local") as (cloud, _),
         local() as parsers,
     ):
-        await pages_of(cloud.parse_order(parsers))
+        await pages_of(cloud.parser_chain(parsers))
     assert fake.count("*") == 1
 
 
@@ -153,8 +153,8 @@ async def test_cloud_alone_takes_no_local_page_and_leaves_other_types_here(
 ) -> None:
     fake.fail(PARSE, Fault.payment_required)
     async with composed(desk, fake, parsing="cloud") as (cloud, _), local() as parsers:
-        order = cloud.parse_order(parsers)
-        assert order.engine_for("text/csv") == ParseOrder(parsers).engine_for("text/csv")
+        order = cloud.parser_chain(parsers)
+        assert order.engine_for("text/csv") == ParserChain(parsers).engine_for("text/csv")
         with pytest.raises(ParserUnavailable) as told:
             await pages_of(order)
     assert told.value.reason == "llamacloud_out_of_credits"
@@ -168,7 +168,7 @@ async def test_deletion_reaches_file_and_result_in_the_cloud(
         composed(desk, fake, parsing="cloud_then_local") as (cloud, _),
         local() as parsers,
     ):
-        await pages_of(cloud.parse_order(parsers))
+        await pages_of(cloud.parser_chain(parsers))
         assert cloud.gateway is not None
         assert await cloud.gateway.sweep(_wanted) == 0
         client = cloud.gateway.client
@@ -187,12 +187,12 @@ async def test_after_use_neither_file_nor_result_stays(desk: Desk, fake: FakeLla
         composed(desk, fake, parsing="cloud", delete_after_use=True) as (cloud, _),
         local() as parsers,
     ):
-        assert len(await pages_of(cloud.parse_order(parsers))) == 2
+        assert len(await pages_of(cloud.parser_chain(parsers))) == 2
         assert cloud.gateway is not None
         assert await cloud.gateway.sweep(_wanted) == 1
         assert [f async for f in cloud.gateway.client.files.list()] == []
         assert [j async for j in cloud.gateway.client.parsing.list()] == []
-        again = await pages_of(cloud.parse_order(parsers))
+        again = await pages_of(cloud.parser_chain(parsers))
         assert [p.status for p in again] == ["ok", "ok"]
 
 

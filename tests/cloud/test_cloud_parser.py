@@ -16,7 +16,7 @@ from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.errors import ParserUnavailable
 from foliotrace.model import Deadline, PageStatus, SourceFile
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import Parser
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +33,7 @@ def cloud() -> Iterator[FakeLlamaCloud]:
 @pytest.fixture
 async def local() -> AsyncIterator[Parser]:
     workers = WorkerPool(size=1)
-    yield ParseOrder(local_parsers(workers, SystemClock()))
+    yield ParserChain(local_parsers(workers, SystemClock()))
     await workers.close()
 
 
@@ -95,7 +95,7 @@ async def test_a_failed_page_of_a_completed_job_is_read_locally_and_marked(
     parser: CloudParser, local: Parser, cloud: FakeLlamaCloud
 ) -> None:
     cloud.fail(PARSE, Fault.partial(2))
-    order = ParseOrder((parser, local))
+    order = ParserChain((parser, local))
     pages = [p async for p in order.parse(bulletin(), pages=range(1, 3), deadline=soon())]
     assert [p.degraded_from for p in pages] == [None, parser.engine]
     assert "D-ELKA" in pages[1].text
@@ -108,7 +108,7 @@ async def test_a_dead_cloud_leaves_every_page_to_the_local_parser(
     parser: CloudParser, local: Parser, cloud: FakeLlamaCloud, fault: Fault
 ) -> None:
     cloud.fail(PARSE, fault)
-    order = ParseOrder((parser, local))
+    order = ParserChain((parser, local))
     pages = [p async for p in order.parse(bulletin(), pages=range(1, 3), deadline=soon())]
     assert [p.degraded_from for p in pages] == [parser.engine] * 2
     assert all(p.status is PageStatus.OK for p in pages)

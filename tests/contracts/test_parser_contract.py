@@ -9,7 +9,7 @@ from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.errors import DeadlineExceeded, FileRefused
 from foliotrace.model import SourceFile
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import Parser
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ def wrap(request: pytest.FixtureRequest) -> bool:
 async def parser_for(source: SourceFile, workers: WorkerPool, *, wrap: bool) -> Parser:
     found = [p for p in local_parsers(workers, RealClock()) if p.accepts(source.media_type)]
     assert len(found) == 1, "exactly one local reader takes a type"
-    return ParseOrder(found) if wrap else found[0]
+    return ParserChain(found) if wrap else found[0]
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda p: p.name)

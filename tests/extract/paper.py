@@ -30,7 +30,7 @@ from foliotrace.model import (
     TableRow,
     Usage,
 )
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import (
     AuditEntry,
     Delta,
@@ -162,7 +162,7 @@ class Desk:
             library=self.library,
             blobs=self.blobs,
             jobs=self.jobs,
-            parser=ParseOrder((self.parser,)),
+            parser=ParserChain((self.parser,)),
             rungs=tuple(rungs),
             audit=self.audit,
             clock=SystemClock(),

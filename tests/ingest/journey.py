@@ -27,7 +27,7 @@ from foliotrace.model import (
     Query,
     SourceFile,
 )
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import AuditEntry
 from foliotrace.settings import IngestSettings
 
@@ -98,7 +98,7 @@ class Desk:
             library=self.library,
             blobs=self.blobs,
             jobs=self.jobs,
-            parser=ParseOrder((self.parser,)),
+            parser=ParserChain((self.parser,)),
             indexes=(self.index,),
             audit=self.audit,
             clock=SystemClock(),

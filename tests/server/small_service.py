@@ -28,7 +28,7 @@ from foliotrace.errors import InvalidQuery
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import Answer, Deadline, Query
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.settings import IngestSettings
 from foliotrace_server.app import build_app
 from foliotrace_server.engine import Engine
@@ -114,7 +114,7 @@ def small_engine(folder: Path, **server: Any) -> Engine:
         library=library,
         blobs=FolderBlobs(folder, lambda path, name: "text/plain"),
         jobs=SqliteJobs(library),
-        parser=ParseOrder((Pages(),)),
+        parser=ParserChain((Pages(),)),
         indexes=(index,),
         audit=AuditList(),
         clock=SystemClock(),

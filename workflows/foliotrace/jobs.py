@@ -1,4 +1,4 @@
-"""What is told of a job while it goes on: its row, the audit log and the run's event stream."""
+"""Reports job progress to the job table, the audit log and the event stream."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -14,7 +14,7 @@ from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, Jobs
 
 
 class Progress(Event):
-    """How far a job is."""
+    """How far a job has come; an event of the run's stream."""
 
     job_id: str
     stage: str
@@ -24,11 +24,11 @@ class Progress(Event):
 
 
 class JobServices(Protocol):
-    """What a journey needs so that its jobs can be accounted for."""
+    """What a journey needs to report on its jobs."""
 
     @property
     def jobs(self) -> Jobs:
-        """The jobs' rows."""
+        """The job table."""
 
     @property
     def audit(self) -> AuditLog:
@@ -36,11 +36,11 @@ class JobServices(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """The time."""
+        """The clock."""
 
     @property
     def trace(self) -> CurrentTrace:
-        """The trace a new job belongs to."""
+        """The id of the trace that a new job belongs to."""
 
 
 async def claim_job(
@@ -50,7 +50,7 @@ async def claim_job(
     document: Document,
     job_id: str | None,
 ) -> Job:
-    """The job of a run, which is written first if the caller has not done it."""
+    """The job of a run; created here if the caller has not created it."""
     now = services.clock.now()
     return await services.jobs.create(
         Job(
@@ -68,14 +68,14 @@ async def claim_job(
 
 @dataclass(frozen=True, slots=True)
 class JobReporter:
-    """Speaks for one job. Audit records are named by its kind: `ingest_received` and so on."""
+    """Reports on one job. Audit records are named after its kind: `ingest_received`, ..."""
 
     services: JobServices
     tenant: str
     job_id: str
 
     async def job(self) -> Job:
-        """The job, unless it was ended from outside.
+        """The job, unless it was ended by somebody else.
 
         Raises Conflict `job_cancelled`, or `job_already_final` for a job that failed.
         """
@@ -87,13 +87,13 @@ class JobReporter:
         return job
 
     async def received(self) -> None:
-        """The first audit record. Raises as `job`."""
+        """Write the first audit record. Raises as `job` does."""
         await self._audit("received", await self.job())
 
     async def progress(
         self, *, stage: str, pages_done: int, pages_total: int, chunks: int = 0
     ) -> Progress:
-        """Store how far the job is, and give it as an event. Raises as `job`."""
+        """Store the progress and return it as an event. Raises as `job` does."""
         job = replace(
             await self.job(),
             status=JobStatus.RUNNING,
@@ -113,23 +113,23 @@ class JobReporter:
         )
 
     async def completed(self, *, extraction: Extraction | None = None, engine: str = "") -> None:
-        """The job is done; the last audit record.
+        """Mark the job completed and write the last audit record.
 
-        `extraction` is what it made, valid or not; `engine` is what parsed the document.
+        `extraction` is its record, valid or not; `engine` parsed the document.
         """
         job = await self._finish(JobStatus.COMPLETED, engine=engine)
         await self._audit("completed", job, success=True, extraction=extraction)
 
     async def failed(self, error: Exception) -> None:
-        """The job ended without what it was to make; the last audit record."""
+        """Mark the job failed and write the last audit record."""
         job = await self.services.jobs.job(self.tenant, self.job_id)
         if job.status in (JobStatus.CANCELLED, JobStatus.FAILED):
-            return  # whoever ended it has said so
+            return  # whoever ended it has reported it
         job = await self._finish(JobStatus.FAILED, error)
         await self._audit("failed", job, success=False, error=error)
 
     async def cancelled(self) -> Job:
-        """The job was stopped by its owner; the last audit record."""
+        """Mark the job cancelled by its owner and write the last audit record."""
         job = await self._finish(JobStatus.CANCELLED)
         cause = Conflict(code=ErrorCode.JOB_CANCELLED)
         await self._audit("failed", job, success=False, error=cause)
@@ -149,7 +149,7 @@ class JobReporter:
         )
         await self.services.jobs.update(job)
         if job.kind is JobKind.INGEST:
-            _tell_ingested(job, engine)
+            _emit_ingested(job, engine)
         return job
 
     async def _audit(
@@ -181,7 +181,7 @@ class JobReporter:
         )
 
 
-def _tell_ingested(job: Job, engine: str) -> None:
+def _emit_ingested(job: Job, engine: str) -> None:
     emit(
         DocumentIngested(
             outcome=job.status.value,
@@ -194,7 +194,7 @@ def _tell_ingested(job: Job, engine: str) -> None:
 
 
 def describe_error(error: Exception) -> tuple[str, str]:
-    """(stable code, text that may be shown). A bug's own words are never shown."""
+    """(stable code, text that may be shown). The text of an unexpected exception is never shown."""
     if isinstance(error, FoliotraceError):
         return error.reason, f"{error.message} {error.hint}"
-    return ErrorCode.INTERNAL_ERROR, "Something broke that should not; the log says what."
+    return ErrorCode.INTERNAL_ERROR, "An unexpected error occurred; see the log."

@@ -1,6 +1,6 @@
-"""A file to pages: the first parser that accepts its type, and for a failed page the next one.
+"""Parse a file with a chain of parsers: the next one takes over where one fails.
 
-Shared by ingest and extract. Which parser follows is decided by the pure `order_for`.
+Shared by ingestion and extraction.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -13,39 +13,39 @@ from foliotrace.model import Deadline, Inspection, PageStatus, ParsedPage, Sourc
 from foliotrace.ports import Parser
 
 
-def order_for(parsers: Sequence[Parser], media_type: str) -> tuple[Parser, ...]:
-    """The parsers that accept the type, in the configured order."""
+def parsers_for(parsers: Sequence[Parser], media_type: str) -> tuple[Parser, ...]:
+    """The parsers that accept the type, in order of preference."""
     return tuple(parser for parser in parsers if parser.accepts(media_type))
 
 
 @dataclass(frozen=True, slots=True)
-class ParseOrder:
-    """Parsers in order of preference; itself a Parser.
+class ParserChain:
+    """Parsers in order of preference; itself a `Parser`.
 
-    A page that a later parser read is marked `degraded_from` the first accepting one. When all
-    fail a page, the first parser's failed page is what is kept.
+    A page that a later parser read is marked `degraded_from` the first accepting one. If all of
+    them fail on a page, the failed page of the first one is kept.
     """
 
     parsers: Sequence[Parser]
 
     @property
     def engine(self) -> str:
-        """All engines, in order: any change of one is a change of the whole."""
+        """All engines, in order: a change of one changes the whole."""
         return " > ".join(parser.engine for parser in self.parsers)
 
     def engine_for(self, media_type: str) -> str:
         """The engines that can have parsed this type; part of a document's revision."""
-        return " > ".join(parser.engine for parser in order_for(self.parsers, media_type))
+        return " > ".join(parser.engine for parser in parsers_for(self.parsers, media_type))
 
     def accepts(self, media_type: str) -> bool:
-        """Whether any parser takes the type."""
-        return bool(order_for(self.parsers, media_type))
+        """Whether any parser accepts the type."""
+        return bool(parsers_for(self.parsers, media_type))
 
     async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
-        """By the first accepting parser that works.
+        """Inspect with the first accepting parser that works.
 
-        Raises FileRefused from it, UnsupportedFile when none accepts, ParserUnavailable when
-        none works.
+        Raises FileRefused from that parser, UnsupportedFile if none accepts the type,
+        ParserUnavailable if none works.
         """
         failure: ParserUnavailable | None = None
         for parser in self._accepting(source):
@@ -58,12 +58,12 @@ class ParseOrder:
     async def parse(
         self, source: SourceFile, *, pages: range, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
-        """The pages of `pages` in order, each from the first parser that could read it."""
+        """The pages in order, each from the first parser that could read it."""
         first, *later = self._accepting(source)
         done = pages.start
         try:
             async for page in first.parse(source, pages=pages, deadline=deadline):
-                yield await self._mended(source, page, first.engine, later, deadline)
+                yield await self._repaired(source, page, first.engine, later, deadline)
                 done = page.number + 1
         except ParserUnavailable as error:
             rest = range(done, pages.stop)
@@ -72,11 +72,11 @@ class ParseOrder:
             if not later:
                 raise
             emit(ParserFellBack(reason=error.reason))
-            following = ParseOrder(later)
+            following = ParserChain(later)
             async for page in following.parse(source, pages=rest, deadline=deadline):
                 yield replace(page, degraded_from=first.engine)
 
-    async def _mended(
+    async def _repaired(
         self,
         source: SourceFile,
         page: ParsedPage,
@@ -84,16 +84,16 @@ class ParseOrder:
         later: Sequence[Parser],
         deadline: Deadline,
     ) -> ParsedPage:
-        """`page`, or what a later parser makes of it when it failed."""
+        """`page`, or if it failed, the same page from a later parser that can read it."""
         if page.status is PageStatus.OK:
             return page
         for parser in later:
             try:
-                async for again in parser.parse(
+                async for other in parser.parse(
                     source, pages=range(page.number, page.number + 1), deadline=deadline
                 ):
-                    if again.status is PageStatus.OK:
-                        return replace(again, degraded_from=engine)
+                    if other.status is PageStatus.OK:
+                        return replace(other, degraded_from=engine)
             except ParserUnavailable:
                 continue  # the page stays as the first parser left it
         return page
@@ -101,24 +101,19 @@ class ParseOrder:
     def _accepting(self, source: SourceFile) -> tuple[Parser, ...]:
         if not source.size_bytes:
             raise FileRefused(
-                f"{source.name}: it has no bytes.",
-                name=source.name,
-                code=ErrorCode.FILE_EMPTY,
-                hint="Check the upload, and send the file again.",
+                f"{source.name} is empty.", name=source.name, code=ErrorCode.FILE_EMPTY
             )
-        found = order_for(self.parsers, source.media_type)
-        if not found:
+        accepting = parsers_for(self.parsers, source.media_type)
+        if not accepting:
             raise UnsupportedFile(
                 f"{source.name}: files of type {source.media_type} cannot be parsed.",
                 name=source.name,
-                code=ErrorCode.FILE_TYPE_UNSUPPORTED,
-                hint="Convert it to PDF, DOCX, PPTX, XLSX, CSV, HTML, Markdown, text or an image.",
             )
-        return found
+        return accepting
 
 
-class TypesLeft:
-    """`parser`, for the types alone that `first` does not take."""
+class RemainingTypesParser:
+    """`parser`, restricted to the types that `first` does not accept."""
 
     def __init__(self, parser: Parser, first: Parser) -> None:
         self._parser, self._first = parser, first
@@ -126,5 +121,5 @@ class TypesLeft:
         self.inspect, self.parse = parser.inspect, parser.parse
 
     def accepts(self, media_type: str) -> bool:
-        """What the parser takes and `first` leaves."""
+        """Whether the parser accepts the type and `first` does not."""
         return self._parser.accepts(media_type) and not self._first.accepts(media_type)

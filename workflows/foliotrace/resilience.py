@@ -1,6 +1,6 @@
-"""Rules for failing well: backoff, retry budget, breaker. Pure: time and chance come in.
+"""Resilience rules: backoff, retry budget and circuit breaker. Pure: time and chance come in.
 
-A state is a frozen value; a rule takes it and gives the next one. `resilient` holds the states.
+A state is a frozen value; a rule takes one and returns the next. `resilient` holds the states.
 """
 
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and how patiently one layer asks again. `attempts` counts the first one."""
+    """How often a call is attempted and how long it waits between. `attempts` counts the first."""
 
     attempts: int
     base_s: float
@@ -21,8 +21,8 @@ def backoff_s(
 ) -> float:
     """Seconds to wait after failed attempt number `attempt` (from 1).
 
-    Doubling from `base_s` to `cap_s`, of which at least half is waited; `draw` in [0, 1) is the
-    rest (equal jitter). What the server asked for (Retry-After) is a floor, not capped.
+    Doubles from `base_s` to `cap_s`; half of that is fixed and half is drawn, with `draw` in [0, 1)
+    (equal jitter). The server's Retry-After is a floor and is not capped.
     Source: "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
     Raises ValueError if `attempt` < 1.
     """
@@ -33,18 +33,19 @@ def backoff_s(
 
 
 def worth_waiting(wait_s: float, *, remaining_s: float, has_lower_rung: bool) -> bool:
-    """Whether to wait and ask again rather than give up on this dependency.
+    """Whether to wait and retry rather than give up on this dependency.
 
-    Where a lower rung exists the wait may take a quarter of the remaining time, else all of it.
+    Where a lower rung exists, the wait may take a quarter of the remaining time; else all of it.
     """
     return wait_s <= remaining_s * (0.25 if has_lower_rung else 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryBudget:
-    """Retries earned by requests: `ratio` a request, at most `most` saved up.
+    """Requests earn retries: `ratio` per request, of which at most `most` are saved.
 
-    It stops a storm: when everything fails, retries are `ratio` of the requests, not a multiple.
+    It prevents retry storms: if everything fails, retries are a fraction of the requests, not a
+    multiple.
     """
 
     ratio: float = 0.1
@@ -52,16 +53,16 @@ class RetryBudget:
     saved: float = 10.0
 
     def earned(self) -> "RetryBudget":
-        """After a first attempt."""
+        """The budget after a first attempt."""
         return replace(self, saved=min(self.most, self.saved + self.ratio))
 
     def spent(self) -> "RetryBudget | None":
-        """After a retry; None when there is nothing to spend."""
+        """The budget after a retry; None if there is none left."""
         return replace(self, saved=self.saved - 1.0) if self.saved >= 1.0 else None
 
 
 class BreakerStatus(StrEnum):
-    """CLOSED lets calls pass, OPEN none, HALF_OPEN one probe at a time."""
+    """CLOSED admits calls, OPEN rejects them, HALF_OPEN admits one probe at a time."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -79,7 +80,7 @@ class BreakerPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """The breaker of one dependency. `opened` counts openings without a success between."""
+    """The state of one circuit breaker. `opened` counts openings without a success in between."""
 
     status: BreakerStatus = BreakerStatus.CLOSED
     failures: int = 0
@@ -88,7 +89,7 @@ class Breaker:
 
 
 def admit(breaker: Breaker, now_s: float) -> tuple[Breaker, bool]:
-    """Whether a call may pass now. A call let through an open breaker is its one probe."""
+    """Whether a call may pass now. A call that an open breaker admits is its one probe."""
     if breaker.status is BreakerStatus.CLOSED:
         return breaker, True
     if breaker.status is BreakerStatus.OPEN and now_s >= breaker.open_until_s:
@@ -102,12 +103,12 @@ def after_success(breaker: Breaker) -> Breaker:
 
 
 def after_failure(breaker: Breaker, policy: BreakerPolicy, now_s: float) -> Breaker:
-    """One failure more; open when there were enough, or when the probe failed."""
+    """Count a failure; opens the breaker at the threshold, or if the probe failed."""
     failures = breaker.failures + 1
     if breaker.status is BreakerStatus.CLOSED and failures < policy.failures:
         return replace(breaker, failures=failures)
     if breaker.status is BreakerStatus.OPEN:
-        return breaker  # a call admitted before it opened came back late
+        return breaker  # a late call that was admitted before the breaker opened
     rest_s = min(policy.cap_s, policy.rest_s * 2.0 ** min(breaker.opened, 62))
     return Breaker(
         status=BreakerStatus.OPEN,
@@ -118,7 +119,7 @@ def after_failure(breaker: Breaker, policy: BreakerPolicy, now_s: float) -> Brea
 
 
 def after_abandoned(breaker: Breaker, now_s: float) -> Breaker:
-    """A probe ended without a verdict (cancelled): the next call may probe."""
+    """The probe was cancelled, which proves nothing: the next call may probe."""
     if breaker.status is not BreakerStatus.HALF_OPEN:
         return breaker
     return replace(breaker, status=BreakerStatus.OPEN, open_until_s=now_s)

@@ -1,4 +1,4 @@
-"""What a request may choose: a capability as it is configured, or by a path that is offered."""
+"""Route policy: where a capability runs, given what the request asks and the operator allows."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -9,13 +9,14 @@ from foliotrace.model import ExecutionMode
 T = TypeVar("T")
 
 
-def select(asked: ExecutionMode | None, configured: T, offered: Mapping[ExecutionMode, T]) -> T:
-    """What `asked` stands for; `offered` is empty where LlamaCloud is off.
+def select(asked: ExecutionMode | None, configured: T, allowed: Mapping[ExecutionMode, T]) -> T:
+    """The implementation to use: the configured one unless the request asks for another mode.
 
+    `allowed` is empty where LlamaCloud is switched off; local execution may be asked for even then.
     Raises PathNotOffered.
     """
-    if asked is None or (asked is ExecutionMode.LOCAL and not offered):
+    if asked is None or (asked is ExecutionMode.LOCAL and not allowed):
         return configured
-    if asked not in offered:
-        raise PathNotOffered(f"`path` {asked.value} is not offered here")
-    return offered[asked]
+    if asked not in allowed:
+        raise PathNotOffered(f"`path` {asked.value} is not available: LlamaCloud is not enabled.")
+    return allowed[asked]

@@ -27,7 +27,7 @@ from foliotrace.adapters.llamacloud.webhooks import CloudEvent, WebhookTarget, r
 from foliotrace.errors import Misconfigured, NotFound
 from foliotrace.extract.services import Rung
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
-from foliotrace.parse import ParseOrder, TypesLeft
+from foliotrace.parse import ParserChain, RemainingTypesParser
 from foliotrace.ports import Blobs, Clock, LibraryReader, Parser
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.resilient import (
@@ -105,7 +105,7 @@ class Cloud:
 
     # --- the journeys' rungs ---------------------------------------------------------------
 
-    def parse_orders(self, local: Sequence[Parser]) -> Mapping[ExecutionMode, ParseOrder]:
+    def parser_chains(self, local: Sequence[Parser]) -> Mapping[ExecutionMode, ParserChain]:
         """What a request may choose; empty when parsing stays local.
 
         LlamaParse before the local parsers, alone for the types it takes, or not at all.
@@ -123,20 +123,23 @@ class Cloud:
         )
         falls = given.parsing is ExecutionMode.CLOUD_THEN_LOCAL
         cloud = ResilientParser(
-            CloudParser(self.gateway, options, ParseOrder(local)),
+            CloudParser(self.gateway, options, ParserChain(local)),
             self._around.guards.make("llamaparse", limit_s=self._parse_s, has_lower_rung=falls),
         )
-        alone: tuple[Parser, ...] = (cloud, *(TypesLeft(parser, cloud) for parser in local))
+        alone: tuple[Parser, ...] = (
+            cloud,
+            *(RemainingTypesParser(parser, cloud) for parser in local),
+        )
         return {
-            ExecutionMode.LOCAL: ParseOrder(local),
-            ExecutionMode.CLOUD: ParseOrder(alone),
-            ExecutionMode.CLOUD_THEN_LOCAL: ParseOrder((cloud, *local)),
+            ExecutionMode.LOCAL: ParserChain(local),
+            ExecutionMode.CLOUD: ParserChain(alone),
+            ExecutionMode.CLOUD_THEN_LOCAL: ParserChain((cloud, *local)),
         }
 
-    def parse_order(self, local: Sequence[Parser]) -> ParseOrder:
+    def parser_chain(self, local: Sequence[Parser]) -> ParserChain:
         """The one that is configured."""
-        orders = self.parse_orders(local)
-        return orders[self._given.parsing] if orders else ParseOrder(local)
+        orders = self.parser_chains(local)
+        return orders[self._given.parsing] if orders else ParserChain(local)
 
     def extract_rung(self) -> Rung | None:
         """LlamaExtract, the first rung of extraction; None when it stays local."""

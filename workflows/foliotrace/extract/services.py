@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from foliotrace.model import ExecutionMode, ExtractionMethod
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import (
     AuditLog,
     Blobs,
@@ -44,21 +44,21 @@ class ExtractServices:
     library: LibraryReader
     blobs: Blobs
     jobs: Jobs
-    parser: ParseOrder
+    parser: ParserChain
     rungs: Sequence[Rung]
     audit: AuditLog
     clock: Clock
     identify: Identify
     trace: CurrentTrace
     window_pages: int = EXTRACTION_WINDOW_PAGES
-    offered: Mapping[ExecutionMode, Sequence[Rung]] = field(default_factory=dict)
-    local_parser: ParseOrder | None = None  # reads what is extracted here alone; None: `parser`
+    rungs_by_mode: Mapping[ExecutionMode, Sequence[Rung]] = field(default_factory=dict)
+    local_parser: ParserChain | None = None  # reads what is extracted here alone; None: `parser`
 
     def rungs_on(self, asked: ExecutionMode | None) -> Sequence[Rung]:
         """The rungs of a request that asks for a path. Raises PathNotOffered."""
-        return select(asked, self.rungs, self.offered)
+        return select(asked, self.rungs, self.rungs_by_mode)
 
-    def parser_on(self, asked: ExecutionMode | None) -> ParseOrder:
+    def parser_on(self, asked: ExecutionMode | None) -> ParserChain:
         """Who reads pages that are not stored: nobody in the cloud, if that was asked."""
         local = self.local_parser if asked is ExecutionMode.LOCAL else None
         return local or self.parser

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from foliotrace.model import ExecutionMode
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 from foliotrace.ports import (
     AuditLog,
     Blobs,
@@ -37,19 +37,19 @@ class IngestServices:
     library: Library
     blobs: Blobs
     jobs: Jobs
-    parser: ParseOrder
+    parser: ParserChain
     indexes: Sequence[IndexWriter]
     audit: AuditLog
     clock: Clock
     identify: Identify
     trace: CurrentTrace
-    parsers: Mapping[ExecutionMode, ParseOrder] = field(default_factory=dict)
+    parsers: Mapping[ExecutionMode, ParserChain] = field(default_factory=dict)
     forget: Sequence[Forget] = ()
     forget_answers: Sequence[Forget] = ()
     settings: IngestSettings = field(default_factory=IngestSettings)
     arriving: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def parser_on(self, asked: ExecutionMode | None) -> ParseOrder:
+    def parser_on(self, asked: ExecutionMode | None) -> ParserChain:
         """Who reads a file that asks for a path; `parsers` are those on offer.
 
         Raises PathNotOffered.

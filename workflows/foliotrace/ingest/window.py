@@ -14,7 +14,7 @@ from foliotrace.events import stage
 from foliotrace.ingest.chunk import CHUNKER, chunk_pages
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Deadline, Document, ExecutionMode, ParsedPage, SourceFile
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 
 _BATCH_PAGES: Final = 25  # pages of a window that are committed while the next are parsed
 
@@ -94,7 +94,7 @@ async def _pages(services: IngestServices, cursor: IngestCursor) -> AsyncIterato
 
 
 async def _parsed(
-    services: IngestServices, parser: ParseOrder, document: Document, numbers: range
+    services: IngestServices, parser: ParserChain, document: Document, numbers: range
 ) -> AsyncIterator[ParsedPage]:
     """One page for each number, or ParserUnavailable `pages_missing`."""
     source = await source_of(services, document)

@@ -31,7 +31,7 @@ from foliotrace.budget import UnknownPrice
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.model import Principal, SourceFile
-from foliotrace.parse import ParseOrder, TypesLeft
+from foliotrace.parse import ParserChain, RemainingTypesParser
 from foliotrace.ports import AuditEntry, TextGenerator
 from foliotrace.resilient import (
     CircuitGuard,
@@ -101,17 +101,17 @@ class Desk:
             settings=IngestSettings(parse_deadline_s=setup.limit_s),
         )
 
-    def _parser(self) -> ParseOrder:
+    def _parser(self) -> ParserChain:
         local = local_parsers(self.workers, self.clock)
         if self.gateway is None or not self.setup.parse_in_cloud:
-            return ParseOrder(local)
+            return ParserChain(local)
         cloud = ResilientParser(
-            CloudParser(self.gateway, self.setup.parsing, ParseOrder(local)),
+            CloudParser(self.gateway, self.setup.parsing, ParserChain(local)),
             self.guard("llamaparse"),
         )
         if self.setup.fall_back:
-            return ParseOrder((cloud, *local))
-        return ParseOrder((cloud, *(TypesLeft(parser, cloud) for parser in local)))
+            return ParserChain((cloud, *local))
+        return ParserChain((cloud, *(RemainingTypesParser(parser, cloud) for parser in local)))
 
     def guard(self, name: str) -> CircuitGuard:
         """A guard with the default policy, and the door's limit of time."""

@@ -1,14 +1,20 @@
-"""What the journeys need from the outside world, as small Protocols.
+"""The ports: small Protocols for what the journeys need from the outside world.
 
-Every store call takes a tenant. Each port has one contract suite under tests/contracts, which runs
-over every adapter. Errors named here are the ones a caller plans for; anything else is a bug.
+Every call of a store takes a tenant. Each port has one contract suite in tests/contracts that runs
+over every adapter. The errors named here are those a caller plans for; any other is a bug.
 """
 
-from foliotrace.ports.audit import AuditEntry, AuditLog
 from foliotrace.ports.caches import AnswerCache, SemanticKey, StaleAnswer, StaleAnswers
-from foliotrace.ports.extraction import ExtractionTask, Extractor
+from foliotrace.ports.context import (
+    AuditEntry,
+    AuditLog,
+    Clock,
+    CurrentSpan,
+    CurrentTrace,
+    HashQuery,
+    Identify,
+)
 from foliotrace.ports.files import Blobs, Parser, StoredBlob
-from foliotrace.ports.generation import Delta, Generation, Prompt, TextGenerator
 from foliotrace.ports.jobs import Jobs, Runs
 from foliotrace.ports.library import (
     Change,
@@ -24,16 +30,19 @@ from foliotrace.ports.library import (
     PageReader,
     Registration,
 )
-from foliotrace.ports.money import BudgetLedger, Reservation
-from foliotrace.ports.retrieval import (
-    AskLibrary,
+from foliotrace.ports.models import (
+    BudgetLedger,
+    Delta,
     Embedder,
-    IndexWriter,
-    Retriever,
+    ExtractionTask,
+    Extractor,
+    Generation,
+    Prompt,
+    Reservation,
+    TextGenerator,
     Vector,
-    Vocabulary,
 )
-from foliotrace.ports.surroundings import Clock, CurrentSpan, CurrentTrace, HashQuery, Identify
+from foliotrace.ports.retrieval import AskLibrary, IndexWriter, Retriever, Vocabulary
 
 __all__ = [
     "AnswerCache",

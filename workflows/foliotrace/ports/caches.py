@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from foliotrace.model import Answer
-from foliotrace.ports.retrieval import Vector
+from foliotrace.ports.models import Vector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Stored bytes, and parsers of them."""
+"""Original files and their parsers."""
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from foliotrace.model import Deadline, Inspection, ParsedPage, SourceFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBlob:
-    """An original, on disk before this value exists."""
+    """An original file, durably stored."""
 
     content_hash: str
     size_bytes: int
@@ -18,14 +18,14 @@ class StoredBlob:
 
 
 class Blobs(Protocol):
-    """The originals, by content hash within a tenant."""
+    """Original files, by content hash within a tenant."""
 
     async def put(
         self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
     ) -> StoredBlob:
-        """Store (fsynced) and name the type by content.
+        """Store durably (fsync) and detect the type by content.
 
-        Raises FileRefused `file_empty` or `file_too_large`; then nothing is kept.
+        Raises FileRefused `file_empty` or `file_too_large`; nothing is stored then.
         """
         ...
 
@@ -34,20 +34,20 @@ class Blobs(Protocol):
         ...
 
     async def delete(self, tenant: str, content_hash: str) -> None:
-        """Remove the bytes. Twice is fine."""
+        """Delete the file. Deleting twice changes nothing."""
         ...
 
     async def hashes(self, tenant: str) -> Collection[str]:
-        """The hashes of all stored originals."""
+        """The hashes of all stored files."""
         ...
 
     async def tenants(self) -> Collection[str]:
-        """Every tenant that has ever stored an original here."""
+        """Every tenant that has ever stored a file."""
         ...
 
 
 class Parser(Protocol):
-    """One engine that turns some types of file into pages."""
+    """An engine that parses some types of file into pages."""
 
     @property
     def engine(self) -> str:
@@ -59,15 +59,15 @@ class Parser(Protocol):
         ...
 
     async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
-        """How many pages there are. Raises FileRefused, ParserUnavailable."""
+        """Count the pages. Raises FileRefused, ParserUnavailable."""
         ...
 
     def parse(
         self, source: SourceFile, *, pages: range, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
-        """The pages of `pages` (numbers from 1), in order, one for each number.
+        """Parse the pages numbered `pages` (from 1), in order, one for each number.
 
-        A page that cannot be read is yielded with its status and problem, never left out.
+        A page that cannot be read is yielded with its status and problem, never skipped.
         Raises FileRefused, ParserUnavailable, DeadlineExceeded.
         """
         ...

@@ -1,4 +1,4 @@
-"""Durable jobs, and what is kept of answered questions."""
+"""Durable jobs and stored runs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,18 +8,18 @@ from foliotrace.model import Extraction, Job, JobKind, JsonObject, Run
 
 
 class Jobs(Protocol):
-    """Durable jobs, their progress, and the records that extraction jobs made."""
+    """The job table: durable jobs, their progress, and the records of extraction jobs."""
 
     async def create(self, job: Job) -> Job:
-        """Store; a job of the same tenant, kind and idempotency key is returned instead."""
+        """Store a job. One with the same tenant, kind and idempotency key is returned instead."""
         ...
 
     async def job(self, tenant: str, job_id: str) -> Job:
-        """Raises NotFound."""
+        """One job. Raises NotFound."""
         ...
 
     async def by_key(self, tenant: str, kind: JobKind, idempotency_key: str) -> Job | None:
-        """The job that was created under this idempotency key, or None."""
+        """The job with this idempotency key, or None."""
         ...
 
     async def jobs(
@@ -35,7 +35,7 @@ class Jobs(Protocol):
         ...
 
     async def unfinished(self) -> Sequence[Job]:
-        """Of every tenant, oldest first: what a process takes up again when it starts."""
+        """Unfinished jobs of all tenants, oldest first: a starting process resumes them."""
         ...
 
     async def update(self, job: Job) -> None:
@@ -45,7 +45,7 @@ class Jobs(Protocol):
     async def save_extraction(
         self, tenant: str, job_id: str, *, schema: JsonObject, extraction: Extraction
     ) -> None:
-        """Keep a job's record, valid or not."""
+        """Store the record of a job, valid or not."""
         ...
 
     async def extraction(self, tenant: str, job_id: str) -> tuple[JsonObject, Extraction]:
@@ -54,16 +54,16 @@ class Jobs(Protocol):
 
 
 class Runs(Protocol):
-    """What `/v1/runs/{id}` can tell, for as long as the retention setting says."""
+    """Stored runs, as `/v1/runs/{id}` shows them, for as long as the retention setting says."""
 
     async def save(self, run: Run) -> None:
-        """Keep a run; cheap, may be written behind."""
+        """Store a run; may return before it is written."""
         ...
 
     async def run(self, tenant: str, run_id: str) -> Run:
-        """Raises NotFound."""
+        """One run. Raises NotFound."""
         ...
 
     async def expire(self, *, before: datetime) -> int:
-        """Forget runs older than `before`; how many."""
+        """Delete runs older than `before`; returns how many."""
         ...

@@ -35,7 +35,7 @@ from foliotrace.settings import BudgetSettings, QuerySettings, RunsSettings
 class QueryServices:
     """The ports of the query pipeline. `paths` and `generators` are ordered, best first.
 
-    `offered` are the orders that a question may choose instead of `paths`; none without
+    `paths_by_mode` are the orders that a question may choose instead of `paths`; none without
     LlamaCloud. With an `embedder`, the `cache` also answers questions with the same meaning.
     """
 
@@ -57,14 +57,14 @@ class QueryServices:
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     recording: RunsSettings = field(default_factory=RunsSettings)
     code_version: str = "unknown"
-    offered: Mapping[ExecutionMode, Sequence[RetrievalPath]] = field(default_factory=dict)
+    paths_by_mode: Mapping[ExecutionMode, Sequence[RetrievalPath]] = field(default_factory=dict)
 
     def with_mode(self, asked: ExecutionMode | None) -> "QueryServices":
         """The same with the retrieval paths of this mode. Raises PathNotOffered.
 
         An answer's level is the loss against these paths, and cached answers belong to them.
         """
-        paths = select(asked, self.paths, self.offered)
+        paths = select(asked, self.paths, self.paths_by_mode)
         if paths is self.paths:
             return self
         key = tuple(path.mode for path in paths)

@@ -9,7 +9,7 @@ from tests.adapters.parsing import in_s
 
 from foliotrace.errors import FileRefused, ParserUnavailable, UnsupportedFile
 from foliotrace.model import Deadline, Inspection, PageStatus, ParsedPage, SourceFile
-from foliotrace.parse import ParseOrder
+from foliotrace.parse import ParserChain
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +54,7 @@ class Script:
 
 
 async def read(*parsers: Script) -> list[ParsedPage]:
-    parsed = ParseOrder(parsers).parse(SOURCE, pages=range(1, 5), deadline=in_s(9))
+    parsed = ParserChain(parsers).parse(SOURCE, pages=range(1, 5), deadline=in_s(9))
     return [page async for page in parsed]
 
 
@@ -98,17 +98,17 @@ async def test_an_outage_without_another_parser_is_raised() -> None:
 
 
 async def test_counting_pages_falls_to_the_next_parser() -> None:
-    order = ParseOrder([Script("cloud", away_from=1), Script("local")])
+    order = ParserChain([Script("cloud", away_from=1), Script("local")])
     assert (await order.inspect(SOURCE, deadline=in_s(9))).pages_total == 4
     assert order.engine_for("application/pdf") == "cloud > local"
 
 
 async def test_what_nobody_takes_and_what_is_empty_is_refused() -> None:
     with pytest.raises(UnsupportedFile):
-        await ParseOrder([Script("sheets", takes="text/csv")]).inspect(SOURCE, deadline=in_s(9))
+        await ParserChain([Script("sheets", takes="text/csv")]).inspect(SOURCE, deadline=in_s(9))
     empty = SourceFile(
         path=Path("e"), name="e", media_type="application/x-empty", content_hash="", size_bytes=0
     )
     with pytest.raises(FileRefused) as refused:
-        await ParseOrder([]).inspect(empty, deadline=in_s(9))
+        await ParserChain([]).inspect(empty, deadline=in_s(9))
     assert refused.value.error_code == "file_empty"
