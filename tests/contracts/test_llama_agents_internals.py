@@ -229,19 +229,19 @@ async def test_the_state_of_a_finished_run_leaves_the_store_in_memory() -> None:
     }
 
 
-async def test_a_run_is_going_until_it_has_ended_and_can_be_cancelled_and_forgotten(
+async def test_a_run_is_active_until_it_has_ended_and_can_be_cancelled_and_forgotten(
     tmp_path: Path,
 ) -> None:
     store = internals.DurableStore(tmp_path / "h.db")
     server = internals.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
     server.add_workflow("wait", Waits())
     await server.start()
-    started = await internals.start_durably(server, store, "wait", Begin(), "h")
-    assert internals.is_going(server, str(started.run_id))
-    assert await internals.cancel_durably(server, "h")
-    await internals.stop_durably(server)
-    assert not internals.is_going(server, str(started.run_id))
-    assert not await internals.cancel_durably(server, "absent")
+    started = await internals.start_durable_run(server, store, "wait", Begin(), "h")
+    assert internals.is_active(server, str(started.run_id))
+    assert await internals.cancel_run(server, "h")
+    await internals.stop_server(server)
+    assert not internals.is_active(server, str(started.run_id))
+    assert not await internals.cancel_run(server, "absent")
     store.forget(["h"])
     assert await store.query(HandlerQuery(handler_id_in=["h"])) == []
     store.close()
@@ -254,7 +254,7 @@ async def test_an_ended_runs_state_leaves_memory_with_it() -> None:
     await server.start()
     for handler_id in ("first", "second", "third"):
         started = await internals.start_run(server, "two", Begin(), handler_id)
-        await internals.wait_durably(server, started)
+        await internals.wait_for_run(server, started)
     await server.stop()
     assert len(store._state_store_cache) <= 1
     assert len(store._handler_of_run) <= 1
