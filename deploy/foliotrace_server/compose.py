@@ -221,10 +221,10 @@ def _own_retriever(
         return None
     from llama_index.core.base.base_retriever import BaseRetriever
 
-    from foliotrace.adapters.llamaindex.retriever import LlamaIndexPath
+    from foliotrace.adapters.llamaindex.retriever import LlamaIndexRetriever
 
     own = plugged("query.retriever", place, BaseRetriever)  # type: ignore[type-abstract]
-    path = LlamaIndexPath(own, library)
+    path = LlamaIndexRetriever(own, library)
     limit_s = settings.query.retrieval_deadline_s
     guard = guards.make("retriever", limit_s=limit_s, has_lower_rung=True)
     return RetrievalPath(RetrievalMode.CUSTOM, ResilientRetriever(path, guard))

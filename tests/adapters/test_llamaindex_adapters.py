@@ -11,7 +11,11 @@ from tests.query.query_stack import HANDBOOK, QueryStack
 
 from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
 from foliotrace.adapters.llamaindex.query_engine import LibraryQueryEngine
-from foliotrace.adapters.llamaindex.retriever import LibraryRetriever, LlamaIndexPath, find_aligned
+from foliotrace.adapters.llamaindex.retriever import (
+    LibraryRetriever,
+    LlamaIndexRetriever,
+    find_aligned,
+)
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import EmbedderUnavailable
 from foliotrace.model import Deadline, Level, RetrievalMode
@@ -66,7 +70,7 @@ async def test_a_llamaindex_vector_store_answers_with_exact_anchors(stack: Query
     from llama_index.core.indices.vector_store import VectorStoreIndex
 
     index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=4))
-    path = LlamaIndexPath(index.as_retriever(similarity_top_k=2), stack.library)
+    path = LlamaIndexRetriever(index.as_retriever(similarity_top_k=2), stack.library)
     stack.use_paths(RetrievalPath(RetrievalMode.CUSTOM, path), stack.keyword())
     answer = await stack.ask(QUESTION)
     assert answer.degradation.retrieval is RetrievalMode.CUSTOM
@@ -82,7 +86,7 @@ async def test_a_hit_that_is_not_on_its_page_is_cited_without_an_exact_place(
     document_id = await stack.serve(*HANDBOOK)
     other = node("Refunds are paid when the moon is full.", document_id=document_id, page=1)
     stack.use_paths(
-        RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexPath(Fixed(other), stack.library))
+        RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexRetriever(Fixed(other), stack.library))
     )
     answer = await stack.ask(QUESTION)
     assert [citation.anchor.exact for citation in answer.citations] == [False]
@@ -94,14 +98,14 @@ async def test_a_hit_of_a_document_that_is_not_this_tenants_is_dropped(
     await stack.serve(*HANDBOOK)
     foreign = [node(HANDBOOK[0], document_id="doc_else"), node(HANDBOOK[0], file_name="else.txt")]
     stack.use_paths(
-        RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexPath(Fixed(*foreign), stack.library))
+        RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexRetriever(Fixed(*foreign), stack.library))
     )
     assert (await stack.ask(QUESTION)).citations == ()
 
 
 async def test_a_llamaindex_retriever_that_fails_is_an_outage(stack: QueryStack) -> None:  # noqa: F811
     await stack.serve(*HANDBOOK)
-    broken = LlamaIndexPath(Fixed(error=ConnectionError("secret")), stack.library)
+    broken = LlamaIndexRetriever(Fixed(error=ConnectionError("secret")), stack.library)
     stack.use_paths(RetrievalPath(RetrievalMode.CUSTOM, broken), stack.keyword())
     answer = await stack.ask(QUESTION)
     assert answer.degradation.level is Level.LOWER_PATH

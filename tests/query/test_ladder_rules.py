@@ -90,12 +90,12 @@ def test_embedding_not_finished_is_level_2() -> None:
 
 def test_the_next_llm_is_asked_only_for_what_another_could_mend() -> None:
     down, refused = GeneratorUnavailable("x"), GeneratorRefused("x")
-    assert after_failure(down, shown=False, more=True) is NextRung.LLM
-    assert after_failure(BudgetExceeded("x"), shown=False, more=True) is NextRung.LLM
-    assert after_failure(refused, shown=False, more=True) is NextRung.QUOTES
-    assert after_failure(down, shown=False, more=False) is NextRung.QUOTES
+    assert after_failure(down, sent=False, more=True) is NextRung.LLM
+    assert after_failure(BudgetExceeded("x"), sent=False, more=True) is NextRung.LLM
+    assert after_failure(refused, sent=False, more=True) is NextRung.QUOTES
+    assert after_failure(down, sent=False, more=False) is NextRung.QUOTES
     for error in (down, refused):
-        assert after_failure(error, shown=True, more=True) is NextRung.END
+        assert after_failure(error, sent=True, more=True) is NextRung.END
 
 
 @given(st.floats(0, 1e6), st.floats(0.001, 100), st.booleans())

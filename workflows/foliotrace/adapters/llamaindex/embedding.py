@@ -29,24 +29,24 @@ class LlamaIndexEmbedder:
         return self._model
 
     async def embed(self, texts: Sequence[str], *, deadline: Deadline) -> Sequence[Vector]:
-        """See `Embedder.embed`."""
+        """One batch call. Raises EmbedderUnavailable also for vectors of unequal length."""
         if not texts:
             return []
         try:
             async with asyncio.timeout(self._left_s(deadline)):
-                found = await self._embedding.aget_text_embedding_batch(list(texts))
+                vectors = await self._embedding.aget_text_embedding_batch(list(texts))
         except Exception as error:  # a model class raises whatever its SDK raises
             raise self._typed(error) from error
-        if len(found) != len(texts) or len({len(vector) for vector in found}) != 1:
+        if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) != 1:
             raise EmbedderUnavailable(
-                f"{self._model} gave {len(found)} vectors for {len(texts)} texts, or of"
+                f"{self._model} returned {len(vectors)} vectors for {len(texts)} texts, or of"
                 " different lengths",
                 reason=Reason.EMBEDDER_GARBAGE,
             )
-        return found
+        return vectors
 
     async def embed_query(self, text: str, *, deadline: Deadline) -> Vector:
-        """See `Embedder.embed_query`."""
+        """One call. Raises EmbedderUnavailable."""
         try:
             async with asyncio.timeout(self._left_s(deadline)):
                 return await self._embedding.aget_query_embedding(text)

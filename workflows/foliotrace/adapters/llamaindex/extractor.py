@@ -1,14 +1,15 @@
-"""Records by a language model, each value grounded in the page text or null.
+"""Extraction by a language model: each value is grounded in the page text, or null.
 
-The model names, for each field, the value, the words that say it, and their page. A value is kept
-only if those words stand on that page and say that value; the citation is our own, not the model's.
+For each field, the model returns the value, a quote that states it, and the page. A value is
+accepted only if a page holds the quote and the quote states the value; the citation is made here,
+not by the model.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from foliotrace.adapters.llamaindex.grounding import Grounded, ground
+from foliotrace.adapters.llamaindex.value_grounding import Grounded, ground
 from foliotrace.catalog import Reason
 from foliotrace.errors import ExtractorUnavailable, GeneratorRefused, GeneratorUnavailable
 from foliotrace.model import (
@@ -60,7 +61,7 @@ _ANSWER: JsonObject = {
 
 
 class LLMExtractor:
-    """The Extractor over any TextGenerator. `record` and `valid` are left to the journey."""
+    """An `Extractor` over any `TextGenerator`. The workflow fills in `record` and `valid`."""
 
     def __init__(self, generator: TextGenerator) -> None:
         self._generator = generator
@@ -74,35 +75,35 @@ class LLMExtractor:
         if not readable:
             return Extraction(record={}, fields=tuple(_nulls(plan, set())), valid=False)
         try:
-            made = await self._generator.generate(
+            generation = await self._generator.generate(
                 _prompt(task, readable), max_tokens=MAX_EXTRACTION_TOKENS, deadline=deadline
             )
         except (GeneratorUnavailable, GeneratorRefused) as error:
             raise ExtractorUnavailable(error.message, reason=error.reason) from error
-        fields = tuple(_fields(plan, _findings(made), readable, task.document))
-        return Extraction(record={}, fields=fields, valid=False, usage=made.usage)
+        fields = tuple(_fields(plan, _findings(generation), readable, task.document))
+        return Extraction(record={}, fields=fields, valid=False, usage=generation.usage)
 
 
 def _prompt(task: ExtractionTask, pages: Sequence[ParsedPage]) -> Prompt:
-    told = [f"Schema:\n{json.dumps(task.schema, ensure_ascii=False)}"]
+    parts = [f"Schema:\n{json.dumps(task.schema, ensure_ascii=False)}"]
     if task.instructions:
-        told.append(f"What the caller adds:\n{task.instructions}")
-    told += [f'<page number="{page.number}">\n{page.text}\n</page>' for page in pages]
-    return Prompt(system=_SYSTEM, user="\n\n".join(told), version=PROMPT_VERSION, schema=_ANSWER)
+        parts.append(f"What the caller adds:\n{task.instructions}")
+    parts += [f'<page number="{page.number}">\n{page.text}\n</page>' for page in pages]
+    return Prompt(system=_SYSTEM, user="\n\n".join(parts), version=PROMPT_VERSION, schema=_ANSWER)
 
 
-def _findings(made: Generation) -> list[dict[str, Any]]:
-    """The findings of the model's answer, fenced or not; those of a wrong shape are left out."""
-    text = made.text.strip()
+def _findings(generation: Generation) -> list[dict[str, Any]]:
+    """The well-shaped findings of the model's JSON, with or without a code fence around it."""
+    text = generation.text.strip()
     text = text[text.find("{") : text.rfind("}") + 1]
     try:
         answer = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ExtractorUnavailable(reason=Reason.LLM_ANSWER_MALFORMED) from error
-    told = answer.get("findings") if isinstance(answer, dict) else None
-    if not isinstance(told, list):
+    findings = answer.get("findings") if isinstance(answer, dict) else None
+    if not isinstance(findings, list):
         raise ExtractorUnavailable(reason=Reason.LLM_ANSWER_MALFORMED)
-    return [finding for finding in told[:_MAX_FINDINGS] if _well_shaped(finding)]
+    return [finding for finding in findings[:_MAX_FINDINGS] if _well_shaped(finding)]
 
 
 def _well_shaped(finding: Any) -> bool:
@@ -123,10 +124,10 @@ def _fields(
 ) -> Iterator[FieldResult]:
     done: set[str] = set()
     for finding in findings:
-        place = _spec_at(plan, finding["pointer"])
-        if place is None or place[0] in done:
+        named = _spec_at(plan, finding["pointer"])
+        if named is None or named[0] in done:
             continue
-        pointer, spec = place
+        pointer, spec = named
         grounded = ground(spec, finding["value"], finding["quote"], finding["page"], pages)
         if grounded is not None:
             done.add(pointer)
@@ -135,7 +136,7 @@ def _fields(
 
 
 def _spec_at(plan: ExtractionPlan, pointer: str) -> tuple[str, FieldSpec] | None:
-    """The spec of a pointer as models write them: with or without a first slash, or dotted."""
+    """The field that a model's pointer names: with or without a leading slash, or dotted."""
     if not pointer.startswith("/"):
         pointer = "/" + pointer.replace("[", ".").replace("]", "").replace(".", "/")
     for spec in plan.fields:

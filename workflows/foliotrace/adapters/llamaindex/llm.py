@@ -15,8 +15,8 @@ from foliotrace.ports import Clock, Delta, Generation, Prompt
 
 T = TypeVar("T")
 
-_REFUSING: Final = frozenset({400, 413, 422})  # this prompt, at whatever time
-_LASTING: Final = frozenset({401, 402, 403, 404})  # a key, an account, a name: not for us to mend
+_REFUSING: Final = frozenset({400, 413, 422})  # the prompt itself: a retry would fail too
+_LASTING: Final = frozenset({401, 402, 403, 404})  # key, account or name: the operator must act
 _FILTERED: Final = frozenset({"content_filter", "refusal", "safety", "SAFETY"})
 _CUT: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
 
@@ -38,25 +38,25 @@ class LlamaIndexGenerator:
         return self._model
 
     async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
-        """See `TextGenerator.generate`."""
+        """One request within the deadline. Raises the port's errors, never the SDK's."""
         limit_s = self._left_s(deadline)
         options = self._options(prompt, max_tokens, limit_s)
-        response = await self._soon(self._llm.achat(self._messages(prompt), **options), deadline)
+        response = await self._within(self._llm.achat(self._messages(prompt), **options), deadline)
         return self._finished(response, response.message.content or "", _finish_reason(response))
 
     async def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
     ) -> AsyncGenerator[Delta, None]:
-        """See `TextGenerator.stream`. A stream that stops without saying why is an error."""
+        """One request; a stream that ends without a finish reason is an error."""
         limit_s = self._left_s(deadline)
         options = self._options(prompt, max_tokens, limit_s)
         if self._speaks_openai:
             options["stream_options"] = {"include_usage": True}
         text, last, reason = "", None, None
-        pieces = await self._soon(
+        pieces = await self._within(
             self._llm.astream_chat(self._messages(prompt), **options), deadline
         )
-        while (piece := await self._soon(anext(pieces, None), deadline)) is not None:
+        while (piece := await self._within(anext(pieces, None), deadline)) is not None:
             last = piece
             reason = _finish_reason(piece) or reason
             text += piece.delta or ""
@@ -68,8 +68,8 @@ class LlamaIndexGenerator:
             )
         yield Delta(done=self._finished(last, text, reason))
 
-    async def _soon(self, work: Awaitable[T], deadline: Deadline) -> T:
-        """Wait for one piece; never while the reader of the stream is at work."""
+    async def _within(self, work: Awaitable[T], deadline: Deadline) -> T:
+        """Wait for one piece; the time that the reader of the stream takes does not count."""
         try:
             async with asyncio.timeout(self._left_s(deadline)):
                 return await work
@@ -118,7 +118,7 @@ class LlamaIndexGenerator:
         )
 
     def _typed(self, error: Exception) -> Unavailable:
-        """The port's error for whatever the SDK raised; its text may hold secrets and is left."""
+        """The port's error for an SDK's; without the SDK's text, which may hold secrets."""
         if isinstance(error, Unavailable):
             return error
         status = _status(error)
@@ -156,17 +156,17 @@ def without_retries(llm: LLM) -> LLM:
 
 
 def usage_of(response: ChatResponse) -> Usage:
-    """The tokens as the provider counted them; zeros where it says nothing."""
+    """The tokens as the provider counted them; zeros where it reports none."""
     raw = _as_mapping(getattr(response, "raw", None))
-    said = _as_mapping(raw.get("usage") or raw.get("usage_metadata"))
-    said = said or {**raw, **(response.additional_kwargs or {})}  # Ollama; older integrations
-    prompt = _first(said, "prompt_tokens", "input_tokens", "prompt_eval_count")
-    completion = _first(said, "completion_tokens", "output_tokens", "eval_count")
+    counts = _as_mapping(raw.get("usage") or raw.get("usage_metadata"))
+    counts = counts or {**raw, **(response.additional_kwargs or {})}  # Ollama; older integrations
+    prompt = _first(counts, "prompt_tokens", "input_tokens", "prompt_eval_count")
+    completion = _first(counts, "completion_tokens", "output_tokens", "eval_count")
     return Usage(prompt_tokens=prompt, completion_tokens=completion, llm_calls=1)
 
 
-def _first(said: Mapping[str, Any], *names: str) -> int:
-    return next((int(said[n]) for n in names if isinstance(said.get(n), int | float)), 0)
+def _first(counts: Mapping[str, Any], *names: str) -> int:
+    return next((int(counts[n]) for n in names if isinstance(counts.get(n), int | float)), 0)
 
 
 def _as_mapping(value: object) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""LlamaIndex's model classes by provider name, set up for us: no retries, our HTTP client."""
+"""LlamaIndex's model classes by provider name, without retries and over our HTTP client."""
 
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -11,13 +11,13 @@ from llama_index.core.llms import LLM
 from foliotrace.errors import Misconfigured
 
 _EXTRAS: Final = {"openai_like": "openai-like"}
-_LATE: Final = {
+_LAZY_IMPORTS: Final = {
     "llms.openai": "openai.resources",
     "llms.openai_like": "openai.resources",
     "llms.anthropic": "anthropic.resources",
     "embeddings.openai": "openai.resources",
 }
-"""What a provider's SDK puts off to its first request: some 500 modules, a second of CPU."""
+"""Modules that a provider's SDK imports at its first request: about 500, a second of CPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +34,15 @@ class ModelAccess:
 
 def language_model(access: ModelAccess, http: httpx.AsyncClient) -> LLM:
     """The LLM of `access`, over `http` where its class allows. Raises Misconfigured."""
-    made: LLM = _made(access, *_language_class(access, http))
+    llm: LLM = _instance(access, *_language_class(access, http))
     try:
-        made.metadata.context_window  # noqa: B018 - LlamaIndex looks the name up only here
+        llm.metadata.context_window  # noqa: B018 - LlamaIndex looks the name up only here
     except ValueError as error:
         raise Misconfigured(
             f"LlamaIndex does not know the model {access.model}",
             hint="Check its name, or set the provider to openai_like.",
         ) from error
-    return made
+    return llm
 
 
 def _language_class(
@@ -79,8 +79,8 @@ def embedding_model(access: ModelAccess, http: httpx.AsyncClient) -> BaseEmbeddi
     """The embedding model of `access`, from OpenAI or a server like it. Raises Misconfigured."""
     options = _openai(access, http)
     options["model_name"] = options.pop("model")
-    made: BaseEmbedding = _made(access, "embeddings.openai", "OpenAIEmbedding", options)
-    return made
+    embedding: BaseEmbedding = _instance(access, "embeddings.openai", "OpenAIEmbedding", options)
+    return embedding
 
 
 def _openai(access: ModelAccess, http: httpx.AsyncClient) -> dict[str, Any]:
@@ -94,11 +94,11 @@ def _openai(access: ModelAccess, http: httpx.AsyncClient) -> dict[str, Any]:
     }
 
 
-def _made(access: ModelAccess, place: str, name: str, options: dict[str, Any]) -> Any:
+def _instance(access: ModelAccess, module: str, name: str, options: dict[str, Any]) -> Any:
     try:
-        kind = getattr(import_module(f"llama_index.{place}"), name)
-        if place in _LATE:
-            import_module(_LATE[place])  # now, not while requests wait
+        kind = getattr(import_module(f"llama_index.{module}"), name)
+        if module in _LAZY_IMPORTS:
+            import_module(_LAZY_IMPORTS[module])  # now, not while requests wait
     except ImportError as error:
         extra = _EXTRAS.get(access.provider, access.provider)
         raise Misconfigured(

@@ -1,4 +1,4 @@
-"""Our whole question journey as a LlamaIndex query engine: cited, labelled, audited."""
+"""The whole query pipeline as a LlamaIndex query engine: cited, marked, audited."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from foliotrace.ports import AskLibrary
 
 
 class LibraryQueryEngine(BaseQueryEngine):
-    """Answers with `ask`, the journey's door. Source nodes are the citations' quotes."""
+    """Answers through `ask`, the query pipeline. Source nodes are the quotes of the citations."""
 
     def __init__(self, ask: AskLibrary, *, callback_manager: CallbackManager | None = None) -> None:
         super().__init__(callback_manager=callback_manager)
@@ -32,7 +32,7 @@ class LibraryQueryEngine(BaseQueryEngine):
 
 
 def response_of(answer: Answer) -> Response:
-    """An answer as LlamaIndex's response; its marks are in the metadata."""
+    """An answer as a LlamaIndex response; degradation and ids are in its metadata."""
     mark = answer.degradation
     metadata: dict[str, Any] = {
         "run_id": answer.run_id,

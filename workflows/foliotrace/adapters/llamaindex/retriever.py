@@ -1,4 +1,4 @@
-"""Our index as a LlamaIndex retriever, and any LlamaIndex retriever as one of our paths."""
+"""Our index as a LlamaIndex retriever, and any LlamaIndex retriever as a retrieval path."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ NO_FILTERS: Final = Filters()
 
 
 class LibraryRetriever(BaseRetriever):
-    """A LlamaIndex `BaseRetriever` over one of our paths, for one tenant and collection.
+    """A LlamaIndex `BaseRetriever` over one retrieval path, for one tenant and collection.
 
     A node's id is the chunk's id; its metadata names the document, the page and the offsets.
     """
@@ -59,8 +59,8 @@ class LibraryRetriever(BaseRetriever):
             filters=self._filters,
         )
         deadline = Deadline(self._clock.monotonic_s() + self._limit_s)
-        found = await self._path.retrieve(query, top_k=self._top_k, deadline=deadline)
-        return [node_of(passage) for passage in found]
+        passages = await self._path.retrieve(query, top_k=self._top_k, deadline=deadline)
+        return [node_of(passage) for passage in passages]
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         """For code without an event loop; inside one, use `aretrieve`."""
@@ -68,7 +68,7 @@ class LibraryRetriever(BaseRetriever):
 
 
 def node_of(passage: Passage) -> NodeWithScore:
-    """A passage as a scored node. What only the index needs is kept out of what an LLM reads."""
+    """A passage as a scored node; ids and offsets are hidden from LLMs and embeddings."""
     metadata = {
         "document_id": passage.document_id,
         "file_name": passage.document_name,
@@ -90,13 +90,13 @@ def node_of(passage: Passage) -> NodeWithScore:
     return NodeWithScore(node=node, score=passage.score)
 
 
-class LlamaIndexPath:
-    """Any LlamaIndex retriever (or a vector store's `as_retriever()`) behind our `Retriever` port.
+class LlamaIndexRetriever:
+    """Any LlamaIndex retriever (or a vector store's `as_retriever()`) behind the `Retriever` port.
 
-    A hit is aligned to the stored page its metadata names: `document_id` or `file_name`, and
-    `page` or `page_label`. What cannot be found there is still a passage, of offsets 0 to 0 on its
-    page, whose citations say `exact: false`. Hits of documents that the library does not serve to
-    this tenant and collection are dropped, whoever asks.
+    A hit is aligned to the stored page that its metadata names: `document_id` or `file_name`, and
+    `page` or `page_label`. A hit whose text is not on that page stays a passage, and its citations
+    say `exact: false`. Hits of documents that the library does not serve to this tenant and
+    collection are dropped.
     """
 
     ready = True
@@ -106,9 +106,9 @@ class LlamaIndexPath:
         self._library = library
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
-        """See `Retriever.retrieve`."""
+        """Best first, aligned to stored pages. Raises IndexUnavailable."""
         try:
-            hits = await self._asked(query.text)
+            hits = await self._hits(query.text)
         except Exception as error:  # a retriever raises whatever its store raises
             raise IndexUnavailable(
                 f"The LlamaIndex retriever failed: {type(error).__name__}.",
@@ -120,8 +120,8 @@ class LlamaIndexPath:
         aligned = [await self._aligned(query, hit, admitted) for hit in hits]
         return [passage for passage in aligned if passage is not None][:top_k]
 
-    async def _asked(self, text: str) -> Sequence[NodeWithScore]:
-        """One that cannot wait without blocking everybody is asked in a thread."""
+    async def _hits(self, text: str) -> Sequence[NodeWithScore]:
+        """A retriever without an async method runs in a thread, so as not to block the loop."""
         if type(self._retriever)._aretrieve is BaseRetriever._aretrieve:
             return await asyncio.to_thread(self._retriever.retrieve, text)
         return await self._retriever.aretrieve(text)
@@ -143,7 +143,7 @@ class LlamaIndexPath:
             start, end = find_aligned(page.text, text)
             text = page.text[start:end] if end else text
         except NotFound:
-            pass  # the page it names is not ours: the passage stays, without an exact place
+            pass  # the library has no such page: the passage stays, without an exact place
         return Passage(
             chunk_id=hit.node.node_id,
             document_id=document_id,
@@ -165,14 +165,14 @@ class LlamaIndexPath:
         name = metadata.get("file_name")
         if not isinstance(name, str):
             return ""
-        found = await self._library.documents(
+        documents = await self._library.documents(
             query.principal.tenant, collection=query.collection, name=name, limit=1
         )
-        return found[0].id if found else ""
+        return documents[0].id if documents else ""
 
 
 def find_aligned(page: str, text: str) -> tuple[int, int]:
-    """Where `text` stands on the page, white space and hyphens at line ends aside; (0, 0) if not.
+    """The span of `text` on the page; (0, 0) if it is not there.
 
     Exact text first; else both are compared without white space, and the offsets mapped back.
     """

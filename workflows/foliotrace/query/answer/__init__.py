@@ -1,1 +1,1 @@
-"""Make an answer of passages: language models in order, then quotes; ground and redact it."""
+"""From passages to an answer: language models in order, then quotes; grounded and redacted."""

@@ -74,12 +74,12 @@ class NextRung(StrEnum):
     END = "end"  # text has left: nothing may replace it silently
 
 
-def after_failure(error: FoliotraceError, *, shown: bool, more: bool) -> NextRung:
+def after_failure(error: FoliotraceError, *, sent: bool, more: bool) -> NextRung:
     """What follows a failed LLM: another one only where it could help, none once text has left.
 
     A refusal would be repeated by the next model; an exceeded budget may fit a cheaper one.
     """
-    if shown:
+    if sent:
         return NextRung.END
     if more and not isinstance(error, GeneratorRefused):
         return NextRung.LLM

@@ -1,1 +1,1 @@
-"""Answers given again: exact and semantic keys, lookup and storing."""
+"""The answer cache: exact and semantic keys, look-up and storing."""

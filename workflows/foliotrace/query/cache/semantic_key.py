@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 CanonicalQuestion: TypeAlias = tuple[str, ...]
 
 _TOKEN: Final = re.compile(r"\w+(?:['.,/:_-]\w+)*(?:(?<=s)'(?=\s))?|[^\s\w]")
-_SILENT: Final = frozenset(".,;:!?\"'\u2026\u201c\u201d\u2018")
+_PUNCTUATION: Final = frozenset(".,;:!?\"'\u2026\u201c\u201d\u2018")
 _HAS_DIGIT: Final = re.compile(r"\d")
 _THOUSANDS: Final = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _QUARTER: Final = re.compile(r"[qQ][1-4]")
@@ -29,7 +29,7 @@ _POSSESSIVE: Final = "'s"
 _OF: Final = "of"
 _YES_OR_NO: Final = "?"
 
-_FULL: Final[Mapping[str, tuple[str, ...]]] = {
+_EXPANSIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "can't": ("can", "not"),
     "cannot": ("can", "not"),
     "won't": ("will", "not"),
@@ -52,9 +52,9 @@ _FULL: Final[Mapping[str, tuple[str, ...]]] = {
     "licence": ("license",),
 }
 _BE: Final = frozenset({"is", "are"})
-_ASKING: Final = frozenset({"what", "who", "whose", "when", "where", "why", "how"})
-_AFTER_WHICH_THE_COUNTS: Final = _BE | {"what", "was", "were"}
-_SHORT_IS: Final = _ASKING | {"it", "that", "there", "here", "he", "she"}
+_QUESTION_WORDS: Final = frozenset({"what", "who", "whose", "when", "where", "why", "how"})
+_BEFORE_MEANINGFUL_THE: Final = _BE | {"what", "was", "were"}
+_BEFORE_SHORT_IS: Final = _QUESTION_WORDS | {"it", "that", "there", "here", "he", "she"}
 _NUMBERS: Final = dict(
     zip(
         ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"),
@@ -63,17 +63,17 @@ _NUMBERS: Final = dict(
     )
 )
 _ORDINALS: Final = {"first": "q1", "second": "q2", "third": "q3", "fourth": "q4"}
-_YEAR: Final = (
+_MONTH_NAMES: Final = (
     "january february march april may june july august september october november december"
 )
-_MONTHS: Final = tuple(_YEAR.split())
-_MONTH_OF: Final = {
+_MONTHS: Final = tuple(_MONTH_NAMES.split())
+_MONTH_ABBREVIATIONS: Final = {
     **{month: month for month in _MONTHS},
     **{month[:3]: month for month in _MONTHS},
     "sept": "september",
 }
 
-_WISHES: Final = re.compile(
+_REQUEST: Final = re.compile(
     r"(?:(?:hi|hello) )?(?:please )?(?:(?:"
     r"(?:(?:can|could|would|will) you )?(?:please )?(?:tell|show|give) (?:me|us)"
     r"|(?:i|we) (?:would like|want|need) to know|do you know"
@@ -82,73 +82,81 @@ _WISHES: Final = re.compile(
 )
 _THANKS: Final = (("please",), ("thanks",), ("thank", "you"))
 
-# Words between which a noun phrase stands: where "A of B" begins and ends.
-_SMALL_WORDS: Final = (
+# No part of a noun phrase: they show where "A of B" begins and ends.
+_FUNCTION_WORDS: Final = (
     "a the of and or nor but not no in on at by to from for with without within under over above"
     " below between among before after since until than as per via into onto off out about against"
     " i we you he she it they me us him them my your our his her its their this that these those do"
     " did was were be been being have has had will would shall should can could may might must if"
     " whether there vs many much"
 )
-_BETWEEN: Final = _ASKING | _BE | frozenset(_SMALL_WORDS.split())
+_NOT_NOUNS: Final = _QUESTION_WORDS | _BE | frozenset(_FUNCTION_WORDS.split())
 
 
 @dataclass(frozen=True)
 class Synonyms:
-    """Words and phrases that the operator says mean the same, in groups."""
+    """Groups of words and phrases that mean the same, as the operator configured them."""
 
     groups: tuple[tuple[str, ...], ...] = ()
 
     @cached_property
-    def _first(self) -> dict[CanonicalQuestion, CanonicalQuestion]:
-        read = [[_bare(list(_words(phrase))) for phrase in group] for group in self.groups]
-        return {phrase: group[0] for group in read for phrase in group if phrase}
+    def _replacements(self) -> dict[CanonicalQuestion, CanonicalQuestion]:
+        phrases = [
+            [_without_articles(list(_words(phrase))) for phrase in group] for group in self.groups
+        ]
+        return {phrase: group[0] for group in phrases for phrase in group if phrase}
 
     @cached_property
     def _longest(self) -> int:
-        return max(map(len, self._first), default=0)
+        return max(map(len, self._replacements), default=0)
 
     def applied(self, words: CanonicalQuestion) -> CanonicalQuestion:
-        """Each phrase of a group replaced by the group's first; the longest phrase wins."""
+        """The words with each known phrase replaced by the first of its group; the longest wins."""
         if not self._longest:
             return words
-        said: list[str] = []
+        replaced: list[str] = []
         place = 0
         while place < len(words):
             size = next(
                 (
                     n
                     for n in range(min(self._longest, len(words) - place), 0, -1)
-                    if words[place : place + n] in self._first
+                    if words[place : place + n] in self._replacements
                 ),
                 0,
             )
-            said += self._first[words[place : place + size]] if size else words[place : place + 1]
+            replaced += (
+                self._replacements[words[place : place + size]]
+                if size
+                else words[place : place + 1]
+            )
             place += size or 1
-        return tuple(said)
+        return tuple(replaced)
 
 
 NO_SYNONYMS: Final = Synonyms()
 
 
 def canonical_question(text: str, synonyms: Synonyms = NO_SYNONYMS) -> CanonicalQuestion:
-    """What is asked, without how: equal for questions that have the same answer."""
+    """The question without its wording: equal for questions that have the same answer."""
     words = list(_words(text))
-    wish = _WISHES.match(" ".join(words) + " ")
-    wished = len(wish.group().split()) if wish else 0
-    words = _without_thanks(words[wished:])
-    words = _asked(words, wished=wished > 0)
-    words = _time_last(words)
-    words = _of(words)
-    return synonyms.applied(_bare(words))
+    request = _REQUEST.match(" ".join(words) + " ")
+    requested = len(request.group().split()) if request else 0
+    words = _without_thanks(words[requested:])
+    words = _as_question(words, requested=requested > 0)
+    words = _time_at_end(words)
+    words = _possessive(words)
+    return synonyms.applied(_without_articles(words))
 
 
-def _bare(words: Sequence[str]) -> CanonicalQuestion:
-    """Without "the" and "is", except where they decide: "What is the matter?" is not of physics."""
+def _without_articles(words: Sequence[str]) -> CanonicalQuestion:
+    """Without "the" and "is", unless they change the meaning ("the matter" is not "matter")."""
     kept = []
     for place, word in enumerate(words):
-        asked = place < 3 and words[0] in _ASKING and words[place - 1] in _AFTER_WHICH_THE_COUNTS
-        if word not in _BE and (word != "the" or asked):
+        decides = (
+            place < 3 and words[0] in _QUESTION_WORDS and words[place - 1] in _BEFORE_MEANINGFUL_THE
+        )
+        if word not in _BE and (word != "the" or decides):
             kept.append(word)
     return tuple(kept)
 
@@ -157,9 +165,9 @@ def _bare(words: Sequence[str]) -> CanonicalQuestion:
 
 
 def _words(text: str) -> Iterator[str]:
-    """The text's words as they are compared. A capital that no sentence asks for is kept."""
-    found = [t for t in _TOKEN.findall(text.replace("\u2019", "'")) if t not in _SILENT]
-    tokens = [part for token in found for part in _parts(token)]
+    """The text's words in the form they are compared in; a capital inside a sentence stays."""
+    raw = [t for t in _TOKEN.findall(text.replace("\u2019", "'")) if t not in _PUNCTUATION]
+    tokens = [part for token in raw for part in _parts(token)]
     place = 0
     while place < len(tokens):
         token = tokens[place]
@@ -174,12 +182,12 @@ def _words(text: str) -> Iterator[str]:
             place += 2
             continue
         before = tokens[place - 1] if place else ""
-        yield from _word(token, low, first=not place, beside=(before, after))
+        yield from _word(token, low, first=not place, neighbours=(before, after))
         place += 1
 
 
 def _parts(token: str) -> Iterator[str]:
-    """A token with its contraction, possessive or hyphens taken apart."""
+    """A token split at its contraction, possessive or hyphens."""
     if _HAS_DIGIT.search(token):
         fiscal = _FISCAL.fullmatch(token)
         if fiscal:
@@ -190,12 +198,12 @@ def _parts(token: str) -> Iterator[str]:
     stem, apostrophe, ending = token.rpartition("'")
     if not apostrophe:
         yield from token.split("-") if len(token) > 1 else (token,)
-    elif token.lower() in _FULL:
+    elif token.lower() in _EXPANSIONS:
         yield token
     elif not ending:
         yield from (stem, _POSSESSIVE)
     elif ending == "s":
-        yield from (stem, "is" if stem.lower() in _SHORT_IS else _POSSESSIVE)
+        yield from (stem, "is" if stem.lower() in _BEFORE_SHORT_IS else _POSSESSIVE)
     elif ending == "t" and stem.endswith("n"):
         yield from (stem[:-1], "not")
     elif ending in ("re", "ll", "ve"):
@@ -204,15 +212,15 @@ def _parts(token: str) -> Iterator[str]:
         yield token
 
 
-def _word(token: str, low: str, *, first: bool, beside: tuple[str, str]) -> Iterator[str]:
+def _word(token: str, low: str, *, first: bool, neighbours: tuple[str, str]) -> Iterator[str]:
     if _HAS_DIGIT.search(token):
         yield low if _QUARTER.fullmatch(token) else token
-    elif low in _MONTH_OF and any(_HAS_DIGIT.match(near) for near in beside):
-        yield _MONTH_OF[low]
+    elif low in _MONTH_ABBREVIATIONS and any(_HAS_DIGIT.match(near) for near in neighbours):
+        yield _MONTH_ABBREVIATIONS[low]
     elif token != low and not (first and token[1:] == low[1:]) and low != "i":
         yield token  # a name, or an abbreviation: "US" is not "us"
     else:
-        yield from _FULL.get(low, (_NUMBERS.get(low, low),))
+        yield from _EXPANSIONS.get(low, (_NUMBERS.get(low, low),))
 
 
 # --- sentences -----------------------------------------------------------------------------
@@ -225,33 +233,33 @@ def _without_thanks(words: list[str]) -> list[str]:
     return words
 
 
-def _asked(words: list[str], *, wished: bool) -> list[str]:
-    """Begin with a question word: what is wished for as "what", yes or no as a mark."""
+def _as_question(words: list[str], *, requested: bool) -> list[str]:
+    """The words starting with a question word: a request with "what", yes or no with a mark."""
     if not words:
         return words
-    if wished and words[0] in ("if", "whether"):
+    if requested and words[0] in ("if", "whether"):
         return [_YES_OR_NO, *words[1:]]
     if words[0] in _BE:
         return [_YES_OR_NO, *words[1:]]
-    if wished and words[0] == "the":
+    if requested and words[0] == "the":
         return ["what", *words]
     return words
 
 
-def _time_last(words: list[str]) -> list[str]:
-    """Say "In 2023, what was ..." as "what was ... in 2023"."""
+def _time_at_end(words: list[str]) -> list[str]:
+    """Rewrites "In 2023, what was ..." as "what was ... in 2023"."""
     if len(words) < 3 or words[0].lower() != "in":
         return words
     end = 1
     while end < len(words) and (_TIME.fullmatch(words[end]) or words[end] == "fiscal"):
         end += 1
-    if end == 1 or end == len(words) or words[end] not in _ASKING:
+    if end == 1 or end == len(words) or words[end] not in _QUESTION_WORDS:
         return words
-    return [*_asked(words[end:], wished=False), "in", *words[1:end]]
+    return [*_as_question(words[end:], requested=False), "in", *words[1:end]]
 
 
-def _of(words: list[str]) -> list[str]:
-    """Say "the A of the B" as "B's A", unless there are two: whose is whose would be lost."""
+def _possessive(words: list[str]) -> list[str]:
+    """Rewrites one "the A of the B" as "B's A"; two would lose whose is whose."""
     marks = [place for place, word in enumerate(words) if word in (_OF, _POSSESSIVE)]
     if len(marks) != 1 or words[marks[0]] == _POSSESSIVE:
         return words
@@ -271,4 +279,4 @@ def _of(words: list[str]) -> list[str]:
 
 
 def _is_noun(word: str) -> bool:
-    return word not in _BETWEEN and word[0].isalpha()
+    return word not in _NOT_NOUNS and word[0].isalpha()

@@ -1,8 +1,9 @@
-"""Which documents a question is about, from what they say they are; a preference, never a wall.
+"""Prefers the documents that a question names; never excludes the others.
 
-A document's identity (company, kind, period, title) and its name are matched against the question
-by the rarity of the shared terms. Documents that cover almost as much as the best one are searched
-once more by themselves, and their passages weigh a quarter more. Measured in bench/retrieval.py.
+The terms of a document's identity (company, kind, period, title) and of its file name are matched
+with the question, weighted by rarity. Documents that cover almost as much as the best one are
+searched once more by themselves, and their passages score a quarter higher. Measured in
+bench/retrieval.py.
 """
 
 import re
@@ -17,16 +18,16 @@ from foliotrace.events import RoutingSkipped, emit
 from foliotrace.model import Deadline, Document, Filters, Passage, Query
 from foliotrace.ports import LibraryReader, Retriever, Vocabulary
 
-NEAR_BEST: Final = 0.8  # of the best document's cover
-PREFERENCE: Final = 1.25  # how much more a preferred document's passage weighs
-AT_MOST: Final = 32  # more documents than this: the question names none in particular
+MIN_RELATIVE_COVER: Final = 0.8  # of the best document's cover
+PREFERENCE: Final = 1.25  # factor on the scores of a preferred document's passages
+MAX_PREFERRED: Final = 32  # a question that matches more documents names none in particular
 
 _NAME_PARTS: Final = re.compile(r"[\W_]+")
 
 
 @dataclass(slots=True)
 class _CollectionIdentities:
-    """The identities of one collection: which documents hold each term."""
+    """Which documents of one collection hold which terms in their identity."""
 
     holders: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     terms: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -43,7 +44,7 @@ class _CollectionIdentities:
 
 
 class DocumentIdentities:
-    """Every served document's identity, following the library's changes, in memory."""
+    """The identity terms of every served document, in memory; follows the library's changes."""
 
     def __init__(self, library: LibraryReader, vocabulary: Vocabulary) -> None:
         self._library = library
@@ -54,13 +55,13 @@ class DocumentIdentities:
         self._version = 0
 
     async def follow(self) -> None:
-        """Apply what the library published or deleted since. Raises LibraryUnavailable."""
+        """Apply what was published or deleted since the last call. Raises LibraryUnavailable."""
         if await self._library.version() == self._version:
             return
         while changes := await self._library.changes(self._version):
             for change in changes:
-                headers = self._collections[change.tenant, change.collection]
-                headers.drop(change.document_id)
+                collection = self._collections[change.tenant, change.collection]
+                collection.drop(change.document_id)
                 if not change.deleted:
                     await self._read(change.tenant, change.document_id)
                 self._version = change.version
@@ -69,25 +70,25 @@ class DocumentIdentities:
         try:
             document = await self._library.document(tenant, document_id)
         except NotFound:
-            return  # deleted since: a later change says so
-        said = f"{document.identity.header()} {_name_words(document)}"
-        terms = frozenset(self._vocabulary.terms(said))
+            return  # deleted meanwhile: a later change covers it
+        identity = f"{document.identity.header()} {_name_words(document)}"
+        terms = frozenset(self._vocabulary.terms(identity))
         self._collections[tenant, document.collection].put(document_id, terms)
 
     def preferred(self, tenant: str, collection: str, text: str) -> frozenset[str]:
-        """The documents the question names; empty when it names none, or too many."""
-        headers = self._collections.get((tenant, collection))
-        if headers is None or len(headers.terms) < 2:
+        """The documents that the question names; empty when it names none, or too many."""
+        known = self._collections.get((tenant, collection))
+        if known is None or len(known.terms) < 2:
             return frozenset()
         cover: dict[str, float] = defaultdict(float)
         for term in dict.fromkeys(self._vocabulary.terms(text)):
-            holders = headers.holders.get(term, ())
-            weight = rarity(len(headers.terms), len(holders))
+            holders = known.holders.get(term, ())
+            weight = rarity(len(known.terms), len(holders))
             for document_id in holders:
                 cover[document_id] += weight
-        bar = NEAR_BEST * max(cover.values(), default=0.0)
-        found = frozenset(d for d, covered in cover.items() if covered >= bar)
-        return found if len(found) <= AT_MOST else frozenset()
+        bar = MIN_RELATIVE_COVER * max(cover.values(), default=0.0)
+        named = frozenset(d for d, covered in cover.items() if covered >= bar)
+        return named if len(named) <= MAX_PREFERRED else frozenset()
 
 
 def rarity(total: int, holders: int) -> float:
@@ -103,17 +104,17 @@ def _name_words(document: Document) -> str:
 class RoutedRetriever:
     """A `Retriever` that prefers the documents an unfiltered question names."""
 
-    def __init__(self, inner: Retriever, headers: DocumentIdentities) -> None:
+    def __init__(self, inner: Retriever, identities: DocumentIdentities) -> None:
         self._inner = inner
-        self._headers = headers
+        self._identities = identities
 
     @property
     def ready(self) -> bool:
-        """Whether the path can be asked now."""
+        """Whether the inner retriever can answer now."""
         return self._inner.ready
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
-        """See `Retriever.retrieve`."""
+        """Best first, passages of preferred documents raised. Raises IndexUnavailable."""
         everywhere = await self._inner.retrieve(query, top_k=top_k, deadline=deadline)
         preferred = await self._preferred(query)
         if not preferred or all(p.document_id in preferred for p in everywhere):
@@ -126,12 +127,12 @@ class RoutedRetriever:
         if query.filters:
             return frozenset()
         try:
-            await self._headers.follow()
+            await self._identities.follow()
         except LibraryUnavailable as error:
             emit(RoutingSkipped(reason=error.error_code))
             return frozenset()
         principal = query.principal
-        return self._headers.preferred(principal.tenant, query.collection, query.text)
+        return self._identities.preferred(principal.tenant, query.collection, query.text)
 
 
 def merged(
@@ -142,9 +143,10 @@ def merged(
     top_k: int,
 ) -> list[Passage]:
     """The best of both lists, each passage once, those of preferred documents raised."""
-    found = {p.chunk_id: p for p in (*everywhere, *inside)}
+    passages = {p.chunk_id: p for p in (*everywhere, *inside)}
     scored = [
-        (p.score * (PREFERENCE if p.document_id in preferred else 1.0), p) for p in found.values()
+        (p.score * (PREFERENCE if p.document_id in preferred else 1.0), p)
+        for p in passages.values()
     ]
     scored.sort(key=lambda pair: -pair[0])
     return [p if score == p.score else replace(p, score=score) for score, p in scored[:top_k]]

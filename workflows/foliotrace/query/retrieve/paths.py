@@ -1,8 +1,8 @@
 """The `retrieve` stage: passages from the best path that answers, and why better paths did not."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from foliotrace.catalog import ReasonFamily
@@ -10,7 +10,6 @@ from foliotrace.errors import DeadlineExceeded, Unavailable
 from foliotrace.events import PassagesRetrieved, RetrievalPathFailed, emit
 from foliotrace.model import Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Clock, Retriever
-from foliotrace.query.retrieve.hedging import Outcome, first_answer
 
 SPARE: Final = 3  # fetched beyond top_k, because duplicates are dropped
 
@@ -32,6 +31,15 @@ class Retrieval:
     failures: tuple[Unavailable, ...] = ()
 
 
+@dataclass(slots=True)
+class _Outcome:
+    """The `passages` of the path at `place`, or None when all paths failed."""
+
+    passages: Sequence[Passage] | None = None
+    place: int = -1
+    failures: dict[int, Unavailable] = field(default_factory=dict)
+
+
 async def retrieve(
     query: Query,
     paths: Sequence[RetrievalPath],
@@ -46,29 +54,29 @@ async def retrieve(
     With `hedge_s` (seconds), a path that is silent for that long keeps its chance while the next
     one is asked too; a lower path that wins is a failure `<mode>_hedged` of the better one.
     """
-    outcome: Outcome[Sequence[Passage]] = Outcome()
+    outcome = _Outcome()
     if hedge_s is None or len(paths) < 2:
         for place in range(len(paths)):
             try:
-                outcome.found = await _ask(place, paths, query, clock, deadline, limit_s)
+                outcome.passages = await _ask(place, paths, query, clock, deadline, limit_s)
             except Unavailable as error:
                 outcome.failures[place] = error
             else:
                 outcome.place = place
                 break
     else:
-        outcome = await first_answer(
+        outcome = await _first_answer(
             lambda place: _ask(place, paths, query, clock, deadline, limit_s),
             len(paths),
             hedge_s=hedge_s,
         )
-    if outcome.found is None:
+    if outcome.passages is None:
         failures = [outcome.failures[place] for place in range(len(paths))]
         return Retrieval(passages=(), mode=RetrievalMode.NONE, failures=tuple(failures))
     failures = [
         outcome.failures.get(place) or _overtaken(paths[place]) for place in range(outcome.place)
     ]
-    passages = tuple(without_duplicates(outcome.found)[: query.top_k])
+    passages = tuple(without_duplicates(outcome.passages)[: query.top_k])
     mode = paths[outcome.place].mode
     emit(
         PassagesRetrieved(
@@ -113,6 +121,56 @@ async def _ask(
         raise
 
 
+async def _first_answer(
+    ask: Callable[[int], Awaitable[Sequence[Passage]]], count: int, *, hedge_s: float
+) -> _Outcome:
+    """Hedged requests: ask places 0 to `count` - 1 in order until one does not raise Unavailable.
+
+    A place that is silent for `hedge_s` seconds keeps its chance while the next one is asked too;
+    of two answers at once the better place wins, and those still at work are cancelled. Any other
+    exception ends all and is raised.
+    Source: Dean and Barroso, "The Tail at Scale", 2013.
+    """
+    outcome: _Outcome = _Outcome()
+    pending: dict[int, asyncio.Future[Sequence[Passage]]] = {}
+    asked = 0
+    try:
+        while True:
+            if asked < count:
+                pending[asked] = asyncio.ensure_future(ask(asked))
+                asked += 1
+            patience_s = hedge_s if asked < count else None
+            while not _collect(outcome, pending) and pending:
+                done, _ = await asyncio.wait(
+                    pending.values(), timeout=patience_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                if not done:
+                    break
+            if outcome.place >= 0 or (asked == count and not pending):
+                return outcome
+    finally:
+        for task in pending.values():
+            task.cancel()
+        await asyncio.gather(*pending.values(), return_exceptions=True)
+
+
+def _collect(outcome: _Outcome, pending: dict[int, asyncio.Future[Sequence[Passage]]]) -> bool:
+    """Record what has ended, the best place first; whether an answer is among it."""
+    for place in sorted(pending):
+        task = pending[place]
+        if not task.done():
+            continue
+        del pending[place]
+        try:
+            outcome.passages = task.result()
+        except Unavailable as error:
+            outcome.failures[place] = error
+            continue
+        outcome.place = place
+        return True
+    return False
+
+
 def rung_s(remaining_s: float, *, limit_s: float, has_lower_rung: bool) -> float:
     """Seconds one retrieval path may take: half of what is left while another could follow."""
     return min(limit_s, remaining_s * (0.5 if has_lower_rung else 1.0))
@@ -136,13 +194,13 @@ def without_duplicates(passages: Sequence[Passage]) -> list[Passage]:
     under two names counts once.
     """
     seen: set[tuple[str, str]] = set()
-    kept: list[Passage] = []
+    distinct: list[Passage] = []
     for passage in passages:
         content = (passage.revision, passage.text)
-        if content not in seen and not any(_covers(better, passage) for better in kept):
+        if content not in seen and not any(_covers(better, passage) for better in distinct):
             seen.add(content)
-            kept.append(passage)
-    return kept
+            distinct.append(passage)
+    return distinct
 
 
 def _covers(better: Passage, other: Passage) -> bool:

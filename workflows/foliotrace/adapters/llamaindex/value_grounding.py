@@ -1,4 +1,4 @@
-"""Whether the pages say what a model claims they say. Pure."""
+"""Checks a model's claim about a field against the pages: quote, value and place. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ LITERAL, INFERRED = 0.92, 0.7
 
 @dataclass(frozen=True, slots=True)
 class Grounded:
-    """A value that [start, end) of the page's text states."""
+    """A value and where it is stated: [start, end) of the page's text. `confidence` is 0..1."""
 
     value: Any
     page: ParsedPage
@@ -35,10 +35,10 @@ def ground(
     number: int,
     pages: Sequence[ParsedPage],
 ) -> Grounded | None:
-    """The claim with its place, or None: the words are not there, or do not say the value.
+    """The claim with its place; None if no page holds the quote, or it does not state the value.
 
-    The page named comes first; models often name a neighbouring one. A yes or no, and a choice
-    in other words than the page's, is inferred and less sure.
+    The named page `number` is tried first, then the others: models often name a neighbour. A
+    boolean, or a choice worded differently on the page, is inferred, with a lower confidence.
     """
     typed = _typed(spec, value)
     if typed is None or not quote.strip() or len(quote) > _MAX_QUOTE:
@@ -57,19 +57,19 @@ def ground(
 
 
 def find(text: str, quote: str) -> tuple[int, int] | None:
-    """Where `quote` stands, forms of white space, quotation marks and dashes aside."""
+    """The span of `quote`, ignoring the forms of white space, quotation marks and dashes."""
     words = [re.escape(word) for word in _folded(quote).split()]
     match = re.search(r"\s+".join(words), _folded(text)) if words else None
     return match.span() if match else None
 
 
 def _folded(text: str) -> str:
-    """Typographic marks as ASCII: every character stays one, so offsets stay true."""
+    """Typographic marks as ASCII, one character each, so that offsets stay valid."""
     return text.translate(_FOLDED)
 
 
 def _typed(spec: FieldSpec, value: Any) -> Any:
-    """`value` as its field's type, or None when it is not of it."""
+    """`value` converted to the type of its field; None if that is impossible."""
     if spec.kind is FieldKind.BOOLEAN:
         return value if isinstance(value, bool) else None
     if spec.kind in (FieldKind.NUMBER, FieldKind.INTEGER):
@@ -90,10 +90,10 @@ def _number(value: Any, *, whole: bool) -> int | float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        found = numbers_in(value)
-        if len(found) != 1:
+        numbers = numbers_in(value)
+        if len(numbers) != 1:
             return None
-        value = found[0]
+        value = numbers[0]
     if whole and value != int(value):
         return None
     return int(value) if value == int(value) else float(value)
