@@ -20,7 +20,7 @@ from foliotrace.adapters.local.readers.sections import (
     GridRow,
     NewGrid,
     Prose,
-    paged,
+    paginate,
 )
 from foliotrace.adapters.local.readers.sheets import cell_name
 from foliotrace.errors import FileRefused
@@ -261,7 +261,7 @@ elements = st.lists(
 @given(elements)
 @settings(max_examples=60, deadline=None)
 def test_sections_keep_every_word_in_order_and_every_place_true(found: list[Element]) -> None:
-    pages = list(paged(found))
+    pages = list(paginate(found))
     assert [page.number for page in pages] == list(range(1, len(pages) + 1))
     assert all(every_place_holds(page) for page in pages)
     said = [e.text for e in found if isinstance(e, Prose)]

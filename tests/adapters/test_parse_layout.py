@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliotrace.adapters.local.readers.pdf.lines import (
-    Ink,
+    PageWord,
     Region,
     columns_of,
     header_rows,
@@ -21,9 +21,9 @@ words = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_
 
 
 @st.composite
-def inks(draw: st.DrawFn) -> Ink:
+def page_words(draw: st.DrawFn) -> PageWord:
     x, y, width = draw(places), draw(places), draw(st.floats(1, 80, width=32))
-    return Ink(draw(words), x, y, width, draw(st.floats(4, 24, width=32)), x + width)
+    return PageWord(draw(words), x, y, width, draw(st.floats(4, 24, width=32)), x + width)
 
 
 regions = st.lists(
@@ -32,7 +32,7 @@ regions = st.lists(
         st.sampled_from(list(BlockKind)),
         st.just(0),
         st.just(None),
-        st.lists(st.lists(inks(), min_size=1, max_size=5), min_size=1, max_size=6),
+        st.lists(st.lists(page_words(), min_size=1, max_size=5), min_size=1, max_size=6),
     ),
     max_size=5,
 )
@@ -41,7 +41,7 @@ regions = st.lists(
 @given(regions)
 @settings(max_examples=150, deadline=None)
 def test_every_word_is_written_once_where_it_says(found: list[Region]) -> None:
-    given = Counter(c for region in found for run in region.runs for ink in run for c in ink.text)
+    given = Counter(c for region in found for run in region.runs for word in run for c in word.text)
     page = write(found)
     text = page.text()
     hyphens = Counter({c: n for c, n in given.items() if c in "-\u00ad\u2010"})
@@ -66,11 +66,11 @@ def test_blocks_part_the_text_and_rows_part_their_table(found: list[Region]) -> 
         assert "\n".join(rows) == text[table.start : table.end]
 
 
-def line(y: float, *cells: tuple[float, str]) -> list[list[Ink]]:
-    return [[Ink(text, x, y, 6.0 * len(text), 10.0, x + 6.0 * len(text))] for x, text in cells]
+def line(y: float, *cells: tuple[float, str]) -> list[list[PageWord]]:
+    return [[PageWord(text, x, y, 6.0 * len(text), 10.0, x + 6.0 * len(text))] for x, text in cells]
 
 
-def table(*rows: list[list[Ink]]) -> str:
+def table(*rows: list[list[PageWord]]) -> str:
     runs = [run for row in rows for run in row]
     return write([Region(BlockKind.TEXT, 0, Box(0, 0, 600, 800), runs)]).text()
 
@@ -96,10 +96,10 @@ def test_lines_of_a_form_stay_lines_and_those_of_a_paragraph_flow() -> None:
     def lines(*texts: str) -> str:
         runs = [
             [
-                ink
+                word
                 for at, word in enumerate(text.split())
                 for run in line(y, (at * 70, word))
-                for ink in run
+                for word in run
             ]
             for y, text in zip(range(10, 100, 14), texts, strict=False)
         ]

@@ -1,4 +1,4 @@
-"""The Parser port over the worker pool: every format the default install reads."""
+"""The parsers of the default installation: one per format, each running in the worker pool."""
 
 import asyncio
 from collections import deque
@@ -35,7 +35,7 @@ from foliotrace.errors import (
 from foliotrace.model import Deadline, Inspection, PageKind, PageStatus, ParsedPage, SourceFile
 from foliotrace.ports import Clock
 
-_READER_VERSION = "6"  # grows when a reader's output changes: documents are then parsed anew
+_READER_VERSION = "6"  # raise it when a reader's output changes: documents are then parsed again
 
 
 def refusal(name: str, code: ErrorCode, why: str) -> FileRefused:
@@ -46,7 +46,7 @@ def refusal(name: str, code: ErrorCode, why: str) -> FileRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseLimits:
-    """Wall time in seconds for a part of a document, for one page alone, and for counting pages."""
+    """Wall time for a part of a document, for a single page, and for counting pages."""
 
     part_pages: int = 50
     part_s: float = 60.0
@@ -56,10 +56,10 @@ class ParseLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerParser:
-    """One reader behind the Parser port, run in killable processes.
+    """A `Parser` that runs one reader in killable worker processes.
 
-    `by_page`: pages can be read independently of each other, so a part that hangs or crashes is
-    read again page by page, and a bad page costs one page.
+    With `by_page`, pages can be read independently of each other: parts are read in parallel, and
+    a part that hangs or crashes is read again page by page, so that a bad page costs one page.
     """
 
     engine: str
@@ -72,11 +72,9 @@ class WorkerParser:
     by_page: bool = False
 
     def accepts(self, media_type: str) -> bool:
-        """Whether this reader takes the type."""
         return media_type in self.media_types
 
     async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
-        """Count the pages. Raises FileRefused, ParserUnavailable, DeadlineExceeded."""
         try:
             frames = await self._ask(source, "overview", deadline, self.limits.overview_s)
         except WorkerLost as lost:
@@ -86,36 +84,37 @@ class WorkerParser:
                 ErrorCode.FILE_TOO_COMPLEX,
                 f"reading it {lost.reason.replace('_', ' ')}",
             ) from lost
-        seen = frames[-1]
+        overview = frames[-1]
         return Inspection(
-            media_type=source.media_type, pages_total=seen["pages_total"], title=seen["title"]
+            media_type=source.media_type,
+            pages_total=overview["pages_total"],
+            title=overview["title"],
         )
 
     async def parse(
         self, source: SourceFile, *, pages: range, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
-        """The pages of `pages`, in order; parts are read side by side by the pool's processes."""
         parts = deque(_split(pages, self.limits.part_pages))
-        under_way: deque[asyncio.Task[list[ParsedPage]]] = deque()
+        running: deque[asyncio.Task[list[ParsedPage]]] = deque()
 
         def begin() -> None:
-            while parts and len(under_way) < self._abreast():
+            while parts and len(running) < self._parallel_parts():
                 part = parts.popleft()
-                under_way.append(asyncio.create_task(self._part(source, part, deadline)))
+                running.append(asyncio.create_task(self._part(source, part, deadline)))
 
         try:
             begin()
-            while under_way:
-                read = await under_way.popleft()
-                begin()  # before the pages are handed on: their taker may take its time
+            while running:
+                read = await running.popleft()
+                begin()  # before yielding: the consumer may be slow
                 for page in read:
                     yield page
         finally:
-            for task in under_way:
+            for task in running:
                 task.cancel()
-            await asyncio.gather(*under_way, return_exceptions=True)
+            await asyncio.gather(*running, return_exceptions=True)
 
-    def _abreast(self) -> int:
+    def _parallel_parts(self) -> int:
         return self.workers.size if self.by_page else 1
 
     async def _part(
@@ -133,16 +132,16 @@ class WorkerParser:
     async def _after_loss(
         self, source: SourceFile, numbers: range, deadline: Deadline, lost: WorkerLost
     ) -> list[ParsedPage]:
-        """The pages that came before the loss; the rest one by one, if that can help."""
-        came = [
+        """The pages that arrived before the loss; the others one by one, if they can be."""
+        pages = [
             self._page(frame, number) for number, frame in zip(numbers, lost.frames, strict=False)
         ]
-        left = numbers[len(came) :]
+        missing = numbers[len(pages) :]
         if len(numbers) == 1 or not self.by_page:
-            return came + [self._failed(number, lost.page_problem) for number in left]
-        for number in left:
-            came += await self._part(source, range(number, number + 1), deadline)
-        return came
+            return pages + [self._failed(number, lost.page_problem) for number in missing]
+        for number in missing:
+            pages += await self._part(source, range(number, number + 1), deadline)
+        return pages
 
     async def _ask(
         self,
@@ -195,7 +194,7 @@ class WorkerParser:
 
 
 def _split(pages: range, size: int) -> Sequence[range]:
-    """Parts on a fixed grid, so that a window parsed again is cut in the same places."""
+    """Parts of `size` pages on a fixed grid: a window parsed again is cut in the same places."""
     cuts = [pages.start, *(n for n in pages if (n - 1) % size == 0 and n > pages.start), pages.stop]
     return [range(start, stop) for start, stop in pairwise(cuts) if start < stop]
 
@@ -207,10 +206,10 @@ def local_parsers(
     options: ReadingOptions | None = None,
     limits: ParseLimits | None = None,
 ) -> tuple[WorkerParser, ...]:
-    """A parser for every format of the default install.
+    """A parser for every format of the default installation. The caller closes `workers`.
 
-    `options.tessdata` is a folder of Tesseract models (see `readers.contract`); without it scanned
-    pages are reported `needs_ocr`. Nothing is ever downloaded. Close `workers` when done.
+    Without `options.tessdata`, a folder of Tesseract models, scanned pages are marked `needs_ocr`.
+    Nothing is ever downloaded.
     """
     chosen = options or ReadingOptions()
     ocr = f" ocr-{chosen.ocr_language}" if chosen.tessdata else ""

@@ -1,8 +1,8 @@
-"""Pages for formats without pages: headings, paragraphs and grids become sections of bounded size.
+"""Pages for formats without pages: headings, paragraphs and tables become sections of bounded size.
 
-A page ends before a heading once it holds enough, and before it grows past `PAGE_CHARACTERS`. Its
-label is the path of the headings above it. A grid that goes on over a page's end repeats its
-header rows, so that each page can be read alone.
+A page ends before a heading once it is long enough, and before it exceeds `PAGE_CHARACTERS`. Its
+label is the path of the headings above it. A table that continues on the next page repeats its
+header rows there, so that each page can be read alone.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +28,7 @@ PATH_MARK = " > "
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """A heading (level from 1), paragraph, list item or piece of code."""
+    """A heading (`level` from 1), paragraph, list item or block of code."""
 
     text: str
     kind: BlockKind = BlockKind.TEXT
@@ -37,7 +37,7 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class GridCell:
-    """A cell's text and column from 0; `ref` is a sheet's cell name."""
+    """The text of a cell and its column, from 0; `ref` is its name in a sheet, such as "B7"."""
 
     text: str
     column: int
@@ -46,7 +46,7 @@ class GridCell:
 
 @dataclass(frozen=True, slots=True)
 class GridRow:
-    """A row's filled cells, left to right."""
+    """The non-empty cells of a row, left to right."""
 
     cells: tuple[GridCell, ...]
     is_header: bool = False
@@ -54,12 +54,12 @@ class GridRow:
 
 @dataclass(frozen=True, slots=True)
 class NewGrid:
-    """Said before the first row of each grid: rows of different grids are not one table."""
+    """Precedes the first row of each table, so that neighbouring tables stay apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewPage:
-    """Begin a page here, whatever the last one holds (a slide, a sheet)."""
+    """Starts a page (a slide, a sheet), however short the previous one is."""
 
     kind: PageKind
     label: str | None
@@ -79,7 +79,7 @@ class _Draft:
     rows: list[TableRow] = field(default_factory=list)
 
     def put(self, text: str) -> int:
-        """Append; where it begins."""
+        """Append `text`; returns its offset."""
         start = self.length
         self.parts.append(text)
         self.length += len(text)
@@ -128,8 +128,10 @@ class _Draft:
         )
 
 
-def paged(elements: Iterable[Element], kind: PageKind = PageKind.SECTION) -> Iterator[ParsedPage]:
-    """The elements as pages numbered from 1; one empty page when there is nothing."""
+def paginate(
+    elements: Iterable[Element], kind: PageKind = PageKind.SECTION
+) -> Iterator[ParsedPage]:
+    """The elements as pages numbered from 1; a single empty page if there are none."""
     number = 0
     for number, draft in enumerate(_drafts(elements, kind), 1):
         yield draft.finished(number)
@@ -137,8 +139,8 @@ def paged(elements: Iterable[Element], kind: PageKind = PageKind.SECTION) -> Ite
         yield ParsedPage(number=1, text="", kind=kind)
 
 
-def pictures_only(page: ParsedPage) -> ParsedPage:
-    """An empty page that holds pictures: reported, never silently empty."""
+def as_needing_ocr(page: ParsedPage) -> ParsedPage:
+    """An empty page with pictures, marked `needs_ocr`."""
     return replace(page, status=PageStatus.NEEDS_OCR, problem=PageProblem.NEEDS_OCR)
 
 
@@ -165,7 +167,7 @@ def _drafts(elements: Iterable[Element], kind: PageKind) -> Iterator[_Draft]:
             draft.add_row(element)
         else:
             for piece in _pieces(element):
-                if _breaks(draft, piece):
+                if _starts_page(draft, piece):
                     yield draft
                     draft = _Draft(draft.kind, draft.label)
                 if piece.kind is BlockKind.HEADING and draft.kind is PageKind.SECTION:
@@ -178,7 +180,7 @@ def _drafts(elements: Iterable[Element], kind: PageKind) -> Iterator[_Draft]:
         yield draft
 
 
-def _breaks(draft: _Draft, piece: Prose) -> bool:
+def _starts_page(draft: _Draft, piece: Prose) -> bool:
     heads = piece.kind is BlockKind.HEADING and piece.level <= _HEADING_LEVELS_THAT_BREAK
     if heads and draft.kind is PageKind.SECTION and draft.length >= _ENOUGH_CHARACTERS:
         return True
@@ -186,7 +188,7 @@ def _breaks(draft: _Draft, piece: Prose) -> bool:
 
 
 def _overflows(draft: _Draft, characters: int) -> bool:
-    """Whether so much more would make the page too long. A slide stays one page."""
+    """Whether this many more characters make the page too long. A slide is never split."""
     full = draft.length + characters > PAGE_CHARACTERS
     return full and draft.length > 0 and draft.kind is not PageKind.SLIDE
 
@@ -200,7 +202,7 @@ def _size(row: GridRow) -> int:
 
 
 def _pieces(prose: Prose) -> Iterator[Prose]:
-    """The prose itself, or cut into pieces that fit a page."""
+    """The element itself, or the pieces of it that fit a page each."""
     text = prose.text
     while len(text) > PAGE_CHARACTERS:
         cut = cut_before(text, PAGE_CHARACTERS)
@@ -212,9 +214,9 @@ def _pieces(prose: Prose) -> Iterator[Prose]:
 
 
 def cut_before(text: str, limit: int) -> int:
-    """Where to cut `text` so that the head has at most `limit` characters.
+    """The offset at which to cut `text` so that its head has at most `limit` characters.
 
-    After an empty line, a line end, a sentence, a space; or anywhere.
+    After an empty line, else a line end, a sentence, a space; else anywhere.
     """
     for mark in ("\n\n", "\n", ". ", " "):
         at = text.rfind(mark, limit // 2, limit - len(mark))
@@ -224,7 +226,7 @@ def cut_before(text: str, limit: int) -> int:
 
 
 def grid(rows: Sequence[Sequence[GridCell]], header_rows: int) -> Iterator[Element]:
-    """A whole grid of which `header_rows` lead."""
+    """The elements of a table whose first `header_rows` rows are headers."""
     yield NewGrid()
     for index, cells in enumerate(rows):
         if cells:

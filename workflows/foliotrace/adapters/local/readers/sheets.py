@@ -1,7 +1,7 @@
-"""Rows of cells to pages of kind SHEET: titles, tables and their header rows, in windows.
+"""Turns the rows of a sheet into titles and tables with header rows.
 
-A run of filled rows is a table; an empty row ends it. Rows of one cell above a table stand alone.
-The first row of several cells is its header when no cell of it is a figure.
+A run of filled rows is a table, which an empty row ends. Rows of a single cell above it are titles.
+The first row of several cells is its header if none of them is a figure.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,14 +27,14 @@ def cell_name(row: int, column: int) -> str:
 
 
 def one_line(text: str) -> str:
-    """A cell's text without tabs and line ends, which part cells and rows."""
+    """The text without tabs and line ends, because those separate cells and rows."""
     return " ".join(text.split())
 
 
 def elements(
     label: str | None, rows: Iterable[tuple[int, Sequence[tuple[int, str]]]]
 ) -> Iterator[Element]:
-    """A sheet's rows, each (number from 1, filled cells as (column from 0, text))."""
+    """The elements of a sheet; a row is (number from 1, cells), a cell (column from 0, text)."""
     yield NewPage(PageKind.SHEET, label)
     in_table = False
     last = 0

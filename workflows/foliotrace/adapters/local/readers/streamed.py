@@ -1,6 +1,6 @@
-"""For formats that can only be read from the start: pages come in order, memory stays bounded.
+"""Readers of formats that can only be read from the start, in bounded memory.
 
-The last file's pages are kept while they are small; of a large one, only the place reached is.
+The pages of the last file are kept if they are small; of a large file, only the position is.
 """
 
 import itertools
@@ -25,7 +25,7 @@ class StreamedReader:
         self._next = 0
 
     def overview(self, path: Path, options: ReadingOptions) -> Overview:
-        """Count the pages by making them; keep them when they are small."""
+        """Count the pages by reading them; keep them if they are small."""
         self._file, self._kept, self._next = _key(path), None, 0
         kept: list[ParsedPage] = []
         characters = total = 0
@@ -43,7 +43,7 @@ class StreamedReader:
         return Overview(pages_total=total, title=title)
 
     def pages(self, path: Path, numbers: range, options: ReadingOptions) -> Iterator[ParsedPage]:
-        """The pages of `numbers`: from those kept, by going on, or by starting again."""
+        """The pages of `numbers`: kept ones, or read on from the position or from the start."""
         if self._file != _key(path):
             self._file, self._kept, self._next = _key(path), None, 0
         if self._kept is not None:

@@ -69,22 +69,22 @@ def page_from_frame(frame: dict[str, Any]) -> ParsedPage:
 
 
 def main() -> int:
-    """Serve requests until standard input ends."""
+    """Answer requests until standard input ends."""
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing but frames may reach the parent
+    os.dup2(2, 1)  # whatever else prints must not mix with the frames
     memory_limit_bytes, cpu_limit_s = int(sys.argv[1]), int(sys.argv[2])
     _limit_memory(memory_limit_bytes)
     write_frame(out, {"is": "ready"})
     while (request := read_frame(sys.stdin.buffer)) is not None:
         _limit_cpu(cpu_limit_s)
-        for answer in _answers(request):
+        for answer in _answer_or_refuse(request):
             write_frame(out, answer)
     return 0
 
 
-def _answers(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _answer_or_refuse(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     try:
-        yield from _served(request)
+        yield from _answer(request)
     except Refusal as refusal:
         yield {"is": "refused", "code": refusal.error_code, "why": refusal.message}
     except (MemoryError, RecursionError) as error:
@@ -93,7 +93,7 @@ def _answers(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"is": "failed", "why": type(error).__name__}
 
 
-def _served(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     reader = _reader(request["reader"])
     path = Path(request["path"])
     options = _options(request["options"])
@@ -129,7 +129,7 @@ def _limit_memory(limit_bytes: int) -> None:
 
 
 def _limit_cpu(limit_s: int) -> None:
-    """Let this request use `limit_s` more seconds of CPU; the system kills what goes on longer."""
+    """Allow this request `limit_s` more seconds of CPU; the kernel kills the process after that."""
     if sys.platform == "win32":
         return
     import resource

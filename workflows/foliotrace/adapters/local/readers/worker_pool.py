@@ -1,8 +1,7 @@
-"""Killable parser processes: one pool for every format, with time, CPU and memory limits.
+"""A pool of killable parser processes for all formats, with time, CPU and memory limits.
 
-liteparse's own pool fixes the pages to parse when it starts and takes no Office file, so this pool
-does its work for all readers. A worker that hangs, crashes or whose answer nobody waits for any
-more is killed and replaced.
+liteparse's own pool fixes the pages to parse when it starts and reads no Office files. A worker
+that hangs, crashes, or whose request is cancelled is killed and replaced.
 """
 
 import asyncio
@@ -68,11 +67,11 @@ class _Worker:
 
 @dataclass(slots=True)
 class WorkerPool:
-    """At most `size` worker processes, started when first needed. Belongs to one event loop.
+    """At most `size` worker processes, started on demand. Belongs to one event loop.
 
-    `memory_limit_bytes` bounds a worker's address space, `cpu_limit_s` the CPU one request may
-    use; after `requests_per_worker` requests a worker is replaced, so that leaks stay small; one
-    that had nothing to do for `idle_s` is ended, so that an idle service is small.
+    `memory_limit_bytes` bounds the address space of a worker, `cpu_limit_s` the CPU time of one
+    request. A worker is replaced after `requests_per_worker` requests, which bounds memory leaks,
+    and stopped after `idle_s` without work.
     """
 
     size: int = 2
@@ -85,25 +84,25 @@ class WorkerPool:
 
     @property
     def idle_processes(self) -> tuple[int, ...]:
-        """The process ids of the workers that wait for work."""
+        """The process ids of the idle workers."""
         return tuple(worker.process.pid for worker in self._idle)
 
     async def ask(self, request: dict[str, Any], *, limit_s: float) -> list[dict[str, Any]]:
-        """All frames a worker answers `request` with, the last one within `limit_s`.
+        """All frames of the answer to `request`, the last one within `limit_s`.
 
-        Waiting for a free worker does not count. Raises WorkerLost with the frames that came.
+        The limit does not include waiting for a free worker. Raises WorkerLost.
         """
         if self._slots is None:
             self._slots = asyncio.Semaphore(self.size)
         async with self._slots:
             worker = await self._take(str(request["path"]))
-            waited = worker.served > 1
+            was_idle = worker.served > 1
             try:
                 return await self._ask(worker, request, limit_s)
             except WorkerLost as lost:
-                if not waited or lost.frames or lost.reason is not Reason.WORKER_CRASHED:
+                if not was_idle or lost.frames or lost.reason is not Reason.WORKER_CRASHED:
                     raise
-            # it may have died while it waited for work: a fresh one has the last word
+            # The worker may have died while idle, so a new one gets the request once.
             return await self._ask(await self._start(), request, limit_s)
 
     async def _ask(
@@ -124,12 +123,12 @@ class WorkerPool:
         return frames
 
     async def close(self) -> None:
-        """Stop the idle workers; those at work stop with their request."""
+        """Stop the idle workers; busy ones stop with their request."""
         while self._idle:
             await self._idle.pop().stop()
 
     async def _take(self, path: str) -> _Worker:
-        """An idle worker, if possible the one that read this file last; else a new one."""
+        """An idle worker, preferably the one that read this file last; or a new one."""
         self._idle.sort(key=lambda w: w.last_file == path)
         while self._idle:
             worker = self._idle.pop()
@@ -157,7 +156,7 @@ class WorkerPool:
         worker = _Worker(process)
         try:
             async with asyncio.timeout(_START_LIMIT_S):
-                await worker.receive()  # "ready": starting does not count as reading
+                await worker.receive()  # "ready"
         except (TimeoutError, OSError, EOFError, ValueError):
             await worker.stop()
             raise WorkerLost(Reason.WORKER_NOT_STARTED, []) from None
@@ -176,7 +175,7 @@ class WorkerPool:
             await asyncio.shield(worker.stop())
 
     def _retire(self, worker: _Worker, served: int) -> None:
-        """End a worker that has waited since it had served so many requests."""
+        """Stop a worker that is still idle after its request number `served`."""
         if worker.served == served and worker in self._idle:
             self._idle.remove(worker)
             if worker.alive:

@@ -1,7 +1,7 @@
 """Word documents: headings, paragraphs, list items and tables of the body, in order.
 
-Deleted text, field codes and the fallback copies of drawings are left out; text boxes, footnotes
-and endnotes are read. Page headers and footers are not: they repeat.
+Text boxes, footnotes and endnotes are read. Deleted text, field codes, fallback copies of drawings,
+and page headers and footers are not.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ from foliotrace.adapters.local.readers.sections import (
     Element,
     GridCell,
     Prose,
+    as_needing_ocr,
     grid,
-    paged,
-    pictures_only,
+    paginate,
 )
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.model import BlockKind, ParsedPage
@@ -35,8 +35,8 @@ _BOX = _W + "txbxContent"
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """The document's body, then its notes, as sections."""
     with package(path, options.limits) as parts:
-        for page in paged(_elements(parts)):
-            yield page if page.text or not _has_pictures(parts) else pictures_only(page)
+        for page in paginate(_elements(parts)):
+            yield page if page.text or not _has_pictures(parts) else as_needing_ocr(page)
 
 
 def _has_pictures(parts: Package) -> bool:
@@ -74,7 +74,7 @@ class _Styles:
 
 
 def _styles(parts: Package) -> _Styles:
-    """From a style's name, its outline level, or the style it builds on."""
+    """Read from the name of a style, its outline level, or the style it is based on."""
     root = parts.xml("word/styles.xml")
     levels: dict[str, int] = {}
     lists: set[str] = set()
@@ -132,7 +132,7 @@ def _paragraph(paragraph: etree._Element, styles: _Styles) -> Iterator[Element]:
 
 
 def _text(element: etree._Element, boxes: list[etree._Element]) -> str:
-    """The text of a paragraph; text boxes met on the way are put aside into `boxes`."""
+    """The text of a paragraph; text boxes inside it are appended to `boxes`."""
     pieces: list[str] = []
     _collect(element, pieces, boxes)
     lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
@@ -157,7 +157,7 @@ def _collect(element: etree._Element, pieces: list[str], boxes: list[etree._Elem
 
 
 def _table(table: etree._Element, styles: _Styles) -> Iterator[Element]:
-    """A table as a grid. Cells merged over columns count them; nested tables follow it."""
+    """A table, followed by the tables nested in it. A merged cell occupies all of its columns."""
     rows: list[list[GridCell]] = []
     headers = 0
     for row in table.iter(_W + "tr"):
@@ -166,7 +166,7 @@ def _table(table: etree._Element, styles: _Styles) -> Iterator[Element]:
         marked = row.find(f"{_W}trPr/{_W}tblHeader") is not None
         rows.append(_row(row))
         headers = len(rows) if marked and headers == len(rows) - 1 else headers
-    yield from grid(rows, headers or _first_row_heads(rows))
+    yield from grid(rows, headers or _header_rows_by_shape(rows))
     for nested in table.iter(_W + "tbl"):
         if nested is not table and _owner(nested.getparent()) is table:
             yield from _table(nested, styles)
@@ -194,8 +194,8 @@ def _row(row: etree._Element) -> list[GridCell]:
     return cells
 
 
-def _first_row_heads(rows: list[list[GridCell]]) -> int:
-    """1 when the first row can be a header: as many cells as any row, none of them long."""
+def _header_rows_by_shape(rows: list[list[GridCell]]) -> int:
+    """1 if the first row can be a header: as many cells as any row, none of them long; else 0."""
     if len(rows) < 2 or len(rows[0]) < 2:
         return 0
     widest = max(len(row) for row in rows)

@@ -1,4 +1,4 @@
-"""Opens Office packages safely: bounded archives, XML without entities, nothing run or fetched."""
+"""Opens Office packages safely: bounded unpacking, XML without entities, no macros, no network."""
 
 import posixpath
 import zipfile
@@ -19,13 +19,13 @@ _COPY_BYTES = 1 << 20
 _RATIO_MATTERS_BYTES = 16 * 1024 * 1024
 
 
-def whole_number(told: str, otherwise: int) -> int:
-    """An attribute that should be a count, where it is one of a sane size."""
-    return int(told) if told.isdecimal() and len(told) < 10 else otherwise
+def whole_number(text: str, default: int) -> int:
+    """The number in an attribute; `default` if it is none, or absurdly large."""
+    return int(text) if text.isdecimal() and len(text) < 10 else default
 
 
 class Package:
-    """An Office file's parts by name."""
+    """The parts of an Office file, by name."""
 
     def __init__(self, archive: zipfile.ZipFile, limits: ReadingLimits) -> None:
         self._archive = archive
@@ -33,7 +33,7 @@ class Package:
         self.names = frozenset(archive.namelist())
 
     def xml(self, name: str) -> etree._Element | None:
-        """The root of an XML part, or None when there is no such part. Raises Refusal."""
+        """The root of an XML part, or None if there is no such part. Raises Refusal."""
         if name not in self.names:
             return None
         parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)
@@ -49,7 +49,7 @@ class Package:
             ) from error
 
     def require(self, name: str) -> etree._Element:
-        """The root of a part that must be there. Raises Refusal."""
+        """The root of a required XML part. Raises Refusal."""
         root = self.xml(name)
         if root is None:
             raise Refusal(ErrorCode.FILE_MALFORMED, f"its part {name} is missing")
@@ -57,23 +57,23 @@ class Package:
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        """A part's bytes. Raises Refusal when the archive is damaged there."""
+        """The bytes of a part. Raises Refusal if the archive is damaged or encrypted there."""
         try:
             with self._archive.open(name) as part:
                 yield part
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
             raise Refusal(ErrorCode.FILE_MALFORMED, f"its part {name} is damaged") from error
-        except RuntimeError as error:  # zipfile's word for "needs a password"
+        except RuntimeError as error:  # what zipfile raises for a missing password
             raise Refusal(ErrorCode.FILE_ENCRYPTED, "its archive is encrypted") from error
 
     def count(self, size_bytes: int) -> None:
-        """Take note of unpacked bytes: archives can declare less than they hold."""
+        """Count unpacked bytes against the limit: an archive can declare less than it contains."""
         self._left_bytes -= size_bytes
         if self._left_bytes < 0:
             raise Refusal(ErrorCode.FILE_TOO_COMPLEX, "it unpacks to more than allowed")
 
     def relations(self, name: str) -> dict[str, tuple[str, str]]:
-        """(type's last word, target part) by relation id, of the part called `name`."""
+        """(last word of the type, target part) by relation id, for the part called `name`."""
         folder, leaf = posixpath.split(name)
         root = self.xml(f"{folder}/_rels/{leaf}.rels" if folder else f"_rels/{leaf}.rels")
         found: dict[str, tuple[str, str]] = {}
@@ -89,7 +89,10 @@ class Package:
 
 @contextmanager
 def package(path: Path, limits: ReadingLimits) -> Iterator[Package]:
-    """Open and check. Raises Refusal `file_malformed`, `file_truncated`, `file_too_complex`."""
+    """Open and check a file.
+
+    Raises Refusal `file_malformed`, `file_truncated`, `file_encrypted` or `file_too_complex`.
+    """
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:

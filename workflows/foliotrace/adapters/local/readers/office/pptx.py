@@ -13,9 +13,9 @@ from foliotrace.adapters.local.readers.sections import (
     GridCell,
     NewPage,
     Prose,
+    as_needing_ocr,
     grid,
-    paged,
-    pictures_only,
+    paginate,
 )
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.catalog import ErrorCode
@@ -25,15 +25,15 @@ _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _DECK = "ppt/presentation.xml"
 _TITLES = frozenset({"title", "ctrTitle"})
-_FURNITURE = frozenset({"sldNum", "dt", "ftr", "sldImg", "hdr"})
+_NOT_CONTENT = frozenset({"sldNum", "dt", "ftr", "sldImg", "hdr"})
 
 
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
-    """The slides in the order they are shown."""
+    """The slides in presentation order."""
     with package(path, options.limits) as parts:
         for number, name in enumerate(_slides(parts), 1):
-            page = replace(next(paged(_slide(parts, name), PageKind.SLIDE)), number=number)
-            yield page if page.text or not _has_pictures(parts, name) else pictures_only(page)
+            page = replace(next(paginate(_slide(parts, name), PageKind.SLIDE)), number=number)
+            yield page if page.text or not _has_pictures(parts, name) else as_needing_ocr(page)
 
 
 def _has_pictures(parts: Package, slide: str) -> bool:
@@ -64,9 +64,9 @@ def _slide(parts: Package, name: str) -> Iterator[Element]:
 
 
 def _shapes(root: etree._Element) -> Iterator[etree._Element]:
-    """Shapes with text and frames with tables, groups opened, in drawing order."""
+    """Shapes with text and frames with tables, also inside groups, in drawing order."""
     for element in root.iter(_P + "sp", _P + "graphicFrame"):
-        if _role(element) not in _FURNITURE:
+        if _role(element) not in _NOT_CONTENT:
             yield element
 
 

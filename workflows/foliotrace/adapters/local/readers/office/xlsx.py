@@ -1,6 +1,6 @@
-"""Workbooks: each sheet in windows of rows, with cell names; stored values, nothing calculated.
+"""Workbooks: the stored values of each sheet, with cell names; nothing is calculated.
 
-A cell that holds a formula without a stored value is shown as its formula.
+A formula without a stored value is read as its text.
 """
 
 import math
@@ -13,7 +13,7 @@ from lxml import etree
 
 from foliotrace.adapters.local.readers.contract import ReadingLimits, ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.office.ooxml import R_ID, Package, package, whole_number
-from foliotrace.adapters.local.readers.sections import Element, paged
+from foliotrace.adapters.local.readers.sections import Element, paginate
 from foliotrace.adapters.local.readers.sheets import elements, one_line
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.catalog import ErrorCode
@@ -21,7 +21,7 @@ from foliotrace.model import PageKind, ParsedPage
 
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _BOOK = "xl/workbook.xml"
-_EPOCH_1900, _EPOCH_1904 = datetime(1899, 12, 30), datetime(1904, 1, 1)  # noqa: DTZ001 - sheets know no zone
+_EPOCH_1900, _EPOCH_1904 = datetime(1899, 12, 30), datetime(1904, 1, 1)  # noqa: DTZ001 - sheets have no time zone
 _BUILT_IN = {9: "0%", 10: "0.00%"} | dict.fromkeys(
     (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)), "yyyy-mm-dd"
 )
@@ -32,7 +32,7 @@ Row = tuple[int, list[tuple[int, str]]]
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """All sheets, in the workbook's order."""
     with package(path, options.limits) as parts:
-        yield from paged(_elements(parts, options.limits), PageKind.SHEET)
+        yield from paginate(_elements(parts, options.limits), PageKind.SHEET)
 
 
 def _elements(parts: Package, limits: ReadingLimits) -> Iterator[Element]:
@@ -119,7 +119,7 @@ def _column(ref: str, following: int) -> int:
 
 
 class _Values:
-    """What a cell shows, from its stored value, type and number format."""
+    """The text that a cell shows, from its stored value, type and number format."""
 
     def __init__(self, shared: list[str], formats: list[str], epoch: datetime) -> None:
         self._shared = shared
@@ -162,7 +162,7 @@ class _Values:
         return _plain(number)
 
     def _moment(self, number: float) -> str | None:
-        """A day, a day and time, or (below 1) a time; None where the calendar has no such day."""
+        """A date, a date and time, or (below 1) a time; None beyond the end of the calendar."""
         try:
             moment = self._epoch + timedelta(days=number)
         except OverflowError:

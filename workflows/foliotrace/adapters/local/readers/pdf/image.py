@@ -1,4 +1,4 @@
-"""Pictures: each frame is a page, read by OCR when there are models, else reported."""
+"""Images: each frame is a page, read by OCR if there are models, else marked `needs_ocr`."""
 
 import io
 import warnings
@@ -70,7 +70,7 @@ def _page(image: Image.Image, number: int, options: ReadingOptions) -> ParsedPag
         upright.load()
         return empty
     pdf = io.BytesIO()
-    _flat(upright).save(pdf, "PDF", resolution=dpi, quality=95)
+    _without_transparency(upright).save(pdf, "PDF", resolution=dpi, quality=95)
     parser = ocr_parser("1", tessdata=options.tessdata, language=options.ocr_language)
     found = recognised(parser.parse_bytes(pdf.getvalue()))
     if found is None:
@@ -79,13 +79,13 @@ def _page(image: Image.Image, number: int, options: ReadingOptions) -> ParsedPag
 
 
 def _dpi(image: Image.Image) -> float:
-    told = image.info.get("dpi", (_SCREEN_DPI, _SCREEN_DPI))
-    dpi = float(told[0]) if told and told[0] else _SCREEN_DPI
+    stated = image.info.get("dpi")
+    dpi = float(stated[0]) if stated and stated[0] else _SCREEN_DPI
     return dpi if 50 <= dpi <= 1200 else _SCREEN_DPI
 
 
-def _flat(image: Image.Image) -> Image.Image:
-    """Grey or colour on white: PDF pictures have no transparency."""
+def _without_transparency(image: Image.Image) -> Image.Image:
+    """The image in grey or colour on white, because images in PDF have no transparency."""
     if image.mode in {"1", "L", "RGB"}:
         return image
     if image.mode in {"RGBA", "LA", "P", "PA"}:

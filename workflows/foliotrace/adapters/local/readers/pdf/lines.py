@@ -1,6 +1,6 @@
-"""From words with boxes to lines, cells and tables: plain geometry, in reading order."""
+"""Groups words with boxes into lines, cells and columns, by geometry alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import itemgetter
@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 from foliotrace.model import BlockKind, Box
 
-_CELL_GAP = 0.8  # of the line's height: a gap that parts cells on a line known to be tabular
-_WIDE_GAP = 1.8  # a gap that makes a line tabular at all
-_COLUMN_REACH = 30.0  # points between two halves of one column
+_CELL_GAP = 0.8  # times the line height: this gap separates cells on a line known to be tabular
+_WIDE_GAP = 1.8  # times the line height: this gap makes a line tabular
+_COLUMN_REACH = 30.0  # points between the two halves of one column
 _BY_X = itemgetter(1)
 _OPENS = frozenset({"$", "€", "£", "¥", "(", "$(", "US$", "(in"})
 _CLOSES = frozenset({")", "%", ")%", "),"})
 
 
-class Ink(NamedTuple):
-    """A word as it stands on the page. A tuple, because a page has a thousand of them."""
+class PageWord(NamedTuple):
+    """A word with its box. A tuple and no dataclass, because a page has a thousand of them."""
 
     text: str
     x: float
@@ -29,9 +29,9 @@ class Ink(NamedTuple):
 
 @dataclass(slots=True)
 class Line:
-    """Words of one baseline inside one block; `cells` are runs of words parted by wide gaps."""
+    """The words of one baseline in one block; `cells` are runs of words between wide gaps."""
 
-    cells: list[list[Ink]]
+    cells: list[list[PageWord]]
     top: float
     bottom: float
 
@@ -48,12 +48,14 @@ class Region:
     kind: BlockKind
     level: int
     box: Box | None
-    runs: list[list[Ink]] = field(default_factory=list)  # words that the engine gave together
+    runs: list[list[PageWord]] = field(
+        default_factory=list
+    )  # words that the engine returned together
 
 
-def into_lines(region: Region) -> list[Line]:
-    """The region's words as lines from top to bottom, each from left to right."""
-    bands: list[tuple[float, float, list[Ink], bool]] = []  # middle, height, words, one run
+def group_into_lines(region: Region) -> list[Line]:
+    """The words of the region as lines from top to bottom, each from left to right."""
+    bands: list[tuple[float, float, list[PageWord], bool]] = []  # middle, height, words, one run
     middles = [(run[0].y + run[0].height / 2, index) for index, run in enumerate(region.runs)]
     for middle, index in sorted(middles):
         run = region.runs[index]
@@ -69,25 +71,25 @@ def into_lines(region: Region) -> list[Line]:
     is_table = region.kind is BlockKind.TABLE
     return [
         _whole_line(words)
-        if one_run and not is_table  # the engine parts runs at wide gaps
+        if one_run and not is_table  # the engine ends a run at a wide gap
         else _line(words, is_table=is_table, keep_whole=keep_whole)
         for _, _, words, one_run in bands
     ]
 
 
-def _whole_line(words: list[Ink]) -> Line:
+def _whole_line(words: list[PageWord]) -> Line:
     top = words[0].y
     return Line(cells=[words], top=top, bottom=top + words[0].height)
 
 
-def _line(words: list[Ink], *, is_table: bool, keep_whole: bool) -> Line:
+def _line(words: list[PageWord], *, is_table: bool, keep_whole: bool) -> Line:
     words.sort(key=_BY_X)
     cells = [words] if keep_whole else _cells(words, is_table=is_table)
     top = min([w.y for w in words])
     return Line(cells=cells, top=top, bottom=max([w.y + w.height for w in words]))
 
 
-def _cells(words: Sequence[Ink], *, is_table: bool) -> list[list[Ink]]:
+def _cells(words: Sequence[PageWord], *, is_table: bool) -> list[list[PageWord]]:
     height = max([w.height for w in words])
     gaps = [after.x - before.right for before, after in pairwise(words)]
     if not gaps or max(gaps) <= (_CELL_GAP if is_table else _WIDE_GAP) * height:
@@ -101,10 +103,10 @@ def _cells(words: Sequence[Ink], *, is_table: bool) -> list[list[Ink]]:
     return _join_marks(cells)
 
 
-def _join_marks(cells: list[list[Ink]]) -> list[list[Ink]]:
+def _join_marks(cells: list[list[PageWord]]) -> list[list[PageWord]]:
     """A currency sign belongs to the amount after it, a lone percent sign to the one before it."""
-    joined: list[list[Ink]] = []
-    opening: list[Ink] = []
+    joined: list[list[PageWord]] = []
+    opening: list[PageWord] = []
     for words in cells:
         cell = opening + words
         opening = [cell.pop()] if cell[-1].text in _OPENS else []
@@ -115,14 +117,14 @@ def _join_marks(cells: list[list[Ink]]) -> list[list[Ink]]:
     return [*joined, opening] if opening else joined
 
 
-def _ends_in_figure(cell: Sequence[Ink]) -> bool:
+def _ends_in_figure(cell: Sequence[PageWord]) -> bool:
     return is_figure(cell[-1].text)
 
 
 def columns_of(rows: Sequence[Sequence[tuple[float, float]]]) -> list[list[int]]:
-    """The column, from 0, of every cell given as (left, right).
+    """The column, from 0, of each cell; a cell is (left, right).
 
-    Narrow cells found columns; a cell that lies over several columns takes the first of them.
+    Narrow cells define the columns; a cell across several columns belongs to the first of them.
     """
     columns: list[list[float]] = []
     spans = sorted({span for row in rows for span in row}, key=lambda s: s[1] - s[0])
@@ -140,7 +142,7 @@ def columns_of(rows: Sequence[Sequence[tuple[float, float]]]) -> list[list[int]]
 def _merge_unshared(
     columns: Sequence[list[float]], rows: Sequence[Sequence[tuple[float, float]]]
 ) -> list[list[float]]:
-    """Columns side by side that no row fills both are one column, set flush left and right."""
+    """Merge neighbouring columns that no row fills both: one column, aligned left and right."""
     merged: list[list[float]] = []
     for column in columns:
         last = merged[-1] if merged else None
@@ -176,12 +178,12 @@ def _first_under(columns: Sequence[Sequence[float]], left: float, right: float) 
 
 
 def header_rows(rows: Sequence[Sequence[str]]) -> int:
-    """How many leading rows are headers: those without figures, above rows that hold figures.
+    """How many leading rows are headers: rows without figures, above rows with figures.
 
-    Years and dates do not count as figures; labels that end in a colon head no column. At most
-    four, and never all rows. Two columns are
-    labels and values unless all below is figures. Without any figures, a first row of three or
-    more cells without a digit heads rows that hold digits.
+    At most four, and never all rows. Years and dates are no figures, and a label that ends in a
+    colon heads no column. A table of two columns has a header only if everything below it is a
+    figure. In a table without figures, a first row of three or more cells without digits is the
+    header of rows with digits.
     """
     if max((len(row) for row in rows), default=0) <= 2:
         below = [row[-1] for row in rows[1:]]
@@ -206,17 +208,16 @@ def is_figure(text: str) -> bool:
     return not (len(bare) == 4 and bare[:2] in {"19", "20"} and "," not in text)
 
 
-def around(lines: Sequence[Line]) -> Box:
-    """The smallest box around lines."""
+def box_of_lines(lines: Sequence[Line]) -> Box:
+    """The smallest box around the lines."""
     left = min([line.cells[0][0].x for line in lines])
     right = max([line.cells[-1][-1].right for line in lines])
     top, bottom = min([line.top for line in lines]), max([line.bottom for line in lines])
     return Box(left, top, right - left, bottom - top)
 
 
-def union(inks: Iterable[Ink]) -> Box:
+def box_of_words(words: Sequence[PageWord]) -> Box:
     """The smallest box around the words."""
-    words = list(inks)
     left, top = min([w.x for w in words]), min([w.y for w in words])
     right, bottom = max([w.right for w in words]), max([w.y + w.height for w in words])
     return Box(left, top, right - left, bottom - top)

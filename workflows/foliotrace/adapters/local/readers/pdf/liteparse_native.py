@@ -1,8 +1,8 @@
-"""The names of liteparse's compiled parser that we use, in one place.
+"""The parts of liteparse's compiled parser that foliotrace uses, as typed protocols.
 
-It is called directly because its Python pool fixes the pages to parse when it starts, and its
-Python classes copy every result twice. The module is private to liteparse, so its version is
-pinned to a minor and `tests/adapters/test_parse_pdf.py` holds what is used here.
+The compiled parser is called directly, because liteparse's own process pool fixes the pages to
+parse when it starts, and its Python classes copy every result twice. The module is private to
+liteparse: its minor version is pinned, and `tests/adapters/test_parse_pdf.py` tests these names.
 """
 
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from typing import Protocol, cast
 
 from liteparse._liteparse import LiteParse  # type: ignore[import-not-found]  # compiled, no stub
 
-EVERY_PAGE = 2_000_000_000  # liteparse's own default cuts at 1,000 pages without a word
-NO_PAGE = str(EVERY_PAGE)  # as `target_pages`: counts the pages without parsing one
+EVERY_PAGE = 2_000_000_000  # by default liteparse silently stops after 1,000 pages
+NO_PAGE = str(EVERY_PAGE)  # as `target_pages`: count the pages, parse none
 
 
 class NativeRect(Protocol):
-    """Points, origin top-left."""
+    """A box in points, origin top-left."""
 
     x: float
     y: float
@@ -30,7 +30,7 @@ class NativeWord(NativeRect, Protocol):
 
 
 class NativeItem(Protocol):
-    """Words that stand together on a line. `confidence` is None for native text."""
+    """Neighbouring words on a line. `confidence` is None for text that needed no OCR."""
 
     words: Sequence[NativeWord]
     confidence: float | None
@@ -56,7 +56,7 @@ class NativePage(Protocol):
 
 
 class NativeResult(Protocol):
-    """The pages that were asked for; `total_pages` counts all."""
+    """The requested pages; `total_pages` counts all pages of the file."""
 
     pages: Sequence[NativePage]
     total_pages: int
@@ -71,25 +71,25 @@ class NativeComplexity(Protocol):
 
 
 class NativeParser(Protocol):
-    """Raises RuntimeError with a message for a document that cannot be opened."""
+    """Raises RuntimeError for a document that cannot be opened."""
 
     def parse(self, path: str) -> NativeResult:
-        """A file."""
+        """Parse a file."""
         ...
 
     def parse_bytes(self, content: bytes) -> NativeResult:
-        """A file's bytes."""
+        """Parse the bytes of a file."""
         ...
 
     def is_complex(self, path: str) -> Sequence[NativeComplexity]:
-        """What the pages look like."""
+        """Why each page may need OCR."""
         ...
 
 
 def text_parser(target_pages: str, *, structured: bool) -> NativeParser:
     """A parser of the text layer; `structured` adds blocks and word boxes."""
     parser = LiteParse(
-        ocr_enabled=False,  # on by default, and then downloads models
+        ocr_enabled=False,  # the default, True, downloads models
         max_pages=EVERY_PAGE,
         target_pages=target_pages,
         extract_blocks=structured,
@@ -102,7 +102,7 @@ def text_parser(target_pages: str, *, structured: bool) -> NativeParser:
 
 
 def ocr_parser(target_pages: str, *, tessdata: str, language: str) -> NativeParser:
-    """A parser that reads pictures of text with the Tesseract models in `tessdata`."""
+    """A parser that reads images of text with the Tesseract models in `tessdata`."""
     parser = LiteParse(
         ocr_enabled=True,
         tessdata_path=tessdata,

@@ -1,28 +1,28 @@
-"""Writes a page's text in reading order, keeping where every word, block and cell begins.
+"""Writes the text of a page in reading order, with the offsets of every word, block and cell.
 
-Words of a line are parted by a space, cells of a row by a tab, rows by a newline, blocks by an
-empty line. A word broken over two lines is written whole; each half keeps its own box.
+A space separates the words of a line, a tab the cells of a row, a newline rows, an empty line
+blocks. A word hyphenated over two lines is joined; each half keeps its own box.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from foliotrace.adapters.local.readers.pdf.lines import (
-    Ink,
     Line,
+    PageWord,
     Region,
-    around,
+    box_of_lines,
+    box_of_words,
     columns_of,
+    group_into_lines,
     header_rows,
-    into_lines,
-    union,
 )
 from foliotrace.model import Block, BlockKind, Table, TableCell, TableRow, Words
 
 CELL_GAP, ROW_GAP, BLOCK_GAP = "\t", "\n", "\n\n"
-_EARLY = 0.7  # of the widest line: a line that ends before it ended on purpose
+_EARLY = 0.7  # of the widest line: a line that ends before was broken on purpose
 _LABEL_WORDS = 4
-_ROW_PITCH = 3.0  # of a line's height: farther apart, two lines are not rows of one table
+_ROW_PITCH = 3.0  # times the line height: lines farther apart are not rows of one table
 
 
 @dataclass(slots=True)
@@ -36,22 +36,22 @@ class PageText:
     tables: list[Table] = field(default_factory=list)
 
     def put(self, text: str) -> None:
-        """Append as it is."""
+        """Append `text` unchanged."""
         self.parts.append(text)
         self.length += len(text)
 
-    def put_words(self, inks: Sequence[Ink]) -> None:
-        """Append words parted by spaces."""
+    def put_words(self, words: Sequence[PageWord]) -> None:
+        """Append words, separated by spaces."""
         at = self.length
-        for text, x, y, width, height, _ in inks:
+        for text, x, y, width, height, _ in words:
             end = at + len(text)
             self.words.append((at, end, x, y, width, height))
             at = end + 1
-        self.parts.append(" ".join([ink[0] for ink in inks]))
+        self.parts.append(" ".join([word[0] for word in words]))
         self.length = at - 1
 
     def text(self) -> str:
-        """All that was put."""
+        """The text so far."""
         return "".join(self.parts)
 
     def packed(self) -> Words:
@@ -62,7 +62,7 @@ class PageText:
 def write(regions: Sequence[Region]) -> PageText:
     """The text of a page whose regions are in reading order."""
     page = PageText()
-    lines = [(region, line) for region in regions for line in into_lines(region)]
+    lines = [(region, line) for region in regions for line in group_into_lines(region)]
     at = 0
     while at < len(lines):
         if page.length:
@@ -112,22 +112,22 @@ def _follows(above: tuple[Region, Line], below: tuple[Region, Line]) -> bool:
 
 def _write_prose(page: PageText, region: Region, lines: Sequence[Line]) -> None:
     start = page.length
-    breaks = _breaks(region, lines)
-    for line, ends_before in zip(lines, breaks, strict=True):
-        inks = [ink for cell in line.cells for ink in cell]
-        if page.length > start and not _mend_hyphen(page, inks[0].text):
-            page.put(ROW_GAP if ends_before else " ")
-        page.put_words(inks)
+    breaks = _line_breaks(region, lines)
+    for line, breaks_before in zip(lines, breaks, strict=True):
+        words = [word for cell in line.cells for word in cell]
+        if page.length > start and not _remove_hyphen(page, words[0].text):
+            page.put(ROW_GAP if breaks_before else " ")
+        page.put_words(words)
     kind = BlockKind.TEXT if region.kind is BlockKind.TABLE else region.kind
-    box = around(lines)
+    box = box_of_lines(lines)
     page.blocks.append(Block(kind=kind, start=start, end=page.length, level=region.level, box=box))
 
 
-def _breaks(region: Region, lines: Sequence[Line]) -> list[bool]:
-    """Whether each line begins anew, instead of going on with the one above.
+def _line_breaks(region: Region, lines: Sequence[Line]) -> list[bool]:
+    """For each line, whether it starts on a new line of text instead of continuing the last one.
 
-    A line of code does; so does one after a line that ended early, or beside a line that, as it
-    does itself, begins with a short label and a colon.
+    Lines of code do, and so do lines after a line that ended early, and neighbouring lines that
+    both begin with a short label and a colon.
     """
     if region.kind is BlockKind.CODE:
         return [True] * len(lines)
@@ -144,11 +144,11 @@ def _breaks(region: Region, lines: Sequence[Line]) -> list[bool]:
 
 
 def _is_labelled(line: Line) -> bool:
-    return any(ink.text.endswith(":") for ink in line.cells[0][:_LABEL_WORDS])
+    return any(word.text.endswith(":") for word in line.cells[0][:_LABEL_WORDS])
 
 
-def _mend_hyphen(page: PageText, following: str) -> bool:
-    """Take back the hyphen of a word that goes on in the next line; whether there was one."""
+def _remove_hyphen(page: PageText, following: str) -> bool:
+    """Remove the hyphen of a word that continues on the next line; whether there was one."""
     last = page.parts[-1]
     broken = len(last) > 2 and last[-1] in "-\u00ad\u2010" and last[-2].islower()
     if not (broken and following[:1].islower()):
@@ -163,14 +163,14 @@ def _mend_hyphen(page: PageText, following: str) -> bool:
 def _write_table(page: PageText, lines: Sequence[Line]) -> None:
     start = page.length
     spans = [[(cell[0].x, cell[-1].right) for cell in line.cells] for line in lines]
-    texts = [[" ".join(ink.text for ink in cell) for cell in line.cells] for line in lines]
+    texts = [[" ".join(word.text for word in cell) for cell in line.cells] for line in lines]
     headers = header_rows(texts)
     rows: list[TableRow] = []
     for index, (line, columns) in enumerate(zip(lines, columns_of(spans), strict=True)):
         if index:
             page.put(ROW_GAP)
         rows.append(_write_row(page, line, columns, is_header=index < headers))
-    box = around(lines)
+    box = box_of_lines(lines)
     page.tables.append(Table(start=start, end=page.length, rows=tuple(rows), box=box))
     page.blocks.append(Block(kind=BlockKind.TABLE, start=start, end=page.length, box=box))
 
@@ -183,5 +183,7 @@ def _write_row(page: PageText, line: Line, columns: Sequence[int], *, is_header:
             page.put(CELL_GAP)
         cell_start = page.length
         page.put_words(cell)
-        cells.append(TableCell(start=cell_start, end=page.length, column=column, box=union(cell)))
+        cells.append(
+            TableCell(start=cell_start, end=page.length, column=column, box=box_of_words(cell))
+        )
     return TableRow(start=start, end=page.length, cells=tuple(cells), is_header=is_header)

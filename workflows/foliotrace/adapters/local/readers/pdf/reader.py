@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from foliotrace.adapters.local.readers.contract import Overview, ReadingOptions, Refusal
-from foliotrace.adapters.local.readers.pdf.lines import Ink, Region
+from foliotrace.adapters.local.readers.pdf.lines import PageWord, Region
 from foliotrace.adapters.local.readers.pdf.liteparse_native import (
     NO_PAGE,
     NativeBlock,
@@ -24,7 +24,8 @@ from foliotrace.adapters.local.readers.pdf.page_text import write
 from foliotrace.catalog import ErrorCode, PageProblem
 from foliotrace.model import BlockKind, Box, PageStatus, ParsedPage
 
-_ink = partial(tuple.__new__, Ink)  # half the time of Ink(...), which passes through Python
+# Half the time of PageWord(...), whose __new__ is a Python function.
+_page_word = partial(tuple.__new__, PageWord)
 _KINDS = {
     "heading": BlockKind.HEADING,
     "paragraph": BlockKind.TEXT,
@@ -36,28 +37,28 @@ _KINDS = {
 
 
 def overview(path: Path, options: ReadingOptions) -> Overview:
-    """The number of pages. Raises Refusal `file_encrypted`, `file_truncated`, `file_malformed`.
+    """The number of pages.
 
-    And `file_too_complex` for more pages than allowed.
+    Raises Refusal `file_encrypted`, `file_truncated`, `file_malformed` or `file_too_complex`.
     """
     with _named_pdf(path) as named:
         result = _parse(named, NO_PAGE, structured=False)
     if not result.total_pages:
         raise Refusal(ErrorCode.FILE_MALFORMED, "the PDF has no page")
-    if result.total_pages > options.limits.pages:  # what it says of itself may be a lie
+    if result.total_pages > options.limits.pages:  # the number a damaged file states can be absurd
         raise Refusal(ErrorCode.FILE_TOO_COMPLEX, f"it says that it has {result.total_pages} pages")
     return Overview(pages_total=result.total_pages)
 
 
 def pages(path: Path, numbers: range, options: ReadingOptions) -> Iterator[ParsedPage]:
-    """The pages of `numbers`; scanned ones through OCR when there are models."""
+    """The pages of `numbers`; scanned ones are read by OCR if there are models."""
     with _named_pdf(path) as named:
         yield from _pages(named, numbers, options)
 
 
 @contextmanager
 def _named_pdf(path: Path) -> Iterator[Path]:
-    """The file under a name that ends in .pdf: liteparse refuses a PDF of any other name."""
+    """A path to the file that ends in .pdf, because liteparse refuses any other name."""
     if path.suffix.lower() == ".pdf":
         yield path
         return
@@ -85,7 +86,7 @@ def _pages(path: Path, numbers: range, options: ReadingOptions) -> Iterator[Pars
 
 
 def _page_without_text(path: Path, page: ParsedPage, options: ReadingOptions) -> ParsedPage:
-    """A page without a text layer: blank, read by OCR, or reported."""
+    """A page without a text layer: blank, read by OCR, or marked `needs_ocr`."""
     target = str(page.number)
     if not any(s.needs_ocr for s in text_parser(target, structured=False).is_complex(str(path))):
         return page
@@ -98,7 +99,7 @@ def _page_without_text(path: Path, page: ParsedPage, options: ReadingOptions) ->
 
 
 def recognised(result: NativeResult) -> ParsedPage | None:
-    """The page of an OCR result, with its mean confidence; None when it holds no word."""
+    """The page of an OCR result, with its mean confidence; None if it has no word."""
     page = _page(result.pages[0]) if result.pages else None
     return page if page and page.text else None
 
@@ -110,8 +111,8 @@ def _parse(path: Path, target_pages: str, *, structured: bool) -> NativeResult:
         raise _refusal(path, str(error)) from error
 
 
-def _refusal(path: Path, told: str) -> Refusal:
-    if "password" in told.lower():
+def _refusal(path: Path, message: str) -> Refusal:
+    if "password" in message.lower():
         return Refusal(ErrorCode.FILE_ENCRYPTED, "the PDF needs a password to open")
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 2048))
@@ -136,13 +137,13 @@ def _page(native: NativePage) -> ParsedPage:
     )
 
 
-def _runs(items: Sequence[NativeItem]) -> tuple[list[list[Ink]], list[float]]:
-    """The page's words as the engine grouped them, cleaned, and the OCR confidences."""
-    runs: list[list[Ink]] = []
+def _runs(items: Sequence[NativeItem]) -> tuple[list[list[PageWord]], list[float]]:
+    """The words of the page, cleaned and grouped as by the engine; and the OCR confidences."""
+    runs: list[list[PageWord]] = []
     confidences: list[float] = []
     for item in items:
         run = [
-            _ink((text, x := word.x, word.y, width := word.width, word.height, x + width))
+            _page_word((text, x := word.x, word.y, width := word.width, word.height, x + width))
             for word in item.words
             if (raw := word.text)
             and (text := raw if raw.isascii() and raw.isprintable() else clean(raw))
@@ -155,22 +156,22 @@ def _runs(items: Sequence[NativeItem]) -> tuple[list[list[Ink]], list[float]]:
 
 
 def clean(text: str) -> str:
-    """A word without control characters and lone surrogates, its ligatures spelled out."""
+    """The word without control characters and lone surrogates, with ligatures spelled out."""
     spelled = "".join(
         unicodedata.normalize("NFKC", c) if "\ufb00" <= c <= "\ufb06" else c for c in text
     )
     return "".join(c for c in spelled if (c.isprintable() and not c.isspace()) or c == "\u00ad")
 
 
-def _regions(blocks: Sequence[NativeBlock], runs: Sequence[list[Ink]]) -> list[Region]:
-    """The blocks in the engine's reading order, each with its words; no word is left out."""
+def _regions(blocks: Sequence[NativeBlock], runs: Sequence[list[PageWord]]) -> list[Region]:
+    """The blocks in the engine's reading order, each with its words; every word is in one."""
     regions = [_region(b, b.bbox) for b in blocks if b.kind in _KINDS and b.bbox is not None]
-    strays: list[list[Ink]] = []
+    strays: list[list[PageWord]] = []
     for run in runs:
-        home = _home(regions, run)
-        (home.runs if home else strays).append(run)
+        region = _smallest_region_around(regions, run)
+        (region.runs if region else strays).append(run)
     for run in strays:
-        _place(regions, run)
+        _insert_stray(regions, run)
     return [region for region in regions if region.runs]
 
 
@@ -180,8 +181,8 @@ def _region(block: NativeBlock, bbox: NativeRect) -> Region:
     return Region(kind=kind, level=level, box=Box(bbox.x, bbox.y, bbox.width, bbox.height))
 
 
-def _home(regions: Sequence[Region], run: Sequence[Ink]) -> Region | None:
-    """The smallest region that holds the middle of `run`."""
+def _smallest_region_around(regions: Sequence[Region], run: Sequence[PageWord]) -> Region | None:
+    """The smallest region that contains the middle of `run`."""
     x = (run[0].x + run[-1].right) / 2
     y = run[0].y + run[0].height / 2
     best: Region | None = None
@@ -198,8 +199,8 @@ def _home(regions: Sequence[Region], run: Sequence[Ink]) -> Region | None:
     return best
 
 
-def _place(regions: list[Region], run: list[Ink]) -> None:
-    """Put words that no block holds (running heads, page numbers) before the block below them."""
+def _insert_stray(regions: list[Region], run: list[PageWord]) -> None:
+    """Insert words outside all blocks (running heads, page numbers) before the block below them."""
     top, height = run[0].y, run[0].height
     for index, region in enumerate(regions):
         box = region.box

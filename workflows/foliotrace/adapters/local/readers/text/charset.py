@@ -1,4 +1,4 @@
-"""Bytes of unknown encoding to text, a piece at a time."""
+"""Decodes bytes of unknown encoding, piece by piece."""
 
 import codecs
 import re
@@ -8,8 +8,8 @@ from pathlib import Path
 from charset_normalizer import CharsetMatch, from_bytes
 
 _SAMPLE_BYTES = 64 * 1024
-_CHAOS = 0.15  # what a lone accented letter between spaces costs a short text
-_COHERENCE = 0.05  # less than the wrong code page costs
+_CHAOS = 0.15  # the chaos that a lone accented letter between spaces adds to a short text
+_COHERENCE = 0.05  # less than the coherence that a wrong code page loses
 _ODD = re.compile("[\u00b3\u00b9\u00ba\u00bc\u00be][^\\W\\d_]|\\w\u00bf\\w")
 _PIECE_BYTES = 256 * 1024
 _MARKS = (
@@ -22,11 +22,11 @@ _MARKS = (
 
 
 def encoding_of(sample: bytes, declared: str | None = None) -> str:
-    """The encoding of text that begins with `sample`: mark, declaration, UTF-8, then a guess."""
+    """The encoding of text that begins with `sample`: by BOM, declaration, UTF-8 or a guess."""
     for mark, name in _MARKS:
         if sample.startswith(mark):
             return name
-    for name in filter(None, (_wide(sample), declared, "utf-8")):
+    for name in filter(None, (_utf16(sample), declared, "utf-8")):
         if _decodes(sample, name):
             return name
     guesses = from_bytes(sample[:_SAMPLE_BYTES])
@@ -37,10 +37,10 @@ def encoding_of(sample: bytes, declared: str | None = None) -> str:
 
 
 def _western(best: CharsetMatch, guesses: Iterable[CharsetMatch]) -> bool:
-    """Whether Western European reads as well as the best guess, and no figure stands in a word.
+    """Whether cp1252 fits as well as the best guess, without figures inside words.
 
-    The same bytes are letters in every Latin code page: a pound sign is an L with stroke in one.
-    Turkish differs in six letters only, so where it is the best guess they occur.
+    The same bytes are letters in every Latin code page: here a pound sign, there an L with stroke.
+    Turkish differs from cp1252 in six letters only: if it is the best guess, they occur.
     """
     if best.encoding == "cp1254":
         return False
@@ -52,8 +52,8 @@ def _western(best: CharsetMatch, guesses: Iterable[CharsetMatch]) -> bool:
     return False
 
 
-def _wide(sample: bytes) -> str | None:
-    """UTF-16 without a mark: every second byte of mostly Latin text is zero."""
+def _utf16(sample: bytes) -> str | None:
+    """UTF-16 without a BOM: every second byte of mostly Latin text is zero."""
     head = sample[:2048]
     if len(head) < 4:
         return None
@@ -73,7 +73,7 @@ def _decodes(sample: bytes, name: str) -> bool:
 
 
 def read_text(path: Path, *, declared: str | None = None) -> Iterator[str]:
-    """The file's text in pieces; line ends are newlines, undecodable bytes U+FFFD, no NUL."""
+    """The text of the file in pieces: line ends as newlines, undecodable bytes as U+FFFD."""
     with path.open("rb") as file:
         sample = file.read(_SAMPLE_BYTES)
         decoder = codecs.getincrementaldecoder(encoding_of(sample, declared))("replace")

@@ -1,4 +1,4 @@
-"""CSV and its kin: one sheet in windows of rows; the delimiter is found by content."""
+"""Delimited text (CSV, TSV and similar): one sheet; the delimiter is detected by content."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from foliotrace.adapters.local.readers.contract import ReadingOptions, Refusal
-from foliotrace.adapters.local.readers.sections import paged
+from foliotrace.adapters.local.readers.sections import paginate
 from foliotrace.adapters.local.readers.sheets import elements, one_line
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.charset import read_text
@@ -25,7 +25,7 @@ def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     csv.field_size_limit(_FIELD_CHARACTERS)
     try:
         rows = csv.reader(chain(sample, lines), delimiter=delimiter_of(sample))
-        yield from paged(elements(None, _rows(rows)), PageKind.SHEET)
+        yield from paginate(elements(None, _rows(rows)), PageKind.SHEET)
     except csv.Error as error:
         raise Refusal(
             ErrorCode.FILE_TOO_COMPLEX, "a field of it is longer than a million characters"
@@ -50,7 +50,7 @@ def _lines(pieces: Iterator[str]) -> Iterator[str]:
 
 
 def delimiter_of(lines: list[str]) -> str:
-    """The delimiter that parts most lines into the same, largest number of fields."""
+    """The delimiter that splits most lines into the same, largest number of fields."""
 
     def regularity(delimiter: str) -> tuple[int, int]:
         counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]

@@ -1,4 +1,4 @@
-"""HTML: headings, paragraphs, list items, code and tables of what a reader sees."""
+"""HTML: the visible headings, paragraphs, list items, code and tables."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from lxml.html import HTMLParser
 
 from foliotrace.adapters.local.readers.contract import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.pdf.lines import header_rows, is_figure
-from foliotrace.adapters.local.readers.sections import Element, GridCell, Prose, grid, paged
+from foliotrace.adapters.local.readers.sections import Element, GridCell, Prose, grid, paginate
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.charset import encoding_of
 from foliotrace.catalog import ErrorCode
@@ -36,7 +36,7 @@ _SAMPLE_BYTES = 64 * 1024
 
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """The document's body as sections."""
-    yield from paged(_elements(_body(path)))
+    yield from paginate(_elements(_body(path)))
 
 
 def _body(path: Path) -> etree._Element:
@@ -62,26 +62,26 @@ def _elements(root: etree._Element) -> Iterator[Element]:
     walker = _Walker()
     yield from walker.walk(body if body is not None else root)
     yield from walker.flush()
-    if not walker.said and title and title.strip():
+    if not walker.has_content and title and title.strip():
         yield Prose(" ".join(title.split()), BlockKind.HEADING, 1)
 
 
 class _Walker:
-    """Goes through the tree once, gathering inline text until a block begins or ends."""
+    """Walks the tree once and gathers inline text until a block begins or ends."""
 
     def __init__(self) -> None:
-        self.said = False
+        self.has_content = False
         self._inline: list[str] = []
         self._kind = BlockKind.TEXT
         self._level = 0
 
     def walk(self, element: etree._Element) -> Iterator[Element]:
         """The blocks below `element`."""
-        self._inline.append(_flowing(element.text))
+        self._inline.append(_collapsed(element.text))
         for child in element:
             if isinstance(child.tag, str):
                 yield from self._child(child)
-            self._inline.append(_flowing(child.tail))
+            self._inline.append(_collapsed(child.tail))
 
     def _child(self, child: etree._Element) -> Iterator[Element]:
         tag = str(child.tag).lower()
@@ -91,13 +91,13 @@ class _Walker:
             self._inline.append("\n")
         elif tag == "table" and not _is_layout(child):
             yield from self.flush()
-            self.said = True
+            self.has_content = True
             yield from _table(child)
         elif tag == "pre":
             yield from self.flush()
             code = _all_text(child).strip("\n")
             if code.strip():
-                self.said = True
+                self.has_content = True
                 yield Prose(code, BlockKind.CODE)
         elif tag in _BLOCKS:
             yield from self._block(child, tag)
@@ -116,11 +116,11 @@ class _Walker:
         self._kind, self._level = outer
 
     def flush(self) -> Iterator[Element]:
-        """The inline text gathered, as one block."""
+        """The inline text gathered so far, as one block."""
         text = _tidy("".join(self._inline))
         self._inline = []
         if text:
-            self.said = True
+            self.has_content = True
             yield Prose(text, self._kind, self._level)
 
 
@@ -128,13 +128,13 @@ def _all_text(element: etree._Element) -> str:
     return "".join(str(piece) for piece in element.itertext())
 
 
-def _flowing(text: str | None) -> str:
-    """Text as HTML shows it: the line ends of its source are spaces."""
+def _collapsed(text: str | None) -> str:
+    """The text with white space collapsed, as HTML shows it."""
     return _ANY_SPACES.sub(" ", text or "")
 
 
 def _tidy(text: str) -> str:
-    """Spaces run together; the line ends of `<br>` stay."""
+    """The text with spaces collapsed and empty lines removed; line ends of `<br>` stay."""
     lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 
@@ -148,7 +148,7 @@ def _is_hidden(element: etree._Element) -> bool:
 
 
 def _is_layout(table: etree._Element) -> bool:
-    """Whether a table only arranges other blocks: it holds a table, or never two filled cells."""
+    """Whether a table is only layout: it contains a table, or no row with two filled cells."""
     if table.find(".//table") is not None:
         return True
     return not any(len(_row(row)) > 1 for row in table.iter("tr"))
@@ -164,7 +164,7 @@ def _table(table: etree._Element) -> Iterator[Element]:
 
 
 def _marked_headers(table: etree._Element) -> int:
-    """How many leading rows consist of `th` or stand in `thead`."""
+    """How many leading rows consist of `th` cells or belong to `thead`."""
     count = 0
     for row in table.iter("tr"):
         cells = [c for c in row if c.tag in {"td", "th"} and _all_text(c).strip()]
@@ -179,7 +179,7 @@ def _marked_headers(table: etree._Element) -> int:
 
 
 def _row(row: etree._Element) -> list[GridCell]:
-    """Filled cells; a lone currency sign joins the amount after it, a lone "%" the one before."""
+    """The non-empty cells; a lone currency sign joins the next amount, a lone "%" the previous."""
     cells: list[GridCell] = []
     column, opening = 0, ""
     for cell in row:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foliotrace.adapters.local.readers.contract import ReadingOptions
-from foliotrace.adapters.local.readers.sections import Element, GridCell, Prose, grid, paged
+from foliotrace.adapters.local.readers.sections import Element, GridCell, Prose, grid, paginate
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.charset import read_text
 from foliotrace.model import BlockKind, ParsedPage
@@ -21,7 +21,7 @@ _CELL_MARK = re.compile(r"(?<!\\)\|")
 
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """The document as sections."""
-    yield from paged(elements(_lines(read_text(path))))
+    yield from paginate(elements(_lines(read_text(path))))
 
 
 def _lines(pieces: Iterator[str]) -> Iterator[str]:
@@ -33,14 +33,14 @@ def _lines(pieces: Iterator[str]) -> Iterator[str]:
 
 
 @dataclass(slots=True)
-class _Open:
-    """Lines not yet written: of a paragraph, an item, a table or code."""
+class _OpenBlock:
+    """The lines of the block being read: a paragraph, list item, table or code."""
 
     kind: BlockKind = BlockKind.TEXT
     lines: list[str] = field(default_factory=list)
     fence: str = ""
 
-    def take(self) -> Iterator[Element]:
+    def close(self) -> Iterator[Element]:
         lines, self.lines = self.lines, []
         kind, self.kind = self.kind, BlockKind.TEXT
         text = "\n".join(lines).strip("\n") if kind is BlockKind.CODE else "\n".join(lines).strip()
@@ -52,52 +52,52 @@ class _Open:
 
 def elements(lines: Iterator[str]) -> Iterator[Element]:
     """The blocks of the document, in order."""
-    block = _Open()
+    block = _OpenBlock()
     for line in lines:
         if block.fence:
             yield from _in_code(block, line)
         elif fence := _FENCE.match(line):
-            yield from block.take()
+            yield from block.close()
             block.fence, block.kind = fence.group(1), BlockKind.CODE
         else:
             yield from _in_text(block, line)
-    yield from block.take()
+    yield from block.close()
 
 
-def _in_code(block: _Open, line: str) -> Iterator[Element]:
+def _in_code(block: _OpenBlock, line: str) -> Iterator[Element]:
     if line.strip().startswith(block.fence) and not line.strip().strip(block.fence[0]):
         block.fence = ""
-        yield from block.take()
+        yield from block.close()
     else:
         block.lines.append(line)
 
 
-def _in_text(block: _Open, line: str) -> Iterator[Element]:
+def _in_text(block: _OpenBlock, line: str) -> Iterator[Element]:
     heading = _HEADING.match(line)
     if heading:
-        yield from block.take()
+        yield from block.close()
         if heading.group(2):
             yield Prose(heading.group(2), BlockKind.HEADING, len(heading.group(1)))
     elif not line.strip():
-        yield from block.take()
+        yield from block.close()
     elif _underlines(block, line):
         text = " ".join(block.lines).strip()
         block.lines = []
         yield Prose(text, BlockKind.HEADING, 1 if line.lstrip().startswith("=") else 2)
     elif _RULE.match(line):
-        yield from block.take()
+        yield from block.close()
     elif block.kind is BlockKind.TABLE and "|" in line:
         block.lines.append(line)
     elif len(block.lines) == 1 and "|" in block.lines[0] and _is_table_rule(line, block.lines[0]):
         block.kind = BlockKind.TABLE
     else:
         if _ITEM.match(line) or block.kind is BlockKind.TABLE:
-            yield from block.take()
+            yield from block.close()
             block.kind = BlockKind.LIST if _ITEM.match(line) else BlockKind.TEXT
         block.lines.append(line.rstrip())
 
 
-def _underlines(block: _Open, line: str) -> bool:
+def _underlines(block: _OpenBlock, line: str) -> bool:
     is_text = bool(block.lines) and block.kind is BlockKind.TEXT and len(block.lines) <= 3
     return is_text and bool(re.fullmatch(r" {0,3}(?:=+|-{2,})[ \t]*", line))
 
