@@ -48,9 +48,7 @@ class Region:
     kind: BlockKind
     level: int
     box: Box | None
-    runs: list[list[PageWord]] = field(
-        default_factory=list
-    )  # words that the engine returned together
+    runs: list[list[PageWord]] = field(default_factory=list)  # grouped as by the engine
 
 
 def group_into_lines(region: Region) -> list[Line]:
