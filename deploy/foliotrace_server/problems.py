@@ -87,13 +87,14 @@ def problem_of(error: BaseException) -> Problem:
             status=_STATUS[internal.kind],
             hint=internal.hint,
         )
+    retry = error if isinstance(error, errors.TooBusy | errors.Unavailable) else None
     return Problem(
         code=error.error_code,
         title=error.message,
         status=status_of(ErrorCode.parse(error.error_code)),
         hint=error.hint,
         errors=error.fields if isinstance(error, WrongFields) else (),
-        retry_after_s=getattr(error, "retry_after_s", None),
+        retry_after_s=retry.retry_after_s if retry else None,
     )
 
 

@@ -210,7 +210,7 @@ class CircuitGuard:
                 dependency=self.name,
                 attempt=state.attempt_number,
                 wait_s=round(state.upcoming_sleep, 3),
-                reason=getattr(error, "error_code", None),
+                reason=error.error_code if isinstance(error, Unavailable) else None,
             )
         )
 
