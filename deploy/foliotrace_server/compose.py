@@ -25,7 +25,7 @@ from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.workflow import ExtractWorkflow
-from foliotrace.ingest.services import Forget, IngestServices
+from foliotrace.ingest.services import DocumentHook, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParserChain
@@ -236,7 +236,7 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
     local = local_parsers(stores.workers, stores.clock, options=ReadingOptions(tessdata=tessdata))
     orders = cloud.parser_chains(local) if cloud else {}
     indexes: list[IndexWriter] = [stores.keyword]
-    answers: list[Forget] = [stores.stale.forget_document]
+    answers: list[DocumentHook] = [stores.stale.forget_document]
     if stores.cache is not None:
         answers.append(stores.cache.forget_document)
     if outside.vectors is not None:
@@ -254,8 +254,8 @@ def _ingest(settings: Settings, stores: Stores, outside: Outside) -> IngestServi
         clock=stores.clock,
         identify=caller,
         trace=sampled_trace_id,
-        forget=(cloud.forget,) if cloud is not None else (),
-        forget_answers=answers,
+        on_deleted=(cloud.forget,) if cloud is not None else (),
+        evict_answers=answers,
         settings=given,
     )
 

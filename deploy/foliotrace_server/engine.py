@@ -11,7 +11,7 @@ from workflows.events import StartEvent
 
 from foliotrace.errors import FoliotraceError
 from foliotrace.events import INSTRUMENTS, NAMESPACE
-from foliotrace.ingest.publish import sweep
+from foliotrace.ingest.publish import delete_orphaned_originals
 from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
 from foliotrace.query.workflow import QueryWorkflow
@@ -68,7 +68,7 @@ class Engine:
 
     async def start(self) -> None:
         """Resume jobs, start background tasks, then accept work."""
-        await sweep(self.parts.ingest)
+        await delete_orphaned_originals(self.parts.ingest)
         await self.durable.start()
         await self.jobs.repair()
         work = [self._catch_up(index) for index in self.parts.ingest.indexes]

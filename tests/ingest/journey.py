@@ -104,7 +104,7 @@ class Desk:
             clock=SystemClock(),
             identify=lambda: OWNER,
             trace=lambda: None,
-            forget=(self._forget,),
+            on_deleted=(self._forget,),
             settings=IngestSettings(window_pages=window_pages, max_file_bytes=upload_bytes),
         )
 

@@ -8,7 +8,12 @@ from tests.ingest.journey import OWNER, UNREADABLE, Desk
 from tests.ingest.pages import bytes_of
 
 from foliotrace.errors import Conflict, FileRefused, InvalidRequest, NotFound, NothingToIndex
-from foliotrace.ingest.publish import compact, delete_document, keeping, sweep
+from foliotrace.ingest.publish import (
+    compact,
+    delete_document,
+    delete_orphaned_originals,
+    hold_originals,
+)
 from foliotrace.ingest.upload import Accepted
 from foliotrace.ingest.workflow import (
     IngestDocument,
@@ -261,19 +266,19 @@ async def test_bytes_that_an_upload_brings_survive_the_deletion_of_their_last_do
 ) -> None:
     old = await desk.ingest("old.txt", "One.")
     content = bytes_of(b"One.")
-    async with keeping(desk.services, "t1") as keep:
+    async with hold_originals(desk.services, "t1") as keep:
         keep(await desk.blobs.put("t1", "new.txt", content, limit_bytes=100))
         await delete_document(desk.services, OWNER, old.document_id, run_id="r")
         assert len(list(await desk.blobs.hashes("t1"))) == 1
     assert list(await desk.blobs.hashes("t1")) == []
-    assert desk.services.arriving == {}
+    assert desk.services.uploads_in_flight == {}
 
 
 async def test_an_original_that_no_document_has_is_swept(desk: Desk) -> None:
     await desk.ingest("notes.txt", "One.")
     for tenant in ("t1", "t2"):
         await desk.blobs.put(tenant, "lost.txt", bytes_of(b"lost"), limit_bytes=100)
-    assert await sweep(desk.services) == 2
+    assert await delete_orphaned_originals(desk.services) == 2
     assert len(list(await desk.blobs.hashes("t1"))) == 1
     assert list(await desk.blobs.hashes("t2")) == []
 
@@ -285,7 +290,7 @@ async def test_a_library_that_was_lost_takes_no_originals_with_it(tmp_path: Path
     for path in tmp_path.glob("library.db*"):
         path.unlink()
     anew = Desk(tmp_path)
-    assert await sweep(anew.services) == 0
+    assert await delete_orphaned_originals(anew.services) == 0
     assert len(list(await anew.blobs.hashes("t1"))) == 1
     anew.close()
 

@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError, InvalidRequest, NotFound
-from foliotrace.ingest.publish import keeping
+from foliotrace.ingest.publish import hold_originals
 from foliotrace.model import (
     COLLECTION_NAME,
     DEFAULT_COLLECTION,
@@ -99,12 +99,12 @@ class Documents:
         principal = caller()
 
         self._engine.durable.refuse_if_full()
-        async with self._slots.slot(), keeping(self._ingest, principal.tenant) as keep:
+        async with self._slots.slot(), hold_originals(self._ingest, principal.tenant) as hold:
 
             async def put(name: str, content: AsyncIterator[bytes]) -> StoredBlob:
                 limit_bytes = self._limits.max_file_bytes
                 blobs = self._ingest.blobs
-                return keep(
+                return hold(
                     await blobs.put(principal.tenant, name, content, limit_bytes=limit_bytes)
                 )
 

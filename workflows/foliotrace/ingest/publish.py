@@ -1,4 +1,4 @@
-"""A published document becomes searchable, and a deleted one leaves no trace."""
+"""Publishes and deletes documents: indexes, cached answers and originals follow the library."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from foliotrace.ports import AuditEntry, StoredBlob
 
 
 async def catch_up(services: IngestServices) -> int:
-    """Let every index follow the library; the version the first one reached.
+    """Bring every index up to the library; returns the version that the first one reached.
 
     Raises IndexUnavailable.
     """
@@ -24,11 +24,11 @@ async def catch_up(services: IngestServices) -> int:
 async def delete_document(
     services: IngestServices, principal: Principal, document_id: str, *, run_id: str
 ) -> Document:
-    """Remove a document, its chunks, index entries, original, jobs, answers and journals.
+    """Delete a document, its chunks, index entries, original, jobs, cached answers and journals.
 
-    From the library's commit on it is served no more; an ingestion of it that is under way ends
-    with `document_not_found`. Raises NotFound, LibraryUnavailable, IndexUnavailable, and, before
-    anything is deleted, CacheUnavailable: no answer may outlive what it cites.
+    It is not served after the library's commit; an ingestion of it that is running ends with
+    `document_not_found`. Raises NotFound, LibraryUnavailable, IndexUnavailable, and, before
+    anything is deleted, CacheUnavailable: no cached answer may outlive what it cites.
     """
     document = await services.library.document(principal.tenant, document_id)
     received = AuditEntry(
@@ -40,12 +40,12 @@ async def delete_document(
     )
     await services.audit.append(received)
     try:
-        await forget_answers(services, principal.tenant, document_id)  # while it can be repeated
+        await evict_answers(services, principal.tenant, document_id)  # first: if it fails, retry
         await services.library.delete(principal.tenant, document_id)
-        await forget_superseded(services, principal.tenant, document_id)  # given meanwhile
-        await release(services, principal.tenant, document.content_hash)
-        for forget in services.forget:
-            await forget(principal.tenant, document_id)
+        await try_evict_answers(services, principal.tenant, document_id)  # cached since
+        await delete_if_unused(services, principal.tenant, document.content_hash)
+        for remove in services.on_deleted:
+            await remove(principal.tenant, document_id)
         await catch_up(services)
     except BaseException as error:
         await services.audit.append(_not_deleted(received, error))
@@ -54,21 +54,21 @@ async def delete_document(
     return document
 
 
-async def forget_answers(services: IngestServices, tenant: str, document_id: str) -> None:
-    """Drop the kept answers that cite the document. Raises CacheUnavailable."""
-    for forget in services.forget_answers:
-        await forget(tenant, document_id)
+async def evict_answers(services: IngestServices, tenant: str, document_id: str) -> None:
+    """Delete the cached answers that cite the document. Raises CacheUnavailable."""
+    for evict in services.evict_answers:
+        await evict(tenant, document_id)
 
 
-async def forget_superseded(services: IngestServices, tenant: str, document_id: str) -> None:
-    """Drop the kept answers that cite the document, as far as their stores answer.
+async def try_evict_answers(services: IngestServices, tenant: str, document_id: str) -> None:
+    """Delete the cached answers that cite the document, from the stores that can be reached.
 
-    Nobody is given what is left: keys hold the library's version, and stale answers are compared
-    with what they cite.
+    The ones that remain are not served: cache keys hold the library's version, and stale answers
+    are checked against the content they cite.
     """
-    for forget in services.forget_answers:
+    for evict in services.evict_answers:
         try:
-            await forget(tenant, document_id)
+            await evict(tenant, document_id)
         except CacheUnavailable as error:
             emit(CacheEvictionFailed(reason=error.reason))
 
@@ -80,7 +80,7 @@ def _not_deleted(received: AuditEntry, error: BaseException) -> AuditEntry:
 
 
 async def compact(services: IngestServices) -> None:
-    """Rewrite the files so that nothing deleted can be found in them.
+    """Rewrite the files of library and indexes, so that they hold nothing that was deleted.
 
     Raises LibraryUnavailable, IndexUnavailable.
     """
@@ -90,51 +90,52 @@ async def compact(services: IngestServices) -> None:
 
 
 @asynccontextmanager
-async def keeping(
+async def hold_originals(
     services: IngestServices, tenant: str
 ) -> AsyncIterator[Callable[[StoredBlob], StoredBlob]]:
-    """Within it, what is handed to the given function stays; behind it, only what a document has.
+    """Protect the originals passed to the yielded function; afterwards delete the unused ones.
 
-    An upload's original is stored before its document is: a deletion or a refused upload of the
-    same bytes must not take it away in between.
+    An upload stores its original before its document. In between, a deletion or a refused upload
+    of the same bytes must not remove the original.
     """
-    kept: list[str] = []
+    held: list[str] = []
 
-    def keep(blob: StoredBlob) -> StoredBlob:
-        kept.append(blob.content_hash)
-        services.arriving[tenant, blob.content_hash] += 1
+    def hold(blob: StoredBlob) -> StoredBlob:
+        held.append(blob.content_hash)
+        services.uploads_in_flight[tenant, blob.content_hash] += 1
         return blob
 
     try:
-        yield keep
+        yield hold
     finally:
-        for content_hash in kept:
-            services.arriving[tenant, content_hash] -= 1
-            await release(services, tenant, content_hash)
+        for content_hash in held:
+            services.uploads_in_flight[tenant, content_hash] -= 1
+            await delete_if_unused(services, tenant, content_hash)
 
 
-async def release(services: IngestServices, tenant: str, content_hash: str) -> bool:
-    """Remove an original that no document has and no upload brings; whether it was removed."""
-    if services.arriving[tenant, content_hash] > 0:
+async def delete_if_unused(services: IngestServices, tenant: str, content_hash: str) -> bool:
+    """Delete an original that no document and no running upload uses; whether it was deleted."""
+    if services.uploads_in_flight[tenant, content_hash] > 0:
         return False
-    services.arriving.pop((tenant, content_hash), None)
+    services.uploads_in_flight.pop((tenant, content_hash), None)
     if await services.library.refers_to(tenant, content_hash):
         return False
     await services.blobs.delete(tenant, content_hash)
     return True
 
 
-async def sweep(services: IngestServices) -> int:
-    """Remove every tenant's originals that no document has; how many.
+async def delete_orphaned_originals(services: IngestServices) -> int:
+    """Delete every tenant's originals that no document uses; returns how many.
 
-    Only when no upload is under way. A library that never served a document, as one that was lost
-    and made anew, tells nothing of them: then all stay.
+    Call it only while no upload is running. Nothing is deleted if the library never served a
+    document: a library that was lost and created anew knows none of the originals, which are then
+    all that is left.
     """
     if not await services.library.version():
         return 0
     return sum(
         [
-            await release(services, tenant, content_hash)
+            await delete_if_unused(services, tenant, content_hash)
             for tenant in await services.blobs.tenants()
             for content_hash in await services.blobs.hashes(tenant)
         ]

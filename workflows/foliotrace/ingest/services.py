@@ -1,4 +1,4 @@
-"""What the ingest journey is given: its ports and its limits."""
+"""Dependencies and limits of the ingest pipeline."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,18 +20,18 @@ from foliotrace.ports import (
 from foliotrace.route_policy import select
 from foliotrace.settings import IngestSettings
 
-Forget: TypeAlias = Callable[[str, str], Awaitable[None]]
-"""(tenant, document id): drop what is kept of a document elsewhere, as caches and journals do."""
+DocumentHook: TypeAlias = Callable[[str, str], Awaitable[None]]
+"""(tenant, document id) -> None: remove what another store holds about the document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestServices:
-    """The ports of the journey.
+    """Dependencies and limits of the ingest pipeline.
 
-    `indexes` follow the library in this order; the keyword index comes first. An index that takes
-    long (embedding) only starts its work when it is told to catch up. `forget` follows a deletion,
-    `forget_answers` a replacement too. `arriving` counts the uploads under way that brought an
-    original, by (tenant, content hash).
+    `indexes` are updated in this order, the keyword index first; `catch_up` of a slow index (one
+    that embeds) only starts the work. `on_deleted` runs after a deletion, `evict_answers` after a
+    deletion and after a replacement. `uploads_in_flight` counts the uploads that have stored an
+    original but not yet its document, by (tenant, content hash).
     """
 
     library: Library
@@ -44,13 +44,13 @@ class IngestServices:
     identify: Identify
     trace: CurrentTrace
     parsers: Mapping[ExecutionMode, ParserChain] = field(default_factory=dict)
-    forget: Sequence[Forget] = ()
-    forget_answers: Sequence[Forget] = ()
+    on_deleted: Sequence[DocumentHook] = ()
+    evict_answers: Sequence[DocumentHook] = ()
     settings: IngestSettings = field(default_factory=IngestSettings)
-    arriving: Counter[tuple[str, str]] = field(default_factory=Counter)
+    uploads_in_flight: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def parser_on(self, asked: ExecutionMode | None) -> ParserChain:
-        """Who reads a file that asks for a path; `parsers` are those on offer.
+        """The parsers for a requested execution mode; None means the configured order.
 
         Raises PathNotOffered.
         """

@@ -1,7 +1,7 @@
-"""A file arrives: its name, size and metadata are checked, its bytes stored, its job written.
+"""Accepts an uploaded file: checks its name, size and metadata, stores its bytes and its job.
 
-`accept` returns when the bytes and the job are on disk. Starting the workflow is the caller's
-business: run `IngestDocument(document_id, job_id)` unless `Accepted.settled`.
+`accept` returns when the bytes and the job are on disk. The caller then starts the workflow with
+`IngestDocument(document_id, job_id)`, unless `Accepted.settled`.
 """
 
 import re
@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, InvalidRequest
-from foliotrace.ingest.publish import keeping, release
+from foliotrace.ingest.publish import delete_if_unused, hold_originals
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.window import revision_of
 from foliotrace.jobs import JobReporter
@@ -38,13 +38,13 @@ KEY_CHARACTERS: Final = 255
 FINAL: Final = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 _JOINER: Final = re.compile("(?<=[^\x00-\x7f])[\u200c\u200d](?=[^\x00-\x7f])")
-"""Persian words and compound emoji are spelled with these."""
+"""Zero-width joiners between non-ASCII characters: Persian and compound emoji need them."""
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """A file as the caller sends it."""
+    """A file and its options, as the caller sends them."""
 
     name: str
     content: AsyncIterator[bytes]
@@ -56,7 +56,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A stored file and its job. `unchanged`: the same bytes are already served under its name."""
+    """A stored file and its job. `unchanged`: its name already serves the same bytes."""
 
     document: Document
     job: Job
@@ -64,7 +64,7 @@ class Accepted:
 
     @property
     def settled(self) -> bool:
-        """Whether there is nothing left to run."""
+        """Whether the job has ended, so that no workflow needs to run."""
         return self.job.status in FINAL
 
 
@@ -77,8 +77,8 @@ async def accept(services: IngestServices, principal: Principal, upload: Upload)
     name = checked_name(upload.name)
     _check(upload)
     services.parser_on(upload.path)
-    async with keeping(services, principal.tenant) as keep:
-        blob = keep(
+    async with hold_originals(services, principal.tenant) as hold:
+        blob = hold(
             await services.blobs.put(
                 principal.tenant, name, upload.content, limit_bytes=services.settings.max_file_bytes
             )
@@ -89,7 +89,7 @@ async def accept(services: IngestServices, principal: Principal, upload: Upload)
 async def _registered(
     services: IngestServices, principal: Principal, upload: Upload, name: str, blob: StoredBlob
 ) -> Accepted:
-    """The stored file's document and job."""
+    """Register the stored file's document and its job."""
     draft = DocumentDraft(
         collection=upload.collection, name=name, blob=blob, metadata=upload.metadata
     )
@@ -102,11 +102,11 @@ async def _registered(
     )
     registration = await services.library.register(principal.tenant, draft)
     for old in before:
-        await release(services, principal.tenant, old.content_hash)
+        await delete_if_unused(services, principal.tenant, old.content_hash)
     document = registration.document
     await _supersede(services, principal.tenant, document.id, fingerprint)
     unchanged = registration.unchanged
-    if upload.path is not None and unchanged:  # the same bytes, but is it the same reading?
+    if upload.path is not None and unchanged:  # the same bytes, but perhaps by another parser
         unchanged = document.revision == revision_of(
             document, services.parser_on(upload.path).engine_for(document.media_type)
         )
@@ -117,7 +117,7 @@ async def _registered(
 async def _earlier(
     services: IngestServices, principal: Principal, key: str | None, fingerprint: str
 ) -> Accepted | None:
-    """What the idempotency key was used for before. Raises Conflict if that was another file."""
+    """The upload that used this idempotency key before. Raises Conflict if its file differs."""
     if key is None:
         return None
     job = await services.jobs.by_key(principal.tenant, JobKind.INGEST, key)
@@ -132,7 +132,7 @@ async def _earlier(
 async def _supersede(
     services: IngestServices, tenant: str, document_id: str, fingerprint: str
 ) -> None:
-    """End the jobs that make an older content of this document."""
+    """End the jobs that ingest an older content of this document."""
     for job in await services.jobs.jobs(tenant, document_id=document_id, unfinished=True):
         if job.kind is JobKind.INGEST and job.fingerprint not in (None, fingerprint):
             superseded = Conflict(code=ErrorCode.INGEST_SUPERSEDED)
@@ -147,7 +147,7 @@ async def _job(
     upload: Upload,
     unchanged: bool,
 ) -> Job:
-    """The job under way for exactly this file, or a new one; finished at once if unchanged."""
+    """The running job of exactly this file, or a new one, already completed if `unchanged`."""
     if not unchanged and upload.idempotency_key is None:
         for job in await services.jobs.jobs(
             principal.tenant, document_id=document.id, unfinished=True
@@ -178,7 +178,7 @@ async def _job(
 
 
 def checked_name(name: str) -> str:
-    """The document's name in one spelling. Raises InvalidRequest `invalid_name`."""
+    """The document's name, normalised to NFC. Raises InvalidRequest `invalid_name`."""
     spelled = unicodedata.normalize("NFC", name).strip()
     parts = spelled.split("/")
     if (
@@ -224,7 +224,7 @@ def _is_scalar(value: object) -> bool:
 
 
 def _fingerprint(draft: DocumentDraft, path: ExecutionMode | None) -> str:
-    """Equal for requests that ask for the same."""
+    """A hash that is equal for uploads of the same content, name, metadata and options."""
     metadata = sorted((key, str(value)) for key, value in draft.metadata.items())
     asked = (draft.collection, draft.name, draft.blob.content_hash, metadata)
     if path is not None:

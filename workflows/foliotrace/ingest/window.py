@@ -1,4 +1,7 @@
-"""A window of pages: found in the library or parsed, chunked, and committed in batches."""
+"""Stores one window of pages: parses and chunks them, and commits them in batches.
+
+A window is committed before the next one starts, so memory use does not grow with the document.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -16,11 +19,11 @@ from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Deadline, Document, ExecutionMode, ParsedPage, SourceFile
 from foliotrace.parse import ParserChain
 
-_BATCH_PAGES: Final = 25  # pages of a window that are committed while the next are parsed
+_BATCH_PAGES: Final = 25  # committed together, while the next ones are parsed
 
 
 class IngestCursor(BaseModel):
-    """Where an ingestion stands: the next page, and how many chunks the pages before it made."""
+    """How far an ingestion is: the next page, and the number of chunks of the pages before it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,16 +39,17 @@ class IngestCursor(BaseModel):
 
 
 def revision_of(document: Document, engine: str) -> str:
-    """The name of a parse: equal bytes, engines and chunking make the same pages and chunks."""
+    """The id of a parse: equal bytes, engine and chunker give the same pages and chunks."""
     return sha256(f"{document.content_hash}|{engine}|{CHUNKER}".encode()).hexdigest()[:32]
 
 
 async def store_window(
     services: IngestServices, cursor: IngestCursor, committed: Callable[[IngestCursor], None]
 ) -> IngestCursor:
-    """Store the window at `cursor`; where the ingestion stands then.
+    """Store the window at `cursor`; returns the cursor after it.
 
-    Each batch is committed while the next one is parsed; `committed` hears of each but the last.
+    Each batch is committed while the next one is parsed; `committed` is called after each but the
+    last.
     Raises Conflict `ingest_superseded`, NotFound, FileRefused, ParserUnavailable,
     LibraryUnavailable.
     """
@@ -76,7 +80,7 @@ async def _batches(pages: AsyncIterator[ParsedPage]) -> AsyncGenerator[list[Pars
 
 
 async def _pages(services: IngestServices, cursor: IngestCursor) -> AsyncIterator[ParsedPage]:
-    """The window's pages: those stored by an earlier run or another document, then parsed."""
+    """The window's pages: those that an earlier run or an equal document stored, then parsed."""
     last = min(cursor.next_page + services.settings.window_pages - 1, cursor.pages_total)
     numbers = range(cursor.next_page, last + 1)
     stored = await services.library.pages(
@@ -86,7 +90,7 @@ async def _pages(services: IngestServices, cursor: IngestCursor) -> AsyncIterato
         yield page
     missing = numbers[len(stored) :]
     if missing:
-        document = await same_bytes(
+        document = await require_unchanged(
             services, cursor.tenant, cursor.document_id, cursor.content_hash
         )
         async for page in _parsed(services, services.parser_on(cursor.path), document, missing):
@@ -96,7 +100,7 @@ async def _pages(services: IngestServices, cursor: IngestCursor) -> AsyncIterato
 async def _parsed(
     services: IngestServices, parser: ParserChain, document: Document, numbers: range
 ) -> AsyncIterator[ParsedPage]:
-    """One page for each number, or ParserUnavailable `pages_missing`."""
+    """One page per number. Raises ParserUnavailable `pages_missing` if the parser skips one."""
     source = await source_of(services, document)
     deadline = Deadline(services.clock.monotonic_s() + services.settings.parse_deadline_s)
     expected = numbers.start
@@ -114,7 +118,7 @@ async def _parsed(
 async def _commit(
     services: IngestServices, cursor: IngestCursor, pages: Sequence[ParsedPage]
 ) -> IngestCursor:
-    """Store pages, then their chunks; where the ingestion stands then."""
+    """Store pages, then their chunks; returns the cursor after them."""
     with stage("chunk"):
         chunks = await asyncio.to_thread(
             chunk_pages,
@@ -130,10 +134,10 @@ async def _commit(
     return cursor.model_copy(update=done)
 
 
-async def same_bytes(
+async def require_unchanged(
     services: IngestServices, tenant: str, document_id: str, content_hash: str
 ) -> Document:
-    """The document, if it has still the bytes this run began with.
+    """The document, if its bytes are still those that this run began with.
 
     Raises NotFound, Conflict `ingest_superseded`.
     """

@@ -1,8 +1,8 @@
-"""The durable journey of a file: parse, chunk and commit window by window, then publish and index.
+"""The durable ingest workflow: parse, chunk and commit window by window, then publish and index.
 
-A run that is resumed repeats the interrupted step; every step finds what it stored before and does
-not do it again. Events carry ids and page numbers only. A served revision stays served until the
-new one is complete.
+A resumed run repeats the interrupted step, and every step skips what it finds stored. Events carry
+ids and page numbers only, because the engine persists them: page text lives in the library alone,
+where a deletion reaches it. A served revision stays served until the new one is complete.
 """
 
 from collections.abc import AsyncIterator
@@ -17,16 +17,22 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, NotFound
 from foliotrace.events import stage
 from foliotrace.ingest.identity import FIRST_PAGES, identify
-from foliotrace.ingest.publish import catch_up, forget_superseded
+from foliotrace.ingest.publish import catch_up, try_evict_answers
 from foliotrace.ingest.services import IngestServices
-from foliotrace.ingest.window import IngestCursor, revision_of, same_bytes, source_of, store_window
+from foliotrace.ingest.window import (
+    IngestCursor,
+    require_unchanged,
+    revision_of,
+    source_of,
+    store_window,
+)
 from foliotrace.jobs import JobReporter, Progress, claim_job, describe_error
 from foliotrace.model import Deadline, Document, ExecutionMode, Job, JobKind, JobStatus, Principal
 from foliotrace.settings import INSPECT_DEADLINE_S
 
 
 class IngestDocument(StartEvent):
-    """Ingest a registered document. Without `job_id` a job is made."""
+    """Ingest a registered document. Without `job_id`, a job is created."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,7 +42,7 @@ class IngestDocument(StartEvent):
 
 
 class Ingested(StopEvent):
-    """The document is served and can be found by its words."""
+    """The document is served, and the keyword index finds it."""
 
     job_id: str
     document_id: str
@@ -60,7 +66,7 @@ class PagesStored(Event):
 
 
 class IngestWorkflow(Workflow):
-    """See the module."""
+    """Ingests one document; see the module's docstring."""
 
     def __init__(self, services: IngestServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's
         super().__init__(**{"timeout": None, **options})
@@ -68,11 +74,11 @@ class IngestWorkflow(Workflow):
 
     @step
     async def begin(self, ctx: Context, ev: IngestDocument) -> StoreWindow:
-        """Take up the job, look at the file, decide the revision."""
+        """Claim the job, inspect the file, decide the revision."""
         services = self._services
         principal = services.identify()
         document = await services.library.document(principal.tenant, ev.document_id)
-        job = await _job(services, principal, document, ev.job_id)
+        job = await _claim(services, principal, document, ev.job_id)
         reporter = JobReporter(services, principal.tenant, job.id)
         await reporter.received()
         async with self._reporting(reporter, document.id, document.content_hash):
@@ -99,7 +105,7 @@ class IngestWorkflow(Workflow):
                 pages_total=inspection.pages_total,
                 path=path,
             )
-            await self._tell(ctx, reporter, cursor, "parse")
+            await self._report(ctx, reporter, cursor, "parse")
         return StoreWindow(cursor=cursor)
 
     @step
@@ -116,12 +122,12 @@ class IngestWorkflow(Workflow):
                     lambda stands: ctx.write_event_to_stream(_progress(stands, "parse")),
                 )
             finished = after.next_page > after.pages_total
-            await self._tell(ctx, reporter, after, "index" if finished else "parse")
+            await self._report(ctx, reporter, after, "index" if finished else "parse")
         return PagesStored(cursor=after) if finished else StoreWindow(cursor=after)
 
     @step
     async def publish(self, ctx: Context, ev: PagesStored) -> Ingested:
-        """Serve the revision, let the indexes follow, settle the job."""
+        """Serve the revision, update the indexes, complete the job."""
         services, cursor = self._services, ev.cursor
         reporter = JobReporter(services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter, cursor.document_id, cursor.content_hash):
@@ -139,7 +145,7 @@ class IngestWorkflow(Workflow):
                 revision=cursor.revision,
                 identity=identify(first, name=document.name, title=document.stated_title),
             )
-            await forget_superseded(services, document.tenant, document.id)
+            await try_evict_answers(services, document.tenant, document.id)
             version = await catch_up(services)
             document = await services.library.document(document.tenant, document.id)
             await reporter.completed(engine=first[0].engine if first else "")
@@ -154,17 +160,15 @@ class IngestWorkflow(Workflow):
             index_version=version,
         )
 
-    # --- the parts of the steps ------------------------------------------------------------
-
     @asynccontextmanager
     async def _reporting(
         self, reporter: JobReporter, document_id: str, content_hash: str
     ) -> AsyncIterator[None]:
-        """Settle the job and the document when a step fails; a shutdown settles nothing."""
+        """Mark job and document as failed when the step raises; a shutdown marks nothing."""
         try:
             yield
         except Exception as error:
-            cause = await self._overtaken(error, reporter.tenant, document_id, content_hash)
+            cause = await self._external_cause(error, reporter.tenant, document_id, content_hash)
             with suppress(NotFound):  # deleted meanwhile
                 if cause is None:
                     problem, detail = describe_error(error)
@@ -180,19 +184,22 @@ class IngestWorkflow(Workflow):
                 raise
             raise cause from error
 
-    async def _overtaken(
+    async def _external_cause(
         self, error: Exception, tenant: str, document_id: str, content_hash: str
     ) -> Exception | None:
-        """What ended the run from outside: a newer upload, a cancellation, a deletion; or None."""
-        if _ended_from_outside(error):
+        """The newer upload, cancellation or deletion that ended the run; None if there is none.
+
+        Such a run must not mark the document as failed: it is no longer about its content.
+        """
+        if _was_superseded_or_cancelled(error):
             return error
         try:
-            await same_bytes(self._services, tenant, document_id, content_hash)
+            await require_unchanged(self._services, tenant, document_id, content_hash)
         except (Conflict, NotFound) as cause:
             return cause
         return None
 
-    async def _tell(
+    async def _report(
         self, ctx: Context, reporter: JobReporter, cursor: IngestCursor, stage: str
     ) -> None:
         ctx.write_event_to_stream(
@@ -206,9 +213,9 @@ class IngestWorkflow(Workflow):
 
 
 async def cancel_ingest(services: IngestServices, principal: Principal, job_id: str) -> Job:
-    """Stop a job: what it stored is dropped, a revision served before stays served.
+    """Stop a job and delete the pages it stored; a revision that is served stays served.
 
-    A run that is under way ends at its next commit. Raises NotFound, Conflict `job_already_final`.
+    A running workflow ends at its next commit. Raises NotFound, Conflict `job_already_final`.
     """
     job = await services.jobs.job(principal.tenant, job_id)
     if job.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
@@ -224,7 +231,7 @@ async def cancel_ingest(services: IngestServices, principal: Principal, job_id: 
     return job
 
 
-def _ended_from_outside(error: Exception) -> bool:
+def _was_superseded_or_cancelled(error: Exception) -> bool:
     """Whether a newer upload or a cancellation ended the run."""
     return isinstance(error, Conflict) and error.error_code in (
         ErrorCode.JOB_CANCELLED,
@@ -233,15 +240,15 @@ def _ended_from_outside(error: Exception) -> bool:
     )
 
 
-async def _job(
+async def _claim(
     services: IngestServices, principal: Principal, document: Document, job_id: str | None
 ) -> Job:
-    """The job of this run, which is written first if the caller has not done it."""
+    """The job of this run; created if the caller has not done so."""
     if job_id is None:
-        under_way = await services.jobs.jobs(
+        unfinished = await services.jobs.jobs(
             document.tenant, document_id=document.id, unfinished=True
         )
-        own = [job.id for job in under_way if job.kind is JobKind.INGEST]
+        own = [job.id for job in unfinished if job.kind is JobKind.INGEST]
         job_id = own[0] if own else None  # a resumed run finds its own
     return await claim_job(services, JobKind.INGEST, principal, document, job_id)
 
