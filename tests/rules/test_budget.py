@@ -1,5 +1,6 @@
 """Money has a cap: of a query in its budget, of a tenant in the ledger."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from decimal import Decimal
 
@@ -151,6 +152,23 @@ async def test_a_failed_call_gives_its_reservation_back_unless_it_may_have_been_
     assert ledger.open == {}
     assert (ledger.settled[0] > 0) is is_billed
     assert budget.state.reserved_usd == 0
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_call_is_settled_at_its_worst_since_it_may_be_billed() -> None:
+    class HangingLLM(FixedLLM):
+        async def generate(self, *_: object, **__: object) -> Generation:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    ledger = CountingLedger()
+    with open_budget("acme", Decimal("0.10")) as budget, pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await metered(HangingLLM(Usage()), ledger).generate(
+                PROMPT, max_tokens=100, deadline=FAR
+            )
+    assert ledger.settled[0] >= 100 * PRICE.output_usd
+    assert (budget.state.reserved_usd, budget.state.spent_usd) == (0, ledger.settled[0])
 
 
 @pytest.mark.anyio
