@@ -1,4 +1,4 @@
-"""The values that flow through the three journeys: frozen, knowing no clock, socket or file.
+"""The values that pass through the three journeys, as frozen dataclasses.
 
 Offsets are Python character offsets into a stored page's `text`. Boxes are in points, origin
 top-left. Money is `Decimal` US dollars, times are aware UTC.

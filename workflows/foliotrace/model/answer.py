@@ -1,4 +1,4 @@
-"""An answer: how it came about, what was lost, what it cost."""
+"""Answers and runs: what was degraded, what it cost, and how it can be reproduced."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degradation:
-    """How far, and why, an answer fell below what is configured."""
+    """How far, and why, an answer is below what is configured."""
 
     level: Level = Level.NONE
     reasons: tuple[str, ...] = ()  # stable words: "keyword_index_unavailable", "embedding_pending"
@@ -48,7 +48,7 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens + self.embedding_tokens
 
     def plus(self, other: "Usage") -> "Usage":
-        """The sum of two usages."""
+        """The sum of both."""
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
@@ -60,7 +60,7 @@ class Usage:
 
 
 class CacheState(StrEnum):
-    """Where an answer came from with respect to the answer cache."""
+    """Whether an answer came from the cache."""
 
     MISS = "miss"
     EXACT = "exact"
@@ -97,7 +97,7 @@ class AnswerDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer(AnswerDetails):
-    """What a question is answered with."""
+    """The answer to a question."""
 
     text: str
     origin: str | None = None  # traceparent of the run that made it, kept when a cache serves it
@@ -109,7 +109,7 @@ class Answer(AnswerDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
-    """What made a result; enough to make it again."""
+    """The versions that produced a result, to reproduce it."""
 
     code: str
     prompt: str

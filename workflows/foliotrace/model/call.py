@@ -1,4 +1,4 @@
-"""Who calls, until when, and the plain types of JSON."""
+"""The caller, the deadline and the execution mode of a request; JSON types."""
 
 import re
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ JsonObject: TypeAlias = dict[str, Any]
 
 DEFAULT_COLLECTION = "default"
 COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-"""What a collection may be called, wherever it is named; matched fully."""
+"""Allowed names of collections, for `fullmatch`."""
 
 
 class ExecutionMode(StrEnum):
-    """Where a request may be worked on: here alone, at LlamaCloud alone, or here as its fallback.
+    """Where a request is processed: here, in LlamaCloud, or in LlamaCloud with a local fallback.
 
-    What is asked can always be less cloud than the settings allow, never a cloud they leave off.
+    A request can opt out of LlamaCloud, but cannot opt in beyond the configuration.
     """
 
     LOCAL = "local"
@@ -28,7 +28,7 @@ class ExecutionMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who calls. Comes from the edge's `identify` alone, never from a body or a header."""
+    """The caller, as determined by the edge's `identify`; no header or body can choose it."""
 
     tenant: str = "default"
     subject: str = "anonymous"
@@ -36,12 +36,12 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The moment, on the monotonic clock, after which nobody waits for the result."""
+    """The moment, in seconds of the monotonic clock, when a result is no longer awaited."""
 
     at_s: float
 
     def remaining_s(self, now_s: float) -> float:
-        """Seconds left at `now_s`; never negative."""
+        """Seconds left at `now_s`, at least 0."""
         return max(0.0, self.at_s - now_s)
 
     def capped(self, now_s: float, limit_s: float) -> "Deadline":

@@ -1,4 +1,4 @@
-"""A document, its chunks, and the jobs that work on it."""
+"""Documents, their chunks, and the jobs that ingest or extract them."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +8,7 @@ from foliotrace.model.call import ExecutionMode, Metadata
 
 
 class DocumentStatus(StrEnum):
-    """Where a document is in its life."""
+    """The state of a document."""
 
     QUEUED = "queued"
     INGESTING = "ingesting"
@@ -18,7 +18,7 @@ class DocumentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What a document says it is: indexed with every chunk, never quoted."""
+    """What a document states about itself: indexed with each of its chunks, never quoted."""
 
     title: str | None = None
     company: str | None = None
@@ -71,12 +71,12 @@ class Document(DocumentView):
     tenant: str
     revision: str | None = None
     pending_revision: str | None = None
-    stated_title: str | None = None  # what the file itself says; `identity` may take it over
+    stated_title: str | None = None  # from the file's properties; a source of `identity.title`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A span of one page. `context` (a table's header row) is indexed and shown, not quoted."""
+    """A span of one page. `context`, a table's header row, is indexed and shown but not quoted."""
 
     id: str
     document_id: str
@@ -90,14 +90,14 @@ class Chunk:
 
 
 class JobKind(StrEnum):
-    """What a durable job does."""
+    """The kind of work of a durable job."""
 
     INGEST = "ingest"
     EXTRACT = "extract"
 
 
 class JobStatus(StrEnum):
-    """Where a job is. The last three are final."""
+    """The state of a job. The last three are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -135,4 +135,4 @@ class Job(JobView):
     subject: str
     idempotency_key: str | None = None
     fingerprint: str | None = None  # hash of the request that the key was first used for
-    path: ExecutionMode | None = None  # what the request asked for; None: as configured
+    path: ExecutionMode | None = None  # as requested; None: as configured

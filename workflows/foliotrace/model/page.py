@@ -1,4 +1,4 @@
-"""A file and its pages: text, blocks, tables, words and where they stand."""
+"""Parsed pages: text, blocks, tables and words with their positions."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -63,8 +63,8 @@ class Words:
     def boxes(self, start: int, end: int) -> tuple[Box, ...]:
         """The boxes that cover the words of [start, end): one for each run of words on a line.
 
-        A word follows its run in the same baseline band with a gap under two heights. A run ends
-        where going on would cover more than 1.4 times the area of its words.
+        A word continues a run if it is in the same baseline band, at most two heights away, and
+        the box stays within 1.4 times the area of its words.
         """
         packed = self.packed
         first = max(0, self._from(start) - 1)  # a word may reach into the span
@@ -93,13 +93,13 @@ class Words:
         return tuple(found)
 
     def _from(self, start: int) -> int:
-        """The place of the first word that starts at `start` or later."""
+        """The index of the first word that starts at `start` or later."""
         read, size, packed = _START.unpack_from, _WORD.size, self.packed
         return bisect_left(range(len(self)), start, key=lambda i: int(read(packed, i * size)[0]))
 
 
 class PageKind(StrEnum):
-    """What one numbered unit of a document is."""
+    """What a numbered unit of a document is."""
 
     PAGE = "page"
     IMAGE = "image"
@@ -109,7 +109,7 @@ class PageKind(StrEnum):
 
 
 class PageStatus(StrEnum):
-    """Whether a page's text can be relied on."""
+    """Whether the text of a page is usable."""
 
     OK = "ok"
     NEEDS_OCR = "needs_ocr"
@@ -230,7 +230,7 @@ class ParsedPage(PageContent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A file to be parsed: where its bytes lie, and its type by content (never by name)."""
+    """A file to be parsed; its media type was detected by content."""
 
     tenant: str = "default"
     path: Path
@@ -242,7 +242,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """What is known of a file before its pages are parsed."""
+    """Properties of a file that are known before its pages are parsed."""
 
     media_type: str
     pages_total: int

@@ -1,4 +1,4 @@
-"""A question, the passages it finds, and where they are cited."""
+"""Questions, retrieved passages, and citations with their anchors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from foliotrace.model.page import Box, PageKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Which documents may answer. All given conditions must hold.
+    """Which documents may answer. All conditions must hold.
 
-    `metadata` maps a field (the caller's own, or name, title, company, period, kind, media_type)
-    to the values it may have.
+    `metadata` maps a field to its allowed values: a field of the caller's metadata, or name, title,
+    company, period, kind or media_type.
     """
 
     document_ids: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Filters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A question that has passed the guard: normalised, within limits, hashed."""
+    """A validated question: normalised, within limits, hashed."""
 
     text: str
     principal: Principal
@@ -41,7 +41,7 @@ class Query:
 
 
 class RetrievalMode(StrEnum):
-    """The path that found the passages; `custom` is a LlamaIndex retriever of the operator's."""
+    """The retrieval path; `custom` is a LlamaIndex retriever that the operator configured."""
 
     CUSTOM = "custom"
     MANAGED = "managed"
@@ -51,7 +51,7 @@ class RetrievalMode(StrEnum):
 
 
 class AnswerMode(StrEnum):
-    """How the answer's text came to be."""
+    """How the text of an answer was made."""
 
     GENERATED = "generated"
     EXTRACTIVE = "extractive"
@@ -62,7 +62,7 @@ class AnswerMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
-    """A chunk that was retrieved, best first by `score` (comparable within one retrieval only)."""
+    """A retrieved chunk. Scores can be compared within one retrieval only; higher is better."""
 
     chunk_id: str
     document_id: str
@@ -73,18 +73,18 @@ class Passage:
     end: int
     text: str
     context: str = ""
-    header: str = ""  # the document's identity line, indexed and not quoted
+    header: str = ""  # the document's identity line: indexed, never quoted
     score: float
     path: RetrievalMode
-    exact: bool = True  # False: an index gave words that our page holds in no such form
+    exact: bool = True  # False: the text was not found on the stored page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """Where a quote stands: the page (sheet, slide, section), the offsets, and what can be shown.
+    """The location of a quote: its page (sheet, slide, section) and offsets into the page's text.
 
-    `boxes` for pages and images, `cells` ("B2:D2") for sheets. `start` and `end` are offsets into
-    the stored page text. `exact` is False where only the page is known.
+    Pages and images have `boxes`, sheets have `cells` ("B2:D2"). `exact` is False if only the page
+    is known.
     """
 
     kind: PageKind
@@ -99,7 +99,7 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """A verbatim quote and where to open it. `marker` is the number used in the answer's text."""
+    """A verbatim quote and its location. `marker` is its number in the answer's text."""
 
     marker: int
     document_id: str

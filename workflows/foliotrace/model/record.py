@@ -1,4 +1,4 @@
-"""A typed record out of a document."""
+"""Typed records extracted from documents."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,7 +10,7 @@ from foliotrace.model.question import Citation
 
 
 class ExtractionMethod(StrEnum):
-    """What produced a field's value."""
+    """What extracted the value of a field."""
 
     CLOUD = "cloud"
     LLM = "llm"
@@ -20,7 +20,7 @@ class ExtractionMethod(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldResult:
-    """One field of a record, by JSON pointer ("/lines/0/amount"). Null is an honest answer."""
+    """One field of a record, by JSON pointer ("/lines/0/amount"); a value not found is null."""
 
     pointer: str
     value: Any
@@ -31,7 +31,7 @@ class FieldResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extraction:
-    """A typed record out of one document. Invalid records are kept with their errors."""
+    """The record of one document; an invalid one is returned with its errors."""
 
     record: JsonObject
     fields: tuple[FieldResult, ...]
