@@ -6,6 +6,7 @@ top-left. Money is `Decimal` US dollars, times are aware UTC.
 
 from foliotrace.model.answer import (
     Answer,
+    AnswerContent,
     AnswerDetails,
     CacheState,
     Degradation,
@@ -68,6 +69,7 @@ __all__ = [
     "DEFAULT_COLLECTION",
     "Anchor",
     "Answer",
+    "AnswerContent",
     "AnswerDetails",
     "AnswerMode",
     "Block",

@@ -1,9 +1,11 @@
 """Answers and runs: what was degraded, what it cost, and how it can be reproduced."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from operator import attrgetter
+from typing import Any
 
 from foliotrace.model.call import Metadata
 from foliotrace.model.question import AnswerMode, Citation, RetrievalMode
@@ -69,23 +71,40 @@ class CacheState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerDetails:
-    """What callers see of an answer beside its text.
+class AnswerContent:
+    """What synthesis decides about an answer beside its text; later stages take it over.
 
     A field declared here reaches the REST API and the clients.
     """
 
     citations: tuple[Citation, ...] = ()
-    degradation: Degradation = Degradation()
-    usage: Usage = Usage()
     model: str | None = None
-    cache: CacheState = CacheState.MISS
     removed_claims: int = field(
         default=0,
         metadata={"description": "Sentences or markers removed because no passage supports them."},
     )
     notice: str | None = None  # "No LLM is configured: these are quoted passages."
     age_s: float | None = field(default=None, metadata={"description": "Stale answers only."})
+
+    def content(self) -> dict[str, Any]:
+        """The fields of this class by name, for the constructor of the next stage's value."""
+        return dict(zip(_CONTENT, _read_content(self), strict=True))
+
+
+_CONTENT = tuple(each.name for each in fields(AnswerContent))
+_read_content = attrgetter(*_CONTENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerDetails(AnswerContent):
+    """What callers see of an answer beside its text.
+
+    A field declared here reaches the REST API and the clients.
+    """
+
+    degradation: Degradation = Degradation()
+    usage: Usage = Usage()
+    cache: CacheState = CacheState.MISS
     retry_after_s: float | None = field(
         default=None, metadata={"description": "Template answers only."}
     )

@@ -31,16 +31,9 @@ async def stale_answer(
         emit(StaleLookupFailed(reason=error.reason))
         return None
     answer = stored.answer
-    return Synthesis(
-        text=answer.text,
-        mode=AnswerMode.STALE,
-        citations=answer.citations,
-        model=answer.model,
-        removed_claims=answer.removed_claims,
-        notice=NOTICE_STALE,
-        age_s=max(0.0, (clock.now() - stored.stored_at).total_seconds()),
-        origin=answer.origin,
-    )
+    age_s = max(0.0, (clock.now() - stored.stored_at).total_seconds())
+    content = answer.content() | {"notice": NOTICE_STALE, "age_s": age_s}
+    return Synthesis(**content, text=answer.text, mode=AnswerMode.STALE, origin=answer.origin)
 
 
 async def _sources_unchanged(tenant: str, stored: StaleAnswer, library: DocumentReader) -> bool:

@@ -31,18 +31,16 @@ def finalize(
         reasons=(*(error.reason for error in retrieval.failures), *synthesis.reasons),
     )
     unanswered = synthesis.mode is AnswerMode.TEMPLATE
+    content = synthesis.content()
+    content["citations"] = tuple(
+        replace(citation, quote=quote.text) if quote.redacted else citation
+        for citation, quote in zip(synthesis.citations, quotes, strict=True)
+    )
     answer = Answer(
+        **content,
         text=text.text,
-        citations=tuple(
-            replace(citation, quote=quote.text) if quote.redacted else citation
-            for citation, quote in zip(synthesis.citations, quotes, strict=True)
-        ),
         degradation=ladder.degradation(configured, reached),
         usage=usage if usage.llm_calls else synthesis.usage.plus(usage),
-        model=synthesis.model,
-        removed_claims=synthesis.removed_claims,
-        notice=synthesis.notice,
-        age_s=synthesis.age_s,
         origin=synthesis.origin,
         retry_after_s=ladder.retry_after_s(retrieval.failures) if unanswered else None,
     )

@@ -14,7 +14,16 @@ from typing import Final, Protocol, TypeAlias
 from foliotrace.catalog import Reason
 from foliotrace.errors import GeneratorUnavailable, IndexUnavailable
 from foliotrace.events import GeneratorFailed, QuestionCoverMeasured, emit
-from foliotrace.model import AnswerMode, Citation, Deadline, Level, Passage, Query, Usage
+from foliotrace.model import (
+    AnswerContent,
+    AnswerMode,
+    Citation,
+    Deadline,
+    Level,
+    Passage,
+    Query,
+    Usage,
+)
 from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
 from foliotrace.query.answer import prompt as prompts
 from foliotrace.query.answer.anchors import PageMaps
@@ -67,7 +76,7 @@ class AnswerStream(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Synthesis:
+class Synthesis(AnswerContent):
     """The answer before redaction. `generator` is the LLM's place in the order, None for none.
 
     `reasons` say why it is not a better one; `age_s` and `origin` belong to a stale answer.
@@ -75,14 +84,9 @@ class Synthesis:
 
     text: str
     mode: AnswerMode
-    citations: tuple[Citation, ...] = ()
     generator: int | None = None
-    model: str | None = None
     usage: Usage = field(default_factory=Usage)
-    removed_claims: int = 0
-    notice: str | None = None
     reasons: tuple[str, ...] = ()
-    age_s: float | None = None
     origin: str | None = None
 
 
