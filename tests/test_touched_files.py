@@ -64,7 +64,7 @@ def test_an_answer_field_is_named_in_at_most_three_files(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", "name", ["deadline_s", "max_file_bytes", "max_event_streams", "max_answer_tokens"]
+    "name", ["deadline_s", "max_file_bytes", "max_event_streams", "max_answer_tokens"]
 )
 def test_a_setting_is_declared_in_one_file(name: str) -> None:
     assert len(touched(name, setting=True).must) == 1
