@@ -1,4 +1,4 @@
-"""One application around the engine: the REST API and the llama-agents protocol."""
+"""Builds the ASGI application: REST API and llama-agents protocol around an engine."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -22,21 +22,23 @@ WEBHOOK = "/v1/webhooks/llamacloud"
 
 
 def build_app(engine: Engine) -> HttpGuard | RequestTelemetry:
-    """The application; its lifespan starts and stops `engine`."""
+    """Build the application; its lifespan starts and stops `engine`."""
     server = engine.settings.server
     queries = ConcurrencyLimit(
         server.max_concurrent_queries, waiting=server.max_waiting_queries, retry_after_s=1.0
     )
-    hot = InMemoryHost(
+    in_memory = InMemoryHost(
         hosted={"query": engine.parts.query()},
         direct={"query": engine.query},
         max_running=server.max_concurrent_queries + server.max_waiting_queries,
     )
-    front = ProtocolApp(hot, engine.durable, queries=queries, max_body_bytes=server.max_body_bytes)
+    protocol = ProtocolApp(
+        in_memory, engine.durable, queries=queries, max_body_bytes=server.max_body_bytes
+    )
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        async with hot.server.contextmanager():
+        async with in_memory.server.contextmanager():
             await engine.start()
             try:
                 yield
@@ -44,23 +46,26 @@ def build_app(engine: Engine) -> HttpGuard | RequestTelemetry:
                 await engine.stop()
 
     router = Router(
-        _routes(engine, queries, hot), redirect_slashes=False, default=front, lifespan=lifespan
+        _routes(engine, queries, in_memory),
+        redirect_slashes=False,
+        default=protocol,
+        lifespan=lifespan,
     )
     local_only = is_loopback(server.host) and not server.allow_remote
-    edge = HttpGuard(
+    guard = HttpGuard(
         router,
         cors_origins=server.cors_origins,
         local_only=local_only,
         slow_body_s=server.slow_body_s,
         lifespan=lifespan,
     )
-    observing = engine.parts.observing
-    return edge if observing is None else RequestTelemetry(edge, observing, lifespan)
+    observability = engine.parts.observability
+    return guard if observability is None else RequestTelemetry(guard, observability, lifespan)
 
 
-def _routes(engine: Engine, queries: ConcurrencyLimit, hot: InMemoryHost) -> list[Route]:
+def _routes(engine: Engine, queries: ConcurrencyLimit, in_memory: InMemoryHost) -> list[Route]:
     def openapi() -> Mapping[str, Any]:
-        return openapi_document((*hot.workflows, *engine.durable.workflows))
+        return openapi_document((*in_memory.workflows, *engine.durable.workflows))
 
     declared = routes(
         Queries(engine, queries), Documents(engine), Jobs(engine), Operations(engine, openapi)

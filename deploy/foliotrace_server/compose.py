@@ -29,7 +29,7 @@ from foliotrace.ingest.services import DocumentHook, IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParserChain
-from foliotrace.ports import AnswerCache, AuditLog, Embedder, HashQuery, IndexWriter, TextGenerator
+from foliotrace.ports import AnswerCache, Embedder, HashQuery, IndexWriter, TextGenerator
 from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
 from foliotrace.query.retrieve.hybrid import HybridRetriever
 from foliotrace.query.retrieve.paths import RetrievalPath
@@ -41,7 +41,7 @@ from foliotrace_server.composing.plugged import plugged
 from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.identity import caller
 from foliotrace_server.observing.audit import OpenedAuditLog, open_audit
-from foliotrace_server.observing.telemetry import Observing, observe
+from foliotrace_server.observing.telemetry import Observability, observe
 from foliotrace_server.observing.trace_context import (
     current_trace_id,
     sampled_trace_id,
@@ -75,8 +75,7 @@ class Stores:
     stale: SqliteStaleAnswers
     workers: WorkerPool
     clock: SystemClock
-    audit: AuditLog
-    audit_log: OpenedAuditLog
+    audit: OpenedAuditLog
     hash_query: HashQuery
 
 
@@ -113,9 +112,9 @@ def compose_parts(settings: Settings, *, serving: bool = False, draws: bool = Fa
     folder.mkdir(parents=True, exist_ok=True)
     own = hosted(settings.workflows)
     with ExitStack() as undo:
-        observing = observe(settings.telemetry, serving=serving, draws=draws)
-        undo.callback(observing.stop)
-        stores = _stores(settings, folder, observing, undo)
+        observability = observe(settings.telemetry, serving=serving, draws=draws)
+        undo.callback(observability.stop)
+        stores = _stores(settings, folder, observability, undo)
         outside = _outside(settings, stores, folder)
         ingest = _ingest(settings, stores, outside)
         query = _query(settings, stores, outside)
@@ -131,9 +130,9 @@ def compose_parts(settings: Settings, *, serving: bool = False, draws: bool = Fa
         check_extract_path=extract.rungs_on,
         background=(outside.cloud.run,) if outside.cloud else (),
         webhook=outside.cloud.webhook if outside.cloud and outside.cloud.hears else None,
-        closing=(lambda: _close(stores, outside), observing.close),
-        seal=lambda: _seal(stores, observing),
-        observing=observing,
+        closing=(lambda: _close(stores, outside), observability.close),
+        seal=lambda: _seal(stores, observability),
+        observability=observability,
     )
 
 
@@ -146,13 +145,13 @@ async def _close(stores: Stores, outside: Outside) -> None:
     await stores.shared.close()
     stores.keyword.close()
     stores.library.close()
-    await stores.audit_log.close()
+    await stores.audit.close()
 
 
-def _seal(stores: Stores, observing: Observing) -> None:
+def _seal(stores: Stores, observability: Observability) -> None:
     """What must not be left open when the process ends; the rest bears that by design."""
-    stores.audit_log.seal()
-    observing.stop()
+    stores.audit.seal()
+    observability.stop()
 
 
 def hosted(named: Mapping[str, str]) -> dict[str, Workflow]:
@@ -165,13 +164,15 @@ def hosted(named: Mapping[str, str]) -> dict[str, Workflow]:
     return found
 
 
-def _stores(settings: Settings, folder: Path, observing: Observing, undo: ExitStack) -> Stores:
+def _stores(
+    settings: Settings, folder: Path, observability: Observability, undo: ExitStack
+) -> Stores:
     """What must be shut again if the rest cannot be composed goes onto `undo`."""
     library, clock = SqliteLibrary.open(folder), SystemClock()
     undo.callback(library.close)
     shared = SharedStores(settings, clock=clock)
-    audit, audit_log, hash_query = open_audit(settings, observing.telemetry, current_trace_id)
-    undo.callback(audit_log.seal)
+    audit, hash_query = open_audit(settings, observability.telemetry, current_trace_id)
+    undo.callback(audit.seal)
     return Stores(
         library=library,
         jobs=SqliteJobs(library),
@@ -184,7 +185,6 @@ def _stores(settings: Settings, folder: Path, observing: Observing, undo: ExitSt
         workers=WorkerPool(size=settings.ingest.parser_processes),
         clock=clock,
         audit=audit,
-        audit_log=audit_log,
         hash_query=hash_query,
     )
 

@@ -55,8 +55,8 @@ class Engine:
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
         )
-        if parts.observing is not None:
-            self.metrics = parts.observing.metrics
+        if parts.observability is not None:
+            self.metrics = parts.observability.metrics
         else:
             self.metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
         depth = self.metrics.own.queue_depth.name

@@ -14,13 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotAllowed, TooBusy
-from foliotrace_server.identity import enter, identify
+from foliotrace_server.identity import identify, set_caller
 from foliotrace_server.problems import PROBLEM, Problem, problem_of
 from foliotrace_server.request_body import with_body_timeout
 
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_SHOWN_TO_BROWSERS = b"X-Run-Id, X-Trace-Id, X-Degradation-Level, X-Cache"
+_EXPOSED_HEADERS = b"X-Run-Id, X-Trace-Id, X-Degradation-Level, X-Cache"
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -29,7 +29,7 @@ _HEADERS = (
 
 
 class HttpGuard:
-    """Wraps the routes. `local_only`: bound to loopback, so foreign host names are refused."""
+    """ASGI middleware around the routes. With `local_only`, only loopback host names are served."""
 
     def __init__(
         self,
@@ -41,33 +41,33 @@ class HttpGuard:
         lifespan: Callable[[object], AbstractAsyncContextManager[None]],
     ) -> None:
         self._app = app
-        self.lifespan = lifespan  # for whoever serves it without an ASGI server
+        self.lifespan = lifespan  # for callers without an ASGI server: the embedded CLI and tests
         self._origins = frozenset(cors_origins)
         self._local_only = local_only
         self._slow_body_s = slow_body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; errors become problems, unless an answer has begun."""
+        """Serve one request; an error becomes a problem, unless the response has started."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
+        started = False
 
-        async def answer(message: Message) -> None:
-            nonlocal begun
+        async def respond(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
-                begun = True
+                started = True
                 message["headers"] = [*message.get("headers", ()), *_HEADERS, *self._cors(scope)]
             await send(message)
 
         try:
-            self._refuse_strangers(scope)
-            enter(identify(HTTPConnection(scope)))
-            scope["app"] = self  # lets the router raise, rather than answer in plain text
+            self._check_host_and_origin(scope)
+            set_caller(identify(HTTPConnection(scope)))
+            scope["app"] = self  # makes the router raise instead of answering in plain text
             if scope["method"] == "OPTIONS":
-                await self._preflight(scope)(scope, receive, answer)
+                await self._preflight(scope)(scope, receive, respond)
             else:
-                await self._app(scope, with_body_timeout(receive, self._slow_body_s), answer)
+                await self._app(scope, with_body_timeout(receive, self._slow_body_s), respond)
         except HTTPException as error:  # the router's: wrong method
             response = Problem(
                 code=ErrorCode.METHOD_NOT_ALLOWED,
@@ -75,17 +75,17 @@ class HttpGuard:
                 status=error.status_code,
             ).response()
             response.headers.update(error.headers or {})
-            await response(scope, receive, answer)
+            await response(scope, receive, respond)
         except Exception as error:  # noqa: BLE001 - the last place where it can be answered
             problem = problem_of(error)
             scope[PROBLEM] = problem.code
-            if begun:  # an answer that is not complete makes the server close the connection
-                _log.warning("response.cut_short", code=problem.code)
+            if started:  # the server closes the connection of an incomplete response
+                _log.warning("response.interrupted", code=problem.code)
             else:
-                await problem.response()(scope, receive, answer)
+                await problem.response()(scope, receive, respond)
 
-    def _refuse_strangers(self, scope: Scope) -> None:
-        """Keep other sites' pages from using a browser beside us: rebinding, and forged forms."""
+    def _check_host_and_origin(self, scope: Scope) -> None:
+        """Refuse pages of other sites in a local browser: DNS rebinding and cross-site requests."""
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
         if self._local_only and not is_loopback(_without_port(host)):
@@ -102,7 +102,7 @@ class HttpGuard:
             return []
         return [
             (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", _SHOWN_TO_BROWSERS),
+            (b"access-control-expose-headers", _EXPOSED_HEADERS),
             (b"vary", b"Origin"),
         ]
 
@@ -119,11 +119,11 @@ class HttpGuard:
 
 
 class ConcurrencyLimit:
-    """Admits `at_once` callers and queues `waiting` more; TooBusy for anyone else."""
+    """Admits `concurrent` callers and queues `waiting` more; the next ones get TooBusy."""
 
-    def __init__(self, at_once: int, *, waiting: int, retry_after_s: float) -> None:
-        self._running = asyncio.Semaphore(at_once)
-        self._capacity = at_once + waiting
+    def __init__(self, concurrent: int, *, waiting: int, retry_after_s: float) -> None:
+        self._running = asyncio.Semaphore(concurrent)
+        self._capacity = concurrent + waiting
         self._retry_after_s = retry_after_s
         self._admitted = 0
 

@@ -1,4 +1,4 @@
-"""Who calls: the only source of tenant and subject."""
+"""The caller of a request: the only source of tenant and subject."""
 
 from contextvars import ContextVar
 
@@ -6,20 +6,20 @@ from starlette.requests import HTTPConnection
 
 from foliotrace.model import Principal
 
-_NOBODY = Principal()
-_current: ContextVar[Principal] = ContextVar("foliotrace_principal", default=_NOBODY)
+_DEFAULT = Principal()
+_current: ContextVar[Principal] = ContextVar("foliotrace_principal", default=_DEFAULT)
 
 
 def identify(connection: HTTPConnection) -> Principal:
-    """The caller of a request. `default` until keys exist; no header or body may choose it."""
-    return _NOBODY
+    """The caller of a request: always the default, until there are API keys; never a header."""
+    return _DEFAULT
 
 
 def caller() -> Principal:
-    """Who the running request belongs to; the `Identify` port."""
+    """The caller of the running request; implements the `Identify` port."""
     return _current.get()
 
 
-def enter(principal: Principal) -> None:
-    """Make `principal` the caller for the rest of the running task."""
+def set_caller(principal: Principal) -> None:
+    """Set the caller for the rest of the running task."""
     _current.set(principal)

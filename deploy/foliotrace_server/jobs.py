@@ -83,7 +83,7 @@ class JobService:
         self._parts = parts
         self._on_removed = on_removed
         self._durable = durable
-        self._tracer = parts.observing.tracer if parts.observing is not None else None
+        self._tracer = parts.observability.tracer if parts.observability is not None else None
 
     async def upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
         """Store a file and start its ingestion; on return the job survives a crash.

@@ -1,9 +1,8 @@
-"""`llamactl serve` hosts the same workflows: `server` is what `[tool.llamaagents]` names.
+"""The workflows for `llamactl serve`: `[tool.llamaagents]` names `server`. For development.
 
-llamactl takes the workflows out of it and drops the rest, so the limits, the audit and the
-degradation marks are the journeys' own. It closes nothing that it hosts: the audit stream is sealed
-and the last spans are sent when the process exits. For development; `foliotrace serve` is the
-service.
+llamactl takes the workflows out of `server` and drops the rest, so limits, audit and degradation
+are part of the workflows. It closes nothing: the audit stream is sealed, and the last spans are
+sent, when the process exits. In production use `foliotrace serve`.
 """
 
 import atexit
@@ -18,8 +17,8 @@ from foliotrace_server.compose import compose_parts
 from foliotrace_server.settings import load_settings
 
 
-def _end_in_order(number: int, frame: FrameType | None) -> None:
-    """Take TERM for an interrupt: uvicorn ends its work on both, but then dies of TERM itself."""
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Treat SIGTERM as SIGINT; after SIGTERM uvicorn would skip the functions run at exit."""
     signal.raise_signal(signal.SIGINT)
 
 
@@ -27,8 +26,8 @@ _settings = load_settings()
 lease = WriterLease.acquire(_settings.data_dir)
 _parts = compose_parts(_settings, serving=True)
 atexit.register(_parts.seal)
-if threading.current_thread() is threading.main_thread():  # nobody else may set handlers
-    signal.signal(signal.SIGTERM, _end_in_order)
+if threading.current_thread() is threading.main_thread():  # others must not set handlers
+    signal.signal(signal.SIGTERM, _interrupt)
 
 server = WorkflowServer()
 server.add_workflow("query", _parts.query())

@@ -13,7 +13,7 @@ from foliotrace.ingest.services import IngestServices
 from foliotrace.model import ExecutionMode
 from foliotrace.ports import Runs
 from foliotrace_server.contract import CapabilityBody
-from foliotrace_server.observing.telemetry import Observing
+from foliotrace_server.observing.telemetry import Observability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,4 +31,4 @@ class Parts:
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
     seal: Callable[[], None] = lambda: None  # instead, for a host that ends without a word: at exit
-    observing: Observing | None = None
+    observability: Observability | None = None

@@ -103,10 +103,10 @@ def _graceful_signals(server: uvicorn.Server) -> Iterator[None]:
 
 def _redact_log(settings: Settings, engine: Engine) -> None:
     """Redact the log with the same tokens as spans, so that both can be searched for one value."""
-    observing = engine.parts.observing
-    if observing is None:
+    observability = engine.parts.observability
+    if observability is None:
         return
-    redact = LogRedaction(observing.redactor)
+    redact = LogRedaction(observability.redactor)
 
     def process(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Redact an event, unless it is a checkpoint: a changed byte would break its signature."""

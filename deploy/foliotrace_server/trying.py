@@ -11,7 +11,7 @@ from foliotrace_audit import AuditKeyUnusable
 from foliotrace_audit.keys import ACTIVE_FILE, read_keys
 from foliotrace_otel import OTelSettings
 from foliotrace_otel.setup.configure import collector_answers
-from foliotrace_server.observing.audit import folders
+from foliotrace_server.observing.audit import audit_folders
 from foliotrace_server.settings import Settings
 
 LEAST_FREE_BYTES: Final = 256 * 2**20
@@ -42,7 +42,7 @@ def disk(settings: Settings) -> str:
 
 def keys(settings: Settings) -> str:
     """Read the audit keys; none is made. Raises Misconfigured when one is not usable."""
-    folder = folders(settings)[1]
+    folder = audit_folders(settings)[1]
     if not (folder / ACTIVE_FILE).exists():
         return "none yet: development keys are made at the first start"
     try:

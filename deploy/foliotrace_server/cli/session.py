@@ -51,8 +51,8 @@ class EmbeddedServer:
 
     def trace_tree(self, trace_id: str) -> str:
         """A recent trace as a text tree; "" if it is unknown or tracing is off."""
-        observing = self.engine.parts.observing
-        return observing.trace_tree(trace_id) if observing is not None else ""
+        observability = self.engine.parts.observability
+        return observability.trace_tree(trace_id) if observability is not None else ""
 
 
 @asynccontextmanager

@@ -1,1 +1,1 @@
-"""What a running service tells: spans, metrics, links to traces, audit records."""
+"""Telemetry of the running service: spans, metrics, trace links and the audit log."""

@@ -1,4 +1,4 @@
-"""The journeys' `AuditLog` port over the chained log, and the counts and alarms beside it."""
+"""The `AuditLog` port over the hash-chained log, with metrics, alarms and verification."""
 
 import asyncio
 from contextlib import nullcontext
@@ -11,7 +11,7 @@ import structlog
 from foliotrace.errors import AuditUnavailable, Misconfigured
 from foliotrace.events import stage
 from foliotrace.events.instruments import AUDIT_FAILURES, AUDIT_RECORDS, AUDIT_SYNC
-from foliotrace.ports import AuditEntry, AuditLog, CurrentTrace, HashQuery
+from foliotrace.ports import AuditEntry, CurrentTrace, HashQuery
 from foliotrace_audit import (
     CHECKPOINT_EVENT,
     Alarm,
@@ -48,90 +48,76 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainedAuditLog:
-    """An `AuditLog` that adds the trace id; the log itself adds time, sequence and chain.
+    """Writes and counts entries of the hash-chained log, with the id of the running trace.
 
-    `strict`: work waits until its first record is on disk, which is a stage of its own.
+    With `strict`, work starts after its first record is on disk; that wait is traced as a stage.
     """
 
     writer: AuditWriter
+    metrics: Metrics
     current_trace: CurrentTrace
     strict: bool = False
 
     async def append(self, entry: AuditEntry) -> None:
-        """See `AuditLog.append`."""
+        """Append an entry. Raises AuditUnavailable."""
         waits = self.strict and entry.event.endswith("_received")
         try:
             with stage("audit") if waits else nullcontext():
                 await self.writer.write(Entry.like(entry), trace_id=self.current_trace())
         except (AuditWriteFailed, AuditClosed) as error:
+            self.metrics.record_all((AUDIT_FAILURES.measured(1, "refused"),))
             raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error
+        self.metrics.record_all((AUDIT_RECORDS.measured(1, entry.event),))
 
     def seal(self) -> None:
-        """Seal and sign the end of the stream, waiting for the disk. Twice is fine."""
+        """Seal and sign the end of the stream, and wait for the disk. May be called twice."""
         try:
             self.writer.close()
         except AuditWriteFailed as error:
             _log.error("audit.records_lost", code=error.code)
 
     async def close(self) -> None:
-        """See `seal`."""
+        """Seal without blocking the event loop."""
         await asyncio.to_thread(self.seal)
 
 
-class NoAudit:
-    """An `AuditLog` that keeps nothing, for `audit.enabled = false`."""
+class DisabledAuditLog:
+    """Drops every entry, for `audit.enabled = false`."""
 
     async def append(self, entry: AuditEntry) -> None:
-        """See `AuditLog.append`."""
+        """Drop the entry."""
 
     def seal(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no stream is open."""
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no stream is open."""
 
 
-OpenedAuditLog: TypeAlias = ChainedAuditLog | NoAudit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountedAuditLog:
-    """Counts what goes into the audit log, and what it refuses."""
-
-    inner: AuditLog
-    metrics: Metrics
-
-    async def append(self, entry: AuditEntry) -> None:
-        """See `AuditLog.append`."""
-        try:
-            await self.inner.append(entry)
-        except AuditUnavailable:
-            self.metrics.record_all((AUDIT_FAILURES.measured(1, "refused"),))
-            raise
-        self.metrics.record_all((AUDIT_RECORDS.measured(1, entry.event),))
+OpenedAuditLog: TypeAlias = ChainedAuditLog | DisabledAuditLog
 
 
 @dataclass(frozen=True, slots=True)
 class AuditOperations:
-    """What an operator hears of the log itself; called in the writer's thread."""
+    """Reports the state of the log to operators; the writer calls it in its own thread."""
 
     metrics: Metrics
     log_events: LogEvents | None = None
 
-    def alarmed(self, alarm: Alarm) -> None:
-        """Log, and count unless it is good news."""
+    def on_alarm(self, alarm: Alarm) -> None:
+        """Log an alarm, and count it unless it reports a recovery."""
         if alarm.kind in _RECOVERIES:
             _log.warning("audit.recovered", kind=alarm.kind.value, detail=alarm.detail)
             return
         _log.error("audit.alarm", kind=alarm.kind.value, detail=alarm.detail, records=alarm.count)
         self.metrics.record_all((AUDIT_FAILURES.measured(1, alarm.kind.value),))
 
-    def written(self, seconds: float) -> None:
-        """Measure what the disk took."""
+    def on_written(self, seconds: float) -> None:
+        """Record the duration of a write with fsync."""
         self.metrics.record_all((AUDIT_SYNC.measured(seconds),))
 
-    def checkpointed(self, checkpoint: Checkpoint) -> None:
-        """Send the signed line out of the box: as an OTel log event, and with the log."""
+    def on_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Send the signed line off this machine: as an OTel log event and in the service's log."""
         if self.log_events is not None:
             self.log_events.emit(
                 CHECKPOINT_EVENT,
@@ -149,66 +135,67 @@ class AuditOperations:
         )
 
 
-def folders(settings: Settings) -> tuple[Path, Path]:
-    """(log, keys). The keys lie outside the log's folder."""
-    given = settings.audit
-    log = given.folder or settings.data_dir / AUDIT_FOLDER
-    return log, given.keys_folder or settings.data_dir / KEYS_FOLDER
+def audit_folders(settings: Settings) -> tuple[Path, Path]:
+    """(folder of the log, folder of the keys)."""
+    log = settings.audit.folder or settings.data_dir / AUDIT_FOLDER
+    return log, settings.audit.keys_folder or settings.data_dir / KEYS_FOLDER
 
 
 def open_audit(
     settings: Settings, telemetry: Telemetry, current_trace: CurrentTrace
-) -> tuple[AuditLog, OpenedAuditLog, HashQuery]:
-    """(the port, what is to be closed, the keyed hash of queries).
+) -> tuple[OpenedAuditLog, HashQuery]:
+    """(the audit log, the keyed hash of queries).
 
-    The keys are made, as development keys, if there are none. Raises Misconfigured,
-    AuditUnavailable.
+    Makes development keys if there are no keys. Raises Misconfigured, AuditUnavailable.
     """
-    log_folder, keys_folder = folders(settings)
+    log_folder, keys_folder = audit_folders(settings)
     if keys_folder.resolve().is_relative_to(log_folder.resolve()):
-        raise Misconfigured("audit.keys_folder lies inside the audit log's folder")
+        raise Misconfigured("audit.keys_folder must not be inside the audit log's folder")
     try:
         keys = open_keys(keys_folder)
         if not settings.audit.enabled:
-            nothing = NoAudit()
-            return nothing, nothing, QueryHasher(keys.query)
+            return DisabledAuditLog(), QueryHasher(keys.query)
         operations = AuditOperations(telemetry.metrics, telemetry.log_events)
         writer = AuditWriter.open(
             log_folder,
             keys,
             _writer_settings(settings),
             reload_keys=lambda: read_keys(keys_folder),
-            on_checkpoint=operations.checkpointed,
-            on_alarm=operations.alarmed,
-            on_written=operations.written,
+            on_checkpoint=operations.on_checkpoint,
+            on_alarm=operations.on_alarm,
+            on_written=operations.on_written,
         )
     except (AuditKeyUnusable, AuditSettingInvalid) as error:
         raise Misconfigured(str(error), hint=error.hint) from error
     except AuditError as error:
         raise AuditUnavailable("the audit log cannot be opened", hint=error.hint) from error
-    strict = settings.audit.durability == "strict"
-    chained = ChainedAuditLog(writer=writer, current_trace=current_trace, strict=strict)
-    return CountedAuditLog(inner=chained, metrics=telemetry.metrics), chained, writer.hash_query
+    log = ChainedAuditLog(
+        writer=writer,
+        metrics=telemetry.metrics,
+        current_trace=current_trace,
+        strict=settings.audit.durability == "strict",
+    )
+    return log, writer.hash_query
 
 
 def _writer_settings(settings: Settings) -> AuditWriterSettings:
-    given = settings.audit
-    days = given.retention_days
+    audit = settings.audit
+    days = audit.retention_days
     return AuditWriterSettings(
-        durability=Durability(given.durability),
-        disk_full=DiskFullPolicy.REFUSE if given.fail_closed else DiskFullPolicy.CONTINUE,
-        checkpoint_folder=given.checkpoint_folder,
+        durability=Durability(audit.durability),
+        disk_full=DiskFullPolicy.REFUSE if audit.fail_closed else DiskFullPolicy.CONTINUE,
+        checkpoint_folder=audit.checkpoint_folder,
         retention_s=days * _S_PER_DAY if days is not None else None,
     )
 
 
 def verify_audit(settings: Settings) -> Verdict:
-    """What can be said of this installation's log with what it holds itself.
+    """Verify this installation's log with the keys and checkpoints it holds itself.
 
-    Development keys, or no second checkpoint folder, make that `unanchored` at best. Raises
-    AuditKeyUnusable, OSError.
+    With development keys, or without a second checkpoint folder, the best verdict is `unanchored`.
+    Raises AuditKeyUnusable, OSError.
     """
-    log_folder, keys_folder = folders(settings)
+    log_folder, keys_folder = audit_folders(settings)
     second = settings.audit.checkpoint_folder
     evidence = read_evidence(
         log_folder,
@@ -220,11 +207,11 @@ def verify_audit(settings: Settings) -> Verdict:
 
 
 def command_defaults(settings: Settings, output: str) -> dict[str, dict[str, object]]:
-    """The options of `foliotrace audit ...` that are known already: click's `default_map`.
+    """Defaults of the `foliotrace audit` options from the settings, as click's `default_map`.
 
-    Keys are among them only where the folder exists: an auditor elsewhere has none, needs none.
+    The keys folder is included only if it exists: an auditor on another machine needs none.
     """
-    log_folder, keys_folder = (str(folder) for folder in folders(settings))
+    log_folder, keys_folder = (str(folder) for folder in audit_folders(settings))
     second = settings.audit.checkpoint_folder
     seconds = [str(second)] if second is not None else []
     keys = {"keys": keys_folder} if Path(keys_folder).is_dir() else {}

@@ -1,4 +1,4 @@
-"""One span and one duration for each request: named by its route, continuing the caller's trace."""
+"""A span and a duration for each HTTP request, named by its route."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from foliotrace.events import NAMESPACE
 from foliotrace.events.instruments import QUEUE_REFUSALS
 from foliotrace_otel import entry_attributes, traceparent
-from foliotrace_server.observing.telemetry import Observing
+from foliotrace_server.observing.telemetry import Observability
 from foliotrace_server.problems import PROBLEM
 
 _NOT_TRACED: Final = ("/healthz", "/readyz", "/metrics", "/health", "/openapi.json", "/docs")
@@ -34,54 +34,54 @@ _propagator = TraceContextTextMapPropagator()
 
 
 @dataclass(slots=True)
-class _Answer:
-    """What is known of the answer so far."""
+class _ResponseStatus:
+    """The status of the response, once it has started."""
 
     status: int = 500
 
 
 class RequestTelemetry:
-    """Wraps the application. Probes and scrapes are measured, not traced."""
+    """ASGI middleware; probes and metric scrapes are measured but not traced."""
 
     def __init__(
         self,
         app: ASGIApp,
-        observing: Observing,
+        observability: Observability,
         lifespan: Callable[[object], AbstractAsyncContextManager[None]],
     ) -> None:
         self._app = app
-        self._tracer = observing.tracer
-        self._metrics = observing.metrics
-        self.lifespan = lifespan  # for whoever serves it without an ASGI server
+        self._tracer = observability.tracer
+        self._metrics = observability.metrics
+        self.lifespan = lifespan  # for callers without an ASGI server: the embedded CLI and tests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request under its span."""
+        """Serve one request in a span that continues the caller's trace."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started_s = perf_counter()
-        answer = _Answer()
+        response = _ResponseStatus()
         headers: tuple[tuple[bytes, bytes], ...] = ()
 
-        async def noting(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             if message["type"] == "http.response.start":
-                answer.status = message["status"]
+                response.status = message["status"]
                 message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)
 
         if self._tracer is None or scope["path"] in _NOT_TRACED:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send_and_record)
         else:
-            with self._span_of(self._tracer, scope, answer) as span:
+            with self._span_of(self._tracer, scope, response) as span:
                 headers = _headers_of(span)
-                await self._app(scope, receive, noting)
-        self._measure(scope, answer, perf_counter() - started_s)
+                await self._app(scope, receive, send_and_record)
+        self._measure(scope, response, perf_counter() - started_s)
 
     @contextmanager
-    def _span_of(self, tracer: Tracer, scope: Scope, answer: _Answer) -> Iterator[Span]:
-        context = _callers(scope)
+    def _span_of(self, tracer: Tracer, scope: Scope, response: _ResponseStatus) -> Iterator[Span]:
+        context = _caller_context(scope)
         span = tracer.start_span(
-            f"{_method(scope)} {_guessed(scope['path'])}",
+            f"{_method(scope)} {_early_route(scope['path'])}",
             context=context,
             kind=SpanKind.SERVER,
             attributes=entry_attributes(context, NAMESPACE),
@@ -91,24 +91,24 @@ class RequestTelemetry:
             yield span
         finally:
             if span.is_recording():
-                _describe(span, scope, answer)
+                _describe(span, scope, response)
             span.end()
             otel_context.detach(token)
 
-    def _measure(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+    def _measure(self, scope: Scope, response: _ResponseStatus, seconds: float) -> None:
         route = route_of(scope)
         labels = {
             "http.request.method": _method(scope),
             "http.route": route,
-            "http.response.status_code": str(answer.status),
+            "http.response.status_code": str(response.status),
         }
         self._metrics.record("http.server.request.duration", seconds, labels)
-        if answer.status == 429:
+        if response.status == 429:
             self._metrics.record_all((QUEUE_REFUSALS.measured(1, route),))
 
 
 def route_of(scope: Scope) -> str:
-    """The template of the route that served, or "unknown": never a path that a caller chose."""
+    """The route template, or "unknown"; never the path, which the caller chooses."""
     route = scope.get("route")
     path = getattr(route, "path", None)
     return path if isinstance(path, str) else _protocol_route(scope["path"])
@@ -121,8 +121,8 @@ def _protocol_route(path: str) -> str:
     return _PROTOCOL.get((parts[0], len(parts)), path if path in _NOT_TRACED else "unknown")
 
 
-def _guessed(path: str) -> str:
-    """A name until the route is known: samplers see it, readers see the route."""
+def _early_route(path: str) -> str:
+    """The route for the span's first name, which samplers see; `_describe` sets the real one."""
     return path if path == "/v1/query" else "/"
 
 
@@ -131,8 +131,8 @@ def _method(scope: Scope) -> str:
     return method if method in _METHODS else "_OTHER"
 
 
-def _callers(scope: Scope) -> Context:
-    """The caller's trace context. Its baggage is not taken: it could claim any user or tenant."""
+def _caller_context(scope: Scope) -> Context:
+    """The caller's trace context, without its baggage, which could claim any user or tenant."""
     carrier = {
         name.decode("latin-1"): value.decode("latin-1")
         for name, value in scope["headers"]
@@ -142,7 +142,7 @@ def _callers(scope: Scope) -> Context:
 
 
 def _headers_of(span: Span) -> tuple[tuple[bytes, bytes], ...]:
-    """`X-Trace-Id` and W3C `traceresponse`, where the trace is kept."""
+    """`X-Trace-Id` and W3C `traceresponse`, if the trace is sampled."""
     context = span.get_span_context()
     if not (context.is_valid and context.trace_flags.sampled):
         return ()
@@ -152,14 +152,14 @@ def _headers_of(span: Span) -> tuple[tuple[bytes, bytes], ...]:
     )
 
 
-def _describe(span: Span, scope: Scope, answer: _Answer) -> None:
+def _describe(span: Span, scope: Scope, response: _ResponseStatus) -> None:
     method, route = _method(scope), route_of(scope)
     problem = scope.get(PROBLEM)
     span.update_name(f"{method} {route}")
     span.set_attribute("http.request.method", method)
     span.set_attribute("http.route", route)
-    span.set_attribute("http.response.status_code", answer.status)
+    span.set_attribute("http.response.status_code", response.status)
     if problem is not None:
         span.set_attribute("error.type", problem)
-    if answer.status >= 500:
+    if response.status >= 500:
         span.set_status(Status(StatusCode.ERROR))

@@ -1,4 +1,4 @@
-"""Telemetry of one engine: set up at its start, flushed with a limit at its end."""
+"""Sets up tracing, metrics and log events of one engine, and flushes them at its end."""
 
 import asyncio
 from dataclasses import dataclass, replace
@@ -31,8 +31,8 @@ DRAWN: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observing:
-    """What one engine observes with. `recent` is there where traces are drawn, in the CLI."""
+class Observability:
+    """Tracing and metrics of one engine. `recent` holds the last traces, for the CLI to draw."""
 
     telemetry: Telemetry
     links: TraceLinks
@@ -47,33 +47,33 @@ class Observing:
 
     @property
     def redactor(self) -> Redactor:
-        """What keeps personal numbers and keys out of spans, for the log."""
+        """Removes personal numbers and keys from spans; reused for the log."""
         return self.telemetry.redactor
 
     def trace_tree(self, trace_id: str) -> str:
-        """A recent trace (32 hex digits) drawn as a tree; "" where it is not known."""
+        """A recent trace (32 hex digits) as a text tree; "" if it is unknown."""
         return draw_trace(self.recent.trace(trace_id), DRAWN) if self.recent is not None else ""
 
     def stop(self) -> None:
-        """Take the handlers off and send what is left, waiting `shutdown_s` at most."""
+        """Detach from LlamaIndex and send the remaining spans, within `shutdown_s`."""
         self.telemetry.shutdown(self.shutdown_s)
 
     async def close(self) -> None:
-        """See `stop`."""
+        """Stop without blocking the event loop."""
         await asyncio.to_thread(self.stop)
 
 
-def observe(settings: TracingSettings, *, serving: bool, draws: bool = False) -> Observing:
-    """Watch this process until `close`. Raises Misconfigured.
+def observe(settings: TracingSettings, *, serving: bool, draws: bool = False) -> Observability:
+    """Set up telemetry of this process until `close`. Raises Misconfigured.
 
-    `serving`: a service, which exports as the standard variables say, to `localhost:4317` if they
-    say nothing, and whose provider others in the process find. Anything else exports only where a
-    variable names an endpoint. `draws`: keep the last traces for `trace_tree`.
+    With `serving`, spans are exported as the OTEL_* variables say, by default to `localhost:4317`,
+    and the tracer provider becomes the process's global one. Otherwise they are exported only if a
+    variable names an endpoint. With `draws`, the last traces are kept for `trace_tree`.
     """
-    chosen = _chosen(settings, serving=serving)
+    effective = _effective_settings(settings, serving=serving)
     recent = RecentTraces() if draws and settings.enabled else None
     telemetry = configure(
-        chosen,
+        effective,
         service_name=settings.service_name,
         instruments=INSTRUMENTS,
         namespace=NAMESPACE,
@@ -82,27 +82,27 @@ def observe(settings: TracingSettings, *, serving: bool, draws: bool = False) ->
     )
     for collector in (ProcessCollector, PlatformCollector):
         collector(registry=telemetry.metrics.registry)
-    return Observing(
+    return Observability(
         telemetry=telemetry,
         links=TraceLinks.of_settings(settings),
-        tracer=None if chosen.disabled else telemetry.provider.get_tracer(_SCOPE),
+        tracer=None if effective.disabled else telemetry.provider.get_tracer(_SCOPE),
         recent=recent,
         shutdown_s=settings.shutdown_s,
     )
 
 
-def _chosen(settings: TracingSettings, *, serving: bool) -> OTelSettings:
-    """What the standard variables say, below what our settings say."""
+def _effective_settings(settings: TracingSettings, *, serving: bool) -> OTelSettings:
+    """The OTEL_* variables, overridden by our settings."""
     try:
-        found = read_environment()
+        environment = read_environment()
     except TelemetrySettingInvalid as error:
         raise Misconfigured(str(error)) from error
-    if not (serving or found.endpoint_named):
-        found = replace(found, exporter="none", metrics_exporter="none")
-    if not (serving or found.logs_endpoint_named):
-        found = replace(found, logs_exporter="none")
+    if not (serving or environment.endpoint_named):
+        environment = replace(environment, exporter="none", metrics_exporter="none")
+    if not (serving or environment.logs_endpoint_named):
+        environment = replace(environment, logs_exporter="none")
     return replace(
-        found,
-        disabled=found.disabled or not settings.enabled,
-        detail="all" if "all" in (settings.detail, found.detail) else "semantic",
+        environment,
+        disabled=environment.disabled or not settings.enabled,
+        detail="all" if "all" in (settings.detail, environment.detail) else "semantic",
     )

@@ -54,8 +54,8 @@ class Queries:
         self._kind = engine.query.start_event_class
         self._max_body_bytes = engine.settings.server.max_body_bytes
         self._slots = slots
-        observing = engine.parts.observing
-        self._links = observing.links if observing is not None else TraceLinks()
+        observability = engine.parts.observability
+        self._links = observability.links if observability is not None else TraceLinks()
 
     @endpoint(
         "POST",
