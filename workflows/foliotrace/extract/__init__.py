@@ -1,1 +1,1 @@
-"""The journey of a schema: bounded and resolved, its values found, grounded and validated."""
+"""The extract pipeline: resolve a schema, extract its fields, ground and validate them."""

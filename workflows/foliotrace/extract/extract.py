@@ -1,4 +1,4 @@
-"""Values out of pages by the first rung that works; what is lower than the first is marked."""
+"""Extracts fields from pages with the first rung that works, and marks the degradation."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from foliotrace.catalog import ComposedReason, Reason, ReasonFamily
 from foliotrace.errors import BudgetExceeded, ExtractorUnavailable, Unavailable
 from foliotrace.events import ExtractionRungFailed, emit
-from foliotrace.extract.merge import empty_extraction, merge, worse
+from foliotrace.extract.merge import combine, empty_extraction, merge
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.model import (
     Deadline,
@@ -29,34 +29,34 @@ async def extract_pages(
     task: ExtractionTask,
     pages: Sequence[ParsedPage],
 ) -> Extraction:
-    """The fields that `pages` state, by the first of `rungs` that works.
+    """The fields found in `pages` by the first of `rungs` that works.
 
-    Raises ExtractorUnavailable when none does.
+    Raises ExtractorUnavailable if none does.
     """
     reasons: list[ComposedReason] = []
     for rung in rungs:
         try:
-            found = await _by(services, rung, plan, task, pages)
+            found = await _by_rung(services, rung, plan, task, pages)
         except (Unavailable, BudgetExceeded) as error:
             reasons.append(ReasonFamily.METHOD_FAILED.of(rung.method.value, error.reason))
             emit(ExtractionRungFailed(reason=reasons[-1]))
             continue
         mark = _mark(rungs[0].method, rung.method, reasons)
-        marked = worse(worse(found.degradation, mark), degradation_of(pages))
+        marked = combine(combine(found.degradation, mark), degradation_of(pages))
         return replace(found, degradation=marked)
     raise ExtractorUnavailable(
         Reason.NO_EXTRACTOR.message, reason=reasons[-1] if reasons else Reason.NO_EXTRACTOR
     )
 
 
-async def _by(
+async def _by_rung(
     services: ExtractServices,
     rung: Rung,
     plan: ExtractionPlan,
     task: ExtractionTask,
     pages: Sequence[ParsedPage],
 ) -> Extraction:
-    """One rung over all `pages`, in as many calls as its windows need."""
+    """Run one rung over all `pages`, one call per window."""
     size = rung.window_for(task.document.media_type) or max(len(pages), 1)
     found = empty_extraction(plan)
     for start in range(0, max(len(pages), 1), size):
@@ -74,7 +74,7 @@ def _mark(first: ExtractionMethod, used: ExtractionMethod, reasons: Sequence[str
 
 
 def degradation_of(pages: Sequence[ParsedPage]) -> Degradation:
-    """What parsing lost: pages that a lower parser read, or nobody could."""
+    """The degradation of parsing: pages that a fallback parser read, or that none could read."""
     reasons: list[str] = []
     if any(page.degraded_from for page in pages):
         reasons.append(Reason.PAGES_DEGRADED)

@@ -1,4 +1,7 @@
-"""Windows of one document to one extraction. Pure, and the same window twice changes nothing."""
+"""Merges the windows of one document into one extraction. Pure.
+
+Merging a window twice changes nothing: a resumed run repeats its last window.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,31 +19,32 @@ Row = dict[str, FieldResult]  # by pointer inside the row
 
 
 def merge(plan: ExtractionPlan, before: Extraction, window: Extraction) -> Extraction:
-    """Of each field the surer value, the earlier at a tie; lists one after the other."""
+    """Keep the more confident value of each field, the earlier at a tie; append list rows."""
     old, new = _by_pointer(before.fields), _by_pointer(window.fields)
     fields = [
-        _surer(old.get(spec.pointer), new.get(spec.pointer), spec.pointer) for spec in plan.fields
+        _more_confident(old.get(spec.pointer), new.get(spec.pointer), spec.pointer)
+        for spec in plan.fields
     ]
     for list_spec in plan.lists:
         rows = [*rows_of(list_spec, before.fields), *rows_of(list_spec, window.fields)]
-        fields.extend(_numbered(list_spec, _once(rows)))
+        fields.extend(_numbered(list_spec, _without_repeats(rows)))
     return Extraction(
         record={},
         fields=tuple(fields),
         valid=False,
-        degradation=worse(before.degradation, window.degradation),
+        degradation=combine(before.degradation, window.degradation),
         usage=before.usage.plus(window.usage),
     )
 
 
 def empty_extraction(plan: ExtractionPlan) -> Extraction:
-    """Every field null."""
+    """An extraction in which every field is null."""
     fields = tuple(FieldResult(pointer=spec.pointer, value=None) for spec in plan.fields)
     return Extraction(record={}, fields=fields, valid=False)
 
 
 def rows_of(list_spec: ListSpec, fields: Iterable[FieldResult]) -> list[Row]:
-    """The rows of a list among `fields`, in order of their numbers."""
+    """The rows of one list among `fields`, in order."""
     rows: defaultdict[int, Row] = defaultdict(dict)
     for field in fields:
         head, _, inside = field.pointer.removeprefix(f"{list_spec.pointer}/").partition("/")
@@ -49,8 +53,8 @@ def rows_of(list_spec: ListSpec, fields: Iterable[FieldResult]) -> list[Row]:
     return [rows[number] for number in sorted(rows)]
 
 
-def worse(one: Degradation, other: Degradation) -> Degradation:
-    """Both marks: the higher level and every reason."""
+def combine(one: Degradation, other: Degradation) -> Degradation:
+    """The higher level and the reasons of both."""
     return Degradation(
         level=Level(max(one.level, other.level)),
         reasons=tuple(dict.fromkeys((*one.reasons, *other.reasons))),
@@ -61,15 +65,17 @@ def _by_pointer(fields: Iterable[FieldResult]) -> dict[str, FieldResult]:
     return {field.pointer: field for field in fields}
 
 
-def _surer(one: FieldResult | None, other: FieldResult | None, pointer: str) -> FieldResult:
+def _more_confident(
+    one: FieldResult | None, other: FieldResult | None, pointer: str
+) -> FieldResult:
     found = [field for field in (one, other) if field is not None and field.value is not None]
     if not found:
         return FieldResult(pointer=pointer, value=None, method=ExtractionMethod.NONE)
     return max(found, key=lambda field: field.confidence or 0.0)
 
 
-def _once(rows: Sequence[Row]) -> list[Row]:
-    """Rows that stand in the same places are one: a window that was repeated adds nothing."""
+def _without_repeats(rows: Sequence[Row]) -> list[Row]:
+    """Drop rows whose values are cited from the same positions as an earlier row's."""
     seen: set[tuple[tuple[str, int, int], ...]] = set()
     kept: list[Row] = []
     for row in rows:

@@ -1,7 +1,10 @@
-"""What a caller's schema may be, and that schema with every `$ref` resolved. Pure.
+"""Checks a caller's JSON Schema against the limits and resolves every `$ref` in it. Pure.
 
-Refused with a pointer to the place: what is too deep, too large, refers outside itself or to
-itself, or uses a keyword that cannot be extracted by.
+Refused, with a pointer to the place: schemas that are too deep or too large, that refer to other
+documents or to themselves, or that use an unsupported keyword.
+
+Pydantic models are accepted from the command line and from Python, never over HTTP: importing the
+module that a client names would run code that the client chooses.
 """
 
 import json
@@ -47,12 +50,12 @@ _BACK_REFERENCE = re.compile(r"\\[1-9]|\(\?P=")
 
 
 def resolve(schema: JsonObject) -> JsonObject:
-    """`schema` checked against the bounds, every local `$ref` in its place.
+    """`schema` with every local `$ref` replaced by its target, checked against the limits.
 
-    `anyOf` with null (as Pydantic writes an optional) becomes a nullable type; an `allOf` of one
-    is merged. Raises InvalidSchema. Resolving a resolved schema changes nothing.
+    `anyOf` with null (how Pydantic writes an optional) becomes a nullable type; an `allOf` with one
+    member is merged. Resolving a resolved schema changes nothing. Raises InvalidSchema.
     """
-    from jsonschema import Draft202012Validator  # slow to import: with the first schema
+    from jsonschema import Draft202012Validator  # slow to import, so not before the first schema
     from jsonschema.exceptions import SchemaError
 
     _check_size(schema)
@@ -118,11 +121,11 @@ def _invalid(place: str, why: str) -> InvalidSchema:
 
 
 class _Resolver:
-    """Copies a schema, replacing references; counts depth and guards against circles."""
+    """Copies a schema and replaces references, with limits on depth, size and recursion."""
 
     def __init__(self, root: JsonObject) -> None:
         self._root = root
-        self._made = 0
+        self._copied = 0
 
     def resolve(self) -> JsonObject:
         return self._copy(self._root, "", depth=0, inside=())
@@ -137,13 +140,13 @@ class _Resolver:
     ) -> JsonObject:
         if not isinstance(schema, dict):
             raise _invalid(place, "a schema must be an object; `true` and `false` say nothing")
-        self._made += 1
-        if self._made > MAX_PROPERTIES * 8:
+        self._copied += 1
+        if self._copied > MAX_PROPERTIES * 8:
             raise _invalid(place, f"it has more than {MAX_PROPERTIES} properties")
         if depth > MAX_DEPTH:
             raise _invalid(place, f"it is nested more than {MAX_DEPTH} levels deep")
         if "$ref" in schema:
-            return self._referred(schema, place, depth=depth, inside=inside)
+            return self._resolve_reference(schema, place, depth=depth, inside=inside)
         self._check_keywords(schema, place)
         copied = {
             key: value
@@ -153,7 +156,7 @@ class _Resolver:
         copied |= self._parts(schema, place, depth=depth, inside=inside)
         return _simple(copied)
 
-    def _referred(
+    def _resolve_reference(
         self, schema: JsonObject, place: str, *, depth: int, inside: tuple[str, ...]
     ) -> JsonObject:
         reference = str(schema["$ref"])
@@ -206,7 +209,7 @@ class _Resolver:
 
 
 def _check_pattern(pattern: str, place: str) -> None:
-    """Patterns are searched in text that anybody may have written: none may take for ever."""
+    """Refuse patterns with exponential running time: they are matched against untrusted text."""
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise _invalid(place, f"`pattern` is longer than {MAX_PATTERN_CHARACTERS} characters")
     if _REPEATED_GROUP.search(pattern) or _BACK_REFERENCE.search(pattern):
@@ -218,7 +221,7 @@ def _check_pattern(pattern: str, place: str) -> None:
 
 
 def _simple(schema: JsonObject) -> JsonObject:
-    """An optional as a nullable type; an `allOf` of one merged."""
+    """Write an optional as a nullable type, and merge an `allOf` with one member."""
     if len(schema.get("allOf", ())) == 1:
         (only,) = schema.pop("allOf")
         schema = {**only, **schema}
@@ -242,8 +245,8 @@ def _nullable(schema: JsonObject) -> JsonObject:
 
 
 def _types(schema: JsonObject) -> set[str]:
-    told = schema.get("type", [])
-    return {told} - {"null"} if isinstance(told, str) else set(told) - {"null"}
+    types = schema.get("type", [])
+    return ({types} if isinstance(types, str) else set(types)) - {"null"}
 
 
 def _properties(schema: JsonObject) -> Iterator[str]:

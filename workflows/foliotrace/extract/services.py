@@ -1,4 +1,4 @@
-"""What the extract journey is given: its ports, its rungs and its limits."""
+"""Dependencies and limits of the extract pipeline."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +21,10 @@ from foliotrace.settings import EXTRACTION_WINDOW_PAGES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """One way to a record, `window_pages` pages in a call; None: the whole document in one.
+    """One way to extract, with `window_pages` pages per call; None: the whole document in one call.
 
-    `paged_types`: the types that it can take some pages of, every other one whole; None: all.
+    `paged_types`: the media types of which it can take single pages; it takes documents of any
+    other type whole. None: all types.
     """
 
     method: ExtractionMethod
@@ -32,14 +33,18 @@ class Rung:
     paged_types: frozenset[str] | None = None
 
     def window_for(self, media_type: str) -> int | None:
-        """The pages of one call; None for all."""
+        """Pages per call for this media type; None for the whole document."""
         whole = self.paged_types is not None and media_type not in self.paged_types
         return None if whole else self.window_pages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractServices:
-    """The ports of the journey. `rungs` in order of preference: cloud, LLM, rules."""
+    """Dependencies and limits of the extract pipeline.
+
+    `rungs` in order of preference: cloud, LLM, rules. `rungs_by_mode` replaces them where a request
+    chooses an execution mode. `local_parser` (None: `parser`) reads pages in local mode.
+    """
 
     library: LibraryReader
     blobs: Blobs
@@ -52,13 +57,13 @@ class ExtractServices:
     trace: CurrentTrace
     window_pages: int = EXTRACTION_WINDOW_PAGES
     rungs_by_mode: Mapping[ExecutionMode, Sequence[Rung]] = field(default_factory=dict)
-    local_parser: ParserChain | None = None  # reads what is extracted here alone; None: `parser`
+    local_parser: ParserChain | None = None
 
     def rungs_on(self, asked: ExecutionMode | None) -> Sequence[Rung]:
-        """The rungs of a request that asks for a path. Raises PathNotOffered."""
+        """The rungs for a requested execution mode. Raises PathNotOffered."""
         return select(asked, self.rungs, self.rungs_by_mode)
 
     def parser_on(self, asked: ExecutionMode | None) -> ParserChain:
-        """Who reads pages that are not stored: nobody in the cloud, if that was asked."""
+        """The parser of pages that are not stored; in local mode none of them goes to the cloud."""
         local = self.local_parser if asked is ExecutionMode.LOCAL else None
         return local or self.parser

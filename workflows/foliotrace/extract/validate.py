@@ -1,7 +1,7 @@
-"""The record out of its fields, and whether it satisfies the schema. Pure.
+"""Builds the record from its fields and validates it against the schema. Pure.
 
-A field that was not found is null; a null counts as absent unless the schema admits null, so only
-a required field makes a record without it invalid. Nothing is filled in.
+A field that was not found is null. A null counts as absent unless the schema allows null, so only a
+missing required field makes the record invalid. No defaults are filled in.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ MAX_ERRORS = 50
 
 
 def record_of(schema: JsonObject, fields: Sequence[FieldResult]) -> JsonObject:
-    """Every property of `schema`, with the values of `fields` in their places, else null."""
+    """The record: every property of `schema`, with its value from `fields` or null."""
     record = _empty(schema)
     for field in fields:
         if field.value is not None:
@@ -23,16 +23,16 @@ def record_of(schema: JsonObject, fields: Sequence[FieldResult]) -> JsonObject:
 
 
 def errors_of(schema: JsonObject, record: JsonObject) -> tuple[str, ...]:
-    """Why the record does not satisfy the schema, by pointer; at most MAX_ERRORS. No values."""
+    """The validation errors as "pointer: message", at most MAX_ERRORS; they quote no values."""
     from jsonschema import Draft202012Validator  # slow to import: with the first record
 
     validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
     found = validator.iter_errors(_without_nulls(schema, record))
-    told = sorted({_told(error.absolute_path, error.validator, error.message) for error in found})
-    return tuple(told[:MAX_ERRORS])
+    messages = {_message(error.absolute_path, error.validator, error.message) for error in found}
+    return tuple(sorted(messages)[:MAX_ERRORS])
 
 
-def _told(path: Sequence[str | int], keyword: str, message: str) -> str:
+def _message(path: Sequence[str | int], keyword: str, message: str) -> str:
     place = "/" + "/".join(str(part) for part in path)
     if keyword == "required":  # names the property, not a value
         return f"{place}: {message}"
@@ -63,14 +63,14 @@ def _put(record: JsonObject, path: list[str], value: Any) -> None:  # noqa: ANN4
 
 
 def _without_nulls(schema: JsonObject, value: Any) -> Any:  # noqa: ANN401 - JSON
-    """`value` without the nulls that `schema` does not admit."""
+    """`value` without the nulls that `schema` does not allow."""
     if isinstance(value, dict):
         parts = schema.get("properties", {})
         kept = {k: _without_nulls(parts.get(k, {}), v) for k, v in value.items()}
         return {
             k: v
             for k, v in kept.items()
-            if (v is not None or _admits_null(parts.get(k, {})))
+            if (v is not None or _allows_null(parts.get(k, {})))
             and not (v == {} and k not in schema.get("required", ()))
         }
     if isinstance(value, list):
@@ -79,6 +79,6 @@ def _without_nulls(schema: JsonObject, value: Any) -> Any:  # noqa: ANN401 - JSO
     return value
 
 
-def _admits_null(schema: JsonObject) -> bool:
-    told = schema.get("type", [])
-    return "null" in ([told] if isinstance(told, str) else told)
+def _allows_null(schema: JsonObject) -> bool:
+    types = schema.get("type", [])
+    return "null" in ([types] if isinstance(types, str) else types)

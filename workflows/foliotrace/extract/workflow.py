@@ -1,8 +1,8 @@
-"""The durable journey of a schema: resolve it, extract window by window, validate the record.
+"""The durable extract workflow: resolve the schema, extract window by window, validate the record.
 
-What was found so far is kept with the job after each window, never in an event: events carry ids
-and page numbers only. A resumed run repeats the interrupted step, which finds what is kept and adds
-nothing twice. An invalid record is kept with its errors: the job has completed.
+The fields found so far are saved with the job after each window, never in an event: the engine
+persists events, and values belong where a deletion removes them. A resumed run repeats the interrupted
+step, which adds nothing twice. An invalid record completes the job too, with its errors.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -18,7 +18,7 @@ from foliotrace.catalog import Reason
 from foliotrace.errors import ExtractorUnavailable, NotFound, ParserUnavailable
 from foliotrace.events import ExtractionCompleted, emit, stage
 from foliotrace.extract.extract import extract_pages
-from foliotrace.extract.merge import empty_extraction, merge, worse
+from foliotrace.extract.merge import combine, empty_extraction, merge
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.validate import errors_of, record_of
@@ -48,7 +48,7 @@ from foliotrace.settings import (
 
 
 class ExtractRecord(StartEvent):
-    """Extract a record of `schema` from a document. Without `job_id` a job is made."""
+    """Extract a record of `schema` from a document. Without `job_id`, a job is created."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
@@ -58,14 +58,14 @@ class ExtractRecord(StartEvent):
     job_id: str | None = None
     path: ExecutionMode | None = None
 
-    def __init__(self, **given: Any) -> None:  # noqa: ANN401 - Event's own signature
-        if "schema" in given:  # LlamaIndex's events know no alias
-            given["record_schema"] = given.pop("schema")
-        super().__init__(**given)
+    def __init__(self, **fields: Any) -> None:  # noqa: ANN401 - Event's own signature
+        if "schema" in fields:  # LlamaIndex's events know no alias
+            fields["record_schema"] = fields.pop("schema")
+        super().__init__(**fields)
 
 
 class Extracted(StopEvent):
-    """The record is kept with its job; `valid` says whether it satisfies the schema."""
+    """The record is saved with its job; `valid` says whether it satisfies the schema."""
 
     job_id: str
     document_id: str
@@ -76,7 +76,7 @@ class Extracted(StopEvent):
 
 
 class ExtractCursor(BaseModel):
-    """Where an extraction stands."""
+    """How far an extraction is: the next page to extract from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -92,25 +92,25 @@ class ExtractCursor(BaseModel):
 
 
 class ExtractWhole(Event):
-    """The document is to be extracted in one call, if the first rung can."""
+    """Extract from the whole document in one call."""
 
     cursor: ExtractCursor
 
 
 class ExtractWindow(Event):
-    """The pages from `cursor.next_page` on are to be extracted from."""
+    """Extract from the window of pages that starts at `cursor.next_page`."""
 
     cursor: ExtractCursor
 
 
 class FieldsFound(Event):
-    """Every page was looked at; the record can be made."""
+    """Every page was searched; the record can be built."""
 
     cursor: ExtractCursor
 
 
 class ExtractWorkflow(Workflow):
-    """See the module."""
+    """Extracts one record; see the module's docstring."""
 
     def __init__(self, services: ExtractServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's
         super().__init__(**{"timeout": None, **options})
@@ -118,7 +118,7 @@ class ExtractWorkflow(Workflow):
 
     @step
     async def begin(self, ctx: Context, ev: ExtractRecord) -> ExtractWhole | ExtractWindow:
-        """Take up the job, check the schema, see how many pages there are."""
+        """Claim the job, resolve the schema, count the pages."""
         services = self._services
         principal = services.identify()
         document = await services.library.document(principal.tenant, ev.document_id)
@@ -128,24 +128,24 @@ class ExtractWorkflow(Workflow):
         async with self._reporting(reporter):
             rungs = services.rungs_on(ev.path)
             schema = resolve(ev.record_schema)
-            await self._keep_first(job, schema)
+            await self._save_empty(job, schema)
             cursor = ExtractCursor(
                 tenant=job.tenant,
                 subject=job.subject,
                 job_id=job.id,
                 document_id=document.id,
                 revision=document.revision,
-                pages_total=await self._count(document, ev.path),
+                pages_total=await self._page_count(document, ev.path),
                 instructions=ev.instructions,
                 path=ev.path,
             )
-            await self._tell(ctx, reporter, cursor, "extract")
+            await self._report(ctx, reporter, cursor, "extract")
         whole = any(rung.window_for(document.media_type) is None for rung in rungs)
         return ExtractWhole(cursor=cursor) if whole else ExtractWindow(cursor=cursor)
 
     @step
     async def whole(self, ctx: Context, ev: ExtractWhole) -> ExtractWindow | FieldsFound:
-        """Try the rungs that want all pages at once; a failure is marked and windows follow."""
+        """Run the rungs that take the whole document; if they fail, go on with windows."""
         cursor = ev.cursor
         reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter):
@@ -153,20 +153,20 @@ class ExtractWorkflow(Workflow):
             rungs = await self._rungs(cursor, whole=True)
             if cursor.pages_total > MAX_UNWINDOWED_PAGES:
                 mark = Degradation(level=Level.LOWER_PATH, reasons=(Reason.DOCUMENT_TOO_LONG,))
-                await self._keep_mark(cursor, mark)
+                await self._save_degradation(cursor, mark)
                 return ExtractWindow(cursor=cursor)
             numbers = range(1, cursor.pages_total + 1)
             try:
-                await self._extract(ctx, cursor, numbers, rungs)
+                await self._extract(cursor, numbers, rungs)
             except ExtractorUnavailable as error:
                 mark = Degradation(level=Level.LOWER_PATH, reasons=(error.reason,))
-                await self._keep_mark(cursor, mark)
+                await self._save_degradation(cursor, mark)
                 return ExtractWindow(cursor=cursor)
         return FieldsFound(cursor=cursor)
 
     @step
     async def window(self, ctx: Context, ev: ExtractWindow) -> ExtractWindow | FieldsFound:
-        """Extract from one window of pages and keep what was found."""
+        """Extract from one window of pages and save the fields found."""
         cursor = ev.cursor
         reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter):
@@ -174,15 +174,15 @@ class ExtractWorkflow(Workflow):
             rungs = await self._rungs(cursor, whole=False)
             last = cursor.next_page + self._services.window_pages
             numbers = range(cursor.next_page, min(last, cursor.pages_total + 1))
-            await self._extract(ctx, cursor, numbers, rungs)
+            await self._extract(cursor, numbers, rungs)
             after = cursor.model_copy(update={"next_page": numbers.stop})
-            await self._tell(ctx, reporter, after, "extract")
+            await self._report(ctx, reporter, after, "extract")
         finished = after.next_page > after.pages_total
         return FieldsFound(cursor=after) if finished else ExtractWindow(cursor=after)
 
     @step
     async def validate_record(self, ctx: Context, ev: FieldsFound) -> Extracted:
-        """Make the record of what was found, hold it against the schema, keep both."""
+        """Build the record, validate it against the schema, complete the job."""
         cursor = ev.cursor
         reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter):
@@ -191,24 +191,22 @@ class ExtractWorkflow(Workflow):
             with stage("validate"):
                 record = record_of(schema, found.fields)
                 errors = errors_of(schema, record)
-            made = replace(found, record=record, valid=not errors, errors=errors)
-            await self._keep(cursor.tenant, cursor.job_id, schema, made)
-            await reporter.completed(extraction=made)
-        emit(ExtractionCompleted(valid=made.valid, level=int(made.degradation.level)))
+            extraction = replace(found, record=record, valid=not errors, errors=errors)
+            await self._save(cursor.tenant, cursor.job_id, schema, extraction)
+            await reporter.completed(extraction=extraction)
+        emit(ExtractionCompleted(valid=extraction.valid, level=int(extraction.degradation.level)))
         return Extracted(
             job_id=cursor.job_id,
             document_id=cursor.document_id,
-            valid=made.valid,
-            fields=len(made.fields),
-            found=sum(1 for field in made.fields if field.value is not None),
-            degradation_level=int(made.degradation.level),
+            valid=extraction.valid,
+            fields=len(extraction.fields),
+            found=sum(1 for field in extraction.fields if field.value is not None),
+            degradation_level=int(extraction.degradation.level),
         )
-
-    # --- the parts of the steps ------------------------------------------------------------
 
     @asynccontextmanager
     async def _reporting(self, reporter: JobReporter) -> AsyncIterator[None]:
-        """Settle the job when a step fails; a shutdown settles nothing."""
+        """Mark the job as failed when the step raises; a shutdown marks nothing."""
         try:
             yield
         except Exception as error:
@@ -217,7 +215,7 @@ class ExtractWorkflow(Workflow):
             raise
 
     async def _rungs(self, cursor: ExtractCursor, *, whole: bool) -> Sequence[Rung]:
-        """Those that take this document whole, or those that take it in windows."""
+        """The rungs that take this document whole, or those that take it in windows."""
         document = await self._services.library.document(cursor.tenant, cursor.document_id)
         return [
             rung
@@ -225,8 +223,8 @@ class ExtractWorkflow(Workflow):
             if (rung.window_for(document.media_type) is None) is whole
         ]
 
-    async def _count(self, document: Document, path: ExecutionMode | None) -> int:
-        """The pages of the document: as ingested, or counted now."""
+    async def _page_count(self, document: Document, path: ExecutionMode | None) -> int:
+        """The number of pages: as ingested, or by inspecting the file now."""
         if document.status is DocumentStatus.READY and document.pages_total:
             return document.pages_total
         deadline = self._deadline(INSPECT_DEADLINE_S)
@@ -246,10 +244,8 @@ class ExtractWorkflow(Workflow):
     def _deadline(self, limit_s: float) -> Deadline:
         return Deadline(self._services.clock.monotonic_s() + limit_s)
 
-    async def _extract(
-        self, ctx: Context, cursor: ExtractCursor, numbers: range, rungs: Sequence[Rung]
-    ) -> None:
-        """Extract from the pages `numbers` and keep what was found beside what was before."""
+    async def _extract(self, cursor: ExtractCursor, numbers: range, rungs: Sequence[Rung]) -> None:
+        """Extract from the pages `numbers` and merge the fields into the saved ones."""
         services = self._services
         schema, before = await services.jobs.extraction(cursor.tenant, cursor.job_id)
         document = await services.library.document(cursor.tenant, cursor.document_id)
@@ -264,12 +260,12 @@ class ExtractWorkflow(Workflow):
         )
         with stage("extract"):
             found = await extract_pages(services, rungs, plan, task, pages)
-        await self._keep(cursor.tenant, cursor.job_id, schema, merge(plan, before, found))
+        await self._save(cursor.tenant, cursor.job_id, schema, merge(plan, before, found))
 
     async def _pages(
         self, cursor: ExtractCursor, document: Document, numbers: range
     ) -> Sequence[ParsedPage]:
-        """The pages as ingestion stored them, or parsed now."""
+        """The pages as ingestion stored them, else parsed now."""
         stored = await self._services.library.pages(
             cursor.tenant, cursor.document_id, numbers, revision=cursor.revision
         )
@@ -287,26 +283,26 @@ class ExtractWorkflow(Workflow):
             )
         return pages
 
-    async def _keep_first(self, job: Job, schema: JsonObject) -> None:
-        """Keep the schema with an empty record, unless a run before this one has begun."""
+    async def _save_empty(self, job: Job, schema: JsonObject) -> None:
+        """Save the schema with an empty record, unless an earlier run has done so."""
         try:
             await self._services.jobs.extraction(job.tenant, job.id)
         except NotFound:
-            await self._keep(job.tenant, job.id, schema, empty_extraction(plan_of(schema)))
+            await self._save(job.tenant, job.id, schema, empty_extraction(plan_of(schema)))
 
-    async def _keep_mark(self, cursor: ExtractCursor, mark: Degradation) -> None:
+    async def _save_degradation(self, cursor: ExtractCursor, mark: Degradation) -> None:
         schema, found = await self._services.jobs.extraction(cursor.tenant, cursor.job_id)
-        marked = replace(found, degradation=worse(found.degradation, mark))
-        await self._keep(cursor.tenant, cursor.job_id, schema, marked)
+        marked = replace(found, degradation=combine(found.degradation, mark))
+        await self._save(cursor.tenant, cursor.job_id, schema, marked)
 
-    async def _keep(
+    async def _save(
         self, tenant: str, job_id: str, schema: JsonObject, extraction: Extraction
     ) -> None:
         await self._services.jobs.save_extraction(
             tenant, job_id, schema=schema, extraction=extraction
         )
 
-    async def _tell(
+    async def _report(
         self, ctx: Context, reporter: JobReporter, cursor: ExtractCursor, stage: str
     ) -> None:
         done = cursor.next_page - 1

@@ -1,8 +1,8 @@
 """The durable ingest workflow: parse, chunk and commit window by window, then publish and index.
 
 A resumed run repeats the interrupted step, and every step skips what it finds stored. Events carry
-ids and page numbers only, because the engine persists them: page text lives in the library alone,
-where a deletion reaches it. A served revision stays served until the new one is complete.
+ids and page numbers only, because the engine persists them: page text belongs in the library,
+where a deletion removes it. A served revision stays served until the new one is complete.
 """
 
 from collections.abc import AsyncIterator
