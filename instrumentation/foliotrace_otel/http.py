@@ -1,7 +1,7 @@
-"""One SERVER span, one duration and the trace headers for each HTTP request of an ASGI program.
+"""ASGI middleware: one SERVER span, one duration and the trace headers per HTTP request.
 
-Plain ASGI, so that it costs little and works around any framework. The span ends with the last byte
-of the answer, streams included.
+Plain ASGI, so that it costs little and fits any framework. The span ends with the last byte of the
+response, streams included.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -125,9 +125,9 @@ class TracingMiddleware:
             failure = error_type(error)
             raise
         finally:
-            self._tell(scope, span, status, perf_counter() - began, failed=bool(failure))
+            self._describe(scope, span, status, perf_counter() - began, failed=bool(failure))
 
-    def _tell(
+    def _describe(
         self, scope: Scope, span: Span | None, status: int, seconds: float, *, failed: bool
     ) -> None:
         method, route = _method(scope), route_of(scope)
@@ -152,12 +152,12 @@ class TracingMiddleware:
     def _caller(self, scope: Scope) -> Context:
         """The caller's trace and allowed baggage; an empty context when it sent none."""
         context = Context()
-        given: dict[bytes, bytes] = dict(scope.get("headers", ()))
-        remote = parse_traceparent(given.get(b"traceparent", b"").decode("latin-1"))
+        headers: dict[bytes, bytes] = dict(scope.get("headers", ()))
+        remote = parse_traceparent(headers.get(b"traceparent", b"").decode("latin-1"))
         if remote is not None:
             context = trace.set_span_in_context(NonRecordingSpan(remote), context)
-        if b"baggage" in given:
-            carrier = {"baggage": given[b"baggage"].decode("latin-1")}
+        if b"baggage" in headers:
+            carrier = {"baggage": headers[b"baggage"].decode("latin-1")}
             sent = baggage.get_all(W3CBaggagePropagator().extract(carrier, Context()))
             for name in self._baggage_allowed:
                 if name in sent:

@@ -3,7 +3,7 @@
 Finds: e-mail addresses, telephone numbers (international, and North American with separators),
 payment cards (issuer prefix and Luhn), US social security numbers (assignable areas), IBANs (length
 and mod 97), API keys of well-known makers, bearer tokens, JWTs, private keys, passwords in URLs.
-Does not find names or street addresses: nobody does without a language model.
+Names and street addresses are not detected: that takes a language model.
 """
 
 import hmac
@@ -22,7 +22,7 @@ _SENSITIVE_NAME: Final = re.compile(
 
 
 def is_sensitive_name(name: str) -> bool:
-    """Whether an attribute or header of this name holds a secret, whatever its value looks like."""
+    """Whether an attribute or header of this name holds a secret, whatever its value."""
     return _SENSITIVE_NAME.search(name) is not None
 
 
@@ -46,12 +46,12 @@ class Redactor:
         known = self._remembered.get(text)
         if known is not None:
             return known
-        found = self._detector.replace(text, self._token)
+        redacted = self._detector.replace(text, self._token)
         if len(text) <= _LONGEST_REMEMBERED:
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[text] = found
-        return found
+            self._remembered[text] = redacted
+        return redacted
 
     def secret(self, value: str) -> str:
         """The token for a value that is secret by its name."""

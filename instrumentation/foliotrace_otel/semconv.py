@@ -37,7 +37,7 @@ HTTP_METHOD: Final = "http.request.method"
 HTTP_ROUTE: Final = "http.route"
 HTTP_STATUS: Final = "http.response.status_code"
 
-# Keys the product promises on every LLM span, whatever the conventions become.
+# Keys that every LLM span carries besides those of the conventions, which may still change.
 PROMPT_LENGTH: Final = "prompt.length"  # characters
 MODEL: Final = "model"
 RESPONSE_LENGTH: Final = "response.length"  # characters
@@ -86,8 +86,8 @@ OPENINFERENCE_NAMES: Final[dict[str, str]] = {
 }
 
 
-# What an event may say of itself without naming a convention: its `span_attributes` maps a field to
-# one of these words, and the name is filled in here.
+# Concepts that an event's `span_attributes` may name instead of an attribute, so that only this
+# package has to follow the GenAI conventions as they move.
 CONCEPTS: Final[dict[str, str]] = {
     "request_model": REQUEST_MODEL,
     "response_model": RESPONSE_MODEL,
@@ -116,7 +116,7 @@ class SpanNames:
     link: str  # a traceparent among an event's attributes: becomes a span link
     attempt: str  # from 2: a repeated call, linked to the first attempt; also an instrument tag
     call: str  # the instrument tag that names the repeated call
-    stage_mark: str  # class or function attribute: show calls as the stage of this name
+    stage_mark: str  # class or function attribute: calls are the stage of this name
     stages_mark: str  # workflow class attribute: its stages are spans, hide its steps
     cache_write_tokens: str
 

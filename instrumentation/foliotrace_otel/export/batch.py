@@ -1,4 +1,4 @@
-"""Around the span exporters: made when needed, counted, quiet when nobody listens."""
+"""Wrappers of the span exporters: created on demand, counted, silent without a collector."""
 
 import logging
 import socket
@@ -27,7 +27,7 @@ _PROBE_S: Final = 0.25
 
 
 def collector_listens(protocol: OtlpProtocol) -> bool:
-    """Whether somebody accepts connections at the standard endpoint, `localhost`."""
+    """Whether `localhost` accepts connections at the standard OTLP port of `protocol`."""
     try:
         socket.create_connection(("localhost", _OTLP_PORTS[protocol]), timeout=_PROBE_S).close()
     except OSError:
@@ -36,10 +36,10 @@ def collector_listens(protocol: OtlpProtocol) -> bool:
 
 
 class DeferredExporter(SpanExporter):
-    """Makes its exporter for the first spans that somebody could take.
+    """Creates its exporter with the first batch for which a collector is `reachable`.
 
-    Importing gRPC takes 0.25 s, and an exporter without a collector logs an error for each batch:
-    while `reachable` says no, spans are dropped without a word.
+    Importing gRPC takes 0.25 s, and an exporter without a collector logs an error for each batch.
+    Until a collector has answered once, batches are dropped silently and counted.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DeferredExporter(SpanExporter):
 
 
 class CountedExporter(SpanExporter):
-    """Counts what a back end took and what was lost on the way to it."""
+    """Counts the spans that the back end accepted, and those that failed to reach it."""
 
     def __init__(self, exporter: SpanExporter, metrics: Metrics) -> None:
         self._exporter = exporter
@@ -96,7 +96,7 @@ class CountedExporter(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-class _OncePerWhile(logging.Filter):
+class _RateLimit(logging.Filter):
     """Lets one record per logger and message template through in `QUIET_S` seconds."""
 
     def __init__(self) -> None:
@@ -116,5 +116,5 @@ def quiet_exporters() -> None:
     """Keep an unreachable collector to one line per kind in five minutes; idempotent."""
     for name in _NOISY:
         logger = logging.getLogger(name)
-        if not any(isinstance(found, _OncePerWhile) for found in logger.filters):
-            logger.addFilter(_OncePerWhile())
+        if not any(isinstance(present, _RateLimit) for present in logger.filters):
+            logger.addFilter(_RateLimit())

@@ -1,9 +1,9 @@
-"""Events that leave the process as OTLP log records: few, and worth waiting for.
+"""Events sent as OTLP log records, with delivery retried.
 
-This is not the log, which is JSON on the standard output, but what somebody outside must come to
-hold, such as a signed audit checkpoint. So what no back end took waits and is sent again, unlike in
-the SDK's batch processor. Nothing is imported and nobody connected to before there is an event and
-somebody who takes it (sdk_internals/log_backends.py).
+These are not log lines (those are JSON on standard error) but events that another system must
+receive, such as a signed audit checkpoint. What no back end accepted therefore waits and is sent
+again, unlike in the SDK's batch processor. The exporter is imported and connected with the first
+event (sdk_internals/log_backends.py).
 """
 
 import logging
@@ -46,23 +46,23 @@ class LogEvent:
 
 
 class LogBackend(Protocol):
-    """Where events go."""
+    """A destination of log events."""
 
     def send(self, events: Sequence[LogEvent]) -> bool:
-        """Whether all of them were taken; may block, and may be called again with the same."""
+        """Whether all were accepted. May block; is called again with the same events if not."""
         ...
 
     def close(self) -> None:
-        """Give up what is being sent."""
+        """Abandon what is being sent."""
         ...
 
 
 class LogEvents:
     """Sends events in a thread of its own; `emit` does not wait.
 
-    `open_backend` is called in that thread once `reachable` says that somebody listens. What was
-    not taken is tried again after `retry_s`, and then after twice as long, up to `LONGEST_RETRY_S`.
-    The oldest of more than `MOST_WAITING` events are dropped, and counted.
+    `open_backend` is called in that thread once `reachable` is true. Events that were not accepted
+    are retried after `retry_s`, doubling up to `LONGEST_RETRY_S`. Beyond `MOST_WAITING` the oldest
+    events are dropped and counted.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class LogEvents:
         self._woken.set()
 
     def waiting(self) -> int:
-        """Events that nobody has taken yet."""
+        """The number of events not yet accepted by a back end."""
         return len(self._waiting)
 
     def flush(self) -> bool:
@@ -186,9 +186,9 @@ class LogEvents:
 def log_events(
     settings: OTelSettings, resource: Resource, metrics: Metrics, redactor: Redactor
 ) -> LogEvents | None:
-    """Events as the environment says; None where they go nowhere.
+    """The sender that `settings` describe; None where log events are switched off.
 
-    To an endpoint that nobody named it connects first: without a collector nothing is loaded.
+    The default endpoint is probed first, so that nothing is imported without a collector.
     """
     if not settings.sends_log_events:
         return None

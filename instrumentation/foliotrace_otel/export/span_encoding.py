@@ -204,7 +204,7 @@ class SpanEncoder:
     def _new_key(self, key: str) -> bytes:
         """The encoded key, or nothing for an attribute that must not leave."""
         name = b""
-        if self.redactor.keeps(key):
+        if self.redactor.may_leave(key):
             name = framed(b"\x0a", self.redactor.text(key).encode("utf-8", "replace"))
         if len(self._keys) >= _MOST_REMEMBERED:
             self._keys.clear()

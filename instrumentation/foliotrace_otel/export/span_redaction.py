@@ -14,8 +14,8 @@ from foliotrace_otel.redact import Redactor, is_sensitive_name
 class SpanRedactor:
     """Redacts names, attributes, events, links, status and resource of a span.
 
-    Content attributes are removed unless `content`: the second lock on the same door, for spans of
-    other instrumentations. `content` keeps them, redacted.
+    Content attributes are removed unless `content`, which leaves them in, redacted. Our own spans
+    carry none without capture; this is for spans of other instrumentations.
     """
 
     def __init__(self, redactor: Redactor, *, content: bool) -> None:
@@ -26,18 +26,18 @@ class SpanRedactor:
         """A name or description."""
         return self._redactor.redact(text)
 
-    def keeps(self, key: str) -> bool:
+    def may_leave(self, key: str) -> bool:
         """Whether an attribute of this name may leave at all."""
         return self._content or not semconv.is_content(key)
 
-    def attributes(self, given: Mapping[str, AnyValue] | None) -> dict[str, AnyValue]:
+    def attributes(self, attributes: Mapping[str, AnyValue] | None) -> dict[str, AnyValue]:
         """Attributes without secrets, personal data or (by default) content."""
-        if not given:
+        if not attributes:
             return {}
         return {
             self._redactor.redact(key): self.value(key, value)
-            for key, value in given.items()
-            if self.keeps(key)
+            for key, value in attributes.items()
+            if self.may_leave(key)
         }
 
     def value(self, key: str, value: AnyValue) -> AnyValue:

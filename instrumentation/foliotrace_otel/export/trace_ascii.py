@@ -1,4 +1,4 @@
-"""A trace as a tree of text, for a terminal: what Jaeger would show, without Jaeger."""
+"""A trace as a tree of text for the terminal, as Jaeger would draw it."""
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -51,12 +51,12 @@ class InstrumentSpec(Protocol):
 
 
 Measurement: TypeAlias = tuple[str, float, tuple[str, ...]]
-"""Instrument name, value, label values in the instrument's order."""
+"""MetricDefinition name, value, label values in the instrument's order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Instrument:
-    """One metric. `name` as in OTel; `exact` is a Prometheus name that must be kept as it is."""
+class MetricDefinition:
+    """One metric. `name` as in OTel; `exact`: `name` is the Prometheus name as well."""
 
     name: str
     kind: Kind
@@ -81,17 +81,17 @@ class Instrument:
         return tuple(label.replace(".", "_") for label in self.labels)
 
 
-def _counter(name: str, description: str, *labels: str, unit: str = "1") -> Instrument:
-    return Instrument(name, "counter", unit, description, labels)
+def _counter(name: str, description: str, *labels: str, unit: str = "1") -> MetricDefinition:
+    return MetricDefinition(name, "counter", unit, description, labels)
 
 
-def _gauge(name: str, description: str, *labels: str, unit: str = "{item}") -> Instrument:
+def _gauge(name: str, description: str, *labels: str, unit: str = "{item}") -> MetricDefinition:
     # Not "1": for a gauge the translation to Prometheus takes that as a share, and adds `_ratio`.
-    return Instrument(name, "gauge", unit, description, labels)
+    return MetricDefinition(name, "gauge", unit, description, labels)
 
 
-def _seconds(name: str, description: str, *labels: str) -> Instrument:
-    return Instrument(name, "histogram", "s", description, labels)
+def _seconds(name: str, description: str, *labels: str) -> MetricDefinition:
+    return MetricDefinition(name, "histogram", "s", description, labels)
 
 
 _MODEL_LABELS: Final = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model")
@@ -110,7 +110,7 @@ CONVENTIONAL: Final = (
         *_MODEL_LABELS,
         "error.type",
     ),
-    Instrument(
+    MetricDefinition(
         "gen_ai.client.token.usage",
         "histogram",
         "{token}",
@@ -123,7 +123,7 @@ CONVENTIONAL: Final = (
         "Time to the first chunk of a streamed answer.",
         *_MODEL_LABELS,
     ),
-    Instrument(
+    MetricDefinition(
         "llm_request_latency_seconds",
         "histogram",
         "s",
@@ -131,7 +131,7 @@ CONVENTIONAL: Final = (
         ("model",),
         exact=True,
     ),
-    Instrument(
+    MetricDefinition(
         "llm_request_errors_total",
         "counter",
         "1",
@@ -146,15 +146,15 @@ CONVENTIONAL: Final = (
 class OwnInstruments:
     """What this package measures under the namespace of the product it serves."""
 
-    requests: Instrument
-    request_duration: Instrument
-    stage_duration: Instrument
-    queue_depth: Instrument
-    handler_errors: Instrument
-    spans_dropped: Instrument
-    spans_exported: Instrument
-    log_events_dropped: Instrument
-    log_events_exported: Instrument
+    requests: MetricDefinition
+    request_duration: MetricDefinition
+    stage_duration: MetricDefinition
+    queue_depth: MetricDefinition
+    handler_errors: MetricDefinition
+    spans_dropped: MetricDefinition
+    spans_exported: MetricDefinition
+    log_events_dropped: MetricDefinition
+    log_events_exported: MetricDefinition
 
 
 def own_instruments(namespace: str) -> OwnInstruments:
@@ -185,8 +185,12 @@ def own_instruments(namespace: str) -> OwnInstruments:
     )
 
 
-def instruments_of(own: OwnInstruments, more: Iterable[InstrumentSpec]) -> tuple[Instrument, ...]:
-    """Everything a registry holds: the conventions', our own, the program's."""
+def instruments_of(
+    own: OwnInstruments, more: Iterable[InstrumentSpec]
+) -> tuple[MetricDefinition, ...]:
+    """The metrics of the conventions, of this package and of the program."""
     named = (getattr(own, field.name) for field in fields(own))
-    handed = (Instrument(i.name, i.kind, i.unit, i.description, i.labels, i.buckets) for i in more)
-    return (*CONVENTIONAL, *named, *handed)
+    of_program = (
+        MetricDefinition(i.name, i.kind, i.unit, i.description, i.labels, i.buckets) for i in more
+    )
+    return (*CONVENTIONAL, *named, *of_program)

@@ -31,7 +31,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 
-from foliotrace_otel.metrics.instruments import Instrument
+from foliotrace_otel.metrics.instruments import MetricDefinition
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.setup.environment import OTelSettings
 
@@ -95,16 +95,16 @@ def snapshot(metrics: Metrics, resource: Resource, started_ns: int) -> MetricsDa
     """The store as OTLP metrics under their OTel names, cumulative since `started_ns`."""
     by_flat = {i.prometheus_name.removesuffix("_total"): i for i in metrics.instruments}
     now_ns = time.time_ns()
-    found = [
+    exported = [
         _metric(by_flat[family.name], family, started_ns, now_ns)
         for family in metrics.registry.collect()
         if family.name in by_flat and family.samples
     ]
-    scope = ScopeMetrics(scope=_SCOPE, metrics=found, schema_url="")
+    scope = ScopeMetrics(scope=_SCOPE, metrics=exported, schema_url="")
     return MetricsData([ResourceMetrics(resource=resource, scope_metrics=[scope], schema_url="")])
 
 
-def _metric(instrument: Instrument, family: Family, started_ns: int, now_ns: int) -> Metric:
+def _metric(instrument: MetricDefinition, family: Family, started_ns: int, now_ns: int) -> Metric:
     shaped: Sum | Gauge | Histogram
     if instrument.kind == "histogram":
         shaped = Histogram(
@@ -122,7 +122,7 @@ def _metric(instrument: Instrument, family: Family, started_ns: int, now_ns: int
 
 
 def _histogram_points(
-    instrument: Instrument, family: Family, started_ns: int, now_ns: int
+    instrument: MetricDefinition, family: Family, started_ns: int, now_ns: int
 ) -> Iterator[HistogramDataPoint]:
     grouped: dict[tuple[tuple[str, str], ...], dict[str, list[float]]] = {}
     for sample in family.samples:
@@ -145,10 +145,10 @@ def _histogram_points(
         )
 
 
-def _attributes(instrument: Instrument, sample: Sample) -> dict[str, str]:
+def _attributes(instrument: MetricDefinition, sample: Sample) -> dict[str, str]:
     return _named(instrument, sample.labels)
 
 
-def _named(instrument: Instrument, labels: dict[str, str]) -> dict[str, str]:
+def _named(instrument: MetricDefinition, labels: dict[str, str]) -> dict[str, str]:
     back = dict(zip(instrument.prometheus_labels, instrument.labels, strict=True))
     return {back[k]: v for k, v in labels.items() if v}

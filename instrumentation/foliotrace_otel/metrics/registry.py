@@ -1,8 +1,8 @@
-"""Recording the instruments of instruments.py, and showing them to Prometheus.
+"""The registry of metrics: recording them, and exposing them to Prometheus.
 
 Measured (bench/tracing.py prints it): recording into prometheus_client with the label set looked up
 once costs about a fifth of the OpenTelemetry SDK's, so there is one store, in prometheus_client;
-metrics_export.py sends the same store over OTLP.
+otlp.py sends the same store over OTLP.
 """
 
 import logging
@@ -15,9 +15,9 @@ from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPEN
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from foliotrace_otel.metrics.instruments import (
-    Instrument,
     InstrumentSpec,
     Measurement,
+    MetricDefinition,
     OwnInstruments,
     instruments_of,
     own_instruments,
@@ -38,7 +38,7 @@ class Series:
 
     __slots__ = ("_children", "_family", "_labels", "instrument")
 
-    def __init__(self, instrument: Instrument, registry: CollectorRegistry) -> None:
+    def __init__(self, instrument: MetricDefinition, registry: CollectorRegistry) -> None:
         self.instrument = instrument
         self._labels = instrument.labels
         self._family = _family(instrument, registry)
@@ -52,7 +52,7 @@ class Series:
             self._first(values)(value)
 
     def watch(self, read: Callable[[], float], values: tuple[str, ...]) -> None:
-        """Let `read` give the gauge's value. Raises TypeError if this is no gauge."""
+        """Read the gauge's value from `read`. Raises TypeError for another kind."""
         child = self._family.labels(*values)
         if not isinstance(child, Gauge):
             raise TypeError(f"{self.instrument.name} is no gauge")
@@ -115,7 +115,7 @@ class Metrics:
                 series.record(value, labels)
 
     def watch(self, name: str, read: Callable[[], float], /, labels: Labels) -> None:
-        """Show gauge `name` as whatever `read` gives whenever somebody looks, from any thread."""
+        """Let each scrape or export call `read` for gauge `name`; any thread may do so."""
         series = self.series[name]
         series.watch(read, series.ordered(labels))
 
@@ -161,11 +161,11 @@ def _model(labels: Labels) -> dict[str, str]:
     return {"model": labels.get("gen_ai.request.model", "")}
 
 
-def _blank(instrument: Instrument) -> tuple[str, ...]:
+def _blank(instrument: MetricDefinition) -> tuple[str, ...]:
     return ("",) * len(instrument.labels)
 
 
-def _family(instrument: Instrument, registry: CollectorRegistry) -> Family:
+def _family(instrument: MetricDefinition, registry: CollectorRegistry) -> Family:
     common: dict[str, Any] = {
         "name": instrument.prometheus_name,
         "documentation": instrument.description,
@@ -180,7 +180,7 @@ def _family(instrument: Instrument, registry: CollectorRegistry) -> Family:
 
 
 def _recording(
-    family: Family, instrument: Instrument, values: tuple[str, ...]
+    family: Family, instrument: MetricDefinition, values: tuple[str, ...]
 ) -> Callable[[float], None]:
     child = family.labels(*values) if values else family
     if isinstance(child, Counter):

@@ -171,10 +171,10 @@ def _is_the_sdks_equal() -> bool:
             return False
         parent = tracer.start_span("parent")
         above, context = parent.get_span_context(), set_span_in_context(parent, Context())
-        given: dict[str, AnyValue] = {"a": 1}
+        initial: dict[str, AnyValue] = {"a": 1}
         for span in (
-            tracer.start_span("child", context, SpanKind.CLIENT, given),
-            start_fast_child(tracer, "child", SpanKind.CLIENT, above, {**given}, context),
+            tracer.start_span("child", context, SpanKind.CLIENT, initial),
+            start_fast_child(tracer, "child", SpanKind.CLIENT, above, {**initial}, context),
         ):
             span.set_attribute("b", "x")
             span.add_event("event", {"c": True})
@@ -240,21 +240,21 @@ def start_fast_root(
     ids = tracer.id_generator
     parent = caller if caller.is_valid else None
     trace_id = parent.trace_id if parent is not None else ids.generate_trace_id()
-    asked = tracer.sampler.should_sample(context, trace_id, name, kind, attributes)
+    decision = tracer.sampler.should_sample(context, trace_id, name, kind, attributes)
     random = parent.trace_flags.random_trace_id if parent is not None else ids.is_trace_id_random()
-    sampled = asked.decision is Decision.RECORD_AND_SAMPLE
+    sampled = decision.decision is Decision.RECORD_AND_SAMPLE
     flags = TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT
     own = SpanContext(
         trace_id,
         ids.generate_span_id(),
         False,
         TraceFlags(flags | TraceFlags.RANDOM_TRACE_ID if random else flags),
-        asked.trace_state,
+        decision.trace_state,
     )
-    if asked.decision is Decision.DROP:
+    if decision.decision is Decision.DROP:
         return NonRecordingSpan(own)
-    if asked.attributes:
-        attributes.update(asked.attributes)
+    if decision.attributes:
+        attributes.update(decision.attributes)
     span = FastSpan(tracer, name, kind, own, parent, attributes)
     tracer.span_processor.on_start(span, parent_context=context)
     return span

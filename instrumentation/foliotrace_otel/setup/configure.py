@@ -54,7 +54,7 @@ AT_EXIT_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What `configure` set up. `metrics` and `redactor` are for the rest of the program.
+    """The running telemetry of a process. `metrics` and `redactor` are for the rest of the program.
 
     `log_events` sends events as OTLP log records; None where `OTEL_LOGS_EXPORTER` is `none`.
     """
@@ -130,10 +130,10 @@ def configure(
     metrics = Metrics(instruments, namespace=namespace)
     redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits)
     about = _resource(service_name or namespace, resource)
-    found = provider or (_already_set() if set_global else None)
+    active = provider or (_already_set() if set_global else None)
     processors: tuple[CountedBatchProcessor, ...] = ()
-    if found is None:
-        found, processors = _own_provider(
+    if active is None:
+        active, processors = _own_provider(
             chosen,
             about,
             metrics,
@@ -141,22 +141,22 @@ def configure(
             _langsmith(chosen, langsmith_direct),
         )
         for processor in span_processors:
-            found.add_span_processor(processor)
+            active.add_span_processor(processor)
         owned = True
         if set_global:
-            trace.set_tracer_provider(found)
+            trace.set_tracer_provider(active)
             propagate.set_global_textmap(
                 CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
             )
     else:
         owned = False
-    spans, events = _handlers(chosen, found, metrics)
+    spans, events = _handlers(chosen, active, metrics)
     sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
     sender = _metrics_sender(metrics, about, chosen) if sends_metrics else None
     telemetry = Telemetry(
         metrics=metrics,
         redactor=redactor,
-        provider=found,
+        provider=active,
         span_handler=spans,
         event_handler=events,
         owns_provider=owned,
@@ -232,18 +232,18 @@ def _exporters(
     if settings.disabled:
         return []
     spans = SpanRedactor(redactor, content=settings.capture_content)
-    found: list[SpanExporter] = []
+    exporters: list[SpanExporter] = []
     only_langsmith = langsmith is not None and not settings.endpoint_named
     if settings.exporter == "console":
-        found.append(RedactingExporter(ConsoleSpanExporter(), spans))
+        exporters.append(RedactingExporter(ConsoleSpanExporter(), spans))
     elif settings.exporter == "otlp" and not only_langsmith:
         make = partial(otlp_exporter, settings, SpanEncoder(spans))
         listens = partial(collector_listens, settings.protocol)
         named = settings.endpoint_named
-        found.append(make() if named else DeferredExporter(make, reachable=listens))
+        exporters.append(make() if named else DeferredExporter(make, reachable=listens))
     if langsmith is not None:
-        found.append(_to_langsmith(langsmith, SpanEncoder(spans)))
-    return found
+        exporters.append(_to_langsmith(langsmith, SpanEncoder(spans)))
+    return exporters
 
 
 def otlp_exporter(settings: OTelSettings, encoder: SpanEncoder) -> SpanExporter:
@@ -280,9 +280,9 @@ def _sampler(settings: OTelSettings) -> Sampler:
 
 
 def _resource(service_name: str, more: dict[str, str] | None) -> Resource:
-    """Ours below what the environment says (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`)."""
-    given = Resource({SERVICE: service_name, **(more or {})})
-    return get_aggregated_resources([OTELResourceDetector()], initial_resource=given)
+    """Our attributes; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` override them."""
+    ours = Resource({SERVICE: service_name, **(more or {})})
+    return get_aggregated_resources([OTELResourceDetector()], initial_resource=ours)
 
 
 def _already_set() -> trace.TracerProvider | None:

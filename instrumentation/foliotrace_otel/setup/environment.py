@@ -58,7 +58,7 @@ class LangSmith:
 
 @dataclass(frozen=True, slots=True)
 class OTelSettings:
-    """What the environment says, checked."""
+    """The telemetry settings, validated."""
 
     disabled: bool = False
     exporter: ExporterName = "otlp"
@@ -87,12 +87,12 @@ class OTelSettings:
         return not self.disabled and self.logs_exporter != "none"
 
 
-def read_environment(given: Mapping[str, str] | None = None) -> OTelSettings:
-    """The settings in `given`, by default the process's environment.
+def read_environment(variables: Mapping[str, str] | None = None) -> OTelSettings:
+    """The settings in `variables`, by default the process's environment.
 
     Raises TelemetrySettingInvalid, naming the variable, for a value that cannot be used.
     """
-    env = os.environ if given is None else given
+    env = os.environ if variables is None else variables
     endpoint = env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     stability = env.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(",")
     return OTelSettings(
@@ -143,32 +143,32 @@ def _capture(env: Mapping[str, str]) -> bool:
 
 def _protocol(env: Mapping[str, str], of_signal: str) -> OtlpProtocol:
     for name in (of_signal, "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        found = env.get(name, "").strip()
-        if found == "grpc":
+        value = env.get(name, "").strip()
+        if value == "grpc":
             return "grpc"
-        if found == "http/protobuf":
+        if value == "http/protobuf":
             return "http/protobuf"
-        if found:
-            raise TelemetrySettingInvalid(f"{name} is {found!r}; use grpc or http/protobuf")
+        if value:
+            raise TelemetrySettingInvalid(f"{name} is {value!r}; use grpc or http/protobuf")
     return "grpc"
 
 
 def _exporter(env: Mapping[str, str], name: str, default: ExporterName) -> ExporterName:
-    found = env.get(name, "").strip() or default
-    if found == "otlp":
+    value = env.get(name, "").strip() or default
+    if value == "otlp":
         return "otlp"
-    if found == "console":
+    if value == "console":
         return "console"
-    if found == "none":
+    if value == "none":
         return "none"
-    raise TelemetrySettingInvalid(f"{name} is {found!r}; use otlp, console or none")
+    raise TelemetrySettingInvalid(f"{name} is {value!r}; use otlp, console or none")
 
 
 def _one_of(env: Mapping[str, str], name: str, known: tuple[str, ...], default: str) -> str:
-    found = env.get(name, "").strip() or default
-    if found not in known:
-        raise TelemetrySettingInvalid(f"{name} is {found!r}; use one of {', '.join(known)}")
-    return found
+    value = env.get(name, "").strip() or default
+    if value not in known:
+        raise TelemetrySettingInvalid(f"{name} is {value!r}; use one of {', '.join(known)}")
+    return value
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -1,4 +1,9 @@
-"""Which ends of a span are failures, and what a failure tells without repeating content."""
+"""Which ends of a span are failures, and how a failure is recorded without content.
+
+The spans of a repeated call are linked to the one of its first attempt. Code that repeats calls
+sets two instrument tags around each attempt: the name of the call (`<namespace>.call`) and the
+number of the attempt. The outermost span of a failed attempt is remembered by the span above it.
+"""
 
 from pathlib import PurePath
 from traceback import walk_tb
@@ -23,7 +28,7 @@ _OUTCOMES: Final = {
 
 
 def outcome_of(error: BaseException) -> str:
-    """A word for an end that is no failure (cancelled, waiting, closed, done), else ""."""
+    """The outcome of an end that is no failure (cancelled, waiting, closed, done), else ""."""
     for cls in type(error).__mro__:
         if cls.__name__ in _OUTCOMES:
             return _OUTCOMES[cls.__name__]
@@ -84,7 +89,7 @@ def attempted_call(record: OpenSpan, call_tag: str) -> str:
 
 def note_attempt(record: OpenSpan, call_tag: str) -> None:
     """`record` failed: remember it if it was a call's first attempt."""
-    above = record.parent.shown if record.parent is not None else None
+    above = record.parent.visible if record.parent is not None else None
     if above is None or record.span is None or record.unsampled:
         return
     call = attempted_call(record, call_tag)
@@ -97,7 +102,7 @@ def note_attempt(record: OpenSpan, call_tag: str) -> None:
 
 def first_attempt(record: OpenSpan, call: str) -> tuple[Link, ...]:
     """The link from a later attempt to the first; none where that had no span."""
-    above = record.parent.shown if record.parent is not None else None
+    above = record.parent.visible if record.parent is not None else None
     failed = above.failed_calls if above is not None else None
-    found = failed.get(call) if failed is not None else None
-    return (Link(found),) if found is not None else ()
+    first = failed.get(call) if failed is not None else None
+    return (Link(first),) if first is not None else ()

@@ -20,7 +20,7 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
     """Turns LlamaIndex dispatcher spans into OTel spans.
 
     Register on the root dispatcher: `get_dispatcher().add_span_handler(handler)`. Closing it ends
-    nothing but what LlamaIndex drops; the tracer provider belongs to whoever made it.
+    nothing but what LlamaIndex drops; the tracer provider belongs to its creator.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)

@@ -1,4 +1,4 @@
-"""Tokens, finish reason and model out of what LLM providers answer (dicts or objects); pure."""
+"""Reads tokens, finish reason and model from the responses of LLM providers; pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _CACHE_WRITE: Final = ("cache_creation_input_tokens",)
 
 @dataclass(frozen=True, slots=True)
 class ModelUsage:
-    """What one model call used; 0 where the provider did not say."""
+    """What one model call used; 0 where the provider did not report it."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -30,44 +30,44 @@ class ModelUsage:
 
 def usage_in(raw: object, additional: Mapping[str, Any]) -> ModelUsage | None:
     """The usage in a provider's raw answer, else in LlamaIndex's additional_kwargs, else None."""
-    for found in (_field(raw, "usage"), _field(raw, "usage_metadata"), raw, additional):
-        if found is None:
+    for source in (_field(raw, "usage"), _field(raw, "usage_metadata"), raw, additional):
+        if source is None:
             continue
-        told_in, told_out = _number(found, _INPUT), _number(found, _OUTPUT)
-        if told_in or told_out:
-            details = _field(found, "prompt_tokens_details") or _field(
-                found, "input_tokens_details"
+        input_tokens, output_tokens = _number(source, _INPUT), _number(source, _OUTPUT)
+        if input_tokens or output_tokens:
+            prompt = _field(source, "prompt_tokens_details") or _field(
+                source, "input_tokens_details"
             )
-            spent = _field(found, "completion_tokens_details") or _field(
-                found, "output_tokens_details"
+            completion = _field(source, "completion_tokens_details") or _field(
+                source, "output_tokens_details"
             )
             return ModelUsage(
-                input_tokens=told_in,
-                output_tokens=told_out,
-                cache_read_tokens=_number(found, _CACHE_READ)
-                or _number(details, ("cached_tokens",)),
-                cache_write_tokens=_number(found, _CACHE_WRITE),
-                reasoning_tokens=_number(spent, ("reasoning_tokens",)),
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                cache_read_tokens=_number(source, _CACHE_READ)
+                or _number(prompt, ("cached_tokens",)),
+                cache_write_tokens=_number(source, _CACHE_WRITE),
+                reasoning_tokens=_number(completion, ("reasoning_tokens",)),
             )
     return None
 
 
 def finish_reason_of(raw: object, additional: Mapping[str, Any]) -> str:
-    """`stop`, `length`, `tool_calls` ... as the provider says it, or ""."""
+    """The provider's finish reason (`stop`, `length`, `tool_calls` ...), or ""."""
     choices = _field(raw, "choices") or _field(raw, "candidates")
     first = choices[0] if isinstance(choices, list) and choices else None
     for source in (first, raw, additional):
         for name in ("finish_reason", "stop_reason", "done_reason"):
-            found = _field(source, name)
-            if found is not None and not callable(found):
-                return str(getattr(found, "value", found))[:64]
+            reason = _field(source, name)
+            if reason is not None and not callable(reason):
+                return str(getattr(reason, "value", reason))[:64]
     return ""
 
 
 def text_field(raw: object, name: str) -> str:
     """A short text such as the response's `id` or `model`, or ""."""
-    found = _field(raw, name)
-    return found[:128] if isinstance(found, str) else ""
+    text = _field(raw, name)
+    return text[:128] if isinstance(text, str) else ""
 
 
 def _field(source: object, name: str) -> LlamaIndexObject:
@@ -80,7 +80,7 @@ def _field(source: object, name: str) -> LlamaIndexObject:
 
 def _number(source: object, names: tuple[str, ...]) -> int:
     for name in names:
-        found = _field(source, name)
-        if isinstance(found, int) and not isinstance(found, bool) and found > 0:
-            return found
+        number = _field(source, name)
+        if isinstance(number, int) and not isinstance(number, bool) and number > 0:
+            return number
     return 0

@@ -18,11 +18,12 @@ RECORD_KEY: Final = otel_context.create_key("foliotrace_otel-open-span")
 
 
 class OpenSpan:
-    """A record per LlamaIndex span; a contracted one points to its nearest shown ancestor.
+    """A LlamaIndex span that has not ended.
 
-    `shown` is the record whose OTel span stands for this one (itself, unless contracted), or None
-    when nothing above it is shown. `streaming`: the call has returned, its stream goes on.
-    `failed_calls`: the first failed attempts among the children, by the call's name, for links.
+    `visible` is the record whose OTel span stands for this one: itself, or its nearest ancestor
+    with a span if this one is contracted; None if there is no such ancestor. `streaming`: the call
+    has returned, its stream goes on. `failed_calls`: the first failed attempts among the children,
+    by the call's name, for links.
     """
 
     __slots__ = (
@@ -38,12 +39,12 @@ class OpenSpan:
         "instance_id",
         "parent",
         "plan",
-        "shown",
         "span",
         "started_ns",
         "streaming",
         "tags",
         "unsampled",
+        "visible",
         "workflow",
     )
 
@@ -51,7 +52,7 @@ class OpenSpan:
         self.id = id_
         self.plan = plan
         self.parent = parent
-        self.shown: OpenSpan | None = None
+        self.visible: OpenSpan | None = None
         self.span: Span | None = None
         self.context: Context | None = None
         self.attributes: dict[str, Attribute] = {}
@@ -68,17 +69,17 @@ class OpenSpan:
         self._token: Token[Context] | None = None
         self._previous: Context | None = None
 
-    def show(self, span: Span, context: Context) -> None:
-        """Stand for `span`, started from `context`, and make it the current span."""
+    def start(self, span: Span, context: Context) -> None:
+        """Take `span`, started from `context`, and make it the current span."""
         self.span = span
-        self.shown = self
+        self.visible = self
         self.started_ns = time_ns()
         self._previous = context
         self.context = inside = Context({**context, SPAN_KEY: span, RECORD_KEY: self})
         self._token = otel_context.attach(inside)
 
     def leave(self) -> None:
-        """Give the place of the current span back; safe in another context than `show` ran in."""
+        """Restore the previous current span; safe in another context than `start` ran in."""
         token, self._token = self._token, None
         if token is None:
             return
@@ -109,7 +110,7 @@ class UnsampledCall(OpenSpan):
     """A call in a trace that is not sampled: no span, only a clock for the metrics."""
 
     __slots__ = ()
-    shown = None
+    visible = None
     span = None
     context = None
     parent = None

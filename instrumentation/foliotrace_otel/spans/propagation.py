@@ -22,8 +22,8 @@ _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-(
 
 def links_in(context: Context) -> tuple[Link, ...]:
     """The links that `separate_trace` left for the root span below it."""
-    found = context.get(LINKS_KEY)
-    return found if isinstance(found, tuple) else ()
+    links = context.get(LINKS_KEY)
+    return links if isinstance(links, tuple) else ()
 
 
 def traceparent(context: SpanContext) -> str:
@@ -36,13 +36,13 @@ def parse_traceparent(text: object) -> SpanContext | None:
     match = _TRACEPARENT.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[1] == "ff":
         return None
-    found = SpanContext(
+    remote = SpanContext(
         trace_id=int(match[2], 16),
         span_id=int(match[3], 16),
         is_remote=True,
         trace_flags=TraceFlags(int(match[4], 16) & 1),
     )
-    return found if found.is_valid else None
+    return remote if remote.is_valid else None
 
 
 def capture(allowed: Iterable[str] = BAGGAGE_ALLOWED) -> dict[str, Any]:
@@ -57,9 +57,9 @@ def capture(allowed: Iterable[str] = BAGGAGE_ALLOWED) -> dict[str, Any]:
     links = links_in(context)
     if links and not current.is_valid:
         carrier["links"] = [traceparent(link.context) for link in links]
-    kept = allowed_baggage(context, allowed)
-    if kept:
-        carrier["baggage"] = kept
+    entries = allowed_baggage(context, allowed)
+    if entries:
+        carrier["baggage"] = entries
     return {CARRIER: carrier} if carrier else {}
 
 
@@ -82,7 +82,7 @@ def restore(captured: Mapping[str, Any]) -> None:
     if remote is not None:
         context = Context({SPAN_KEY: NonRecordingSpan(_with_state(remote, carrier))})
     elif links := [parse_traceparent(text) for text in carrier.get("links", ())]:
-        context = Context({LINKS_KEY: tuple(Link(found) for found in links if found)})
+        context = Context({LINKS_KEY: tuple(Link(linked) for linked in links if linked)})
     for key, value in dict(carrier.get("baggage", {})).items():
         context = baggage.set_baggage(key, value, context)
     otel_context.attach(context)
@@ -135,9 +135,9 @@ def separate_trace() -> Iterator[None]:
     """
     current = trace.get_current_span().get_span_context()
     links = (Link(current),) if current.is_valid else ()
-    kept = baggage.get_all()
+    entries = baggage.get_all()
     context = Context({LINKS_KEY: links})
-    for key, value in kept.items():
+    for key, value in entries.items():
         context = baggage.set_baggage(key, value, context)
     token = otel_context.attach(context)
     try:

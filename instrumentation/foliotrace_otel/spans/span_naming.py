@@ -1,10 +1,10 @@
-"""How a LlamaIndex span is shown: its name, kind and fixed attributes, decided once per method.
+"""The name, kind and fixed attributes of a LlamaIndex span, decided once per method.
 
-The default detail shows what a person wants to read. Shown: workflow runs (and steps, when there
+Visible with the default detail: workflow runs (and steps, when there
 are several), stages, LLM, embedding, retrieval, rerank, tool, query-engine and synthesis calls, and
 functions that users decorated. Contracted into their parent: `_private` twins, text splitters,
 prompt templates, output parsers, the wrappers around an LLM call, and the steps of a workflow that
-has only one or whose class says `__<namespace>_stages__ = True` (its stages are spans already).
+has only one or whose class sets `__<namespace>_stages__ = True` (its stages are spans already).
 """
 
 import re
@@ -44,7 +44,7 @@ Subject: TypeAlias = Literal["", "model", "tool"]
 class SpanPlan:
     """What to do with one `Class.method`: `operation` is the GenAI operation or "".
 
-    `subject` says whose name follows `name` on the span, read from the instance at each call.
+    `subject`: whether the model's or the tool's name follows `name`, read at each call.
     `measured`: its duration is a metric, sampled or not.
     """
 
@@ -92,8 +92,7 @@ def steps_worth_showing(workflow: type, stages_mark: str) -> bool:
 
 
 def _is_step(workflow: type, name: str) -> bool:
-    found = getattr(workflow, name, None)
-    return name != "_done" and hasattr(found, "_step_config")
+    return name != "_done" and hasattr(getattr(workflow, name, None), "_step_config")
 
 
 def _stage(function: str, instance: object, stage_mark: str) -> str:
@@ -157,9 +156,9 @@ def _llm(function: str, method: str) -> SpanPlan:
 
 
 def _model(operation: str, function: str, *, langsmith: str) -> SpanPlan:
-    shown = "chat" if operation == "text_completion" else operation
+    name = "chat" if operation == "text_completion" else operation
     return _plan(
-        shown,
+        name,
         function,
         operation=operation,
         kind=SpanKind.CLIENT,
@@ -203,9 +202,9 @@ def _plan(
 def model_of(instance: object) -> str:
     """The model's name on an LLM or embedding object, or its class name; cheap, never raises."""
     for name in ("model", "model_name"):
-        found = getattr(instance, name, None)
-        if isinstance(found, str) and found and found != "unknown":
-            return found
+        model = getattr(instance, name, None)
+        if isinstance(model, str) and model and model != "unknown":
+            return model
     return type(instance).__name__
 
 

@@ -1,7 +1,8 @@
 """LlamaIndex's tree of spans as OTel spans: parents, contraction, failures. See handler.py.
 
-The tree with `detail="all"` is LlamaIndex's own, with OTel spans that others opened in between kept
-in between. With `detail="semantic"` it is that tree with the plumbing contracted (plan.py).
+With `detail="all"` the tree is LlamaIndex's own, with OTel spans that others opened in between kept
+in their place. With `detail="semantic"` the plumbing is contracted into its parents
+(span_naming.py): such a span gets no OTel span, and its attributes go to the nearest visible one.
 """
 
 import logging
@@ -59,8 +60,8 @@ _log = logging.getLogger(__name__)
 class SpanTree:
     """The open spans and the rules by which they nest, end and fail.
 
-    `on_end` is told the end of every measured call (stages and model calls), sampled or not, with
-    its failure if it failed. `on_fault` is called for each fault of the handler itself.
+    `on_end` is called at the end of every measured call (stages and model calls), sampled or not,
+    with the exception if it failed. `on_fault` is called for each fault of the handler itself.
     """
 
     def __init__(
@@ -108,19 +109,19 @@ class SpanTree:
         record.tags = tags if tags is not None else active_instrument_tags.get()
         if plan.subject:
             record.instance_id = id(instance)
-        host = parent.shown if parent is not None else None
-        self.open[id_] = record  # before it is shown: whatever happens, its end will find it
+        host = parent.visible if parent is not None else None
+        self.open[id_] = record  # before its span starts: if that raises, its end still finds it
         if host is not None and not self._all and (plan.skip or same_call(record)):
-            record.shown = host
+            record.visible = host
         else:
-            self._show(record, instance, host, ambient)
+            self._start_visible(record, instance, host, ambient)
 
     def leave(self, id_: str) -> OpenSpan | None:
-        """A call returned: step out of its span, which stays open. None for one not shown."""
+        """A call returned: leave its span, which stays open. None if it has no span."""
         record = self.open.get(id_)
         if record is None:
             return None
-        if record is UNMEASURED or (record.span is None and record.shown is not None):
+        if record is UNMEASURED or (record.span is None and record.visible is not None):
             del self.open[id_]
             return None
         record.leave()
@@ -134,7 +135,7 @@ class SpanTree:
         record.finish()
 
     def drop(self, id_: str, error: BaseException | None) -> OpenSpan | None:
-        """A call raised: tell where it began, end the span. None for one not shown."""
+        """A call raised: record the exception and end the span. None if it has no span."""
         record = self.open.get(id_)
         if record is None:
             return None
@@ -148,7 +149,7 @@ class SpanTree:
     def fail(self, record: OpenSpan, error: BaseException | None) -> None:
         """End `record` with `error`: a failure, or one of the ends that are none (failures.py)."""
         self.open.pop(record.id, None)
-        host = record.shown
+        host = record.visible
         note_attempt(record, self.names.call)
         outcome = outcome_of(error) if error is not None else "abandoned"
         failure = error if not outcome else None
@@ -158,16 +159,12 @@ class SpanTree:
             if record.plan.measured and self.on_end is not None:
                 self.on_end(record, failure)
         if failure is not None and host is not None:
-            self._tell_failure(host, failure, shown=host is record)
-            above = record.parent.shown if host is record and record.parent is not None else None
+            self._record_failure(host, failure, own=host is record)
+            above = record.parent.visible if host is record and record.parent is not None else None
             if above is not None and not above.ended:
                 above.failed_with = failure
         if host is record or host is None:
             record.finish()
-
-    def found(self, span_id: str | None) -> OpenSpan | None:
-        """The open record for a LlamaIndex span id, if any."""
-        return self.open.get(span_id) if span_id is not None else None
 
     def report_fault(self, error: BaseException) -> None:
         """Count a fault of the handler, and log the first one."""
@@ -178,14 +175,14 @@ class SpanTree:
             _log.error("telemetry.handler_failed", exc_info=error)
         self._on_bug()
 
-    def _tell_failure(self, host: OpenSpan, error: BaseException, *, shown: bool) -> None:
+    def _record_failure(self, host: OpenSpan, error: BaseException, *, own: bool) -> None:
         span = host.span
         if span is None or host.ended or host.unsampled:
             return
         if host.failed_with is not error:
             add_exception_event(span, error, message=self._messages)
             host.failed_with = error
-        if shown:
+        if own:
             mark_failed(span, error)
 
     def _plan(self, id_: str, instance: object, parent: OpenSpan | None) -> SpanPlan:
@@ -209,7 +206,7 @@ class SpanTree:
     def _unsampled_call(
         self, id_: str, plan: SpanPlan, instance: object, parent: OpenSpan | None
     ) -> OpenSpan:
-        """What is kept of a call without a span: its clock, if it is measured and not twice."""
+        """The record of a call without a span: a clock if the call is measured, once per call."""
         if not plan.measured or self.on_end is None:
             return UNMEASURED
         if not plan.subject:
@@ -220,7 +217,7 @@ class SpanTree:
         record.attributes.update(self._subject(plan, instance)[1])
         return record
 
-    def _show(
+    def _start_visible(
         self,
         record: OpenSpan,
         instance: object,
@@ -247,7 +244,7 @@ class SpanTree:
         record.unsampled = not span.is_recording()
         if subject:
             record.attributes.update(subject)
-        record.show(span, context)
+        record.start(span, context)
 
     def _start(
         self,
@@ -262,9 +259,9 @@ class SpanTree:
             parent = context.get(SPAN_KEY)
             if not isinstance(parent, SdkSpan):
                 return start_fast_root(fast, name, kind, {**attributes}, context)
-            told = parent.get_span_context()
-            if told.trace_flags & TraceFlags.SAMPLED:
-                return start_fast_child(fast, name, kind, told, {**attributes}, context)
+            above = parent.get_span_context()
+            if above.trace_flags & TraceFlags.SAMPLED:
+                return start_fast_child(fast, name, kind, above, {**attributes}, context)
         return self.tracer.start_span(
             name, context=context, kind=kind, attributes=attributes, links=links
         )
@@ -275,10 +272,10 @@ class SpanTree:
         subject = subject_of(plan, instance)
         if plan.subject == "tool":
             return f"{plan.name} {subject}", {semconv.TOOL_NAME: subject}
-        told: dict[str, Attribute] = {semconv.REQUEST_MODEL: subject, semconv.MODEL: subject}
+        attributes: dict[str, Attribute] = {semconv.REQUEST_MODEL: subject, semconv.MODEL: subject}
         if provider := provider_of(instance):
-            told[semconv.PROVIDER] = told[semconv.LANGSMITH_PROVIDER] = provider
-        return f"{plan.name} {subject}", told
+            attributes[semconv.PROVIDER] = attributes[semconv.LANGSMITH_PROVIDER] = provider
+        return f"{plan.name} {subject}", attributes
 
 
 def _unsampled(parent: OpenSpan | None, ambient: Context) -> bool:
@@ -292,7 +289,7 @@ def _unsampled(parent: OpenSpan | None, ambient: Context) -> bool:
 
 
 def _separate(ambient: Context) -> bool:
-    """Whether `separate_trace()` was asked for here, and nothing has started in it yet."""
+    """Whether this is inside `separate_trace()`, before its first span."""
     return LINKS_KEY in ambient and RECORD_KEY not in ambient
 
 

@@ -16,7 +16,7 @@ from foliotrace_otel.spans.open_span import OpenSpan
 _RESPONSES: Final = frozenset({"StreamingResponse", "AsyncStreamingResponse"})
 _CHAT_RESPONSE: Final = "StreamingAgentChatResponse"
 _NEAR: Final = 12  # frames between a generator and a call it makes on its own object
-Settle = Callable[[OpenSpan, BaseException | None], None]
+EndSpan = Callable[[OpenSpan, BaseException | None], None]
 
 
 class StreamSpans:
@@ -25,13 +25,13 @@ class StreamSpans:
     A bare generator cannot be wrapped (LlamaIndex hands it to the caller itself), so its span ends
     with the stream's own end event, or when the generator is collected. A `StreamingResponse` gets
     a thin generator that runs every step under the span, so that what it does lazily nests there.
-    A chat engine's response is drained by a writer of its own, whose end is the stream's end.
+    A chat engine's response is drained by a writer thread; the end of the writer is the stream's.
     """
 
-    def __init__(self, settle: Settle) -> None:
+    def __init__(self, end_span: EndSpan) -> None:
         self.waiting: dict[int, list[OpenSpan]] = {}
         self._references: dict[int, weakref.ref[Any]] = {}
-        self._settle = settle
+        self._end_span = end_span
 
     def hold(self, record: OpenSpan, result: object) -> bool:
         """Keep `record` open for the stream in `result`; False if there is none."""
@@ -48,7 +48,7 @@ class StreamSpans:
     def caller(self, instance: object) -> OpenSpan | None:
         """The streamed call on `instance` whose generator is making a call right now, if any.
 
-        A model class that streams one method through another does so lazily, below whoever reads.
+        A model class that streams one method through another does so lazily, wherever it is read.
         """
         for key, records in tuple(self.waiting.items()):
             if records[0].instance_id != id(instance):
@@ -63,7 +63,7 @@ class StreamSpans:
         self._references.pop(stream, None)
         for record in self.waiting.pop(stream, ()):
             if not record.ended:
-                self._settle(record, error)
+                self._end_span(record, error)
 
     def _wait(self, record: OpenSpan, stream: LlamaIndexObject) -> None:
         record.streaming = True
@@ -154,8 +154,8 @@ def _is_calling(stream: LlamaIndexObject) -> bool:
 @contextmanager
 def _inside(record: OpenSpan) -> Iterator[None]:
     """Run under the record's span, as OTel and as LlamaIndex see it."""
-    shown = record.shown
-    context = shown.context if shown is not None else None
+    visible = record.visible
+    context = visible.context if visible is not None else None
     token = otel_context.attach(context) if context is not None else None
     id_token = active_span_id.set(record.id)
     try:
