@@ -167,9 +167,9 @@ def _cell_from_values(values: list[Any]) -> TableCell:
     return TableCell(start=start, end=end, column=column, ref=ref, box=_box_from_values(box))
 
 
-# Words are stored column by column, starts and ends as differences, and each column byte by byte
-# (all first bytes, then all second bytes): deflate makes half of that, because neighbouring bytes
-# are then alike. Measured in docs/explanation/library-and-index.md.
+# Words are stored column by column (starts and ends as differences), each column byte plane by byte
+# plane (all first bytes, then all second bytes): neighbouring bytes are then similar, which halves
+# what deflate makes of them.
 
 
 @cache
