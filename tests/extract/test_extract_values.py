@@ -14,7 +14,7 @@ from foliotrace.model import Extraction, FieldResult
 from foliotrace.schema_fields.citations import cite
 from foliotrace.schema_fields.dates import find_date
 from foliotrace.schema_fields.plan import FieldKind, FieldSpec, plan_of
-from foliotrace.schema_fields.values import read
+from foliotrace.schema_fields.values import parse_value
 
 SCHEMA = {
     "type": "object",
@@ -54,7 +54,7 @@ def spec(kind: FieldKind, **more: object) -> FieldSpec:
     ],
 )
 def test_numbers_are_read_as_they_are_written(text: str, value: float | None) -> None:
-    reading = read(text, spec(FieldKind.NUMBER))
+    reading = parse_value(text, spec(FieldKind.NUMBER))
     assert (reading.value if reading else None) == value
 
 
@@ -85,7 +85,7 @@ def test_every_day_is_read_in_every_unambiguous_form(day: date) -> None:
 
 @given(st.text(max_size=80), st.sampled_from(list(FieldKind)))
 def test_a_reading_lies_inside_its_text(text: str, kind: FieldKind) -> None:
-    reading = read(text, spec(kind, choices=("a", "b")))
+    reading = parse_value(text, spec(kind, choices=("a", "b")))
     if reading is not None:
         assert 0 <= reading.start < reading.end <= len(text)
         assert 0 < reading.fit <= 1
@@ -93,11 +93,13 @@ def test_a_reading_lies_inside_its_text(text: str, kind: FieldKind) -> None:
 
 def test_a_choice_is_taken_only_when_there_is_one() -> None:
     choices = spec(FieldKind.ENUM, choices=("Minor", "Substantial"))
-    assert [(r := read(t, choices)) and r.value for t in ("substantial", "Minor damage")] == [
+    assert [
+        (r := parse_value(t, choices)) and r.value for t in ("substantial", "Minor damage")
+    ] == [
         "Substantial",
         "Minor",
     ]
-    assert read("Minor or Substantial", choices) is None
+    assert parse_value("Minor or Substantial", choices) is None
 
 
 def field_at(pointer: str, value: object, start: int = 0, confidence: float = 0.9) -> FieldResult:

@@ -1,8 +1,8 @@
 """The durable extract workflow: resolve the schema, extract window by window, validate the record.
 
 The fields found so far are saved with the job after each window, never in an event: the engine
-persists events, and values belong where a deletion removes them. A resumed run repeats the interrupted
-step, which adds nothing twice. An invalid record completes the job too, with its errors.
+persists events, and values belong where a deletion removes them. A resumed run repeats the
+interrupted step, which adds nothing twice. An invalid record completes the job, with its errors.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -1,1 +1,1 @@
-"""What a schema asks for and how a text answers: shared by the extract journey and extractors."""
+"""Fields of a schema and their values in text, for the extract pipeline and the extractors."""

@@ -1,4 +1,4 @@
-"""Where a value stands: anchors and citations on parsed pages. Pure."""
+"""Anchors and citations of spans on parsed pages. Pure."""
 
 import re
 
@@ -8,7 +8,7 @@ _CELL = re.compile(r"([A-Z]+)(\d+)")
 
 
 def cite(page: ParsedPage, start: int, end: int, *, document: Document, score: float) -> Citation:
-    """The citation of [start, end) of the page's text, verbatim. Boxes, or cells of a sheet."""
+    """A citation that quotes [start, end) of the page's text verbatim; offsets in characters."""
     return Citation(
         marker=1,
         document_id=document.id,
@@ -21,7 +21,7 @@ def cite(page: ParsedPage, start: int, end: int, *, document: Document, score: f
 
 
 def anchor(page: ParsedPage, start: int, end: int) -> Anchor:
-    """The place of [start, end)."""
+    """The anchor of [start, end): with word boxes on a page, with a cell range on a sheet."""
     return Anchor(
         kind=page.kind,
         page=page.number,
@@ -34,7 +34,7 @@ def anchor(page: ParsedPage, start: int, end: int) -> Anchor:
 
 
 def _cells(page: ParsedPage, start: int, end: int) -> str | None:
-    """The smallest range of sheet cells that holds the span: "B2", "B2:D3"."""
+    """The smallest range of sheet cells that contains the span: "B2", "B2:D3"."""
     refs = [
         match.groups()
         for table in page.tables

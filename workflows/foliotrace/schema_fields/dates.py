@@ -1,4 +1,7 @@
-"""Dates as documents write them, to ISO 8601. Pure; knows six languages' month names."""
+"""Finds dates as documents write them and converts them to ISO 8601. Pure.
+
+Knows month names in English, German, French, Dutch, Spanish and Italian.
+"""
 
 import re
 from datetime import date
@@ -38,7 +41,7 @@ _TIME = re.compile(
 
 
 class DateMatch(NamedTuple):
-    """An ISO value, its span in the text, and whether day and month could be the other way."""
+    """An ISO date, its span in the text, and whether day and month might be swapped."""
 
     value: str
     start: int
@@ -47,7 +50,10 @@ class DateMatch(NamedTuple):
 
 
 def find_date(text: str) -> DateMatch | None:
-    """The first date of `text`. Two-digit years are of this century; 5/6/2026 is May (marked)."""
+    """The first date in `text`.
+
+    Two-digit years are of this century; 5/6/2026 is read as 6 May and marked as ambiguous.
+    """
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
             day = _day(match.groupdict())
@@ -57,7 +63,7 @@ def find_date(text: str) -> DateMatch | None:
 
 
 def find_date_time(text: str) -> DateMatch | None:
-    """The first date that is followed by a time of day."""
+    """The first date in `text`, if a time of day follows it; ISO 8601 without a zone."""
     day = find_date(text)
     match = _TIME.match(text, day.end) if day else None
     if day is None or match is None:

@@ -1,4 +1,4 @@
-"""A resolved schema as a flat list of what is wanted. Pure."""
+"""Flattens a resolved schema into the fields and lists to extract. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ _DESCRIPTION_WORDS = 6
 
 
 class FieldKind(StrEnum):
-    """What a value is, as far as it decides how text is read."""
+    """The type of a field's values, as far as parsing text depends on it."""
 
     STRING = "string"
     NUMBER = "number"
@@ -29,9 +29,10 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSpec:
-    """One wanted value, or (`is_list`) several of one kind. `labels` are how a page may call it.
+    """One field to extract, or (`is_list`) a list of plain values.
 
-    `context` are words of the objects around it: a hint where several places fit.
+    `labels` are the names a page may use for it. `context` are words of the objects that contain
+    it: a hint where several values fit.
     """
 
     pointer: str
@@ -46,7 +47,7 @@ class FieldSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListSpec:
-    """A wanted list of objects; the pointers of `items` are relative to one object."""
+    """A list of objects to extract; the pointers of `items` are relative to one object."""
 
     pointer: str
     labels: tuple[str, ...]
@@ -56,14 +57,14 @@ class ListSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractionPlan:
-    """Everything a schema asks for, in its order."""
+    """Everything to extract, in the order of the schema."""
 
     fields: tuple[FieldSpec, ...]
     lists: tuple[ListSpec, ...]
 
 
 def plan_of(schema: JsonObject) -> ExtractionPlan:
-    """What `schema`, an object without `$ref`s, asks for. Lists of lists are not plan for."""
+    """The plan for `schema`, an object without `$ref`s. Lists of lists are left out."""
     found = list(_walk(schema, "", frozenset()))
     return ExtractionPlan(
         fields=tuple(f for f in found if isinstance(f, FieldSpec)),
@@ -126,13 +127,13 @@ def _field_spec(
 
 
 def _choices(part: JsonObject) -> tuple[Scalar, ...]:
-    told = part.get("enum", [part["const"]] if "const" in part else [])
-    return tuple(choice for choice in told if choice is not None)
+    choices = part.get("enum", [part["const"]] if "const" in part else [])
+    return tuple(choice for choice in choices if choice is not None)
 
 
 def _types(part: JsonObject) -> set[str]:
-    told = part.get("type")
-    names = {told} if isinstance(told, str) else set(told or ())
+    types = part.get("type")
+    names = {types} if isinstance(types, str) else set(types or ())
     for option in (*part.get("anyOf", ()), *part.get("oneOf", ())):
         names |= _types(option)
     return names
@@ -151,15 +152,15 @@ def _kind(part: JsonObject) -> FieldKind:
 
 
 def labels(name: str, part: Mapping[str, Any]) -> tuple[str, ...]:
-    """How a page may call the property: `aliases`, title, name, a short description."""
-    told = [str(alias) for alias in part.get("aliases", ())]
+    """The names a page may use for the property: `aliases`, title, name, a short description."""
+    names = [str(alias) for alias in part.get("aliases", ())]
     if title := part.get("title"):
-        told.append(str(title))
-    told.append(" ".join(tokens(name)))
+        names.append(str(title))
+    names.append(" ".join(tokens(name)))
     description = str(part.get("description", ""))
     if 0 < len(description.split()) <= _DESCRIPTION_WORDS:
-        told.append(description)
-    return tuple(dict.fromkeys(" ".join(tokens(text)) for text in told if tokens(text)))
+        names.append(description)
+    return tuple(dict.fromkeys(" ".join(tokens(text)) for text in names if tokens(text)))
 
 
 def tokens(text: str) -> list[str]:

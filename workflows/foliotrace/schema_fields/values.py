@@ -1,6 +1,6 @@
-"""Typed values out of text: what stands there, where, and how well it fits. Pure.
+"""Parses typed values from text, with their spans and how well they fit. Pure.
 
-Nothing is computed or inferred: a value is the text's own, only written as its type wants it.
+Nothing is computed or inferred: a value is the text's own, converted to the type of its field.
 """
 
 import re
@@ -28,7 +28,7 @@ _LIST_MARK = re.compile(r"\s*[,;\u2022]\s*|\s+(?:and|und|et)\s+")
 
 @dataclass(frozen=True, slots=True)
 class TypedValue:
-    """A value, its span [start, end) in the text, and in 0..1 how well the text fits the type."""
+    """A value, its span [start, end) in the text, and how well the text fits the type (0 to 1)."""
 
     value: Any
     start: int
@@ -36,16 +36,16 @@ class TypedValue:
     fit: float
 
 
-def read(text: str, spec: FieldSpec) -> TypedValue | None:
-    """What `text`, found where the value should stand, says; None when it is not of the type."""
-    reading = _list(text, spec) if spec.is_list else _one(text, spec)
-    if reading is None or not isinstance(reading.value, str):
-        return reading
-    if spec.pattern is not None and not re.search(spec.pattern, reading.value[:MAX_CHARACTERS]):
+def parse_value(text: str, spec: FieldSpec) -> TypedValue | None:
+    """The value in `text`, found where the field's value should be; None if the type differs."""
+    parsed = _list(text, spec) if spec.is_list else _one(text, spec)
+    if parsed is None or not isinstance(parsed.value, str):
+        return parsed
+    if spec.pattern is not None and not re.search(spec.pattern, parsed.value[:MAX_CHARACTERS]):
         return None
-    if spec.max_length is not None and len(reading.value) > spec.max_length:
+    if spec.max_length is not None and len(parsed.value) > spec.max_length:
         return None
-    return reading
+    return parsed
 
 
 def _one(text: str, spec: FieldSpec) -> TypedValue | None:
@@ -82,10 +82,10 @@ def _number(text: str, *, whole: bool, asks_share: bool) -> TypedValue | None:
 
 
 def number_of(match: re.Match[str]) -> float:
-    """The number of a match of `_NUMBER`: brackets and minus signs negate, marks part thousands."""
+    """The number of a `_NUMBER` match: brackets and minus signs negate, separators are dropped."""
     whole, rest = match["whole"], match["rest"] or ""
     if not rest and re.fullmatch(r"\d{1,3}\.\d{3}", whole):
-        digits = whole  # 1.234 stays as English writes it
+        digits = whole  # "1.234" alone is ambiguous: read as a decimal point, as in English
     else:
         digits = re.sub(r"\D", "", whole) + rest.replace(",", ".")
     negative = any(mark in match["sign"] + match["minus"] for mark in "-\u2212\u2013")
@@ -115,9 +115,9 @@ def _boolean(text: str) -> TypedValue | None:
 
 
 def _choice(text: str, spec: FieldSpec) -> TypedValue | None:
-    said = " ".join(text.split()).casefold()
+    normalised = " ".join(text.split()).casefold()
     for choice in spec.choices:
-        if said == str(choice).casefold():
+        if normalised == str(choice).casefold():
             return TypedValue(choice, *_trimmed(text), 1.0)
     inside = [
         (choice, match)
@@ -140,9 +140,9 @@ def _string(text: str) -> TypedValue | None:
 
 def _list(text: str, spec: FieldSpec) -> TypedValue | None:
     single = FieldSpec(pointer=spec.pointer, kind=spec.kind, labels=(), choices=spec.choices)
-    readings = [_one(part, single) for part in _LIST_MARK.split(text) if part.strip()]
-    values = [reading.value for reading in readings if reading is not None]
-    if not values or len(values) < len(readings):
+    parsed_parts = [_one(part, single) for part in _LIST_MARK.split(text) if part.strip()]
+    values = [parsed.value for parsed in parsed_parts if parsed is not None]
+    if not values or len(values) < len(parsed_parts):
         return None
     return TypedValue(values, *_trimmed(text), 0.9)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from foliotrace.model import ParsedPage
 from foliotrace.schema_fields.plan import FieldKind, FieldSpec
-from foliotrace.schema_fields.values import numbers_in, read
+from foliotrace.schema_fields.values import numbers_in, parse_value
 
 _MAX_QUOTE = 600
 _FOLDED = str.maketrans(
@@ -79,7 +79,7 @@ def _typed(spec: FieldSpec, value: Any) -> Any:
         return same[0] if same else None
     text = " ".join(str(value).split()) if not isinstance(value, bool) else ""
     if spec.kind in (FieldKind.DATE, FieldKind.DATE_TIME):
-        reading = read(text, spec)
+        reading = parse_value(text, spec)
         return None if reading is None else reading.value
     if spec.is_list:
         return [part.strip() for part in text.split(",") if part.strip()] or None
@@ -104,7 +104,7 @@ def _stated(spec: FieldSpec, value: Any, quote: str) -> tuple[int, int] | None:
     if spec.kind in (FieldKind.NUMBER, FieldKind.INTEGER):
         return _stated_number(spec, value, quote)
     if spec.kind in (FieldKind.DATE, FieldKind.DATE_TIME):
-        reading = read(quote, spec)
+        reading = parse_value(quote, spec)
         return (reading.start, reading.end) if reading and reading.value == value else None
     if spec.is_list:
         return (0, len(quote)) if all(_find_text(quote, part) for part in value) else None
@@ -113,7 +113,7 @@ def _stated(spec: FieldSpec, value: Any, quote: str) -> tuple[int, int] | None:
 
 def _stated_number(spec: FieldSpec, value: float, quote: str) -> tuple[int, int] | None:
     at = 0
-    while (reading := read(quote[at:], spec)) is not None:
+    while (reading := parse_value(quote[at:], spec)) is not None:
         if isclose(reading.value, value, rel_tol=1e-9):
             return at + reading.start, at + reading.end
         at += max(reading.end, 1)

@@ -1,4 +1,4 @@
-"""Schema-guided extraction by rules: labels beside values, tables with known headers."""
+"""Rule-based extraction: values beside their labels, and tables with known column headers."""
 
 from foliotrace.adapters.local.rules.extractor import RulesExtractor
 

@@ -1,4 +1,7 @@
-"""Records without a language model: labels, tables and types of the schema. It never invents."""
+"""Extracts records without a language model, by the schema's labels and types.
+
+Every value is quoted from a page; a field without a confident value is null.
+"""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -23,7 +26,7 @@ from foliotrace.schema_fields.plan import ExtractionPlan, plan_of
 
 
 class RulesExtractor:
-    """The Extractor that needs no key. `record` and `valid` are left to the journey."""
+    """An `Extractor` that needs no key; the pipeline fills in `record` and `valid`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -67,7 +70,7 @@ def _field(pointer: str, candidate: Candidate | None, document: Document) -> Fie
     )
     return FieldResult(
         pointer=pointer,
-        value=candidate.reading.value,
+        value=candidate.parsed.value,
         confidence=candidate.confidence,
         citations=(citation,),
         method=ExtractionMethod.RULES,

@@ -1,10 +1,10 @@
-"""How well a label on a page fits a name in a schema. Pure."""
+"""Similarity of a label on a page to a name in a schema. Pure."""
 
 from functools import lru_cache
 
 from foliotrace.schema_fields.plan import tokens
 
-_SAME = {
+_SYNONYMS = {
     "no": "number",
     "nr": "number",
     "num": "number",
@@ -19,8 +19,10 @@ _SAME = {
     "desc": "description",
     "ref": "reference",
 }
-_EMPTY = frozenset(("the", "of", "a", "an", "and", "for", "in", "de", "der", "die", "das", "s"))
-# a further word beside one of these makes another thing of it: "date", "delivery date"
+_STOP_WORDS = frozenset(
+    ("the", "of", "a", "an", "and", "for", "in", "de", "der", "die", "das", "s")
+)
+# one more word changes what these mean: "date" and "delivery date" are different fields
 # fmt: off
 _VAGUE = frozenset((
     "date", "total", "number", "name", "amount", "id", "code", "type", "price", "value",
@@ -33,16 +35,16 @@ LABEL_WORDS = 7
 
 @lru_cache(maxsize=8192)
 def words(text: str) -> tuple[str, ...]:
-    """A label's words in one spelling, without articles, figures and what stands in brackets."""
+    """A label's words, with synonyms replaced, without stop words, numbers and bracketed text."""
     bare = text.partition("(")[0] or text
-    found = [_SAME.get(word, word) for word in tokens(bare)]
-    telling = tuple(word for word in found if word not in _EMPTY and not word.isdecimal())
-    return telling or tuple(found)
+    found = [_SYNONYMS.get(word, word) for word in tokens(bare)]
+    significant = tuple(w for w in found if w not in _STOP_WORDS and not w.isdecimal())
+    return significant or tuple(found)
 
 
 @lru_cache(maxsize=65536)
 def likeness(wanted: str, label: str) -> float:
-    """0..1: the same words; the same in another order; a slip of the pen; more or fewer words."""
+    """0 to 1: equal words, reordered words, a misspelling, or a few words more or less."""
     one, other = words(wanted), words(label)
     if not one or not other or len(other) > LABEL_WORDS:
         return 0.0
@@ -50,18 +52,18 @@ def likeness(wanted: str, label: str) -> float:
         return 1.0
     if set(one) == set(other):
         return 0.95
-    joined, told = "".join(one), "".join(other)
-    if joined == told:
+    letters, other_letters = "".join(one), "".join(other)
+    if letters == other_letters:
         return 0.97
-    if min(len(joined), len(told)) >= 5:
-        ratio = same_letters(joined, told)
+    if min(len(letters), len(other_letters)) >= 5:
+        ratio = same_letters(letters, other_letters)
         if ratio >= _TYPO_RATIO:
             return 0.9 * ratio
     return _overlap(set(one), set(other))
 
 
 def same_letters(one: str, other: str) -> float:
-    """0..1: the share of both words' letters that stand in the same order in both.
+    """0 to 1: the share of the letters of both words that occur in the same order in both.
 
     Twice their longest common subsequence over their lengths.
     Source: Hyyro, "Bit-parallel LCS-length computation revisited", 2004.
@@ -78,7 +80,7 @@ def same_letters(one: str, other: str) -> float:
 
 
 def _overlap(wanted: set[str], label: set[str]) -> float:
-    """One says all that the other says, and more."""
+    """The likeness of two labels of which one holds all the words of the other."""
     if wanted < label:
         if wanted <= _VAGUE:
             return 0.4
@@ -92,15 +94,15 @@ def _overlap(wanted: set[str], label: set[str]) -> float:
 
 
 def best_likeness(labels: tuple[str, ...], label: str) -> float:
-    """The likeness to the best of several names."""
+    """The likeness to the most similar of several names."""
     return max((likeness(name, label) for name in labels), default=0.0)
 
 
 def is_vague(label: str) -> bool:
-    """Whether a label says little alone, as "date" does."""
+    """Whether a label needs another word to say what it is, as "date" does."""
     return set(words(label)) <= _VAGUE
 
 
 def means_number(labels: tuple[str, ...]) -> bool:
-    """Whether a name promises an identifier: such a value holds a digit."""
+    """Whether a name asks for an identifier, whose value must contain a digit."""
     return any({"number", "id", "code", "reference"} & set(words(label)) for label in labels)

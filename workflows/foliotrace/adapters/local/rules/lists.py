@@ -1,4 +1,4 @@
-"""Lists of objects out of tables whose headers name the objects' properties. Pure."""
+"""Extracts lists of objects from tables whose headers name the objects' properties. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,33 +8,36 @@ from foliotrace.adapters.local.rules.labels import best_likeness, words
 from foliotrace.adapters.local.rules.pairs import column_labels
 from foliotrace.model import ParsedPage, Table, TableRow
 from foliotrace.schema_fields.plan import FieldSpec, ListSpec
-from foliotrace.schema_fields.values import read
+from foliotrace.schema_fields.values import parse_value
 
 _LEAST_LIKENESS = 0.5
 _TRUST = 0.95
-_SUMS = frozenset(("total", "subtotal", "sum", "totals", "summe", "gesamt", "carried"))
+_TOTALS = frozenset(("total", "subtotal", "sum", "totals", "summe", "gesamt", "carried"))
 
 
 @dataclass(frozen=True, slots=True)
 class _Match:
     page: ParsedPage
     body: tuple[TableRow, ...]
-    columns: dict[str, tuple[int, float]]  # by the spec's pointer: column, likeness
+    columns: dict[str, tuple[int, float]]  # by the field's pointer: column, likeness
     score: float
 
 
 def rows(list_spec: ListSpec, pages: Sequence[ParsedPage]) -> list[dict[str, Candidate]]:
-    """The objects, by the pointers inside them, from all tables that fit as well as the best."""
+    """The objects, as candidates by pointer, from every table that fits about as well as the best.
+
+    A list that goes on over several pages is several tables with the same columns.
+    """
     matches = [
         m for page in pages for table in page.tables if (m := _match(list_spec, page, table))
     ]
     if not matches:
         return []
     best = max(matches, key=lambda m: m.score)
-    alike = [
+    similar = [
         m for m in matches if set(m.columns) == set(best.columns) and m.score > best.score - 0.1
     ]
-    found = [row for match in alike for row in _rows(list_spec, match)]
+    found = [row for match in similar for row in _rows(list_spec, match)]
     return (
         [row for row in found if list_spec.required <= row.keys()] if list_spec.required else found
     )
@@ -51,7 +54,7 @@ def _match(list_spec: ListSpec, page: ParsedPage, table: Table) -> _Match | None
 
 
 def _columns(fields: Sequence[FieldSpec], labels: dict[int, str]) -> dict[str, tuple[int, float]]:
-    """Each spec to the column that names it best; a column serves one spec."""
+    """Assign each field the column whose label fits best; a column serves one field."""
     ranked = sorted(
         (
             (best_likeness(spec.labels, label), -column, spec.pointer)
@@ -77,7 +80,7 @@ def _rows(list_spec: ListSpec, match: _Match) -> Iterator[dict[str, Candidate]]:
             if (candidate := _cell(spec, row, match)) is not None
         }
         filled = 2 * len(found) >= len(match.columns)
-        if filled and not _is_sum(row, match.page, complete=len(found) == len(match.columns)):
+        if filled and not _is_total(row, match.page, complete=len(found) == len(match.columns)):
             yield found
 
 
@@ -85,15 +88,15 @@ def _cell(spec: FieldSpec, row: TableRow, match: _Match) -> Candidate | None:
     column, likeness = match.columns.get(spec.pointer, (-1, 0.0))
     for cell in row.cells:
         if cell.column == column:
-            reading = read(match.page.text[cell.start : cell.end], spec)
-            if reading is None:
+            parsed = parse_value(match.page.text[cell.start : cell.end], spec)
+            if parsed is None:
                 return None
-            start, end = cell.start + reading.start, cell.start + reading.end
-            confidence = round(_TRUST * likeness * reading.fit, 3)
-            return Candidate(match.page, reading, start, end, confidence)
+            start, end = cell.start + parsed.start, cell.start + parsed.end
+            confidence = round(_TRUST * likeness * parsed.fit, 3)
+            return Candidate(match.page, parsed, start, end, confidence)
     return None
 
 
-def _is_sum(row: TableRow, page: ParsedPage, *, complete: bool) -> bool:
+def _is_total(row: TableRow, page: ParsedPage, *, complete: bool) -> bool:
     first = words(page.text[row.cells[0].start : row.cells[0].end]) if row.cells else ()
-    return not complete and bool(first) and first[0] in _SUMS
+    return not complete and bool(first) and first[0] in _TOTALS

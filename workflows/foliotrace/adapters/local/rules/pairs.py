@@ -1,7 +1,7 @@
-"""Every place of a page where one thing may be the label and another its value. Pure.
+"""Finds every pair of a possible label and its possible value on a page. Pure.
 
-`weight` in 0..1 is how much a place of that shape can be trusted: a value behind a colon or in the
-cell right of its label more than one below it.
+`weight` (0 to 1) is the confidence in pairs of that shape: a value after a colon or in the cell to
+the right of its label is more certain than one below it.
 """
 
 import re
@@ -23,7 +23,7 @@ INLINE, RIGHT, HEADED, BELOW, START, FARTHER = 0.97, 0.95, 0.88, 0.75, 0.8, 0.7
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A possible label, the span of its possible value, and the last heading above."""
+    """A possible label, the span of its possible value, and the nearest heading above."""
 
     label: str
     start: int
@@ -42,7 +42,7 @@ class Cell:
 
 
 def pairs(page: ParsedPage) -> list[Pair]:
-    """All pairs of the page, in reading order of their labels."""
+    """All pairs of the page, in parsed order of their labels."""
     lines = list(_lines(page))
     found: list[Pair] = []
     heading = ""
@@ -85,7 +85,7 @@ def _ends_in_colon(text: str) -> bool:
 
 
 def _header_at(page: ParsedPage, line: Sequence[Cell]) -> bool:
-    """Whether the line is a header row of a table: its cells are no values of each other."""
+    """Whether the line is a table's header row, whose cells are not values of each other."""
     for table in page.tables:
         if table.start <= line[0].start < table.end:
             return any(r.is_header and r.start <= line[0].start < r.end for r in table.rows)
@@ -93,7 +93,7 @@ def _header_at(page: ParsedPage, line: Sequence[Cell]) -> bool:
 
 
 def _right(line: Sequence[Cell], heading: str) -> Iterator[Pair]:
-    """The cells right of a label. Where labels end in a colon, only those are labels."""
+    """Pairs of cells in one line. If any cell ends in a colon, only such cells are labels."""
     colons = any(_ends_in_colon(cell.text) for cell in line)
     if not colons and _is_label(line[0].text):  # "Sales tax  10.2%  278.46"
         for value in line[2:4]:
@@ -107,7 +107,7 @@ def _right(line: Sequence[Cell], heading: str) -> Iterator[Pair]:
 
 
 def _inline(cell: Cell, heading: str) -> Iterator[Pair]:
-    """A value behind a colon; its label is any of the last words before that, or all of them."""
+    """Values after a colon; the label may be any number of the last words before it."""
     colons = list(_COLON.finditer(cell.text))
     for index, colon in enumerate(colons):
         before = list(_WORD.finditer(cell.text, 0, colon.start()))[-_INLINE_WORDS:]
@@ -125,7 +125,7 @@ def _inline(cell: Cell, heading: str) -> Iterator[Pair]:
 
 
 def _label_start(text: str, start: int, colon: int) -> int:
-    """Where the next label begins: with the last capitalised words before its colon."""
+    """The start of the next label: the last capitalised words before its colon."""
     words = list(_WORD.finditer(text, start, colon))
     first = len(words) - 1
     while first > 0 and words[first - 1][0][:1].isupper() and len(words) - first < 3:
@@ -145,7 +145,7 @@ def _below(page: ParsedPage, label: Cell, below: Sequence[Cell], heading: str) -
 
 
 def _apart(page: ParsedPage, label: Cell, value: Cell) -> bool:
-    """Whether the two stand in different parts of the page, as far as there are boxes."""
+    """Whether the boxes of the two lie in different parts of the page; False without boxes."""
     one, other = _box(page, label), _box(page, value)
     if one is None or other is None:
         return False
@@ -159,7 +159,7 @@ def _box(page: ParsedPage, cell: Cell) -> Box | None:
 
 
 def _headed(page: ParsedPage, table: Table) -> Iterator[Pair]:
-    """The values of a table with one row of them: each belongs to the header above it."""
+    """The cells of a table with a single body row, each under its header."""
     headers = [row for row in table.rows if row.is_header]
     body = [row for row in table.rows if not row.is_header]
     if not headers or len(body) != 1:
