@@ -89,7 +89,8 @@ class DomainEvent(BaseEvent):
     concept (`request_model`) that the observer names by the conventions it follows.
     """
 
-    model_config = ConfigDict(frozen=True)
+    # Deferred: validators are built with the first event of a class, not when the CLI starts.
+    model_config = ConfigDict(frozen=True, defer_build=True)
     span_attributes: ClassVar[Mapping[str, str]] = {}
 
     timestamp: datetime = Field(default_factory=datetime.now)
