@@ -196,7 +196,7 @@ async def test_redis_holds_nothing_of_a_forgotten_question(tmp_path: Path) -> No
         )
         await cache.forget_document("t1", "doc_1")
         left = [name async for name in client.scan_iter()]
-        assert left == [b"foliotrace:answers:{t1}:alike:g"]  # names answers by keyed hash
+        assert left == [b"foliotrace:answers:{t1}:semantic:g"]  # names answers by keyed hash
 
 
 async def test_the_answer_not_asked_for_longest_goes_first(clock: SetClock) -> None:

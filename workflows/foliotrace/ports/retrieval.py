@@ -14,7 +14,7 @@ class IndexWriter(Protocol):
         ...
 
     async def rebuild(self) -> int:
-        """Derive the index anew; returns the version reached."""
+        """Rebuild the index from the library; returns the version reached."""
         ...
 
     async def compact(self) -> None:

@@ -85,9 +85,9 @@ class InMemoryAnswerCache:
         if entry.semantic_key is not None:
             self._remove_from_group((tenant, entry.semantic_key.group), key)
 
-    def _remove_from_group(self, place: tuple[str, str], key: str) -> None:
-        group = self._groups.get(place)
+    def _remove_from_group(self, name: tuple[str, str], key: str) -> None:
+        group = self._groups.get(name)
         if group is not None:
             group.pop(key, None)
             if not group:
-                del self._groups[place]
+                del self._groups[name]

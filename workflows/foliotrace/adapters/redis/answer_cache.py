@@ -32,11 +32,11 @@ class RedisAnswerCache:
 
     async def lookup(self, tenant: str, key: str) -> Answer | None:
         async with _redis_errors():
-            found = await self._client.get(self._answer_key(tenant, key))
-        if found is None:
+            stored = await self._client.get(self._answer_key(tenant, key))
+        if stored is None:
             return None
         try:
-            return _answer.validate_json(found)
+            return _answer.validate_json(stored)
         except ValidationError:
             return None  # another version of foliotrace stored it
 
@@ -105,7 +105,7 @@ class RedisAnswerCache:
         return f"{self._prefix}:{{{tenant}}}:vector:{key}"
 
     def _group_key(self, tenant: str, group: str) -> str:
-        return f"{self._prefix}:{{{tenant}}}:alike:{group}"
+        return f"{self._prefix}:{{{tenant}}}:semantic:{group}"
 
     def _citing_key(self, tenant: str, document_id: str) -> str:
         return f"{self._prefix}:{{{tenant}}}:citing:{document_id}"

@@ -40,11 +40,11 @@ class FolderBlobs:
     async def put(
         self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
     ) -> StoredBlob:
-        place = self._folder(tenant)
-        partial = place / f"{uuid4().hex}{_PARTIAL}"
+        folder = self._folder(tenant)
+        partial = folder / f"{uuid4().hex}{_PARTIAL}"
         try:
             with _disk():
-                await asyncio.to_thread(place.mkdir, parents=True, exist_ok=True)
+                await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
                 file = partial.open("wb")
             try:
                 digest, size_bytes = await _spool(file, name, content, limit_bytes)
@@ -53,7 +53,7 @@ class FolderBlobs:
                     file.close()
             with _disk():
                 media_type = await asyncio.to_thread(self._sniff, partial, name)
-                await asyncio.to_thread(_write_tenant_name, place, tenant)
+                await asyncio.to_thread(_write_tenant_name, folder, tenant)
                 await asyncio.to_thread(_commit, partial, self._path(tenant, digest))
         finally:
             partial.unlink(missing_ok=True)
@@ -137,10 +137,10 @@ async def _spool(
     return digest.hexdigest(), size_bytes
 
 
-def _commit(partial: Path, place: Path) -> None:
-    place.parent.mkdir(exist_ok=True)
-    partial.replace(place)
-    for folder in (place.parent, place.parent.parent):
+def _commit(partial: Path, target: Path) -> None:
+    target.parent.mkdir(exist_ok=True)
+    partial.replace(target)
+    for folder in (target.parent, target.parent.parent):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

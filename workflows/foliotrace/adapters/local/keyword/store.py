@@ -138,8 +138,8 @@ class KeywordStore:
         return self._count(Query.boolean_query(both))
 
     def _count(self, query: Query) -> int:
-        found = self.searcher.search(query, 1, count=True)
-        return int(found.count)  # type: ignore[attr-defined] # tantivy's stub leaves it out
+        result = self.searcher.search(query, 1, count=True)
+        return int(result.count)  # type: ignore[attr-defined] # tantivy's stub leaves it out
 
     def add(self, chunk: Chunk, body: str, scope: str) -> None:
         """Index a chunk by the text `body`; visible after the next commit."""

@@ -47,10 +47,10 @@ class SqliteJobs:
         return _one(self._find("tenant = ? AND id = ?", (tenant, job_id)))
 
     async def by_key(self, tenant: str, kind: JobKind, idempotency_key: str) -> Job | None:
-        found = self._find(
+        jobs = self._find(
             "tenant = ? AND kind = ? AND idempotency_key = ?", (tenant, kind, idempotency_key)
         )
-        return found[0] if found else None
+        return jobs[0] if jobs else None
 
     async def jobs(
         self,
@@ -136,7 +136,7 @@ def _update(connection: sqlite3.Connection, job: Job) -> None:
             raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
 
 
-def _one(found: Sequence[Job]) -> Job:
-    if not found:
+def _one(jobs: Sequence[Job]) -> Job:
+    if not jobs:
         raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
-    return found[0]
+    return jobs[0]

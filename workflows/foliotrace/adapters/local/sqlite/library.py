@@ -249,11 +249,11 @@ class SqliteLibrary:
             document = self._document(tenant, document_id)
             revision = document.revision or document.pending_revision or ""
         key = (tenant, revision, number)
-        found = self._pages.get(key)
-        if found is None:
-            found = self._load_page(*key)
-            self._pages.put(key, found)
-        return found
+        page = self._pages.get(key)
+        if page is None:
+            page = self._load_page(*key)
+            self._pages.put(key, page)
+        return page
 
     def _load_page(self, tenant: str, revision: str, number: int) -> ParsedPage:
         rows = self.database.rows(
@@ -283,12 +283,12 @@ class SqliteLibrary:
     async def chunks(self, tenant: str, ids: Sequence[str]) -> Sequence[Chunk]:
         self._chunks.keep_for(await self.version())
         known = {i: self._chunks.get((tenant, i)) for i in ids}
-        missing = [i for i, chunk in known.items() if chunk is None]
+        missing = [i for i, cached in known.items() if cached is None]
         if missing:
             sql = f"{_CHUNKS_BY_ID}({placeholders(missing)})"
             for row in self.database.rows(sql, (tenant, *missing)):
-                found = known[row[0]] = CHUNK.read(row)
-                self._chunks.put((tenant, found.id), found)
+                served = known[row[0]] = CHUNK.read(row)
+                self._chunks.put((tenant, served.id), served)
         return [chunk for i in ids if (chunk := known[i]) is not None]
 
     async def document_chunks(
@@ -312,11 +312,11 @@ class SqliteLibrary:
         return int(self.database.rows("SELECT value FROM state WHERE key = 'version'")[0][0])
 
     async def changed_since(self, version: int, tenant: str, collection: str) -> bool:
-        found = self.database.rows(
+        rows = self.database.rows(
             "SELECT 1 FROM changes WHERE version > ? AND tenant = ? AND collection = ? LIMIT 1",
             (version, tenant, collection),
         )
-        return bool(found)
+        return bool(rows)
 
     async def changes(self, after_version: int, *, limit: int = 1000) -> Sequence[Change]:
         rows = self.database.rows(

@@ -69,7 +69,7 @@ class SqliteStaleAnswers:
             self._flushing = asyncio.create_task(self._flush_soon())
 
     async def forget_document(self, tenant: str, document_id: str) -> None:
-        """On return the answers are gone from the file as well."""
+        """On return the answers are deleted from the file as well."""
         for owner, key in list(self._queued):
             if owner == tenant and document_id in self._queued[owner, key].content_hashes:
                 del self._queued[owner, key]
@@ -88,9 +88,9 @@ class SqliteStaleAnswers:
             await self._database.write(lambda c: self._insert(c, batch))
         except LibraryUnavailable as error:
             raise _unavailable(error) from error
-        for place, stale in batch.items():
-            if self._queued.get(place) is stale:
-                del self._queued[place]
+        for key, stale in batch.items():
+            if self._queued.get(key) is stale:
+                del self._queued[key]
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(_DELAY_S)
@@ -114,12 +114,12 @@ class SqliteStaleAnswers:
         self, connection: sqlite3.Connection, batch: dict[tuple[str, str], StaleAnswer]
     ) -> None:
         # An answer forgotten meanwhile must not come back.
-        batch = {place: stale for place, stale in batch.items() if place in self._queued}
+        batch = {key: stale for key, stale in batch.items() if key in self._queued}
         connection.executemany(
             "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?)",
             [
-                (*place, stale.stored_at.isoformat(), _stale.dump_json(stale).decode())
-                for place, stale in batch.items()
+                (*key, stale.stored_at.isoformat(), _stale.dump_json(stale).decode())
+                for key, stale in batch.items()
             ],
         )
         connection.executemany("DELETE FROM cited WHERE tenant = ? AND key = ?", list(batch))
@@ -135,12 +135,12 @@ class SqliteStaleAnswers:
 
     def _trim(self, connection: sqlite3.Connection, tenants: Sequence[str]) -> None:
         for tenant in tenants:
-            gone = connection.execute(
+            deleted = connection.execute(
                 "DELETE FROM answers WHERE tenant = ? AND key IN (SELECT key FROM answers"
                 " WHERE tenant = ? ORDER BY stored_at DESC LIMIT -1 OFFSET ?)",
                 (tenant, tenant, self._limit),
             ).rowcount
-            if gone:
+            if deleted:
                 connection.execute(
                     "DELETE FROM cited WHERE tenant = ? AND key NOT IN"
                     " (SELECT key FROM answers WHERE tenant = ?)",
@@ -150,7 +150,7 @@ class SqliteStaleAnswers:
 
 def _forget(connection: sqlite3.Connection, tenant: str, document_id: str) -> int:
     """Delete the answers that cite the document; returns how many there were."""
-    gone = connection.execute(
+    deleted = connection.execute(
         "DELETE FROM answers WHERE tenant = ? AND key IN"
         " (SELECT key FROM cited WHERE tenant = ? AND document_id = ?)",
         (tenant, tenant, document_id),
@@ -158,7 +158,7 @@ def _forget(connection: sqlite3.Connection, tenant: str, document_id: str) -> in
     connection.execute(
         "DELETE FROM cited WHERE tenant = ? AND document_id = ?", (tenant, document_id)
     )
-    return gone
+    return deleted
 
 
 def _unavailable(error: LibraryUnavailable) -> CacheUnavailable:

@@ -189,10 +189,10 @@ class VectorStore:
 
     async def finish(self, change: Change, served: set[str]) -> None:
         """Take the embedded document off the queue; delete vectors of chunks not in `served`."""
-        gone = [(chunk_id,) for chunk_id in self.embedded_chunks(change.document_id) - served]
+        stale_ids = [(chunk_id,) for chunk_id in self.embedded_chunks(change.document_id) - served]
 
         def work(c: sqlite3.Connection) -> None:
-            c.executemany("DELETE FROM vectors WHERE chunk_id = ?", gone)
+            c.executemany("DELETE FROM vectors WHERE chunk_id = ?", stale_ids)
             c.execute(
                 "DELETE FROM waiting WHERE document_id = ? AND version = ?",
                 (change.document_id, change.version),

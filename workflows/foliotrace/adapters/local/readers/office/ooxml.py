@@ -76,15 +76,15 @@ class Package:
         """(last word of the type, target part) by relation id, for the part called `name`."""
         folder, leaf = posixpath.split(name)
         root = self.xml(f"{folder}/_rels/{leaf}.rels" if folder else f"_rels/{leaf}.rels")
-        found: dict[str, tuple[str, str]] = {}
+        relations: dict[str, tuple[str, str]] = {}
         for relation in root.iter(RELATIONS) if root is not None else ():
             if relation.get("TargetMode") == "External":
                 continue
             target = relation.get("Target", "")
             part = target[1:] if target.startswith("/") else posixpath.join(folder, target)
             kind = relation.get("Type", "").rsplit("/", 1)[-1]
-            found[relation.get("Id", "")] = (kind, posixpath.normpath(part))
-        return found
+            relations[relation.get("Id", "")] = (kind, posixpath.normpath(part))
+        return relations
 
 
 @contextmanager

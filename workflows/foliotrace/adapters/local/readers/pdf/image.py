@@ -72,10 +72,10 @@ def _page(image: Image.Image, number: int, options: ReadingOptions) -> ParsedPag
     pdf = io.BytesIO()
     _without_transparency(upright).save(pdf, "PDF", resolution=dpi, quality=95)
     parser = ocr_parser("1", tessdata=options.tessdata, language=options.ocr_language)
-    found = recognised(parser.parse_bytes(pdf.getvalue()))
-    if found is None:
+    page = recognised(parser.parse_bytes(pdf.getvalue()))
+    if page is None:
         return replace(empty, problem=PageProblem.OCR_FOUND_NOTHING)
-    return replace(found, number=number, kind=PageKind.IMAGE, label=None)
+    return replace(page, number=number, kind=PageKind.IMAGE, label=None)
 
 
 def _dpi(image: Image.Image) -> float:

@@ -70,9 +70,9 @@ def _named_pdf(path: Path) -> Iterator[Path]:
 
 def _pages(path: Path, numbers: range, options: ReadingOptions) -> Iterator[ParsedPage]:
     result = _parse(path, f"{numbers.start}-{numbers.stop - 1}", structured=True)
-    found = {page.page_num: page for page in result.pages}
+    parsed = {page.page_num: page for page in result.pages}
     for number in numbers:
-        native = found.get(number)
+        native = parsed.get(number)
         if native is None:
             yield ParsedPage(
                 number=number,
