@@ -33,7 +33,7 @@ TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 SERVE = """
 import sys
 from bench.query_cost import Instant
-from foliotrace_server.composing.models import Models
+from foliotrace_server.external.models import Models
 from foliotrace_server.cli import main
 Models._order = lambda self: (Instant(),)
 main(sys.argv[1:])

@@ -28,7 +28,7 @@ def build_app(engine: Engine) -> HttpGuard | RequestTelemetry:
         server.max_concurrent_queries, waiting=server.max_waiting_queries, retry_after_s=1.0
     )
     in_memory = InMemoryHost(
-        hosted={"query": engine.parts.query()},
+        hosted={"query": engine.assembly.query()},
         direct={"query": engine.query},
         max_running=server.max_concurrent_queries + server.max_waiting_queries,
     )
@@ -59,7 +59,7 @@ def build_app(engine: Engine) -> HttpGuard | RequestTelemetry:
         slow_body_s=server.slow_body_s,
         lifespan=lifespan,
     )
-    observability = engine.parts.observability
+    observability = engine.assembly.observability
     return guard if observability is None else RequestTelemetry(guard, observability, lifespan)
 
 
@@ -70,6 +70,6 @@ def _routes(engine: Engine, queries: ConcurrencyLimit, in_memory: InMemoryHost) 
     declared = routes(
         Queries(engine, queries), Documents(engine), Jobs(engine), Operations(engine, openapi)
     )
-    receive = engine.parts.webhook
+    receive = engine.assembly.webhook
     webhooks = [Route(WEBHOOK, Webhooks(receive).llamacloud, methods=["POST"])] if receive else []
     return [*webhooks, *declared]

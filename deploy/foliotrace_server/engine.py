@@ -16,10 +16,10 @@ from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
 from foliotrace.query.workflow import QueryWorkflow
 from foliotrace_otel import Metrics
+from foliotrace_server.assembly import Assembly
 from foliotrace_server.compaction import Compaction
 from foliotrace_server.host.durable_host import DurableHost, EndedRun
 from foliotrace_server.jobs import JobService
-from foliotrace_server.parts import Parts
 from foliotrace_server.request_body import start_event
 from foliotrace_server.settings import Settings
 
@@ -38,10 +38,10 @@ def answer_of(answered: object) -> Answer:
 class Engine:
     """Starts, runs and stops everything in the process; used by the app, the CLI and tests."""
 
-    def __init__(self, settings: Settings, parts: Parts, folder: Path) -> None:
+    def __init__(self, settings: Settings, assembly: Assembly, folder: Path) -> None:
         self.settings = settings
-        self.parts = parts
-        self.query = parts.query()
+        self.assembly = assembly
+        self.query = assembly.query()
         self.answer: Callable[[Any], Awaitable[Answer]] = (  # one question that is not streamed
             self.query.answer_directly
             if isinstance(self.query, QueryWorkflow)
@@ -49,33 +49,33 @@ class Engine:
         )
         self.durable = DurableHost(
             folder,
-            parts.durable,
+            assembly.durable,
             on_ended=self._ended,
             max_concurrent=settings.ingest.parser_processes,
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
         )
-        if parts.observability is not None:
-            self.metrics = parts.observability.metrics
+        if assembly.observability is not None:
+            self.metrics = assembly.observability.metrics
         else:
             self.metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
         depth = self.metrics.own.queue_depth.name
         self.metrics.watch(depth, self.durable.pending, {"queue": "jobs"})
-        self.compaction = Compaction(parts.ingest, self.durable)
-        self.jobs = JobService(parts, self.durable, self.compaction.request)
+        self.compaction = Compaction(assembly.ingest, self.durable)
+        self.jobs = JobService(assembly, self.durable, self.compaction.request)
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
 
     async def start(self) -> None:
         """Resume jobs, start background tasks, then accept work."""
-        await delete_orphaned_originals(self.parts.ingest)
+        await delete_orphaned_originals(self.assembly.ingest)
         await self.durable.start()
         await self.jobs.repair()
-        work = [self._catch_up(index) for index in self.parts.ingest.indexes]
+        work = [self._catch_up(index) for index in self.assembly.ingest.indexes]
         work += [
             self._apply_retention(),
             self.compaction.run(),
-            *(task() for task in self.parts.background),
+            *(task() for task in self.assembly.background),
         ]
         self._tasks = [asyncio.create_task(each) for each in work]
         self.ready = True
@@ -89,7 +89,7 @@ class Engine:
         await self.durable.settle()
         await self.compaction.finish()
         await self.durable.stop()
-        for close in self.parts.closing:
+        for close in self.assembly.closing:
             await close()
 
     async def ask(self, **question: object) -> Answer:
@@ -120,9 +120,9 @@ class Engine:
         """Delete runs past their retention, and compact the files."""
         keep = timedelta(days=self.settings.runs.retention_days)
         while True:
-            before = self.parts.ingest.clock.now() - keep
+            before = self.assembly.ingest.clock.now() - keep
             try:
-                expired = await self.parts.runs.expire(before=before)
+                expired = await self.assembly.runs.expire(before=before)
                 finished = self.durable.forget_finished(before)
                 self.compaction.request()
                 _log.debug("retention.applied", runs=expired, handlers=finished)

@@ -21,7 +21,7 @@ from foliotrace_server.observing.trace_context import job_trace
 from foliotrace_server.request_body import start_event
 
 if TYPE_CHECKING:
-    from foliotrace_server.parts import Parts
+    from foliotrace_server.assembly import Assembly
 
 _FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
@@ -78,12 +78,12 @@ class JobService:
     """Submits, cancels and finishes jobs, and deletes documents."""
 
     def __init__(
-        self, parts: "Parts", durable: DurableHost, on_removed: Callable[[], None]
+        self, assembly: "Assembly", durable: DurableHost, on_removed: Callable[[], None]
     ) -> None:
-        self._parts = parts
+        self._assembly = assembly
         self._on_removed = on_removed
         self._durable = durable
-        self._tracer = parts.observability.tracer if parts.observability is not None else None
+        self._tracer = assembly.observability.tracer if assembly.observability is not None else None
 
     async def upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
         """Store a file and start its ingestion; on return the job survives a crash.
@@ -95,7 +95,7 @@ class JobService:
             return await self._upload(principal, upload)
 
     async def _upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
-        services = self._parts.ingest
+        services = self._assembly.ingest
         if isinstance(upload, Upload):
             accepted = await accept(services, principal, upload)
         else:
@@ -105,7 +105,7 @@ class JobService:
         return accepted
 
     async def _accept_stored(self, principal: Principal, upload: StoredUpload) -> Accepted:
-        services = self._parts.ingest
+        services = self._assembly.ingest
         stored = replace(services, blobs=_StoredBlobs(services.blobs, upload.blob))
         return await accept(stored, principal, upload.without_content())
 
@@ -123,9 +123,9 @@ class JobService:
 
         Raises NotFound, InvalidSchema, PathNotOffered, Conflict, TooBusy.
         """
-        self._parts.check_schema(schema)
-        self._parts.check_extract_path(path)
-        await self._parts.ingest.library.document(principal.tenant, document_id)
+        self._assembly.check_schema(schema)
+        self._assembly.check_extract_path(path)
+        await self._assembly.ingest.library.document(principal.tenant, document_id)
         mode = () if path is None else (path.value,)
         fingerprint = _fingerprint(document_id, schema, instructions, *mode)
         earlier = await self._job_of_key(principal, idempotency_key, fingerprint)
@@ -142,14 +142,14 @@ class JobService:
                 path=path,
             )
             self._accept(job, {**start, "job_id": job.id})  # first: only the run holds the schema
-            stored = await self._parts.ingest.jobs.create(job)
+            stored = await self._assembly.ingest.jobs.create(job)
             await self._durable.begin(job.id)
         return stored
 
     def _new_extraction(
         self, principal: Principal, document_id: str, key: str | None, fingerprint: str
     ) -> Job:
-        now = self._parts.ingest.clock.now()
+        now = self._assembly.ingest.clock.now()
         return Job(
             id=f"job_{uuid4().hex}",
             tenant=principal.tenant,
@@ -158,14 +158,14 @@ class JobService:
             document_id=document_id,
             idempotency_key=key,
             fingerprint=fingerprint,
-            trace_id=self._parts.ingest.trace(),
+            trace_id=self._assembly.ingest.trace(),
             created_at=now,
             updated_at=now,
         )
 
     async def cancel(self, principal: Principal, job_id: str) -> Job:
         """Cancel a job. Raises NotFound, Conflict `job_already_final`."""
-        services = self._parts.ingest
+        services = self._assembly.ingest
         job = await services.jobs.job(principal.tenant, job_id)
         if job.status in _FINAL:
             raise Conflict(code=ErrorCode.JOB_ALREADY_FINAL)
@@ -175,11 +175,13 @@ class JobService:
 
     async def forget(self, principal: Principal, document_id: str) -> Document:
         """Delete a document with everything derived from it. Raises NotFound."""
-        await self._parts.ingest.library.document(principal.tenant, document_id)
+        await self._assembly.ingest.library.document(principal.tenant, document_id)
         jobs = await self._jobs_of(principal, document_id)
         self._durable.forget([job.id for job in jobs])
         run_id = f"run_{uuid4().hex}"
-        document = await delete_document(self._parts.ingest, principal, document_id, run_id=run_id)
+        document = await delete_document(
+            self._assembly.ingest, principal, document_id, run_id=run_id
+        )
         for job in jobs:
             if job.status not in _FINAL:
                 await self._durable.cancel(job.id)
@@ -188,7 +190,7 @@ class JobService:
 
     async def _jobs_of(self, principal: Principal, document_id: str) -> list[Job]:
         found: list[Job] = []
-        while page := await self._parts.ingest.jobs.jobs(
+        while page := await self._assembly.ingest.jobs.jobs(
             principal.tenant, document_id=document_id, after=found[-1].id if found else None
         ):
             found += page
@@ -197,7 +199,7 @@ class JobService:
     async def settle(self, ended: EndedRun) -> None:
         """Set the final state of the job of an ended run, if the run did not."""
         try:
-            job = await self._parts.ingest.jobs.job(ended.tenant, ended.handler_id)
+            job = await self._assembly.ingest.jobs.job(ended.tenant, ended.handler_id)
         except NotFound:  # runs of the user's own workflows have no job
             return
         if job.status not in _FINAL:
@@ -209,9 +211,9 @@ class JobService:
         An upload with a job is ingested: its bytes are stored. An extraction fails: its schema is
         lost. A document without a job fails: the options of its upload are lost.
         """
-        unfinished = await self._parts.ingest.jobs.unfinished()
+        unfinished = await self._assembly.ingest.jobs.unfinished()
         with_job = {(job.tenant, job.document_id) for job in unfinished}
-        for document in await self._parts.ingest.library.unsettled():
+        for document in await self._assembly.ingest.library.unsettled():
             if (document.tenant, document.id) not in with_job:
                 cut = JobEnded(code=ErrorCode.UPLOAD_INTERRUPTED)
                 await self._fail_document(document.tenant, document.id, cut)
@@ -233,7 +235,7 @@ class JobService:
 
     async def _end(self, job: Job, status: JobStatus, problem: str | None) -> None:
         """Set the final state of a job outside its run."""
-        services = self._parts.ingest
+        services = self._assembly.ingest
         if job.kind is JobKind.INGEST and status is JobStatus.CANCELLED:
             await cancel_ingest(services, Principal(tenant=job.tenant, subject=job.subject), job.id)
             return
@@ -253,7 +255,7 @@ class JobService:
 
     async def _fail_document(self, tenant: str, document_id: str, why: FoliotraceError) -> None:
         with suppress(NotFound):  # it was deleted meanwhile
-            await self._parts.ingest.library.fail(
+            await self._assembly.ingest.library.fail(
                 tenant, document_id, problem=why.error_code, detail=why.message
             )
 
@@ -263,7 +265,7 @@ class JobService:
         """The job that used the key before. Raises Conflict if its request was another one."""
         if key is None:
             return None
-        job = await self._parts.ingest.jobs.by_key(principal.tenant, JobKind.EXTRACT, key)
+        job = await self._assembly.ingest.jobs.by_key(principal.tenant, JobKind.EXTRACT, key)
         if job is not None and job.fingerprint != fingerprint:
             raise Conflict(code=ErrorCode.IDEMPOTENCY_CONFLICT)
         return job

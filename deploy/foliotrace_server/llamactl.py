@@ -13,7 +13,7 @@ from types import FrameType
 from llama_agents.server import WorkflowServer
 
 from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace_server.compose import compose_parts
+from foliotrace_server.compose import assemble
 from foliotrace_server.settings import load_settings
 
 
@@ -24,12 +24,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 _settings = load_settings()
 lease = WriterLease.acquire(_settings.data_dir)
-_parts = compose_parts(_settings, serving=True)
-atexit.register(_parts.seal)
+_assembly = assemble(_settings, serving=True)
+atexit.register(_assembly.seal)
 if threading.current_thread() is threading.main_thread():  # others must not set handlers
     signal.signal(signal.SIGTERM, _interrupt)
 
 server = WorkflowServer()
-server.add_workflow("query", _parts.query())
-for _name, _workflow in _parts.durable.items():
+server.add_workflow("query", _assembly.query())
+for _name, _workflow in _assembly.durable.items():
     server.add_workflow(_name, _workflow)

@@ -7,9 +7,10 @@ from functools import partial
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline
 from foliotrace.ports import Prompt
-from foliotrace_server.composing.guards import GuardFactory
-from foliotrace_server.composing.models import Models
-from foliotrace_server.composing.shared import SharedStores
+from foliotrace.resilient import GuardFactory
+from foliotrace_server.external.models import Models
+from foliotrace_server.external.services import cloud_access
+from foliotrace_server.external.shared_stores import SharedStores
 from foliotrace_server.settings import Settings
 
 _LIMIT_S = 15.0
@@ -52,8 +53,7 @@ async def ask_cloud(settings: Settings) -> None:
     """A call that costs nothing and needs a valid key. Raises CloudFailure, Misconfigured."""
     from foliotrace.adapters.llamacloud.client import connect
     from foliotrace.adapters.llamacloud.failures import translated_errors
-    from foliotrace_server.composing.cloud import access_of
 
-    async with connect(access_of(settings)) as client:
+    async with connect(cloud_access(settings)) as client:
         with translated_errors("list projects"):
             await client.projects.list()

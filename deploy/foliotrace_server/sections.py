@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from foliotrace.settings import LlamaCloudSettings, Section
+from foliotrace.settings import MODEL_CALL_S, LlamaCloudSettings, Section
 
 _TRACE_URL = r"^https?://\S+\{trace_(id|uuid)\}\S*$"
 _MIB = 1024 * 1024
@@ -79,7 +79,7 @@ class LLMSettings(Section):
         default=None,
         description="API key. None: the provider's standard variable, such as `OPENAI_API_KEY`.",
     )
-    timeout_s: float = Field(default=20.0, gt=0, description="Time limit of one call.")
+    timeout_s: float = Field(default=MODEL_CALL_S, gt=0, description="Time limit of one call.")
     context_window: int = Field(
         default=8192, gt=0, description="Context window in tokens, for `openai_like` only."
     )
@@ -107,7 +107,7 @@ class EmbeddingSettings(Section):
         default=None,
         description="API key. None: the provider's standard variable, such as `OPENAI_API_KEY`.",
     )
-    timeout_s: float = Field(default=20.0, gt=0, description="Time limit of one call.")
+    timeout_s: float = Field(default=MODEL_CALL_S, gt=0, description="Time limit of one call.")
     free: bool = Field(
         default=False,
         description="The model runs on your own machines: its tokens cost nothing.",

@@ -103,7 +103,7 @@ def _graceful_signals(server: uvicorn.Server) -> Iterator[None]:
 
 def _redact_log(settings: Settings, engine: Engine) -> None:
     """Redact the log with the same tokens as spans, so that both can be searched for one value."""
-    observability = engine.parts.observability
+    observability = engine.assembly.observability
     if observability is None:
         return
     redact = LogRedaction(observability.redactor)

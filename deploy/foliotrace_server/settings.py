@@ -26,14 +26,7 @@ from pydantic_settings import (
 )
 
 from foliotrace.errors import Misconfigured
-from foliotrace.settings import (
-    BudgetSettings,
-    IngestSettings,
-    QuerySettings,
-    ResilienceSettings,
-    RunsSettings,
-    Section,
-)
+from foliotrace.settings import CoreSettings, Section
 from foliotrace_server.sections import (
     AuditLogSettings,
     EmbeddingSettings,
@@ -55,7 +48,7 @@ _OUTSIDE_THE_TREE = (
 _STANDARD_KEY = "API key under its standard name, without the prefix. It enables nothing by itself."
 
 
-class Settings(BaseSettings):
+class Settings(CoreSettings, BaseSettings):
     """Everything that can be set."""
 
     model_config = SettingsConfigDict(
@@ -77,8 +70,6 @@ class Settings(BaseSettings):
         "process writes to it at a time.",
     )
     server: ServerSettings = Field(default=ServerSettings(), description="The HTTP service.")
-    query: QuerySettings = Field(default=QuerySettings(), description="Questions and answers.")
-    ingest: IngestSettings = Field(default=IngestSettings(), description="Files.")
     llm: LLMSettings | None = Field(
         default=None, description="The first language model. None: answers quote passages."
     )
@@ -91,14 +82,9 @@ class Settings(BaseSettings):
     llamacloud: LlamaCloudSection = Field(
         default=LlamaCloudSection(), description="LlamaCloud. By default nothing is sent there."
     )
-    budget: BudgetSettings = Field(default=BudgetSettings(), description="Limits on spending.")
     redis: RedisSettings = Field(default=RedisSettings(), description="Shared caches and budgets.")
-    resilience: ResilienceSettings = Field(
-        default=ResilienceSettings(), description="Retries and circuit breakers."
-    )
     audit: AuditLogSettings = Field(default=AuditLogSettings(), description="The audit log.")
     telemetry: TracingSettings = Field(default=TracingSettings(), description="Traces.")
-    runs: RunsSettings = Field(default=RunsSettings(), description="What is stored about runs.")
     log: LogSettings = Field(default=LogSettings(), description="The log.")
     workflows: dict[str, str] = Field(
         default_factory=dict,

@@ -14,13 +14,17 @@ from tests.ingest.journey import OWNER, Desk
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
+from foliotrace.adapters.local.sqlite.runs import SqliteRuns
+from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.errors import Misconfigured, NotAllowed, NotFound, ParserUnavailable
 from foliotrace.model import Deadline, ParsedPage, RetrievalMode, SourceFile
 from foliotrace.parse import ParserChain
 from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.resilient import GuardFactory
 from foliotrace.settings import ResilienceSettings
-from foliotrace_server.composing.cloud import Around, Cloud
-from foliotrace_server.composing.guards import GuardFactory
+from foliotrace.stack import DataFolder, Host, Stack
+from foliotrace.stack.cloud_services import CloudServices
+from foliotrace_server.external.services import connect, open_cloud
 from foliotrace_server.sections import LlamaCloudSection
 from foliotrace_server.settings import Settings
 
@@ -42,21 +46,38 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     opened.close()
 
 
-@asynccontextmanager
-async def composed(
-    desk: Desk, fake: FakeLlamaCloud, **cloud: Any
-) -> AsyncIterator[tuple[Cloud, GuardFactory]]:
+def folder_of(desk: Desk) -> DataFolder:
+    return DataFolder(
+        path=desk.folder,
+        clock=SystemClock(),
+        library=desk.library,
+        jobs=desk.jobs,
+        runs=SqliteRuns(desk.library),
+        blobs=desk.blobs,
+        keyword=desk.index,
+        stale=SqliteStaleAnswers(desk.folder),
+        workers=WorkerPool(size=1),
+    )
+
+
+def settings_of(desk: Desk, fake: FakeLlamaCloud, **cloud: Any) -> Settings:
     given = LlamaCloudSection(
         api_key=SecretStr(fake.api_key), where=fake.url, timeout_s=5, parse_tier="fast", **cloud
     )
-    settings = Settings(data_dir=desk.folder, llamacloud=given)
-    clock = SystemClock()
-    guards = GuardFactory(ResilienceSettings(first_wait_s=0.01, breaker_failures=3), clock=clock)
-    made = Cloud(
-        settings, Around(library=desk.library, blobs=desk.blobs, clock=clock, guards=guards)
-    )
-    yield made, guards
-    await made.close()
+    resilience = ResilienceSettings(first_wait_s=0.01, breaker_failures=3)
+    return Settings(data_dir=desk.folder, llamacloud=given, resilience=resilience)
+
+
+@asynccontextmanager
+async def composed(
+    desk: Desk, fake: FakeLlamaCloud, **cloud: Any
+) -> AsyncIterator[tuple[CloudServices, LlamaCloudSection]]:
+    settings = settings_of(desk, fake, **cloud)
+    guards = GuardFactory(settings.resilience, clock=SystemClock())
+    opened = open_cloud(settings, folder_of(desk), guards)
+    assert opened is not None
+    yield opened, settings.llamacloud
+    await opened.close()
 
 
 @asynccontextmanager
@@ -85,25 +106,19 @@ async def pages_of(order: ParserChain, pages: range = range(1, 3)) -> list[Parse
 async def test_nothing_is_sent_before_a_capability_is_switched_on(
     desk: Desk, fake: FakeLlamaCloud
 ) -> None:
-    async with composed(desk, fake) as (cloud, guards), local() as parsers:
-        assert cloud.parser_chain(parsers).parsers == parsers
-        assert cloud.extract_rung() is None
-        assert cloud.paths(()) == ()
-        assert (cloud.gateway, guards.guards) == (None, {})
-        await pages_of(cloud.parser_chain(parsers))
+    settings, folder = settings_of(desk, fake), folder_of(desk)
+    external = connect(settings, folder)
+    assert external.cloud is None
+    host = Host(audit=desk.audit, identify=lambda: OWNER, hash_query=lambda tenant, text: ("", ""))
+    await pages_of(Stack(folder, settings, host, external).ingest.parser)
+    await folder.workers.close()
     assert fake.count("*") == 0
 
 
 async def test_a_switched_capability_without_a_key_stops_the_start(desk: Desk) -> None:
-    clock = SystemClock()
-    around = Around(
-        library=desk.library,
-        blobs=desk.blobs,
-        clock=clock,
-        guards=GuardFactory(ResilienceSettings(), clock=clock),
-    )
+    settings = Settings(data_dir=desk.folder, llamacloud=LlamaCloudSection(parsing="cloud"))
     with pytest.raises(Misconfigured, match="without a key"):
-        Cloud(Settings(data_dir=desk.folder, llamacloud=LlamaCloudSection(parsing="cloud")), around)
+        connect(settings, folder_of(desk))
 
 
 @pytest.mark.parametrize(
@@ -125,10 +140,10 @@ async def test_a_dead_cloud_costs_a_few_requests_and_then_none(
 ) -> None:
     fake.fail(PARSE, Fault.unavailable)
     async with (
-        composed(desk, fake, parsing="cloud_then_local") as (cloud, _),
+        composed(desk, fake, parsing="cloud_then_local") as (cloud, settings),
         local() as parsers,
     ):
-        order = cloud.parser_chain(parsers)
+        order = cloud.parser_chains(parsers)[settings.parsing]
         first = await pages_of(order)
         assert [p.degraded_from for p in first] == ["llamaparse fast 2026-06-15"] * 2
         assert fake.count(PARSE) <= 3
@@ -141,10 +156,10 @@ async def test_a_dead_cloud_costs_a_few_requests_and_then_none(
 async def test_a_wrong_key_is_not_asked_again(desk: Desk, fake: FakeLlamaCloud) -> None:
     fake.fail("*", Fault.unauthorized)
     async with (
-        composed(desk, fake, parsing="cloud_then_local") as (cloud, _),
+        composed(desk, fake, parsing="cloud_then_local") as (cloud, settings),
         local() as parsers,
     ):
-        await pages_of(cloud.parser_chain(parsers))
+        await pages_of(cloud.parser_chains(parsers)[settings.parsing])
     assert fake.count("*") == 1
 
 
@@ -152,8 +167,8 @@ async def test_cloud_alone_takes_no_local_page_and_leaves_other_types_here(
     desk: Desk, fake: FakeLlamaCloud
 ) -> None:
     fake.fail(PARSE, Fault.payment_required)
-    async with composed(desk, fake, parsing="cloud") as (cloud, _), local() as parsers:
-        order = cloud.parser_chain(parsers)
+    async with composed(desk, fake, parsing="cloud") as (cloud, settings), local() as parsers:
+        order = cloud.parser_chains(parsers)[settings.parsing]
         assert order.engine_for("text/csv") == ParserChain(parsers).engine_for("text/csv")
         with pytest.raises(ParserUnavailable) as told:
             await pages_of(order)
@@ -165,11 +180,10 @@ async def test_deletion_reaches_file_and_result_in_the_cloud(
     desk: Desk, fake: FakeLlamaCloud
 ) -> None:
     async with (
-        composed(desk, fake, parsing="cloud_then_local") as (cloud, _),
+        composed(desk, fake, parsing="cloud_then_local") as (cloud, settings),
         local() as parsers,
     ):
-        await pages_of(cloud.parser_chain(parsers))
-        assert cloud.gateway is not None
+        await pages_of(cloud.parser_chains(parsers)[settings.parsing])
         assert await cloud.gateway.sweep(_wanted) == 0
         client = cloud.gateway.client
         assert len([f async for f in client.files.list()]) == 1
@@ -184,15 +198,14 @@ async def test_deletion_reaches_file_and_result_in_the_cloud(
 
 async def test_after_use_neither_file_nor_result_stays(desk: Desk, fake: FakeLlamaCloud) -> None:
     async with (
-        composed(desk, fake, parsing="cloud", delete_after_use=True) as (cloud, _),
+        composed(desk, fake, parsing="cloud", delete_after_use=True) as (cloud, settings),
         local() as parsers,
     ):
-        assert len(await pages_of(cloud.parser_chain(parsers))) == 2
-        assert cloud.gateway is not None
+        assert len(await pages_of(cloud.parser_chains(parsers)[settings.parsing])) == 2
         assert await cloud.gateway.sweep(_wanted) == 1
         assert [f async for f in cloud.gateway.client.files.list()] == []
         assert [j async for j in cloud.gateway.client.parsing.list()] == []
-        again = await pages_of(cloud.parser_chain(parsers))
+        again = await pages_of(cloud.parser_chains(parsers)[settings.parsing])
         assert [p.status for p in again] == ["ok", "ok"]
 
 
@@ -206,7 +219,6 @@ async def test_equal_bytes_under_another_name_stay_in_the_cloud(
         await cloud.index.catch_up()
         await desk.library.delete(OWNER.tenant, gone.document_id)
         await cloud.index.catch_up()
-        assert cloud.gateway is not None
         assert await cloud.gateway.sweep(desk.library.refers_to) == 0
         assert len([f async for f in cloud.gateway.client.files.list()]) == 1
         assert (await cloud.index.drift(OWNER.tenant, "default")).missing == ()
@@ -218,10 +230,11 @@ async def test_retrieval_paths_follow_the_setting(desk: Desk, fake: FakeLlamaClo
     for index, modes in (
         ("cloud_then_local", ["managed", "keyword"]),
         ("cloud", ["managed"]),
-        ("local", ["keyword"]),
     ):
-        async with composed(desk, fake, index=index) as (cloud, _):
-            assert [p.mode for p in cloud.paths((keyword,))] == modes
+        async with composed(desk, fake, index=index) as (cloud, settings):
+            assert [p.mode for p in cloud.path_orders((keyword,))[settings.index]] == modes
+    async with composed(desk, fake, parsing="cloud") as (cloud, _):
+        assert cloud.path_orders((keyword,)) == {}
 
 
 async def test_a_webhook_is_believed_when_it_is_signed(desk: Desk, fake: FakeLlamaCloud) -> None:

@@ -10,7 +10,7 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 
 from foliotrace.adapters.llamacloud.alignment import locate, locate_long
 from foliotrace.adapters.llamacloud.client import CloudAccess
-from foliotrace.adapters.llamacloud.extractor import CloudExtractOptions, CloudExtractor
+from foliotrace.adapters.llamacloud.extractor import CloudExtractor
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
@@ -24,6 +24,7 @@ from foliotrace.model import (
     Principal,
 )
 from foliotrace.ports import ExtractionTask
+from foliotrace.settings import LlamaCloudSettings
 
 pytestmark = pytest.mark.anyio
 TEXT = "Invoice number: INV-0417\n\nTotal: 723.90 EUR\n\nCustomer: Larkfield Flying Club"
@@ -57,9 +58,11 @@ async def extractor(cloud: FakeLlamaCloud, tmp_path: Path) -> AsyncIterator[Clou
     (tmp_path / "invoice.txt").write_text(TEXT)
     clock = SystemClock()
     journal = PurchaseJournal(tmp_path / "intents.db", clock=clock)
-    access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
+    access = CloudAccess(
+        api_key="llx-fake-key", settings=LlamaCloudSettings(where=cloud.url, timeout_s=5)
+    )
     gateway = CloudGateway(access, journal, clock=clock)
-    yield CloudExtractor(gateway, OneBlob(tmp_path / "invoice.txt"), CloudExtractOptions())  # type: ignore[arg-type]
+    yield CloudExtractor(gateway, OneBlob(tmp_path / "invoice.txt"), LlamaCloudSettings())  # type: ignore[arg-type]
     await gateway.aclose()
     journal.close()
 

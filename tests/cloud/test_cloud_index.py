@@ -18,6 +18,7 @@ from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Passage, Query, RetrievalMode
+from foliotrace.settings import LlamaCloudSettings
 
 pytestmark = pytest.mark.anyio
 FUEL = "Unleaded costs 2.31 EUR per litre at the pump."
@@ -35,7 +36,9 @@ class Setting:
         clock = SystemClock()
         self.cloud = cloud
         self.desk = Desk(folder / "data")
-        access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
+        access = CloudAccess(
+            api_key="llx-fake-key", settings=LlamaCloudSettings(where=cloud.url, timeout_s=5)
+        )
         self.journal = PurchaseJournal(folder / "intents.db", clock=clock)
         self.gateway = CloudGateway(access, self.journal, clock=clock, sleep=doze)
         self.placements = Placements(folder / "placements.db")

@@ -9,7 +9,7 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
+from foliotrace.adapters.llamacloud.parser import CloudParser
 from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers
@@ -18,6 +18,7 @@ from foliotrace.errors import ParserUnavailable
 from foliotrace.model import Deadline, PageStatus, SourceFile
 from foliotrace.parse import ParserChain
 from foliotrace.ports import Parser
+from foliotrace.settings import LlamaCloudSettings
 
 pytestmark = pytest.mark.anyio
 BULLETIN = Path(__file__).parents[2] / "examples/documents/larkfield-bulletin-autumn-2026.pdf"
@@ -44,9 +45,13 @@ async def parser(
     clock = SystemClock()
     journal = PurchaseJournal(tmp_path / "intents.db", clock=clock)
     gateway = CloudGateway(
-        CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5), journal, clock=clock
+        CloudAccess(
+            api_key="llx-fake-key", settings=LlamaCloudSettings(where=cloud.url, timeout_s=5)
+        ),
+        journal,
+        clock=clock,
     )
-    yield CloudParser(gateway, CloudParseOptions(tier="fast"), local)
+    yield CloudParser(gateway, LlamaCloudSettings(parse_tier="fast"), local)
     await gateway.aclose()
     journal.close()
 

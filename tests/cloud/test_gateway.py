@@ -19,6 +19,7 @@ from foliotrace.adapters.llamacloud.webhooks import WebhookTarget
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import LibraryUnavailable, Misconfigured
 from foliotrace.model import Deadline, SourceFile
+from foliotrace.settings import LlamaCloudSettings
 
 pytestmark = pytest.mark.anyio
 PARSE = "POST /api/v2/parse"
@@ -34,7 +35,9 @@ def cloud() -> Iterator[FakeLlamaCloud]:
 def open_gateway(cloud: FakeLlamaCloud, folder: Path) -> CloudGateway:
     clock = SystemClock()
     return CloudGateway(
-        CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5),
+        CloudAccess(
+            api_key="llx-fake-key", settings=LlamaCloudSettings(where=cloud.url, timeout_s=5)
+        ),
         PurchaseJournal(folder / "intents.db", clock=clock),
         clock=clock,
     )
@@ -313,7 +316,9 @@ async def test_a_lost_reply_is_found_by_a_machine_whose_clock_is_ahead(
     cloud: FakeLlamaCloud, source: SourceFile, tmp_path: Path
 ) -> None:
     clock = _Ahead()
-    access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
+    access = CloudAccess(
+        api_key="llx-fake-key", settings=LlamaCloudSettings(where=cloud.url, timeout_s=5)
+    )
     gateway = CloudGateway(access, PurchaseJournal(tmp_path / "i.db", clock=clock), clock=clock)
     cloud.fail(PARSE, Fault.reset_after_work, times=1)
     await buy(gateway, source)
@@ -331,7 +336,9 @@ async def test_a_billed_job_asks_for_a_signed_webhook_and_polling_is_the_fallbac
     cloud: FakeLlamaCloud, source: SourceFile, tmp_path: Path
 ) -> None:
     clock = SystemClock()
-    access = CloudAccess(api_key="llx-fake-key", where=cloud.url, timeout_s=5)
+    access = CloudAccess(
+        api_key="llx-fake-key", settings=LlamaCloudSettings(where=cloud.url, timeout_s=5)
+    )
     gateway = CloudGateway(
         access,
         PurchaseJournal(tmp_path / "i.db", clock=clock),

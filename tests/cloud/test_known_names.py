@@ -1,6 +1,5 @@
 """The calls people know: here without a key, in the cloud with one, in both worlds of Python."""
 
-import asyncio
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -14,7 +13,7 @@ from tests.fakes.openai import running_fake_openai
 from foliotrace.adapters.llamaindex.providers import ModelAccess, language_model
 from foliotrace.errors import InvalidRequest, Misconfigured, ParserUnavailable, RecordInvalid
 from foliotrace.llamacloud import ArgumentWithoutEffect, LlamaCloudIndex, LlamaExtract, LlamaParse
-from foliotrace.llamacloud.event_loop import wait_for
+from foliotrace.llamacloud.facade import wait_for
 
 BULLETIN = Path(__file__).parents[2] / "examples/documents/larkfield-bulletin-autumn-2026.pdf"
 INVOICE = "Invoice\nInvoice number: INV-204\nInvoice date: 2026-03-14\nTotal: 412.50 EUR\n"
@@ -191,7 +190,6 @@ def test_the_managed_index_answers_and_its_outage_is_marked(cloud: FakeLlamaClou
         assert index.behind is not None
         assert "780" in str(index.query("How long is the runway?"))
         cloud.revive()
-        index._sync = wait_for(_opened(index)).guard("again")
         index.add_documents([])
         assert index.behind is None
         assert not index.reconcile()
@@ -218,8 +216,3 @@ def test_an_llm_writes_the_answer(tmp_path: Path) -> None:
         wait_for(http.aclose())
         assert fake.count() == 1
     assert answer.metadata["degradation"]["answer"] == "generated"
-
-
-async def _opened(index: LlamaCloudIndex):
-    await asyncio.sleep(0)
-    return index._desk

@@ -26,12 +26,11 @@ from foliotrace.errors import (
 )
 from foliotrace.model import Deadline
 from foliotrace.ports import Prompt
-from foliotrace.resilient import open_budget
+from foliotrace.resilient import GuardFactory, open_budget
 from foliotrace.settings import BudgetSettings, PriceSettings, ResilienceSettings
-from foliotrace_server.composing.guards import GuardFactory
-from foliotrace_server.composing.models import Models
-from foliotrace_server.composing.shared import SharedStores
 from foliotrace_server.doctor import examine
+from foliotrace_server.external.models import Models
+from foliotrace_server.external.shared_stores import SharedStores
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings
 from foliotrace_server.settings import Settings
 
@@ -74,7 +73,7 @@ def any_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     def as_openai(access: ModelAccess, http: httpx.AsyncClient) -> LLM:
         return language_model(replace(access, provider="openai", model="gpt-4o-mini"), http)
 
-    monkeypatch.setattr("foliotrace_server.composing.models.language_model", as_openai)
+    monkeypatch.setattr("foliotrace_server.external.models.language_model", as_openai)
 
 
 def soon() -> Deadline:
@@ -140,7 +139,7 @@ async def test_a_model_nobody_prices_follows_the_policy_whoever_serves_it(
     given = own(fake, provider)
     budget = BudgetSettings(unknown_price=unknown, max_cost_per_query_usd=Decimal("0.01"))
     async with models(tmp_path, llm=given, budget=budget) as made:
-        made._prices._known[given.model] = None  # as a model of tomorrow
+        made._prices._prices[given.model] = None  # as a model of tomorrow
         with open_budget("t1", Decimal("0.01")):
             call = made.generators[0].generate(PROMPT, max_tokens=500, deadline=soon())
             if asked:

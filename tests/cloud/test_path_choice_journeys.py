@@ -226,10 +226,10 @@ async def test_an_upload_that_was_never_acknowledged_keeps_its_path(
     settings = settings_for(tmp_path, llamacloud=cloud(fake, parsing=BOTH))
     async with service(tmp_path, llamacloud=settings.llamacloud) as running:
         job = (await put(running, "local"))["job"]
-        stored = await running.engine.parts.ingest.jobs.job("default", job["id"])
+        stored = await running.engine.assembly.ingest.jobs.job("default", job["id"])
     assert stored.path is ExecutionMode.LOCAL  # what a repaired job is ingested by
     engine = compose(settings)
-    assert await engine.parts.ingest.jobs.job("default", job["id"]) == stored
-    for close in engine.parts.closing:
+    assert await engine.assembly.ingest.jobs.job("default", job["id"]) == stored
+    for close in engine.assembly.closing:
         await close()
     assert fake.count("*") == 0

@@ -56,15 +56,15 @@ ONE_QUESTION = """
 import asyncio, json
 from importlib.metadata import version
 import foliotrace.query.workflow, foliotrace.ingest.workflow, foliotrace.extract.workflow
-from foliotrace_server.compose import compose_parts
+from foliotrace_server.compose import assemble
 from foliotrace_server.settings import load_settings
 
 async def ask():
-    parts = compose_parts(load_settings())
-    handler = parts.query().run(query=QUESTION, stream=True)
+    assembly = assemble(load_settings())
+    handler = assembly.query().run(query=QUESTION, stream=True)
     events = [type(event).__name__ async for event in handler.stream_events()]
     answered = await handler
-    for close in parts.closing:
+    for close in assembly.closing:
         await close()
     return {"workflows": version("llama-index-workflows"), "core": version("llama-index-core"),
             "events": events, "answer": json.loads(answered.model_dump_json())["answer"]}

@@ -31,9 +31,9 @@ from foliotrace.model import Answer, Deadline, Query
 from foliotrace.parse import ParserChain
 from foliotrace.settings import IngestSettings
 from foliotrace_server.app import build_app
+from foliotrace_server.assembly import Assembly
 from foliotrace_server.engine import Engine
 from foliotrace_server.identity import caller
-from foliotrace_server.parts import Parts
 from foliotrace_server.sections import ServerSettings
 from foliotrace_server.settings import Settings
 
@@ -127,7 +127,7 @@ def small_engine(folder: Path, **server: Any) -> Engine:
         index.close()
         library.close()
 
-    parts = Parts(
+    assembly = Assembly(
         ingest=ingest,
         runs=runs,
         query=lambda: ShelfWorkflow(index),
@@ -146,7 +146,7 @@ def small_engine(folder: Path, **server: Any) -> Engine:
             if name not in ("data_dir", "server", "ingest")
         },
     )
-    return Engine(settings, parts, folder)
+    return Engine(settings, assembly, folder)
 
 
 @asynccontextmanager

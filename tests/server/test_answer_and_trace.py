@@ -74,7 +74,7 @@ async def test_a_query_costs_at_most_3_kb_of_otlp(service: Observed) -> None:
     service.sink.received.clear()
     for number in range(20):
         assert (await service.ask(f"{QUESTION} ({number})")).status_code == 200
-    service.engine.parts.observability.telemetry.flush(5)
+    service.engine.assembly.observability.telemetry.flush(5)
     roots = [s for s in service.sink.spans if s.name == "POST /v1/query"]
     assert len(roots) == 20
     assert 6 * 20 <= len(service.sink.spans) <= 10 * 20

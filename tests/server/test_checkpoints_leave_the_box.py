@@ -97,7 +97,7 @@ async def test_without_a_collector_a_service_starts_stops_and_keeps_its_checkpoi
     )
     (log,) = (tmp_path / "data" / "audit").iterdir()
     (file,) = log.glob("checkpoints.jsonl")
-    dropped = service.engine.parts.observability.metrics.registry.get_sample_value(
+    dropped = service.engine.assembly.observability.metrics.registry.get_sample_value(
         "foliotrace_telemetry_log_events_dropped_total", {"reason": "export_failed"}
     )
     assert dropped == len(file.read_text().splitlines())

@@ -99,7 +99,7 @@ async def test_an_extraction_that_fails_leaves_its_end_too(
 ) -> None:
     async with observed(tmp_path, monkeypatch, audit=STRICT) as service:
         document = (await service.ingest())["document"]["id"]
-        stored = service.engine.parts.ingest.library
+        stored = service.engine.assembly.ingest.library
 
         async def broken(*_: object, **__: object) -> None:
             raise LibraryUnavailable("the disk is gone", reason="library_disk")
@@ -119,7 +119,7 @@ async def test_a_deletion_that_fails_says_so(
 ) -> None:
     async with observed(tmp_path, monkeypatch, audit=STRICT) as service:
         document = (await service.ingest())["document"]["id"]
-        library = service.engine.parts.ingest.library
+        library = service.engine.assembly.ingest.library
 
         async def broken(tenant: str, document_id: str) -> None:
             raise LibraryUnavailable("the disk is gone", reason="library_disk")
@@ -137,7 +137,7 @@ async def test_a_closed_log_refuses_questions(
 ) -> None:
     async with observed(tmp_path, monkeypatch) as service:
         await service.ingest()
-        await service.engine.parts.closing[0]()
+        await service.engine.assembly.closing[0]()
         answer = await service.ask()
         assert (answer.status_code, answer.json()["code"]) == (503, "audit_unavailable")
         refused = await service.metric("foliotrace_audit_failures_total", reason="refused")

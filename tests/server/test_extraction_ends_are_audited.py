@@ -36,7 +36,7 @@ async def ended(folder: Path, *, cancel: bool) -> tuple[str | None, list[Any]]:
             await client.cancel_job(started.id)
         _ = [event async for event in client.follow(started.id)]
         job = await client.job(started.id)
-    audit: Any = engine.parts.ingest.audit
+    audit: Any = engine.assembly.ingest.audit
     return job.problem, [entry for entry in audit.entries if entry.run_id == started.id]
 
 

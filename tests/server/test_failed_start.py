@@ -7,7 +7,7 @@ import pytest
 from llama_index_instrumentation import get_dispatcher
 
 from foliotrace.errors import FoliotraceError, Misconfigured
-from foliotrace_server.compose import compose, compose_parts
+from foliotrace_server.compose import assemble, compose
 from foliotrace_server.settings import load_settings
 
 pytestmark = pytest.mark.anyio
@@ -36,9 +36,9 @@ async def test_a_failed_start_takes_its_handlers_off(
     with pytest.raises(Misconfigured):
         compose(load_settings(None, data_dir=Path(), **given))
     assert watchers() == before
-    parts = compose_parts(load_settings(None, data_dir=Path()))
+    assembly = assemble(load_settings(None, data_dir=Path()))
     assert watchers() != before
-    for close in parts.closing:
+    for close in assembly.closing:
         await close()
     assert watchers() == before
 

@@ -67,7 +67,7 @@ async def test_an_earlier_answer_on_a_bad_day_links_to_the_run_that_made_it(
     async with observed(tmp_path, monkeypatch, query={"cache_ttl_s": 0}) as service:
         await service.ingest()
         made = (await service.ask()).json()
-        (index,) = service.engine.parts.ingest.indexes
+        (index,) = service.engine.assembly.ingest.indexes
 
         async def down(*_: object, **__: object) -> None:
             raise IndexUnavailable("the index is gone", reason="keyword_index_unavailable")

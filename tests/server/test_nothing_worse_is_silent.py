@@ -16,7 +16,7 @@ def take_the_index_down(service: Observed, monkeypatch: pytest.MonkeyPatch) -> N
     async def down(query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         raise IndexUnavailable("the index is gone", reason="keyword_index_unavailable")
 
-    index = service.engine.parts.ingest.indexes[0]
+    index = service.engine.assembly.ingest.indexes[0]
     monkeypatch.setattr(index, "retrieve", down)
     monkeypatch.setattr(index, "search", down, raising=False)
 

@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from foliotrace.budget import UnknownPrice
+from foliotrace.budget import Price, UnknownPrice
 from foliotrace.model import ExecutionMode
 from foliotrace.resilience import BreakerPolicy, RetryPolicy
 
 Money: TypeAlias = Annotated[Decimal, Field(ge=0)]
+_MILLION: Final = Decimal(1_000_000)
 
 # --- fixed limits ------------------------------------------------------------------------------
 
@@ -49,6 +50,12 @@ EXTRACTION_WINDOW_PAGES: Final = 20
 
 MAX_UNWINDOWED_PAGES: Final = 500
 """A longer document is not sent to an extractor that takes only whole documents."""
+
+INDEX_SYNC_DEADLINE_S: Final = 3600.0
+"""Time for bringing the managed index up to date once."""
+
+MODEL_CALL_S: Final = 20.0
+"""Time for one call of a language or embedding model, unless its settings say otherwise."""
 
 MAX_EXTRACTION_TOKENS: Final = 4096
 """Longest completion of a language model that extracts."""
@@ -238,6 +245,14 @@ class PriceSettings(Section):
     input_usd_per_million: Decimal = Field(ge=0, description="Prompt tokens.")
     output_usd_per_million: Decimal = Field(ge=0, description="Completion tokens.")
 
+    @property
+    def per_token(self) -> Price:
+        """US dollars per token."""
+        return Price(
+            input_usd=self.input_usd_per_million / _MILLION,
+            output_usd=self.output_usd_per_million / _MILLION,
+        )
+
 
 class BudgetSettings(Section):
     """Limits on spending for language models."""
@@ -307,3 +322,18 @@ class RunsSettings(Section):
     retention_days: float = Field(
         default=30.0, gt=0, description="Runs and finished handlers are deleted after this time."
     )
+
+
+class CoreSettings(Section):
+    """The sections of the core."""
+
+    query: QuerySettings = Field(default=QuerySettings(), description="Questions and answers.")
+    ingest: IngestSettings = Field(default=IngestSettings(), description="Files.")
+    llamacloud: LlamaCloudSettings = Field(
+        default=LlamaCloudSettings(), description="LlamaCloud. By default nothing is sent there."
+    )
+    budget: BudgetSettings = Field(default=BudgetSettings(), description="Limits on spending.")
+    resilience: ResilienceSettings = Field(
+        default=ResilienceSettings(), description="Retries and circuit breakers."
+    )
+    runs: RunsSettings = Field(default=RunsSettings(), description="What is stored about runs.")

@@ -13,7 +13,7 @@ from workflows.events import Event
 from workflows.handler import WorkflowHandler
 
 from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace_server.compose import compose_parts
+from foliotrace_server.compose import assemble
 from foliotrace_server.settings import load_settings
 
 
@@ -54,9 +54,9 @@ class Running:
 
 _settings = load_settings()
 lease = WriterLease.acquire(_settings.data_dir)
-_parts = compose_parts(_settings)
-atexit.register(_parts.seal)  # the server closes nothing that it hosts
+_assembly = assemble(_settings)
+atexit.register(_assembly.seal)  # the server closes nothing that it hosts
 
-query = Classic(_parts.query())
-ingest = Classic(_parts.durable["ingest"])
-extract = Classic(_parts.durable["extract"])
+query = Classic(_assembly.query())
+ingest = Classic(_assembly.durable["ingest"])
+extract = Classic(_assembly.durable["extract"])

@@ -11,11 +11,12 @@ from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal, Spe
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.errors import NotFound
-from foliotrace.model import ExecutionMode
+from foliotrace.resilient import GuardFactory
+from foliotrace.stack import DataFolder
+from foliotrace.stack.cloud_services import journal_file
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
-from foliotrace_server.composing.cloud import CLOUD_FOLDER, Around, Cloud
-from foliotrace_server.composing.guards import GuardFactory
+from foliotrace_server.external.services import open_cloud
 from foliotrace_server.settings import Settings
 
 _TENANT = "default"
@@ -95,43 +96,32 @@ def reconcile_command(options: Options, collection: str, dry_run: bool) -> Exit:
 
 def usage(data_dir: Path, days: int) -> list[Spending]:
     """LlamaCloud usage of the last `days`, oldest first. Raises NotFound if there never was any."""
-    file = data_dir / CLOUD_FOLDER / "intents.db"
+    file = journal_file(data_dir)
     if not file.exists():
         raise NotFound(
             "LlamaCloud was never used from this data folder",
             hint="Check --data-dir.",
         )
     clock = SystemClock()
-    log = PurchaseJournal(file, clock=clock)
+    journal = PurchaseJournal(file, clock=clock)
     try:
-        return log.spending(_TENANT, since=clock.now() - timedelta(days=days))
+        return journal.spending(_TENANT, since=clock.now() - timedelta(days=days))
     finally:
-        log.close()
+        journal.close()
 
 
 async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Drift:
     """Differences found. Raises NotFound without a managed index, IndexUnavailable, Conflict."""
-    from foliotrace.adapters.local.files.blobs import FolderBlobs
-    from foliotrace.adapters.local.files.filetype import sniff
-    from foliotrace.adapters.local.sqlite.library import SqliteLibrary
-
-    if settings.llamacloud.index is ExecutionMode.LOCAL:
-        raise NotFound("no managed index is configured", hint="Set llamacloud.index.")
-    clock = SystemClock()
     with WriterLease.acquire(settings.data_dir):
-        library = SqliteLibrary.open(settings.data_dir)
-        around = Around(
-            library=library,
-            blobs=FolderBlobs(settings.data_dir, sniff),
-            clock=clock,
-            guards=GuardFactory(settings.resilience, clock=clock),
-        )
-        opened = Cloud(settings, around)
+        folder = DataFolder.open(settings.data_dir, settings.ingest)
+        cloud = open_cloud(settings, folder, GuardFactory(settings.resilience, clock=folder.clock))
         try:
-            assert opened.index is not None  # noqa: S101 - the setting says so
+            if cloud is None or cloud.index is None:
+                raise NotFound("no managed index is configured", hint="Set llamacloud.index.")
             if dry_run:
-                return await opened.index.drift(_TENANT, collection)
-            return await opened.index.reconcile(_TENANT, collection)
+                return await cloud.index.drift(_TENANT, collection)
+            return await cloud.index.reconcile(_TENANT, collection)
         finally:
-            await opened.close()
-            library.close()
+            if cloud is not None:
+                await cloud.close()
+            await folder.close()

@@ -51,7 +51,7 @@ class EmbeddedServer:
 
     def trace_tree(self, trace_id: str) -> str:
         """A recent trace as a text tree; "" if it is unknown or tracing is off."""
-        observability = self.engine.parts.observability
+        observability = self.engine.assembly.observability
         return observability.trace_tree(trace_id) if observability is not None else ""
 
 

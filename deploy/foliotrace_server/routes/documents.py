@@ -70,7 +70,7 @@ class Documents:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._ingest = engine.parts.ingest
+        self._ingest = engine.assembly.ingest
         limits = engine.settings.ingest
         self._limits = limits
         self._max_upload_bytes = (

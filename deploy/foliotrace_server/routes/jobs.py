@@ -36,7 +36,7 @@ class Jobs:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._jobs = engine.parts.ingest.jobs
+        self._jobs = engine.assembly.ingest.jobs
         self._max_body_bytes = engine.settings.server.max_body_bytes
         streams = engine.settings.server.max_event_streams
         self._streams = ConcurrencyLimit(streams, waiting=0, retry_after_s=5.0)
@@ -147,4 +147,4 @@ class Jobs:
     @endpoint("GET", "/v1/runs/{id}", tag="runs", problems=(404, 503))
     async def get_run(self, request: Request) -> RunView:
         """Get the stored record of an answered question."""
-        return await self._engine.parts.runs.run(caller().tenant, request.path_params["id"])
+        return await self._engine.assembly.runs.run(caller().tenant, request.path_params["id"])

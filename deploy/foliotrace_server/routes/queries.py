@@ -54,7 +54,7 @@ class Queries:
         self._kind = engine.query.start_event_class
         self._max_body_bytes = engine.settings.server.max_body_bytes
         self._slots = slots
-        observability = engine.parts.observability
+        observability = engine.assembly.observability
         self._links = observability.links if observability is not None else TraceLinks()
 
     @endpoint(

@@ -10,11 +10,11 @@ from foliotrace.errors import Misconfigured
 
 
 class ArgumentWithoutEffect(UserWarning):
-    """An argument was given that changes nothing; the message says why."""
+    """An argument has no effect; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Former:
+class FormerArguments:
     """What became of earlier arguments: a new name, no effect (why), or a refusal (what to do)."""
 
     renamed: Mapping[str, str]
@@ -22,8 +22,8 @@ class Former:
     refused: Mapping[str, str]
 
 
-def translate(owner: str, given: Mapping[str, Any], former: Former) -> dict[str, Any]:
-    """`given` under today's names. Raises Misconfigured for what is refused or unknown."""
+def translate(owner: str, given: Mapping[str, Any], former: FormerArguments) -> dict[str, Any]:
+    """The arguments under their current names. Raises Misconfigured for refused or unknown ones."""
     today: dict[str, Any] = {}
     for name, value in given.items():
         if name in former.renamed:
@@ -43,14 +43,14 @@ def translate(owner: str, given: Mapping[str, Any], former: Former) -> dict[str,
 
 
 def warn(owner: str, name: str, why: str) -> None:
-    """Say that an argument has no effect."""
+    """Warn that an argument has no effect."""
     warnings.warn(f"{owner}: {name} has no effect: {why}", ArgumentWithoutEffect, stacklevel=4)
 
 
 _PROGRESS = "nothing is printed; follow the spans or the job"
 _WAITING = "set limit_s, the time for a whole call"
 
-PARSE = Former(
+PARSE = FormerArguments(
     renamed={
         "parsing_instruction": "custom_prompt",
         "user_prompt": "custom_prompt",
@@ -81,7 +81,7 @@ PARSE = Former(
     },
 )
 
-EXTRACT = Former(
+EXTRACT = FormerArguments(
     renamed={"base_url": "where", "max_timeout": "limit_s", "system_prompt": "instructions"},
     without_effect={
         "verbose": _PROGRESS,
@@ -95,7 +95,7 @@ EXTRACT = Former(
     },
 )
 
-INDEX = Former(
+INDEX = FormerArguments(
     renamed={"base_url": "where", "timeout": "limit_s", "max_timeout": "limit_s"},
     without_effect={
         "embedding_model": "the managed index chooses its own (Index v2)",

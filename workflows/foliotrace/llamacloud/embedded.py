@@ -1,140 +1,152 @@
-"""The journeys on one folder, without a server: local rungs, and the cloud's above them."""
+"""The journeys in the caller's process, on one data folder; with a key, LlamaCloud is used."""
 
 import hmac
 import secrets
 import tempfile
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import file_digest
 from pathlib import Path
+from typing import Any
 
 from llama_index.core.llms import LLM
+from pydantic import ValidationError
 
 from foliotrace.adapters.llamacloud.client import CloudAccess
-from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.parser import CloudParseOptions, CloudParser
-from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
-from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
-from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.prices import PriceTable
-from foliotrace.adapters.local.readers.parser import local_parsers
-from foliotrace.adapters.local.readers.worker_pool import WorkerPool
-from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
-from foliotrace.adapters.local.sqlite.library import SqliteLibrary
-from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.budget import UnknownPrice
-from foliotrace.ingest.services import IngestServices
+from foliotrace.errors import Misconfigured
 from foliotrace.ingest.upload import Accepted, Upload, accept
-from foliotrace.model import Principal, SourceFile
-from foliotrace.parse import ParserChain, RemainingTypesParser
+from foliotrace.model import ExecutionMode, Principal, SourceFile
 from foliotrace.ports import AuditEntry, TextGenerator
-from foliotrace.resilient import (
-    CircuitGuard,
-    GuardPolicy,
-    MeteredGenerator,
-    ResilientGenerator,
-    ResilientParser,
+from foliotrace.query.services import QueryServices
+from foliotrace.resilient import GuardFactory
+from foliotrace.settings import (
+    MODEL_CALL_S,
+    BudgetSettings,
+    CoreSettings,
+    IngestSettings,
+    LlamaCloudSettings,
 )
-from foliotrace.settings import IngestSettings, ResilienceSettings
+from foliotrace.stack import (
+    DataFolder,
+    ExternalServices,
+    Host,
+    Stack,
+    open_ledger,
+    resilient_generator,
+)
 
 OWNER = Principal(subject="library")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What a door was asked for. `folder` None: a temporary one, gone with the process."""
+class ClientOptions:
+    """What a client was asked for. `folder` None: a temporary one, deleted with the process.
 
-    access: CloudAccess | None = None
+    Without `api_key` everything runs locally. Apart from `limit_s`, the limits are the service's.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    llamacloud: LlamaCloudSettings = field(default_factory=LlamaCloudSettings)
     folder: Path | None = None
-    fall_back: bool = True
-    limit_s: float = 600.0
-    parsing: CloudParseOptions = field(default_factory=CloudParseOptions)
-    parse_in_cloud: bool = False
+    limit_s: float | None = None
+    llm: LLM | None = None
+
+    @property
+    def settings(self) -> CoreSettings:
+        """The service's defaults. A model that no price table lists is the caller's own: free."""
+        ingest = IngestSettings()
+        if self.limit_s is not None:
+            ingest = IngestSettings(parse_deadline_s=self.limit_s)
+        budget = BudgetSettings(unknown_price=UnknownPrice.FREE)
+        return CoreSettings(llamacloud=self.llamacloud, ingest=ingest, budget=budget)
+
+
+def execution_mode(api_key: str | None, *, fall_back: bool) -> ExecutionMode:
+    """Local without a key; with one, the cloud, with the local adapters behind it or alone."""
+    if api_key is None:
+        return ExecutionMode.LOCAL
+    return ExecutionMode.CLOUD_THEN_LOCAL if fall_back else ExecutionMode.CLOUD
+
+
+def cloud_settings(owner: str, arguments: Mapping[str, Any]) -> LlamaCloudSettings:
+    """The arguments of `owner` as settings. Raises Misconfigured naming each wrong one."""
+    try:
+        return LlamaCloudSettings(**arguments)
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False, include_context=False)
+        wrong = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or 'arguments'}: {each['msg']}" for each in problems
+        )
+        raise Misconfigured(f"{owner}: {wrong}") from None
 
 
 class NoAudit:
-    """An `AuditLog` for code that is its own witness."""
+    """An `AuditLog` that keeps nothing: a caller in the same process needs no proof."""
 
     async def append(self, entry: AuditEntry) -> None:
         """Keep nothing."""
 
 
-class Desk:
-    """Everything on one folder. One loop owns it; see `running`."""
+class EmbeddedStack:
+    """The stack of one client. It belongs to one event loop, see `facade.wait_for`."""
 
-    def __init__(self, setup: Setup) -> None:
-        self.setup = setup
-        self.clock = SystemClock()
-        self._temporary = tempfile.TemporaryDirectory() if setup.folder is None else None
-        self.folder = setup.folder or Path(self._temporary.name if self._temporary else "")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lease = WriterLease.acquire(self.folder)
-        self.library = SqliteLibrary.open(self.folder)
-        self.jobs = SqliteJobs(self.library)
-        self.runs = SqliteRuns(self.library)
-        self.blobs = FolderBlobs(self.folder, sniff)
-        self.keyword = KeywordIndex(self.folder, self.library)
-        self.workers = WorkerPool(size=2)
-        self.secret = secrets.token_bytes(32)
+    def __init__(self, options: ClientOptions) -> None:
+        self.settings = options.settings
+        self._temporary = tempfile.TemporaryDirectory() if options.folder is None else None
+        path = options.folder or Path(self._temporary.name if self._temporary else "")
+        path.mkdir(parents=True, exist_ok=True)
+        self._lease = WriterLease.acquire(path)
+        self.folder = DataFolder.open(path, self.settings.ingest)
+        self.clock = self.folder.clock
+        self._guards = GuardFactory(self.settings.resilience, clock=self.clock)
         self._ledger: SqliteLedger | None = None
-        self.journal: PurchaseJournal | None = None
-        self.gateway: CloudGateway | None = None
-        if setup.access is not None:
-            self.journal = PurchaseJournal(self.folder / "llamacloud-intents.db", clock=self.clock)
-            self.gateway = CloudGateway(setup.access, self.journal, clock=self.clock)
-        self.parser = self._parser()
-        self.ingest = IngestServices(
-            library=self.library,
-            blobs=self.blobs,
-            jobs=self.jobs,
-            parser=self.parser,
-            indexes=(self.keyword,),
-            audit=NoAudit(),
-            clock=self.clock,
-            identify=lambda: OWNER,
-            trace=lambda: None,
-            settings=IngestSettings(parse_deadline_s=setup.limit_s),
-        )
+        self._hash_key = secrets.token_bytes(32)
+        host = Host(audit=NoAudit(), identify=lambda: OWNER, hash_query=self._hash_query)
+        self.external = self._external(options)
+        self.stack = Stack(self.folder, self.settings, host, self.external)
 
-    def _parser(self) -> ParserChain:
-        local = local_parsers(self.workers, self.clock)
-        if self.gateway is None or not self.setup.parse_in_cloud:
-            return ParserChain(local)
-        cloud = ResilientParser(
-            CloudParser(self.gateway, self.setup.parsing, ParserChain(local)),
-            self.guard("llamaparse"),
-        )
-        if self.setup.fall_back:
-            return ParserChain((cloud, *local))
-        return ParserChain((cloud, *(RemainingTypesParser(parser, cloud) for parser in local)))
+    def _external(self, options: ClientOptions) -> ExternalServices:
+        generators = (self.generator(options.llm),) if options.llm is not None else ()
+        if options.api_key is None:
+            return ExternalServices(generators=generators)
+        from foliotrace.stack.cloud_services import CloudServices
 
-    def guard(self, name: str) -> CircuitGuard:
-        """A guard with the default policy, and the door's limit of time."""
-        policy = GuardPolicy.of(
-            ResilienceSettings(), limit_s=self.setup.limit_s, has_lower_rung=self.setup.fall_back
-        )
-        return CircuitGuard(name, policy, clock=self.clock)
+        access = CloudAccess(api_key=options.api_key, settings=options.llamacloud)
+        cloud = CloudServices(access, self.settings, self.folder, self._guards)
+        return ExternalServices(generators=generators, cloud=cloud)
+
+    @cached_property
+    def query(self) -> QueryServices:
+        """The services of the query journey."""
+        return self.stack.query
+
+    def use_llm(self, llm: LLM) -> None:
+        """Generate answers with `llm` from now on."""
+        self.query = replace(self.query, generators=(self.generator(llm),))
 
     def generator(self, llm: LLM) -> TextGenerator:
-        """The caller's LLM, guarded and paid for; one that no table prices is their own."""
+        """The caller's LLM, guarded and charged."""
         if self._ledger is None:
-            self._ledger = SqliteLedger(self.folder / "budget.db", clock=self.clock)
-        metered = MeteredGenerator(
-            LlamaIndexGenerator(llm, clock=self.clock),
+            self._ledger = open_ledger(self.folder.path, self.settings.budget, clock=self.clock)
+        return resilient_generator(
+            llm,
+            self._guards.make("llm", limit_s=MODEL_CALL_S),
+            clock=self.clock,
             price_of=PriceTable(),
             ledger=self._ledger,
-            unknown=UnknownPrice.FREE,
+            unknown_price=self.settings.budget.unknown_price,
         )
-        return ResilientGenerator(metered, self.guard("llm"))
 
-    def hash_query(self, tenant: str, text: str) -> tuple[str, str]:
-        """As the port says, with a key of this process."""
-        return "process", hmac.digest(self.secret, f"{tenant}\0{text}".encode(), "sha256").hex()
+    def _hash_query(self, tenant: str, text: str) -> tuple[str, str]:
+        """(key id, hash) with a key that only this process has."""
+        digest = hmac.digest(self._hash_key, f"{tenant}\0{text}".encode(), "sha256")
+        return "process", digest.hex()
 
     def source(self, path: Path) -> SourceFile:
         """The file as a parser takes it."""
@@ -152,20 +164,13 @@ class Desk:
     async def register(self, name: str, content: bytes, collection: str) -> Accepted:
         """Store a file as an upload would."""
         upload = Upload(name=name, content=_once(content), collection=collection)
-        return await accept(self.ingest, OWNER, upload)
+        return await accept(self.stack.ingest, OWNER, upload)
 
     async def close(self) -> None:
-        """Stop workers, close files, drop a temporary folder."""
-        if self.gateway is not None:
-            await self.gateway.aclose()
-        if self.journal is not None:
-            self.journal.close()
+        """Stop the parsers, close files and connections, delete a temporary folder."""
+        await self.stack.close()
         if self._ledger is not None:
             self._ledger.close()
-        await self.workers.close()
-        await self.runs.close()
-        self.keyword.close()
-        self.library.close()
         self._lease.release()
         if self._temporary is not None:
             self._temporary.cleanup()

@@ -1,64 +1,85 @@
-"""What the three doors share: arguments to a setup, a desk opened at first use, and closing."""
+"""What the three clients share: their event loop, opening at first use, closing, and files.
+
+Connections and worker pools belong to one event loop. All clients run in one loop in a thread of
+its own, so that the plain methods also work inside a running loop.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from functools import cache
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
 from llama_index.core.schema import Document
 
-from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.errors import InvalidRequest, Misconfigured
-from foliotrace.llamacloud.embedded import Desk
-from foliotrace.llamacloud.event_loop import hand_over, wait_for
+from foliotrace.llamacloud.embedded import ClientOptions, EmbeddedStack
 
-Given: TypeAlias = str | Path | Document
+T = TypeVar("T")
+
+FileOrDocument: TypeAlias = str | Path | Document
 """A file, or a LlamaIndex Document: its file if it came from `LlamaParse`, else its text."""
 
-ACCESS = ("where", "project_id", "organization_id")
+Sources: TypeAlias = FileOrDocument | Sequence[FileOrDocument]
+
+CONNECTION: Final = ("where", "project_id", "organization_id")
+"""The arguments that say which LlamaCloud and which project to use."""
 
 
-def access(api_key: str | None, given: dict[str, Any]) -> CloudAccess | None:
-    """How to reach the cloud; None without a key. Takes its arguments out of `given`."""
-    named = {name: given.pop(name) for name in ACCESS if given.get(name) is not None}
-    if api_key is None:
-        if named:
-            raise Misconfigured(
-                f"{', '.join(named)} given without a key", hint="Pass api_key as well."
-            )
-        return None
-    return CloudAccess(api_key=api_key, **named)
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    Thread(target=loop.run_forever, name="foliotrace-llamacloud", daemon=True).start()
+    return loop
 
 
-class Door:
-    """One door. Use it in a `with` block, or call `close` when done."""
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` in the clients' loop and block the calling thread until it is done."""
+    return asyncio.run_coroutine_threadsafe(work, _loop()).result()
 
-    def __init__(self) -> None:
-        self._desk: Desk | None = None
+
+async def run_in_loop(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` in the clients' loop without blocking the caller's; a cancellation reaches it."""
+    if asyncio.get_running_loop() is _loop():
+        return await work
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, _loop()))
+
+
+def refuse_connection_without_key(api_key: str | None, arguments: dict[str, Any]) -> None:
+    """Raise Misconfigured if arguments say where the cloud is and no key is given."""
+    named = [name for name in CONNECTION if arguments.get(name) is not None]
+    if api_key is None and named:
+        raise Misconfigured(f"{', '.join(named)} given without a key", hint="Pass api_key as well.")
+
+
+class Facade:
+    """Base class of the LlamaCloud-compatible clients. Use as a context manager, or `close` it."""
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._options = options
+        self._embedded: EmbeddedStack | None = None
         self._opening = asyncio.Lock()
 
-    def _make(self) -> Desk:
-        raise NotImplementedError
-
-    async def _opened(self) -> Desk:
+    async def _opened(self) -> EmbeddedStack:
         async with self._opening:
-            if self._desk is None:
-                self._desk = self._make()
-            return self._desk
+            if self._embedded is None:
+                self._embedded = EmbeddedStack(self._options)
+            return self._embedded
 
     async def aclose(self) -> None:
-        """Close connections and files; a temporary folder goes."""
-        await hand_over(self._close())
+        """Close connections and files, and delete a temporary folder."""
+        await run_in_loop(self._close())
 
     def close(self) -> None:
-        """As `aclose`, from plain code."""
+        """`aclose` for synchronous code."""
         wait_for(self._close())
 
     async def _close(self) -> None:
-        desk, self._desk = self._desk, None
-        if desk is not None:
-            await desk.close()
+        embedded, self._embedded = self._embedded, None
+        if embedded is not None:
+            await embedded.close()
 
     def __enter__(self) -> Self:
         return self
@@ -83,28 +104,28 @@ class Door:
         await self.aclose()
 
 
-def as_list(given: Given | Sequence[Given]) -> list[Given]:
-    """One or several."""
+def as_list(given: Sources) -> list[FileOrDocument]:
+    """One or several, as a list."""
     return [given] if isinstance(given, str | Path | Document) else list(given)
 
 
-async def contents(given: Sequence[Given]) -> list[tuple[str, bytes]]:
+async def contents(given: Sequence[FileOrDocument]) -> list[tuple[str, bytes]]:
     """(name, bytes) of each file or document; the pages of one file count once."""
-    seen: dict[str, tuple[str, bytes]] = {}
+    named: dict[str, tuple[str, bytes]] = {}
     for each in given:
-        path = file_of(each)
+        path = _file_of(each)
         if path is None:
-            assert isinstance(each, Document)  # noqa: S101 - `file_of` knows every other
+            assert isinstance(each, Document)  # noqa: S101 - `_file_of` knows every other
             name = str(each.metadata.get("file_name") or each.id_)
             stem = name.rsplit("/", 1)[-1].replace("\0", "")
-            seen[each.id_] = (f"{stem}.txt", each.text.encode())
-        elif str(path) not in seen:
-            seen[str(path)] = (path.name, await asyncio.to_thread(existing(path).read_bytes))
-    return list(seen.values())
+            named[each.id_] = (f"{stem}.txt", each.text.encode())
+        elif str(path) not in named:
+            named[str(path)] = (path.name, await asyncio.to_thread(existing(path).read_bytes))
+    return list(named.values())
 
 
-def file_of(given: Given) -> Path | None:
-    """The file behind what was given; None for a Document that is only text."""
+def _file_of(given: FileOrDocument) -> Path | None:
+    """The file; None for a Document that is only text."""
     if isinstance(given, Document):
         path = given.metadata.get("file_path")
         return Path(path) if isinstance(path, str) and Path(path).is_file() else None

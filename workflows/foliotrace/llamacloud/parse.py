@@ -3,28 +3,40 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from llama_index.core.schema import Document
 
-from foliotrace.adapters.llamacloud.parser import CloudParseOptions
 from foliotrace.llamacloud.arguments import PARSE, translate, warn
-from foliotrace.llamacloud.embedded import Desk, Setup
-from foliotrace.llamacloud.event_loop import hand_over, wait_for
-from foliotrace.llamacloud.facade import Door, access, as_list, existing
+from foliotrace.llamacloud.embedded import (
+    ClientOptions,
+    EmbeddedStack,
+    cloud_settings,
+    execution_mode,
+)
+from foliotrace.llamacloud.facade import (
+    CONNECTION,
+    Facade,
+    as_list,
+    existing,
+    refuse_connection_without_key,
+    run_in_loop,
+    wait_for,
+)
 from foliotrace.model import Deadline, ParsedPage, SourceFile
 
-_HIDDEN = ["file_path", "content_hash", "engine", "status", "problem", "degraded_from"]
-_CLOUD_ONLY = ("tier", "version", "custom_prompt", "languages", "disable_cache")
+_HIDDEN: Final = ["file_path", "content_hash", "engine", "status", "problem", "degraded_from"]
+_OF_THE_CLOUD: Final = ("custom_prompt", "languages", "disable_cache", "delete_after_use")
 
 
-class LlamaParse(Door):
+class LlamaParse(Facade):
     """Parses in this process, or with `api_key` at LlamaParse.
 
     `tier`, `version`, `custom_prompt`, `languages`, `disable_cache` and `delete_after_use` are
     LlamaParse's; `where` is a region or a URL. With `fall_back` a page that the cloud cannot read
-    is read here and says so. `folder` keeps what was bought, so that a restart buys nothing twice;
-    without one it is forgotten with the process. Raises Misconfigured for wrong arguments.
+    is read locally and marked. `folder` keeps the results, so that a restart buys nothing twice;
+    without one they are gone with the process. `limit_s` is the time for one window of pages; by
+    default the service's. Raises Misconfigured for wrong arguments.
     """
 
     def __init__(
@@ -33,31 +45,33 @@ class LlamaParse(Door):
         *,
         folder: str | Path | None = None,
         fall_back: bool = True,
-        limit_s: float = 600.0,
+        limit_s: float | None = None,
+        tier: str | None = None,
+        version: str | None = None,
         **options: Any,  # noqa: ANN401 - today's and former arguments
     ) -> None:
-        super().__init__()
-        named = (*_CLOUD_ONLY, "delete_after_use", "where", "project_id", "organization_id")
-        today = {name: options.pop(name) for name in named if name in options}
-        today.update(translate("LlamaParse", options, PARSE))
-        limit_s = today.pop("limit_s", limit_s)
-        if isinstance(today.get("languages"), str):
-            today["languages"] = (today["languages"],)
-        reached = access(api_key, today)
-        if reached is None:
-            for name in today:
+        named = (*_OF_THE_CLOUD, *CONNECTION)
+        arguments = {name: options.pop(name) for name in named if name in options}
+        arguments.update(translate("LlamaParse", options, PARSE))
+        limit_s = arguments.pop("limit_s", limit_s)
+        if isinstance(arguments.get("languages"), str):
+            arguments["languages"] = (arguments["languages"],)
+        chosen = {"parse_tier": tier, "parse_version": version}
+        arguments |= {name: value for name, value in chosen.items() if value is not None}
+        refuse_connection_without_key(api_key, arguments)
+        if api_key is None:
+            for name in arguments:
                 warn("LlamaParse", name, "without a key everything is parsed here")
-        self._setup = Setup(
-            access=reached,
-            folder=Path(folder) if folder else None,
-            fall_back=fall_back,
-            limit_s=limit_s,
-            parsing=CloudParseOptions(**today) if reached else CloudParseOptions(),
-            parse_in_cloud=reached is not None,
+            arguments = {}
+        parsing = execution_mode(api_key, fall_back=fall_back)
+        super().__init__(
+            ClientOptions(
+                api_key=api_key,
+                llamacloud=cloud_settings("LlamaParse", {**arguments, "parsing": parsing}),
+                folder=Path(folder) if folder else None,
+                limit_s=limit_s,
+            )
         )
-
-    def _make(self) -> Desk:
-        return Desk(self._setup)
 
     async def aload_data(
         self,
@@ -69,31 +83,44 @@ class LlamaParse(Door):
         A page nobody could read is there, without text, with its `status` and `problem`. Raises
         FileRefused, InvalidRequest for a missing file, ParserUnavailable, DeadlineExceeded.
         """
-        return await hand_over(self._load(file_path, extra_info or {}))
+        return await run_in_loop(self._load(file_path, extra_info or {}))
 
     def load_data(
         self,
         file_path: str | Path | Sequence[str | Path],
         extra_info: dict[str, Any] | None = None,
     ) -> list[Document]:
-        """As `aload_data`, from plain code or inside a running loop (which it blocks)."""
+        """`aload_data` for synchronous code; inside a running loop it blocks the loop."""
         return wait_for(self._load(file_path, extra_info or {}))
 
     async def _load(
         self, file_path: str | Path | Sequence[str | Path], extra_info: dict[str, Any]
     ) -> list[Document]:
-        desk = await self._opened()
-        found: list[Document] = []
-        for given in as_list(file_path):
-            source = await asyncio.to_thread(desk.source, existing(Path(str(given))))
-            deadline = Deadline(desk.clock.monotonic_s() + self._setup.limit_s)
-            seen = await desk.parser.inspect(source, deadline=deadline)
-            pages = range(1, seen.pages_total + 1)
-            parsed = desk.parser.parse(source, pages=pages, deadline=deadline)
-            found += [
-                document_of(source, page, seen.pages_total, extra_info) async for page in parsed
-            ]
-        return found
+        embedded = await self._opened()
+        documents: list[Document] = []
+        for path in as_list(file_path):
+            source = await asyncio.to_thread(embedded.source, existing(Path(str(path))))
+            documents += await _documents_of(embedded, source, extra_info)
+        return documents
+
+
+async def _documents_of(
+    embedded: EmbeddedStack, source: SourceFile, extra_info: dict[str, Any]
+) -> list[Document]:
+    """The pages of one file, parsed in the same windows as an upload."""
+    parser, settings = embedded.stack.ingest.parser, embedded.settings.ingest
+
+    def deadline() -> Deadline:
+        return Deadline(embedded.clock.monotonic_s() + settings.parse_deadline_s)
+
+    inspection = await parser.inspect(source, deadline=deadline())
+    total = inspection.pages_total
+    documents: list[Document] = []
+    for first in range(1, total + 1, settings.window_pages):
+        pages = range(first, min(first + settings.window_pages, total + 1))
+        parsed = parser.parse(source, pages=pages, deadline=deadline())
+        documents += [document_of(source, page, total, extra_info) async for page in parsed]
+    return documents
 
 
 def document_of(

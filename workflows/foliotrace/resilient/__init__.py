@@ -4,7 +4,7 @@ From the outside in: `Resilient*` (breaker, bulkhead, retry, time-out), then `Me
 then the adapter. So each request that leaves is reserved and settled by itself.
 """
 
-from foliotrace.resilient.guard import CircuitGuard, GuardPolicy
+from foliotrace.resilient.guard import CircuitGuard, GuardFactory, GuardPolicy
 from foliotrace.resilient.metering import (
     EmbedOncePerQuery,
     MeteredEmbedder,
@@ -28,6 +28,7 @@ __all__ = [
     "BackgroundIndexWriter",
     "CircuitGuard",
     "EmbedOncePerQuery",
+    "GuardFactory",
     "GuardPolicy",
     "MeteredEmbedder",
     "MeteredExtractor",

@@ -255,3 +255,28 @@ class CircuitGuard:
 
     def _emit_change(self, status: str) -> None:
         emit(BreakerChanged(dependency=self.name, status=status))
+
+
+class GuardFactory:
+    """Makes the guards of a process, one for each external service."""
+
+    def __init__(self, settings: ResilienceSettings, *, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self.guards: dict[str, CircuitGuard] = {}
+
+    def make(
+        self,
+        name: str,
+        *,
+        limit_s: float,
+        has_lower_rung: bool = True,
+        attempts: int | None = None,
+    ) -> CircuitGuard:
+        """The guard of service `name`. `limit_s` caps one request, `attempts` those of one call."""
+        policy = GuardPolicy.of(
+            self._settings, limit_s=limit_s, has_lower_rung=has_lower_rung, attempts=attempts
+        )
+        guard = CircuitGuard(name, policy, clock=self._clock)
+        self.guards[name] = guard
+        return guard

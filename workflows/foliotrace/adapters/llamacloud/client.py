@@ -12,6 +12,7 @@ from llama_cloud import AsyncLlamaCloud, DefaultAsyncHttpxClient
 from foliotrace.errors import Misconfigured
 from foliotrace.model import Deadline
 from foliotrace.ports import Clock
+from foliotrace.settings import LlamaCloudSettings
 
 REGIONS: Final = {
     "us": "https://api.cloud.llamaindex.ai",
@@ -23,16 +24,10 @@ BeforeRequest: TypeAlias = Callable[[httpx.Request], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudAccess:
-    """How to reach LlamaCloud. `where` is a region ("us", "eu") or a base URL.
-
-    `before_request` sees every request before it is sent, redirected ones too.
-    """
+    """How to reach LlamaCloud. `before_request` sees every request, redirected ones too."""
 
     api_key: str = field(repr=False)
-    where: str = "us"
-    project_id: str | None = None
-    organization_id: str | None = None
-    timeout_s: float = 60.0
+    settings: LlamaCloudSettings = field(default_factory=LlamaCloudSettings)
     before_request: BeforeRequest | None = None
 
 
@@ -60,9 +55,9 @@ def connect(access: CloudAccess) -> AsyncLlamaCloud:
     hooks = [access.before_request] if access.before_request is not None else []
     return AsyncLlamaCloud(
         api_key=access.api_key,
-        base_url=base_url(access.where),
+        base_url=base_url(access.settings.where),
         max_retries=0,
-        timeout=access.timeout_s,
+        timeout=access.settings.timeout_s,
         http_client=DefaultAsyncHttpxClient(event_hooks={"request": hooks}),
         _strict_response_validation=True,
     )

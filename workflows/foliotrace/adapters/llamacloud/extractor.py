@@ -30,6 +30,7 @@ from foliotrace.model import (
     SourceFile,
 )
 from foliotrace.ports import Blobs, ExtractionTask
+from foliotrace.settings import LlamaCloudSettings
 
 PAGED_TYPES: Final = frozenset(
     {
@@ -39,33 +40,6 @@ PAGED_TYPES: Final = frozenset(
     }
 )
 """Types whose pages the cloud numbers as we do, so that some of them can be named."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloudExtractOptions:
-    """How LlamaExtract shall work."""
-
-    tier: str = "cost_effective"
-    version: str = "latest"
-    delete_after_use: bool = False
-
-    def parameters(
-        self, schema: JsonObject, instructions: str | None, window: range | None = None
-    ) -> dict[str, Any]:
-        """The configuration that is saved once for each schema and window of pages."""
-        parameters: dict[str, Any] = {
-            "product_type": "extract_v2",
-            "data_schema": schema,
-            "tier": self.tier,
-            "version": self.version,
-            "cite_sources": True,
-            "confidence_scores": True,
-        }
-        if instructions:
-            parameters["system_prompt"] = instructions
-        if window is not None:
-            parameters["target_pages"] = f"{window.start}-{window.stop - 1}"
-        return parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +63,10 @@ class CloudExtractor:
     What LlamaParse has read for us is extracted from there: nothing is uploaded or parsed again.
     """
 
-    def __init__(self, gateway: CloudGateway, blobs: Blobs, options: CloudExtractOptions) -> None:
+    def __init__(self, gateway: CloudGateway, blobs: Blobs, settings: LlamaCloudSettings) -> None:
         self._gateway = gateway
         self._blobs = blobs
-        self._options = options
+        self._settings = settings
         self._configurations: dict[str, str] = {}
 
     async def extract(
@@ -102,7 +76,7 @@ class CloudExtractor:
         tenant, document = task.principal.tenant, task.document
         try:
             job = await self._result(self._purchase(task, pages), deadline)
-            if self._options.delete_after_use:
+            if self._settings.delete_after_use:
                 self._gateway.journal.mark_unneeded(tenant, document.content_hash)
         except CloudFailure as failure:
             raise as_port_error(
@@ -113,7 +87,7 @@ class CloudExtractor:
     def _purchase(self, task: ExtractionTask, pages: Sequence[ParsedPage]) -> _Extraction:
         """What is to be bought: equal bytes, schema and window are the same purchase."""
         window = _window(task, pages)
-        asked = self._options.parameters(task.schema, task.instructions, window)
+        asked = _parameters(self._settings, task.schema, task.instructions, window)
         digest = sha256(task.document.content_hash.encode() + _canonical(asked)).hexdigest()
         return _Extraction(task=task, key=f"extract-{digest[:40]}", window=window, pages=pages)
 
@@ -177,7 +151,7 @@ class CloudExtractor:
 
     async def _configuration(self, task: ExtractionTask, window: range | None) -> str:
         """The saved configuration of this schema and window; one of a name is kept over there."""
-        parameters = self._options.parameters(task.schema, task.instructions, window)
+        parameters = _parameters(self._settings, task.schema, task.instructions, window)
         digest = sha256(_canonical(parameters)).hexdigest()[:24]
         if digest not in self._configurations:
             with translated_errors("save an extraction configuration"):
@@ -198,6 +172,28 @@ class CloudExtractor:
             content_hash=document.content_hash,
             size_bytes=document.size_bytes,
         )
+
+
+def _parameters(
+    settings: LlamaCloudSettings,
+    schema: JsonObject,
+    instructions: str | None,
+    window: range | None,
+) -> dict[str, Any]:
+    """The configuration that is saved once for each schema and window of pages."""
+    parameters: dict[str, Any] = {
+        "product_type": "extract_v2",
+        "data_schema": schema,
+        "tier": settings.extract_tier,
+        "version": settings.extract_version,
+        "cite_sources": True,
+        "confidence_scores": True,
+    }
+    if instructions:
+        parameters["system_prompt"] = instructions
+    if window is not None:
+        parameters["target_pages"] = f"{window.start}-{window.stop - 1}"
+    return parameters
 
 
 def _window(task: ExtractionTask, pages: Sequence[ParsedPage]) -> range | None:

@@ -99,8 +99,8 @@ class CloudGateway:
     def scope(self) -> dict[str, Any]:
         """The project and organization that every call names."""
         ids = {
-            "project_id": self._access.project_id,
-            "organization_id": self._access.organization_id,
+            "project_id": self._access.settings.project_id,
+            "organization_id": self._access.settings.organization_id,
         }
         return {name: value for name, value in ids.items() if value is not None}
 

@@ -1,7 +1,6 @@
 """LlamaParse behind the `Parser` port."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from foliotrace.adapters.llamacloud.pages import to_pages
 from foliotrace.errors import ParserUnavailable
 from foliotrace.model import Deadline, Inspection, ParsedPage, SourceFile
 from foliotrace.ports import Parser
+from foliotrace.settings import LlamaCloudSettings
 
 ENGINE: Final = "llamaparse"
 """How the engine of a page that LlamaParse read begins."""
@@ -39,53 +39,20 @@ _PARSED_TYPES: Final = frozenset(
 """What the cloud reads better than we do. Sheets and text keep their cells and sections here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloudParseOptions:
-    """How LlamaParse shall read. `version` None takes the one pinned for the tier."""
-
-    tier: str = "cost_effective"
-    version: str | None = None
-    custom_prompt: str | None = None
-    languages: tuple[str, ...] = ()
-    disable_cache: bool = False
-    delete_after_use: bool = False
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def pinned_version(self) -> str:
-        """The version that is asked for."""
-        return self.version or VERSIONS.get(self.tier, "latest")
-
-    def request(self, pages: range) -> dict[str, Any]:
-        """The body of a parse job for these pages."""
-        body: dict[str, Any] = {
-            "tier": self.tier,
-            "version": self.pinned_version,
-            "page_ranges": {"target_pages": f"{pages.start}-{pages.stop - 1}"},
-            "processing_control": {"job_failure_conditions": {"allowed_page_failure_ratio": 1.0}},
-            **self.extra,
-        }
-        if self.custom_prompt and self.tier != "fast":
-            body["agentic_options"] = {"custom_prompt": self.custom_prompt}
-        if self.languages:
-            body["processing_options"] = {"ocr_parameters": {"languages": list(self.languages)}}
-        if self.disable_cache:
-            body["disable_cache"] = True
-        return body
-
-
 class CloudParser:
     """A `Parser` that buys pages of LlamaParse. Counts pages with `counting`, a local parser."""
 
-    def __init__(self, gateway: CloudGateway, options: CloudParseOptions, counting: Parser) -> None:
+    def __init__(
+        self, gateway: CloudGateway, settings: LlamaCloudSettings, counting: Parser
+    ) -> None:
         self._gateway = gateway
-        self._options = options
+        self._settings = settings
         self._counting = counting
 
     @property
     def engine(self) -> str:
         """Tier and pinned version."""
-        return f"{ENGINE} {self._options.tier} {self._options.pinned_version}"
+        return f"{ENGINE} {self._settings.parse_tier} {_version(self._settings)}"
 
     def accepts(self, media_type: str) -> bool:
         """PDF, DOCX, PPTX and images."""
@@ -102,7 +69,7 @@ class CloudParser:
         try:
             result = await self._result(source, pages, deadline)
             found = to_pages(result, pages, engine=self.engine)
-            if self._options.delete_after_use:
+            if self._settings.delete_after_use:
                 self._gateway.journal.mark_unneeded(source.tenant, source.content_hash)
         except CloudFailure as failure:
             raise as_port_error(
@@ -115,7 +82,7 @@ class CloudParser:
         self, source: SourceFile, pages: range, deadline: Deadline
     ) -> ParsingGetResponse:
         """What the job for these pages found: one bought before, while the cloud still has it."""
-        key = _key("parse", source.content_hash, self._options.request(pages))
+        key = _key("parse", source.content_hash, _request(self._settings, pages))
         known = self._gateway.journal.is_bought(source.tenant, key)
         try:
             return await self._bought(source, pages, key, deadline)
@@ -131,7 +98,7 @@ class CloudParser:
         job_id = await self._gateway.buy_parse(
             source.tenant,
             key,
-            {**self._options.request(pages), "file_id": file_id},
+            {**_request(self._settings, pages), "file_id": file_id},
             deadline,
             content_hash=source.content_hash,
             pages=pages,
@@ -143,6 +110,28 @@ class CloudParser:
             deadline,
             expand=["items", "markdown", "text", "metadata"],
         )
+
+
+def _version(settings: LlamaCloudSettings) -> str:
+    """The configured version, else the one pinned for the tier."""
+    return settings.parse_version or VERSIONS[settings.parse_tier]
+
+
+def _request(settings: LlamaCloudSettings, pages: range) -> dict[str, Any]:
+    """The body of a parse job for these pages."""
+    body: dict[str, Any] = {
+        "tier": settings.parse_tier,
+        "version": _version(settings),
+        "page_ranges": {"target_pages": f"{pages.start}-{pages.stop - 1}"},
+        "processing_control": {"job_failure_conditions": {"allowed_page_failure_ratio": 1.0}},
+    }
+    if settings.custom_prompt:
+        body["agentic_options"] = {"custom_prompt": settings.custom_prompt}
+    if settings.languages:
+        body["processing_options"] = {"ocr_parameters": {"languages": list(settings.languages)}}
+    if settings.disable_cache:
+        body["disable_cache"] = True
+    return body
 
 
 def _key(kind: str, content_hash: str, request: Mapping[str, Any]) -> str:

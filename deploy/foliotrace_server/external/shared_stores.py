@@ -6,13 +6,13 @@ from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.errors import Misconfigured
 from foliotrace.ports import AnswerCache, BudgetLedger, Clock
-from foliotrace.resilient import CircuitGuard, ResilientCache, ResilientLedger
-from foliotrace_server.composing.guards import GuardFactory
+from foliotrace.resilient import CircuitGuard, GuardFactory, ResilientCache, ResilientLedger
+from foliotrace.stack import open_ledger
 from foliotrace_server.settings import Settings
 
 
 class SharedStores:
-    """What several processes may share. Redis is connected to at first use."""
+    """Stores that several processes may share. Redis is connected at first use."""
 
     def __init__(self, settings: Settings, *, clock: Clock) -> None:
         self._settings = settings
@@ -22,20 +22,20 @@ class SharedStores:
         self._client: Any = _connect(settings)
 
     def ledger(self) -> BudgetLedger:
-        """Where spending is counted. Raises LedgerUnavailable."""
-        cap_usd = self._settings.budget.daily_usd_per_tenant
+        """The ledger that counts spending. Raises LedgerUnavailable."""
         if self._client is not None:
             from foliotrace.adapters.redis.ledger import RedisLedger
 
+            cap_usd = self._settings.budget.daily_usd_per_tenant
             ledger = RedisLedger(self._client, clock=self._clock, daily_cap_usd=cap_usd)
             return ResilientLedger(ledger, self._guard("ledger"))
         if self._ledger is None:
-            file = self._settings.data_dir / "budget.db"
-            self._ledger = SqliteLedger(file, clock=self._clock, daily_cap_usd=cap_usd)
+            settings = self._settings
+            self._ledger = open_ledger(settings.data_dir, settings.budget, clock=self._clock)
         return self._ledger
 
     def answer_cache(self) -> AnswerCache | None:
-        """Where exact answers are kept; None when they are not."""
+        """The cache of exact answers; None when it is disabled."""
         if not self._settings.query.cache_ttl_s:
             return None
         if self._client is not None:
@@ -45,7 +45,7 @@ class SharedStores:
         return InMemoryAnswerCache(self._clock)
 
     def _guard(self, name: str) -> CircuitGuard:
-        """Asked once: a store beside the answer is not worth a second wait."""
+        """One attempt: an answer does not wait twice for a store that it can do without."""
         return self._guards.make(name, limit_s=self._settings.redis.timeout_s, attempts=1)
 
     async def close(self) -> None:
@@ -57,8 +57,8 @@ class SharedStores:
 
 
 def _connect(settings: Settings) -> Any:  # noqa: ANN401 - redis is an extra
-    given = settings.redis
-    if given.url is None:
+    redis = settings.redis
+    if redis.url is None:
         return None
     try:
         from redis.asyncio import Redis
@@ -67,8 +67,8 @@ def _connect(settings: Settings) -> Any:  # noqa: ANN401 - redis is an extra
             "redis.url is set and redis is not installed", hint="pip install 'foliotrace[redis]'"
         ) from error
     return Redis.from_url(
-        given.url.get_secret_value(),
-        socket_timeout=given.timeout_s,
-        socket_connect_timeout=given.timeout_s,
+        redis.url.get_secret_value(),
+        socket_timeout=redis.timeout_s,
+        socket_connect_timeout=redis.timeout_s,
         retry=None,
     )

@@ -1,38 +1,32 @@
-"""Language models in their order: each an adapter, paid for, and behind its guard."""
+"""The configured language and embedding models, each guarded and charged."""
 
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 
 import httpx
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 
 from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
-from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
 from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_model, language_model
 from foliotrace.adapters.local.prices import PriceTable
-from foliotrace.budget import NOTHING, Price, PriceOf
+from foliotrace.budget import NOTHING, PriceOf
 from foliotrace.errors import Misconfigured
 from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
 from foliotrace.resilient import (
     EmbedOncePerQuery,
+    GuardFactory,
     MeteredEmbedder,
-    MeteredGenerator,
     ResilientEmbedder,
-    ResilientGenerator,
 )
-from foliotrace.settings import PriceSettings
-from foliotrace_server.composing.guards import GuardFactory
-from foliotrace_server.composing.plugged import plugged
+from foliotrace.stack import resilient_generator
+from foliotrace_server.external.load_object import load_object
 from foliotrace_server.observing.trace_context import add_traceparent
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings
 from foliotrace_server.settings import Settings
 
-_MILLION = Decimal(1_000_000)
-
 
 class Models:
-    """The models of a process. `ledger` is opened only when there is something to pay for."""
+    """The models of a process. `ledger` is called once, when there is something to pay for."""
 
     def __init__(
         self,
@@ -48,9 +42,11 @@ class Models:
         self._http = httpx.AsyncClient(
             event_hooks={"request": [add_traceparent] if settings.telemetry.carry_trace else []}
         )
-        self._prices = PriceTable({n: price_of(p) for n, p in settings.budget.prices.items()})
+        self._prices = PriceTable(
+            {name: price.per_token for name, price in settings.budget.prices.items()}
+        )
         self._ledger = ledger
-        self._kept_ledger: BudgetLedger | None = None
+        self._open_ledger: BudgetLedger | None = None
         self.generators = self._order()
         self.embedder = self._embedder()
 
@@ -61,41 +57,41 @@ class Models:
                 raise Misconfigured("llm_fallbacks are set without llm", hint="Set llm first.")
             return ()
         order = (first, *self._settings.llm_fallbacks)
-        ledger = self._opened_ledger()
         return tuple(
-            self._generator(given, place, ledger, is_last=place + 1 == len(order))
-            for place, given in enumerate(order)
+            self._generator(llm, position, is_last=position + 1 == len(order))
+            for position, llm in enumerate(order)
         )
 
-    def _generator(
-        self, given: LLMSettings, place: int, ledger: BudgetLedger, *, is_last: bool
-    ) -> TextGenerator:
-        model, name = self._language_model(given, place)
-        metered = MeteredGenerator(
-            LlamaIndexGenerator(model, clock=self._clock, model=name),
-            price_of=self._price_of(given),
-            ledger=ledger,
-            unknown=self._settings.budget.unknown_price,
+    def _generator(self, llm: LLMSettings, position: int, *, is_last: bool) -> TextGenerator:
+        model, name = self._language_model(llm, position)
+        guard = self._guards.make(
+            f"llm_{position + 1}", limit_s=llm.timeout_s, has_lower_rung=not is_last
         )
-        dependency = f"llm_{place + 1}"
-        guard = self._guards.make(dependency, limit_s=given.timeout_s, has_lower_rung=not is_last)
-        return ResilientGenerator(metered, guard)
+        return resilient_generator(
+            model,
+            guard,
+            clock=self._clock,
+            price_of=self._price_of(llm),
+            ledger=self._ledger_of_all(),
+            unknown_price=self._settings.budget.unknown_price,
+            model=name,
+        )
 
-    def _language_model(self, given: LLMSettings, place: int) -> tuple[LLM, str]:
-        """(the model, the name it is paid and shown by)."""
-        if given.provider == "import":
-            setting = "llm.model" if place == 0 else f"llm_fallbacks.{place - 1}.model"
-            own = plugged(setting, given.model, LLM)  # type: ignore[type-abstract]
+    def _language_model(self, llm: LLMSettings, position: int) -> tuple[LLM, str]:
+        """(the model, the name it is charged and reported by)."""
+        if llm.provider == "import":
+            setting = "llm.model" if position == 0 else f"llm_fallbacks.{position - 1}.model"
+            own = load_object(setting, llm.model, LLM)  # type: ignore[type-abstract]
             return own, own.metadata.model_name
         access = ModelAccess(
-            provider=given.provider,
-            model=given.model,
-            api_base=given.api_base,
-            api_key=self._key(given),
-            timeout_s=given.timeout_s,
-            context_window=given.context_window,
+            provider=llm.provider,
+            model=llm.model,
+            api_base=llm.api_base,
+            api_key=self._key(llm),
+            timeout_s=llm.timeout_s,
+            context_window=llm.context_window,
         )
-        return language_model(access, self._http), given.model
+        return language_model(access, self._http), llm.model
 
     def _embedder(self) -> Embedder | None:
         given = self._settings.embedding
@@ -107,21 +103,21 @@ class Models:
         metered = MeteredEmbedder(
             adapter,
             price_of=self._price_of(given),
-            ledger=self._opened_ledger,
+            ledger=self._ledger_of_all,
             unknown=self._settings.budget.unknown_price,
         )
         guard = self._guards.make("embedder", limit_s=given.timeout_s)
         return EmbedOncePerQuery(ResilientEmbedder(metered, guard))
 
-    def _opened_ledger(self) -> BudgetLedger:
-        """One ledger for all models, opened by the first that costs something."""
-        if self._kept_ledger is None:
-            self._kept_ledger = self._ledger()
-        return self._kept_ledger
+    def _ledger_of_all(self) -> BudgetLedger:
+        """One ledger for all models, opened for the first that costs something."""
+        if self._open_ledger is None:
+            self._open_ledger = self._ledger()
+        return self._open_ledger
 
     def _embedding_model(self, given: EmbeddingSettings) -> BaseEmbedding:
         if given.provider == "import":
-            return plugged("embedding.model", given.model, BaseEmbedding)  # type: ignore[type-abstract]
+            return load_object("embedding.model", given.model, BaseEmbedding)  # type: ignore[type-abstract]
         access = ModelAccess(
             provider=given.provider,
             model=given.model,
@@ -132,7 +128,7 @@ class Models:
         return embedding_model(access, self._http)
 
     def _price_of(self, given: LLMSettings | EmbeddingSettings) -> PriceOf:
-        """Nothing for a model that was declared free, else what the table and the operator say."""
+        """Nothing for a model declared free, else the user's price or the table's."""
         return (lambda model: NOTHING) if given.free else self._prices
 
     def _key(self, given: LLMSettings | EmbeddingSettings) -> str | None:
@@ -151,11 +147,3 @@ class Models:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
-
-
-def price_of(given: PriceSettings) -> Price:
-    """US dollars a token."""
-    return Price(
-        input_usd=given.input_usd_per_million / _MILLION,
-        output_usd=given.output_usd_per_million / _MILLION,
-    )

@@ -17,17 +17,17 @@ from foliotrace_server.observing.telemetry import Observability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """The adapters and workflows that a host runs."""
+class Assembly:
+    """The services and workflows that a host runs."""
 
     ingest: IngestServices  # the stores among them
     runs: Runs
-    query: Callable[[], Workflow]  # makes one; each host needs its own
-    durable: Mapping[str, Workflow]  # ingest, extract and the user's own, by name
+    query: Callable[[], Workflow]  # a new one for each host
+    durable: Mapping[str, Workflow]  # ingest, extract and the user's, by name
     capabilities: Callable[[], Mapping[str, CapabilityBody]]
     check_schema: Callable[[dict[str, Any]], object]
     check_extract_path: Callable[[ExecutionMode | None], object] = lambda asked: None
-    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # endless work
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # run until cancelled
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
     seal: Callable[[], None] = lambda: None  # instead, for a host that ends without a word: at exit

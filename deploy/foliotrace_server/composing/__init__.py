@@ -1,1 +1,0 @@
-"""Parts of the composition root: what lies outside the process, each behind its guard."""

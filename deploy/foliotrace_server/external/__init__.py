@@ -1,0 +1,1 @@
+"""External services: models, LlamaCloud, Redis, and objects named in the settings."""

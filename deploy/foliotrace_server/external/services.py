@@ -1,0 +1,97 @@
+"""The external services that the settings enable, connected for the stack of a data folder.
+
+Vendors' libraries are imported only when a setting needs them: each costs seconds or megabytes.
+"""
+
+from typing import TYPE_CHECKING
+
+from foliotrace.errors import Misconfigured
+from foliotrace.model import RetrievalMode
+from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.resilient import GuardFactory, ResilientRetriever
+from foliotrace.stack import DataFolder, ExternalServices
+from foliotrace_server.external.load_object import load_object
+from foliotrace_server.external.shared_stores import SharedStores
+from foliotrace_server.settings import Settings
+
+if TYPE_CHECKING:
+    from foliotrace.adapters.llamacloud.client import CloudAccess
+    from foliotrace.stack.cloud_services import CloudServices
+
+
+def connect(settings: Settings, folder: DataFolder) -> ExternalServices:
+    """Every service that the settings enable. Raises Misconfigured; nothing is called yet."""
+    guards = GuardFactory(settings.resilience, clock=folder.clock)
+    shared = SharedStores(settings, clock=folder.clock)
+    closing = [shared.close]
+    models = None
+    if settings.llm or settings.llm_fallbacks or settings.embedding:
+        from foliotrace_server.external.models import Models
+
+        models = Models(settings, clock=folder.clock, guards=guards, ledger=shared.ledger)
+        closing.insert(0, models.close)  # a model's last call still charges the ledger
+    return ExternalServices(
+        generators=models.generators if models else (),
+        embedder=models.embedder if models else None,
+        retriever=_own_retriever(settings, folder, guards),
+        cache=shared.answer_cache(),
+        cloud=open_cloud(settings, folder, guards),
+        closing=closing,
+    )
+
+
+def open_cloud(
+    settings: Settings, folder: DataFolder, guards: GuardFactory
+) -> "CloudServices | None":
+    """LlamaCloud, None when no capability uses it. Raises Misconfigured without a key."""
+    if not settings.llamacloud.in_use:
+        return None
+    from foliotrace.stack.cloud_services import CloudServices
+
+    secret = settings.llamacloud.webhook_secret
+    return CloudServices(
+        cloud_access(settings),
+        settings,
+        folder,
+        guards,
+        webhook_secret=secret.get_secret_value() if secret else None,
+    )
+
+
+def cloud_access(settings: Settings) -> "CloudAccess":
+    """How to reach LlamaCloud. Raises Misconfigured without a key."""
+    from foliotrace.adapters.llamacloud.client import CloudAccess, base_url
+    from foliotrace_server.observing.trace_context import add_traceparent_for
+
+    key = settings.llamacloud.api_key or settings.llama_cloud_api_key
+    if key is None:
+        raise Misconfigured(
+            "llamacloud is switched on without a key",
+            hint="Set llamacloud.api_key (or LLAMA_CLOUD_API_KEY), or switch the capability to "
+            "local.",
+        )
+    carries_trace = settings.telemetry.carry_trace
+    return CloudAccess(
+        api_key=key.get_secret_value(),
+        settings=settings.llamacloud,
+        before_request=add_traceparent_for(base_url(settings.llamacloud.where))
+        if carries_trace
+        else None,
+    )
+
+
+def _own_retriever(
+    settings: Settings, folder: DataFolder, guards: GuardFactory
+) -> RetrievalPath | None:
+    """The LlamaIndex retriever that the settings name, as a retrieval path."""
+    name = settings.query.retriever
+    if name is None:
+        return None
+    from llama_index.core.base.base_retriever import BaseRetriever
+
+    from foliotrace.adapters.llamaindex.retriever import LlamaIndexRetriever
+
+    own = load_object("query.retriever", name, BaseRetriever)  # type: ignore[type-abstract] # only checked against
+    guard = guards.make("retriever", limit_s=settings.query.retrieval_deadline_s)
+    path = ResilientRetriever(LlamaIndexRetriever(own, folder.library), guard)
+    return RetrievalPath(RetrievalMode.CUSTOM, path)

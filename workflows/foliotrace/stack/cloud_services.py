@@ -1,0 +1,200 @@
+"""LlamaCloud's rung of each capability that the settings switch to it, and its upkeep.
+
+Whatever is switched, files, pages and the keyword index are kept in the data folder first.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from foliotrace.adapters.llamacloud.client import CloudAccess
+from foliotrace.adapters.llamacloud.extractor import PAGED_TYPES, CloudExtractor
+from foliotrace.adapters.llamacloud.failures import CloudFailure
+from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.index import CloudIndex
+from foliotrace.adapters.llamacloud.parser import CloudParser
+from foliotrace.adapters.llamacloud.placements import Placements
+from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
+from foliotrace.adapters.llamacloud.webhooks import CloudEvent, WebhookTarget, read_webhook
+from foliotrace.errors import NotFound
+from foliotrace.extract.services import Rung
+from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
+from foliotrace.parse import ParserChain, RemainingTypesParser
+from foliotrace.ports import Parser
+from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.resilient import (
+    BackgroundIndexWriter,
+    GuardFactory,
+    ResilientExtractor,
+    ResilientParser,
+    ResilientRetriever,
+)
+from foliotrace.settings import INDEX_SYNC_DEADLINE_S, CoreSettings
+from foliotrace.stack.data_folder import DataFolder
+
+_log = structlog.get_logger(__name__)
+_SWEEP_EVERY_S: Final = 10.0
+
+
+def journal_file(data_folder: Path) -> Path:
+    """Where the purchases of a data folder are recorded."""
+    return data_folder / "llamacloud" / "purchases.db"
+
+
+class CloudServices:
+    """LlamaCloud for one process and data folder."""
+
+    def __init__(
+        self,
+        access: CloudAccess,
+        settings: CoreSettings,
+        folder: DataFolder,
+        guards: GuardFactory,
+        *,
+        webhook_secret: str | None = None,
+    ) -> None:
+        self._core = settings
+        self._settings = settings.llamacloud
+        self._folder = folder
+        self._guards = guards
+        self._webhook_secret = webhook_secret
+        self._deleted = asyncio.Event()
+        file = journal_file(folder.path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.journal = PurchaseJournal(file, clock=folder.clock)
+        self.gateway = CloudGateway(
+            access, self.journal, clock=folder.clock, webhook=self._webhook_target()
+        )
+        self._placements: Placements | None = None
+        self.index: CloudIndex | None = None
+        self.follower: BackgroundIndexWriter | None = None
+        if self._settings.index is not ExecutionMode.LOCAL:
+            self._open_index(file.parent)
+
+    def _open_index(self, path: Path) -> None:
+        folder = self._folder
+        self._placements = Placements(path / "placements.db")
+        self.index = CloudIndex(
+            self.gateway, self._placements, folder.library, folder.blobs, clock=folder.clock
+        )
+        guard = self._guards.make("llamacloud_sync", limit_s=INDEX_SYNC_DEADLINE_S, attempts=1)
+        self.follower = BackgroundIndexWriter(
+            self.index, guard, clock=folder.clock, limit_s=INDEX_SYNC_DEADLINE_S
+        )
+
+    def _webhook_target(self) -> WebhookTarget | None:
+        url, secret = self._settings.webhook_url, self._webhook_secret
+        return WebhookTarget(url=url, secret=secret) if url and secret else None
+
+    # --- the journeys' rungs ---------------------------------------------------------------
+
+    def parser_chains(self, local: Sequence[Parser]) -> Mapping[ExecutionMode, ParserChain]:
+        """What a request may choose; empty when parsing stays local.
+
+        `cloud` leaves the types that LlamaParse does not take to the local parsers.
+        """
+        settings = self._settings
+        if settings.parsing is ExecutionMode.LOCAL:
+            return {}
+        guard = self._guards.make(
+            "llamaparse",
+            limit_s=self._core.ingest.parse_deadline_s,
+            has_lower_rung=settings.parsing is ExecutionMode.CLOUD_THEN_LOCAL,
+        )
+        cloud = ResilientParser(CloudParser(self.gateway, settings, ParserChain(local)), guard)
+        alone: tuple[Parser, ...] = (
+            cloud,
+            *(RemainingTypesParser(parser, cloud) for parser in local),
+        )
+        return {
+            ExecutionMode.LOCAL: ParserChain(local),
+            ExecutionMode.CLOUD: ParserChain(alone),
+            ExecutionMode.CLOUD_THEN_LOCAL: ParserChain((cloud, *local)),
+        }
+
+    def extract_rung(self) -> Rung | None:
+        """LlamaExtract, the first rung of extraction; None when extraction stays local."""
+        settings = self._settings
+        if settings.extraction is ExecutionMode.LOCAL:
+            return None
+        guard = self._guards.make("llamaextract", limit_s=self._core.ingest.parse_deadline_s)
+        extractor = CloudExtractor(self.gateway, self._folder.blobs, settings)
+        return Rung(
+            method=ExtractionMethod.CLOUD,
+            extractor=ResilientExtractor(extractor, guard),
+            window_pages=settings.extract_window_pages,
+            paged_types=PAGED_TYPES,
+        )
+
+    def path_orders(
+        self, local: Sequence[RetrievalPath]
+    ) -> Mapping[ExecutionMode, Sequence[RetrievalPath]]:
+        """What a question may choose; empty when retrieval stays local."""
+        if self.index is None:
+            return {}
+        guard = self._guards.make(
+            "managed_index",
+            limit_s=self._core.query.retrieval_deadline_s,
+            has_lower_rung=self._settings.index is not ExecutionMode.CLOUD,
+        )
+        managed = RetrievalPath(RetrievalMode.MANAGED, ResilientRetriever(self.index, guard))
+        return {
+            ExecutionMode.LOCAL: tuple(local),
+            ExecutionMode.CLOUD: (managed,),
+            ExecutionMode.CLOUD_THEN_LOCAL: (managed, *local),
+        }
+
+    # --- upkeep ----------------------------------------------------------------------------
+
+    async def forget(self, tenant: str, document_id: str) -> None:
+        """A document was deleted: `run` deletes its copies in the cloud as soon as it can."""
+        self._deleted.set()
+
+    @property
+    def expects_webhooks(self) -> bool:
+        """Whether webhooks can be verified."""
+        return self._webhook_secret is not None
+
+    async def webhook(self, body: bytes, signature: str | None) -> CloudEvent:
+        """Verify a webhook and end the polling of its job. Raises NotAllowed, NotFound."""
+        if self._webhook_secret is None:
+            raise NotFound("no webhooks are expected", hint="Set llamacloud.webhook_secret.")
+        event = read_webhook(body, signature, self._webhook_secret)
+        self.gateway.notify(event.job_id)
+        return event
+
+    async def run(self) -> None:
+        """Keep the managed index up to date and delete unneeded copies, until cancelled."""
+        work = [self._sweep()]
+        if self.follower is not None:
+            work.append(self.follower.run())
+        try:
+            await asyncio.gather(*work)
+        except asyncio.CancelledError:
+            self.gateway.keep_jobs()
+            raise
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                count = await self.gateway.sweep(self._folder.library.refers_to)
+                if count:
+                    _log.info("llamacloud.copies_deleted", count=count)
+            except CloudFailure as failure:
+                _log.warning("llamacloud.copies_remain", reason=failure.reason)
+            try:
+                async with asyncio.timeout(_SWEEP_EVERY_S):
+                    await self._deleted.wait()
+            except TimeoutError:
+                continue
+            self._deleted.clear()
+
+    async def close(self) -> None:
+        """Close connections and files."""
+        await self.gateway.aclose()
+        self.journal.close()
+        if self._placements is not None:
+            self._placements.close()

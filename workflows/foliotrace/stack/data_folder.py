@@ -1,0 +1,93 @@
+"""The embedded adapters of one data folder, opened and closed together."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.adapters.local.files.blobs import FolderBlobs
+from foliotrace.adapters.local.files.filetype import sniff
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.readers.contract import ReadingOptions, find_tessdata
+from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.worker_pool import WorkerPool
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
+from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.adapters.local.sqlite.runs import SqliteRuns
+from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
+from foliotrace.ports import Clock, Embedder, Parser
+from foliotrace.settings import BudgetSettings, IngestSettings
+
+if TYPE_CHECKING:
+    from foliotrace.adapters.local.vectors.index import VectorIndex
+
+
+def open_ledger(folder: Path, settings: BudgetSettings, *, clock: Clock) -> SqliteLedger:
+    """The spending of each tenant and day. Raises LedgerUnavailable.
+
+    Not part of `DataFolder`: it is opened only when there is something to pay for.
+    """
+    return SqliteLedger(
+        folder / "budget.db", clock=clock, daily_cap_usd=settings.daily_usd_per_tenant
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFolder:
+    """Library, originals, indexes, jobs and runs of one folder."""
+
+    path: Path
+    clock: SystemClock
+    library: SqliteLibrary
+    jobs: SqliteJobs
+    runs: SqliteRuns
+    blobs: FolderBlobs
+    keyword: KeywordIndex
+    stale: SqliteStaleAnswers
+    workers: WorkerPool
+
+    @classmethod
+    def open(cls, path: Path, settings: IngestSettings) -> "DataFolder":
+        """Open or create the folder; the caller holds its writer lease. Raises LibraryUnavailable.
+
+        Parser processes start with the first file.
+        """
+        path.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as undo:
+            library = SqliteLibrary.open(path)
+            undo.callback(library.close)
+            folder = cls(
+                path=path,
+                clock=SystemClock(),
+                library=library,
+                jobs=SqliteJobs(library),
+                runs=SqliteRuns(library),
+                blobs=FolderBlobs(path, sniff),
+                keyword=KeywordIndex(path, library),
+                stale=SqliteStaleAnswers(path),
+                workers=WorkerPool(size=settings.parser_processes),
+            )
+            undo.pop_all()
+        return folder
+
+    def parsers(self, settings: IngestSettings) -> Sequence[Parser]:
+        """The local parsers, sharing the folder's worker pool."""
+        tessdata = str(settings.tessdata) if settings.tessdata else find_tessdata()
+        return local_parsers(self.workers, self.clock, options=ReadingOptions(tessdata=tessdata))
+
+    def vectors(self, embedder: Embedder) -> "VectorIndex":
+        """The vector index of the folder's chunks."""
+        from foliotrace.adapters.local.vectors.index import VectorIndex  # numpy, on first use
+
+        return VectorIndex(self.path, self.library, embedder, clock=self.clock)
+
+    async def close(self) -> None:
+        """Stop the parser processes and close every file; the library last, others write to it."""
+        await self.workers.close()
+        await self.stale.close()
+        await self.runs.close()
+        self.keyword.close()
+        self.library.close()
