@@ -9,7 +9,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import datetime
 
 from foliotrace_audit.errors import AuditClosed, AuditError, AuditWriteFailed
@@ -21,6 +20,8 @@ from foliotrace_audit.write.stream_files import StreamFiles
 
 _TICK_S = 1.0
 """How often an idle thread looks for a due checkpoint, rotation or retry."""
+
+OnDone = Callable[[AuditError | None], object]
 
 
 class Committer:
@@ -52,7 +53,7 @@ class Committer:
             0.0 if settings.durability is Durability.STRICT else settings.linger_ms / 1000
         )
         self._sync = settings.durability is not Durability.RELAXED
-        self._waiters: list[tuple[int, Future[None]]] = []
+        self._waiters: list[tuple[int, OnDone]] = []
         self._waiters_lock = threading.Lock()
         self._stopping = False
         self._dead = False
@@ -87,18 +88,19 @@ class Committer:
         """Commit soon: at once if a commit is already lingering."""
         self._wake.put(None)
 
-    def when_durable(self, seq: int) -> "Future[None]":
-        """Done once record `seq` is committed; fails with the AuditError that prevents it."""
-        durable: Future[None] = Future()
+    def when_durable(self, seq: int, on_done: OnDone) -> None:
+        """Call `on_done(None)` once record `seq` is committed, or with the error that prevents it.
+
+        Runs in the writer thread, or at once in the caller's if there is nothing to wait for.
+        """
         with self._waiters_lock:
             waits = seq > self.durable_seq and not self._dead and self.failing is None
             if waits:
-                self._waiters.append((seq, durable))
+                self._waiters.append((seq, on_done))
         if waits:
             self.wake()
         else:
-            _settle(durable, None if seq <= self.durable_seq else self._refusal())
-        return durable
+            on_done(None if seq <= self.durable_seq else self._refusal())
 
     def stop(self, timeout_s: float) -> None:
         """Commit what is queued, sign the end of the stream, close its files.
@@ -197,15 +199,15 @@ class Committer:
     def _release_waiters(self, error: AuditError | None) -> None:
         with self._waiters_lock:
             self.durable_seq = self._files.written_seq
-            done = [future for seq, future in self._waiters if seq <= self.durable_seq]
+            done = [waiter for waiter in self._waiters if waiter[0] <= self.durable_seq]
             stuck = [waiter for waiter in self._waiters if waiter[0] > self.durable_seq]
             failed = self.failing is not None or self._dead
             self._waiters = [] if failed else stuck
-        # Outside the lock: a future calls back into code that may wait for the next record.
-        for future in done:
-            _settle(future, None)
-        for _, future in stuck if failed else ():
-            _settle(future, error)
+        # Without the lock: a callback may wait for the next record, which takes it.
+        for _, on_done in done:
+            on_done(None)
+        for _, on_done in stuck if failed else ():
+            on_done(error)
 
     def _upkeep(self) -> None:
         files, settings = self._files, self._settings
@@ -238,12 +240,3 @@ class Committer:
     def _is_past(self, since: datetime, age_s: float) -> bool:
         """Whether `age_s` went by; also when the clock was set back by as much."""
         return abs((self._hooks.now() - since).total_seconds()) >= age_s
-
-
-def _settle(future: "Future[None]", error: AuditError | None) -> None:
-    if not future.set_running_or_notify_cancel():
-        return  # nobody waits any more
-    if error is None:
-        future.set_result(None)
-    else:
-        future.set_exception(error)

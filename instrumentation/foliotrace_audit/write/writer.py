@@ -3,10 +3,13 @@
 import asyncio
 import os
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
-from foliotrace_audit.errors import AuditClosed, AuditWriteFailed
+from foliotrace_audit.errors import AuditClosed, AuditError, AuditWriteFailed
 from foliotrace_audit.files import lock_stream, new_stream_folder
 from foliotrace_audit.keys import ACTIVE_FILE, AuditKeys, read_keys, write_new_keys
 from foliotrace_audit.query_hash import QueryHasher
@@ -139,13 +142,24 @@ class AuditWriter:
 
     async def durable(self, seq: int) -> None:
         """Wait until record `seq` is committed. Raises AuditWriteFailed, AuditClosed."""
-        if seq > self._committer.durable_seq:
-            await asyncio.wrap_future(self._committer.when_durable(seq))
+        if seq <= self._committer.durable_seq:
+            return
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def notify(error: AuditError | None) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_settle, done, error)
+
+        self._committer.when_durable(seq, notify)
+        await done
 
     def wait_durable(self, seq: int, *, timeout_s: float) -> None:
         """As `durable`, for code without an event loop. Raises AuditWriteFailed when time is up."""
+        done: Future[None] = Future()
+        self._committer.when_durable(seq, partial(_settle, done))
         try:
-            self._committer.when_durable(seq).result(timeout_s)
+            done.result(timeout_s)
         except TimeoutError as error:
             message = f"audit record {seq} was not committed in {timeout_s} s"
             raise AuditWriteFailed(message) from error
@@ -222,6 +236,15 @@ class AuditWriter:
             cause = failing.strerror if failing else "too many unwritten records"
             raise AuditWriteFailed(f"the audit log cannot be written: {cause}")
         return True
+
+
+def _settle(done: "asyncio.Future[None] | Future[None]", error: AuditError | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
 
 
 def rotate_keys(

@@ -42,7 +42,7 @@ class Cell:
 
 
 def pairs(page: ParsedPage) -> list[Pair]:
-    """All pairs of the page, in parsed order of their labels."""
+    """All pairs of the page, in reading order of their labels."""
     lines = list(_lines(page))
     found: list[Pair] = []
     heading = ""
