@@ -89,7 +89,7 @@ async def test_an_index_whose_files_are_damaged_is_derived_again(
     again.close()
 
 
-async def test_a_deleted_document_is_gone_at_once_even_before_the_index_follows(
+async def test_a_deleted_document_is_not_found_even_before_the_index_catches_up(
     library: SqliteLibrary, index: KeywordIndex
 ) -> None:
     document = await serve(library, "Refunds are paid in 30 days.")

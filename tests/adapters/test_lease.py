@@ -21,7 +21,7 @@ time.sleep(60)
 """
 
 
-def test_a_second_writer_is_refused_and_told_where_the_first_serves(tmp_path: Path) -> None:
+def test_a_second_writer_is_refused_with_the_url_of_the_first(tmp_path: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-c", HOLDS_UNTIL_KILLED, str(tmp_path)], stdout=subprocess.PIPE
     )
@@ -56,7 +56,7 @@ def test_a_folder_that_nobody_made_has_no_holder(tmp_path: Path) -> None:
     assert WriterLease.holder(tmp_path / "none") is None
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LibraryUnavailable):
         WriterLease.acquire(tmp_path / "file")

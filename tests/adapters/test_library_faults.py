@@ -36,7 +36,7 @@ def file_size_limit(size_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_a_full_disk_is_said_and_what_was_acknowledged_is_served(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_and_acknowledged_data_are_served(tmp_path: Path) -> None:
     library = SqliteLibrary.open(tmp_path)
     kept = await serve(library, "Alpha.", name="kept.txt")
     pages = await library.database.write(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
@@ -49,7 +49,9 @@ async def test_a_full_disk_is_said_and_what_was_acknowledged_is_served(tmp_path:
     library.close()
 
 
-async def test_a_write_that_the_disk_refuses_is_said_and_can_be_repeated(tmp_path: Path) -> None:
+async def test_a_write_that_the_disk_refuses_is_reported_and_can_be_repeated(
+    tmp_path: Path,
+) -> None:
     library = SqliteLibrary.open(tmp_path)
     kept = await serve(library, "Alpha.", name="kept.txt")
     await library.compact()
@@ -60,7 +62,7 @@ async def test_a_write_that_the_disk_refuses_is_said_and_can_be_repeated(tmp_pat
     library.close()
 
 
-async def test_a_locked_file_is_said_and_readers_go_on(tmp_path: Path) -> None:
+async def test_a_locked_file_is_reported_and_readers_continue(tmp_path: Path) -> None:
     library = SqliteLibrary.open(tmp_path, lock_wait_s=0.05)
     document = await serve(library, "Alpha.")
     other = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
@@ -74,7 +76,7 @@ async def test_a_locked_file_is_said_and_readers_go_on(tmp_path: Path) -> None:
     library.close()
 
 
-async def test_a_damaged_file_is_said(tmp_path: Path) -> None:
+async def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     library = SqliteLibrary.open(tmp_path)
     document = await serve(library, *(f"{n} {LONG}" for n in range(20)))
     await library.compact()
@@ -90,13 +92,13 @@ async def test_a_damaged_file_is_said(tmp_path: Path) -> None:
     again.close()
 
 
-async def test_a_file_that_is_no_library_is_said(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_library_is_reported(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"not a database at all" * 100)
     with refused("library_damaged"):
         SqliteLibrary.open(tmp_path)
 
 
-async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with refused("library_unavailable"):
         SqliteLibrary.open(tmp_path / "file" / "data")
@@ -127,7 +129,7 @@ async def test_a_reader_sees_what_the_writer_publishes_and_cannot_write(tmp_path
     writer.close()
 
 
-async def test_a_closed_library_is_said(tmp_path: Path) -> None:
+async def test_a_closed_library_is_reported(tmp_path: Path) -> None:
     library = SqliteLibrary.open(tmp_path)
     library.close()
     library.close()

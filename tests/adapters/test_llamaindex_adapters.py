@@ -135,7 +135,7 @@ async def test_a_llamaindex_embedding_is_an_embedder() -> None:
     assert await embedder.embed([], deadline=NO_HURRY) == []
 
 
-async def test_an_embedding_that_fails_or_lies_is_unavailable() -> None:
+async def test_an_embedding_that_fails_or_is_unusable_is_unavailable() -> None:
     class Failing(MockEmbedding):
         async def _aget_query_embedding(self, query: str) -> list[float]:
             raise ConnectionError("secret")

@@ -70,12 +70,12 @@ pages = st.builds(
 
 
 @given(pages)
-def test_a_stored_page_comes_back_whole(page: ParsedPage) -> None:
+def test_a_stored_page_round_trips(page: ParsedPage) -> None:
     assert unpack_page(*pack_page(page)) == page
 
 
 @given(pages)
-def test_a_page_sent_by_a_parser_process_comes_back_whole(page: ParsedPage) -> None:
+def test_a_page_sent_by_a_parser_process_round_trips(page: ParsedPage) -> None:
     assert page_from_frame(orjson.loads(orjson.dumps(page_to_frame(page)))) == page
 
 

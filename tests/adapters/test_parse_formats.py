@@ -132,7 +132,7 @@ async def test_deleted_text_is_left_out_and_inserted_text_is_read(tmp_path: Path
     assert page.text == "kept"
 
 
-async def test_a_document_of_pictures_only_says_that_it_needs_ocr(tmp_path: Path) -> None:
+async def test_a_document_with_only_pictures_needs_ocr(tmp_path: Path) -> None:
     path = docx_of(tmp_path / "scan.docx", "<w:p/>", **{"word/media/image1.png": b"x"})
     async with reading() as local:
         (page,) = await local.read(path)

@@ -40,7 +40,7 @@ async def test_a_long_cell_is_kept_whole(tmp_path: Path) -> None:
         assert "word2999" in await text_of(tmp_path / name)
 
 
-async def test_a_field_too_long_for_a_table_says_so_wherever_it_stands(tmp_path: Path) -> None:
+async def test_a_field_too_long_for_a_table_is_refused_wherever_it_is(tmp_path: Path) -> None:
     field = "x y " * 300_000
     (tmp_path / "early.csv").write_text(f'a,b\n1,"{field}"\n')
     (tmp_path / "late.csv").write_text("a,b\n" + "1,2\n" * 100 + f'1,"{field}"\n')
@@ -68,7 +68,7 @@ async def test_a_long_line_of_html_is_read(tmp_path: Path) -> None:
     assert pages[-1].text.endswith("The end.")
 
 
-async def test_html_nested_too_deeply_says_so_and_is_not_called_blank(tmp_path: Path) -> None:
+async def test_html_nested_too_deeply_is_refused_and_not_blank(tmp_path: Path) -> None:
     deep = "<div>" * 20_000 + "words" + "</div>" * 20_000
     (tmp_path / "deep.html").write_text(f"<html><body>{deep}</body></html>")
     assert await code_of(tmp_path / "deep.html") == "file_too_complex"

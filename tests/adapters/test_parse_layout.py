@@ -40,7 +40,7 @@ regions = st.lists(
 
 @given(regions)
 @settings(max_examples=150, deadline=None)
-def test_every_word_is_written_once_where_it_says(found: list[Region]) -> None:
+def test_every_word_is_written_once_at_its_offsets(found: list[Region]) -> None:
     given = Counter(c for region in found for run in region.runs for word in run for c in word.text)
     page = write(found)
     text = page.text()
@@ -85,7 +85,7 @@ def test_currency_and_percent_signs_stay_with_their_amounts() -> None:
     )
 
 
-def test_a_word_broken_over_two_lines_is_whole_and_keeps_two_boxes() -> None:
+def test_a_word_hyphenated_over_two_lines_is_joined_and_has_two_boxes() -> None:
     runs = [*line(10, (0, "infor-")), *line(24, (0, "mation"))]
     page = write([Region(BlockKind.TEXT, 0, None, runs)])
     assert page.text() == "information"

@@ -134,7 +134,7 @@ async def test_another_engine_finds_every_word_in_its_box(path: Path) -> None:
     assert missed <= 0.002 * checked, f"{missed} of {checked} words are not in their boxes"
 
 
-async def test_a_scanned_page_without_models_says_that_it_needs_ocr() -> None:
+async def test_a_scanned_page_without_models_needs_ocr() -> None:
     async with reading() as local:
         (page,) = await local.read(EXAMPLES / "scanned-receipt.png")
     assert (page.status, page.problem, page.kind) == (
@@ -180,7 +180,7 @@ async def test_a_page_that_kills_its_worker_costs_one_page(tmp_path: Path) -> No
     assert [page.problem for page in pages] == [None, "parse_crashed", None]
 
 
-async def test_pages_that_came_before_their_worker_died_are_kept(
+async def test_pages_that_arrived_before_their_worker_died_are_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "three.pdf"

@@ -80,7 +80,7 @@ async def test_pages_after_an_outage_come_from_the_next_parser() -> None:
     ]
 
 
-async def test_a_page_that_all_fail_keeps_the_first_parsers_word() -> None:
+async def test_a_page_that_all_parsers_fail_has_the_first_parsers_problem() -> None:
     broken = frozenset({1})
     pages = await read(Script("cloud", fails=broken), Script("local", fails=broken))
     assert (pages[0].problem, pages[0].degraded_from) == ("cloud_failed", None)

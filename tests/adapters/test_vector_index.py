@@ -84,7 +84,7 @@ async def test_a_collection_that_is_not_embedded_yet_is_unavailable(
     assert await index.retrieve(question("cat"), top_k=2, deadline=NO_HURRY)
 
 
-async def test_another_tenants_change_keeps_no_collection_from_its_vectors(
+async def test_another_tenants_change_does_not_make_a_collection_wait(
     library: SqliteLibrary, embedder: LatentEmbedder, opened: Callable[..., VectorIndex]
 ) -> None:
     await serve(library, *CORPUS)
@@ -116,7 +116,7 @@ async def test_filters_on_a_half_embedded_collection_are_no_way_round(
         assert refused.value.reason == "embedding_pending"
 
 
-async def test_embedding_goes_on_after_a_restart_without_embedding_twice(
+async def test_embedding_resumes_after_a_restart_without_embedding_twice(
     library: SqliteLibrary, opened: Callable[..., VectorIndex]
 ) -> None:
     texts = [f"{CORPUS[n % 5]} number {n}" for n in range(150)]
@@ -145,7 +145,7 @@ async def test_embedding_goes_on_after_a_restart_without_embedding_twice(
     assert second.ready
 
 
-async def test_an_embedder_that_comes_back_is_asked_again(
+async def test_an_embedder_that_recovers_is_used_again(
     library: SqliteLibrary, embedder: LatentEmbedder, opened: Callable[..., VectorIndex]
 ) -> None:
     waits: list[float] = []

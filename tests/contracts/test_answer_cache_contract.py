@@ -97,13 +97,15 @@ async def test_what_was_stored_is_found_by_its_tenant_alone(cache: AnswerCache) 
     assert await cache.lookup("t1", "other") is None
 
 
-async def test_the_origin_of_an_answer_is_kept_with_it(cache: AnswerCache) -> None:
+async def test_the_origin_of_an_answer_is_stored_with_it(cache: AnswerCache) -> None:
     made = replace(answer(), origin=f"00-{1:032x}-{2:016x}-01")
     await cache.store("t1", "k", made, ttl_s=60)
     assert await cache.lookup("t1", "k") == made
 
 
-async def test_an_answer_is_gone_after_its_time(cache: AnswerCache, tested: CacheUnderTest) -> None:
+async def test_an_answer_expires_after_its_time_to_live(
+    cache: AnswerCache, tested: CacheUnderTest
+) -> None:
     await cache.store("t1", "k", answer(), ttl_s=60)
     await tested.pass_s(58)
     assert await cache.lookup("t1", "k") is not None
@@ -139,7 +141,7 @@ async def keys(cache: AnswerCache, tenant: str = "t1", group: str = "g") -> list
     return sorted(key for key, _ in await cache.similar(tenant, group))
 
 
-async def test_a_kept_question_is_found_in_its_group_and_by_its_tenant_alone(
+async def test_a_stored_question_is_found_in_its_group_by_its_tenant_only(
     cache: AnswerCache,
 ) -> None:
     await cache.store("t1", "k1", answer(), ttl_s=60, semantic_key=semantic_key(0.5, -1.0))
@@ -153,7 +155,9 @@ async def test_a_kept_question_is_found_in_its_group_and_by_its_tenant_alone(
     assert await cache.lookup("t1", key) == answer()
 
 
-async def test_a_question_goes_with_its_answer(cache: AnswerCache, tested: CacheUnderTest) -> None:
+async def test_a_question_expires_with_its_answer(
+    cache: AnswerCache, tested: CacheUnderTest
+) -> None:
     await cache.store("t1", "k1", answer("doc_1"), ttl_s=20, semantic_key=semantic_key(1.0))
     await cache.store("t1", "k2", answer("doc_2"), ttl_s=60, semantic_key=semantic_key(1.0))
     assert await keys(cache) == ["k1", "k2"]
@@ -163,7 +167,7 @@ async def test_a_question_goes_with_its_answer(cache: AnswerCache, tested: Cache
     assert await keys(cache) == []
 
 
-async def test_a_question_that_is_kept_again_is_there_once_with_its_newest_vector(
+async def test_a_question_stored_again_is_there_once_with_its_newest_vector(
     cache: AnswerCache,
 ) -> None:
     await cache.store("t1", "k", answer(), ttl_s=60, semantic_key=semantic_key(1.0))
@@ -171,7 +175,7 @@ async def test_a_question_that_is_kept_again_is_there_once_with_its_newest_vecto
     assert [(key, list(v)) for key, v in await cache.similar("t1", "g")] == [("k", [2.0])]
 
 
-async def test_of_a_group_the_newest_questions_are_kept(cache: AnswerCache) -> None:
+async def test_a_group_holds_only_its_newest_questions(cache: AnswerCache) -> None:
     for number in range(12):
         await cache.store("t1", f"k{number:02}", answer(), ttl_s=60, semantic_key=semantic_key(1.0))
     assert await keys(cache) == [f"k{number:02}" for number in range(4, 12)]
@@ -199,7 +203,7 @@ async def test_redis_holds_nothing_of_a_forgotten_question(tmp_path: Path) -> No
         assert left == [b"foliotrace:answers:{t1}:semantic:g"]  # names answers by keyed hash
 
 
-async def test_the_answer_not_asked_for_longest_goes_first(clock: SetClock) -> None:
+async def test_the_least_recently_used_answer_is_evicted_first(clock: SetClock) -> None:
     small = InMemoryAnswerCache(clock, limit=2)
     await small.store("t", "a", answer(), ttl_s=60)
     await small.store("t", "b", answer(), ttl_s=60)
@@ -266,7 +270,7 @@ async def test_a_stale_answer_is_found_before_and_after_it_is_written(
     await again.close()
 
 
-async def test_a_stale_answer_that_was_stored_before_answers_had_an_origin_is_given(
+async def test_a_stale_answer_stored_before_answers_had_an_origin_is_read(
     kept: SqliteStaleAnswers, tmp_path: Path
 ) -> None:
     await kept.store("t1", "k", stale())
@@ -312,7 +316,7 @@ async def test_a_damaged_file_is_a_cache_that_does_not_answer(tmp_path: Path) ->
         SqliteStaleAnswers(tmp_path)
 
 
-async def test_a_store_whose_disk_fails_says_so_and_loses_only_itself(
+async def test_a_store_whose_disk_fails_is_unavailable_and_loses_only_itself(
     tmp_path: Path,
 ) -> None:
     kept = SqliteStaleAnswers(tmp_path)

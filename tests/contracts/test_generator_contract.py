@@ -109,9 +109,7 @@ async def test_every_failure_is_typed_after_one_request(
     assert fake.api_key not in f"{raised.value} {raised.value.hint}"
 
 
-async def test_a_rate_limit_says_when_to_come_back(
-    fake: FakeOpenAI, generator: TextGenerator
-) -> None:
+async def test_a_rate_limit_has_a_retry_time(fake: FakeOpenAI, generator: TextGenerator) -> None:
     fake.fail("POST /v1/chat/completions", LLMFault.rate_limited(7))
     with pytest.raises(GeneratorUnavailable) as raised:
         await generated(generator)
@@ -144,7 +142,7 @@ async def test_without_time_no_request_is_made(fake: FakeOpenAI, generator: Text
     assert fake.count() == 0
 
 
-async def test_a_server_that_is_gone_is_unavailable(
+async def test_a_server_that_stopped_is_unavailable(
     fake: FakeOpenAI, generator: TextGenerator
 ) -> None:
     fake.die()

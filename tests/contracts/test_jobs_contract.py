@@ -186,7 +186,7 @@ async def test_an_extraction_record_comes_back_valid_or_not(jobs: Jobs) -> None:
         await jobs.save_extraction("t2", made.id, schema=schema, extraction=record)
 
 
-async def test_a_run_can_be_told_at_once_and_after_it_was_written(
+async def test_a_run_can_be_read_at_once_and_after_it_was_written(
     runs: Runs, library: SqliteLibrary
 ) -> None:
     await runs.save(run())

@@ -78,7 +78,7 @@ async def test_settling_twice_counts_once(ledger: BudgetLedger) -> None:
     assert await ledger.spent_usd("acme") == Decimal("0.05")
 
 
-async def test_a_reservation_nobody_settles_is_given_back_after_its_lease(
+async def test_a_reservation_that_is_never_settled_expires_after_its_lease(
     ledger: BudgetLedger, clock: HandClock
 ) -> None:
     await ledger.reserve("acme", Decimal("1.00"))

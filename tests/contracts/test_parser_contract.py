@@ -46,7 +46,7 @@ async def test_a_page_for_every_number_in_order_with_its_engine(path: Path, wrap
     assert all(page.text or page.problem for page in pages)
 
 
-async def test_no_time_left_is_said_so(wrap: bool) -> None:
+async def test_parsing_without_time_left_raises_deadline_exceeded(wrap: bool) -> None:
     workers = WorkerPool(size=1)
     source = source_of(GOOD[0])
     parser = await parser_for(source, workers, wrap=wrap)

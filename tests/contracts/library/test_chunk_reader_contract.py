@@ -20,7 +20,7 @@ async def test_nothing_is_served_before_publish(library: Library) -> None:
     assert len(await library.document_chunks("t1", document.id)) == 1
 
 
-async def test_chunks_come_in_the_order_asked_and_unknown_ones_are_left_out(
+async def test_chunks_come_in_the_requested_order_without_unknown_ones(
     library: Library,
 ) -> None:
     document = await serve(library, "Alpha.", "Beta.", "Gamma.")

@@ -68,7 +68,7 @@ async def test_a_lone_surrogate_is_replaced_without_moving_offsets(library: Libr
     assert (await library.page("t1", document.id, 1)).text == "a\ufffdb"
 
 
-async def test_pages_of_equal_bytes_are_shared_and_stay_until_the_last_document_goes(
+async def test_pages_of_equal_bytes_are_shared_until_the_last_document_is_deleted(
     library: Library,
 ) -> None:
     one = await ingesting_document(library, 1)
