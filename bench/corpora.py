@@ -29,7 +29,7 @@ WINDOW_PAGES = 100
 
 
 @dataclass(frozen=True)
-class Shelf:
+class SearchableLibrary:
     """A library with its keyword index, caught up."""
 
     library: SqliteLibrary
@@ -38,18 +38,18 @@ class Shelf:
 
 
 @asynccontextmanager
-async def shelf(folder: Path) -> AsyncIterator[Shelf]:
+async def searchable_library(folder: Path) -> AsyncIterator[SearchableLibrary]:
     """Open (and at the end close) the library in `folder`."""
     library = SqliteLibrary.open(folder)
     index = KeywordIndex(folder, library)
     try:
-        yield Shelf(library, index, folder)
+        yield SearchableLibrary(library, index, folder)
     finally:
         index.close()
         library.close()
 
 
-async def serve_files(at: Shelf, files: Iterable[Path], *, collection: str) -> int:
+async def serve_files(at: SearchableLibrary, files: Iterable[Path], *, collection: str) -> int:
     """Parse, chunk, identify and publish; how many pages. What is served already is left alone."""
     workers = WorkerPool(2)
     order = ParserChain(local_parsers(workers, SystemClock()))
@@ -110,7 +110,9 @@ async def _add(
     return len(chunks)
 
 
-async def serve_texts(at: Shelf, texts: Iterable[tuple[str, str, str]], *, collection: str) -> None:
+async def serve_texts(
+    at: SearchableLibrary, texts: Iterable[tuple[str, str, str]], *, collection: str
+) -> None:
     """Publish (name, title, text) as one-page documents."""
     if await at.library.documents(TENANT, collection=collection, limit=1):
         await at.index.catch_up()

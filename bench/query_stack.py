@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-from bench.corpora import TENANT, Shelf, shelf
+from bench.corpora import TENANT, SearchableLibrary, searchable_library
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline, Filters, Passage, Principal, Query, RetrievalMode, Run
 from foliotrace.ports import AuditEntry
@@ -45,7 +45,7 @@ def keyed(tenant: str, text: str) -> tuple[str, str]:
     return "bench", hmac.digest(b"bench", f"{tenant}\0{text}".encode(), hashlib.sha256).hex()
 
 
-def services_over(at: Shelf) -> QueryServices:
+def services_over(at: SearchableLibrary) -> QueryServices:
     """The default installation: keyword search with routing, quotes, no key."""
     routed = RoutedRetriever(at.index, DocumentIdentities(at.library, at.index))
     return QueryServices(
@@ -62,9 +62,9 @@ def services_over(at: Shelf) -> QueryServices:
 
 
 @asynccontextmanager
-async def open_query_stack(folder: Path) -> AsyncIterator[tuple[Shelf, QueryServices]]:
+async def open_query_stack(folder: Path) -> AsyncIterator[tuple[SearchableLibrary, QueryServices]]:
     """Open a folder's library and what answers over it."""
-    async with shelf(folder) as at:
+    async with searchable_library(folder) as at:
         yield at, services_over(at)
 
 
