@@ -42,6 +42,7 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 UNTRACED: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+# Any other method is recorded as `_OTHER`: callers must not be able to make up label values.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SERVER_ERROR: Final = 500
 

@@ -48,7 +48,7 @@ class Redactor:
             return known
         redacted = self._detector.replace(text, self._token)
         if len(text) <= _LONGEST_REMEMBERED:
-            if len(self._remembered) >= _MOST_REMEMBERED:
+            if len(self._remembered) >= _MOST_REMEMBERED:  # cheaper than evicting one by one
                 self._remembered.clear()
             self._remembered[text] = redacted
         return redacted

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.setup.environment import OtlpProtocol
 
+# The SDK logs the same error for each batch that it cannot deliver.
 _NOISY: Final = (
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",

@@ -157,6 +157,7 @@ class LogEvents:
             while batch := self._next():
                 if not self._sent(batch):
                     return False
+                # Taken off the queue only now; a full queue may have dropped some meanwhile.
                 with self._lock:
                     for event in batch:
                         if self._waiting and self._waiting[0] is event:

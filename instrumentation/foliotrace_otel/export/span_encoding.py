@@ -23,9 +23,10 @@ _LONGEST_REMEMBERED: Final = 128
 _TIMES: Final = Struct("<BQBQ")  # fields 7 and 8, fixed64
 _FIXED32: Final = Struct("<I")
 _DOUBLE: Final = Struct("<d")
+# Span.flags (field 16, fixed32): bit 8 says that bit 9, whether the parent is remote, is known.
 _FLAGS_LOCAL: Final = b"\x85\x01" + _FIXED32.pack(0x100)
 _FLAGS_REMOTE: Final = b"\x85\x01" + _FIXED32.pack(0x300)
-_KIND_FIELD: Final = 0x30
+_KIND_FIELD: Final = 0x30  # field 6; OTLP counts kinds from 1, the SDK from 0
 
 
 def varint(number: int) -> bytes:
@@ -59,7 +60,7 @@ class SpanEncoder:
         groups: dict[
             int, tuple[Resource, dict[int, tuple[InstrumentationScope | None, list[bytes]]]]
         ]
-        groups = {}
+        groups = {}  # by identity: hashing a Resource costs more than encoding a span
         for span in spans:
             resource, scope = span.resource, span.instrumentation_scope
             _, scopes = groups.setdefault(id(resource), (resource, {}))
@@ -169,6 +170,8 @@ class SpanEncoder:
     def _attributes(self, tag: bytes, attributes: Mapping[str, AnyValue]) -> bytes:
         parts: list[bytes] = []
         for key, value in attributes.items():
+            # The type is part of the key because 1, 1.0 and True are equal. Floats and tuples
+            # (times, scores, ids) hardly ever repeat and would only push out what does.
             kind = type(value)
             if kind is tuple or kind is float:
                 body = self._pair(key, value)

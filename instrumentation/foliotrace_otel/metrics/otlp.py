@@ -93,6 +93,7 @@ def metrics_sender(metrics: Metrics, resource: Resource, settings: OTelSettings)
 
 def snapshot(metrics: Metrics, resource: Resource, started_ns: int) -> MetricsData:
     """The store as OTLP metrics under their OTel names, cumulative since `started_ns`."""
+    # prometheus_client reports a counter's family without the suffix of its samples.
     by_flat = {i.prometheus_name.removesuffix("_total"): i for i in metrics.instruments}
     now_ns = time.time_ns()
     exported = [
@@ -140,7 +141,7 @@ def _histogram_points(
             sum=kinds["sum"][0],
             bucket_counts=counts,
             explicit_bounds=list(instrument.buckets),
-            min=0.0,
+            min=0.0,  # prometheus_client keeps neither smallest nor largest value
             max=0.0,
         )
 

@@ -69,6 +69,7 @@ class Series:
         cut = tuple(str(value)[:_MOST_LABEL_CHARS] for value in values)
         if len(self._children) >= MOST_SERIES:
             return _recording(self._family, self.instrument, tuple("other" for _ in values))
+        # Under the values as passed, not as cut: the next record finds them without cutting again.
         self._children[values] = child = _recording(self._family, self.instrument, cut)
         return child
 

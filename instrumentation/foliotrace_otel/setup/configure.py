@@ -210,6 +210,7 @@ def _own_provider(
     langsmith: LangSmith | None,
 ) -> tuple[TracerProvider, tuple[CountedBatchProcessor, ...]]:
     quiet_exporters()
+    # On exit the SDK would wait for up to 30 s; `configure` registers an end with a limit.
     provider = TracerProvider(sampler=_sampler(settings), resource=resource, shutdown_on_exit=False)
     processors = tuple(
         CountedBatchProcessor(
@@ -301,7 +302,10 @@ def collector_answers(settings: OTelSettings, *, timeout_s: float) -> bool:
 
 
 def _within(timeout_s: float, work: Sequence[Callable[[], object]]) -> bool:
-    """Run `work` side by side in daemon threads; whether all of it ended in time."""
+    """Run `work` side by side; whether all of it ended in time.
+
+    In daemon threads, so that an exporter that hangs cannot keep the process from ending.
+    """
     threads = [threading.Thread(target=one, daemon=True) for one in work]
     deadline_s = time.monotonic() + timeout_s
     for thread in threads:

@@ -185,6 +185,6 @@ def _number(
         number = float(text)
     except ValueError:
         number = float("nan")
-    if not low <= number <= high:
+    if not low <= number <= high:  # false for NaN as well
         raise TelemetrySettingInvalid(f"{name} is {text!r}; give a number from {low} to {high}")
     return number

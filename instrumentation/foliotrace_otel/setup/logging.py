@@ -46,7 +46,7 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_trace_ids,
         structlog.processors.dict_tracebacks,
-        LogRedaction(redactor),
+        LogRedaction(redactor),  # last: tracebacks quote values, too
     ]
     structlog.configure(
         processors=[
@@ -73,6 +73,7 @@ def configure_logging(
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    # uvicorn brings handlers of its own, which would print each line twice and unredacted.
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True

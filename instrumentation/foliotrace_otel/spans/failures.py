@@ -16,6 +16,7 @@ from foliotrace_otel.spans.open_span import OpenSpan
 
 EXCEPTION_EVENT: Final = "exception"
 _FRAMES: Final = 8
+# By class name, so that asyncio, workflows and their exceptions need not be imported.
 _OUTCOMES: Final = {
     "CancelledError": "cancelled",
     "WorkflowCancelledByUser": "cancelled",
@@ -32,6 +33,7 @@ def outcome_of(error: BaseException) -> str:
     for cls in type(error).__mro__:
         if cls.__name__ in _OUTCOMES:
             return _OUTCOMES[cls.__name__]
+    # What Dispatcher.shutdown() of llama-index-instrumentation drops open spans with.
     if isinstance(error, RuntimeError) and error.args == ("dispatcher shutdown",):
         return "abandoned"
     return ""

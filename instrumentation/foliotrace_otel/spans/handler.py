@@ -34,6 +34,7 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
         streams = StreamSpans(
             lambda record, error: tree.fail(record, error) if error else tree.end(record)
         )
+        # Past BaseSpanHandler, whose own __init__ sets up the span store and lock we do not use.
         super(BaseSpanHandler, self).__init__(
             tree=tree, streams=streams, baggage_allowed=baggage_allowed
         )

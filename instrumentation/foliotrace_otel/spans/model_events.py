@@ -73,6 +73,7 @@ class ModelCalls:
         if not record.unsampled:
             self._describe(record, response, raw, additional, usage)
         self._measure(record, duration_s, usage)
+        # An unsampled call has no span whose end would be seen elsewhere: this event is its end.
         if record.streaming or record.span is None:
             self._tree.end(record)
 
@@ -105,7 +106,7 @@ class ModelCalls:
             run = (plan.workflow, kind or str(record.attributes.get(self._names.outcome, "ok")))
             self._runs.record(1, run)
             self._run_durations.record(_since(record), run)
-        elif error is not None and not same_call(record):
+        elif error is not None and not same_call(record):  # complete() over chat() fails twice
             record.attributes[semconv.DURATION_MS] = round(_since(record) * 1e3, 3)
             self._metrics.model_failure(_since(record), _labels(record), error_type(error))
 

@@ -83,7 +83,7 @@ class OpenSpan:
         token, self._token = self._token, None
         if token is None:
             return
-        try:
+        try:  # not otel_context.detach, which logs an error where this raises
             token.var.reset(token)
         except ValueError:  # entered in another Context: put right what can be seen from here
             if otel_context.get_current() is self.context and self._previous is not None:

@@ -16,7 +16,7 @@ from foliotrace_otel.semconv import Attribute, span_names
 CARRIER: Final = "foliotrace_otel"
 BAGGAGE_ALLOWED: Final = ("user.id", "session.id", "tenant.id", "gen_ai.conversation.id")
 LINKS_KEY: Final = otel_context.create_key("foliotrace_otel-links")
-_MOST_BAGGAGE_CHARS: Final = 128
+_MOST_BAGGAGE_CHARS: Final = 128  # the caller chooses these values
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
@@ -55,7 +55,7 @@ def capture(allowed: Iterable[str] = BAGGAGE_ALLOWED) -> dict[str, Any]:
         if current.trace_state:
             carrier["tracestate"] = current.trace_state.to_header()
     links = links_in(context)
-    if links and not current.is_valid:
+    if links and not current.is_valid:  # inside separate_trace(), before its first span
         carrier["links"] = [traceparent(link.context) for link in links]
     entries = allowed_baggage(context, allowed)
     if entries:

@@ -34,6 +34,7 @@ _HIDDEN_CLASSES: Final = frozenset(
 )
 _STAGE_KINDS: Final = {"retrieve": "retriever", "rerank": "retriever", "parse": "parser"}
 _SYNTHESIS: Final = frozenset({"synthesize", "asynthesize"})
+# Components are recognised by class name and module, so that llama_index need not be imported.
 _LIBRARIES: Final = ("llama_index", "workflows", "llama_agents")
 
 

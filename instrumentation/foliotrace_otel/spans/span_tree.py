@@ -102,6 +102,7 @@ class SpanTree:
         plan = self._plan(id_, instance, parent)
         if plan.subject == "model":
             parent = self.streaming_caller(instance) or parent
+        # Most spans of a sampled-out trace are only counted: no OTel span, hardly any cost.
         if self._quiet and _unsampled(parent, ambient):
             self.open[id_] = self._unsampled_call(id_, plan, instance, parent)
             return

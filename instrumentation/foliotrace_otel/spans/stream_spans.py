@@ -71,6 +71,7 @@ class StreamSpans:
         waiting = self.waiting.setdefault(key, [])
         waiting.append(record)
         if key not in self._references:
+            # A stream dropped half read is closed by nobody: its collection ends the span.
             self._references[key] = weakref.ref(stream, lambda _: self.over(key))
 
     def _hold_chat(self, record: OpenSpan, response: LlamaIndexObject) -> bool:
@@ -142,6 +143,7 @@ class StreamSpans:
 
 def _is_calling(stream: LlamaIndexObject) -> bool:
     """Whether the generator `stream` is among the callers of what runs now."""
+    # A generator runs in its reader's context, so the call stack alone says who is calling.
     own = getattr(stream, "ag_frame", None) or getattr(stream, "gi_frame", None)
     frame = sys._getframe() if own is not None else None
     for _ in range(_NEAR):
@@ -163,4 +165,4 @@ def _inside(record: OpenSpan) -> Iterator[None]:
     finally:
         active_span_id.reset(id_token)
         if token is not None:
-            token.var.reset(token)
+            token.var.reset(token)  # otel_context.detach would log an error instead of raising
