@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
-from tests.ingest.journey import OWNER, Desk
+from tests.ingest.ingest_stack import OWNER, Desk
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers

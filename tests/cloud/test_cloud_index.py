@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
-from tests.ingest.journey import OWNER, Desk
+from tests.ingest.ingest_stack import OWNER, Desk
 from tests.ingest.pages import serve
 
 from foliotrace.adapters.llamacloud.alignment import place_on_page

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 import pytest
-from tests.extract.paper import Parrot, finding, page, task
+from tests.extract.extract_stack import Parrot, finding, page, task
 
 from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.adapters.local.clock import SystemClock

@@ -4,7 +4,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from tests.extract.paper import Parrot, finding, page, task
+from tests.extract.extract_stack import Parrot, finding, page, task
 
 from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.errors import ExtractorUnavailable

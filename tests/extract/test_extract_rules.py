@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.adapters.parsing import EXAMPLES, reading
-from tests.extract.paper import page, task
+from tests.extract.extract_stack import page, task
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.rules import RulesExtractor

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.extract.paper import document, page
+from tests.extract.extract_stack import document, page
 
 from foliotrace.adapters.local.rules.labels import likeness, same_letters
 from foliotrace.extract.merge import empty_extraction, merge

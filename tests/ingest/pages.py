@@ -1,4 +1,4 @@
-"""Documents for tests: pages of plain sentences, stored and served through the library's door."""
+"""Documents for tests: pages of plain sentences, stored and published in a library."""
 
 from collections.abc import AsyncIterator, Sequence
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.ingest.journey import Desk
+from tests.ingest.ingest_stack import IngestStack
 
 from foliotrace.model import DocumentStatus, JobStatus
 
@@ -19,7 +19,7 @@ import asyncio, os, signal, sys
 from pathlib import Path
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow
 from foliotrace_server.host.durable_host import DurableHost
-from tests.ingest.journey import Desk
+from tests.ingest.ingest_stack import IngestStack
 
 folder, dies_at = Path(sys.argv[1]), int(sys.argv[2])
 parsed = folder.parent / "parsed.log"
@@ -33,8 +33,8 @@ def log(number):
     return note
 
 async def main():
-    desk = Desk(folder, window_pages=2)
-    desk.parser.before = {number: log(number) for number in range(1, 9)}
+    stack = IngestStack(folder, window_pages=2)
+    stack.parser.before = {number: log(number) for number in range(1, 9)}
     ended = asyncio.Event()
 
     async def on_ended(run):
@@ -43,7 +43,7 @@ async def main():
 
     host = DurableHost(
         folder,
-        {"ingest": IngestWorkflow(desk.services)},
+        {"ingest": IngestWorkflow(stack.services)},
         on_ended=on_ended,
         max_concurrent=1,
         max_pending=10,
@@ -51,14 +51,14 @@ async def main():
     )
     await host.start()
     if dies_at:
-        accepted = await desk.upload("notes.txt", *(f"Page {n} of topic{n}." for n in range(1, 9)))
+        accepted = await stack.upload("notes.txt", *(f"Page {n} of topic{n}." for n in range(1, 9)))
         start = IngestDocument(document_id=accepted.document.id, job_id=accepted.job.id)
         host.accept(accepted.job.id, "t1", "ingest", start)
         await host.begin(accepted.job.id)
     async with asyncio.timeout(60):
         await ended.wait()
     await host.stop()
-    desk.close()
+    stack.close()
 
 asyncio.run(main())
 """
@@ -81,10 +81,10 @@ async def test_a_killed_ingestion_goes_on_at_the_first_missing_window(tmp_path: 
     again = run_child(folder, dies_at=0)
     assert again.stdout.split()[:1] == ["completed"], again.stderr[-2000:]
     assert (tmp_path / "parsed.log").read_text().split() == list("1234565678")
-    desk = Desk(folder)
-    (document,) = await desk.library.documents("t1")
-    (job,) = await desk.jobs.jobs("t1")
+    stack = IngestStack(folder)
+    (document,) = await stack.library.documents("t1")
+    (job,) = await stack.jobs.jobs("t1")
     assert (document.status, document.pages_stored) == (DocumentStatus.READY, 8)
     assert (job.status, job.chunks) == (JobStatus.COMPLETED, 8)
-    assert len(await desk.ask("topic7")) == 1
-    desk.close()
+    assert len(await stack.ask("topic7")) == 1
+    stack.close()

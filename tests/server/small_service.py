@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import uvicorn
 from pydantic import ConfigDict, Field
-from tests.ingest.journey import AuditList, FormFeedParser
+from tests.ingest.ingest_stack import AuditList, FormFeedParser
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 

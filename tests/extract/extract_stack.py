@@ -1,4 +1,4 @@
-"""Documents made on the spot, extractors that do as they are told, and the journey around them."""
+"""Generated documents, extractors with scripted results, and the extract pipeline around them."""
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -149,7 +149,7 @@ class AuditList:
         self.entries.append(entry)
 
 
-class Desk:
+class ExtractStack:
     """A data folder and the extract journey over it."""
 
     def __init__(self, folder: Path, rungs: Sequence[Rung], *, window_pages: int = 2) -> None:

@@ -1,4 +1,4 @@
-"""The ingest journey on real embedded stores; its parser takes form feeds for page breaks."""
+"""The ingest pipeline on real embedded stores; its parser splits pages at form feeds."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -82,7 +82,7 @@ class AuditList:
         self.entries.append(entry)
 
 
-class Desk:
+class IngestStack:
     """A data folder with everything that ingestion needs, and a way to ask what was indexed."""
 
     def __init__(self, folder: Path, *, window_pages: int = 2, upload_bytes: int = 10_000) -> None:

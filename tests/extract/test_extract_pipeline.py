@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from tests.extract.paper import OWNER, Desk, Parrot, Spy, finding
+from tests.extract.extract_stack import OWNER, ExtractStack, Parrot, Spy, finding
 from workflows.context.serializers import JsonSerializer
 
 from foliotrace.adapters.llamaindex.extractor import LLMExtractor
@@ -37,15 +37,15 @@ SCHEMA = {
 FIRST = "Invoice No: R-1\n\nItem\tPrice\nTyre\t318.00"
 LAST = "Item\tPrice\nOil\t131.40\n\nTotal: 449.40"
 
-MakeDesk = Callable[..., Desk]
+MakeDesk = Callable[..., ExtractStack]
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[MakeDesk]:
-    made: list[Desk] = []
+async def stack(tmp_path: Path) -> AsyncIterator[MakeDesk]:
+    made: list[ExtractStack] = []
 
-    def make(*rungs: Rung, window_pages: int = 2) -> Desk:
-        made.append(Desk(tmp_path, rungs or (RULES,), window_pages=window_pages))
+    def make(*rungs: Rung, window_pages: int = 2) -> ExtractStack:
+        made.append(ExtractStack(tmp_path, rungs or (RULES,), window_pages=window_pages))
         return made[-1]
 
     yield make
@@ -53,8 +53,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[MakeDesk]:
         one.close()
 
 
-async def test_a_record_is_made_kept_and_told_of(desk: MakeDesk) -> None:
-    here = desk(window_pages=1)
+async def test_a_record_is_made_kept_and_told_of(stack: MakeDesk) -> None:
+    here = stack(window_pages=1)
     document = await here.add(FIRST, "nothing here", LAST)
     done = await here.run(document, SCHEMA)
     schema, made = await here.jobs.extraction("t1", "job_1")
@@ -71,8 +71,8 @@ async def test_a_record_is_made_kept_and_told_of(desk: MakeDesk) -> None:
     assert events == [("extract_received", None), ("extract_completed", True)]
 
 
-async def test_progress_is_told_after_every_window(desk: MakeDesk) -> None:
-    here = desk(window_pages=1)
+async def test_progress_is_told_after_every_window(stack: MakeDesk) -> None:
+    here = stack(window_pages=1)
     document = await here.add(FIRST, LAST)
     handler = ExtractWorkflow(here.services).run(
         start_event=ExtractRecord(document_id=document.id, record_schema=SCHEMA)
@@ -82,18 +82,18 @@ async def test_progress_is_told_after_every_window(desk: MakeDesk) -> None:
     assert told == [0, 1, 2]
 
 
-async def test_an_invalid_record_is_kept_with_its_errors(desk: MakeDesk) -> None:
-    made = await desk().extract(SCHEMA, "Total: 5")
+async def test_an_invalid_record_is_kept_with_its_errors(stack: MakeDesk) -> None:
+    made = await stack().extract(SCHEMA, "Total: 5")
     assert (made.valid, made.record["total"]) == (False, 5)
     assert made.errors == ("/: 'number' is a required property",)
 
 
 async def test_a_model_that_is_away_leaves_the_window_to_the_rules_and_says_so(
-    desk: MakeDesk,
+    stack: MakeDesk,
 ) -> None:
     parrot = Parrot([{"findings": [finding("/number", "R-1", "Invoice No: R-1")]}, "away"])
     llm = Rung(method=ExtractionMethod.LLM, extractor=LLMExtractor(parrot))
-    made = await desk(llm, RULES, window_pages=1).extract(SCHEMA, FIRST, LAST)
+    made = await stack(llm, RULES, window_pages=1).extract(SCHEMA, FIRST, LAST)
     methods = {f.pointer: f.method for f in made.fields if f.value is not None}
     assert methods["/number"] is ExtractionMethod.LLM
     assert methods["/total"] is ExtractionMethod.RULES
@@ -104,22 +104,22 @@ async def test_a_model_that_is_away_leaves_the_window_to_the_rules_and_says_so(
     assert made.usage.llm_calls == 1
 
 
-async def test_a_rung_for_whole_documents_sees_all_pages_once(desk: MakeDesk) -> None:
+async def test_a_rung_for_whole_documents_sees_all_pages_once(stack: MakeDesk) -> None:
     cloud = Spy(RulesExtractor(SystemClock()))
     whole = Rung(method=ExtractionMethod.CLOUD, extractor=cloud, window_pages=None)
-    made = await desk(whole, RULES, window_pages=1).extract(SCHEMA, FIRST, LAST)
+    made = await stack(whole, RULES, window_pages=1).extract(SCHEMA, FIRST, LAST)
     assert cloud.seen == [[1, 2]]
     assert made.record["total"] == 449.4
     assert made.degradation.level is Level.NONE
 
 
-async def test_a_cloud_that_is_away_is_replaced_window_by_window(desk: MakeDesk) -> None:
+async def test_a_cloud_that_is_away_is_replaced_window_by_window(stack: MakeDesk) -> None:
     def away(_: object) -> None:
         raise ExtractorUnavailable("away", reason="down")
 
     cloud = Spy(RulesExtractor(SystemClock()), before=away)
     whole = Rung(method=ExtractionMethod.CLOUD, extractor=cloud, window_pages=None)
-    made = await desk(whole, RULES, window_pages=1).extract(SCHEMA, FIRST, LAST)
+    made = await stack(whole, RULES, window_pages=1).extract(SCHEMA, FIRST, LAST)
     assert made.record["number"] == "R-1"
     assert (made.degradation.level, made.degradation.reasons) == (
         Level.LOWER_PATH,
@@ -127,14 +127,14 @@ async def test_a_cloud_that_is_away_is_replaced_window_by_window(desk: MakeDesk)
     )
 
 
-async def test_pages_that_nobody_could_read_are_marked(desk: MakeDesk) -> None:
-    made = await desk().extract(SCHEMA, FIRST, "(scan)")
+async def test_pages_that_nobody_could_read_are_marked(stack: MakeDesk) -> None:
+    made = await stack().extract(SCHEMA, FIRST, "(scan)")
     assert made.degradation.reasons == ("pages_unreadable",)
     assert made.record["number"] == "R-1"
 
 
-async def test_a_bad_schema_fails_the_job_with_its_code(desk: MakeDesk) -> None:
-    here = desk()
+async def test_a_bad_schema_fails_the_job_with_its_code(stack: MakeDesk) -> None:
+    here = stack()
     document = await here.add(FIRST)
     with pytest.raises(InvalidSchema):
         await here.run(document, {"type": "object", "properties": {"a": {"$ref": "#"}}})
@@ -143,14 +143,14 @@ async def test_a_bad_schema_fails_the_job_with_its_code(desk: MakeDesk) -> None:
     assert [entry.event for entry in here.audit.entries] == ["extract_received", "extract_failed"]
 
 
-async def test_no_rung_left_fails_the_job_with_the_reason(desk: MakeDesk) -> None:
-    here = desk(Rung(method=ExtractionMethod.LLM, extractor=LLMExtractor(Parrot(["away"]))))
+async def test_no_rung_left_fails_the_job_with_the_reason(stack: MakeDesk) -> None:
+    here = stack(Rung(method=ExtractionMethod.LLM, extractor=LLMExtractor(Parrot(["away"]))))
     with pytest.raises(ExtractorUnavailable):
         await here.extract(SCHEMA, FIRST)
     assert (await here.jobs.job("t1", "job_1")).problem == "llm_llm_down"
 
 
-async def test_a_run_that_is_repeated_adds_nothing_twice(desk: MakeDesk) -> None:
+async def test_a_run_that_is_repeated_adds_nothing_twice(stack: MakeDesk) -> None:
     crashes = iter([False, True, False, False, False, False])
 
     def crash(_: object) -> None:
@@ -158,7 +158,7 @@ async def test_a_run_that_is_repeated_adds_nothing_twice(desk: MakeDesk) -> None
             raise KeyboardInterrupt
 
     spy = Spy(RulesExtractor(SystemClock()), before=crash)
-    here = desk(Rung(method=ExtractionMethod.RULES, extractor=spy), window_pages=1)
+    here = stack(Rung(method=ExtractionMethod.RULES, extractor=spy), window_pages=1)
     document = await here.add(FIRST, LAST)
     workflow = ExtractWorkflow(here.services)
     start = ExtractRecord(document_id=document.id, record_schema=SCHEMA, job_id="job_1")
@@ -180,8 +180,8 @@ class Quiet:
         """Forget it."""
 
 
-async def test_a_cancelled_job_ends_at_its_next_step(desk: MakeDesk) -> None:
-    here = desk(window_pages=1)
+async def test_a_cancelled_job_ends_at_its_next_step(stack: MakeDesk) -> None:
+    here = stack(window_pages=1)
     document = await here.add(FIRST, LAST)
     workflow = ExtractWorkflow(here.services)
     start = ExtractRecord(document_id=document.id, record_schema=SCHEMA, job_id="job_1")
@@ -192,8 +192,8 @@ async def test_a_cancelled_job_ends_at_its_next_step(desk: MakeDesk) -> None:
     assert (await here.jobs.job("t1", "job_1")).status is JobStatus.CANCELLED
 
 
-async def test_events_carry_no_page_text(desk: MakeDesk) -> None:
-    here = desk(window_pages=1)
+async def test_events_carry_no_page_text(stack: MakeDesk) -> None:
+    here = stack(window_pages=1)
     document = await here.add("Invoice No: canary-1", LAST)
     handler = ExtractWorkflow(here.services).run(
         start_event=ExtractRecord(document_id=document.id, record_schema=SCHEMA)
