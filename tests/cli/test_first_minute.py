@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.cli.shell import foliotrace
+from tests.cli.command_line import foliotrace
 
 from foliotrace_server.cli.command import MEANINGS, Exit
 from foliotrace_server.cli.main import COMMANDS, main
@@ -43,18 +43,18 @@ def test_every_option_says_what_it_is_for() -> None:
 
 
 def test_help_lists_every_command_and_every_exit_code(tmp_path: Path) -> None:
-    told = foliotrace(tmp_path, "--help").stdout
-    assert [name for name in COMMANDS if f"\n  {name} " not in told] == []
-    words = " ".join(told.split())
+    ended = foliotrace(tmp_path, "--help").stdout
+    assert [name for name in COMMANDS if f"\n  {name} " not in ended] == []
+    words = " ".join(ended.split())
     assert [code for code in Exit if f"{code:d} {code.label}" not in words] == []
     assert set(MEANINGS) == set(Exit)
 
 
 def test_a_mistyped_command_is_met_with_the_nearest(tmp_path: Path) -> None:
     for words, nearest in ((("aks", "why?"), "ask"), (("documents", "lst"), "list")):
-        told = foliotrace(tmp_path, *words)
-        assert told.returncode == 2
-        assert f"Did you mean '{nearest}'?" in told.stderr
+        ended = foliotrace(tmp_path, *words)
+        assert ended.returncode == 2
+        assert f"Did you mean '{nearest}'?" in ended.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -76,42 +76,42 @@ def _schema(folder: Path, text: str) -> str:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    told = foliotrace(tmp_path, "ingest", "./reprots")
-    assert told.returncode == Exit.WRONG_INPUT
-    assert "'./reprots' does not exist" in told.stderr
+    ended = foliotrace(tmp_path, "ingest", "./reprots")
+    assert ended.returncode == Exit.WRONG_INPUT
+    assert "'./reprots' does not exist" in ended.stderr
 
 
 def test_a_schema_that_is_not_json_is_shown_where(tmp_path: Path) -> None:
     schema = _schema(tmp_path, '{"type": "object",\n "properties": {,}}')
-    told = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", schema)
-    assert told.returncode == Exit.WRONG_INPUT
-    assert "invoice.schema.json is not JSON: line 2, column 17" in told.stderr
-    assert "double quotes" in told.stderr
+    ended = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", schema)
+    assert ended.returncode == Exit.WRONG_INPUT
+    assert "invoice.schema.json is not JSON: line 2, column 17" in ended.stderr
+    assert "double quotes" in ended.stderr
 
 
 def test_a_schema_that_is_nowhere(tmp_path: Path) -> None:
-    told = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", "invoice.json")
-    assert told.returncode == Exit.WRONG_INPUT
-    assert "there is no file invoice.json" in told.stderr
+    ended = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", "invoice.json")
+    assert ended.returncode == Exit.WRONG_INPUT
+    assert "there is no file invoice.json" in ended.stderr
 
 
 def test_a_document_that_was_never_ingested(tmp_path: Path) -> None:
     schema = _schema(tmp_path, '{"type": "object"}')
-    told = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", schema)
-    assert told.returncode == Exit.NOT_FOUND
-    assert "there is no document named invoice.pdf [document_not_found]" in told.stderr
-    assert "must be ingested first" in told.stderr
+    ended = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", schema)
+    assert ended.returncode == Exit.NOT_FOUND
+    assert "there is no document named invoice.pdf [document_not_found]" in ended.stderr
+    assert "must be ingested first" in ended.stderr
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with socket.socket() as taken:  # bound and not listening: nobody answers, nobody else can
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        told = foliotrace(tmp_path, "--url", url, "ask", "why?")
+        ended = foliotrace(tmp_path, "--url", url, "ask", "why?")
         as_json = foliotrace(tmp_path, "ask", "why?", "--url", url, "--output", "json")
-    assert told.returncode == as_json.returncode == Exit.UNREACHABLE
-    assert f"no answer from {url}" in told.stderr
-    assert "foliotrace serve" in told.stderr
+    assert ended.returncode == as_json.returncode == Exit.UNREACHABLE
+    assert f"no answer from {url}" in ended.stderr
+    assert "foliotrace serve" in ended.stderr
     error = json.loads(as_json.stderr)["error"]
     assert (error["code"], error["exit"]) == ("server_unreachable", Exit.UNREACHABLE)
     assert as_json.stdout == ""
@@ -120,45 +120,45 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        told = foliotrace(tmp_path, "serve", "--port", str(port))
-    assert told.returncode == Exit.MISCONFIGURED
-    assert f"cannot bind 127.0.0.1:{port}" in told.stderr
-    assert "Choose another --port" in told.stderr
+        ended = foliotrace(tmp_path, "serve", "--port", str(port))
+    assert ended.returncode == Exit.MISCONFIGURED
+    assert f"cannot bind 127.0.0.1:{port}" in ended.stderr
+    assert "Choose another --port" in ended.stderr
 
 
 @pytest.mark.parametrize("words", [("ask", "why?"), ("audit", "export"), ("doctor",)])
 def test_a_setting_that_is_misspelt(tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "foliotrace.toml").write_text("[server]\nprot = 9000\n")
-    told = foliotrace(tmp_path, *words)
-    assert told.returncode == Exit.MISCONFIGURED
-    assert "prot" in told.stderr
-    assert "Traceback" not in told.stderr
+    ended = foliotrace(tmp_path, *words)
+    assert ended.returncode == Exit.MISCONFIGURED
+    assert "prot" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_settings_that_are_not_toml_are_shown_where(tmp_path: Path) -> None:
     (tmp_path / "foliotrace.toml").write_text('[server]\nport = "9000\n')
-    told = foliotrace(tmp_path, "doctor")
-    assert told.returncode == Exit.MISCONFIGURED
-    assert "foliotrace.toml is not TOML" in told.stderr
-    assert "line 2" in told.stderr
+    ended = foliotrace(tmp_path, "doctor")
+    assert ended.returncode == Exit.MISCONFIGURED
+    assert "foliotrace.toml is not TOML" in ended.stderr
+    assert "line 2" in ended.stderr
 
 
 def test_a_url_may_be_written_without_its_scheme(tmp_path: Path) -> None:
-    told = foliotrace(tmp_path, "--url", "127.0.0.1:9", "ask", "why?")
-    assert told.returncode == Exit.UNREACHABLE
-    assert "no answer from http://127.0.0.1:9" in told.stderr
+    ended = foliotrace(tmp_path, "--url", "127.0.0.1:9", "ask", "why?")
+    assert ended.returncode == Exit.UNREACHABLE
+    assert "no answer from http://127.0.0.1:9" in ended.stderr
 
 
 def test_a_number_out_of_range_is_not_taken_for_the_default(tmp_path: Path) -> None:
-    told = foliotrace(tmp_path, "ask", "why?", "--top-k", "0")
-    assert told.returncode == Exit.WRONG_INPUT
-    assert "--top-k" in told.stderr
+    ended = foliotrace(tmp_path, "ask", "why?", "--top-k", "0")
+    assert ended.returncode == Exit.WRONG_INPUT
+    assert "--top-k" in ended.stderr
 
 
 def test_a_question_before_any_document(tmp_path: Path) -> None:
-    told = foliotrace(tmp_path, "ask", "How long is the refund window?")
-    assert told.returncode == Exit.NOT_FOUND
-    assert "foliotrace ingest" in told.stdout
+    ended = foliotrace(tmp_path, "ask", "How long is the refund window?")
+    assert ended.returncode == Exit.NOT_FOUND
+    assert "foliotrace ingest" in ended.stdout
 
 
 def test_the_audit_log_speaks_json_too(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.cli.shell import PROGRAM, foliotrace, told
+from tests.cli.command_line import PROGRAM, foliotrace, json_output
 from tests.server.small_service import serving, small_engine
 
 from foliotrace.errors import BadInput
@@ -30,7 +30,7 @@ class Door:
         self.home, self.where = home, where
 
     async def __call__(self, *words: str, code: int = 0) -> Any:
-        return await asyncio.to_thread(told, self.home, *self.where, *words, code=code)
+        return await asyncio.to_thread(json_output, self.home, *self.where, *words, code=code)
 
     async def jobs(self) -> list[Any]:
         """Every upload has one, and no parser is called outside of one."""
@@ -254,5 +254,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_done(
 
 def test_a_server_that_goes_away_leaves_a_true_report(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("All of alpha.")
-    done = told(tmp_path, "--url", "http://127.0.0.1:9", "ingest", "a.txt", code=Exit.UNREACHABLE)
+    done = json_output(
+        tmp_path, "--url", "http://127.0.0.1:9", "ingest", "a.txt", code=Exit.UNREACHABLE
+    )
     assert (done["ingested"], done["unchanged"], done["failed"]) == ([], 0, [])

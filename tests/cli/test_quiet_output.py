@@ -7,7 +7,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from tests.cli.shell import PROGRAM, foliotrace
+from tests.cli.command_line import PROGRAM, foliotrace
 
 from foliotrace_server.cli.demo import examples_folder
 

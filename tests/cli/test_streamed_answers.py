@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.shell import PROGRAM, foliotrace
+from tests.cli.command_line import PROGRAM, foliotrace
 from tests.fakes.openai import FakeOpenAI, LLMFault, running_fake_openai
 
 CHAT = "POST /v1/chat/completions"

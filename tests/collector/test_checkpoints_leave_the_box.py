@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.collector.processes import Collector, eventually
-from tests.server.observed import observed
+from tests.server.observed_service import observed
 from tests.server.test_checkpoints_leave_the_box import verify
 
 from foliotrace_audit import write_new_keys

@@ -45,8 +45,8 @@ def foliotrace(folder: Path, *words: str) -> dict[str, Any]:
         timeout=100,
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    output: dict[str, Any] = json.loads(done.stdout)
+    return output
 
 
 def asked(folder: Path) -> list[dict[str, Any]]:

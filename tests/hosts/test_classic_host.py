@@ -79,12 +79,14 @@ def test_the_three_workflows_import_and_answer_under_workflows_1_3(
 ) -> None:
     ingested(tmp_path)
     program = f"QUESTION = {QUESTION!r}\n{ONE_QUESTION}"
-    told = json.loads(_classic(tmp_path, "python", "-W", "ignore", "-c", program).splitlines()[-1])
-    assert told["workflows"] == "1.3.0"
-    assert told["core"].startswith("0.13.")
-    assert "AnswerDelta" in told["events"]
-    assert "within 30 days" in told["answer"]["text"]
-    assert [c["document_name"] for c in told["answer"]["citations"]] == ["handbook.md"]
+    output = json.loads(
+        _classic(tmp_path, "python", "-W", "ignore", "-c", program).splitlines()[-1]
+    )
+    assert output["workflows"] == "1.3.0"
+    assert output["core"].startswith("0.13.")
+    assert "AnswerDelta" in output["events"]
+    assert "within 30 days" in output["answer"]["text"]
+    assert [c["document_name"] for c in output["answer"]["citations"]] == ["handbook.md"]
 
 
 @pytest.mark.real_servers
@@ -128,8 +130,8 @@ def _task(api: httpx.Client, service: str, **fields: Any) -> dict[str, Any]:
     session = {"session_id": made["session_id"]}
     events = api.get(f"/tasks/{made['task_id']}/events", params=session).raise_for_status()
     assert events.text.strip()
-    told = api.get(f"/tasks/{made['task_id']}/results", params=session).raise_for_status().json()
-    result: dict[str, Any] = json.loads(told["result"])
+    output = api.get(f"/tasks/{made['task_id']}/results", params=session).raise_for_status().json()
+    result: dict[str, Any] = json.loads(output["result"])
     return result
 
 

@@ -21,11 +21,11 @@ async def test_the_header_says_miss_exact_and_bypass(tmp_path: Path) -> None:
     question = {"query": "What does unleaded cost per litre?"}
     async with service(tmp_path, query=QuerySettings(cache_ttl_s=60)) as running:
         await running.put("fuel.txt", FUEL)
-        told = []
+        states = []
         for more in ({}, {}, {"bypass_cache": True}):
             sent = await running.client.post("/v1/query", json={**question, **more})
-            told.append((sent.headers["x-cache"], sent.json()["cache"]))
-    assert told == [("miss", "miss"), ("exact", "exact"), ("bypass", "bypass")]
+            states.append((sent.headers["x-cache"], sent.json()["cache"]))
+    assert states == [("miss", "miss"), ("exact", "exact"), ("bypass", "bypass")]
 
 
 async def test_a_question_that_asks_the_same_says_semantic_everywhere(tmp_path: Path) -> None:
@@ -40,14 +40,14 @@ async def test_a_question_that_asks_the_same_says_semantic_everywhere(tmp_path: 
     async with service(tmp_path, **given) as running:
         await running.put("fuel.txt", FUEL)
         await running.until(("hybrid", "extractive"), first, bypass_cache=True)
-        told, traces = [], []
+        states, traces = [], []
         for question in (first, same, again):
             sent = await running.client.post("/v1/query", json={"query": question})
-            told.append((sent.headers["x-cache"], sent.json()["cache"]))
+            states.append((sent.headers["x-cache"], sent.json()["cache"]))
             traces.append(int(sent.json()["trace_id"], 16))
         links = {link.context.trace_id for span in running.watch.spans for link in span.links}
         assert traces[0] in links, "an answer given again is linked to the run that made it"
-        assert told == [("miss", "miss"), ("semantic", "semantic"), ("miss", "miss")]
+        assert states == [("miss", "miss"), ("semantic", "semantic"), ("miss", "miss")]
         spans = [dict(span.attributes or {}) for span in running.watch.spans]
         assert [s for s in spans if s.get("foliotrace.cache.state") == "semantic"]
         counted = running.watch.metrics.registry.get_sample_value(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 def test_the_demo_answers_refuses_and_extracts_in_an_empty_folder(tmp_path: Path) -> None:
     foliotrace = Path(sys.executable).with_name("foliotrace")
-    told = subprocess.run(
+    ended = subprocess.run(
         [str(foliotrace), "demo", "--output", "json"],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
@@ -17,8 +17,8 @@ def test_the_demo_answers_refuses_and_extracts_in_an_empty_folder(tmp_path: Path
         timeout=110,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    story = json.loads(told.stdout)
+    assert ended.returncode == 0, ended.stderr
+    story = json.loads(ended.stdout)
     assert story["ok"]
     assert story["documents"] == 8
     assert [answer["mode"] for answer in story["answered"]] == ["extractive"] * 3

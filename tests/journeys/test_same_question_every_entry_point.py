@@ -47,14 +47,14 @@ async def test_the_doors_of_one_server_agree(folder: Path) -> None:
         async for event in protocol.get_workflow_events(started.handler_id):
             last = event
         streamed = [e async for e in client.ask_in_pieces(_QUESTION)]
-        told = await client.run(rest.run_id)
+        kept = await client.run(rest.run_id)
     answers = [run.result.value["answer"], last.value["answer"]]
     assert "within 30 days" in rest.answer
     assert {a["text"] for a in answers} == {rest.answer}
     assert streamed[-1].value["answer"] == rest.answer
     assert (int(rest.degradation.level), rest.degradation.answer) == (0, "extractive")
     assert {a["degradation"]["level"] for a in answers} == {0}
-    assert (told.query_text, told.answer_text) == (None, None)
+    assert (kept.query_text, kept.answer_text) == (None, None)
     records = audited(folder)
     assert [r["event"] for r in records] == ["query_received", "query_completed"] * 4
     assert len({r["query_hash"] for r in records}) == 1

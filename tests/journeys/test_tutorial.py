@@ -42,7 +42,7 @@ def env(desk: Path) -> dict[str, str]:
     }
 
 
-def told() -> Iterator[tuple[str, str]]:
+def commands_and_outputs() -> Iterator[tuple[str, str]]:
     """Each command of the sections, and the output that stands below it ("" if none does)."""
     text = (ROOT / "docs/tutorial.md").read_text()
     sections = text[text.index("## 2.") : text.index("## 6.")]
@@ -84,7 +84,7 @@ def until_ready(port: str, server: "subprocess.Popen[bytes]") -> str:
 
 
 def test_every_command_of_the_tutorial_does_what_it_says(desk: Path, env: dict[str, str]) -> None:
-    (serve, _), *steps = told()
+    (serve, _), *steps = commands_and_outputs()
     assert serve.endswith("serve")
     assert len(steps) >= 5
     arguments = [str(desk / serve.split()[0]), *serve.split()[1:]]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from tests.otlp_sink import attributes_of
-from tests.server.observed import JAEGER, QUESTION, Observed, observed, told, tree
+from tests.server.observed_service import JAEGER, QUESTION, Observed, observed, attributes_named, tree
 
 pytestmark = pytest.mark.anyio
 
@@ -65,8 +65,8 @@ async def test_a_query_is_a_short_tree(service: Observed) -> None:
         "http.route": "/v1/query",
         "http.response.status_code": 200,
     }
-    assert told(spans, "retrieve")["foliotrace.retrieval.mode"] == "keyword"
-    run = told(spans, "invoke_workflow QueryWorkflow")
+    assert attributes_named(spans, "retrieve")["foliotrace.retrieval.mode"] == "keyword"
+    run = attributes_named(spans, "invoke_workflow QueryWorkflow")
     assert run["foliotrace.degradation.level"] == 0
 
 

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider  # noqa: TID251 - any running
 from tests.fakes.llamacloud import FakeLlamaCloud, running_fake_llamacloud
 from tests.fakes.llamacloud.sample import invoice_pdf
 from tests.fakes.openai import running_fake_openai
-from tests.server.observed import observed, tree
+from tests.server.observed_service import observed, tree
 
 from foliotrace_server.observing.trace_context import add_traceparent_for
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 from google.protobuf.json_format import MessageToJson
 from tests.otlp_sink import OtlpSink, attributes_of
-from tests.server.observed import Observed, observed
+from tests.server.observed_service import Observed, observed
 
 from foliotrace_audit import CHECKPOINT_EVENT, write_new_keys
 from foliotrace_server.cli import main
@@ -66,14 +66,14 @@ async def test_what_left_over_otlp_proves_the_log_and_finds_its_truncation(
             OTEL_EXPORTER_OTLP_LOGS_ENDPOINT=endpoint,
             OTEL_EXPORTER_OTLP_LOGS_PROTOCOL=protocol,
         )
-        told = checkpoints_in(logs)
+        sent = checkpoints_in(logs)
         collected = as_collected(logs, tmp_path / "otel-logs.jsonl")
     (log,) = (tmp_path / "data" / "audit").iterdir()
-    assert [one[CHECKPOINT_EVENT] for one in told] == (
+    assert [one[CHECKPOINT_EVENT] for one in sent] == (
         (log / "checkpoints.jsonl").read_text().splitlines()
     )
-    assert {one["foliotrace.audit.stream"] for one in told} == {log.name}
-    assert [one["foliotrace.audit.final"] for one in told][-1] is True
+    assert {one["foliotrace.audit.stream"] for one in sent} == {log.name}
+    assert [one["foliotrace.audit.final"] for one in sent][-1] is True
     sound = verify(tmp_path, collected)
     assert (sound.exit_code, sound.output.split(":")[0]) == (0, "sound"), sound.output
 

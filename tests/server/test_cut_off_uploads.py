@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.server.observed import REFUNDS, observed
+from tests.server.observed_service import REFUNDS, observed
 
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.files.filetype import sniff

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from tests.audit.log_reading import audit_records
-from tests.server.observed import QUESTION, Observed, observed
+from tests.server.observed_service import QUESTION, Observed, observed
 
 from foliotrace.errors import LibraryUnavailable, Misconfigured
 from foliotrace_audit import write_new_keys

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.audit.log_reading import audit_records
 from tests.otlp_sink import OtlpSink
-from tests.server.observed import REFUNDS, observed, tree
+from tests.server.observed_service import REFUNDS, observed, tree
 
 from foliotrace_audit.checkpoint import read_checkpoint
 from foliotrace_audit.keys import read_public_keys

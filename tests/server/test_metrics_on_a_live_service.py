@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.promql import RULES, expressions, labels, metrics
-from tests.server.observed import observed
+from tests.server.observed_service import observed
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel import Metrics

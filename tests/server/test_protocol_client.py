@@ -1,4 +1,4 @@
-"""The real `WorkflowClient` against the service: run, stream, list, cancel, and what it is told."""
+"""The real `WorkflowClient` against the service: run, stream, list, cancel, and errors."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from tests.server.observed import QUESTION, observed, tree
+from tests.server.observed_service import QUESTION, observed, tree
 
 pytestmark = pytest.mark.anyio
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -29,9 +29,9 @@ async def completed(service: Any, path: str) -> dict[str, Any]:
     """What is at `path`, once it is there (a run makes its own job) and says so."""
     async with asyncio.timeout(30):
         while True:
-            told: dict[str, Any] = (await service.client.get(path)).json()
-            if told.get("status") == "completed":
-                return told
+            handler: dict[str, Any] = (await service.client.get(path)).json()
+            if handler.get("status") == "completed":
+                return handler
             await asyncio.sleep(0.02)
 
 

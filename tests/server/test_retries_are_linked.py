@@ -11,7 +11,7 @@ from tests.fakes.openai import running_fake_openai
 from tests.fakes.wire import Fault
 from tests.otel.watching import watching
 from tests.otlp_sink import attributes_of
-from tests.server.observed import observed
+from tests.server.observed_service import observed
 
 from foliotrace import events
 from foliotrace.adapters.local.clock import SystemClock

@@ -16,8 +16,8 @@ def watch(url):
             break
         except urllib.error.URLError:
             time.sleep(0.02)
-    with open("told", "w") as told:
-        print(gc.isenabled(), gc.get_freeze_count() > 10_000, "uvloop" in sys.modules, file=told)
+    with open("state", "w") as state:
+        print(gc.isenabled(), gc.get_freeze_count() > 10_000, "uvloop" in sys.modules, file=state)
     os.kill(os.getpid(), signal.SIGTERM)
 
 def bound(settings, bind=serve.bind):
@@ -43,5 +43,5 @@ def test_what_was_there_when_the_service_was_ready_is_never_walked_again(tmp_pat
         check=False,
     )
     on_uvloop = str(sys.platform != "win32")
-    assert (tmp_path / "told").exists(), served.stderr
-    assert (tmp_path / "told").read_text().split() == ["True", "True", on_uvloop]
+    assert (tmp_path / "state").exists(), served.stderr
+    assert (tmp_path / "state").read_text().split() == ["True", "True", on_uvloop]

@@ -131,7 +131,7 @@ async def test_a_language_model_of_ones_own_writes_the_answer(tmp_path: Path, mo
 
 
 @pytest.mark.parametrize(
-    ("place", "told"),
+    ("place", "message"),
     [
         ("nowhere:object", "cannot be imported: ModuleNotFoundError"),
         ("{module}:nothing", "cannot be imported: AttributeError"),
@@ -143,9 +143,9 @@ async def test_a_language_model_of_ones_own_writes_the_answer(tmp_path: Path, mo
     ],
 )
 async def test_what_cannot_be_plugged_in_stops_the_start_and_is_named(
-    tmp_path: Path, module: str, place: str, told: str
+    tmp_path: Path, module: str, place: str, message: str
 ) -> None:
     named: Any = place.format(module=module)
     with pytest.raises(Misconfigured, match=r"query\.retriever names") as refused:
         compose(settings_for(tmp_path / "data", query=asking(named)))
-    assert told in str(refused.value)
+    assert message in str(refused.value)

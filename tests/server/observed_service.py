@@ -79,7 +79,7 @@ def tree(spans: list[Any]) -> dict[str, str | None]:
     return {span.name: names.get(span.parent_span_id) for span in spans}
 
 
-def told(spans: list[Any], name: str) -> dict[str, Any]:
+def attributes_named(spans: list[Any], name: str) -> dict[str, Any]:
     return next(attributes_of(span) for span in spans if span.name == name)
 
 

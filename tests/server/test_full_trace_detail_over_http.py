@@ -8,7 +8,7 @@ from llama_index_instrumentation import get_dispatcher
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.otel.watching import Truth, shape
 from tests.otlp_sink import OtlpSink, attributes_of
-from tests.server.observed import observed
+from tests.server.observed_service import observed
 
 pytestmark = pytest.mark.anyio
 

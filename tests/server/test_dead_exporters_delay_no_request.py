@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.otlp_sink import Failure, OtlpSink
-from tests.server.observed import observed
+from tests.server.observed_service import observed
 from tests.server.small_service import serving
 
 from foliotrace_server.compose import compose

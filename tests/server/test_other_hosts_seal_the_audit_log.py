@@ -45,8 +45,8 @@ def test_a_process_that_llamactl_hosts_seals_its_audit_and_sends_its_spans(tmp_p
         assert "invoke_workflow QueryWorkflow" in {
             span.name for span in sink.spans if span.trace_id == trace_id
         }
-        told = [r for r in sink.log_records if r.event_name == CHECKPOINT_EVENT]
-        assert len(told) == 2
+        sent = [r for r in sink.log_records if r.event_name == CHECKPOINT_EVENT]
+        assert len(sent) == 2
     (stream,) = (tmp_path / "data" / "audit").iterdir()
     last = read_checkpoint((stream / "checkpoints.jsonl").read_bytes().splitlines()[-1])
     events = [record["event"] for record in all_records(tmp_path / "data" / "audit")]

@@ -21,8 +21,8 @@ def foliotrace(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def told(folder: Path, *words: str, code: int = 0) -> Any:
-    """What it says with `--output json`, ending with `code`."""
+def json_output(folder: Path, *words: str, code: int = 0) -> Any:
+    """What the command prints with `--output json`; it must exit with `code`."""
     ended = foliotrace(folder, *words, "--output", "json")
     assert ended.returncode == code, ended.stderr
     return json.loads(ended.stdout)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.server.observed import QUESTION, Observed, observed, told
+from tests.server.observed_service import QUESTION, Observed, observed, attributes_named
 
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Passage, Query
@@ -34,7 +34,7 @@ async def test_an_index_outage_is_said_in_five_places(
         assert body["degradation"]["reasons"]
         assert answer.headers["x-degradation-level"] == str(level)
         spans = service.trace(body["trace_id"], 6)
-        run = told(spans, "invoke_workflow QueryWorkflow")
+        run = attributes_named(spans, "invoke_workflow QueryWorkflow")
         assert run["foliotrace.degraded"] is True
         assert run["foliotrace.degradation.level"] == level
         assert run["foliotrace.degradation.reasons"].split(",") == body["degradation"]["reasons"]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cli.shell import PROGRAM, foliotrace
+from tests.cli.command_line import PROGRAM, foliotrace
 
 from foliotrace.adapters.local.files.lease import WriterLease
 
@@ -55,8 +55,8 @@ async def test_a_stopped_server_ends_with_0_and_gives_the_folder_back(
 @pytest.mark.parametrize("name", ["handlers.db", "intents.db"])
 def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"no database" * 1000)
-    told = foliotrace(tmp_path, "--data-dir", str(tmp_path), "serve", "--port", "0")
-    assert told.returncode == 6
-    assert "Traceback" not in told.stderr
-    assert "Move handlers.db and intents.db" in told.stderr
+    ended = foliotrace(tmp_path, "--data-dir", str(tmp_path), "serve", "--port", "0")
+    assert ended.returncode == 6
+    assert "Traceback" not in ended.stderr
+    assert "Move handlers.db and intents.db" in ended.stderr
     assert not (tmp_path / "writer.json").exists()

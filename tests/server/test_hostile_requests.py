@@ -1,4 +1,4 @@
-"""Bad input over real sockets: refused with a stable code, told without an echo, nothing kept."""
+"""Bad input over real sockets: refused with a stable code, never echoed, nothing kept."""
 
 import asyncio
 from collections.abc import AsyncIterator

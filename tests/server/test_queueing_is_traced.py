@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from tests.otel.watching import watching
-from tests.server.observed import QUESTION, observed, tree
+from tests.server.observed_service import QUESTION, observed, tree
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.adapters.local.clock import SystemClock

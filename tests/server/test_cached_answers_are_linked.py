@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.contracts.redis_server import running_redis
-from tests.server.observed import Observed, observed
+from tests.server.observed_service import Observed, observed
 
 from foliotrace.errors import IndexUnavailable
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from tests.server.observed import Observed, observed
+from tests.server.observed_service import Observed, observed
 
 pytestmark = pytest.mark.anyio
 
