@@ -29,12 +29,12 @@ def disk(settings: Settings) -> str:
         free_bytes = shutil.disk_usage(folder).free
     except OSError as error:
         raise Misconfigured(
-            f"the data folder does not take a file: {error.strerror}",
+            f"the data folder cannot be written: {error.strerror}",
             hint="Free space, or set data_dir to a folder that this user may write.",
         ) from error
     if free_bytes < LEAST_FREE_BYTES:
         raise Misconfigured(
-            f"{free_bytes // 2**20} MiB are free where the data is",
+            f"{free_bytes // 2**20} MiB are free on the disk of the data folder",
             hint=f"Keep {LEAST_FREE_BYTES // 2**20} MiB free: uploads are refused on a full disk.",
         )
     return f"takes files; {free_bytes // 2**20} MiB free"
@@ -56,7 +56,7 @@ def collector(environment: OTelSettings) -> str:
     """Send an empty export where spans go. Raises Misconfigured when it is not taken."""
     if not collector_answers(environment, timeout_s=COLLECTOR_S):
         raise Misconfigured(
-            f"the collector took no span in {COLLECTOR_S:g} s",
+            f"the collector accepted no span within {COLLECTOR_S:g} s",
             hint="Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL.",
         )
     return f"takes spans over {environment.protocol}"

@@ -40,6 +40,6 @@ def _import(setting: str, reference: str) -> object:
     except Exception as error:  # the user's module may raise anything
         raise Misconfigured(
             f"{setting} names {reference}, which cannot be imported: {type(error).__name__}",
-            hint="Use pkg.mod:object; the folder the service is started in is searched too.",
+            hint="Use pkg.mod:object; the working directory is searched too.",
         ) from error
     return loaded

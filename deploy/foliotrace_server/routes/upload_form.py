@@ -60,7 +60,7 @@ async def receive(
         parser.finalize()
         await reader.work_off()
         if not reader.ended:
-            raise InvalidRequest("the upload is cut short")
+            raise InvalidRequest("the upload ended early")
     except FormParserError:
         raise InvalidRequest("the body is not well-formed multipart/form-data") from None
     finally:
@@ -114,7 +114,7 @@ class _Reader:
                     part = self._header[what == "header_value"]
                     part += data
                     if len(part) > _MAX_HEADER_BYTES:
-                        raise InvalidRequest("a part's header is too long")
+                        raise InvalidRequest("the header of a part is too long")
                 case "header_end":
                     self._headers[bytes(self._header[0]).lower()] = bytes(self._header[1])
                     self._header = (bytearray(), bytearray())
@@ -132,7 +132,7 @@ class _Reader:
         self._value = bytearray()
         if b"filename" in options:
             if len(self.form.files) >= self._max_files:
-                raise InvalidRequest(f"an upload may hold {self._max_files} files")
+                raise InvalidRequest(f"an upload may have at most {self._max_files} files")
             self._name = options[b"filename"].decode("utf-8", "replace")
             self._pieces = asyncio.Queue(maxsize=4)
             self._storing = asyncio.ensure_future(self._put(self._name, _drain(self._pieces)))
@@ -143,7 +143,7 @@ class _Reader:
         if self._pieces is None or self._storing is None:
             self._value += data
             if len(self._value) > _MAX_FIELD_BYTES or len(self.form.fields) >= _MAX_FIELDS:
-                raise InvalidRequest("the form's fields are too large")
+                raise InvalidRequest("the form fields are too large")
             return
         if self._storing.done():  # refused already: the rest of this file is dropped
             return

@@ -115,7 +115,7 @@ def _check_size(schema: JsonObject, *, times: int = 1) -> None:
 
 def _invalid(place: str, why: str) -> InvalidSchema:
     return InvalidSchema(
-        f"The schema is refused at {place}: {why}.",
+        f"The schema is invalid at {place}: {why}.",
         hint="docs/how-to/extract-a-record.md says what a schema may hold.",
     )
 

@@ -279,7 +279,7 @@ class ExtractWorkflow(Workflow):
             pages = [page async for page in parsed]
         if [page.number for page in pages] != list(numbers):
             raise ParserUnavailable(
-                f"{document.name}: the parser left pages out.", reason=Reason.PAGES_MISSING
+                f"The parser left out pages of {document.name}.", reason=Reason.PAGES_MISSING
             )
         return pages
 

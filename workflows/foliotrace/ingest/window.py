@@ -111,7 +111,7 @@ async def _parsed(
         expected += 1
     if expected != numbers.stop:
         raise ParserUnavailable(
-            f"{document.name}: the parser left pages out.", reason=Reason.PAGES_MISSING
+            f"The parser left out pages of {document.name}.", reason=Reason.PAGES_MISSING
         )
 
 

@@ -219,7 +219,9 @@ async def cancel_ingest(services: IngestServices, principal: Principal, job_id: 
     """
     job = await services.jobs.job(principal.tenant, job_id)
     if job.status not in (JobStatus.QUEUED, JobStatus.RUNNING):
-        raise Conflict(f"The job is {job.status.value} already.", code=ErrorCode.JOB_ALREADY_FINAL)
+        raise Conflict(
+            f"The job has already ended: {job.status.value}.", code=ErrorCode.JOB_ALREADY_FINAL
+        )
     job = await JobReporter(services, job.tenant, job.id).cancelled()
     await services.library.fail(
         job.tenant,

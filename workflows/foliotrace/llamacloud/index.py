@@ -226,7 +226,9 @@ class LlamaCloudIndex(Facade):
             hedge_s=services.settings.hedge_after_s,
         )
         if retrieval.mode is RetrievalMode.NONE:
-            raise IndexUnavailable("no path answers", reason=retrieval.failures[-1].reason)
+            raise IndexUnavailable(
+                "No retrieval path works at the moment.", reason=retrieval.failures[-1].reason
+            )
         return retrieval.passages[:top_k]
 
 

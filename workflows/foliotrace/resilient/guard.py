@@ -1,6 +1,6 @@
-"""One service outside: its breaker, bulkhead, retries and time-outs, shared by the process.
+"""The guard of one external service: circuit breaker, bulkhead, retries and time-outs.
 
-This is the one layer that retries: SDKs and clients below it make a single request per call.
+This is the only layer that retries: SDKs and clients below it make a single request per call.
 """
 
 import asyncio
@@ -28,12 +28,10 @@ from foliotrace.ports import Clock
 from foliotrace.settings import ResilienceSettings
 
 T = TypeVar("T")
+_LATE_S: Final = 0.05  # a cancellation this close to the deadline is a time-out
 
 
-_LATE_S: Final = 0.05
-
-
-def _another_attempt_may_help(error: BaseException) -> bool:
+def _is_worth_retrying(error: BaseException) -> bool:
     return (
         isinstance(error, Unavailable)
         and not error.lasting
@@ -43,9 +41,9 @@ def _another_attempt_may_help(error: BaseException) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardPolicy:
-    """The limits of one dependency.
+    """The limits of one service.
 
-    `limit_s` caps a call with its retries and waits; `slots` bounds the calls under way.
+    `limit_s` caps a call with its retries and waits; `slots` caps the calls in flight.
     """
 
     retry: rules.RetryPolicy
@@ -74,7 +72,7 @@ class GuardPolicy:
 
 
 class CircuitGuard:
-    """One service outside: its breaker, bulkhead and retry budget, shared by the process."""
+    """Guards the calls to one service; all callers of the process share it."""
 
     def __init__(
         self,
@@ -97,18 +95,18 @@ class CircuitGuard:
 
     @property
     def available(self) -> bool:
-        """Whether a call would be let through now."""
+        """Whether the breaker would admit a call now."""
         return rules.admit(self.breaker, self._clock.monotonic_s())[1]
 
     async def call(self, work: Callable[[Deadline], Awaitable[T]], deadline: Deadline) -> T:
-        """Do `work`, asking again where that may help.
+        """Run `work`, and retry where that may help.
 
         Raises BreakerOpen without a request, DeadlineExceeded, or the last Unavailable of `work`.
         """
         self._budget = self._budget.earned()
         deadline = deadline.capped(self._clock.monotonic_s(), self.policy.limit_s)
         retrying = AsyncRetrying(
-            retry=retry_if_exception(_another_attempt_may_help),
+            retry=retry_if_exception(_is_worth_retrying),
             wait=self._wait_s,
             stop=lambda state: self._gives_up(state, deadline),
             before_sleep=self._emit_retry,
@@ -126,11 +124,11 @@ class CircuitGuard:
 
     @asynccontextmanager
     async def admitted(self, deadline: Deadline) -> AsyncIterator[Deadline]:
-        """A slot behind the breaker; what happens inside counts for or against the dependency."""
-        self._admit()  # nobody waits for a slot of a service that is left alone
+        """Hold a slot behind the breaker; the outcome of the block counts for the breaker."""
+        self._admit()  # no caller queues for a service whose breaker is open
         await self._take_slot(deadline)
         try:
-            self.breaker = self._admit()  # it may have opened meanwhile
+            self.breaker = self._admit()  # it may have opened while this call queued
             probing = self.breaker.status is rules.BreakerStatus.HALF_OPEN
         except BreakerOpen:
             self._slots.release()
@@ -146,7 +144,7 @@ class CircuitGuard:
             raise
         except asyncio.CancelledError:
             if capped.remaining_s(self._clock.monotonic_s()) <= _LATE_S:
-                self._failed(probing)  # whoever noticed first: it did not answer in time
+                self._failed(probing)  # a time-out, noticed by the caller first
             else:
                 self._abandoned(probing)
             raise
@@ -159,7 +157,7 @@ class CircuitGuard:
             self._slots.release()
 
     async def _take_slot(self, deadline: Deadline) -> None:
-        """Raises DeadlineExceeded when none came free in time."""
+        """Raises DeadlineExceeded if none becomes free in time."""
         try:
             async with asyncio.timeout(deadline.remaining_s(self._clock.monotonic_s())):
                 await self._slots.acquire()
@@ -188,7 +186,7 @@ class CircuitGuard:
         )
 
     def _gives_up(self, state: RetryCallState, deadline: Deadline) -> bool:
-        """Whether to stop; going on spends a retry of the budget."""
+        """Whether to stop; a retry spends one of the retry budget."""
         now_s = self._clock.monotonic_s()
         if state.attempt_number >= self.policy.retry.attempts or not rules.worth_waiting(
             state.upcoming_sleep,
@@ -197,7 +195,7 @@ class CircuitGuard:
         ):
             return True
         if not rules.admit(self.breaker, now_s + state.upcoming_sleep)[1]:
-            return True  # the wait would end before an open breaker: what failed is said now
+            return True  # the breaker would reject the retry: report the failure now
         budget = self._budget.spent()
         if budget is not None:
             self._budget = budget
@@ -215,7 +213,7 @@ class CircuitGuard:
         )
 
     def _admit(self) -> rules.Breaker:
-        """The breaker once a call has passed it. Raises BreakerOpen."""
+        """The state of the breaker after admitting a call. Raises BreakerOpen."""
         now_s = self._clock.monotonic_s()
         passed, admitted = rules.admit(self.breaker, now_s)
         if not admitted:
@@ -229,7 +227,7 @@ class CircuitGuard:
         return passed
 
     def _decides(self, probing: bool) -> bool:
-        """Whether a call's end moves the breaker: once it has opened, only its probe's does."""
+        """Whether a call's outcome moves the breaker: once it is open, only the probe's does."""
         return probing or self.breaker.status is rules.BreakerStatus.CLOSED
 
     def _succeeded(self, probing: bool) -> None:

@@ -161,7 +161,7 @@ class CloudServices:
     async def webhook(self, body: bytes, signature: str | None) -> CloudEvent:
         """Verify a webhook and end the polling of its job. Raises NotAllowed, NotFound."""
         if self._webhook_secret is None:
-            raise NotFound("no webhooks are expected", hint="Set llamacloud.webhook_secret.")
+            raise NotFound("webhooks are not enabled", hint="Set llamacloud.webhook_secret.")
         event = read_webhook(body, signature, self._webhook_secret)
         self.gateway.notify(event.job_id)
         return event

@@ -134,7 +134,9 @@ def translated_errors(what: str) -> Iterator[None]:
     except APIConnectionError as error:
         raise CloudFailure(CloudProblem.UNREACHABLE, f"{what}: no connection") from error
     except (APIResponseValidationError, json.JSONDecodeError) as error:
-        raise CloudFailure(CloudProblem.GARBAGE, f"{what}: the answer is not understood") from error
+        raise CloudFailure(
+            CloudProblem.GARBAGE, f"{what}: the response cannot be parsed"
+        ) from error
     except (APIError, LlamaCloudError) as error:
         raise CloudFailure(CloudProblem.GARBAGE, f"{what}: {type(error).__name__}") from error
     except httpx.HTTPError as error:

@@ -391,5 +391,5 @@ def _finished(status: str, error_message: str | None, credits: float | None) -> 
     if status in _WAITING:
         return None
     if status not in ("COMPLETED", "FAILED", "CANCELLED"):
-        raise CloudFailure(CloudProblem.GARBAGE, "a job's status is not understood")
+        raise CloudFailure(CloudProblem.GARBAGE, "the status of a job is unknown")
     return Finished(status=status, error_message=error_message, credits=credits or 0.0)

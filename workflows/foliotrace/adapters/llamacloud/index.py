@@ -285,7 +285,9 @@ class CloudIndex:
             if not state.sync_in_progress:
                 return
             if deadline.remaining_s(self._clock.monotonic_s()) <= _POLL_S:
-                raise CloudFailure(CloudProblem.DEADLINE, "the sync of the index takes too long")
+                raise CloudFailure(
+                    CloudProblem.DEADLINE, "the sync of the index did not finish in time"
+                )
             await self._sleep(_POLL_S)
 
     async def _listed(self, index: ManagedIndex) -> dict[str, str]:

@@ -64,7 +64,7 @@ class LlamaIndexGenerator:
                 yield Delta(text=piece.delta)
         if last is None or (self._speaks_openai and reason is None):
             raise GeneratorUnavailable(
-                f"{self._model} broke its answer off", reason=Reason.LLM_STREAM_CUT
+                f"{self._model} broke off its answer", reason=Reason.LLM_STREAM_CUT
             )
         yield Delta(done=self._finished(last, text, reason))
 
@@ -80,7 +80,7 @@ class LlamaIndexGenerator:
         left_s = deadline.remaining_s(self._clock.monotonic_s())
         if not left_s:
             raise DeadlineExceeded(
-                f"No time is left to ask {self._model}.", reason=Reason.LLM_TIMEOUT
+                f"No time is left to call {self._model}.", reason=Reason.LLM_TIMEOUT
             )
         return None if left_s == float("inf") else left_s
 
@@ -109,7 +109,9 @@ class LlamaIndexGenerator:
         if reason in _FILTERED:
             raise GeneratorRefused(f"{self._model} refused this prompt", reason=Reason.LLM_REFUSED)
         if not text.strip():
-            raise GeneratorUnavailable(f"{self._model} answered nothing", reason=Reason.LLM_EMPTY)
+            raise GeneratorUnavailable(
+                f"{self._model} returned an empty answer", reason=Reason.LLM_EMPTY
+            )
         return Generation(
             text=text,
             model=self._model,

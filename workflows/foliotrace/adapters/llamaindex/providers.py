@@ -72,7 +72,7 @@ def _language_class(
                 "context_window": access.context_window,
             }
             return "llms.ollama", "Ollama", options
-    raise Misconfigured(f"no LLM provider is called {access.provider}")
+    raise Misconfigured(f"there is no LLM provider named {access.provider}")
 
 
 def embedding_model(access: ModelAccess, http: httpx.AsyncClient) -> BaseEmbedding:

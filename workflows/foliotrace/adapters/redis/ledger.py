@@ -73,7 +73,7 @@ class RedisLedger:
         reservation = Reservation(id=f"{day}/{uuid4().hex}", tenant=tenant, amount_usd=amount_usd)
         if not await self._run_reserve(tenant, day, reservation.id, to_micro_usd(amount_usd)):
             raise BudgetExceeded(
-                f"the tenant's {self._cap_usd} USD for {day} do not allow this call",
+                f"the call could exceed the tenant's budget of {self._cap_usd} USD for {day}",
                 hint="Raise budget.daily_usd_per_tenant, or wait until the next day (UTC).",
             )
         return reservation

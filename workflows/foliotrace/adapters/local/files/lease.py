@@ -106,7 +106,9 @@ def _taken(folder: Path) -> Conflict:
     where = f" at {holder.url}" if holder.url else ""
     who = f"process {holder.pid}{where}" if holder.pid else "another process"
     return Conflict(
-        f"The data folder is written by {who}.",
+        f"The data folder is in use by {who}.",
         code=ErrorCode.DATA_FOLDER_LOCKED,
-        hint=f"Use --url {holder.url}." if holder.url else "Stop that process, or read only.",
+        hint=f"Use --url {holder.url}."
+        if holder.url
+        else "Stop that process, or open the folder read-only.",
     )

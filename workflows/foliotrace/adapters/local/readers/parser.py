@@ -82,7 +82,7 @@ class WorkerParser:
             raise refusal(
                 source.name,
                 ErrorCode.FILE_TOO_COMPLEX,
-                f"reading it {lost.reason.replace('_', ' ')}",
+                f"parsing it {lost.reason.replace('_', ' ')}",
             ) from lost
         overview = frames[-1]
         return Inspection(

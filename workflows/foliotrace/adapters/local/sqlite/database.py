@@ -201,9 +201,9 @@ class Database:
             busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise LibraryUnavailable(
-                "The library could not be compacted: a reader is in the way.",
+                "The library could not be compacted while a long read is in progress.",
                 reason=Reason.LIBRARY_LOCKED,
-                hint="Try again when the long read is over.",
+                hint="Retry when that read has ended.",
             )
 
     def close(self) -> None:

@@ -64,7 +64,7 @@ class SqliteLedger:
             self._release_expired(db, now.timestamp())
             if self._cap is not None and self._used(db, tenant, day) + amount > self._cap:
                 raise BudgetExceeded(
-                    f"the tenant's {self._cap_usd} USD for {day} do not allow this call",
+                    f"the call could exceed the tenant's budget of {self._cap_usd} USD for {day}",
                     hint="Raise budget.daily_usd_per_tenant, or wait until the next day (UTC).",
                 )
             db.execute(

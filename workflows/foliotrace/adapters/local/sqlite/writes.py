@@ -260,7 +260,7 @@ def _nothing_to_index(
     ).fetchall()
     why = ", ".join(f"{count} of {document.pages_total} pages: {code}" for code, count in problems)
     return NothingToIndex(
-        f"{document.name} holds no text that could be read ({why or 'its pages are blank'})."
+        f"{document.name} holds no readable text ({why or 'all pages are blank'})."
     )
 
 

@@ -46,7 +46,7 @@ def overview(path: Path, options: ReadingOptions) -> Overview:
     if not result.total_pages:
         raise Refusal(ErrorCode.FILE_MALFORMED, "the PDF has no page")
     if result.total_pages > options.limits.pages:  # the number a damaged file states can be absurd
-        raise Refusal(ErrorCode.FILE_TOO_COMPLEX, f"it says that it has {result.total_pages} pages")
+        raise Refusal(ErrorCode.FILE_TOO_COMPLEX, f"it claims to have {result.total_pages} pages")
     return Overview(pages_total=result.total_pages)
 
 

@@ -28,7 +28,7 @@ def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
         yield from paginate(elements(None, _rows(rows)), PageKind.SHEET)
     except csv.Error as error:
         raise Refusal(
-            ErrorCode.FILE_TOO_COMPLEX, "a field of it is longer than a million characters"
+            ErrorCode.FILE_TOO_COMPLEX, "one of its fields is longer than a million characters"
         ) from error
 
 
