@@ -1,4 +1,4 @@
-"""A service that failed is left alone by everybody, and tried by one caller at a time."""
+"""After failures a circuit breaker rejects every caller, and admits one probe at a time."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""A service that failed gets one request from fifty callers, and takes nobody's slot from others.
+"""A failed service gets one request from fifty callers, and its slots block no other service.
 
 Over HTTP, counted where the requests arrive.
 """
@@ -46,14 +46,14 @@ class Case:
         return int(self.fake.count(self.endpoint))
 
     async def opened(self) -> None:
-        """Let it fail until it is left alone."""
+        """Let it fail until the breaker opens."""
         self.fake.fail(self.endpoint, Fault.unavailable)
         async with asyncio.timeout(30):
             while self.reason not in (await self.running.ask(PRICE)).reasons:
                 pass
 
     async def rested(self) -> None:
-        """Wait until it may be tried again."""
+        """Wait until the breaker admits a probe."""
         async with asyncio.timeout(30):
             while True:
                 ready = (await self.running.client.get("/readyz")).json()
