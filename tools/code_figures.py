@@ -28,7 +28,7 @@ PRIVATE_WORDS = frozenset(
 )
 """Everyday words that the first version used for the field's nouns; see decision 8."""
 CODE_KEYWORDS = ("code", "reason", "problem")
-CATALOGUE = "catalog.py"
+CATALOGUE = "catalog"  # the folder whose modules declare codes
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -78,7 +78,7 @@ def functions(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef
 
 def code_literals(module: Module) -> list[str]:
     """Error codes, reasons and page problems written as strings outside the catalogue."""
-    if module.path.name == CATALOGUE:
+    if CATALOGUE in module.path.parts:
         return []
     return [
         f"{module.path}:{node.lineno}"
