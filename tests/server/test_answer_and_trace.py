@@ -6,7 +6,14 @@ from uuid import UUID
 
 import pytest
 from tests.otlp_sink import attributes_of
-from tests.server.observed_service import JAEGER, QUESTION, Observed, observed, attributes_named, tree
+from tests.server.observed_service import (
+    JAEGER,
+    QUESTION,
+    Observed,
+    attributes_named,
+    observed,
+    tree,
+)
 
 pytestmark = pytest.mark.anyio
 

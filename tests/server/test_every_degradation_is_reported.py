@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.server.observed_service import QUESTION, Observed, observed, attributes_named
+from tests.server.observed_service import QUESTION, Observed, attributes_named, observed
 
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Passage, Query
