@@ -26,7 +26,8 @@ PACKAGES = (
     "instrumentation/foliotrace_audit",
 )
 CHOOSE = {
-    "workflows/foliotrace/events/domain.py": "telemetry attributes",
+    "workflows/foliotrace/events/queries.py": "telemetry attributes",
+    "workflows/foliotrace/events/documents.py": "telemetry attributes",
     "workflows/foliotrace/query/records.py": "telemetry attributes",
     "workflows/foliotrace/ingest/workflow.py": "the result of the ingest workflow",
     "workflows/foliotrace/adapters/llamaindex/query_engine.py": "the metadata of a response",

@@ -4,6 +4,16 @@ Any LlamaIndex span handler sees the stages, any event handler sees the events. 
 or document text.
 """
 
+from foliotrace.events.dependencies import (
+    BreakerChanged,
+    CallRetried,
+    CloudCancelFailed,
+    CloudJobFinished,
+    CloudParseJobExpired,
+    CloudPurchaseReconciled,
+    ModelCallPaid,
+    ReservationNotSettled,
+)
 from foliotrace.events.dispatch import (
     NAMESPACE,
     DomainEvent,
@@ -12,36 +22,30 @@ from foliotrace.events.dispatch import (
     span,
     stage,
 )
-from foliotrace.events.domain import (
-    AnswerNotCached,
-    BreakerChanged,
+from foliotrace.events.documents import (
     CacheEvictionFailed,
-    CacheLookupFailed,
-    CallRetried,
-    CloudCancelFailed,
-    CloudJobFinished,
-    CloudParseJobExpired,
-    CloudPurchaseReconciled,
     DocumentIngested,
     EmbeddingPostponed,
     ExtractionCompleted,
     ExtractionRungFailed,
-    GeneratorFailed,
     IndexBehind,
-    ModelCallPaid,
     ParserFellBack,
+)
+from foliotrace.events.instruments import INSTRUMENTS, Instrument
+from foliotrace.events.queries import (
+    AnswerNotCached,
+    CacheLookupFailed,
+    GeneratorFailed,
     PassagesAligned,
     PassagesRetrieved,
     QueryAnswered,
     QuestionCoverMeasured,
-    ReservationNotSettled,
     RetrievalPathFailed,
     RoutingSkipped,
     RunsNotSaved,
     SemanticCacheHit,
     StaleLookupFailed,
 )
-from foliotrace.events.instruments import INSTRUMENTS, Instrument
 
 __all__ = [
     "INSTRUMENTS",

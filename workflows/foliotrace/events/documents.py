@@ -1,0 +1,97 @@
+"""What happens while a file is ingested or a record is extracted.
+
+`span_attributes` and `measurements` are a public contract: dashboards, collector and alert rules
+read these names.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from foliotrace.events import instruments
+from foliotrace.events.dispatch import DomainEvent
+from foliotrace.events.instruments import Measurement
+
+_ERROR: Final = {"reason": "error_type"}
+
+
+class DocumentIngested(DomainEvent):
+    """An ingestion job ended. `parser` is None if no page was parsed; `problem` if it failed."""
+
+    span_attributes: ClassVar = {
+        "outcome": "foliotrace.ingest.outcome",
+        "pages": "foliotrace.ingest.pages",
+        "chunks": "foliotrace.ingest.chunks",
+        "parser": "foliotrace.ingest.parser",
+        "problem": "error_type",
+    }
+
+    outcome: str
+    pages: int
+    chunks: int
+    parser: str | None = None
+    problem: str | None = None
+
+    def measurements(self) -> Iterable[Measurement]:
+        """The document, its pages and chunks, and its failure."""
+        yield instruments.DOCUMENTS.measured(1, self.outcome)
+        yield instruments.PAGES.measured(self.pages, self.parser or "")
+        yield instruments.CHUNKS.measured(self.chunks)
+        if self.problem:
+            yield instruments.INGEST_FAILURES.measured(1, self.problem)
+
+
+class ParserFellBack(DomainEvent):
+    """A parser became unavailable; the next one reads the remaining pages."""
+
+    span_attributes: ClassVar = {"reason": "foliotrace.parse.reason"}
+
+    reason: str
+
+
+class EmbeddingPostponed(DomainEvent):
+    """The embedder failed; its documents wait and are tried again."""
+
+    span_attributes: ClassVar = {"reason": "foliotrace.embedding.reason"}
+
+    reason: str
+
+
+class IndexBehind(DomainEvent):
+    """The managed index could not be brought up to date."""
+
+    span_attributes: ClassVar = {"dependency": "foliotrace.index.dependency", **_ERROR}
+
+    dependency: str
+    reason: str
+
+
+class CacheEvictionFailed(DomainEvent):
+    """Answers that cite a replaced document could not be evicted; their keys no longer match."""
+
+    span_attributes: ClassVar = _ERROR
+
+    reason: str
+
+
+class ExtractionCompleted(DomainEvent):
+    """A record was extracted and held against its schema."""
+
+    span_attributes: ClassVar = {
+        "valid": "foliotrace.extract.valid",
+        "level": "foliotrace.degradation.level",
+    }
+
+    valid: bool
+    level: int
+
+    def measurements(self) -> Iterable[Measurement]:
+        """One record."""
+        yield instruments.RECORDS.measured(1, "valid" if self.valid else "invalid")
+
+
+class ExtractionRungFailed(DomainEvent):
+    """An extraction method failed; the next one is tried. `reason` begins with the method."""
+
+    span_attributes: ClassVar = {"reason": "foliotrace.extract.reason"}
+
+    reason: str

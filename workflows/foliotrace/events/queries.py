@@ -1,0 +1,170 @@
+"""What happens while a question is answered.
+
+`span_attributes` and `measurements` are a public contract: dashboards, collector and alert rules
+read these names.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, Final
+
+from foliotrace.events import instruments
+from foliotrace.events.dispatch import DomainEvent
+from foliotrace.events.instruments import Measurement
+
+_ERROR: Final = {"reason": "error_type"}
+
+
+class QueryAnswered(DomainEvent):
+    """A question was answered. `origin`: traceparent of the run that made a reused answer."""
+
+    span_attributes: ClassVar = {
+        "run_id": "foliotrace.run_id",
+        "degraded": "foliotrace.degraded",
+        "level": "foliotrace.degradation.level",
+        "joined_reasons": "foliotrace.degradation.reasons",
+        "retrieval_mode": "foliotrace.retrieval.mode",
+        "answer_mode": "foliotrace.answer.mode",
+        "citations": "foliotrace.answer.citations",
+        "removed_claims": "foliotrace.answer.removed_claims",
+        "cache": "foliotrace.cache.state",
+        "model": "response_model",
+        "cost_usd": "foliotrace.cost.usd",
+        "origin": "foliotrace.link",
+    }
+
+    run_id: str
+    level: int
+    reasons: tuple[str, ...] = ()
+    retrieval_mode: str
+    answer_mode: str
+    citations: int
+    removed_claims: int | None = None
+    cache: str
+    model: str | None = None
+    cost_usd: float | None = None
+    origin: str | None = None
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the answer is below the best configured path."""
+        return self.level > 0
+
+    @property
+    def joined_reasons(self) -> str | None:
+        """The reasons in one attribute, for search in a trace browser."""
+        return ",".join(self.reasons) or None
+
+    def measurements(self) -> Iterable[Measurement]:
+        """A degraded answer counts once, under its first reason, so that shares add up."""
+        yield instruments.CACHE_REQUESTS.measured(1, "answer", self.cache)
+        if self.level:
+            first = self.reasons[0] if self.reasons else ""
+            yield instruments.DEGRADED_ANSWERS.measured(1, str(self.level), first)
+
+
+class PassagesRetrieved(DomainEvent):
+    """A retrieval path returned passages. `top_score` is None when there are none."""
+
+    span_attributes: ClassVar = {
+        "collection": "data_source",
+        "top_k": "retrieval_top_k",
+        "mode": "foliotrace.retrieval.mode",
+        "passages": "foliotrace.retrieved",
+        "top_score": "foliotrace.retrieval.top_score",
+    }
+
+    collection: str
+    top_k: int
+    mode: str
+    passages: int
+    top_score: float | None = None
+
+
+class RetrievalPathFailed(DomainEvent):
+    """A retrieval path failed, or a lower one answered before it."""
+
+    span_attributes: ClassVar = {"path": "foliotrace.retrieval.failed_path", **_ERROR}
+
+    path: str
+    reason: str
+
+    def measurements(self) -> Iterable[Measurement]:
+        """One fallback."""
+        yield instruments.FALLBACKS.measured(1, self.path, "next")
+
+
+class RoutingSkipped(DomainEvent):
+    """Document routing could not read the library; retrieval went on without it."""
+
+    span_attributes: ClassVar = _ERROR
+
+    reason: str
+
+
+class PassagesAligned(DomainEvent):
+    """Passages of the managed index were located in the stored pages; some only roughly."""
+
+    span_attributes: ClassVar = {"not_aligned": "foliotrace.retrieval.not_aligned"}
+
+    not_aligned: int
+
+
+class QuestionCoverMeasured(DomainEvent):
+    """How much of the question the best passage covers, from 0 to 1; below a floor we abstain."""
+
+    span_attributes: ClassVar = {"cover": "foliotrace.answer.cover"}
+
+    cover: float
+
+
+class GeneratorFailed(DomainEvent):
+    """An LLM failed to answer; the ladder decides what follows."""
+
+    span_attributes: ClassVar = {"model": "request_model", **_ERROR}
+
+    model: str
+    reason: str
+
+    def measurements(self) -> Iterable[Measurement]:
+        """One fallback."""
+        yield instruments.FALLBACKS.measured(1, self.model, "next")
+
+
+class SemanticCacheHit(DomainEvent):
+    """The answer to a question with the same meaning was reused; `similarity` is the cosine."""
+
+    span_attributes: ClassVar = {"similarity": "foliotrace.cache.similarity"}
+
+    similarity: float
+
+
+class CacheLookupFailed(DomainEvent):
+    """The answer cache could not be read; the question was answered without it."""
+
+    span_attributes: ClassVar = _ERROR
+
+    reason: str
+
+
+class AnswerNotCached(DomainEvent):
+    """The answer could not be stored for the next time."""
+
+    span_attributes: ClassVar = _ERROR
+
+    reason: str
+
+
+class StaleLookupFailed(DomainEvent):
+    """The stale answers kept for outages could not be read."""
+
+    span_attributes: ClassVar = _ERROR
+
+    reason: str
+
+
+class RunsNotSaved(DomainEvent):
+    """Run records could not be written; they are tried again with the next ones."""
+
+    span_attributes: ClassVar = {"reason": "foliotrace.runs.reason"}
+
+    reason: str
