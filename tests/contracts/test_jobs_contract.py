@@ -1,4 +1,4 @@
-"""What every Jobs and Runs must do."""
+"""What every `JobStore` and `Runs` must do."""
 
 import asyncio
 import dataclasses
@@ -31,7 +31,7 @@ from foliotrace.model import (
     Usage,
     Versions,
 )
-from foliotrace.ports import Jobs, Runs
+from foliotrace.ports import JobStore, Runs
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +46,7 @@ async def library(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 
 @pytest.fixture
-async def jobs(library: SqliteLibrary) -> Jobs:
+async def jobs(library: SqliteLibrary) -> JobStore:
     return SqliteJobs(library)
 
 
@@ -104,7 +104,7 @@ def run(number: int = 1, document_id: str = "doc_1", tenant: str = "t1") -> Run:
     )
 
 
-async def test_a_job_comes_back_as_it_was_created(jobs: Jobs) -> None:
+async def test_a_job_comes_back_as_it_was_created(jobs: JobStore) -> None:
     made = job(idempotency_key="k", fingerprint="f", trace_id="t" * 32)
     assert await jobs.create(made) == made
     assert await jobs.job("t1", made.id) == made
@@ -112,27 +112,27 @@ async def test_a_job_comes_back_as_it_was_created(jobs: Jobs) -> None:
     assert await jobs.by_key("t1", JobKind.EXTRACT, "k") is None
 
 
-async def test_an_idempotency_key_gives_the_job_that_has_it(jobs: Jobs) -> None:
+async def test_an_idempotency_key_gives_the_job_that_has_it(jobs: JobStore) -> None:
     first = await jobs.create(job(1, idempotency_key="k"))
     assert await jobs.create(job(2, idempotency_key="k")) == first
     other_tenant = await jobs.create(job(3, idempotency_key="k", tenant="t2"))
     assert other_tenant.id == "job_3"
 
 
-async def test_creating_a_job_again_changes_nothing(jobs: Jobs) -> None:
+async def test_creating_a_job_again_changes_nothing(jobs: JobStore) -> None:
     first = await jobs.create(job(1))
     await jobs.update(dataclasses.replace(first, status=JobStatus.RUNNING))
     assert (await jobs.create(job(1))).status is JobStatus.RUNNING
 
 
-async def test_a_final_state_never_changes_again(jobs: Jobs) -> None:
+async def test_a_final_state_never_changes_again(jobs: JobStore) -> None:
     made = await jobs.create(job())
     await jobs.update(dataclasses.replace(made, status=JobStatus.CANCELLED, stage="cancelled"))
     await jobs.update(dataclasses.replace(made, status=JobStatus.COMPLETED))
     assert (await jobs.job("t1", made.id)).status is JobStatus.CANCELLED
 
 
-async def test_an_unknown_job_is_not_found(jobs: Jobs) -> None:
+async def test_an_unknown_job_is_not_found(jobs: JobStore) -> None:
     await jobs.create(job())
     for tenant, job_id in (("t1", "job_9"), ("t2", "job_1")):
         with pytest.raises(NotFound):
@@ -141,7 +141,7 @@ async def test_an_unknown_job_is_not_found(jobs: Jobs) -> None:
             await jobs.update(job(id=job_id, tenant=tenant))
 
 
-async def test_jobs_are_listed_newest_first_and_page_by_page(jobs: Jobs) -> None:
+async def test_jobs_are_listed_newest_first_and_page_by_page(jobs: JobStore) -> None:
     for number in range(5):
         await jobs.create(job(number, document_id=f"doc_{number % 2}"))
     await jobs.create(job(7, tenant="t2"))
@@ -151,7 +151,7 @@ async def test_jobs_are_listed_newest_first_and_page_by_page(jobs: Jobs) -> None
     assert [j.id for j in await jobs.jobs("t1", document_id="doc_1")] == ["job_3", "job_1"]
 
 
-async def test_unfinished_jobs_are_found_again(jobs: Jobs) -> None:
+async def test_unfinished_jobs_are_found_again(jobs: JobStore) -> None:
     done = await jobs.create(job(1))
     await jobs.create(job(2))
     await jobs.create(job(3, tenant="t2"))
@@ -160,7 +160,7 @@ async def test_unfinished_jobs_are_found_again(jobs: Jobs) -> None:
     assert [j.id for j in await jobs.unfinished()] == ["job_2", "job_3"]
 
 
-async def test_an_extraction_record_comes_back_valid_or_not(jobs: Jobs) -> None:
+async def test_an_extraction_record_comes_back_valid_or_not(jobs: JobStore) -> None:
     made = await jobs.create(job(kind=JobKind.EXTRACT))
     record = Extraction(
         record={"total": 5, "lines": [{"name": None}]},
@@ -210,7 +210,7 @@ async def test_old_runs_are_forgotten(runs: Runs) -> None:
 
 
 async def test_a_deleted_document_takes_its_jobs_records_and_runs_along(
-    library: SqliteLibrary, jobs: Jobs, runs: SqliteRuns
+    library: SqliteLibrary, jobs: JobStore, runs: SqliteRuns
 ) -> None:
     gone = await serve(library, "Alpha.")
     await jobs.create(job(1, document_id=gone.id))

@@ -10,7 +10,7 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError
 from foliotrace.events import DocumentIngested, emit
 from foliotrace.model import Document, Extraction, Job, JobKind, JobStatus, Principal
-from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, Jobs
+from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, JobStore
 
 
 class Progress(Event):
@@ -27,7 +27,7 @@ class JobServices(Protocol):
     """What a journey needs to report on its jobs."""
 
     @property
-    def jobs(self) -> Jobs:
+    def jobs(self) -> JobStore:
         """The job table."""
 
     @property

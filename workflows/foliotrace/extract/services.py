@@ -12,7 +12,7 @@ from foliotrace.ports import (
     CurrentTrace,
     Extractor,
     Identify,
-    Jobs,
+    JobStore,
     LibraryReader,
 )
 from foliotrace.route_policy import select
@@ -48,7 +48,7 @@ class ExtractServices:
 
     library: LibraryReader
     blobs: Blobs
-    jobs: Jobs
+    jobs: JobStore
     parser: ParserChain
     rungs: Sequence[Rung]
     audit: AuditLog

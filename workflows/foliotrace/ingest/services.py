@@ -14,7 +14,7 @@ from foliotrace.ports import (
     CurrentTrace,
     Identify,
     IndexWriter,
-    Jobs,
+    JobStore,
     Library,
 )
 from foliotrace.route_policy import select
@@ -36,7 +36,7 @@ class IngestServices:
 
     library: Library
     blobs: Blobs
-    jobs: Jobs
+    jobs: JobStore
     parser: ParserChain
     indexes: Sequence[IndexWriter]
     audit: AuditLog

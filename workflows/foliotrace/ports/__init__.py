@@ -15,7 +15,7 @@ from foliotrace.ports.context import (
     Identify,
 )
 from foliotrace.ports.files import Blobs, Parser, StoredBlob
-from foliotrace.ports.jobs import Jobs, Runs
+from foliotrace.ports.jobs import JobStore, Runs
 from foliotrace.ports.library import (
     Change,
     ChangeLog,
@@ -70,7 +70,7 @@ __all__ = [
     "Identify",
     "IndexSource",
     "IndexWriter",
-    "Jobs",
+    "JobStore",
     "Library",
     "LibraryReader",
     "PageReader",

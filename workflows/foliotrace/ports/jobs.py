@@ -7,7 +7,7 @@ from typing import Protocol
 from foliotrace.model import Extraction, Job, JobKind, JsonObject, Run
 
 
-class Jobs(Protocol):
+class JobStore(Protocol):
     """The job table: durable jobs, their progress, and the records of extraction jobs."""
 
     async def create(self, job: Job) -> Job:

@@ -35,7 +35,7 @@ _extractions: Final = TypeAdapter(Extraction)
 
 
 class SqliteJobs:
-    """A `Jobs`."""
+    """A `JobStore`."""
 
     def __init__(self, library: SqliteLibrary) -> None:
         self._database = library.database
