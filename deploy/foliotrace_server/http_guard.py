@@ -76,7 +76,7 @@ class HttpGuard:
             ).response()
             response.headers.update(error.headers or {})
             await response(scope, receive, respond)
-        except Exception as error:  # noqa: BLE001 - the last place where it can be answered
+        except Exception as error:  # noqa: BLE001 - the outermost layer
             problem = problem_of(error)
             scope[PROBLEM] = problem.code
             if started:  # the server closes the connection of an incomplete response

@@ -189,12 +189,12 @@ class JobService:
         return document
 
     async def _jobs_of(self, principal: Principal, document_id: str) -> list[Job]:
-        found: list[Job] = []
+        jobs: list[Job] = []
         while page := await self._assembly.ingest.jobs.jobs(
-            principal.tenant, document_id=document_id, after=found[-1].id if found else None
+            principal.tenant, document_id=document_id, after=jobs[-1].id if jobs else None
         ):
-            found += page
-        return found
+            jobs += page
+        return jobs
 
     async def settle(self, ended: EndedRun) -> None:
         """Set the final state of the job of an ended run, if the run did not."""

@@ -1,7 +1,7 @@
-"""The workflows of this repository as llama-deploy 0.9.2 wants them: what `deployment.yml` names.
+"""Adapts the workflows to llama-deploy 0.9.2; `deployment.yml` names the objects below.
 
-llama-deploy passes `context=` where a workflow takes `ctx=`, and wants plain JSON where a typed
-stop event comes back. The result is JSON text: `tasks/run` and `tasks/{id}/results` both take it.
+llama-deploy passes `context=` where a workflow takes `ctx=`, and cannot return a typed stop event.
+So the result of a run is JSON text, which `tasks/run` and `tasks/{id}/results` both return.
 """
 
 import atexit
@@ -18,7 +18,7 @@ from foliotrace_server.settings import load_settings
 
 
 class Classic:
-    """A workflow behind llama-deploy's calls."""
+    """A workflow with the methods that llama-deploy calls."""
 
     def __init__(self, workflow: Workflow) -> None:
         self._workflow = workflow
@@ -28,12 +28,12 @@ class Classic:
         return Running(self._workflow.run(ctx=context, **fields))
 
     def __getattr__(self, name: str) -> Any:
-        """llama-deploy makes sessions (`Context(workflow)`) of the workflow itself."""
+        """Delegate: llama-deploy creates sessions (`Context(workflow)`) from this object."""
         return getattr(self._workflow, name)
 
 
 class Running:
-    """A run's handler; awaiting it gives the stop event as JSON text."""
+    """The handler of a run; awaiting it returns the stop event as JSON text."""
 
     def __init__(self, handler: WorkflowHandler) -> None:
         self._handler = handler
@@ -46,9 +46,9 @@ class Running:
         return self._handler.stream_events()
 
     def __await__(self) -> Generator[Any, None, str]:
-        return self._told().__await__()
+        return self._as_json().__await__()
 
-    async def _told(self) -> str:
+    async def _as_json(self) -> str:
         return (await self._handler).model_dump_json()
 
 

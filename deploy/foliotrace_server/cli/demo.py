@@ -158,8 +158,8 @@ async def _ingest(
 ) -> None:
     from rich.table import Table
 
-    found = [f for f in find_files([folder]) if f.path.suffix != ".md"]
-    await ingest_files(client, found, IngestRequest(), IngestReport())
+    local = [file for file in find_files([folder]) if file.path.suffix != ".md"]
+    await ingest_files(client, local, IngestRequest(), IngestReport())
     table = Table("document", "type", "pages", "chunks", "notes", box=None, header_style="dim")
     for document in (await client.documents()).documents:
         report.documents += 1

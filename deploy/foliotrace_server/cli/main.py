@@ -64,7 +64,7 @@ class Main(Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Move the shared options to the front, each with its value; `audit` has its own."""
-        front: list[str] = []
+        shared: list[str] = []
         rest: list[str] = []
         remaining = iter(args)
         for arg in remaining:
@@ -72,12 +72,12 @@ class Main(Group):
                 rest += [arg, *remaining]
             elif arg in _SHARED_OPTIONS and "audit" not in rest:
                 value = next(remaining, None)
-                front += [arg, *([value] if value is not None else [])]
+                shared += [arg, *([value] if value is not None else [])]
             elif arg.startswith(tuple(f"{o}=" for o in _SHARED_OPTIONS)) and "audit" not in rest:
-                front.append(arg)
+                shared.append(arg)
             else:
                 rest.append(arg)
-        return super().parse_args(ctx, [*front, *rest])
+        return super().parse_args(ctx, [*shared, *rest])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Command names in order of registration."""

@@ -114,8 +114,8 @@ class InMemoryStore(_RedactingStore, MemoryWorkflowStore):
             ids = [self._handler_of_run[r] for r in query.run_id_in if r in self._handler_of_run]
         if ids is None:
             return await super().query(query)
-        found = [self.handlers[i] for i in ids if i in self.handlers]
-        return [h for h in found if _matches(query, h)]
+        by_id = (self.handlers[i] for i in ids if i in self.handlers)
+        return [handler for handler in by_id if _matches(query, handler)]
 
     async def update(self, handler: PersistentHandler) -> None:
         """Store a record; the run counts as running until a record with a final status."""

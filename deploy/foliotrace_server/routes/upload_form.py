@@ -1,4 +1,4 @@
-"""Multipart uploads, straight from the socket into the blob store: no second copy, flat memory."""
+"""Streams multipart uploads from the socket into the blob store, in constant memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -24,7 +24,7 @@ Put = Callable[[str, AsyncIterator[bytes]], Awaitable[StoredBlob]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """One file of an upload: stored, or refused with a reason while the others went on."""
+    """One file of an upload: stored, or refused, which does not affect the other files."""
 
     name: str
     blob: StoredBlob | None = None
@@ -33,7 +33,7 @@ class Received:
 
 @dataclass(slots=True)
 class Form:
-    """What an upload held, in order."""
+    """Files and fields of an upload, in order."""
 
     files: list[Received] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
@@ -42,9 +42,9 @@ class Form:
 async def receive(
     body: AsyncIterator[bytes], content_type: str, put: Put, *, max_files: int
 ) -> Form:
-    """Read a multipart body, storing each file part as it comes.
+    """Read a multipart body, storing each file while it arrives.
 
-    Raises MediaTypeUnsupported, InvalidRequest for a body that is not well formed.
+    Raises MediaTypeUnsupported, and InvalidRequest for a malformed body.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
@@ -56,9 +56,9 @@ async def receive(
         parser = MultipartParser(options[b"boundary"], reader.callbacks())
         async for piece in body:
             parser.write(piece)
-            await reader.work_off()
+            await reader.process_events()
         parser.finalize()
-        await reader.work_off()
+        await reader.process_events()
         if not reader.ended:
             raise InvalidRequest("the upload ended early")
     except FormParserError:
@@ -75,7 +75,7 @@ class _Reader:
         self.form = Form()
         self.ended = False
         self._put, self._max_files = put, max_files
-        self._todo: list[tuple[str, bytes]] = []
+        self._events: list[tuple[str, bytes]] = []
         self._headers: dict[bytes, bytes] = {}
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._name = ""
@@ -84,34 +84,34 @@ class _Reader:
         self._storing: asyncio.Task[StoredBlob] | None = None
 
     def callbacks(self) -> "MultipartCallbacks":
-        """What the parser is to call: each notes what was found, for `work_off`."""
+        """The parser's callbacks: each queues an event for `process_events`."""
 
-        def note(what: str) -> Callable[[], None]:
-            return lambda: self._todo.append((what, b""))
+        def mark(event: str) -> Callable[[], None]:
+            return lambda: self._events.append((event, b""))
 
-        def keep(what: str) -> Callable[[bytes, int, int], None]:
-            return lambda data, start, end: self._todo.append((what, data[start:end]))
+        def data_of(event: str) -> Callable[[bytes, int, int], None]:
+            return lambda data, start, end: self._events.append((event, data[start:end]))
 
         return {
-            "on_part_begin": note("begin"),
-            "on_header_field": keep("header"),
-            "on_header_value": keep("header_value"),
-            "on_header_end": note("header_end"),
-            "on_headers_finished": note("headers"),
-            "on_part_data": keep("data"),
-            "on_part_end": note("part_end"),
-            "on_end": note("end"),
+            "on_part_begin": mark("begin"),
+            "on_header_field": data_of("header"),
+            "on_header_value": data_of("header_value"),
+            "on_header_end": mark("header_end"),
+            "on_headers_finished": mark("headers"),
+            "on_part_data": data_of("data"),
+            "on_part_end": mark("part_end"),
+            "on_end": mark("end"),
         }
 
-    async def work_off(self) -> None:
-        """Do what the parser has found in the last piece."""
-        todo, self._todo = self._todo, []
-        for what, data in todo:
-            match what:
+    async def process_events(self) -> None:
+        """Handle the events of the last chunk."""
+        events, self._events = self._events, []
+        for event, data in events:
+            match event:
                 case "begin":
                     self._headers = {}
                 case "header" | "header_value":
-                    part = self._header[what == "header_value"]
+                    part = self._header[event == "header_value"]
                     part += data
                     if len(part) > _MAX_HEADER_BYTES:
                         raise InvalidRequest("the header of a part is too long")
@@ -121,7 +121,7 @@ class _Reader:
                 case "headers":
                     self._begin_part()
                 case "data":
-                    await self._take(data)
+                    await self._add_data(data)
                 case "part_end":
                     await self._end_part()
                 case "end":
@@ -139,40 +139,40 @@ class _Reader:
         else:
             self._name = options.get(b"name", b"").decode("utf-8", "replace")
 
-    async def _take(self, data: bytes) -> None:
+    async def _add_data(self, data: bytes) -> None:
         if self._pieces is None or self._storing is None:
             self._value += data
             if len(self._value) > _MAX_FIELD_BYTES or len(self.form.fields) >= _MAX_FIELDS:
                 raise InvalidRequest("the form fields are too large")
             return
-        if self._storing.done():  # refused already: the rest of this file is dropped
+        if self._storing.done():  # the store refused the file: drop the rest of it
             return
-        handing = asyncio.ensure_future(self._pieces.put(data))
-        await asyncio.wait({handing, self._storing}, return_when=asyncio.FIRST_COMPLETED)
-        if not handing.done():
-            handing.cancel()
+        sending = asyncio.ensure_future(self._pieces.put(data))
+        await asyncio.wait({sending, self._storing}, return_when=asyncio.FIRST_COMPLETED)
+        if not sending.done():
+            sending.cancel()
 
     async def _end_part(self) -> None:
         if self._pieces is None or self._storing is None:
             self.form.fields[self._name] = self._value.decode("utf-8", "replace")
             return
-        await self._take_end()
+        await self._finish_file()
         storing, self._storing, self._pieces = self._storing, None, None
         try:
             self.form.files.append(Received(name=self._name, blob=await storing))
         except FileRefused as refused:
             self.form.files.append(Received(name=self._name, refused=refused))
 
-    async def _take_end(self) -> None:
+    async def _finish_file(self) -> None:
         assert self._pieces is not None  # noqa: S101 - a file part is open
         assert self._storing is not None  # noqa: S101 - a file part is open
-        handing = asyncio.ensure_future(self._pieces.put(None))
-        await asyncio.wait({handing, self._storing}, return_when=asyncio.FIRST_COMPLETED)
-        if not handing.done():
-            handing.cancel()
+        sending = asyncio.ensure_future(self._pieces.put(None))
+        await asyncio.wait({sending, self._storing}, return_when=asyncio.FIRST_COMPLETED)
+        if not sending.done():
+            sending.cancel()
 
     async def close(self) -> None:
-        """Drop a file that was being stored when the upload broke off."""
+        """Cancel the storing of a file whose upload was interrupted."""
         if self._storing is not None:
             self._storing.cancel()
             await asyncio.gather(self._storing, return_exceptions=True)
@@ -184,6 +184,6 @@ async def _drain(pieces: "asyncio.Queue[bytes | None]") -> AsyncIterator[bytes]:
 
 
 def refuse_other_fields(fields: dict[str, str], known: Sequence[str]) -> None:
-    """Refuse form fields that mean nothing here. Raises InvalidRequest."""
+    """Raise InvalidRequest if there are unknown form fields."""
     if any(name not in known for name in fields):
         raise InvalidRequest(f"an upload's fields are {', '.join(known)} and the files")
