@@ -5,7 +5,7 @@ Their events hold a dot, which no audit event does.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -21,27 +21,12 @@ from foliotrace_audit.settings import DescribedEnum
 class ControlEvent(DescribedEnum):
     """What the log says about itself."""
 
-    SEGMENT_OPENED = (
-        "segment.opened",
-        "First record of a file: stream, segment, ids of the keys in use, `dev_key`.",
-    )
-    SEGMENT_SEALED = (
-        "segment.sealed",
-        "Last record of a file: its number and record count; `final` ends the stream.",
-    )
-    SEGMENT_EXPIRED = (
-        "segment.expired",
-        "Retention removed a sealed file of this or another stream; its seal stays.",
-    )
+    SEGMENT_OPENED = "segment.opened", "First record of a file: stream, segment, ids of its keys."
+    SEGMENT_SEALED = "segment.sealed", "Last record of a file; `final` ends the stream."
+    SEGMENT_EXPIRED = "segment.expired", "Retention removed a sealed file; its seal stays."
     KEY_ROTATED = "key.rotated", "New keys are used from the next file on: old and new ids."
-    TAIL_RECOVERED = (
-        "tail.recovered",
-        "A later writer ended a crashed stream; size and SHA-256 of a torn tail.",
-    )
-    RECORDS_LOST = (
-        "records.lost",
-        "Policy `continue` dropped this many records while the disk failed.",
-    )
+    TAIL_RECOVERED = "tail.recovered", "A crashed stream was ended; size and SHA-256 of torn bytes."
+    RECORDS_LOST = "records.lost", "Policy `continue` dropped records; `count` says how many."
 
 
 def _record(event: ControlEvent, now: datetime, **fields: object) -> bytes:
@@ -106,21 +91,6 @@ def records_lost(count: int, since: datetime, now: datetime) -> bytes:
     return _record(ControlEvent.RECORDS_LOST, now, count=count, since=since)
 
 
-def segment_expired(
-    stream: str, segment: int, first_seq: int, last_seq: int, seal_mac: str, now: datetime
-) -> bytes:
-    """Retention removed a file: which records it held, and the MAC of its seal."""
-    return _record(
-        ControlEvent.SEGMENT_EXPIRED,
-        now,
-        stream=stream,
-        segment=segment,
-        first_seq=first_seq,
-        last_seq=last_seq,
-        seal_mac=seal_mac,
-    )
-
-
 def parse(line: bytes) -> dict[str, Any]:
     """A stored line as a mapping; empty if it is not a JSON object."""
     try:
@@ -153,30 +123,42 @@ class Tombstone:
     first_prev: str
     last_seq: int
     seal_mac: str
-    chain_key_id: str
+    segment_key_id: str
+
+    @classmethod
+    def of(cls, stream: str, segment: int, opened: bytes, seal: bytes) -> "Tombstone":
+        """The tombstone of a segment whose first line is `opened` and whose last is `seal`."""
+        first, last = parse(opened), parse(seal)
+        return cls(
+            stream=stream,
+            segment=segment,
+            first_seq=first["seq"],
+            first_prev=first["prev"],
+            last_seq=last["seq"],
+            seal_mac=last["mac"],
+            segment_key_id=first["chain_key_id"],
+        )
+
+    def expired(self, now: datetime) -> bytes:
+        """The record that retention removed the segment, for the stream of the process that did."""
+        return _record(
+            ControlEvent.SEGMENT_EXPIRED,
+            now,
+            stream=self.stream,
+            segment=self.segment,
+            first_seq=self.first_seq,
+            last_seq=self.last_seq,
+            seal_mac=self.seal_mac,
+        )
 
 
 def write_tombstone(
     stream: str, segment: int, opened: bytes, seal: bytes, keys: AuditKeys, now: datetime
 ) -> bytes:
-    """Two lines: the seal as it was stored, and what was removed, under the chain key in use.
-
-    `opened` and `seal` are the segment's first and last line.
-    """
-    first, last = parse(opened), parse(seal)
-    body = dump(
-        {
-            "event": ControlEvent.SEGMENT_EXPIRED,
-            "timestamp": now,
-            "stream": stream,
-            "segment": segment,
-            "first_seq": first["seq"],
-            "first_prev": first["prev"],
-            "last_seq": last["seq"],
-            "seal_mac": last["mac"],
-            "segment_key_id": first["chain_key_id"],
-            "chain_key_id": keys.chain.id,
-        }
+    """Two lines: the seal as it was stored, and what was removed, under the chain key in use."""
+    tombstone = Tombstone.of(stream, segment, opened, seal)
+    body = _record(
+        ControlEvent.SEGMENT_EXPIRED, now, **asdict(tombstone), chain_key_id=keys.chain.id
     )[:-1]
     mac = keys.chain.hmac().hex(_DOMAIN + body)
     return b'%b%b%b%b"}\n' % (seal, body, _MAC_FIELD, mac)
@@ -202,12 +184,4 @@ def read_tombstone(content: bytes, chain_keys: Mapping[str, MacKey]) -> Tombston
     segment_key = chain_keys.get(value["segment_key_id"])
     if segment_key is not None and not is_authentic(seal, segment_key.hmac()):
         raise TombstoneForged("the seal is not authentic")
-    return Tombstone(
-        stream=value["stream"],
-        segment=value["segment"],
-        first_seq=value["first_seq"],
-        first_prev=value["first_prev"],
-        last_seq=value["last_seq"],
-        seal_mac=value["seal_mac"],
-        chain_key_id=value["segment_key_id"],
-    )
+    return Tombstone(**{field.name: value[field.name] for field in fields(Tombstone)})

@@ -26,10 +26,7 @@ class Durability(DescribedEnum):
 
     STRICT = "strict", "Work begins only after its `*_received` record is synced to the disk."
     GROUP = "group", "Synced within `linger_ms`, nobody waits; a crash can lose that much."
-    RELAXED = (
-        "relaxed",
-        "Handed to the operating system within `linger_ms`; a power cut can lose more.",
-    )
+    RELAXED = "relaxed", "Left to the operating system's cache; a power cut can lose more."
 
 
 class DiskFullPolicy(DescribedEnum):

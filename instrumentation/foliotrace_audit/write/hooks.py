@@ -14,32 +14,17 @@ _log = logging.getLogger("foliotrace_audit")
 class AlarmKind(DescribedEnum):
     """What an operator must hear of."""
 
-    WRITE_FAILED = (
-        "write_failed",
-        "The disk refused records; they are kept in memory and tried again.",
-    )
-    WRITE_RECOVERED = "write_recovered", "The disk takes records again; what was kept is written."
-    RECORDS_LOST = (
-        "records_lost",
-        "Policy `continue` dropped records; their number is in the log.",
-    )
+    WRITE_FAILED = "write_failed", "The disk refused records; they stay in memory for a retry."
+    WRITE_RECOVERED = "write_recovered", "The disk takes records again; those kept are written."
+    RECORDS_LOST = "records_lost", "Policy `continue` dropped records; the log holds their number."
     CHECKPOINT_FAILED = "checkpoint_failed", "A checkpoint did not reach one of its places."
-    KEYS_UNUSABLE = (
-        "keys_unusable",
-        "Rotated keys could not be read; the old ones stay in use.",
-    )
+    KEYS_UNUSABLE = "keys_unusable", "Rotated keys could not be read; the old ones stay in use."
     STREAM_RECOVERED = (
         "stream_recovered",
-        "The stream of a crashed writer was ended; torn bytes are kept.",
+        "A crashed writer's stream was ended; torn bytes are kept.",
     )
-    STREAM_NOT_RECOVERED = (
-        "stream_not_recovered",
-        "A crashed stream cannot be ended honestly: verify.",
-    )
-    RETENTION_FAILED = (
-        "retention_failed",
-        "An old file stays: a file error, or its seal is not authentic.",
-    )
+    STREAM_NOT_RECOVERED = "stream_not_recovered", "A crashed stream cannot be ended: verify it."
+    RETENTION_FAILED = "retention_failed", "An old file stays: a file error, or a seal is forged."
 
 
 @dataclass(frozen=True, slots=True)

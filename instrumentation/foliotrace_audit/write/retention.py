@@ -7,7 +7,7 @@ from pathlib import Path
 
 from foliotrace_audit import control
 from foliotrace_audit.chain import is_authentic
-from foliotrace_audit.control import ControlEvent, write_tombstone
+from foliotrace_audit.control import ControlEvent, Tombstone, write_tombstone
 from foliotrace_audit.errors import AuditClosed, AuditKeyUnusable
 from foliotrace_audit.files import (
     read_last_line,
@@ -75,11 +75,10 @@ def _bury(stream: Path, number: int, path: Path, keys: AuditKeys, now: datetime)
     with path.open("rb") as file:
         opened = file.readline(MAX_LINE_BYTES)
     seal, _ = read_last_line(path, limit_bytes=MAX_LINE_BYTES)
-    first, last = control.parse(opened), control.parse(seal)
-    key = keys.all_chain.get(str(first.get("chain_key_id")))
+    key = keys.all_chain.get(str(control.parse(opened).get("chain_key_id")))
     if key is None or not (is_authentic(opened, key.hmac()) and is_authentic(seal, key.hmac())):
         raise AuditKeyUnusable(f"segment {number} is not authentic, or its key is gone")
     staged = tombstone_path(stream, number).with_suffix(".staged")
     write_synced(staged, write_tombstone(stream.name, number, opened, seal, keys, now))
     staged.replace(tombstone_path(stream, number))
-    return control.segment_expired(stream.name, number, first["seq"], last["seq"], last["mac"], now)
+    return Tombstone.of(stream.name, number, opened, seal).expired(now)
