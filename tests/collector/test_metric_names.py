@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 
 import pytest
 from tests.collector.backends import as_jaeger, as_langsmith
@@ -12,8 +13,9 @@ from tests.collector.program import program
 from tests.otlp_sink import Failure, OtlpSink
 from tests.promql import expressions, labels, metrics
 
-from foliotrace.events import INSTRUMENTS, NAMESPACE
-from foliotrace_otel import Metrics
+from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent
+from foliotrace_audit import CHECKPOINT_EVENT
+from foliotrace_otel import Metrics, semconv
 
 
 def test_the_dashboard_is_what_its_script_writes() -> None:
@@ -34,6 +36,21 @@ def test_our_metrics_and_labels_exist(where: str, expression: str) -> None:
     assert named <= set(series), where
     known = {"le"}.union(*(series[name] for name in named))
     assert labels(expression) <= known, where
+
+
+def test_the_span_attributes_that_the_collector_reads_exist() -> None:
+    text = re.sub(r"#.*", "", (ROOT / "otel-collector.yaml").read_text())
+    read = set(re.findall(r"\b(?:foliotrace|gen_ai|http)\.[a-z_.]*[a-z]", text))
+    events = {
+        semconv.CONCEPTS.get(name, name)
+        for event in DomainEvent.__subclasses__()
+        for name in event.span_attributes.values()
+    }
+    own = {getattr(semconv.span_names(NAMESPACE), f.name) for f in fields(semconv.SpanNames)}
+    conventions = {value for value in vars(semconv).values() if isinstance(value, str)}
+    logged = {CHECKPOINT_EVENT}  # an attribute of a log event
+    assert {"foliotrace.degraded", "foliotrace.entry"} <= read
+    assert read - events - own - conventions - logged == set()
 
 
 @pytest.mark.real_servers
