@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from tests.audit.log_reading import audit_records
 from tests.fakes.llamacloud import FakeLlamaCloud
 from tests.fakes.openai import FakeOpenAI
-from tests.otel.watching import Watch, watching
+from tests.otel.recorded_spans import RecordedSpans, recording
 from tests.server.small_service import serving
 
 from foliotrace.settings import BudgetSettings, IngestSettings, QuerySettings, ResilienceSettings
@@ -82,7 +82,7 @@ class Service:
 
     engine: Engine
     client: httpx.AsyncClient
-    watch: Watch
+    seen: RecordedSpans
     folder: Path
 
     async def put(self, name: str, content: str | bytes) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Service:
         await self.until(("managed", "extractive"), "How long is the runway?", bypass_cache=True)
 
     def _span_level(self, run_id: str) -> int | None:
-        for span in self.watch.spans:
+        for span in self.seen.spans:
             if (span.attributes or {}).get("foliotrace.run_id") == run_id:
                 return int(str((span.attributes or {})["foliotrace.degradation.level"]))
         return None
@@ -149,7 +149,7 @@ class Service:
         """What the metric counts."""
         return sum(
             sample.value
-            for family in self.watch.metrics.registry.collect()
+            for family in self.seen.metrics.registry.collect()
             for sample in family.samples
             if sample.name == _DEGRADED
         )
@@ -203,7 +203,7 @@ def settings_for(folder: Path, **given: Any) -> Settings:
 @asynccontextmanager
 async def service(folder: Path, **given: Any) -> AsyncIterator[Service]:
     """The service over a data folder, watched, for the length of the block."""
-    with watching() as watch:
+    with recording() as seen:
         engine = compose(settings_for(folder, **given))
         async with serving(engine) as client:
-            yield Service(engine, client, watch, folder)
+            yield Service(engine, client, seen, folder)

@@ -19,8 +19,8 @@ from opentelemetry.sdk.trace.sampling import (
     Sampler,
     SamplingResult,
 )
+from tests.otel.recorded_spans import RecordedSpans, recording
 from tests.otel.test_model_call_events import RAW, Tiny
-from tests.otel.watching import Watch, watching
 from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
 
@@ -74,11 +74,11 @@ class Endless(Workflow):
         return StopEvent()
 
 
-def value(watch: Watch, name: str, **labels: str) -> float:
+def value(seen: RecordedSpans, name: str, **labels: str) -> float:
     """The sum of the samples of `name` that carry `labels`."""
     return sum(
         sample.value
-        for family in watch.metrics.registry.collect()
+        for family in seen.metrics.registry.collect()
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )
@@ -98,7 +98,7 @@ def an_unsampled_request() -> Iterator[None]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_completion_that_is_a_chat_is_one_model_call(way: str) -> None:
-    with watching(**WAYS[way]) as watch:
+    with recording(**WAYS[way]) as seen:
         Chatty().complete("x")
         if way.startswith("unsampled"):
             with an_unsampled_request():
@@ -107,24 +107,24 @@ def test_a_completion_that_is_a_chat_is_one_model_call(way: str) -> None:
             Chatty().complete("x")
         with pytest.raises(TimeoutError):
             Chatty(fails=True).complete("x")
-    assert value(watch, "llm_request_latency_seconds_count", model="tiny") == 3
-    assert value(watch, "llm_request_errors_total", model="tiny") == 1
-    assert value(watch, "gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 24
-    assert not watch.tree.open
+    assert value(seen, "llm_request_latency_seconds_count", model="tiny") == 3
+    assert value(seen, "llm_request_errors_total", model="tiny") == 1
+    assert value(seen, "gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 24
+    assert not seen.tree.open
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_cancelled_run_is_counted_as_cancelled(way: str) -> None:
-    with watching(**WAYS[way]) as watch:
+    with recording(**WAYS[way]) as seen:
         running = Endless(timeout=None).run()
         await asyncio.sleep(0)
         async with asyncio.timeout(30):
-            while not watch.tree.open:
+            while not seen.tree.open:
                 await asyncio.sleep(0.001)
             await running.cancel_run()
             await asyncio.gather(running, return_exceptions=True)
-    assert value(watch, "foliotrace_requests_total") == 1
-    assert value(watch, "foliotrace_requests_total", outcome="cancelled") == 1
+    assert value(seen, "foliotrace_requests_total") == 1
+    assert value(seen, "foliotrace_requests_total", outcome="cancelled") == 1
 
 
 async def test_below_an_unsampled_request_nothing_is_shown_and_nothing_stays_open() -> None:
@@ -140,21 +140,21 @@ async def test_below_an_unsampled_request_nothing_is_shown_and_nothing_stays_ope
         with pytest.raises(LookupError):
             await plumbing(3)
 
-    with watching(sampler=ParentBased(ALWAYS_OFF)) as watch, an_unsampled_request():
+    with recording(sampler=ParentBased(ALWAYS_OFF)) as seen, an_unsampled_request():
         await asyncio.gather(*(failing() for _ in range(20)))
-    assert value(watch, "foliotrace_stage_duration_seconds_count", stage="inner") == 20 * 7
-    assert not watch.spans
-    assert not watch.tree.open
-    assert watch.tree.faults == 0
+    assert value(seen, "foliotrace_stage_duration_seconds_count", stage="inner") == 20 * 7
+    assert not seen.spans
+    assert not seen.tree.open
+    assert seen.tree.faults == 0
 
 
 def test_a_separate_trace_below_an_unsampled_call_is_sampled_for_itself() -> None:
-    with watching(sampler=ParentBased(Turn())) as watch, events.stage("batch"):
+    with recording(sampler=ParentBased(Turn())) as seen, events.stage("batch"):
         for _ in range(4):
             with separate_trace(), events.stage("document"), events.stage("parse"):
                 pass
-    assert [span.name for span in watch.spans] == ["document", "parse"] * 2
-    assert {watch.parent_name(span) for span in watch.named("parse")} == {"document"}
-    assert value(watch, "foliotrace_stage_duration_seconds_count", stage="parse") == 4
-    assert not watch.orphans()
-    assert not watch.tree.open
+    assert [span.name for span in seen.spans] == ["document", "parse"] * 2
+    assert {seen.parent_name(span) for span in seen.named("parse")} == {"document"}
+    assert value(seen, "foliotrace_stage_duration_seconds_count", stage="parse") == 4
+    assert not seen.orphans()
+    assert not seen.tree.open

@@ -20,7 +20,7 @@ from llama_index.core.memory import ChatMemoryBuffer
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from opentelemetry.trace import StatusCode
 from pydantic import PrivateAttr
-from tests.otel.watching import Watch, watching
+from tests.otel.recorded_spans import RecordedSpans, recording
 
 pytestmark = pytest.mark.anyio
 WORDS = ("one ", "two ", "three ")
@@ -98,8 +98,8 @@ Making = Callable[[Slow], Any]
 ENGINES = pytest.mark.parametrize("making", [simple, context, condense])
 
 
-def ended(watch: Watch, method: str) -> list[Any]:
-    return [span for span in watch.spans if span.name.endswith(f".{method}")]
+def ended(seen: RecordedSpans, method: str) -> list[Any]:
+    return [span for span in seen.spans if span.name.endswith(f".{method}")]
 
 
 def eventually(holds: Callable[[], Any]) -> None:
@@ -109,19 +109,19 @@ def eventually(holds: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def is_one_tree(watch: Watch) -> None:
+def is_one_tree(seen: RecordedSpans) -> None:
     """One root, one model call, nothing left open."""
-    assert len([span for span in watch.spans if span.parent is None]) == 1
-    assert [span.name for span in watch.spans].count("chat Slow") == 1
-    assert sum(_samples(watch, "gen_ai_client_operation_duration_seconds_count")) == 1
-    assert watch.tree.open == {}
-    assert watch.tree.faults == 0
+    assert len([span for span in seen.spans if span.parent is None]) == 1
+    assert [span.name for span in seen.spans].count("chat Slow") == 1
+    assert sum(_samples(seen, "gen_ai_client_operation_duration_seconds_count")) == 1
+    assert seen.tree.open == {}
+    assert seen.tree.faults == 0
 
 
-def _samples(watch: Watch, name: str) -> list[float]:
+def _samples(seen: RecordedSpans, name: str) -> list[float]:
     return [
         sample.value
-        for family in watch.metrics.registry.collect()
+        for family in seen.metrics.registry.collect()
         for sample in family.samples
         if sample.name == name
     ]
@@ -131,32 +131,32 @@ def _samples(watch: Watch, name: str) -> list[float]:
 @pytest.mark.usefixtures("closed_loop")
 def test_a_chat_s_span_ends_with_its_last_token(making: Making) -> None:
     llm = Slow()
-    with watching() as watch:
+    with recording() as seen:
         response = making(llm).stream_chat("hello")
         tokens = response.response_gen
         assert next(tokens) == WORDS[0]
-        assert ended(watch, "stream_chat") == []
+        assert ended(seen, "stream_chat") == []
         llm.gate.set()
         assert "".join(tokens) == "".join(WORDS[1:])
-        eventually(lambda: ended(watch, "stream_chat"))
-        (chat,) = ended(watch, "stream_chat")
-        (call,) = [span for span in watch.spans if span.name == "chat Slow"]
+        eventually(lambda: ended(seen, "stream_chat"))
+        (chat,) = ended(seen, "stream_chat")
+        (call,) = [span for span in seen.spans if span.name == "chat Slow"]
         assert chat.end_time >= call.end_time
         assert chat.status.status_code is not StatusCode.ERROR
-        is_one_tree(watch)
+        is_one_tree(seen)
 
 
 @ENGINES
 async def test_an_async_chat_s_span_ends_with_its_last_token(making: Making) -> None:
     llm = Slow()
     llm.gate.set()
-    with watching() as watch:
+    with recording() as seen:
         response = await making(llm).astream_chat("hello")
-        assert ended(watch, "astream_chat") == []
+        assert ended(seen, "astream_chat") == []
         assert [token async for token in response.async_response_gen()] == list(WORDS)
-        while not ended(watch, "astream_chat"):
+        while not ended(seen, "astream_chat"):
             await asyncio.sleep(0)
-        is_one_tree(watch)
+        is_one_tree(seen)
 
 
 @ENGINES
@@ -165,29 +165,31 @@ async def test_an_async_chat_s_span_ends_with_its_last_token(making: Making) -> 
 def test_a_stream_that_breaks_fails_its_chat(making: Making) -> None:
     llm = Slow(broken=True)
     llm.gate.set()
-    with watching() as watch:
+    with recording() as seen:
         response = making(llm).stream_chat("hello")
         with pytest.raises(ConnectionError):
             list(response.response_gen)
-        eventually(lambda: ended(watch, "stream_chat"))
-        (chat,) = ended(watch, "stream_chat")
+        eventually(lambda: ended(seen, "stream_chat"))
+        (chat,) = ended(seen, "stream_chat")
         assert chat.status.status_code is StatusCode.ERROR
         assert chat.attributes["error.type"] == "ConnectionError"
-        told = [event for span in watch.spans for event in span.events if event.name == "exception"]
-        assert len(told) == 1
-        assert watch.tree.open == {}
+        recorded = [
+            event for span in seen.spans for event in span.events if event.name == "exception"
+        ]
+        assert len(recorded) == 1
+        assert seen.tree.open == {}
 
 
 @pytest.mark.usefixtures("closed_loop")
 def test_a_chat_nobody_reads_ends_when_its_writer_does() -> None:
     llm = Slow()
-    with watching() as watch:
+    with recording() as seen:
         response = simple(llm).stream_chat("hello")
         del response
-        assert ended(watch, "stream_chat") == []  # its writer still holds it
+        assert ended(seen, "stream_chat") == []  # its writer still holds it
         llm.gate.set()
-        eventually(lambda: ended(watch, "stream_chat"))
-        is_one_tree(watch)
+        eventually(lambda: ended(seen, "stream_chat"))
+        is_one_tree(seen)
 
 
 @pytest.mark.usefixtures("closed_loop")
@@ -195,17 +197,17 @@ def test_a_chat_that_is_over_before_the_call_returns_ends_with_it() -> None:
     llm = Slow()
     llm.gate.set()
     for _ in range(20):
-        with watching() as watch:
+        with recording() as seen:
             list(simple(llm).stream_chat("hello").response_gen)
-            eventually(lambda watch=watch: ended(watch, "stream_chat"))
-            is_one_tree(watch)
+            eventually(lambda seen=seen: ended(seen, "stream_chat"))
+            is_one_tree(seen)
 
 
 async def test_parallel_streams_of_one_model_stay_apart() -> None:
     """Only a call made by a stream's own generator is part of it."""
     llm = Slow()
     llm.gate.set()
-    with watching() as watch:
+    with recording() as seen:
         first = await llm.astream_complete("one")
         second = await llm.astream_complete("two")
         assert (await anext(first)).delta == WORDS[0]
@@ -213,7 +215,7 @@ async def test_parallel_streams_of_one_model_stay_apart() -> None:
         llm.complete("three")
         assert [piece.delta async for piece in first] == list(WORDS[1:])
         assert [piece.delta async for piece in second] == list(WORDS[1:])
-        calls = [span for span in watch.spans if span.name.endswith(" Slow")]
+        calls = [span for span in seen.spans if span.name.endswith(" Slow")]
         assert len(calls) == 3
         assert len({span.context.trace_id for span in calls}) == 3
-        assert watch.tree.open == {}
+        assert seen.tree.open == {}

@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, TraceIdRatioBased
 from opentelemetry.trace import NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags
-from tests.otel.watching import watching
+from tests.otel.recorded_spans import recording
 
 from foliotrace import events
 from foliotrace_otel import separate_trace
@@ -68,12 +68,12 @@ def both_ways(provider: TracerProvider, seen: Seen) -> tuple[dict[str, Any], dic
         span.end()
         span.set_attribute("late", 1)
         assert not span.is_recording()
-    told = [json.loads(span.to_json()) for span in seen.ended]
-    for one in told:
+    as_json = [json.loads(span.to_json()) for span in seen.ended]
+    for one in as_json:
         one["context"].pop("span_id")
         one.pop("start_time")
         one.pop("end_time")
-    return told[0], told[1]
+    return as_json[0], as_json[1]
 
 
 def test_a_lean_span_tells_what_the_sdks_span_tells(caplog: pytest.LogCaptureFixture) -> None:
@@ -86,13 +86,13 @@ def test_a_lean_span_tells_what_the_sdks_span_tells(caplog: pytest.LogCaptureFix
 
 
 def test_sampled_spans_are_lean_and_a_linked_root_is_the_sdks() -> None:
-    with watching() as watch:
+    with recording() as recorded:
         with events.stage("outer"), events.stage("inner"):
             assert isinstance(trace.get_current_span(), FastSpan)
-        batch = watch.provider.get_tracer("x").start_as_current_span("batch")
+        batch = recorded.provider.get_tracer("x").start_as_current_span("batch")
         with batch, separate_trace(), events.stage("linked"):
             assert not isinstance(trace.get_current_span(), FastSpan)
-    assert watch.one("linked").links
+    assert recorded.one("linked").links
 
 
 def test_a_lean_root_follows_the_sampler_and_the_callers_flag() -> None:
@@ -125,9 +125,9 @@ def test_a_lean_root_follows_the_sampler_and_the_callers_flag() -> None:
 )
 def test_another_sampler_is_asked_for_every_span(sampler: Any) -> None:
     assert fast_tracer(TracerProvider(sampler=sampler).get_tracer("t")) is None
-    with watching(sampler=sampler) as watch, events.stage("outer"), events.stage("inner"):
+    with recording(sampler=sampler) as recorded, events.stage("outer"), events.stage("inner"):
         assert not isinstance(trace.get_current_span(), FastSpan)
-    assert watch.tree.faults == 0
+    assert recorded.tree.faults == 0
 
 
 def test_a_tracer_that_is_not_the_sdks_is_served_too() -> None:

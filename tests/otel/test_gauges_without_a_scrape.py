@@ -18,8 +18,8 @@ DEPTH = "foliotrace.queue.depth"
 
 def sent(metrics: Metrics, name: str) -> dict[str, float]:
     """What the OTLP sender would send of a gauge: label value -> value."""
-    told = snapshot(metrics, Resource({}), 0).resource_metrics[0].scope_metrics[0].metrics
-    points = [p for metric in told if metric.name == name for p in metric.data.data_points]
+    exported = snapshot(metrics, Resource({}), 0).resource_metrics[0].scope_metrics[0].metrics
+    points = [p for metric in exported if metric.name == name for p in metric.data.data_points]
     return {
         str(value): point.value
         for point in points

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
-from tests.otel.watching import Watch, watching
+from tests.otel.recorded_spans import RecordedSpans, recording
 
 from foliotrace import events
 from foliotrace_otel import TracingMiddleware
@@ -48,21 +48,21 @@ ROUTES = [
 ]
 
 
-def client(watch: Watch, **given: Any) -> httpx.AsyncClient:
-    app = TracingMiddleware(Starlette(routes=ROUTES), watch.provider, watch.metrics)
+def client(seen: RecordedSpans, **options: Any) -> httpx.AsyncClient:
+    app = TracingMiddleware(Starlette(routes=ROUTES), seen.provider, seen.metrics)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://test", **given)
+    return httpx.AsyncClient(transport=transport, base_url="http://test", **options)
 
 
 async def test_a_request_is_named_by_its_route_and_holds_its_stages() -> None:
-    with watching() as watch:
-        async with client(watch) as http:
+    with recording() as seen:
+        async with client(seen) as http:
             answer = await http.get("/v1/jobs/job_secret?key=canary")
-    server = watch.one("GET /v1/jobs/{job_id}")
+    server = seen.one("GET /v1/jobs/{job_id}")
     assert server.kind is SpanKind.SERVER
     assert server.attributes["http.response.status_code"] == 200
     assert server.attributes["foliotrace.entry"] is True
-    assert watch.parent_name(watch.one("retrieve")) == server.name
+    assert seen.parent_name(seen.one("retrieve")) == server.name
     assert answer.headers["x-trace-id"] == trace.format_trace_id(server.context.trace_id)
     assert answer.headers["traceresponse"].startswith(f"00-{answer.headers['x-trace-id']}-")
     assert "canary" not in server.to_json()
@@ -71,10 +71,10 @@ async def test_a_request_is_named_by_its_route_and_holds_its_stages() -> None:
 
 async def test_the_callers_trace_goes_on_with_allowed_baggage_only() -> None:
     headers = {"traceparent": CALLER, "baggage": "user.id=u1,other=x"}
-    with watching() as watch:
-        async with client(watch, headers=headers) as http:
+    with recording() as seen:
+        async with client(seen, headers=headers) as http:
             await http.get("/v1/jobs/1")
-    server = watch.one("GET /v1/jobs/{job_id}")
+    server = seen.one("GET /v1/jobs/{job_id}")
     assert trace.format_trace_id(server.context.trace_id) == CALLER.split("-")[1]
     assert server.attributes["foliotrace.entry"] is True
     assert server.attributes["user.id"] == "u1"
@@ -82,46 +82,46 @@ async def test_the_callers_trace_goes_on_with_allowed_baggage_only() -> None:
 
 
 async def test_a_streamed_answer_keeps_its_span_to_the_last_byte() -> None:
-    with watching() as watch:
-        async with client(watch) as http:
+    with recording() as seen:
+        async with client(seen) as http:
             assert (await http.get("/v1/stream")).text == "abc"
-    server, last = watch.one("GET /v1/stream"), watch.one("ground")
-    assert watch.parent_name(last) == server.name
+    server, last = seen.one("GET /v1/stream"), seen.one("ground")
+    assert seen.parent_name(last) == server.name
     assert (server.end_time or 0) >= (last.end_time or 1)
 
 
 @pytest.mark.parametrize("path", ["/nobody/knows/this", "/v1/nor-this"])
 async def test_a_path_without_a_route_names_no_span_and_no_label(path: str) -> None:
-    with watching() as watch:
-        async with client(watch) as http:
+    with recording() as seen:
+        async with client(seen) as http:
             assert (await http.get(path)).status_code == 404
-    assert path not in "".join(s.to_json() for s in watch.spans)
+    assert path not in "".join(s.to_json() for s in seen.spans)
     labels = {
         "http_request_method": "GET",
         "http_route": "",
         "http_response_status_code": "404",
     }
-    counted = watch.metrics.registry.get_sample_value(
+    counted = seen.metrics.registry.get_sample_value(
         "http_server_request_duration_seconds_count", labels
     )
-    assert (counted, watch.spans[0].status.status_code) == (1, StatusCode.UNSET)
+    assert (counted, seen.spans[0].status.status_code) == (1, StatusCode.UNSET)
 
 
 async def test_an_error_is_marked_without_its_text() -> None:
-    with watching() as watch:
-        async with client(watch) as http:
+    with recording() as seen:
+        async with client(seen) as http:
             assert (await http.get("/broken")).status_code == 500
-    server = watch.one("GET /broken")
+    server = seen.one("GET /broken")
     assert server.status.status_code is StatusCode.ERROR
     assert "canary" not in server.to_json()
 
 
 async def test_health_checks_are_measured_but_make_no_trace() -> None:
-    with watching() as watch:
-        async with client(watch) as http:
+    with recording() as seen:
+        async with client(seen) as http:
             assert "x-trace-id" not in (await http.get("/healthz")).headers
-    assert not watch.spans
-    page = watch.metrics.registry.get_sample_value
+    assert not seen.spans
+    page = seen.metrics.registry.get_sample_value
     labels = {"http_request_method": "GET", "http_route": "/healthz"}
     assert page(
         "http_server_request_duration_seconds_count", {**labels, "http_response_status_code": "200"}
@@ -129,8 +129,8 @@ async def test_health_checks_are_measured_but_make_no_trace() -> None:
 
 
 async def test_fifty_requests_at_once_keep_apart() -> None:
-    with watching() as watch:
-        async with client(watch) as http:
+    with recording() as seen:
+        async with client(seen) as http:
             answers = await asyncio.gather(*(http.get(f"/v1/jobs/{n}") for n in range(50)))
     assert len({answer.headers["x-trace-id"] for answer in answers}) == 50
-    assert not watch.orphans()
+    assert not seen.orphans()

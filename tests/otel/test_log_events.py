@@ -39,16 +39,16 @@ def test_an_event_arrives_redacted_in_its_trace_with_its_proof_untouched(
         (record,) = sink.log_records
         resource = attributes_of(sink.of("logs")[0].message.resource_logs[0].resource)
         assert telemetry.shutdown(5)
-    told = attributes_of(record)
-    assert (record.event_name, told["shop.seal"]) == ("shop.sealed", PROOF)
-    assert (told["seq"], told["final"]) == (7, True)
+    attributes = attributes_of(record)
+    assert (record.event_name, attributes["shop.seal"]) == ("shop.sealed", PROOF)
+    assert (attributes["seq"], attributes["final"]) == (7, True)
     assert record.trace_id == span.get_span_context().trace_id.to_bytes(16, "big")
     assert record.span_id == span.get_span_context().span_id.to_bytes(8, "big")
     assert record.time_unix_nano > 0
-    for redacted in (record.body.string_value, told["who"], resource["service.name"]):
+    for redacted in (record.body.string_value, attributes["who"], resource["service.name"]):
         assert "<EMAIL:" in redacted
         assert "jane" not in redacted
-    assert "hunter2" not in told["api_key"]
+    assert "hunter2" not in attributes["api_key"]
 
 
 class Shelf:
@@ -73,7 +73,7 @@ class Shelf:
     def close(self) -> None: ...
 
 
-def told(metrics: Metrics, which: str, **labels: str) -> float:
+def counted(metrics: Metrics, which: str, **labels: str) -> float:
     name = f"foliotrace_telemetry_log_events_{which}_total"
     return metrics.registry.get_sample_value(name, labels) or 0
 
@@ -86,7 +86,7 @@ def test_what_was_not_taken_waits_and_goes_once_in_order() -> None:
     assert shelf.all_there.wait(10)
     events.stop(5)
     assert shelf.taken == ["first", "second", "last"]
-    assert told(metrics, "exported") == 3
+    assert counted(metrics, "exported") == 3
 
 
 def test_nothing_is_opened_until_somebody_listens() -> None:
@@ -109,15 +109,15 @@ def test_of_too_many_the_oldest_go_and_a_stop_counts_what_nobody_took() -> None:
     events = LogEvents(Shelf, metrics, reachable=lambda: False)
     for _ in range(MOST_WAITING + 3):
         events.emit("checkpoint", "")
-    assert told(metrics, "dropped", reason="queue_full") == 3
+    assert counted(metrics, "dropped", reason="queue_full") == 3
     assert not events.flush()
     assert events.waiting() == MOST_WAITING
     events.stop(5)
-    assert told(metrics, "dropped", reason="export_failed") == MOST_WAITING
+    assert counted(metrics, "dropped", reason="export_failed") == MOST_WAITING
     events.emit("late", "")
-    assert told(metrics, "dropped", reason="stopped") == 1
+    assert counted(metrics, "dropped", reason="stopped") == 1
     events.stop(5)
-    assert told(metrics, "dropped", reason="export_failed") == MOST_WAITING
+    assert counted(metrics, "dropped", reason="export_failed") == MOST_WAITING
 
 
 def test_a_stop_does_not_wait_for_a_back_end_that_hangs() -> None:
@@ -137,7 +137,7 @@ def test_a_stop_does_not_wait_for_a_back_end_that_hangs() -> None:
     assert asked.wait(30)
     events.stop(0.05)
     assert closed.is_set()
-    assert told(metrics, "dropped", reason="export_failed") == 1
+    assert counted(metrics, "dropped", reason="export_failed") == 1
 
 
 def test_a_collector_that_comes_back_gets_what_it_missed(monkeypatch: pytest.MonkeyPatch) -> None:

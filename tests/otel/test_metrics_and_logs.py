@@ -13,7 +13,7 @@ import pytest
 import structlog
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from prometheus_client.parser import text_string_to_metric_families
-from tests.otel.watching import watching
+from tests.otel.recorded_spans import recording
 from tests.otlp_sink import OtlpSink
 
 from foliotrace import events
@@ -73,7 +73,7 @@ def test_no_instrument_has_a_label_that_names_a_person_or_a_document() -> None:
 @pytest.mark.parametrize("sampled", [True, False])
 def test_domain_events_move_the_metrics(sampled: bool) -> None:
     sampler = None if sampled else ParentBased(ALWAYS_OFF)
-    with watching(sampler=sampler) as watch, events.stage("synthesize"):
+    with recording(sampler=sampler) as seen, events.stage("synthesize"):
         events.emit(
             events.QueryAnswered(
                 run_id="run_1",
@@ -90,7 +90,7 @@ def test_domain_events_move_the_metrics(sampled: bool) -> None:
             events.ModelCallPaid(model="m", prompt_tokens=1, completion_tokens=1, cost_usd=paid)
         )
         events.emit(events.BreakerChanged(dependency="index", status="open"))
-    value = watch.metrics.registry.get_sample_value
+    value = seen.metrics.registry.get_sample_value
     degraded = {"level": "2", "reason": "index_timeout"}
     assert value("foliotrace_degraded_answers_total", degraded) == 1
     second = {"level": "2", "reason": "llm_down"}  # one answer counts once, for a share's sake
@@ -98,7 +98,7 @@ def test_domain_events_move_the_metrics(sampled: bool) -> None:
     assert value("foliotrace_cost_usd_total", {"model": "m"}) == 0.25
     assert value("foliotrace_breaker_open", {"dependency": "index"}) == 1
     assert value("foliotrace_cache_requests_total", {"cache": "answer", "result": "miss"}) == 1
-    assert watch.tree.faults == 0
+    assert seen.tree.faults == 0
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
@@ -116,11 +116,11 @@ def test_metrics_go_out_over_otlp_under_their_otel_names(
         telemetry.metrics.record("foliotrace.stage.duration", 0.02, {"stage": "retrieve"})
         assert telemetry.shutdown(5)
         (sent,) = sink.of("metrics")
-    told = {m.name: m for m in sent.message.resource_metrics[0].scope_metrics[0].metrics}
-    (point,) = told["foliotrace.degraded_answers"].sum.data_points
+    exported = {m.name: m for m in sent.message.resource_metrics[0].scope_metrics[0].metrics}
+    (point,) = exported["foliotrace.degraded_answers"].sum.data_points
     assert point.as_double == 3
     assert {a.key: a.value.string_value for a in point.attributes} == {"level": "2", "reason": "r"}
-    (histogram,) = told["foliotrace.stage.duration"].histogram.data_points
+    (histogram,) = exported["foliotrace.stage.duration"].histogram.data_points
     assert (histogram.count, sum(histogram.bucket_counts)) == (1, 1)
     assert len(histogram.bucket_counts) == len(histogram.explicit_bounds) + 1
 
@@ -157,7 +157,10 @@ def lines() -> Iterator[Any]:
 
 
 def test_structlog_and_the_standard_library_share_one_redacted_format(lines: Any) -> None:
-    with watching() as watch, watch.provider.get_tracer("t").start_as_current_span("x") as span:
+    with (
+        recording() as seen,
+        seen.provider.get_tracer("t").start_as_current_span("x") as span,
+    ):
         structlog.get_logger("a").info("query.answered", who="jane@example.org", level_reached=2)
         logging.getLogger("b").warning("lost %s", "jane@example.org", extra={"api_key": "hunter2"})
     ours, theirs = lines()

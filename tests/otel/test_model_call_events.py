@@ -12,7 +12,7 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
-from tests.otel.watching import watching
+from tests.otel.recorded_spans import recording
 
 from foliotrace import events
 from foliotrace_otel.spans.content import ContentPolicy
@@ -57,17 +57,17 @@ class Shelf(BaseRetriever):
         return [NodeWithScore(node=TextNode(text=PASSAGE, id_="n1"), score=0.87654)]
 
 
-def ask(**given: Any) -> None:
+def ask(**options: Any) -> None:
     Shelf().retrieve(QUESTION)
-    Tiny(**given).chat([ChatMessage(role="user", content=QUESTION)])
+    Tiny(**options).chat([ChatMessage(role="user", content=QUESTION)])
 
 
 def test_a_model_call_tells_model_tokens_finish_and_lengths() -> None:
-    with watching() as watch:
+    with recording() as seen:
         ask()
-    told = dict(watch.one("chat tiny").attributes or {})
-    assert 0 < told.pop("duration_ms") < 10_000
-    assert told == {
+    attributes = dict(seen.one("chat tiny").attributes or {})
+    assert 0 < attributes.pop("duration_ms") < 10_000
+    assert attributes == {
         "gen_ai.operation.name": "chat",
         "gen_ai.request.model": "tiny",
         "gen_ai.response.model": "tiny-2026",
@@ -87,22 +87,22 @@ def test_a_model_call_tells_model_tokens_finish_and_lengths() -> None:
 
 
 def test_a_retrieval_tells_ids_and_scores() -> None:
-    with watching() as watch:
+    with recording() as seen:
         ask()
-    told = watch.one("retrieval Shelf").attributes or {}
-    assert told["foliotrace.retrieved"] == 1
-    assert told["foliotrace.retrieved.ids"] == ("n1",)
-    assert told["foliotrace.retrieved.scores"] == (0.8765,)
+    attributes = seen.one("retrieval Shelf").attributes or {}
+    assert attributes["foliotrace.retrieved"] == 1
+    assert attributes["foliotrace.retrieved.ids"] == ("n1",)
+    assert attributes["foliotrace.retrieved.scores"] == (0.8765,)
 
 
 def test_no_content_by_default_and_all_of_it_under_its_names_when_asked() -> None:
-    with watching() as watch:
+    with recording() as seen:
         ask()
-    assert "canary" not in "".join(span.to_json() for span in watch.spans)
-    with watching(content=ContentPolicy(capture=True)) as watch:
+    assert "canary" not in "".join(span.to_json() for span in seen.spans)
+    with recording(content=ContentPolicy(capture=True)) as seen:
         ask()
-    chat = watch.one("chat tiny").attributes or {}
-    retrieval = watch.one("retrieval Shelf").attributes or {}
+    chat = seen.one("chat tiny").attributes or {}
+    retrieval = seen.one("retrieval Shelf").attributes or {}
     assert QUESTION in chat["gen_ai.input.messages"]
     assert ANSWER in chat["gen_ai.output.messages"]
     assert retrieval["gen_ai.retrieval.query.text"] == QUESTION
@@ -110,17 +110,17 @@ def test_no_content_by_default_and_all_of_it_under_its_names_when_asked() -> Non
 
 
 def test_captured_content_is_cut() -> None:
-    with watching(content=ContentPolicy(capture=True, most_chars=16)) as watch:
+    with recording(content=ContentPolicy(capture=True, most_chars=16)) as seen:
         Tiny().chat([ChatMessage(role="user", content="word " * 1000)])
-    assert len(watch.one("chat tiny").attributes["gen_ai.input.messages"]) < 120
+    assert len(seen.one("chat tiny").attributes["gen_ai.input.messages"]) < 120
 
 
 def test_openinference_names_come_by_the_switch() -> None:
-    with watching(openinference=True) as watch:
+    with recording(openinference=True) as seen:
         ask()
-    chat = watch.one("chat tiny").attributes or {}
+    chat = seen.one("chat tiny").attributes or {}
     assert (chat["openinference.span.kind"], chat["llm.token_count.prompt"]) == ("LLM", 12)
-    retrieval = watch.one("retrieval Shelf").attributes or {}
+    retrieval = seen.one("retrieval Shelf").attributes or {}
     assert retrieval["retrieval.documents.0.document.id"] == "n1"
 
 
@@ -136,18 +136,18 @@ def test_moving_names_follow_the_version(
 ) -> None:
     anthropic = {"usage": {"input_tokens": 9, "output_tokens": 1, "cache_creation_input_tokens": 3}}
     monkeypatch.setitem(RAW, "usage", anthropic["usage"])
-    with watching(version=version) as watch:
+    with recording(version=version) as seen:
         ask()
-    assert (watch.one("chat tiny").attributes or {})[name] == 3
+    assert (seen.one("chat tiny").attributes or {})[name] == 3
 
 
 @pytest.mark.parametrize("sampled", [True, False])
 def test_metrics_are_the_same_whether_or_not_the_trace_is_sampled(sampled: bool) -> None:
-    with watching(sampler=None if sampled else ParentBased(ALWAYS_OFF)) as watch:
+    with recording(sampler=None if sampled else ParentBased(ALWAYS_OFF)) as seen:
         ask()
         with pytest.raises(TimeoutError):
             ask(fails=True)
-    value = watch.metrics.registry.get_sample_value
+    value = seen.metrics.registry.get_sample_value
     assert value("llm_request_latency_seconds_count", {"model": "tiny"}) == 2
     failed = {"model": "tiny", "error_type": "TimeoutError"}
     assert value("llm_request_errors_total", failed) == 1
@@ -158,13 +158,13 @@ def test_metrics_are_the_same_whether_or_not_the_trace_is_sampled(sampled: bool)
         "gen_ai_token_type": "input",
     }
     assert value("gen_ai_client_token_usage_sum", tokens) == 12
-    assert not watch.tree.open
-    assert bool(watch.spans) is sampled
+    assert not seen.tree.open
+    assert bool(seen.spans) is sampled
 
 
 def test_an_event_of_ours_lands_on_the_span_where_it_happened_and_can_link() -> None:
     origin = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    with watching() as watch, events.stage("cache"):
+    with recording() as seen, events.stage("cache"):
         events.emit(
             events.QueryAnswered(
                 run_id="run_1",
@@ -176,14 +176,14 @@ def test_an_event_of_ours_lands_on_the_span_where_it_happened_and_can_link() -> 
                 origin=origin,
             )
         )
-    span = watch.one("cache")
+    span = seen.one("cache")
     assert span.attributes["foliotrace.cache.state"] == "exact"
     assert "foliotrace.link" not in span.attributes
     assert span.links[0].context.trace_id == 0x0AF7651916CD43DD8448EB211C80319C
 
 
 def test_an_event_the_handler_does_not_understand_is_no_fault() -> None:
-    with watching() as watch:
+    with recording() as seen:
         event = RetrievalEndEvent(str_or_query_bundle=QUESTION, nodes=[], span_id="nobody-knows")
         get_dispatcher().event(event)
-    assert watch.tree.faults == 0
+    assert seen.tree.faults == 0

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
+from tests.otel.recorded_spans import RecordedSpans, recording
 from tests.otel.test_model_call_events import Tiny
-from tests.otel.watching import Watch, watching
 from tests.query import query_stack
 from tests.query.test_query_pipeline import HANDBOOK
 
@@ -24,8 +24,8 @@ from foliotrace_otel.redact import Redactor
 pytestmark = pytest.mark.anyio
 
 
-def encoded(watch: Watch) -> bytes:
-    return SpanEncoder(SpanRedactor(Redactor(b"k"), content=False)).request(watch.spans)
+def encoded(seen: RecordedSpans) -> bytes:
+    return SpanEncoder(SpanRedactor(Redactor(b"k"), content=False)).request(seen.spans)
 
 
 async def test_a_question_is_few_spans_in_three_kilobytes_with_nothing_of_what_was_asked(
@@ -34,21 +34,21 @@ async def test_a_question_is_few_spans_in_three_kilobytes_with_nothing_of_what_w
     async with query_stack.open_query_stack(tmp_path) as stack:
         await stack.serve(*HANDBOOK, name="handbook.txt")
         stack.use(generators=(LlamaIndexGenerator(Tiny(), clock=stack.clock),))
-        with watching() as watch:
+        with recording() as seen:
             await stack.ask("When are refunds paid to xylophone@example.org?")
-    raw = encoded(watch)
-    print(draw_trace(watch.spans))
-    print(len(watch.spans), len(raw))
+    raw = encoded(seen)
+    print(draw_trace(seen.spans))
+    print(len(seen.spans), len(raw))
     ExportTraceServiceRequest.FromString(raw)
-    assert 6 <= len(watch.spans) <= 10
+    assert 6 <= len(seen.spans) <= 10
     assert len(raw) <= 3_000
-    assert len({span.context.trace_id for span in watch.spans}) == 1
-    assert not watch.orphans()
+    assert len({span.context.trace_id for span in seen.spans}) == 1
+    assert not seen.orphans()
     for content in (b"refunds", b"xylophone", b"handbook", b"canary", b"30 days"):
         assert content not in raw
-    run = watch.one("invoke_workflow QueryWorkflow")
+    run = seen.one("invoke_workflow QueryWorkflow")
     assert run.parent is None
-    assert watch.parent_name(watch.one("retrieve")) == run.name
+    assert seen.parent_name(seen.one("retrieve")) == run.name
 
 
 async def test_a_degraded_answer_says_so_on_its_run_and_where_the_path_failed(
@@ -60,16 +60,16 @@ async def test_a_degraded_answer_says_so_on_its_run_and_where_the_path_failed(
             RetrievalPath(RetrievalMode.MANAGED, query_stack.Down("managed_timeout")),
             stack.keyword(),
         )
-        with watching() as watch:
+        with recording() as seen:
             await stack.ask("When are refunds paid?")
-    run = watch.one("invoke_workflow QueryWorkflow")
+    run = seen.one("invoke_workflow QueryWorkflow")
     assert run.attributes["foliotrace.degraded"] is True
     assert run.attributes["foliotrace.degradation.level"] == 2
     assert run.attributes["foliotrace.degradation.reasons"] == "managed_timeout"
-    failed = watch.one("retrieve").attributes
+    failed = seen.one("retrieve").attributes
     assert failed["foliotrace.retrieval.failed_path"] == "managed"
     degraded = {"level": "2", "reason": "managed_timeout"}
-    counted = watch.metrics.registry.get_sample_value("foliotrace_degraded_answers_total", degraded)
+    counted = seen.metrics.registry.get_sample_value("foliotrace_degraded_answers_total", degraded)
     assert counted == 1
 
 
@@ -82,9 +82,9 @@ async def test_an_answer_without_the_engine_leaves_the_engines_own_trace(
         workflow = QueryWorkflow(stack.services)
         trees = []
         for asked in (workflow.answer_directly, lambda ev: workflow.run(start_event=ev)):
-            with watching(detail="all") as watch, suppress(InvalidQuery):
+            with recording(detail="all") as seen, suppress(InvalidQuery):
                 await asked(AskQuestion(query=query))
-            trees.append([_told(span, watch) for span in watch.spans])
+            trees.append([_told(span, seen) for span in seen.spans])
     assert trees[0] == trees[1]
     assert [name for name, *_ in trees[0]][:3] == [
         "invoke_workflow QueryWorkflow",
@@ -93,9 +93,9 @@ async def test_an_answer_without_the_engine_leaves_the_engines_own_trace(
     ]
 
 
-def _told(span: ReadableSpan, watch: Watch) -> tuple[object, ...]:
+def _told(span: ReadableSpan, seen: RecordedSpans) -> tuple[object, ...]:
     """A span as it is told, but for what each run draws anew."""
     drawn = ("foliotrace.run_id", "llamaindex.run_id")
     said = {key: "drawn" if key in drawn else it for key, it in (span.attributes or {}).items()}
     events = [event.name for event in span.events]
-    return span.name, watch.parent_name(span), span.status.status_code, said, events
+    return span.name, seen.parent_name(span), span.status.status_code, said, events

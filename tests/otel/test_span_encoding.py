@@ -86,10 +86,10 @@ def test_the_bytes_say_what_the_sdks_encoder_says(spans: list[ReadableSpan]) -> 
     assert ours == encode_spans(spans)
 
 
-def encoded(**given: Any) -> Any:
+def encoded(**options: Any) -> Any:
     context = SpanContext(1, 2, is_remote=False)
-    span = ReadableSpan(context=context, resource=RESOURCE, start_time=1, end_time=2, **given)
-    content = given["name"] == "content"
+    span = ReadableSpan(context=context, resource=RESOURCE, start_time=1, end_time=2, **options)
+    content = options["name"] == "content"
     message = ExportTraceServiceRequest.FromString(encoder(content=content).request([span]))
     return message.resource_spans[0].scope_spans[0].spans[0]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
-from tests.otel.watching import Watch, shape, watching
+from tests.otel.recorded_spans import RecordedSpans, recording, shape
 from workflows import Context, Workflow, step
 from workflows.events import Event, HumanResponseEvent, InputRequiredEvent, StartEvent, StopEvent
 
@@ -61,28 +61,28 @@ def compute(number: int) -> int:
     return number * 2
 
 
-def llama_index_names(watch: Watch) -> dict[Any, str]:
-    return {id_: id_[:-37] for id_ in watch.truth.parents}
+def llama_index_names(seen: RecordedSpans) -> dict[Any, str]:
+    return {id_: id_[:-37] for id_ in seen.truth.parents}
 
 
-def our_parents(watch: Watch) -> tuple[dict[Any, Any], dict[Any, str]]:
-    parents = {s.context.span_id: s.parent.span_id if s.parent else None for s in watch.spans}
+def our_parents(seen: RecordedSpans) -> tuple[dict[Any, Any], dict[Any, str]]:
+    parents = {s.context.span_id: s.parent.span_id if s.parent else None for s in seen.spans}
     names = {}
-    for span in watch.spans:
+    for span in seen.spans:
         name = STAGES.get(span.name, span.name)
         names[span.context.span_id] = str((span.attributes or {}).get("code.function.name", name))
     return parents, names
 
 
 async def test_all_detail_is_llamaindexs_own_tree_under_fifty_runs_at_once() -> None:
-    with watching(detail="all") as watch:
+    with recording(detail="all") as seen:
         results = await asyncio.gather(*(Fan(timeout=60).run() for _ in range(50)))
     assert results == [4] * 50
-    assert shape(*our_parents(watch)) == shape(watch.truth.parents, llama_index_names(watch))
-    assert len(watch.spans) == len(watch.truth.parents)
-    assert len({s.context.trace_id for s in watch.spans}) == 50
-    assert not watch.tree.open
-    assert watch.tree.faults == 0
+    assert shape(*our_parents(seen)) == shape(seen.truth.parents, llama_index_names(seen))
+    assert len(seen.spans) == len(seen.truth.parents)
+    assert len({s.context.trace_id for s in seen.spans}) == 50
+    assert not seen.tree.open
+    assert seen.tree.faults == 0
 
 
 async def test_the_default_detail_contracts_the_steps_of_a_one_step_workflow() -> None:
@@ -92,11 +92,11 @@ async def test_the_default_detail_contracts_the_steps_of_a_one_step_workflow() -
             with events.stage("outer"), events.stage("inner"):
                 return StopEvent(result=await look_up(1))
 
-    with watching() as watch:
+    with recording() as seen:
         await Single().run()
-    run = watch.one("invoke_workflow Single")
+    run = seen.one("invoke_workflow Single")
     assert run.parent is None
-    assert [s.name for s in watch.spans] == [
+    assert [s.name for s in seen.spans] == [
         "invoke_workflow Single",
         "outer",
         "inner",
@@ -104,21 +104,21 @@ async def test_the_default_detail_contracts_the_steps_of_a_one_step_workflow() -
         "retrieve",
         "compute",
     ]
-    assert watch.parent_name(watch.one("outer")) == run.name
-    assert not watch.orphans()
+    assert seen.parent_name(seen.one("outer")) == run.name
+    assert not seen.orphans()
 
 
 async def test_a_workflow_of_several_steps_shows_them_unless_its_class_says_it_has_stages() -> None:
     class Staged(Fan):
         __foliotrace_stages__ = True
 
-    with watching() as watch:
+    with recording() as seen:
         await Fan().run()
-    assert {"step split", "step work", "step join"} <= {s.name for s in watch.spans}
-    with watching() as watch:
+    assert {"step split", "step work", "step join"} <= {s.name for s in seen.spans}
+    with recording() as seen:
         await Staged().run()
-    assert not [s for s in watch.spans if s.name.startswith("step")]
-    assert {watch.parent_name(s) for s in watch.named("look_up")} == {"invoke_workflow Staged"}
+    assert not [s for s in seen.spans if s.name.startswith("step")]
+    assert {seen.parent_name(s) for s in seen.named("look_up")} == {"invoke_workflow Staged"}
 
 
 async def test_spans_opened_by_others_nest_where_they_belong() -> None:
@@ -134,28 +134,28 @@ async def test_spans_opened_by_others_nest_where_they_belong() -> None:
         with tracer.start_as_current_span("SELECT"):
             await asyncio.sleep(0)
 
-    with watching() as watch:
-        tracer = watch.provider.get_tracer("http")
+    with recording() as seen:
+        tracer = seen.provider.get_tracer("http")
         with tracer.start_as_current_span("POST /v1/query"):
             await asyncio.gather(*(outer() for _ in range(3)))
-    outers = [s for s in watch.spans if s.name.endswith("outer")]
-    inners = [s for s in watch.spans if s.name.endswith("inner")]
-    assert {watch.parent_name(s) for s in outers} == {"POST /v1/query"}
-    assert {watch.parent_name(s) for s in inners} == {"GET /index"}
-    assert all((watch.parent_name(s) or "").endswith("inner") for s in watch.named("SELECT"))
-    assert len({s.context.trace_id for s in watch.spans}) == 1
+    outers = [s for s in seen.spans if s.name.endswith("outer")]
+    inners = [s for s in seen.spans if s.name.endswith("inner")]
+    assert {seen.parent_name(s) for s in outers} == {"POST /v1/query"}
+    assert {seen.parent_name(s) for s in inners} == {"GET /index"}
+    assert all((seen.parent_name(s) or "").endswith("inner") for s in seen.named("SELECT"))
+    assert len({s.context.trace_id for s in seen.spans}) == 1
 
 
 async def test_a_span_of_another_trace_does_not_capture_ours() -> None:
     @dispatcher.span
     async def outer() -> None:
-        elsewhere = watch.provider.get_tracer("x").start_span("elsewhere", context=trace.Context())
+        elsewhere = seen.provider.get_tracer("x").start_span("elsewhere", context=trace.Context())
         with trace.use_span(elsewhere, end_on_exit=True):
             compute(1)
 
-    with watching() as watch:
+    with recording() as seen:
         await outer()
-    assert (watch.parent_name(watch.one("compute")) or "").endswith("outer")
+    assert (seen.parent_name(seen.one("compute")) or "").endswith("outer")
 
 
 async def test_an_error_is_told_once_at_its_origin_and_marks_every_span_it_passes() -> None:
@@ -169,15 +169,15 @@ async def test_an_error_is_told_once_at_its_origin_and_marks_every_span_it_passe
     async def inner() -> None:
         raise ValueError(secret)
 
-    with watching() as watch, pytest.raises(ValueError, match="scurvy"):
+    with recording() as seen, pytest.raises(ValueError, match="scurvy"):
         await outer()
-    assert [s.status.status_code for s in watch.spans] == [StatusCode.ERROR] * 2
-    assert [s.attributes["error.type"] for s in watch.spans] == ["ValueError"] * 2
-    assert [len(s.events) for s in watch.spans] == [0, 1]
-    event = watch.spans[1].events[0]
+    assert [s.status.status_code for s in seen.spans] == [StatusCode.ERROR] * 2
+    assert [s.attributes["error.type"] for s in seen.spans] == ["ValueError"] * 2
+    assert [len(s.events) for s in seen.spans] == [0, 1]
+    event = seen.spans[1].events[0]
     assert event.attributes["exception.type"] == "builtins.ValueError"
     assert "test_span_tree.py" in event.attributes["exception.stacktrace"]
-    assert secret not in "".join(span.to_json() for span in watch.spans)
+    assert secret not in "".join(span.to_json() for span in seen.spans)
 
 
 async def test_a_failure_inside_contracted_plumbing_is_not_lost() -> None:
@@ -186,9 +186,9 @@ async def test_a_failure_inside_contracted_plumbing_is_not_lost() -> None:
         async def only(self, ev: StartEvent) -> StopEvent:
             raise LookupError("no")
 
-    with watching() as watch, pytest.raises(LookupError):
+    with recording() as seen, pytest.raises(LookupError):
         await Broken().run()
-    run = watch.one("invoke_workflow Broken")
+    run = seen.one("invoke_workflow Broken")
     assert run.status.status_code is StatusCode.ERROR
     assert [event.name for event in run.events] == ["exception"]
 
@@ -198,13 +198,13 @@ async def test_cancelling_is_not_an_error() -> None:
     async def slow() -> None:
         await asyncio.sleep(60)
 
-    with watching() as watch:
+    with recording() as seen:
         task = asyncio.create_task(slow())
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    (span,) = watch.spans
+    (span,) = seen.spans
     assert span.status.status_code is StatusCode.UNSET
     assert span.attributes["foliotrace.outcome"] == "cancelled"
     assert not span.events
@@ -227,17 +227,17 @@ class Human(Workflow):
 
 
 async def test_waiting_for_a_person_is_not_an_error_and_stays_in_one_trace() -> None:
-    with watching() as watch:
+    with recording() as seen:
         run = Human(timeout=30).run()
         async for event in run.stream_events():
             if isinstance(event, Ask):
                 run.ctx.send_event(Reply(response="yes"))
         assert await run == "yes"
-    assert {s.status.status_code for s in watch.spans} == {StatusCode.UNSET}
-    assert len({s.context.trace_id for s in watch.spans}) == 1
-    assert watch.named("outer")[0].attributes["foliotrace.outcome"] == "waiting"
-    assert not watch.orphans()
-    assert not watch.tree.open
+    assert {s.status.status_code for s in seen.spans} == {StatusCode.UNSET}
+    assert len({s.context.trace_id for s in seen.spans}) == 1
+    assert seen.named("outer")[0].attributes["foliotrace.outcome"] == "waiting"
+    assert not seen.orphans()
+    assert not seen.tree.open
 
 
 def test_threads_that_carry_the_context_nest_and_others_start_their_own_trace() -> None:
@@ -250,9 +250,9 @@ def test_threads_that_carry_the_context_nest_and_others_start_their_own_trace() 
         alone.start()
         alone.join()
 
-    with watching() as watch:
+    with recording() as seen:
         outer()
-    parents = [watch.parent_name(s) for s in watch.named("compute")]
+    parents = [seen.parent_name(s) for s in seen.named("compute")]
     assert sum(p is None for p in parents) == 1
     assert sum((p or "").endswith("outer") for p in parents) == 8
 
@@ -260,10 +260,10 @@ def test_threads_that_carry_the_context_nest_and_others_start_their_own_trace() 
 def test_a_fault_of_the_handler_is_counted_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with watching() as watch:
-        watch.tree._plans = None  # type: ignore[assignment]  # a handler that cannot work
+    with recording() as seen:
+        seen.tree._plans = None  # type: ignore[assignment]  # a handler that cannot work
         assert [compute(n) for n in range(3)] == [0, 2, 4]
-    assert watch.tree.faults == 3
+    assert seen.tree.faults == 3
     assert [r.message for r in caplog.records] == ["telemetry.handler_failed"]
 
 
@@ -275,16 +275,20 @@ async def test_nothing_is_left_after_ten_thousand_calls_of_every_ending() -> Non
         if how == 2:
             raise asyncio.CancelledError
 
-    with watching() as watch:
-        watch.memory.export = lambda spans: None  # type: ignore[assignment,method-assign,return-value]
+    with recording() as seen:
+        seen.memory.export = lambda spans: None  # type: ignore[assignment,method-assign,return-value]
         for number in range(10_000):
             try:
                 await ends(number % 3)
             except (KeyError, asyncio.CancelledError):
                 continue
-    assert (watch.tree.open, watch.handler.streams.waiting, watch.tree.faults) == ({}, {}, 0)
-    assert not watch.handler.completed_spans
-    assert not watch.handler.dropped_spans
+    assert (seen.tree.open, seen.handler.streams.waiting, seen.tree.faults) == (
+        {},
+        {},
+        0,
+    )
+    assert not seen.handler.completed_spans
+    assert not seen.handler.dropped_spans
 
 
 programs = st.recursive(
@@ -325,9 +329,9 @@ async def fails(program: Any) -> None:
 @settings(max_examples=40, deadline=None)
 @given(programs)
 def test_any_program_keeps_its_tree_and_its_failures(program: Any) -> None:
-    with watching(detail="all") as watch:
+    with recording(detail="all") as seen:
         asyncio.run(run_program(program))
-    assert shape(*our_parents(watch)) == shape(watch.truth.parents, llama_index_names(watch))
-    failed = [s for s in watch.spans if s.status.status_code is StatusCode.ERROR]
-    assert len(failed) == len(watch.truth.dropped)
-    assert sum(len(s.events) for s in watch.spans) == len(watch.truth.dropped)
+    assert shape(*our_parents(seen)) == shape(seen.truth.parents, llama_index_names(seen))
+    failed = [s for s in seen.spans if s.status.status_code is StatusCode.ERROR]
+    assert len(failed) == len(seen.truth.dropped)
+    assert sum(len(s.events) for s in seen.spans) == len(seen.truth.dropped)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import StatusCode
+from tests.otel.recorded_spans import recording, shape
 from tests.otel.test_span_tree import llama_index_names, our_parents
-from tests.otel.watching import shape, watching
 
 from foliotrace import events
 
@@ -109,15 +109,15 @@ async def side_by_side(many: list[Any]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(programs, min_size=1, max_size=4))
 def test_programs_side_by_side_keep_their_trees_and_their_failures(many: list[Any]) -> None:
-    with watching(detail="all") as watch:
+    with recording(detail="all") as seen:
         asyncio.run(side_by_side(many))
-    assert shape(*our_parents(watch)) == shape(watch.truth.parents, llama_index_names(watch))
-    roots = [span for span in watch.spans if span.parent is None]
-    assert len({s.context.trace_id for s in watch.spans}) == len(roots)
-    stopped = [s for s in watch.spans if (s.attributes or {}).get("foliotrace.outcome")]
-    failed = [s for s in watch.spans if s.status.status_code is StatusCode.ERROR]
-    assert len(failed) + len(stopped) == len(watch.truth.dropped)
-    assert (watch.tree.open, watch.tree.faults) == ({}, 0)
+    assert shape(*our_parents(seen)) == shape(seen.truth.parents, llama_index_names(seen))
+    roots = [span for span in seen.spans if span.parent is None]
+    assert len({s.context.trace_id for s in seen.spans}) == len(roots)
+    stopped = [s for s in seen.spans if (s.attributes or {}).get("foliotrace.outcome")]
+    failed = [s for s in seen.spans if s.status.status_code is StatusCode.ERROR]
+    assert len(failed) + len(stopped) == len(seen.truth.dropped)
+    assert (seen.tree.open, seen.tree.faults) == ({}, 0)
 
 
 @pytest.mark.parametrize("sampled", [True, False])
@@ -126,8 +126,8 @@ def test_programs_side_by_side_keep_their_trees_and_their_failures(many: list[An
 def test_nothing_is_orphaned_or_left_open_in_the_default_detail(
     sampled: bool, many: list[Any]
 ) -> None:
-    with watching(sampler=None if sampled else ParentBased(ALWAYS_OFF)) as watch:
+    with recording(sampler=None if sampled else ParentBased(ALWAYS_OFF)) as seen:
         asyncio.run(side_by_side(many))
-    assert not watch.orphans()
-    assert (watch.tree.open, watch.tree.faults) == ({}, 0)
-    assert sampled or not watch.spans
+    assert not seen.orphans()
+    assert (seen.tree.open, seen.tree.faults) == ({}, 0)
+    assert sampled or not seen.spans

@@ -14,7 +14,7 @@ from llama_index.core.llms import MockLLM
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
-from tests.otel.watching import watching
+from tests.otel.recorded_spans import recording
 from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
 
@@ -45,10 +45,13 @@ def test_anything_else_is_no_traceparent(text: str) -> None:
 
 
 async def test_a_run_nests_locally_under_the_span_that_started_it() -> None:
-    with watching() as watch, watch.provider.get_tracer("http").start_as_current_span("POST"):
+    with (
+        recording() as recorded,
+        recorded.provider.get_tracer("http").start_as_current_span("POST"),
+    ):
         await One().run()
-    run = watch.one("invoke_workflow One")
-    assert watch.parent_name(run) == "POST"
+    run = recorded.one("invoke_workflow One")
+    assert recorded.parent_name(run) == "POST"
     assert run.parent is not None
     assert not run.parent.is_remote
     assert "foliotrace.entry" not in (run.attributes or {})
@@ -59,11 +62,11 @@ async def test_a_remote_caller_is_the_parent_and_allowed_baggage_is_told() -> No
     ctx = trace.set_span_in_context(NonRecordingSpan(remote), context.Context())
     ctx = baggage.set_baggage("user.id", "u-1", ctx)
     ctx = baggage.set_baggage("anything.else", "secret", ctx)
-    with watching() as watch:
+    with recording() as recorded:
         token = context.attach(ctx)
         await One().run()
         context.detach(token)
-    run = watch.one("invoke_workflow One")
+    run = recorded.one("invoke_workflow One")
     assert run.context.trace_id == 7
     assert (run.attributes or {})["foliotrace.entry"] is True
     assert (run.attributes or {})["user.id"] == "u-1"
@@ -74,22 +77,22 @@ RESUME = """
 import json, sys
 from llama_index.core.llms import MockLLM
 from llama_index_instrumentation import get_dispatcher
-from tests.otel.watching import watching
+from tests.otel.recorded_spans import recording
 from foliotrace import events
-with watching() as watch:
+with recording() as recorded:
     get_dispatcher().restore_propagation_context(json.load(sys.stdin))
     with events.stage("index"):
         pass
-span = watch.one("index")
+span = recorded.one("index")
 ids = {"trace": span.context.trace_id, "parent": span.parent.span_id}
 print(json.dumps({**ids, "told": dict(span.attributes)}))
 """
 
 
 def test_a_run_resumed_in_another_process_goes_on_in_its_trace() -> None:
-    with watching() as watch:
+    with recording() as recorded:
         token = context.attach(baggage.set_baggage("session.id", "s-9"))
-        with watch.provider.get_tracer("http").start_as_current_span("POST") as span:
+        with recorded.provider.get_tracer("http").start_as_current_span("POST") as span:
             captured = json.dumps(get_dispatcher().capture_propagation_context())
         context.detach(token)
     done = subprocess.run(
@@ -123,21 +126,21 @@ def test_a_broken_carrier_starts_a_new_trace(carrier: dict[str, object]) -> None
         with events.stage("index"):
             pass
 
-    with watching() as watch:
+    with recording() as recorded:
         context_copy = copy_context()
         context_copy.run(resume)
-    assert watch.one("index").parent is None
-    assert watch.tree.faults == 0
+    assert recorded.one("index").parent is None
+    assert recorded.tree.faults == 0
 
 
 async def test_a_batch_is_one_linked_trace_for_each_document() -> None:
-    with watching() as watch:
-        tracer = watch.provider.get_tracer("http")
+    with recording() as recorded:
+        tracer = recorded.provider.get_tracer("http")
         with tracer.start_as_current_span("POST /v1/documents") as batch:
             for _ in range(3):
                 with separate_trace():
                     await One().run()
-    runs = watch.named("invoke_workflow One")
+    runs = recorded.named("invoke_workflow One")
     assert len({run.context.trace_id for run in runs} | {batch.get_span_context().trace_id}) == 4
     assert all(run.parent is None for run in runs)
     assert {run.links[0].context.span_id for run in runs} == {batch.get_span_context().span_id}
@@ -149,33 +152,33 @@ async def test_concurrent_requests_never_share_a_trace() -> None:
             await One().run()
             return span.get_span_context().trace_id
 
-    with watching() as watch:
-        tracer = watch.provider.get_tracer("http")
+    with recording() as recorded:
+        tracer = recorded.provider.get_tracer("http")
         ids = await asyncio.gather(*(request(tracer) for _ in range(50)))
     assert len(set(ids)) == 50
     for trace_id in ids:
-        names = {s.name for s in watch.spans if s.context.trace_id == trace_id}
+        names = {s.name for s in recorded.spans if s.context.trace_id == trace_id}
         assert names == {"POST", "invoke_workflow One", "retrieve"}
 
 
 def test_a_suppressed_region_makes_no_spans_and_no_measurements() -> None:
     llm = MockLLM()
-    with watching() as watch:
+    with recording() as recorded:
         token = context.attach(context.set_value(context._SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
             llm.complete("unseen")
             list(llm.stream_complete("unseen"))
         finally:
             context.detach(token)
-        assert watch.spans == []
-        assert watch.tree.open == {}
+        assert recorded.spans == []
+        assert recorded.tree.open == {}
         counted = {
             sample.name
-            for family in watch.metrics.registry.collect()
+            for family in recorded.metrics.registry.collect()
             for sample in family.samples
             if sample.name.startswith("gen_ai_client_operation_duration")
         }
         assert counted == set()
         llm.complete("seen")
-        assert [span.name for span in watch.spans] == ["chat MockLLM"]
-        assert watch.tree.faults == 0
+        assert [span.name for span in recorded.spans] == ["chat MockLLM"]
+        assert recorded.tree.faults == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from tests.otel.watching import Truth, shape
+from tests.otel.recorded_spans import LlamaIndexTree, shape
 from tests.otlp_sink import OtlpSink, attributes_of
 from tests.server.observed_service import observed
 
@@ -14,9 +14,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def truth() -> Iterator[Truth]:
+def truth() -> Iterator[LlamaIndexTree]:
     """What LlamaIndex's dispatcher tells a handler beside ours."""
-    truth, root = Truth(), get_dispatcher()
+    truth, root = LlamaIndexTree(), get_dispatcher()
     before = list(root.span_handlers)
     root.span_handlers = [*before, truth]
     yield truth
@@ -38,7 +38,7 @@ def exported(sink: OtlpSink) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_the_service_exports_every_span_that_llamaindex_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truth: Truth, stream: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truth: LlamaIndexTree, stream: bool
 ) -> None:
     async with observed(tmp_path, monkeypatch, telemetry={"detail": "all"}) as service:
         document = (await service.ingest())["document"]

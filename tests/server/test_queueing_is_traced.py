@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.otel.watching import watching
+from tests.otel.recorded_spans import recording
 from tests.server.observed_service import QUESTION, observed, tree
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
@@ -43,6 +43,6 @@ async def test_putting_an_answer_into_a_shared_cache_is_a_span() -> None:
     cache = ResilientCache(
         InMemoryAnswerCache(clock), CircuitGuard("answer_cache", policy, clock=clock)
     )
-    with watching() as watch:
+    with recording() as seen:
         await cache.store("t", "k", Answer(text="x", run_id="run_1"), ttl_s=60)
-    assert [span.name for span in watch.spans] == ["keep"]
+    assert [span.name for span in seen.spans] == ["keep"]

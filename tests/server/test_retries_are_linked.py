@@ -9,7 +9,7 @@ from llama_index_instrumentation import get_dispatcher
 from opentelemetry.trace import Span
 from tests.fakes.openai import running_fake_openai
 from tests.fakes.wire import Fault
-from tests.otel.watching import watching
+from tests.otel.recorded_spans import recording
 from tests.otlp_sink import attributes_of
 from tests.server.observed_service import observed
 
@@ -84,11 +84,11 @@ async def test_of_calls_side_by_side_each_is_linked_to_its_own_first_attempt() -
 
         await model.call(work, Deadline(clock.monotonic_s() + 30))
 
-    with watching() as watch:
+    with recording() as seen:
         with events.stage("synthesize"):
             await asyncio.gather(*(one(number) for number in range(8)))
-        spans: Any = watch.spans
-        assert watch.tree.open == {}
+        spans: Any = seen.spans
+        assert seen.tree.open == {}
     failed = {s.get_span_context().span_id for s in spans if s.name == "called" and _error(s)}
     retried = [s for s in spans if ATTEMPT in (s.attributes or {})]
     assert {s.name for s in retried} == {"called"}
@@ -103,7 +103,7 @@ def _error(span: Span) -> bool:
 
 
 async def test_an_attempt_that_was_cut_off_is_linked_to_as_well() -> None:
-    with watching() as watch:
+    with recording() as seen:
         with events.stage("retrieve"):
             for number in (1, 2):
                 with events.attempt("index-1", number):
@@ -112,7 +112,7 @@ async def test_an_attempt_that_was_cut_off_is_linked_to_as_well() -> None:
                         await asyncio.sleep(0)
                         working.cancel()
                     await asyncio.gather(working, return_exceptions=True)
-        first, second = (s for s in watch.spans if s.name == "called")
+        first, second = (s for s in seen.spans if s.name == "called")
     assert first.attributes is not None
     assert first.attributes["foliotrace.outcome"] == "cancelled"
     assert [link.context.span_id for link in second.links] == [first.get_span_context().span_id]

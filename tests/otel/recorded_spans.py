@@ -21,7 +21,7 @@ from foliotrace_otel.spans.handler import OTelSpanHandler
 from foliotrace_otel.spans.span_tree import Detail, SpanTree
 
 
-class Truth(BaseSpanHandler[BaseSpan]):
+class LlamaIndexTree(BaseSpanHandler[BaseSpan]):
     """LlamaIndex's tree as LlamaIndex tells it: id -> parent id, in order of starting."""
 
     def __init__(self) -> None:
@@ -51,10 +51,10 @@ class Truth(BaseSpanHandler[BaseSpan]):
 
 
 @dataclass
-class Watch:
+class RecordedSpans:
     tree: SpanTree
     memory: InMemorySpanExporter
-    truth: Truth
+    truth: LlamaIndexTree
     provider: TracerProvider
     metrics: Metrics
     handler: OTelSpanHandler
@@ -86,14 +86,14 @@ class Watch:
 
 
 @contextmanager
-def watching(
+def recording(
     *,
     detail: Detail = "semantic",
     content: ContentPolicy | None = None,
     sampler: Sampler | None = None,
     openinference: bool = False,
     version: Any = "1.41",
-) -> Iterator[Watch]:
+) -> Iterator[RecordedSpans]:
     memory = InMemorySpanExporter()
     provider = TracerProvider(sampler=sampler)
     provider.add_span_processor(SimpleSpanProcessor(memory))
@@ -108,13 +108,13 @@ def watching(
     metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
     handler = OTelSpanHandler(tree)
     events = event_handler(tree, metrics, content=policy, openinference=openinference)
-    truth = Truth()
+    truth = LlamaIndexTree()
     root = get_dispatcher()
     before = (list(root.span_handlers), list(root.event_handlers))
     root.span_handlers = [*before[0], truth, handler]
     root.event_handlers = [*before[1], events]
     try:
-        yield Watch(tree, memory, truth, provider, metrics, handler, events)
+        yield RecordedSpans(tree, memory, truth, provider, metrics, handler, events)
     finally:
         root.span_handlers, root.event_handlers = before
         provider.shutdown()
