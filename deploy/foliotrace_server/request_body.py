@@ -24,32 +24,8 @@ _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
-class BodyTooLarge(BadInput):
-    """The request body is larger than the server accepts."""
-
-    code = ErrorCode.BODY_TOO_LARGE
-
-
-class MediaTypeUnsupported(BadInput):
-    """This route does not read that content type."""
-
-    code = ErrorCode.MEDIA_TYPE_UNSUPPORTED
-
-
-class BodyTooSlow(BadInput):
-    """The upload of the request body timed out."""
-
-    code = ErrorCode.BODY_TOO_SLOW
-
-
-class BodyCutShort(BadInput):
-    """The connection closed before the request was complete."""
-
-    code = ErrorCode.BODY_CUT_SHORT
-
-
 def with_body_timeout(receive: Receive, grace_s: float) -> Receive:
-    """Wrap `receive` to raise BodyTooSlow for a body that arrives too slowly.
+    """Wrap `receive` to raise BadInput `body_too_slow` for a body that arrives too slowly.
 
     A body may take `grace_s` longer than at 1 KiB a second; only time spent in `receive` counts.
     """
@@ -64,7 +40,7 @@ def with_body_timeout(receive: Receive, grace_s: float) -> Receive:
             async with asyncio.timeout(left_s):
                 message = await receive()
         except TimeoutError:
-            raise BodyTooSlow() from None
+            raise BadInput(code=ErrorCode.BODY_TOO_SLOW) from None
         allowed_s = len(message.get("body", b"")) / _MIN_BYTES_PER_S
         left_s += min(allowed_s, grace_s) - (monotonic() - began_s)
         complete = not message.get("more_body", False)
@@ -74,35 +50,41 @@ def with_body_timeout(receive: Receive, grace_s: float) -> Receive:
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """The whole body. Raises BodyTooLarge before more than `limit_bytes` are in memory."""
+    """The whole body. Raises BadInput before more than `limit_bytes` are in memory."""
     return b"".join([part async for part in stream_body(request, limit_bytes)])
 
 
 async def stream_body(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
-    """The body in chunks. Raises BodyTooLarge as early as possible, BodyCutShort."""
+    """The body in chunks. Raises BadInput as soon as it is too large or cut short."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit_bytes:
-        raise BodyTooLarge(f"the body exceeds {limit_bytes} bytes")
+        raise _too_large(limit_bytes)
     received_bytes = 0
     try:
         async for part in request.stream():
             received_bytes += len(part)
             if received_bytes > limit_bytes:
-                raise BodyTooLarge(f"the body exceeds {limit_bytes} bytes")
+                raise _too_large(limit_bytes)
             yield part
     except ClientDisconnect:
-        raise BodyCutShort() from None
+        raise BadInput(code=ErrorCode.BODY_CUT_SHORT) from None
+
+
+def _too_large(limit_bytes: int) -> BadInput:
+    return BadInput(f"the body exceeds {limit_bytes} bytes", code=ErrorCode.BODY_TOO_LARGE)
 
 
 async def read_json(request: Request, limit_bytes: int) -> dict[str, Any]:
-    """A JSON object. Raises BodyTooLarge, MediaTypeUnsupported, InvalidRequest.
+    """A JSON object. Raises BadInput, InvalidRequest.
 
     The content type must be JSON: browsers send it to another site only after a CORS preflight.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
-        raise MediaTypeUnsupported(
-            "this route reads JSON", hint="Send `Content-Type: application/json`."
+        raise BadInput(
+            "this route reads JSON",
+            code=ErrorCode.MEDIA_TYPE_UNSUPPORTED,
+            hint="Send `Content-Type: application/json`.",
         )
     body = await read_body(request, limit_bytes)
     try:

@@ -1,4 +1,4 @@
-"""Every stable word that the sources can tell stands on docs/reference/errors.md, explained."""
+"""Every error code, reason and page problem is documented in docs/reference/errors.md."""
 
 import importlib
 import pkgutil
@@ -18,7 +18,7 @@ WORDS = re.compile(r"^\| `([^`]+)` \|(?: `([^`]+)` \|)?", re.MULTILINE)
 
 
 def documented() -> set[str]:
-    """What stands in the first two cells of a row: a word, or a class and its code."""
+    """The first two cells of each row: a code or reason, or a class and its code."""
     return {cell for row in WORDS.findall(PAGE.read_text()) for cell in row}
 
 

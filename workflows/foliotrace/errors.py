@@ -10,8 +10,6 @@ FoliotraceError
         FileRefused                  file_empty, file_too_large, file_encrypted, file_malformed, ...
             UnsupportedFile
         Refusal                      a FileRefused inside a parser process: adapters.local.readers
-        BodyTooLarge, BodyTooSlow, BodyCutShort, MediaTypeUnsupported
-                                     foliotrace_server.request_body
     NotFound                      document_not_found, job_not_found, page_not_found, ...
     Conflict                      idempotency_conflict, job_already_final, data_folder_locked, ...
     Refused                       not now, or not for this caller
@@ -28,7 +26,7 @@ FoliotraceError
     NothingToIndex                parsing produced no text; a failure, never a success
     RecordInvalid                 the extracted record does not satisfy its schema
     Misconfigured                 a setting is wrong or missing; stops the start
-    JobEnded                      a job ended outside its run: foliotrace_server.intake
+    JobEnded                      a job ended outside its run: foliotrace_server.jobs
     ServerProblem, Unreachable    what the client sees: foliotrace_server.client
 
 Only the HTTP edge turns the kinds of codes into statuses.

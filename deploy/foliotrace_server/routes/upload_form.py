@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput, FileRefused, InvalidRequest
 from foliotrace.ports import StoredBlob
-from foliotrace_server.request_body import MediaTypeUnsupported
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -44,12 +44,14 @@ async def receive(
 ) -> Form:
     """Read a multipart body, storing each file while it arrives.
 
-    Raises MediaTypeUnsupported, and InvalidRequest for a malformed body.
+    Raises BadInput `media_type_unsupported`, InvalidRequest for a malformed body.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise MediaTypeUnsupported(
-            "this route reads multipart/form-data", hint="Send the file as a form field `file`."
+        raise BadInput(
+            "this route reads multipart/form-data",
+            code=ErrorCode.MEDIA_TYPE_UNSUPPORTED,
+            hint="Send the file as a form field `file`.",
         )
     reader = _Reader(put, max_files)
     try:

@@ -80,7 +80,7 @@ _OUTCOME_UNKNOWN = frozenset(
 
 
 class CloudFailure(Unavailable):
-    """LlamaCloud did not do what was asked. Holds no response body and no key."""
+    """A request to LlamaCloud failed. Holds no response body and no key."""
 
     code = ErrorCode.LLAMACLOUD_FAILED
 

@@ -21,7 +21,7 @@ _START_LIMIT_S = 60.0
 
 
 class WorkerLost(ParserUnavailable):
-    """The worker did not finish. `frames` are those that arrived before.
+    """A parser process did not finish; `frames` holds what arrived before.
 
     The pages it left unread have `page_problem`.
     """
