@@ -113,7 +113,7 @@ def read_checkpoint(line: bytes) -> Checkpoint:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointUnreadable("not a checkpoint line") from error
     for name, value in stated.items():
-        if type(value) is not _TYPES[name]:
+        if type(value) is not _TYPES[name]:  # not isinstance: True would pass as a number
             raise CheckpointUnreadable(f"checkpoint field {name} has a wrong type")
     return Checkpoint(**stated, line=text)
 

@@ -115,7 +115,6 @@ class AuditKeys:
     dev_key: bool
     all_chain: Mapping[str, MacKey] = field(repr=False)
     all_query: Mapping[str, MacKey] = field(repr=False)
-    all_verify: Mapping[str, VerifyKey] = field(repr=False)
 
     @property
     def ids(self) -> tuple[str, str, str]:
@@ -129,6 +128,7 @@ def open_keys(folder: Path) -> AuditKeys:
     Raises AuditKeyUnusable if `active.json` is there but a key it names is not usable.
     """
     if not (folder / ACTIVE_FILE).exists():
+        # A service without configuration is audited too; `verify` says what such keys are worth.
         write_new_keys(folder, dev_key=True)
     return read_keys(folder)
 
@@ -143,7 +143,7 @@ def read_keys(folder: Path) -> AuditKeys:
         all_chain = _read_mac_keys(folder, "chain")
         all_query = _read_mac_keys(folder, "query")
         private = _read_private(folder / f"{active['sign']}.pem")
-        all_verify = {key.id: key for key in read_public_keys([folder])}
+        read_public_keys([folder])  # refuse a damaged one before it is handed to auditors
         return AuditKeys(
             chain=all_chain[active["chain"]],
             query=all_query[active["query"]],
@@ -151,7 +151,6 @@ def read_keys(folder: Path) -> AuditKeys:
             dev_key=bool(active["dev_key"]),
             all_chain=all_chain,
             all_query=all_query,
-            all_verify=all_verify | {SigningKey.of(private).id: SigningKey.of(private).verify},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AuditKeyUnusable(f"cannot use the keys in {folder}: {_reason(error)}") from error
@@ -167,6 +166,7 @@ def write_new_keys(folder: Path, *, dev_key: bool) -> AuditKeys:
     chain, query, sign = MacKey.generate("chain"), MacKey.generate("query"), SigningKey.generate()
     for key in (chain, query):
         write_synced(folder / f"{key.id}.key", key.secret.hex().encode() + b"\n", exclusive=True)
+    # Not encrypted: the service starts unattended, so a pass phrase would have to lie beside it.
     pem = sign.private.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

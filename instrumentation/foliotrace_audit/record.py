@@ -25,6 +25,7 @@ MAX_REASONS = 16
 # hostile file without line ends cannot make them load it whole.
 MAX_LINE_BYTES = 1 << 20
 
+# At least one underscore: a single word may well be a message that quotes a document.
 _STABLE_CODE = re.compile(r"[a-z]{1,32}(_[a-z]{1,32}){1,5}")
 _QUERY_HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -175,6 +176,7 @@ def _add_details(entry: Entry, record: dict[str, Any]) -> None:
 
 
 def _bounded(value: str | None) -> str | None:
+    # The usual case first: this runs about eight times for every record.
     if value is None or (type(value) is str and len(value) <= MAX_TEXT_CHARS):
         return value
     if not isinstance(value, str):

@@ -90,6 +90,7 @@ def find_records(log_folder: Path, wanted: RecordFilter) -> Iterator[Record]:
             with path.open("rb", buffering=1 << 20) as file:
                 while line := file.readline(MAX_LINE_BYTES):
                     if all(any(n in line for n in either) for either in needles):
+                        # The bytes may stand in another field: the parsed record decides.
                         record = control.parse(line)
                         if record.get("event") in EVENTS and wanted.accepts(record):
                             yield {"stream": stream.name, **record}

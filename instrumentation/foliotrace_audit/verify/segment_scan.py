@@ -16,6 +16,7 @@ from foliotrace_audit.control import ControlEvent
 from foliotrace_audit.record import MAX_LINE_BYTES
 from foliotrace_audit.verify.verdict import TamperKind
 
+# The log's own records are parsed, because the rules need their fields; audit records are not.
 _CONTROL_PREFIXES = (
     b'"event":"segment.',
     b'"event":"key.',
@@ -80,6 +81,8 @@ def scan_segment(task: ScanTask) -> Scan:
     """Walk the whole chain of one file in constant memory. Raises OSError."""
     hmac = HmacSha256(task.secret) if task.secret is not None else None
     with task.path.open("rb", buffering=1 << 20) as file:
+        # Taken as claimed: whether the file follows the one before it is checked later, when both
+        # are known, so that segments can be scanned in any order.
         first_seq, first_prev = _first_link(file.readline(MAX_LINE_BYTES))
         file.seek(0)
         walk = _Walk(first_seq, first_prev)
@@ -141,6 +144,7 @@ def _diagnose(
 ) -> SegmentFault:
     """Name what is wrong with `line`, which should be record `seq`."""
     if not _is_genuine(line, hmac):
+        # Before authentic records it was one of them; at the end it may never have been one.
         if any(_is_genuine(later, hmac) for later in _lines(rest)):
             return SegmentFault(TamperKind.EDITED, seq, "the record does not match its MAC")
         return SegmentFault(

@@ -55,14 +55,14 @@ class _StreamCheck:
         self._reading = reading
         self._parts = parts
         self._public_keys = public_keys
-        self._covered: dict[int, int] = {}
+        self._covered: dict[int, int] = {}  # segment: last record under a checkpoint that holds
         self._signed: dict[str, bool] = {}
 
     def chain(self) -> None:
         """Check every part, and that each follows the one before it."""
         before: Part = None
         last = max(self._parts, default=-1)
-        for number in range(last + 1):
+        for number in range(last + 1):  # from 0: the first file may be the one that is missing
             part = self._parts.get(number)
             if number not in self._parts:
                 self._find(TamperKind.MISSING_SEGMENT, number, None, "no file and no tombstone")
@@ -212,7 +212,7 @@ class _StreamCheck:
     def _agrees(self, checkpoint: Checkpoint, scan: Scan) -> bool:
         number, seq = checkpoint.segment, checkpoint.seq
         if scan.problem is not None and scan.problem.seq <= seq:
-            return False
+            return False  # the fault is a finding already; the checkpoint would only repeat it
         if seq > scan.last_seq:
             self._truncated(number, scan.last_seq, checkpoint)
             return False

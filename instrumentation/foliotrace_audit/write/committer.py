@@ -59,6 +59,8 @@ class Committer:
         self._dead = False
         self._retry_at_s = 0.0
         self._keys_read_at = hooks.now()
+        # A daemon: a process that forgets to close the log must still be able to exit. The next
+        # writer then ends the stream as it ends that of a crashed one.
         self._thread = threading.Thread(target=self._run, name="foliotrace-audit", daemon=True)
 
     @property
@@ -119,13 +121,15 @@ class Committer:
             while not self._stopping:
                 self._await_work()
                 self._commit()
+                # Not while the disk fails: sealing would only queue more records behind the others.
                 if self.failing is None:
                     self._upkeep()
-            self._retry_at_s = 0.0
+            self._retry_at_s = 0.0  # one last try, however long the retry would have to wait
             self._commit()
             if self.failing is None:
                 self._files.checkpoint(final=True)
         finally:
+            # Before the waiters are released: whoever comes later must not begin to wait.
             self._dead = True
             self._release_waiters(AuditClosed("the audit writer is closed"))
             self._files.close()
@@ -133,6 +137,7 @@ class Committer:
     def _await_work(self) -> None:
         pause_s = _TICK_S if self.failing is None else min(_TICK_S, self._settings.retry_s)
         try:
+            # The first wake-up announces a record, the second one a full group (see `append`).
             self._wake.get(timeout=pause_s)
             if self._linger_s and not self._stopping:
                 self._wake.get(timeout=self._linger_s)

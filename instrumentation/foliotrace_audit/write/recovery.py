@@ -79,7 +79,7 @@ def recover_streams(
             if not locked or not segments(stream):
                 continue
             if _is_final(stream):
-                ended.add(stream.name)
+                ended.add(stream.name)  # a log keeps streams for years: each is opened once
                 continue
             try:
                 torn_bytes = _recover(stream, keys, hooks, by, checkpoint_folder)
@@ -101,7 +101,7 @@ def _recover(
 ) -> int:
     """Keep the torn tail beside its segment, record it, seal, sign. Returns the torn bytes."""
     end = _find_end(stream, keys)
-    keys = replace(keys, chain=end.key)
+    keys = replace(keys, chain=end.key)  # the key may have been rotated since the stream began
     torn = _keep_torn(stream, end)
     files = StreamFiles(
         stream,

@@ -64,7 +64,7 @@ def _expired(stream: Path, sealed_before: datetime) -> Iterator[tuple[int, Path]
         line, torn = read_last_line(path, limit_bytes=MAX_LINE_BYTES)
         seal = control.parse(line)
         if torn or seal.get("event") != ControlEvent.SEGMENT_SEALED:
-            return
+            return  # and no later one: a stream loses its oldest records, never some in the middle
         if datetime.fromisoformat(seal["timestamp"]) >= sealed_before:
             return
         yield number, path

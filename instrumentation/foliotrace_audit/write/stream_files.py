@@ -108,6 +108,7 @@ class StreamFiles:
             file.close()
             raise
         self._file = file
+        # Kept running over every append: a checkpoint does not read the segment again.
         self._sha256 = hashlib.sha256(path.read_bytes() if file.size_bytes else b"")
         self.opened_at = self._hooks.now()
 

@@ -127,6 +127,7 @@ class AuditWriter:
         if not self._admits(entry.event, now):
             return DROPPED
         seq, waiting = self._pending.add(payload)
+        # Two wake-ups a group: one to start lingering, one to stop when the group is full.
         if waiting == 1 or waiting == self._settings.group_records:
             self._committer.wake()
         return seq
@@ -176,7 +177,7 @@ class AuditWriter:
         Raises AuditWriteFailed if records could not be written; they are lost with the process.
         """
         if self._pid != os.getpid() or self._lock_descriptor < 0:
-            return
+            return  # closed already, or a forked child, which must not seal its parent's stream
         self._pending.finish(self._hooks.now())
         try:
             self._committer.stop(timeout_s)
@@ -258,6 +259,8 @@ def rotate_keys(
     """
     if log_folder is None or not (key_folder / ACTIVE_FILE).exists():
         return write_new_keys(key_folder, dev_key=False)
+    # A stream of its own: running writers hold the locks of theirs. They load the new keys later,
+    # and record that again, each under its own chain.
     settings = AuditWriterSettings(checkpoint_folder=checkpoint_folder)
     writer = AuditWriter.open(log_folder, read_keys(key_folder), settings)
     try:
