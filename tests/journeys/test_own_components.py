@@ -137,8 +137,8 @@ async def test_a_language_model_of_ones_own_writes_the_answer(tmp_path: Path, mo
         ("{module}:nothing", "cannot be imported: AttributeError"),
         ("{module}", "cannot be imported"),
         ("", "cannot be imported: ValueError"),
-        ("{module}:number", "is no BaseRetriever"),
-        ("{module}:own", "is no BaseRetriever"),
+        ("{module}:number", "is not a BaseRetriever"),
+        ("{module}:own", "is not a BaseRetriever"),
         ("{module}:broken", "failed when called: RuntimeError"),
     ],
 )
