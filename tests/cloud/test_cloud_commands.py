@@ -14,7 +14,7 @@ from tests.fakes.llamacloud.sample import invoice_pdf
 from foliotrace.errors import NotFound
 from foliotrace_server.cli.cloud import reconcile, usage
 from foliotrace_server.cli.main import main
-from foliotrace_server.doctor import probe
+from foliotrace_server.doctor import run_probes
 from foliotrace_server.settings import Settings
 
 
@@ -62,7 +62,7 @@ def test_drift_is_shown_and_then_repaired(fake: FakeLlamaCloud, tmp_path: Path) 
 
 
 def _probed(settings: Settings) -> tuple[str, str]:
-    (found,) = [each for each in asyncio.run(probe(settings)) if each.area == "llamacloud"]
+    (found,) = [each for each in asyncio.run(run_probes(settings)) if each.area == "llamacloud"]
     return found.state, found.said
 
 

@@ -9,8 +9,8 @@ from tests.fakes.openai import running_fake_openai
 from tests.fakes.wire import Fault
 from tests.otlp_sink import OtlpSink
 
-from foliotrace_server import trying
 from foliotrace_server.cli.main import main
+from foliotrace_server.doctor import probes
 
 SECRET = "canary-9f31"
 
@@ -74,6 +74,6 @@ def test_the_collector_is_tried_where_one_is_named(
         assert (code, found["collector"][0]) == (0, "on")
         assert [received.signal for received in sink.received] == ["traces"]
         assert sink.spans == []
-    monkeypatch.setattr(trying, "COLLECTOR_S", 0.5)
+    monkeypatch.setattr(probes, "COLLECTOR_S", 0.5)
     code, found, _ = probed(tmp_path)
     assert (code, found["collector"][0]) == (7, "problem")

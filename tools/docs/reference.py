@@ -5,12 +5,14 @@ Run `python -m tools.docs.reference` in the repository's root; `--check` only co
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from foliotrace_server.cli.command import MEANINGS
 from foliotrace_server.cli.main import main as command_line
+from foliotrace_server.doctor.registry import CHECKS, PROBES
 from foliotrace_server.openapi.document import openapi_document
 from foliotrace_server.settings import variables
 from tools.docs import audit_page, errors_page, telemetry_page
@@ -39,7 +41,10 @@ def _settings() -> str:
         "`.env`, "
         "secret files (`FOLIOTRACE_SECRETS_DIR`, `/run/secrets/foliotrace`), a TOML file "
         "(`--config`, `FOLIOTRACE_CONFIG`, `foliotrace.toml`), the default. In TOML the name "
-        "is the path: `[server]` and `port = 9000`. An unknown name stops the start.",
+        "is the path: `[server]` and `port = 9000`. An unknown name stops the start. API keys of "
+        "providers keep their standard names, `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` and "
+        "`LLAMA_CLOUD_API_KEY`. The providers `openai_like`, `anthropic` and `ollama` need an "
+        "extra: `pip install 'foliotrace[openai-like]'`.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",
@@ -66,7 +71,20 @@ def _cli() -> str:
             command, info_name=name, terminal_width=100, help_option_names=["-h", "--help"]
         )
         lines += ["", f"## {name}", "", "```text", command.get_help(context), "```"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_doctor_checks()]) + "\n"
+
+
+def _doctor_checks() -> Iterator[str]:
+    for module in ("configuration", "probes"):
+        import_module(f"foliotrace_server.doctor.{module}")
+    yield from (
+        "## What foliotrace doctor checks",
+        "",
+        "| area | checks that |",
+        "|---|---|",
+        *(f"| {check.area} | {check.checks} |" for check in CHECKS),
+        *(f"| with `--probe` | {probe.checks} |" for probe in PROBES),
+    )
 
 
 def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:

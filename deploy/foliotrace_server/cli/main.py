@@ -50,7 +50,7 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "jobs": LazyCommand(f"{_CLI}.jobs:jobs", "List, follow and cancel jobs."),
     "serve": LazyCommand(f"{_CLI}.main:serve", "Run the HTTP server."),
     "doctor": LazyCommand(
-        f"{_CLI}.examining:doctor", "Check the configuration and report what is missing."
+        f"{_CLI}.doctor:doctor", "Check the configuration and report what is missing."
     ),
     "cloud": LazyCommand(f"{_CLI}.cloud:cloud", "Show LlamaCloud usage."),
     "index": LazyCommand(f"{_CLI}.cloud:index", "Maintain the managed LlamaCloud index."),

@@ -21,19 +21,18 @@ def doctor(options: Options, probe: bool) -> Exit | None:
       foliotrace doctor
       foliotrace doctor --probe
     """
-    from foliotrace_server.doctor import examine
-    from foliotrace_server.doctor import probe as try_out
+    from foliotrace_server.doctor import examine, run_probes
 
     settings = options.settings()
-    found = list(examine(settings))
+    results = list(examine(settings))
     if probe:
-        found += asyncio.run(try_out(settings))
+        results += asyncio.run(run_probes(settings))
     if options.output == "json":
-        output.print_json(found)
+        output.print_json(results)
     else:
-        rows = [(each.area, each.state, each.said) for each in found]
+        rows = [(each.area, each.state, each.said) for each in results]
         output.print_table(("AREA", "STATE", "FOUND"), rows)
-        for each in found:
+        for each in results:
             if each.adds:
                 output.print_line(f"{each.area} would add {each.adds}")
-    return Exit.MISCONFIGURED if any(each.state == "problem" for each in found) else Exit.DONE
+    return Exit.MISCONFIGURED if any(each.state == "problem" for each in results) else Exit.DONE
