@@ -10,6 +10,7 @@ from tests.server.small_service import serving, small_engine
 
 import foliotrace
 import foliotrace_server
+from foliotrace import errors
 from foliotrace.catalog import ErrorCode, PageProblem, Reason, ReasonFamily
 from foliotrace.errors import FoliotraceError
 
@@ -44,6 +45,8 @@ def test_every_class_of_errors_is_on_the_page_with_its_code() -> None:
     assert len(kinds) > 30
     assert {kind.__name__ for kind in kinds[1:]} - documented() == set()
     assert {kind.code for kind in kinds} <= set(ErrorCode)
+    tree = set(re.findall(r"\w+", errors.__doc__ or ""))
+    assert {kind.__name__ for kind in kinds} - tree == set()
 
 
 @pytest.mark.anyio

@@ -129,7 +129,7 @@ class CircuitGuard:
         await self._take_slot(deadline)
         try:
             self.breaker = self._admit()  # it may have opened while this call queued
-            probing = self.breaker.status is rules.BreakerStatus.HALF_OPEN
+            is_probe = self.breaker.status is rules.BreakerStatus.HALF_OPEN
         except BreakerOpen:
             self._slots.release()
             raise
@@ -138,21 +138,21 @@ class CircuitGuard:
             yield capped
         except Unavailable as error:
             if error.answered or isinstance(error, GeneratorRefused):
-                self._succeeded(probing)
+                self._succeeded(is_probe)
             else:
-                self._failed(probing)
+                self._failed(is_probe)
             raise
         except asyncio.CancelledError:
             if capped.remaining_s(self._clock.monotonic_s()) <= _LATE_S:
-                self._failed(probing)  # a time-out, noticed by the caller first
+                self._failed(is_probe)  # a time-out, noticed by the caller first
             else:
-                self._abandoned(probing)
+                self._abandoned(is_probe)
             raise
         except BaseException:
-            self._abandoned(probing)
+            self._abandoned(is_probe)
             raise
         else:
-            self._succeeded(probing)
+            self._succeeded(is_probe)
         finally:
             self._slots.release()
 
@@ -226,19 +226,19 @@ class CircuitGuard:
             )
         return passed
 
-    def _decides(self, probing: bool) -> bool:
+    def _decides(self, is_probe: bool) -> bool:
         """Whether a call's outcome moves the breaker: once it is open, only the probe's does."""
-        return probing or self.breaker.status is rules.BreakerStatus.CLOSED
+        return is_probe or self.breaker.status is rules.BreakerStatus.CLOSED
 
-    def _succeeded(self, probing: bool) -> None:
-        if not self._decides(probing):
+    def _succeeded(self, is_probe: bool) -> None:
+        if not self._decides(is_probe):
             return
         if self.breaker.status is not rules.BreakerStatus.CLOSED:
             self._emit_change("closed")
         self.breaker = rules.after_success(self.breaker)
 
-    def _failed(self, probing: bool) -> None:
-        if not self._decides(probing):
+    def _failed(self, is_probe: bool) -> None:
+        if not self._decides(is_probe):
             return
         before = self.breaker.status
         self.breaker = rules.after_failure(
@@ -247,8 +247,8 @@ class CircuitGuard:
         if self.breaker.status is not before:
             self._emit_change(self.breaker.status.value)
 
-    def _abandoned(self, probing: bool) -> None:
-        if self._decides(probing):
+    def _abandoned(self, is_probe: bool) -> None:
+        if self._decides(is_probe):
             self.breaker = rules.after_abandoned(self.breaker, self._clock.monotonic_s())
 
     def _emit_change(self, status: str) -> None:
