@@ -1,7 +1,7 @@
-"""Pages become chunks: about 256 words each, 64 of them shared with the one before.
+"""Splits pages into chunks of about 256 words, with an overlap of 64 words.
 
-A chunk is a span of one page that starts and ends at the bounds of sentences, paragraphs, lines or
-table rows. A chunk that starts inside a table carries the table's header row as its context.
+A chunk is a span of one page that starts and ends at a boundary of sentences, paragraphs, lines or
+table rows. A chunk that starts inside a table has the table's header row as its context.
 """
 
 import re
@@ -17,10 +17,10 @@ CHUNKER: Final = "words-256-64-1"
 
 TARGET_WORDS: Final = 256
 OVERLAP_WORDS: Final = 64
-TAIL_WORDS: Final = 32  # so few words at the end of a page join the chunk before them
-UNIT_WORDS: Final = 64  # a longer sentence is cut at its lines, then at its words
-HEADER_CHARACTERS: Final = 4000  # of a header row, repeated with every chunk of its table
-UNIT_CHARACTERS: Final = 800  # a longer run without spaces is cut anywhere
+TAIL_WORDS: Final = 32  # so few words at the end of a page join the previous chunk
+UNIT_WORDS: Final = 64  # a longer sentence is split at line ends, then between words
+HEADER_CHARACTERS: Final = 4000  # limit of a header row, which every chunk of its table repeats
+UNIT_CHARACTERS: Final = 800  # a longer run without spaces is split anywhere
 
 _PARAGRAPH_END: Final = re.compile(r"\n[^\S\n]*\n")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])[\"')\]\u201d]*\s+(?=[\"'(\[\u201c]?[A-Z0-9])")
@@ -32,7 +32,7 @@ _LABELLED: Final = (PageKind.SHEET, PageKind.SLIDE, PageKind.SECTION)
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """The least that is never divided: a span, its weight in words, its table's header row."""
+    """A span that is never split, its length in words, and its table's header row."""
 
     start: int
     end: int
@@ -65,12 +65,12 @@ def chunk_pages(
 
 
 def chunk_id(document_id: str, revision: str, page: int, start: int, end: int) -> str:
-    """The same span of the same parse has the same id, whoever computes it."""
+    """A stable id: the same span of the same parse always gets the same id."""
     return sha256(f"{document_id}|{revision}|{page}|{start}|{end}".encode()).hexdigest()[:24]
 
 
 def _label(page: ParsedPage, text: str) -> str:
-    """A sheet's, slide's or section's name, where the chunk does not show it itself."""
+    """The name of the sheet, slide or section, unless the chunk's text contains it."""
     if page.kind not in _LABELLED or not page.label or page.label in text:
         return ""
     return page.label
@@ -89,7 +89,7 @@ def _spans(page: ParsedPage) -> Iterator[tuple[int, int, str]]:
 
 
 def _last_of_chunk(units: Sequence[_Unit], first: int) -> int:
-    """The end of the run of units from `first` that makes one chunk."""
+    """The index after the last unit of the chunk that starts at unit `first`."""
     words = units[first].words
     last = first + 1
     while last < len(units) and words + units[last].words <= TARGET_WORDS:
@@ -101,7 +101,7 @@ def _last_of_chunk(units: Sequence[_Unit], first: int) -> int:
 
 
 def _first_of_next(units: Sequence[_Unit], first: int, last: int) -> int:
-    """Where the next chunk starts: up to OVERLAP_WORDS back, but after `first`."""
+    """The first unit of the next chunk: up to OVERLAP_WORDS before `last`, but after `first`."""
     start = last
     words = 0
     while start - 1 > first and words + units[start - 1].words <= OVERLAP_WORDS:
@@ -111,11 +111,11 @@ def _first_of_next(units: Sequence[_Unit], first: int, last: int) -> int:
 
 
 def _units(page: ParsedPage) -> Iterator[_Unit]:
-    """The page's units in order, table rows kept whole where they are not too long."""
+    """The page's units in order; a table row is one unit unless it is too long."""
     position = 0
     for table in sorted(page.tables, key=lambda t: t.start):
         if table.start < position or not table.rows:
-            continue  # a table inside another: its text is covered already
+            continue  # a nested table: its text belongs to the outer one
         yield from _prose(page.text, position, table.start)
         yield from _rows(page.text, table)
         position = max(table.end, table.rows[-1].end)
@@ -128,7 +128,7 @@ def _rows(text: str, table: Table) -> Iterator[_Unit]:
     )[:HEADER_CHARACTERS]
     position = table.start
     for row in table.rows:
-        yield from _prose(text, position, row.start)  # what a parser left between rows
+        yield from _prose(text, position, row.start)  # text that the parser left between rows
         context = "" if row.is_header else header
         yield from _cut(text, row.start, row.end, context)
         position = max(position, row.end)
@@ -142,7 +142,7 @@ def _prose(text: str, start: int, end: int) -> Iterator[_Unit]:
 
 
 def _cut(text: str, start: int, end: int, header: str) -> Iterator[_Unit]:
-    """One unit, or several when the span is too long: by lines, then by words."""
+    """One unit, or several if the span is too long: split at lines, then between words."""
     unit = _trimmed(text, start, end, header)
     if unit is None:
         return
@@ -154,7 +154,7 @@ def _cut(text: str, start: int, end: int, header: str) -> Iterator[_Unit]:
 
 
 def _by_words(text: str, start: int, end: int, header: str) -> Iterator[_Unit]:
-    """Units of at most UNIT_WORDS. Plain short words, the usual case, are only counted."""
+    """Units of at most UNIT_WORDS. Plain short words, the usual case, take a fast path."""
     spans = [match.span() for match in _WORD.finditer(text, start, end)]
     if text[start:end].isascii() and all(b - a <= UNIT_CHARACTERS for a, b in spans):
         for at in range(0, len(spans), UNIT_WORDS):
@@ -178,7 +178,7 @@ def _by_words(text: str, start: int, end: int, header: str) -> Iterator[_Unit]:
 
 
 def _short_words(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The runs without spaces, in pieces of a length that fits a unit."""
+    """Spans of words; longer runs without spaces are cut into pieces that fit a unit."""
     for match in _WORD.finditer(text, start, end):
         step = UNIT_WORDS if _IDEOGRAPH.search(match.group()) else UNIT_CHARACTERS
         for piece in range(match.start(), match.end(), step):
@@ -203,6 +203,6 @@ def _trimmed(text: str, start: int, end: int, header: str) -> _Unit | None:
 
 
 def _weight(text: str) -> int:
-    """Words; in scripts without spaces two characters count as one."""
+    """The number of words; in scripts without spaces, two characters count as one word."""
     words = len(text.split())
     return words if text.isascii() else words + len(_IDEOGRAPH.findall(text)) // 2

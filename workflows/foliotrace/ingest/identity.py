@@ -1,8 +1,8 @@
-"""What a document says it is: company, kind, period and title, from its first pages and its name.
+"""Identifies a document: company, kind, period and title, from its first pages and its name.
 
-Rules over text, no model: filings with the SEC state all of it in fixed words; of other documents
-the rules take what stands out and leave the rest unsaid. A wrong word costs little, since it is
-indexed and never quoted.
+Rules, no language model: SEC filings state all four in fixed phrases; for other documents the rules
+take what is recognisable and leave the rest empty. A wrong word costs little, because the identity
+is indexed but never quoted.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Final
 from foliotrace.model import BlockKind, Identity, ParsedPage
 
 FIRST_PAGES: Final = 4
-"""How many pages `identify` looks at."""
+"""Number of pages that `identify` reads."""
 
 _MONTHS: Final = (
     "January|February|March|April|May|June|July|August|September|October|November|December"
@@ -105,7 +105,7 @@ _TITLE_CHARACTERS: Final = 120
 
 
 def identify(pages: Sequence[ParsedPage], *, name: str, title: str | None = None) -> Identity:
-    """The identity read from a document's first pages; `title` is what its container says."""
+    """The identity from a document's first pages; `title` is the title in the file's metadata."""
     first = pages[:FIRST_PAGES]
     text = "\n".join(page.text for page in first)
     form = _form(text)
@@ -118,7 +118,7 @@ def identify(pages: Sequence[ParsedPage], *, name: str, title: str | None = None
 
 
 def _form(text: str) -> str | None:
-    """The SEC form, as its cover states it."""
+    """The SEC form that the cover page names."""
     cover = text[:6000]
     if "securities" not in cover.lower():
         return None
@@ -130,7 +130,7 @@ def _form(text: str) -> str | None:
 
 
 def _company(text: str, *, is_filing: bool) -> str | None:
-    """The registrant, or the organisation named most often on the first pages."""
+    """The registrant of a filing, else the organisation named most often on the first pages."""
     if is_filing:
         stated = _registrant(text)
         if stated:
@@ -169,7 +169,7 @@ def _bare(name: str) -> str:
 
 
 def _period(text: str, name: str, form: str | None) -> str | None:
-    """The period in the words questions use, the file name's own words first."""
+    """The period in the words that questions use; the one in the file's name comes first."""
     parts = [_named_period(match) for match in _NAMED_PERIOD.finditer(name)]
     parts += _stated_period(text, form)
     return ", ".join(dict.fromkeys(part for part in parts if part)) or None
@@ -204,7 +204,7 @@ def _words(text: str) -> str:
 
 
 def _kind(pages: Sequence[ParsedPage], name: str) -> str | None:
-    """The first kind of document named in the first lines, or in the file's name."""
+    """The first kind of document named in the first lines, the file's name or the first page."""
     if not pages:
         return None
     head = pages[0].text[:400]
@@ -218,7 +218,7 @@ def _kind(pages: Sequence[ParsedPage], name: str) -> str | None:
 
 
 def _title(pages: Sequence[ParsedPage], stated: str | None, name: str) -> str:
-    """The container's title, else the first heading or line, else the file's name."""
+    """The title in the file's metadata, else the first heading or line, else the file's name."""
     if stated and not _PRODUCED.match(stated.strip()):
         return _words(stated)[:_TITLE_CHARACTERS]
     for line in _headings_then_lines(pages[:1]):
