@@ -87,20 +87,20 @@ def model_at(path: str, *, allowed: Collection[str]) -> type[BaseModel]:
     """
     module, _, name = path.partition(":")
     if not any(module == a or module.startswith(f"{a}.") for a in allowed):
-        raise _refused(path, "its module is not among those allowed")
+        raise _refused(path, "its module is not in the allowed packages")
     try:
         found = getattr(import_module(module), name, None)
     except ImportError as error:
         raise _refused(path, "its module cannot be imported") from error
     if not (isinstance(found, type) and issubclass(found, BaseModel)):
-        raise _refused(path, "it is no Pydantic model")
+        raise _refused(path, "it is not a Pydantic model")
     return found
 
 
 def _refused(path: str, why: str) -> InvalidSchema:
     return InvalidSchema(
         f"The model {path} cannot be used: {why}.",
-        hint='Name it as "package.module:Class", and allow its package.',
+        hint='Name it as "package.module:Class" and add its package to the allowed ones.',
     )
 
 
@@ -110,13 +110,13 @@ def _check_size(schema: JsonObject, *, times: int = 1) -> None:
     except (TypeError, ValueError, RecursionError) as error:
         raise _invalid("/", "it is not JSON") from error
     if size > MAX_BYTES * times:
-        raise _invalid("/", f"it is larger than {MAX_BYTES // 1024} KB")
+        raise _invalid("/", f"it is larger than {MAX_BYTES // 1024} KiB")
 
 
 def _invalid(place: str, why: str) -> InvalidSchema:
     return InvalidSchema(
         f"The schema is invalid at {place}: {why}.",
-        hint="docs/how-to/extract-a-record.md says what a schema may hold.",
+        hint="See docs/how-to/extract-a-record.md for what a schema may contain.",
     )
 
 
@@ -139,7 +139,7 @@ class _Resolver:
         inside: tuple[str, ...],
     ) -> JsonObject:
         if not isinstance(schema, dict):
-            raise _invalid(place, "a schema must be an object; `true` and `false` say nothing")
+            raise _invalid(place, "a schema must be an object, not true or false")
         self._copied += 1
         if self._copied > MAX_PROPERTIES * 8:
             raise _invalid(place, f"it has more than {MAX_PROPERTIES} properties")
@@ -161,7 +161,7 @@ class _Resolver:
     ) -> JsonObject:
         reference = str(schema["$ref"])
         if reference in inside or reference == "#":
-            raise _invalid(place, "`$ref` goes round in a circle")
+            raise _invalid(place, "`$ref` is circular")
         target = self._target(reference, place)
         beside = {key: value for key, value in schema.items() if key != "$ref"}
         found = self._copy(target, place, depth=depth, inside=(*inside, reference))
@@ -173,7 +173,7 @@ class _Resolver:
         found: Any = self._root
         for part in reference[2:].split("/"):
             if not isinstance(found, dict) or unescape(part) not in found:
-                raise _invalid(place, "`$ref` points to nothing")
+                raise _invalid(place, "`$ref` has no target")
             found = found[unescape(part)]
         return found
 
@@ -213,7 +213,7 @@ def _check_pattern(pattern: str, place: str) -> None:
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise _invalid(place, f"`pattern` is longer than {MAX_PATTERN_CHARACTERS} characters")
     if _REPEATED_GROUP.search(pattern) or _BACK_REFERENCE.search(pattern):
-        raise _invalid(place, "`pattern` repeats a group of repetitions, or refers back")
+        raise _invalid(place, "`pattern` nests repetitions or has a back-reference")
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
