@@ -171,9 +171,15 @@ def weigh(terms: Sequence[str], rarity: Mapping[str, float]) -> dict[str, float]
 def cover(weights: Mapping[str, float], terms: frozenset[str]) -> float:
     """The share of the question's weight that `terms` hold, 0..1."""
     total = sum(weights.values())
-    if not total:
-        return 0.0
-    return sum(weight for term, weight in weights.items() if term in terms) / total
+    return _held(weights, terms) / total if total else 0.0
+
+
+def _held(weights: Mapping[str, float], terms: frozenset[str]) -> float:
+    held = 0.0
+    for term, weight in weights.items():  # a plain loop: this is the hottest line of a question
+        if term in terms:
+            held += weight
+    return held
 
 
 def choose(
@@ -183,9 +189,12 @@ def choose(
     at_most: int,
 ) -> list[Quote]:
     """The best quotes of the ranked passages, best first, no text twice."""
+    total = sum(weights.values())
+    if not total:
+        return []
     ranked = sorted(
         (
-            Quote(passage, span, _score(weights, span) * (1 - RANK_LOSS) ** rank)
+            Quote(passage, span, _score(weights, total, span) * (1 - RANK_LOSS) ** rank)
             for rank, (passage, terms) in enumerate(sources)
             for span in terms.spans
         ),
@@ -222,9 +231,10 @@ def _plain(number: str) -> str:
     return bare.lstrip("0") or "0"
 
 
-def _score(weights: Mapping[str, float], span: QuoteSpan) -> float:
-    own = cover(weights, span.terms)
-    if not own:
+def _score(weights: Mapping[str, float], total: float, span: QuoteSpan) -> float:
+    score = _held(weights, span.terms) / total
+    if not score:
         return 0.0
-    score = own + HEADER_SHARE * cover(weights, span.header_terms - span.terms)
+    if span.header_terms:
+        score += HEADER_SHARE * (_held(weights, span.header_terms - span.terms) / total)
     return score * (0.5 if len(span.terms) < SHORT_TERMS else 1.0)  # a heading or a torn line
