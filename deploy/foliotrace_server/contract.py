@@ -215,7 +215,12 @@ def answer_json(answer: Answer, links: Mapping[str, str]) -> bytes:
     Written from a dict, because building the frozen dataclass would cost every question 2 us more.
     """
     names, read = _fields(AnswerDetails)
-    body: dict[str, Any] = {"answer": answer.text, "answer_mode": answer.degradation.answer}
+    body: dict[str, Any] = {  # what people look for comes first
+        "answer": answer.text,
+        "answer_mode": answer.degradation.answer,
+        "citations": answer.citations,
+        "degradation": answer.degradation,
+    }
     body.update(zip(names, read(answer), strict=True))
     body["links"] = links
     return _dict_adapter(AnswerBody).serializer.to_json(body, warnings=False)
