@@ -1,7 +1,7 @@
-"""The keyword index (BM25 on tantivy): derived from the library, rebuilt when missing or damaged.
+"""The keyword index (BM25 on tantivy): derived from the library, rebuilt if missing or damaged.
 
-One code path for normal work, replay after a crash and rebuilding: follow the library's changes
-from the version the index stands at. Hits that the library no longer serves are dropped.
+Normal operation, replay after a crash and rebuilds share one code path: apply the library's changes
+after the version of the index. Hits that the library no longer serves are dropped.
 """
 
 import asyncio

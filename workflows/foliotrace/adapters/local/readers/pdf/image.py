@@ -22,6 +22,7 @@ _FORMATS = ("PNG", "JPEG", "TIFF")
 def overview(path: Path, options: ReadingOptions) -> Overview:
     """The number of frames. Raises Refusal."""
     with _opened(path, options) as image:
+        # Pillow's classes of single-frame formats lack the attribute.
         return Overview(pages_total=getattr(image, "n_frames", 1))
 
 
