@@ -19,7 +19,7 @@ from foliotrace_audit.settings import DescribedEnum
 
 
 class ControlEvent(DescribedEnum):
-    """What the log says about itself."""
+    """Events of the log's own records."""
 
     SEGMENT_OPENED = "segment.opened", "First record of a file: stream, segment, ids of its keys."
     SEGMENT_SEALED = "segment.sealed", "Last record of a file; `final` ends the stream."

@@ -32,7 +32,7 @@ class Durability(DescribedEnum):
 class DiskFullPolicy(DescribedEnum):
     """What happens while the log cannot be written."""
 
-    REFUSE = "refuse", "No new work (`audit_unavailable`); the ends of begun work are kept."
+    REFUSE = "refuse", "No new work (`audit_unavailable`); records that end running work are kept."
     CONTINUE = "continue", "Work goes on; what the buffer cannot hold is counted and alarmed."
 
 

@@ -1,4 +1,4 @@
-"""Replaces sensitive values in text. The caller chooses the kinds and what stands in their place.
+"""Replaces sensitive values in text. The caller chooses the kinds and the replacements.
 
 Names of people and street addresses are not found: that takes a language model.
 """
@@ -39,7 +39,7 @@ class _Rule:
     marker: str = ""  # every find contains it: looking for it is cheaper than the pattern
 
     def replace(self, replacement: Replacement, match: re.Match[str]) -> str:
-        """What stands in the place of one candidate."""
+        """The replacement of a find; any other candidate as it is."""
         value = self.normal(match[0])
         return replacement(self.kind, value) if self.is_valid(value) else match[0]
 

@@ -101,12 +101,12 @@ def unfinished(records: Iterable[Record]) -> list[Record]:
 
     Matched by run id, or by trace id where there is none.
     """
-    begun: dict[tuple[str, str, str], Record] = {}
+    started: dict[tuple[str, str, str], Record] = {}
     for record in records:
         family, _, stage = record["event"].partition("_")
         join = (family, str(record.get("tenant")), str(record.get("run_id") or record["trace_id"]))
         if stage == "received":
-            begun[join] = record
+            started[join] = record
         else:
-            begun.pop(join, None)
-    return list(begun.values())
+            started.pop(join, None)
+    return list(started.values())

@@ -152,14 +152,14 @@ def _diagnose(
         )
     found, _ = _first_link(line)
     if found < seq:
-        return SegmentFault(TamperKind.REPEATED, seq, f"record {found} stands here again")
+        return SegmentFault(TamperKind.REPEATED, seq, f"record {found} is repeated here")
     if found == seq:
         return SegmentFault(
             TamperKind.FOREIGN, seq, "an authentic record that does not follow the one before"
         )
     for later in _lines(rest):
         if _first_link(later)[0] == seq and _is_genuine(later, hmac):
-            return SegmentFault(TamperKind.REORDERED, seq, f"record {found} stands before it")
+            return SegmentFault(TamperKind.REORDERED, seq, f"record {found} comes before it")
     return SegmentFault(TamperKind.DROPPED, seq, f"records {seq} to {found - 1} are missing")
 
 

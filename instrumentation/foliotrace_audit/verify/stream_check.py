@@ -110,7 +110,7 @@ class _StreamCheck:
         if any(c.dev_key for c in external) or any(c.dev_key for c in self._reading.local):
             doubts.append("development keys signed it")
         elif not proving:
-            doubts.append("no checkpoint from outside speaks for it")
+            doubts.append("no outside checkpoint covers it")
         scans = {n: part for n, part in self._parts.items() if isinstance(part, Scan)}
         complete = any(c.final and c.seq == self._last_seq for c in proving)
         unchecked = [number for number in self._parts if not self._is_authentic(number)]

@@ -11,7 +11,7 @@ class TamperKind(DescribedEnum):
     EDITED = "edited", "A record's bytes do not match its MAC."
     FORGED = "forged", "Bytes at the end of a file that no holder of the chain key wrote there."
     DROPPED = "dropped", "Records are missing between two others."
-    REORDERED = "reordered", "A record stands before one that was written earlier."
+    REORDERED = "reordered", "A record comes before one that was written earlier."
     REPEATED = "repeated", "A record occurs again."
     FOREIGN = "foreign", "An authentic record or file of another place."
     TRUNCATED = "truncated", "The end is missing: a checkpoint proves that there was more."

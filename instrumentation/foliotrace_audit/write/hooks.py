@@ -12,7 +12,7 @@ _log = logging.getLogger("foliotrace_audit")
 
 
 class AlarmKind(DescribedEnum):
-    """What an operator must hear of."""
+    """What an operator must be alerted to."""
 
     WRITE_FAILED = "write_failed", "The disk refused records; they stay in memory for a retry."
     WRITE_RECOVERED = "write_recovered", "The disk takes records again; those kept are written."

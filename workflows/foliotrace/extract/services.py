@@ -59,11 +59,11 @@ class ExtractServices:
     rungs_by_mode: Mapping[ExecutionMode, Sequence[Rung]] = field(default_factory=dict)
     local_parser: ParserChain | None = None
 
-    def rungs_on(self, asked: ExecutionMode | None) -> Sequence[Rung]:
+    def rungs_on(self, mode: ExecutionMode | None) -> Sequence[Rung]:
         """The rungs for a requested execution mode. Raises PathNotOffered."""
-        return select(asked, self.rungs, self.rungs_by_mode)
+        return select(mode, self.rungs, self.rungs_by_mode)
 
-    def parser_on(self, asked: ExecutionMode | None) -> ParserChain:
+    def parser_on(self, mode: ExecutionMode | None) -> ParserChain:
         """The parser of pages that are not stored; in local mode none of them goes to the cloud."""
-        local = self.local_parser if asked is ExecutionMode.LOCAL else None
+        local = self.local_parser if mode is ExecutionMode.LOCAL else None
         return local or self.parser

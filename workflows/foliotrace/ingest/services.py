@@ -49,9 +49,9 @@ class IngestServices:
     settings: IngestSettings = field(default_factory=IngestSettings)
     uploads_in_flight: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def parser_on(self, asked: ExecutionMode | None) -> ParserChain:
+    def parser_on(self, mode: ExecutionMode | None) -> ParserChain:
         """The parsers for a requested execution mode; None means the configured order.
 
         Raises PathNotOffered.
         """
-        return select(asked, self.parser, self.parsers)
+        return select(mode, self.parser, self.parsers)

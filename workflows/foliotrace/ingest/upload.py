@@ -226,7 +226,7 @@ def _is_scalar(value: object) -> bool:
 def _fingerprint(draft: DocumentDraft, path: ExecutionMode | None) -> str:
     """A hash that is equal for uploads of the same content, name, metadata and options."""
     metadata = sorted((key, str(value)) for key, value in draft.metadata.items())
-    asked = (draft.collection, draft.name, draft.blob.content_hash, metadata)
+    parts: tuple[object, ...] = (draft.collection, draft.name, draft.blob.content_hash, metadata)
     if path is not None:
-        asked = (*asked, path.value)  # type: ignore[assignment]
-    return sha256(repr(asked).encode()).hexdigest()
+        parts = (*parts, path.value)
+    return sha256(repr(parts).encode()).hexdigest()

@@ -119,7 +119,7 @@ class IngestWorkflow(Workflow):
                 after = await store_window(
                     self._services,
                     cursor,
-                    lambda stands: ctx.write_event_to_stream(_progress(stands, "parse")),
+                    lambda done: ctx.write_event_to_stream(_progress(done, "parse")),
                 )
             finished = after.next_page > after.pages_total
             await self._report(ctx, reporter, after, "index" if finished else "parse")
