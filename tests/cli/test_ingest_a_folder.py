@@ -23,7 +23,7 @@ from foliotrace_server.cli.local_files import find_files
 pytestmark = pytest.mark.anyio
 
 
-class Door:
+class CommandLine:
     """The command line on a data folder of its own, or on a server."""
 
     def __init__(self, home: Path, *where: str) -> None:
@@ -42,99 +42,101 @@ class Door:
 
 
 @pytest.fixture(params=["embedded", "server"])
-async def door(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Door]:
+async def cli(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[CommandLine]:
     (tmp_path / "files/sub").mkdir(parents=True)
     (tmp_path / "files/a.txt").write_text("All of alpha.")
     (tmp_path / "files/sub/b.txt").write_text("All of beta.")
     if request.param == "embedded":
-        yield Door(tmp_path, "--data-dir", "data")
+        yield CommandLine(tmp_path, "--data-dir", "data")
         return
     async with serving(small_engine(tmp_path / "data")) as client:
-        yield Door(tmp_path, "--url", str(client.base_url))
+        yield CommandLine(tmp_path, "--url", str(client.base_url))
 
 
 @pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[tuple[Door, httpx.AsyncClient]]:
+async def served(tmp_path: Path) -> AsyncIterator[tuple[CommandLine, httpx.AsyncClient]]:
     (tmp_path / "files").mkdir()
     async with serving(small_engine(tmp_path / "data")) as client:
-        yield Door(tmp_path, "--url", str(client.base_url)), client
+        yield CommandLine(tmp_path, "--url", str(client.base_url)), client
 
 
-async def test_unchanged_files_are_neither_sent_nor_parsed_and_vanished_ones_go(door: Door) -> None:
-    first = await door("ingest", "files")
+async def test_unchanged_files_are_not_sent_and_missing_ones_are_deleted(
+    cli: CommandLine,
+) -> None:
+    first = await cli("ingest", "files")
     assert sorted(each["name"] for each in first["ingested"]) == ["a.txt", "sub/b.txt"]
-    jobs = await door.jobs()
-    os.utime(door.home / "files/a.txt")  # touched, not changed
-    again = await door("ingest", "files")
+    jobs = await cli.jobs()
+    os.utime(cli.home / "files/a.txt")  # touched, not changed
+    again = await cli("ingest", "files")
     assert (again["unchanged"], again["ingested"], again["failed"]) == (2, [], [])
-    assert await door.jobs() == jobs
-    (door.home / "files/sub/b.txt").unlink()
-    assert (await door("ingest", "files", "--delete-missing"))["deleted"] == ["sub/b.txt"]
+    assert await cli.jobs() == jobs
+    (cli.home / "files/sub/b.txt").unlink()
+    assert (await cli("ingest", "files", "--delete-missing"))["deleted"] == ["sub/b.txt"]
 
 
 async def test_what_changed_is_ingested_and_what_vanished_goes_when_wanted(
-    served: tuple[Door, httpx.AsyncClient],
+    served: tuple[CommandLine, httpx.AsyncClient],
 ) -> None:
-    door, _ = served
-    (door.home / "files/sub").mkdir()
+    cli, _ = served
+    (cli.home / "files/sub").mkdir()
     for name, word in (("a.txt", "alpha"), ("sub/b.txt", "beta"), ("c.txt", "gamma")):
-        (door.home / "files" / name).write_text(f"All of {word}.")
-    await door("ingest", "files")
-    await door("ingest", "files/a.txt", "--collection", "other")
-    jobs = await door.jobs()
-    (door.home / "files/a.txt").write_text("All of delta.")
-    (door.home / "files/c.txt").unlink()
+        (cli.home / "files" / name).write_text(f"All of {word}.")
+    await cli("ingest", "files")
+    await cli("ingest", "files/a.txt", "--collection", "other")
+    jobs = await cli.jobs()
+    (cli.home / "files/a.txt").write_text("All of delta.")
+    (cli.home / "files/c.txt").unlink()
     wanted = ("ingest", "files", "--delete-missing")
-    would = await door(*wanted, "--dry-run")
+    would = await cli(*wanted, "--dry-run")
     assert (would["dry_run"], would["unchanged"], would["deleted"]) == (True, 1, ["c.txt"])
     assert would["ingested"] == [{"name": "a.txt"}]
-    assert await door.jobs() == jobs
-    assert await door.names() == ["a.txt", "c.txt", "sub/b.txt"]
-    done = await door(*wanted)
+    assert await cli.jobs() == jobs
+    assert await cli.names() == ["a.txt", "c.txt", "sub/b.txt"]
+    done = await cli(*wanted)
     assert (done["unchanged"], done["deleted"], done["failed"]) == (1, ["c.txt"], [])
     assert [each["name"] for each in done["ingested"]] == ["a.txt"]
-    assert await door.names() == ["a.txt", "sub/b.txt"]
-    assert await door.names("other") == ["a.txt"]
+    assert await cli.names() == ["a.txt", "sub/b.txt"]
+    assert await cli.names("other") == ["a.txt"]
 
 
 async def test_other_metadata_is_noted_and_nothing_is_parsed_for_it(
-    served: tuple[Door, httpx.AsyncClient],
+    served: tuple[CommandLine, httpx.AsyncClient],
 ) -> None:
-    door, _ = served
-    (door.home / "files/a.txt").write_text("All of alpha.")
-    await door("ingest", "files/a.txt", "--metadata", '{"year": 2024}')
-    other = await door("ingest", "files/a.txt", "--metadata", '{"year": 2025}')
+    cli, _ = served
+    (cli.home / "files/a.txt").write_text("All of alpha.")
+    await cli("ingest", "files/a.txt", "--metadata", '{"year": 2024}')
+    other = await cli("ingest", "files/a.txt", "--metadata", '{"year": 2025}')
     assert (other["unchanged"], other["ingested"]) == (1, [])
-    jobs = await door.jobs()
-    again = await door("ingest", "files/a.txt", "--metadata", '{"year": 2025}')
+    jobs = await cli.jobs()
+    again = await cli("ingest", "files/a.txt", "--metadata", '{"year": 2025}')
     assert again["unchanged"] == 1
-    assert await door.jobs() == jobs
-    document = await door("documents", "show", "a.txt")
+    assert await cli.jobs() == jobs
+    document = await cli("documents", "show", "a.txt")
     assert document["metadata"] == {"year": 2025}
 
 
 async def test_what_is_being_ingested_already_is_followed(
-    served: tuple[Door, httpx.AsyncClient],
+    served: tuple[CommandLine, httpx.AsyncClient],
 ) -> None:
-    door, client = served
+    cli, client = served
     text = "\x0c".join(["slow"] * 40)
-    (door.home / "files/slow.txt").write_text(text)
+    (cli.home / "files/slow.txt").write_text(text)
     sent = await client.post("/v1/documents", files={"file": ("slow.txt", text.encode())})
     job = sent.json()["accepted"][0]["job"]
-    done = await door("ingest", "files")
+    done = await cli("ingest", "files")
     assert [each["pages"] for each in done["ingested"]] == [40]
-    assert [each["id"] for each in await door.jobs()] == [job["id"]]
+    assert [each["id"] for each in await cli.jobs()] == [job["id"]]
 
 
 async def test_an_interrupted_run_says_how_far_it_came_and_the_next_goes_on(
-    served: tuple[Door, httpx.AsyncClient],
+    served: tuple[CommandLine, httpx.AsyncClient],
 ) -> None:
-    door, client = served
-    (door.home / "files/slow.txt").write_text("\x0c".join(["slow"] * 60))
-    words = [*door.where, "ingest", "files", "--output", "json"]
+    cli, client = served
+    (cli.home / "files/slow.txt").write_text("\x0c".join(["slow"] * 60))
+    words = [*cli.where, "ingest", "files", "--output", "json"]
     command = [sys.executable, "-c", PROGRAM, *words]
     running = subprocess.Popen(
-        command, cwd=door.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, cwd=cli.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     while not (await client.get("/v1/jobs")).json()["jobs"]:
         assert running.poll() is None, running.communicate()
@@ -143,52 +145,52 @@ async def test_an_interrupted_run_says_how_far_it_came_and_the_next_goes_on(
     out, err = await asyncio.to_thread(running.communicate, timeout=60)
     assert running.returncode == 130, err
     assert json.loads(out)["ingested"] == []
-    done = await door("ingest", "files")
+    done = await cli("ingest", "files")
     assert [each["pages"] for each in done["ingested"]] == [60]
-    assert len(await door.jobs()) == 1
+    assert len(await cli.jobs()) == 1
 
 
 async def test_a_file_that_failed_is_named_and_tried_again(
-    served: tuple[Door, httpx.AsyncClient],
+    served: tuple[CommandLine, httpx.AsyncClient],
 ) -> None:
-    door, _ = served
-    (door.home / "files/bad.txt").write_text("%broken")
-    (door.home / "files/good.txt").write_text("All of alpha.")
+    cli, _ = served
+    (cli.home / "files/bad.txt").write_text("%broken")
+    (cli.home / "files/good.txt").write_text("All of alpha.")
     for ingested in (1, 0):
-        done = await door("ingest", "files", code=Exit.PARTLY_FAILED)
+        done = await cli("ingest", "files", code=Exit.PARTLY_FAILED)
         assert [each["name"] for each in done["failed"]] == ["bad.txt"]
         assert len(done["ingested"]) == ingested
-    assert len(await door.jobs()) == 3
+    assert len(await cli.jobs()) == 3
 
 
 async def test_many_files_are_compared_with_one_listing(
-    served: tuple[Door, httpx.AsyncClient],
+    served: tuple[CommandLine, httpx.AsyncClient],
 ) -> None:
-    door, _ = served
+    cli, _ = served
     for number in range(20):
-        (door.home / f"files/{number}.txt").write_text(f"Page {number}.")
-    assert len((await door("ingest", "files"))["ingested"]) == 20
-    assert (await door("ingest", "files"))["unchanged"] == 20
+        (cli.home / f"files/{number}.txt").write_text(f"Page {number}.")
+    assert len((await cli("ingest", "files"))["ingested"]) == 20
+    assert (await cli("ingest", "files"))["unchanged"] == 20
 
 
 async def test_a_name_is_the_same_in_either_spelling(
-    served: tuple[Door, httpx.AsyncClient],
+    served: tuple[CommandLine, httpx.AsyncClient],
 ) -> None:
-    door, _ = served
+    cli, _ = served
     decomposed = unicodedata.normalize("NFD", "prüfung.txt")
-    (door.home / "files" / decomposed).write_text("All of alpha.")
-    await door("ingest", "files", "--delete-missing")
-    again = await door("ingest", "files", "--delete-missing")
+    (cli.home / "files" / decomposed).write_text("All of alpha.")
+    await cli("ingest", "files", "--delete-missing")
+    again = await cli("ingest", "files", "--delete-missing")
     assert (again["unchanged"], again["deleted"]) == (1, [])
 
 
 async def test_a_name_that_is_not_text_does_not_stop_the_others(
-    served: tuple[Door, httpx.AsyncClient],
+    served: tuple[CommandLine, httpx.AsyncClient],
 ) -> None:
-    door, _ = served
-    (door.home / "files/a.txt").write_text("All of alpha.")
-    Path(os.fsdecode(bytes(door.home / "files") + b"/b\xff.txt")).write_text("All of beta.")
-    done = await door("ingest", "files", code=Exit.PARTLY_FAILED)
+    cli, _ = served
+    (cli.home / "files/a.txt").write_text("All of alpha.")
+    Path(os.fsdecode(bytes(cli.home / "files") + b"/b\xff.txt")).write_text("All of beta.")
+    done = await cli("ingest", "files", code=Exit.PARTLY_FAILED)
     assert [each["code"] for each in done["failed"]] == ["invalid_name"]
     assert [each["name"] for each in done["ingested"]] == ["a.txt"]
 

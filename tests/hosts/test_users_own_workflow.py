@@ -53,7 +53,7 @@ def served(folder: Path, sink: OtlpSink) -> Iterator[WorkflowClient]:
     command = [sys.executable, "-c", program, "--data-dir", "data", "serve", "--port", str(port)]
     env = {
         **os.environ,  # noqa: TID251 - handed on
-        "FOLIOTRACE_WORKFLOWS": '{"review": "desk:review"}',
+        "FOLIOTRACE_WORKFLOWS": '{"review": "review:review"}',
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{sink.grpc_endpoint.removeprefix('http://')}",
         "OTEL_BSP_SCHEDULE_DELAY": "50",
     }
@@ -62,7 +62,7 @@ def served(folder: Path, sink: OtlpSink) -> Iterator[WorkflowClient]:
 
 
 async def test_a_workflow_with_a_human_in_it_is_traced_and_outlives_a_kill(tmp_path: Path) -> None:
-    (tmp_path / "desk.py").write_text(SOURCE)
+    (tmp_path / "review.py").write_text(SOURCE)
     with OtlpSink() as sink:
         with served(tmp_path, sink) as workflows:
             assert "review" in (await workflows.list_workflows()).workflows
@@ -97,7 +97,7 @@ def _kill(folder: Path) -> None:
 
 
 async def test_a_run_that_waits_for_nobody_is_refused_late_answers(tmp_path: Path) -> None:
-    (tmp_path / "desk.py").write_text(SOURCE)
+    (tmp_path / "review.py").write_text(SOURCE)
     with OtlpSink() as sink, served(tmp_path, sink) as workflows:
         answer = {"type": "HumanResponseEvent", "value": {"response": "yes"}}
         with pytest.raises(httpx.HTTPStatusError) as unknown:

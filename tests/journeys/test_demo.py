@@ -1,4 +1,4 @@
-"""The demo tells its whole story from an empty folder, with no key, server or network."""
+"""The demo runs every step in an empty folder, with no key, server or network."""
 
 import json
 import subprocess
@@ -18,12 +18,12 @@ def test_the_demo_answers_refuses_and_extracts_in_an_empty_folder(tmp_path: Path
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    story = json.loads(ended.stdout)
-    assert story["ok"]
-    assert story["documents"] == 8
-    assert [answer["mode"] for answer in story["answered"]] == ["extractive"] * 3
-    assert story["record"]["accident_number"] == "NYC08CA055"
-    assert story["record"]["insurance_claim_number"] is None
-    assert "invoke_workflow QueryWorkflow" in story["trace"]
-    assert story["audit"] == "unanchored"  # development keys: honestly not proved
-    assert story["audit_records"] > 8
+    report = json.loads(ended.stdout)
+    assert report["ok"]
+    assert report["documents"] == 8
+    assert [answer["mode"] for answer in report["answered"]] == ["extractive"] * 3
+    assert report["record"]["accident_number"] == "NYC08CA055"
+    assert report["record"]["insurance_claim_number"] is None
+    assert "invoke_workflow QueryWorkflow" in report["trace"]
+    assert report["audit"] == "unanchored"  # development keys: honestly not proved
+    assert report["audit_records"] > 8

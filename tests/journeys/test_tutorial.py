@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the tutori
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path) -> Path:
     """A folder that looks like a checkout that was set up."""
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv/bin").symlink_to(Path(sys.executable).parent)
@@ -29,13 +29,13 @@ def desk(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def env(desk: Path) -> dict[str, str]:
+def env(checkout: Path) -> dict[str, str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     return {
         "PATH": "/usr/bin:/bin",
-        "HOME": str(desk),
+        "HOME": str(checkout),
         "LC_ALL": "C.UTF-8",
         "FOLIOTRACE_SERVER__PORT": port,
         "FOLIOTRACE_TELEMETRY__ENABLED": "false",
@@ -59,15 +59,15 @@ def commands_and_outputs() -> Iterator[tuple[str, str]]:
         yield command, ""
 
 
-def as_shown(shown: str, output: str) -> bool:
-    """Whether `output` is what is shown; `~` stands for what is left out."""
-    return bool(re.search(".*?".join(map(re.escape, shown.split("~"))), output, re.DOTALL))
+def matches(expected: str, output: str) -> bool:
+    """Whether `output` matches `expected`, in which `~` stands for any text."""
+    return bool(re.search(".*?".join(map(re.escape, expected.split("~"))), output, re.DOTALL))
 
 
-def run(command: str, desk: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(command: str, checkout: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     here = command.replace(SERVED, f"127.0.0.1:{env['FOLIOTRACE_SERVER__PORT']}")
     return subprocess.run(
-        ["sh", "-c", here], cwd=desk, env=env, capture_output=True, text=True, timeout=60
+        ["sh", "-c", here], cwd=checkout, env=env, capture_output=True, text=True, timeout=60
     )
 
 
@@ -83,22 +83,24 @@ def until_ready(port: str, server: "subprocess.Popen[bytes]") -> str:
     raise AssertionError(f"the server ended with {server.returncode}")
 
 
-def test_every_command_of_the_tutorial_does_what_it_says(desk: Path, env: dict[str, str]) -> None:
+def test_every_command_of_the_tutorial_works_as_written(
+    checkout: Path, env: dict[str, str]
+) -> None:
     (serve, _), *steps = commands_and_outputs()
     assert serve.endswith("serve")
     assert len(steps) >= 5
-    arguments = [str(desk / serve.split()[0]), *serve.split()[1:]]
-    server = subprocess.Popen(arguments, cwd=desk, env=env, stderr=subprocess.DEVNULL)
+    arguments = [str(checkout / serve.split()[0]), *serve.split()[1:]]
+    server = subprocess.Popen(arguments, cwd=checkout, env=env, stderr=subprocess.DEVNULL)
     try:
         text = (ROOT / "docs/tutorial.md").read_text()
         assert until_ready(env["FOLIOTRACE_SERVER__PORT"], server) in text
-        for command, shown in steps:
-            ended = run(command, desk, env)
+        for command, expected in steps:
+            ended = run(command, checkout, env)
             assert ended.returncode == 0, (command, ended.stderr)
-            assert as_shown(shown, ended.stdout), (command, ended.stdout)
-        again = run(".venv/bin/foliotrace --data-dir data ingest examples/documents", desk, env)
+            assert matches(expected, ended.stdout), (command, ended.stdout)
+        again = run(".venv/bin/foliotrace --data-dir data ingest examples/documents", checkout, env)
         assert again.stdout.startswith("0 ingested (0 pages), 9 unchanged")
-        refused = run(".venv/bin/foliotrace --data-dir data ask 'Who won in 1954?'", desk, env)
+        refused = run(".venv/bin/foliotrace --data-dir data ask 'Who won in 1954?'", checkout, env)
         assert refused.returncode == 4
     finally:
         server.terminate()

@@ -25,9 +25,9 @@ async def test_a_document_without_a_job_has_failed_after_the_restart_and_can_be_
     registered = (await library.register("default", draft)).document
     library.close()
     async with observed(tmp_path, monkeypatch) as service:
-        shown = (await service.client.get(f"/v1/documents/{registered.id}")).json()
-        assert (shown["status"], shown["problem"]) == ("failed", "upload_interrupted")
+        document = (await service.client.get(f"/v1/documents/{registered.id}")).json()
+        assert (document["status"], document["problem"]) == ("failed", "upload_interrupted")
         accepted = await service.ingest()
         assert accepted["document"]["id"] == registered.id
-        shown = (await service.client.get(f"/v1/documents/{registered.id}")).json()
-        assert (shown["status"], shown["problem"]) == ("ready", None)
+        document = (await service.client.get(f"/v1/documents/{registered.id}")).json()
+        assert (document["status"], document["problem"]) == ("ready", None)

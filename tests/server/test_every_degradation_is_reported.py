@@ -105,8 +105,8 @@ async def test_what_is_private_is_told_nowhere(
         await service.client.delete(f"/v1/documents/{document}")
         scraped = (await service.client.get("/metrics")).text
         assert service.sink.wait_for(lambda sink: sink.of("metrics"))
-    shown = capfd.readouterr()
-    logged = shown.out + shown.err
+    printed = capfd.readouterr()
+    logged = printed.out + printed.err
     audit = b"".join(
         file.read_bytes() for file in (tmp_path / "data" / "audit").rglob("*") if file.is_file()
     )

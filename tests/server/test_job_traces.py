@@ -37,9 +37,9 @@ async def test_each_document_of_a_batch_has_its_own_trace(
         assert len({request, *traces}) == 3
         for trace_id in traces:
             spans = service.trace(trace_id, ends_with="invoke_workflow IngestWorkflow")
-            shown = tree(spans)
-            assert shown["accept ingest"] is None
-            assert shown["invoke_workflow IngestWorkflow"] == "accept ingest"
+            parents = tree(spans)
+            assert parents["accept ingest"] is None
+            assert parents["invoke_workflow IngestWorkflow"] == "accept ingest"
             accept = next(span for span in spans if span.name == "accept ingest")
             assert [link.trace_id.hex() for link in accept.links] == [request]
         (root,) = service.trace(request)
@@ -160,8 +160,8 @@ async def test_the_log_takes_checkpoints_out_of_the_box_unchanged(tmp_path: Path
             assert (await client.post("/v1/query", json={"query": "refunds?"})).status_code == 200
         service.process.terminate()
         _, logged = await service.process.communicate()
-    shown = [json.loads(line) for line in logged.decode().splitlines()]
-    sent = [line["line"] for line in shown if line["event"] == "audit.checkpoint"]
+    logged_events = [json.loads(line) for line in logged.decode().splitlines()]
+    sent = [line["line"] for line in logged_events if line["event"] == "audit.checkpoint"]
     kept = next((tmp_path / "data" / "audit").glob("*/checkpoints.jsonl")).read_text()
     assert kept.splitlines()[1:] == sent[-1:]  # the first is signed before the log is set up
     key = next((tmp_path / "data" / "audit-keys").glob("*.pub.pem"))

@@ -44,14 +44,14 @@ async def test_an_ingestion_by_protocol_goes_on_in_the_clients_trace(
         job = await completed(service, "/v1/jobs/mine")
         assert job["trace_id"] == TRACE
         spans = service.trace(TRACE, ends_with=RUN)
-        shown = tree(spans)
+        parents = tree(spans)
         root = next(span for span in spans if span.parent_span_id.hex() == SPAN)
         assert (root.name, root.kind) == (
             "POST /workflows/{name}/run-nowait",
             Span.SPAN_KIND_SERVER,
         )
-        assert shown[RUN] == root.name
-        assert [name for name, parent in shown.items() if parent is None] == [root.name]
+        assert parents[RUN] == root.name
+        assert [name for name, parent in parents.items() if parent is None] == [root.name]
         assert {span.trace_state for span in spans} == {"vendor=1"}
     records = [r for r in service.records() if r["trace_id"] == TRACE]
     assert {r["event"] for r in records} == {"ingest_received", "ingest_completed"}
@@ -66,9 +66,9 @@ async def test_a_question_by_protocol_goes_on_in_the_clients_trace(
         await completed(service, "/handlers/mine")
         run = "invoke_workflow QueryWorkflow"
         spans = service.trace(TRACE, ends_with=run)
-        shown = tree(spans)
-        assert shown[run] == "POST /workflows/{name}/run-nowait"
-        assert shown["retrieve"] == run
-        assert [name for name, parent in shown.items() if parent is None] == [
+        parents = tree(spans)
+        assert parents[run] == "POST /workflows/{name}/run-nowait"
+        assert parents["retrieve"] == run
+        assert [name for name, parent in parents.items() if parent is None] == [
             "POST /workflows/{name}/run-nowait"
         ]

@@ -26,9 +26,9 @@ async def test_a_question_that_waits_for_the_audit_logs_disk_shows_it(
         await service.ingest()
         trace_id = (await service.ask(QUESTION)).headers["x-trace-id"]
     spans = [span for span in service.sink.spans if span.trace_id.hex() == trace_id]
-    shown = tree(spans)
-    assert shown["validate"] == RUN
-    assert shown.get("audit") == (RUN if durability == "strict" else None)
+    parents = tree(spans)
+    assert parents["validate"] == RUN
+    assert parents.get("audit") == (RUN if durability == "strict" else None)
     assert 6 <= len(spans) <= 10
 
 
