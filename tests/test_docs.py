@@ -114,3 +114,28 @@ def test_every_command_of_run_is_explained_by_its_help() -> None:
     commands = set(re.findall(r"^  ([a-z]+)\)", script, re.MULTILINE))
     explained = set(re.findall(r"^#   \./run (\w+)", script, re.MULTILINE))
     assert commands == explained
+
+
+def test_architecture_names_every_folder_and_answers_twenty_questions_of_a_newcomer() -> None:
+    listed = [
+        "git",
+        "ls-files",
+        "workflows",
+        "instrumentation",
+        "deploy",
+        "tests",
+        "bench",
+        "tools",
+    ]
+    tracked = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    code = {Path(name).parent for name in tracked.split() if (ROOT / name).exists()}
+    product = {
+        folder for folder in code if folder.parts[0] in ("workflows", "instrumentation", "deploy")
+    } | {Path(folder.parts[0]) for folder in code}
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    linked = {Path(target.removeprefix("../")) for target, _ in LINK.findall(page)}
+    roots = {Path("workflows"), Path("instrumentation"), Path("deploy")}
+    inside = {Path("deploy/classic/hosted")}  # one file, named with its parent
+    assert product - linked - roots - inside == set()
+    answers = page.partition("## Where is ...?")[2].partition("## Every folder")[0]
+    assert answers.count("\n| ") - 1 >= 20
