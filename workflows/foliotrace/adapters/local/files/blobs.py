@@ -140,6 +140,7 @@ async def _spool(
 def _commit(partial: Path, target: Path) -> None:
     target.parent.mkdir(exist_ok=True)
     partial.replace(target)
+    # Without this fsync a power cut can lose the new name, though the bytes are on the disk.
     for folder in (target.parent, target.parent.parent):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -38,6 +38,7 @@ class WriterLease:
         """Take the lease. Raises Conflict `data_folder_locked`, which names the holder."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # Appending never truncates a lock file that another process holds.
             lock = (folder / _LOCK).open("ab")
         except OSError as error:
             raise LibraryUnavailable(

@@ -72,6 +72,7 @@ class KeywordStore:
                 self._index = Index(self.schema, path=str(folder))
             else:
                 self._index = _open(folder)
+            # Reloaded by hand: hits must come from the version that `self.version` states.
             self._index.config_reader(reload_policy="manual")
             if create:
                 self.commit(0)
@@ -178,6 +179,7 @@ class KeywordStore:
     def _open_writer(self) -> TantivyWriter:
         if self._writer is None:
             try:
+                # One thread: more of them write more segments, and each needs its own heap.
                 self._writer = self._index.writer(heap_size=_HEAP_BYTES, num_threads=1)
             except ValueError as error:
                 if "lock" not in str(error).lower():
@@ -190,6 +192,7 @@ class KeywordStore:
         writer, self._writer = self._writer, None
         if writer is not None:
             with unavailable_on_damage():
+                # This consumes the writer, which releases its lock.
                 writer.wait_merging_threads()
 
 

@@ -124,8 +124,9 @@ def _limit_memory(limit_bytes: int) -> None:
         return
     import resource
 
+    # Address space, not resident memory: Linux does not enforce RLIMIT_RSS.
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold document text
 
 
 def _limit_cpu(limit_s: int) -> None:

@@ -24,11 +24,11 @@ from foliotrace.errors import LibraryUnavailable
 T = TypeVar("T")
 
 _WRITER = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
+    "PRAGMA journal_mode=WAL",  # readers of other processes never wait for the writer
+    "PRAGMA synchronous=FULL",  # NORMAL would lose acknowledged writes in a power cut
     "PRAGMA foreign_keys=ON",
-    "PRAGMA secure_delete=ON",
-    "PRAGMA cache_size=-8000",
+    "PRAGMA secure_delete=ON",  # deleted text must not stay in free pages of the file
+    "PRAGMA cache_size=-8000",  # KiB
 )
 _READER = ("PRAGMA query_only=ON", "PRAGMA cache_size=-4000")
 
@@ -88,6 +88,7 @@ class Database:
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
         self._guard = threading.Lock()
+        # A single thread serialises the transactions, so that they never meet SQLITE_BUSY.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"write-{path.name}")
         with translated():
             if read_only:
@@ -165,6 +166,7 @@ class Database:
         Cancelling the caller does not stop the commit. Raises LibraryUnavailable.
         """
         loop = asyncio.get_running_loop()
+        # Shielded: a queued write must not be dropped because its caller was cancelled.
         return await asyncio.shield(
             loop.run_in_executor(self._executor(), self._write, work, acknowledged)
         )

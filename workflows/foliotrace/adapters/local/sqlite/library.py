@@ -6,10 +6,10 @@ thread, because a thread hop costs more than the read, and are cached until the 
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.lru_cache import LruCache
@@ -30,6 +30,8 @@ from foliotrace.model import (
     ParsedPage,
 )
 from foliotrace.ports import Change, Clock, DocumentDraft, DocumentLabel, Registration
+
+T = TypeVar("T")
 
 FILE_NAME: Final = "library.db"
 _CACHED_CHUNKS: Final = 4096
@@ -162,45 +164,40 @@ class SqliteLibrary:
         stated_title: str | None = None,
     ) -> int:
         now = self.clock.now()
-
-        def work(c: sqlite3.Connection) -> int:
-            document = writes.find(c, tenant, document_id)
-            return writes.begin(c, document, revision, pages_total, stated_title, now)
-
-        return await self.database.write(work)
+        return await self._change(
+            (tenant, document_id),
+            lambda c, document: writes.begin(c, document, revision, pages_total, stated_title, now),
+        )
 
     async def add_window(
         self, tenant: str, document_id: str, *, revision: str, pages: Sequence[ParsedPage]
     ) -> None:
         now = self.clock.now()
-
-        def work(c: sqlite3.Connection) -> None:
-            document = writes.find(c, tenant, document_id)
-            writes.add_window(c, document, revision, packed, now)
-
-        packed = await asyncio.to_thread(writes.packed_window, pages)
-        await self.database.write(work, acknowledged=False)
+        packed = await asyncio.to_thread(writes.packed_window, pages)  # 100 pages take a while
+        await self._change(
+            (tenant, document_id),
+            lambda c, document: writes.add_window(c, document, revision, packed, now),
+            acknowledged=False,
+        )
 
     async def add_chunks(
         self, tenant: str, document_id: str, *, revision: str, chunks: Sequence[Chunk]
     ) -> None:
-
-        def work(c: sqlite3.Connection) -> None:
-            writes.add_chunks(c, writes.find(c, tenant, document_id), revision, chunks)
-
-        await self.database.write(work, acknowledged=False)
+        await self._change(
+            (tenant, document_id),
+            lambda c, document: writes.add_chunks(c, document, revision, chunks),
+            acknowledged=False,
+        )
 
     async def publish(
         self, tenant: str, document_id: str, *, revision: str, identity: Identity
     ) -> int:
         now = self.clock.now()
-
-        def work(c: sqlite3.Connection) -> int:
-            document = writes.find(c, tenant, document_id)
-            return writes.publish(c, document, revision, identity, now)
-
         with self._clearing_caches():
-            return await self.database.write(work)
+            return await self._change(
+                (tenant, document_id),
+                lambda c, document: writes.publish(c, document, revision, identity, now),
+            )
 
     async def fail(
         self,
@@ -214,22 +211,27 @@ class SqliteLibrary:
     ) -> None:
         now = self.clock.now()
 
-        def work(c: sqlite3.Connection) -> None:
-            document = writes.find(c, tenant, document_id)
+        def work(c: sqlite3.Connection, document: Document) -> None:
             if content_hash in (None, document.content_hash):
                 writes.fail(c, document, problem, detail, keep_pages, now)
 
-        await self.database.write(work)
+        await self._change((tenant, document_id), work)
 
     async def delete(self, tenant: str, document_id: str) -> Document:
-
-        def work(c: sqlite3.Connection) -> Document:
-            document = writes.find(c, tenant, document_id)
-            writes.delete(c, document)
-            return document
-
         with self._clearing_caches():
-            return await self.database.write(work)
+            return await self._change((tenant, document_id), writes.delete)
+
+    async def _change(
+        self,
+        key: tuple[str, str],
+        work: Callable[[sqlite3.Connection, Document], T],
+        *,
+        acknowledged: bool = True,
+    ) -> T:
+        """Run `work` on the document of (tenant, id) in one transaction. Raises NotFound."""
+        return await self.database.write(
+            lambda c: work(c, writes.find(c, *key)), acknowledged=acknowledged
+        )
 
     @contextmanager
     def _clearing_caches(self) -> Iterator[None]:

@@ -65,6 +65,7 @@ class SqliteRuns:
                 return
             await self._database.write(lambda c: _insert(c, batch), acknowledged=False)
             written = {id(run) for run in batch}
+            # Compared, not counted: the queue may have dropped its oldest runs meanwhile.
             while self._queued and id(self._queued[0]) in written:
                 self._queued.popleft()
 

@@ -316,7 +316,7 @@ def fail(
         )
 
 
-def delete(connection: sqlite3.Connection, document: Document) -> None:
+def delete(connection: sqlite3.Connection, document: Document) -> Document:
     """Delete the document and everything derived from it: jobs, extractions and runs included."""
     connection.execute("DELETE FROM documents WHERE id = ?", (document.id,))
     for revision in {document.revision, document.pending_revision} - {None}:
@@ -335,3 +335,4 @@ def delete(connection: sqlite3.Connection, document: Document) -> None:
         (document.tenant, document.id),
     )
     record_change(connection, document, deleted=True)
+    return document
