@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foliotrace.query.answer.redaction import CARD, sanitize
+from foliotrace.query.answer.redaction import CARD, redact
 from foliotrace.settings import RedactionSettings
 from foliotrace_detect import Detector, SensitiveKind, is_card, is_iban, passes_luhn
 from foliotrace_otel.redact import Redactor
@@ -35,28 +35,26 @@ def mark(kind: SensitiveKind, value: str) -> str:
 @pytest.mark.parametrize("network", CARDS)
 def test_a_card_is_redacted_in_the_answer_and_in_the_span(network: str) -> None:
     text = f"paid by {CARDS[network]} today"
-    assert sanitize(text, RedactionSettings()).text == f"paid by {CARD} today"
+    assert redact(text, RedactionSettings()).text == f"paid by {CARD} today"
     assert Redactor(b"key").redact(text).startswith("paid by <CARD:")
 
 
 @pytest.mark.parametrize("number", NO_CARDS)
 def test_a_number_without_issuer_or_check_digit_stays_in_both(number: str) -> None:
     text = f"order {number} shipped"
-    assert sanitize(text, RedactionSettings()).text == text
+    assert redact(text, RedactionSettings()).text == text
     assert Redactor(b"key").redact(text) == text
 
 
 def test_any_sixteen_digits_are_a_card_in_both_if_that_is_set() -> None:
     text = "order 1234567890123456 shipped"
-    assert (
-        sanitize(text, RedactionSettings(any_sixteen_digits=True)).text == f"order {CARD} shipped"
-    )
+    assert redact(text, RedactionSettings(any_sixteen_digits=True)).text == f"order {CARD} shipped"
     assert Redactor(b"key", any_sixteen_digits=True).redact(text).startswith("order <CARD:")
 
 
 @pytest.mark.parametrize("number", ["123-45-6789", "536 22 1234"])
 def test_a_social_security_number_is_redacted_in_both(number: str) -> None:
-    assert number not in sanitize(f"SSN {number}.", RedactionSettings()).text
+    assert number not in redact(f"SSN {number}.", RedactionSettings()).text
     assert number not in Redactor(b"key").redact(f"SSN {number}.")
 
 
