@@ -47,7 +47,12 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
     """The stack and its workflows alone, for another host than ours. See `compose`."""
     own = own_workflows(settings.workflows)
     with ExitStack() as undo:  # what must be closed again if a later line raises
-        observability = observe(settings.telemetry, serving=serving, draws=draws)
+        observability = observe(
+            settings.telemetry,
+            serving=serving,
+            draws=draws,
+            any_sixteen_digits=settings.query.redaction.any_sixteen_digits,
+        )
         undo.callback(observability.stop)
         folder = DataFolder.open(settings.data_dir, settings.ingest)
         undo.callback(folder.library.close)

@@ -4,7 +4,7 @@ Plain ASGI, so that it costs little and fits any framework. The span ends with t
 response, streams included.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from inspect import isroutine
 from time import perf_counter
@@ -52,7 +52,7 @@ class TracingMiddleware:
 
     Continues a caller's `traceparent` and allow-listed baggage, names the span by method and route
     (`POST /v1/query`, never the path itself), and answers with `X-Trace-Id` and `traceresponse`.
-    Paths of `untraced` are measured but get no span.
+    Paths of `UNTRACED` are measured but get no span.
     """
 
     def __init__(
@@ -60,21 +60,16 @@ class TracingMiddleware:
         app: App,
         provider: TracerProvider,
         metrics: Metrics,
-        *,
-        untraced: Iterable[str] = UNTRACED,
-        baggage_allowed: tuple[str, ...] = BAGGAGE_ALLOWED,
     ) -> None:
         self._app = app
         self._tracer: Tracer = provider.get_tracer("foliotrace_otel")
         self._metrics = metrics
-        self._untraced = frozenset(untraced)
-        self._baggage_allowed = baggage_allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif scope["path"] in self._untraced:
+        elif scope["path"] in UNTRACED:
             await self._measured(scope, receive, send, None)
         else:
             await self._traced(scope, receive, send)
@@ -160,7 +155,7 @@ class TracingMiddleware:
         if b"baggage" in headers:
             carrier = {"baggage": headers[b"baggage"].decode("latin-1")}
             sent = baggage.get_all(W3CBaggagePropagator().extract(carrier, Context()))
-            for name in self._baggage_allowed:
+            for name in BAGGAGE_ALLOWED:
                 if name in sent:
                     context = baggage.set_baggage(name, sent[name], context)
         return context

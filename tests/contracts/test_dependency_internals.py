@@ -11,7 +11,7 @@ from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
 
 from foliotrace.adapters.local.readers.pdf.liteparse_native import NO_PAGE, text_parser
-from foliotrace_otel.spans.span_naming import steps_worth_showing
+from foliotrace_otel.spans.span_naming import has_visible_steps
 
 
 class OneStep(Workflow):
@@ -32,7 +32,7 @@ def test_a_workflow_of_one_step_hides_it() -> None:
         async def only(self, ev: StartEvent) -> StopEvent:
             return StopEvent()
 
-    assert not steps_worth_showing(Alone, "__x_stages__")
+    assert not has_visible_steps(Alone, "__x_stages__")
 
 
 def test_a_workflow_lists_its_steps_and_numbers_their_changes() -> None:
@@ -49,7 +49,7 @@ def test_a_workflow_lists_its_steps_and_numbers_their_changes() -> None:
 
 def test_a_step_is_recognised_by_its_configuration() -> None:
     assert hasattr(OneStep.only, "_step_config")
-    assert steps_worth_showing(TwoSteps, "__x_stages__")
+    assert has_visible_steps(TwoSteps, "__x_stages__")
 
 
 def test_the_dispatcher_keeps_its_handlers_and_context_where_we_look() -> None:

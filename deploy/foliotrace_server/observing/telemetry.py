@@ -63,12 +63,19 @@ class Observability:
         await asyncio.to_thread(self.stop)
 
 
-def observe(settings: TracingSettings, *, serving: bool, draws: bool = False) -> Observability:
+def observe(
+    settings: TracingSettings,
+    *,
+    serving: bool,
+    draws: bool = False,
+    any_sixteen_digits: bool = False,
+) -> Observability:
     """Set up telemetry of this process until `close`. Raises Misconfigured.
 
     With `serving`, spans are exported as the OTEL_* variables say, by default to `localhost:4317`,
     and the tracer provider becomes the process's global one. Otherwise they are exported only if a
     variable names an endpoint. With `draws`, the last traces are kept for `trace_tree`.
+    `any_sixteen_digits`: treat them as a card in telemetry, as answers do.
     """
     effective = _effective_settings(settings, serving=serving)
     recent = RecentTraces() if draws and settings.enabled else None
@@ -77,6 +84,7 @@ def observe(settings: TracingSettings, *, serving: bool, draws: bool = False) ->
         service_name=settings.service_name,
         instruments=INSTRUMENTS,
         namespace=NAMESPACE,
+        any_sixteen_digits=any_sixteen_digits,
         span_processors=(recent,) if recent is not None else (),
         set_global=serving and settings.enabled,
     )

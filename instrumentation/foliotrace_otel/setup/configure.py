@@ -104,12 +104,10 @@ def configure(
     settings: OTelSettings | None = None,
     *,
     service_name: str | None = None,
-    resource: dict[str, str] | None = None,
     redaction_key: bytes | None = None,
     any_sixteen_digits: bool = False,
     provider: trace.TracerProvider | None = None,
     span_processors: Sequence[SpanProcessor] = (),
-    langsmith_direct: bool | None = None,
     instruments: Iterable[InstrumentSpec] = (),
     namespace: str = NAMESPACE,
     set_global: bool = True,
@@ -120,8 +118,7 @@ def configure(
     already set globally, else one of our own that exports as the environment says. `redaction_key`:
     the same key gives the same tokens in every process. `any_sixteen_digits`: redact them as a card
     even without an issuer or a check digit. `span_processors`: added to our own
-    provider. `langsmith_direct`: send to LangSmith from here; by default only when no OTLP endpoint
-    is named, because a collector forwards to LangSmith itself. `set_global`: make our own provider
+    provider. `set_global`: make our own provider
     the one that other instrumentations find. `instruments`: metrics that the program's events move.
     `namespace`: goes before the attributes and metrics that this package makes up itself
     (`<namespace>.entry`, `<namespace>.stage.duration`). Raises TelemetrySettingInvalid.
@@ -129,7 +126,7 @@ def configure(
     chosen = settings if settings is not None else read_environment()
     metrics = Metrics(instruments, namespace=namespace)
     redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits)
-    about = _resource(service_name or namespace, resource)
+    about = _resource(service_name or namespace)
     active = provider or (_already_set() if set_global else None)
     processors: tuple[CountedBatchProcessor, ...] = ()
     if active is None:
@@ -138,7 +135,6 @@ def configure(
             about,
             metrics,
             redactor,
-            _langsmith(chosen, langsmith_direct),
         )
         for processor in span_processors:
             active.add_span_processor(processor)
@@ -207,7 +203,6 @@ def _own_provider(
     resource: Resource,
     metrics: Metrics,
     redactor: Redactor,
-    langsmith: LangSmith | None,
 ) -> tuple[TracerProvider, tuple[CountedBatchProcessor, ...]]:
     quiet_exporters()
     # On exit the SDK would wait for up to 30 s; `configure` registers an end with a limit.
@@ -220,24 +215,23 @@ def _own_provider(
             schedule_delay_millis=settings.delay_ms,
             max_export_batch_size=min(settings.batch_size, settings.queue_size),
         )
-        for exporter in _exporters(settings, redactor, langsmith)
+        for exporter in _exporters(settings, redactor)
     )
     for processor in processors:
         provider.add_span_processor(processor)
     return provider, processors
 
 
-def _exporters(
-    settings: OTelSettings, redactor: Redactor, langsmith: LangSmith | None
-) -> list[SpanExporter]:
+def _exporters(settings: OTelSettings, redactor: Redactor) -> list[SpanExporter]:
     if settings.disabled:
         return []
+    # A collector forwards to LangSmith itself: send there only if none is named.
+    langsmith = None if settings.endpoint_named else settings.langsmith
     spans = SpanRedactor(redactor, content=settings.capture_content)
     exporters: list[SpanExporter] = []
-    only_langsmith = langsmith is not None and not settings.endpoint_named
     if settings.exporter == "console":
         exporters.append(RedactingExporter(ConsoleSpanExporter(), spans))
-    elif settings.exporter == "otlp" and not only_langsmith:
+    elif settings.exporter == "otlp" and langsmith is None:
         make = partial(otlp_exporter, settings, SpanEncoder(spans))
         listens = partial(collector_listens, settings.protocol)
         named = settings.endpoint_named
@@ -265,11 +259,6 @@ def _to_langsmith(langsmith: LangSmith, encoder: SpanEncoder) -> SpanExporter:
     )
 
 
-def _langsmith(settings: OTelSettings, direct: bool | None) -> LangSmith | None:
-    wanted = not settings.endpoint_named if direct is None else direct
-    return settings.langsmith if wanted else None
-
-
 def _sampler(settings: OTelSettings) -> Sampler:
     name = settings.sampler.removeprefix("parentbased_")
     root: Sampler = {
@@ -280,9 +269,9 @@ def _sampler(settings: OTelSettings) -> Sampler:
     return ParentBased(root) if settings.sampler.startswith("parentbased_") else root
 
 
-def _resource(service_name: str, more: dict[str, str] | None) -> Resource:
-    """Our attributes; `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` override them."""
-    ours = Resource({SERVICE: service_name, **(more or {})})
+def _resource(service_name: str) -> Resource:
+    """With `service_name`, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name it."""
+    ours = Resource({SERVICE: service_name})
     return get_aggregated_resources([OTELResourceDetector()], initial_resource=ours)
 
 

@@ -26,18 +26,13 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
     model_config = ConfigDict(arbitrary_types_allowed=True)
     tree: SpanTree
     streams: StreamSpans
-    baggage_allowed: tuple[str, ...] = propagation.BAGGAGE_ALLOWED
 
-    def __init__(
-        self, tree: SpanTree, *, baggage_allowed: tuple[str, ...] = propagation.BAGGAGE_ALLOWED
-    ) -> None:
+    def __init__(self, tree: SpanTree) -> None:
         streams = StreamSpans(
             lambda record, error: tree.fail(record, error) if error else tree.end(record)
         )
         # Past BaseSpanHandler, whose own __init__ sets up the span store and lock we do not use.
-        super(BaseSpanHandler, self).__init__(
-            tree=tree, streams=streams, baggage_allowed=baggage_allowed
-        )
+        super(BaseSpanHandler, self).__init__(tree=tree, streams=streams)
         tree.streaming_caller = streams.caller
         self.__dict__["open_spans"] = tree.open  # Dispatcher.shutdown() drops what it finds here
         self._lock = None
@@ -98,7 +93,7 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
 
     def capture_propagation_context(self) -> dict[str, Any]:
         """W3C context and allowed baggage, serialisable, under this package's own key."""
-        return propagation.capture(self.baggage_allowed)
+        return propagation.capture()
 
     def restore_propagation_context(self, context: dict[str, Any]) -> None:
         """Continue the captured trace in this task."""

@@ -1,7 +1,7 @@
 """Trace context into and out of the process and across resumes; deliberately separate traces."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ def parse_traceparent(text: object) -> SpanContext | None:
     return remote if remote.is_valid else None
 
 
-def capture(allowed: Iterable[str] = BAGGAGE_ALLOWED) -> dict[str, Any]:
+def capture() -> dict[str, Any]:
     """The current span and the allowed baggage as plain text, for `restore` in any process."""
     context = otel_context.get_current()
     carrier: dict[str, Any] = {}
@@ -57,7 +57,7 @@ def capture(allowed: Iterable[str] = BAGGAGE_ALLOWED) -> dict[str, Any]:
     links = links_in(context)
     if links and not current.is_valid:  # inside separate_trace(), before its first span
         carrier["links"] = [traceparent(link.context) for link in links]
-    entries = allowed_baggage(context, allowed)
+    entries = allowed_baggage(context)
     if entries:
         carrier["baggage"] = entries
     return {CARRIER: carrier} if carrier else {}
@@ -101,16 +101,14 @@ def _with_state(remote: SpanContext, carrier: Mapping[str, Any]) -> SpanContext:
     )
 
 
-def allowed_baggage(
-    context: Context, allowed: Iterable[str] = BAGGAGE_ALLOWED
-) -> dict[str, Attribute]:
+def allowed_baggage(context: Context) -> dict[str, Attribute]:
     """The allow-listed baggage of `context`, cut to a length."""
     present = baggage.get_all(context)
     if not present:
         return {}
     return {
         key: str(present[key])[:_MOST_BAGGAGE_CHARS]
-        for key in allowed
+        for key in BAGGAGE_ALLOWED
         if present.get(key) is not None
     }
 

@@ -67,7 +67,7 @@ class SpanPlan:
 
 
 def plan_for(
-    function: str, instance: object, *, under_run: bool, steps_shown: bool, stage_mark: str
+    function: str, instance: object, *, under_run: bool, steps_visible: bool, stage_mark: str
 ) -> SpanPlan:
     """The plan for `function` (LlamaIndex's span id without its uuid) called on `instance`.
 
@@ -79,13 +79,13 @@ def plan_for(
     method = function.rpartition(".")[2]
     families = _families(type(instance)) if instance is not None else frozenset()
     if under_run and instance is None:
-        return _plan(f"step {method}", function, skip=not steps_shown, langsmith="chain")
+        return _plan(f"step {method}", function, skip=not steps_visible, langsmith="chain")
     if "Workflow" in families and method == "run":
         return _run(function, type(instance).__name__, agent="BaseWorkflowAgent" in families)
     return _component(function, method, type(instance).__name__, families)
 
 
-def steps_worth_showing(workflow: type, stages_mark: str) -> bool:
+def has_visible_steps(workflow: type, stages_mark: str) -> bool:
     """Whether the steps of `workflow` say more than its run: several, and not stages already."""
     if getattr(workflow, stages_mark, False):
         return False

@@ -37,9 +37,9 @@ from foliotrace_otel.spans.open_span import RECORD_KEY, UNMEASURED, OpenSpan, Un
 from foliotrace_otel.spans.propagation import LINKS_KEY, entry_attributes, links_in
 from foliotrace_otel.spans.span_naming import (
     SpanPlan,
+    has_visible_steps,
     plan_for,
     provider_of,
-    steps_worth_showing,
     subject_of,
 )
 
@@ -198,8 +198,8 @@ class SpanTree:
                 function,
                 instance,
                 under_run=workflow is not None,
-                steps_shown=workflow is not None
-                and steps_worth_showing(workflow, self.names.stages_mark),
+                steps_visible=workflow is not None
+                and has_visible_steps(workflow, self.names.stages_mark),
                 stage_mark=self.names.stage_mark,
             )
         return plan
