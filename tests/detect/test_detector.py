@@ -1,6 +1,8 @@
 """What the detector finds, what it leaves alone, and that answers and telemetry agree on it."""
 
+import asyncio
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,8 @@ from foliotrace.query.answer.redaction import CARD, redact
 from foliotrace.settings import RedactionSettings
 from foliotrace_detect import Detector, SensitiveKind, is_card, is_iban, passes_luhn
 from foliotrace_otel.redact import Redactor
+from foliotrace_server.compose import assemble
+from foliotrace_server.settings import Settings
 
 CARDS = {
     "Visa": "4111 1111 1111 1111",
@@ -94,3 +98,17 @@ def test_a_number_is_a_card_only_with_an_issuer_and_its_check_digit() -> None:
     assert is_card("4111111111111111")
     assert not is_card("4111111111111112")
     assert not is_card("1111111111111117")
+
+
+def test_the_setting_for_any_sixteen_digits_reaches_the_telemetry(tmp_path: Path) -> None:
+    query = {"redaction": {"any_sixteen_digits": True}}
+    assembly = assemble(Settings.model_validate({"data_dir": tmp_path, "query": query}))
+
+    async def close() -> None:
+        for closing in assembly.closing:
+            await closing()
+
+    assert assembly.observability is not None
+    redacted = assembly.observability.redactor.redact("order 1234567890123456")
+    asyncio.run(close())
+    assert redacted.startswith("order <CARD:")
