@@ -74,7 +74,7 @@ async def until_gone(folder: Path) -> None:
     raise AssertionError(f"still in {sorted(left)}, keyword index: {indexed(folder)}")
 
 
-def keeping(**given: Any) -> dict[str, Any]:
+def settings_that_keep_content(**given: Any) -> dict[str, Any]:
     """Everything that can hold an answer, on."""
     return {
         "query": QuerySettings(cache_ttl_s=300.0),
@@ -101,12 +101,12 @@ async def use(running: Service, document_id: str) -> None:
 async def test_a_deleted_document_is_in_no_file_while_the_service_runs_and_after(
     tmp_path: Path,
 ) -> None:
-    async with service(tmp_path, **keeping()) as running:
+    async with service(tmp_path, **settings_that_keep_content()) as running:
         kept = await put(running, "Unleaded costs 2.31 EUR per litre.", name="fuel.txt")
         gone = await put(running, NEST)
         broken = await put(running, " \n", name=f"{CANARY}-blank.txt", status="failed")
         await use(running, gone)
-        await asyncio.sleep(0.7)  # answers for bad days are written half a second behind
+        await asyncio.sleep(0.7)  # stale answers are written half a second behind
         before = holding(tmp_path)
         assert {"library.db", "stale.db", "blobs"} <= {
             name.split("/")[0].removesuffix("-wal") for name in before
@@ -124,7 +124,7 @@ async def test_a_deleted_document_is_in_no_file_while_the_service_runs_and_after
 
 
 async def test_a_replaced_document_leaves_nothing_of_its_old_text(tmp_path: Path) -> None:
-    async with service(tmp_path, **keeping(runs=RunsSettings())) as running:
+    async with service(tmp_path, **settings_that_keep_content(runs=RunsSettings())) as running:
         old = await put(running, NEST, name="nests.txt")
         await running.ask(QUESTION)
         await asyncio.sleep(0.7)
@@ -144,7 +144,7 @@ async def test_a_replaced_document_leaves_nothing_of_its_old_text(tmp_path: Path
 
 
 async def test_a_deletion_just_before_the_end_of_the_process_is_wiped_by_it(tmp_path: Path) -> None:
-    async with service(tmp_path, **keeping()) as running:
+    async with service(tmp_path, **settings_that_keep_content()) as running:
         gone = await put(running, NEST)
         await use(running, gone)
         await running.client.delete(f"/v1/documents/{gone}")

@@ -1,4 +1,4 @@
-"""Answers given again: exact hits, stale answers on bad days, and what is never kept."""
+"""Answers given again: exact hits, stale answers during an outage, and what is never kept."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ DOWN = RetrievalPath(RetrievalMode.KEYWORD, Down("keyword_index_unavailable"))
 
 
 @pytest.fixture
-async def keeping(stack: QueryStack, tmp_path: Path) -> AsyncIterator[QueryStack]:
+async def caching(stack: QueryStack, tmp_path: Path) -> AsyncIterator[QueryStack]:
     stale = SqliteStaleAnswers(tmp_path)
     stack.use(cache=InMemoryAnswerCache(stack.clock), stale=stale)
     yield stack
@@ -28,16 +28,16 @@ async def keeping(stack: QueryStack, tmp_path: Path) -> AsyncIterator[QueryStack
 
 
 async def test_the_same_question_is_answered_from_the_cache_as_a_run_of_its_own(
-    keeping: QueryStack,
+    caching: QueryStack,
 ) -> None:
-    await keeping.serve(*HANDBOOK)
-    first = await keeping.ask(QUESTION)
-    events, second = await keeping.watch(f"  {QUESTION} ")
+    await caching.serve(*HANDBOOK)
+    first = await caching.ask(QUESTION)
+    events, second = await caching.watch(f"  {QUESTION} ")
     assert (first.cache, second.cache) == (CacheState.MISS, CacheState.EXACT)
     assert second.citations == first.citations
     assert shown(events) == second.text == first.text
     assert second.run_id != first.run_id
-    assert keeping.audit.entries[-1].run_id == second.run_id
+    assert caching.audit.entries[-1].run_id == second.run_id
 
 
 @pytest.mark.parametrize(
@@ -51,17 +51,17 @@ async def test_the_same_question_is_answered_from_the_cache_as_a_run_of_its_own(
     ],
 )
 async def test_another_question_scope_or_wish_is_no_hit(
-    keeping: QueryStack, other: dict[str, object]
+    caching: QueryStack, other: dict[str, object]
 ) -> None:
-    await keeping.serve(*HANDBOOK)
-    await keeping.ask(QUESTION)
-    assert (await keeping.ask(**other)).cache is not CacheState.EXACT  # type: ignore[arg-type]
+    await caching.serve(*HANDBOOK)
+    await caching.ask(QUESTION)
+    assert (await caching.ask(**other)).cache is not CacheState.EXACT  # type: ignore[arg-type]
 
 
-async def test_an_answer_made_while_the_library_changed_is_not_kept(keeping: QueryStack) -> None:
-    """Neither under the version it was asked at, nor for bad days."""
-    await keeping.serve(*HANDBOOK)
-    keyword = keeping.keyword()
+async def test_an_answer_made_while_the_library_changed_is_not_kept(caching: QueryStack) -> None:
+    """Neither under the version it was asked at, nor as a stale answer."""
+    await caching.serve(*HANDBOOK)
+    keyword = caching.keyword()
 
     class Changing:
         """The library changes while passages are searched."""
@@ -70,7 +70,7 @@ async def test_an_answer_made_while_the_library_changed_is_not_kept(keeping: Que
 
         async def retrieve(self, query, *, top_k, deadline):  # type: ignore[no-untyped-def]
             found = await keyword.retriever.retrieve(query, top_k=top_k, deadline=deadline)
-            await keeping.serve("Something else.", name="new.txt", content_hash="b" * 64)
+            await caching.serve("Something else.", name="new.txt", content_hash="b" * 64)
             return found
 
     stored: list[str] = []
@@ -80,50 +80,50 @@ async def test_an_answer_made_while_the_library_changed_is_not_kept(keeping: Que
             stored.append(key)
             await super().store(tenant, key, answer, **more)
 
-    keeping.use(cache=Watched(keeping.clock))
-    keeping.use_paths(replace(keyword, retriever=Changing()))
-    assert (await keeping.ask(QUESTION)).citations
+    caching.use(cache=Watched(caching.clock))
+    caching.use_paths(replace(keyword, retriever=Changing()))
+    assert (await caching.ask(QUESTION)).citations
     assert stored == []
-    keeping.use_paths(DOWN)
-    assert (await keeping.ask(QUESTION)).degradation.answer is AnswerMode.TEMPLATE
-    keeping.use_paths(keyword)
-    await keeping.ask(QUESTION)
+    caching.use_paths(DOWN)
+    assert (await caching.ask(QUESTION)).degradation.answer is AnswerMode.TEMPLATE
+    caching.use_paths(keyword)
+    await caching.ask(QUESTION)
     assert len(stored) == 1
 
 
-async def test_a_change_of_the_library_ends_every_hit(keeping: QueryStack) -> None:
-    await keeping.serve(*HANDBOOK)
-    await keeping.ask(QUESTION)
-    await keeping.serve("Refunds are paid within 10 days.", name="new.txt", content_hash="b" * 64)
-    assert (await keeping.ask(QUESTION)).cache is CacheState.MISS
+async def test_a_change_of_the_library_ends_every_hit(caching: QueryStack) -> None:
+    await caching.serve(*HANDBOOK)
+    await caching.ask(QUESTION)
+    await caching.serve("Refunds are paid within 10 days.", name="new.txt", content_hash="b" * 64)
+    assert (await caching.ask(QUESTION)).cache is CacheState.MISS
 
 
-async def test_degraded_and_abstained_answers_are_never_kept(keeping: QueryStack) -> None:
-    await keeping.serve(*HANDBOOK)
-    await keeping.ask("Which enzyme inhibits mitochondrial translation?")
+async def test_degraded_and_abstained_answers_are_never_kept(caching: QueryStack) -> None:
+    await caching.serve(*HANDBOOK)
+    await caching.ask("Which enzyme inhibits mitochondrial translation?")
     assert (
-        await keeping.ask("Which enzyme inhibits mitochondrial translation?")
+        await caching.ask("Which enzyme inhibits mitochondrial translation?")
     ).cache is CacheState.MISS
-    keeping.use(generators=(Scripted(error=GeneratorUnavailable("503")),))
-    assert (await keeping.ask(QUESTION)).degradation.level is Level.LOWER_PATH
-    assert (await keeping.ask(QUESTION)).cache is CacheState.MISS
+    caching.use(generators=(Scripted(error=GeneratorUnavailable("503")),))
+    assert (await caching.ask(QUESTION)).degradation.level is Level.LOWER_PATH
+    assert (await caching.ask(QUESTION)).cache is CacheState.MISS
 
 
-async def test_an_answer_with_something_redacted_is_never_kept(keeping: QueryStack) -> None:
-    await keeping.serve("The number of the applicant is 123-45-6789 in the register.")
+async def test_an_answer_with_something_redacted_is_never_kept(caching: QueryStack) -> None:
+    await caching.serve("The number of the applicant is 123-45-6789 in the register.")
     asked = "What is the number of the applicant in the register?"
-    answer = await keeping.ask(asked)
+    answer = await caching.ask(asked)
     assert "[SSN REDACTED]" in answer.citations[0].quote
     assert "6789" not in answer.text
-    assert (await keeping.ask(asked)).cache is CacheState.MISS
+    assert (await caching.ask(asked)).cache is CacheState.MISS
 
 
-async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(keeping: QueryStack) -> None:
-    await keeping.serve(*HANDBOOK)
-    fresh = await keeping.ask(QUESTION)
-    keeping.use_paths(DOWN)
-    keeping.clock.pass_s(7200)
-    answer = await keeping.ask(QUESTION)
+async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(caching: QueryStack) -> None:
+    await caching.serve(*HANDBOOK)
+    fresh = await caching.ask(QUESTION)
+    caching.use_paths(DOWN)
+    caching.clock.pass_s(7200)
+    answer = await caching.ask(QUESTION)
     assert (answer.degradation.level, answer.degradation.answer) == (
         Level.STALE,
         AnswerMode.STALE,
@@ -134,31 +134,31 @@ async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(keeping: Query
 
 
 async def test_an_answer_given_again_keeps_the_origin_of_the_run_that_made_it(
-    keeping: QueryStack,
+    caching: QueryStack,
 ) -> None:
-    await keeping.serve(*HANDBOOK)
+    await caching.serve(*HANDBOOK)
     runs = iter(f"00-{number:032x}-{number:016x}-01" for number in range(1, 9))
-    keeping.use(current_span=lambda: next(runs))
-    made = await keeping.ask(QUESTION)
+    caching.use(current_span=lambda: next(runs))
+    made = await caching.ask(QUESTION)
     assert made.origin == f"00-{1:032x}-{1:016x}-01"
-    assert (await keeping.ask(QUESTION)).origin == made.origin
-    keeping.use_paths(DOWN)
-    keeping.clock.pass_s(7200)
-    stale = await keeping.ask(QUESTION)
+    assert (await caching.ask(QUESTION)).origin == made.origin
+    caching.use_paths(DOWN)
+    caching.clock.pass_s(7200)
+    stale = await caching.ask(QUESTION)
     assert (stale.degradation.answer, stale.origin) == (AnswerMode.STALE, made.origin)
 
 
 async def test_a_stale_answer_is_not_given_once_its_document_changed_or_went(
-    keeping: QueryStack,
+    caching: QueryStack,
 ) -> None:
-    first = await keeping.serve(*HANDBOOK)
-    await keeping.ask(QUESTION)
-    keeping.use_paths(DOWN)
-    keeping.clock.pass_s(7200)
-    await keeping.serve("Refunds are paid within 10 days.", content_hash="b" * 64)
-    assert (await keeping.ask(QUESTION)).degradation.level is Level.TEMPLATE
-    await keeping.library.delete("default", first)
-    assert (await keeping.ask(QUESTION)).degradation.level is Level.TEMPLATE
+    first = await caching.serve(*HANDBOOK)
+    await caching.ask(QUESTION)
+    caching.use_paths(DOWN)
+    caching.clock.pass_s(7200)
+    await caching.serve("Refunds are paid within 10 days.", content_hash="b" * 64)
+    assert (await caching.ask(QUESTION)).degradation.level is Level.TEMPLATE
+    await caching.library.delete("default", first)
+    assert (await caching.ask(QUESTION)).degradation.level is Level.TEMPLATE
 
 
 async def test_caches_that_are_down_change_no_answer(stack: QueryStack) -> None:

@@ -59,48 +59,48 @@ def embedder() -> OneVector:
 
 
 @pytest.fixture
-async def alike(stack: QueryStack, embedder: OneVector) -> QueryStack:
+async def caching(stack: QueryStack, embedder: OneVector) -> QueryStack:
     stack.use(cache=InMemoryAnswerCache(stack.clock), embedder=EmbedOncePerQuery(embedder))
     await stack.serve(*HANDBOOK)
     return stack
 
 
 async def test_the_same_question_in_other_words_gets_the_kept_answer_as_a_run_of_its_own(
-    alike: QueryStack,
+    caching: QueryStack,
 ) -> None:
-    first = await alike.ask(QUESTION)
-    events, second = await alike.watch(REWORDED_QUESTION)
+    first = await caching.ask(QUESTION)
+    events, second = await caching.watch(REWORDED_QUESTION)
     assert (first.cache, second.cache) == (CacheState.MISS, CacheState.SEMANTIC)
     assert (second.text, second.citations) == (first.text, first.citations)
     assert shown(events) == second.text
     assert second.run_id != first.run_id
-    assert alike.audit.entries[-1].run_id == second.run_id
-    assert (await alike.ask(QUESTION)).cache is CacheState.EXACT
+    assert caching.audit.entries[-1].run_id == second.run_id
+    assert (await caching.ask(QUESTION)).cache is CacheState.EXACT
 
 
 @pytest.mark.parametrize(("kept", "asked"), [pair for p in MINIMAL_EDITS for pair in (p, p[::-1])])
 async def test_no_minimal_edit_hits_although_its_vector_is_the_same(
-    alike: QueryStack, kept: str, asked: str
+    caching: QueryStack, kept: str, asked: str
 ) -> None:
-    await alike.serve(f"{kept} {asked} Both are answered here.", name="faq.txt")
-    await alike.ask(kept)
-    if (again := await alike.ask(kept)).cache is not CacheState.EXACT:
+    await caching.serve(f"{kept} {asked} Both are answered here.", name="faq.txt")
+    await caching.ask(kept)
+    if (again := await caching.ask(kept)).cache is not CacheState.EXACT:
         assert not again.citations, "the answer was not kept, so nothing could hit"
-    assert (await alike.ask(asked)).cache is CacheState.MISS
+    assert (await caching.ask(asked)).cache is CacheState.MISS
 
 
 @pytest.mark.parametrize(("kept", "asked"), REWORDED)
 async def test_rewordings_hit_when_vectors_agree_and_only_then(
-    alike: QueryStack, embedder: OneVector, kept: str, asked: str
+    caching: QueryStack, embedder: OneVector, kept: str, asked: str
 ) -> None:
-    await alike.serve(f"{kept} It is answered here.", name="faq.txt")
-    answer = await alike.ask(kept)
+    await caching.serve(f"{kept} It is answered here.", name="faq.txt")
+    answer = await caching.ask(kept)
     assert answer.citations
     embedder.vector = (0.8, -0.6)
-    assert (await alike.ask(asked)).cache is CacheState.MISS
-    alike.clock.pass_s(4000)  # both are forgotten
-    await alike.ask(kept)
-    assert (await alike.ask(asked)).cache is CacheState.SEMANTIC
+    assert (await caching.ask(asked)).cache is CacheState.MISS
+    caching.clock.pass_s(4000)  # both are forgotten
+    await caching.ask(kept)
+    assert (await caching.ask(asked)).cache is CacheState.SEMANTIC
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,16 @@ async def test_rewordings_hit_when_vectors_agree_and_only_then(
         {"bypass_cache": True},
     ],
 )
-async def test_another_scope_or_wish_is_no_hit(alike: QueryStack, other: dict[str, object]) -> None:
-    await alike.ask(QUESTION)
-    assert (await alike.ask(REWORDED_QUESTION, **other)).cache is not CacheState.SEMANTIC
+async def test_another_scope_or_option_misses(
+    caching: QueryStack, other: dict[str, object]
+) -> None:
+    await caching.ask(QUESTION)
+    assert (await caching.ask(REWORDED_QUESTION, **other)).cache is not CacheState.SEMANTIC
 
 
-async def test_another_tenant_model_or_glossary_is_no_hit(alike: QueryStack) -> None:
-    await alike.ask(QUESTION)
-    here = alike.services
+async def test_another_tenant_model_or_glossary_is_no_hit(caching: QueryStack) -> None:
+    await caching.ask(QUESTION)
+    here = caching.services
     other = OneVector()
     other.model = "same-2"
     glossary = QuerySettings(synonyms=(("shipping", "postage"),))
@@ -129,31 +131,33 @@ async def test_another_tenant_model_or_glossary_is_no_hit(alike: QueryStack) -> 
         ({"settings": glossary}, "Do you know when refunds are paid?"),
         ({}, "Can you tell me when refunds are paid?"),
     ):
-        alike.services = replace(here, **changed)  # type: ignore[arg-type]
+        caching.services = replace(here, **changed)  # type: ignore[arg-type]
         wanted = CacheState.MISS if changed else CacheState.SEMANTIC
-        assert (await alike.ask(asked)).cache is wanted, asked
+        assert (await caching.ask(asked)).cache is wanted, asked
 
 
-async def test_a_change_of_the_library_ends_every_hit(alike: QueryStack) -> None:
-    await alike.ask(QUESTION)
-    await alike.serve("Refunds are paid within 10 days.", name="new.txt", content_hash="b" * 64)
-    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+async def test_a_change_of_the_library_ends_every_hit(caching: QueryStack) -> None:
+    await caching.ask(QUESTION)
+    await caching.serve("Refunds are paid within 10 days.", name="new.txt", content_hash="b" * 64)
+    assert (await caching.ask(REWORDED_QUESTION)).cache is CacheState.MISS
 
 
-async def test_synonyms_of_the_operator_hit(alike: QueryStack) -> None:
+async def test_synonyms_of_the_operator_hit(caching: QueryStack) -> None:
     settings = QuerySettings(synonyms=(("refunds", "repayments"),))
-    alike.use(settings=settings)
-    await alike.ask(QUESTION)
-    assert (await alike.ask("When are repayments paid?")).cache is CacheState.SEMANTIC
+    caching.use(settings=settings)
+    await caching.ask(QUESTION)
+    assert (await caching.ask("When are repayments paid?")).cache is CacheState.SEMANTIC
 
 
-async def test_degraded_and_abstained_answers_are_never_given_to_another(alike: QueryStack) -> None:
-    alike.use(generators=(Scripted(error=GeneratorUnavailable("503")),))
-    await alike.ask(QUESTION)
-    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
-    alike.use(generators=())
-    await alike.ask("Which enzyme inhibits mitochondria?")
-    assert (await alike.ask("What enzyme inhibits mitochondria?")).cache is CacheState.MISS
+async def test_degraded_and_abstained_answers_are_never_hits(
+    caching: QueryStack,
+) -> None:
+    caching.use(generators=(Scripted(error=GeneratorUnavailable("503")),))
+    await caching.ask(QUESTION)
+    assert (await caching.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+    caching.use(generators=())
+    await caching.ask("Which enzyme inhibits mitochondria?")
+    assert (await caching.ask("What enzyme inhibits mitochondria?")).cache is CacheState.MISS
 
 
 @pytest.mark.parametrize(
@@ -165,48 +169,48 @@ async def test_degraded_and_abstained_answers_are_never_given_to_another(alike: 
     ],
 )
 async def test_an_embedder_that_fails_is_a_miss_and_changes_no_answer(
-    alike: QueryStack, embedder: OneVector, error: Unavailable
+    caching: QueryStack, embedder: OneVector, error: Unavailable
 ) -> None:
-    first = await alike.ask(QUESTION)
+    first = await caching.ask(QUESTION)
     embedder.error = error
-    answer = await alike.ask(REWORDED_QUESTION)
+    answer = await caching.ask(REWORDED_QUESTION)
     assert (answer.cache, answer.text) == (CacheState.MISS, first.text)
     assert answer.degradation == first.degradation
     assert embedder.texts.count(REWORDED_QUESTION) == 1  # a failure, too, is asked for once
     embedder.error = None
-    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.EXACT
+    assert (await caching.ask(REWORDED_QUESTION)).cache is CacheState.EXACT
 
 
 @pytest.mark.parametrize("vector", [(), (0.0, 0.0), (float("nan"), 1.0)])
 async def test_vectors_that_are_none_agree_with_nothing_nor_with_themselves(
-    alike: QueryStack, embedder: OneVector, vector: Sequence[float]
+    caching: QueryStack, embedder: OneVector, vector: Sequence[float]
 ) -> None:
-    await alike.ask(QUESTION)
+    await caching.ask(QUESTION)
     embedder.vector = vector
-    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
-    assert (await alike.ask("Please tell me when refunds are paid.")).cache is CacheState.MISS
+    assert (await caching.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+    assert (await caching.ask("Please tell me when refunds are paid.")).cache is CacheState.MISS
 
 
 async def test_a_vector_of_another_length_is_of_another_model(
-    alike: QueryStack, embedder: OneVector
+    caching: QueryStack, embedder: OneVector
 ) -> None:
-    await alike.ask(QUESTION)
+    await caching.ask(QUESTION)
     embedder.vector = (0.6, 0.8, 0.0)
-    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+    assert (await caching.ask(REWORDED_QUESTION)).cache is CacheState.MISS
 
 
-async def test_a_cache_that_dies_between_two_calls_is_a_miss(alike: QueryStack) -> None:
+async def test_a_cache_that_dies_between_two_calls_is_a_miss(caching: QueryStack) -> None:
     class DiesWhenAskedForMore(InMemoryAnswerCache):
         async def similar(self, tenant: str, group: str) -> list[object]:  # type: ignore[override]
             raise CacheUnavailable("down")
 
-    alike.use(cache=DiesWhenAskedForMore(alike.clock))
-    await alike.ask(QUESTION)
-    assert (await alike.ask(REWORDED_QUESTION)).cache is CacheState.MISS
+    caching.use(cache=DiesWhenAskedForMore(caching.clock))
+    await caching.ask(QUESTION)
+    assert (await caching.ask(REWORDED_QUESTION)).cache is CacheState.MISS
 
 
 async def test_a_question_is_embedded_once_and_its_vector_serves_retrieval_too(
-    alike: QueryStack, embedder: OneVector
+    caching: QueryStack, embedder: OneVector
 ) -> None:
     class AsVectorsDo:
         """Asks for the question's vector as the vector index does, then for the keywords."""
@@ -214,17 +218,17 @@ async def test_a_question_is_embedded_once_and_its_vector_serves_retrieval_too(
         ready = True
 
         async def retrieve(self, query, *, top_k, deadline):  # type: ignore[no-untyped-def]
-            await alike.services.embedder.embed_query(query.text, deadline=deadline)  # type: ignore[union-attr]
+            await caching.services.embedder.embed_query(query.text, deadline=deadline)  # type: ignore[union-attr]
             return await keyword.retriever.retrieve(query, top_k=top_k, deadline=deadline)
 
-    keyword = alike.keyword()
-    alike.use_paths(replace(keyword, retriever=AsVectorsDo()))
-    await alike.ask(QUESTION)
+    keyword = caching.keyword()
+    caching.use_paths(replace(keyword, retriever=AsVectorsDo()))
+    await caching.ask(QUESTION)
     assert embedder.texts == [QUESTION]
-    await alike.ask(QUESTION)
+    await caching.ask(QUESTION)
     assert embedder.texts == [QUESTION]  # an exact hit needs no vector
-    settings = alike.services.settings
-    latest = alike.clock.monotonic_s() + settings.retrieval_deadline_s
+    settings = caching.services.settings
+    latest = caching.clock.monotonic_s() + settings.retrieval_deadline_s
     assert all(deadline.at_s <= latest for deadline in embedder.deadlines)
 
 
@@ -256,14 +260,14 @@ def paid(embedder: OneVector, ledger: Counted, price: Price) -> EmbedOncePerQuer
 
 
 async def test_what_a_vector_costs_counts_to_the_question_that_asked_for_it(
-    alike: QueryStack, embedder: OneVector
+    caching: QueryStack, embedder: OneVector
 ) -> None:
     ledger = Counted()
     price = Price(input_usd=Decimal("0.00001"), output_usd=Decimal(0))
-    alike.use(embedder=paid(embedder, ledger, price))
-    made = await alike.ask(QUESTION)
-    again = await alike.ask(REWORDED_QUESTION)
-    exact = await alike.ask(REWORDED_QUESTION)
+    caching.use(embedder=paid(embedder, ledger, price))
+    made = await caching.ask(QUESTION)
+    again = await caching.ask(REWORDED_QUESTION)
+    exact = await caching.ask(REWORDED_QUESTION)
     assert (again.cache, exact.cache) == (CacheState.SEMANTIC, CacheState.SEMANTIC)
     for answer in (made, again):
         assert answer.usage.cost_usd == answer.usage.embedding_tokens * price.input_usd > 0
@@ -274,30 +278,30 @@ async def test_what_a_vector_costs_counts_to_the_question_that_asked_for_it(
 
 
 async def test_a_budget_that_refuses_the_vector_is_a_miss_and_a_failed_call_costs_nothing(
-    alike: QueryStack, embedder: OneVector
+    caching: QueryStack, embedder: OneVector
 ) -> None:
     dear = Price(input_usd=Decimal(1), output_usd=Decimal(0))
     spent = Counted(BudgetExceeded("the day is spent"))
     for ledger, price in ((Counted(), dear), (spent, replace(dear, input_usd=Decimal("0.0001")))):
-        alike.use(embedder=paid(embedder, ledger, price))
-        answer = await alike.ask(QUESTION, top_k=3 if ledger is spent else 4)
+        caching.use(embedder=paid(embedder, ledger, price))
+        answer = await caching.ask(QUESTION, top_k=3 if ledger is spent else 4)
         assert (answer.cache, answer.usage.cost_usd) == (CacheState.MISS, 0)
         assert answer.citations
     assert embedder.texts == []
     failing = Counted()
     embedder.error = EmbedderUnavailable("503")
-    alike.use(embedder=paid(embedder, failing, replace(dear, input_usd=Decimal("0.0001"))))
-    assert (await alike.ask(REWORDED_QUESTION)).usage.cost_usd == 0
+    caching.use(embedder=paid(embedder, failing, replace(dear, input_usd=Decimal("0.0001"))))
+    assert (await caching.ask(REWORDED_QUESTION)).usage.cost_usd == 0
     assert (len(failing.reserved), failing.settled) == (1, [0])
     embedder.error = None
     free = Counted()
-    alike.use(embedder=paid(embedder, free, NOTHING))
-    assert (await alike.ask("Where are refunds paid?")).usage.embedding_tokens > 0
+    caching.use(embedder=paid(embedder, free, NOTHING))
+    assert (await caching.ask("Where are refunds paid?")).usage.embedding_tokens > 0
     assert free.reserved == []
 
 
 async def test_what_is_kept_of_a_question_is_a_hash_and_a_vector(
-    alike: QueryStack, monkeypatch: pytest.MonkeyPatch
+    caching: QueryStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stored: list[str] = []
     store = InMemoryAnswerCache.store
@@ -307,6 +311,6 @@ async def test_what_is_kept_of_a_question_is_a_hash_and_a_vector(
         await store(self, tenant, key, answer, ttl_s=ttl_s, semantic_key=semantic_key)
 
     monkeypatch.setattr(InMemoryAnswerCache, "store", noting)
-    await alike.ask(QUESTION)
+    await caching.ask(QUESTION)
     assert len(stored) == 1
     assert not any(word in stored[0].lower() for word in ("when", "refunds", "paid"))
