@@ -1,4 +1,4 @@
-"""An httpx transport into an ASGI application of this process: no socket, and streams stream."""
+"""An httpx transport that calls an ASGI application in this process and streams its responses."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,13 +8,17 @@ from starlette.types import ASGIApp, Message, Scope
 
 
 class AsgiTransport(httpx.AsyncBaseTransport):
-    """Calls `app` for each request; httpx' own transport would wait for the whole answer."""
+    """Calls `app` for each request.
+
+    `httpx.ASGITransport` returns a response only when it is complete, so that events could not be
+    followed with it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer, as soon as its head is there."""
+        """The response, as soon as its status and headers are there."""
         call = _AsgiCall(request)
         await call.begin(self._app)
         return httpx.Response(
@@ -23,16 +27,16 @@ class AsgiTransport(httpx.AsyncBaseTransport):
 
 
 class _AsgiCall:
-    """One request on its way through the application."""
+    """One request that the application is handling."""
 
     def __init__(self, request: httpx.Request) -> None:
         self._request = request
         stream = request.stream
         assert isinstance(stream, httpx.AsyncByteStream)  # noqa: S101 - from an AsyncClient
-        self._sent = aiter(stream)
-        self._is_sent = False
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=16)
-        self._head = asyncio.Event()
+        self._request_parts = aiter(stream)
+        self._request_ended = False
+        self._response_parts: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=16)
+        self._head_sent = asyncio.Event()
         self._closed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.status = 500
@@ -55,35 +59,35 @@ class _AsgiCall:
             "root_path": "",
         }
         self._task = asyncio.create_task(self._run(app, scope))
-        await self._head.wait()
+        await self._head_sent.wait()
 
     async def _run(self, app: ASGIApp, scope: Scope) -> None:
         try:
             await app(scope, self._receive, self._send)
         finally:
-            self._head.set()
-            await self._pieces.put(None)
+            self._head_sent.set()
+            await self._response_parts.put(None)
 
     async def _receive(self) -> Message:
-        if self._is_sent:
+        if self._request_ended:
             await self._closed.wait()
             return {"type": "http.disconnect"}
         try:
-            piece = await anext(self._sent)
+            piece = await anext(self._request_parts)
         except StopAsyncIteration:
-            self._is_sent = True
+            self._request_ended = True
             piece = b""
-        return {"type": "http.request", "body": piece, "more_body": not self._is_sent}
+        return {"type": "http.request", "body": piece, "more_body": not self._request_ended}
 
     async def _send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status, self.headers = message["status"], list(message["headers"])
-            self._head.set()
+            self._head_sent.set()
         elif message.get("body"):
-            await self._pieces.put(message["body"])
+            await self._response_parts.put(message["body"])
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        while (piece := await self._pieces.get()) is not None:
+    async def response_parts(self) -> AsyncIterator[bytes]:
+        while (piece := await self._response_parts.get()) is not None:
             yield piece
 
     async def close(self) -> None:
@@ -98,7 +102,7 @@ class _Body(httpx.AsyncByteStream):
         self._call = call
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self._call.pieces():
+        async for piece in self._call.response_parts():
             yield piece
 
     async def aclose(self) -> None:

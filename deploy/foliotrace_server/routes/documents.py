@@ -137,9 +137,11 @@ class Documents:
                     idempotency_key=f"{key}/{number}" if key else None,
                     path=path,
                 )
-                taken = await self._engine.jobs.upload(principal, upload)
+                outcome = await self._engine.jobs.upload(principal, upload)
                 accepted.append(
-                    AcceptedBody(document=taken.document, job=taken.job, unchanged=taken.unchanged)
+                    AcceptedBody(
+                        document=outcome.document, job=outcome.job, unchanged=outcome.unchanged
+                    )
                 )
             except FoliotraceError as error:
                 refused.append((file.name, error))

@@ -1,4 +1,4 @@
-"""Server-sent events: ids to resume from, comments to keep proxies awake."""
+"""Server-sent events, with ids to resume from and heartbeats against idle timeouts."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -27,7 +27,7 @@ class EventStream(StreamingResponse):
 
 
 async def _with_heartbeats(source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """`source`, and a comment after each 15 s of silence, so that proxies keep the connection."""
+    """`source`, and a comment after each 15 s of silence, so that no proxy times out."""
     waiting: asyncio.Task[bytes] | None = None
     async with aclosing(source):
         try:

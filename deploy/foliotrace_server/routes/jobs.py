@@ -132,9 +132,9 @@ class Jobs:
         durable = self._engine.durable
         async with self._streams.slot():
             await durable.wait_started(job_id)
-            async for sequence, happened in durable.events(job_id, after=after):
-                if happened.type == "Progress":
-                    yield event("progress", orjson.dumps(happened.value), id_=sequence)
+            async for sequence, envelope in durable.events(job_id, after=after):
+                if envelope.type == "Progress":
+                    yield event("progress", orjson.dumps(envelope.value), id_=sequence)
             await durable.wait_finalized(job_id)
             job = await self._jobs.job(principal.tenant, job_id)
             yield event("end", to_json(JobView, job))

@@ -90,10 +90,10 @@ class Queries:
         async with self._slots.slot():
             running = self._workflow.run(start_event=question)
             try:
-                async for happened in running.stream_events():
-                    name = _WORKFLOW_EVENTS.get(type(happened).__name__)
+                async for published in running.stream_events():
+                    name = _WORKFLOW_EVENTS.get(type(published).__name__)
                     if name is not None:
-                        yield event(name, happened.model_dump_json().encode())
+                        yield event(name, published.model_dump_json().encode())
                 yield event("answer", self._body(answer_of(await running.stop_event_result())))
             except Exception as error:  # noqa: BLE001 - the status is sent: report it in the stream
                 yield event("problem", orjson.dumps(problem_of(error).body()))
