@@ -68,11 +68,11 @@ class Words:
         """
         packed = self.packed
         first = max(0, self._from(start) - 1)  # a word may reach into the span
-        around = packed[first * _WORD.size : self._from(end) * _WORD.size]
+        nearby = packed[first * _WORD.size : self._from(end) * _WORD.size]
         found: list[Box] = []
         is_open = False
         left = top = right = bottom = area = 0.0  # of the run, and of its words
-        for _, w_end, x, y, width, height in _WORD.iter_unpack(around):
+        for _, w_end, x, y, width, height in _WORD.iter_unpack(nearby):
             if w_end <= start:
                 continue
             w_right, w_bottom, w_area = x + width, y + height, width * height

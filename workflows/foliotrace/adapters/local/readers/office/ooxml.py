@@ -74,8 +74,8 @@ class Package:
 
     def relations(self, name: str) -> dict[str, tuple[str, str]]:
         """(last word of the type, target part) by relation id, for the part called `name`."""
-        folder, leaf = posixpath.split(name)
-        root = self.xml(f"{folder}/_rels/{leaf}.rels" if folder else f"_rels/{leaf}.rels")
+        folder, file_name = posixpath.split(name)
+        root = self.xml(f"{folder}/_rels/{file_name}.rels" if folder else f"_rels/{file_name}.rels")
         relations: dict[str, tuple[str, str]] = {}
         for relation in root.iter(RELATIONS) if root is not None else ():
             if relation.get("TargetMode") == "External":

@@ -89,11 +89,11 @@ def _line(words: list[PageWord], *, is_table: bool, keep_whole: bool) -> Line:
 
 def _cells(words: Sequence[PageWord], *, is_table: bool) -> list[list[PageWord]]:
     height = max([w.height for w in words])
-    gaps = [after.x - before.right for before, after in pairwise(words)]
-    if not gaps or max(gaps) <= (_CELL_GAP if is_table else _WIDE_GAP) * height:
+    distances = [after.x - before.right for before, after in pairwise(words)]
+    if not distances or max(distances) <= (_CELL_GAP if is_table else _WIDE_GAP) * height:
         return [list(words)]
     cells = [[words[0]]]
-    for gap, word in zip(gaps, words[1:], strict=True):
+    for gap, word in zip(distances, words[1:], strict=True):
         if gap > _CELL_GAP * height:
             cells.append([word])
         else:

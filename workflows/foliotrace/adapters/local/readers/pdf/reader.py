@@ -168,7 +168,7 @@ def _regions(blocks: Sequence[NativeBlock], runs: Sequence[list[PageWord]]) -> l
     regions = [_region(b, b.bbox) for b in blocks if b.kind in _KINDS and b.bbox is not None]
     strays: list[list[PageWord]] = []
     for run in runs:
-        region = _smallest_region_around(regions, run)
+        region = _enclosing_region(regions, run)
         (region.runs if region else strays).append(run)
     for run in strays:
         _insert_stray(regions, run)
@@ -181,7 +181,7 @@ def _region(block: NativeBlock, bbox: NativeRect) -> Region:
     return Region(kind=kind, level=level, box=Box(bbox.x, bbox.y, bbox.width, bbox.height))
 
 
-def _smallest_region_around(regions: Sequence[Region], run: Sequence[PageWord]) -> Region | None:
+def _enclosing_region(regions: Sequence[Region], run: Sequence[PageWord]) -> Region | None:
     """The smallest region that contains the middle of `run`."""
     x = (run[0].x + run[-1].right) / 2
     y = run[0].y + run[0].height / 2
