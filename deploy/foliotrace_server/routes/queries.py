@@ -56,6 +56,8 @@ class Queries:
         self._slots = slots
         observability = engine.assembly.observability
         self._links = observability.links if observability is not None else TraceLinks()
+        # builds the serializer, for which the first question would otherwise wait about 20 ms
+        answer_json(Answer(text=""), {})
 
     @endpoint(
         "POST",
