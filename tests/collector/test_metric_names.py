@@ -14,6 +14,7 @@ from tests.otlp_sink import Failure, OtlpSink
 from tests.promql import expressions, labels, metrics
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent
+from foliotrace.model import CacheState
 from foliotrace_audit import CHECKPOINT_EVENT
 from foliotrace_otel import Metrics, semconv
 
@@ -36,6 +37,16 @@ def test_our_metrics_and_labels_exist(where: str, expression: str) -> None:
     assert named <= set(series), where
     known = {"le"}.union(*(series[name] for name in named))
     assert labels(expression) <= known, where
+
+
+def test_a_cache_hit_is_selected_by_the_states_that_are_recorded() -> None:
+    selected = {
+        state
+        for _, expression in expressions()
+        for values in re.findall(r'foliotrace_cache_requests_total\{result=~?"([^"]+)"', expression)
+        for state in values.split("|")
+    }
+    assert selected == {CacheState.EXACT, CacheState.SEMANTIC}
 
 
 def test_the_span_attributes_that_the_collector_reads_exist() -> None:
