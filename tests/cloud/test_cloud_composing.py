@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
-from tests.ingest.ingest_stack import OWNER, Desk
+from tests.ingest.ingest_stack import OWNER, IngestStack
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers
@@ -40,41 +40,41 @@ def fake() -> Iterator[FakeLlamaCloud]:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    opened = Desk(tmp_path / "data")
+async def stack(tmp_path: Path) -> AsyncIterator[IngestStack]:
+    opened = IngestStack(tmp_path / "data")
     yield opened
     opened.close()
 
 
-def folder_of(desk: Desk) -> DataFolder:
+def folder_of(stack: IngestStack) -> DataFolder:
     return DataFolder(
-        path=desk.folder,
+        path=stack.folder,
         clock=SystemClock(),
-        library=desk.library,
-        jobs=desk.jobs,
-        runs=SqliteRuns(desk.library),
-        blobs=desk.blobs,
-        keyword=desk.index,
-        stale=SqliteStaleAnswers(desk.folder),
+        library=stack.library,
+        jobs=stack.jobs,
+        runs=SqliteRuns(stack.library),
+        blobs=stack.blobs,
+        keyword=stack.index,
+        stale=SqliteStaleAnswers(stack.folder),
         workers=WorkerPool(size=1),
     )
 
 
-def settings_of(desk: Desk, fake: FakeLlamaCloud, **cloud: Any) -> Settings:
+def settings_of(stack: IngestStack, fake: FakeLlamaCloud, **cloud: Any) -> Settings:
     given = LlamaCloudSection(
         api_key=SecretStr(fake.api_key), where=fake.url, timeout_s=5, parse_tier="fast", **cloud
     )
     resilience = ResilienceSettings(first_wait_s=0.01, breaker_failures=3)
-    return Settings(data_dir=desk.folder, llamacloud=given, resilience=resilience)
+    return Settings(data_dir=stack.folder, llamacloud=given, resilience=resilience)
 
 
 @asynccontextmanager
 async def composed(
-    desk: Desk, fake: FakeLlamaCloud, **cloud: Any
+    stack: IngestStack, fake: FakeLlamaCloud, **cloud: Any
 ) -> AsyncIterator[tuple[CloudServices, LlamaCloudSection]]:
-    settings = settings_of(desk, fake, **cloud)
+    settings = settings_of(stack, fake, **cloud)
     guards = GuardFactory(settings.resilience, clock=SystemClock())
-    opened = open_cloud(settings, folder_of(desk), guards)
+    opened = open_cloud(settings, folder_of(stack), guards)
     assert opened is not None
     yield opened, settings.llamacloud
     await opened.close()
@@ -104,21 +104,21 @@ async def pages_of(order: ParserChain, pages: range = range(1, 3)) -> list[Parse
 
 
 async def test_nothing_is_sent_before_a_capability_is_switched_on(
-    desk: Desk, fake: FakeLlamaCloud
+    stack: IngestStack, fake: FakeLlamaCloud
 ) -> None:
-    settings, folder = settings_of(desk, fake), folder_of(desk)
+    settings, folder = settings_of(stack, fake), folder_of(stack)
     external = connect(settings, folder)
     assert external.cloud is None
-    host = Host(audit=desk.audit, identify=lambda: OWNER, hash_query=lambda tenant, text: ("", ""))
+    host = Host(audit=stack.audit, identify=lambda: OWNER, hash_query=lambda tenant, text: ("", ""))
     await pages_of(Stack(folder, settings, host, external).ingest.parser)
     await folder.workers.close()
     assert fake.count("*") == 0
 
 
-async def test_a_switched_capability_without_a_key_stops_the_start(desk: Desk) -> None:
-    settings = Settings(data_dir=desk.folder, llamacloud=LlamaCloudSection(parsing="cloud"))
+async def test_a_switched_capability_without_a_key_stops_the_start(stack: IngestStack) -> None:
+    settings = Settings(data_dir=stack.folder, llamacloud=LlamaCloudSection(parsing="cloud"))
     with pytest.raises(Misconfigured, match="without a key"):
-        connect(settings, folder_of(desk))
+        connect(settings, folder_of(stack))
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def test_settings_that_contradict_each_other_stop_the_start(wrong: dict[str, Any
 
 
 async def test_a_dead_cloud_costs_a_few_requests_and_then_none(
-    desk: Desk, fake: FakeLlamaCloud
+    stack: IngestStack, fake: FakeLlamaCloud
 ) -> None:
     fake.fail(PARSE, Fault.unavailable)
     async with (
-        composed(desk, fake, parsing="cloud_then_local") as (cloud, settings),
+        composed(stack, fake, parsing="cloud_then_local") as (cloud, settings),
         local() as parsers,
     ):
         order = cloud.parser_chains(parsers)[settings.parsing]
@@ -153,10 +153,10 @@ async def test_a_dead_cloud_costs_a_few_requests_and_then_none(
     assert fake.billing.billed_twice() == []
 
 
-async def test_a_wrong_key_is_not_asked_again(desk: Desk, fake: FakeLlamaCloud) -> None:
+async def test_a_wrong_key_is_not_asked_again(stack: IngestStack, fake: FakeLlamaCloud) -> None:
     fake.fail("*", Fault.unauthorized)
     async with (
-        composed(desk, fake, parsing="cloud_then_local") as (cloud, settings),
+        composed(stack, fake, parsing="cloud_then_local") as (cloud, settings),
         local() as parsers,
     ):
         await pages_of(cloud.parser_chains(parsers)[settings.parsing])
@@ -164,10 +164,10 @@ async def test_a_wrong_key_is_not_asked_again(desk: Desk, fake: FakeLlamaCloud) 
 
 
 async def test_cloud_alone_takes_no_local_page_and_leaves_other_types_here(
-    desk: Desk, fake: FakeLlamaCloud
+    stack: IngestStack, fake: FakeLlamaCloud
 ) -> None:
     fake.fail(PARSE, Fault.payment_required)
-    async with composed(desk, fake, parsing="cloud") as (cloud, settings), local() as parsers:
+    async with composed(stack, fake, parsing="cloud") as (cloud, settings), local() as parsers:
         order = cloud.parser_chains(parsers)[settings.parsing]
         assert order.engine_for("text/csv") == ParserChain(parsers).engine_for("text/csv")
         with pytest.raises(ParserUnavailable) as told:
@@ -177,10 +177,10 @@ async def test_cloud_alone_takes_no_local_page_and_leaves_other_types_here(
 
 
 async def test_deletion_reaches_file_and_result_in_the_cloud(
-    desk: Desk, fake: FakeLlamaCloud
+    stack: IngestStack, fake: FakeLlamaCloud
 ) -> None:
     async with (
-        composed(desk, fake, parsing="cloud_then_local") as (cloud, settings),
+        composed(stack, fake, parsing="cloud_then_local") as (cloud, settings),
         local() as parsers,
     ):
         await pages_of(cloud.parser_chains(parsers)[settings.parsing])
@@ -189,16 +189,18 @@ async def test_deletion_reaches_file_and_result_in_the_cloud(
         assert len([f async for f in client.files.list()]) == 1
         fake.fail("GET /api/v1/beta/files", Fault.server_error, times=1)
         with pytest.raises(Exception, match="HTTP 500"):
-            await cloud.gateway.sweep(desk.library.refers_to)
-        assert await cloud.gateway.sweep(desk.library.refers_to) == 1
+            await cloud.gateway.sweep(stack.library.refers_to)
+        assert await cloud.gateway.sweep(stack.library.refers_to) == 1
         assert [f async for f in client.files.list()] == []
         assert [j async for j in client.parsing.list()] == []
-        assert await cloud.gateway.sweep(desk.library.refers_to) == 0
+        assert await cloud.gateway.sweep(stack.library.refers_to) == 0
 
 
-async def test_after_use_neither_file_nor_result_stays(desk: Desk, fake: FakeLlamaCloud) -> None:
+async def test_after_use_neither_file_nor_result_stays(
+    stack: IngestStack, fake: FakeLlamaCloud
+) -> None:
     async with (
-        composed(desk, fake, parsing="cloud", delete_after_use=True) as (cloud, settings),
+        composed(stack, fake, parsing="cloud", delete_after_use=True) as (cloud, settings),
         local() as parsers,
     ):
         assert len(await pages_of(cloud.parser_chains(parsers)[settings.parsing])) == 2
@@ -210,41 +212,43 @@ async def test_after_use_neither_file_nor_result_stays(desk: Desk, fake: FakeLla
 
 
 async def test_equal_bytes_under_another_name_stay_in_the_cloud(
-    desk: Desk, fake: FakeLlamaCloud
+    stack: IngestStack, fake: FakeLlamaCloud
 ) -> None:
-    async with composed(desk, fake, index="cloud_then_local") as (cloud, _):
-        kept = await desk.ingest("a.txt", "Unleaded costs 2.31 EUR.")
-        gone = await desk.ingest("b.txt", "Unleaded costs 2.31 EUR.")
+    async with composed(stack, fake, index="cloud_then_local") as (cloud, _):
+        kept = await stack.ingest("a.txt", "Unleaded costs 2.31 EUR.")
+        gone = await stack.ingest("b.txt", "Unleaded costs 2.31 EUR.")
         assert cloud.index is not None
         await cloud.index.catch_up()
-        await desk.library.delete(OWNER.tenant, gone.document_id)
+        await stack.library.delete(OWNER.tenant, gone.document_id)
         await cloud.index.catch_up()
-        assert await cloud.gateway.sweep(desk.library.refers_to) == 0
+        assert await cloud.gateway.sweep(stack.library.refers_to) == 0
         assert len([f async for f in cloud.gateway.client.files.list()]) == 1
         assert (await cloud.index.drift(OWNER.tenant, "default")).missing == ()
-        assert (await desk.library.document(OWNER.tenant, kept.document_id)).revision
+        assert (await stack.library.document(OWNER.tenant, kept.document_id)).revision
 
 
-async def test_retrieval_paths_follow_the_setting(desk: Desk, fake: FakeLlamaCloud) -> None:
-    keyword = RetrievalPath(RetrievalMode.KEYWORD, desk.index)
+async def test_retrieval_paths_follow_the_setting(stack: IngestStack, fake: FakeLlamaCloud) -> None:
+    keyword = RetrievalPath(RetrievalMode.KEYWORD, stack.index)
     for index, modes in (
         ("cloud_then_local", ["managed", "keyword"]),
         ("cloud", ["managed"]),
     ):
-        async with composed(desk, fake, index=index) as (cloud, settings):
+        async with composed(stack, fake, index=index) as (cloud, settings):
             assert [p.mode for p in cloud.path_orders((keyword,))[settings.index]] == modes
-    async with composed(desk, fake, parsing="cloud") as (cloud, _):
+    async with composed(stack, fake, parsing="cloud") as (cloud, _):
         assert cloud.path_orders((keyword,)) == {}
 
 
-async def test_a_webhook_is_believed_when_it_is_signed(desk: Desk, fake: FakeLlamaCloud) -> None:
+async def test_a_webhook_is_accepted_when_it_is_signed(
+    stack: IngestStack, fake: FakeLlamaCloud
+) -> None:
     body = b'{"event_type": "parse.success", "data": {"job_id": "pjb-1"}}'
     signed = "sha256=" + hmac.new(b"s3cret", body, "sha256").hexdigest()
-    async with composed(desk, fake, parsing="cloud", webhook_secret="s3cret") as (cloud, _):
+    async with composed(stack, fake, parsing="cloud", webhook_secret="s3cret") as (cloud, _):
         assert (await cloud.webhook(body, signed)).job_id == "pjb-1"
         with pytest.raises(NotAllowed):
             await cloud.webhook(body + b" ", signed)
-    async with composed(desk, fake, parsing="cloud") as (cloud, _):
+    async with composed(stack, fake, parsing="cloud") as (cloud, _):
         with pytest.raises(NotFound):
             await cloud.webhook(body, signed)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
-from tests.ingest.ingest_stack import OWNER, Desk
+from tests.ingest.ingest_stack import OWNER, IngestStack
 from tests.ingest.pages import serve
 
 from foliotrace.adapters.llamacloud.alignment import place_on_page
@@ -35,7 +35,7 @@ class Setting:
     def __init__(self, cloud: FakeLlamaCloud, folder: Path) -> None:
         clock = SystemClock()
         self.cloud = cloud
-        self.desk = Desk(folder / "data")
+        self.stack = IngestStack(folder / "data")
         access = CloudAccess(
             api_key="llx-fake-key", settings=LlamaCloudSettings(where=cloud.url, timeout_s=5)
         )
@@ -45,8 +45,8 @@ class Setting:
         self.index = CloudIndex(
             self.gateway,
             self.placements,
-            self.desk.library,
-            self.desk.blobs,
+            self.stack.library,
+            self.stack.blobs,
             clock=clock,
             sleep=doze,
         )
@@ -60,7 +60,7 @@ class Setting:
         await self.gateway.aclose()
         self.journal.close()
         self.placements.close()
-        self.desk.close()
+        self.stack.close()
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ async def setting(cloud: FakeLlamaCloud, tmp_path: Path) -> AsyncIterator[Settin
 
 
 async def test_hits_are_passages_of_our_own_pages(setting: Setting) -> None:
-    done = await setting.desk.ingest("fuel.txt", FUEL, "Nothing here.")
+    done = await setting.stack.ingest("fuel.txt", FUEL, "Nothing here.")
     await setting.index.catch_up()
     best = (await setting.ask("price of unleaded"))[0]
     assert (best.document_id, best.path, best.exact) == (
@@ -85,15 +85,15 @@ async def test_hits_are_passages_of_our_own_pages(setting: Setting) -> None:
         RetrievalMode.MANAGED,
         True,
     )
-    page = await setting.desk.library.page(OWNER.tenant, best.document_id, best.page)
+    page = await setting.stack.library.page(OWNER.tenant, best.document_id, best.page)
     assert page.text[best.start : best.end] == best.text
     assert "2.31" in best.text
 
 
 async def test_an_index_behind_the_library_is_not_asked(setting: Setting) -> None:
-    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.stack.ingest("fuel.txt", FUEL)
     await setting.index.catch_up()
-    await setting.desk.ingest("runway.txt", RUNWAY)
+    await setting.stack.ingest("runway.txt", RUNWAY)
     with pytest.raises(IndexUnavailable) as behind:
         await setting.ask("runway length")
     assert behind.value.reason == "managed_index_pending"
@@ -102,9 +102,9 @@ async def test_an_index_behind_the_library_is_not_asked(setting: Setting) -> Non
 
 
 async def test_another_tenants_or_collections_change_puts_no_index_behind(setting: Setting) -> None:
-    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.stack.ingest("fuel.txt", FUEL)
     await setting.index.catch_up()
-    library = setting.desk.library
+    library = setting.stack.library
     await serve(library, RUNWAY, tenant="someone-else")
     await serve(library, RUNWAY, tenant=OWNER.tenant, collection="legal")
     assert "2.31" in (await setting.ask("price of unleaded"))[0].text
@@ -115,9 +115,9 @@ async def test_another_tenants_or_collections_change_puts_no_index_behind(settin
 
 
 async def test_a_changed_document_replaces_its_file(setting: Setting) -> None:
-    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.stack.ingest("fuel.txt", FUEL)
     await setting.index.catch_up()
-    await setting.desk.ingest("fuel.txt", FUEL.replace("2.31", "2.45"))
+    await setting.stack.ingest("fuel.txt", FUEL.replace("2.31", "2.45"))
     await setting.index.catch_up()
     texts = [p.text for p in await setting.ask("price of unleaded")]
     assert any("2.45" in t for t in texts)
@@ -125,10 +125,10 @@ async def test_a_changed_document_replaces_its_file(setting: Setting) -> None:
 
 
 async def test_a_deleted_document_leaves_the_cloud_with_its_bytes(setting: Setting) -> None:
-    kept = await setting.desk.ingest("runway.txt", RUNWAY)
-    gone = await setting.desk.ingest("fuel.txt", FUEL)
+    kept = await setting.stack.ingest("runway.txt", RUNWAY)
+    gone = await setting.stack.ingest("fuel.txt", FUEL)
     await setting.index.catch_up()
-    await setting.desk.library.delete(OWNER.tenant, gone.document_id)
+    await setting.stack.library.delete(OWNER.tenant, gone.document_id)
     await setting.index.catch_up()
     assert {p.document_id for p in await setting.ask("unleaded runway")} == {kept.document_id}
     left = [f async for f in setting.gateway.client.files.list()]
@@ -136,8 +136,8 @@ async def test_a_deleted_document_leaves_the_cloud_with_its_bytes(setting: Setti
 
 
 async def test_filters_reach_the_cloud_as_document_ids(setting: Setting) -> None:
-    fuel = await setting.desk.ingest("fuel.txt", FUEL)
-    await setting.desk.ingest("runway.txt", RUNWAY)
+    fuel = await setting.stack.ingest("fuel.txt", FUEL)
+    await setting.stack.ingest("runway.txt", RUNWAY)
     await setting.index.catch_up()
     found = await setting.ask("runway unleaded", Filters(document_ids=(fuel.document_id,)))
     assert {p.document_id for p in found} == {fuel.document_id}
@@ -156,7 +156,7 @@ async def test_filters_reach_the_cloud_as_document_ids(setting: Setting) -> None
 async def test_an_outage_is_told_and_never_an_empty_list(
     setting: Setting, fault: Fault, reason: str
 ) -> None:
-    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.stack.ingest("fuel.txt", FUEL)
     await setting.index.catch_up()
     setting.cloud.fail("POST /api/v1/retrieval/retrieve", fault)
     with pytest.raises(IndexUnavailable) as down:
@@ -167,7 +167,7 @@ async def test_an_outage_is_told_and_never_an_empty_list(
 async def test_a_sync_that_indexed_nothing_is_no_success(setting: Setting) -> None:
     setting.cloud.fail("POST /api/v1/indexes/*/sync", Fault.zero_chunks)
     setting.cloud.fail("POST /api/v1/indexes", Fault.zero_chunks)
-    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.stack.ingest("fuel.txt", FUEL)
     with pytest.raises(IndexUnavailable) as empty:
         await setting.index.catch_up()
     assert empty.value.reason == "llamacloud_empty"
@@ -177,15 +177,15 @@ async def test_a_sync_that_indexed_nothing_is_no_success(setting: Setting) -> No
 
 
 async def test_a_busy_index_is_waited_for(setting: Setting) -> None:
-    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.stack.ingest("fuel.txt", FUEL)
     setting.cloud.fail("POST /api/v1/indexes/*/sync", Fault.conflict, times=1)
     await setting.index.catch_up()
     assert await setting.ask("price of unleaded")
 
 
 async def test_drift_is_found_and_repaired(setting: Setting) -> None:
-    fuel = await setting.desk.ingest("fuel.txt", FUEL)
-    runway = await setting.desk.ingest("runway.txt", RUNWAY)
+    fuel = await setting.stack.ingest("fuel.txt", FUEL)
+    runway = await setting.stack.ingest("runway.txt", RUNWAY)
     await setting.index.catch_up()
     index = setting.placements.index(OWNER.tenant, "default")
     placed = setting.placements.placement(OWNER.tenant, fuel.document_id)
@@ -202,9 +202,9 @@ async def test_drift_is_found_and_repaired(setting: Setting) -> None:
 
 
 async def test_words_our_page_does_not_hold_are_marked(setting: Setting) -> None:
-    await setting.desk.ingest("fuel.txt", FUEL)
+    await setting.stack.ingest("fuel.txt", FUEL)
     await setting.index.catch_up()
-    library = setting.desk.library
+    library = setting.stack.library
     (document,) = await library.documents(OWNER.tenant)
     assert await place_on_page(library, document, "Kerosene is free.", range(1, 2)) is None
     assert await place_on_page(library, document, FUEL.splitlines()[0], range(1, 2))
@@ -229,13 +229,13 @@ async def listed(setting: Setting) -> dict[str, str]:
 
 
 async def held(setting: Setting) -> dict[str, str]:
-    documents = await setting.desk.library.documents(OWNER.tenant)
+    documents = await setting.stack.library.documents(OWNER.tenant)
     return {document.id: document.content_hash for document in documents}
 
 
 async def test_a_changed_document_has_one_file_whatever_a_taken_id_does(either: Setting) -> None:
     for price in ("2.31", "2.45", "2.52"):
-        await either.desk.ingest("fuel.txt", FUEL.replace("2.31", price))
+        await either.stack.ingest("fuel.txt", FUEL.replace("2.31", price))
         await either.index.catch_up()
     assert await listed(either) == await held(either)
     texts = [p.text for p in await either.ask("price of unleaded")]
@@ -243,9 +243,9 @@ async def test_a_changed_document_has_one_file_whatever_a_taken_id_does(either: 
 
 
 async def test_a_file_whose_reply_was_lost_is_not_in_the_way(either: Setting) -> None:
-    await either.desk.ingest("runway.txt", RUNWAY)
+    await either.stack.ingest("runway.txt", RUNWAY)
     await either.index.catch_up()
-    await either.desk.ingest("fuel.txt", FUEL)
+    await either.stack.ingest("fuel.txt", FUEL)
     either.cloud.fail("POST /api/v1/beta/directories/*/files", Fault.reset_after_work, times=1)
     with pytest.raises(IndexUnavailable):
         await either.index.catch_up()
@@ -257,11 +257,11 @@ async def test_a_file_whose_reply_was_lost_is_not_in_the_way(either: Setting) ->
 async def test_stale_and_left_over_files_are_repaired_without_our_placements(
     either: Setting,
 ) -> None:
-    fuel = await either.desk.ingest("fuel.txt", FUEL)
-    gone = await either.desk.ingest("runway.txt", RUNWAY)
+    fuel = await either.stack.ingest("fuel.txt", FUEL)
+    gone = await either.stack.ingest("runway.txt", RUNWAY)
     await either.index.catch_up()
-    await either.desk.library.delete(OWNER.tenant, gone.document_id)
-    await either.desk.ingest("fuel.txt", FUEL.replace("2.31", "2.45"))
+    await either.stack.library.delete(OWNER.tenant, gone.document_id)
+    await either.stack.ingest("fuel.txt", FUEL.replace("2.31", "2.45"))
     for document_id in (fuel.document_id, gone.document_id):
         either.placements.remove(OWNER.tenant, document_id)  # as after a restored backup
     drift = await either.index.reconcile(OWNER.tenant, "default")
