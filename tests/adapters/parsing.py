@@ -3,14 +3,14 @@
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
 from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.adapters.local.readers.contract import ReadingLimits, ReadingOptions
-from foliotrace.adapters.local.readers.parser import ParseLimits, local_parsers
+from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.model import Deadline, ParsedPage, SourceFile
 from foliotrace.parse import ParserChain
@@ -62,14 +62,15 @@ class Reading:
 async def reading(
     *,
     tessdata: str | None = None,
-    limits: ParseLimits | None = None,
+    limits: dict[str, float] | None = None,
     reading_limits: ReadingLimits | None = None,
     size: int = 2,
 ) -> AsyncIterator[Reading]:
     workers = WorkerPool(size=size)
     options = ReadingOptions(tessdata=tessdata, limits=reading_limits or ReadingLimits())
     try:
-        order = ParserChain(local_parsers(workers, RealClock(), options=options, limits=limits))
+        parsers = local_parsers(workers, RealClock(), options=options)
+        order = ParserChain([replace(parser, **limits or {}) for parser in parsers])
         yield Reading(order, workers)
     finally:
         await workers.close()

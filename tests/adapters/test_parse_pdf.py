@@ -15,7 +15,6 @@ from tests.adapters.files import endless_page, pdf_of, plain_pages
 from tests.adapters.parsing import EXAMPLES, SAMPLES, SHARED, in_s, reading, source_of
 
 from foliotrace.adapters.local.readers.contract import find_tessdata
-from foliotrace.adapters.local.readers.parser import ParseLimits
 from foliotrace.adapters.local.readers.worker_pool import WorkerLost, WorkerPool
 from foliotrace.catalog import Reason
 from foliotrace.errors import DeadlineExceeded
@@ -49,7 +48,7 @@ async def test_pages_stored_equal_the_pages_there_are_far_beyond_a_thousand(tmp_
 
 
 async def test_a_window_gives_exactly_its_pages() -> None:
-    async with reading(limits=ParseLimits(part_pages=2)) as local:
+    async with reading(limits={"part_pages": 2}) as local:
         everything = await local.read(NTSB)
         window = await local.pages(NTSB, range(2, 4))
     assert [(p.number, p.text, p.words, p.tables) for p in window] == [
@@ -160,7 +159,7 @@ async def test_a_scanned_page_is_read_by_ocr_with_boxes_and_confidence() -> None
 async def test_a_page_that_hangs_costs_one_page(tmp_path: Path) -> None:
     path = tmp_path / "trap.pdf"
     path.write_bytes(pdf_of([*plain_pages(2), endless_page(), *plain_pages(2)]))
-    async with reading(limits=ParseLimits(part_s=3.0, page_s=3.0)) as local:
+    async with reading(limits={"part_s": 3.0, "page_s": 3.0}) as local:
         pages = await local.read(path)
     assert [(page.status, page.problem) for page in pages] == [
         (PageStatus.OK, None),

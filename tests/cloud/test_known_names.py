@@ -11,9 +11,12 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 from tests.fakes.openai import running_fake_openai
 
 from foliotrace.adapters.llamaindex.providers import ModelAccess, language_model
+from foliotrace.budget import UnknownPrice
 from foliotrace.errors import InvalidRequest, Misconfigured, ParserUnavailable, RecordInvalid
 from foliotrace.llamacloud import ArgumentWithoutEffect, LlamaCloudIndex, LlamaExtract, LlamaParse
+from foliotrace.llamacloud.embedded import ClientOptions
 from foliotrace.llamacloud.facade import wait_for
+from foliotrace_server.settings import Settings
 
 BULLETIN = Path(__file__).parents[2] / "examples/documents/larkfield-bulletin-autumn-2026.pdf"
 INVOICE = "Invoice\nInvoice number: INV-204\nInvoice date: 2026-03-14\nTotal: 412.50 EUR\n"
@@ -216,3 +219,19 @@ def test_an_llm_writes_the_answer(tmp_path: Path) -> None:
         wait_for(http.aclose())
         assert fake.count() == 1
     assert answer.metadata["degradation"]["answer"] == "generated"
+
+
+def test_the_clients_have_the_limits_and_defaults_of_the_service() -> None:
+    client, service = ClientOptions().settings, Settings()
+    for section in ("query", "ingest", "resilience", "runs"):
+        assert getattr(client, section) == getattr(service, section), section
+    own_models_are_free = {"unknown_price": UnknownPrice.FREE}
+    assert client.budget == service.budget.model_copy(update=own_models_are_free)
+    of_the_service = service.llamacloud.model_dump(exclude={"api_key", "webhook_secret"})
+    assert client.llamacloud.model_dump() == of_the_service
+    assert ClientOptions(limit_s=7).settings.ingest.parse_deadline_s == 7
+
+
+def test_a_wrong_argument_is_named_before_anything_is_sent() -> None:
+    with pytest.raises(Misconfigured, match="parse_tier"):
+        LlamaParse("llx-key", tier="cheapest")

@@ -39,6 +39,20 @@ RETRY_AFTER_S: Final = 30.0
 INSPECT_DEADLINE_S: Final = 120.0
 """Time for counting the pages of a file."""
 
+PARSE_PART_PAGES: Final = 50
+"""Pages that one parser process reads in one request."""
+
+PARSE_PART_DEADLINE_S: Final = 60.0
+PARSE_PAGE_DEADLINE_S: Final = 20.0
+"""Time for such a part, and for a single page of a part that failed."""
+
+WORKER_MEMORY_BYTES: Final = 3 << 30
+WORKER_CPU_S: Final = 120
+WORKER_REQUESTS: Final = 1000
+WORKER_IDLE_S: Final = 60.0
+"""Limits of one parser process: address space, CPU time of one request, requests until it is
+replaced (which bounds memory leaks), and time without work until it is stopped."""
+
 EXTRACT_PARSE_DEADLINE_S: Final = 600.0
 """Time for parsing a window of pages that extraction needs and the library does not hold."""
 
@@ -75,7 +89,8 @@ class RedactionSettings(Section):
 
     any_sixteen_digits: bool = Field(
         default=False,
-        description="Redact any sixteen digits as a card number, even if they fail the checksum.",
+        description="Redact any sixteen digits as a card number, even if they fail the checksum; "
+        "in answers, spans and logs.",
     )
     remove_dangerous_code: bool = Field(
         default=True,

@@ -34,6 +34,12 @@ from foliotrace.errors import (
 )
 from foliotrace.model import Deadline, Inspection, PageKind, PageStatus, ParsedPage, SourceFile
 from foliotrace.ports import Clock
+from foliotrace.settings import (
+    INSPECT_DEADLINE_S,
+    PARSE_PAGE_DEADLINE_S,
+    PARSE_PART_DEADLINE_S,
+    PARSE_PART_PAGES,
+)
 
 _READER_VERSION = "6"  # raise it when a reader's output changes: documents are then parsed again
 
@@ -42,16 +48,6 @@ def refusal(name: str, code: ErrorCode, why: str) -> FileRefused:
     """The error for the file called `name`; `why` completes the sentence and quotes no content."""
     kind = UnsupportedFile if code is ErrorCode.FILE_TYPE_UNSUPPORTED else FileRefused
     return kind(f"{name}: {why}.", name=name, code=code)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParseLimits:
-    """Wall time for a part of a document, for a single page, and for counting pages."""
-
-    part_pages: int = 50
-    part_s: float = 60.0
-    page_s: float = 20.0
-    overview_s: float = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +63,10 @@ class WorkerParser:
     media_types: frozenset[str]
     workers: WorkerPool
     options: ReadingOptions
-    limits: ParseLimits
     clock: Clock
+    part_pages: int
+    part_s: float
+    page_s: float
     by_page: bool = False
 
     def accepts(self, media_type: str) -> bool:
@@ -76,7 +74,7 @@ class WorkerParser:
 
     async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
         try:
-            frames = await self._ask(source, "overview", deadline, self.limits.overview_s)
+            frames = await self._ask(source, "overview", deadline, INSPECT_DEADLINE_S)
         except WorkerLost as lost:
             self._check(deadline)
             raise refusal(
@@ -94,7 +92,7 @@ class WorkerParser:
     async def parse(
         self, source: SourceFile, *, pages: range, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
-        parts = deque(_split(pages, self.limits.part_pages))
+        parts = deque(_split(pages, self.part_pages))
         running: deque[asyncio.Task[list[ParsedPage]]] = deque()
 
         def begin() -> None:
@@ -120,7 +118,7 @@ class WorkerParser:
     async def _part(
         self, source: SourceFile, numbers: range, deadline: Deadline
     ) -> list[ParsedPage]:
-        limit_s = self.limits.part_s if len(numbers) > 1 else self.limits.page_s
+        limit_s = self.part_s if len(numbers) > 1 else self.page_s
         try:
             frames = await self._ask(source, "pages", deadline, limit_s, numbers)
         except WorkerLost as lost:
@@ -204,7 +202,6 @@ def local_parsers(
     clock: Clock,
     *,
     options: ReadingOptions | None = None,
-    limits: ParseLimits | None = None,
 ) -> tuple[WorkerParser, ...]:
     """A parser for every format of the default installation. The caller closes `workers`.
 
@@ -221,8 +218,10 @@ def local_parsers(
             media_types=frozenset(media_types),
             workers=workers,
             options=chosen,
-            limits=limits or ParseLimits(),
             clock=clock,
+            part_pages=PARSE_PART_PAGES,
+            part_s=PARSE_PART_DEADLINE_S,
+            page_s=PARSE_PAGE_DEADLINE_S,
             by_page=by_page,
         )
 

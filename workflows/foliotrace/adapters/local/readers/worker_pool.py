@@ -15,6 +15,7 @@ import orjson
 from foliotrace.adapters.local.readers.worker import FRAME_LIMIT_BYTES, HEADER
 from foliotrace.catalog import PageProblem, Reason
 from foliotrace.errors import ParserUnavailable
+from foliotrace.settings import WORKER_CPU_S, WORKER_IDLE_S, WORKER_MEMORY_BYTES, WORKER_REQUESTS
 
 _READ_AHEAD_BYTES = 1 << 20
 _START_LIMIT_S = 60.0
@@ -69,16 +70,12 @@ class _Worker:
 class WorkerPool:
     """At most `size` worker processes, started on demand. Belongs to one event loop.
 
-    `memory_limit_bytes` bounds the address space of a worker, `cpu_limit_s` the CPU time of one
-    request. A worker is replaced after `requests_per_worker` requests, which bounds memory leaks,
-    and stopped after `idle_s` without work.
+    The limits of a worker are in `foliotrace.settings`.
     """
 
     size: int = 2
-    memory_limit_bytes: int = 3 << 30
-    cpu_limit_s: int = 120
-    requests_per_worker: int = 1000
-    idle_s: float = 60.0
+    cpu_limit_s: int = field(default=WORKER_CPU_S, init=False)
+    idle_s: float = field(default=WORKER_IDLE_S, init=False)
     _idle: list[_Worker] = field(default_factory=list)
     _slots: asyncio.Semaphore | None = None
 
@@ -146,7 +143,7 @@ class WorkerPool:
             sys.executable,
             "-m",
             "foliotrace.adapters.local.readers.worker",
-            str(self.memory_limit_bytes),
+            str(WORKER_MEMORY_BYTES),
             str(self.cpu_limit_s),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -167,7 +164,7 @@ class WorkerPool:
 
     async def _give_back(self, worker: _Worker, frames: list[dict[str, Any]]) -> None:
         finished = bool(frames) and frames[-1].get("is") != "page"
-        if finished and worker.alive and worker.served < self.requests_per_worker:
+        if finished and worker.alive and worker.served < WORKER_REQUESTS:
             self._idle.append(worker)
             loop = asyncio.get_running_loop()
             loop.call_later(self.idle_s, self._retire, worker, worker.served)
