@@ -21,7 +21,7 @@ from foliotrace_server.routes.queries import Queries
 WEBHOOK = "/v1/webhooks/llamacloud"
 
 
-def build_app(engine: Engine) -> HttpGuard | RequestTelemetry:
+def build_app(engine: Engine) -> HttpGuard:
     """Build the application; its lifespan starts and stops `engine`."""
     server = engine.settings.server
     queries = ConcurrencyLimit(
@@ -51,16 +51,15 @@ def build_app(engine: Engine) -> HttpGuard | RequestTelemetry:
         default=protocol,
         lifespan=lifespan,
     )
-    local_only = is_loopback(server.host) and not server.allow_remote
-    guard = HttpGuard(
+    observability = engine.assembly.observability
+    return HttpGuard(
         router,
         cors_origins=server.cors_origins,
-        local_only=local_only,
+        local_only=is_loopback(server.host) and not server.allow_remote,
         slow_body_s=server.slow_body_s,
+        telemetry=RequestTelemetry(observability) if observability is not None else None,
         lifespan=lifespan,
     )
-    observability = engine.assembly.observability
-    return guard if observability is None else RequestTelemetry(guard, observability, lifespan)
 
 
 def _routes(engine: Engine, queries: ConcurrencyLimit, in_memory: InMemoryHost) -> list[Route]:

@@ -1,8 +1,8 @@
-"""Request checks around the routes: host, origin, slow bodies, concurrency, errors as problems."""
+"""The outermost layer of HTTP: checks, limits and traces requests; errors become problems."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotAllowed, TooBusy
 from foliotrace_server.identity import identify, set_caller
+from foliotrace_server.observing.requests import RequestTelemetry, ResponseRecord
 from foliotrace_server.problems import PROBLEM, Problem, problem_of
 from foliotrace_server.request_body import with_body_timeout
 
@@ -38,6 +39,7 @@ class HttpGuard:
         cors_origins: tuple[str, ...],
         local_only: bool,
         slow_body_s: float,
+        telemetry: RequestTelemetry | None,
         lifespan: Callable[[object], AbstractAsyncContextManager[None]],
     ) -> None:
         self._app = app
@@ -45,44 +47,47 @@ class HttpGuard:
         self._origins = frozenset(cors_origins)
         self._local_only = local_only
         self._slow_body_s = slow_body_s
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; an error becomes a problem, unless the response has started."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        telemetry = self._telemetry
+        with telemetry.request(scope) if telemetry else nullcontext(ResponseRecord()) as response:
+            started = False
 
-        async def respond(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = [*message.get("headers", ()), *_HEADERS, *self._cors(scope)]
-            await send(message)
+            async def respond(message: Message) -> None:
+                nonlocal started
+                if message["type"] == "http.response.start":
+                    started = True
+                    response.status = message["status"]
+                    message["headers"] = [
+                        *message.get("headers", ()),
+                        *_HEADERS,
+                        *self._cors(scope),
+                        *response.headers,
+                    ]
+                await send(message)
 
-        try:
-            self._check_host_and_origin(scope)
-            set_caller(identify(HTTPConnection(scope)))
-            scope["app"] = self  # makes the router raise instead of answering in plain text
-            if scope["method"] == "OPTIONS":
-                await self._preflight(scope)(scope, receive, respond)
-            else:
-                await self._app(scope, with_body_timeout(receive, self._slow_body_s), respond)
-        except HTTPException as error:  # the router's: wrong method
-            response = Problem(
-                code=ErrorCode.METHOD_NOT_ALLOWED,
-                title=ErrorCode.METHOD_NOT_ALLOWED.message,
-                status=error.status_code,
-            ).response()
-            response.headers.update(error.headers or {})
-            await response(scope, receive, respond)
-        except Exception as error:  # noqa: BLE001 - the outermost layer
-            problem = problem_of(error)
-            scope[PROBLEM] = problem.code
-            if started:  # the server closes the connection of an incomplete response
-                _log.warning("response.interrupted", code=problem.code)
-            else:
-                await problem.response()(scope, receive, respond)
+            try:
+                self._check_host_and_origin(scope)
+                set_caller(identify(HTTPConnection(scope)))
+                scope["app"] = self  # makes the router raise instead of answering in plain text
+                if scope["method"] == "OPTIONS":
+                    await self._preflight(scope)(scope, receive, respond)
+                else:
+                    await self._app(scope, with_body_timeout(receive, self._slow_body_s), respond)
+            except HTTPException as error:  # the router's: wrong method
+                await _wrong_method(error)(scope, receive, respond)
+            except Exception as error:  # noqa: BLE001 - the outermost layer
+                problem = problem_of(error)
+                scope[PROBLEM] = problem.code
+                if started:  # the server closes the connection of an incomplete response
+                    _log.warning("response.interrupted", code=problem.code)
+                else:
+                    await problem.response()(scope, receive, respond)
 
     def _check_host_and_origin(self, scope: Scope) -> None:
         """Refuse pages of other sites in a local browser: DNS rebinding and cross-site requests."""
@@ -142,6 +147,13 @@ class ConcurrencyLimit:
         """Raise TooBusy if `slot` would; for responses that are about to start streaming."""
         if self._admitted >= self._capacity:
             raise TooBusy("every slot is taken", retry_after_s=self._retry_after_s)
+
+
+def _wrong_method(error: HTTPException) -> Response:
+    code = ErrorCode.METHOD_NOT_ALLOWED
+    response = Problem(code=code, title=code.message, status=error.status_code).response()
+    response.headers.update(error.headers or {})
+    return response
 
 
 def _without_port(host: str) -> str:

@@ -1,7 +1,7 @@
 """A span and a duration for each HTTP request, named by its route."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from foliotrace.events import NAMESPACE
 from foliotrace.events.instruments import QUEUE_REFUSALS
@@ -34,51 +34,38 @@ _propagator = TraceContextTextMapPropagator()
 
 
 @dataclass(slots=True)
-class _ResponseStatus:
-    """The status of the response, once it has started."""
+class ResponseRecord:
+    """The status of a response once it has started, and the headers that name its trace."""
 
     status: int = 500
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class RequestTelemetry:
-    """ASGI middleware; probes and metric scrapes are measured but not traced."""
+    """Traces and measures requests; probes and metric scrapes are measured but not traced."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        observability: Observability,
-        lifespan: Callable[[object], AbstractAsyncContextManager[None]],
-    ) -> None:
-        self._app = app
+    def __init__(self, observability: Observability) -> None:
         self._tracer = observability.tracer
         self._metrics = observability.metrics
-        self.lifespan = lifespan  # for callers without an ASGI server: the embedded CLI and tests
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request in a span that continues the caller's trace."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    @contextmanager
+    def request(self, scope: Scope) -> Iterator[ResponseRecord]:
+        """Serve one request inside, in a span that continues the caller's trace.
+
+        The caller sets `status`, and adds `headers` to the response.
+        """
         started_s = perf_counter()
-        response = _ResponseStatus()
-        headers: tuple[tuple[bytes, bytes], ...] = ()
-
-        async def send_and_record(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                response.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *headers]
-            await send(message)
-
+        response = ResponseRecord()
         if self._tracer is None or scope["path"] in _NOT_TRACED:
-            await self._app(scope, receive, send_and_record)
+            yield response
         else:
             with self._span_of(self._tracer, scope, response) as span:
-                headers = _headers_of(span)
-                await self._app(scope, receive, send_and_record)
+                response.headers = _headers_of(span)
+                yield response
         self._measure(scope, response, perf_counter() - started_s)
 
     @contextmanager
-    def _span_of(self, tracer: Tracer, scope: Scope, response: _ResponseStatus) -> Iterator[Span]:
+    def _span_of(self, tracer: Tracer, scope: Scope, response: ResponseRecord) -> Iterator[Span]:
         context = _caller_context(scope)
         span = tracer.start_span(
             f"{_method(scope)} {_early_route(scope['path'])}",
@@ -95,7 +82,7 @@ class RequestTelemetry:
             span.end()
             otel_context.detach(token)
 
-    def _measure(self, scope: Scope, response: _ResponseStatus, seconds: float) -> None:
+    def _measure(self, scope: Scope, response: ResponseRecord, seconds: float) -> None:
         route = route_of(scope)
         labels = {
             "http.request.method": _method(scope),
@@ -152,7 +139,7 @@ def _headers_of(span: Span) -> tuple[tuple[bytes, bytes], ...]:
     )
 
 
-def _describe(span: Span, scope: Scope, response: _ResponseStatus) -> None:
+def _describe(span: Span, scope: Scope, response: ResponseRecord) -> None:
     method, route = _method(scope), route_of(scope)
     problem = scope.get(PROBLEM)
     span.update_name(f"{method} {route}")
