@@ -2,13 +2,17 @@
 
 from foliotrace_otel import configure
 
-telemetry = configure(service_name="my-service")
+telemetry = configure(service_name="my-service", namespace="shop", instruments=SHOP_INSTRUMENTS)
 ...
 telemetry.shutdown(timeout_s=5)
+
+A program's own LlamaIndex events become span attributes and measurements by their shape alone: see
+`HasSpanAttributes`, `HasMeasurements` and `InstrumentSpec`.
 """
 
 from foliotrace_otel.export.log_events import LogEvents
 from foliotrace_otel.http import TracingMiddleware
+from foliotrace_otel.metrics.instruments import InstrumentSpec
 from foliotrace_otel.metrics.registry import Metrics, prometheus_text
 from foliotrace_otel.redact import Redactor
 from foliotrace_otel.setup.configure import Telemetry, configure
@@ -19,9 +23,13 @@ from foliotrace_otel.setup.environment import (
     read_environment,
 )
 from foliotrace_otel.setup.logging import configure_logging
+from foliotrace_otel.spans.event_handler import HasMeasurements, HasSpanAttributes
 from foliotrace_otel.spans.propagation import entry_attributes, separate_trace, traceparent
 
 __all__ = [
+    "HasMeasurements",
+    "HasSpanAttributes",
+    "InstrumentSpec",
     "LogEvents",
     "Metrics",
     "OTelSettings",
