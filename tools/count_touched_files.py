@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = (
     "workflows/foliotrace",
     "deploy/foliotrace_server",
+    "instrumentation/foliotrace_detect",
     "instrumentation/foliotrace_otel",
     "instrumentation/foliotrace_audit",
 )

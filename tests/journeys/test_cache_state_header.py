@@ -30,14 +30,14 @@ async def test_the_header_says_miss_exact_and_bypass(tmp_path: Path) -> None:
 
 async def test_a_question_that_asks_the_same_says_semantic_everywhere(tmp_path: Path) -> None:
     EMBEDDING.reset()
-    given = {
+    settings = {
         "embedding": EmbeddingSettings(provider="import", model=PLACE, free=True),
         "query": QuerySettings(cache_ttl_s=60, semantic_cache=True),
     }
     first = "What does unleaded cost per litre?"
     again = "Could you tell me what unleaded costs per litre, please?"
     same = "Please tell me: what does unleaded cost per litre?"
-    async with service(tmp_path, **given) as running:
+    async with service(tmp_path, **settings) as running:
         await running.put("fuel.txt", FUEL)
         await running.until(("hybrid", "extractive"), first, bypass_cache=True)
         states, traces = [], []
@@ -45,10 +45,12 @@ async def test_a_question_that_asks_the_same_says_semantic_everywhere(tmp_path: 
             sent = await running.client.post("/v1/query", json={"query": question})
             states.append((sent.headers["x-cache"], sent.json()["cache"]))
             traces.append(int(sent.json()["trace_id"], 16))
-        links = {link.context.trace_id for span in running.watch.spans for link in span.links}
-        assert traces[0] in links, "an answer given again is linked to the run that made it"
+        links = {link.context.trace_id for span in running.seen.spans for link in span.links}
+        assert traces[0] in links, (
+            "an answer served from the cache is linked to the run that made it"
+        )
         assert states == [("miss", "miss"), ("semantic", "semantic"), ("miss", "miss")]
-        spans = [dict(span.attributes or {}) for span in running.watch.spans]
+        spans = [dict(span.attributes or {}) for span in running.seen.spans]
         assert [s for s in spans if s.get("foliotrace.cache.state") == "semantic"]
         counted = running.watch.metrics.registry.get_sample_value(
             "foliotrace_cache_requests_total", {"cache": "answer", "result": "semantic"}

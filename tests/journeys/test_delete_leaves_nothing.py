@@ -58,9 +58,9 @@ async def put(
         files={"file": (name, text.encode())},
         data={"metadata": json.dumps({"species": CANARY} if CANARY in text + name else {})},
     )
-    taken = sent.json()["accepted"][0]
-    assert (await running.finished(taken["job"]["id"]))["status"] == status
-    return str(taken["document"]["id"])
+    accepted = sent.json()["accepted"][0]
+    assert (await running.finished(accepted["job"]["id"]))["status"] == status
+    return str(accepted["document"]["id"])
 
 
 async def until_gone(folder: Path) -> None:
@@ -74,12 +74,12 @@ async def until_gone(folder: Path) -> None:
     raise AssertionError(f"still in {sorted(left)}, keyword index: {indexed(folder)}")
 
 
-def settings_that_keep_content(**given: Any) -> dict[str, Any]:
+def settings_that_keep_content(**settings: Any) -> dict[str, Any]:
     """Everything that can hold an answer, on."""
     return {
         "query": QuerySettings(cache_ttl_s=300.0),
         "runs": RunsSettings(keep_content=True),
-        **given,
+        **settings,
     }
 
 
@@ -134,9 +134,9 @@ async def test_a_replaced_document_leaves_nothing_of_its_old_text(tmp_path: Path
             files={"file": ("nests.txt", b"The owl nests in hollow oaks.")},
             data={"metadata": json.dumps({"species": "owl"})},
         )
-        taken = sent.json()["accepted"][0]
-        assert taken["document"]["id"] == old
-        await running.finished(taken["job"]["id"])
+        accepted = sent.json()["accepted"][0]
+        assert accepted["document"]["id"] == old
+        await running.finished(accepted["job"]["id"])
         asked = await running.ask(QUESTION)
         assert (asked.body["cache"], "owl" in asked.body["answer"]) == ("miss", True)
         await until_gone(tmp_path)

@@ -18,8 +18,8 @@ KEYWORD = ("keyword", "extractive")
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Service]:
     EMBEDDING.reset()
-    given = EmbeddingSettings(provider="import", model=PLACE)
-    async with service(tmp_path, embedding=given) as made:
+    embedding = EmbeddingSettings(provider="import", model=PLACE)
+    async with service(tmp_path, embedding=embedding) as made:
         yield made
         EMBEDDING.open_gate()
 

@@ -101,10 +101,10 @@ async def observed(
     monkeypatch: pytest.MonkeyPatch,
     *,
     env: dict[str, str] | None = None,
-    **given: Any,
+    **settings: Any,
 ) -> AsyncIterator[Observed]:
-    given.setdefault("telemetry", {"jaeger_url": JAEGER})
+    settings.setdefault("telemetry", {"jaeger_url": JAEGER})
     with exporting(monkeypatch, **(env or {})) as sink:
-        engine = compose(load_settings(None, data_dir=folder, **given))
+        engine = compose(load_settings(None, data_dir=folder, **settings))
         async with serving(engine) as client:
             yield Observed(engine, client, sink)

@@ -89,8 +89,8 @@ async def test_a_query_costs_at_most_3_kb_of_otlp(service: Observed) -> None:
 
 
 async def test_a_callers_trace_is_continued(service: Observed) -> None:
-    given = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    headers = {"traceparent": given, "baggage": "user.id=mallory,tenant.id=other"}
+    traceparent = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
+    headers = {"traceparent": traceparent, "baggage": "user.id=mallory,tenant.id=other"}
     answer = await service.client.post("/v1/query", json={"query": QUESTION}, headers=headers)
     assert answer.json()["trace_id"] == "a" * 32
     spans = service.trace("a" * 32, 6, ends_with="POST /v1/query")

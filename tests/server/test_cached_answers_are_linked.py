@@ -1,4 +1,4 @@
-"""An answer that is given again says, in its trace, which run made it: a span link to that run."""
+"""An answer that a cache serves says, in its trace, which run made it: a span link to that run."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -20,15 +20,15 @@ RUN = "invoke_workflow QueryWorkflow"
 async def service(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Observed]:
-    given: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     async with AsyncExitStack() as running:
         if request.param == "redis":
             folder = tmp_path / "redis"
             folder.mkdir()
             await running.enter_async_context(running_redis(folder))
-            given["redis"] = {"url": f"unix://{folder}/redis.sock", "timeout_s": 5}
+            settings["redis"] = {"url": f"unix://{folder}/redis.sock", "timeout_s": 5}
         service = await running.enter_async_context(
-            observed(tmp_path / "data", monkeypatch, **given)
+            observed(tmp_path / "data", monkeypatch, **settings)
         )
         await service.ingest()
         yield service

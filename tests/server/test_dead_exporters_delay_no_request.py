@@ -56,9 +56,9 @@ async def test_while_the_sink_answers_nothing_every_question_is_answered(
             assert len(sink.spans) <= before + 8  # a batch may have been under way
             gate.set()
             sink.heal()
-            wanted = {bytes.fromhex(trace) for trace in traces}
+            ids = {bytes.fromhex(trace) for trace in traces}
             assert sink.wait_for(
-                lambda sink: wanted <= {s.trace_id for s in sink.spans if not s.parent_span_id},
+                lambda sink: ids <= {s.trace_id for s in sink.spans if not s.parent_span_id},
                 timeout_s=60,
             )
 

@@ -80,8 +80,8 @@ async def test_what_is_private_is_told_nowhere(
         "baggage": f"user.id={CANARY}-header",
         "referer": f"http://{CANARY}-header/",
     }
-    given = {"openai_api_key": f"{CANARY}-key", "audit": {"durability": "strict"}}
-    async with observed(tmp_path / "data", monkeypatch, env=env, **given) as service:
+    settings = {"openai_api_key": f"{CANARY}-key", "audit": {"durability": "strict"}}
+    async with observed(tmp_path / "data", monkeypatch, env=env, **settings) as service:
         service.client.headers.update(headers)
         text = f"Refunds of {CANARY}-document are paid within 30 days of the return."
         fields = {"metadata": f'{{"note": "{CANARY}-metadata"}}'}

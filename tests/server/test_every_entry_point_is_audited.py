@@ -148,12 +148,12 @@ async def test_the_log_verifies_with_outside_keys_and_checkpoints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_new_keys(tmp_path / "keys", dev_key=False)
-    given = {
+    settings = {
         "keys_folder": tmp_path / "keys",
         "checkpoint_folder": tmp_path / "witness",
         "durability": "strict",
     }
-    async with observed(tmp_path / "data", monkeypatch, audit=given) as service:
+    async with observed(tmp_path / "data", monkeypatch, audit=settings) as service:
         await service.ingest()
         await service.ask()
     verdict = verify_audit(service.engine.settings)

@@ -19,7 +19,7 @@ def watchers() -> list[object]:
 
 
 @pytest.mark.parametrize(
-    "given",
+    "settings",
     [
         {"audit": {"keys_folder": "audit/keys"}},
         {"llm": {"provider": "nobody", "model": "none"}},
@@ -29,12 +29,12 @@ def watchers() -> list[object]:
     ids=["keys in the log", "unknown model", "no embedder", "no such workflow"],
 )
 async def test_a_failed_start_takes_its_handlers_off(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     before = watchers()
     with pytest.raises(Misconfigured):
-        compose(load_settings(None, data_dir=Path(), **given))
+        compose(load_settings(None, data_dir=Path(), **settings))
     assert watchers() == before
     assembly = assemble(load_settings(None, data_dir=Path()))
     assert watchers() != before

@@ -21,8 +21,8 @@ RUN = "invoke_workflow QueryWorkflow"
 async def test_a_question_that_waits_for_the_audit_logs_disk_shows_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: str
 ) -> None:
-    given: dict[str, Any] = {"audit": {"durability": durability}}
-    async with observed(tmp_path, monkeypatch, **given) as service:
+    settings: dict[str, Any] = {"audit": {"durability": durability}}
+    async with observed(tmp_path, monkeypatch, **settings) as service:
         await service.ingest()
         trace_id = (await service.ask(QUESTION)).headers["x-trace-id"]
     spans = [span for span in service.sink.spans if span.trace_id.hex() == trace_id]
