@@ -52,7 +52,7 @@ async def test_a_question_that_asks_the_same_says_semantic_everywhere(tmp_path: 
         assert states == [("miss", "miss"), ("semantic", "semantic"), ("miss", "miss")]
         spans = [dict(span.attributes or {}) for span in running.seen.spans]
         assert [s for s in spans if s.get("foliotrace.cache.state") == "semantic"]
-        counted = running.watch.metrics.registry.get_sample_value(
+        counted = running.seen.metrics.registry.get_sample_value(
             "foliotrace_cache_requests_total", {"cache": "answer", "result": "semantic"}
         )
         assert counted == 1
