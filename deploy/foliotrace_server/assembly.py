@@ -1,17 +1,21 @@
-"""What the composition root hands to a host: ours, llamactl's, or llama-deploy's.
+"""What `compose` returns to a host: the services, the workflows and their readiness.
 
-Nothing here comes from llama-agents, which llama-deploy 0.9.2 cannot stand beside.
+Hosts are our server, llamactl and llama-deploy. Nothing is imported from llama-agents, which cannot
+be installed beside llama-deploy 0.9.2.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from workflows import Workflow
 
+from foliotrace.catalog import ReasonFamily
 from foliotrace.ingest.services import IngestServices
-from foliotrace.model import ExecutionMode
+from foliotrace.model import AnswerMode, ExecutionMode, RetrievalMode
 from foliotrace.ports import Runs
+from foliotrace.query.workflow import QueryServices
 from foliotrace_server.contract import CapabilityBody
 from foliotrace_server.observing.telemetry import Observability
 
@@ -26,9 +30,45 @@ class Assembly:
     durable: Mapping[str, Workflow]  # ingest, extract and the user's, by name
     capabilities: Callable[[], Mapping[str, CapabilityBody]]
     check_schema: Callable[[dict[str, Any]], object]
-    check_extract_path: Callable[[ExecutionMode | None], object] = lambda asked: None
+    check_extract_path: Callable[[ExecutionMode | None], object] = lambda mode: None
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # run until cancelled
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
-    seal: Callable[[], None] = lambda: None  # instead, for a host that ends without a word: at exit
+    seal: Callable[[], None] = lambda: None  # at exit, for hosts that do not call `closing`
     observability: Observability | None = None
+
+
+class Readiness:
+    """Reports what each capability is configured for and can do now; asks no external service."""
+
+    def __init__(self, query: QueryServices) -> None:
+        self._query = query
+
+    def __call__(self) -> Mapping[str, CapabilityBody]:
+        """The state of `retrieve` and `answer`."""
+        return {"retrieve": self._retrieve(), "answer": self._answer()}
+
+    def _retrieve(self) -> CapabilityBody:
+        best = self._query.configured.retrieval[0]
+        ready = [path for path in self._query.paths if path.retriever.ready]
+        reached = ready[0].mode if ready else RetrievalMode.NONE
+        level = 0 if reached is best else 2 if ready else 4
+        reasons = () if reached is best else (ReasonFamily.NOT_READY.of(best),)
+        return CapabilityBody(configured=best, reachable=reached, level=level, reasons=reasons)
+
+    def _answer(self) -> CapabilityBody:
+        """Generated answers if any language model is ready, else quotes."""
+        generators = self._query.generators
+        if not generators:
+            quotes = AnswerMode.EXTRACTIVE
+            return CapabilityBody(configured=quotes, reachable=quotes, level=0, reasons=())
+        down = list(takewhile(lambda generator: not generator.ready, generators))
+        all_down = len(down) == len(generators)
+        return CapabilityBody(
+            configured=AnswerMode.GENERATED,
+            reachable=AnswerMode.EXTRACTIVE if all_down else AnswerMode.GENERATED,
+            level=2 if all_down else min(1, len(down)),
+            reasons=tuple(
+                ReasonFamily.NOT_READY.of(f"llm_{number}") for number in range(1, len(down) + 1)
+            ),
+        )

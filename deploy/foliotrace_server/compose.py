@@ -12,7 +12,7 @@ from foliotrace.extract.workflow import ExtractWorkflow
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.query.workflow import QueryWorkflow
 from foliotrace.stack import DataFolder, Host, Stack
-from foliotrace_server.assembly import Assembly
+from foliotrace_server.assembly import Assembly, Readiness
 from foliotrace_server.external.load_object import load_object
 from foliotrace_server.external.services import connect
 from foliotrace_server.identity import caller
@@ -23,7 +23,6 @@ from foliotrace_server.observing.trace_context import (
     sampled_trace_id,
     sampled_traceparent,
 )
-from foliotrace_server.readiness import Readiness
 from foliotrace_server.settings import Settings
 
 if TYPE_CHECKING:
