@@ -9,6 +9,7 @@ from typing import Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from foliotrace_otel.export.span_redaction import WrappedExporter
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.setup.environment import OtlpProtocol
 
@@ -68,33 +69,25 @@ class DeferredExporter(SpanExporter):
         return self._made is None or self._made.force_flush(timeout_millis)
 
 
-class CountedExporter(SpanExporter):
+class CountedExporter(WrappedExporter):
     """Counts the spans that the back end accepted, and those that failed to reach it."""
 
     def __init__(self, exporter: SpanExporter, metrics: Metrics) -> None:
-        self._exporter = exporter
+        super().__init__(exporter)
         self._metrics = metrics
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export, and count the result."""
         result = SpanExportResult.FAILURE
         try:
-            result = self._exporter.export(spans)
+            result = self.exporter.export(spans)
         finally:
+            own, count = self._metrics.own, self._metrics.count
             if result is SpanExportResult.SUCCESS:
-                self._metrics.count(self._metrics.own.spans_exported.name, len(spans))
+                count(own.spans_exported.name, len(spans))
             else:
-                name = self._metrics.own.spans_dropped.name
-                self._metrics.count(name, len(spans), {"reason": "export_failed"})
+                count(own.spans_dropped.name, len(spans), {"reason": "export_failed"})
         return result
-
-    def shutdown(self) -> None:
-        """Shut the exporter down."""
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flush the exporter."""
-        return self._exporter.force_flush(timeout_millis)
 
 
 class _RateLimit(logging.Filter):

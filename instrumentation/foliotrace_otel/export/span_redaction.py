@@ -92,21 +92,28 @@ class SpanRedactor:
         return Status(status.status_code, self.text(status.description))
 
 
-class RedactingExporter(SpanExporter):
+class WrappedExporter(SpanExporter):
+    """A span exporter around another; subclasses change `export`."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self.exporter = exporter
+
+    def shutdown(self) -> None:
+        """Shut the inner exporter down."""
+        self.exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush the inner exporter."""
+        return self.exporter.force_flush(timeout_millis)
+
+
+class RedactingExporter(WrappedExporter):
     """Any span exporter, fed with redacted copies."""
 
     def __init__(self, exporter: SpanExporter, redactor: SpanRedactor) -> None:
-        self._exporter = exporter
+        super().__init__(exporter)
         self._redactor = redactor
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export redacted copies of `spans`."""
-        return self._exporter.export([self._redactor.span(span) for span in spans])
-
-    def shutdown(self) -> None:
-        """Shut the exporter down."""
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flush the exporter."""
-        return self._exporter.force_flush(timeout_millis)
+        return self.exporter.export([self._redactor.span(span) for span in spans])

@@ -7,7 +7,7 @@ attribute limits are read by the SDK itself), `LANGSMITH_*` and the older `LANGC
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias, cast, get_args
 
 from foliotrace_otel.semconv import Version
 from foliotrace_otel.spans.content import ContentPolicy
@@ -142,26 +142,12 @@ def _capture(env: Mapping[str, str]) -> bool:
 
 
 def _protocol(env: Mapping[str, str], of_signal: str) -> OtlpProtocol:
-    for name in (of_signal, "OTEL_EXPORTER_OTLP_PROTOCOL"):
-        value = env.get(name, "").strip()
-        if value == "grpc":
-            return "grpc"
-        if value == "http/protobuf":
-            return "http/protobuf"
-        if value:
-            raise TelemetrySettingInvalid(f"{name} is {value!r}; use grpc or http/protobuf")
-    return "grpc"
+    name = of_signal if env.get(of_signal, "").strip() else "OTEL_EXPORTER_OTLP_PROTOCOL"
+    return cast("OtlpProtocol", _one_of(env, name, get_args(OtlpProtocol), "grpc"))
 
 
 def _exporter(env: Mapping[str, str], name: str, default: ExporterName) -> ExporterName:
-    value = env.get(name, "").strip() or default
-    if value == "otlp":
-        return "otlp"
-    if value == "console":
-        return "console"
-    if value == "none":
-        return "none"
-    raise TelemetrySettingInvalid(f"{name} is {value!r}; use otlp, console or none")
+    return cast("ExporterName", _one_of(env, name, get_args(ExporterName), default))
 
 
 def _one_of(env: Mapping[str, str], name: str, known: tuple[str, ...], default: str) -> str:
