@@ -11,13 +11,13 @@ from foliotrace.model import Document, ParsedPage, Passage, RetrievalMode
 from foliotrace.ports import LibraryReader
 
 _FEW_PAGES: Final = 20
-"""Documents this short are searched whole for the words of a hit."""
+"""In documents this short, every page is searched for the text of a hit."""
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _MARKUP = re.compile(r"[*_`#|>]+|<[^>]{1,40}>")
 
 
 def locate(text: str, words: str, *, near: int = 0) -> tuple[int, int] | None:
-    """[start, end) of `words` in `text`, whatever white space, case or markup lies between.
+    """[start, end) of `words` in `text`, ignoring white space, case and markup.
 
     The first place at or behind `near`, else the first at all; None when it is not there.
     """
@@ -30,7 +30,7 @@ def locate(text: str, words: str, *, near: int = 0) -> tuple[int, int] | None:
 
 
 def locate_long(text: str, words: str, *, least: float = 0.6) -> tuple[int, int] | None:
-    """As `locate`, for a chunk that may differ in places: from its first to its last known line.
+    """`locate` for a chunk that may differ in places: from its first to its last line found.
 
     None unless lines with `least` of its characters stand in `text` in this order.
     """
@@ -53,7 +53,7 @@ def locate_long(text: str, words: str, *, least: float = 0.6) -> tuple[int, int]
 def locate_on(
     pages: Sequence[ParsedPage], words: str, *, page_number: int | None = None
 ) -> tuple[ParsedPage, int, int] | None:
-    """The page and span of `words`, first on the page that is named, then on any."""
+    """The page and span of `words`, on page `page_number` if possible, else on any."""
     order = sorted(pages, key=lambda page: page.number != page_number)
     for page in order:
         found = locate(page.text, words)
@@ -63,7 +63,7 @@ def locate_on(
 
 
 async def passage_of(library: LibraryReader, tenant: str, result: Result) -> Passage | None:
-    """The hit on our page; None when we no longer serve its document. Raises LibraryUnavailable."""
+    """The hit as a passage; None if its document is gone. Raises LibraryUnavailable."""
     document_id = str((result.metadata or {}).get("document_id") or "")
     try:
         document = await library.document(tenant, document_id)
@@ -94,7 +94,7 @@ async def passage_of(library: LibraryReader, tenant: str, result: Result) -> Pas
 async def place_on_page(
     library: LibraryReader, document: Document, content: str, named: range
 ) -> tuple[ParsedPage, int, int] | None:
-    """The words on one of our pages: those the cloud names, their neighbours, or any of few."""
+    """The page and span of a hit: on the pages `named` or next to them; in few pages, on any."""
     first, last = max(1, named.start - 1), min(document.pages_total, named.stop)
     if document.pages_total <= _FEW_PAGES:
         first, last = 1, document.pages_total

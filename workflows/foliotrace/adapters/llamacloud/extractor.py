@@ -1,4 +1,4 @@
-"""LlamaExtract behind the `Extractor` port; every value is grounded again in our own pages."""
+"""LlamaExtract as an `Extractor`; every value is grounded in the stored pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,12 +39,12 @@ PAGED_TYPES: Final = frozenset(
         "image/tiff",
     }
 )
-"""Types whose pages the cloud numbers as we do, so that some of them can be named."""
+"""Types whose pages the cloud numbers as we do, so that a request can name a page range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Extraction:
-    """One extraction. `window` None: of all the document; `pages`: those we hold of it."""
+    """One extraction from the stored `pages`. `window` None: from the whole document."""
 
     task: ExtractionTask
     key: str
@@ -53,7 +53,7 @@ class _Extraction:
 
     @property
     def span(self) -> range:
-        """The numbers of the pages it is about."""
+        """The numbers of its pages."""
         return range(self.pages[0].number, self.pages[-1].number + 1)
 
 
@@ -72,7 +72,7 @@ class CloudExtractor:
     async def extract(
         self, task: ExtractionTask, pages: Sequence[ParsedPage], *, deadline: Deadline
     ) -> Extraction:
-        """As the port says. A value that our pages do not hold becomes null, and is named."""
+        """A value that is not on the pages becomes null, and `errors` names it."""
         tenant, document = task.principal.tenant, task.document
         try:
             job = await self._result(self._purchase(task, pages), deadline)
@@ -85,14 +85,14 @@ class CloudExtractor:
         return to_extraction(job, document, pages)
 
     def _purchase(self, task: ExtractionTask, pages: Sequence[ParsedPage]) -> _Extraction:
-        """What is to be bought: equal bytes, schema and window are the same purchase."""
+        """The purchase: equal file, schema and window are the same one."""
         window = _window(task, pages)
         asked = _parameters(self._settings, task.schema, task.instructions, window)
         digest = sha256(task.document.content_hash.encode() + _canonical(asked)).hexdigest()
         return _Extraction(task=task, key=f"extract-{digest[:40]}", window=window, pages=pages)
 
     async def _result(self, purchase: _Extraction, deadline: Deadline) -> ExtractV2Job:
-        """What the job found: one bought before, while the cloud still has it."""
+        """The result, of an earlier job while the cloud still has it."""
         tenant, key = purchase.task.principal.tenant, purchase.key
         known = self._gateway.journal.is_bought(tenant, key)
         if known:
@@ -106,7 +106,7 @@ class CloudExtractor:
         return await self._gateway.extracted(tenant, key, job_id, deadline)
 
     async def _bought(self, purchase: _Extraction, deadline: Deadline) -> str:
-        """The job's id: from parse jobs that are still there, else from the file."""
+        """The id of the job, which reads a parse job that is still in the cloud, else the file."""
         tenant, journal = purchase.task.principal.tenant, self._gateway.journal
         while (parsed := self._parse_job(purchase)) is not None:
             window = None if parsed.pages == purchase.span else purchase.span
@@ -128,7 +128,7 @@ class CloudExtractor:
         return await self._place(purchase, file_id, purchase.window, deadline)
 
     def _parse_job(self, purchase: _Extraction) -> ParseJob | None:
-        """The job that read these pages, if LlamaParse could read every one of them."""
+        """The job that parsed these pages, if LlamaParse read every one of them."""
         if not purchase.pages or not all(
             page.status is PageStatus.OK and page.engine.startswith(ENGINE)
             for page in purchase.pages
@@ -150,7 +150,7 @@ class CloudExtractor:
         return await self._gateway.buy_extract(task.principal.tenant, purchase.key, order, deadline)
 
     async def _configuration(self, task: ExtractionTask, window: range | None) -> str:
-        """The saved configuration of this schema and window; one of a name is kept over there."""
+        """The id of the configuration of this schema and window, saved in the cloud by its name."""
         parameters = _parameters(self._settings, task.schema, task.instructions, window)
         digest = sha256(_canonical(parameters)).hexdigest()[:24]
         if digest not in self._configurations:
@@ -197,7 +197,7 @@ def _parameters(
 
 
 def _window(task: ExtractionTask, pages: Sequence[ParsedPage]) -> range | None:
-    """The pages to name; None for all of the document, or where the cloud counts otherwise."""
+    """The page range to request; None for the whole document and for types without pages."""
     numbers = [page.number for page in pages]
     if task.document.media_type not in PAGED_TYPES or len(numbers) in (0, task.pages_total):
         return None

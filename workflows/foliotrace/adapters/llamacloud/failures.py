@@ -1,7 +1,7 @@
-"""What went wrong with LlamaCloud, in our words. The one place that knows the SDK's exceptions.
+"""Translates the SDK's exceptions. No other module knows them.
 
-The SDK raises five kinds of thing (its own errors, bare JSON errors, validation errors, httpx
-errors, and nothing at all); here they become one `CloudFailure` that says what may be done next.
+The SDK raises its own errors, bare JSON errors, validation errors and httpx errors. All become
+`CloudFailure`, which says whether to retry and whether the work may have been done.
 """
 
 import json
@@ -27,7 +27,7 @@ Kind = TypeVar("Kind", bound=Unavailable)
 
 
 class CloudProblem(StrEnum):
-    """A stable word for each way the cloud fails; used as degradation reason with a prefix."""
+    """Ways in which LlamaCloud fails."""
 
     UNAUTHORIZED = "unauthorized"
     OUT_OF_CREDITS = "out_of_credits"
@@ -46,11 +46,11 @@ class CloudProblem(StrEnum):
 
     @property
     def reason(self) -> Reason:
-        """The degradation reason for it."""
+        """The degradation reason."""
         return Reason.parse(f"llamacloud_{self}")
 
 
-_MENDABLE = frozenset(
+_TRANSIENT = frozenset(
     {
         CloudProblem.RATE_LIMITED,
         CloudProblem.SERVER_ERROR,
@@ -91,7 +91,7 @@ class CloudFailure(Unavailable):
             message,
             reason=problem.reason,
             retry_after_s=retry_after_s,
-            lasting=problem not in _MENDABLE,
+            lasting=problem not in _TRANSIENT,
             answered=problem in _ABOUT_THE_REQUEST,
         )
         self.problem = problem
@@ -99,16 +99,16 @@ class CloudFailure(Unavailable):
     @property
     def may_pass(self) -> bool:
         """Whether the same request may succeed later."""
-        return self.problem in _MENDABLE
+        return self.problem in _TRANSIENT
 
     @property
     def outcome_unknown(self) -> bool:
-        """Whether the work may have been done, and billed, although the reply was lost."""
+        """Whether the work may have been done and billed although the reply was lost."""
         return self.problem in _OUTCOME_UNKNOWN
 
 
 def as_port_error(kind: type[Kind], failure: CloudFailure, *, setting: str) -> Kind:
-    """The port's error for a failure of the cloud; `setting` can be turned to local."""
+    """The port's error. `setting` is the one that can be set to local instead."""
     hint = failure.hint
     if failure.problem is CloudProblem.OUT_OF_CREDITS:
         hint = f"Buy credits, or set {setting} to local."
@@ -124,13 +124,13 @@ def as_port_error(kind: type[Kind], failure: CloudFailure, *, setting: str) -> K
 
 @contextmanager
 def translated_errors(what: str) -> Iterator[None]:
-    """Turn whatever the SDK raises inside into `CloudFailure`; `what` names the request."""
+    """Turn the SDK's exceptions inside the block into `CloudFailure`; `what` names the request."""
     try:
         yield
     except APIStatusError as error:
         raise _from_status(what, error) from error
     except APITimeoutError as error:
-        raise CloudFailure(CloudProblem.TIMEOUT, f"{what}: no answer in time") from error
+        raise CloudFailure(CloudProblem.TIMEOUT, f"{what}: no response in time") from error
     except APIConnectionError as error:
         raise CloudFailure(CloudProblem.UNREACHABLE, f"{what}: no connection") from error
     except (APIResponseValidationError, json.JSONDecodeError) as error:
@@ -159,7 +159,7 @@ def _from_status(what: str, error: APIStatusError) -> CloudFailure:
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
-    """Seconds of a Retry-After header; dates are not honoured."""
+    """Seconds of a Retry-After header; dates are ignored."""
     try:
         return max(0.0, float(response.headers["retry-after"]))
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""What LlamaExtract says, grounded: each value with its place in our own pages, or null. Pure."""
+"""Grounds the values of LlamaExtract in the stored pages; others become null. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -21,34 +21,32 @@ from foliotrace.model import (
 
 
 def to_extraction(job: ExtractV2Job, document: Document, pages: Sequence[ParsedPage]) -> Extraction:
-    """The job's record, each value with its citation in our pages. Raises ExtractorUnavailable.
+    """The job's record with a citation for each value. Raises ExtractorUnavailable.
 
-    `valid` says only that nothing was removed; the journey validates against the schema.
+    `valid` only says that no value was removed; the journey validates against the schema.
     """
     record = job.extract_result
     if not isinstance(record, dict):
         raise ExtractorUnavailable(reason=Reason.LLAMACLOUD_EMPTY, lasting=True, answered=True)
-    told = _field_metadata(job)
+    metadata = _field_metadata(job)
     fields = [
-        _field(pointer, value, _metadata_at(told, pointer), document, pages)
+        _field(pointer, value, _metadata_at(metadata, pointer), document, pages)
         for pointer, value in leaves(record)
     ]
-    removed = [f.pointer for f in fields if f.value is None and f.citations == ()]
-    lost = {
-        pointer for pointer, value in leaves(record) if value is not None and pointer in removed
-    }
+    empty = {field.pointer for field in fields if field.value is None}
+    removed = {pointer for pointer, value in leaves(record) if value is not None} & empty
     credits = job.usage.credits if job.usage and job.usage.credits else 0.0
     return Extraction(
-        record=without(record, lost),
+        record=without(record, removed),
         fields=tuple(fields),
-        valid=not lost,
-        errors=tuple(f"not grounded: {pointer}" for pointer in sorted(lost)),
+        valid=not removed,
+        errors=tuple(f"not grounded: {pointer}" for pointer in sorted(removed)),
         usage=Usage(credits=credits),
     )
 
 
 def leaves(value: object, pointer: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of a record that is no object and no list, with its JSON pointer."""
+    """(JSON pointer, value) of every value that is neither an object nor a list."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             escaped = str(name).replace("~", "~0").replace("/", "~1")
@@ -60,51 +58,51 @@ def leaves(value: object, pointer: str = "") -> Iterator[tuple[str, Any]]:
         yield pointer, value
 
 
-def without(value: Any, lost: set[str], pointer: str = "") -> Any:
-    """A copy of the record in which the values at `lost` are null."""
+def without(value: Any, removed: set[str], pointer: str = "") -> Any:
+    """A copy of the record in which the values at the pointers `removed` are null."""
     if isinstance(value, Mapping):
         return {
             name: without(
-                inner, lost, f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
+                inner, removed, f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
             )
             for name, inner in value.items()
         }
     if isinstance(value, list):
-        return [without(inner, lost, f"{pointer}/{i}") for i, inner in enumerate(value)]
-    return None if pointer in lost else value
+        return [without(inner, removed, f"{pointer}/{i}") for i, inner in enumerate(value)]
+    return None if pointer in removed else value
 
 
 def _field(
     pointer: str,
     value: Any,
-    told: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     document: Document,
     pages: Sequence[ParsedPage],
 ) -> FieldResult:
-    citation = None if value is None else _cite(value, told, document, pages)
+    citation = None if value is None else _cite(value, metadata, document, pages)
     if citation is None:
         return FieldResult(pointer=pointer, value=None, method=ExtractionMethod.NONE)
     return FieldResult(
         pointer=pointer,
         value=value,
-        confidence=_confidence(told),
+        confidence=_confidence(metadata),
         citations=(citation,),
         method=ExtractionMethod.CLOUD,
     )
 
 
 def _cite(
-    value: Any, told: Mapping[str, Any], document: Document, pages: Sequence[ParsedPage]
+    value: Any, metadata: Mapping[str, Any], document: Document, pages: Sequence[ParsedPage]
 ) -> Citation | None:
-    """The first of the cloud's citations that our pages hold, else the value itself in them."""
-    cited = [c for c in told.get("citation") or () if isinstance(c, Mapping)]
-    tries = [(str(c.get("matching_text") or ""), c.get("page")) for c in cited]
-    tries.append((str(value), cited[0].get("page") if cited else None))
-    for words, page_number in tries:
-        found = locate_on(pages, words, page_number=page_number) if words.strip() else None
-        if found is None:
+    """The first of the cloud's citations that is on a stored page, else the value's own text."""
+    cited = [c for c in metadata.get("citation") or () if isinstance(c, Mapping)]
+    candidates = [(str(c.get("matching_text") or ""), c.get("page")) for c in cited]
+    candidates.append((str(value), cited[0].get("page") if cited else None))
+    for words, page_number in candidates:
+        span = locate_on(pages, words, page_number=page_number) if words.strip() else None
+        if span is None:
             continue
-        page, start, end = found
+        page, start, end = span
         return Citation(
             marker=1,
             document_id=document.id,
@@ -119,23 +117,23 @@ def _cite(
                 label=page.label,
                 boxes=page.words.boxes(start, end),
             ),
-            score=_confidence(told) or 1.0,
+            score=_confidence(metadata) or 1.0,
         )
     return None
 
 
 def _field_metadata(job: ExtractV2Job) -> Mapping[str, Any]:
-    """The metadata by field, whichever of the documented nestings the reply has."""
+    """The metadata by field; the documentation shows it nested in two ways."""
     if job.extract_metadata is None or job.extract_metadata.field_metadata is None:
         return {}
-    told = job.extract_metadata.field_metadata.model_dump()
-    nested = told.get("document_metadata")
-    return nested if isinstance(nested, dict) else told
+    metadata = job.extract_metadata.field_metadata.model_dump()
+    nested = metadata.get("document_metadata")
+    return nested if isinstance(nested, dict) else metadata
 
 
-def _metadata_at(told: Mapping[str, Any], pointer: str) -> Mapping[str, Any]:
-    """What is told of the value at `pointer`; the metadata repeats the record's shape."""
-    at: Any = told
+def _metadata_at(metadata: Mapping[str, Any], pointer: str) -> Mapping[str, Any]:
+    """The metadata of the value at `pointer`: it has the shape of the record."""
+    at: Any = metadata
     for part in pointer.split("/")[1:]:
         part = part.replace("~1", "/").replace("~0", "~")
         if isinstance(at, list):
@@ -145,9 +143,9 @@ def _metadata_at(told: Mapping[str, Any], pointer: str) -> Mapping[str, Any]:
     return at if isinstance(at, Mapping) else {}
 
 
-def _confidence(told: Mapping[str, Any]) -> float | None:
+def _confidence(metadata: Mapping[str, Any]) -> float | None:
     for name in ("confidence", "extraction_confidence", "extracted_confidence"):
-        value = told.get(name)
+        value = metadata.get(name)
         if isinstance(value, int | float):
             return float(value)
     return None

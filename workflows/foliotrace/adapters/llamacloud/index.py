@@ -1,7 +1,7 @@
 """The managed index (LlamaCloud Index v2) as an `IndexWriter` and a `Retriever`.
 
-It follows the library's changes like every index; the local keyword index is always kept beside
-it. What it finds is aligned to our stored pages, so that its hits can be opened like any other.
+It follows the library's changes like every index, and the local keyword index is always kept up to
+date beside it. Its hits are aligned to the stored pages, so that their citations can be opened.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ _POLL_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """Where library and managed index differ: document ids missing, stale or left over there."""
+    """Document ids that are missing in the managed index, stale there, or left over."""
 
     missing: tuple[str, ...]
     stale: tuple[str, ...]
@@ -71,12 +71,12 @@ class CloudIndex:
         self._sleep = sleep
         self._turn = asyncio.Lock()
 
-    ready = True  # whether it follows the library is known per collection, see `retrieve`
+    ready = True  # being behind the library is per collection, see `retrieve`
 
     # --- writing ---------------------------------------------------------------------------
 
     async def catch_up(self) -> int:
-        """As the port says: place every change, then sync and check what was touched."""
+        """Upload every change, then sync and verify the indexes that were touched."""
         async with self._turn:
             try:
                 version = self._placements.version
@@ -92,12 +92,11 @@ class CloudIndex:
                 raise _unavailable(failure) from failure
 
     async def rebuild(self) -> int:
-        """As the port says: repair every difference, collection by collection."""
+        """Apply all changes again, from the first."""
         self._placements.reach(0)
         return await self.catch_up()
 
     async def compact(self) -> None:
-        """As the port says: what was deleted here leaves the cloud now."""
         await self.catch_up()
 
     async def drift(self, tenant: str, collection: str) -> Drift:
@@ -117,7 +116,7 @@ class CloudIndex:
         )
 
     async def reconcile(self, tenant: str, collection: str) -> Drift:
-        """Repair what `drift` finds; what it was."""
+        """Repair the differences that `drift` finds; returns them."""
         found = await self.drift(tenant, collection)
         async with self._turn:
             try:
@@ -125,7 +124,7 @@ class CloudIndex:
                 if known is not None:
                     await self._clear(known, {*found.left_over, *found.stale})
                 for document_id in found.left_over:
-                    await self._take_away(tenant, document_id)
+                    await self._withdraw(tenant, document_id)
                 for document_id in (*found.missing, *found.stale):
                     self._placements.remove(tenant, document_id)
                     await self._place(await self._library.document(tenant, document_id))
@@ -137,12 +136,12 @@ class CloudIndex:
 
     async def _apply(self, change: Change) -> None:
         if change.deleted:
-            await self._take_away(change.tenant, change.document_id)
+            await self._withdraw(change.tenant, change.document_id)
             return
         try:
             document = await self._library.document(change.tenant, change.document_id)
         except NotFound:
-            return  # deleted since: a later change says so
+            return  # deleted since; a later change removes it
         await self._place(document)
 
     async def _place(self, document: Document) -> None:
@@ -166,7 +165,7 @@ class CloudIndex:
         except CloudFailure as failure:
             if failure.problem is not CloudProblem.CONFLICT:
                 raise
-            await self._clear(index, {document.id})  # an earlier reply was lost: it lies there
+            await self._clear(index, {document.id})  # an earlier reply was lost: the file is there
             directory_file_id = await self._add(index, document, file_id)
         self._placements.keep_index(replace(index, dirty=True))
         self._placements.place(
@@ -180,7 +179,7 @@ class CloudIndex:
         )
 
     async def _add(self, index: ManagedIndex, document: Document, file_id: str) -> str:
-        """The id of the file in the directory. A cloud that replaces by `unique_id` may do so."""
+        """The id of the file in the directory."""
         with translated_errors("add a file to a directory"):
             added = await self._gateway.client.beta.directories.files.add(
                 index.directory_id,
@@ -193,7 +192,7 @@ class CloudIndex:
         return added.id
 
     async def _clear(self, index: ManagedIndex, document_ids: Collection[str]) -> None:
-        """Remove what the directory lists of these documents, known to us or not."""
+        """Remove all files of these documents that the directory lists, recorded or not."""
         with translated_errors("list a directory"):
             unwanted = [
                 file.id
@@ -206,8 +205,8 @@ class CloudIndex:
             await self._remove_file(index, directory_file_id)
             self._placements.keep_index(replace(index, dirty=True))
 
-    async def _take_away(self, tenant: str, document_id: str) -> None:
-        """Remove the document's file from the directory, and the cloud's copy of its bytes."""
+    async def _withdraw(self, tenant: str, document_id: str) -> None:
+        """Remove the document from the directory, and the cloud's copy of its file."""
         placed = self._placements.placement(tenant, document_id)
         if placed is None:
             return
@@ -252,7 +251,7 @@ class CloudIndex:
         return made
 
     async def _sync(self, index: ManagedIndex) -> None:
-        """Sync, wait, and see that something can be found: a good status alone proves nothing."""
+        """Sync, wait, and verify with a query: an index may report success and hold nothing."""
         deadline = self._deadline(_SYNC_LIMIT_S)
         await self._wait_until_idle(index, deadline)
         try:
@@ -260,14 +259,14 @@ class CloudIndex:
                 await self._gateway.client.indexes.sync(index.index_id, **self._gateway.scope)
         except CloudFailure as failure:
             if failure.problem is not CloudProblem.CONFLICT:
-                raise  # a sync that is under way will do
+                raise  # a running sync is enough
         await self._wait_until_idle(index, deadline)
         for document_id in self._placements.of(index.tenant, index.collection)[-1:]:
-            await self._see_found(index, document_id)
+            await self._verify(index, document_id)
         self._placements.keep_index(replace(index, dirty=False))
 
-    async def _see_found(self, index: ManagedIndex, document_id: str) -> None:
-        """Ask for the first words of a placed document: its chunks must be there."""
+    async def _verify(self, index: ManagedIndex, document_id: str) -> None:
+        """Query the first words of a document: its chunks must be found."""
         chunks = await self._library.document_chunks(index.tenant, document_id, limit=1)
         if chunks and not await self._ask(
             index, chunks[0].text[:200], top_k=1, document_ids=[document_id]
@@ -291,7 +290,7 @@ class CloudIndex:
             await self._sleep(_POLL_S)
 
     async def _listed(self, index: ManagedIndex) -> dict[str, str]:
-        """Document id -> content hash of every file that the directory lists."""
+        """Document id -> content hash of every file in the directory."""
         there: dict[str, str] = {}
         with translated_errors("list a directory"):
             async for file in self._gateway.client.beta.directories.files.list(
@@ -317,7 +316,7 @@ class CloudIndex:
     # --- reading ---------------------------------------------------------------------------
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
-        """As the port says. An index that is behind the library is not asked: it would miss."""
+        """An index that is behind the library is not queried: it would miss documents."""
         tenant = query.principal.tenant
         index = self._placements.index(tenant, query.collection)
         if index is None or index.dirty or await self._is_behind(tenant, query.collection):
@@ -342,7 +341,7 @@ class CloudIndex:
         return found
 
     async def _is_behind(self, tenant: str, collection: str) -> bool:
-        """Whether the collection changed after what is placed; others' changes do not matter."""
+        """Whether this collection has changes that were not uploaded yet."""
         return await self._library.changed_since(self._placements.version, tenant, collection)
 
     async def _ask(
@@ -368,6 +367,6 @@ def _unavailable(failure: CloudFailure) -> IndexUnavailable:
 
 
 def _document_of(file: FileListResponse) -> str:
-    """The document that a file of a directory stands for."""
+    """The document id of a file in a directory."""
     metadata: dict[str, Any] = dict(getattr(file, "metadata", None) or {})
     return str(metadata.get("document_id") or file.unique_id)

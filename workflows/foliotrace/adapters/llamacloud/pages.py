@@ -1,4 +1,4 @@
-"""LlamaParse's pages as ours: text in reading order with exact offsets, boxes, tables. Pure."""
+"""Converts LlamaParse results to pages: text in reading order, offsets, boxes, tables. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ _KINDS: Final[Mapping[str, BlockKind]] = {
 
 
 def to_pages(result: ParsingGetResponse, wanted: range, *, engine: str) -> list[ParsedPage]:
-    """One page for each number of `wanted`; what the cloud did not deliver is a failed page.
+    """One page for each number of `wanted`; a page that the cloud did not deliver is failed.
 
     A job may be COMPLETED with failed pages: each page is looked at by itself.
     """
@@ -73,7 +73,7 @@ def _plain_page(number: int, text: str | None, engine: str, confidence: float | 
 
 @dataclass(slots=True)
 class _Builder:
-    """Lays a page's items one after the other and remembers where each stands."""
+    """Appends the items of a page and records the offsets of each."""
 
     text: str = ""
     words: list[Word] = field(default_factory=list)
@@ -159,7 +159,7 @@ class _Builder:
         return TableRow(start=start, end=len(self.text), cells=tuple(cells), is_header=is_header)
 
     def _box_last(self, boxes: Sequence[Any] | None, count: int) -> None:
-        """Give the last `count` blocks the box of the whole they belong to."""
+        """Give the last `count` blocks the box of the whole list."""
         if self.blocks and boxes:
             last = self.blocks[-count:]
             self.words += _boxed_spans(boxes, last[0].start, last[-1].end)

@@ -1,4 +1,4 @@
-"""LlamaParse behind the `Parser` port."""
+"""LlamaParse as a `Parser`."""
 
 from collections.abc import AsyncIterator, Mapping
 from hashlib import sha256
@@ -16,7 +16,7 @@ from foliotrace.ports import Parser
 from foliotrace.settings import LlamaCloudSettings
 
 ENGINE: Final = "llamaparse"
-"""How the engine of a page that LlamaParse read begins."""
+"""Prefix of `engine` for pages that LlamaParse read."""
 
 VERSIONS: Final[Mapping[str, str]] = {
     "fast": "2026-06-15",
@@ -24,7 +24,7 @@ VERSIONS: Final[Mapping[str, str]] = {
     "agentic": "2026-10-16",
     "agentic_plus": "2026-09-28",
 }
-"""The version pinned for each tier: a result does not change under a caller's feet."""
+"""The version pinned for each tier, so that results do not change unnoticed."""
 
 _PARSED_TYPES: Final = frozenset(
     {
@@ -36,11 +36,11 @@ _PARSED_TYPES: Final = frozenset(
         "image/tiff",
     }
 )
-"""What the cloud reads better than we do. Sheets and text keep their cells and sections here."""
+"""Types that the cloud parses better. The local parsers keep cells and sections of the others."""
 
 
 class CloudParser:
-    """A `Parser` that buys pages of LlamaParse. Counts pages with `counting`, a local parser."""
+    """A `Parser` that buys parsed pages. `counting` is a local parser that counts the pages."""
 
     def __init__(
         self, gateway: CloudGateway, settings: LlamaCloudSettings, counting: Parser
@@ -51,21 +51,19 @@ class CloudParser:
 
     @property
     def engine(self) -> str:
-        """Tier and pinned version."""
+        """Tier and version."""
         return f"{ENGINE} {self._settings.parse_tier} {_version(self._settings)}"
 
     def accepts(self, media_type: str) -> bool:
-        """PDF, DOCX, PPTX and images."""
         return media_type in _PARSED_TYPES
 
     async def inspect(self, source: SourceFile, *, deadline: Deadline) -> Inspection:
-        """As the port says, without the cloud."""
         return await self._counting.inspect(source, deadline=deadline)
 
     async def parse(
         self, source: SourceFile, *, pages: range, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
-        """As the port says; a page the cloud could not read is yielded as failed."""
+        """A page that the cloud could not read is yielded as failed."""
         try:
             result = await self._result(source, pages, deadline)
             found = to_pages(result, pages, engine=self.engine)
@@ -81,7 +79,7 @@ class CloudParser:
     async def _result(
         self, source: SourceFile, pages: range, deadline: Deadline
     ) -> ParsingGetResponse:
-        """What the job for these pages found: one bought before, while the cloud still has it."""
+        """The result for these pages, of an earlier job while the cloud still has it."""
         key = _key("parse", source.content_hash, _request(self._settings, pages))
         known = self._gateway.journal.is_bought(source.tenant, key)
         try:
@@ -135,6 +133,6 @@ def _request(settings: LlamaCloudSettings, pages: range) -> dict[str, Any]:
 
 
 def _key(kind: str, content_hash: str, request: Mapping[str, Any]) -> str:
-    """What makes two purchases the same: the bytes and everything that is asked of them."""
+    """Identifies a purchase: equal file and equal request give the same key."""
     body = orjson.dumps(dict(request), option=orjson.OPT_SORT_KEYS)
     return f"{kind}-{sha256(content_hash.encode() + body).hexdigest()[:32]}"

@@ -1,4 +1,4 @@
-"""Which of our documents lie in which managed index, and the library version it has reached."""
+"""Records which documents are in which managed index, and the library version reached."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ INSERT OR IGNORE INTO reached VALUES (1, 0);
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedIndex:
-    """The cloud's directory and index of a tenant's collection. `dirty`: a sync is due."""
+    """The directory and index of a tenant's collection in the cloud. `dirty`: it needs a sync."""
 
     tenant: str
     collection: str
@@ -35,7 +35,7 @@ class ManagedIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """A document's file in the directory of its collection."""
+    """The file of a document in the directory of its collection."""
 
     tenant: str
     document_id: str
@@ -45,7 +45,7 @@ class Placement:
 
 
 class Placements:
-    """The state of the managed indexes in SQLite; calls are short and run where they are made."""
+    """State of the managed indexes, in SQLite. Calls are short and block the event loop."""
 
     def __init__(self, file: Path) -> None:
         self._lock = Lock()
@@ -60,15 +60,15 @@ class Placements:
 
     @property
     def version(self) -> int:
-        """The library version whose changes are all placed."""
+        """The library version up to which all changes are uploaded."""
         return int(self._rows("SELECT version FROM reached")[0][0])
 
     def reach(self, version: int) -> None:
-        """Every change up to `version` is placed."""
+        """Every change up to `version` is uploaded."""
         self._rows("UPDATE reached SET version = ?", version)
 
     def index(self, tenant: str, collection: str) -> ManagedIndex | None:
-        """The index of a collection, None before it was made."""
+        """The index of a collection; None if it does not exist yet."""
         rows = self._rows(
             "SELECT directory_id, index_id, dirty FROM indexes WHERE tenant = ? AND collection = ?",
             tenant,
@@ -86,7 +86,7 @@ class Placements:
         )
 
     def keep_index(self, index: ManagedIndex) -> None:
-        """Remember an index, or its new state."""
+        """Save an index or its new state."""
         self._rows(
             "INSERT OR REPLACE INTO indexes VALUES (?, ?, ?, ?, ?)",
             index.tenant,
@@ -97,12 +97,12 @@ class Placements:
         )
 
     def dirty_indexes(self) -> list[ManagedIndex]:
-        """Those whose files changed since their last good sync."""
+        """The indexes whose files changed since their last successful sync."""
         rows = self._rows("SELECT tenant, collection FROM indexes WHERE dirty")
         return [found for row in rows if (found := self.index(*row)) is not None]
 
     def placement(self, tenant: str, document_id: str) -> Placement | None:
-        """Where a document lies, None when it does not."""
+        """The placement of a document; None if it is not in the cloud."""
         rows = self._rows(
             "SELECT collection, directory_file_id, content_hash FROM placements"
             " WHERE tenant = ? AND document_id = ?",
@@ -121,7 +121,7 @@ class Placements:
         )
 
     def place(self, placement: Placement) -> None:
-        """Remember where a document lies."""
+        """Save the placement of a document."""
         self._rows(
             "INSERT OR REPLACE INTO placements VALUES (?, ?, ?, ?, ?)",
             placement.tenant,
@@ -132,13 +132,13 @@ class Placements:
         )
 
     def remove(self, tenant: str, document_id: str) -> None:
-        """Forget a document."""
+        """Delete the placement of a document."""
         self._rows(
             "DELETE FROM placements WHERE tenant = ? AND document_id = ?", tenant, document_id
         )
 
     def of(self, tenant: str, collection: str) -> list[str]:
-        """The documents placed for a collection."""
+        """The ids of the documents of a collection that are in the cloud."""
         rows = self._rows(
             "SELECT document_id FROM placements WHERE tenant = ? AND collection = ?",
             tenant,
