@@ -102,19 +102,18 @@ def _http_api() -> str:
     lines = [
         "# HTTP API",
         "",
-        "The whole contract, with every schema, is `/openapi.json` of a running server; `/docs` "
-        "shows it without loading anything from elsewhere.",
-        "",
-        "| method | path | what it does | answers |",
-        "|---|---|---|---|",
+        "The whole contract, with schemas and examples, is `/openapi.json` of a running server; "
+        "`/docs` shows it without loading anything from elsewhere.",
     ]
-    for path, item in document["paths"].items():
-        for method in ("get", "post", "delete"):
-            if method in item:
-                operation = item[method]
-                answers = ", ".join(sorted(operation["responses"]))
-                summary = operation["summary"]
-                lines.append(f"| {method.upper()} | `{path}` | {summary} | {answers} |")
+    for tag in document["tags"]:
+        lines += ["", f"## {tag['name'].capitalize()}", "", tag["description"], ""]
+        lines += ["| method | path | what it does | statuses |", "|---|---|---|---|"]
+        for path, methods in document["paths"].items():
+            for method, operation in methods.items():
+                if operation["tags"] == [tag["name"]]:
+                    statuses = ", ".join(sorted(operation["responses"]))
+                    summary = operation["summary"]
+                    lines.append(f"| {method.upper()} | `{path}` | {summary} | {statuses} |")
     return "\n".join(lines) + "\n"
 
 
