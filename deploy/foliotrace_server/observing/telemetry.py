@@ -8,7 +8,7 @@ from opentelemetry.trace import Tracer
 from prometheus_client import PlatformCollector, ProcessCollector
 
 from foliotrace.errors import Misconfigured
-from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent
+from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent, QueryAnswered
 from foliotrace_otel import (
     HasMeasurements,
     HasSpanAttributes,
@@ -25,10 +25,8 @@ from foliotrace_server.observing.trace_context import TraceLinks
 from foliotrace_server.sections import TracingSettings
 
 _SCOPE = "foliotrace_server"
-DRAWN: Final = (
-    "foliotrace.retrieval.mode",
-    "foliotrace.answer.mode",
-    "foliotrace.degradation.level",
+DRAWN: Final = tuple(
+    QueryAnswered.span_attributes[field] for field in ("retrieval_mode", "answer_mode", "level")
 )
 
 
