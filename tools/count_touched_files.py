@@ -31,7 +31,7 @@ CHOOSE = {
     "workflows/foliotrace/events/documents.py": "telemetry attributes",
     "workflows/foliotrace/query/records.py": "telemetry attributes",
     "workflows/foliotrace/ingest/workflow.py": "the result of the ingest workflow",
-    "workflows/foliotrace/adapters/llamaindex/query_engine.py": "the metadata of a response",
+    "workflows/foliotrace/adapters/llamaindex/retriever.py": "the metadata of a response",
     "deploy/foliotrace_server/cli/output.py": "printed text",
     "deploy/foliotrace_server/cli/demo.py": "printed text",
 }

@@ -4,24 +4,73 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 import structlog
 from workflows.events import StartEvent
 
 from foliotrace.errors import FoliotraceError
 from foliotrace.events import INSTRUMENTS, NAMESPACE
-from foliotrace.ingest.publish import delete_orphaned_originals
+from foliotrace.ingest.publish import compact, delete_orphaned_originals
+from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Answer
 from foliotrace.ports import IndexWriter
 from foliotrace.query.workflow import QueryWorkflow
 from foliotrace_otel import Metrics
 from foliotrace_server.assembly import Assembly
-from foliotrace_server.compaction import Compaction
 from foliotrace_server.host.durable_host import DurableHost, EndedRun
 from foliotrace_server.jobs import JobService
 from foliotrace_server.request_body import start_event
 from foliotrace_server.settings import Settings
+
+_DELAY_S: Final = 2.0  # so that a hundred deletions in a row cause one compaction
+_REST: Final = 9.0  # pause, in durations of a compaction: it takes a tenth of the time
+_AT_STOP_S: Final = 10.0
+
+
+class Compaction:
+    """Rewrites the files of a data folder after content was removed from it."""
+
+    def __init__(self, ingest: IngestServices, durable: DurableHost) -> None:
+        self._ingest = ingest
+        self._durable = durable
+        self._due = asyncio.Event()
+
+    def request(self) -> None:
+        """Compact soon: content was removed."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Compact on request, until cancelled."""
+        while True:
+            await self._due.wait()
+            await asyncio.sleep(_DELAY_S)
+            began_s = monotonic()
+            await self._compact()
+            await asyncio.sleep(_REST * (monotonic() - began_s))
+
+    async def finish(self) -> None:
+        """Compact before the process ends, if requested; after a limit, leave it to the next."""
+        if self._due.is_set():
+            try:
+                async with asyncio.timeout(_AT_STOP_S):
+                    await self._compact()
+            except TimeoutError:
+                _log.warning("compaction.postponed", limit_s=_AT_STOP_S)
+
+    async def _compact(self) -> None:
+        self._due.clear()
+        try:
+            await compact(self._ingest)
+            self._durable.compact()
+        except FoliotraceError as error:
+            self._due.set()  # a long read blocks it, or the disk is full: retry later
+            _log.warning("compaction.failed", code=error.error_code)
+        except BaseException:
+            self._due.set()
+            raise
+
 
 _log = structlog.get_logger(__name__)
 _RETENTION_EVERY_S = 3600.0

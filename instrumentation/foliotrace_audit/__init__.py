@@ -13,8 +13,7 @@ from foliotrace_audit.errors import (
     AuditWriteFailed,
     CheckpointUnreadable,
 )
-from foliotrace_audit.keys import AuditKeys, open_keys, read_keys, write_new_keys
-from foliotrace_audit.query_hash import QueryHasher
+from foliotrace_audit.keys import AuditKeys, QueryHasher, open_keys, read_keys, write_new_keys
 from foliotrace_audit.record import Entry
 from foliotrace_audit.settings import AuditWriterSettings, DiskFullPolicy, Durability
 from foliotrace_audit.write.hooks import Alarm, AlarmKind

@@ -20,7 +20,7 @@ from foliotrace_audit.errors import AuditError
 from foliotrace_audit.files import CHECKPOINT_FILE, streams
 from foliotrace_audit.keys import read_keys
 from foliotrace_audit.record import FIELDS
-from foliotrace_audit.verify import report
+from foliotrace_audit.verify import verdict as report
 from foliotrace_audit.verify.evidence import read_checkpoint_files, read_evidence
 from foliotrace_audit.verify.log import verify_log
 from foliotrace_audit.verify.search import RecordFilter, find_records, hashes_of, unfinished

@@ -4,8 +4,14 @@ One detector for what leaves the service: answers and telemetry. Standard librar
 nothing of foliotrace, so every package may use it.
 """
 
-from foliotrace_detect.check_digits import is_card, is_iban, passes_luhn
-from foliotrace_detect.detector import Detector, Replacement, SensitiveKind
+from foliotrace_detect.detector import (
+    Detector,
+    Replacement,
+    SensitiveKind,
+    is_card,
+    is_iban,
+    passes_luhn,
+)
 
 __all__ = [
     "Detector",

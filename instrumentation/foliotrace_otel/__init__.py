@@ -11,10 +11,10 @@ A program's own LlamaIndex events become span attributes and measurements by the
 """
 
 from foliotrace_otel.export.log_events import LogEvents
+from foliotrace_otel.export.span_redaction import Redactor
 from foliotrace_otel.http import TracingMiddleware
 from foliotrace_otel.metrics.instruments import InstrumentSpec
 from foliotrace_otel.metrics.registry import Metrics, prometheus_text
-from foliotrace_otel.redact import Redactor
 from foliotrace_otel.setup.configure import Telemetry, configure
 from foliotrace_otel.setup.environment import (
     OTelSettings,

@@ -47,7 +47,7 @@ TOTAL_TOKENS: Final = "tokens.total"
 LANGSMITH_KIND: Final = "langsmith.span.kind"
 LANGSMITH_PROVIDER: Final = "langsmith.metadata.ls_provider"
 
-# Content. These leave the process only when capture is switched on (see content.py); a collector
+# Content. Leaves the process only when capture is switched on (see `ContentPolicy`); a collector
 # strips them for back ends that must not have them. Prefixes: a name equal to one, or going on
 # with a dot, is content.
 INPUT_MESSAGES: Final = "gen_ai.input.messages"

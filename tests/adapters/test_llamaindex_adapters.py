@@ -10,8 +10,8 @@ from tests.query.conftest import stack  # noqa: F401 - a fixture
 from tests.query.query_stack import HANDBOOK, QueryStack
 
 from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
-from foliotrace.adapters.llamaindex.query_engine import LibraryQueryEngine
 from foliotrace.adapters.llamaindex.retriever import (
+    LibraryQueryEngine,
     LibraryRetriever,
     LlamaIndexRetriever,
     find_aligned,

@@ -22,7 +22,7 @@ from foliotrace.adapters.local.readers.sections import (
     Prose,
     paginate,
 )
-from foliotrace.adapters.local.readers.sheets import cell_name
+from foliotrace.adapters.local.readers.text.csv_table import cell_name
 from foliotrace.errors import FileRefused
 from foliotrace.model import BlockKind, PageKind, PageStatus, ParsedPage
 

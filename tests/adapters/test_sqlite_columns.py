@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from foliotrace.adapters.local.sqlite.columns import Columns, placeholders
-from foliotrace.adapters.local.sqlite.migrations import apply_migrations
-from foliotrace.adapters.local.sqlite.rows import CHUNK, DOCUMENT, JOB
+from foliotrace.adapters.local.sqlite.columns import CHUNK, DOCUMENT, JOB, Columns, placeholders
+from foliotrace.adapters.local.sqlite.database import apply_migrations
 from foliotrace.adapters.local.sqlite.schema import MIGRATIONS
 from foliotrace.model import (
     Chunk,

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
 
-from foliotrace.adapters.llamacloud.alignment import locate, locate_long
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.extractor import CloudExtractor
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.grounding import locate, locate_long
 from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import ExtractorUnavailable

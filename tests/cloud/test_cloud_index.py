@@ -9,9 +9,9 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 from tests.ingest.ingest_stack import OWNER, IngestStack
 from tests.ingest.pages import serve
 
-from foliotrace.adapters.llamacloud.alignment import place_on_page
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.grounding import place_on_page
 from foliotrace.adapters.llamacloud.index import CloudIndex
 from foliotrace.adapters.llamacloud.placements import Placements
 from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal

@@ -30,7 +30,7 @@ from foliotrace.resilient import GuardFactory, open_budget
 from foliotrace.settings import BudgetSettings, PriceSettings, ResilienceSettings
 from foliotrace_server.doctor import examine
 from foliotrace_server.external.models import Models
-from foliotrace_server.external.shared_stores import SharedStores
+from foliotrace_server.external.services import SharedStores
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings
 from foliotrace_server.settings import Settings
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from foliotrace.query.answer.redaction import CARD, redact
 from foliotrace.settings import RedactionSettings
 from foliotrace_detect import Detector, SensitiveKind, is_card, is_iban, passes_luhn
-from foliotrace_otel.redact import Redactor
+from foliotrace_otel.export.span_redaction import Redactor
 from foliotrace_server.compose import assemble
 from foliotrace_server.settings import Settings
 

@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace.sampling import Sampler
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel.metrics.registry import Metrics
-from foliotrace_otel.spans.content import ContentPolicy
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
+from foliotrace_otel.spans.model_events import ContentPolicy
 from foliotrace_otel.spans.span_tree import Detail, SpanTree
 
 

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from tests.otel.recorded_spans import recording
 
 from foliotrace import events
-from foliotrace_otel.spans.content import ContentPolicy
+from foliotrace_otel.spans.model_events import ContentPolicy
 
 QUESTION, ANSWER, PASSAGE = "canary question", "canary answer", "canary passage"
 RAW = {

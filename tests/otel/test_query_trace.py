@@ -17,9 +17,8 @@ from foliotrace.model import RetrievalMode
 from foliotrace.query.services import RetrievalPath
 from foliotrace.query.workflow import AskQuestion, QueryWorkflow
 from foliotrace_otel.export.span_encoding import SpanEncoder
-from foliotrace_otel.export.span_redaction import SpanRedactor
+from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
 from foliotrace_otel.export.trace_ascii import draw_trace
-from foliotrace_otel.redact import Redactor
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foliotrace_otel.redact import Redactor, is_sensitive_name
+from foliotrace_otel.export.span_redaction import Redactor, is_sensitive_name
 
 REDACTOR = Redactor(b"test key")
 

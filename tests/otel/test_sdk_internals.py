@@ -182,4 +182,4 @@ def test_private_names_are_used_in_one_room_only() -> None:
                 on = node.value
                 if not (isinstance(on, ast.Name) and on.id in {"self", "cls", "StreamSpans"}):
                     found.add((file.name, node.attr))
-    assert found == {("stream_spans.py", "_getframe")}
+    assert found == {("handler.py", "_getframe")}

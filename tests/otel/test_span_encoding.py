@@ -20,8 +20,7 @@ from opentelemetry.trace import (
 )
 
 from foliotrace_otel.export.span_encoding import SpanEncoder
-from foliotrace_otel.export.span_redaction import SpanRedactor
-from foliotrace_otel.redact import Redactor
+from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
 
 PLAIN = st.text(st.characters(categories=["Ll", "Zs", "So"]), max_size=20)
 ATTRIBUTES = st.dictionaries(

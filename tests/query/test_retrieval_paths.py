@@ -10,8 +10,12 @@ from tests.query.query_stack import HANDBOOK, Down, QueryStack
 
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Identity, Level, Passage, Query, RetrievalMode
-from foliotrace.query.retrieve.hybrid import HybridRetriever, fused
-from foliotrace.query.retrieve.paths import RetrievalPath, without_duplicates
+from foliotrace.query.retrieve.paths import (
+    HybridRetriever,
+    RetrievalPath,
+    fused,
+    without_duplicates,
+)
 from foliotrace.settings import QuerySettings
 
 pytestmark = pytest.mark.anyio

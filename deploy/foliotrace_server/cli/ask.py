@@ -13,9 +13,9 @@ from foliotrace_server.cli.command import (
     Options,
     pass_options,
     path_option,
+    run,
     with_exit_code,
 )
-from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
     from foliotrace_server.client import AsyncFoliotraceClient

@@ -15,10 +15,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from foliotrace.errors import NotFound
-from foliotrace_server.cli.command import Command, Exit, Options, pass_options, with_exit_code
+from foliotrace_server.cli.command import (
+    Command,
+    Exit,
+    Options,
+    embedded,
+    pass_options,
+    with_exit_code,
+)
 from foliotrace_server.cli.ingest import IngestReport, IngestRequest, ingest_files
 from foliotrace_server.cli.local_files import find_files
-from foliotrace_server.cli.session import embedded
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,8 +7,7 @@ import click
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace_server.cli import output
-from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
-from foliotrace_server.cli.session import run
+from foliotrace_server.cli.command import Exit, Group, Options, pass_options, run, with_exit_code
 
 if TYPE_CHECKING:
     from foliotrace_server.client import AsyncFoliotraceClient

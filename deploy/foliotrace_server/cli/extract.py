@@ -15,10 +15,10 @@ from foliotrace_server.cli.command import (
     parse_json_object,
     pass_options,
     path_option,
+    run,
     with_exit_code,
 )
 from foliotrace_server.cli.documents import document_id_of
-from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
     from foliotrace.model import JsonObject

@@ -18,10 +18,10 @@ from foliotrace_server.cli.command import (
     parse_json_object,
     pass_options,
     path_option,
+    run,
     with_exit_code,
 )
 from foliotrace_server.cli.local_files import LocalFile, find_files
-from foliotrace_server.cli.session import run
 
 if TYPE_CHECKING:
     from foliotrace.model import DocumentView, JobView

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from foliotrace_server.cli import output
-from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
-from foliotrace_server.cli.session import run
+from foliotrace_server.cli.command import Exit, Group, Options, pass_options, run, with_exit_code
 
 if TYPE_CHECKING:
     from foliotrace_server.client import AsyncFoliotraceClient

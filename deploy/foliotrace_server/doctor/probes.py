@@ -19,8 +19,7 @@ from foliotrace_audit.keys import ACTIVE_FILE, read_keys
 from foliotrace_otel import OTelSettings, TelemetrySettingInvalid, read_environment
 from foliotrace_otel.setup.configure import collector_answers
 from foliotrace_server.doctor.registry import Call, probe
-from foliotrace_server.external.services import cloud_access
-from foliotrace_server.external.shared_stores import SharedStores
+from foliotrace_server.external.services import SharedStores, cloud_access
 from foliotrace_server.observing.audit import audit_folders
 from foliotrace_server.settings import Settings
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from foliotrace.adapters.local.sqlite.migrations import apply_migrations
+from foliotrace.adapters.local.sqlite.database import apply_migrations
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS intents (

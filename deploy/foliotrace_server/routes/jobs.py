@@ -23,8 +23,7 @@ from foliotrace_server.identity import caller
 from foliotrace_server.openapi.operation import header_parameter, paging, query_parameter
 from foliotrace_server.request_body import checked_key, parse_as, read_json
 from foliotrace_server.routes.documents import whole_number
-from foliotrace_server.routes.endpoint import endpoint
-from foliotrace_server.routes.event_stream import EventStream, event
+from foliotrace_server.routes.endpoint import EventStream, endpoint, event
 
 _MAX_PAGE = 1000
 JOB_EVENTS = {"progress": Progress, "end": JobView}

@@ -16,8 +16,7 @@ from foliotrace_server.http_guard import ConcurrencyLimit
 from foliotrace_server.observing.trace_context import TraceLinks, sampled_trace_id
 from foliotrace_server.problems import problem_of
 from foliotrace_server.request_body import read_json, start_event
-from foliotrace_server.routes.endpoint import endpoint
-from foliotrace_server.routes.event_stream import EventStream, event
+from foliotrace_server.routes.endpoint import EventStream, endpoint, event
 
 ANSWER_EVENTS = {
     "start": StreamStart,

@@ -10,8 +10,7 @@ import orjson
 
 from foliotrace_audit import control
 from foliotrace_audit.files import segments, streams
-from foliotrace_audit.keys import AuditKeys
-from foliotrace_audit.query_hash import query_hash, tenant_key
+from foliotrace_audit.keys import AuditKeys, query_hash, tenant_key
 from foliotrace_audit.record import EVENTS, MAX_LINE_BYTES, shorten
 
 Record = dict[str, Any]

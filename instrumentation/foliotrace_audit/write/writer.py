@@ -11,8 +11,7 @@ from pathlib import Path
 
 from foliotrace_audit.errors import AuditClosed, AuditError, AuditWriteFailed
 from foliotrace_audit.files import lock_stream, new_stream_folder
-from foliotrace_audit.keys import ACTIVE_FILE, AuditKeys, read_keys, write_new_keys
-from foliotrace_audit.query_hash import QueryHasher
+from foliotrace_audit.keys import ACTIVE_FILE, AuditKeys, QueryHasher, read_keys, write_new_keys
 from foliotrace_audit.record import Entry, ErrorRedactor, drop_error_text, encode
 from foliotrace_audit.settings import AuditWriterSettings, DiskFullPolicy, Durability
 from foliotrace_audit.write.chain_queue import ChainQueue

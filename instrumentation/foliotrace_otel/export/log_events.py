@@ -20,9 +20,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import SpanContext
 
 from foliotrace_otel.export.batch import collector_listens, quiet_exporters
-from foliotrace_otel.export.span_redaction import SpanRedactor
+from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
 from foliotrace_otel.metrics.registry import Metrics
-from foliotrace_otel.redact import Redactor
 from foliotrace_otel.semconv import Attribute
 from foliotrace_otel.setup.environment import OTelSettings
 

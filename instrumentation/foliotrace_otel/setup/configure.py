@@ -32,16 +32,15 @@ from foliotrace_otel.export.batch import (
 )
 from foliotrace_otel.export.log_events import LogEvents, log_events
 from foliotrace_otel.export.span_encoding import SpanEncoder
-from foliotrace_otel.export.span_redaction import RedactingExporter, SpanRedactor
+from foliotrace_otel.export.span_redaction import RedactingExporter, Redactor, SpanRedactor
 from foliotrace_otel.metrics.instruments import InstrumentSpec
 from foliotrace_otel.metrics.registry import Metrics
-from foliotrace_otel.redact import Redactor
 from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor
 from foliotrace_otel.semconv import NAMESPACE
 from foliotrace_otel.setup.environment import LangSmith, OTelSettings, read_environment
-from foliotrace_otel.spans.content import ContentPolicy
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
+from foliotrace_otel.spans.model_events import ContentPolicy
 from foliotrace_otel.spans.span_tree import SpanTree
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, TypeAlias, cast, get_args
 
 from foliotrace_otel.semconv import Version
-from foliotrace_otel.spans.content import ContentPolicy
+from foliotrace_otel.spans.model_events import ContentPolicy
 from foliotrace_otel.spans.span_tree import Detail
 
 OtlpProtocol: TypeAlias = Literal["grpc", "http/protobuf"]

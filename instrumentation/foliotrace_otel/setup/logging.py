@@ -14,7 +14,7 @@ import structlog
 from opentelemetry import trace
 from structlog.typing import Processor
 
-from foliotrace_otel.redact import Redactor, is_sensitive_name
+from foliotrace_otel.export.span_redaction import Redactor, is_sensitive_name
 
 _QUIET: Final = (
     "httpx",

@@ -1,25 +1,112 @@
-"""Extracts fields from pages with the first rung that works, and marks the degradation."""
+"""Extracts fields with the first rung that works, and merges the windows of a document."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from foliotrace.catalog import ComposedReason, Reason, ReasonFamily
 from foliotrace.errors import BudgetExceeded, ExtractorUnavailable, Unavailable
 from foliotrace.events import ExtractionRungFailed, emit
-from foliotrace.extract.merge import combine, empty_extraction, merge
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.model import (
     Deadline,
     Degradation,
     Extraction,
     ExtractionMethod,
+    FieldResult,
     Level,
     PageStatus,
     ParsedPage,
 )
 from foliotrace.ports import ExtractionTask
-from foliotrace.schema_fields.plan import ExtractionPlan
+from foliotrace.schema_fields.plan import ExtractionPlan, ListSpec
 from foliotrace.settings import EXTRACTION_DEADLINE_S
+
+Row = dict[str, FieldResult]  # by pointer inside the row
+
+
+def merge(plan: ExtractionPlan, before: Extraction, window: Extraction) -> Extraction:
+    """Keep the more confident value of each field, the earlier at a tie; append list rows."""
+    old, new = _by_pointer(before.fields), _by_pointer(window.fields)
+    fields = [
+        _more_confident(old.get(spec.pointer), new.get(spec.pointer), spec.pointer)
+        for spec in plan.fields
+    ]
+    for list_spec in plan.lists:
+        rows = [*rows_of(list_spec, before.fields), *rows_of(list_spec, window.fields)]
+        fields.extend(_numbered(list_spec, _without_repeats(rows)))
+    return Extraction(
+        record={},
+        fields=tuple(fields),
+        valid=False,
+        degradation=combine(before.degradation, window.degradation),
+        usage=before.usage.plus(window.usage),
+    )
+
+
+def empty_extraction(plan: ExtractionPlan) -> Extraction:
+    """An extraction in which every field is null."""
+    fields = tuple(FieldResult(pointer=spec.pointer, value=None) for spec in plan.fields)
+    return Extraction(record={}, fields=fields, valid=False)
+
+
+def rows_of(list_spec: ListSpec, fields: Iterable[FieldResult]) -> list[Row]:
+    """The rows of one list among `fields`, in order."""
+    rows: defaultdict[int, Row] = defaultdict(dict)
+    for field in fields:
+        head, _, inside = field.pointer.removeprefix(f"{list_spec.pointer}/").partition("/")
+        if field.pointer.startswith(f"{list_spec.pointer}/") and head.isdigit():
+            rows[int(head)][f"/{inside}"] = field
+    return [rows[number] for number in sorted(rows)]
+
+
+def combine(one: Degradation, other: Degradation) -> Degradation:
+    """The higher level and the reasons of both."""
+    return Degradation(
+        level=Level(max(one.level, other.level)),
+        reasons=tuple(dict.fromkeys((*one.reasons, *other.reasons))),
+    )
+
+
+def _by_pointer(fields: Iterable[FieldResult]) -> dict[str, FieldResult]:
+    return {field.pointer: field for field in fields}
+
+
+def _more_confident(
+    one: FieldResult | None, other: FieldResult | None, pointer: str
+) -> FieldResult:
+    found = [field for field in (one, other) if field is not None and field.value is not None]
+    if not found:
+        return FieldResult(pointer=pointer, value=None, method=ExtractionMethod.NONE)
+    return max(found, key=lambda field: field.confidence or 0.0)
+
+
+def _without_repeats(rows: Sequence[Row]) -> list[Row]:
+    """Drop rows whose values are cited from the same positions as an earlier row's."""
+    seen: set[tuple[tuple[str, int, int], ...]] = set()
+    kept: list[Row] = []
+    for row in rows:
+        places = tuple(
+            (pointer, c.anchor.page, c.anchor.start)
+            for pointer, field in sorted(row.items())
+            for c in field.citations
+        )
+        if places not in seen or not places:
+            kept.append(row)
+            seen.add(places)
+    return kept
+
+
+def _numbered(list_spec: ListSpec, rows: Sequence[Row]) -> Iterable[FieldResult]:
+    for number, row in enumerate(rows):
+        for inside, field in row.items():
+            yield FieldResult(
+                pointer=f"{list_spec.pointer}/{number}{inside}",
+                value=field.value,
+                confidence=field.confidence,
+                citations=field.citations,
+                method=field.method,
+            )
 
 
 async def extract_pages(

@@ -17,8 +17,7 @@ from workflows.events import Event, StartEvent, StopEvent
 from foliotrace.catalog import Reason
 from foliotrace.errors import ExtractorUnavailable, NotFound, ParserUnavailable
 from foliotrace.events import ExtractionCompleted, emit, stage
-from foliotrace.extract.extract import extract_pages
-from foliotrace.extract.merge import combine, empty_extraction, merge
+from foliotrace.extract.extract import combine, empty_extraction, extract_pages, merge
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.extract.validate import errors_of, record_of

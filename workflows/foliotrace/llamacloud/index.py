@@ -9,8 +9,11 @@ from llama_index.core.llms import LLM
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from foliotrace.adapters.llamacloud.index import Drift
-from foliotrace.adapters.llamaindex.query_engine import LibraryQueryEngine, response_of
-from foliotrace.adapters.llamaindex.retriever import LibraryRetriever
+from foliotrace.adapters.llamaindex.retriever import (
+    LibraryQueryEngine,
+    LibraryRetriever,
+    response_of,
+)
 from foliotrace.errors import IndexUnavailable, NotFound, Unavailable
 from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.workflow import IngestDocument, IngestWorkflow

@@ -12,11 +12,10 @@ from foliotrace.events import stage
 from foliotrace.model import Answer, AnswerMode, CacheState, Deadline, Level, Query, RetrievalMode
 from foliotrace.query import records
 from foliotrace.query.answer import ladder
-from foliotrace.query.answer.fallback import LEVELS, stale_answer, template_answer
-from foliotrace.query.answer.finalize import finalize
+from foliotrace.query.answer.finalize import LEVELS, finalize, stale_answer, template_answer
 from foliotrace.query.answer.synthesize import AnswerStream, Synthesis
 from foliotrace.query.cache import answer_cache
-from foliotrace.query.cache.keys import may_store
+from foliotrace.query.cache.answer_cache import may_store
 from foliotrace.query.retrieve.paths import Retrieval, retrieve
 from foliotrace.query.services import QueryServices
 from foliotrace.query.validate import normalized, refuse_unknown_fields, validate

@@ -22,8 +22,8 @@ from foliotrace.ports import (
 )
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.ladder import Configured
-from foliotrace.query.answer.passage_terms import PassageTermsCache
 from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
+from foliotrace.query.answer.quotes import PassageTermsCache
 from foliotrace.query.answer.synthesize import Synthesizer
 from foliotrace.query.cache.semantic_key import Synonyms
 from foliotrace.query.retrieve.paths import RetrievalPath

@@ -5,7 +5,6 @@ journeys here, so they have the same adapters, the same order of rungs and the s
 """
 
 from foliotrace.stack.data_folder import DataFolder, open_ledger
-from foliotrace.stack.external import ExternalServices, resilient_generator
-from foliotrace.stack.journeys import Host, Stack
+from foliotrace.stack.journeys import ExternalServices, Host, Stack, resilient_generator
 
 __all__ = ["DataFolder", "ExternalServices", "Host", "Stack", "open_ledger", "resilient_generator"]

@@ -1,37 +1,86 @@
 """The services of the three journeys on one data folder, in the order the settings ask for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from foliotrace.adapters.local.rules import RulesExtractor
+from foliotrace.budget import PriceOf, UnknownPrice
 from foliotrace.errors import Misconfigured
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.ingest.services import DocumentHook, IngestServices
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParserChain
 from foliotrace.ports import (
+    AnswerCache,
     AuditLog,
+    BudgetLedger,
+    Clock,
     CurrentSpan,
     CurrentTrace,
     Embedder,
     HashQuery,
     Identify,
     IndexWriter,
+    TextGenerator,
 )
 from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
-from foliotrace.query.retrieve.hybrid import HybridRetriever
-from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.query.retrieve.paths import HybridRetriever, RetrievalPath
 from foliotrace.query.services import QueryServices
-from foliotrace.resilient import MeteredExtractor
+from foliotrace.resilient import (
+    CircuitGuard,
+    MeteredExtractor,
+    MeteredGenerator,
+    ResilientGenerator,
+)
 from foliotrace.settings import EXTRACTION_WINDOW_PAGES, CoreSettings
 from foliotrace.stack.data_folder import DataFolder
-from foliotrace.stack.external import ExternalServices
 
 if TYPE_CHECKING:
+    from llama_index.core.llms import LLM
+
     from foliotrace.adapters.local.vectors.index import VectorIndex
+    from foliotrace.stack.cloud_services import CloudServices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalServices:
+    """What the settings enable beyond the data folder. `generators` are in order of preference.
+
+    `retriever` is the user's own retrieval path, tried before all others. `cache` may be in this
+    process or shared. `closing` is awaited, in order, when the stack closes.
+    """
+
+    generators: Sequence[TextGenerator] = ()
+    embedder: Embedder | None = None
+    retriever: RetrievalPath | None = None
+    cache: AnswerCache | None = None
+    cloud: "CloudServices | None" = None
+    closing: Sequence[Callable[[], Awaitable[None]]] = ()
+
+
+def resilient_generator(
+    llm: "LLM",
+    guard: CircuitGuard,
+    *,
+    clock: Clock,
+    price_of: PriceOf,
+    ledger: BudgetLedger,
+    unknown_price: UnknownPrice,
+    model: str | None = None,
+) -> TextGenerator:
+    """A LlamaIndex LLM whose calls are guarded and charged. `model`: the name it is charged by.
+
+    The guard is outermost: each of its retries is reserved and settled by itself.
+    """
+    from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator  # imports LlamaIndex
+
+    generator = LlamaIndexGenerator(llm, clock=clock, model=model)
+    metered = MeteredGenerator(generator, price_of=price_of, ledger=ledger, unknown=unknown_price)
+    return ResilientGenerator(metered, guard)
+
 
 _CLOUD = ExecutionMode.CLOUD
 

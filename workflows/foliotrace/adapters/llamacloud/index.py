@@ -12,7 +12,6 @@ from typing import Any, Final
 from llama_cloud.types.beta.directories import FileListResponse
 from llama_cloud.types.retrieval_retrieve_response import Result
 
-from foliotrace.adapters.llamacloud.alignment import passage_of
 from foliotrace.adapters.llamacloud.failures import (
     CloudFailure,
     CloudProblem,
@@ -20,6 +19,7 @@ from foliotrace.adapters.llamacloud.failures import (
     translated_errors,
 )
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.grounding import passage_of
 from foliotrace.adapters.llamacloud.placements import ManagedIndex, Placement, Placements
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound

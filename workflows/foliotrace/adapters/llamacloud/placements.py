@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from foliotrace.adapters.local.sqlite.migrations import apply_migrations
+from foliotrace.adapters.local.sqlite.database import apply_migrations
 from foliotrace.errors import LibraryUnavailable
 
 _SCHEMA = """

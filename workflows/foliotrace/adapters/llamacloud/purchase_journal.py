@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from threading import Lock
 
-from foliotrace.adapters.local.sqlite.migrations import apply_migrations
+from foliotrace.adapters.local.sqlite.database import apply_migrations
 from foliotrace.errors import LibraryUnavailable
 from foliotrace.ports import Clock
 

@@ -1,8 +1,12 @@
-"""The `ground` stage: redact the synthesised text and mark its degradation level. Pure."""
+"""The `ground` stage: redact the text, mark its degradation level; and answers without passages."""
 
 from dataclasses import replace
+from typing import Final
 
-from foliotrace.model import Answer, AnswerMode, Usage
+from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound
+from foliotrace.events import StaleLookupFailed, emit
+from foliotrace.model import Answer, AnswerMode, Level, Usage
+from foliotrace.ports import Clock, DocumentReader, StaleAnswer, StaleAnswers
 from foliotrace.query.answer import ladder
 from foliotrace.query.answer.redaction import redact
 from foliotrace.query.answer.synthesize import Synthesis
@@ -45,3 +49,48 @@ def finalize(
         retry_after_s=ladder.retry_after_s(retrieval.failures) if unanswered else None,
     )
     return answer, text.redacted + sum(quote.redacted for quote in quotes)
+
+
+TEMPLATE: Final = (
+    "The documents cannot be searched at the moment, so this question is not answered. "
+    "Please ask again in {seconds} seconds."
+)
+NOTICE_STALE: Final = (
+    "The documents cannot be searched at the moment: this is an earlier answer to the same"
+    " question. Its sources have not changed since."
+)
+LEVELS: Final = {AnswerMode.STALE: Level.STALE, AnswerMode.TEMPLATE: Level.TEMPLATE}
+
+
+async def stale_answer(
+    tenant: str, key: str, *, stale: StaleAnswers, library: DocumentReader, clock: Clock
+) -> Synthesis | None:
+    """The stored answer with its age; None unless every document it cites is unchanged."""
+    try:
+        stored = await stale.lookup(tenant, key)
+        if stored is None or not await _sources_unchanged(tenant, stored, library):
+            return None
+    except (CacheUnavailable, LibraryUnavailable) as error:
+        emit(StaleLookupFailed(reason=error.reason))
+        return None
+    answer = stored.answer
+    age_s = max(0.0, (clock.now() - stored.stored_at).total_seconds())
+    content = answer.content() | {"notice": NOTICE_STALE, "age_s": age_s}
+    return Synthesis(**content, text=answer.text, mode=AnswerMode.STALE, origin=answer.origin)
+
+
+async def _sources_unchanged(tenant: str, stored: StaleAnswer, library: DocumentReader) -> bool:
+    for document_id, content_hash in stored.content_hashes.items():
+        try:
+            document = await library.document(tenant, document_id)
+        except NotFound:
+            return False
+        if document.content_hash != content_hash or document.revision is None:
+            return False
+    return True
+
+
+def template_answer(retry_after_s: float) -> Synthesis:
+    """A sentence that says the question is not answered, and when to ask again (seconds)."""
+    text = TEMPLATE.format(seconds=max(1, round(retry_after_s)))
+    return Synthesis(text=text, mode=AnswerMode.TEMPLATE)

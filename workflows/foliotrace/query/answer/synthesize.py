@@ -29,10 +29,10 @@ from foliotrace.query.answer import prompt as prompts
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.grounding import Grounder
 from foliotrace.query.answer.ladder import RUNG_FAILURES, NextRung, after_failure
-from foliotrace.query.answer.passage_terms import PassageTermsCache
 from foliotrace.query.answer.quotes import (
     FLOOR,
     PassageTerms,
+    PassageTermsCache,
     Quote,
     choose,
     cover,

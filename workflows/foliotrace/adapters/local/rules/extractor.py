@@ -6,8 +6,7 @@ Every value is quoted from a page; a field without a confident value is null.
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from foliotrace.adapters.local.rules.candidates import Candidate, PagePairs, choose
-from foliotrace.adapters.local.rules.lists import rows
+from foliotrace.adapters.local.rules.candidates import Candidate, PagePairs, choose, rows
 from foliotrace.adapters.local.rules.pairs import pairs
 from foliotrace.catalog import Reason
 from foliotrace.errors import DeadlineExceeded

@@ -7,9 +7,8 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter
 
-from foliotrace.adapters.local.sqlite.columns import assignments, placeholders
+from foliotrace.adapters.local.sqlite.columns import JOB, assignments, placeholders
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
-from foliotrace.adapters.local.sqlite.rows import JOB
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace.model import Extraction, Job, JobKind, JobStatus, JsonObject

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from uuid import uuid4
 
-from foliotrace.adapters.local.sqlite.migrations import apply_migrations
+from foliotrace.adapters.local.sqlite.database import apply_migrations
 from foliotrace.budget import to_micro_usd
 from foliotrace.errors import BudgetExceeded, LedgerUnavailable
 from foliotrace.ports import Clock, Reservation

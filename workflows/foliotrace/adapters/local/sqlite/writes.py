@@ -7,13 +7,15 @@ from typing import Final
 from uuid import uuid4
 
 from foliotrace.adapters.local.page_codec import pack_page
-from foliotrace.adapters.local.sqlite.columns import assignments, json_text, placeholders
-from foliotrace.adapters.local.sqlite.rows import (
+from foliotrace.adapters.local.sqlite.columns import (
     CHUNK,
     DOCUMENT,
     IDENTITY,
+    assignments,
     caller_fields,
     identity_fields,
+    json_text,
+    placeholders,
     replace_filter_fields,
 )
 from foliotrace.catalog import ErrorCode, Reason

@@ -14,8 +14,8 @@ from lxml import etree
 from foliotrace.adapters.local.readers.contract import ReadingLimits, ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.office.ooxml import R_ID, Package, package, whole_number
 from foliotrace.adapters.local.readers.sections import Element, paginate
-from foliotrace.adapters.local.readers.sheets import elements, one_line
 from foliotrace.adapters.local.readers.streamed import StreamedReader
+from foliotrace.adapters.local.readers.text.csv_table import elements, one_line
 from foliotrace.catalog import ErrorCode
 from foliotrace.model import PageKind, ParsedPage
 
