@@ -146,7 +146,7 @@ def main(
     from foliotrace_server.logging import set_up_logging
 
     context.obj = Options(config, data_dir, url, output)
-    set_up_logging("error", "console")  # `cli.session` obeys the settings, if they set a level
+    set_up_logging("error", "console")  # `cli.command` obeys the settings, if they set a level
     if context.invoked_subcommand == "audit":
         context.default_map = {"audit": _audit_defaults(context.obj)}
 
