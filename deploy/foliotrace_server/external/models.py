@@ -121,7 +121,7 @@ class Models:
         """(the model, the name it is charged and reported by)."""
         if llm.provider == "import":
             setting = "llm.model" if position == 0 else f"llm_fallbacks.{position - 1}.model"
-            own = load_object(setting, llm.model, LLM)  # type: ignore[type-abstract]
+            own = load_object(setting, llm.model, LLM)  # type: ignore[type-abstract] # only for isinstance
             return own, own.metadata.model_name
         access = ModelAccess(
             provider=llm.provider,
@@ -134,19 +134,19 @@ class Models:
         return language_model(access, self._http), llm.model
 
     def _embedder(self) -> Embedder | None:
-        given = self._settings.embedding
-        if given is None:
+        embedding = self._settings.embedding
+        if embedding is None:
             return None
         adapter = LlamaIndexEmbedder(
-            self._embedding_model(given), clock=self._clock, model=given.model
+            self._embedding_model(embedding), clock=self._clock, model=embedding.model
         )
         metered = MeteredEmbedder(
             adapter,
-            price_of=self._price_of(given),
+            price_of=self._price_of(embedding),
             ledger=self._ledger_of_all,
             unknown=self._settings.budget.unknown_price,
         )
-        guard = self._guards.make("embedder", limit_s=given.timeout_s)
+        guard = self._guards.make("embedder", limit_s=embedding.timeout_s)
         return EmbedOncePerQuery(ResilientEmbedder(metered, guard))
 
     def _ledger_of_all(self) -> BudgetLedger:
@@ -155,32 +155,32 @@ class Models:
             self._open_ledger = self._ledger()
         return self._open_ledger
 
-    def _embedding_model(self, given: EmbeddingSettings) -> BaseEmbedding:
-        if given.provider == "import":
-            return load_object("embedding.model", given.model, BaseEmbedding)  # type: ignore[type-abstract]
+    def _embedding_model(self, embedding: EmbeddingSettings) -> BaseEmbedding:
+        if embedding.provider == "import":
+            return load_object("embedding.model", embedding.model, BaseEmbedding)  # type: ignore[type-abstract] # only for isinstance
         access = ModelAccess(
-            provider=given.provider,
-            model=given.model,
-            api_base=given.api_base,
-            api_key=self._key(given),
-            timeout_s=given.timeout_s,
+            provider=embedding.provider,
+            model=embedding.model,
+            api_base=embedding.api_base,
+            api_key=self._key(embedding),
+            timeout_s=embedding.timeout_s,
         )
         return embedding_model(access, self._http)
 
-    def _price_of(self, given: LLMSettings | EmbeddingSettings) -> PriceOf:
+    def _price_of(self, model: LLMSettings | EmbeddingSettings) -> PriceOf:
         """Nothing for a model declared free, else the user's price or the table's."""
-        return (lambda model: NOTHING) if given.free else self._prices
+        return (lambda _: NOTHING) if model.free else self._prices
 
-    def _key(self, given: LLMSettings | EmbeddingSettings) -> str | None:
+    def _key(self, model: LLMSettings | EmbeddingSettings) -> str | None:
         standard = {
             "openai": self._settings.openai_api_key,
             "anthropic": self._settings.anthropic_api_key,
         }
-        key = given.api_key or standard.get(given.provider)
-        if key is None and given.provider in standard:
+        key = model.api_key or standard.get(model.provider)
+        if key is None and model.provider in standard:
             raise Misconfigured(
-                f"provider {given.provider} has no key",
-                hint=f"Set llm.api_key or {given.provider.upper()}_API_KEY.",
+                f"provider {model.provider} has no key",
+                hint=f"Set llm.api_key or {model.provider.upper()}_API_KEY.",
             )
         return key.get_secret_value() if key else None
 

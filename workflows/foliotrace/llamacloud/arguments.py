@@ -22,12 +22,12 @@ class FormerArguments:
     refused: Mapping[str, str]
 
 
-def translate(owner: str, given: Mapping[str, Any], former: FormerArguments) -> dict[str, Any]:
+def translate(owner: str, arguments: Mapping[str, Any], former: FormerArguments) -> dict[str, Any]:
     """The arguments under their current names. Raises Misconfigured for refused or unknown ones."""
-    today: dict[str, Any] = {}
-    for name, value in given.items():
+    current: dict[str, Any] = {}
+    for name, value in arguments.items():
         if name in former.renamed:
-            today[former.renamed[name]] = value
+            current[former.renamed[name]] = value
         elif name in former.without_effect:
             warn(owner, name, former.without_effect[name])
         elif name in former.refused:
@@ -39,7 +39,7 @@ def translate(owner: str, given: Mapping[str, Any], former: FormerArguments) -> 
                 f"{owner} takes no argument {name}",
                 hint=f"Did you mean {near[0]}?" if near else "See its documentation.",
             )
-    return today
+    return current
 
 
 def warn(owner: str, name: str, why: str) -> None:

@@ -24,7 +24,7 @@ FileOrDocument: TypeAlias = str | Path | Document
 
 Sources: TypeAlias = FileOrDocument | Sequence[FileOrDocument]
 
-CONNECTION: Final = ("where", "project_id", "organization_id")
+CONNECTION: Final[tuple[str, ...]] = ("where", "project_id", "organization_id")
 """The arguments that say which LlamaCloud and which project to use."""
 
 
@@ -104,15 +104,15 @@ class Facade:
         await self.aclose()
 
 
-def as_list(given: Sources) -> list[FileOrDocument]:
+def as_list(sources: Sources) -> list[FileOrDocument]:
     """One or several, as a list."""
-    return [given] if isinstance(given, str | Path | Document) else list(given)
+    return [sources] if isinstance(sources, str | Path | Document) else list(sources)
 
 
-async def contents(given: Sequence[FileOrDocument]) -> list[tuple[str, bytes]]:
+async def contents(sources: Sequence[FileOrDocument]) -> list[tuple[str, bytes]]:
     """(name, bytes) of each file or document; the pages of one file count once."""
     named: dict[str, tuple[str, bytes]] = {}
-    for each in given:
+    for each in sources:
         path = _file_of(each)
         if path is None:
             assert isinstance(each, Document)  # noqa: S101 - `_file_of` knows every other
@@ -124,12 +124,12 @@ async def contents(given: Sequence[FileOrDocument]) -> list[tuple[str, bytes]]:
     return list(named.values())
 
 
-def _file_of(given: FileOrDocument) -> Path | None:
+def _file_of(source: FileOrDocument) -> Path | None:
     """The file; None for a Document that is only text."""
-    if isinstance(given, Document):
-        path = given.metadata.get("file_path")
+    if isinstance(source, Document):
+        path = source.metadata.get("file_path")
         return Path(path) if isinstance(path, str) and Path(path).is_file() else None
-    return Path(given)
+    return Path(source)
 
 
 def existing(path: Path) -> Path:

@@ -62,7 +62,7 @@ class LlamaCloudIndex(Facade):
         limit_s: float | None = None,
         **options: Any,  # noqa: ANN401 - today's and former arguments
     ) -> None:
-        arguments = {str(given): options.pop(given) for given in CONNECTION if given in options}
+        arguments = {name: options.pop(name) for name in CONNECTION if name in options}
         arguments.update(translate("LlamaCloudIndex", options, INDEX))
         limit_s = arguments.pop("limit_s", limit_s)
         refuse_connection_without_key(api_key, arguments)

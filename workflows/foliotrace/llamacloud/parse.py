@@ -142,12 +142,12 @@ def document_of(
         "confidence": page.confidence,
         **extra_info,
     }
-    shown = {name: value for name, value in metadata.items() if value is not None}
-    hidden = [name for name in _HIDDEN if name in shown]
+    known = {name: value for name, value in metadata.items() if value is not None}
+    hidden = [name for name in _HIDDEN if name in known]
     return Document(
         id_=f"{source.content_hash[:24]}:{page.number}",
         text=page.text,
-        metadata=shown,
+        metadata=known,
         excluded_embed_metadata_keys=hidden,
         excluded_llm_metadata_keys=hidden,
     )
