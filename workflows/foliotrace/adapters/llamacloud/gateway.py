@@ -56,8 +56,17 @@ class Finished:
     """How a job ended."""
 
     status: str
-    error_message: str | None
     credits: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """A placed job and the purchase it belongs to."""
+
+    tenant: str
+    key: str
+    kind: str  # "parse" or "extract"
+    id: str
 
 
 class CloudGateway:
@@ -244,37 +253,34 @@ class CloudGateway:
         self, tenant: str, key: str, job_id: str, deadline: Deadline, *, expand: list[str]
     ) -> ParsingGetResponse:
         """The result of a parse job, when it has one. Raises CloudFailure."""
+        jobs = self.client.parsing
 
         async def status() -> Finished | None:
             with translated_errors("ask for a parse job"):
-                reply = await self.client.parsing.get(job_id, expand=["usage"], **self.scope)
-            job = reply.job
-            credits = job.usage.credits if job.usage else None
-            return _finished(job.status, job.error_message, credits)
+                return _finished((await jobs.get(job_id, expand=["usage"], **self.scope)).job)
 
-        finished = await self._wait(tenant, key, job_id, status, self._cancel_parse, deadline)
+        job = _Job(tenant=tenant, key=key, kind="parse", id=job_id)
+        finished = await self._wait(job, status, deadline)
         with translated_errors("fetch a parse result"):
-            result = await self.client.parsing.get(job_id, expand=expand, **self.scope)
-        self._settle(tenant, key, "parse", job_id, finished.credits)
+            result = await jobs.get(job_id, expand=expand, **self.scope)
+        self._settle(job, finished.credits)
         return result
 
     async def extracted(
         self, tenant: str, key: str, job_id: str, deadline: Deadline
     ) -> ExtractV2Job:
         """The result of an extraction with its metadata. Raises CloudFailure."""
+        jobs = self.client.extract
 
         async def status() -> Finished | None:
             with translated_errors("ask for an extraction"):
-                job = await self.client.extract.get(job_id, expand=["usage"], **self.scope)
-            credits = job.usage.credits if job.usage else None
-            return _finished(job.status, job.error_message, credits)
+                return _finished(await jobs.get(job_id, expand=["usage"], **self.scope))
 
-        finished = await self._wait(tenant, key, job_id, status, self._cancel_extract, deadline)
+        job = _Job(tenant=tenant, key=key, kind="extract", id=job_id)
+        finished = await self._wait(job, status, deadline)
         with translated_errors("fetch an extraction"):
-            result = await self.client.extract.get(
-                job_id, expand=["extract_metadata", "usage"], **self.scope
-            )
-        self._settle(tenant, key, "extract", job_id, finished.credits)
+            result = await jobs.get(job_id, expand=["extract_metadata", "usage"], **self.scope)
+        self._settle(job, finished.credits)
         return result
 
     def notify(self, job_id: str) -> None:
@@ -286,36 +292,30 @@ class CloudGateway:
         self._keeps_jobs = True
 
     async def _wait(
-        self,
-        tenant: str,
-        key: str,
-        job_id: str,
-        status: Callable[[], Awaitable[Finished | None]],
-        cancel: Callable[[str], Awaitable[None]],
-        deadline: Deadline,
+        self, job: _Job, status: Callable[[], Awaitable[Finished | None]], deadline: Deadline
     ) -> Finished:
         """Poll until the job has ended. A failed status request is repeated until the deadline."""
         pause_s = self._polling.first_s
         try:
-            with self._waiters.waiting(job_id) as ended:
+            with self._waiters.waiting(job.id) as ended:
                 while True:
-                    asked_to_wait_s = 0.0
+                    retry_after_s = 0.0
                     try:
                         finished = await status()
                     except CloudFailure as failure:
                         if not failure.may_pass:
-                            self._give_up(tenant, key, failure)
+                            self._give_up(job, failure)
                             raise
-                        finished, asked_to_wait_s = None, failure.retry_after_s or 0.0
+                        finished, retry_after_s = None, failure.retry_after_s or 0.0
                     if finished is not None:
-                        return self._judge(tenant, key, job_id, finished)
-                    if asked_to_wait_s >= self._remaining_s(deadline):
-                        raise _too_long(job_id)
-                    await self._pause(ended, job_id, max(pause_s, asked_to_wait_s), deadline)
+                        return self._judge(job, finished)
+                    if retry_after_s >= self._remaining_s(deadline):
+                        raise _too_long(job.id)
+                    await self._pause(ended, job.id, max(pause_s, retry_after_s), deadline)
                     pause_s = min(self._polling.longest_s, pause_s * _POLL_GROWTH)
         except asyncio.CancelledError:
             if not self._keeps_jobs:
-                await asyncio.shield(self._cancel(tenant, key, job_id, cancel))
+                await asyncio.shield(self._cancel(job))
             raise
 
     async def _pause(
@@ -334,45 +334,34 @@ class CloudGateway:
             webhook.cancel()
             ended.clear()
 
-    def _judge(self, tenant: str, key: str, job_id: str, finished: Finished) -> Finished:
+    def _judge(self, job: _Job, finished: Finished) -> Finished:
         if finished.status == "COMPLETED":
             return finished
-        problem = (
-            CloudProblem.JOB_CANCELLED
-            if finished.status == "CANCELLED"
-            else CloudProblem.JOB_FAILED
-        )
-        self.journal.mark_failed(tenant, key, credits=finished.credits)
-        raise CloudFailure(problem, f"job {job_id} ended as {finished.status}")
+        cancelled = finished.status == "CANCELLED"
+        problem = CloudProblem.JOB_CANCELLED if cancelled else CloudProblem.JOB_FAILED
+        self.journal.mark_failed(job.tenant, job.key, credits=finished.credits)
+        raise CloudFailure(problem, f"job {job.id} ended as {finished.status}")
 
-    def _give_up(self, tenant: str, key: str, failure: CloudFailure) -> None:
+    def _give_up(self, job: _Job, failure: CloudFailure) -> None:
         """A job that the cloud no longer knows may be bought again."""
         if failure.problem is CloudProblem.NOT_FOUND:
-            self.journal.mark_failed(tenant, key)
+            self.journal.mark_failed(job.tenant, job.key)
 
-    def _settle(self, tenant: str, key: str, kind: str, job_id: str, credits: float) -> None:
-        if self.journal.find(tenant, key).state is not PurchaseState.DONE:
-            self.journal.mark_done(tenant, key, credits=credits)
-        emit(CloudJobFinished(kind=kind, job_id=job_id, credits=credits))
+    def _settle(self, job: _Job, credits: float) -> None:
+        if self.journal.find(job.tenant, job.key).state is not PurchaseState.DONE:
+            self.journal.mark_done(job.tenant, job.key, credits=credits)
+        emit(CloudJobFinished(kind=job.kind, job_id=job.id, credits=credits))
 
-    async def _cancel(
-        self, tenant: str, key: str, job_id: str, cancel: Callable[[str], Awaitable[None]]
-    ) -> None:
+    async def _cancel(self, job: _Job) -> None:
         """The caller was cancelled: cancel the job. If that works, it may be bought again."""
+        jobs = self.client.parsing if job.kind == "parse" else self.client.extract
         try:
-            await cancel(job_id)
+            with translated_errors(f"cancel a {job.kind} job"):
+                await jobs.cancel(job.id, **self.scope)
         except CloudFailure as failure:
             emit(CloudCancelFailed(reason=failure.reason))
         else:
-            self.journal.mark_failed(tenant, key)
-
-    async def _cancel_parse(self, job_id: str) -> None:
-        with translated_errors("cancel a parse job"):
-            await self.client.parsing.cancel(job_id, **self.scope)
-
-    async def _cancel_extract(self, job_id: str) -> None:
-        with translated_errors("cancel an extraction"):
-            await self.client.extract.cancel(job_id, **self.scope)
+            self.journal.mark_failed(job.tenant, job.key)
 
     async def _take_turn(self, endpoint: str, deadline: Deadline) -> None:
         if not await self._rate_limiter.wait(endpoint, deadline):
@@ -386,10 +375,11 @@ def _too_long(job_id: str) -> CloudFailure:
     return CloudFailure(CloudProblem.DEADLINE, f"job {job_id} did not end in time")
 
 
-def _finished(status: str, error_message: str | None, credits: float | None) -> Finished | None:
+def _finished(job: Any) -> Finished | None:  # the SDK has a class for each kind of job
     """None while the job runs. An unknown status raises CloudFailure: it could mean anything."""
-    if status in _WAITING:
+    if job.status in _WAITING:
         return None
-    if status not in ("COMPLETED", "FAILED", "CANCELLED"):
+    if job.status not in ("COMPLETED", "FAILED", "CANCELLED"):
         raise CloudFailure(CloudProblem.GARBAGE, "the status of a job is unknown")
-    return Finished(status=status, error_message=error_message, credits=credits or 0.0)
+    credits = job.usage.credits if job.usage else None
+    return Finished(status=job.status, credits=credits or 0.0)
