@@ -137,7 +137,8 @@ async def test_a_closed_log_refuses_questions(
 ) -> None:
     async with observed(tmp_path, monkeypatch) as service:
         await service.ingest()
-        await service.engine.assembly.closing[0]()
+        _, close_audit, _ = service.engine.assembly.closing
+        await close_audit()
         answer = await service.ask()
         assert (answer.status_code, answer.json()["code"]) == (503, "audit_unavailable")
         refused = await service.metric("foliotrace_audit_failures_total", reason="refused")
