@@ -20,8 +20,8 @@ from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.adapters.local.rules import RulesExtractor
+from foliotrace.extract.extract import record_of
 from foliotrace.extract.schema import resolve
-from foliotrace.extract.validate import record_of
 from foliotrace.model import (
     Deadline,
     Document,

@@ -22,8 +22,13 @@ from foliotrace_audit.keys import read_keys
 from foliotrace_audit.record import FIELDS
 from foliotrace_audit.verify import verdict as report
 from foliotrace_audit.verify.evidence import read_checkpoint_files, read_evidence
-from foliotrace_audit.verify.log import verify_log
-from foliotrace_audit.verify.search import RecordFilter, find_records, hashes_of, unfinished
+from foliotrace_audit.verify.log import (
+    RecordFilter,
+    find_records,
+    hashes_of,
+    unfinished,
+    verify_log,
+)
 from foliotrace_audit.write.writer import rotate_keys
 
 P = ParamSpec("P")

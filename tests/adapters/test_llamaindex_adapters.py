@@ -9,7 +9,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from tests.query.conftest import stack  # noqa: F401 - a fixture
 from tests.query.query_stack import HANDBOOK, QueryStack
 
-from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
+from foliotrace.adapters.llamaindex.models import LlamaIndexEmbedder
 from foliotrace.adapters.llamaindex.retriever import (
     LibraryQueryEngine,
     LibraryRetriever,

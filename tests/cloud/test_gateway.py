@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
 
-from foliotrace.adapters.llamacloud.client import CloudAccess, base_url
-from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem
+from foliotrace.adapters.llamacloud.client import (
+    CloudAccess,
+    CloudFailure,
+    CloudProblem,
+    base_url,
+)
 from foliotrace.adapters.llamacloud.gateway import CloudGateway, Polling
 from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal, PurchaseState
 from foliotrace.adapters.llamacloud.webhooks import WebhookTarget

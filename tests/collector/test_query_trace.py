@@ -10,7 +10,7 @@ from tests.collector.processes import Collector, Jaeger, eventually
 from tests.otlp_sink import OtlpSink, attributes_of
 from tests.query import query_stack
 
-from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
+from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import GeneratorUnavailable
 from foliotrace.model import Answer

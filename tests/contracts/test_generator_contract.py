@@ -10,7 +10,7 @@ from tests.fakes.llamacloud.sdk import NO_CERTIFICATES
 from tests.fakes.openai import FakeOpenAI, Fault, LLMFault, running_fake_openai
 from tests.lazy_sdk import lazy
 
-from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
+from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import DeadlineExceeded, GeneratorRefused, GeneratorUnavailable, Unavailable
 from foliotrace.model import Deadline

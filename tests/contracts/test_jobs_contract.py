@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from tests.ingest.pages import serve
 
-from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs, SqliteRuns
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
-from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.errors import NotFound
 from foliotrace.model import (
     Anchor,

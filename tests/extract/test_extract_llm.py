@@ -8,8 +8,8 @@ from tests.extract.extract_stack import Parrot, finding, page, task
 
 from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.errors import ExtractorUnavailable
+from foliotrace.extract.extract import record_of
 from foliotrace.extract.schema import resolve
-from foliotrace.extract.validate import record_of
 from foliotrace.model import Deadline, Extraction, ExtractionMethod
 
 pytestmark = pytest.mark.anyio

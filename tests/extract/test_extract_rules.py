@@ -12,8 +12,8 @@ from tests.extract.extract_stack import page, task
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.rules import RulesExtractor
+from foliotrace.extract.extract import record_of
 from foliotrace.extract.schema import resolve
-from foliotrace.extract.validate import record_of
 from foliotrace.model import Deadline, Extraction, PageStatus, ParsedPage
 
 pytestmark = pytest.mark.anyio

@@ -8,12 +8,10 @@ from hypothesis import strategies as st
 from tests.extract.extract_stack import document, page
 
 from foliotrace.adapters.local.rules.labels import likeness, same_letters
-from foliotrace.extract.extract import empty_extraction, merge
-from foliotrace.extract.validate import errors_of, record_of
+from foliotrace.extract.extract import empty_extraction, errors_of, merge, record_of
 from foliotrace.model import Extraction, FieldResult
-from foliotrace.schema_fields.citations import cite
 from foliotrace.schema_fields.plan import FieldKind, FieldSpec, plan_of
-from foliotrace.schema_fields.values import find_date, parse_value
+from foliotrace.schema_fields.values import cite, find_date, parse_value
 
 SCHEMA = {
     "type": "object",

@@ -11,7 +11,7 @@ from tests.otel.test_model_call_events import Tiny
 from tests.query import query_stack
 from tests.query.test_query_pipeline import HANDBOOK
 
-from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator
+from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator
 from foliotrace.errors import InvalidQuery
 from foliotrace.model import RetrievalMode
 from foliotrace.query.services import RetrievalPath

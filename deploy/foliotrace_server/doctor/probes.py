@@ -146,8 +146,7 @@ async def _read_ledger(shared: SharedStores) -> str:
 
 async def _list_projects(settings: Settings) -> str:
     """A call that costs nothing and needs a valid key."""
-    from foliotrace.adapters.llamacloud.client import connect
-    from foliotrace.adapters.llamacloud.failures import translated_errors
+    from foliotrace.adapters.llamacloud.client import connect, translated_errors
 
     async with connect(cloud_access(settings)) as client:
         with translated_errors("list projects"):

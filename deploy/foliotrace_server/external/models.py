@@ -9,7 +9,7 @@ import httpx
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 
-from foliotrace.adapters.llamaindex.embedding import LlamaIndexEmbedder
+from foliotrace.adapters.llamaindex.models import LlamaIndexEmbedder
 from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_model, language_model
 from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.budget import NOTHING, PriceOf

@@ -27,8 +27,7 @@ from foliotrace_audit.write.hooks import (
     utc_now,
 )
 from foliotrace_audit.write.recovery import recover_streams
-from foliotrace_audit.write.retention import expire_segments
-from foliotrace_audit.write.stream_files import StreamFiles
+from foliotrace_audit.write.stream_files import StreamFiles, expire_segments
 
 DROPPED = -1
 """Sequence number of a record that policy `continue` dropped while the disk failed."""

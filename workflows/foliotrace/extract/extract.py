@@ -1,8 +1,9 @@
-"""Extracts fields with the first rung that works, and merges the windows of a document."""
+"""Extracts fields with the first rung that works, merges windows and validates the record."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from foliotrace.catalog import ComposedReason, Reason, ReasonFamily
 from foliotrace.errors import BudgetExceeded, ExtractorUnavailable, Unavailable
@@ -14,12 +15,13 @@ from foliotrace.model import (
     Extraction,
     ExtractionMethod,
     FieldResult,
+    JsonObject,
     Level,
     PageStatus,
     ParsedPage,
 )
 from foliotrace.ports import ExtractionTask
-from foliotrace.schema_fields.plan import ExtractionPlan, ListSpec
+from foliotrace.schema_fields.plan import ExtractionPlan, ListSpec, unescape
 from foliotrace.settings import EXTRACTION_DEADLINE_S
 
 Row = dict[str, FieldResult]  # by pointer inside the row
@@ -169,3 +171,77 @@ def degradation_of(pages: Sequence[ParsedPage]) -> Degradation:
         reasons.append(Reason.PAGES_UNREADABLE)
     level = Level.LOWER_PATH if reasons else Level.NONE
     return Degradation(level=level, reasons=tuple(reasons))
+
+
+MAX_ERRORS = 50
+
+
+def record_of(schema: JsonObject, fields: Sequence[FieldResult]) -> JsonObject:
+    """The record: every property of `schema`, with its value from `fields` or null."""
+    record = _empty(schema)
+    for field in fields:
+        if field.value is not None:
+            _put(record, [unescape(part) for part in field.pointer.split("/")[1:]], field.value)
+    return record
+
+
+def errors_of(schema: JsonObject, record: JsonObject) -> tuple[str, ...]:
+    """The validation errors as "pointer: message", at most MAX_ERRORS; they quote no values."""
+    from jsonschema import Draft202012Validator  # slow to import: with the first record
+
+    validator = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    found = validator.iter_errors(_without_nulls(schema, record))
+    messages = {_message(error.absolute_path, error.validator, error.message) for error in found}
+    return tuple(sorted(messages)[:MAX_ERRORS])
+
+
+def _message(path: Sequence[str | int], keyword: str, message: str) -> str:
+    place = "/" + "/".join(str(part) for part in path)
+    if keyword == "required":  # names the property, not a value
+        return f"{place}: {message}"
+    return f"{place}: `{keyword}` is not satisfied"
+
+
+def _empty(schema: JsonObject) -> JsonObject:
+    return {
+        name: _empty(part) if "properties" in part else None
+        for name, part in schema.get("properties", {}).items()
+    }
+
+
+def _put(record: JsonObject, path: list[str], value: Any) -> None:  # noqa: ANN401 - JSON
+    here: Any = record
+    for depth, part in enumerate(path):
+        last = depth == len(path) - 1
+        made: Any = value if last else [] if path[depth + 1].isdigit() else {}
+        key: Any = part
+        if isinstance(here, list):
+            key = int(part)
+            here.extend([None] * (key + 1 - len(here)))
+        elif part not in here:
+            here[part] = None
+        if last or here[key] is None:
+            here[key] = made
+        here = here[key]
+
+
+def _without_nulls(schema: JsonObject, value: Any) -> Any:  # noqa: ANN401 - JSON
+    """`value` without the nulls that `schema` does not allow."""
+    if isinstance(value, dict):
+        parts = schema.get("properties", {})
+        kept = {k: _without_nulls(parts.get(k, {}), v) for k, v in value.items()}
+        return {
+            k: v
+            for k, v in kept.items()
+            if (v is not None or _allows_null(parts.get(k, {})))
+            and not (v == {} and k not in schema.get("required", ()))
+        }
+    if isinstance(value, list):
+        items = schema.get("items", {})
+        return [_without_nulls(items, item) for item in value]
+    return value
+
+
+def _allows_null(schema: JsonObject) -> bool:
+    types = schema.get("type", [])
+    return "null" in ([types] if isinstance(types, str) else types)

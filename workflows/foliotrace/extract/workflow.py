@@ -17,10 +17,16 @@ from workflows.events import Event, StartEvent, StopEvent
 from foliotrace.catalog import Reason
 from foliotrace.errors import ExtractorUnavailable, NotFound, ParserUnavailable
 from foliotrace.events import ExtractionCompleted, emit, stage
-from foliotrace.extract.extract import combine, empty_extraction, extract_pages, merge
+from foliotrace.extract.extract import (
+    combine,
+    empty_extraction,
+    errors_of,
+    extract_pages,
+    merge,
+    record_of,
+)
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
-from foliotrace.extract.validate import errors_of, record_of
 from foliotrace.jobs import JobReporter, claim_job
 from foliotrace.model import (
     Deadline,

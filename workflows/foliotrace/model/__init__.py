@@ -10,21 +10,14 @@ from foliotrace.model.answer import (
     AnswerDetails,
     CacheState,
     Degradation,
+    Extraction,
+    ExtractionMethod,
+    FieldResult,
     Level,
     Run,
     RunView,
     Usage,
     Versions,
-)
-from foliotrace.model.call import (
-    COLLECTION_NAME,
-    DEFAULT_COLLECTION,
-    Deadline,
-    ExecutionMode,
-    JsonObject,
-    Metadata,
-    Principal,
-    Scalar,
 )
 from foliotrace.model.document import (
     Chunk,
@@ -54,15 +47,22 @@ from foliotrace.model.page import (
     Words,
 )
 from foliotrace.model.question import (
+    COLLECTION_NAME,
+    DEFAULT_COLLECTION,
     Anchor,
     AnswerMode,
     Citation,
+    Deadline,
+    ExecutionMode,
     Filters,
+    JsonObject,
+    Metadata,
     Passage,
+    Principal,
     Query,
     RetrievalMode,
+    Scalar,
 )
-from foliotrace.model.record import Extraction, ExtractionMethod, FieldResult
 
 __all__ = [
     "COLLECTION_NAME",

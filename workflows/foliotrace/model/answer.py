@@ -1,4 +1,4 @@
-"""Answers and runs: what was degraded, what it cost, and how it can be reproduced."""
+"""Answers, extracted records and runs: what was degraded, what it cost, how to reproduce it."""
 
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -7,8 +7,7 @@ from enum import IntEnum, StrEnum
 from operator import attrgetter
 from typing import Any
 
-from foliotrace.model.call import Metadata
-from foliotrace.model.question import AnswerMode, Citation, RetrievalMode
+from foliotrace.model.question import AnswerMode, Citation, JsonObject, Metadata, RetrievalMode
 
 
 class Level(IntEnum):
@@ -163,3 +162,35 @@ class Run(RunView):
     """The stored record of an answered question."""
 
     tenant: str
+
+
+class ExtractionMethod(StrEnum):
+    """What extracted the value of a field."""
+
+    CLOUD = "cloud"
+    LLM = "llm"
+    RULES = "rules"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldResult:
+    """One field of a record, by JSON pointer ("/lines/0/amount"); a value not found is null."""
+
+    pointer: str
+    value: Any
+    confidence: float | None = None  # 0..1
+    citations: tuple[Citation, ...] = ()
+    method: ExtractionMethod = ExtractionMethod.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extraction:
+    """The record of one document; an invalid one is returned with its errors."""
+
+    record: JsonObject
+    fields: tuple[FieldResult, ...]
+    valid: bool
+    errors: tuple[str, ...] = ()
+    degradation: Degradation = field(default_factory=Degradation)
+    usage: Usage = field(default_factory=Usage)

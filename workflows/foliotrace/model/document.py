@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from foliotrace.model.call import ExecutionMode, Metadata
+from foliotrace.model.question import ExecutionMode, Metadata
 
 
 class DocumentStatus(StrEnum):

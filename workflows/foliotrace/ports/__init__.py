@@ -4,7 +4,6 @@ Every call of a store takes a tenant. Each port has one contract suite in tests/
 over every adapter. The errors named here are those a caller plans for; any other is a bug.
 """
 
-from foliotrace.ports.caches import AnswerCache, SemanticKey, StaleAnswer, StaleAnswers
 from foliotrace.ports.context import (
     AuditEntry,
     AuditLog,
@@ -14,9 +13,8 @@ from foliotrace.ports.context import (
     HashQuery,
     Identify,
 )
-from foliotrace.ports.files import Blobs, Parser, StoredBlob
-from foliotrace.ports.jobs import JobStore, Runs
 from foliotrace.ports.library import (
+    Blobs,
     Change,
     ChangeLog,
     ChunkReader,
@@ -28,7 +26,9 @@ from foliotrace.ports.library import (
     Library,
     LibraryReader,
     PageReader,
+    Parser,
     Registration,
+    StoredBlob,
 )
 from foliotrace.ports.models import (
     BudgetLedger,
@@ -43,6 +43,14 @@ from foliotrace.ports.models import (
     Vector,
 )
 from foliotrace.ports.retrieval import AskLibrary, IndexWriter, Retriever, Vocabulary
+from foliotrace.ports.stores import (
+    AnswerCache,
+    JobStore,
+    Runs,
+    SemanticKey,
+    StaleAnswer,
+    StaleAnswers,
+)
 
 __all__ = [
     "AnswerCache",

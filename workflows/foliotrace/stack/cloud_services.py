@@ -10,9 +10,8 @@ from typing import Final
 
 import structlog
 
-from foliotrace.adapters.llamacloud.client import CloudAccess
+from foliotrace.adapters.llamacloud.client import CloudAccess, CloudFailure
 from foliotrace.adapters.llamacloud.extractor import PAGED_TYPES, CloudExtractor
-from foliotrace.adapters.llamacloud.failures import CloudFailure
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.index import CloudIndex
 from foliotrace.adapters.llamacloud.parser import CloudParser

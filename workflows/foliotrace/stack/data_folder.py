@@ -13,10 +13,9 @@ from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.readers.contract import ReadingOptions, find_tessdata
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
-from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs, SqliteRuns
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
-from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.ports import Clock, Embedder, Parser
 from foliotrace.settings import BudgetSettings, IngestSettings

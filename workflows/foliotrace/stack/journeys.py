@@ -75,7 +75,7 @@ def resilient_generator(
 
     The guard is outermost: each of its retries is reserved and settled by itself.
     """
-    from foliotrace.adapters.llamaindex.llm import LlamaIndexGenerator  # imports LlamaIndex
+    from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator  # imports LlamaIndex
 
     generator = LlamaIndexGenerator(llm, clock=clock, model=model)
     metered = MeteredGenerator(generator, price_of=price_of, ledger=ledger, unknown=unknown_price)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 from llama_cloud.types import ExtractV2Job
 
-from foliotrace.adapters.llamacloud.failures import (
+from foliotrace.adapters.llamacloud.client import (
     CloudFailure,
     CloudProblem,
     as_port_error,

@@ -13,8 +13,15 @@ from typing import Any, Final, TypeAlias
 from llama_cloud import AsyncLlamaCloud
 from llama_cloud.types import ExtractV2Job, ParsingGetResponse
 
-from foliotrace.adapters.llamacloud.client import RATE_LIMITS, CloudAccess, RateLimiter, connect
-from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, translated_errors
+from foliotrace.adapters.llamacloud.client import (
+    RATE_LIMITS,
+    CloudAccess,
+    CloudFailure,
+    CloudProblem,
+    RateLimiter,
+    connect,
+    translated_errors,
+)
 from foliotrace.adapters.llamacloud.purchase_journal import (
     Order,
     Purchase,

@@ -12,7 +12,7 @@ from typing import Any, Final
 from llama_cloud.types.beta.directories import FileListResponse
 from llama_cloud.types.retrieval_retrieve_response import Result
 
-from foliotrace.adapters.llamacloud.failures import (
+from foliotrace.adapters.llamacloud.client import (
     CloudFailure,
     CloudProblem,
     as_port_error,

@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 from llama_cloud.types import ParsingGetResponse
 
-from foliotrace.adapters.llamacloud.failures import CloudFailure, CloudProblem, as_port_error
+from foliotrace.adapters.llamacloud.client import CloudFailure, CloudProblem, as_port_error
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.pages import to_pages
 from foliotrace.errors import ParserUnavailable

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 from weakref import WeakValueDictionary
 
-from foliotrace.adapters.llamacloud.failures import CloudFailure
+from foliotrace.adapters.llamacloud.client import CloudFailure
 from foliotrace.adapters.llamacloud.purchase_journal import Order, Purchase, PurchaseJournal
 from foliotrace.events import CloudPurchaseReconciled, emit
 

@@ -23,8 +23,8 @@ from foliotrace.model import (
     ParsedPage,
 )
 from foliotrace.ports import ExtractionTask, Generation, Prompt, TextGenerator
-from foliotrace.schema_fields.citations import cite
 from foliotrace.schema_fields.plan import ExtractionPlan, FieldSpec, plan_of, unescape
+from foliotrace.schema_fields.values import cite
 from foliotrace.settings import MAX_EXTRACTION_TOKENS
 
 PROMPT_VERSION = "extract-1"

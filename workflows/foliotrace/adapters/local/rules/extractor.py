@@ -20,8 +20,8 @@ from foliotrace.model import (
     ParsedPage,
 )
 from foliotrace.ports import Clock, ExtractionTask
-from foliotrace.schema_fields.citations import cite
 from foliotrace.schema_fields.plan import ExtractionPlan, plan_of
+from foliotrace.schema_fields.values import cite
 
 
 class RulesExtractor:
