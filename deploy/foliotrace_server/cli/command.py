@@ -1,4 +1,7 @@
-"""What every command shares: global options, help layout, `--path`, exit codes, error output."""
+"""What every command shares: options, help layout, the connection to a server, exit codes, errors.
+
+Slow imports happen where they are needed, so that `--help` is fast.
+"""
 
 import asyncio
 import json
@@ -177,20 +180,6 @@ def print_error(error: errors.FoliotraceError) -> Exit:
     return code
 
 
-def parse_json_object(text: str, source: str) -> dict[str, Any]:
-    """The JSON object in `text`. Raises BadInput that names `source`, line and column."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise errors.BadInput(
-            f"{source} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}",
-            hint="JSON needs double quotes around names and strings, and no trailing comma.",
-        ) from None
-    if not isinstance(value, dict):
-        raise errors.BadInput(f"{source} is not a JSON object", hint='Write {"name": value, ...}.')
-    return value
-
-
 @asynccontextmanager
 async def connect(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
     """A client of `--url`, of the server that holds the data folder, or of an embedded one.
@@ -259,3 +248,17 @@ def run(
             return await command(client)
 
     return asyncio.run(with_client())
+
+
+def parse_json_object(text: str, source: str) -> dict[str, Any]:
+    """The JSON object in `text`. Raises BadInput that names `source`, line and column."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise errors.BadInput(
+            f"{source} is not JSON: line {error.lineno}, column {error.colno}: {error.msg}",
+            hint="JSON needs double quotes around names and strings, and no trailing comma.",
+        ) from None
+    if not isinstance(value, dict):
+        raise errors.BadInput(f"{source} is not a JSON object", hint='Write {"name": value, ...}.')
+    return value

@@ -50,7 +50,7 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "jobs": LazyCommand(f"{_CLI}.jobs:jobs", "List, follow and cancel jobs."),
     "serve": LazyCommand(f"{_CLI}.main:serve", "Run the HTTP server."),
     "doctor": LazyCommand(
-        f"{_CLI}.doctor:doctor", "Check the configuration and report what is missing."
+        f"{_CLI}.main:doctor", "Check the configuration and report what is missing."
     ),
     "cloud": LazyCommand(f"{_CLI}.cloud:cloud", "Show LlamaCloud usage."),
     "index": LazyCommand(f"{_CLI}.cloud:index", "Maintain the managed LlamaCloud index."),
@@ -146,7 +146,7 @@ def main(
     from foliotrace_server.logging import set_up_logging
 
     context.obj = Options(config, data_dir, url, output)
-    set_up_logging("error", "console")  # `cli.command` obeys the settings, if they set a level
+    set_up_logging("error", "console")  # `embedded` obeys the settings, if they set a level
     if context.invoked_subcommand == "audit":
         context.default_map = {"audit": _audit_defaults(context.obj)}
 
@@ -198,6 +198,39 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
     settings = settings.model_copy(update={"server": server})
     set_up_logging(settings.log.level, settings.log.format)
     serve_until_signal(settings)
+
+
+@click.command(cls=Command)
+@click.option(
+    "--probe", is_flag=True, help="Also send one small request to each configured service."
+)
+@pass_options
+@with_exit_code
+def doctor(options: Options, probe: bool) -> Exit | None:
+    """Check the configuration and report what is missing and what it would enable.
+
+    Examples:
+      foliotrace doctor
+      foliotrace doctor --probe
+    """
+    import asyncio
+
+    from foliotrace_server.cli import output
+    from foliotrace_server.doctor import examine, run_probes
+
+    settings = options.settings()
+    results = list(examine(settings))
+    if probe:
+        results += asyncio.run(run_probes(settings))
+    if options.output == "json":
+        output.print_json(results)
+    else:
+        rows = [(each.area, each.state, each.said) for each in results]
+        output.print_table(("AREA", "STATE", "FOUND"), rows)
+        for each in results:
+            if each.adds:
+                output.print_line(f"{each.area} would add {each.adds}")
+    return Exit.MISCONFIGURED if any(each.state == "problem" for each in results) else Exit.DONE
 
 
 @click.command(cls=Command)
