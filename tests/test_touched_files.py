@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.count_touched_files import touched
+from tools.count_touched_files import CHOOSE, touched
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("workflows", "deploy/foliotrace_server", "instrumentation")
@@ -51,6 +51,10 @@ async def session() -> None:
 
 asyncio.run(session())
 """
+
+
+def test_the_files_that_choose_their_fields_exist() -> None:
+    assert [path for path in CHOOSE if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("name", ["pages_unreadable", "pages_stored", "stated_title"])
