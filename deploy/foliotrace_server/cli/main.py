@@ -229,7 +229,8 @@ def doctor(options: Options, probe: bool) -> Exit | None:
         output.print_table(("AREA", "STATE", "FOUND"), rows)
         for each in results:
             if each.adds:
-                output.print_line(f"{each.area} would add {each.adds}")
+                says = " would add" if each.state == "off" else ":"
+                output.print_line(f"{each.area}{says} {each.adds}")
     return Exit.MISCONFIGURED if any(each.state == "problem" for each in results) else Exit.DONE
 
 

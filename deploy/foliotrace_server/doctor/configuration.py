@@ -26,7 +26,7 @@ def _data_folder(settings: Settings) -> Outcome:
 def _server(settings: Settings) -> Outcome:
     holder = WriterLease.holder(settings.data_dir)
     if holder is None:
-        return "off", "none has the data folder: work is done here"
+        return "off", "not running: commands work on the data folder themselves"
     return "on", f"process {holder.pid}" + (f" at {holder.url}" if holder.url else "")
 
 
@@ -37,8 +37,8 @@ def _server(settings: Settings) -> Outcome:
 )
 def _language_models(settings: Settings) -> Outcome:
     if settings.llm is None:
-        key = "OPENAI_API_KEY is there; " if settings.openai_api_key else ""
-        return "off", f"{key}answers are quoted passages"
+        key = "OPENAI_API_KEY is set; " if settings.openai_api_key else ""
+        return "off", f"{key}answers quote passages"
     order = [settings.llm, *settings.llm_fallbacks]
     said = ", then ".join(f"{each.provider} {each.model}" for each in order)
     policy, unpriced = settings.budget.unknown_price, _without_price(settings, order)
@@ -69,7 +69,7 @@ def _without_price(settings: Settings, order: Sequence[LLMSettings]) -> list[str
 )
 def _embedding(settings: Settings) -> Outcome:
     if settings.embedding is None:
-        return "off", "retrieval is by keyword"
+        return "off", "retrieval uses keywords only"
     return "on", f"{settings.embedding.provider} {settings.embedding.model}"
 
 
@@ -82,7 +82,7 @@ def _llamacloud(settings: Settings) -> Outcome:
     cloud = settings.llamacloud
     key = cloud.api_key or settings.llama_cloud_api_key
     if not cloud.in_use:
-        return "off", ("a key is there; " if key else "") + "nothing is sent there"
+        return "off", ("a key is set; " if key else "") + "nothing is sent there"
     if key is None:
         return "problem", "switched on without a key"
     return "on", f"parsing {cloud.parsing}, extraction {cloud.extraction}, index {cloud.index}"
@@ -98,21 +98,21 @@ def _ocr(settings: Settings) -> Outcome:
     if tessdata and Path(tessdata).is_dir():
         return "on", str(tessdata)
     if settings.ingest.tessdata is not None:
-        return "problem", f"{tessdata} is not there"
+        return "problem", f"{tessdata} does not exist"
     return "off", "scanned pages are reported as needs_ocr"
 
 
 @check("audit log", checks="the audit log is enabled")
 def _audit_log(settings: Settings) -> Outcome:
     if not settings.audit.enabled:
-        return "off", "nothing is recorded"
+        return "off", "disabled"
     return "on", str(settings.audit.folder or settings.data_dir / "audit")
 
 
 @check(
     "audit checkpoints",
     checks="signed checkpoints leave the folder of the audit log",
-    hint="proof by somebody else: set FOLIOTRACE_AUDIT__CHECKPOINT_FOLDER",
+    hint="verification by others: set FOLIOTRACE_AUDIT__CHECKPOINT_FOLDER",
 )
 def _audit_checkpoints(settings: Settings) -> Outcome:
     ways = []
@@ -125,4 +125,4 @@ def _audit_checkpoints(settings: Settings) -> Outcome:
         return "problem", str(error)
     if ways and settings.audit.enabled:
         return "on", " and ".join(ways)
-    return "off", "none leaves the log's own folder"
+    return "off", "they stay in the folder of the log"

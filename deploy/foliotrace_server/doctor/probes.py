@@ -48,7 +48,7 @@ async def _disk(settings: Settings) -> AsyncIterator[Call]:
                 f"{free_bytes // 2**20} MiB are free on the disk of the data folder",
                 hint=f"Keep {LEAST_FREE_BYTES // 2**20} MiB free: a full disk refuses uploads.",
             )
-        return f"takes files; {free_bytes // 2**20} MiB free"
+        return f"can be written; {free_bytes // 2**20} MiB free"
 
     yield "disk", write
 
@@ -63,7 +63,7 @@ async def _audit_keys(settings: Settings) -> AsyncIterator[Call]:
             keys = read_keys(folder)
         except AuditKeyUnusable as error:
             raise Misconfigured("an audit key cannot be used", hint=error.hint) from error
-        return "development keys" if keys.dev_key else "can be used"
+        return "development keys" if keys.dev_key else "usable"
 
     yield "audit keys", read
 
@@ -80,7 +80,7 @@ async def _collector(settings: Settings) -> AsyncIterator[Call]:
                 f"the collector accepted no span within {COLLECTOR_S:g} s",
                 hint="Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL.",
             )
-        return f"takes spans over {environment.protocol}"
+        return f"accepts spans over {environment.protocol}"
 
     yield "collector", export
 
