@@ -110,7 +110,7 @@ def _check_size(schema: JsonObject, *, times: int = 1) -> None:
     except (TypeError, ValueError, RecursionError) as error:
         raise _invalid("/", "it is not JSON") from error
     if size > MAX_BYTES * times:
-        raise _invalid("/", f"it is larger than {MAX_BYTES // 1024} KiB")
+        raise _invalid("/", f"it is larger than {MAX_BYTES // 1024} KB")
 
 
 def _invalid(place: str, why: str) -> InvalidSchema:
@@ -161,7 +161,7 @@ class _Resolver:
     ) -> JsonObject:
         reference = str(schema["$ref"])
         if reference in inside or reference == "#":
-            raise _invalid(place, "`$ref` is circular")
+            raise _invalid(place, "`$ref` leads in a circle")
         target = self._target(reference, place)
         beside = {key: value for key, value in schema.items() if key != "$ref"}
         found = self._copy(target, place, depth=depth, inside=(*inside, reference))
@@ -173,7 +173,7 @@ class _Resolver:
         found: Any = self._root
         for part in reference[2:].split("/"):
             if not isinstance(found, dict) or unescape(part) not in found:
-                raise _invalid(place, "`$ref` has no target")
+                raise _invalid(place, "`$ref` points to nothing")
             found = found[unescape(part)]
         return found
 

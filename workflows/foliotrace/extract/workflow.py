@@ -238,13 +238,8 @@ class ExtractWorkflow(Workflow):
         return (await parser.inspect(source, deadline=deadline)).pages_total
 
     async def _source(self, document: Document) -> SourceFile:
-        return SourceFile(
-            path=await self._services.blobs.path(document.tenant, document.content_hash),
-            name=document.name,
-            media_type=document.media_type,
-            content_hash=document.content_hash,
-            size_bytes=document.size_bytes,
-        )
+        path = await self._services.blobs.path(document.tenant, document.content_hash)
+        return document.source_file(path)
 
     def _deadline(self, limit_s: float) -> Deadline:
         return Deadline(self._services.clock.monotonic_s() + limit_s)

@@ -149,10 +149,5 @@ async def require_unchanged(
 
 async def source_of(services: IngestServices, document: Document) -> SourceFile:
     """The document's original. Raises NotFound."""
-    return SourceFile(
-        path=await services.blobs.path(document.tenant, document.content_hash),
-        name=document.name,
-        media_type=document.media_type,
-        content_hash=document.content_hash,
-        size_bytes=document.size_bytes,
-    )
+    path = await services.blobs.path(document.tenant, document.content_hash)
+    return document.source_file(path)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 
+from foliotrace.model.page import SourceFile
 from foliotrace.model.question import ExecutionMode, Metadata
 
 
@@ -72,6 +74,17 @@ class Document(DocumentView):
     revision: str | None = None
     pending_revision: str | None = None
     stated_title: str | None = None  # from the file's properties; a source of `identity.title`
+
+    def source_file(self, path: Path) -> SourceFile:
+        """The document's original as a parser takes it; its bytes are at `path`."""
+        return SourceFile(
+            tenant=self.tenant,
+            path=path,
+            name=self.name,
+            media_type=self.media_type,
+            content_hash=self.content_hash,
+            size_bytes=self.size_bytes,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

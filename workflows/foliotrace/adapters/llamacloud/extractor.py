@@ -117,7 +117,7 @@ class CloudExtractor:
                     raise
                 journal.mark_deleted(tenant, parsed.key)
                 emit(CloudParseJobExpired())
-        source = await self._source(tenant, purchase.task.document)
+        source = await self._source(purchase.task.document)
         file_id = await self._gateway.upload(tenant, source, deadline)
         try:
             return await self._place(purchase, file_id, purchase.window, deadline)
@@ -163,15 +163,9 @@ class CloudExtractor:
             self._configurations[digest] = saved.id
         return self._configurations[digest]
 
-    async def _source(self, tenant: str, document: Document) -> SourceFile:
-        return SourceFile(
-            tenant=tenant,
-            path=await self._blobs.path(tenant, document.content_hash),
-            name=document.name,
-            media_type=document.media_type,
-            content_hash=document.content_hash,
-            size_bytes=document.size_bytes,
-        )
+    async def _source(self, document: Document) -> SourceFile:
+        path = await self._blobs.path(document.tenant, document.content_hash)
+        return document.source_file(path)
 
 
 def _parameters(

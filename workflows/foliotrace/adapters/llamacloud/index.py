@@ -30,7 +30,6 @@ from foliotrace.model import (
     DocumentStatus,
     Passage,
     Query,
-    SourceFile,
 )
 from foliotrace.ports import Blobs, Change, Clock, LibraryReader
 
@@ -151,14 +150,8 @@ class CloudIndex:
             return
         if before is not None:
             await self._remove_file(index, before.directory_file_id)
-        source = SourceFile(
-            tenant=document.tenant,
-            path=await self._blobs.path(document.tenant, document.content_hash),
-            name=document.name,
-            media_type=document.media_type,
-            content_hash=document.content_hash,
-            size_bytes=document.size_bytes,
-        )
+        path = await self._blobs.path(document.tenant, document.content_hash)
+        source = document.source_file(path)
         file_id = await self._gateway.upload(document.tenant, source, self._deadline(300))
         try:
             directory_file_id = await self._add(index, document, file_id)
