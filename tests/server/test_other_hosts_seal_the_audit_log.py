@@ -13,10 +13,10 @@ from foliotrace_audit.checkpoint import read_checkpoint
 
 HOSTED = """
 import asyncio
-from foliotrace_server.llamactl import _parts, server
+from foliotrace_server.llamactl import _assembly, server
 
 async def ask():
-    query = _parts.query()
+    query = _assembly.query()
     return (await query.run(query="Who pays?")).answer
 
 answer = asyncio.run(ask())
