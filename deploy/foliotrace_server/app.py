@@ -9,7 +9,7 @@ from starlette.routing import Route, Router
 from foliotrace_server.engine import Engine
 from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.protocol_app import ProtocolApp
-from foliotrace_server.http_guard import ConcurrencyLimit, HttpGuard, is_loopback
+from foliotrace_server.http.http_guard import ConcurrencyLimit, HttpGuard, is_loopback
 from foliotrace_server.observing.requests import RequestTelemetry
 from foliotrace_server.openapi.document import openapi_document
 from foliotrace_server.routes.documents import Documents

@@ -14,7 +14,7 @@ from foliotrace.query.workflow import QueryWorkflow
 from foliotrace.stack import DataFolder, Host, Stack
 from foliotrace_server.assembly import Assembly, Readiness
 from foliotrace_server.external.services import connect, load_object
-from foliotrace_server.identity import caller
+from foliotrace_server.http.identity import caller
 from foliotrace_server.observing.audit import open_audit
 from foliotrace_server.observing.telemetry import observe
 from foliotrace_server.observing.trace_context import (

@@ -20,8 +20,8 @@ from foliotrace.query.workflow import QueryWorkflow
 from foliotrace_otel import Metrics
 from foliotrace_server.assembly import Assembly
 from foliotrace_server.host.durable_host import DurableHost, EndedRun
+from foliotrace_server.http.request_body import start_event
 from foliotrace_server.jobs import JobService
-from foliotrace_server.request_body import start_event
 from foliotrace_server.settings import Settings
 
 _DELAY_S: Final = 2.0  # so that a hundred deletions in a row cause one compaction

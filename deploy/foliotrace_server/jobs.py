@@ -17,8 +17,8 @@ from foliotrace.jobs import JobReporter
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import Blobs, StoredBlob
 from foliotrace_server.host.durable_host import DurableHost, EndedRun
+from foliotrace_server.http.request_body import start_event
 from foliotrace_server.observing.trace_context import job_trace
-from foliotrace_server.request_body import start_event
 
 if TYPE_CHECKING:
     from foliotrace_server.assembly import Assembly

@@ -20,7 +20,7 @@ from foliotrace_otel.setup.logging import LogRedaction
 from foliotrace_server.app import build_app
 from foliotrace_server.compose import compose
 from foliotrace_server.engine import Engine
-from foliotrace_server.http_guard import is_loopback
+from foliotrace_server.http.http_guard import is_loopback
 from foliotrace_server.logging import CHECKPOINT, set_up_logging
 from foliotrace_server.settings import Settings
 

@@ -23,7 +23,7 @@ from workflows.plugins.basic import BasicRuntime
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FileRefused
 from foliotrace_server.host import internals
-from foliotrace_server.problems import EXCEPTION_HANDLERS
+from foliotrace_server.http.problems import EXCEPTION_HANDLERS
 
 pytestmark = pytest.mark.anyio
 

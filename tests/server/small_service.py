@@ -32,7 +32,7 @@ from foliotrace.settings import IngestSettings
 from foliotrace_server.app import build_app
 from foliotrace_server.assembly import Assembly
 from foliotrace_server.engine import Engine
-from foliotrace_server.identity import caller
+from foliotrace_server.http.identity import caller
 from foliotrace_server.sections import ServerSettings
 from foliotrace_server.settings import Settings
 

@@ -11,7 +11,7 @@ from foliotrace.catalog.codes import SEE_REFERENCE
 from foliotrace.errors import FoliotraceError
 from foliotrace_audit.errors import AuditError
 from foliotrace_otel.setup.environment import TelemetryError
-from foliotrace_server.problems import status_of
+from foliotrace_server.http.problems import status_of
 
 _NOT_IMPORTED = ("__main__", ".llamactl", ".redis")
 """Parts of module names: entry points, and adapters whose library is optional."""

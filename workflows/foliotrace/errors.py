@@ -4,7 +4,7 @@ FoliotraceError
     BadInput                      the caller can correct it
         InvalidQuery
         InvalidRequest               invalid_request, invalid_name, invalid_collection, ...
-            WrongFields                 foliotrace_server.problems
+            WrongFields                 foliotrace_server.http.problems
         InvalidSchema
         PathNotOffered
         FileRefused                  file_empty, file_too_large, file_encrypted, file_malformed, ...

@@ -38,8 +38,8 @@ from foliotrace_server.host.internals import (
     wait_for_run,
 )
 from foliotrace_server.host.run_journal import AcceptedRun, RunJournal
+from foliotrace_server.http.problems import EXCEPTION_HANDLERS
 from foliotrace_server.observing.trace_context import capture_trace, continue_trace
-from foliotrace_server.problems import EXCEPTION_HANDLERS
 
 _RECONCILE_EVERY_S: Final = 5.0
 _DISK_ERRORS: Final = (FoliotraceError, sqlite3.Error, OSError)  # of a full or lost disk

@@ -19,7 +19,7 @@ from foliotrace_server.host.internals import (
     in_memory_server,
     start_run,
 )
-from foliotrace_server.problems import EXCEPTION_HANDLERS
+from foliotrace_server.http.problems import EXCEPTION_HANDLERS
 
 _KEPT_FINISHED: Final = 1000
 

@@ -26,9 +26,9 @@ from foliotrace_server.host.internals import (
     HandlerData,
     handler_data,
 )
-from foliotrace_server.http_guard import ConcurrencyLimit
-from foliotrace_server.identity import caller
-from foliotrace_server.request_body import checked_id, read_json, receive_again, start_event
+from foliotrace_server.http.http_guard import ConcurrencyLimit
+from foliotrace_server.http.identity import caller
+from foliotrace_server.http.request_body import checked_id, read_json, receive_again, start_event
 
 _STATES = ("running", "completed", "failed", "cancelled")
 _JOBS = ("ingest", "extract")

@@ -16,8 +16,8 @@ from starlette.types import Scope
 from foliotrace.events import NAMESPACE
 from foliotrace.events.instruments import QUEUE_REFUSALS
 from foliotrace_otel import entry_attributes, traceparent
+from foliotrace_server.http.problems import PROBLEM
 from foliotrace_server.observing.telemetry import Observability
-from foliotrace_server.problems import PROBLEM
 
 _NOT_TRACED: Final = ("/healthz", "/readyz", "/metrics", "/health", "/openapi.json", "/docs")
 _METHODS: Final = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS"})

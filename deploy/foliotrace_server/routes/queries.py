@@ -12,10 +12,10 @@ from foliotrace.model import Answer, CacheState
 from foliotrace.query.workflow import AnswerDegraded, AnswerDelta, AnswerReset, AskQuestion
 from foliotrace_server.contract import AnswerBody, ProblemBody, StreamStart, answer_json, to_json
 from foliotrace_server.engine import Engine, answer_of
-from foliotrace_server.http_guard import ConcurrencyLimit
+from foliotrace_server.http.http_guard import ConcurrencyLimit
+from foliotrace_server.http.problems import problem_of
+from foliotrace_server.http.request_body import read_json, start_event
 from foliotrace_server.observing.trace_context import TraceLinks, sampled_trace_id
-from foliotrace_server.problems import problem_of
-from foliotrace_server.request_body import read_json, start_event
 from foliotrace_server.routes.endpoint import EventStream, endpoint, event
 
 ANSWER_EVENTS = {

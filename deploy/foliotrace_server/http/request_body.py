@@ -15,7 +15,7 @@ from workflows.events import StartEvent
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput, InvalidRequest
 from foliotrace.model import COLLECTION_NAME
-from foliotrace_server.problems import WrongFields
+from foliotrace_server.http.problems import WrongFields
 
 M = TypeVar("M", bound=BaseModel)
 _MIN_BYTES_PER_S: Final = 1024

@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotAllowed, TooBusy
-from foliotrace_server.identity import identify, set_caller
+from foliotrace_server.http.identity import identify, set_caller
+from foliotrace_server.http.problems import PROBLEM, Problem, problem_of
+from foliotrace_server.http.request_body import with_body_timeout
 from foliotrace_server.observing.requests import RequestTelemetry, ResponseRecord
-from foliotrace_server.problems import PROBLEM, Problem, problem_of
-from foliotrace_server.request_body import with_body_timeout
 
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")

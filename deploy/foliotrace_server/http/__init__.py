@@ -1,0 +1,1 @@
+"""Around the routes: request checks and limits, the caller, request bodies, problems."""
