@@ -110,7 +110,7 @@ def _check_size(schema: JsonObject, *, times: int = 1) -> None:
     except (TypeError, ValueError, RecursionError) as error:
         raise _invalid("/", "it is not JSON") from error
     if size > MAX_BYTES * times:
-        raise _invalid("/", f"it is larger than {MAX_BYTES // 1024} KB")
+        raise _invalid("/", f"it is larger than {MAX_BYTES // 1024} KiB")
 
 
 def _invalid(place: str, why: str) -> InvalidSchema:
