@@ -178,7 +178,7 @@ class QueryStack:
         return events, answered.answer
 
 
-def shown(events: Sequence[Event]) -> str:
+def streamed_text(events: Sequence[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, AnswerDelta))
 
 

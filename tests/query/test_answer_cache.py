@@ -1,11 +1,11 @@
-"""Answers given again: exact hits, stale answers during an outage, and what is never kept."""
+"""The answer cache: exact hits, stale answers during an outage, and what is never stored."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, shown
+from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, streamed_text
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
@@ -35,7 +35,7 @@ async def test_the_same_question_is_answered_from_the_cache_as_a_run_of_its_own(
     events, second = await caching.watch(f"  {QUESTION} ")
     assert (first.cache, second.cache) == (CacheState.MISS, CacheState.EXACT)
     assert second.citations == first.citations
-    assert shown(events) == second.text == first.text
+    assert streamed_text(events) == second.text == first.text
     assert second.run_id != first.run_id
     assert caching.audit.entries[-1].run_id == second.run_id
 
@@ -118,7 +118,7 @@ async def test_an_answer_with_something_redacted_is_never_kept(caching: QuerySta
     assert (await caching.ask(asked)).cache is CacheState.MISS
 
 
-async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(caching: QueryStack) -> None:
+async def test_during_an_outage_a_stale_answer_shows_its_age(caching: QueryStack) -> None:
     await caching.serve(*HANDBOOK)
     fresh = await caching.ask(QUESTION)
     caching.use_paths(DOWN)
@@ -133,7 +133,7 @@ async def test_on_a_bad_day_an_older_answer_is_given_with_its_age(caching: Query
     assert "earlier answer" in (answer.notice or "")
 
 
-async def test_an_answer_given_again_keeps_the_origin_of_the_run_that_made_it(
+async def test_a_cached_answer_keeps_the_origin_of_the_run_that_made_it(
     caching: QueryStack,
 ) -> None:
     await caching.serve(*HANDBOOK)
@@ -148,7 +148,7 @@ async def test_an_answer_given_again_keeps_the_origin_of_the_run_that_made_it(
     assert (stale.degradation.answer, stale.origin) == (AnswerMode.STALE, made.origin)
 
 
-async def test_a_stale_answer_is_not_given_once_its_document_changed_or_went(
+async def test_a_stale_answer_is_not_served_once_its_document_changed_or_went(
     caching: QueryStack,
 ) -> None:
     first = await caching.serve(*HANDBOOK)

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, open_query_stack, shown
+from tests.query.query_stack import (
+    HANDBOOK,
+    Down,
+    QueryStack,
+    Scripted,
+    open_query_stack,
+    streamed_text,
+)
 
 from foliotrace.catalog import Reason
 from foliotrace.errors import (
@@ -29,47 +36,51 @@ WAYS = ("good", "down", "cut before text", "over budget", "refused", "unsupporte
 MODELS = st.lists(st.sampled_from(WAYS), max_size=3)
 
 
-def generator(place: int, way: str) -> TextGenerator:
+def generator(place: int, ending: str) -> TextGenerator:
     name = f"model-{place}"
     down = GeneratorUnavailable("down", reason=f"llm_{place}_down")
-    if way == "down":
+    if ending == "down":
         return Scripted(model=name, error=down)
-    if way == "cut before text":
+    if ending == "cut before text":
         return Scripted("Refu", model=name, error=down, error_after=1)
-    if way == "over budget":
+    if ending == "over budget":
         return Scripted(model=name, error=BudgetExceeded("too dear"))
-    if way == "refused":
+    if ending == "refused":
         return Scripted(model=name, error=GeneratorRefused("no", reason="llm_refused"))
-    if way == "unsupported":
+    if ending == "unsupported":
         return Scripted("The moon is made of cheese [1].", model=name)
-    return Scripted(GOOD, model=name, finish_reason="budget" if way == "cut by budget" else "stop")
+    return Scripted(GOOD, model=name, finish_reason="budget" if ending == "cut by budget" else "stop")
 
 
-def expected(up: Sequence[bool], ways: Sequence[str]) -> tuple[Level, AnswerMode, tuple[str, ...]]:
-    """Said once more, plainly: what the answer must say of itself."""
+def expected(
+    up: Sequence[bool], endings: Sequence[str]
+) -> tuple[Level, AnswerMode, tuple[str, ...]]:
+    up: Sequence[bool], endings: Sequence[str]
+) -> tuple[Level, AnswerMode, tuple[str, ...]]:
+    """The rules of degradation once more, in plain steps: level, mode and reasons."""
     falls = up.index(True) if True in up else len(up)
     reasons = {f"{MODES[place]}_down": place for place in range(falls)}  # each once, in order
     level = Level.LOWER_PATH if falls else Level.NONE
     if falls == len(up):
         return Level.TEMPLATE, AnswerMode.TEMPLATE, tuple(reasons)
-    for place, way in enumerate(ways):
+    for place, ending in enumerate(endings):
         own = Level.OTHER_LLM if place else Level.NONE
-        if way == "good":
+        if ending == "good":
             return max(level, own), AnswerMode.GENERATED, tuple(reasons)
-        if way == "cut by budget":
+        if ending == "cut by budget":
             reasons[Reason.ANSWER_CUT_BY_BUDGET] = place
             return max(level, own or Level.LOWER_PATH), AnswerMode.GENERATED, tuple(reasons)
         words = {"over budget": "budget_exceeded", "refused": "llm_refused"}
         words["unsupported"] = Reason.GENERATED_ANSWER_UNSUPPORTED
-        reasons[words.get(way, f"llm_{place}_down")] = place
-        if way in ("refused", "unsupported"):
+        reasons[words.get(ending, f"llm_{place}_down")] = place
+        if ending in ("refused", "unsupported"):
             break
-    if ways:
+    if endings:
         level = Level.LOWER_PATH
     return level, AnswerMode.EXTRACTIVE, tuple(reasons)
 
 
-def test_every_sequence_of_failures_is_answered_and_marked_alike_everywhere(
+def test_every_sequence_of_failures_is_answered_with_the_same_mark_everywhere(
     tmp_path: Path,
 ) -> None:
     with asyncio.Runner() as runner:
@@ -80,9 +91,9 @@ def test_every_sequence_of_failures_is_answered_and_marked_alike_everywhere(
         @settings(
             max_examples=150, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
         )
-        @given(up=PATHS, ways=MODELS, watched=st.booleans())
-        def holds(up: list[bool], ways: list[str], watched: bool) -> None:
-            runner.run(_holds(at, up, ways, watched))
+        @given(up=PATHS, endings=MODELS, watched=st.booleans())
+        def holds(up: list[bool], endings: list[str], watched: bool) -> None:
+            runner.run(_holds(at, up, endings, watched))
 
         try:
             holds()
@@ -90,31 +101,31 @@ def test_every_sequence_of_failures_is_answered_and_marked_alike_everywhere(
             runner.run(opened.__aexit__(None, None, None))
 
 
-async def _holds(at: QueryStack, up: list[bool], ways: list[str], watched: bool) -> None:
+async def _holds(at: QueryStack, up: list[bool], endings: list[str], watched: bool) -> None:
     paths = tuple(
         replace(at.keyword(), mode=mode) if works else RetrievalPath(mode, Down(f"{mode}_down"))
         for mode, works in zip(MODES, up, strict=False)
     )
     at.use_paths(*paths)
-    at.use(generators=tuple(generator(place, way) for place, way in enumerate(ways)))
-    told: list[AnswerDegraded] = []
+    at.use(generators=tuple(generator(place, ending) for place, ending in enumerate(endings)))
+    emitted: list[AnswerDegraded] = []
     if watched:
         events, answer = await at.watch(QUESTION)
-        assert shown(events) == answer.text
-        told = [event for event in events if isinstance(event, AnswerDegraded)]
+        assert streamed_text(events) == answer.text
+        emitted = [event for event in events if isinstance(event, AnswerDegraded)]
     else:
         answer = await at.ask(QUESTION)
     mark = answer.degradation
-    level, mode, reasons = expected(up, ways)
+    level, mode, reasons = expected(up, endings)
     assert (mark.level, mark.answer, mark.reasons) == (level, mode, reasons)
     assert bool(mark.reasons) == bool(mark.level)
     _agree(at, answer)
     if watched and level:
-        assert (told[-1].level, tuple(told[-1].reasons)) == (level, reasons)
-        levels = [event.level for event in told]
+        assert (emitted[-1].level, tuple(emitted[-1].reasons)) == (level, reasons)
+        levels = [event.level for event in emitted]
         assert levels == sorted(levels)
     else:
-        assert told == []
+        assert emitted == []
 
 
 def _agree(at: QueryStack, answer: Answer) -> None:

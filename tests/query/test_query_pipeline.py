@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, shown
+from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, streamed_text
 from workflows import Workflow
 
 from foliotrace.errors import AuditUnavailable, GeneratorUnavailable, InvalidQuery, InvalidRequest
@@ -203,13 +203,13 @@ async def test_a_stream_shows_only_whole_checked_sentences(stack: QueryStack) ->
     said = "Refunds are paid within 30 days of the return [1]. The moon is cheese [7]. Done."
     stack.use(generators=(Scripted(*said),))  # letter by letter
     events, answer = await stack.watch("When are refunds paid?")
-    assert shown(events) == answer.text
+    assert streamed_text(events) == answer.text
     assert "moon" not in answer.text
-    assert "[7]" not in shown(events)
+    assert "[7]" not in streamed_text(events)
     assert any(isinstance(event, AnswerDelta) for event in events)
 
 
-async def test_a_stream_that_breaks_after_text_was_shown_is_reset_and_fails(
+async def test_a_stream_that_breaks_after_text_was_sent_is_reset_and_fails(
     stack: QueryStack,
 ) -> None:
     await stack.serve(*HANDBOOK)
@@ -232,7 +232,7 @@ async def test_a_stream_that_breaks_after_text_was_shown_is_reset_and_fails(
     assert stack.audit.entries[-1].event == "query_failed"
 
 
-async def test_a_stream_that_breaks_before_anything_was_shown_falls_back(stack: QueryStack) -> None:
+async def test_a_stream_that_breaks_before_any_text_was_sent_falls_back(stack: QueryStack) -> None:
     await stack.serve(*HANDBOOK)
     broken = Scripted(
         "Refunds", error=GeneratorUnavailable("cut", reason="llm_cut"), error_after=1, model="a"
@@ -240,7 +240,7 @@ async def test_a_stream_that_breaks_before_anything_was_shown_falls_back(stack: 
     stack.use(generators=(broken, Scripted("Refunds are paid within 30 days [1].", model="b")))
     events, answer = await stack.watch("When are refunds paid?")
     assert (answer.model, answer.degradation.level) == ("b", Level.OTHER_LLM)
-    assert shown(events) == answer.text
+    assert streamed_text(events) == answer.text
 
 
 async def test_the_kept_steps_are_the_engines_own(stack: QueryStack) -> None:
@@ -250,10 +250,10 @@ async def test_the_kept_steps_are_the_engines_own(stack: QueryStack) -> None:
 
 
 @pytest.mark.parametrize("query", ["When are refunds paid?", ""])
-async def test_an_answer_in_the_callers_task_is_the_runs_own(stack: QueryStack, query: str) -> None:
+async def test_the_callers_task_and_a_run_answer_the_same(stack: QueryStack, query: str) -> None:
     await stack.serve(*HANDBOOK)
     workflow, question = QueryWorkflow(stack.services), AskQuestion(query=query, user_id="u-1")
-    told = []
+    results = []
 
     async def run(question: AskQuestion) -> Answer:
         answered = await workflow.run(start_event=question).stop_event_result()
@@ -263,11 +263,11 @@ async def test_an_answer_in_the_callers_task_is_the_runs_own(stack: QueryStack, 
     for asked in (workflow.answer_directly, run):
         stack.audit.entries.clear()
         try:
-            said: object = replace(await asked(question), run_id="")
+            result: object = replace(await asked(question), run_id="")
         except InvalidQuery as error:
-            said = error.error_code
-        told.append((said, [replace(entry, run_id="") for entry in stack.audit.entries]))
-    assert told[0] == told[1]
+            result = error.error_code
+        results.append((result, [replace(entry, run_id="") for entry in stack.audit.entries]))
+    assert results[0] == results[1]
     assert len(stack.audit.entries) == 2
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from tests.query.query_stack import HANDBOOK, QueryStack, Scripted, shown
+from tests.query.query_stack import HANDBOOK, QueryStack, Scripted, streamed_text
 from tests.query.questions import MINIMAL_EDITS, REWORDED
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
@@ -72,7 +72,7 @@ async def test_the_same_question_in_other_words_gets_the_kept_answer_as_a_run_of
     events, second = await caching.watch(REWORDED_QUESTION)
     assert (first.cache, second.cache) == (CacheState.MISS, CacheState.SEMANTIC)
     assert (second.text, second.citations) == (first.text, first.citations)
-    assert shown(events) == second.text
+    assert streamed_text(events) == second.text
     assert second.run_id != first.run_id
     assert caching.audit.entries[-1].run_id == second.run_id
     assert (await caching.ask(QUESTION)).cache is CacheState.EXACT

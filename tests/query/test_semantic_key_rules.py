@@ -18,7 +18,7 @@ def asked(words: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize(("one", "other"), REWORDED)
-def test_other_words_for_the_same_question_have_one_gist(one: str, other: str) -> None:
+def test_other_words_for_the_same_question_have_one_canonical_form(one: str, other: str) -> None:
     assert canonical_question(one) == canonical_question(other)
 
 
@@ -43,7 +43,7 @@ def test_no_word_that_is_put_in_goes_unnoticed(words: tuple[str, ...], more: str
 
 
 @given(st.text(max_size=200))
-def test_any_text_has_a_gist_and_none_depends_on_how_it_ends(text: str) -> None:
+def test_any_text_has_a_canonical_form_whatever_its_punctuation(text: str) -> None:
     assert canonical_question(text) == canonical_question(f"  {text} ?!")
 
 
