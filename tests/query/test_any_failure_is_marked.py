@@ -49,12 +49,11 @@ def generator(place: int, ending: str) -> TextGenerator:
         return Scripted(model=name, error=GeneratorRefused("no", reason="llm_refused"))
     if ending == "unsupported":
         return Scripted("The moon is made of cheese [1].", model=name)
-    return Scripted(GOOD, model=name, finish_reason="budget" if ending == "cut by budget" else "stop")
+    reason = "budget" if ending == "cut by budget" else "stop"
+    return Scripted(GOOD, model=name, finish_reason=reason)
 
 
 def expected(
-    up: Sequence[bool], endings: Sequence[str]
-) -> tuple[Level, AnswerMode, tuple[str, ...]]:
     up: Sequence[bool], endings: Sequence[str]
 ) -> tuple[Level, AnswerMode, tuple[str, ...]]:
     """The rules of degradation once more, in plain steps: level, mode and reasons."""
