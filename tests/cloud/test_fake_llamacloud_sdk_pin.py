@@ -95,7 +95,10 @@ def test_both_fakes_can_be_started_by_hand(started_by_hand: dict[str, str]) -> N
 
 CALLED = re.compile(r"(?:client|jobs)\.((?:[a-z_0-9]+\.)*[a-z_0-9]+)\(")
 ADAPTERS = ROOT / "workflows" / "foliotrace" / "adapters" / "llamacloud"
-BY_EITHER = {"delete": ("parsing.delete", "extract.delete")}  # `jobs` is one of the two
+BY_EITHER = {  # `jobs` is one of the two
+    "delete": ("parsing.delete", "extract.delete"),
+    "cancel": ("parsing.cancel", "extract.cancel"),
+}
 
 
 def called_by_the_adapters() -> set[str]:

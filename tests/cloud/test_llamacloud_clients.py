@@ -110,6 +110,13 @@ def test_the_former_instruction_reaches_the_cloud_s_prompt(cloud: FakeLlamaCloud
     assert placed.body["agentic_options"] == {"custom_prompt": "Read stamps."}
 
 
+def test_delete_after_use_leaves_nothing_in_the_cloud(cloud: FakeLlamaCloud) -> None:
+    with LlamaParse(cloud.api_key, where=cloud.url, tier="fast", delete_after_use=True) as parser:
+        assert parser.load_data(BULLETIN)
+    assert cloud.count("DELETE */files/*") == 1
+    assert cloud.count("DELETE *parse/*") == 1
+
+
 def test_a_missing_file_is_named() -> None:
     with LlamaParse() as parser, pytest.raises(InvalidRequest, match=r"nothing\.pdf"):
         parser.load_data("/tmp/nothing.pdf")

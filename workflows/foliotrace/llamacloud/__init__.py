@@ -1,7 +1,7 @@
-"""The names people know: `LlamaParse`, `LlamaExtract`, `LlamaCloudIndex`.
+"""Clients with the names and calls of LlamaCloud: `LlamaParse`, `LlamaExtract`, `LlamaCloudIndex`.
 
-Thin doors to the same journeys as the service's. Without a key everything runs in this process;
-with one, LlamaCloud does the work and the local rungs stay below it.
+They run the service's journeys in this process, with the service's limits. Without a key everything
+is local; with one, LlamaCloud does the work and the local adapters are the fallback.
 """
 
 from foliotrace.llamacloud.arguments import ArgumentWithoutEffect

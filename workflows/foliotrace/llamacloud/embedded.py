@@ -167,7 +167,12 @@ class EmbeddedStack:
         return await accept(self.stack.ingest, OWNER, upload)
 
     async def close(self) -> None:
-        """Stop the parsers, close files and connections, delete a temporary folder."""
+        """Stop the parsers, close files and connections, delete a temporary folder.
+
+        With `delete_after_use`, first delete in the cloud what was used: nothing runs later.
+        """
+        if self.settings.llamacloud.delete_after_use and self.external.cloud is not None:
+            await self.external.cloud.delete_used()
         await self.stack.close()
         if self._ledger is not None:
             self._ledger.close()

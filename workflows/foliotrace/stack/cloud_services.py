@@ -176,6 +176,17 @@ class CloudServices:
             self.gateway.keep_jobs()
             raise
 
+    async def delete_used(self) -> None:
+        """Delete the copies that `delete_after_use` released. What fails is left for `run`."""
+
+        async def is_wanted(tenant: str, content_hash: str) -> bool:
+            return True
+
+        try:
+            await self.gateway.sweep(is_wanted)
+        except CloudFailure as failure:
+            _log.warning("llamacloud.copies_remain", reason=failure.reason)
+
     async def _sweep(self) -> None:
         while True:
             try:

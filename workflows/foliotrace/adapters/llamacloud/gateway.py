@@ -260,16 +260,16 @@ class CloudGateway:
         self, tenant: str, key: str, job_id: str, deadline: Deadline, *, expand: list[str]
     ) -> ParsingGetResponse:
         """The result of a parse job, when it has one. Raises CloudFailure."""
-        jobs = self.client.parsing
 
         async def status() -> Finished | None:
             with translated_errors("ask for a parse job"):
-                return _finished((await jobs.get(job_id, expand=["usage"], **self.scope)).job)
+                reply = await self.client.parsing.get(job_id, expand=["usage"], **self.scope)
+            return _finished(reply.job)
 
         job = _Job(tenant=tenant, key=key, kind="parse", id=job_id)
         finished = await self._wait(job, status, deadline)
         with translated_errors("fetch a parse result"):
-            result = await jobs.get(job_id, expand=expand, **self.scope)
+            result = await self.client.parsing.get(job_id, expand=expand, **self.scope)
         self._settle(job, finished.credits)
         return result
 
@@ -277,16 +277,18 @@ class CloudGateway:
         self, tenant: str, key: str, job_id: str, deadline: Deadline
     ) -> ExtractV2Job:
         """The result of an extraction with its metadata. Raises CloudFailure."""
-        jobs = self.client.extract
 
         async def status() -> Finished | None:
             with translated_errors("ask for an extraction"):
-                return _finished(await jobs.get(job_id, expand=["usage"], **self.scope))
+                reply = await self.client.extract.get(job_id, expand=["usage"], **self.scope)
+            return _finished(reply)
 
         job = _Job(tenant=tenant, key=key, kind="extract", id=job_id)
         finished = await self._wait(job, status, deadline)
         with translated_errors("fetch an extraction"):
-            result = await jobs.get(job_id, expand=["extract_metadata", "usage"], **self.scope)
+            result = await self.client.extract.get(
+                job_id, expand=["extract_metadata", "usage"], **self.scope
+            )
         self._settle(job, finished.credits)
         return result
 
