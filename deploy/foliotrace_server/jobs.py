@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from foliotrace.catalog import ErrorCode
-from foliotrace.errors import Conflict, FoliotraceError, NotFound
+from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound
 from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import cancel_ingest
 from foliotrace.jobs import JobReporter
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import Blobs, StoredBlob
-from foliotrace_server.host.durable_host import DurableHost, EndedRun
+from foliotrace_server.host.durable_host import DurableHost, EndedRun, report_quarantined
 from foliotrace_server.http.request_body import start_event
 from foliotrace_server.observing.trace_context import job_trace
 
@@ -90,19 +90,20 @@ class JobService:
 
         Raises InvalidRequest, FileRefused, Conflict, TooBusy, LibraryUnavailable.
         """
-        self._durable.refuse_if_full()
         with job_trace(self._tracer, JobKind.INGEST):
-            return await self._upload(principal, upload)
+            with self._durable.place():  # before the document and its job exist
+                accepted = await self._store(principal, upload)
+                is_new = not (accepted.settled or self._durable.is_accepted(accepted.job.id))
+                if is_new:
+                    self._accept_ingest(accepted.job)
+            if is_new:
+                await self._durable.begin(accepted.job.id)
+            return accepted
 
-    async def _upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
-        services = self._assembly.ingest
+    async def _store(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
         if isinstance(upload, Upload):
-            accepted = await accept(services, principal, upload)
-        else:
-            accepted = await self._accept_stored(principal, upload)
-        if not accepted.settled and not self._durable.is_accepted(accepted.job.id):
-            await self._ingest(accepted.job)
-        return accepted
+            return await accept(self._assembly.ingest, principal, upload)
+        return await self._accept_stored(principal, upload)
 
     async def _accept_stored(self, principal: Principal, upload: StoredUpload) -> Accepted:
         services = self._assembly.ingest
@@ -141,7 +142,8 @@ class JobService:
                 self._new_extraction(principal, document_id, idempotency_key, fingerprint),
                 path=path,
             )
-            self._accept(job, {**start, "job_id": job.id})  # first: only the run holds the schema
+            with self._durable.place():  # the run is first: it alone holds the schema
+                self._accept(job, {**start, "job_id": job.id})
             stored = await self._assembly.ingest.jobs.create(job)
             await self._durable.begin(job.id)
         return stored
@@ -209,7 +211,8 @@ class JobService:
         """Finish jobs that a crash interrupted before their run was accepted.
 
         An upload with a job is ingested: its bytes are stored. An extraction fails: its schema is
-        lost. A document without a job fails: the options of its upload are lost.
+        lost. A document without a job fails: the options of its upload are lost. What cannot be
+        repaired is given up, so that the service starts. Raises LibraryUnavailable.
         """
         unfinished = await self._assembly.ingest.jobs.unfinished()
         with_job = {(job.tenant, job.document_id) for job in unfinished}
@@ -220,14 +223,24 @@ class JobService:
         for job in unfinished:
             if self._durable.is_accepted(job.id):
                 continue
-            if job.kind is JobKind.INGEST:
-                await self._ingest(job)
-            else:
-                await self._end(job, JobStatus.FAILED, ErrorCode.JOB_INTERRUPTED)
+            try:
+                await self._repair(job)
+            except (LibraryUnavailable, OSError):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever one job holds, we start
+                report_quarantined(job.id, job.kind, error)
+                with suppress(NotFound, Conflict):
+                    await self._end(job, JobStatus.FAILED, ErrorCode.JOB_UNREPAIRABLE)
 
-    async def _ingest(self, job: Job) -> None:
+    async def _repair(self, job: Job) -> None:
+        if job.kind is JobKind.INGEST:
+            self._accept_ingest(job)
+            await self._durable.begin(job.id)
+        else:
+            await self._end(job, JobStatus.FAILED, ErrorCode.JOB_INTERRUPTED)
+
+    def _accept_ingest(self, job: Job) -> None:
         self._accept(job, {"document_id": job.document_id, "job_id": job.id})
-        await self._durable.begin(job.id)
 
     def _accept(self, job: Job, start: Mapping[str, Any]) -> None:
         kind = self._durable.workflows[job.kind].start_event_class

@@ -28,7 +28,7 @@ class Process:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> None:
+    async def start(self, *, may_die: bool = False) -> None:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.server.small_service", str(self.folder), str(self.port),
             cwd=_ROOT, stdout=self.output, stderr=self.output,
@@ -39,7 +39,8 @@ class Process:
                     await http.get("/healthz")
                     return
                 if self.process.returncode is not None:
-                    return  # died at start: the next start may not
+                    assert may_die, f"the start failed with {self.process.returncode}"
+                    return
                 await asyncio.sleep(0.05)
 
     async def kill(self) -> None:
@@ -85,7 +86,7 @@ async def test_a_file_that_kills_the_process_is_given_up(tmp_path: Path) -> None
             await client.upload([("die.txt", b"die")])
     await service.ended()
     for _ in range(6):
-        await service.start()
+        await service.start(may_die=True)  # it resumes the job that kills it
         await asyncio.sleep(0.2)
     async with AsyncFoliotraceClient(service.url) as client:
         job = (await client.jobs()).jobs[0]

@@ -25,6 +25,8 @@ from workflows.events import StartEvent
 
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound, TooBusy
+from foliotrace.events import JobQuarantined, emit
+from foliotrace.model import JobKind
 from foliotrace_server.host.internals import (
     DurableStore,
     EventEnvelopeWithMetadata,
@@ -72,11 +74,20 @@ def _opening_journal() -> Iterator[None]:
         raise LibraryUnavailable(reason=Reason.JOBS_UNREADABLE) from error
 
 
+def report_quarantined(handler_id: str, workflow: str, error: Exception) -> None:
+    """Name and count a job that is given up because its record cannot be read."""
+    reason = type(error).__name__  # its text may quote a document
+    _log.error("job.quarantined", handler_id=handler_id, workflow=workflow, error_type=reason)
+    kind = workflow if workflow in tuple(JobKind) else "own"
+    emit(JobQuarantined(kind=kind, reason=reason))
+
+
 class DurableHost:
     """Hosts workflows whose runs survive the process.
 
     At most `max_concurrent` runs are active, the others are queued. A run that makes no progress
-    while `max_starts` processes die is failed with `job_crashed_repeatedly`.
+    while `max_starts` processes die is failed with `job_crashed_repeatedly`; one whose record
+    cannot be read is failed with `job_unrepairable`.
     """
 
     def __init__(
@@ -103,6 +114,7 @@ class DurableHost:
         self._max_pending, self._max_starts = max_pending, max_starts
         self._accepted: dict[str, AcceptedRun] = {}
         self._milestones: dict[str, _Milestones] = {}
+        self._places_held = 0
         self._queue: deque[AcceptedRun] = deque()
         self._active: set[str] = set()
         self._starting: set[str] = set()
@@ -112,10 +124,19 @@ class DurableHost:
         self._stopping = asyncio.Event()
 
     async def start(self) -> None:
-        """Resume interrupted runs, start queued ones, fail those that keep crashing the process."""
-        for run in self._journal.all():
-            self._track(run)
-            await self._restore(run)
+        """Resume interrupted runs, start queued ones, fail those that keep crashing the process.
+
+        No limit applies to them: they were accepted. Raises LibraryUnavailable.
+        """
+        with _opening_journal():
+            for run in self._journal.all():
+                self._track(run)
+                try:
+                    await self._restore(run)
+                except _DISK_ERRORS:
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever one record holds, we start
+                    self._quarantine(run, error)
         await self.server.start()
         self._started = True
         self._start_queued()
@@ -138,9 +159,9 @@ class DurableHost:
     def accept(self, handler_id: str, tenant: str, name: str, start_event: StartEvent) -> None:
         """Record durably that the run will be executed; `begin` starts or queues it.
 
-        Raises Conflict `job_already_running`, TooBusy, LibraryUnavailable.
+        What a caller asks for is accepted inside `place`, which limits it; a repair is not limited.
+        Raises Conflict `job_already_running`, LibraryUnavailable.
         """
-        self.refuse_if_full()
         run = AcceptedRun(
             handler_id=handler_id,
             tenant=tenant,
@@ -158,8 +179,21 @@ class DurableHost:
 
     def refuse_if_full(self) -> None:
         """Raise TooBusy if no further run can be accepted."""
-        if len(self._accepted) >= self._max_pending:
+        if len(self._accepted) + self._places_held >= self._max_pending:
             raise TooBusy("too many unfinished jobs", retry_after_s=5.0)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold the place of a run until it is accepted inside. Raises TooBusy.
+
+        Whoever stores something for the run does so inside: no place, nothing stored.
+        """
+        self.refuse_if_full()
+        self._places_held += 1
+        try:
+            yield
+        finally:
+            self._places_held -= 1
 
     async def begin(self, handler_id: str, *, may_queue: bool = True) -> None:
         """Start an accepted run and return once a crash cannot lose it; or queue it."""
@@ -309,6 +343,14 @@ class DurableHost:
             await self._start(run)
         except _DISK_ERRORS as error:
             _log.warning("job.start_failed", error_type=type(error).__name__)
+        except ValueError as error:  # its start event cannot be read
+            self._quarantine(run, error)
+
+    def _quarantine(self, run: AcceptedRun, error: Exception) -> None:
+        """Give up a run whose record cannot be read."""
+        report_quarantined(run.handler_id, run.workflow, error)
+        self.store.forget([run.handler_id])  # the engine would stumble over it, too
+        self._end(run, "failed", ErrorCode.JOB_UNREPAIRABLE)
 
     async def _start(self, run: AcceptedRun) -> None:
         workflow = self.workflows.get(run.workflow)

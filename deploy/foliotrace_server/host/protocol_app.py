@@ -106,7 +106,9 @@ class ProtocolApp:
         if is_job:  # the id of a job is also its handler id
             payload, handler_id = _with_job_id(workflow.start_event_class, payload, handler_id)
         handler = await self._check_handler_id(handler_id, durable=True, reusable=not is_job)
-        self._durable.accept(handler, caller().tenant, name, start_event_of(workflow, payload))
+        event = start_event_of(workflow, payload)
+        with self._durable.place():
+            self._durable.accept(handler, caller().tenant, name, event)
         await self._durable.begin(handler, may_queue=False)
         return _handler_response(await self._durable.record(handler, wait=wait))
 

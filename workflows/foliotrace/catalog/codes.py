@@ -379,6 +379,12 @@ class ErrorCode(CatalogEntry):
         ErrorKind.INTERNAL,
         "The job was abandoned because the process crashed each time it ran.",
     )
+    JOB_UNREPAIRABLE = (
+        "job_unrepairable",
+        ErrorKind.INTERNAL,
+        "The stored record of the job cannot be read, so the job was given up.",
+        "Send the file or the request again; the log names the job as `job.quarantined`.",
+    )
     UPLOAD_INTERRUPTED = (
         "upload_interrupted",
         ErrorKind.INTERNAL,

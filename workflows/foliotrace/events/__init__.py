@@ -29,6 +29,7 @@ from foliotrace.events.documents import (
     ExtractionCompleted,
     ExtractionRungFailed,
     IndexBehind,
+    JobQuarantined,
     ParserFellBack,
 )
 from foliotrace.events.instruments import INSTRUMENTS, Instrument
@@ -67,6 +68,7 @@ __all__ = [
     "GeneratorFailed",
     "IndexBehind",
     "Instrument",
+    "JobQuarantined",
     "ModelCallPaid",
     "ParserFellBack",
     "PassagesAligned",

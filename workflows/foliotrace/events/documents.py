@@ -73,6 +73,19 @@ class CacheEvictionFailed(DomainEvent):
     reason: str
 
 
+class JobQuarantined(DomainEvent):
+    """A job was given up because its record cannot be read. `kind`: ingest, extract or own."""
+
+    span_attributes: ClassVar = {"kind": "foliotrace.job.kind", **_ERROR}
+
+    kind: str
+    reason: str
+
+    def measurements(self) -> Iterable[Measurement]:
+        """One job."""
+        yield instruments.QUARANTINED_JOBS.measured(1, self.kind)
+
+
 class ExtractionCompleted(DomainEvent):
     """A record was extracted and held against its schema."""
 

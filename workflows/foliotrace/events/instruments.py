@@ -65,6 +65,9 @@ CHUNKS: Final = _counter("foliotrace.ingest.chunks", "Chunks written.")
 INGEST_FAILURES: Final = _counter(
     "foliotrace.ingest.failures", "Documents or pages that failed.", "code"
 )
+QUARANTINED_JOBS: Final = _counter(
+    "foliotrace.jobs.quarantined", "Jobs given up because their record cannot be read.", "kind"
+)
 RECORDS: Final = _counter("foliotrace.extract.records", "Records extracted.", "outcome")
 AUDIT_RECORDS: Final = _counter("foliotrace.audit.records", "Audit records written.", "event")
 AUDIT_FAILURES: Final = _counter(
@@ -88,6 +91,7 @@ INSTRUMENTS: Final = (
     PAGES,
     CHUNKS,
     INGEST_FAILURES,
+    QUARANTINED_JOBS,
     RECORDS,
     AUDIT_RECORDS,
     AUDIT_FAILURES,
