@@ -29,7 +29,7 @@ REFUSED = {
     "an unknown type": (record(a={"type": "money"}), "/properties/a/type"),
     "eight levels": (nested(8), "7 levels"),
     "too many properties": (record(**{f"p{n}": {} for n in range(501)}), "500 properties"),
-    "too large": (record(a={"description": "x" * 70_000}), "64 KB"),
+    "too large": (record(a={"description": "x" * 70_000}), "64 KiB"),
     "a reference outside": (record(a={"$ref": "https://example.com/s"}), "into the schema itself"),
     "a reference to nothing": (record(a={"$ref": "#/$defs/none"}), "points to nothing"),
     "a circle": (
