@@ -6,7 +6,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ class Pages(FormFeedParser):
             yield page
 
 
-def small_engine(folder: Path, **server: Any) -> Engine:
+def small_engine(folder: Path, own: Mapping[str, Workflow] | None = None, **server: Any) -> Engine:
     folder.mkdir(parents=True, exist_ok=True)
     library = SqliteLibrary.open(folder)
     index = KeywordIndex(folder, library)
@@ -130,7 +130,7 @@ def small_engine(folder: Path, **server: Any) -> Engine:
         ingest=ingest,
         runs=runs,
         query=lambda: ShelfWorkflow(index),
-        durable={"ingest": IngestWorkflow(ingest), "extract": ExtractWorkflow()},
+        durable={"ingest": IngestWorkflow(ingest), "extract": ExtractWorkflow(), **(own or {})},
         capabilities=dict,
         check_schema=lambda schema: None,
         closing=(close,),

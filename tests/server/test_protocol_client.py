@@ -174,3 +174,39 @@ async def test_events_are_only_taken_when_they_are_well_formed(client: httpx.Asy
         assert answer.status_code == 400, body
     answer = await client.post("/events/none", json={"event": {"type": "X", "value": {}}})
     assert answer.status_code == 404
+
+
+async def test_a_run_that_failed_on_its_input_is_no_server_error(
+    client: httpx.AsyncClient, workflows: WorkflowClient
+) -> None:
+    answer = await client.post("/v1/documents", files={"file": ("empty.txt", b" ")})
+    job = answer.json()["accepted"][0]["job"]["id"]
+    async with client.stream("GET", f"/v1/jobs/{job}/events") as stream:
+        await stream.aread()
+    assert (await client.get(f"/v1/jobs/{job}")).json()["status"] == "failed"
+    refused = await client.post(
+        "/workflows/query/run", json={"start_event": {"query": "refuse"}, "handler_id": "run"}
+    )
+    assert refused.status_code == 400
+    start = {"start_event": {"query": "refuse"}, "handler_id": "background"}
+    assert (await client.post("/workflows/query/run-nowait", json=start)).status_code == 200
+    async with client.stream("GET", "/events/background?after_sequence=-1") as stream:
+        await stream.aread()
+    for run in (job, "run", "background"):
+        for place in ("handlers", "results"):
+            answer = await client.get(f"/{place}/{run}")
+            assert (answer.status_code, answer.json()["status"]) == (422, "failed"), (place, run)
+
+
+async def test_a_run_that_failed_by_our_fault_is_a_server_error(client: httpx.AsyncClient) -> None:
+    start = {"start_event": {"query": "break"}, "handler_id": "bug"}
+    assert (await client.post("/workflows/query/run", json=start)).status_code == 500
+    assert (await client.get("/handlers/bug")).status_code == 500
+
+
+async def test_a_cancelled_run_is_a_conflict(client: httpx.AsyncClient) -> None:
+    start = {"start_event": {"query": "wait"}, "handler_id": "hung"}
+    await client.post("/workflows/query/run-nowait", json=start)
+    await client.post("/handlers/hung/cancel")
+    answer = await client.get("/handlers/hung")
+    assert (answer.status_code, answer.json()["status"]) == (409, "cancelled")

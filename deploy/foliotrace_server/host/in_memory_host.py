@@ -11,7 +11,7 @@ from workflows.events import StartEvent
 from workflows.handler import WorkflowHandler
 
 from foliotrace.catalog import ErrorCode
-from foliotrace.errors import Conflict, TooBusy
+from foliotrace.errors import Conflict, FoliotraceError, TooBusy
 from foliotrace_server.host.internals import (
     HandlerData,
     InMemoryStore,
@@ -68,8 +68,9 @@ class InMemoryHost:
             record.status = "completed"
         except WorkflowCancelledByUser:
             record.status = "cancelled"
-        except BaseException:
-            record.status, record.error = "failed", "see the answer to the request"
+        except BaseException as error:
+            code = error.error_code if isinstance(error, FoliotraceError) else None
+            record.status, record.error = "failed", code or ErrorCode.INTERNAL_ERROR
             raise
         finally:
             del self._running[handler_id]

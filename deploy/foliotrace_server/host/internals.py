@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ from workflows.events import StartEvent
 from workflows.plugins.basic import BasicRuntime
 from workflows.runtime.types.plugin import ExternalRunAdapter
 
-from foliotrace.catalog import ErrorCode
+from foliotrace import errors
+from foliotrace.catalog import ErrorCode, ErrorKind
 
 __all__ = [
     "DurableStore",
@@ -46,6 +47,7 @@ __all__ = [
     "InMemoryStore",
     "cancel_run",
     "durable_server",
+    "failure_kind",
     "handler_data",
     "in_memory_server",
     "is_active",
@@ -93,6 +95,21 @@ def _redacted(
     kind = failed["exception_type"] if ours else ErrorCode.INTERNAL_ERROR
     value = {**event.value, "exception": {"exception_type": kind, "exception_message": message}}
     return event.model_copy(update={"value": value}), message
+
+
+async def failure_kind(
+    store: AbstractWorkflowStore, handler: PersistentHandler
+) -> ErrorKind | None:
+    """What sort of failure ended a run; None if no error of ours did."""
+    with suppress(ValueError):
+        return ErrorCode.parse(handler.error or "").kind
+    for stored in reversed(await store.query_events(handler.run_id or "")):
+        if stored.event.type == "WorkflowFailedEvent":
+            name = str(stored.event.value["exception"]["exception_type"])
+            error = getattr(errors, name.removeprefix(_OUR_ERRORS), None)
+            if isinstance(error, type) and issubclass(error, errors.FoliotraceError):
+                return error.code.kind
+    return None
 
 
 class InMemoryStore(_RedactingStore, MemoryWorkflowStore):

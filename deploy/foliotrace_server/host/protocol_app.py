@@ -12,18 +12,25 @@ import orjson
 from llama_agents.server import HandlerQuery
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from workflows import Workflow
-from workflows.events import StartEvent
+from workflows.events import (
+    Event,
+    HumanResponseEvent,
+    InputRequiredEvent,
+    StartEvent,
+    StopEvent,
+)
 
-from foliotrace.catalog import ErrorCode
-from foliotrace.errors import Conflict, InvalidRequest, NotFound
+from foliotrace.catalog import ErrorCode, ErrorKind
+from foliotrace.errors import Conflict, InvalidRequest, NotAllowed, NotFound
 from foliotrace_server.host.durable_host import DurableHost
 from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.internals import (
     EventEnvelope,
     EventValidationError,
     HandlerData,
+    failure_kind,
     handler_data,
 )
 from foliotrace_server.http.http_guard import ConcurrencyLimit
@@ -32,6 +39,7 @@ from foliotrace_server.http.request_body import checked_id, read_json, receive_a
 
 _STATES = ("running", "completed", "failed", "cancelled")
 _JOBS = ("ingest", "extract")
+_OUR_FAULTS = (ErrorKind.INTERNAL, ErrorKind.UNAVAILABLE, ErrorKind.TIMEOUT)
 _ENVELOPE = frozenset({"value", "type", "types", "qualified_name"})
 
 
@@ -62,7 +70,10 @@ class ProtocolApp:
                 )
             case ("POST", "workflows", name, "run" | "run-nowait" as how):
                 answer = await self._start(request, name, wait=how == "run")
-            case ("GET", "workflows", name, "schema" | "events" | "representation"):
+            case ("GET", "workflows", name, "events"):
+                public = public_events(self._workflow(name))
+                answer = _json({"events": [kind.model_json_schema() for kind in public]})
+            case ("GET", "workflows", name, "schema" | "representation"):
                 self._workflow(name)
                 is_in_memory = name in self._in_memory.workflows
                 host = self._in_memory if is_in_memory else self._durable
@@ -74,9 +85,11 @@ class ProtocolApp:
                     return await _forward(self._host_of(handler_id), scope, receive, send)
                 answer = _json({"status": "cancelled"})
             case ("POST", "events", handler_id):
-                body = await self._event_body(request)
+                body = await self._event_body(request, handler_id)
                 return await _forward(self._host_of(handler_id), scope, receive_again(body), send)
-            case ("GET", "handlers" | "results" | "events", handler_id):
+            case ("GET", "handlers" | "results", handler_id):
+                return await self._forward_record(handler_id, scope, receive, send)
+            case ("GET", "events", handler_id):
                 return await _forward(self._host_of(handler_id), scope, receive, send)
             case _:
                 raise NotFound(code=ErrorCode.ROUTE_NOT_FOUND)
@@ -95,9 +108,9 @@ class ProtocolApp:
         handler = await self._check_handler_id(handler_id, durable=False)
         event = start_event_of(workflow, payload)
         if not wait:
-            return _handler_response(await self._in_memory.start(name, handler, event))
+            return await self._handler_response(await self._in_memory.start(name, handler, event))
         async with self._queries.slot():
-            return _handler_response(await self._in_memory.run(name, handler, event))
+            return await self._handler_response(await self._in_memory.run(name, handler, event))
 
     async def _start_durably(
         self, name: str, workflow: Workflow, handler_id: object, payload: object, *, wait: bool
@@ -110,7 +123,36 @@ class ProtocolApp:
         with self._durable.place():
             self._durable.accept(handler, caller().tenant, name, event)
         await self._durable.begin(handler, may_queue=False)
-        return _handler_response(await self._durable.record(handler, wait=wait))
+        return await self._handler_response(await self._durable.record(handler, wait=wait))
+
+    async def _handler_response(self, handler: HandlerData) -> Response:
+        """200, or another status for a run that failed or was cancelled, as `GET /handlers` has."""
+        ended_badly = handler.status in ("failed", "cancelled")
+        status = await self._status_of_bad_end(handler.handler_id) if ended_badly else HTTPStatus.OK
+        body = handler.model_dump_json()
+        return Response(body, status_code=status, media_type="application/json")
+
+    async def _forward_record(
+        self, handler_id: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Forward, but answer 4xx where the library answers 500 for what the caller did."""
+
+        async def respond(message: Message) -> None:
+            if message.get("status") == HTTPStatus.INTERNAL_SERVER_ERROR:
+                message = {**message, "status": await self._status_of_bad_end(handler_id)}
+            await send(message)
+
+        await _forward(self._host_of(handler_id), scope, receive, respond)
+
+    async def _status_of_bad_end(self, handler_id: str) -> int:
+        """409 for a cancelled run, 422 if the input made it fail, 500 for all else."""
+        store = self._host_of(handler_id).store
+        found = await store.query(HandlerQuery(handler_id_in=[handler_id]))
+        if found and found[0].status == "cancelled":
+            return HTTPStatus.CONFLICT
+        kind = await failure_kind(store, found[0]) if found else None
+        is_ours = kind is None or kind in _OUR_FAULTS
+        return HTTPStatus.INTERNAL_SERVER_ERROR if is_ours else HTTPStatus.UNPROCESSABLE_ENTITY
 
     async def _check_handler_id(
         self, handler_id: object, *, durable: bool, reusable: bool = True
@@ -140,13 +182,21 @@ class ProtocolApp:
         handlers = [handler for store in stores for handler in await store.query(query)]
         return _json({"handlers": [handler_data(each).model_dump() for each in handlers]})
 
-    async def _event_body(self, request: Request) -> bytes:
+    async def _event_body(self, request: Request, handler_id: str) -> bytes:
         body = await read_json(request, self._max_body_bytes)
         if not isinstance(body.get("event"), (dict, str)) or not body["event"]:
             raise InvalidRequest("`event` must be an event")
         if not isinstance(body.get("step"), str | None):
             raise InvalidRequest("`step` must be the name of a step")
-        return orjson.dumps(body)
+        host = self._host_of(handler_id)
+        found = await host.store.query(HandlerQuery(handler_id_in=[handler_id]))
+        workflow = host.workflows.get(found[0].workflow_name) if found else None
+        if workflow is None:
+            raise NotFound(code=ErrorCode.HANDLER_NOT_FOUND)
+        event = awaited_event(workflow, body["event"])
+        # parsed and written anew: the library must not read another event from the same bytes
+        sent = EventEnvelope.from_event(event).model_dump(exclude_none=True)
+        return orjson.dumps({"event": sent, "step": body.get("step")})
 
     def _host_of(self, handler_id: str) -> "InMemoryHost | DurableHost":
         return self._in_memory if self._in_memory.has_handler(handler_id) else self._durable
@@ -187,6 +237,34 @@ def start_event_of(workflow: Workflow, payload: object) -> StartEvent:
     return event
 
 
+def public_events(workflow: Workflow) -> list[type[Event]]:
+    """The events by which a workflow meets its callers; those between its steps are its own."""
+    at_the_border = (StartEvent, StopEvent, InputRequiredEvent, HumanResponseEvent)
+    return [kind for kind in workflow.events if issubclass(kind, at_the_border)]
+
+
+def awaited_event(workflow: Workflow, sent: object) -> Event:
+    """The event in `sent`, if the workflow's steps take it from outside.
+
+    Raises NotAllowed `event_not_accepted`, InvalidRequest.
+    """
+    awaited = {
+        kind.__name__: kind for kind in workflow.events if issubclass(kind, HumanResponseEvent)
+    }
+    envelope = _decoded(sent, "event")
+    named = ""
+    if isinstance(envelope, dict):
+        kind = envelope.get("type") or envelope.get("qualified_name")
+        named = kind.rpartition(".")[2] if isinstance(kind, str) else ""
+    if named not in awaited:
+        raise NotAllowed(code=ErrorCode.EVENT_NOT_ACCEPTED)
+    try:
+        event: Event = EventEnvelope.parse(envelope, awaited)
+    except (EventValidationError, ValueError):
+        raise InvalidRequest("`event` has wrong fields") from None
+    return event
+
+
 def _fields(kind: type[StartEvent], payload: object) -> dict[str, Any]:
     """The fields in `payload`, unpacked if they are in an envelope."""
     if not isinstance(payload, dict):
@@ -211,25 +289,15 @@ def _with_job_id(
     return {**fields, "job_id": job_id}, job_id
 
 
-def _decoded(payload: object) -> object:
+def _decoded(payload: object, name: str = "start_event") -> object:
     """Decode an event that was sent as a JSON string. Raises InvalidRequest."""
     if not isinstance(payload, str):
         return payload
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError:
-        raise InvalidRequest("`start_event` is not JSON") from None
+        raise InvalidRequest(f"`{name}` is not JSON") from None
 
 
 def _json(body: object) -> Response:
     return Response(orjson.dumps(body), media_type="application/json")
-
-
-def _handler_response(handler: HandlerData) -> Response:
-    """200, but 500 for a failed or cancelled run, as the library does."""
-    failed = handler.status in ("failed", "cancelled")
-    return Response(
-        handler.model_dump_json(),
-        status_code=HTTPStatus.INTERNAL_SERVER_ERROR if failed else HTTPStatus.OK,
-        media_type="application/json",
-    )

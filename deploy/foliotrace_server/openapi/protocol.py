@@ -36,7 +36,11 @@ _HANDLER = path_parameter("handler_id", {"type": "string", "minLength": 1, "maxL
 _STATUS = {"enum": ["running", "completed", "failed", "cancelled"]}
 _get = partial(Operation, method="GET", tag="protocol")
 _post = partial(Operation, method="POST", tag="protocol")
-_ENDED_BADLY = "The run has failed or was cancelled."
+_ENDED_BADLY = {
+    409: "The run was cancelled.",
+    422: "The run failed on what it was given.",
+    500: "The run failed.",
+}
 _EVENTS = (
     AnswerDegraded,
     AnswerDelta,
@@ -97,7 +101,7 @@ def protocol_operations(workflows: tuple[str, ...]) -> list[Operation]:
             path="/workflows/{name}/run",
             operation_id="runWorkflow",
             summary="Run a workflow and wait until it ends",
-            also={500: _ENDED_BADLY},
+            also=_ENDED_BADLY,
             problems=(*refusals, 504),
         ),
         start(
@@ -145,7 +149,7 @@ _RUNS = (
         summary="Get a run's state",
         response=HandlerData,
         parameters=(_HANDLER,),
-        also={202: "The run has not ended.", 500: _ENDED_BADLY},
+        also={202: "The run has not ended.", **_ENDED_BADLY},
         problems=(404, 422),
     ),
     _post(
@@ -165,7 +169,7 @@ _RUNS = (
         summary="Get a run's result",
         response=HandlerResult,
         parameters=(_HANDLER,),
-        also={202: "The run has not ended.", 500: _ENDED_BADLY},
+        also={202: "The run has not ended.", **_ENDED_BADLY},
         problems=(404, 422),
     ),
     _get(

@@ -274,6 +274,12 @@ class ErrorCode(CatalogEntry):
         ErrorKind.FORBIDDEN,
         "Pages of that origin may not call this server.",
     )
+    EVENT_NOT_ACCEPTED = (
+        "event_not_accepted",
+        ErrorKind.FORBIDDEN,
+        "No step of this run waits for that event from outside.",
+        "Send a `HumanResponseEvent` that a step of the workflow takes.",
+    )
     BUDGET_EXCEEDED = (
         "budget_exceeded",
         ErrorKind.OVER_BUDGET,
