@@ -137,10 +137,10 @@ async def test_a_llamaindex_embedding_is_an_embedder() -> None:
 
 async def test_an_embedding_that_fails_or_is_unusable_is_unavailable() -> None:
     class Failing(MockEmbedding):
-        async def _aget_query_embedding(self, query: str) -> list[float]:
+        def _get_query_embedding(self, query: str) -> list[float]:
             raise ConnectionError("secret")
 
-        async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
             return [[0.5], [0.5, 0.5]]
 
     embedder = LlamaIndexEmbedder(Failing(embed_dim=3), clock=SystemClock())

@@ -9,6 +9,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.llms import LLM
 
+from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks, embedding_blocks
 from foliotrace.catalog import Reason, ReasonFamily
 from foliotrace.errors import (
     DeadlineExceeded,
@@ -36,6 +37,8 @@ class LlamaIndexGenerator:
         self._clock = clock
         self._model = model or llm.metadata.model_name
         self._speaks_openai = any(c.__name__ == "OpenAI" for c in type(llm).__mro__)
+        self._chats = AsyncOrThread(blocks=blocks(llm, "achat"))
+        self._streams = AsyncOrThread(blocks=blocks(llm, "astream_chat"))
 
     ready = True
 
@@ -48,7 +51,11 @@ class LlamaIndexGenerator:
         """One request within the deadline. Raises the port's errors, never the SDK's."""
         limit_s = self._left_s(deadline)
         options = self._options(prompt, max_tokens, limit_s)
-        response = await self._within(self._llm.achat(self._messages(prompt), **options), deadline)
+        messages, llm = self._messages(prompt), self._llm
+        chat = self._chats.call(
+            lambda: llm.achat(messages, **options), lambda: llm.chat(messages, **options)
+        )
+        response = await self._within(chat, deadline)
         return self._finished(response, response.message.content or "", _finish_reason(response))
 
     async def stream(
@@ -60,9 +67,12 @@ class LlamaIndexGenerator:
         if self._speaks_openai:
             options["stream_options"] = {"include_usage": True}
         text, last, reason = "", None, None
-        pieces = await self._within(
-            self._llm.astream_chat(self._messages(prompt), **options), deadline
+        messages, llm = self._messages(prompt), self._llm
+        opened = self._streams.items(
+            lambda: llm.astream_chat(messages, **options),
+            lambda: llm.stream_chat(messages, **options),
         )
+        pieces = await self._within(opened, deadline)
         while (piece := await self._within(anext(pieces, None), deadline)) is not None:
             last = piece
             reason = _finish_reason(piece) or reason
@@ -218,6 +228,7 @@ class LlamaIndexEmbedder:
             object.__setattr__(self._embedding, "max_retries", 0)
         self._clock = clock
         self._model = model or embedding.model_name
+        self._calls = AsyncOrThread(blocks=embedding_blocks(embedding))
 
     ready = True
 
@@ -232,7 +243,10 @@ class LlamaIndexEmbedder:
             return []
         try:
             async with asyncio.timeout(self._left_s(deadline)):
-                vectors = await self._embedding.aget_text_embedding_batch(list(texts))
+                vectors = await self._calls.call(
+                    lambda: self._embedding.aget_text_embedding_batch(list(texts)),
+                    lambda: self._embedding.get_text_embedding_batch(list(texts)),
+                )
         except Exception as error:  # a model class raises whatever its SDK raises
             raise self._typed(error) from error
         if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) != 1:
@@ -247,7 +261,10 @@ class LlamaIndexEmbedder:
         """One call. Raises EmbedderUnavailable."""
         try:
             async with asyncio.timeout(self._left_s(deadline)):
-                return await self._embedding.aget_query_embedding(text)
+                return await self._calls.call(
+                    lambda: self._embedding.aget_query_embedding(text),
+                    lambda: self._embedding.get_query_embedding(text),
+                )
         except Exception as error:  # as above
             raise self._typed(error) from error
 

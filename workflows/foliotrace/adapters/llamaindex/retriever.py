@@ -11,6 +11,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
+from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, retriever_blocks
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, NotFound
 from foliotrace.model import (
@@ -110,11 +111,15 @@ class LlamaIndexRetriever:
     def __init__(self, retriever: BaseRetriever, library: LibraryReader) -> None:
         self._retriever = retriever
         self._library = library
+        self._calls = AsyncOrThread(blocks=retriever_blocks(retriever))
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """Best first, aligned to stored pages. Raises IndexUnavailable."""
         try:
-            hits = await self._hits(query.text)
+            hits = await self._calls.call(
+                lambda: self._retriever.aretrieve(query.text),
+                lambda: self._retriever.retrieve(query.text),
+            )
         except Exception as error:  # a retriever raises whatever its store raises
             raise IndexUnavailable(
                 f"The LlamaIndex retriever failed: {type(error).__name__}.",
@@ -125,12 +130,6 @@ class LlamaIndexRetriever:
         )
         aligned = [await self._aligned(query, hit, admitted) for hit in hits]
         return [passage for passage in aligned if passage is not None][:top_k]
-
-    async def _hits(self, text: str) -> Sequence[NodeWithScore]:
-        """A retriever without an async method runs in a thread, so as not to block the loop."""
-        if type(self._retriever)._aretrieve is BaseRetriever._aretrieve:
-            return await asyncio.to_thread(self._retriever.retrieve, text)
-        return await self._retriever.aretrieve(text)
 
     async def _aligned(
         self, query: Query, hit: NodeWithScore, admitted: set[str]
