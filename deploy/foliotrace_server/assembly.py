@@ -16,7 +16,7 @@ from foliotrace.ingest.services import IngestServices
 from foliotrace.model import AnswerMode, ExecutionMode, RetrievalMode
 from foliotrace.ports import Runs
 from foliotrace.query.workflow import QueryServices
-from foliotrace_server.contract import CapabilityBody
+from foliotrace_server.bodies import CapabilityBody
 from foliotrace_server.observing.telemetry import Observability
 
 

@@ -33,8 +33,8 @@ class ServerSettings(Section):
     slow_body_s: float = Field(
         default=20.0,
         gt=0,
-        description="Time a request body may take beyond what 1 KiB per second needs; after it "
-        "the request fails with 408.",
+        description="Slack for slow uploads: a body of n KiB must arrive within about n seconds "
+        "plus this; otherwise the request fails with 408.",
     )
     max_concurrent_queries: int = Field(
         default=64,

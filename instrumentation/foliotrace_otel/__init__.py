@@ -23,8 +23,8 @@ from foliotrace_otel.setup.environment import (
     read_environment,
 )
 from foliotrace_otel.setup.logging import configure_logging
+from foliotrace_otel.spans.carried_context import entry_attributes, separate_trace, traceparent
 from foliotrace_otel.spans.event_handler import HasMeasurements, HasSpanAttributes
-from foliotrace_otel.spans.propagation import entry_attributes, separate_trace, traceparent
 
 __all__ = [
     "HasMeasurements",

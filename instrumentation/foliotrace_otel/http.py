@@ -27,13 +27,13 @@ from opentelemetry.trace import (
 from foliotrace_otel import semconv
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.semconv import span_names
-from foliotrace_otel.spans.failures import error_type, mark_failed, outcome_of
-from foliotrace_otel.spans.propagation import (
+from foliotrace_otel.spans.carried_context import (
     BAGGAGE_ALLOWED,
     entry_attributes,
     parse_traceparent,
     traceparent,
 )
+from foliotrace_otel.spans.failures import error_type, mark_failed, outcome_of
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

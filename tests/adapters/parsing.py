@@ -9,8 +9,8 @@ from pathlib import Path
 from time import monotonic
 
 from foliotrace.adapters.local.files.filetype import sniff
-from foliotrace.adapters.local.readers.contract import ReadingLimits, ReadingOptions
 from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.reading_options import ReadingLimits, ReadingOptions
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.model import Deadline, ParsedPage, SourceFile
 from foliotrace.parse import ParserChain

@@ -12,7 +12,7 @@ from tests.adapters.files import docx_of
 from tests.adapters.parsing import EXAMPLES, SAMPLES, reading
 
 from foliotrace.adapters.local.files.filetype import sniff
-from foliotrace.adapters.local.readers.contract import find_tessdata
+from foliotrace.adapters.local.readers.reading_options import find_tessdata
 from foliotrace.adapters.local.readers.sections import (
     PAGE_CHARACTERS,
     Element,

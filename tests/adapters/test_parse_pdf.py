@@ -14,7 +14,7 @@ import pytest
 from tests.adapters.files import endless_page, pdf_of, plain_pages
 from tests.adapters.parsing import EXAMPLES, SAMPLES, SHARED, in_s, reading, source_of
 
-from foliotrace.adapters.local.readers.contract import find_tessdata
+from foliotrace.adapters.local.readers.reading_options import find_tessdata
 from foliotrace.adapters.local.readers.worker_pool import WorkerLost, WorkerPool
 from foliotrace.catalog import Reason
 from foliotrace.errors import DeadlineExceeded

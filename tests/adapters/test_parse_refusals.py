@@ -9,7 +9,7 @@ import pytest
 from tests.adapters.files import W, docx_of, pdf_of, plain_pages, zip_of
 from tests.adapters.parsing import EXAMPLES, reading
 
-from foliotrace.adapters.local.readers.contract import ReadingLimits
+from foliotrace.adapters.local.readers.reading_options import ReadingLimits
 from foliotrace.errors import FileRefused, UnsupportedFile
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,7 @@ from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
 
 from foliotrace import events
-from foliotrace_otel.spans.propagation import parse_traceparent, separate_trace, traceparent
+from foliotrace_otel.spans.carried_context import parse_traceparent, separate_trace, traceparent
 
 pytestmark = pytest.mark.anyio
 ROOT = Path(__file__).parents[2]

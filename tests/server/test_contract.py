@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from foliotrace.model import Answer, Document, DocumentStatus, DocumentView, ParsedPage, Word, Words
 from foliotrace.model.page import Box
-from foliotrace_server.contract import (
+from foliotrace_server.bodies import (
     AnswerBody,
     DocumentsBody,
     PageBody,

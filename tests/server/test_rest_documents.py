@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from tests.server.small_service import serving, small_engine
 
+from foliotrace_server.bodies import AcceptedBody
 from foliotrace_server.client import AsyncFoliotraceClient, ServerProblem
 from foliotrace_server.client.api_requests import ServerEvent
-from foliotrace_server.contract import AcceptedBody
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from typing import Final
 from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent
 from foliotrace_otel import Metrics, semconv
 from foliotrace_otel.setup import environment
-from foliotrace_otel.spans.propagation import BAGGAGE_ALLOWED
+from foliotrace_otel.spans.carried_context import BAGGAGE_ALLOWED
 
 SPANS: Final = (
     ("`{method} {route}`", "an HTTP request", "SERVER", "to the answer's last byte"),

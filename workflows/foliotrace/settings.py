@@ -163,14 +163,14 @@ class IngestSettings(Section):
     parser_processes: int = Field(default=2, gt=0, le=64, description="Parser processes.")
     tessdata: Path | None = Field(
         default=None,
-        description="Folder with Tesseract's trained data. Without one, scanned pages are "
-        "reported as `needs_ocr`.",
+        description="Folder with Tesseract's trained data. None: the usual system folders are "
+        "searched; if none has it, scanned pages are reported as `needs_ocr`.",
     )
     max_job_attempts: int = Field(
         default=5,
         gt=0,
-        description="How often a job may be resumed after a restart without making progress "
-        "before it fails.",
+        description="Starts of a job, the first included, that may be killed in a row without "
+        "completing a step; then the job fails.",
     )
 
 
@@ -198,7 +198,8 @@ class LlamaCloudSettings(Section):
     index: ExecutionMode = Field(
         default=ExecutionMode.LOCAL,
         description="What retrieves passages. With `cloud_then_local` the local index answers "
-        "when the managed one cannot; with `cloud` it is kept up to date but not queried.",
+        "when the managed one cannot; with `cloud` the local index is kept up to date but not "
+        "queried.",
     )
     parse_tier: Literal["fast", "cost_effective", "agentic", "agentic_plus"] = Field(
         default="cost_effective", description="LlamaParse tier."
@@ -209,7 +210,7 @@ class LlamaCloudSettings(Section):
     custom_prompt: str | None = Field(
         default=None, description="Instructions for LlamaParse; not available in tier `fast`."
     )
-    languages: tuple[str, ...] = Field(default=(), description="Languages for OCR.")
+    languages: tuple[str, ...] = Field(default=(), description="Languages for OCR by LlamaParse.")
     extract_tier: Literal["cost_effective", "agentic", "agentic_plus", "turbo"] = Field(
         default="cost_effective", description="LlamaExtract tier."
     )
@@ -295,8 +296,16 @@ class ResilienceSettings(Section):
     attempts: int = Field(
         default=3, ge=1, le=10, description="Requests of one call, the first one included."
     )
-    first_wait_s: float = Field(default=4.0, ge=0, description="Wait before the first retry.")
-    longest_wait_s: float = Field(default=60.0, ge=0, description="Longest wait between retries.")
+    first_wait_s: float = Field(
+        default=4.0,
+        ge=0,
+        description="Base of the wait before the first retry, of which half is random.",
+    )
+    longest_wait_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Cap of the doubling wait between retries; Retry-After may exceed it.",
+    )
     breaker_failures: int = Field(
         default=3, ge=1, description="Consecutive failures that open the circuit breaker."
     )

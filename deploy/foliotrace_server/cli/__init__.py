@@ -1,4 +1,4 @@
-"""The command `foliotrace`. Exit codes: see `failures.py` and docs/reference/cli.md."""
+"""The command `foliotrace`. Exit codes: see `command.py` and docs/reference/cli.md."""
 
 from foliotrace_server.cli.main import main
 

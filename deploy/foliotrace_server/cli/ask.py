@@ -18,9 +18,9 @@ from foliotrace_server.cli.command import (
 )
 
 if TYPE_CHECKING:
+    from foliotrace_server.bodies import AnswerBody
     from foliotrace_server.client import AsyncFoliotraceClient
     from foliotrace_server.client.api_requests import ServerEvent
-    from foliotrace_server.contract import AnswerBody
 
 
 @click.command(cls=Command)
@@ -87,7 +87,7 @@ async def _print_stream(events: "AsyncIterator[ServerEvent]") -> "AnswerBody":
 
     A stream that breaks off raises its error; what was printed until then ends with a newline.
     """
-    from foliotrace_server.contract import AnswerBody, from_value
+    from foliotrace_server.bodies import AnswerBody, from_value
 
     answer: AnswerBody | None = None
     printed = False

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from foliotrace.model import JobView
-    from foliotrace_server import contract
+    from foliotrace_server import bodies
     from foliotrace_server.client import AsyncFoliotraceClient
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ def print_json(value: object) -> None:
 
 
 def _json(value: object) -> str:
-    from foliotrace_server.contract import to_json
+    from foliotrace_server.bodies import to_json
 
     return to_json(type(value), value).decode()
 
@@ -63,7 +63,7 @@ def print_fields(body: object) -> None:
             print_line(f"{name}: {value if isinstance(value, str) else _json(value)}")
 
 
-def print_sources(answer: "contract.AnswerBody") -> None:
+def print_sources(answer: "bodies.AnswerBody") -> None:
     """Print what follows the answer text: citations, notice, degradation, trace links."""
     if answer.citations:
         print_line()
@@ -80,7 +80,7 @@ def print_sources(answer: "contract.AnswerBody") -> None:
         print_line(f"\n{name}: {url}")
 
 
-def print_documents(page: "contract.DocumentsBody") -> None:
+def print_documents(page: "bodies.DocumentsBody") -> None:
     """Print a table of documents."""
     rows = [
         (d.id, d.status, f"{d.pages_stored}/{d.pages_total}", d.chunks, d.name)
@@ -89,7 +89,7 @@ def print_documents(page: "contract.DocumentsBody") -> None:
     print_table(("ID", "STATUS", "PAGES", "CHUNKS", "NAME"), rows)
 
 
-def print_jobs(page: "contract.JobsBody") -> None:
+def print_jobs(page: "bodies.JobsBody") -> None:
     """Print a table of jobs."""
     rows = [
         (j.id, j.kind, j.status, j.stage, f"{j.pages_done}/{j.pages_total}", j.problem or "")
@@ -104,7 +104,7 @@ def print_job_progress(job: Mapping[str, Any]) -> None:
     print_line(f"{job['stage']}  {pages}  {job['chunks']} chunks")
 
 
-def print_extraction(extraction: "contract.ExtractionBody") -> None:
+def print_extraction(extraction: "bodies.ExtractionBody") -> None:
     """Print each field with value, confidence and source, then validation errors."""
     for field in extraction.fields:
         confidence = "" if field.confidence is None else f" ({field.confidence:.0%})"
@@ -164,7 +164,7 @@ async def follow_job(
 ) -> "JobView":
     """Show a job's progress until it ends; its final state."""
     from foliotrace.model import JobView
-    from foliotrace_server.contract import from_value
+    from foliotrace_server.bodies import from_value
 
     bar = bars.add(label)
     async for event in client.follow(job.id):

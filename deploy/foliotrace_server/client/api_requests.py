@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError
 from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, JsonObject, Metadata, Scalar
-from foliotrace_server import contract
+from foliotrace_server import bodies
 
 B = TypeVar("B")
 DEFAULT_TOP_K = 5
@@ -27,7 +27,7 @@ class ServerProblem(FoliotraceError):
 
     code = ErrorCode.SERVER_PROBLEM
 
-    def __init__(self, status: int, problem: contract.ProblemBody) -> None:
+    def __init__(self, status: int, problem: bodies.ProblemBody) -> None:
         super().__init__(problem.title, hint=problem.detail)
         self.error_code = problem.code  # a newer server may know more codes than we do
         self.status = status
@@ -70,7 +70,7 @@ class ApiRequest(Generic[B]):
         """The response body. Raises ServerProblem, Unreachable."""
         refuse(response)
         try:
-            return contract.from_json(self.body_type, response.content)
+            return bodies.from_json(self.body_type, response.content)
         except ValidationError as error:
             raise Unreachable("the response is not that of a foliotrace server") from error
 
@@ -80,7 +80,7 @@ def refuse(response: httpx.Response) -> None:
     if response.is_success or (response.status_code == 503 and _is_readiness(response)):
         return
     try:
-        problem = contract.from_json(contract.ProblemBody, response.content)
+        problem = bodies.from_json(bodies.ProblemBody, response.content)
     except ValidationError as error:
         raise Unreachable(f"status {response.status_code} from another kind of server") from error
     raise ServerProblem(response.status_code, problem)
@@ -102,7 +102,7 @@ def ask(
     metadata: Metadata | None,
     stream: bool = False,
     path: ExecutionMode | str | None = None,
-) -> ApiRequest[contract.AnswerBody]:
+) -> ApiRequest[bodies.AnswerBody]:
     """`POST /v1/query`."""
     optional = {
         "top_k": top_k if top_k != DEFAULT_TOP_K else None,
@@ -116,7 +116,7 @@ def ask(
         "path": path,
     }
     body = {"query": query} | {name: each for name, each in optional.items() if each is not None}
-    return ApiRequest(method="POST", path="/v1/query", body_type=contract.AnswerBody, json=body)
+    return ApiRequest(method="POST", path="/v1/query", body_type=bodies.AnswerBody, json=body)
 
 
 def upload(
@@ -126,7 +126,7 @@ def upload(
     metadata: Metadata | None = None,
     idempotency_key: str | None = None,
     path: ExecutionMode | str | None = None,
-) -> ApiRequest[contract.UploadBody]:
+) -> ApiRequest[bodies.UploadBody]:
     """`POST /v1/documents`. A file on disk keeps its name and is read while it is sent."""
     with ExitStack() as opening:  # closes what is open where a later file cannot be opened
         parts = [
@@ -136,7 +136,7 @@ def upload(
         return ApiRequest(
             method="POST",
             path="/v1/documents",
-            body_type=contract.UploadBody,
+            body_type=bodies.UploadBody,
             files=[("file", part) for part in parts],
             form={
                 "collection": collection,
@@ -150,11 +150,11 @@ def upload(
 
 def documents(
     *, collection: str | None, name: str | None, limit: int, after: str | None
-) -> ApiRequest[contract.DocumentsBody]:
+) -> ApiRequest[bodies.DocumentsBody]:
     """`GET /v1/documents`."""
     params = {"collection": collection, "name": name, "limit": limit, "after": after}
     return ApiRequest(
-        method="GET", path="/v1/documents", body_type=contract.DocumentsBody, params=params
+        method="GET", path="/v1/documents", body_type=bodies.DocumentsBody, params=params
     )
 
 
@@ -165,7 +165,7 @@ def extract(
     instructions: str | None,
     key: str | None,
     path: ExecutionMode | str | None = None,
-) -> ApiRequest[contract.ExtractionBody]:
+) -> ApiRequest[bodies.ExtractionBody]:
     """`POST /v1/extractions`."""
     optional = {"instructions": instructions, "path": path}
     body = {"document_id": document_id, "schema": schema}
@@ -173,7 +173,7 @@ def extract(
     return ApiRequest(
         method="POST",
         path="/v1/extractions",
-        body_type=contract.ExtractionBody,
+        body_type=bodies.ExtractionBody,
         json=body,
         headers={"Idempotency-Key": key} if key else {},
     )
@@ -215,5 +215,5 @@ class EventReader:
 
 def problem_in(event: ServerEvent) -> ServerProblem:
     """The problem that ended a stream."""
-    problem = contract.from_value(contract.ProblemBody, event.value)
+    problem = bodies.from_value(bodies.ProblemBody, event.value)
     return ServerProblem(problem.status, problem)

@@ -15,7 +15,7 @@ from foliotrace.model import (
     Metadata,
     RunView,
 )
-from foliotrace_server import contract
+from foliotrace_server import bodies
 from foliotrace_server.client import api_requests
 from foliotrace_server.client.api_requests import (
     ApiRequest,
@@ -76,7 +76,7 @@ class AsyncFoliotraceClient:
         tags: Sequence[str] = (),
         metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
-    ) -> contract.AnswerBody:
+    ) -> bodies.AnswerBody:
         """Ask a question; the answer cites the pages it comes from."""
         request = api_requests.ask(
             query,
@@ -124,7 +124,7 @@ class AsyncFoliotraceClient:
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
         path: ExecutionMode | str | None = None,
-    ) -> contract.UploadBody:
+    ) -> bodies.UploadBody:
         """Upload files; each is accepted with its job or refused with a problem."""
         request = api_requests.upload(
             files,
@@ -142,7 +142,7 @@ class AsyncFoliotraceClient:
         name: str | None = None,
         limit: int = 100,
         after: str | None = None,
-    ) -> contract.DocumentsBody:
+    ) -> bodies.DocumentsBody:
         """List documents, one page at a time."""
         return await self._send(
             api_requests.documents(collection=collection, name=name, limit=limit, after=after)
@@ -157,10 +157,10 @@ class AsyncFoliotraceClient:
         path = f"/v1/documents/{document_id}"
         return await self._send(ApiRequest(method="DELETE", path=path, body_type=DocumentView))
 
-    async def page(self, document_id: str, number: int) -> contract.PageBody:
+    async def page(self, document_id: str, number: int) -> bodies.PageBody:
         """Get a page of a document with its boxes."""
         path = f"/v1/documents/{document_id}/pages/{number}"
-        return await self._send(api_requests.get(path, contract.PageBody))
+        return await self._send(api_requests.get(path, bodies.PageBody))
 
     async def extract(
         self,
@@ -170,7 +170,7 @@ class AsyncFoliotraceClient:
         instructions: str | None = None,
         idempotency_key: str | None = None,
         path: ExecutionMode | str | None = None,
-    ) -> contract.ExtractionBody:
+    ) -> bodies.ExtractionBody:
         """Start an extraction; `follow` its job, then read `extraction`."""
         return await self._send(
             api_requests.extract(
@@ -182,10 +182,10 @@ class AsyncFoliotraceClient:
             )
         )
 
-    async def extraction(self, job_id: str) -> contract.ExtractionBody:
+    async def extraction(self, job_id: str) -> bodies.ExtractionBody:
         """Get an extraction and, once it has completed, its record."""
         return await self._send(
-            api_requests.get(f"/v1/extractions/{job_id}", contract.ExtractionBody)
+            api_requests.get(f"/v1/extractions/{job_id}", bodies.ExtractionBody)
         )
 
     async def jobs(
@@ -195,11 +195,11 @@ class AsyncFoliotraceClient:
         unfinished: bool = False,
         limit: int = 100,
         after: str | None = None,
-    ) -> contract.JobsBody:
+    ) -> bodies.JobsBody:
         """List jobs, newest first, one page at a time."""
         request = api_requests.get(
             "/v1/jobs",
-            contract.JobsBody,
+            bodies.JobsBody,
             document_id=document_id,
             unfinished="true" if unfinished else None,
             limit=limit,
@@ -231,9 +231,9 @@ class AsyncFoliotraceClient:
         """Get the stored record of an answered question."""
         return await self._send(api_requests.get(f"/v1/runs/{run_id}", RunView))
 
-    async def ready(self) -> contract.ReadyBody:
+    async def ready(self) -> bodies.ReadyBody:
         """Get what the server can do now, and at which degradation level."""
-        return await self._send(api_requests.get("/readyz", contract.ReadyBody))
+        return await self._send(api_requests.get("/readyz", bodies.ReadyBody))
 
     async def _send(self, request: ApiRequest[B]) -> B:
         try:

@@ -18,7 +18,7 @@ from foliotrace.model import (
     Metadata,
     RunView,
 )
-from foliotrace_server import contract
+from foliotrace_server import bodies
 from foliotrace_server.client import api_requests
 from foliotrace_server.client.api_requests import (
     ApiRequest,
@@ -69,7 +69,7 @@ class FoliotraceClient:
         tags: Sequence[str] = (),
         metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
-    ) -> contract.AnswerBody:
+    ) -> bodies.AnswerBody:
         """Ask a question; the answer cites the pages it comes from."""
         request = api_requests.ask(
             query,
@@ -116,7 +116,7 @@ class FoliotraceClient:
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
         path: ExecutionMode | str | None = None,
-    ) -> contract.UploadBody:
+    ) -> bodies.UploadBody:
         """Upload files; each is accepted with its job or refused with a problem."""
         request = api_requests.upload(
             files,
@@ -134,7 +134,7 @@ class FoliotraceClient:
         name: str | None = None,
         limit: int = 100,
         after: str | None = None,
-    ) -> contract.DocumentsBody:
+    ) -> bodies.DocumentsBody:
         """List documents, one page at a time."""
         return self._send(
             api_requests.documents(collection=collection, name=name, limit=limit, after=after)
@@ -149,10 +149,10 @@ class FoliotraceClient:
         path = f"/v1/documents/{document_id}"
         return self._send(ApiRequest(method="DELETE", path=path, body_type=DocumentView))
 
-    def page(self, document_id: str, number: int) -> contract.PageBody:
+    def page(self, document_id: str, number: int) -> bodies.PageBody:
         """Get a page of a document with its boxes."""
         path = f"/v1/documents/{document_id}/pages/{number}"
-        return self._send(api_requests.get(path, contract.PageBody))
+        return self._send(api_requests.get(path, bodies.PageBody))
 
     def extract(
         self,
@@ -162,7 +162,7 @@ class FoliotraceClient:
         instructions: str | None = None,
         idempotency_key: str | None = None,
         path: ExecutionMode | str | None = None,
-    ) -> contract.ExtractionBody:
+    ) -> bodies.ExtractionBody:
         """Start an extraction; `follow` its job, then read `extraction`."""
         return self._send(
             api_requests.extract(
@@ -174,9 +174,9 @@ class FoliotraceClient:
             )
         )
 
-    def extraction(self, job_id: str) -> contract.ExtractionBody:
+    def extraction(self, job_id: str) -> bodies.ExtractionBody:
         """Get an extraction and, once it has completed, its record."""
-        return self._send(api_requests.get(f"/v1/extractions/{job_id}", contract.ExtractionBody))
+        return self._send(api_requests.get(f"/v1/extractions/{job_id}", bodies.ExtractionBody))
 
     def jobs(
         self,
@@ -185,11 +185,11 @@ class FoliotraceClient:
         unfinished: bool = False,
         limit: int = 100,
         after: str | None = None,
-    ) -> contract.JobsBody:
+    ) -> bodies.JobsBody:
         """List jobs, newest first, one page at a time."""
         request = api_requests.get(
             "/v1/jobs",
-            contract.JobsBody,
+            bodies.JobsBody,
             document_id=document_id,
             unfinished="true" if unfinished else None,
             limit=limit,
@@ -218,9 +218,9 @@ class FoliotraceClient:
         """Get the stored record of an answered question."""
         return self._send(api_requests.get(f"/v1/runs/{run_id}", RunView))
 
-    def ready(self) -> contract.ReadyBody:
+    def ready(self) -> bodies.ReadyBody:
         """Get what the server can do now, and at which degradation level."""
-        return self._send(api_requests.get("/readyz", contract.ReadyBody))
+        return self._send(api_requests.get("/readyz", bodies.ReadyBody))
 
     def _send(self, request: ApiRequest[B]) -> B:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace.adapters.local.readers.contract import find_tessdata
+from foliotrace.adapters.local.readers.reading_options import find_tessdata
 from foliotrace.budget import SET_A_PRICE, UnknownPrice
 from foliotrace_otel import TelemetrySettingInvalid, read_environment
 from foliotrace_server.doctor.registry import Outcome, check

@@ -12,7 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 from pydantic_core import core_schema
 from workflows.events import Event
 
-from foliotrace_server.contract import BodyType, ProblemBody
+from foliotrace_server.bodies import BodyType, ProblemBody
 from foliotrace_server.openapi.operation import Operation
 from foliotrace_server.openapi.protocol import protocol_operations
 from foliotrace_server.routes.documents import Documents

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from foliotrace_server.contract import BodyType
+from foliotrace_server.bodies import BodyType
 
 Parameter: TypeAlias = Mapping[str, Any]
 """A parameter object of OpenAPI."""

@@ -18,7 +18,7 @@ from foliotrace.model import (
 )
 from foliotrace.ports import StoredBlob
 from foliotrace.query.validate import validate_filters
-from foliotrace_server.contract import (
+from foliotrace_server.bodies import (
     AcceptedBody,
     DocumentsBody,
     PageBody,

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from foliotrace_server.contract import BodyType, to_json
+from foliotrace_server.bodies import BodyType, to_json
 from foliotrace_server.openapi.operation import ID, Operation, Parameter, path_parameter
 
 H = TypeVar("H", bound=Callable[..., Awaitable[Any]])

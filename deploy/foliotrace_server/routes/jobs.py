@@ -10,7 +10,7 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace.jobs import Progress
 from foliotrace.model import JobKind, JobStatus, JobView, Principal, RunView
-from foliotrace_server.contract import (
+from foliotrace_server.bodies import (
     ExtractionBody,
     ExtractionRequest,
     JobsBody,

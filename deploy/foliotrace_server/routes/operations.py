@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from foliotrace.adapters.llamacloud.webhooks import SIGNATURE_HEADER
 from foliotrace_otel import prometheus_text
-from foliotrace_server.contract import HealthBody, ReadyBody, to_json
+from foliotrace_server.bodies import HealthBody, ReadyBody, to_json
 from foliotrace_server.engine import Engine
 from foliotrace_server.http.request_body import read_body
 from foliotrace_server.openapi.docs_page import docs_page

@@ -10,7 +10,13 @@ from workflows.events import Event, StartEvent
 
 from foliotrace.model import Answer, CacheState
 from foliotrace.query.workflow import AnswerDegraded, AnswerDelta, AnswerReset, AskQuestion
-from foliotrace_server.contract import AnswerBody, ProblemBody, StreamStart, answer_json, to_json
+from foliotrace_server.bodies import (
+    AnswerBody,
+    ProblemBody,
+    StreamStart,
+    answer_json,
+    to_json,
+)
 from foliotrace_server.engine import Engine, answer_of
 from foliotrace_server.http.http_guard import ConcurrencyLimit
 from foliotrace_server.http.problems import problem_of

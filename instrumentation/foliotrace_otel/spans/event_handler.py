@@ -12,9 +12,9 @@ from foliotrace_otel import semconv
 from foliotrace_otel.metrics.instruments import Measurement
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.spans import LlamaIndexObject
+from foliotrace_otel.spans.carried_context import parse_traceparent
 from foliotrace_otel.spans.model_events import ContentPolicy, ModelCalls, Retrievals
 from foliotrace_otel.spans.open_span import RECORD_KEY, OpenSpan
-from foliotrace_otel.spans.propagation import parse_traceparent
 from foliotrace_otel.spans.span_tree import SpanTree
 
 _MOST_IDS: Final = 10

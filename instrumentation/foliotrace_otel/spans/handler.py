@@ -17,7 +17,7 @@ from llama_index_instrumentation.span_handlers import BaseSpanHandler
 from opentelemetry import context as otel_context
 from pydantic import ConfigDict
 
-from foliotrace_otel.spans import LlamaIndexObject, propagation
+from foliotrace_otel.spans import LlamaIndexObject, carried_context
 from foliotrace_otel.spans.open_span import OpenSpan
 from foliotrace_otel.spans.span_tree import SpanTree
 
@@ -253,11 +253,11 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
 
     def capture_propagation_context(self) -> dict[str, Any]:
         """W3C context and allowed baggage, serialisable, under this package's own key."""
-        return propagation.capture()
+        return carried_context.capture()
 
     def restore_propagation_context(self, context: dict[str, Any]) -> None:
         """Continue the captured trace in this task."""
-        propagation.restore(context)
+        carried_context.restore(context)
 
     def new_span(self, *args: object, **kwargs: object) -> BaseSpan | None:
         """Unused: `span_enter` is overridden."""

@@ -25,6 +25,7 @@ from foliotrace_otel.sdk_internals.fast_span import (
     start_fast_root,
 )
 from foliotrace_otel.semconv import NAMESPACE, Attribute, Version, span_names
+from foliotrace_otel.spans.carried_context import LINKS_KEY, entry_attributes, links_in
 from foliotrace_otel.spans.failures import (
     add_exception_event,
     attempted_call,
@@ -34,7 +35,6 @@ from foliotrace_otel.spans.failures import (
     outcome_of,
 )
 from foliotrace_otel.spans.open_span import RECORD_KEY, UNMEASURED, OpenSpan, UnsampledCall
-from foliotrace_otel.spans.propagation import LINKS_KEY, entry_attributes, links_in
 from foliotrace_otel.spans.span_naming import (
     SpanPlan,
     has_visible_steps,

@@ -10,8 +10,8 @@ from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.adapters.local.keyword.index import KeywordIndex
-from foliotrace.adapters.local.readers.contract import ReadingOptions, find_tessdata
 from foliotrace.adapters.local.readers.parser import local_parsers
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions, find_tessdata
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs, SqliteRuns
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger

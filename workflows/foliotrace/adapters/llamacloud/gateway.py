@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 from llama_cloud import AsyncLlamaCloud
 from llama_cloud.types import ExtractV2Job, ParsingGetResponse
 
+from foliotrace.adapters.llamacloud.buy_once import ENDED_BADLY, PurchaseCoordinator, Sleep
 from foliotrace.adapters.llamacloud.client import (
     RATE_LIMITS,
     CloudAccess,
@@ -28,7 +29,6 @@ from foliotrace.adapters.llamacloud.purchase_journal import (
     PurchaseJournal,
     PurchaseState,
 )
-from foliotrace.adapters.llamacloud.purchases import ENDED_BADLY, PurchaseCoordinator, Sleep
 from foliotrace.adapters.llamacloud.webhooks import JobWaiters, WebhookTarget
 from foliotrace.events import CloudCancelFailed, CloudJobFinished, emit
 from foliotrace.model import Deadline, SourceFile

@@ -16,7 +16,7 @@ from tantivy import Document as Entry
 from tantivy import Index, Occur, Query, Schema, SchemaBuilder, Searcher
 from tantivy import IndexWriter as TantivyWriter
 
-from foliotrace.adapters.local.answer_cache import LruCache
+from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Chunk

@@ -22,7 +22,7 @@ from foliotrace.adapters.local.files.filetype import (
     TIFF,
     XLSX,
 )
-from foliotrace.adapters.local.readers.contract import ReadingOptions
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions
 from foliotrace.adapters.local.readers.worker import page_from_frame
 from foliotrace.adapters.local.readers.worker_pool import WorkerLost, WorkerPool
 from foliotrace.catalog import ErrorCode, PageProblem, Reason

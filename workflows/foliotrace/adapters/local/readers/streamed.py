@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from foliotrace.adapters.local.readers.contract import Overview, ReadingOptions
+from foliotrace.adapters.local.readers.reading_options import Overview, ReadingOptions
 from foliotrace.model import ParsedPage
 
 Stream = Callable[[Path, ReadingOptions], Iterator[ParsedPage]]

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Final, cast
 import orjson
 
 from foliotrace.adapters.local.page_codec import page_from_values, page_to_values
-from foliotrace.adapters.local.readers.contract import (
+from foliotrace.adapters.local.readers.reading_options import (
     Reader,
     ReadingLimits,
     ReadingOptions,

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from foliotrace.adapters.local.answer_cache import LruCache
 from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.adapters.local.page_codec import unpack_page
 from foliotrace.adapters.local.sqlite import writes
 from foliotrace.adapters.local.sqlite.columns import CHUNK, DOCUMENT, filter_condition, placeholders

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from foliotrace.adapters.local.readers.contract import ReadingOptions
 from foliotrace.adapters.local.readers.office.ooxml import Package, package, whole_number
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions
 from foliotrace.adapters.local.readers.sections import (
     Element,
     GridCell,

@@ -10,7 +10,7 @@ from typing import IO
 
 from lxml import etree
 
-from foliotrace.adapters.local.readers.contract import ReadingLimits, Refusal
+from foliotrace.adapters.local.readers.reading_options import ReadingLimits, Refusal
 from foliotrace.catalog import ErrorCode
 
 RELATIONS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from foliotrace.adapters.local.readers.contract import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.office.ooxml import R_ID, Package, package
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.sections import (
     Element,
     GridCell,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from lxml import etree
 
-from foliotrace.adapters.local.readers.contract import ReadingLimits, ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.office.ooxml import R_ID, Package, package, whole_number
+from foliotrace.adapters.local.readers.reading_options import ReadingLimits, ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.sections import Element, paginate
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.csv_table import elements, one_line

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from foliotrace.adapters.local.readers.contract import Overview, ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.pdf.liteparse_native import ocr_parser
 from foliotrace.adapters.local.readers.pdf.reader import recognised
+from foliotrace.adapters.local.readers.reading_options import Overview, ReadingOptions, Refusal
 from foliotrace.catalog import ErrorCode, PageProblem
 from foliotrace.model import PageKind, PageStatus, ParsedPage
 

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from foliotrace.adapters.local.readers.contract import Overview, ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.pdf.lines import PageWord, Region
 from foliotrace.adapters.local.readers.pdf.liteparse_native import (
     NO_PAGE,
@@ -21,6 +20,7 @@ from foliotrace.adapters.local.readers.pdf.liteparse_native import (
     text_parser,
 )
 from foliotrace.adapters.local.readers.pdf.page_text import write
+from foliotrace.adapters.local.readers.reading_options import Overview, ReadingOptions, Refusal
 from foliotrace.catalog import ErrorCode, PageProblem
 from foliotrace.model import BlockKind, Box, PageStatus, ParsedPage
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from foliotrace.adapters.local.readers.contract import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.pdf.lines import is_figure
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.sections import (
     Element,
     GridCell,

@@ -7,8 +7,8 @@ from pathlib import Path
 from lxml import etree
 from lxml.html import HTMLParser
 
-from foliotrace.adapters.local.readers.contract import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.pdf.lines import header_rows, is_figure
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.sections import Element, GridCell, Prose, grid, paginate
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.charset import encoding_of

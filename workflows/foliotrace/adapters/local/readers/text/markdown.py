@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foliotrace.adapters.local.readers.contract import ReadingOptions
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions
 from foliotrace.adapters.local.readers.sections import Element, GridCell, Prose, grid, paginate
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.charset import read_text

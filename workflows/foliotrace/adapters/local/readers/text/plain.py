@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from foliotrace.adapters.local.readers.contract import ReadingOptions
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.charset import read_text
 from foliotrace.model import Block, BlockKind, PageKind, ParsedPage

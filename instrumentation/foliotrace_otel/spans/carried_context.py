@@ -1,4 +1,4 @@
-"""Trace context into and out of the process and across resumes; deliberately separate traces."""
+"""Trace context as text: parsed, captured for a later resume, restored; separate traces."""
 
 import re
 from collections.abc import Iterator, Mapping
