@@ -43,11 +43,17 @@ def save(
 
 
 def _commit() -> str:
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=RESULTS.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return asked.stdout.strip() or "unknown"
+    """The commit, with `-dirty` if anything but records differs from it.
+
+    Several benchmarks in a row each write a record; that alone does not make a figure doubtful.
+    """
+    commit = _git("rev-parse", "--short", "HEAD")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results")
+    return f"{commit}-dirty" if changed else commit or "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=RESULTS.parent.parent
+    ).stdout.strip()
