@@ -12,6 +12,7 @@ NOT_BENCHMARKS = {
     "environments",
     "paper",
     "query_stack",
+    "receipts",
     "record",
     "summary",
 }

@@ -1,7 +1,8 @@
-"""How well records are extracted without a language model, on labelled paperwork made here.
+"""How well records are extracted without a language model: real receipts, then generated paper.
 
 `python -m bench.extraction [--count 300] [--seed 1]`. Field precision, recall, F1, by layout and by
-confidence; rows of lists; values that do not stand where they are cited (must be none).
+confidence; rows of lists; values that do not stand where they are cited (must be none). The real
+receipts are those of ../shared/data/receipts-dev (without it only generated paper is measured).
 """
 
 import argparse
@@ -14,7 +15,10 @@ from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
 
+from bench.corpora import SHARED
 from bench.paper import SCHEMA, Paper, papers
+from bench.receipts import FOLDER, Receipt, receipts, right
+from bench.receipts import SCHEMA as RECEIPT
 from bench.record import save
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers
@@ -66,7 +70,7 @@ class Score:
         }
 
 
-async def parsed(made: Iterable[Paper], folder: Path) -> list[list[ParsedPage]]:
+async def parsed(made: Iterable[Paper | Receipt], folder: Path) -> list[list[ParsedPage]]:
     """The pages of each paper, by the real parser."""
     workers = WorkerPool()
     order = ParserChain(local_parsers(workers, SystemClock()))
@@ -170,6 +174,33 @@ async def measure(count: int, seed: int) -> dict[str, Any]:
     }
 
 
+async def measure_receipts() -> dict[str, Any]:
+    """Figures of the real receipts, by field."""
+    schema, real = resolve(RECEIPT), list(receipts())
+    with tempfile.TemporaryDirectory() as folder:
+        pages = await parsed(real, Path(folder))
+    fields: defaultdict[str, Score] = defaultdict(Score)
+    extractor, loose, spent_s = RulesExtractor(SystemClock()), 0, 0.0
+    for receipt, read in zip(real, pages, strict=True):
+        began = perf_counter()
+        found = await extractor.extract(
+            task("receipt.pdf", schema), read, deadline=Deadline(monotonic() + 60)
+        )
+        spent_s += perf_counter() - began
+        loose += ungrounded(found, read)
+        record = record_of(schema, found.fields)
+        for name, truth in receipt.truth.items():
+            value = record[name]
+            same = value is not None and right(name, truth, value)
+            fields[name].add(truth, truth if same else value)
+    return {
+        "documents": len(real),
+        "by_field": {name: score.figures() for name, score in fields.items()},
+        "ungrounded_values": loose,
+        "ms_per_document": round(1000 * spent_s / max(len(real), 1), 2),
+    }
+
+
 def add_rows(score: Score, truth: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
     """A row is right when all its values are."""
     for row in found:
@@ -190,6 +221,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED)
     told = parser.parse_args()
+    real = asyncio.run(measure_receipts()) if (SHARED / FOLDER).exists() else None
+    for name, score in real["by_field"].items() if real else ():
+        print(f"receipts: {name:16} {score}")
     figures = asyncio.run(measure(told.count, told.seed))
     for name in ("fields", "rows", "ungrounded_values", "ms_per_document", "right_by_confidence"):
         print(f"{name}: {figures[name]}")
@@ -198,7 +232,7 @@ def main() -> None:
             print(f"  {name:16} {score}")
     if told.seed == HELD_OUT_SEED:
         command = f"python -m bench.extraction --count {told.count}"
-        save("extraction", figures, command=command)
+        save("extraction", {"receipts": real, **figures}, command=command)
 
 
 if __name__ == "__main__":

@@ -263,15 +263,16 @@ def _draw_lines(sheet: Sheet, random: Random, lines: Sequence[dict[str, Any]]) -
     sheet.down(2)
 
 
-def pdf_of(content: str) -> bytes:
+def pdf_of(content: str, *, font: str = "Helvetica", size: tuple[int, int] = (612, 792)) -> bytes:
     """One page, one font."""
-    packed = zlib.compress(content.encode("cp1252"))
+    packed = zlib.compress(content.encode("cp1252", "replace"))
     objects = (
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Count 1 /Kids [4 0 R] >>",
-        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 5 0 R"
-        b" /Resources << /Font << /F1 3 0 R >> >> >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /%s"
+        b" /Encoding /WinAnsiEncoding >>" % font.encode(),
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 %d %d] /Contents 5 0 R" % size
+        + b" /Resources << /Font << /F1 3 0 R >> >> >>",
         b"<< /Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream" % (len(packed), packed),
     )
     out = io.BytesIO(b"%PDF-1.4\n")

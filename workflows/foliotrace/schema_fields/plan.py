@@ -32,7 +32,7 @@ class FieldSpec:
     """One field to extract, or (`is_list`) a list of plain values.
 
     `labels` are the names a page may use for it. `context` are words of the objects that contain
-    it: a hint where several values fit.
+    it: a hint where several values fit. `day_first` says how 5/6/2026 is meant, None if unknown.
     """
 
     pointer: str
@@ -43,6 +43,7 @@ class FieldSpec:
     is_list: bool = False
     pattern: str | None = None
     max_length: int | None = None
+    day_first: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,8 +33,8 @@ _PATTERNS = tuple(
         r"(?<!\d)(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?!\d)",
         rf"\b(?P<name>{_NAMES})\b\.?\s+(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s+(?P<y>\d{{4}})(?!\d)",
         rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th|er|\.)?\s*-?(?:of\s+|de\s+)?(?P<name>{_NAMES})\b"
-        r"\.?,?\s*-?(?:de\s+)?(?P<y>\d{4})(?!\d)",
-        r"(?<![\d.])(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4})(?!\d)",
+        r"\.?,?\s*-?(?:de\s+)?(?P<y>\d{4}|\d{2})(?![\d:]|\.\d)",
+        r"(?<![\d.])(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{4}|\d{2})(?!\d|\.\d)",
         r"(?<![\d/])(?P<a>\d{1,2})[/-](?P<b>\d{1,2})[/-](?P<y>\d{4}|\d{2})(?![\d/])",
     )
 )
@@ -53,22 +53,23 @@ class DateMatch(NamedTuple):
     ambiguous: bool
 
 
-def find_date(text: str) -> DateMatch | None:
+def find_date(text: str, *, day_first: bool | None = None) -> DateMatch | None:
     """The first date in `text`.
 
-    Two-digit years are of this century; 5/6/2026 is read as 6 May and marked as ambiguous.
+    Two-digit years are of this century. 5/6/2026 is 5 June if `day_first`, else 6 May; where nobody
+    knows (None) it is marked as ambiguous.
     """
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
-            day = _day(match.groupdict())
+            day = _day(match.groupdict(), day_first)
             if day is not None:
                 return DateMatch(day[0].isoformat(), match.start(), match.end(), day[1])
     return None
 
 
-def find_date_time(text: str) -> DateMatch | None:
+def find_date_time(text: str, *, day_first: bool | None = None) -> DateMatch | None:
     """The first date in `text`, if a time of day follows it; ISO 8601 without a zone."""
-    day = find_date(text)
+    day = find_date(text, day_first=day_first)
     match = _TIME.match(text, day.end) if day else None
     if day is None or match is None:
         return None
@@ -81,7 +82,7 @@ def find_date_time(text: str) -> DateMatch | None:
     return DateMatch(f"{day.value}T{clock}", day.start, match.end(), day.ambiguous)
 
 
-def _day(parts: dict[str, str | None]) -> tuple[date, bool] | None:
+def _day(parts: dict[str, str | None], day_first: bool | None) -> tuple[date, bool] | None:
     year = int(parts["y"] or 0)
     year += 2000 if year < 100 else 0
     ambiguous = False
@@ -91,8 +92,8 @@ def _day(parts: dict[str, str | None]) -> tuple[date, bool] | None:
         month, day = int(parts["m"] or 0), int(parts["d"] or 0)
     else:
         month, day = int(parts["a"] or 0), int(parts["b"] or 0)
-        ambiguous = month <= 12 and day <= 12 and month != day
-        if month > 12:
+        ambiguous = day_first is None and month <= 12 and day <= 12 and month != day
+        if month > 12 or (day_first and day <= 12):
             month, day = day, month
     try:
         return date(year, month, day), ambiguous
@@ -143,7 +144,7 @@ def _one(text: str, spec: FieldSpec) -> TypedValue | None:
         asks_share = any(_SHARE & set(label.split()) for label in spec.labels)
         return _number(text, whole=spec.kind is FieldKind.INTEGER, asks_share=asks_share)
     if spec.kind in (FieldKind.DATE, FieldKind.DATE_TIME):
-        return _date(text, with_time=spec.kind is FieldKind.DATE_TIME)
+        return _date(text, spec)
     if spec.kind is FieldKind.BOOLEAN:
         return _boolean(text)
     if spec.kind is FieldKind.ENUM:
@@ -188,8 +189,9 @@ def numbers_in(text: str) -> list[float]:
     return [number_of(match) for match in _NUMBER.finditer(text)]
 
 
-def _date(text: str, *, with_time: bool) -> TypedValue | None:
-    found = find_date_time(text) if with_time else find_date(text)
+def _date(text: str, spec: FieldSpec) -> TypedValue | None:
+    find = find_date_time if spec.kind is FieldKind.DATE_TIME else find_date
+    found = find(text, day_first=spec.day_first)
     if found is None:
         return None
     alone = not text[: found.start].strip(" ,")

@@ -19,13 +19,17 @@ _VERB = r"\s*(?:[:=\-\u2013]|was|were|is|of|on|dated|amounted to|totall?ed|ist|a
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A possible value of a field, its span on the page, and the confidence (0 to 1)."""
+    """A possible value of a field, its span on the page, and the confidence (0 to 1).
+
+    `more` are further spans of a value that does not stand in one piece in the text.
+    """
 
     page: ParsedPage
     parsed: TypedValue
     start: int
     end: int
     confidence: float
+    more: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

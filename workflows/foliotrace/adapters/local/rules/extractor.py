@@ -5,9 +5,11 @@ Every value is quoted from a page; a field without a confident value is null.
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from foliotrace.adapters.local.rules.candidates import Candidate, PagePairs, choose, rows
 from foliotrace.adapters.local.rules.pairs import pairs
+from foliotrace.adapters.local.rules.unlabelled import SeenPages
 from foliotrace.catalog import Reason
 from foliotrace.errors import DeadlineExceeded
 from foliotrace.model import (
@@ -45,13 +47,16 @@ class RulesExtractor:
 def _fields(
     plan: ExtractionPlan, pages: Sequence[ParsedPage], document: Document
 ) -> Iterator[FieldResult]:
+    seen = SeenPages.of(pages, plan.fields)
+    specs = [seen.prepared(spec) for spec in plan.fields]
     paired = [PagePairs(page, pairs(page)) for page in pages]
-    for spec in plan.fields:
-        others = [other for other in plan.fields if other is not spec]
-        candidate = choose(spec, paired, others)
-        yield _field(spec.pointer, candidate, document)
+    for spec in specs:
+        others = [other for other in specs if other is not spec]
+        labelled = choose(spec, paired, others)
+        yield _field(spec.pointer, seen.better(spec, labelled), document)
     for list_spec in plan.lists:
-        for number, row in enumerate(rows(list_spec, pages)):
+        items = tuple(replace(item, day_first=seen.day_first) for item in list_spec.items)
+        for number, row in enumerate(rows(replace(list_spec, items=items), pages)):
             for spec in list_spec.items:
                 pointer = f"{list_spec.pointer}/{number}{spec.pointer}"
                 yield _field(pointer, row.get(spec.pointer), document)
@@ -60,17 +65,18 @@ def _fields(
 def _field(pointer: str, candidate: Candidate | None, document: Document) -> FieldResult:
     if candidate is None:
         return FieldResult(pointer=pointer, value=None)
-    citation = cite(
-        candidate.page,
-        candidate.start,
-        candidate.end,
-        document=document,
-        score=candidate.confidence,
+    spans = ((candidate.start, candidate.end), *candidate.more)
+    citations = tuple(
+        replace(
+            cite(candidate.page, start, end, document=document, score=candidate.confidence),
+            marker=marker,
+        )
+        for marker, (start, end) in enumerate(spans, 1)
     )
     return FieldResult(
         pointer=pointer,
         value=candidate.parsed.value,
         confidence=candidate.confidence,
-        citations=(citation,),
+        citations=citations,
         method=ExtractionMethod.RULES,
     )
