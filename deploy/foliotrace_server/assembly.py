@@ -17,6 +17,8 @@ from foliotrace.model import AnswerMode, ExecutionMode, RetrievalMode
 from foliotrace.ports import Runs
 from foliotrace.query.workflow import QueryServices
 from foliotrace_server.bodies import CapabilityBody
+from foliotrace_server.contract import CapabilityBody
+from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.observing.telemetry import Observability
 
 
@@ -41,8 +43,9 @@ class Assembly:
 class Readiness:
     """Reports what each capability is configured for and can do now; asks no external service."""
 
-    def __init__(self, query: QueryServices) -> None:
+    def __init__(self, query: QueryServices, parts: OwnParts) -> None:
         self._query = query
+        self._parts = parts
 
     def __call__(self) -> Mapping[str, CapabilityBody]:
         """The state of `retrieve` and `answer`."""
@@ -54,7 +57,13 @@ class Readiness:
         reached = ready[0].mode if ready else RetrievalMode.NONE
         level = 0 if reached is best else 2 if ready else 4
         reasons = () if reached is best else (ReasonFamily.NOT_READY.of(best),)
-        return CapabilityBody(configured=best, reachable=reached, level=level, reasons=reasons)
+        return CapabilityBody(
+            configured=best,
+            reachable=reached,
+            level=level,
+            reasons=reasons,
+            failures=tuple(self._parts.failures("query.retriever", "embedding.model")),
+        )
 
     def _answer(self) -> CapabilityBody:
         """Generated answers if any language model is ready, else quotes."""
@@ -71,4 +80,5 @@ class Readiness:
             reasons=tuple(
                 ReasonFamily.NOT_READY.of(f"llm_{number}") for number in range(1, len(down) + 1)
             ),
+            failures=tuple(self._parts.failures("llm*")),
         )

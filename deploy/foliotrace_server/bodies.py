@@ -161,6 +161,13 @@ class CapabilityBody:
         metadata={"description": "The degradation level that an answer would have now."}
     )
     reasons: tuple[str, ...]
+    failures: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "description": "For each object of your own whose last call failed: the setting that "
+            "names it, the error's type and its first line."
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

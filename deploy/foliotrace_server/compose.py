@@ -13,7 +13,8 @@ from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.query.workflow import QueryWorkflow
 from foliotrace.stack import DataFolder, Host, Stack
 from foliotrace_server.assembly import Assembly, Readiness
-from foliotrace_server.external.services import connect, load_object
+from foliotrace_server.external.own_parts import OwnParts, load_object
+from foliotrace_server.external.services import connect
 from foliotrace_server.http.identity import caller
 from foliotrace_server.observing.audit import open_audit
 from foliotrace_server.observing.telemetry import observe
@@ -63,7 +64,8 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
             current_trace=sampled_trace_id,
             current_span=sampled_traceparent,
         )
-        stack = Stack(folder, settings, host, connect(settings, folder))
+        parts = OwnParts()
+        stack = Stack(folder, settings, host, connect(settings, folder, parts))
         query, ingest, extract = stack.query, stack.ingest, stack.extract
         undo.pop_all()
 
@@ -77,7 +79,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         runs=folder.runs,
         query=lambda: QueryWorkflow(query),
         durable={"ingest": IngestWorkflow(ingest), "extract": ExtractWorkflow(extract), **own},
-        capabilities=Readiness(query),
+        capabilities=Readiness(query, parts),
         check_schema=resolve,
         check_extract_path=extract.rungs_on,
         background=(cloud.run,) if cloud else (),

@@ -17,6 +17,7 @@ from tests.query.query_stack import HANDBOOK, QueryStack
 
 from foliotrace.adapters.llamaindex.blocking import retriever_blocks
 from foliotrace.adapters.llamaindex.models import LlamaIndexEmbedder, LlamaIndexGenerator
+from foliotrace.adapters.llamaindex.part_health import in_words
 from foliotrace.adapters.llamaindex.retriever import LlamaIndexRetriever
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline, RetrievalMode
@@ -173,3 +174,25 @@ async def test_a_call_that_nobody_waits_for_holds_its_place_until_it_returns() -
         await call
     done = await generator.generate(PROMPT, max_tokens=9, deadline=NO_HURRY)
     assert done.text == "answer"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            ValueError("Async client is not initialized!"),
+            "ValueError: Async client is not initialized!",
+        ),
+        (
+            ConnectionError("postgres://user:pw@host/db down\nmore"),
+            "ConnectionError: postgres://host/db down",
+        ),
+        (RuntimeError("bad api_key=abc"), "RuntimeError: bad api_key=[removed]"),
+        (RuntimeError("no answer to: What is the secret price?"), "RuntimeError"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_an_error_is_said_by_its_type_and_first_line_without_secrets_or_content(
+    error: Exception, said: str
+) -> None:
+    assert in_words(error, ("What is the secret price?",)) == said

@@ -77,3 +77,54 @@ def test_the_collector_is_tried_where_one_is_named(
     monkeypatch.setattr(probes, "COLLECTOR_S", 0.5)
     code, found, _ = probed(tmp_path)
     assert (code, found["collector"][0]) == (7, "problem")
+
+
+def test_a_probe_works_before_first_use_with_a_model_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_fake_openai() as fake:
+        for name, value in {
+            "PROVIDER": "openai",
+            "MODEL": "gpt-4o-mini",
+            "API_BASE": fake.url,
+            "API_KEY": "sk-fake",
+        }.items():
+            monkeypatch.setenv(f"FOLIOTRACE_LLM__{name}", value)
+        code, found, output = probed(tmp_path / "new")
+    assert (code, found["language model gpt-4o-mini"]) == (0, ("on", "answers")), output
+    assert not (tmp_path / "new").exists()
+
+
+OWN = """
+from llama_index.core import MockEmbedding
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.embeddings import BaseEmbedding
+
+class Down(BaseRetriever):
+    def _retrieve(self, query_bundle):
+        raise ValueError("Async store is not open")
+
+class Deaf(MockEmbedding):
+    def _get_query_embedding(self, query):
+        raise OSError("model file is missing")
+
+down, deaf = Down(), Deaf(embed_dim=2)
+"""
+
+
+def test_each_object_of_ones_own_has_a_row_that_says_what_it_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "probed_parts.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("FOLIOTRACE_QUERY__RETRIEVER", "probed_parts:down")
+    monkeypatch.setenv("FOLIOTRACE_EMBEDDING__PROVIDER", "import")
+    monkeypatch.setenv("FOLIOTRACE_EMBEDDING__MODEL", "probed_parts:deaf")
+    monkeypatch.setenv("FOLIOTRACE_LLM__PROVIDER", "import")
+    monkeypatch.setenv("FOLIOTRACE_LLM__MODEL", "probed_parts:nothing")
+    code, found, _ = probed(tmp_path / "data")
+    assert code == 7
+    said = {area: text for area, (state, text) in found.items() if state == "problem"}
+    assert "ValueError: Async store is not open" in said["query.retriever"]
+    assert "OSError: model file is missing" in said["embedding probed_parts:deaf"]
+    assert "cannot be imported: AttributeError" in said["language model probed_parts:nothing"]

@@ -30,6 +30,7 @@ from foliotrace.resilient import GuardFactory, open_budget
 from foliotrace.settings import BudgetSettings, PriceSettings, ResilienceSettings
 from foliotrace_server.doctor import examine
 from foliotrace_server.external.models import Models
+from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.external.services import SharedStores
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings
 from foliotrace_server.settings import Settings
@@ -60,7 +61,7 @@ async def models(folder: Path, **given: Any) -> AsyncIterator[Models]:
     clock = SystemClock()
     guards = GuardFactory(ResilienceSettings(first_wait_s=0.01), clock=clock)
     shared = SharedStores(settings, clock=clock)
-    made = Models(settings, clock=clock, guards=guards, ledger=shared.ledger)
+    made = Models(settings, clock=clock, guards=guards, ledger=shared.ledger, parts=OwnParts())
     yield made
     await made.close()
     await shared.close()

@@ -1,10 +1,12 @@
 """LlamaIndex objects of the user's own, named in the settings, behind the composed service."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.cloud.service import FUEL, RUNWAY, Service, service, settings_for
 
 from foliotrace.errors import Misconfigured
@@ -109,6 +111,31 @@ async def test_while_it_is_down_the_keyword_index_answers_and_says_so(
     assert asked.marks.complete, asked.marks
     assert "2.31" in asked.body["answer"]
     assert "secret" not in str(asked.body)
+
+
+async def test_a_failing_retriever_says_what_it_raised_in_the_log_once_and_at_readyz(
+    shelved: Service, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def shown() -> tuple[int, list[str]]:
+        body = (await shelved.client.get("/readyz")).json()["capabilities"]["retrieve"]
+        return body["level"], body["failures"]
+
+    assert await shown() == (0, [])
+    monkeypatch.setattr(__import__(module).shelf, "down", True)
+    with capture_logs() as lines:
+        await shelved.ask(QUESTION)
+        await shelved.ask(QUESTION + " Now?")
+        assert await shown() == (2, ["query.retriever: ConnectionError: postgres://host"])
+        monkeypatch.setattr(__import__(module).shelf, "down", False)
+        async with asyncio.timeout(20):
+            while (await shelved.ask(QUESTION)).level:
+                await asyncio.sleep(0.1)
+    assert await shown() == (0, [])
+    own = [(each["event"], each.get("error")) for each in lines if "own_part" in each["event"]]
+    assert own == [
+        ("own_part.failed", "ConnectionError: postgres://host"),
+        ("own_part.works_again", None),
+    ]
 
 
 async def test_a_vector_store_that_a_function_makes(tmp_path: Path, module: str) -> None:

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Final
 
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.errors import Misconfigured
+from foliotrace.errors import Misconfigured, Unavailable
 from foliotrace.model import Deadline
-from foliotrace.ports import Embedder, Prompt, TextGenerator
+from foliotrace.ports import Prompt, TextGenerator
 from foliotrace.resilient import GuardFactory
 from foliotrace_audit import AuditKeyUnusable
 from foliotrace_audit.keys import ACTIVE_FILE, read_keys
 from foliotrace_otel import OTelSettings, TelemetrySettingInvalid, read_environment
 from foliotrace_otel.setup.configure import collector_answers
 from foliotrace_server.doctor.registry import Call, probe
+from foliotrace_server.external.own_parts import OwnParts, load_object
 from foliotrace_server.external.services import SharedStores, cloud_access
 from foliotrace_server.observing.audit import audit_folders
+from foliotrace_server.sections import EmbeddingSettings, LLMSettings, RedisSettings
 from foliotrace_server.settings import Settings
 
 LEAST_FREE_BYTES: Final = 256 * 2**20
@@ -96,51 +98,94 @@ def _named_collector(settings: Settings) -> OTelSettings | None:
     return environment if is_named else None
 
 
-@probe(checks="each configured model, Redis and LlamaCloud answer one call")
+@probe(checks="each configured model and object of yours, Redis and LlamaCloud answer one call")
 async def _services(settings: Settings) -> AsyncIterator[Call]:
-    if not (settings.llm or settings.embedding or settings.redis.url or settings.llamacloud.in_use):
-        return
-    if find_spec("llama_index.core") is None:
+    order = (*([settings.llm] if settings.llm else []), *settings.llm_fallbacks)
+    if (order or settings.embedding) and find_spec("llama_index.core") is None:
         yield "language model", _llama_index_is_missing
         return
-    from foliotrace_server.external.models import Models
+    for number, llm in enumerate(order):
+        setting = "llm" if number == 0 else f"llm_fallbacks.{number - 1}"
+        alone = {"llm": llm, "llm_fallbacks": (), "embedding": None}
+        yield _area("language model", llm), partial(_ask_model, settings, alone, setting)
+    if settings.embedding is not None:
+        alone = {"llm": None, "llm_fallbacks": ()}
+        area = _area("embedding", settings.embedding)
+        yield area, partial(_ask_model, settings, alone, "embedding")
+    if settings.query.retriever is not None:
+        yield "query.retriever", partial(_ask_retriever, settings.query.retriever)
+    if settings.redis.url is not None:
+        yield "redis", partial(_read_ledger, settings)
+    if settings.llamacloud.in_use:
+        yield "llamacloud", partial(_list_projects, settings)
 
-    clock = SystemClock()
-    shared = SharedStores(settings, clock=clock)
-    guards = GuardFactory(settings.resilience, clock=clock)
-    models = Models(settings, clock=clock, guards=guards, ledger=shared.ledger)
-    deadline = Deadline(clock.monotonic_s() + _CALL_S)
-    try:
-        for generator in models.generators:
-            yield f"language model {generator.model}", partial(_generate, generator, deadline)
-        if models.embedder is not None:
-            yield f"embedding {models.embedder.model}", partial(_embed, models.embedder, deadline)
-        if settings.redis.url is not None:
-            yield "redis", partial(_read_ledger, shared)
-        if settings.llamacloud.in_use:
-            yield "llamacloud", partial(_list_projects, settings)
-    finally:
-        await models.close()
-        await shared.close()
+
+def _area(kind: str, model: LLMSettings | EmbeddingSettings) -> str:
+    return f"{kind} {model.model}"
 
 
 async def _llama_index_is_missing() -> str:
     raise Misconfigured("llama-index is missing", hint="Install foliotrace with its dependencies.")
 
 
-async def _generate(generator: TextGenerator, deadline: Deadline) -> str:
+async def _ask_model(settings: Settings, alone: dict[str, object], setting: str) -> str:
+    """One call of the only model that `alone` leaves configured."""
+    from foliotrace_server.external.models import Models
+
+    parts, clock = OwnParts(), SystemClock()
+    with tempfile.TemporaryDirectory(prefix="foliotrace-probe-") as folder:
+        only = settings.model_copy(update={**alone, "data_dir": Path(folder)})
+        shared = SharedStores(only.model_copy(update={"redis": RedisSettings()}), clock=clock)
+        guards = GuardFactory(settings.resilience, clock=clock)
+        models = Models(only, clock=clock, guards=guards, ledger=shared.ledger, parts=parts)
+        deadline = Deadline(clock.monotonic_s() + _CALL_S)
+        try:
+            for generator in models.generators:
+                await _generate(generator, deadline)
+            if models.embedder is not None:
+                await models.embedder.embed_query("ping", deadline=deadline)
+        except Unavailable:
+            said = parts.failures("*")
+            if not said:
+                raise
+            hint = f"Check {setting}.model: the object raised this for the word ping."
+            raise Misconfigured(said[0], hint=hint) from None
+        finally:
+            await models.close()
+            await shared.close()
+    return "answers"
+
+
+async def _generate(generator: TextGenerator, deadline: Deadline) -> None:
     prompt = Prompt(system="Reply with one word.", user="ping", version="probe")
     await generator.generate(prompt, max_tokens=8, deadline=deadline)
-    return "answers"
 
 
-async def _embed(embedder: Embedder, deadline: Deadline) -> str:
-    await embedder.embed_query("ping", deadline=deadline)
-    return "answers"
+async def _ask_retriever(reference: str) -> str:
+    """Ask the user's retriever for the word ping, by the same road as a question."""
+    from llama_index.core.base.base_retriever import BaseRetriever
+
+    from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, retriever_blocks
+    from foliotrace.adapters.llamaindex.part_health import in_words
+
+    own = load_object("query.retriever", reference, BaseRetriever)  # type: ignore[type-abstract] # only checked against
+    calls = AsyncOrThread(blocks=retriever_blocks(own))
+    try:
+        hits = await calls.call(lambda: own.aretrieve("ping"), lambda: own.retrieve("ping"))
+    except Exception as error:  # the user's object may raise anything
+        raise Misconfigured(
+            f"query.retriever failed: {in_words(error, ('ping',))}",
+            hint=f"Check {reference}: it was asked for the word ping.",
+        ) from error
+    return f"answers, with {len(hits)} hits for the word ping"
 
 
-async def _read_ledger(shared: SharedStores) -> str:
-    await shared.ledger().spent_usd("default")
+async def _read_ledger(settings: Settings) -> str:
+    shared = SharedStores(settings, clock=SystemClock())
+    try:
+        await shared.ledger().spent_usd("default")
+    finally:
+        await shared.close()
     return "answers"
 
 

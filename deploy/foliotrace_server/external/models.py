@@ -19,7 +19,7 @@ from foliotrace.resilient import (
     ResilientEmbedder,
 )
 from foliotrace.stack import resilient_generator
-from foliotrace_server.external.services import load_object
+from foliotrace_server.external.own_parts import OwnParts, load_object
 from foliotrace_server.observing.trace_context import add_traceparent
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings
 from foliotrace_server.settings import Settings
@@ -35,7 +35,9 @@ class Models:
         clock: Clock,
         guards: GuardFactory,
         ledger: Callable[[], BudgetLedger],
+        parts: OwnParts,
     ) -> None:
+        self._parts = parts
         self._settings = settings
         self._clock = clock
         self._guards = guards
@@ -63,7 +65,8 @@ class Models:
         )
 
     def _generator(self, llm: LLMSettings, position: int, *, is_last: bool) -> TextGenerator:
-        model, name = self._language_model(llm, position)
+        setting = "llm.model" if position == 0 else f"llm_fallbacks.{position - 1}.model"
+        model, name = self._language_model(llm, setting)
         guard = self._guards.make(
             f"llm_{position + 1}", limit_s=llm.timeout_s, has_lower_rung=not is_last
         )
@@ -75,12 +78,12 @@ class Models:
             ledger=self._ledger_of_all(),
             unknown_price=self._settings.budget.unknown_price,
             model=name,
+            health=self._parts.health(setting) if llm.provider == "import" else None,
         )
 
-    def _language_model(self, llm: LLMSettings, position: int) -> tuple[LLM, str]:
+    def _language_model(self, llm: LLMSettings, setting: str) -> tuple[LLM, str]:
         """(the model, the name it is charged and reported by)."""
         if llm.provider == "import":
-            setting = "llm.model" if position == 0 else f"llm_fallbacks.{position - 1}.model"
             own = load_object(setting, llm.model, LLM)  # type: ignore[type-abstract] # only for isinstance
             return own, own.metadata.model_name
         access = ModelAccess(
@@ -98,7 +101,12 @@ class Models:
         if embedding is None:
             return None
         adapter = LlamaIndexEmbedder(
-            self._embedding_model(embedding), clock=self._clock, model=embedding.model
+            self._embedding_model(embedding),
+            clock=self._clock,
+            model=embedding.model,
+            health=self._parts.health("embedding.model")
+            if embedding.provider == "import"
+            else None,
         )
         metered = MeteredEmbedder(
             adapter,

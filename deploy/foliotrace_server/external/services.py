@@ -3,9 +3,7 @@
 Vendors' libraries are imported only when a setting needs them: each costs seconds or megabytes.
 """
 
-import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
@@ -21,13 +19,12 @@ from foliotrace.resilient import (
     ResilientRetriever,
 )
 from foliotrace.stack import DataFolder, ExternalServices, open_ledger
+from foliotrace_server.external.own_parts import OwnParts, load_object
 from foliotrace_server.settings import Settings
 
 if TYPE_CHECKING:
     from foliotrace.adapters.llamacloud.client import CloudAccess
     from foliotrace.stack.cloud_services import CloudServices
-
-T = TypeVar("T")
 
 
 class SharedStores:
@@ -93,7 +90,7 @@ def _connect(settings: Settings) -> Any:  # noqa: ANN401 - redis is an extra
     )
 
 
-def connect(settings: Settings, folder: DataFolder) -> ExternalServices:
+def connect(settings: Settings, folder: DataFolder, parts: OwnParts) -> ExternalServices:
     """Every service that the settings enable. Raises Misconfigured; nothing is called yet."""
     guards = GuardFactory(settings.resilience, clock=folder.clock)
     shared = SharedStores(settings, clock=folder.clock)
@@ -102,12 +99,14 @@ def connect(settings: Settings, folder: DataFolder) -> ExternalServices:
     if settings.llm or settings.llm_fallbacks or settings.embedding:
         from foliotrace_server.external.models import Models
 
-        models = Models(settings, clock=folder.clock, guards=guards, ledger=shared.ledger)
+        models = Models(
+            settings, clock=folder.clock, guards=guards, ledger=shared.ledger, parts=parts
+        )
         closing.insert(0, models.close)  # a model's last call still charges the ledger
     return ExternalServices(
         generators=models.generators if models else (),
         embedder=models.embedder if models else None,
-        retriever=_own_retriever(settings, folder, guards),
+        retriever=_own_retriever(settings, folder, guards, parts),
         cache=shared.answer_cache(),
         cloud=open_cloud(settings, folder, guards),
         closing=closing,
@@ -155,7 +154,7 @@ def cloud_access(settings: Settings) -> "CloudAccess":
 
 
 def _own_retriever(
-    settings: Settings, folder: DataFolder, guards: GuardFactory
+    settings: Settings, folder: DataFolder, guards: GuardFactory, parts: OwnParts
 ) -> RetrievalPath | None:
     """The LlamaIndex retriever that the settings name, as a retrieval path."""
     name = settings.query.retriever
@@ -167,41 +166,6 @@ def _own_retriever(
 
     own = load_object("query.retriever", name, BaseRetriever)  # type: ignore[type-abstract] # only checked against
     guard = guards.make("retriever", limit_s=settings.query.retrieval_deadline_s)
-    path = ResilientRetriever(LlamaIndexRetriever(own, folder.library), guard)
+    adapter = LlamaIndexRetriever(own, folder.library, health=parts.health("query.retriever"))
+    path = ResilientRetriever(adapter, guard)
     return RetrievalPath(RetrievalMode.CUSTOM, path)
-
-
-def load_object(setting: str, reference: str, kind: type[T]) -> T:
-    """The object at `pkg.mod:object`, or what it returns if it is a function without arguments.
-
-    The working folder is searched too. Raises Misconfigured, naming `setting`.
-    """
-    loaded = _import(setting, reference)
-    if not isinstance(loaded, kind) and callable(loaded):
-        try:
-            loaded = loaded()
-        except Exception as error:  # the user's code may raise anything
-            raise Misconfigured(
-                f"{setting} names {reference}, which failed when called: {type(error).__name__}",
-                hint="It is called once at start, without arguments.",
-            ) from error
-    if not isinstance(loaded, kind):
-        raise Misconfigured(
-            f"{setting} names {reference}, which is not a {kind.__name__}",
-            hint=f"Name an object of that class, or a function that returns one: {reference}",
-        )
-    return loaded
-
-
-def _import(setting: str, reference: str) -> object:
-    module, _, name = reference.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        loaded: object = getattr(import_module(module), name)
-    except Exception as error:  # the user's module may raise anything
-        raise Misconfigured(
-            f"{setting} names {reference}, which cannot be imported: {type(error).__name__}",
-            hint="Use pkg.mod:object; the working directory is searched too.",
-        ) from error
-    return loaded

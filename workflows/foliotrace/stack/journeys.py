@@ -41,6 +41,7 @@ from foliotrace.stack.data_folder import DataFolder
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
+    from foliotrace.adapters.llamaindex.part_health import PartHealth
     from foliotrace.adapters.local.vectors.index import VectorIndex
     from foliotrace.stack.cloud_services import CloudServices
 
@@ -70,14 +71,17 @@ def resilient_generator(
     ledger: BudgetLedger,
     unknown_price: UnknownPrice,
     model: str | None = None,
+    health: "PartHealth | None" = None,
 ) -> TextGenerator:
     """A LlamaIndex LLM whose calls are guarded and charged. `model`: the name it is charged by.
+
+    `health` notes how its calls end, if the LLM is an object of the user's own.
 
     The guard is outermost: each of its retries is reserved and settled by itself.
     """
     from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator  # imports LlamaIndex
 
-    generator = LlamaIndexGenerator(llm, clock=clock, model=model)
+    generator = LlamaIndexGenerator(llm, clock=clock, model=model, health=health)
     metered = MeteredGenerator(generator, price_of=price_of, ledger=ledger, unknown=unknown_price)
     return ResilientGenerator(metered, guard)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -10,6 +11,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageR
 from llama_index.core.llms import LLM
 
 from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks, embedding_blocks
+from foliotrace.adapters.llamaindex.part_health import PartHealth
 from foliotrace.catalog import Reason, ReasonFamily
 from foliotrace.errors import (
     DeadlineExceeded,
@@ -30,9 +32,20 @@ _CUT: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
 
 
 class LlamaIndexGenerator:
-    """A `TextGenerator` around `llm`, without its own retries (`resilient` retries)."""
+    """A `TextGenerator` around `llm`, without its own retries (`resilient` retries).
 
-    def __init__(self, llm: LLM, *, clock: Clock, model: str | None = None) -> None:
+    With `health` (an object of the user's own), it is not ready after a call that failed.
+    """
+
+    def __init__(
+        self,
+        llm: LLM,
+        *,
+        clock: Clock,
+        model: str | None = None,
+        health: PartHealth | None = None,
+    ) -> None:
+        self._health = health
         self._llm = without_retries(llm)
         self._clock = clock
         self._model = model or llm.metadata.model_name
@@ -40,7 +53,10 @@ class LlamaIndexGenerator:
         self._chats = AsyncOrThread(blocks=blocks(llm, "achat"))
         self._streams = AsyncOrThread(blocks=blocks(llm, "astream_chat"))
 
-    ready = True
+    @property
+    def ready(self) -> bool:
+        """Whether the last call of an object of the user's own worked; True for a provider's."""
+        return self._health is None or self._health.failure is None
 
     @property
     def model(self) -> str:
@@ -55,7 +71,7 @@ class LlamaIndexGenerator:
         chat = self._chats.call(
             lambda: llm.achat(messages, **options), lambda: llm.chat(messages, **options)
         )
-        response = await self._within(chat, deadline)
+        response = await self._within(chat, deadline, prompt)
         return self._finished(response, response.message.content or "", _finish_reason(response))
 
     async def stream(
@@ -72,8 +88,8 @@ class LlamaIndexGenerator:
             lambda: llm.astream_chat(messages, **options),
             lambda: llm.stream_chat(messages, **options),
         )
-        pieces = await self._within(opened, deadline)
-        while (piece := await self._within(anext(pieces, None), deadline)) is not None:
+        pieces = await self._within(opened, deadline, prompt)
+        while (piece := await self._within(anext(pieces, None), deadline, prompt)) is not None:
             last = piece
             reason = _finish_reason(piece) or reason
             text += piece.delta or ""
@@ -85,11 +101,12 @@ class LlamaIndexGenerator:
             )
         yield Delta(done=self._finished(last, text, reason))
 
-    async def _within(self, work: Awaitable[T], deadline: Deadline) -> T:
+    async def _within(self, work: Awaitable[T], deadline: Deadline, prompt: Prompt) -> T:
         """Wait for one piece; the time that the reader of the stream takes does not count."""
         try:
-            async with asyncio.timeout(self._left_s(deadline)):
-                return await work
+            with _watched(self._health, prompt.system, prompt.user):
+                async with asyncio.timeout(self._left_s(deadline)):
+                    return await work
         except Exception as error:  # an LLM class raises whatever its SDK raises
             raise self._typed(error) from error
 
@@ -161,6 +178,10 @@ class LlamaIndexGenerator:
         return GeneratorUnavailable(f"{self._model} failed: {name}", reason=reason)
 
 
+def _watched(health: PartHealth | None, *sent: str) -> AbstractContextManager[None]:
+    return nullcontext() if health is None else health.watch(*sent)
+
+
 def without_retries(llm: LLM) -> LLM:
     """A copy of `llm` that makes one request per call: neither the class nor its SDK retries."""
     copy = llm.model_copy()
@@ -220,9 +241,20 @@ def _retry_after_s(error: Exception) -> float | None:
 
 
 class LlamaIndexEmbedder:
-    """An `Embedder` around `embedding`, without its own retries (`resilient` retries)."""
+    """An `Embedder` around `embedding`, without its own retries (`resilient` retries).
 
-    def __init__(self, embedding: BaseEmbedding, *, clock: Clock, model: str | None = None) -> None:
+    With `health` (an object of the user's own), it is not ready after a call that failed.
+    """
+
+    def __init__(
+        self,
+        embedding: BaseEmbedding,
+        *,
+        clock: Clock,
+        model: str | None = None,
+        health: PartHealth | None = None,
+    ) -> None:
+        self._health = health
         self._embedding = embedding.model_copy()
         if "max_retries" in type(embedding).model_fields:
             object.__setattr__(self._embedding, "max_retries", 0)
@@ -230,7 +262,10 @@ class LlamaIndexEmbedder:
         self._model = model or embedding.model_name
         self._calls = AsyncOrThread(blocks=embedding_blocks(embedding))
 
-    ready = True
+    @property
+    def ready(self) -> bool:
+        """Whether the last call of an object of the user's own worked; True for a provider's."""
+        return self._health is None or self._health.failure is None
 
     @property
     def model(self) -> str:
@@ -242,11 +277,12 @@ class LlamaIndexEmbedder:
         if not texts:
             return []
         try:
-            async with asyncio.timeout(self._left_s(deadline)):
-                vectors = await self._calls.call(
-                    lambda: self._embedding.aget_text_embedding_batch(list(texts)),
-                    lambda: self._embedding.get_text_embedding_batch(list(texts)),
-                )
+            with _watched(self._health, *texts):
+                async with asyncio.timeout(self._left_s(deadline)):
+                    vectors = await self._calls.call(
+                        lambda: self._embedding.aget_text_embedding_batch(list(texts)),
+                        lambda: self._embedding.get_text_embedding_batch(list(texts)),
+                    )
         except Exception as error:  # a model class raises whatever its SDK raises
             raise self._typed(error) from error
         if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) != 1:
@@ -260,11 +296,12 @@ class LlamaIndexEmbedder:
     async def embed_query(self, text: str, *, deadline: Deadline) -> Vector:
         """One call. Raises EmbedderUnavailable."""
         try:
-            async with asyncio.timeout(self._left_s(deadline)):
-                return await self._calls.call(
-                    lambda: self._embedding.aget_query_embedding(text),
-                    lambda: self._embedding.get_query_embedding(text),
-                )
+            with _watched(self._health, text):
+                async with asyncio.timeout(self._left_s(deadline)):
+                    return await self._calls.call(
+                        lambda: self._embedding.aget_query_embedding(text),
+                        lambda: self._embedding.get_query_embedding(text),
+                    )
         except Exception as error:  # as above
             raise self._typed(error) from error
 

@@ -12,6 +12,7 @@ from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, retriever_blocks
+from foliotrace.adapters.llamaindex.part_health import PartHealth
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, NotFound
 from foliotrace.model import (
@@ -106,20 +107,27 @@ class LlamaIndexRetriever:
     collection are dropped.
     """
 
-    ready = True
-
-    def __init__(self, retriever: BaseRetriever, library: LibraryReader) -> None:
+    def __init__(
+        self, retriever: BaseRetriever, library: LibraryReader, *, health: PartHealth | None = None
+    ) -> None:
         self._retriever = retriever
         self._library = library
+        self._health = health or PartHealth("retriever", lambda part, failure: None)
         self._calls = AsyncOrThread(blocks=retriever_blocks(retriever))
+
+    @property
+    def ready(self) -> bool:
+        """Whether its last call worked."""
+        return self._health.failure is None
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """Best first, aligned to stored pages. Raises IndexUnavailable."""
         try:
-            hits = await self._calls.call(
-                lambda: self._retriever.aretrieve(query.text),
-                lambda: self._retriever.retrieve(query.text),
-            )
+            with self._health.watch(query.text):
+                hits = await self._calls.call(
+                    lambda: self._retriever.aretrieve(query.text),
+                    lambda: self._retriever.retrieve(query.text),
+                )
         except Exception as error:  # a retriever raises whatever its store raises
             raise IndexUnavailable(
                 f"The LlamaIndex retriever failed: {type(error).__name__}.",
