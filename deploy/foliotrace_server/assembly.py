@@ -17,7 +17,6 @@ from foliotrace.model import AnswerMode, ExecutionMode, RetrievalMode
 from foliotrace.ports import Runs
 from foliotrace.query.workflow import QueryServices
 from foliotrace_server.bodies import CapabilityBody
-from foliotrace_server.contract import CapabilityBody
 from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.observing.telemetry import Observability
 
