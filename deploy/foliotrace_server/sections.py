@@ -30,6 +30,22 @@ class ServerSettings(Section):
     max_body_bytes: int = Field(
         default=1 * _MIB, gt=0, description="Largest request body except uploads, in bytes."
     )
+    max_header_bytes: int = Field(
+        default=64 * 1024,
+        gt=0,
+        description="Largest header of a request, in bytes; a larger one is answered with 431.",
+    )
+    slow_header_s: float = Field(
+        default=10.0,
+        gt=0,
+        description="Time a request's header may take; after it the connection is closed with 408.",
+    )
+    max_connections: int = Field(
+        default=900,
+        gt=0,
+        description="Open connections; further ones get 429 and are closed. Keep it below the "
+        "limit on open files (`ulimit -n`).",
+    )
     slow_body_s: float = Field(
         default=20.0,
         gt=0,

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 from structlog.typing import EventDict, WrappedLogger
 
 from foliotrace.adapters.local.files.lease import WriterLease
@@ -20,8 +21,10 @@ from foliotrace_otel.setup.logging import LogRedaction
 from foliotrace_server.app import build_app
 from foliotrace_server.compose import compose
 from foliotrace_server.engine import Engine
+from foliotrace_server.http.connection_limits import ConnectionLimits, limited_protocol
 from foliotrace_server.http.http_guard import is_loopback
 from foliotrace_server.logging import CHECKPOINT, set_up_logging
+from foliotrace_server.sections import ServerSettings
 from foliotrace_server.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -44,17 +47,7 @@ def serve(settings: Settings) -> None:
             sys.stdout.flush()
         engine = compose(settings, serving=True)
         _redact_log(settings, engine)
-        config = uvicorn.Config(
-            build_app(engine),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            date_header=True,
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=max(1, round(settings.server.shutdown_grace_s)),
-            h11_max_incomplete_event_size=64 * 1024,
-            proxy_headers=False,
-        )
+        config = server_config(build_app(engine), settings.server)
         lease.announce(url)
         _log.info("server.starting", url=url, data_dir=str(settings.data_dir))
         server = _Server(config)
@@ -66,6 +59,27 @@ def serve(settings: Settings) -> None:
     finally:
         gc.enable()
         lease.release()
+
+
+def server_config(app: ASGIApp, server: ServerSettings) -> uvicorn.Config:
+    """Uvicorn as `foliotrace serve` runs it, with the limits of connections and headers."""
+    limits = ConnectionLimits(
+        header_bytes=server.max_header_bytes,
+        header_s=server.slow_header_s,
+        connections=server.max_connections,
+    )
+    return uvicorn.Config(
+        app,
+        http=limited_protocol(limits),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=max(1, round(server.shutdown_grace_s)),
+        proxy_headers=False,
+    )
 
 
 class _Server(uvicorn.Server):

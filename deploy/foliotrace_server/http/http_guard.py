@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.catalog import ErrorCode
-from foliotrace.errors import NotAllowed, TooBusy
+from foliotrace.errors import InvalidRequest, NotAllowed, TooBusy
 from foliotrace_server.http.identity import identify, set_caller
 from foliotrace_server.http.problems import PROBLEM, Problem, problem_of
 from foliotrace_server.http.request_body import with_body_timeout
@@ -91,6 +91,9 @@ class HttpGuard:
 
     def _check_host_and_origin(self, scope: Scope) -> None:
         """Refuse pages of other sites in a local browser: DNS rebinding and cross-site requests."""
+        names = [name for name, _ in scope["headers"]]
+        if names.count(b"host") > 1 or names.count(b"origin") > 1:
+            raise InvalidRequest("`Host` and `Origin` may each be sent once")
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
         if self._local_only and not is_loopback(_without_port(host)):

@@ -33,6 +33,7 @@ _STATUS: Final[Mapping[ErrorKind, int]] = {
     ErrorKind.UNSUPPORTED_TYPE: 415,
     ErrorKind.UNPROCESSABLE: 422,
     ErrorKind.BUSY: 429,
+    ErrorKind.HEADER_TOO_LARGE: 431,
     ErrorKind.INTERNAL: 500,
     ErrorKind.CLIENT: 500,
     ErrorKind.UNAVAILABLE: 503,

@@ -15,6 +15,7 @@ class ErrorKind(StrEnum):
     UNPROCESSABLE = "unprocessable"  # well-formed, but its content cannot be used
     TOO_LARGE = "too_large"
     UNSUPPORTED_TYPE = "unsupported_type"
+    HEADER_TOO_LARGE = "header_too_large"
     REQUEST_TIMEOUT = "request_timeout"  # the caller was too slow
     METHOD_NOT_ALLOWED = "method_not_allowed"
     NOT_FOUND = "not_found"
@@ -108,6 +109,18 @@ class ErrorCode(CatalogEntry):
         "body_too_slow",
         ErrorKind.REQUEST_TIMEOUT,
         "The upload of the request body timed out.",
+        "Send it again over a faster connection.",
+    )
+    HEADER_TOO_LARGE = (
+        "header_too_large",
+        ErrorKind.HEADER_TOO_LARGE,
+        "The header of the request is larger than the server accepts.",
+        "Send shorter headers, or raise `server.max_header_bytes`.",
+    )
+    HEADER_TOO_SLOW = (
+        "header_too_slow",
+        ErrorKind.REQUEST_TIMEOUT,
+        "The header of the request did not arrive in time.",
         "Send it again over a faster connection.",
     )
     MEDIA_TYPE_UNSUPPORTED = (
