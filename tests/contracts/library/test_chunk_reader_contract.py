@@ -64,3 +64,14 @@ async def test_a_label_has_name_and_identity(library: Library) -> None:
         await library.labels("t1", [one.id, one.id])
         == [DocumentLabel("notes.txt", "Acme | 10-K")] * 2
     )
+
+
+async def test_filters_by_id_hold_within_the_tenant_the_collection_and_what_is_served(
+    library: Library,
+) -> None:
+    mine = await serve(library, "Alpha.", name="mine.txt")
+    elsewhere = await serve(library, "Alpha.", collection="other")
+    foreign = await serve(library, "Alpha.", tenant="t2")
+    unserved = await ingesting_document(library, 1)
+    ids = (foreign.id, elsewhere.id, mine.id, unserved.id, "doc_unknown")
+    assert await library.matching("t1", "default", Filters(document_ids=ids)) == [mine.id]

@@ -8,9 +8,11 @@ bench/retrieval.py.
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import nlargest
 from math import log
+from operator import itemgetter
 from typing import Final
 
 from foliotrace.errors import LibraryUnavailable, NotFound
@@ -22,6 +24,9 @@ MIN_RELATIVE_COVER: Final = 0.8  # of the best document's cover
 PREFERENCE: Final = 1.25  # factor on the scores of a preferred document's passages
 MAX_PREFERRED: Final = 32  # a question that matches more documents names none in particular
 
+_COMMON: Final = 64  # documents that hold a term, above which they are not looked at per question
+_MEMORY: Final = 1024  # sets of common terms whose best documents are remembered
+
 _NAME_PARTS: Final = re.compile(r"[\W_]+")
 
 
@@ -31,6 +36,7 @@ class _CollectionIdentities:
 
     holders: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     terms: dict[str, frozenset[str]] = field(default_factory=dict)
+    best_of_common: dict[frozenset[str], list[tuple[str, float]]] = field(default_factory=dict)
 
     def put(self, document_id: str, terms: frozenset[str]) -> None:
         self.drop(document_id)
@@ -39,8 +45,49 @@ class _CollectionIdentities:
             self.holders[term].add(document_id)
 
     def drop(self, document_id: str) -> None:
+        self.best_of_common.clear()
         for term in self.terms.pop(document_id, ()):
             self.holders[term].discard(document_id)
+
+    def cover(self, terms: Iterable[str]) -> dict[str, float]:
+        """The summed rarity of the terms that a document holds, for those that hold the most.
+
+        Documents of common terms alone are looked at once for each set of such terms, until the
+        collection changes: a question's cost must not grow with the number of documents.
+        """
+        weights = {t: rarity(len(self.terms), len(self.holders[t])) for t in self._held(terms)}
+        common = frozenset(t for t in weights if len(self.holders[t]) > _COMMON)
+        cover = self._summed({t: w for t, w in weights.items() if t not in common})
+        for term in (t for t in weights if t in common):  # in order: sums must not differ
+            for document_id in cover.keys() & self.holders[term]:
+                cover[document_id] += weights[term]
+        if sum(weights[t] for t in common) >= MIN_RELATIVE_COVER * max(cover.values(), default=0.0):
+            for document_id, covered in self._best_of(common, weights):
+                cover.setdefault(document_id, covered)
+        return cover
+
+    def _held(self, terms: Iterable[str]) -> Iterator[str]:
+        return (term for term in dict.fromkeys(terms) if self.holders.get(term))
+
+    def _summed(self, weights: Mapping[str, float]) -> dict[str, float]:
+        cover: dict[str, float] = defaultdict(float)
+        for term, weight in weights.items():
+            for document_id in self.holders[term]:
+                cover[document_id] += weight
+        return cover
+
+    def _best_of(
+        self, common: frozenset[str], weights: Mapping[str, float]
+    ) -> list[tuple[str, float]]:
+        """One document more than may be preferred, by what they hold of `common`."""
+        best = self.best_of_common.get(common)
+        if best is None:
+            cover = self._summed({t: w for t, w in weights.items() if t in common})
+            best = nlargest(MAX_PREFERRED + 1, cover.items(), key=itemgetter(1))
+            if len(self.best_of_common) >= _MEMORY:
+                self.best_of_common.clear()
+            self.best_of_common[common] = best
+        return best
 
 
 class DocumentIdentities:
@@ -80,12 +127,7 @@ class DocumentIdentities:
         known = self._collections.get((tenant, collection))
         if known is None or len(known.terms) < 2:
             return frozenset()
-        cover: dict[str, float] = defaultdict(float)
-        for term in dict.fromkeys(self._vocabulary.terms(text)):
-            holders = known.holders.get(term, ())
-            weight = rarity(len(known.terms), len(holders))
-            for document_id in holders:
-                cover[document_id] += weight
+        cover = known.cover(self._vocabulary.terms(text))
         bar = MIN_RELATIVE_COVER * max(cover.values(), default=0.0)
         named = frozenset(d for d, covered in cover.items() if covered >= bar)
         return named if len(named) <= MAX_PREFERRED else frozenset()

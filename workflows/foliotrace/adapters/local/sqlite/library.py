@@ -119,9 +119,11 @@ class SqliteLibrary:
 
     async def matching(self, tenant: str, collection: str, filters: Filters) -> Sequence[str]:
         condition, parameters = filter_condition(filters)
+        # The unary plus keeps SQLite from reading every document of the tenant to find a few ids.
+        by_id = "+" if filters else ""
         rows = self.database.rows(
-            "SELECT id FROM documents WHERE tenant = ? AND collection = ?"  # noqa: S608 - placeholders only
-            f" AND revision IS NOT NULL AND {condition} ORDER BY id",
+            f"SELECT id FROM documents WHERE {by_id}tenant = ? AND {by_id}collection = ?"  # noqa: S608 - placeholders only
+            f" AND {by_id}revision IS NOT NULL AND {condition} ORDER BY id",
             (tenant, collection, *parameters),
         )
         return [row[0] for row in rows]
