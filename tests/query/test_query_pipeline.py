@@ -279,3 +279,39 @@ async def test_nothing_asked_or_answered_is_in_an_events_repr(stack: QueryStack)
     assert "efund" not in said
     assert "secret" not in said
     assert "u-1" not in said
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_that_refuses_in_its_own_words_is_not_replaced_by_quotes(
+    stack: QueryStack, stream: bool
+) -> None:
+    await stack.serve(*HANDBOOK)
+    refusal = "I'm sorry, but the passages do not contain that information."
+    stack.use(generators=(Scripted(refusal),))
+    answer = await stack.ask("When are refunds paid?", stream=stream)
+    assert answer.degradation.answer is AnswerMode.ABSTAINED
+    assert (answer.degradation.level, answer.citations) == (Level.NONE, ())
+
+
+async def test_the_notice_never_says_that_no_model_answered_when_one_did(
+    stack: QueryStack,
+) -> None:
+    await stack.serve(*HANDBOOK)
+    stack.use(generators=(Scripted("The moon is made of green cheese [1]."),))
+    answer = await stack.ask("When are refunds paid?")
+    assert answer.degradation.answer is AnswerMode.EXTRACTIVE
+    assert answer.notice is not None
+    assert "could answer" not in answer.notice
+    assert "do not verify" in answer.notice
+
+
+async def test_the_policy_mark_answers_with_what_it_could_not_verify(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    settings = stack.services.settings.model_copy(update={"grounding": "mark"})
+    llm = Scripted("Refunds are paid within 30 days [1]. The moon is made of green cheese.")
+    stack.use(generators=(llm,), settings=settings)
+    answer = await stack.ask("When are refunds paid?")
+    assert answer.text == (
+        "Refunds are paid within 30 days [1]. The moon is made of green cheese [unverified]."
+    )
+    assert (answer.removed_claims, answer.unverified_claims) == (0, 1)

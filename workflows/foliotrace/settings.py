@@ -99,6 +99,10 @@ class RedactionSettings(Section):
     )
 
 
+Grounding = Literal["strict", "mark"]
+"""The policy for sentences of a language model that the passages do not verify."""
+
+
 class QuerySettings(Section):
     """Questions and answers."""
 
@@ -139,6 +143,11 @@ class QuerySettings(Section):
         description="`pkg.mod:object`: any LlamaIndex retriever (`index.as_retriever()`), or a "
         "function that returns one. It is queried before every other path and must return "
         "documents that are also in this library.",
+    )
+    grounding: Grounding = Field(
+        default="strict",
+        description="What happens to a sentence of a language model that the passages do not "
+        "verify: `strict` removes it, `mark` keeps it with `[unverified]` behind it.",
     )
     redaction: RedactionSettings = Field(
         default=RedactionSettings(), description="What is removed from answers."

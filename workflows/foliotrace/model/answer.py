@@ -82,6 +82,14 @@ class AnswerContent:
         default=0,
         metadata={"description": "Sentences or markers removed because no passage supports them."},
     )
+    derived_claims: int = field(
+        default=0,
+        metadata={"description": "Sentences that follow from the passages: arithmetic, yes or no."},
+    )
+    unverified_claims: int = field(
+        default=0,
+        metadata={"description": "Sentences kept with a mark because no passage verifies them."},
+    )
     notice: str | None = None  # "No LLM is configured: these are quoted passages."
     age_s: float | None = field(default=None, metadata={"description": "Stale answers only."})
 

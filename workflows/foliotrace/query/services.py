@@ -90,7 +90,9 @@ class QueryServices:
         """What an answer of level 0 is made with, as a part of cache keys."""
         models = ",".join(generator.model for generator in self.generators[:1])
         modes = ",".join(path.mode.value for path in self.paths[:1])
-        limits = f"{self.settings.max_answer_tokens}|{self.settings.redaction}"
+        limits = (
+            f"{self.settings.max_answer_tokens}|{self.settings.redaction}|{self.settings.grounding}"
+        )
         return f"{self.code_version}|{PROMPT_VERSION}|{models}|{modes}|{limits}"
 
     @cached_property
@@ -107,4 +109,5 @@ class QueryServices:
             pages=PageMaps(self.library),
             passage_terms=PassageTermsCache(self.vocabulary),
             max_tokens=self.settings.max_answer_tokens,
+            grounding=self.settings.grounding,
         )

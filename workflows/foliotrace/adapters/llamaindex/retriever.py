@@ -238,6 +238,7 @@ def response_of(answer: Answer) -> Response:
         "trace_id": answer.trace_id,
         "notice": answer.notice,
         "removed_claims": answer.removed_claims,
+        "unverified_claims": answer.unverified_claims,
         "degradation": {
             "level": int(mark.level),
             "reasons": list(mark.reasons),

@@ -1,132 +1,277 @@
-"""Checks each sentence of an LLM against the passages it cites, and removes what they lack.
+"""Checks each sentence of an LLM against the passages, as it streams (`verdicts` has the rules).
 
-A sentence is supported when the cited passages hold at least half of its terms and every number in
-it. Text goes in as it streams and comes out in whole checked sentences, so that nothing removed has
-ever been sent.
+Text goes in piece by piece and comes out in whole checked sentences, so that nothing removed has
+ever been sent. Under the policy `strict` an unverified sentence is removed, under `mark` it stays
+with a mark behind it. JSON and code blocks are checked as a whole and never altered.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from foliotrace.ports import Vocabulary
+from foliotrace.query.answer import numbers, polarity
+from foliotrace.query.answer.evidence import Evidence
 from foliotrace.query.answer.prompt import NO_ANSWER
-from foliotrace.query.answer.quotes import PassageTerms, numbers_in
+from foliotrace.query.answer.verdicts import Question, Verdict, judge
+from foliotrace.settings import Grounding
 
-SUPPORT: Final = 0.5  # the share of a sentence's terms that the cited passages hold together
-SHARE: Final = 0.2  # the share that one passage must hold for its marker to stay
+SHARE: Final = 0.2  # the share of a sentence's terms that a passage must hold for its marker
 CONNECTIVE_TERMS: Final = 2  # an uncited sentence with so few terms claims nothing
+UNVERIFIED_MARK: Final = "[unverified]"
 
 _MARKER: Final = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 _COMMA: Final = re.compile(r"\s*[,;]\s*")
 _SENTENCE: Final = re.compile(
-    r"[^\n]*?[.!?][\"')*\u201d]*(?:\s*\[\d[\d\s,;]*\])*[\"')*]*(?=\s+[^\s\[])\s+|[^\n]*\n+"
+    r"[^\n]*?(?<!\b[A-Z])(?<!\b(?:Dr|Mr|vs|St|al|cf))(?<!\b(?:Mrs|Adj|Inc|Ltd|Fig|Sec|etc|U\.S|"
+    r"e\.g|i\.e))(?<!\bapprox)[.!?][\"')*\u201d]*(?:\s*\[\d[\d\s,;]*\])*[\"')*]*(?=\s+[^\s\[])\s+|[^\n]*\n+"
 )
+_BLOCK: Final = re.compile(r"\s*(```|\{|\[\s*[\"{\[])")
+_FENCED: Final = re.compile(r"\s*```.*?\n```[^\S\n]*(?:\n+|$)", re.DOTALL)
+_RULE: Final = re.compile(r"\|?[\s:|-]*-{2,}[\s:|-]*\|?")
+_BRACKETS: Final = str.maketrans(dict.fromkeys('{}[]"`', " ") | {":": " "})
 
 
 @dataclass(slots=True)
 class Claims:
-    """The terms of the supported claims by source, and how many claims were removed."""
+    """The terms of the verified claims by source, and how many claims of the others there are."""
 
-    cited: dict[int, set[str]]
+    cited: dict[int, set[str]] = field(default_factory=dict)
+    derived: int = 0
+    unverified: int = 0
     removed: int = 0
 
 
-class Grounder:
-    """Checks one answer. `feed` pieces as they come, then `finish`; both return supported text."""
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A sentence or line: its text without markers, the markers, and the gap behind it."""
 
-    def __init__(self, sources: Sequence[PassageTerms], vocabulary: Vocabulary) -> None:
+    bare: str
+    cited: tuple[int, ...]
+    gap: str
+
+    @classmethod
+    def of(cls, text: str) -> "_Piece":
+        *marked, last = _MARKER.split(text)  # text, marker, text, marker, ..., text
+        bare = "".join([*(part.rstrip() for part in marked[::2]), last]).strip()
+        cited = (int(n) for group in marked[1::2] for n in _COMMA.split(group))
+        return cls(bare, tuple(dict.fromkeys(cited)), _gap_after(text))
+
+    def then(self, other: "_Piece") -> "_Piece":
+        cited = dict.fromkeys(self.cited + other.cited)
+        return _Piece(f"{self.bare}{self.gap}{other.bare}", tuple(cited), other.gap)
+
+    @property
+    def is_row(self) -> bool:
+        return self.bare.startswith("|") and self.bare.count("|") > 1
+
+
+class Grounder:
+    """Checks one answer. `feed` pieces as they come, then `finish`; both return checked text."""
+
+    def __init__(
+        self,
+        sources: Sequence[Evidence],
+        vocabulary: Vocabulary,
+        question: str,
+        policy: Grounding = "strict",
+    ) -> None:
         self._sources = sources
         self._vocabulary = vocabulary
+        self._question = Question(question, vocabulary)
+        self._policy = policy
         self._waiting = ""
         self._gap = ""
-        self.claims = Claims(cited={})
+        self._lead: _Piece | None = None  # a Yes or No whose reason comes next
+        self._header: list[_Piece] = []  # the head of a table whose first row comes next
+        self.claims = Claims()
         self.no_answer = False
 
     def feed(self, text: str) -> str:
         """The sentences that are complete now, checked."""
         self._waiting += text
-        supported = ""
+        checked = ""
         position = 0
-        while found := _SENTENCE.match(self._waiting, position):
-            if found.end() == len(self._waiting) and not found.group().strip():
-                break
-            supported += self._checked(found.group())
-            position = found.end()
+        while end := self._next_end(position):
+            checked += self._checked(self._waiting[position:end])
+            position = end
         self._waiting = self._waiting[position:]
-        return supported
+        return checked
 
     def finish(self) -> str:
         """The rest, checked."""
         rest, self._waiting = self._waiting, ""
-        return "".join(self._checked(line) for line in rest.splitlines(keepends=True))
+        blocks = [rest] if _BLOCK.match(rest) else rest.splitlines(keepends=True)
+        checked = "".join(map(self._checked, blocks))
+        return checked + self._without_reason() + self._header_alone()
 
-    def _checked(self, sentence: str) -> str:
-        """The gap before the sentence and the sentence with the markers that hold; or nothing."""
-        *marked, last = _MARKER.split(sentence)  # text, marker, text, marker, ..., text
-        bare = "".join([*(text.rstrip() for text in marked[::2]), last]).strip()
-        if not bare:
+    def _next_end(self, position: int) -> int | None:
+        """Where the next complete sentence, line or block ends; None while it is incomplete."""
+        block = _BLOCK.match(self._waiting, position)
+        if block is not None:
+            fenced = _FENCED.match(self._waiting, position) if block[1] == "```" else None
+            return fenced.end() if fenced and fenced.end() < len(self._waiting) else None
+        found = _SENTENCE.match(self._waiting, position)
+        if found is None or (found.end() == len(self._waiting) and not found.group().strip()):
+            return None
+        return found.end()
+
+    # --- one piece -------------------------------------------------------------------------
+
+    def _checked(self, text: str) -> str:
+        """The gap before the piece and the piece with the markers that hold; or nothing."""
+        if _BLOCK.match(text):
+            return self._without_reason() + self._block(text)
+        piece = _Piece.of(text)
+        if not piece.bare:
             return ""
-        if NO_ANSWER in bare:
+        if piece.is_row:
+            return self._without_reason() + self._row(piece)
+        before = self._header_alone()
+        yes, rest = polarity.yes_or_no(piece.bare)
+        if yes is not None and not rest and self._lead is None:
+            self._lead = piece
+            return before
+        lead, self._lead = self._lead, None
+        if lead is None:
+            return before + self._sentence(piece)
+        both = lead.then(piece)
+        if self._verdict(both.bare, both.cited) is not None:
+            return before + self._sentence(both)
+        return before + self._sentence(lead) + self._sentence(piece)
+
+    def _without_reason(self) -> str:
+        lead, self._lead = self._lead, None
+        return self._sentence(lead) if lead else ""
+
+    def _sentence(self, piece: _Piece) -> str:
+        if NO_ANSWER in piece.bare:
             self.no_answer = True
             return ""
-        cited = [int(n) for group in marked[1::2] for n in _COMMA.split(group)]
-        terms = frozenset(self._vocabulary.terms(bare))
-        held = self._supported(bare, terms, list(dict.fromkeys(cited)))
-        if held is None:
+        if polarity.is_refusal(piece.bare):
+            self.no_answer = True
+            return self._out(piece, piece.bare) if self.claims.cited else ""
+        terms = frozenset(self._vocabulary.terms(piece.bare))
+        few = len(terms) <= CONNECTIVE_TERMS and not any(map(str.isdigit, piece.bare))
+        if not piece.cited and few and polarity.yes_or_no(piece.bare)[0] is None:
+            said = self.claims.cited or self.claims.unverified
+            return self._out(piece, piece.bare) if said else ""
+        judged = self._verdict(piece.bare, piece.cited)
+        if judged is None:
+            return self._unverified(piece)
+        self._count(judged, terms, piece.cited)
+        return self._out(piece, _with_marks(piece.bare, [f"[{n}]" for n in judged[1]]))
+
+    def _count(
+        self, judged: tuple[Verdict, list[int]], terms: frozenset[str], cited: Sequence[int]
+    ) -> None:
+        verdict, markers = judged
+        self.claims.derived += verdict is Verdict.DERIVED
+        self.claims.removed += len(set(cited) - set(markers))
+        for marker in markers:
+            self.claims.cited.setdefault(marker, set()).update(terms)
+
+    def _unverified(self, piece: _Piece) -> str:
+        if self._policy == "strict":
             self.claims.removed += 1
             return ""
-        self.claims.removed += len(set(cited) - set(held))
-        if not held and not self.claims.cited:
-            return ""  # no text before the first supported claim
-        for marker in held:
-            self.claims.cited.setdefault(marker, set()).update(terms)
-        gap, self._gap = self._gap, _gap_after(sentence)
-        return gap + _with_markers(bare, held)
+        self.claims.unverified += 1
+        return self._out(piece, _with_marks(piece.bare, [UNVERIFIED_MARK]))
 
-    def _supported(self, bare: str, terms: frozenset[str], cited: list[int]) -> list[int] | None:
-        """The markers that support the sentence; None when it must go."""
-        numbers = numbers_in(bare)
-        if not cited:
-            if len(terms) <= CONNECTIVE_TERMS and not numbers:
-                return []
-            return self._best_source(terms, numbers)
+    def _out(self, piece: _Piece, text: str) -> str:
+        gap, self._gap = self._gap, piece.gap
+        return gap + text
+
+    # --- tables and blocks -----------------------------------------------------------------
+
+    def _row(self, piece: _Piece) -> str:
+        """A table's row; its header and rule wait for the first row that holds."""
+        if _RULE.fullmatch(piece.bare) and self._header:
+            self._header.append(piece)
+            return ""
+        if not self._header:
+            self._header = [piece]
+            return ""
+        if len(self._header) == 1:  # no rule: a table without a header
+            first, self._header = self._header[0], [piece, piece]
+            return self._sentence(first) + self._sentence(piece)
+        judged = self._sentence(piece)
+        if not judged or self._header[0] is self._header[-1]:
+            return judged
+        header, rule = self._header
+        self._header = [rule, rule]
+        gap = judged[: len(judged) - len(judged.lstrip())]
+        return f"{gap}{header.bare}{header.gap}{rule.bare}{rule.gap}{judged.lstrip()}"
+
+    def _header_alone(self) -> str:
+        header, self._header = self._header, []
+        return self._sentence(header[0]) if len(header) == 1 else ""
+
+    def _block(self, text: str) -> str:
+        """JSON or code, as it is, if it holds as a whole."""
+        bare = text.strip()
+        content = _MARKER.sub("", re.sub(r"^```\w*", "", bare)).translate(_BRACKETS)
+        judged = self._verdict(" ".join(content.split()), ())
+        piece = _Piece(bare, (), _gap_after(text))
+        if judged is None:
+            return self._unverified(piece)
+        self._count(judged, frozenset(self._vocabulary.terms(content)), ())
+        return self._out(piece, bare)
+
+    # --- evidence --------------------------------------------------------------------------
+
+    def _verdict(self, bare: str, cited: Sequence[int]) -> tuple[Verdict, list[int]] | None:
+        """The verdict with the markers that it rests on; None for unverified."""
+        terms = frozenset(self._vocabulary.terms(bare))
+        for markers in self._candidates(terms, cited):
+            verdict = judge(bare, self._question, [self._sources[n - 1] for n in markers])
+            if verdict is not Verdict.UNVERIFIED:
+                return verdict, self._helping(bare, terms, markers)
+        return None
+
+    def _candidates(self, terms: frozenset[str], cited: Sequence[int]) -> Iterator[list[int]]:
+        """What may support a sentence: what it cites, each passage alone, all that share words."""
         known = [n for n in cited if 1 <= n <= len(self._sources)]
-        helping = [n for n in known if _share(terms, self._sources[n - 1]) >= SHARE]
-        return helping if self._holds(terms, numbers, helping) else None
+        if known:
+            yield known
+        share = {n: _share(terms, source) for n, source in enumerate(self._sources, 1)}
+        order = sorted(share, key=lambda n: -share[n])
+        yield from ([n] for n in order if [n] != known)
+        several = [n for n in order if share[n] >= SHARE]
+        if len(several) > 1:
+            yield sorted(several)
 
-    def _best_source(self, terms: frozenset[str], numbers: frozenset[str]) -> list[int] | None:
-        """The marker for a sentence without markers: of a passage that supports it alone."""
-        order = sorted(
-            range(1, len(self._sources) + 1),
-            key=lambda n: -_share(terms, self._sources[n - 1]),
-        )
-        return next(([n] for n in order if self._holds(terms, numbers, [n])), None)
-
-    def _holds(self, terms: frozenset[str], numbers: frozenset[str], markers: list[int]) -> bool:
-        if not markers:
-            return False
-        first, *others = (self._sources[n - 1] for n in markers)
-        held = terms & first.terms
-        missing = numbers - first.numbers
-        for source in others:
-            held |= terms & source.terms
-            missing -= source.numbers
-        return not missing and len(held) >= SUPPORT * len(terms)
+    def _helping(self, bare: str, terms: frozenset[str], markers: list[int]) -> list[int]:
+        """The markers whose passages hold a part of the sentence."""
+        if len(markers) == 1:
+            return markers
+        claimed = tuple(numbers.quantities(bare))
+        helping = [
+            n
+            for n in markers
+            if (terms and _share(terms, self._sources[n - 1]) >= SHARE)
+            or any(
+                numbers.same(each, held, self._sources[n - 1].scales)
+                for each in claimed
+                for held in self._sources[n - 1].quantities
+            )
+        ]
+        return helping or markers
 
 
-def _share(terms: frozenset[str], source: PassageTerms) -> float:
-    return len(terms & source.terms) / len(terms) if terms else 1.0
+def _share(terms: frozenset[str], source: Evidence) -> float:
+    return len(terms & source.terms.terms) / len(terms) if terms else 1.0
 
 
-def _with_markers(body: str, held: Sequence[int]) -> str:
-    """The sentence with these markers before its closing punctuation."""
+def _with_marks(body: str, marks: Sequence[str]) -> str:
+    """The sentence with these marks before its closing punctuation, a row before its last bar."""
     end = len(body)
-    while held and end and body[end - 1] in ".!?":
+    while marks and end and body[end - 1] in ".!?|":
         end -= 1
-    marks = "".join(f"[{n}]" for n in held)
-    return f"{body[:end].rstrip()} {marks}{body[end:]}" if marks else body
+    joined = "".join(marks)
+    closing = f" {body[end:]}" if body[end:].startswith("|") else body[end:]
+    return f"{body[:end].rstrip()} {joined}{closing}" if marks else body
 
 
 def _gap_after(sentence: str) -> str:

@@ -1,7 +1,7 @@
 """The `synthesize` stage: the language models in their order, then quoted passages.
 
-Sentences that the passages do not support are removed (`grounding`); where nothing is left, the
-answer is quotes. Answers without passages are in `fallback`.
+Sentences that the passages do not verify are removed or marked (`grounding`); where nothing is
+left, the answer is quotes. Answers without passages are in `fallback`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +27,7 @@ from foliotrace.model import (
 from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
 from foliotrace.query.answer import prompt as prompts
 from foliotrace.query.answer.anchors import PageMaps
+from foliotrace.query.answer.evidence import Evidence
 from foliotrace.query.answer.grounding import Grounder
 from foliotrace.query.answer.ladder import RUNG_FAILURES, NextRung, after_failure
 from foliotrace.query.answer.quotes import (
@@ -39,10 +40,13 @@ from foliotrace.query.answer.quotes import (
     nearest_span,
     weigh,
 )
-from foliotrace.settings import MAX_QUOTES
+from foliotrace.settings import MAX_QUOTES, Grounding
 
 NOTICE_QUOTES: Final = "No language model is configured: these passages are quoted word for word."
 NOTICE_FALLBACK: Final = "No language model could answer: these passages are quoted word for word."
+NOTICE_UNVERIFIED: Final = (
+    "The passages do not verify what the language model answered: they are quoted word for word."
+)
 NOTICE_CUT: Final = "The answer was cut short: it reached its limit of length or of cost."
 ABSTAINED: Final = (
     "The documents do not answer this question: no passage covers enough of what was asked."
@@ -113,6 +117,7 @@ class Synthesizer:
     pages: PageMaps
     passage_terms: PassageTermsCache
     max_tokens: int
+    grounding: Grounding = "strict"
 
     async def synthesize(
         self,
@@ -151,7 +156,8 @@ class Synthesizer:
         """The first LLM's answer that the passages support; None when quotes must follow."""
         prompt = prompts.build(query.text, [p for p, _ in sources], boundary=f"={token_hex(6)}=")
         for place, generator in enumerate(self.generators):
-            grounder = Grounder([terms for _, terms in sources], self.vocabulary)
+            evidence = [Evidence(passage, terms) for passage, terms in sources]
+            grounder = Grounder(evidence, self.vocabulary, query.text, self.grounding)
             text = _GroundedText(grounder, degradations.stream)
             try:
                 generation = await self._ask(generator, prompt, text, deadline)
@@ -206,14 +212,15 @@ class Synthesizer:
         degradations: _Degradations,
     ) -> Synthesis | None:
         claims = text.grounder.claims
-        if not claims.cited and not text.grounder.no_answer:
+        answered = bool(claims.cited or claims.unverified)
+        if not answered and not text.grounder.no_answer:
             degradations.add(Reason.GENERATED_ANSWER_UNSUPPORTED, Level.LOWER_PATH)
             return None
         cut = generation.finish_reason in ("budget", "length")
         if generation.finish_reason == "budget":
             level = Level.OTHER_LLM if place else Level.LOWER_PATH
             degradations.add(Reason.ANSWER_CUT_BY_BUDGET, level)
-        if not claims.cited:
+        if not answered:
             return Synthesis(
                 text=ABSTAINED_LLM,
                 mode=AnswerMode.ABSTAINED,
@@ -230,6 +237,8 @@ class Synthesizer:
             model=generation.model,
             usage=generation.usage,
             removed_claims=claims.removed,
+            derived_claims=claims.derived,
+            unverified_claims=claims.unverified,
             notice=NOTICE_CUT if cut else None,
             reasons=tuple(degradations.reasons),
         )
@@ -266,9 +275,14 @@ class Synthesizer:
             text="\n\n".join(_rendered(quote, marker) for marker, quote in numbered),
             mode=AnswerMode.EXTRACTIVE,
             citations=tuple([await self._citation(query, *each) for each in numbered]),
-            notice=NOTICE_FALLBACK if self.generators else NOTICE_QUOTES,
+            notice=self._why_quoted(degradations.reasons),
             reasons=tuple(degradations.reasons),
         )
+
+    def _why_quoted(self, reasons: Sequence[str]) -> str:
+        if Reason.GENERATED_ANSWER_UNSUPPORTED in reasons:
+            return NOTICE_UNVERIFIED
+        return NOTICE_FALLBACK if self.generators else NOTICE_QUOTES
 
     def _weights(self, query: Query, degradations: _Degradations) -> dict[str, float]:
         terms = self.vocabulary.terms(query.text)

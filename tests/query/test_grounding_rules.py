@@ -1,0 +1,229 @@
+"""What grounding keeps, derives, marks and removes: one sentence, one passage at a time."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from foliotrace.adapters.local.keyword.query import content_terms
+from foliotrace.model import Passage, RetrievalMode
+from foliotrace.query.answer import arithmetic, numbers, polarity
+from foliotrace.query.answer.anchors import UNKNOWN_PAGE
+from foliotrace.query.answer.evidence import Evidence
+from foliotrace.query.answer.grounding import Grounder
+from foliotrace.query.answer.quotes import PassageTermsCache
+from foliotrace.query.answer.verdicts import Question, Verdict, judge
+from foliotrace.settings import Grounding
+
+STATEMENT = (
+    "Northwind Ltd. Statement of income (in millions)\n2024\n2023\nTotal sales\n$\n8,400 \n$\n8,000"
+    "\nCost of sales\n(5,040)\n(5,000)\nNet income\n11,588\n10,500\n"
+)
+LETTER = (
+    "The warranty of the Halden pump ends on 14 March 2026. Refunds are paid within 30 days of the "
+    "return. The supplier does not insure parcels during transport. Sales rose by 12% in Norway, "
+    "while costs fell by 3%. The mast is made by Brandt Werke in the U.S. for 2.4 million dollars."
+)
+
+
+class Words:
+    def terms(self, text: str) -> Sequence[str]:
+        return content_terms(text)
+
+    def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
+        return [1.0] * len(terms)
+
+
+def evidence(*texts: str) -> list[Evidence]:
+    cache = PassageTermsCache(Words())
+    passages = [
+        Passage(
+            chunk_id=str(number),
+            document_id="d",
+            document_name="d.pdf",
+            revision="",
+            page=1,
+            start=0,
+            end=len(text),
+            text=text,
+            score=1.0,
+            path=RetrievalMode.KEYWORD,
+        )
+        for number, text in enumerate(texts)
+    ]
+    return [Evidence(each, cache.of("t", each, UNKNOWN_PAGE)) for each in passages]
+
+
+def verdict(said: str, *, asked: str = "", of: str = LETTER) -> str:
+    return judge(said, Question(asked, Words()), evidence(of)).value
+
+
+def grounder(asked: str = "", policy: Grounding = "strict", of: str = LETTER) -> Grounder:
+    return Grounder(evidence(of), Words(), asked, policy)
+
+
+def grounded(said: str, asked: str = "", policy: Grounding = "strict", of: str = LETTER) -> str:
+    checked = grounder(asked, policy, of)
+    return checked.feed(said) + checked.finish()
+
+
+INCOME = "What was the net income of Northwind in 2024 (in USD millions)?"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["$11588.00", "11,588", "11.6 billion", "$11,588 million", "about 11,600", "USD 11.59bn"],
+)
+def test_a_number_is_the_same_in_each_form_it_is_written_in(said: str) -> None:
+    assert verdict(said, asked=INCOME, of=STATEMENT) == Verdict.SUPPORTED
+
+
+@pytest.mark.parametrize("said", ["$11688.00", "11.7 billion", "11,588 billion", "about 11,900"])
+def test_a_number_of_another_size_or_scale_is_unverified(said: str) -> None:
+    assert verdict(said, asked=INCOME, of=STATEMENT) == Verdict.UNVERIFIED
+
+
+def test_a_number_in_thousands_answers_a_question_in_millions() -> None:
+    table = "Balance sheet (in thousands)\n2024\n2023\nTotal debt\n5,466,312\n4,586,657\n"
+    asked = "What is the total debt in 2024 (in USD millions)?"
+    assert verdict("$5466.00", asked=asked, of=table) == Verdict.SUPPORTED
+    assert verdict("$5467.00", asked=asked, of=table) == Verdict.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "expected"),
+    [
+        ("By how much did revenue change from 2023 to 2024?", "Sales grew by 5.0%.", "derived"),
+        ("By how much did revenue change from 2023 to 2024?", "Sales fell by 5.0%.", "unverified"),
+        ("By how much did revenue change from 2023 to 2024?", "Sales grew by 7.0%.", "unverified"),
+        ("What share of sales is the cost of sales?", "The cost is 60% of sales.", "derived"),
+        ("What is the change in sales?", "8,400 - 8,000 = 400 in sales.", "derived"),
+        ("What is the change in sales?", "8,400 - 8,000 = 500 in sales.", "unverified"),
+    ],
+)
+def test_arithmetic_on_cited_rows_is_redone(asked: str, said: str, expected: str) -> None:
+    assert verdict(said, asked=asked, of=STATEMENT) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "expected"),
+    [
+        ("Did total sales increase in 2024?", "Yes.", "derived"),
+        ("Did total sales increase in 2024?", "No.", "unverified"),
+        ("Did total sales decrease in 2024?", "No.", "derived"),
+        ("Did sales grow in 2024?", "Yes, sales rose from 8,000 to 8,400.", "derived"),
+        ("Did sales grow in 2024?", "No, sales rose from 8,000 to 8,400.", "unverified"),
+        ("Did sales grow in 2024?", "Yes, sales fell from 8,000 to 8,400.", "unverified"),
+    ],
+)
+def test_a_yes_or_no_follows_from_the_cited_comparison(
+    asked: str, said: str, expected: str
+) -> None:
+    assert verdict(said, asked=asked, of=STATEMENT) == expected
+
+
+@pytest.mark.parametrize(
+    ("true", "false"),
+    [
+        ("The warranty ends on March 14, 2026.", "The warranty ends on March 15, 2026."),
+        ("The warranty ends on 2026-03-14.", "The warranty ends on 14 April 2026."),
+        ("The mast is made by Brandt Werke.", "The mast is made by Holm Werke."),
+        ("The mast is made in the US.", "The mast is made in Denmark."),
+        ("The supplier does not insure parcels.", "The supplier insures parcels during transport."),
+        ("Refunds are paid within 30 days.", "Refunds are not paid within 30 days."),
+        ("Sales rose by 12% in Norway.", "Sales fell by 12% in Norway."),
+        ("The mast costs 2.4 million dollars.", "The mast costs 2.4 billion dollars."),
+    ],
+)
+def test_a_true_sentence_stays_and_its_false_twin_goes(true: str, false: str) -> None:
+    assert verdict(true) == Verdict.SUPPORTED
+    assert verdict(false) == Verdict.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "NO_ANSWER",
+        "I'm sorry, but the passages do not contain that information.",
+        "This is not mentioned in the provided documents.",
+        "I cannot determine this from the given context.",
+        "There is no information about the chairman in the passages.",
+        "The documents don't say who the chairman is.",
+        "I don't know.",
+        "Die Passagen enthalten dazu keine Angaben.",
+    ],
+)
+def test_a_refusal_in_any_words_is_no_answer(said: str) -> None:
+    checked = grounder("Who is the chairman?")
+    assert checked.feed(said) + checked.finish() == ""
+    assert checked.no_answer
+    assert checked.claims.removed == 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["The supplier does not insure parcels during transport.", "The company does not provide it."],
+)
+def test_a_denial_about_the_world_is_no_refusal(said: str) -> None:
+    assert not polarity.is_refusal(said)
+
+
+@pytest.mark.parametrize("marker", ["", " [99]", " [0]", " [1]"])
+def test_a_wrong_marker_is_like_none(marker: str) -> None:
+    said = f"Refunds are paid within 30 days of the return{marker}."
+    assert grounded(said) == "Refunds are paid within 30 days of the return [1]."
+
+
+def test_a_yes_waits_for_its_reason_in_a_stream() -> None:
+    checked = grounder("Did sales rise in Norway?")
+    assert checked.feed("Yes. Sales") == ""
+    assert checked.feed(" rose by 12% in Norway. And") == "Yes. Sales rose by 12% in Norway [1]."
+    contrary = grounder("Did sales rise in Norway?")
+    assert contrary.feed("No. Sales rose by 12% in Norway.") + contrary.finish() == (
+        "Sales rose by 12% in Norway [1]."
+    )
+
+
+def test_the_policy_mark_keeps_what_strict_removes() -> None:
+    said = "Refunds are paid within 30 days. The moon is made of cheese."
+    assert grounded(said) == "Refunds are paid within 30 days [1]."
+    checked = grounder(policy="mark")
+    assert checked.feed(said) + checked.finish() == (
+        "Refunds are paid within 30 days [1]. The moon is made of cheese [unverified]."
+    )
+    assert (checked.claims.unverified, checked.claims.removed) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"days": 30, "refund": "paid within 30 days", "sources": [1]}',
+        '```json\n{"refund": "paid within 30 days"}\n```',
+    ],
+)
+def test_json_comes_out_as_it_went_in(said: str) -> None:
+    asked = "Within how many days are refunds paid? Name the sources."
+    assert grounded(said, asked) == said
+
+
+def test_a_table_keeps_its_header_and_loses_only_its_false_rows() -> None:
+    said = "| Item | 2024 |\n|---|---|\n| Total sales | 8,400 |\n| Net income | 9,999 |\n"
+    assert grounded(said, "Sales and income of 2024?", of=STATEMENT) == (
+        "| Item | 2024 |\n|---|---|\n| Total sales | 8,400 [1] |"
+    )
+
+
+def test_an_abbreviation_does_not_end_a_sentence() -> None:
+    assert grounded("Refunds by the supplier Inc. are paid within 30 days. Done.", "") == (
+        "Refunds by the supplier Inc. are paid within 30 days [1]. Done."
+    )
+
+
+def test_numbers_inside_codes_and_list_numbers_claim_nothing() -> None:
+    found = [q.value for q in numbers.quantities("(1) the 777X and SEA08CA049, in FY2023: 4.5%")]
+    assert found == [4.5, 2023.0]
+    assert numbers.codes("the 777X in FY2023, 3mn") == {"777x"}
+
+
+def test_rows_are_read_across_lines_and_their_order_in_time_is_known() -> None:
+    sales = arithmetic.rows(STATEMENT)[-3]
+    assert (sales.label, sales.values, sales.newest_first) == ("Total sales", (8400, 8000), True)

@@ -1,0 +1,72 @@
+"""A passage as evidence: its words, numbers, dates and rows, worked out when first asked for."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from foliotrace.model import Passage
+from foliotrace.query.answer import arithmetic, numbers
+from foliotrace.query.answer.quotes import PassageTerms
+
+_WORD: Final = re.compile(r"\w+")
+_ACRONYM: Final = re.compile(r"\b(?:[A-Z]\.){2,}")
+
+
+def words_of(text: str) -> frozenset[str]:
+    """Its words without regard to case; U.S. is also "us"."""
+    short = (found.replace(".", "") for found in _ACRONYM.findall(text))
+    return frozenset(_WORD.findall(" ".join((text, *short)).casefold()))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A passage that sentences are checked against, with the terms of its spans."""
+
+    passage: Passage
+    terms: PassageTerms
+
+    @cached_property
+    def text(self) -> str:
+        """What the language model read of the passage."""
+        of = self.passage
+        return "\n".join((of.document_name, of.header, of.context, of.text))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Its words without regard to case."""
+        return words_of(self.text)
+
+    @cached_property
+    def quantities(self) -> tuple[numbers.Quantity, ...]:
+        """Its numbers."""
+        return tuple(numbers.quantities(self.text))
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Its words of letters and digits."""
+        return numbers.codes(self.text)
+
+    @cached_property
+    def dates(self) -> frozenset[tuple[int, int]]:
+        """The (month, day) pairs that it names."""
+        return numbers.month_days(self.text)
+
+    @cached_property
+    def scales(self) -> frozenset[float]:
+        """The scales that it states for its tables."""
+        return numbers.stated_scales(self.text)
+
+    @cached_property
+    def rows(self) -> list[arithmetic.Row]:
+        """Its labelled rows of numbers."""
+        return arithmetic.rows(self.passage.text)
+
+    def nearest_texts(self, wanted: frozenset[str], *, least: float) -> Iterator[tuple[float, str]]:
+        """(share of the wanted terms, text) of its spans that hold `least` of them."""
+        for span in self.terms.spans:
+            share = len(span.terms & wanted) / len(wanted) if wanted else 0.0
+            if share >= least:
+                start = self.passage.start
+                yield share, self.passage.text[span.start - start : span.end - start]

@@ -1,0 +1,120 @@
+"""What a sentence affirms or denies: yes and no, negations, directions, refusals. Pure."""
+
+import re
+from typing import Final, Literal
+
+Direction = Literal["up", "down"]
+
+UP: Final = (
+    r"increas\w*|r(?:i|o)se\b|risen|rising|gr[eo]w\w*|growth|improv\w*|higher|gain(?:s|ed)?|jump\w*|"
+    r"expan\w+|positive|climb\w*|better"
+)
+DOWN: Final = (
+    r"decreas\w*|declin\w*|fall(?:s|ing|en)?|fell|drop\w*|reduc\w*|lower(?:ed)?|shr[aiu]nk\w*|"
+    r"contract(?:ed|ion|ing)|negative|worse\w*|deteriorat\w*|shrink\w*"
+)
+NEGATIONS: Final = (
+    r"not|never|no longer|neither|nor|cannot|without|none|"
+    r"(?:is|are|was|were|do|does|did|has|have|had|ca|wo|could|should|would)n['\u2019]t"
+)
+REFUSALS: Final = (
+    r"(?:passages?|documents?|context|texts?|sources?|excerpts?|information|materials?)\b[^.!?\n]{0,60}"
+    r"\b(?:do|does|did|is|are)(?: not|n['\u2019]t)\b[^.!?\n]{0,30}"
+    r"\b(?:contain|mention|provide|include|specify|state|say|hold|answer|address|give|discuss|cover|"
+    r"indicate|disclose|available|enough|sufficient|reveal|show|tell|list)\w*",
+    r"\b(?:not|never|n['\u2019]t)\b (?:\w+ ){0,2}(?:mentioned|found|provided|specified|stated|"
+    r"available|included|contained|given|answered|present|disclosed|addressed|covered)\b"
+    r"[^.!?\n]{0,30}\b(?:passages?|documents?|context|texts?|sources?|excerpts?)",
+    r"\b(?:cannot|can['\u2019]t|can not|unable to|could not|couldn['\u2019]t|am not able to)\b "
+    r"(?:be )?(?:answer|determin|find|say|tell|provide|locate|give|identif)\w*",
+    r"\b(?:there is|there['\u2019]s|i (?:have|found|see|find)|contains?|provides?|offers?) no "
+    r"(?:\w+ )?(?:information|mention|answer|data|details?|evidence)\b",
+    r"^\W*(?:no|insufficient|not enough) (?:\w+ )?(?:information|answer|data|details?)\b[^.]{0,60}"
+    r"(?:found|available|provided|given|passages?|documents?|context)",
+    r"\bi(?: do not|['\u2019]m not sure| don['\u2019]t) know\b|\bi don['\u2019]t know\b",
+    r"(?:passages?|documents?|context|texts?|sources?)\b[^.!?\n]{0,20}"
+    r"\b(?:lacks?|is silent|are silent)",
+    r"\b(?:passagen?|dokumente?|texte?)\b[^.!?\n]{0,60}\b(?:nicht|keine?n?)\b",
+    r"\b(?:passages?|documents?)\b[^.!?\n]{0,20}\bne\b[^.!?\n]{0,40}\bpas\b",
+    r"\b(?:pasajes?|documentos?|textos?)\b[^.!?\n]{0,10}"
+    r"\bno (?:contien|mencion|indic|proporcion)\w*",
+)
+"""How a model says in its own words that the passages do not hold the answer."""
+
+_UP: Final = re.compile(rf"\b(?:{UP})\b", re.IGNORECASE)
+_DOWN: Final = re.compile(rf"\b(?:{DOWN})\b", re.IGNORECASE)
+_FLAT: Final = re.compile(r"\b(?:flat|unchanged|stable|consistent\w*)\b", re.IGNORECASE)
+_NEGATION: Final = re.compile(rf"\b(?:{NEGATIONS})\b|\bno\b(?!\.)", re.IGNORECASE)
+_REFUSAL: Final = re.compile("|".join(f"(?:{r})" for r in REFUSALS), re.IGNORECASE)
+_TURN: Final = re.compile(r"\b(?:but|however|although|though|yet|instead)\b", re.IGNORECASE)
+_LEAD: Final = re.compile(r"\W*(yes|no)\b(?=\s*(?:[.,:;!\u2013\u2014-]|$))\W*", re.IGNORECASE)
+_ASKED: Final = re.compile(r"[^?]*\?")
+_FROM_TO: Final = re.compile(
+    r"\bfrom\b\s+(?:\w+\s+){0,3}?[~$€£(]*\s?(-?\d[\d,]*(?:\.\d+)?)[^.;]{0,60}?\bto\b\s+(?:\w+\s+){0,3}?"
+    r"[~$€£(]*\s?(-?\d[\d,]*(?:\.\d+)?)",
+    re.IGNORECASE,
+)
+
+
+def is_refusal(sentence: str) -> bool:
+    """Whether the sentence says that the passages do not hold the answer, and no more."""
+    found = _REFUSAL.search(sentence)
+    if found is None:
+        return False
+    turn = _TURN.search(sentence, found.end())
+    return turn is None
+
+
+def yes_or_no(sentence: str) -> tuple[bool | None, str]:
+    """The Yes (True) or No that the sentence begins with, and what follows it."""
+    found = _LEAD.match(sentence)
+    if found is None:
+        return None, sentence
+    return found[1].casefold() == "yes", sentence[found.end() :]
+
+
+def negated(text: str) -> bool:
+    """Whether the text holds an odd number of negations."""
+    return len(_NEGATION.findall(text)) % 2 == 1
+
+
+def direction(text: str) -> Direction | None:
+    """Where the text says that something went; None for neither, or for both."""
+    if _FLAT.search(text):
+        return None
+    up, down = bool(_UP.search(text)), bool(_DOWN.search(text))
+    return None if up == down else "up" if up else "down"
+
+
+def asked_first(question: str) -> str:
+    """The question up to its first question mark, without instructions behind it."""
+    found = _ASKED.match(question)
+    return found.group() if found else question
+
+
+def has_direction(text: str, wanted: Direction) -> bool:
+    """Whether the text says that anything went this way."""
+    return bool((_UP if wanted == "up" else _DOWN).search(text))
+
+
+def stated_change(sentence: str) -> Direction | None:
+    """The way that "from 982 to 969" goes; None without such words, or between equals."""
+    found = _FROM_TO.search(sentence)
+    if found is None:
+        return None
+    before, after = (float(n.replace(",", "")) for n in found.groups())
+    years = 1900 <= before <= 2100 and 1900 <= after <= 2100
+    return None if before == after or years else "up" if after > before else "down"
+
+
+def agrees(yes: bool, question: str, rest: str) -> bool:
+    """Whether a Yes or No goes with the sentence that explains it."""
+    question = asked_first(question)
+    asked, said = direction(question), direction(rest)
+    if asked and said:
+        return yes == ((asked == said) != negated(rest))
+    if re.search(
+        r"\b(?:consistent|stable|flat|constant)\b", question, re.IGNORECASE
+    ) and not negated(rest):
+        return True
+    return yes != (negated(rest) != negated(question))
