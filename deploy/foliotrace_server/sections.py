@@ -3,8 +3,10 @@
 The other sections are the core's: `foliotrace.settings`.
 """
 
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -12,6 +14,29 @@ from foliotrace.settings import MODEL_CALL_S, LlamaCloudSettings, Section
 
 _TRACE_URL = r"^https?://\S+\{trace_(id|uuid)\}\S*$"
 _MIB = 1024 * 1024
+_PRIVATE = tuple(
+    ip_network(each)
+    for each in (
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "::1/128",
+        "fc00::/7",
+    )
+)
+
+
+def _is_private(url: str | None) -> bool:
+    """Whether the host of `url` is a loopback or private address; names other than localhost no."""
+    host = urlsplit(url or "").hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return any(address in network for network in _PRIVATE)
 
 
 class ServerSettings(Section):
@@ -99,11 +124,20 @@ class LLMSettings(Section):
     context_window: int = Field(
         default=8192, gt=0, description="Context window in tokens, for `openai_like` only."
     )
-    free: bool = Field(
-        default=False,
+    free: bool | None = Field(
+        default=None,
         description="The model runs on your own machines: its tokens cost nothing, even if a price "
-        "table lists its name.",
+        "table lists its name. None: true for `ollama` and `openai_like` on a loopback or private "
+        "address, unless `budget.prices` names the model. Set it to false for a proxy to a "
+        "provider that costs money.",
     )
+
+    @property
+    def runs_at_home(self) -> bool:
+        """Whether the model is served from a loopback or private address."""
+        if self.provider == "ollama" and self.api_base is None:
+            return True
+        return self.provider in ("ollama", "openai_like") and _is_private(self.api_base)
 
 
 class EmbeddingSettings(Section):
@@ -124,10 +158,16 @@ class EmbeddingSettings(Section):
         description="API key. None: the provider's standard variable, such as `OPENAI_API_KEY`.",
     )
     timeout_s: float = Field(default=MODEL_CALL_S, gt=0, description="Time limit of one call.")
-    free: bool = Field(
-        default=False,
-        description="The model runs on your own machines: its tokens cost nothing.",
+    free: bool | None = Field(
+        default=None,
+        description="The model runs on your own machines: its tokens cost nothing. None: true for "
+        "`openai_like` on a loopback or private address, unless `budget.prices` names the model.",
     )
+
+    @property
+    def runs_at_home(self) -> bool:
+        """Whether the model is served from a loopback or private address."""
+        return self.provider == "openai_like" and _is_private(self.api_base)
 
 
 class LlamaCloudSection(LlamaCloudSettings):

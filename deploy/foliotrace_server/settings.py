@@ -100,6 +100,12 @@ class Settings(CoreSettings, BaseSettings):
         default=None, validation_alias="LLAMA_CLOUD_API_KEY", description=_STANDARD_KEY
     )
 
+    def costs_nothing(self, model: LLMSettings | EmbeddingSettings) -> bool:
+        """Whether the tokens of `model` are free: declared so, or served from a private address."""
+        if model.free is not None:
+            return model.free
+        return model.runs_at_home and model.model not in self.budget.prices
+
     @classmethod
     def settings_customise_sources(
         cls,

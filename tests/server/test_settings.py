@@ -1,12 +1,21 @@
 """Settings: the first source wins, unknown names stop the start, secrets stay secret."""
 
+from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from foliotrace.errors import Misconfigured
-from foliotrace.settings import BudgetSettings, IngestSettings, QuerySettings, ResilienceSettings
-from foliotrace_server.settings import known_names, load_settings, refuse_unknown_names
+from foliotrace.settings import (
+    BudgetSettings,
+    IngestSettings,
+    PriceSettings,
+    QuerySettings,
+    ResilienceSettings,
+)
+from foliotrace_server.sections import LLMSettings
+from foliotrace_server.settings import Settings, known_names, load_settings, refuse_unknown_names
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +118,34 @@ def test_keys_of_providers_keep_their_standard_names() -> None:
     assert standard <= set(known_names())
     with pytest.raises(Misconfigured, match="did you mean"):
         refuse_unknown_names(["FOLIOTRACE_LLM__API_KEZ"])
+
+
+@pytest.mark.parametrize(
+    ("provider", "api_base", "free"),
+    [
+        ("openai_like", "http://127.0.0.1:8000/v1", True),
+        ("openai_like", "http://localhost:1234/v1", True),
+        ("openai_like", "http://10.1.2.3:8000/v1", True),
+        ("openai_like", "http://192.168.0.7/v1", True),
+        ("openai_like", "http://172.31.0.1/v1", True),
+        ("openai_like", "http://[::1]:8000/v1", True),
+        ("openai_like", "http://172.32.0.1/v1", False),
+        ("openai_like", "https://api.example.com/v1", False),
+        ("openai_like", "https://10.example.com/v1", False),
+        ("ollama", None, True),
+        ("ollama", "https://ollama.example.com", False),
+        ("openai", "http://127.0.0.1:8000/v1", False),
+    ],
+)
+def test_a_model_on_a_private_address_costs_nothing(
+    provider: Literal["openai", "openai_like", "ollama"], api_base: str | None, free: bool
+) -> None:
+    llm = LLMSettings(provider=provider, model="llama3.2", api_base=api_base)
+    assert Settings(llm=llm).costs_nothing(llm) is free
+
+
+def test_a_price_or_free_false_makes_a_model_on_a_private_address_cost_again() -> None:
+    llm = LLMSettings(provider="ollama", model="llama3.2")
+    price = PriceSettings(input_usd_per_million=Decimal(1), output_usd_per_million=Decimal(1))
+    assert not Settings(budget=BudgetSettings(prices={"llama3.2": price})).costs_nothing(llm)
+    assert not Settings().costs_nothing(llm.model_copy(update={"free": False}))

@@ -58,7 +58,9 @@ def _without_price(settings: Settings, order: Sequence[LLMSettings]) -> list[str
     return [
         each.model
         for each in order
-        if not each.free and each.model not in settings.budget.prices and not price_of(each.model)
+        if not settings.costs_nothing(each)
+        and each.model not in settings.budget.prices
+        and not price_of(each.model)
     ]
 
 

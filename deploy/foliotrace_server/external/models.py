@@ -136,8 +136,8 @@ class Models:
         return embedding_model(access, self._http)
 
     def _price_of(self, model: LLMSettings | EmbeddingSettings) -> PriceOf:
-        """Nothing for a model declared free, else the user's price or the table's."""
-        return (lambda _: NOTHING) if model.free else self._prices
+        """Nothing for a model that runs at home, else the user's price or the table's."""
+        return (lambda _: NOTHING) if self._settings.costs_nothing(model) else self._prices
 
     def _key(self, model: LLMSettings | EmbeddingSettings) -> str | None:
         standard = {
