@@ -180,7 +180,9 @@ def own(fake: FakeOpenAI, provider: Any, *, free: bool = False) -> LLMSettings:
 
 def test_doctor_names_a_model_whose_price_is_unknown(tmp_path: Path) -> None:
     def said(**given: Any) -> tuple[str, str]:
-        llm = LLMSettings(provider="ollama", model="our-llama-7b", **given.pop("llm", {}))
+        key = SecretStr("sk-fake")
+        given_llm = given.pop("llm", {})
+        llm = LLMSettings(provider="openai", model="our-llama-7b", api_key=key, **given_llm)
         found = examine(Settings(data_dir=tmp_path, llm=llm, **given))
         finding = next(each for each in found if each.area == "language model")
         return finding.state, finding.said
