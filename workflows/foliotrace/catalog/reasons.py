@@ -321,6 +321,16 @@ class PageProblem(CatalogEntry):
         "failed",
         "The parser process crashed, or used more memory or CPU than allowed.",
     )
+    ATTACHMENT_NOT_READ = (
+        "attachment_not_read",
+        "failed",
+        "The attachment is of a type that is not read, is encrypted or is damaged.",
+    )
+    MARKUP_NOT_TEXT = (
+        "markup_not_text",
+        "failed",
+        "The page is markup or encoded data instead of text.",
+    )
     PARSE_NOT_STARTED = "parse_not_started", "failed", "No parser process could be started."
     CLOUD_PAGE_FAILED = (
         "cloud_page_failed",

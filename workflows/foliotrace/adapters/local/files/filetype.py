@@ -12,12 +12,14 @@ PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentatio
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV, HTML, MARKDOWN, TEXT = "text/csv", "text/html", "text/markdown", "text/plain"
 PNG, JPEG, TIFF = "image/png", "image/jpeg", "image/tiff"
+EMAIL = "message/rfc822"
 EMPTY = "application/x-empty"
 BINARY = "application/octet-stream"
 OLE = "application/x-ole-storage"
 ENCRYPTED_OFFICE = "application/x-encrypted-office"
 OUTLOOK = "application/vnd.ms-outlook"
 
+_MAIL_HEAD = 16 * 1024  # characters
 _HEAD_BYTES = 64 * 1024
 _PDF = b"%PDF-"
 _PDF_OBJECT = re.compile(rb"\d \d+ obj\b")
@@ -40,6 +42,16 @@ _ZIP_PARTS = (
     ("word/document.xml", DOCX),
     ("ppt/presentation.xml", PPTX),
     ("xl/workbook.xml", XLSX),
+)
+_HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]{1,40}):(?: |\t|$|(?=\S))")
+_MAIL_HEADERS = frozenset((
+    "received", "return-path", "message-id", "mime-version", "delivered-to", "dkim-signature",
+    "from", "to", "subject", "date",
+))  # fmt: skip
+_MAIL_LETTERS = frozenset(("from", "to", "subject", "date"))  # a typed letter has them too
+_WHOLE_HTML = re.compile(
+    r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)[\s>]",
+    re.I | re.S,
 )
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body|table|div|p|article|h1)[\s>]", re.I)
 _MARKDOWN = re.compile(r"^(?:#{1,6} \S|```|[-*] \[[ x]\] |\|.*\|\s*\n\|[ :|-]+\|)", re.M)
@@ -102,16 +114,39 @@ def _text_type(head: bytes, suffix: str) -> str:
     undecodable = sum(1 for c in text if c == "\ufffd" or (c < " " and c not in "\t\n\r\f\x1b"))
     if undecodable > 0.02 * len(text):
         return BINARY
-    if _HTML.search(text[:4096]):
+    if suffix in _MARKDOWN_SUFFIXES:
+        return MARKDOWN
+    if _is_mail(text, suffix):
+        return EMAIL
+    if _WHOLE_HTML.match(text) or (suffix not in _TEXT_SUFFIXES and _HTML.search(text[:4096])):
         return HTML
     if suffix in {".csv", ".tsv"} or (suffix not in _TEXT_SUFFIXES and _looks_delimited(text)):
         return CSV
-    if suffix in {".md", ".markdown"} or (suffix == "" and _MARKDOWN.search(text)):
+    if suffix == "" and _MARKDOWN.search(text):
         return MARKDOWN
     return TEXT
 
 
-_TEXT_SUFFIXES = frozenset({".txt", ".md", ".markdown", ".log", ".json", ".xml", ".rst"})
+_MARKDOWN_SUFFIXES = frozenset({".md", ".markdown"})
+_TEXT_SUFFIXES = frozenset({".txt", ".log", ".json", ".xml", ".rst"})
+
+
+def _is_mail(text: str, suffix: str) -> bool:
+    """Whether the file begins with the headers of a mail; by its name, one of them is enough."""
+    found: set[str] = set()
+    for line in text[:_MAIL_HEAD].lstrip("\ufeff").splitlines():
+        if not line.strip():
+            break
+        if line.startswith(("From ", ">From ")) and not found:
+            continue  # the separator of a mailbox
+        match = _HEADER.match(line)
+        if match is None and not (found and line[0] in " \t"):
+            return False
+        if match is not None and match[1].lower() in _MAIL_HEADERS:
+            found.add(match[1].lower())
+    if suffix == ".eml":
+        return bool(found)
+    return len(found) >= 3 and not found <= _MAIL_LETTERS
 
 
 def _looks_delimited(text: str) -> bool:

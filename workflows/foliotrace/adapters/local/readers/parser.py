@@ -8,21 +8,9 @@ from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
-from foliotrace.adapters.local.files.filetype import (
-    CSV,
-    DOCX,
-    ENCRYPTED_OFFICE,
-    HTML,
-    JPEG,
-    MARKDOWN,
-    PDF,
-    PNG,
-    PPTX,
-    TEXT,
-    TIFF,
-    XLSX,
-)
+from foliotrace.adapters.local.readers.formats import MEDIA_TYPES
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions
+from foliotrace.adapters.local.readers.shape import checked
 from foliotrace.adapters.local.readers.worker import page_from_frame
 from foliotrace.adapters.local.readers.worker_pool import WorkerLost, WorkerPool
 from foliotrace.catalog import ErrorCode, PageProblem, Reason
@@ -41,7 +29,7 @@ from foliotrace.settings import (
     PARSE_PART_PAGES,
 )
 
-_READER_VERSION = "6"  # raise it when a reader's output changes: documents are then parsed again
+_READER_VERSION = "7"  # raise it when a reader's output changes: documents are then parsed again
 
 
 def refusal(name: str, code: ErrorCode, why: str) -> FileRefused:
@@ -178,7 +166,7 @@ class WorkerParser:
             return self._failed(number, PageProblem.PARSE_CRASHED)
         if page.number != number:
             return self._failed(number, PageProblem.PARSE_CRASHED)
-        return replace(page, engine=self.engine)
+        return replace(checked(page), engine=self.engine)
 
     def _failed(self, number: int, problem: PageProblem) -> ParsedPage:
         return ParsedPage(
@@ -211,11 +199,11 @@ def local_parsers(
     chosen = options or ReadingOptions()
     ocr = f" ocr-{chosen.ocr_language}" if chosen.tessdata else ""
 
-    def parser(reader: str, engine: str, *media_types: str, by_page: bool = False) -> WorkerParser:
+    def parser(reader: str, engine: str, *, by_page: bool = False) -> WorkerParser:
         return WorkerParser(
             engine=f"{engine} r{_READER_VERSION}{ocr if by_page else ''}",
             reader=reader,
-            media_types=frozenset(media_types),
+            media_types=frozenset(MEDIA_TYPES[reader]),
             workers=workers,
             options=chosen,
             clock=clock,
@@ -225,16 +213,11 @@ def local_parsers(
             by_page=by_page,
         )
 
-    pdf_engine = f"liteparse {version('liteparse')}"
-    own = "foliotrace"
-    return (
-        parser("pdf", pdf_engine, PDF, by_page=True),
-        parser("image", pdf_engine, PNG, JPEG, TIFF, by_page=True),
-        parser("docx", f"{own}-docx", DOCX, ENCRYPTED_OFFICE),
-        parser("pptx", f"{own}-pptx", PPTX),
-        parser("xlsx", f"{own}-xlsx", XLSX),
-        parser("csv", f"{own}-csv", CSV),
-        parser("html", f"{own}-html", HTML),
-        parser("markdown", f"{own}-markdown", MARKDOWN),
-        parser("text", f"{own}-text", TEXT),
+    page_formats = ("pdf", "image")
+    liteparse = f"liteparse {version('liteparse')}"
+    return tuple(
+        parser(name, liteparse, by_page=True)
+        if name in page_formats
+        else parser(name, f"foliotrace-{name}")
+        for name in MEDIA_TYPES
     )

@@ -10,15 +10,14 @@ import struct
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
 import orjson
 
 from foliotrace.adapters.local.page_codec import page_from_values, page_to_values
+from foliotrace.adapters.local.readers.formats import reader_called
 from foliotrace.adapters.local.readers.reading_options import (
-    Reader,
     ReadingLimits,
     ReadingOptions,
     Refusal,
@@ -26,17 +25,6 @@ from foliotrace.adapters.local.readers.reading_options import (
 from foliotrace.catalog import ErrorCode
 from foliotrace.model import ParsedPage, Words
 
-READERS: Final = {
-    "pdf": "pdf.reader",
-    "image": "pdf.image",
-    "docx": "office.docx",
-    "pptx": "office.pptx",
-    "xlsx": "office.xlsx",
-    "csv": "text.csv_table",
-    "html": "text.html",
-    "markdown": "text.markdown",
-    "text": "text.plain",
-}
 HEADER: Final = struct.Struct(">I")
 FRAME_LIMIT_BYTES: Final = 256 * 1024 * 1024
 
@@ -94,7 +82,7 @@ def _answer_or_refuse(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    reader = _reader(request["reader"])
+    reader = reader_called(request["reader"])
     path = Path(request["path"])
     options = _options(request["options"])
     if request["do"] == "overview":
@@ -105,10 +93,6 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for page in reader.pages(path, numbers, options):
         yield page_to_frame(page)
     yield {"is": "end"}
-
-
-def _reader(name: str) -> Reader:
-    return cast("Reader", import_module(f"foliotrace.adapters.local.readers.{READERS[name]}"))
 
 
 def _options(value: dict[str, Any]) -> ReadingOptions:

@@ -36,11 +36,15 @@ _SAMPLE_BYTES = 64 * 1024
 
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """The document's body as sections."""
-    yield from paginate(_elements(_body(path)))
+    yield from paginate(elements_of_html(path.read_bytes()))
 
 
-def _body(path: Path) -> etree._Element:
-    content = path.read_bytes()
+def elements_of_html(content: bytes) -> Iterator[Element]:
+    """The visible content of an HTML document or fragment. Raises Refusal."""
+    yield from _elements(_root(content))
+
+
+def _root(content: bytes) -> etree._Element:
     sample = content[:_SAMPLE_BYTES]
     declared = _DECLARED.search(sample)
     encoding = encoding_of(sample, declared.group(1).decode() if declared else None)

@@ -1,0 +1,1 @@
+"""E-mail messages: headers, the best body, attachments."""
