@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from structlog.typing import EventDict, WrappedLogger
 
 from foliotrace.adapters.local.files.lease import WriterLease
+from foliotrace.adapters.local.files.permissions import private_files
 from foliotrace.errors import Misconfigured
 from foliotrace_otel.setup.logging import LogRedaction
 from foliotrace_server.app import build_app
@@ -37,6 +38,11 @@ def serve(settings: Settings) -> None:
     Raises Misconfigured, Conflict `data_folder_locked`, LibraryUnavailable.
     """
     require_loopback(settings)
+    with private_files(), _ignored_hangup():
+        _serve(settings)
+
+
+def _serve(settings: Settings) -> None:
     lease = WriterLease.acquire(settings.data_dir)
     gc.disable()  # nothing that is allocated during start-up becomes garbage
     try:
@@ -91,9 +97,25 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # in the loop, not in a signal handler: the log's lock may be held by what is interrupted
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _on_hangup)
         gc.freeze()
         gc.set_threshold(_NEW_OBJECTS_PER_COLLECTION, *gc.get_threshold()[1:])
         gc.enable()
+
+
+def _on_hangup() -> None:
+    _log.warning("server.hangup_ignored", hint="Settings are read at the start; restart to apply.")
+
+
+@contextmanager
+def _ignored_hangup() -> Iterator[None]:
+    """Keep the end of a terminal session, or an operator's `kill -HUP`, from killing the server."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from foliotrace.adapters.llamacloud.index import Drift
 from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal, Spending
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.lease import WriterLease
+from foliotrace.adapters.local.files.permissions import private_files
 from foliotrace.errors import NotFound
 from foliotrace.resilient import GuardFactory
 from foliotrace.stack import DataFolder
@@ -112,7 +113,7 @@ def usage(data_dir: Path, days: int) -> list[Spending]:
 
 async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Drift:
     """Differences found. Raises NotFound without a managed index, IndexUnavailable, Conflict."""
-    with WriterLease.acquire(settings.data_dir):
+    with private_files(), WriterLease.acquire(settings.data_dir):
         folder = DataFolder.open(settings.data_dir, settings.ingest)
         cloud = open_cloud(settings, folder, GuardFactory(settings.resilience, clock=folder.clock))
         try:

@@ -187,6 +187,7 @@ async def connect(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
     Raises Misconfigured, Conflict `data_folder_locked`.
     """
     from foliotrace.adapters.local.files.lease import WriterLease
+    from foliotrace.adapters.local.files.permissions import private_files
     from foliotrace_server.client import AsyncFoliotraceClient
 
     if options.url is not None:
@@ -200,7 +201,7 @@ async def connect(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
         async with AsyncFoliotraceClient(holder.url) as remote:
             yield remote
         return
-    with WriterLease.acquire(settings.data_dir):
+    with private_files(), WriterLease.acquire(settings.data_dir):
         async with embedded(settings) as server:
             yield server.client
 

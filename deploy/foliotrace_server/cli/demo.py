@@ -58,6 +58,7 @@ def demo(options: Options, keep: bool) -> Exit:
     from rich.console import Console
 
     from foliotrace.adapters.local.files.lease import WriterLease
+    from foliotrace.adapters.local.files.permissions import private_files
 
     data_dir = options.data_dir or Path("foliotrace-demo")
     if data_dir.exists() and not keep and (data_dir / "library.db").exists():
@@ -73,7 +74,7 @@ def demo(options: Options, keep: bool) -> Exit:
                 report.trace = server.trace_tree(report.last_trace_id or "")
                 console.print(report.trace, highlight=False, soft_wrap=True)
 
-    with WriterLease.acquire(data_dir):
+    with private_files(), WriterLease.acquire(data_dir):
         asyncio.run(run())
     with _step(console, "6. The audit log, verified"):
         _verify(console, settings, report)

@@ -11,9 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import structlog
+
+from foliotrace.adapters.local.files.permissions import tighten
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, LibraryUnavailable
 
+_log = structlog.get_logger(__name__)
 _LOCK: Final = "writer.lock"
 _HOLDER: Final = "writer.json"
 
@@ -35,9 +39,12 @@ class WriterLease:
 
     @classmethod
     def acquire(cls, folder: Path, *, url: str | None = None) -> "WriterLease":
-        """Take the lease. Raises Conflict `data_folder_locked`, which names the holder."""
+        """Take the lease, and take others' rights off the folder.
+
+        Raises Conflict `data_folder_locked`, which names the holder, LibraryUnavailable.
+        """
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Appending never truncates a lock file that another process holds.
             lock = (folder / _LOCK).open("ab")
         except OSError as error:
@@ -49,6 +56,10 @@ class WriterLease:
         if not _locked(lock):
             lock.close()
             raise _taken(folder)
+        try:
+            tighten(folder)
+        except PermissionError:  # a volume of another owner: its modes are that owner's to choose
+            _log.warning("data_folder.modes_not_ours", data_dir=str(folder))
         lease = cls(folder, lock)
         lease.announce(url)
         return lease
