@@ -16,7 +16,7 @@ from foliotrace.ingest.services import IngestServices
 from foliotrace.model import AnswerMode, ExecutionMode, RetrievalMode
 from foliotrace.ports import Runs
 from foliotrace.query.workflow import QueryServices
-from foliotrace_server.bodies import CapabilityBody
+from foliotrace_server.bodies import CapabilityBody, FolderProblemBody
 from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.observing.telemetry import Observability
 
@@ -31,6 +31,7 @@ class Assembly:
     durable: Mapping[str, Workflow]  # ingest, extract and the user's, by name
     capabilities: Callable[[], Mapping[str, CapabilityBody]]
     check_schema: Callable[[dict[str, Any]], object]
+    problems: Callable[[], Sequence[FolderProblemBody]] = lambda: ()  # of the data folder
     check_extract_path: Callable[[ExecutionMode | None], object] = lambda mode: None
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # run until cancelled
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature

@@ -171,11 +171,22 @@ class CapabilityBody:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FolderProblemBody:
+    """What is wrong with the data folder; `count` says how many files it concerns."""
+
+    code: str
+    message: str
+    hint: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyBody:
     """Whether requests can be served, and how well."""
 
     ready: bool
     capabilities: Mapping[str, CapabilityBody]
+    problems: tuple[FolderProblemBody, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

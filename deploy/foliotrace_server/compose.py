@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from workflows import Workflow
 
+from foliotrace.adapters.local.files.left_behind import refuse_lost_library
 from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.workflow import ExtractWorkflow
@@ -15,6 +16,7 @@ from foliotrace.stack import DataFolder, Host, Stack
 from foliotrace_server.assembly import Assembly, Readiness
 from foliotrace_server.external.own_parts import OwnParts, load_object
 from foliotrace_server.external.services import connect
+from foliotrace_server.folder.problems import MADE_AFTER_THE_LIBRARY, FolderProblems
 from foliotrace_server.http.identity import caller
 from foliotrace_server.observing.audit import open_audit
 from foliotrace_server.observing.telemetry import observe
@@ -53,6 +55,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
             any_sixteen_digits=settings.query.redaction.any_sixteen_digits,
         )
         undo.callback(observability.stop)
+        refuse_lost_library(settings.data_dir, also=MADE_AFTER_THE_LIBRARY)
         folder = DataFolder.open(settings.data_dir, settings.ingest)
         undo.callback(folder.library.close)
         audit, hash_query = open_audit(settings, observability.telemetry, current_trace_id)
@@ -67,6 +70,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         parts = OwnParts()
         stack = Stack(folder, settings, host, connect(settings, folder, parts))
         query, ingest, extract = stack.query, stack.ingest, stack.extract
+        problems = FolderProblems.examine(settings, folder) if serving else None
         undo.pop_all()
 
     def seal() -> None:
@@ -80,6 +84,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         query=lambda: QueryWorkflow(query),
         durable={"ingest": IngestWorkflow(ingest), "extract": ExtractWorkflow(extract), **own},
         capabilities=Readiness(query, parts),
+        problems=problems or (lambda: ()),
         check_schema=resolve,
         check_extract_path=extract.rungs_on,
         background=(cloud.run,) if cloud else (),

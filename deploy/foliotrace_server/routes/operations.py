@@ -46,7 +46,12 @@ class Operations:
     async def readiness(self, request: Request) -> Response:
         """Check which requests can be served, and at which degradation level."""
         ready = self._engine.ready
-        body = ReadyBody(ready=ready, capabilities=self._engine.assembly.capabilities())
+        assembly = self._engine.assembly
+        body = ReadyBody(
+            ready=ready,
+            capabilities=assembly.capabilities(),
+            problems=tuple(assembly.problems()),
+        )
         return Response(
             to_json(ReadyBody, body),
             status_code=200 if ready else 503,

@@ -155,6 +155,11 @@ class Reason(CatalogEntry):
         "Another process holds the library.",
         "Another process uses the data folder; stop it or retry.",
     )
+    LIBRARY_LOST = (
+        "library_lost",
+        "The library is missing, but the data folder holds what was stored with it.",
+        "Mount the right volume, or restore a backup of the folder. To begin anew, move it away.",
+    )
     LIBRARY_MISSING = "library_missing", "The folder holds no library."
     LIBRARY_READ_ONLY = (
         "library_read_only",
@@ -170,6 +175,21 @@ class Reason(CatalogEntry):
         "library_unreadable",
         "The library file cannot be opened.",
         "Check that the data folder exists and is writable.",
+    )
+    ORIGINALS_MISSING = (
+        "originals_missing",
+        "The original files of some documents are missing; the documents still answer.",
+        "Run `foliotrace check` to list them. Restore a backup, or ingest these files again.",
+    )
+    AUDIT_KEYS_MISSING = (
+        "audit_keys_missing",
+        "Keys that the audit log was written with are missing, so its records cannot be proved.",
+        "Put the files of the audit keys folder back from a backup.",
+    )
+    DATA_DISK_FULL = (
+        "data_disk_full",
+        "The disk that holds the data folder is full.",
+        "Free some disk space. Questions are answered meanwhile; nothing acknowledged is lost.",
     )
     STALE_UNAVAILABLE = (
         "stale_unavailable",

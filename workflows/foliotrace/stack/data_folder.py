@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.files.filetype import sniff
+from foliotrace.adapters.local.files.left_behind import refuse_lost_library
 from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions, find_tessdata
@@ -52,9 +53,11 @@ class DataFolder:
     def open(cls, path: Path, settings: IngestSettings) -> "DataFolder":
         """Open or create the folder; the caller holds its writer lease. Raises LibraryUnavailable.
 
+        A folder that has lost its library is refused: see `refuse_lost_library`.
         Parser processes start with the first file.
         """
         path.mkdir(parents=True, exist_ok=True)
+        refuse_lost_library(path)
         with ExitStack() as undo:
             library = SqliteLibrary.open(path)
             undo.callback(library.close)

@@ -65,6 +65,10 @@ class FolderBlobs:
             raise NotFound(code=ErrorCode.ORIGINAL_NOT_FOUND)
         return path
 
+    def holds(self, tenant: str, content_hash: str) -> bool:
+        """Whether the original is there."""
+        return self._path(tenant, content_hash).is_file()
+
     async def delete(self, tenant: str, content_hash: str) -> None:
         with _disk():
             self._path(tenant, content_hash).unlink(missing_ok=True)

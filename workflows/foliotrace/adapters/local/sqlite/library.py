@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.adapters.local.files.left_behind import LIBRARY_FILE
 from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.adapters.local.page_codec import unpack_page
 from foliotrace.adapters.local.sqlite import writes
@@ -32,7 +33,7 @@ from foliotrace.ports import Change, Clock, DocumentDraft, DocumentLabel, Regist
 
 T = TypeVar("T")
 
-FILE_NAME: Final = "library.db"
+FILE_NAME: Final = LIBRARY_FILE
 _CACHED_CHUNKS: Final = 4096
 _CACHED_PAGES: Final = 128
 
@@ -80,6 +81,10 @@ class SqliteLibrary:
 
     def library_id(self) -> int:
         return int(self.database.rows("SELECT value FROM state WHERE key = 'library_id'")[0][0])
+
+    def originals(self) -> Sequence[tuple[str, str]]:
+        """(tenant, content hash) of every document, each once. Raises LibraryUnavailable."""
+        return self.database.rows("SELECT DISTINCT tenant, content_hash FROM documents")
 
     # --- documents -------------------------------------------------------------------------
 
