@@ -1,6 +1,8 @@
 """Real data folders, served in this process."""
 
 import asyncio
+import shutil
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +19,8 @@ TEXTS = {
     "refunds.txt": "The refund window is 30 days after delivery.",
     "whales.txt": "A blue whale weighs up to 190 tonnes.",
 }
+
+_made: list[Path] = []
 
 
 @asynccontextmanager
@@ -51,9 +55,14 @@ async def served(client: httpx.AsyncClient, document: str) -> None:
 
 
 async def filled(folder: Path) -> Path:
-    """`folder` with TEXTS ingested, and no service on it."""
-    async with serving(folder) as client:
-        for name, text in TEXTS.items():
-            await ingest(client, name, text)
-        await client.post("/v1/query", json={"query": "refund window"})
+    """`folder` with TEXTS ingested, and no service on it. Made once, then copied."""
+    if not _made:
+        made = Path(tempfile.mkdtemp()) / "data"
+        async with serving(made) as client:
+            for name, text in TEXTS.items():
+                await ingest(client, name, text)
+            await client.post("/v1/query", json={"query": "refund window"})
+            await asyncio.sleep(1)  # the background tasks of a start come to rest
+        _made.append(made)
+    shutil.copytree(_made[0], folder)
     return folder
