@@ -131,3 +131,9 @@ async def test_markup_and_base64_are_failed_pages_and_never_text(tmp_path: Path,
 async def test_hashes_rulers_and_paths_are_text(tmp_path: Path, text: str) -> None:
     (page,) = await read(tmp_path, text.encode(), "data.txt")
     assert page.status is PageStatus.OK
+
+
+async def test_what_stands_behind_the_end_of_the_html_is_read_too(tmp_path: Path) -> None:
+    content = b"<html><body><p>inside</p></body></html><p>behind</p>and more"
+    (page,) = await read(tmp_path, content, "page.html")
+    assert page.text == "inside\n\nbehind\n\nand more"

@@ -66,6 +66,9 @@ def _elements(root: etree._Element) -> Iterator[Element]:
     walker = _Walker()
     yield from walker.walk(body if body is not None else root)
     yield from walker.flush()
+    for behind in root.itersiblings(tag=etree.Element):  # content after </html>: browsers show it
+        yield from walker.walk(behind)
+        yield from walker.flush()
     if not walker.has_content and title and title.strip():
         yield Prose(" ".join(title.split()), BlockKind.HEADING, 1)
 
