@@ -33,6 +33,7 @@ CREATE TABLE cited (
   PRIMARY KEY (tenant, document_id, key)
 ) WITHOUT ROWID;
 """
+_CITED_BY_KEY: Final = "CREATE INDEX cited_by_key ON cited (tenant, key);"
 
 _stale: Final = TypeAdapter(StaleAnswer)
 
@@ -42,7 +43,7 @@ class SqliteStaleAnswers:
 
     def __init__(self, folder: Path, *, limit: int = _LIMIT) -> None:
         try:
-            self._database = Database(folder / FILE_NAME, (_SCHEMA,))
+            self._database = Database(folder / FILE_NAME, (_SCHEMA, _CITED_BY_KEY))
         except LibraryUnavailable as error:
             raise _unavailable(error) from error
         self._limit = limit
@@ -85,7 +86,7 @@ class SqliteStaleAnswers:
         if not batch:
             return
         try:
-            await self._database.write(lambda c: self._insert(c, batch))
+            await self._database.write(lambda c: self._insert(c, batch), acknowledged=False)
         except LibraryUnavailable as error:
             raise _unavailable(error) from error
         for key, stale in batch.items():
@@ -137,15 +138,11 @@ class SqliteStaleAnswers:
         for tenant in tenants:
             deleted = connection.execute(
                 "DELETE FROM answers WHERE tenant = ? AND key IN (SELECT key FROM answers"
-                " WHERE tenant = ? ORDER BY stored_at DESC LIMIT -1 OFFSET ?)",
+                " WHERE tenant = ? ORDER BY stored_at DESC LIMIT -1 OFFSET ?)"
+                " RETURNING tenant, key",
                 (tenant, tenant, self._limit),
-            ).rowcount
-            if deleted:
-                connection.execute(
-                    "DELETE FROM cited WHERE tenant = ? AND key NOT IN"
-                    " (SELECT key FROM answers WHERE tenant = ?)",
-                    (tenant, tenant),
-                )
+            ).fetchall()
+            connection.executemany("DELETE FROM cited WHERE tenant = ? AND key = ?", deleted)
 
 
 def _forget(connection: sqlite3.Connection, tenant: str, document_id: str) -> int:
