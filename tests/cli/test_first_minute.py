@@ -96,6 +96,8 @@ def test_a_schema_that_is_nowhere(tmp_path: Path) -> None:
 
 
 def test_a_document_that_was_never_ingested(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Refunds are paid within 30 days.")
+    foliotrace(tmp_path, "ingest", "a.txt")
     schema = _schema(tmp_path, '{"type": "object"}')
     ended = foliotrace(tmp_path, "extract", "invoice.pdf", "--schema", schema)
     assert ended.returncode == Exit.NOT_FOUND
@@ -155,13 +157,29 @@ def test_a_number_out_of_range_is_not_taken_for_the_default(tmp_path: Path) -> N
     assert "--top-k" in ended.stderr
 
 
-def test_a_question_before_any_document(tmp_path: Path) -> None:
-    ended = foliotrace(tmp_path, "ask", "How long is the refund window?")
+@pytest.mark.parametrize("words", [("ask", "How long?"), ("documents", "list")])
+def test_a_folder_without_a_library_is_named_and_none_is_made(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    ended = foliotrace(tmp_path, *words)
+    assert ended.returncode == Exit.MISCONFIGURED
+    assert "there is no library in" in ended.stderr
+    assert "foliotrace ingest" in ended.stderr
+    assert "--data-dir" in ended.stderr
+    assert list(tmp_path.rglob("library.db")) == []
+
+
+def test_a_question_to_an_empty_collection(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Refunds are paid within 30 days.")
+    foliotrace(tmp_path, "ingest", "a.txt")
+    ended = foliotrace(tmp_path, "ask", "How long is the refund window?", "--collection", "none")
     assert ended.returncode == Exit.NOT_FOUND
     assert "foliotrace ingest" in ended.stdout
 
 
 def test_the_audit_log_speaks_json_too(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Refunds are paid within 30 days.")
+    foliotrace(tmp_path, "ingest", "a.txt")
     foliotrace(tmp_path, "ask", "why?")
     made = foliotrace(tmp_path, "--output", "json", "audit", "rotate-key")
     assert made.returncode == 0, made.stderr

@@ -45,6 +45,16 @@ async def test_what_the_documents_do_not_say_is_refused_honestly(stack: QuerySta
     assert answer.citations == ()
 
 
+async def test_a_misspelt_collection_is_named(stack: QueryStack) -> None:
+    await stack.serve(*HANDBOOK)
+    misspelt = await stack.ask("When are refunds paid?", collection="handbooks")
+    assert misspelt.degradation.answer is AnswerMode.ABSTAINED
+    assert misspelt.notice is not None
+    assert "handbooks holds no documents" in misspelt.notice
+    filtered = await stack.ask("When are refunds paid?", filters={"year": ["1900"]})
+    assert filtered.notice is None, "the collection holds documents"
+
+
 async def test_an_index_outage_is_answered_by_the_next_path_and_labelled(stack: QueryStack) -> None:
     await stack.serve(*HANDBOOK)
     stack.use_paths(

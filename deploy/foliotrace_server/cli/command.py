@@ -181,13 +181,17 @@ def print_error(error: errors.FoliotraceError) -> Exit:
 
 
 @asynccontextmanager
-async def connect(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
+async def connect(
+    options: Options, *, makes_library: bool = False
+) -> AsyncIterator["AsyncFoliotraceClient"]:
     """A client of `--url`, of the server that holds the data folder, or of an embedded one.
 
-    Raises Misconfigured, Conflict `data_folder_locked`.
+    Raises Misconfigured (also where the data folder holds no library, unless the command
+    `makes_library`), Conflict `data_folder_locked`.
     """
     from foliotrace.adapters.local.files.lease import WriterLease
     from foliotrace.adapters.local.files.permissions import private_files
+    from foliotrace.adapters.local.sqlite.library import FILE_NAME
     from foliotrace_server.client import AsyncFoliotraceClient
 
     if options.url is not None:
@@ -201,6 +205,12 @@ async def connect(options: Options) -> AsyncIterator["AsyncFoliotraceClient"]:
         async with AsyncFoliotraceClient(holder.url) as remote:
             yield remote
         return
+    if not makes_library and not (settings.data_dir / FILE_NAME).exists():
+        raise errors.Misconfigured(
+            f"there is no library in {settings.data_dir.absolute()}",
+            hint="Ingest files first: foliotrace ingest PATH. If they are in another folder, name"
+            " it: --data-dir FOLDER.",
+        )
     with private_files(), WriterLease.acquire(settings.data_dir):
         async with embedded(settings) as server:
             yield server.client
@@ -240,12 +250,15 @@ async def embedded(settings: "Settings") -> AsyncIterator[EmbeddedServer]:
 
 
 def run(
-    options: Options, command: "Callable[[AsyncFoliotraceClient], Awaitable[Exit | None]]"
+    options: Options,
+    command: "Callable[[AsyncFoliotraceClient], Awaitable[Exit | None]]",
+    *,
+    makes_library: bool = False,
 ) -> Exit | None:
     """Run `command` with a connected client; its exit code."""
 
     async def with_client() -> Exit | None:
-        async with connect(options) as client:
+        async with connect(options, makes_library=makes_library) as client:
             return await command(client)
 
     return asyncio.run(with_client())

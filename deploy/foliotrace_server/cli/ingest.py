@@ -90,7 +90,7 @@ def ingest(
             output.print_result(report, options.output, print_report)
         return Exit.PARTLY_FAILED if report.failed else Exit.DONE
 
-    return run(options, command)
+    return run(options, command, makes_library=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

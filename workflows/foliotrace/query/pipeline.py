@@ -22,6 +22,9 @@ from foliotrace.query.validate import normalized, refuse_unknown_fields, validat
 from foliotrace.query.workflow_events import AskQuestion
 from foliotrace.resilient import open_budget
 
+NOTICE_EMPTY_COLLECTION: Final = (
+    "Collection {collection} holds no documents: check its name, or ingest documents into it."
+)
 _UNKNOWN_VERSION: Final = -1
 
 
@@ -121,6 +124,8 @@ async def _answer(
                     deadline=deadline,
                     stream=stream,
                 )
+                if not retrieval.passages:
+                    synthesis = await _naming_an_empty_collection(services, query, synthesis)
             if stream is not None and synthesis.mode is not AnswerMode.GENERATED:
                 stream.send(synthesis.text)
         with stage("ground"):
@@ -149,6 +154,21 @@ def _announce_lower_path(stream: AnswerStream | None, retrieval: Retrieval) -> N
     """Tell a stream at once that a better retrieval path failed."""
     if stream is not None and retrieval.failures and retrieval.mode is not RetrievalMode.NONE:
         stream.degraded(Level.LOWER_PATH, [error.reason for error in retrieval.failures])
+
+
+async def _naming_an_empty_collection(
+    services: QueryServices, query: Query, synthesis: Synthesis
+) -> Synthesis:
+    """The same, with a notice if the collection holds nothing: its name may be misspelt."""
+    try:
+        any_document = await services.library.documents(
+            query.principal.tenant, collection=query.collection, limit=1
+        )
+    except LibraryUnavailable:
+        return synthesis  # nothing is known about the collection
+    if any_document:
+        return synthesis
+    return replace(synthesis, notice=NOTICE_EMPTY_COLLECTION.format(collection=query.collection))
 
 
 async def _without_passages(
