@@ -13,6 +13,7 @@ from foliotrace.model import Deadline, Filters, Passage, Principal, Query, Retri
 from foliotrace.ports import AuditEntry
 from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
 from foliotrace.query.retrieve.paths import RetrievalPath, without_duplicates
+from foliotrace.query.retrieve.subject_check import SubjectCheck
 from foliotrace.query.workflow import QueryServices
 
 NO_FILTERS = Filters()
@@ -47,7 +48,8 @@ def keyed(tenant: str, text: str) -> tuple[str, str]:
 
 def services_over(at: SearchableLibrary) -> QueryServices:
     """The default installation: keyword search with routing, quotes, no key."""
-    routed = RoutedRetriever(at.index, DocumentIdentities(at.library, at.index))
+    identities = DocumentIdentities(at.library, at.index)
+    routed = RoutedRetriever(at.index, identities)
     return QueryServices(
         library=at.library,
         vocabulary=at.index,
@@ -58,6 +60,7 @@ def services_over(at: SearchableLibrary) -> QueryServices:
         identify=lambda: Principal(tenant=TENANT),
         hash_query=keyed,
         current_trace=lambda: None,
+        subjects=SubjectCheck(identities, at.index, at.library),
     )
 
 

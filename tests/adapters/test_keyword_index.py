@@ -211,6 +211,19 @@ async def test_the_vocabulary_weighs_rare_terms_more_and_knows_no_stop_words(
     assert absent > rare > common > 0
 
 
+async def test_names_are_told_from_words_by_how_the_collection_writes_them(
+    library: SqliteLibrary, index: KeywordIndex
+) -> None:
+    await serve(library, "Foot Locker grew. Target fell.", "Our target is growth.", "A Foot Locker")
+    await serve(library, "Tesla grew.", collection="cars", name="cars.txt")
+    await index.catch_up()
+    where = {"tenant": "t1", "collection": "default"}
+    assert index.name_counts(["foot locker", "locker", "target", "tesla"], **where) == [2, 2, 1, 0]
+    assert index.word_counts(["locker", "targets", "tesla"], **where) == [2, 2, 0]
+    assert len(index.naming("foot locker", limit=9, **where)) == 2
+    assert index.naming("tesla", limit=9, **where) == []
+
+
 def weights(index: KeywordIndex, *terms: str, tenant: str = "t1") -> Sequence[float]:
     return index.weights(terms, tenant=tenant, collection="default")
 

@@ -20,6 +20,7 @@ from foliotrace.model import Answer, Deadline, Passage, Principal, Query, Retrie
 from foliotrace.ports import AuditEntry, Delta, Generation, Prompt, Retriever
 from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
 from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.query.retrieve.subject_check import SubjectCheck
 from foliotrace.query.workflow import (
     AnswerDelta,
     Answered,
@@ -200,6 +201,7 @@ async def open_query_stack(folder: Path, **ports: Any) -> AsyncIterator[QuerySta
         identify=Principal,
         hash_query=keyed,
         current_trace=lambda: "ab" * 16,
+        subjects=SubjectCheck(headers, index, library),
     )
     made = QueryStack(library, index, replace(services, **ports), audit, runs, clock, headers)
     try:

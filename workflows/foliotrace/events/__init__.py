@@ -46,6 +46,8 @@ from foliotrace.events.queries import (
     RunsNotSaved,
     SemanticCacheHit,
     StaleLookupFailed,
+    SubjectCheckSkipped,
+    SubjectMissing,
 )
 
 __all__ = [
@@ -81,6 +83,8 @@ __all__ = [
     "RunsNotSaved",
     "SemanticCacheHit",
     "StaleLookupFailed",
+    "SubjectCheckSkipped",
+    "SubjectMissing",
     "attempt",
     "emit",
     "span",

@@ -101,6 +101,22 @@ class RoutingSkipped(DomainEvent):
     reason: str
 
 
+class SubjectCheckSkipped(DomainEvent):
+    """What a question names could not be compared with the documents; it was answered without."""
+
+    span_attributes: ClassVar = _ERROR
+
+    reason: str
+
+
+class SubjectMissing(DomainEvent):
+    """A question names things that the collection does not hold; how many, never which."""
+
+    span_attributes: ClassVar = {"missing": "foliotrace.answer.missing_subjects"}
+
+    missing: int
+
+
 class PassagesAligned(DomainEvent):
     """Passages of the managed index were located in the stored pages; some only roughly."""
 

@@ -42,7 +42,13 @@ from foliotrace.ports.models import (
     TextGenerator,
     Vector,
 )
-from foliotrace.ports.retrieval import AskLibrary, IndexWriter, Retriever, Vocabulary
+from foliotrace.ports.retrieval import (
+    AskLibrary,
+    IndexWriter,
+    NameStatistics,
+    Retriever,
+    Vocabulary,
+)
 from foliotrace.ports.stores import (
     AnswerCache,
     JobStore,
@@ -81,6 +87,7 @@ __all__ = [
     "JobStore",
     "Library",
     "LibraryReader",
+    "NameStatistics",
     "PageReader",
     "Parser",
     "Prompt",

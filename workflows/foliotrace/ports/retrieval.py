@@ -51,5 +51,24 @@ class Vocabulary(Protocol):
         ...
 
 
+class NameStatistics(Vocabulary, Protocol):
+    """How a collection writes its words. Every method may raise IndexUnavailable."""
+
+    def word_counts(self, words: Sequence[str], *, tenant: str, collection: str) -> Sequence[int]:
+        """How many passages hold each word, in any case and with any ending."""
+        ...
+
+    def name_counts(self, names: Sequence[str], *, tenant: str, collection: str) -> Sequence[int]:
+        """How many passages write each name with capital letters only.
+
+        A name is a word or a pair of neighbouring words, in lower case (`model.name_words`).
+        """
+        ...
+
+    def naming(self, name: str, *, tenant: str, collection: str, limit: int) -> Sequence[str]:
+        """The ids of up to `limit` of those passages, in no order."""
+        ...
+
+
 AskLibrary: TypeAlias = Callable[[str], Awaitable[Answer]]
 """Answers a question through the whole journey, for a fixed caller and collection."""

@@ -26,6 +26,7 @@ NOTICE_EMPTY_COLLECTION: Final = (
     "Collection {collection} holds no documents: check its name, or ingest documents into it."
 )
 _UNKNOWN_VERSION: Final = -1
+_OWN_INDEXES: Final = (RetrievalMode.KEYWORD, RetrievalMode.HYBRID)  # of the library's documents
 
 
 async def answer_question(
@@ -123,6 +124,7 @@ async def _answer(
                     library_version=version,
                     deadline=deadline,
                     stream=stream,
+                    check_subject=retrieval.mode in _OWN_INDEXES,
                 )
                 if not retrieval.passages:
                     synthesis = await _naming_an_empty_collection(services, query, synthesis)

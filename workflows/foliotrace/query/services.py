@@ -27,6 +27,7 @@ from foliotrace.query.answer.quotes import PassageTermsCache
 from foliotrace.query.answer.synthesize import Synthesizer
 from foliotrace.query.cache.semantic_key import Synonyms
 from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.query.retrieve.subject_check import SubjectCheck
 from foliotrace.route_policy import select
 from foliotrace.settings import BudgetSettings, QuerySettings, RunsSettings
 
@@ -36,7 +37,8 @@ class QueryServices:
     """The ports of the query pipeline. `paths` and `generators` are ordered, best first.
 
     `paths_by_mode` are the orders that a question may choose instead of `paths`; none without
-    LlamaCloud. With an `embedder`, the `cache` also answers questions with the same meaning.
+    LlamaCloud. With an `embedder`, the `cache` also answers questions with the same meaning. With
+    `subjects`, questions about what the library does not hold are refused.
     """
 
     library: LibraryReader
@@ -52,6 +54,7 @@ class QueryServices:
     current_span: CurrentSpan = lambda: None
     cache: AnswerCache | None = None
     embedder: Embedder | None = None
+    subjects: SubjectCheck | None = None
     stale: StaleAnswers | None = None
     settings: QuerySettings = field(default_factory=QuerySettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
@@ -110,4 +113,5 @@ class QueryServices:
             passage_terms=PassageTermsCache(self.vocabulary),
             max_tokens=self.settings.max_answer_tokens,
             grounding=self.settings.grounding,
+            subjects=self.subjects,
         )

@@ -28,6 +28,7 @@ from foliotrace.ports import (
 )
 from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
 from foliotrace.query.retrieve.paths import HybridRetriever, RetrievalPath
+from foliotrace.query.retrieve.subject_check import SubjectCheck
 from foliotrace.query.services import QueryServices
 from foliotrace.resilient import (
     CircuitGuard,
@@ -156,6 +157,7 @@ class Stack:
             generators=self.external.generators,
             cache=self.external.cache,
             embedder=self._embedder_of_the_cache(),
+            subjects=SubjectCheck(self._identities, folder.keyword, folder.library),
             stale=folder.stale,
             audit=host.audit,
             runs=folder.runs,
@@ -175,7 +177,7 @@ class Stack:
     ) -> tuple[Sequence[RetrievalPath], Mapping[ExecutionMode, Sequence[RetrievalPath]]]:
         """(the configured paths, those that a question may choose instead)."""
         folder, cloud = self.folder, self.external.cloud
-        identities = DocumentIdentities(folder.library, folder.keyword)
+        identities = self._identities
         local = [RetrievalPath(RetrievalMode.KEYWORD, RoutedRetriever(folder.keyword, identities))]
         if self._vectors is not None:
             hybrid = RoutedRetriever(HybridRetriever(folder.keyword, self._vectors), identities)
@@ -187,6 +189,10 @@ class Stack:
             for mode, order in orders.items()
         }
         return (*own, *orders.get(self.settings.llamacloud.index, local)), by_mode
+
+    @cached_property
+    def _identities(self) -> DocumentIdentities:
+        return DocumentIdentities(self.folder.library, self.folder.keyword)
 
     def _embedder_of_the_cache(self) -> Embedder | None:
         """What the semantic cache compares questions with; None when it is off."""

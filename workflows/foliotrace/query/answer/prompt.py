@@ -10,7 +10,7 @@ from typing import Final
 from foliotrace.model import Passage
 from foliotrace.ports import Prompt
 
-VERSION: Final = "answer-1"
+VERSION: Final = "answer-2"
 NO_ANSWER: Final = "NO_ANSWER"
 """What the LLM must reply when the passages do not hold the answer."""
 
@@ -26,10 +26,22 @@ Rules:
 - Answer in the language of the question, in at most 6 sentences, without links, images or code."""
 
 
-def build(question: str, passages: Sequence[Passage], *, boundary: str) -> Prompt:
-    """The prompt for one call; `boundary` is a random word, new for each call."""
+_WARNING: Final = (
+    "Warning: the question names {missing}, which was not found in these documents. Do not answer"
+    f" about something else instead: reply with {NO_ANSWER} unless the passages say otherwise.\n"
+)
+
+
+def build(
+    question: str, passages: Sequence[Passage], *, boundary: str, missing: str = ""
+) -> Prompt:
+    """The prompt for one call; `boundary` is a random word, new for each call.
+
+    `missing` is what the question names and the documents do not hold.
+    """
     blocks = [_block(number, passage, boundary) for number, passage in enumerate(passages, 1)]
-    user = "\n\n".join([*blocks, f"{boundary} END OF PASSAGES\nQuestion: {question}"])
+    warning = _WARNING.format(missing=missing) if missing else ""
+    user = "\n\n".join([*blocks, f"{boundary} END OF PASSAGES\n{warning}Question: {question}"])
     return Prompt(
         system=_SYSTEM.format(no_answer=NO_ANSWER, boundary=boundary), user=user, version=VERSION
     )

@@ -7,13 +7,19 @@ left, the answer is quotes. Answers without passages are in `fallback`.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from secrets import token_hex
 from typing import Final, Protocol, TypeAlias
 
 from foliotrace.catalog import Reason
-from foliotrace.errors import GeneratorUnavailable, IndexUnavailable
-from foliotrace.events import GeneratorFailed, QuestionCoverMeasured, emit
+from foliotrace.errors import GeneratorUnavailable, IndexUnavailable, LibraryUnavailable, NotFound
+from foliotrace.events import (
+    GeneratorFailed,
+    QuestionCoverMeasured,
+    SubjectCheckSkipped,
+    SubjectMissing,
+    emit,
+)
 from foliotrace.model import (
     AnswerContent,
     AnswerMode,
@@ -40,6 +46,7 @@ from foliotrace.query.answer.quotes import (
     nearest_span,
     weigh,
 )
+from foliotrace.query.retrieve.subject_check import SubjectCheck, Subjects
 from foliotrace.settings import MAX_QUOTES, Grounding
 
 NOTICE_QUOTES: Final = "No language model is configured: these passages are quoted word for word."
@@ -52,6 +59,10 @@ ABSTAINED: Final = (
     "The documents do not answer this question: no passage covers enough of what was asked."
 )
 ABSTAINED_EMPTY: Final = "The documents do not answer this question: no passage was found."
+ABSTAINED_MISSING: Final = (
+    "The documents do not answer this question: they hold nothing about {missing}."
+)
+NOTICE_MISSING: Final = "The question names {missing}, which the documents do not cover."
 ABSTAINED_LLM: Final = "The documents do not answer this question."
 
 Sources: TypeAlias = Sequence[tuple[Passage, PassageTerms]]
@@ -118,6 +129,7 @@ class Synthesizer:
     passage_terms: PassageTermsCache
     max_tokens: int
     grounding: Grounding = "strict"
+    subjects: SubjectCheck | None = None
 
     async def synthesize(
         self,
@@ -127,34 +139,65 @@ class Synthesizer:
         library_version: int,
         deadline: Deadline,
         stream: AnswerStream | None = None,
+        check_subject: bool = True,
     ) -> Synthesis:
         """The best answer that the LLMs and the passages give.
 
+        With `check_subject`, what the question names must be held by the library: quotes are
+        refused otherwise, and an LLM is warned.
         Only an LLM's text goes to `stream` from here. Raises the LLM's error when its stream
         breaks after text has left.
         """
-        if not passages:  # no LLM is asked: the first one would have abstained too
-            first = 0 if self.generators else None
-            return Synthesis(text=ABSTAINED_EMPTY, mode=AnswerMode.ABSTAINED, generator=first)
         tenant = query.principal.tenant
         self.passage_terms.keep_for(library_version)
         sources = [
             (p, self.passage_terms.of(tenant, p, await self.pages.of(tenant, p))) for p in passages
         ]
         degradations = _Degradations(stream)
+        subjects = await self._subjects(query, sources) if check_subject else Subjects()
+        if not passages:  # no LLM is asked: the first one would have abstained too
+            first = 0 if self.generators else None
+            return _abstained(ABSTAINED_EMPTY, subjects, generator=first)
         if self.generators:
-            generated = await self._generate(query, sources, deadline, degradations)
+            generated = await self._generate(
+                query, sources, deadline, degradations, subjects.missing
+            )
             if generated is not None:
                 return generated
-        return await self._quote(query, sources, degradations)
+        if subjects.missing:
+            return _abstained(ABSTAINED, subjects, reasons=tuple(degradations.reasons))
+        return await self._quote(query, sources, degradations, subjects)
+
+    async def _subjects(self, query: Query, sources: Sources) -> Subjects:
+        """What the question names; nothing where the library cannot say."""
+        if self.subjects is None:
+            return Subjects()
+        try:
+            subjects = await self.subjects.of(query, [terms for _, terms in sources])
+        except (IndexUnavailable, LibraryUnavailable, NotFound) as error:
+            emit(SubjectCheckSkipped(reason=error.error_code))
+            return Subjects()
+        if subjects.missing:
+            emit(SubjectMissing(missing=len(subjects.missing)))
+        return subjects
 
     # --- generated -------------------------------------------------------------------------
 
     async def _generate(
-        self, query: Query, sources: Sources, deadline: Deadline, degradations: _Degradations
+        self,
+        query: Query,
+        sources: Sources,
+        deadline: Deadline,
+        degradations: _Degradations,
+        missing: tuple[str, ...],
     ) -> Synthesis | None:
         """The first LLM's answer that the passages support; None when quotes must follow."""
-        prompt = prompts.build(query.text, [p for p, _ in sources], boundary=f"={token_hex(6)}=")
+        prompt = prompts.build(
+            query.text,
+            [p for p, _ in sources],
+            boundary=f"={token_hex(6)}=",
+            missing=_listed(missing),
+        )
         for place, generator in enumerate(self.generators):
             evidence = [Evidence(passage, terms) for passage, terms in sources]
             grounder = Grounder(evidence, self.vocabulary, query.text, self.grounding)
@@ -172,7 +215,11 @@ class Synthesizer:
                 if other_llm:
                     continue
                 return None
-            return await self._generated(query, sources, text, generation, place, degradations)
+            generated = await self._generated(query, sources, text, generation, place, degradations)
+            if generated is None or not missing:
+                return generated
+            notice = NOTICE_MISSING.format(missing=_listed(missing))
+            return replace(generated, notice=" ".join(filter(None, (notice, generated.notice))))
         return None
 
     async def _ask(
@@ -259,10 +306,14 @@ class Synthesizer:
     # --- quoted ----------------------------------------------------------------------------
 
     async def _quote(
-        self, query: Query, sources: Sources, degradations: _Degradations
+        self, query: Query, sources: Sources, degradations: _Degradations, subjects: Subjects
     ) -> Synthesis:
         """Sentences and rows word for word; abstains where they cover too little."""
-        weights = self._weights(query, degradations)
+        weights = {
+            term: weight
+            for term, weight in self._weights(query, degradations).items()
+            if term not in subjects.unwritten
+        }
         best = max(cover(weights, terms.terms) for _, terms in sources)
         emit(QuestionCoverMeasured(cover=round(best, 3)))
         chosen = choose(weights, sources, at_most=min(MAX_QUOTES, query.top_k))
@@ -337,6 +388,29 @@ class _GroundedText:
             return False
         self.stream.discard_unsent()
         return True
+
+
+def _abstained(
+    text: str,
+    subjects: Subjects,
+    *,
+    generator: int | None = None,
+    reasons: tuple[str, ...] = (),
+) -> Synthesis:
+    """An abstention, which names what is missing where that is the cause, else says `text`."""
+    missing = _listed(subjects.missing)
+    return Synthesis(
+        text=ABSTAINED_MISSING.format(missing=missing) if missing else text,
+        mode=AnswerMode.ABSTAINED,
+        generator=generator,
+        notice=NOTICE_MISSING.format(missing=missing) if missing else None,
+        reasons=reasons,
+    )
+
+
+def _listed(missing: Sequence[str]) -> str:
+    """The names in quotation marks, as a list in a sentence."""
+    return ", ".join(f"\u201c{name}\u201d" for name in missing)
 
 
 def _rendered(quote: Quote, marker: int) -> str:

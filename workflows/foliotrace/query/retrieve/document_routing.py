@@ -19,6 +19,7 @@ from foliotrace.errors import LibraryUnavailable, NotFound
 from foliotrace.events import RoutingSkipped, emit
 from foliotrace.model import Deadline, Document, Filters, Passage, Query
 from foliotrace.ports import LibraryReader, Retriever, Vocabulary
+from foliotrace.query.retrieve.identity_names import CollectionNames
 
 MIN_RELATIVE_COVER: Final = 0.8  # of the best document's cover
 PREFERENCE: Final = 1.25  # factor on the scores of a preferred document's passages
@@ -37,6 +38,7 @@ class _CollectionIdentities:
     holders: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     terms: dict[str, frozenset[str]] = field(default_factory=dict)
     best_of_common: dict[frozenset[str], list[tuple[str, float]]] = field(default_factory=dict)
+    names: CollectionNames = field(default_factory=CollectionNames)
 
     def put(self, document_id: str, terms: frozenset[str]) -> None:
         self.drop(document_id)
@@ -48,6 +50,7 @@ class _CollectionIdentities:
         self.best_of_common.clear()
         for term in self.terms.pop(document_id, ()):
             self.holders[term].discard(document_id)
+        self.names.drop(document_id)
 
     def cover(self, terms: Iterable[str]) -> dict[str, float]:
         """The summed rarity of the terms that a document holds, for those that hold the most.
@@ -120,7 +123,14 @@ class DocumentIdentities:
             return  # deleted meanwhile: a later change covers it
         identity = f"{document.identity.header()} {_name_words(document)}"
         terms = frozenset(self._vocabulary.terms(identity))
-        self._collections[tenant, document.collection].put(document_id, terms)
+        collection = self._collections[tenant, document.collection]
+        collection.put(document_id, terms)
+        collection.names.put(document)
+
+    def names_of(self, tenant: str, collection: str) -> CollectionNames | None:
+        """The names and periods of a collection's documents; None for an empty collection."""
+        known = self._collections.get((tenant, collection))
+        return known.names if known is not None and known.terms else None
 
     def preferred(self, tenant: str, collection: str, text: str) -> frozenset[str]:
         """The documents that the question names; empty when it names none, or too many."""

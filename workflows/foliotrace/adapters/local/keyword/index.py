@@ -24,7 +24,7 @@ _READ_CHUNKS: Final = 2_000
 
 
 class KeywordIndex:
-    """An `IndexWriter`, a `Retriever` and a `Vocabulary` in `folder`/keyword.
+    """An `IndexWriter`, a `Retriever` and `NameStatistics` in `folder`/keyword.
 
     With `read_only` (another process writes the index) it repairs nothing.
     """
@@ -98,6 +98,23 @@ class KeywordIndex:
         store = self._store or self._open()
         scope = keyword_query.scope_of(tenant, collection)
         return [store.weight(term, scope) for term in terms]
+
+    def word_counts(self, words: Sequence[str], *, tenant: str, collection: str) -> Sequence[int]:
+        store = self._store or self._open()
+        scope = keyword_query.scope_of(tenant, collection)
+        return [
+            min((store.count("body", term, scope) for term in self.terms(word)), default=0)
+            for word in words
+        ]
+
+    def name_counts(self, names: Sequence[str], *, tenant: str, collection: str) -> Sequence[int]:
+        store = self._store or self._open()
+        scope = keyword_query.scope_of(tenant, collection)
+        return [store.count("names", name, scope) for name in names]
+
+    def naming(self, name: str, *, tenant: str, collection: str, limit: int) -> Sequence[str]:
+        store = self._store or self._open()
+        return store.naming(name, keyword_query.scope_of(tenant, collection), limit)
 
     # --- writing ---------------------------------------------------------------------------
 

@@ -20,8 +20,9 @@ from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Chunk
+from foliotrace.model.name_words import names_in
 
-LAYOUT: Final = 3  # raise when the fields below change: an index of another layout is rebuilt
+LAYOUT: Final = 4  # raise when the fields below change: an index of another layout is rebuilt
 _HEAP_BYTES: Final = 30_000_000
 _HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
 _CACHED_WEIGHTS: Final = 20_000
@@ -33,6 +34,7 @@ def schema() -> Schema:
     fields.add_text_field("scope", tokenizer_name="raw", index_option="basic")
     fields.add_text_field("document", tokenizer_name="raw", index_option="basic")
     fields.add_text_field("body", tokenizer_name="en_stem", index_option="freq")
+    fields.add_text_field("names", tokenizer_name="raw", index_option="basic")
     fields.add_unsigned_field("id_head", fast=True)
     fields.add_unsigned_field("id_tail", fast=True)
     fields.add_text_field("marker", tokenizer_name="raw", index_option="basic")
@@ -61,7 +63,7 @@ class KeywordStore:
         self.library_id = library_id
         self.schema = schema()
         self._writer: TantivyWriter | None = None
-        self._weights: LruCache[tuple[str, str], float] = LruCache(_CACHED_WEIGHTS)
+        self._counts: LruCache[tuple[str, str, str], int] = LruCache(_CACHED_WEIGHTS)
         self._sizes: LruCache[str, int] = LruCache(_CACHED_WEIGHTS)
         self._removed = 0  # documents removed since the index was built, up to the last commit
         self._removing = 0  # documents removed since the last commit
@@ -88,7 +90,7 @@ class KeywordStore:
         """Load what was committed since, by this or another process."""
         with unavailable_on_damage():
             self.searcher, self.version = self._reloaded()
-        self._weights.clear()
+        self._counts.clear()
         self._sizes.clear()
 
     def search(self, query: Query, limit: int) -> list[tuple[float, str]]:
@@ -109,34 +111,47 @@ class KeywordStore:
 
         Counting takes 0.01 to 0.25 ms (100,000 chunks in ten scopes), once a term and reload.
         """
-        known = self._weights.get((scope, term))
+        matching = self.count("body", term, scope)
+        return math.log1p((max(self._size(scope) - matching, 0) + 0.5) / (matching + 0.5))
+
+    def count(self, field: str, term: str, scope: str) -> int:
+        """How many chunks of the scope hold the term in `field` (body or names)."""
+        known = self._counts.get((field, scope, term))
         if known is None:
             with unavailable_on_damage():
-                total = self._size(scope)
-                matching = self._count_matching(term, scope, total)
-            known = math.log1p((max(total - matching, 0) + 0.5) / (matching + 0.5))
-            self._weights.put((scope, term), known)
+                known = self._count_matching(field, term, scope, self._size(scope))
+            self._counts.put((field, scope, term), known)
         return known
+
+    def naming(self, name: str, scope: str, limit: int) -> list[str]:
+        """Ids of chunks of the scope that hold the name, in no order."""
+        return [id for _, id in self.search(self._both("names", name, scope), limit)]
 
     def _size(self, scope: str) -> int:
         """How many chunks the scope has."""
         size = self._sizes.get(scope)
         if size is None:
-            size = self._count(Query.term_query(self.schema, "scope", scope, "basic"))
+            with unavailable_on_damage():
+                size = self._count(Query.term_query(self.schema, "scope", scope, "basic"))
             self._sizes.put(scope, size)
         return size
 
-    def _count_matching(self, term: str, scope: str, size: int) -> int:
+    def _count_matching(self, field: str, term: str, scope: str, size: int) -> int:
         """How many chunks of the scope hold the term."""
         # Where the scope is the whole index (but for the marker), the dictionary already knows,
         # unless it still counts removed chunks that were not merged away.
         if size == self.searcher.num_docs - 1 and not self.holds_removed():
-            return self.searcher.doc_freq("body", term)
-        both = [
-            (Occur.Must, Query.term_query(self.schema, "body", term, "basic")),
-            (Occur.Must, Query.term_query(self.schema, "scope", scope, "basic")),
-        ]
-        return self._count(Query.boolean_query(both))
+            return self.searcher.doc_freq(field, term)
+        return self._count(self._both(field, term, scope))
+
+    def _both(self, field: str, term: str, scope: str) -> Query:
+        """The chunks of the scope that hold the term."""
+        return Query.boolean_query(
+            [
+                (Occur.Must, Query.term_query(self.schema, field, term, "basic")),
+                (Occur.Must, Query.term_query(self.schema, "scope", scope, "basic")),
+            ]
+        )
 
     def _count(self, query: Query) -> int:
         result = self.searcher.search(query, 1, count=True)
@@ -150,6 +165,7 @@ class KeywordStore:
                     "scope": scope,
                     "document": chunk.document_id,
                     "body": body,
+                    "names": names_in(f"{chunk.context}\n{chunk.text}"),
                     "id_head": int(chunk.id[:_HALF], 16),
                     "id_tail": int(chunk.id[_HALF:], 16),
                 },

@@ -1,0 +1,191 @@
+"""Finds what a question asks about that the collection does not hold: names, periods, files.
+
+A name is held when a document's identity has it (also misspelt, as initials or ticker), when it
+stands on 5 % of one document's pages, or when a sentence or row that was found speaks of it and of
+most of the rest of the question. Words that the collection writes in lower case are no names.
+Calibrated in bench/subjects.py.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from foliotrace.model import Query
+from foliotrace.ports import LibraryReader, NameStatistics
+from foliotrace.query.answer.quotes import PassageTerms, numbers_in, weigh
+from foliotrace.query.retrieve.asked_names import (
+    AskedName,
+    asked_files,
+    asked_names,
+    asked_years,
+)
+from foliotrace.query.retrieve.document_routing import DocumentIdentities
+from foliotrace.query.retrieve.identity_names import CollectionNames
+
+COMMON_WORD: Final = 3  # passages that write a word in lower case: from here on it is no name
+MIN_PAGE_SHARE: Final = 0.05  # of one document's pages
+MIN_EVIDENCE: Final = 0.6  # of the rest of the question, in one sentence or row with the name
+MANY_PASSAGES: Final = 256  # that write a name: then the collection speaks of it
+
+
+@dataclass(frozen=True, slots=True)
+class Subjects:
+    """What a question names: `missing`, as it writes it, is not held.
+
+    `unwritten` are terms that no passage holds although they name what is held (a ticker).
+    """
+
+    missing: tuple[str, ...] = ()
+    unwritten: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question with what was found for it."""
+
+    query: Query
+    weights: Mapping[str, float]
+    found: Sequence[PassageTerms]
+
+
+class SubjectCheck:
+    """Says which names, periods and files of a question its collection does not hold."""
+
+    def __init__(
+        self, identities: DocumentIdentities, names: NameStatistics, library: LibraryReader
+    ) -> None:
+        self._identities = identities
+        self._names = names
+        self._library = library
+
+    async def of(self, query: Query, found: Sequence[PassageTerms]) -> Subjects:
+        """What is missing, and which words of the question are other spellings of what is held.
+
+        `found` are the passages that were retrieved. Raises IndexUnavailable, LibraryUnavailable,
+        NotFound when a document is deleted meanwhile.
+        """
+        await self._identities.follow()
+        held = self._identities.names_of(query.principal.tenant, query.collection)
+        if held is None:
+            return Subjects()
+        asked = _Asked(query, self._weights(query), found)
+        files = [name for name in asked_files(query.text) if not held.holds_file(name)]
+        names = asked_names(query.text)
+        known = [name for name in names if _is_identity(name, held)]
+        others = [name for name in names if name not in known]
+        absent = [n.text for n in others if await self._is_absent(n, asked, known)]
+        absent += self._absent_periods(asked, known, held)
+        return Subjects(tuple(dict.fromkeys([*files, *absent])), self._unwritten(known, query))
+
+    def _unwritten(self, known: Sequence[AskedName], query: Query) -> frozenset[str]:
+        """The terms of held names that no passage writes: misspellings and tickers."""
+        words = [word for name in known for word in name.words]
+        tenant, collection = query.principal.tenant, query.collection
+        counts = self._names.word_counts(words, tenant=tenant, collection=collection)
+        return frozenset(
+            term
+            for word, count in zip(words, counts, strict=True)
+            if not count
+            for term in self._names.terms(word)
+        )
+
+    def _weights(self, query: Query) -> Mapping[str, float]:
+        tenant, collection = query.principal.tenant, query.collection
+        terms = self._names.terms(query.text)
+        rarity = self._names.weights(terms, tenant=tenant, collection=collection)
+        return weigh(terms, dict(zip(terms, rarity, strict=True)))
+
+    # --- names -----------------------------------------------------------------------------
+
+    async def _is_absent(self, name: AskedName, asked: _Asked, known: Sequence[AskedName]) -> bool:
+        if not (name.capitalised or name.possessive or name.subject):
+            return False
+        unknown, proper = self._spelled(name, asked.query)
+        if unknown:
+            short = name.defined or (name.acronym and bool(known))  # "COGS" of a known company
+            return name.possessive or name.subject or (not short and name.capitalised)
+        if name.acronym and not (name.possessive or name.subject):
+            return False
+        if proper:
+            return not (
+                (known and not name.possessive)
+                or await self._speaks_of(proper, asked.query)
+                or self._evidence(asked, set(self._names.terms(proper)), known)
+            )
+        # Only common words: "Best Buy's", or "Best Buy" in a question about a year.
+        phrase = name.pairs[0] if name.pairs else name.words[0]
+        if not (name.capitalised and (name.possessive or (name.pairs and name.subject))):
+            return False
+        return not (
+            await self._speaks_of(phrase, asked.query)
+            or self._evidence(asked, set(self._names.terms(phrase)), known)
+        )
+
+    def _spelled(self, name: AskedName, query: Query) -> tuple[bool, str]:
+        """(whether a word of the name is in no passage, the rarest word written as a name only)."""
+        tenant, collection = query.principal.tenant, query.collection
+        proper, fewest = "", 0
+        for word in name.words:
+            if not self._names.terms(word):
+                continue  # a stop word
+            (total,) = self._names.word_counts([word], tenant=tenant, collection=collection)
+            if not total:
+                return True, ""
+            (named,) = self._names.name_counts([word], tenant=tenant, collection=collection)
+            if named and total - named < COMMON_WORD and (not proper or named < fewest):
+                proper, fewest = word, named
+        return False, proper
+
+    async def _speaks_of(self, name: str, query: Query) -> bool:
+        """Whether the name stands on enough pages of one document."""
+        tenant, collection = query.principal.tenant, query.collection
+        ids = self._names.naming(name, tenant=tenant, collection=collection, limit=MANY_PASSAGES)
+        if len(ids) >= MANY_PASSAGES:
+            return True
+        chunks = await self._library.chunks(tenant, ids)
+        pages = Counter(document for document, _ in {(c.document_id, c.page) for c in chunks})
+        for document_id, count in pages.most_common():
+            document = await self._library.document(tenant, document_id)
+            if count >= MIN_PAGE_SHARE * document.pages_total:
+                return True
+        return False
+
+    def _evidence(self, asked: _Asked, terms: set[str], known: Sequence[AskedName]) -> bool:
+        """Whether a sentence or row holds `terms` and most of the rest of the question."""
+        about = {t for name in known for word in name.words for t in self._names.terms(word)}
+        rest = {t: w for t, w in asked.weights.items() if t not in terms and t not in about}
+        needed = MIN_EVIDENCE * sum(rest.values())
+        for passage in asked.found:
+            for span in passage.spans:
+                here = span.terms | span.header_terms
+                if terms <= here and sum(w for t, w in rest.items() if t in here) >= needed:
+                    return True
+        return False
+
+    # --- periods ---------------------------------------------------------------------------
+
+    def _absent_periods(
+        self, asked: _Asked, known: Sequence[AskedName], held: CollectionNames
+    ) -> list[str]:
+        about = frozenset(word for name in known for word in name.words)
+        absent = []
+        for asked_year in asked_years(asked.query.text):
+            year, quarter = asked_year.year, asked_year.quarter
+            if quarter is not None:
+                if held.lacks_quarter(about, year, quarter):
+                    absent.append(str(asked_year))
+            elif asked_year.forward and not held.lacks_year(about, year - 1):
+                continue  # a report on one year may speak of plans for the next
+            elif held.lacks_year(about, year) and not self._evidence(
+                asked, set(numbers_in(str(year))), known
+            ):
+                absent.append(str(asked_year))
+        return absent
+
+
+def _is_identity(name: AskedName, held: CollectionNames) -> bool:
+    joined = "".join(name.words)
+    return held.holds(joined, acronym=name.acronym) or any(
+        held.holds(word, acronym=name.acronym) for word in name.words
+    )
