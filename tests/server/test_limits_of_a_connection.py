@@ -12,6 +12,7 @@ from time import monotonic
 import httpx
 import pytest
 import uvicorn
+from structlog.testing import capture_logs
 from tests.server.small_service import small_engine
 
 from foliotrace_server.app import build_app
@@ -136,6 +137,16 @@ async def test_connections_beyond_the_limit_are_refused_and_places_come_back(
             writer.close()
         again = await answer_to(port, HEAD + b"Connection: close\r\n\r\n")
         assert again.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_refused_connections_do_not_flood_the_log(tmp_path: Path) -> None:
+    async with served(tmp_path, max_connections=1) as port:
+        with capture_logs() as logs:
+            _, held = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(*(answer_to(port) for _ in range(30)))
+            held.close()
+    lines = [each for each in logs if each["event"] == "connections.refused"]
+    assert 1 <= len(lines) < 10
 
 
 @pytest.mark.parametrize("name", [b"Host", b"Origin"])

@@ -7,6 +7,7 @@ limits; tests/contracts/test_uvicorn_internals.py holds what it relies on.
 from asyncio import BaseTransport, TimerHandle, Transport
 from dataclasses import dataclass
 from http import HTTPStatus
+from time import monotonic
 from typing import Any, Final, cast
 
 import structlog
@@ -18,6 +19,7 @@ from foliotrace_server.http.problems import problem_of
 
 _log = structlog.get_logger(__name__)
 _LINGER_S: Final = 1.0
+_LOG_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +31,26 @@ class ConnectionLimits:
     connections: int
 
 
+class _RefusalLog:
+    """Logs refused connections, at most once a second: whoever floods us must not fill the log."""
+
+    def __init__(self) -> None:
+        self._since_last, self._logged_at_s = 0, -_LOG_EVERY_S
+
+    def add(self, code: str) -> None:
+        """Count a connection, and log how many were refused since the last line."""
+        self._since_last += 1
+        if monotonic() - self._logged_at_s >= _LOG_EVERY_S:
+            _log.warning("connections.refused", code=code, connections=self._since_last)
+            self._since_last, self._logged_at_s = 0, monotonic()
+
+
 def limited_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
     """Uvicorn's protocol with `limits`; uvicorn makes one object of it for each connection."""
 
     class Limited(_LimitedProtocol):
         _limits = limits
+        _refusals = _RefusalLog()
 
     return Limited
 
@@ -42,6 +59,7 @@ class _LimitedProtocol(HttpToolsProtocol):
     """Refuses a connection that exceeds the limits: one answer, then it is closed."""
 
     _limits: ConnectionLimits
+    _refusals: _RefusalLog
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the base's own
         super().__init__(*args, **kwargs)
@@ -127,7 +145,7 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._is_refused = True
         self._stop_timer()
         problem = problem_of(error)
-        _log.warning("connection.refused", code=problem.code)
+        self._refusals.add(problem.code)
         if self.cycle is None or self.cycle.response_complete:
             response = problem.response()
             status = HTTPStatus(problem.status)
