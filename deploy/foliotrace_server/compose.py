@@ -16,7 +16,11 @@ from foliotrace.stack import DataFolder, Host, Stack
 from foliotrace_server.assembly import Assembly, Readiness
 from foliotrace_server.external.own_parts import OwnParts, load_object
 from foliotrace_server.external.services import connect
-from foliotrace_server.folder.problems import MADE_AFTER_THE_LIBRARY, FolderProblems
+from foliotrace_server.folder.problems import (
+    MADE_AFTER_THE_LIBRARY,
+    FolderProblems,
+    naming_a_full_disk,
+)
 from foliotrace_server.http.identity import caller
 from foliotrace_server.observing.audit import open_audit
 from foliotrace_server.observing.telemetry import observe
@@ -41,7 +45,8 @@ def compose(settings: Settings, *, serving: bool = False, draws: bool = False) -
     """
     from foliotrace_server.engine import Engine  # brings llama-agents, which other hosts lack
 
-    return Engine(settings, assemble(settings, serving=serving, draws=draws), settings.data_dir)
+    with naming_a_full_disk(settings.data_dir):
+        return Engine(settings, assemble(settings, serving=serving, draws=draws), settings.data_dir)
 
 
 def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) -> Assembly:

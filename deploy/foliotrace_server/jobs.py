@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from foliotrace.adapters.local.sqlite.database import translated
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound
 from foliotrace.ingest.publish import delete_document
@@ -176,10 +177,11 @@ class JobService:
         return await services.jobs.job(principal.tenant, job_id)
 
     async def forget(self, principal: Principal, document_id: str) -> Document:
-        """Delete a document with everything derived from it. Raises NotFound."""
+        """Delete a document and all derived from it. Raises NotFound, LibraryUnavailable."""
         await self._assembly.ingest.library.document(principal.tenant, document_id)
         jobs = await self._jobs_of(principal, document_id)
-        self._durable.forget([job.id for job in jobs])
+        with translated():
+            self._durable.forget([job.id for job in jobs])
         run_id = f"run_{uuid4().hex}"
         document = await delete_document(
             self._assembly.ingest, principal, document_id, run_id=run_id

@@ -1,7 +1,8 @@
 """What is wrong with a data folder that is served nevertheless, for `/readyz` and the log."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ import orjson
 import structlog
 
 from foliotrace.catalog import Reason
+from foliotrace.errors import LibraryUnavailable, Unavailable
 from foliotrace.stack import DataFolder
 from foliotrace_audit.files import segment_path
 from foliotrace_server.bodies import FolderProblemBody
@@ -85,3 +87,17 @@ def is_disk_full(folder: Path) -> bool:
         return shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
     except OSError:
         return False
+
+
+@contextmanager
+def naming_a_full_disk(folder: Path) -> Iterator[None]:
+    """Report what fails for want of space as a full disk, whatever the file at hand says of it.
+
+    SQLite calls it an I/O error where it cannot extend a memory-mapped file.
+    """
+    try:
+        yield
+    except (Unavailable, OSError) as error:
+        if is_disk_full(folder):
+            raise LibraryUnavailable(reason=Reason.LIBRARY_DISK_FULL) from error
+        raise

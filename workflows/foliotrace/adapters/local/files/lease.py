@@ -76,11 +76,15 @@ class WriterLease:
         return _read_holder(folder)
 
     def announce(self, url: str | None) -> None:
-        """Publish the URL at which the holder serves HTTP."""
+        """Publish the URL at which the holder serves HTTP; on a full disk nobody learns it."""
         text = json.dumps(asdict(LeaseHolder(pid=os.getpid(), url=url)))
         beside = self.folder / f"{_HOLDER}.new"
-        beside.write_text(text)
-        beside.replace(self.folder / _HOLDER)
+        try:
+            beside.write_text(text)
+            beside.replace(self.folder / _HOLDER)
+        except OSError:  # the lock is what counts, and it is held
+            for unusable in (beside, self.folder / _HOLDER):
+                unusable.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Release the lease. May be called twice."""
