@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+import zlib
 from pathlib import Path, PurePath
 
 from foliotrace.adapters.local.readers.text.charset import encoding_of
@@ -13,6 +14,8 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV, HTML, MARKDOWN, TEXT = "text/csv", "text/html", "text/markdown", "text/plain"
 PNG, JPEG, TIFF = "image/png", "image/jpeg", "image/tiff"
 EMAIL = "message/rfc822"
+ODT = "application/vnd.oasis.opendocument.text"
+EPUB = "application/epub+zip"
 EMPTY = "application/x-empty"
 BINARY = "application/octet-stream"
 OLE = "application/x-ole-storage"
@@ -83,6 +86,8 @@ def _zip_type(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
+            if (declared := _declared_type(archive, names)) is not None:
+                return declared
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -91,6 +96,18 @@ def _zip_type(path: Path) -> str:
         if part in names:
             return media_type
     return "application/zip"
+
+
+def _declared_type(archive: zipfile.ZipFile, names: set[str]) -> str | None:
+    """The type that OpenDocument files and books write into their part `mimetype`."""
+    if "mimetype" not in names:
+        return None
+    try:
+        with archive.open("mimetype") as part:
+            declared = part.read(100).decode("ascii", errors="replace").strip()
+    except (RuntimeError, zlib.error, EOFError):
+        return None
+    return declared if re.fullmatch(r"application/[a-z0-9.+-]+", declared) else None
 
 
 def _ole_type(path: Path) -> str:

@@ -8,9 +8,11 @@ from foliotrace.adapters.local.files.filetype import (
     DOCX,
     EMAIL,
     ENCRYPTED_OFFICE,
+    EPUB,
     HTML,
     JPEG,
     MARKDOWN,
+    ODT,
     PDF,
     PNG,
     PPTX,
@@ -31,6 +33,8 @@ READERS: Final = {
     "markdown": "text.markdown",
     "text": "text.plain",
     "mail": "mail.message",
+    "odt": "office.odt",
+    "epub": "office.epub",
 }
 MEDIA_TYPES: Final = {
     "pdf": (PDF,),
@@ -43,6 +47,8 @@ MEDIA_TYPES: Final = {
     "markdown": (MARKDOWN,),
     "text": (TEXT,),
     "mail": (EMAIL,),
+    "odt": (ODT,),
+    "epub": (EPUB,),
 }
 
 
