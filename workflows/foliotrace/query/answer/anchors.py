@@ -2,14 +2,21 @@
 
 import re
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.errors import NotFound
-from foliotrace.model import Anchor, PageKind, ParsedPage, Passage, Words
+from foliotrace.model import Anchor, BlockKind, PageKind, ParsedPage, Passage, Words
 from foliotrace.ports import PageReader
 
 _MAX_PAGES: Final = 2048
+_LINE: Final = re.compile(r"[^\n]*\S[^\n]*")
+_PAGE_LINE: Final = re.compile(r"(?:page\s+)?\d{1,4}(?:\s+of\s+\d{1,4})?|table of contents", re.I)
+_PART: Final = " | "
+_PART_WORDS: Final = 6  # more are not a label
+_COVER_PAGES: Final = 20  # by which a printed page number may differ from the page's place
+_RUNNING_KINDS: Final = (BlockKind.HEADER, BlockKind.FOOTER, BlockKind.NAVIGATION)
 _CELL: Final = re.compile(r"([A-Z]+)(\d+)")
 
 
@@ -33,6 +40,7 @@ class PageMap:
     rows: tuple[Row, ...]
     cells: tuple[tuple[int, int, str], ...]
     exact: bool = True
+    running: tuple[tuple[int, int], ...] = ()  # page header, footer, navigation: never quoted
 
     def anchor(self, page: int, start: int, end: int) -> Anchor:
         """The anchor of the text [start, end)."""
@@ -62,7 +70,37 @@ def page_map(page: ParsedPage) -> PageMap:
             rows.append(Row(row.start, row.end, row.is_header, headers))
             cells += [(c.start, c.end, c.ref) for c in row.cells if c.ref]
     rows.sort(key=lambda row: row.start)
-    return PageMap(page.kind, page.label, page.words, tuple(rows), tuple(cells))
+    return PageMap(
+        page.kind, page.label, page.words, tuple(rows), tuple(cells), running=_running(page, rows)
+    )
+
+
+def _running(page: ParsedPage, rows: Sequence[Row]) -> tuple[tuple[int, int], ...]:
+    """The spans of header, footer and navigation, in order: marked blocks, or told at the edges.
+
+    Of a page's first and last line, those are told that read "Home | Visitors | Contact", "Title |
+    Form | 16" with about the page's number, "Page 16 of 20", or "Table of contents".
+    """
+    spans = {(b.start, b.end) for b in page.blocks if b.kind in _RUNNING_KINDS}
+    lines = [found.span() for found in _LINE.finditer(page.text)]
+    for at, beside in ((0, 1), (-1, -2)):
+        if len(lines) < 2 or any(r.start < lines[at][1] and r.end > lines[at][0] for r in rows):
+            continue
+        line, neighbour = (page.text[slice(*lines[i])].strip() for i in (at, beside))
+        if _is_running(line, page.number) and _PART not in neighbour:
+            spans.add(lines[at])
+    return tuple(sorted(spans))
+
+
+def _is_running(line: str, number: int) -> bool:
+    if _PAGE_LINE.fullmatch(line):
+        return True
+    *parts, last = line.split(_PART)
+    if not parts or any(len(part.split()) > _PART_WORDS for part in (*parts, last)):
+        return False
+    if last.isdecimal():
+        return abs(int(last) - number) <= _COVER_PAGES
+    return len(parts) >= 2 and not any(c.isdigit() for c in line)
 
 
 def cell_range(refs: list[str]) -> str | None:

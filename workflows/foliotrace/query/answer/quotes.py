@@ -79,20 +79,33 @@ class Quote:
 
 
 def quotable_spans(passage: Passage, page: PageMap) -> Iterator[tuple[int, int, str]]:
-    """(start, end, header) of the passage's table rows and sentences, in order, on the page."""
+    """(start, end, header) of the passage's table rows and sentences, in order, on the page.
+
+    Page headers, footers and navigation are left out.
+    """
     position = passage.start
     for row in page.rows:
         if row.end <= position or row.start >= passage.end or row.start < passage.start:
             continue
-        yield from _sentences(passage, position, row.start)
+        yield from _sentences(passage, page, position, row.start)
         end = min(row.end, passage.end)
         if not row.is_header:
             yield row.start, end, _header(passage, row.headers)
         position = end
-    yield from _sentences(passage, position, passage.end)
+    yield from _sentences(passage, page, position, passage.end)
 
 
-def _sentences(passage: Passage, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+def _sentences(
+    passage: Passage, page: PageMap, start: int, end: int
+) -> Iterator[tuple[int, int, str]]:
+    for first, last in page.running:
+        if start < last and first < end:
+            yield from _prose_of(passage, start, max(start, first))
+            start = min(end, last)
+    yield from _prose_of(passage, start, end)
+
+
+def _prose_of(passage: Passage, start: int, end: int) -> Iterator[tuple[int, int, str]]:
     text = passage.text[start - passage.start : end - passage.start]
     for first, last in _prose_spans(text):
         yield start + first, start + last, ""
