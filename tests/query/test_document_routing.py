@@ -129,6 +129,19 @@ async def test_a_rare_metadata_value_does_not_read_the_whole_collection(
     assert steps[1] <= steps[0] * 1.5 + 1
 
 
+async def test_the_labels_of_a_questions_documents_are_read_together(
+    libraries: list[SqliteLibrary],
+) -> None:
+    library = libraries[0]
+    ids = await serve_companies(library, [f"Company {n}" for n in range(20)])
+    statements: list[str] = []
+    library.database.reader().set_trace_callback(statements.append)
+    labels = await library.labels("t1", ids)
+    library.database.reader().set_trace_callback(None)
+    assert [label.header for label in labels] == [f"Company {n}" for n in range(20)]
+    assert len([s for s in statements if "documents" in s]) == 1
+
+
 @pytest.mark.parametrize("question", ["c7 10k", "10k 2020", "c7 10k 2020 report"])
 async def test_finding_the_named_documents_costs_the_same_in_a_larger_collection(
     libraries: list[SqliteLibrary], question: str

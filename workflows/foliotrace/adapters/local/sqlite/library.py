@@ -16,7 +16,13 @@ from foliotrace.adapters.local.files.left_behind import LIBRARY_FILE
 from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.adapters.local.page_codec import unpack_page
 from foliotrace.adapters.local.sqlite import writes
-from foliotrace.adapters.local.sqlite.columns import CHUNK, DOCUMENT, filter_condition, placeholders
+from foliotrace.adapters.local.sqlite.columns import (
+    CHUNK,
+    DOCUMENT,
+    IDENTITY,
+    filter_condition,
+    placeholders,
+)
 from foliotrace.adapters.local.sqlite.database import Database
 from foliotrace.adapters.local.sqlite.schema import MIGRATIONS
 from foliotrace.catalog import ErrorCode
@@ -38,6 +44,10 @@ _CACHED_CHUNKS: Final = 4096
 _CACHED_PAGES: Final = 128
 
 _DOCUMENTS: Final = f"SELECT {DOCUMENT.listed()} FROM documents"  # noqa: S608 - columns
+_IDENTITIES_BY_ID: Final = (
+    f"SELECT id, name, {IDENTITY.listed()} FROM documents"  # noqa: S608 - columns
+    " WHERE +tenant = ? AND id IN "  # the plus: by primary key, not the tenant's whole index
+)
 _CHUNKS_BY_ID: Final = (
     f"SELECT {CHUNK.listed('c')} FROM chunks c"  # noqa: S608 - columns
     " JOIN documents d ON d.id = c.document_id AND d.revision = c.revision"
@@ -135,15 +145,17 @@ class SqliteLibrary:
 
     async def labels(self, tenant: str, document_ids: Sequence[str]) -> Sequence[DocumentLabel]:
         self._labels.keep_for(await self.version())
-        return [self._label(tenant, document_id) for document_id in document_ids]
-
-    def _label(self, tenant: str, document_id: str) -> DocumentLabel:
-        known = self._labels.get((tenant, document_id))
-        if known is None:
-            document = self._document(tenant, document_id)
-            known = DocumentLabel(document.name, document.identity.header())
-            self._labels.put((tenant, document_id), known)
-        return known
+        known = {i: self._labels.get((tenant, i)) for i in document_ids}
+        missing = [i for i, cached in known.items() if cached is None]
+        if missing:
+            sql = f"{_IDENTITIES_BY_ID}({placeholders(missing)})"
+            for document_id, name, *identity in self.database.rows(sql, (tenant, *missing)):
+                read = known[document_id] = DocumentLabel(name, IDENTITY.read(identity).header())
+                self._labels.put((tenant, document_id), read)
+        found = [label for i in document_ids if (label := known[i]) is not None]
+        if len(found) < len(document_ids):
+            raise NotFound(code=ErrorCode.DOCUMENT_NOT_FOUND)
+        return found
 
     async def unsettled(self) -> Sequence[Document]:
         sql = f"{_DOCUMENTS} WHERE status IN (?, ?) ORDER BY id"
