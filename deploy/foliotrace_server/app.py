@@ -10,6 +10,7 @@ from foliotrace_server.engine import Engine
 from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.protocol_app import ProtocolApp
 from foliotrace_server.http.http_guard import ConcurrencyLimit, HttpGuard, is_loopback
+from foliotrace_server.http.identity import Authentication
 from foliotrace_server.observing.requests import RequestTelemetry
 from foliotrace_server.openapi.document import openapi_document
 from foliotrace_server.routes.documents import Documents
@@ -21,8 +22,12 @@ from foliotrace_server.routes.queries import Queries
 WEBHOOK = "/v1/webhooks/llamacloud"
 
 
-def build_app(engine: Engine) -> HttpGuard:
-    """Build the application; its lifespan starts and stops `engine`."""
+def build_app(engine: Engine, authentication: Authentication | None = None) -> HttpGuard:
+    """Build the application; its lifespan starts and stops `engine`.
+
+    `authentication` defaults to what the settings and the keys in the data folder ask for.
+    """
+    authentication = authentication or Authentication.of(engine.settings)
     server = engine.settings.server
     queries = ConcurrencyLimit(
         server.max_concurrent_queries, waiting=server.max_waiting_queries, retry_after_s=1.0
@@ -46,7 +51,7 @@ def build_app(engine: Engine) -> HttpGuard:
                 await engine.stop()
 
     router = Router(
-        _routes(engine, queries, in_memory),
+        _routes(engine, queries, in_memory, authentication),
         redirect_slashes=False,
         default=protocol,
         lifespan=lifespan,
@@ -56,15 +61,22 @@ def build_app(engine: Engine) -> HttpGuard:
         router,
         cors_origins=server.cors_origins,
         local_only=is_loopback(server.host) and not server.allow_remote,
+        authentication=authentication,
         slow_body_s=server.slow_body_s,
         telemetry=RequestTelemetry(observability) if observability is not None else None,
         lifespan=lifespan,
     )
 
 
-def _routes(engine: Engine, queries: ConcurrencyLimit, in_memory: InMemoryHost) -> list[Route]:
+def _routes(
+    engine: Engine,
+    queries: ConcurrencyLimit,
+    in_memory: InMemoryHost,
+    authentication: Authentication,
+) -> list[Route]:
     def openapi() -> Mapping[str, Any]:
-        return openapi_document((*in_memory.workflows, *engine.durable.workflows))
+        workflows = (*in_memory.workflows, *engine.durable.workflows)
+        return openapi_document(workflows, keys_required=authentication.required)
 
     declared = routes(
         Queries(engine, queries), Documents(engine), Jobs(engine), Operations(engine, openapi)

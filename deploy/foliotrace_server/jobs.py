@@ -246,7 +246,8 @@ class JobService:
 
     def _accept(self, job: Job, start: Mapping[str, Any]) -> None:
         kind = self._durable.workflows[job.kind].start_event_class
-        self._durable.accept(job.id, job.tenant, job.kind, start_event(kind, dict(start)))
+        principal = Principal(tenant=job.tenant, subject=job.subject)
+        self._durable.accept(job.id, principal, job.kind, start_event(kind, dict(start)))
 
     async def _end(self, job: Job, status: JobStatus, problem: str | None) -> None:
         """Set the final state of a job outside its run."""

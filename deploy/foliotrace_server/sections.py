@@ -46,8 +46,8 @@ class ServerSettings(Section):
     port: int = Field(default=8080, ge=0, le=65535, description="Port to bind; 0 takes a free one.")
     allow_remote: bool = Field(
         default=False,
-        description="Needed to bind an address other than loopback. There is no authentication "
-        "yet: whoever reaches the port can read every document.",
+        description="Allow an address other than loopback without any API key: whoever reaches "
+        "the port can then read every document. Not needed once a key exists.",
     )
     cors_origins: tuple[str, ...] = Field(
         default=(), description="Origins whose pages may call the API from a browser."
@@ -99,6 +99,16 @@ class ServerSettings(Section):
         default=10.0,
         ge=0,
         description="Time that running requests get to finish when the server stops.",
+    )
+
+
+class AuthSettings(Section):
+    """Who may call the HTTP service."""
+
+    required: Literal["auto", "always"] = Field(
+        default="auto",
+        description="`auto`: requests need an API key as soon as one was made with `foliotrace "
+        "keys create`. `always`: they need one from the start.",
     )
 
 

@@ -24,6 +24,7 @@ from foliotrace_server.compose import compose
 from foliotrace_server.engine import Engine
 from foliotrace_server.http.connection_limits import ConnectionLimits, limited_protocol
 from foliotrace_server.http.http_guard import is_loopback
+from foliotrace_server.http.identity import Authentication
 from foliotrace_server.logging import CHECKPOINT, set_up_logging
 from foliotrace_server.sections import ServerSettings
 from foliotrace_server.settings import Settings
@@ -152,11 +153,14 @@ def _redact_log(settings: Settings, engine: Engine) -> None:
 
 
 def require_loopback(settings: Settings) -> None:
-    """Raise Misconfigured for an address others can reach, unless the settings allow it."""
-    if not is_loopback(settings.server.host) and not settings.server.allow_remote:
+    """Raise Misconfigured for an address others can reach without a key, unless that is allowed."""
+    if is_loopback(settings.server.host) or settings.server.allow_remote:
+        return
+    if not Authentication.of(settings).required:
         raise Misconfigured(
             f"{settings.server.host} is reachable from other machines, without authentication",
-            hint="Set FOLIOTRACE_SERVER__ALLOW_REMOTE=true behind a proxy that authenticates.",
+            hint="Make an API key first: `foliotrace keys create`. Behind a proxy that "
+            "authenticates, set FOLIOTRACE_SERVER__ALLOW_REMOTE=true instead.",
         )
 
 

@@ -29,6 +29,7 @@ from foliotrace.errors import Misconfigured
 from foliotrace.settings import CoreSettings, Section
 from foliotrace_server.sections import (
     AuditLogSettings,
+    AuthSettings,
     EmbeddingSettings,
     LlamaCloudSection,
     LLMSettings,
@@ -41,6 +42,7 @@ from foliotrace_server.sections import (
 PREFIX = "FOLIOTRACE_"
 _OUTSIDE_THE_TREE = (
     "FOLIOTRACE_CONFIG",
+    "FOLIOTRACE_API_KEY",  # the key that the command line sends
     "FOLIOTRACE_SECRETS_DIR",
     "FOLIOTRACE_OPENINFERENCE",  # read by foliotrace_otel, as are the next and OTEL_*
     "FOLIOTRACE_SPAN_DETAIL",
@@ -70,6 +72,7 @@ class Settings(CoreSettings, BaseSettings):
         "process writes to it at a time.",
     )
     server: ServerSettings = Field(default=ServerSettings(), description="The HTTP service.")
+    auth: AuthSettings = Field(default=AuthSettings(), description="Authentication.")
     llm: LLMSettings | None = Field(
         default=None, description="The first language model. None: answers quote passages."
     )

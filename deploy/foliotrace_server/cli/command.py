@@ -37,6 +37,7 @@ class Options:
     data_dir: Path | None
     url: str | None
     output: str  # text, json
+    api_key: str | None = None
 
     def settings(self, **overrides: object) -> "Settings":
         """Load the settings; `--data-dir` wins. Raises Misconfigured."""
@@ -196,13 +197,13 @@ async def connect(
 
     if options.url is not None:
         url = options.url if "://" in options.url else f"http://{options.url}"
-        async with AsyncFoliotraceClient(url) as remote:
+        async with AsyncFoliotraceClient(url, api_key=options.api_key) as remote:
             yield remote
         return
     settings = options.settings()
     holder = WriterLease.holder(settings.data_dir)
     if holder is not None and holder.url is not None:
-        async with AsyncFoliotraceClient(holder.url) as remote:
+        async with AsyncFoliotraceClient(holder.url, api_key=options.api_key) as remote:
             yield remote
         return
     if not makes_library and not (settings.data_dir / FILE_NAME).exists():
@@ -236,12 +237,13 @@ async def embedded(settings: "Settings") -> AsyncIterator[EmbeddedServer]:
     from foliotrace_server.client import AsyncFoliotraceClient
     from foliotrace_server.client.asgi_transport import AsgiTransport
     from foliotrace_server.compose import compose
+    from foliotrace_server.http.identity import OPEN
     from foliotrace_server.logging import set_up_logging
 
     if "level" in settings.log.model_fields_set:
         set_up_logging(settings.log.level, settings.log.format)
     engine = compose(settings, draws=True)
-    app = build_app(engine)
+    app = build_app(engine, OPEN)  # whoever can open the folder needs no key
     async with (
         app.lifespan(None),
         AsyncFoliotraceClient("http://localhost", transport=AsgiTransport(app)) as client,

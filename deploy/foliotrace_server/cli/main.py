@@ -22,7 +22,7 @@ from foliotrace_server.cli.command import (
 )
 
 _CLI: Final = "foliotrace_server.cli"
-_SHARED_OPTIONS: Final = ("--config", "--data-dir", "--url", "--output")
+_SHARED_OPTIONS: Final = ("--config", "--data-dir", "--url", "--api-key", "--output")
 _COMPLETION_VARIABLE: Final = "_FOLIOTRACE_COMPLETE"  # set by the shell when it asks
 _OPTIONAL_LIBRARIES: Final = ("rich", "pygments")
 
@@ -54,6 +54,7 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     ),
     "cloud": LazyCommand(f"{_CLI}.cloud:cloud", "Show LlamaCloud usage."),
     "index": LazyCommand(f"{_CLI}.cloud:index", "Maintain the managed LlamaCloud index."),
+    "keys": LazyCommand(f"{_CLI}.keys:keys", "Create, list, rotate and revoke API keys."),
     "audit": LazyCommand("foliotrace_audit.cli:audit", "Verify, search and export the audit log."),
     "completion": LazyCommand(f"{_CLI}.main:completion", "Print a shell completion script."),
 }
@@ -118,6 +119,11 @@ _EPILOG: Final = f"Exit codes: {', '.join(f'{code:d} {code.label}' for code in E
 )
 @click.option("--url", help="URL of a running server; without it, the data folder is used.")
 @click.option(
+    "--api-key",
+    envvar="FOLIOTRACE_API_KEY",
+    help="API key for the server; other users can see the command line, not FOLIOTRACE_API_KEY.",
+)
+@click.option(
     "--output",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -130,6 +136,7 @@ def main(
     config: Path | None,
     data_dir: Path | None,
     url: str | None,
+    api_key: str | None,
     output: str,
 ) -> None:
     """Ask questions about your documents and extract typed records, with verifiable citations.
@@ -145,7 +152,7 @@ def main(
     import_without_rich("httpx", "structlog")
     from foliotrace_server.logging import set_up_logging
 
-    context.obj = Options(config, data_dir, url, output)
+    context.obj = Options(config, data_dir, url, output, api_key)
     set_up_logging("error", "console")  # `embedded` obeys the settings, if they set a level
     if context.invoked_subcommand == "audit":
         context.default_map = {"audit": _audit_defaults(context.obj)}

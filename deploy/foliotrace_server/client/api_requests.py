@@ -75,6 +75,11 @@ class ApiRequest(Generic[B]):
             raise Unreachable("the response is not that of a foliotrace server") from error
 
 
+def authorization(api_key: str | None) -> dict[str, str]:
+    """The header that carries an API key."""
+    return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+
+
 def refuse(response: httpx.Response) -> None:
     """Raise ServerProblem for a problem of ours, Unreachable for any other error status."""
     if response.is_success or (response.status_code == 503 and _is_readiness(response)):

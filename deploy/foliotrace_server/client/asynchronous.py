@@ -42,10 +42,16 @@ class AsyncFoliotraceClient:
         self,
         url: str = "http://127.0.0.1:8080",
         *,
+        api_key: str | None = None,
         timeout_s: float = _TIMEOUT_S,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.http = httpx.AsyncClient(base_url=url, timeout=timeout_s, transport=transport)
+        self.http = httpx.AsyncClient(
+            base_url=url,
+            headers=api_requests.authorization(api_key),
+            timeout=timeout_s,
+            transport=transport,
+        )
 
     async def __aenter__(self) -> Self:
         return self

@@ -42,10 +42,16 @@ class FoliotraceClient:
         self,
         url: str = "http://127.0.0.1:8080",
         *,
+        api_key: str | None = None,
         timeout_s: float = _TIMEOUT_S,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.http = httpx.Client(base_url=url, timeout=timeout_s, transport=transport)
+        self.http = httpx.Client(
+            base_url=url,
+            headers=api_requests.authorization(api_key),
+            timeout=timeout_s,
+            transport=transport,
+        )
 
     def __enter__(self) -> Self:
         return self

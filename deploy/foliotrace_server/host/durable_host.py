@@ -12,7 +12,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from workflows.events import StartEvent
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound, TooBusy
 from foliotrace.events import JobQuarantined, emit
-from foliotrace.model import JobKind
+from foliotrace.model import JobKind, Principal
 from foliotrace_server.host.internals import (
     DurableStore,
     EventEnvelopeWithMetadata,
@@ -40,6 +40,7 @@ from foliotrace_server.host.internals import (
     wait_for_run,
 )
 from foliotrace_server.host.run_journal import AcceptedRun, RunJournal
+from foliotrace_server.http.identity import acting_as
 from foliotrace_server.http.problems import EXCEPTION_HANDLERS
 from foliotrace_server.observing.trace_context import capture_trace, continue_trace
 
@@ -105,8 +106,8 @@ class DurableHost:
             self.store = DurableStore(folder / "handlers.db")
             self._journal = RunJournal(folder / "intents.db")
         self.store.on_finished = self._on_finished
-        self._resumed_traces: dict[str, str] = {}  # by run id, until the engine resumes the run
-        self.server = durable_server(self.store, EXCEPTION_HANDLERS, self._trace_of_resumed)
+        self._resumed: dict[str, AcceptedRun] = {}  # by run id, until the engine resumes the run
+        self.server = durable_server(self.store, EXCEPTION_HANDLERS, self._context_of_resumed)
         for name, workflow in workflows.items():
             self.server.add_workflow(name, workflow)
         self._on_ended = on_ended
@@ -156,7 +157,9 @@ class DurableHost:
         self._journal.close(cleanly=True)
         self.store.close()
 
-    def accept(self, handler_id: str, tenant: str, name: str, start_event: StartEvent) -> None:
+    def accept(
+        self, handler_id: str, principal: Principal, name: str, start_event: StartEvent
+    ) -> None:
         """Record durably that the run will be executed; `begin` starts or queues it.
 
         What a caller asks for is accepted inside `place`, which limits it; a repair is not limited.
@@ -164,7 +167,8 @@ class DurableHost:
         """
         run = AcceptedRun(
             handler_id=handler_id,
-            tenant=tenant,
+            tenant=principal.tenant,
+            subject=principal.subject,
             workflow=name,
             start_event=start_event.model_dump_json(),
             trace=capture_trace(),
@@ -213,6 +217,10 @@ class DurableHost:
                 self._end(run, "cancelled")
                 return True
         return await cancel_run(self.server, handler_id)
+
+    def owner(self, handler_id: str) -> str:
+        """The tenant of a run; the default one for a run that nobody started."""
+        return self._journal.owner(handler_id)
 
     async def handler(self, handler_id: str) -> PersistentHandler | None:
         """The stored record of a run that has started."""
@@ -265,7 +273,9 @@ class DurableHost:
 
     def forget_finished(self, before: datetime) -> int:
         """Delete the records of runs that ended before `before`; how many."""
-        return self.store.forget_finished(before.isoformat())
+        count = self.store.forget_finished(before.isoformat())
+        self._disown_deleted()
+        return count
 
     def forget(self, handler_ids: Sequence[str]) -> None:
         """Have the records of these runs deleted by the first `compact` after their end."""
@@ -276,7 +286,14 @@ class DurableHost:
         forgotten = self._journal.forgotten()
         unfinished = [i for i in forgotten if self.is_accepted(i)]
         self.store.forget([i for i in forgotten if i not in unfinished])
+        self._disown_deleted()
         self._journal.compact(unfinished)
+
+    def _disown_deleted(self) -> None:
+        owned = self._journal.owners()
+        if owned:
+            kept = self.store.handler_ids()
+            self._journal.disown([i for i in owned if i not in kept and i not in self._accepted])
 
     async def _restore(self, run: AcceptedRun) -> None:
         """Make journal and engine records of one run agree, before the engine starts."""
@@ -300,7 +317,7 @@ class DurableHost:
             return
         self._journal.record_start(run.handler_id, starts=starts, steps=steps)
         self._active.add(run.handler_id)  # the engine resumes it
-        self._resumed_traces[run_id] = run.trace
+        self._resumed[run_id] = run
         self._milestones[run.handler_id].started.set()
 
     async def _reconcile_loop(self) -> None:
@@ -362,7 +379,7 @@ class DurableHost:
         try:
             self._journal.record_start(run.handler_id, starts=run.starts + 1, steps=run.steps)
             event = workflow.start_event_class.model_validate_json(run.start_event)
-            with continue_trace(run.trace):
+            with acting_as(run.principal), continue_trace(run.trace):
                 await start_durable_run(
                     self.server, self.store, run.workflow, event, run.handler_id
                 )
@@ -372,10 +389,15 @@ class DurableHost:
         if milestones is not None:  # None: it has ended already
             milestones.started.set()
 
-    def _trace_of_resumed(self, run_id: str) -> AbstractContextManager[None]:
-        """The trace that a resumed run continues; a started run is inside its trace already."""
-        trace = self._resumed_traces.pop(run_id, None)
-        return continue_trace(trace) if trace is not None else nullcontext()
+    @contextmanager
+    def _context_of_resumed(self, run_id: str) -> Iterator[None]:
+        """Caller and trace that a resumed run continues; a started run is inside its own."""
+        run = self._resumed.pop(run_id, None)
+        if run is None:
+            yield
+            return
+        with acting_as(run.principal), continue_trace(run.trace):
+            yield
 
     def _track(self, run: AcceptedRun) -> None:
         self._accepted[run.handler_id] = run

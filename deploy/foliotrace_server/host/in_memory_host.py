@@ -12,6 +12,7 @@ from workflows.handler import WorkflowHandler
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError, TooBusy
+from foliotrace.model import Principal
 from foliotrace_server.host.internals import (
     HandlerData,
     InMemoryStore,
@@ -19,9 +20,11 @@ from foliotrace_server.host.internals import (
     in_memory_server,
     start_run,
 )
+from foliotrace_server.http.identity import caller
 from foliotrace_server.http.problems import EXCEPTION_HANDLERS
 
 _KEPT_FINISHED: Final = 1000
+_DEFAULT: Final = Principal().tenant
 
 
 class InMemoryHost:
@@ -41,12 +44,17 @@ class InMemoryHost:
         for name, workflow in hosted.items():
             self.server.add_workflow(name, workflow)
         self._direct = direct
+        self._owners: dict[str, str] = {}  # tenants by handler id, the default one left out
         self._running: dict[str, WorkflowHandler] = {}
         self._max_running = max_running
 
     def has_handler(self, handler_id: str) -> bool:
         """Whether the handler belongs to this host."""
         return handler_id in self.store.handlers
+
+    def owner(self, handler_id: str) -> str:
+        """The tenant of a run."""
+        return self._owners.get(handler_id, _DEFAULT)
 
     async def run(self, name: str, handler_id: str, start_event: StartEvent) -> HandlerData:
         """Run to the end in this task. Raises what the workflow raises, Conflict, TooBusy."""
@@ -97,3 +105,14 @@ class InMemoryHost:
             raise Conflict(code=ErrorCode.JOB_ALREADY_RUNNING)
         if self.store.running >= self._max_running:
             raise TooBusy("too many runs are active", retry_after_s=1.0)
+        self._own(handler_id)
+
+    def _own(self, handler_id: str) -> None:
+        tenant = caller().tenant
+        self._owners.pop(handler_id, None)
+        if tenant != _DEFAULT:
+            self._owners[handler_id] = tenant
+        if len(self._owners) > 2 * (_KEPT_FINISHED + self._max_running):  # the store drops old runs
+            for oldest in list(self._owners)[:_KEPT_FINISHED]:
+                if not self.has_handler(oldest):
+                    del self._owners[oldest]

@@ -236,6 +236,13 @@ class DurableStore(_RedactingStore, SqliteWorkflowStore):
             _forget_runs(connection, runs)
         return len(runs)
 
+    def handler_ids(self) -> frozenset[str]:
+        """The ids of all runs with a record."""
+        with self._connect() as connection:
+            return frozenset(
+                row[0] for row in connection.execute("SELECT handler_id FROM handlers")
+            )
+
     def forget(self, handler_ids: Sequence[str]) -> None:
         """Delete all records of these runs, and leave nothing deleted in the files."""
         with self._connect() as connection:

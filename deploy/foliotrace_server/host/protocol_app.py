@@ -4,6 +4,7 @@ LlamaIndex's `WorkflowClient` works unchanged. Runs are started here, with our l
 and errors; requests that read or control a run are forwarded to the server that has it.
 """
 
+import hashlib
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,7 @@ from workflows.events import (
 
 from foliotrace.catalog import ErrorCode, ErrorKind
 from foliotrace.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from foliotrace.model import Principal
 from foliotrace_server.host.durable_host import DurableHost
 from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.internals import (
@@ -34,12 +36,15 @@ from foliotrace_server.host.internals import (
     handler_data,
 )
 from foliotrace_server.http.http_guard import ConcurrencyLimit
-from foliotrace_server.http.identity import caller
+from foliotrace_server.http.identity import caller, require
 from foliotrace_server.http.request_body import checked_id, read_json, receive_again, start_event
+from foliotrace_server.http.scopes import scope_of
 
 _STATES = ("running", "completed", "failed", "cancelled")
 _JOBS = ("ingest", "extract")
 _OUR_FAULTS = (ErrorKind.INTERNAL, ErrorKind.UNAVAILABLE, ErrorKind.TIMEOUT)
+_DEFAULT_TENANT = Principal().tenant
+_ABOUT_RUNS = ("handlers", "results", "events")
 _ENVELOPE = frozenset({"value", "type", "types", "qualified_name"})
 
 
@@ -60,8 +65,12 @@ class ProtocolApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or forward a request. Raises our errors; `HttpGuard` turns them into problems."""
+        parts = scope["path"].strip("/").split("/")
+        if len(parts) > 1 and parts[0] in _ABOUT_RUNS:
+            parts[1] = self._own_id(parts[1])
+            scope = {**scope, "path": "/" + "/".join(parts)}
         request = Request(scope, receive, send)
-        match (request.method, *request.url.path.strip("/").split("/")):
+        match (request.method, *parts):
             case ("GET", "health"):
                 answer = _json({"status": "healthy"})
             case ("GET", "workflows"):
@@ -81,10 +90,12 @@ class ProtocolApp:
             case ("GET", "handlers"):
                 answer = await self._list_handlers(request)
             case ("POST", "handlers", handler_id, "cancel"):
+                await self._require_scope_of(handler_id)
                 if not await self._in_memory.cancel(handler_id):
                     return await _forward(self._host_of(handler_id), scope, receive, send)
                 answer = _json({"status": "cancelled"})
             case ("POST", "events", handler_id):
+                await self._require_scope_of(handler_id)
                 body = await self._event_body(request, handler_id)
                 return await _forward(self._host_of(handler_id), scope, receive_again(body), send)
             case ("GET", "handlers" | "results", handler_id):
@@ -98,6 +109,7 @@ class ProtocolApp:
 
     async def _start(self, request: Request, name: str, *, wait: bool) -> Response:
         workflow = self._workflow(name)
+        require(scope_of(name))
         body = await read_json(request, self._max_body_bytes)
         if body.get("context"):
             raise InvalidRequest("`context` is not accepted")
@@ -121,7 +133,7 @@ class ProtocolApp:
         handler = await self._check_handler_id(handler_id, durable=True, reusable=not is_job)
         event = start_event_of(workflow, payload)
         with self._durable.place():
-            self._durable.accept(handler, caller().tenant, name, event)
+            self._durable.accept(handler, caller(), name, event)
         await self._durable.begin(handler, may_queue=False)
         return await self._handler_response(await self._durable.record(handler, wait=wait))
 
@@ -163,23 +175,32 @@ class ProtocolApp:
         """
         if handler_id is None:
             return uuid4().hex
-        checked = checked_id(handler_id, "handler_id")
+        checked = _of_tenant(checked_id(handler_id, "handler_id"))
         in_memory = self._in_memory.has_handler(checked)
         is_stored = not (durable and reusable) and await self._durable.handler(checked) is not None
-        if (durable and in_memory) or is_stored:
+        is_foreign = self._host_of(checked).owner(checked) != caller().tenant and (
+            in_memory
+            or self._durable.is_accepted(checked)
+            or await self._durable.handler(checked) is not None
+        )
+        if (durable and in_memory) or is_stored or is_foreign:
             raise Conflict(code=ErrorCode.HANDLER_EXISTS)
         return checked
 
     async def _list_handlers(self, request: Request) -> Response:
-        """The handlers of both hosts."""
+        """The caller's handlers of both hosts."""
         states = [s for s in request.query_params.getlist("status") if s]
         names = [n for n in request.query_params.getlist("workflow_name") if n]
         query = HandlerQuery(
             status_in=[s for s in _STATES if s in states] if states else None,  # type: ignore[misc] # they are
             workflow_name_in=names or None,
         )
-        stores = (self._in_memory.store, self._durable.store)
-        handlers = [handler for store in stores for handler in await store.query(query)]
+        handlers = [
+            handler
+            for host in (self._in_memory, self._durable)
+            for handler in await host.store.query(query)
+            if host.owner(handler.handler_id) == caller().tenant
+        ]
         return _json({"handlers": [handler_data(each).model_dump() for each in handlers]})
 
     async def _event_body(self, request: Request, handler_id: str) -> bytes:
@@ -197,6 +218,23 @@ class ProtocolApp:
         # parsed and written anew: the library must not read another event from the same bytes
         sent = EventEnvelope.from_event(event).model_dump(exclude_none=True)
         return orjson.dumps({"event": sent, "step": body.get("step")})
+
+    def _own_id(self, handler_id: str) -> str:
+        """The id of the caller's run; one that nobody has, if that run is another tenant's.
+
+        So both are answered in the same way, and nobody learns which ids other tenants use.
+        """
+        tenant = caller().tenant
+        for known in (handler_id, _of_tenant(handler_id)):
+            if self._host_of(known).owner(known) == tenant:
+                return known
+        return uuid4().hex
+
+    async def _require_scope_of(self, handler_id: str) -> None:
+        """Require what the start of this run required."""
+        store = self._host_of(handler_id).store
+        for found in await store.query(HandlerQuery(handler_id_in=[handler_id])):
+            require(scope_of(found.workflow_name))
 
     def _host_of(self, handler_id: str) -> "InMemoryHost | DurableHost":
         return self._in_memory if self._in_memory.has_handler(handler_id) else self._durable
@@ -283,10 +321,20 @@ def _with_job_id(
 ) -> tuple[dict[str, Any], object]:
     """(fields of the start event, handler id), with the same job id in both."""
     fields = _fields(kind, payload)
-    job_id = fields.get("job_id") or handler_id or f"job_{uuid4().hex}"
+    job_id = fields.get("job_id") or handler_id
     if handler_id is not None and handler_id != job_id:
         raise InvalidRequest("`handler_id` and `job_id` must be the same")
+    job_id = _of_tenant(job_id) if isinstance(job_id, str) else job_id or f"job_{uuid4().hex}"
     return {**fields, "job_id": job_id}, job_id
+
+
+def _of_tenant(handler_id: str) -> str:
+    """An id chosen by the caller, which another tenant may have chosen as well."""
+    tenant = caller().tenant
+    if tenant == _DEFAULT_TENANT:
+        return handler_id
+    mark = hashlib.sha256(tenant.encode()).hexdigest()[:12]
+    return handler_id if handler_id.startswith(f"{mark}-") else f"{mark}-{handler_id}"
 
 
 def _decoded(payload: object, name: str = "start_event") -> object:

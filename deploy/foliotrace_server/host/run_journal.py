@@ -5,11 +5,12 @@ and does not know runs that are queued.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from foliotrace.adapters.local.sqlite.database import apply_migrations
+from foliotrace.model import Principal
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS intents (
@@ -23,6 +24,11 @@ CREATE TABLE IF NOT EXISTS intents (
 );
 CREATE TABLE IF NOT EXISTS forgotten (handler_id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+_CALLERS = """
+ALTER TABLE intents ADD COLUMN subject TEXT NOT NULL DEFAULT 'anonymous';
+CREATE TABLE owners (handler_id TEXT PRIMARY KEY, tenant TEXT NOT NULL) WITHOUT ROWID;
+"""
+_DEFAULT = Principal()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +43,15 @@ class AcceptedRun:
     tenant: str
     workflow: str
     start_event: str  # JSON
+    subject: str = _DEFAULT.subject
     starts: int = 0
     steps: int = 0
     trace: str = ""
+
+    @property
+    def principal(self) -> Principal:
+        """On whose behalf it runs, in whatever process."""
+        return Principal(tenant=self.tenant, subject=self.subject)
 
 
 class RunJournal:
@@ -50,16 +62,44 @@ class RunJournal:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA secure_delete=ON")
-        apply_migrations(self._connection, (_SCHEMA,))
+        apply_migrations(self._connection, (_SCHEMA, _CALLERS))
 
     def add(self, run: AcceptedRun) -> bool:
         """Add a run; it is on disk on return. False if its handler id is in the journal."""
-        cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO intents (handler_id, tenant, workflow, start_event, trace)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (run.handler_id, run.tenant, run.workflow, run.start_event, run.trace),
-        )
+        row = (run.handler_id, run.tenant, run.workflow, run.start_event, run.trace, run.subject)
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            cursor = self._connection.execute(
+                "INSERT OR IGNORE INTO intents"
+                " (handler_id, tenant, workflow, start_event, trace, subject)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            if cursor.rowcount == 1 and run.tenant != _DEFAULT.tenant:
+                self._connection.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", row[:2])
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
         return cursor.rowcount == 1
+
+    def owner(self, handler_id: str) -> str:
+        """The tenant of a run, also after its end. The default tenant's runs have no row."""
+        row = self._connection.execute(
+            "SELECT tenant FROM owners WHERE handler_id = ?", (handler_id,)
+        ).fetchone()
+        return row[0] if row is not None else _DEFAULT.tenant
+
+    def owners(self) -> Mapping[str, str]:
+        """The tenant of each run, those of the default tenant left out."""
+        return dict(self._connection.execute("SELECT handler_id, tenant FROM owners"))
+
+    def disown(self, handler_ids: Collection[str]) -> None:
+        """Forget whose these runs were, after their records were deleted."""
+        self._connection.executemany(
+            "DELETE FROM owners WHERE handler_id = ?", [(i,) for i in handler_ids]
+        )
 
     def remove(self, handler_id: str) -> None:
         """Remove a run that has ended."""
@@ -68,14 +108,21 @@ class RunJournal:
     def all(self) -> Sequence[AcceptedRun]:
         """Every accepted run, oldest first."""
         rows = self._connection.execute(
-            "SELECT handler_id, tenant, workflow, start_event, starts, steps, trace"
-            " FROM intents ORDER BY rowid"
+            "SELECT handler_id, tenant, workflow, start_event, starts, steps, trace,"
+            " subject FROM intents ORDER BY rowid"
         )
         return [
             AcceptedRun(
-                handler_id=a, tenant=b, workflow=c, start_event=d, starts=e, steps=f, trace=g
+                handler_id=a,
+                tenant=b,
+                workflow=c,
+                start_event=d,
+                starts=e,
+                steps=f,
+                trace=g,
+                subject=h,
             )
-            for a, b, c, d, e, f, g in rows
+            for a, b, c, d, e, f, g, h in rows
         ]
 
     def record_start(self, handler_id: str, *, starts: int, steps: int) -> None:

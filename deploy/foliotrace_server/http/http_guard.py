@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import InvalidRequest, NotAllowed, TooBusy
-from foliotrace_server.http.identity import identify, set_caller
+from foliotrace_server.http.identity import Authentication, set_caller
 from foliotrace_server.http.problems import PROBLEM, Problem, problem_of
 from foliotrace_server.http.request_body import with_body_timeout
 from foliotrace_server.observing.requests import RequestTelemetry, ResponseRecord
@@ -30,7 +30,10 @@ _HEADERS = (
 
 
 class HttpGuard:
-    """ASGI middleware around the routes. With `local_only`, only loopback host names are served."""
+    """ASGI middleware around the routes.
+
+    With `local_only`, only loopback host names are served while no API key is required.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class HttpGuard:
         *,
         cors_origins: tuple[str, ...],
         local_only: bool,
+        authentication: Authentication,
         slow_body_s: float,
         telemetry: RequestTelemetry | None,
         lifespan: Callable[[object], AbstractAsyncContextManager[None]],
@@ -46,6 +50,7 @@ class HttpGuard:
         self.lifespan = lifespan  # for callers without an ASGI server: the embedded CLI and tests
         self._origins = frozenset(cors_origins)
         self._local_only = local_only
+        self._authentication = authentication
         self._slow_body_s = slow_body_s
         self._telemetry = telemetry
 
@@ -73,11 +78,11 @@ class HttpGuard:
 
             try:
                 self._check_host_and_origin(scope)
-                set_caller(identify(HTTPConnection(scope)))
                 scope["app"] = self  # makes the router raise instead of answering in plain text
-                if scope["method"] == "OPTIONS":
+                if scope["method"] == "OPTIONS":  # browsers send no key with it
                     await self._preflight(scope)(scope, receive, respond)
                 else:
+                    set_caller(self._authentication.admit(HTTPConnection(scope)))
                     await self._app(scope, with_body_timeout(receive, self._slow_body_s), respond)
             except HTTPException as error:  # the router's: wrong method
                 await _wrong_method(error)(scope, receive, respond)
@@ -96,7 +101,8 @@ class HttpGuard:
             raise InvalidRequest("`Host` and `Origin` may each be sent once")
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
-        if self._local_only and not is_loopback(_without_port(host)):
+        is_open = self._local_only and not self._authentication.required
+        if is_open and not is_loopback(_without_port(host)):
             raise NotAllowed(code=ErrorCode.HOST_NOT_ALLOWED)
         origin = headers.get(b"origin", b"").decode("latin-1")
         if not origin or scope["method"] in _SAFE or origin in self._origins:
@@ -119,8 +125,8 @@ class HttpGuard:
             raise NotAllowed(code=ErrorCode.ORIGIN_NOT_ALLOWED)
         allowed = {
             "Access-Control-Allow-Methods": "GET, POST, DELETE",
-            "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key, Last-Event-ID, "
-            "traceparent, tracestate",
+            "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, "
+            "Last-Event-ID, traceparent, tracestate",
             "Access-Control-Max-Age": "600",
         }
         return Response(status_code=204, headers=allowed)

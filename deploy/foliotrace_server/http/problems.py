@@ -24,6 +24,7 @@ PROBLEM = "foliotrace.problem"  # ASGI scope key: the code of the problem that w
 _STATUS: Final[Mapping[ErrorKind, int]] = {
     ErrorKind.INVALID: 400,
     ErrorKind.OVER_BUDGET: 402,
+    ErrorKind.UNAUTHENTICATED: 401,
     ErrorKind.FORBIDDEN: 403,
     ErrorKind.NOT_FOUND: 404,
     ErrorKind.METHOD_NOT_ALLOWED: 405,
@@ -38,6 +39,14 @@ _STATUS: Final[Mapping[ErrorKind, int]] = {
     ErrorKind.CLIENT: 500,
     ErrorKind.UNAVAILABLE: 503,
     ErrorKind.TIMEOUT: 504,
+}
+_INVALID: Final = 'Bearer realm="foliotrace", error="invalid_token"'
+_CHALLENGES: Final[Mapping[str, str]] = {  # RFC 6750, section 3
+    ErrorCode.KEY_REQUIRED: 'Bearer realm="foliotrace"',
+    ErrorCode.KEY_MISTYPED: _INVALID,
+    ErrorCode.KEY_REFUSED: _INVALID,
+    ErrorCode.KEY_EXPIRED: _INVALID,
+    ErrorCode.SCOPE_MISSING: 'Bearer realm="foliotrace", error="insufficient_scope"',
 }
 
 
@@ -71,6 +80,8 @@ class Problem:
         headers = {}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(max(1, ceil(self.retry_after_s)))
+        if self.code in _CHALLENGES:
+            headers["WWW-Authenticate"] = _CHALLENGES[self.code]
         return Response(
             orjson.dumps(self.body()),
             status_code=self.status,

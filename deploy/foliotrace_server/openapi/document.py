@@ -13,6 +13,7 @@ from pydantic_core import core_schema
 from workflows.events import Event
 
 from foliotrace_server.bodies import BodyType, ProblemBody
+from foliotrace_server.http.scopes import Access, of_operation
 from foliotrace_server.openapi.operation import Operation
 from foliotrace_server.openapi.protocol import protocol_operations
 from foliotrace_server.routes.documents import Documents
@@ -32,9 +33,16 @@ _TAGS = {
     "operations": "Health, metrics and this description.",
     "protocol": "The llama-agents protocol, as LlamaIndex's `WorkflowClient` speaks it.",
 }
+_SCHEME = "apiKey"
+_ABOUT_KEYS = {
+    "bearerFormat": "ftk_<id>_<secret>_<checksum>",
+    "description": "An API key, made with `foliotrace keys create`. Its scopes are `read`, "
+    "`ingest`, `extract` and `admin`.",
+}
 _PROBLEMS = {
     400: "The request is invalid; `errors` names the fields.",
-    403: "Requests from this origin or for this host name are refused.",
+    401: "No API key, or one that is mistyped, unknown, revoked or expired.",
+    403: "Refused for this origin or host name, or the API key lacks a scope.",
     404: "The caller has nothing of that id.",
     408: "Request body upload timed out.",
     409: "It conflicts with the current state.",
@@ -49,8 +57,13 @@ _PROBLEMS = {
 
 
 @lru_cache(maxsize=4)
-def openapi_document(workflows: tuple[str, ...]) -> Mapping[str, Any]:
-    """OpenAPI 3.1 for a server that hosts `workflows`."""
+def openapi_document(
+    workflows: tuple[str, ...], *, keys_required: bool = True
+) -> Mapping[str, Any]:
+    """OpenAPI 3.1 for a server that hosts `workflows`.
+
+    Without `keys_required`, no operation asks for the API key that `securitySchemes` describes.
+    """
     described = [
         *operations(Queries, Documents, Jobs, Operations),
         *protocol_operations(workflows),
@@ -61,6 +74,8 @@ def openapi_document(workflows: tuple[str, ...]) -> Mapping[str, Any]:
     for each in described:
         example = examples.get(each.operation_id, {})
         paths.setdefault(each.path, {})[each.method.lower()] = _described(each, schemas, example)
+        if keys_required:
+            _secure(paths[each.path][each.method.lower()], each, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -73,7 +88,10 @@ def openapi_document(workflows: tuple[str, ...]) -> Mapping[str, Any]:
         "servers": [{"url": "/", "description": "The server that this document comes from."}],
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": paths,
-        "components": {"schemas": schemas.components},
+        "components": {
+            "schemas": schemas.components,
+            "securitySchemes": {_SCHEME: {"type": "http", "scheme": "bearer", **_ABOUT_KEYS}},
+        },
     }
 
 
@@ -141,6 +159,16 @@ def _described(
     if operation.request is not None:
         described["requestBody"] = _request_body(operation.request, schemas, examples)
     return described
+
+
+def _secure(described: dict[str, Any], operation: Operation, schemas: _Schemas) -> None:
+    """Add the key that an operation needs, and the answer without it."""
+    needs = of_operation(operation.method, operation.path)
+    if isinstance(needs, Access):
+        return
+    described["security"] = [{_SCHEME: [scope]} for scope in sorted(needs)] or [{_SCHEME: []}]
+    content = {"application/problem+json": {"schema": schemas.of(ProblemBody)}}
+    described["responses"]["401"] = {"description": _PROBLEMS[401], "content": content}
 
 
 def _request_body(

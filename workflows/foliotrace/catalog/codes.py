@@ -22,6 +22,7 @@ class ErrorKind(StrEnum):
     CONFLICT = "conflict"
     BUSY = "busy"
     OVER_BUDGET = "over_budget"
+    UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     TIMEOUT = "timeout"  # the service was too slow
     UNAVAILABLE = "unavailable"
@@ -226,6 +227,7 @@ class ErrorCode(CatalogEntry):
         ErrorKind.NOT_FOUND,
         "This job has no extracted record.",
     )
+    KEY_NOT_FOUND = "key_not_found", ErrorKind.NOT_FOUND, "There is no such API key."
     RUN_NOT_FOUND = "run_not_found", ErrorKind.NOT_FOUND, "There is no such run."
     HANDLER_NOT_FOUND = (
         "handler_not_found",
@@ -280,7 +282,7 @@ class ErrorCode(CatalogEntry):
         "host_not_allowed",
         ErrorKind.FORBIDDEN,
         "This server answers only to loopback host names.",
-        "Set `server.allow_remote` and bind another address.",
+        "Make an API key with `foliotrace keys create`, or set `server.allow_remote`.",
     )
     ORIGIN_NOT_ALLOWED = (
         "origin_not_allowed",
@@ -292,6 +294,36 @@ class ErrorCode(CatalogEntry):
         ErrorKind.FORBIDDEN,
         "No step of this run waits for that event from outside.",
         "Send a `HumanResponseEvent` that a step of the workflow takes.",
+    )
+    KEY_REQUIRED = (
+        "key_required",
+        ErrorKind.UNAUTHENTICATED,
+        "This server answers only requests with an API key.",
+        "Send `Authorization: Bearer <key>`; `foliotrace keys create` makes a key.",
+    )
+    KEY_MISTYPED = (
+        "key_mistyped",
+        ErrorKind.UNAUTHENTICATED,
+        "This is no API key: its form or its checksum is wrong.",
+        "Copy the whole key again, from `ftk_` to its last character.",
+    )
+    KEY_REFUSED = (
+        "key_refused",
+        ErrorKind.UNAUTHENTICATED,
+        "The API key is unknown here or revoked.",
+        "Check that it belongs to this server; `foliotrace keys list` shows its state.",
+    )
+    KEY_EXPIRED = (
+        "key_expired",
+        ErrorKind.UNAUTHENTICATED,
+        "The API key has expired.",
+        "Ask the operator for a new key (`foliotrace keys create` or `rotate`).",
+    )
+    SCOPE_MISSING = (
+        "scope_missing",
+        ErrorKind.FORBIDDEN,
+        "The API key does not have the scope that this request needs.",
+        "Use a key with that scope; `foliotrace keys list` shows the scopes of each key.",
     )
     BUDGET_EXCEEDED = (
         "budget_exceeded",
