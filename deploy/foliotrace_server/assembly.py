@@ -7,18 +7,28 @@ be installed beside llama-deploy 0.9.2.
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
+from typing import Any, Final
 
 from workflows import Workflow
 
 from foliotrace.catalog import ReasonFamily
+from foliotrace.errors import LibraryUnavailable, Unavailable
 from foliotrace.ingest.services import IngestServices
-from foliotrace.model import AnswerMode, ExecutionMode, RetrievalMode
+from foliotrace.model import (
+    AnswerMode,
+    Deadline,
+    ExecutionMode,
+    Principal,
+    Query,
+    RetrievalMode,
+)
 from foliotrace.ports import Runs
 from foliotrace.query.workflow import QueryServices
 from foliotrace_server.bodies import CapabilityBody, FolderProblemBody
 from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.observing.telemetry import Observability
+
+_PROBE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +39,7 @@ class Assembly:
     runs: Runs
     query: Callable[[], Workflow]  # a new one for each host
     durable: Mapping[str, Workflow]  # ingest, extract and the user's, by name
-    capabilities: Callable[[], Mapping[str, CapabilityBody]]
+    capabilities: Callable[[], Awaitable[Mapping[str, CapabilityBody]]]
     check_schema: Callable[[dict[str, Any]], object]
     problems: Callable[[], Sequence[FolderProblemBody]] = lambda: ()  # of the data folder
     check_extract_path: Callable[[ExecutionMode | None], object] = lambda mode: None
@@ -41,22 +51,31 @@ class Assembly:
 
 
 class Readiness:
-    """Reports what each capability is configured for and can do now; asks no external service."""
+    """Reports what each capability is configured for and can do now.
+
+    The keyword index and the library are read as a question reads them; no other service is asked:
+    of those, the circuit breakers and the last calls say whether they answer.
+    """
 
     def __init__(self, query: QueryServices, parts: OwnParts) -> None:
         self._query = query
         self._parts = parts
 
-    def __call__(self) -> Mapping[str, CapabilityBody]:
+    async def __call__(self) -> Mapping[str, CapabilityBody]:
         """The state of `retrieve` and `answer`."""
-        return {"retrieve": self._retrieve(), "answer": self._answer()}
+        return {"retrieve": await self._retrieve(), "answer": self._answer()}
 
-    def _retrieve(self) -> CapabilityBody:
+    async def _retrieve(self) -> CapabilityBody:
         best = self._query.configured.retrieval[0]
-        ready = [path for path in self._query.paths if path.retriever.ready]
-        reached = ready[0].mode if ready else RetrievalMode.NONE
+        broken = await self._broken()
+        ready = [
+            path.mode
+            for path in self._query.paths
+            if path.mode not in broken and path.retriever.ready
+        ]
+        reached = ready[0] if ready else RetrievalMode.NONE
         level = 0 if reached is best else 2 if ready else 4
-        reasons = () if reached is best else (ReasonFamily.NOT_READY.of(best),)
+        reasons = () if reached is best else (broken.get(best) or ReasonFamily.NOT_READY.of(best),)
         return CapabilityBody(
             configured=best,
             reachable=reached,
@@ -64,6 +83,24 @@ class Readiness:
             reasons=reasons,
             failures=tuple(self._parts.failures("query.retriever", "embedding.model")),
         )
+
+    async def _broken(self) -> Mapping[RetrievalMode, str]:
+        """The paths that a question would find broken on this machine, each with the reason."""
+        paths = self._query.paths
+        try:
+            await self._query.library.version()
+        except LibraryUnavailable as error:
+            return {path.mode: error.reason for path in paths}
+        keyword = next((p for p in paths if p.mode is RetrievalMode.KEYWORD), None)
+        if keyword is None:
+            return {}
+        question = Query(text="ping", principal=Principal())
+        deadline = Deadline(self._query.clock.monotonic_s() + _PROBE_S)
+        try:
+            await keyword.retriever.retrieve(question, top_k=1, deadline=deadline)
+        except Unavailable as error:
+            return dict.fromkeys((RetrievalMode.KEYWORD, RetrievalMode.HYBRID), error.reason)
+        return {}
 
     def _answer(self) -> CapabilityBody:
         """Generated answers if any language model is ready, else quotes."""

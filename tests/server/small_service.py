@@ -31,6 +31,7 @@ from foliotrace.parse import ParserChain
 from foliotrace.settings import IngestSettings
 from foliotrace_server.app import build_app
 from foliotrace_server.assembly import Assembly
+from foliotrace_server.bodies import CapabilityBody
 from foliotrace_server.engine import Engine
 from foliotrace_server.http.identity import caller
 from foliotrace_server.sections import ServerSettings
@@ -104,6 +105,10 @@ class Pages(FormFeedParser):
             yield page
 
 
+async def _no_capabilities() -> dict[str, CapabilityBody]:
+    return {}
+
+
 def small_engine(folder: Path, own: Mapping[str, Workflow] | None = None, **server: Any) -> Engine:
     folder.mkdir(parents=True, exist_ok=True)
     library = SqliteLibrary.open(folder)
@@ -131,7 +136,7 @@ def small_engine(folder: Path, own: Mapping[str, Workflow] | None = None, **serv
         runs=runs,
         query=lambda: ShelfWorkflow(index),
         durable={"ingest": IngestWorkflow(ingest), "extract": ExtractWorkflow(), **(own or {})},
-        capabilities=dict,
+        capabilities=_no_capabilities,
         check_schema=lambda schema: None,
         closing=(close,),
     )

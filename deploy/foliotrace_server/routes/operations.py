@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from foliotrace.adapters.llamacloud.webhooks import SIGNATURE_HEADER
+from foliotrace.model import RetrievalMode
 from foliotrace_otel import prometheus_text
 from foliotrace_server.bodies import HealthBody, ReadyBody, to_json
 from foliotrace_server.engine import Engine
@@ -41,16 +42,16 @@ class Operations:
         "/readyz",
         tag="operations",
         response=ReadyBody,
-        also={503: "The server is starting or stopping."},
+        also={503: "The server is starting or stopping, or can answer no question."},
     )
     async def readiness(self, request: Request) -> Response:
         """Check which requests can be served, and at which degradation level."""
-        ready = self._engine.ready
         assembly = self._engine.assembly
+        capabilities = await assembly.capabilities()
+        answers = all(each.reachable != RetrievalMode.NONE for each in capabilities.values())
+        ready = self._engine.ready and answers
         body = ReadyBody(
-            ready=ready,
-            capabilities=assembly.capabilities(),
-            problems=tuple(assembly.problems()),
+            ready=ready, capabilities=capabilities, problems=tuple(assembly.problems())
         )
         return Response(
             to_json(ReadyBody, body),

@@ -70,7 +70,10 @@ class CloudIndex:
         self._sleep = sleep
         self._turn = asyncio.Lock()
 
-    ready = True  # being behind the library is per collection, see `retrieve`
+    @property
+    def ready(self) -> bool:
+        """Whether no index waits for a sync; `retrieve` judges one collection."""
+        return not self._placements.dirty_indexes()
 
     # --- writing ---------------------------------------------------------------------------
 
