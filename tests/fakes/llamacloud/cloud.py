@@ -49,6 +49,7 @@ class FakeLlamaCloud:
         self.deliveries: list[Delivery] = []
         self.broken: list[str] = []
         self.unique_id_replaces = False
+        self.other_engine_chars: int | None = None  # chunks of this size, of another parser's text
         self.projects = (DEFAULT_PROJECT, OTHER_PROJECT)
         self._default_pace = pace or Pace()
         self._limits: dict[str, tuple[int, float, deque[float]]] = {}

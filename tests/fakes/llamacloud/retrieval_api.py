@@ -85,7 +85,7 @@ async def retrieve(call: Call) -> Any:
         chunk
         for file in index.exported.values()
         if _allowed(file, body)
-        for chunk in search.chunks_of(file)
+        for chunk in search.chunks_of(file, other_engine_chars=call.cloud.other_engine_chars)
     ]
     vector_weight = _weight(body, "vector_pipeline_weight") if index.vectors else 0.0
     text_weight = _weight(body, "full_text_pipeline_weight")

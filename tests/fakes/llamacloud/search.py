@@ -33,8 +33,14 @@ class Hit:
     rerank_score: float
 
 
-def chunks_of(file: IndexedFile) -> list[Chunk]:
-    """Windows of words that never cross a page."""
+def chunks_of(file: IndexedFile, *, other_engine_chars: int | None = None) -> list[Chunk]:
+    """Windows of words that never cross a page.
+
+    With `other_engine_chars`, chunks of about this size as another parser reads the page: lines
+    are joined and some words run together, so that little of it stands in our page.
+    """
+    if other_engine_chars is not None:
+        return _other_engine_chunks(file, other_engine_chars)
     found: list[Chunk] = []
     offset = 0
     for page in file.pages:
@@ -49,6 +55,18 @@ def chunks_of(file: IndexedFile) -> list[Chunk]:
                     Chunk(file, len(found), page.number, offset + start, offset + end, content)
                 )
         offset += len(page.text) + 2
+    return found
+
+
+def _other_engine_chunks(file: IndexedFile, chars: int) -> list[Chunk]:
+    found: list[Chunk] = []
+    for page in file.pages:
+        words = page.text.split()
+        glued = "".join(w if n % 6 == 2 else f"{w} " for n, w in enumerate(words))
+        for start in range(0, len(glued), chars):
+            content = glued[start : start + chars].strip()
+            if content:
+                found.append(Chunk(file, len(found), page.number, start, start + chars, content))
     return found
 
 

@@ -51,6 +51,10 @@ DEGRADED_ANSWERS: Final = _counter(
     "foliotrace.degraded_answers", "Answers below the best configured path.", "level", "reason"
 )
 FALLBACKS: Final = _counter("foliotrace.fallbacks", "Moves to the next rung.", "from", "to")
+PASSAGES_NOT_ALIGNED: Final = _counter(
+    "foliotrace.retrieval.not_aligned",
+    "Hits of the managed index cited by page, because the stored page words them otherwise.",
+)
 RETRIES: Final = _counter("foliotrace.retries", "Calls repeated.", "dependency", "reason")
 BREAKER_OPEN: Final = _gauge("foliotrace.breaker.open", "1 while a breaker is open.", "dependency")
 BREAKER_TRANSITIONS: Final = _counter(
@@ -83,6 +87,7 @@ INSTRUMENTS: Final = (
     CACHE_REQUESTS,
     DEGRADED_ANSWERS,
     FALLBACKS,
+    PASSAGES_NOT_ALIGNED,
     RETRIES,
     BREAKER_OPEN,
     BREAKER_TRANSITIONS,

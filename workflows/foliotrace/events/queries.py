@@ -124,6 +124,11 @@ class PassagesAligned(DomainEvent):
 
     not_aligned: int
 
+    def measurements(self) -> Iterable[Measurement]:
+        """The passages that could not be located."""
+        if self.not_aligned:
+            yield instruments.PASSAGES_NOT_ALIGNED.measured(self.not_aligned)
+
 
 class QuestionCoverMeasured(DomainEvent):
     """How much of the question the best passage covers, from 0 to 1; below a floor we abstain."""

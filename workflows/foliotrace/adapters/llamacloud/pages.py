@@ -27,6 +27,11 @@ _KINDS: Final[Mapping[str, BlockKind]] = {
     "code": BlockKind.CODE,
     "image": BlockKind.CAPTION,
 }
+_MARGINS: Final[Mapping[str, BlockKind]] = {
+    "header": BlockKind.HEADER,
+    "footer": BlockKind.FOOTER,
+}
+"""Containers: their text is in items of their own."""
 
 
 def to_pages(result: ParsingGetResponse, wanted: range, *, engine: str) -> list[ParsedPage]:
@@ -84,6 +89,8 @@ class _Builder:
         kind = item.type or ""
         if kind == "table":
             self._add_table(item)
+        elif kind in _MARGINS:
+            self._add_margin(item, _MARGINS[kind])
         elif kind == "list":
             for line in item.items:
                 self._add_text(_list_text(line), BlockKind.LIST, getattr(line, "bbox", None))
@@ -134,6 +141,14 @@ class _Builder:
         self.blocks.append(Block(kind=kind, start=start, end=len(self.text), level=level, box=box))
         self.words += _boxed_spans(boxes, start, len(self.text))
 
+    def _add_margin(self, item: Any, kind: BlockKind) -> None:
+        """A header's or footer's items; its Markdown where they hold no text."""
+        before = len(self.text)
+        for inner in item.items or ():
+            self._add_text(_item_text(inner), kind, inner.bbox or item.bbox)
+        if len(self.text) == before:
+            self._add_text(item.md or "", kind, item.bbox)
+
     def _add_table(self, item: Any) -> None:
         start = self._open()
         rows = []
@@ -168,6 +183,12 @@ class _Builder:
         if self.text:
             self.text += _BLOCK_GAP
         return len(self.text)
+
+
+def _item_text(item: Any) -> str:
+    """The text of an item inside another, tables and lists as their Markdown."""
+    named = (getattr(item, name, None) for name in ("value", "caption", "text", "md"))
+    return next((str(text) for text in named if text), "")
 
 
 def _list_text(line: Any) -> str:

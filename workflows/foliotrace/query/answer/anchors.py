@@ -55,6 +55,12 @@ class PageMap:
             exact=self.exact,
         )
 
+    def whole(self, page: int) -> Anchor:
+        """The anchor of the page as a whole, for text whose place on it is not known."""
+        return Anchor(
+            kind=self.kind, page=page, start=0, end=0, label=self.label, boxes=(), exact=False
+        )
+
 
 UNKNOWN_PAGE: Final = PageMap(PageKind.PAGE, None, Words(), (), (), exact=False)
 """For a page that the library does not hold."""

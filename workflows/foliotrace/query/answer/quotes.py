@@ -81,8 +81,12 @@ class Quote:
 def quotable_spans(passage: Passage, page: PageMap) -> Iterator[tuple[int, int, str]]:
     """(start, end, header) of the passage's table rows and sentences, in order, on the page.
 
-    Page headers, footers and navigation are left out.
+    Page headers, footers and navigation are left out. Of a passage that is not placed on the page
+    exactly, they are its own text's, from its start.
     """
+    if not passage.exact:
+        yield from _prose_of(passage, passage.start, passage.start + len(passage.text))
+        return
     position = passage.start
     for row in page.rows:
         if row.end <= position or row.start >= passage.end or row.start < passage.start:
@@ -265,7 +269,7 @@ class PassageTermsCache:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._passages: OrderedDict[tuple[str, str], PassageTerms] = OrderedDict()
+        self._passages: OrderedDict[tuple[str, str, int, str], PassageTerms] = OrderedDict()
         self._header_terms = lru_cache(maxsize=_MAX_HEADERS)(self._terms)
         self._version = -1
 
@@ -278,7 +282,8 @@ class PassageTermsCache:
 
     def of(self, tenant: str, passage: Passage, page: PageMap) -> PassageTerms:
         """The passage's spans and terms."""
-        key = (tenant, passage.chunk_id)
+        # The text too: a managed index may word a chunk anew at the same library version.
+        key = (tenant, passage.chunk_id, passage.start, passage.text)
         terms = self._passages.get(key)
         if terms is None:
             terms = self._passages[key] = self._analysed(passage, page)

@@ -349,13 +349,17 @@ class Synthesizer:
     async def _citation(self, query: Query, marker: int, quote: Quote) -> Citation:
         passage = quote.passage
         page = await self.pages.of(query.principal.tenant, passage)
+        if passage.exact:
+            anchor = page.anchor(passage.page, quote.span.start, quote.span.end)
+        else:
+            anchor = page.whole(passage.page)
         return Citation(
             marker=marker,
             document_id=passage.document_id,
             document_name=passage.document_name,
             chunk_id=passage.chunk_id,
             quote=quote.text,
-            anchor=page.anchor(passage.page, quote.span.start, quote.span.end),
+            anchor=anchor,
             score=round(quote.score, 4),
         )
 
