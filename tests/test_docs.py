@@ -87,6 +87,7 @@ def test_every_setting_of_a_page_exists(page: Path) -> None:
     text = page.read_text()
     named = set(re.findall(rf"\b{PREFIX}[A-Z][A-Z0-9_]*[A-Z0-9]\b(?!_|\*)", text))
     known = {
+        f"{PREFIX}API_KEY",
         f"{PREFIX}CONFIG",
         f"{PREFIX}SECRETS_DIR",
         f"{PREFIX}SPAN_DETAIL",
