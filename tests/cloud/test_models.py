@@ -237,3 +237,21 @@ async def test_an_embedder_is_guarded_too(fake: FakeOpenAI, tmp_path: Path) -> N
             with pytest.raises(Unavailable):
                 await made.embedder.embed_query("fuel", deadline=soon())
     assert fake.count("POST /v1/embeddings", status=503) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"provider": "openai", "model": "gpt-4o-mini"}, "has no key"),
+        ({"provider": "ollama", "model": "llama3.2"}, "not installed"),
+        ({"provider": "import", "model": "nowhere:model"}, "cannot be imported"),
+    ],
+)
+def test_doctor_says_that_a_model_cannot_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setattr("foliotrace_server.doctor.configuration.find_spec", lambda name: None)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    found = examine(Settings(data_dir=tmp_path, llm=LLMSettings(**given)))
+    row = next(each for each in found if each.area == "language model")
+    assert (row.state, said in row.said, bool(row.adds)) == ("problem", True, True)

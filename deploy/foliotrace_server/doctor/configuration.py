@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.adapters.local.readers.reading_options import find_tessdata
 from foliotrace.budget import SET_A_PRICE, UnknownPrice
+from foliotrace.errors import Misconfigured
 from foliotrace_otel import TelemetrySettingInvalid, read_environment
 from foliotrace_server.doctor.registry import Outcome, check
-from foliotrace_server.sections import LLMSettings
+from foliotrace_server.external.own_parts import import_object
+from foliotrace_server.sections import EmbeddingSettings, LLMSettings
 from foliotrace_server.settings import Settings
 
 
@@ -41,6 +44,9 @@ def _language_models(settings: Settings) -> Outcome:
         return "off", f"{key}answers quote passages"
     order = [settings.llm, *settings.llm_fallbacks]
     said = ", then ".join(f"{each.provider} {each.model}" for each in order)
+    for each in order:
+        if broken := _cannot_work(settings, each, "llms"):
+            return broken
     policy, unpriced = settings.budget.unknown_price, _without_price(settings, order)
     if not unpriced or policy is UnknownPrice.FREE:
         return "on", said
@@ -48,6 +54,28 @@ def _language_models(settings: Settings) -> Outcome:
     effect = "will not be asked" if denied else "counts as the dearest known"
     said += f"; the price of {unpriced[0]} is unknown: it {effect}"
     return "problem", said, SET_A_PRICE
+
+
+def _cannot_work(
+    settings: Settings, model: LLMSettings | EmbeddingSettings, kind: str
+) -> Outcome | None:
+    """What is missing for `model`: its key, its package or the object it names; None if nothing."""
+    provider, said = model.provider, f"{model.provider} {model.model}"
+    if provider == "import":
+        try:
+            import_object(f"{kind.removesuffix('s')}.model", model.model)
+        except Misconfigured as error:
+            return "problem", error.message, error.hint
+        return None
+    keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
+    if provider in keys and not (model.api_key or keys[provider]):
+        variable = f"{provider.upper()}_API_KEY"
+        return "problem", f"{said} has no key", f"Set {variable}, or api_key beside the model."
+    package = "openai" if kind == "embeddings" else provider
+    if find_spec(f"llama_index.{kind}.{package}") is None:
+        extra = package.replace("_", "-")
+        return "problem", f"{said}: not installed", f"pip install 'foliotrace[{extra}]'"
+    return None
 
 
 def _without_price(settings: Settings, order: Sequence[LLMSettings]) -> list[str]:
@@ -72,7 +100,8 @@ def _without_price(settings: Settings, order: Sequence[LLMSettings]) -> list[str
 def _embedding(settings: Settings) -> Outcome:
     if settings.embedding is None:
         return "off", "retrieval uses keywords only"
-    return "on", f"{settings.embedding.provider} {settings.embedding.model}"
+    broken = _cannot_work(settings, settings.embedding, "embeddings")
+    return broken or ("on", f"{settings.embedding.provider} {settings.embedding.model}")
 
 
 @check(

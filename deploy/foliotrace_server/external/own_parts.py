@@ -56,7 +56,7 @@ def load_object(setting: str, reference: str, kind: type[T]) -> T:
 
     The working folder is searched too. Raises Misconfigured, naming `setting`.
     """
-    loaded = _import(setting, reference)
+    loaded = import_object(setting, reference)
     if not isinstance(loaded, kind) and callable(loaded):
         try:
             loaded = loaded()
@@ -73,7 +73,8 @@ def load_object(setting: str, reference: str, kind: type[T]) -> T:
     return loaded
 
 
-def _import(setting: str, reference: str) -> object:
+def import_object(setting: str, reference: str) -> object:
+    """What `pkg.mod:object` names, not called. Raises Misconfigured, naming `setting`."""
     module, _, name = reference.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")
