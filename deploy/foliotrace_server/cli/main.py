@@ -52,6 +52,8 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "doctor": LazyCommand(
         f"{_CLI}.main:doctor", "Check the configuration and report what is missing."
     ),
+    "backup": LazyCommand(f"{_CLI}.backup:backup", "Back up the data folder."),
+    "restore": LazyCommand(f"{_CLI}.backup:restore", "Restore a backup."),
     "cloud": LazyCommand(f"{_CLI}.cloud:cloud", "Show LlamaCloud usage."),
     "index": LazyCommand(f"{_CLI}.cloud:index", "Maintain the managed LlamaCloud index."),
     "keys": LazyCommand(f"{_CLI}.keys:keys", "Create, list, rotate and revoke API keys."),

@@ -1,1 +1,1 @@
-"""The safety of a data folder: what a start finds in it, backup, restore and check."""
+"""The safety of a data folder: what a start finds in it, backup and restore."""

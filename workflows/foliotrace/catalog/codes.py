@@ -71,6 +71,18 @@ class ErrorCode(CatalogEntry):
         ErrorKind.INVALID,
         "A field of the request is missing, unknown or out of range.",
     )
+    BACKUP_INVALID = (
+        "backup_invalid",
+        ErrorKind.CLIENT,
+        "The backup is incomplete or was changed.",
+        "Restore another backup; this one was interrupted, or its disk is failing.",
+    )
+    BACKUP_FOLDER_NOT_EMPTY = (
+        "backup_folder_not_empty",
+        ErrorKind.CLIENT,
+        "Backups are written to, and restored to, new or empty folders.",
+        "Name another folder.",
+    )
     INVALID_NAME = "invalid_name", ErrorKind.INVALID, "The file name cannot be used."
     INVALID_COLLECTION = (
         "invalid_collection",

@@ -158,7 +158,8 @@ class Reason(CatalogEntry):
     LIBRARY_LOST = (
         "library_lost",
         "The library is missing, but the data folder holds what was stored with it.",
-        "Mount the right volume, or restore a backup of the folder. To begin anew, move it away.",
+        "Mount the volume, or restore a backup into an empty folder (`foliotrace restore`)."
+        " To begin anew, move this folder away.",
     )
     LIBRARY_MISSING = "library_missing", "The folder holds no library."
     LIBRARY_READ_ONLY = (

@@ -54,24 +54,24 @@ class FolderBlobs:
             with _disk():
                 media_type = await asyncio.to_thread(self._sniff, partial, name)
                 await asyncio.to_thread(_write_tenant_name, folder, tenant)
-                await asyncio.to_thread(_commit, partial, self._path(tenant, digest))
+                await asyncio.to_thread(_commit, partial, self.location(tenant, digest))
         finally:
             partial.unlink(missing_ok=True)
         return StoredBlob(content_hash=digest, size_bytes=size_bytes, media_type=media_type)
 
     async def path(self, tenant: str, content_hash: str) -> Path:
-        path = self._path(tenant, content_hash)
+        path = self.location(tenant, content_hash)
         if not path.is_file():
             raise NotFound(code=ErrorCode.ORIGINAL_NOT_FOUND)
         return path
 
     def holds(self, tenant: str, content_hash: str) -> bool:
         """Whether the original is there."""
-        return self._path(tenant, content_hash).is_file()
+        return self.location(tenant, content_hash).is_file()
 
     async def delete(self, tenant: str, content_hash: str) -> None:
         with _disk():
-            self._path(tenant, content_hash).unlink(missing_ok=True)
+            self.location(tenant, content_hash).unlink(missing_ok=True)
 
     async def hashes(self, tenant: str) -> Collection[str]:
         """Also deletes the temporary files of abandoned uploads."""
@@ -94,7 +94,8 @@ class FolderBlobs:
     def _folder(self, tenant: str) -> Path:
         return self.root / hashlib.sha256(tenant.encode()).hexdigest()[:32]
 
-    def _path(self, tenant: str, content_hash: str) -> Path:
+    def location(self, tenant: str, content_hash: str) -> Path:
+        """Where the original is or would be. Raises NotFound for what is no hash."""
         if not _HASH.fullmatch(content_hash):
             raise NotFound(code=ErrorCode.ORIGINAL_NOT_FOUND)
         return self._folder(tenant) / content_hash[:2] / content_hash
