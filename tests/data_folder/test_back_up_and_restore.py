@@ -46,7 +46,7 @@ async def test_a_backup_made_under_load_answers_the_same_elsewhere(tmp_path: Pat
         live = {each["id"] for each in shown}
     for backup in backups:
         restored = tmp_path / f"{backup.name}-restored"
-        restore(backup, restored)
+        await asyncio.to_thread(restore, backup, restored)
         async with serving(restored) as client:
             assert (await client.get("/readyz")).json()["problems"] == []
             documents = (await client.get("/v1/documents")).json()["documents"]

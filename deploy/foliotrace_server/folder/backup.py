@@ -6,6 +6,7 @@ and after; those that no document of the snapshot uses are left out. What derive
 (the keyword index) is built again after a restore.
 """
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,9 @@ from typing import Final
 
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.files.left_behind import LIBRARY_FILE
+from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.sqlite.database import schema_version, unavailable
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import BadInput, LibraryUnavailable
 from foliotrace_server.folder.manifest import (
@@ -85,7 +88,19 @@ def restore(backup: Path, folder: Path) -> Manifest:
                 raise invalid(f"{name} changed while it was restored")
         for each in sorted({folder, *((folder / name).parent for name in manifest.files)}):
             sync_folder(each)
+    asyncio.run(_build_index(folder))
     return manifest
+
+
+async def _build_index(folder: Path) -> None:
+    """Build what derives from the library, so that the first question finds it."""
+    library = SqliteLibrary.open(folder)
+    index = KeywordIndex(folder, library)
+    try:
+        await index.catch_up()
+    finally:
+        index.close()
+        library.close()
 
 
 def _refuse_inside(source: Path, target: Path) -> None:
