@@ -17,7 +17,7 @@ from bench.record import save
 from foliotrace.adapters.local.keyword.query import content_terms
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
-from foliotrace.query.answer.evidence import Evidence
+from foliotrace.query.answer.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding import Grounder
 from foliotrace.query.answer.quotes import PassageTermsCache
 
@@ -75,7 +75,7 @@ def main(*, show: bool) -> None:
     save("grounding", figures, command=COMMAND)
 
 
-def evidence(texts: list[str], document: str) -> list[Evidence]:
+def evidence(texts: list[str], document: str) -> list[ClaimEvidence]:
     """The passages, with their terms."""
     cache = PassageTermsCache(Words())
     passages = [
@@ -85,10 +85,10 @@ def evidence(texts: list[str], document: str) -> list[Evidence]:
         )
         for number, text in enumerate(texts)
     ]  # fmt: skip
-    return [Evidence(each, cache.of("bench", each, UNKNOWN_PAGE)) for each in passages]
+    return [ClaimEvidence(each, cache.of("bench", each, UNKNOWN_PAGE)) for each in passages]
 
 
-def unaltered(question: str, answer: str, passages: list[Evidence]) -> bool:
+def unaltered(question: str, answer: str, passages: list[ClaimEvidence]) -> bool:
     """Whether the answer comes out as it went in."""
     grounder = Grounder(passages, Words(), question)
     text = grounder.feed(answer) + grounder.finish()

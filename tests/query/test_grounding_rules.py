@@ -8,10 +8,10 @@ from foliotrace.adapters.local.keyword.query import content_terms
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer import arithmetic, numbers, polarity
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
-from foliotrace.query.answer.evidence import Evidence
+from foliotrace.query.answer.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding import Grounder
 from foliotrace.query.answer.quotes import PassageTermsCache
-from foliotrace.query.answer.verdicts import Question, Verdict, judge
+from foliotrace.query.answer.verdicts import ClaimVerdict, Question, judge
 from foliotrace.settings import Grounding
 
 STATEMENT = (
@@ -33,7 +33,7 @@ class Words:
         return [1.0] * len(terms)
 
 
-def evidence(*texts: str) -> list[Evidence]:
+def evidence(*texts: str) -> list[ClaimEvidence]:
     cache = PassageTermsCache(Words())
     passages = [
         Passage(
@@ -50,7 +50,7 @@ def evidence(*texts: str) -> list[Evidence]:
         )
         for number, text in enumerate(texts)
     ]
-    return [Evidence(each, cache.of("t", each, UNKNOWN_PAGE)) for each in passages]
+    return [ClaimEvidence(each, cache.of("t", each, UNKNOWN_PAGE)) for each in passages]
 
 
 def verdict(said: str, *, asked: str = "", of: str = LETTER) -> str:
@@ -74,19 +74,19 @@ INCOME = "What was the net income of Northwind in 2024 (in USD millions)?"
     ["$11588.00", "11,588", "11.6 billion", "$11,588 million", "about 11,600", "USD 11.59bn"],
 )
 def test_a_number_is_the_same_in_each_form_it_is_written_in(said: str) -> None:
-    assert verdict(said, asked=INCOME, of=STATEMENT) == Verdict.SUPPORTED
+    assert verdict(said, asked=INCOME, of=STATEMENT) == ClaimVerdict.SUPPORTED
 
 
 @pytest.mark.parametrize("said", ["$11688.00", "11.7 billion", "11,588 billion", "about 11,900"])
 def test_a_number_of_another_size_or_scale_is_unverified(said: str) -> None:
-    assert verdict(said, asked=INCOME, of=STATEMENT) == Verdict.UNVERIFIED
+    assert verdict(said, asked=INCOME, of=STATEMENT) == ClaimVerdict.UNVERIFIED
 
 
 def test_a_number_in_thousands_answers_a_question_in_millions() -> None:
     table = "Balance sheet (in thousands)\n2024\n2023\nTotal debt\n5,466,312\n4,586,657\n"
     asked = "What is the total debt in 2024 (in USD millions)?"
-    assert verdict("$5466.00", asked=asked, of=table) == Verdict.SUPPORTED
-    assert verdict("$5467.00", asked=asked, of=table) == Verdict.UNVERIFIED
+    assert verdict("$5466.00", asked=asked, of=table) == ClaimVerdict.SUPPORTED
+    assert verdict("$5467.00", asked=asked, of=table) == ClaimVerdict.UNVERIFIED
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_a_yes_or_no_follows_from_the_cited_comparison(
     ],
 )
 def test_a_true_sentence_stays_and_its_false_twin_goes(true: str, false: str) -> None:
-    assert verdict(true) == Verdict.SUPPORTED
-    assert verdict(false) == Verdict.UNVERIFIED
+    assert verdict(true) == ClaimVerdict.SUPPORTED
+    assert verdict(false) == ClaimVerdict.UNVERIFIED
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ _DATE: Final = re.compile(
 )
 _YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b")
 _LETTERS: Final = re.compile(r"[A-Za-z]")
-_SHOWN: Final = re.compile(
+_STATED: Final = re.compile(
     r"(?P<left>\(?\$?\d[\d,.]*%?(?:\s*[-+*/\u00d7\u00f7\u2212x]\s*\(*\s*\$?\d[\d,.]*%?\)*)+)\s*(?:=|\u2248)"
     r"\s*\$?\s?(?P<right>\d[\d,]*(?:\.\d+)?)\s*(?P<percent>%)?"
 )
@@ -44,7 +44,7 @@ _SIGNS: Final = str.maketrans({"\u00d7": "*", "x": "*", "\u00f7": "/", "\u2212":
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NumberRow:
     """A label with the numbers behind it, in their order."""
 
     label: str
@@ -52,7 +52,7 @@ class Row:
     newest_first: bool | None = None  # whether the columns run from new to old, where years say so
 
 
-def rows(text: str) -> list[Row]:
+def rows(text: str) -> list[NumberRow]:
     """The labelled numbers of a table's text: on one line, or below their label line by line."""
     found: list[tuple[str, list[float]]] = []
     for line in text.splitlines():
@@ -67,7 +67,7 @@ def rows(text: str) -> list[Row]:
         behind = line[last:]
         found.append((line[:last], [q.value for q in quantities(behind)]))
     order = newest_first(text)
-    return [Row(label, tuple(values), order) for label, values in found if values]
+    return [NumberRow(label, tuple(values), order) for label, values in found if values]
 
 
 def newest_first(text: str) -> bool | None:
@@ -92,8 +92,8 @@ def spellings(word: str) -> tuple[str, ...]:
 
 
 def relevant(
-    table: Sequence[Row], wanted: AbstractSet[str], terms: Callable[[str], Sequence[str]]
-) -> list[Row]:
+    table: Sequence[NumberRow], wanted: AbstractSet[str], terms: Callable[[str], Sequence[str]]
+) -> list[NumberRow]:
     """The rows whose labels are most about the `wanted` terms, the best first."""
     scored = []
     for row in dict.fromkeys(table):
@@ -107,7 +107,7 @@ def relevant(
 
 
 def derives(
-    claimed: Quantity, table: Sequence[Row], said: polarity.Direction | None = None
+    claimed: Quantity, table: Sequence[NumberRow], said: polarity.Direction | None = None
 ) -> bool:
     """Whether one operation on the rows gives the claimed number, rounded as it is written.
 
@@ -125,7 +125,7 @@ def _goes(change: float, said: polarity.Direction | None, dated: bool) -> bool:
     return said is None or not dated or (change > 0) == (said == "up")
 
 
-def _changes(table: Sequence[Row], *, percent: bool) -> Iterator[tuple[float, bool]]:
+def _changes(table: Sequence[NumberRow], *, percent: bool) -> Iterator[tuple[float, bool]]:
     """(change, whether it runs from old to new) of each row, and of the share of two rows."""
     for row in table:
         for before, after, dated in _in_time(row.values[:4], row.newest_first):
@@ -150,11 +150,11 @@ def _in_time(
             yield right, left, newest_first is True
 
 
-def _shares(one: Row, other: Row) -> list[float]:
+def _shares(one: NumberRow, other: NumberRow) -> list[float]:
     return [a / b for a, b in zip(one.values[:3], other.values[:3], strict=False) if b]
 
 
-def _results(table: Sequence[Row], *, percent: bool) -> Iterator[float]:
+def _results(table: Sequence[NumberRow], *, percent: bool) -> Iterator[float]:
     """Shares, sums and differences of two rows, and a row's parts of its largest number."""
     for one, other in permutations(table, 2):
         shares = _shares(one, other)
@@ -172,9 +172,9 @@ def _results(table: Sequence[Row], *, percent: bool) -> Iterator[float]:
             yield from (100.0 * part / whole for part in row.values if whole)
 
 
-def shown_results(text: str) -> Iterator[tuple[int, bool]]:
+def stated_results(text: str) -> Iterator[tuple[int, bool]]:
     """(place of the result in `text`, whether the arithmetic shown before it is right)."""
-    for found in _SHOWN.finditer(text):
+    for found in _STATED.finditer(text):
         right = next(quantities(found["right"] + (found["percent"] or "")), None)
         value = _evaluated(found["left"])
         if right is not None and value is not None:

@@ -21,7 +21,7 @@ def words_of(text: str) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ClaimEvidence:
     """A passage that sentences are checked against, with the terms of its spans."""
 
     passage: Passage
@@ -59,7 +59,7 @@ class Evidence:
         return numbers.stated_scales(self.text)
 
     @cached_property
-    def rows(self) -> list[arithmetic.Row]:
+    def rows(self) -> list[arithmetic.NumberRow]:
         """Its labelled rows of numbers."""
         return arithmetic.rows(self.passage.text)
 

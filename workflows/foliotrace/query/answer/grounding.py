@@ -12,9 +12,9 @@ from typing import Final
 
 from foliotrace.ports import Vocabulary
 from foliotrace.query.answer import numbers, polarity
-from foliotrace.query.answer.evidence import Evidence
+from foliotrace.query.answer.evidence import ClaimEvidence
 from foliotrace.query.answer.prompt import NO_ANSWER
-from foliotrace.query.answer.verdicts import Question, Verdict, judge
+from foliotrace.query.answer.verdicts import ClaimVerdict, Question, judge
 from foliotrace.settings import Grounding
 
 SHARE: Final = 0.2  # the share of a sentence's terms that a passage must hold for its marker
@@ -72,7 +72,7 @@ class Grounder:
 
     def __init__(
         self,
-        sources: Sequence[Evidence],
+        sources: Sequence[ClaimEvidence],
         vocabulary: Vocabulary,
         question: str,
         policy: Grounding = "strict",
@@ -164,10 +164,10 @@ class Grounder:
         return self._out(piece, _with_marks(piece.bare, [f"[{n}]" for n in judged[1]]))
 
     def _count(
-        self, judged: tuple[Verdict, list[int]], terms: frozenset[str], cited: Sequence[int]
+        self, judged: tuple[ClaimVerdict, list[int]], terms: frozenset[str], cited: Sequence[int]
     ) -> None:
         verdict, markers = judged
-        self.claims.derived += verdict is Verdict.DERIVED
+        self.claims.derived += verdict is ClaimVerdict.DERIVED
         self.claims.removed += len(set(cited) - set(markers))
         for marker in markers:
             self.claims.cited.setdefault(marker, set()).update(terms)
@@ -221,12 +221,12 @@ class Grounder:
 
     # --- evidence --------------------------------------------------------------------------
 
-    def _verdict(self, bare: str, cited: Sequence[int]) -> tuple[Verdict, list[int]] | None:
+    def _verdict(self, bare: str, cited: Sequence[int]) -> tuple[ClaimVerdict, list[int]] | None:
         """The verdict with the markers that it rests on; None for unverified."""
         terms = frozenset(self._vocabulary.terms(bare))
         for markers in self._candidates(terms, cited):
             verdict = judge(bare, self._question, [self._sources[n - 1] for n in markers])
-            if verdict is not Verdict.UNVERIFIED:
+            if verdict is not ClaimVerdict.UNVERIFIED:
                 return verdict, self._helping(bare, terms, markers)
         return None
 
@@ -260,7 +260,7 @@ class Grounder:
         return helping or markers
 
 
-def _share(terms: frozenset[str], source: Evidence) -> float:
+def _share(terms: frozenset[str], source: ClaimEvidence) -> float:
     return len(terms & source.terms.terms) / len(terms) if terms else 1.0
 
 

@@ -33,7 +33,7 @@ from foliotrace.model import (
 from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
 from foliotrace.query.answer import prompt as prompts
 from foliotrace.query.answer.anchors import PageMaps
-from foliotrace.query.answer.evidence import Evidence
+from foliotrace.query.answer.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding import Grounder
 from foliotrace.query.answer.ladder import RUNG_FAILURES, NextRung, after_failure
 from foliotrace.query.answer.quotes import (
@@ -199,7 +199,7 @@ class Synthesizer:
             missing=_listed(missing),
         )
         for place, generator in enumerate(self.generators):
-            evidence = [Evidence(passage, terms) for passage, terms in sources]
+            evidence = [ClaimEvidence(passage, terms) for passage, terms in sources]
             grounder = Grounder(evidence, self.vocabulary, query.text, self.grounding)
             text = _GroundedText(grounder, degradations.stream)
             try:

@@ -14,7 +14,7 @@ from typing import Final
 
 from foliotrace.ports import Vocabulary
 from foliotrace.query.answer import arithmetic, numbers, polarity
-from foliotrace.query.answer.evidence import Evidence, words_of
+from foliotrace.query.answer.evidence import ClaimEvidence, words_of
 
 SUPPORT: Final = 0.5  # the share of a sentence's terms that the passages and the question hold
 NEW_SUPPORT: Final = 0.34  # the same of the terms that the question does not have
@@ -43,7 +43,7 @@ FRAME: Final = (
 """Words of comparing and counting: what they claim is checked as numbers and directions."""
 
 
-class Verdict(StrEnum):
+class ClaimVerdict(StrEnum):
     """What the passages make of a sentence."""
 
     SUPPORTED = "supported"
@@ -117,26 +117,26 @@ class Sentence:
         )
 
 
-def judge(sentence: str, question: Question, cited: Sequence[Evidence]) -> Verdict:
+def judge(sentence: str, question: Question, cited: Sequence[ClaimEvidence]) -> ClaimVerdict:
     """The verdict on `sentence` over the passages `cited`, all of them together."""
     yes, rest = polarity.yes_or_no(sentence)
     if yes is not None and not rest.strip(" .!,"):
         return _bare_yes_or_no(yes, question, cited)
     if yes is not None and not polarity.agrees(yes, question.text, rest):
-        return Verdict.UNVERIFIED
+        return ClaimVerdict.UNVERIFIED
     claim = Sentence(rest, question.vocabulary)
     verdict = _claim(claim, question, cited)
-    if verdict is Verdict.SUPPORTED and yes is not None:
-        return Verdict.DERIVED
+    if verdict is ClaimVerdict.SUPPORTED and yes is not None:
+        return ClaimVerdict.DERIVED
     return verdict
 
 
-def _claim(claim: Sentence, question: Question, cited: Sequence[Evidence]) -> Verdict:
-    verdict = Verdict.SUPPORTED
+def _claim(claim: Sentence, question: Question, cited: Sequence[ClaimEvidence]) -> ClaimVerdict:
+    verdict = ClaimVerdict.SUPPORTED
     if not _codes_and_dates_hold(claim, question, cited):
-        return Verdict.UNVERIFIED
+        return ClaimVerdict.UNVERIFIED
     if not (_names_hold(claim, question, cited) and _years_hold(claim, question, cited)):
-        return Verdict.UNVERIFIED
+        return ClaimVerdict.UNVERIFIED
     missing = [
         each
         for each in claim.quantities
@@ -149,19 +149,19 @@ def _claim(claim: Sentence, question: Question, cited: Sequence[Evidence]) -> Ve
     ]
     if missing:
         if not _derived(missing, claim, question, cited):
-            return Verdict.UNVERIFIED
-        verdict = Verdict.DERIVED
+            return ClaimVerdict.UNVERIFIED
+        verdict = ClaimVerdict.DERIVED
     held = sum(not each.is_year for each in claim.quantities)
     if not _words_hold(claim, question, cited, held):
-        return Verdict.UNVERIFIED
-    if any(not right for _, right in arithmetic.shown_results(claim.text)):
-        return Verdict.UNVERIFIED
-    redone = verdict is Verdict.DERIVED
-    return verdict if _polarity_holds(claim, cited, redone=redone) else Verdict.UNVERIFIED
+        return ClaimVerdict.UNVERIFIED
+    if any(not right for _, right in arithmetic.stated_results(claim.text)):
+        return ClaimVerdict.UNVERIFIED
+    redone = verdict is ClaimVerdict.DERIVED
+    return verdict if _polarity_holds(claim, cited, redone=redone) else ClaimVerdict.UNVERIFIED
 
 
 def _words_hold(
-    claim: Sentence, question: Question, cited: Sequence[Evidence], numbers_held: int = 0
+    claim: Sentence, question: Question, cited: Sequence[ClaimEvidence], numbers_held: int = 0
 ) -> bool:
     """Whether enough of the words hold; a number that holds counts as much as a word."""
     held = frozenset().union(*(e.terms.terms for e in cited))
@@ -173,7 +173,7 @@ def _words_hold(
     )
 
 
-def _names_hold(claim: Sentence, question: Question, cited: Sequence[Evidence]) -> bool:
+def _names_hold(claim: Sentence, question: Question, cited: Sequence[ClaimEvidence]) -> bool:
     for name in claim.names:
         for word in _WORD.findall(name.casefold().replace("\u2019s", "").replace("'s", "")):
             if word in _COMMON or word in question.words or any(c.isdigit() for c in word):
@@ -189,19 +189,21 @@ def _names_hold(claim: Sentence, question: Question, cited: Sequence[Evidence]) 
     return True
 
 
-def _abbreviates(word: str, question: Question, cited: Sequence[Evidence]) -> bool:
+def _abbreviates(word: str, question: Question, cited: Sequence[ClaimEvidence]) -> bool:
     """Whether "adj" is the beginning of a word that was read."""
     words = question.words.union(*(e.words for e in cited))
     return len(word) > 2 and any(each.startswith(word) for each in words)
 
 
-def _codes_and_dates_hold(claim: Sentence, question: Question, cited: Sequence[Evidence]) -> bool:
+def _codes_and_dates_hold(
+    claim: Sentence, question: Question, cited: Sequence[ClaimEvidence]
+) -> bool:
     held = question.codes.union(*(e.codes for e in cited))
     dates = numbers.month_days(question.text).union(*(e.dates for e in cited))
     return numbers.codes(claim.text) <= held and numbers.month_days(claim.text) <= dates
 
 
-def _years_hold(claim: Sentence, question: Question, cited: Sequence[Evidence]) -> bool:
+def _years_hold(claim: Sentence, question: Question, cited: Sequence[ClaimEvidence]) -> bool:
     """Whether a sentence that names none of the years asked about takes its years from a span."""
     asked = {q.value for q in question.quantities if q.is_year}
     named = {q.value for q in claim.quantities if q.is_year}
@@ -215,35 +217,35 @@ def _derived(
     missing: Sequence[numbers.Quantity],
     claim: Sentence,
     question: Question,
-    cited: Sequence[Evidence],
+    cited: Sequence[ClaimEvidence],
 ) -> bool:
     """Whether each missing number follows by arithmetic, shown in the sentence or redone here."""
-    shown = {place for place, right in arithmetic.shown_results(claim.text) if right}
+    shown = {place for place, right in arithmetic.stated_results(claim.text) if right}
     terms = question.vocabulary.terms
     wanted = frozenset(terms(arithmetic.expanded(f"{question.text} {claim.text}")))
     table = arithmetic.relevant([row for e in cited for row in e.rows], wanted, terms)
     stated = tuple(q.value for q in claim.quantities if q not in missing and not q.is_year)
-    table.append(arithmetic.Row("", stated))
+    table.append(arithmetic.NumberRow("", stated))
     said = None if polarity.negated(claim.text) else polarity.direction(claim.text)
     return all(each.start in shown or arithmetic.derives(each, table, said) for each in missing)
 
 
-def _bare_yes_or_no(yes: bool, question: Question, cited: Sequence[Evidence]) -> Verdict:
+def _bare_yes_or_no(yes: bool, question: Question, cited: Sequence[ClaimEvidence]) -> ClaimVerdict:
     """A Yes or No alone claims what the question asks, or the contrary."""
     asked = Sentence(question.text, question.vocabulary)
-    nothing_given = Question("", question.vocabulary)
-    if not _words_hold(asked, nothing_given, cited):
-        return Verdict.UNVERIFIED
+    empty_question = Question("", question.vocabulary)
+    if not _words_hold(asked, empty_question, cited):
+        return ClaimVerdict.UNVERIFIED
     wanted = polarity.direction(polarity.asked_first(question.text))
     found = _direction_found(asked, cited)
     if wanted and found:
-        return Verdict.DERIVED if yes == (wanted == found) else Verdict.UNVERIFIED
+        return ClaimVerdict.DERIVED if yes == (wanted == found) else ClaimVerdict.UNVERIFIED
     near = _nearest(asked.terms, cited, least=NEAR)
     denied = bool(near) and polarity.negated(near[0][1]) != polarity.negated(question.text)
-    return Verdict.DERIVED if yes != denied and (yes or near) else Verdict.UNVERIFIED
+    return ClaimVerdict.DERIVED if yes != denied and (yes or near) else ClaimVerdict.UNVERIFIED
 
 
-def _polarity_holds(claim: Sentence, cited: Sequence[Evidence], *, redone: bool) -> bool:
+def _polarity_holds(claim: Sentence, cited: Sequence[ClaimEvidence], *, redone: bool) -> bool:
     """Whether the sentence goes the way that its numbers and its nearest spans go.
 
     `redone`: arithmetic has confirmed its direction already.
@@ -267,7 +269,7 @@ def _polarity_holds(claim: Sentence, cited: Sequence[Evidence], *, redone: bool)
 
 
 def _nearest(
-    wanted: frozenset[str], cited: Sequence[Evidence], *, least: float
+    wanted: frozenset[str], cited: Sequence[ClaimEvidence], *, least: float
 ) -> list[tuple[float, str]]:
     """(share, text) of the spans of all passages that hold `least` of the terms, the most first."""
     near = [each for e in cited for each in e.nearest_texts(wanted, least=least)]
@@ -289,7 +291,7 @@ def _beside_numbers(claim: Sentence, text: str) -> Iterator[polarity.Direction]:
                 yield found
 
 
-def _direction_found(claim: Sentence, cited: Sequence[Evidence]) -> polarity.Direction | None:
+def _direction_found(claim: Sentence, cited: Sequence[ClaimEvidence]) -> polarity.Direction | None:
     """The direction that the nearest spans give, else the first relevant row of a table."""
     near = _nearest(claim.terms, cited, least=NEAR / 2)
     beside = {d for _, text in near for d in _beside_numbers(claim, text)}
