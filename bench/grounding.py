@@ -17,8 +17,8 @@ from bench.record import save
 from foliotrace.adapters.local.keyword.query import content_terms
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
-from foliotrace.query.answer.evidence import ClaimEvidence
-from foliotrace.query.answer.grounding import Grounder
+from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.sentences import Grounder
 from foliotrace.query.answer.quotes import PassageTermsCache
 
 COMMAND = "python -m bench.grounding"

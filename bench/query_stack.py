@@ -11,9 +11,10 @@ from bench.corpora import TENANT, SearchableLibrary, searchable_library
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline, Filters, Passage, Principal, Query, RetrievalMode, Run
 from foliotrace.ports import AuditEntry
-from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
+from foliotrace.query.retrieve.document_routing import RoutedRetriever
 from foliotrace.query.retrieve.paths import RetrievalPath, without_duplicates
-from foliotrace.query.retrieve.subject_check import SubjectCheck
+from foliotrace.query.subjects.identities import DocumentIdentities
+from foliotrace.query.subjects.subject_check import SubjectCheck
 from foliotrace.query.workflow import QueryServices
 
 NO_FILTERS = Filters()

@@ -18,9 +18,10 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError, IndexUnavailable, NotFound
 from foliotrace.model import Answer, Deadline, Passage, Principal, Query, RetrievalMode, Run, Usage
 from foliotrace.ports import AuditEntry, Delta, Generation, Prompt, Retriever
-from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
+from foliotrace.query.retrieve.document_routing import RoutedRetriever
 from foliotrace.query.retrieve.paths import RetrievalPath
-from foliotrace.query.retrieve.subject_check import SubjectCheck
+from foliotrace.query.subjects.identities import DocumentIdentities
+from foliotrace.query.subjects.subject_check import SubjectCheck
 from foliotrace.query.workflow import (
     AnswerDelta,
     Answered,

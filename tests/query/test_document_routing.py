@@ -17,8 +17,8 @@ from foliotrace.adapters.local.sqlite import writes
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.model import Filters
 from foliotrace.ports import DocumentDraft
-from foliotrace.query.retrieve import document_routing
-from foliotrace.query.retrieve.document_routing import (
+from foliotrace.query.subjects import identities as document_identities
+from foliotrace.query.subjects.identities import (
     MAX_PREFERRED,
     MIN_RELATIVE_COVER,
     DocumentIdentities,
@@ -159,7 +159,7 @@ async def test_finding_the_named_documents_costs_the_same_in_a_larger_collection
 async def test_documents_that_share_common_words_are_named_as_if_all_were_looked_at(
     libraries: list[SqliteLibrary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document_routing, "_COMMON", 5)
+    monkeypatch.setattr(document_identities, "_COMMON", 5)
     draw = random.Random(3)
     words = [f"w{n}" for n in range(60)]
     rising = [n + 1 for n in range(60)]
@@ -179,7 +179,7 @@ async def test_documents_that_share_common_words_are_named_as_if_all_were_looked
 async def test_what_is_remembered_of_common_words_ends_when_a_document_goes(
     libraries: list[SqliteLibrary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(document_routing, "_COMMON", 1)
+    monkeypatch.setattr(document_identities, "_COMMON", 1)
     library = libraries[0]
     first, second, *_ = await serve_companies(library, ["acme", "acme", "other", "other"])
     identities = await known(library)

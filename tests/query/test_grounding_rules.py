@@ -6,12 +6,12 @@ import pytest
 
 from foliotrace.adapters.local.keyword.query import content_terms
 from foliotrace.model import Passage, RetrievalMode
-from foliotrace.query.answer import arithmetic, numbers, polarity
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
-from foliotrace.query.answer.evidence import ClaimEvidence
-from foliotrace.query.answer.grounding import Grounder
+from foliotrace.query.answer.grounding import arithmetic, numbers, polarity
+from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.sentences import Grounder
+from foliotrace.query.answer.grounding.verdicts import ClaimVerdict, Question, judge
 from foliotrace.query.answer.quotes import PassageTermsCache
-from foliotrace.query.answer.verdicts import ClaimVerdict, Question, judge
 from foliotrace.settings import Grounding
 
 STATEMENT = (

@@ -13,7 +13,7 @@ from foliotrace.model import Answer, AnswerMode, CacheState, Deadline, Level, Qu
 from foliotrace.query import records
 from foliotrace.query.answer import ladder
 from foliotrace.query.answer.finalize import LEVELS, finalize, stale_answer, template_answer
-from foliotrace.query.answer.synthesize import AnswerStream, Synthesis
+from foliotrace.query.answer.synthesis import AnswerStream, Synthesis, with_notice
 from foliotrace.query.cache import answer_cache
 from foliotrace.query.cache.answer_cache import may_store
 from foliotrace.query.retrieve.paths import Retrieval, retrieve
@@ -170,7 +170,7 @@ async def _naming_an_empty_collection(
         return synthesis  # nothing is known about the collection
     if any_document:
         return synthesis
-    return replace(synthesis, notice=NOTICE_EMPTY_COLLECTION.format(collection=query.collection))
+    return with_notice(synthesis, NOTICE_EMPTY_COLLECTION.format(collection=query.collection))
 
 
 async def _without_passages(

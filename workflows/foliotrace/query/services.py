@@ -27,7 +27,7 @@ from foliotrace.query.answer.quotes import PassageTermsCache
 from foliotrace.query.answer.synthesize import Synthesizer
 from foliotrace.query.cache.semantic_key import Synonyms
 from foliotrace.query.retrieve.paths import RetrievalPath
-from foliotrace.query.retrieve.subject_check import SubjectCheck
+from foliotrace.query.subjects.subject_check import SubjectCheck
 from foliotrace.route_policy import select
 from foliotrace.settings import BudgetSettings, QuerySettings, RunsSettings
 

@@ -26,10 +26,11 @@ from foliotrace.ports import (
     IndexWriter,
     TextGenerator,
 )
-from foliotrace.query.retrieve.document_routing import DocumentIdentities, RoutedRetriever
+from foliotrace.query.retrieve.document_routing import RoutedRetriever
 from foliotrace.query.retrieve.paths import HybridRetriever, RetrievalPath
-from foliotrace.query.retrieve.subject_check import SubjectCheck
 from foliotrace.query.services import QueryServices
+from foliotrace.query.subjects.identities import DocumentIdentities
+from foliotrace.query.subjects.subject_check import SubjectCheck
 from foliotrace.resilient import (
     CircuitGuard,
     MeteredExtractor,

@@ -9,7 +9,7 @@ from foliotrace.model import Answer, AnswerMode, Level, Usage
 from foliotrace.ports import Clock, DocumentReader, StaleAnswer, StaleAnswers
 from foliotrace.query.answer import ladder
 from foliotrace.query.answer.redaction import redact
-from foliotrace.query.answer.synthesize import Synthesis
+from foliotrace.query.answer.synthesis import Synthesis, with_notice
 from foliotrace.query.retrieve.paths import Retrieval
 from foliotrace.settings import RedactionSettings
 
@@ -75,8 +75,9 @@ async def stale_answer(
         return None
     answer = stored.answer
     age_s = max(0.0, (clock.now() - stored.stored_at).total_seconds())
-    content = answer.content() | {"notice": NOTICE_STALE, "age_s": age_s}
-    return Synthesis(**content, text=answer.text, mode=AnswerMode.STALE, origin=answer.origin)
+    content = answer.content() | {"age_s": age_s}
+    stale_one = Synthesis(**content, text=answer.text, mode=AnswerMode.STALE, origin=answer.origin)
+    return with_notice(stale_one, NOTICE_STALE)
 
 
 async def _sources_unchanged(tenant: str, stored: StaleAnswer, library: DocumentReader) -> bool:

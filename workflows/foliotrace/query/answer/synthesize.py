@@ -7,9 +7,9 @@ left, the answer is quotes. Answers without passages are in `fallback`.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from secrets import token_hex
-from typing import Final, Protocol, TypeAlias
+from typing import TypeAlias
 
 from foliotrace.catalog import Reason
 from foliotrace.errors import GeneratorUnavailable, IndexUnavailable, LibraryUnavailable, NotFound
@@ -21,20 +21,18 @@ from foliotrace.events import (
     emit,
 )
 from foliotrace.model import (
-    AnswerContent,
     AnswerMode,
     Citation,
     Deadline,
     Level,
     Passage,
     Query,
-    Usage,
 )
 from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
 from foliotrace.query.answer import prompt as prompts
 from foliotrace.query.answer.anchors import PageMaps
-from foliotrace.query.answer.evidence import ClaimEvidence
-from foliotrace.query.answer.grounding import Grounder
+from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.sentences import Grounder
 from foliotrace.query.answer.ladder import RUNG_FAILURES, NextRung, after_failure
 from foliotrace.query.answer.quotes import (
     FLOOR,
@@ -46,77 +44,28 @@ from foliotrace.query.answer.quotes import (
     nearest_span,
     weigh,
 )
-from foliotrace.query.retrieve.subject_check import SubjectCheck, Subjects
+from foliotrace.query.answer.synthesis import (
+    ABSTAINED,
+    ABSTAINED_EMPTY,
+    ABSTAINED_LLM,
+    NOTICE_CUT,
+    NOTICE_FALLBACK,
+    NOTICE_MISSING,
+    NOTICE_QUOTES,
+    NOTICE_UNVERIFIED,
+    AnswerStream,
+    Degradations,
+    GroundedText,
+    Synthesis,
+    abstained,
+    listed,
+    rendered,
+)
+from foliotrace.query.subjects.subject_check import SubjectCheck, Subjects
 from foliotrace.settings import MAX_QUOTES, Grounding
-
-NOTICE_QUOTES: Final = "No language model is configured: these passages are quoted word for word."
-NOTICE_FALLBACK: Final = "No language model could answer: these passages are quoted word for word."
-NOTICE_UNVERIFIED: Final = (
-    "The passages do not verify what the language model answered: they are quoted word for word."
-)
-NOTICE_CUT: Final = "The answer was cut short: it reached its limit of length or of cost."
-ABSTAINED: Final = (
-    "The documents do not answer this question: no passage covers enough of what was asked."
-)
-ABSTAINED_EMPTY: Final = "The documents do not answer this question: no passage was found."
-ABSTAINED_MISSING: Final = (
-    "The documents do not answer this question: they hold nothing about {missing}."
-)
-NOTICE_MISSING: Final = "The question names {missing}, which the documents do not cover."
-ABSTAINED_LLM: Final = "The documents do not answer this question."
 
 Sources: TypeAlias = Sequence[tuple[Passage, PassageTerms]]
 """Passages with their terms, in the order of their markers: [1] is the first."""
-
-
-class AnswerStream(Protocol):
-    """Receives an answer while it is being made."""
-
-    @property
-    def started(self) -> bool:
-        """Whether text has left: then no other text may replace it."""
-        ...
-
-    def send(self, text: str) -> None:
-        """Send whole sentences, now or as soon as redaction can decide about them."""
-        ...
-
-    def discard_unsent(self) -> None:
-        """Drop text that has not left yet, because another text replaces it."""
-        ...
-
-    def degraded(self, level: Level, reasons: Sequence[str]) -> None:
-        """Emit that the answer is at `level` or worse, before more of its text."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Synthesis(AnswerContent):
-    """The answer before redaction. `generator` is the LLM's place in the order, None for none.
-
-    `reasons` say why it is not a better one; `age_s` and `origin` belong to a stale answer.
-    """
-
-    text: str
-    mode: AnswerMode
-    generator: int | None = None
-    usage: Usage = field(default_factory=Usage)
-    reasons: tuple[str, ...] = ()
-    origin: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Degradations:
-    """Why the answer is not the best one; a stream is told at once."""
-
-    stream: AnswerStream | None = None
-    reasons: list[str] = field(default_factory=list)
-
-    def add(self, reason: str, level: Level) -> None:
-        """Add a reason, and the level that it leads to at least."""
-        self.reasons.append(reason)
-        if self.stream is not None:
-            self.stream.degraded(level, (reason,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,11 +102,11 @@ class Synthesizer:
         sources = [
             (p, self.passage_terms.of(tenant, p, await self.pages.of(tenant, p))) for p in passages
         ]
-        degradations = _Degradations(stream)
+        degradations = Degradations(stream)
         subjects = await self._subjects(query, sources) if check_subject else Subjects()
         if not passages:  # no LLM is asked: the first one would have abstained too
             first = 0 if self.generators else None
-            return _abstained(ABSTAINED_EMPTY, subjects, generator=first)
+            return abstained(ABSTAINED_EMPTY, subjects, generator=first)
         if self.generators:
             generated = await self._generate(
                 query, sources, deadline, degradations, subjects.missing
@@ -165,7 +114,7 @@ class Synthesizer:
             if generated is not None:
                 return generated
         if subjects.missing:
-            return _abstained(ABSTAINED, subjects, reasons=tuple(degradations.reasons))
+            return abstained(ABSTAINED, subjects, reasons=tuple(degradations.reasons))
         return await self._quote(query, sources, degradations, subjects)
 
     async def _subjects(self, query: Query, sources: Sources) -> Subjects:
@@ -188,7 +137,7 @@ class Synthesizer:
         query: Query,
         sources: Sources,
         deadline: Deadline,
-        degradations: _Degradations,
+        degradations: Degradations,
         missing: tuple[str, ...],
     ) -> Synthesis | None:
         """The first LLM's answer that the passages support; None when quotes must follow."""
@@ -196,12 +145,12 @@ class Synthesizer:
             query.text,
             [p for p, _ in sources],
             boundary=f"={token_hex(6)}=",
-            missing=_listed(missing),
+            missing=listed(missing),
         )
         for place, generator in enumerate(self.generators):
             evidence = [ClaimEvidence(passage, terms) for passage, terms in sources]
             grounder = Grounder(evidence, self.vocabulary, query.text, self.grounding)
-            text = _GroundedText(grounder, degradations.stream)
+            text = GroundedText(grounder, degradations.stream)
             try:
                 generation = await self._ask(generator, prompt, text, deadline)
             except RUNG_FAILURES as error:
@@ -218,12 +167,12 @@ class Synthesizer:
             generated = await self._generated(query, sources, text, generation, place, degradations)
             if generated is None or not missing:
                 return generated
-            notice = NOTICE_MISSING.format(missing=_listed(missing))
+            notice = NOTICE_MISSING.format(missing=listed(missing))
             return replace(generated, notice=" ".join(filter(None, (notice, generated.notice))))
         return None
 
     async def _ask(
-        self, generator: TextGenerator, prompt: Prompt, text: "_GroundedText", deadline: Deadline
+        self, generator: TextGenerator, prompt: Prompt, text: "GroundedText", deadline: Deadline
     ) -> Generation:
         """One call to one LLM; streamed when the answer is."""
         generation: Generation | None = None
@@ -253,10 +202,10 @@ class Synthesizer:
         self,
         query: Query,
         sources: Sources,
-        text: "_GroundedText",
+        text: "GroundedText",
         generation: Generation,
         place: int,
-        degradations: _Degradations,
+        degradations: Degradations,
     ) -> Synthesis | None:
         claims = text.grounder.claims
         answered = bool(claims.cited or claims.unverified)
@@ -306,7 +255,7 @@ class Synthesizer:
     # --- quoted ----------------------------------------------------------------------------
 
     async def _quote(
-        self, query: Query, sources: Sources, degradations: _Degradations, subjects: Subjects
+        self, query: Query, sources: Sources, degradations: Degradations, subjects: Subjects
     ) -> Synthesis:
         """Sentences and rows word for word; abstains where they cover too little."""
         weights = {
@@ -323,7 +272,7 @@ class Synthesizer:
             )
         numbered = list(enumerate(chosen, 1))
         return Synthesis(
-            text="\n\n".join(_rendered(quote, marker) for marker, quote in numbered),
+            text="\n\n".join(rendered(quote, marker) for marker, quote in numbered),
             mode=AnswerMode.EXTRACTIVE,
             citations=tuple([await self._citation(query, *each) for each in numbered]),
             notice=self._why_quoted(degradations.reasons),
@@ -335,7 +284,7 @@ class Synthesizer:
             return NOTICE_UNVERIFIED
         return NOTICE_FALLBACK if self.generators else NOTICE_QUOTES
 
-    def _weights(self, query: Query, degradations: _Degradations) -> dict[str, float]:
+    def _weights(self, query: Query, degradations: Degradations) -> dict[str, float]:
         terms = self.vocabulary.terms(query.text)
         tenant, collection = query.principal.tenant, query.collection
         try:
@@ -362,63 +311,3 @@ class Synthesizer:
             anchor=anchor,
             score=round(quote.score, 4),
         )
-
-
-class _GroundedText:
-    """The supported sentences of an LLM's text, which also go to the stream."""
-
-    def __init__(self, grounder: Grounder, stream: AnswerStream | None) -> None:
-        self.grounder = grounder
-        self.stream = stream
-        self.text = ""
-
-    def add(self, text: str) -> None:
-        self._append(self.grounder.feed(text))
-
-    def finish(self) -> None:
-        self._append(self.grounder.finish())
-
-    def _append(self, supported: str) -> None:
-        if supported:
-            self.text += supported
-            if self.stream is not None:
-                self.stream.send(supported)
-
-    def discard(self) -> bool:
-        """Drop the text; False when some of it has left already."""
-        if self.stream is None:
-            return True
-        if self.stream.started:
-            return False
-        self.stream.discard_unsent()
-        return True
-
-
-def _abstained(
-    text: str,
-    subjects: Subjects,
-    *,
-    generator: int | None = None,
-    reasons: tuple[str, ...] = (),
-) -> Synthesis:
-    """An abstention, which names what is missing where that is the cause, else says `text`."""
-    missing = _listed(subjects.missing)
-    return Synthesis(
-        text=ABSTAINED_MISSING.format(missing=missing) if missing else text,
-        mode=AnswerMode.ABSTAINED,
-        generator=generator,
-        notice=NOTICE_MISSING.format(missing=missing) if missing else None,
-        reasons=reasons,
-    )
-
-
-def _listed(missing: Sequence[str]) -> str:
-    """The names in quotation marks, as a list in a sentence."""
-    return ", ".join(f"\u201c{name}\u201d" for name in missing)
-
-
-def _rendered(quote: Quote, marker: int) -> str:
-    """A quote in the answer's text: a row below its header, a sentence in quotation marks."""
-    if quote.span.header:
-        return f"{quote.span.header}\n{quote.text} [{marker}]"
-    return f"\u201c{quote.text}\u201d [{marker}]"

@@ -14,14 +14,14 @@ from typing import Final
 from foliotrace.model import Query
 from foliotrace.ports import LibraryReader, NameStatistics
 from foliotrace.query.answer.quotes import PassageTerms, numbers_in, weigh
-from foliotrace.query.retrieve.asked_names import (
+from foliotrace.query.subjects.asked_names import (
     AskedName,
     asked_files,
     asked_names,
     asked_years,
 )
-from foliotrace.query.retrieve.document_routing import DocumentIdentities
-from foliotrace.query.retrieve.identity_names import CollectionNames
+from foliotrace.query.subjects.identities import DocumentIdentities
+from foliotrace.query.subjects.identity_names import CollectionNames
 
 COMMON_WORD: Final = 3  # passages that write a word in lower case: from here on it is no name
 MIN_PAGE_SHARE: Final = 0.05  # of one document's pages

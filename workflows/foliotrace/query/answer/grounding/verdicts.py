@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Final
 
 from foliotrace.ports import Vocabulary
-from foliotrace.query.answer import arithmetic, numbers, polarity
-from foliotrace.query.answer.evidence import ClaimEvidence, words_of
+from foliotrace.query.answer.grounding import arithmetic, numbers, polarity
+from foliotrace.query.answer.grounding.evidence import ClaimEvidence, words_of
 
 SUPPORT: Final = 0.5  # the share of a sentence's terms that the passages and the question hold
 NEW_SUPPORT: Final = 0.34  # the same of the terms that the question does not have

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Final
 
 from foliotrace.model import Passage
-from foliotrace.query.answer import arithmetic, numbers
+from foliotrace.query.answer.grounding import arithmetic, numbers
 from foliotrace.query.answer.quotes import PassageTerms
 
 _WORD: Final = re.compile(r"\w+")

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foliotrace.ports import Vocabulary
-from foliotrace.query.answer import numbers, polarity
-from foliotrace.query.answer.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding import numbers, polarity
+from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.verdicts import ClaimVerdict, Question, judge
 from foliotrace.query.answer.prompt import NO_ANSWER
-from foliotrace.query.answer.verdicts import ClaimVerdict, Question, judge
 from foliotrace.settings import Grounding
 
 SHARE: Final = 0.2  # the share of a sentence's terms that a passage must hold for its marker

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise, permutations
 from typing import Final
 
-from foliotrace.query.answer import polarity
-from foliotrace.query.answer.numbers import Quantity, close, quantities
+from foliotrace.query.answer.grounding import polarity
+from foliotrace.query.answer.grounding.numbers import Quantity, close, quantities
 
 SYNONYMS: Final = {
     "revenue": "sales", "revenues": "sales", "top line": "sales", "cogs": "cost of sales",

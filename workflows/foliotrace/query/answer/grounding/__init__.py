@@ -1,0 +1,1 @@
+"""Checks each sentence of a language model against the passages it cites."""
