@@ -37,7 +37,7 @@ def restore(options: Options, backup: Path) -> None:
     """Verify BACKUP and copy it to the data folder, which must be new or empty.
 
     Examples:
-      foliotrace --data-dir ./restored restore /mnt/backups/2026-11-21
+      foliotrace restore /mnt/backups/2026-11-21 --data-dir ./restored
     """
     from foliotrace_server.folder.backup import restore as restore_to
 
