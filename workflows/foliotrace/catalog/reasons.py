@@ -180,7 +180,7 @@ class Reason(CatalogEntry):
     ORIGINALS_MISSING = (
         "originals_missing",
         "The original files of some documents are missing; the documents still answer.",
-        "Run `foliotrace check` to list them. Restore a backup, or ingest these files again.",
+        "Restore a backup, or ingest these files again.",
     )
     AUDIT_KEYS_MISSING = (
         "audit_keys_missing",
