@@ -1,6 +1,8 @@
 """The keyword index follows the library: nothing missed, nothing served that is gone."""
 
+import asyncio
 import shutil
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from tests.ingest.pages import serve
 
 from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.keyword.store import KeywordStore
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Identity, Passage, Principal, Query
@@ -336,3 +339,25 @@ async def test_an_empty_library_is_answered_before_its_index_is_made(
     await serve(library, "Refunds are paid in 30 days.")
     with pytest.raises(IndexUnavailable):  # now there is something that the index should hold
         await ask(index, "refund")
+
+
+async def test_closing_waits_for_the_write_under_way_and_refuses_later_ones(tmp_path: Path) -> None:
+    store = KeywordStore(tmp_path / "keyword", 7, create=True)
+    started, finished = threading.Event(), threading.Event()
+
+    def write() -> None:
+        for version in range(1, 200):
+            try:
+                store.commit(version)
+            except IndexUnavailable:
+                break
+            started.set()
+        finished.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    started.wait(10)
+    store.close()  # raised RuntimeError: Already borrowed
+    assert await asyncio.to_thread(finished.wait, 10)
+    thread.join()
+    KeywordStore(tmp_path / "keyword", 7, create=False).commit(1000)  # the lock was released

@@ -9,6 +9,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from threading import RLock
 from typing import Final
 
 import orjson
@@ -63,6 +64,9 @@ class KeywordStore:
         self.library_id = library_id
         self.schema = schema()
         self._writer: TantivyWriter | None = None
+        # A cancelled task leaves its thread running: closing waits for the call under way there.
+        self._writing = RLock()
+        self._closed = False
         self._counts: LruCache[tuple[str, str, str], int] = LruCache(_CACHED_WEIGHTS)
         self._sizes: LruCache[str, int] = LruCache(_CACHED_WEIGHTS)
         self._removed = 0  # documents removed since the index was built, up to the last commit
@@ -159,40 +163,45 @@ class KeywordStore:
 
     def add(self, chunk: Chunk, body: str, scope: str) -> None:
         """Index a chunk by the text `body`; visible after the next commit."""
-        self._open_writer().add_document(
-            Entry.from_dict(
-                {
-                    "scope": scope,
-                    "document": chunk.document_id,
-                    "body": body,
-                    "names": names_in(f"{chunk.context}\n{chunk.text}"),
-                    "id_head": int(chunk.id[:_HALF], 16),
-                    "id_tail": int(chunk.id[_HALF:], 16),
-                },
-                self.schema,
+        with self._writing:
+            self._open_writer().add_document(
+                Entry.from_dict(
+                    {
+                        "scope": scope,
+                        "document": chunk.document_id,
+                        "body": body,
+                        "names": names_in(f"{chunk.context}\n{chunk.text}"),
+                        "id_head": int(chunk.id[:_HALF], 16),
+                        "id_tail": int(chunk.id[_HALF:], 16),
+                    },
+                    self.schema,
+                )
             )
-        )
 
     def remove(self, document_id: str) -> None:
         """Remove all chunks of a document; visible after the next commit."""
-        self._removing += bool(self.searcher.doc_freq("document", document_id))
-        self._open_writer().delete_documents_by_term("document", document_id)
+        with self._writing:
+            self._removing += bool(self.searcher.doc_freq("document", document_id))
+            self._open_writer().delete_documents_by_term("document", document_id)
 
     def commit(self, version: int) -> None:
         """Make the changes visible and durable, together with the library version they lead to."""
-        writer = self._open_writer()
-        writer.delete_documents_by_term("marker", "library")
-        removed = self._removed + self._removing
-        state = orjson.dumps([LAYOUT, self.library_id, version, removed]).decode()
-        writer.add_document(Entry.from_dict({"marker": "library", "state": state}, self.schema))
-        writer.commit()
-        self._removed, self._removing = removed, 0
+        with self._writing:
+            writer = self._open_writer()
+            writer.delete_documents_by_term("marker", "library")
+            removed = self._removed + self._removing
+            state = orjson.dumps([LAYOUT, self.library_id, version, removed]).decode()
+            writer.add_document(Entry.from_dict({"marker": "library", "state": state}, self.schema))
+            writer.commit()
+            self._removed, self._removing = removed, 0
 
     def holds_removed(self) -> bool:
         """Whether the files may still contain words of removed chunks."""
         return self._removed > 0
 
     def _open_writer(self) -> TantivyWriter:
+        if self._closed:
+            raise IndexUnavailable(reason=Reason.KEYWORD_INDEX_LOCKED)
         if self._writer is None:
             try:
                 # One thread: more of them write more segments, and each needs its own heap.
@@ -205,7 +214,9 @@ class KeywordStore:
 
     def close(self) -> None:
         """Release the write lock. May be called twice."""
-        writer, self._writer = self._writer, None
+        with self._writing:
+            self._closed = True
+            writer, self._writer = self._writer, None
         if writer is not None:
             with unavailable_on_damage():
                 # This consumes the writer, which releases its lock.
