@@ -10,6 +10,7 @@ import pytest
 from tests.cli.command_line import PROGRAM, foliotrace
 
 from foliotrace.adapters.local.files.lease import WriterLease
+from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +55,7 @@ async def test_a_stopped_server_ends_with_0_and_gives_the_folder_back(
 
 @pytest.mark.parametrize("name", ["handlers.db", "intents.db"])
 def test_a_damaged_journal_is_named_with_what_to_do(tmp_path: Path, name: str) -> None:
+    SqliteLibrary.open(tmp_path).close()  # without a library, the folder itself would be refused
     (tmp_path / name).write_bytes(b"no database" * 1000)
     ended = foliotrace(tmp_path, "--data-dir", str(tmp_path), "serve", "--port", "0")
     assert ended.returncode == 6

@@ -24,6 +24,7 @@ from foliotrace.resilient import GuardFactory
 from foliotrace.settings import ResilienceSettings
 from foliotrace.stack import DataFolder, Host, Stack
 from foliotrace.stack.cloud_services import CloudServices
+from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.external.services import connect, open_cloud
 from foliotrace_server.sections import LlamaCloudSection
 from foliotrace_server.settings import Settings
@@ -107,7 +108,7 @@ async def test_nothing_is_sent_before_a_capability_is_switched_on(
     stack: IngestStack, fake: FakeLlamaCloud
 ) -> None:
     settings, folder = settings_of(stack, fake), folder_of(stack)
-    external = connect(settings, folder)
+    external = connect(settings, folder, OwnParts())
     assert external.cloud is None
     host = Host(audit=stack.audit, identify=lambda: OWNER, hash_query=lambda tenant, text: ("", ""))
     await pages_of(Stack(folder, settings, host, external).ingest.parser)
@@ -118,7 +119,7 @@ async def test_nothing_is_sent_before_a_capability_is_switched_on(
 async def test_a_switched_capability_without_a_key_stops_the_start(stack: IngestStack) -> None:
     settings = Settings(data_dir=stack.folder, llamacloud=LlamaCloudSection(parsing="cloud"))
     with pytest.raises(Misconfigured, match="without a key"):
-        connect(settings, folder_of(stack))
+        connect(settings, folder_of(stack), OwnParts())
 
 
 @pytest.mark.parametrize(

@@ -156,4 +156,4 @@ def _audit_checkpoints(settings: Settings) -> Outcome:
         return "problem", str(error)
     if ways and settings.audit.enabled:
         return "on", " and ".join(ways)
-    return "off", "they stay in the folder of the log"
+    return "off", "none leaves the folder of the log"

@@ -138,8 +138,11 @@ def _awaits(code: CodeType) -> bool:
 
 def embedding_blocks(embedding: BaseEmbedding) -> bool:
     """Whether embedding a question or texts blocks."""
-    if blocks(embedding, "_aget_query_embedding"):
-        return True
+    return blocks(embedding, "_aget_query_embedding") or texts_block(embedding)
+
+
+def texts_block(embedding: BaseEmbedding) -> bool:
+    """Whether embedding a batch of texts blocks."""
     batch = "_aget_text_embeddings"
     if getattr(type(embedding), batch) is getattr(BaseEmbedding, batch):
         return blocks(embedding, "_aget_text_embedding")

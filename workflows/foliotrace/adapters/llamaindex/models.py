@@ -10,7 +10,7 @@ from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.llms import LLM
 
-from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks, embedding_blocks
+from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks, texts_block
 from foliotrace.adapters.llamaindex.part_health import PartHealth
 from foliotrace.catalog import Reason, ReasonFamily
 from foliotrace.errors import (
@@ -260,7 +260,8 @@ class LlamaIndexEmbedder:
             object.__setattr__(self._embedding, "max_retries", 0)
         self._clock = clock
         self._model = model or embedding.model_name
-        self._calls = AsyncOrThread(blocks=embedding_blocks(embedding))
+        self._texts = AsyncOrThread(blocks=texts_block(embedding))
+        self._questions = AsyncOrThread(blocks=blocks(embedding, "_aget_query_embedding"))
 
     @property
     def ready(self) -> bool:
@@ -279,7 +280,7 @@ class LlamaIndexEmbedder:
         try:
             with _watched(self._health, *texts):
                 async with asyncio.timeout(self._left_s(deadline)):
-                    vectors = await self._calls.call(
+                    vectors = await self._texts.call(
                         lambda: self._embedding.aget_text_embedding_batch(list(texts)),
                         lambda: self._embedding.get_text_embedding_batch(list(texts)),
                     )
@@ -298,7 +299,7 @@ class LlamaIndexEmbedder:
         try:
             with _watched(self._health, text):
                 async with asyncio.timeout(self._left_s(deadline)):
-                    return await self._calls.call(
+                    return await self._questions.call(
                         lambda: self._embedding.aget_query_embedding(text),
                         lambda: self._embedding.get_query_embedding(text),
                     )
