@@ -266,7 +266,7 @@ async def test_a_stream_that_breaks_after_text_was_shown_takes_it_back(
     long = " ".join(f"Unleaded costs {n}.31 EUR per litre at pump {n}." for n in range(2, 9))
     async with service(tmp_path, llm=llm(model)) as running:
         await running.put("fuel.txt", long)
-        model.fail(CHAT, LLMFault.stream_cut(48))
+        model.fail(CHAT, LLMFault.stream_cut(24))
         sent = await running.client.post(
             "/v1/query", json={"query": "What does unleaded cost at each pump?", "stream": True}
         )

@@ -227,3 +227,11 @@ def test_numbers_inside_codes_and_list_numbers_claim_nothing() -> None:
 def test_rows_are_read_across_lines_and_their_order_in_time_is_known() -> None:
     sales = arithmetic.rows(STATEMENT)[-3]
     assert (sales.label, sales.values, sales.newest_first) == ("Total sales", (8400, 8000), True)
+
+
+def test_a_number_at_the_end_of_a_sentence_is_no_list_number() -> None:
+    of = "Unleaded costs 2.31 EUR per litre at pump 2. Diesel costs 3.31 EUR per litre at pump 3."
+    asked = "What does unleaded cost at each pump?"
+    right = "Unleaded costs 2.31 EUR per litre at pump 2 [1]."
+    assert grounded(right, asked, of=of) == right
+    assert grounded("Unleaded costs 2.31 EUR per litre at pump 7 [1].", asked, of=of) == ""

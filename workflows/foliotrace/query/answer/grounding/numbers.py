@@ -37,7 +37,10 @@ _NUMBER: Final = re.compile(
     re.IGNORECASE,
 )
 _YEAR_CODE: Final = re.compile(r"\b(?:FY|CY|Q[1-4])\s?['\u2019]?(\d{4}|\d\d)\b", re.IGNORECASE)
-_LIST_NUMBER: Final = re.compile(r"(?:^|(?<=[\s:,;]))(?:\(\d\)|\d[.)])(?=\s)", re.MULTILINE)
+# "2." counts items at the start of a line or clause only: elsewhere it ends a sentence.
+_LIST_NUMBER: Final = re.compile(
+    r"(?:^|(?<=[\s:,;]))(?:\(\d\)|\d\))(?=\s)|(?:^|(?<=[.:;]\s))\d\.(?=\s)", re.MULTILINE
+)
 _CODE: Final = re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])\w+\b")
 _ORDINAL_OR_UNIT: Final = re.compile(
     rf"\d[\d,.]*(?:st|nd|rd|th|{_UNITS})(?!\w)|\d{{1,2}}(?:\.\d+)?x(?!\w)|(?:FY|CY|Q[1-4])\d+",
