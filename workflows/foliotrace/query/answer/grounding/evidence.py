@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from foliotrace.model import Passage
@@ -14,10 +14,25 @@ _WORD: Final = re.compile(r"\w+")
 _ACRONYM: Final = re.compile(r"\b(?:[A-Z]\.){2,}")
 
 
+_PASSAGES: Final = 512  # whose reading is remembered: the same ones answer many questions
+
+
+@lru_cache(_PASSAGES)
 def words_of(text: str) -> frozenset[str]:
     """Its words without regard to case; U.S. is also "us"."""
     short = (found.replace(".", "") for found in _ACRONYM.findall(text))
     return frozenset(_WORD.findall(" ".join((text, *short)).casefold()))
+
+
+@lru_cache(_PASSAGES)
+def _quantities(text: str) -> tuple[numbers.Quantity, ...]:
+    return tuple(numbers.quantities(text))
+
+
+_codes = lru_cache(_PASSAGES)(numbers.codes)
+_month_days = lru_cache(_PASSAGES)(numbers.month_days)
+_scales = lru_cache(_PASSAGES)(numbers.stated_scales)
+_rows = lru_cache(_PASSAGES)(arithmetic.rows)
 
 
 @dataclass(frozen=True)
@@ -41,27 +56,27 @@ class ClaimEvidence:
     @cached_property
     def quantities(self) -> tuple[numbers.Quantity, ...]:
         """Its numbers."""
-        return tuple(numbers.quantities(self.text))
+        return _quantities(self.text)
 
     @cached_property
     def codes(self) -> frozenset[str]:
         """Its words of letters and digits."""
-        return numbers.codes(self.text)
+        return _codes(self.text)
 
     @cached_property
     def dates(self) -> frozenset[tuple[int, int]]:
         """The (month, day) pairs that it names."""
-        return numbers.month_days(self.text)
+        return _month_days(self.text)
 
     @cached_property
     def scales(self) -> frozenset[float]:
         """The scales that it states for its tables."""
-        return numbers.stated_scales(self.text)
+        return _scales(self.text)
 
     @cached_property
     def rows(self) -> list[arithmetic.NumberRow]:
         """Its labelled rows of numbers."""
-        return arithmetic.rows(self.passage.text)
+        return _rows(self.passage.text)
 
     def nearest_texts(self, wanted: frozenset[str], *, least: float) -> Iterator[tuple[float, str]]:
         """(share of the wanted terms, text) of its spans that hold `least` of them."""

@@ -31,11 +31,13 @@ MOST_ROUNDED: Final = 0.05  # of a whole number such as 9% or 2 billion
 _UNITS: Final = "|".join(re.escape(u) for u in sorted((*SCALES, *PERCENT), key=len, reverse=True))
 _HEDGES: Final = "|".join(re.escape(h) for h in sorted(HEDGES, key=len, reverse=True))
 _NUMBER: Final = re.compile(
-    rf"(?:(?<!\w)(?P<hedge>{_HEDGES})\s*)?[$€£¥]?\s?"
     r"(?P<number>(?<![\w.,])\d{1,3}(?:\.\d{3})+,\d+|(?<![\w.])\d[\d,]*(?:\.\d+)?)"
     rf"(?:\s?(?P<unit>{_UNITS})(?!\w))?",
     re.IGNORECASE,
 )
+# Looked for before each number that was found: an optional prefix is tried at every character.
+_HEDGE_BEFORE: Final = re.compile(rf"(?<!\w)(?:{_HEDGES})\s*[$€£¥]?\s?$", re.IGNORECASE)
+_LONGEST_HEDGE: Final = max(map(len, HEDGES)) + 4
 _YEAR_CODE: Final = re.compile(r"\b(?:FY|CY|Q[1-4])\s?['\u2019]?(\d{4}|\d\d)\b", re.IGNORECASE)
 # "2." counts items at the start of a line or clause only: elsewhere it ends a sentence.
 _LIST_NUMBER: Final = re.compile(
@@ -90,6 +92,11 @@ class Quantity:
         return 1900 <= self.value <= 2100 and not self.decimals and not self.percent
 
 
+def _is_hedged(text: str, start: int) -> bool:
+    """Whether "about", "roughly" or the like stands before the number."""
+    return _HEDGE_BEFORE.search(text[max(0, start - _LONGEST_HEDGE) : start]) is not None
+
+
 def quantities(text: str) -> Iterator[Quantity]:
     """The numbers of `text` in order, those inside codes as `SEA08CA049` left out."""
     text = _LIST_NUMBER.sub(lambda m: " " * len(m.group()), text)
@@ -109,7 +116,7 @@ def quantities(text: str) -> Iterator[Quantity]:
             decimals=0 if fraction == "00" else len(fraction),
             scale=SCALES.get(unit, 1.0),
             percent=unit in PERCENT,
-            hedged=bool(found["hedge"]),
+            hedged=_is_hedged(text, found.start("number")),
             start=found.start("number"),
         )
     for year in _YEAR_CODE.finditer(text):
