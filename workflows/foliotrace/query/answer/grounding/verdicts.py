@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 from foliotrace.ports import Vocabulary
@@ -84,6 +84,11 @@ class Question:
         return numbers.stated_scales(self.text)
 
 
+@lru_cache(8)
+def _frame_terms(vocabulary: Vocabulary) -> frozenset[str]:
+    return frozenset(vocabulary.terms(FRAME))
+
+
 @dataclass(frozen=True)
 class Sentence:
     """A sentence without its markers."""
@@ -96,7 +101,7 @@ class Sentence:
         """Its terms; numbers are compared as numbers."""
         return frozenset(
             term for term in self.vocabulary.terms(self.text) if not any(map(str.isdigit, term))
-        ) - frozenset(self.vocabulary.terms(FRAME))
+        ) - _frame_terms(self.vocabulary)
 
     @cached_property
     def quantities(self) -> tuple[numbers.Quantity, ...]:
