@@ -101,7 +101,7 @@ class Sentence:
         """Its terms; numbers are compared as numbers."""
         return frozenset(
             term for term in self.vocabulary.terms(self.text) if not any(map(str.isdigit, term))
-        ) - _frame_terms(self.vocabulary)
+        ) - _frame_terms(self.vocabulary)  # type: ignore[arg-type] # hashed by identity, as any object
 
     @cached_property
     def quantities(self) -> tuple[numbers.Quantity, ...]:
