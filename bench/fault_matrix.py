@@ -303,7 +303,7 @@ async def questions(row: Row, count: int) -> Cell:
     cell = Cell()
     for number in range(count):
         await timed(row, number, cell, look=number in (0, count - 1))
-        row.running.watch.memory.clear()
+        row.running.seen.memory.clear()
     return cell
 
 
