@@ -1,4 +1,4 @@
-"""Tells names in text: words written only with a capital letter, alone or in pairs."""
+"""Recognises names in text: words written only with a capital letter, alone or in pairs."""
 
 import re
 from typing import Final

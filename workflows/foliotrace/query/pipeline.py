@@ -153,7 +153,7 @@ def _stage_deadline(services: QueryServices, deadline: Deadline) -> Deadline:
 
 
 def _announce_lower_path(stream: AnswerStream | None, retrieval: Retrieval) -> None:
-    """Tell a stream at once that a better retrieval path failed."""
+    """Report to a stream at once that a better retrieval path failed."""
     if stream is not None and retrieval.failures and retrieval.mode is not RetrievalMode.NONE:
         stream.degraded(Level.LOWER_PATH, [error.reason for error in retrieval.failures])
 

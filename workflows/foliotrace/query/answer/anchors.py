@@ -82,9 +82,9 @@ def page_map(page: ParsedPage) -> PageMap:
 
 
 def _running(page: ParsedPage, rows: Sequence[Row]) -> tuple[tuple[int, int], ...]:
-    """The spans of header, footer and navigation, in order: marked blocks, or told at the edges.
+    """Spans of header, footer and navigation, in order: marked blocks, or by shape at the edges.
 
-    Of a page's first and last line, those are told that read "Home | Visitors | Contact", "Title |
+    Of a page's first and last line, those count that read "Home | Visitors | Contact", "Title |
     Form | 16" with about the page's number, "Page 16 of 20", or "Table of contents".
     """
     spans = {(b.start, b.end) for b in page.blocks if b.kind in _RUNNING_KINDS}

@@ -1,7 +1,7 @@
 """Which words of a question may name something, and which periods and files it asks about. Pure.
 
-A name is told by how the question writes it and where it stands; whether the documents know the
-word is the business of `subject_check`.
+A name is recognised by how the question writes it and where it stands; whether the documents know
+the word is the business of `subject_check`.
 """
 
 import re
@@ -196,9 +196,9 @@ def _name(
 def _words(text: str) -> Iterator[_Word]:
     for found in WORD.finditer(text):
         bare = bare_word(found.group())
-        shown = found.group()[: len(bare)] or found.group()
+        written = found.group()[: len(bare)] or found.group()
         yield _Word(
-            text=shown,
+            text=written,
             bare=bare,
             start=found.start(),
             end=found.end(),

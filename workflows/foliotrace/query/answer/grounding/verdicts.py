@@ -225,14 +225,14 @@ def _derived(
     cited: Sequence[ClaimEvidence],
 ) -> bool:
     """Whether each missing number follows by arithmetic, shown in the sentence or redone here."""
-    shown = {place for place, right in arithmetic.stated_results(claim.text) if right}
+    confirmed = {place for place, right in arithmetic.stated_results(claim.text) if right}
     terms = question.vocabulary.terms
     wanted = frozenset(terms(arithmetic.expanded(f"{question.text} {claim.text}")))
     table = arithmetic.relevant([row for e in cited for row in e.rows], wanted, terms)
     stated = tuple(q.value for q in claim.quantities if q not in missing and not q.is_year)
     table.append(arithmetic.NumberRow("", stated))
     said = None if polarity.negated(claim.text) else polarity.direction(claim.text)
-    return all(each.start in shown or arithmetic.derives(each, table, said) for each in missing)
+    return all(each.start in confirmed or arithmetic.derives(each, table, said) for each in missing)
 
 
 def _bare_yes_or_no(yes: bool, question: Question, cited: Sequence[ClaimEvidence]) -> ClaimVerdict:
