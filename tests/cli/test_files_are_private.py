@@ -8,7 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.hosts.running_hosts import free_port, running
+from tests.free_ports import free_port
+from tests.hosts.running_hosts import running
 
 from foliotrace.adapters.local.files.lease import WriterLease
 

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -13,16 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from tests.free_ports import free_port
+
 ROOT = Path(__file__).parents[2]
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def eventually(look: Callable[[], T], *, within_s: float = 20.0, what: str = "") -> T:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.collector.processes import Collector, Jaeger, Server, eventually, free_port, http_get
+from tests.collector.processes import Collector, Jaeger, Server, eventually, http_get
 from tests.collector.program import program
+from tests.free_ports import free_port
 
 pytestmark = pytest.mark.real_servers
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -59,12 +58,6 @@ def shared_fields(record: dict[str, Any]) -> tuple[object, ...]:
     """What a question's record must share with the record that every other host writes."""
     names = ("query_hash", "tenant", "user_id", "success", "error", "degradation")
     return (record["event"], *(record.get(name) for name in names))
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager

@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.free_ports import free_port
 from tests.hosts.running_hosts import (
     QUESTION,
     ROOT,
     absent,
     asked,
     foliotrace,
-    free_port,
     ingested,
     running,
     shared_fields,
@@ -57,6 +57,7 @@ import asyncio, json
 from importlib.metadata import version
 import foliotrace.query.workflow, foliotrace.ingest.workflow, foliotrace.extract.workflow
 from foliotrace_server.compose import assemble
+from tests.free_ports import free_port
 from foliotrace_server.settings import load_settings
 
 async def ask():

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from llama_agents.client import WorkflowClient
+from tests.free_ports import free_port
 from tests.hosts.running_hosts import (
     QUESTION,
     ROOT,
     absent,
     asked,
-    free_port,
     ingested,
     running,
     shared_fields,

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 from llama_agents.client import WorkflowClient
-from tests.hosts.running_hosts import free_port, running
+from tests.free_ports import free_port
+from tests.hosts.running_hosts import running
 from tests.otlp_sink import OtlpSink
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -19,6 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 SOURCE = """
 from pathlib import Path
 from workflows import Context, Workflow, step
+from tests.free_ports import free_port
 from workflows.events import Event, HumanResponseEvent, InputRequiredEvent, StartEvent, StopEvent
 
 class Drafted(Event):

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -30,14 +30,11 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def env(checkout: Path) -> dict[str, str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": str(checkout),
         "LC_ALL": "C.UTF-8",
-        "FOLIOTRACE_SERVER__PORT": port,
+        "FOLIOTRACE_SERVER__PORT": str(free_port()),
         "FOLIOTRACE_TELEMETRY__ENABLED": "false",
     }
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.audit.log_reading import audit_records
+from tests.free_ports import free_port
 from tests.otlp_sink import OtlpSink
 from tests.server.observed_service import REFUNDS, observed, tree
 
@@ -52,9 +52,7 @@ class Served:
     """`foliotrace serve` in a process of its own."""
 
     def __init__(self, folder: Path, sink: OtlpSink) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = {
             "PATH": os.defpath,

@@ -3,13 +3,13 @@
 import asyncio
 import random
 import signal
-import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.free_ports import free_port
 
 from foliotrace_server.client import AsyncFoliotraceClient, Unreachable
 
@@ -22,9 +22,7 @@ class Process:
 
     def __init__(self, folder: Path, *, output: int | None = None) -> None:
         self.folder, self.output = folder, output
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: asyncio.subprocess.Process | None = None
 

@@ -7,6 +7,8 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from tests.free_ports import free_port
+
 MODES = ("healthy", "down", "refused", "slow", "hanging", "error", "garbage", "partial", "flapping")
 
 
@@ -15,7 +17,7 @@ class FaultyLine:
 
     def __init__(self, target: str | int, *, slow_s: float = 0.2) -> None:
         self.mode = "healthy"
-        self.port = _free_port()
+        self.port = free_port()
         self._target = target
         self._slow_s = slow_s
         self._server: asyncio.Server | None = None
@@ -96,12 +98,6 @@ def _reset(writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
