@@ -20,3 +20,13 @@ class lazy:
         if attribute.startswith(("_", "pytest")):
             raise AttributeError(attribute)
         return getattr(import_module(self._name), attribute)
+
+
+def lazy_call(name: str) -> Any:
+    """The class or function `package.module:name`, imported when it is called."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        module, _, attribute = name.partition(":")
+        return getattr(import_module(module), attribute)(*args, **kwargs)
+
+    return call

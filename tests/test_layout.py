@@ -34,3 +34,19 @@ def test_no_lock_names_a_registry_host_and_no_uv_lock_is_committed() -> None:
     assert "uv.lock" not in tracked
     for lock in (ROOT / "requirements").glob("*.lock"):
         assert "://" not in lock.read_text().replace("https://github.com", ""), lock
+
+
+COLLECT = """
+import sys, pytest
+assert pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", "tests"]) == 0
+loaded = {"llama_index.core", "openai", "docling", "torch"} & set(sys.modules)
+sys.exit(f"imported while tests are collected: {sorted(loaded)}" if loaded else 0)
+"""
+
+
+def test_collecting_the_tests_imports_no_heavy_sdk() -> None:
+    """One test by name must start at once; `tests/lazy_sdk.py` says how modules defer an import."""
+    ended = subprocess.run(
+        [sys.executable, "-c", COLLECT], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == 0, (ended.stderr or ended.stdout)[-2000:]

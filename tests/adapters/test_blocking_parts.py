@@ -1,92 +1,35 @@
 """Blocking models and retrievers of the user's own do not stop the event loop."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 import pytest
-from llama_index.core import MockEmbedding, VectorStoreIndex
-from llama_index.core.base.base_retriever import BaseRetriever
-from llama_index.core.embeddings import BaseEmbedding
-from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from tests.lazy_sdk import lazy, lazy_call
 from tests.query.conftest import stack  # noqa: F401 - a fixture
 from tests.query.query_stack import HANDBOOK, QueryStack
 
-from foliotrace.adapters.llamaindex.blocking import retriever_blocks
-from foliotrace.adapters.llamaindex.models import LlamaIndexEmbedder, LlamaIndexGenerator
 from foliotrace.adapters.llamaindex.part_health import in_words
-from foliotrace.adapters.llamaindex.retriever import LlamaIndexRetriever
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline, RetrievalMode
 from foliotrace.ports import Prompt
 from foliotrace.query.retrieve.paths import RetrievalPath
+
+retriever_blocks = lazy_call("foliotrace.adapters.llamaindex.blocking:retriever_blocks")
+LlamaIndexEmbedder = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexEmbedder")
+LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexGenerator")
+LlamaIndexRetriever = lazy_call("foliotrace.adapters.llamaindex.retriever:LlamaIndexRetriever")
 
 pytestmark = pytest.mark.anyio
 
 NO_HURRY = Deadline(float("inf"))
 PROMPT = Prompt(system="s", user="u", version="t")
 CALLS = 32
-BLOCKED_S = 0.05
+BLOCKED_S = 0.05  # as in `own_parts`
 
-
-class SlowLLM(CustomLLM):
-    """LlamaIndex's documented way to bring a model: only blocking methods."""
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        return LLMMetadata(model_name="slow")
-
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        time.sleep(BLOCKED_S)
-        return CompletionResponse(text="answer")
-
-    def stream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
-    ) -> Iterator[CompletionResponse]:  # type: ignore[override] # a generator is one
-        for text in ("an", "answer"):
-            time.sleep(BLOCKED_S)
-            yield CompletionResponse(text=text, delta=text)
-
-
-class SlowEmbedding(BaseEmbedding):
-    """Its async methods call the blocking ones, as many do."""
-
-    def _get_query_embedding(self, query: str) -> list[float]:
-        time.sleep(BLOCKED_S)
-        return [0.5]
-
-    def _get_text_embedding(self, text: str) -> list[float]:
-        return self._get_query_embedding(text)
-
-    async def _aget_query_embedding(self, query: str) -> list[float]:
-        return self._get_query_embedding(query)
-
-
-class Shelf(BaseRetriever):
-    """Only blocking."""
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        time.sleep(BLOCKED_S)
-        return []
-
-
-class SyncClientOnly(BaseRetriever):
-    """As Qdrant in memory: its async method needs a client that the default set-up lacks."""
-
-    def __init__(self, node: TextNode) -> None:
-        super().__init__()
-        self.node, self.refused = node, 0
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return [NodeWithScore(node=self.node, score=0.5)]
-
-    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        await asyncio.sleep(0)
-        self.refused += 1
-        raise ValueError("Async client is not initialized!")
+core = lazy("llama_index.core")
+parts = lazy("tests.adapters.own_parts")
+schema = lazy("llama_index.core.schema")
 
 
 @asynccontextmanager
@@ -116,13 +59,13 @@ async def _turns_during(call: Callable[[], Awaitable[object]]) -> int:
 
 
 async def test_blocking_calls_of_a_language_model_leave_the_loop_turning() -> None:
-    generator = LlamaIndexGenerator(SlowLLM(), clock=SystemClock())
+    generator = LlamaIndexGenerator(parts.SlowLLM(), clock=SystemClock())
     turns = await _turns_during(lambda: generator.generate(PROMPT, max_tokens=9, deadline=NO_HURRY))
     assert turns >= 4, "the loop stood still while the calls blocked"
 
 
 async def test_a_blocking_stream_leaves_the_loop_turning() -> None:
-    generator = LlamaIndexGenerator(SlowLLM(), clock=SystemClock())
+    generator = LlamaIndexGenerator(parts.SlowLLM(), clock=SystemClock())
     texts = []
 
     async def read() -> None:
@@ -134,27 +77,29 @@ async def test_a_blocking_stream_leaves_the_loop_turning() -> None:
 
 
 async def test_blocking_calls_of_an_embedding_leave_the_loop_turning() -> None:
-    embedder = LlamaIndexEmbedder(SlowEmbedding(), clock=SystemClock())
+    embedder = LlamaIndexEmbedder(parts.SlowEmbedding(), clock=SystemClock())
     assert await _turns_during(lambda: embedder.embed_query("q", deadline=NO_HURRY)) >= 4
     assert await _turns_during(lambda: embedder.embed(["a", "b"], deadline=NO_HURRY)) >= 4
 
 
 async def test_a_store_without_an_async_method_makes_its_retriever_blocking() -> None:
-    index = VectorStoreIndex([TextNode(text="a")], embed_model=MockEmbedding(embed_dim=2))
+    index = core.VectorStoreIndex(
+        [schema.TextNode(text="a")], embed_model=core.MockEmbedding(embed_dim=2)
+    )
     assert retriever_blocks(index.as_retriever())
-    assert retriever_blocks(Shelf())
+    assert retriever_blocks(parts.Shelf())
 
 
 async def test_a_retriever_with_an_async_method_of_its_own_stays_in_the_loop() -> None:
-    assert not retriever_blocks(SyncClientOnly(TextNode(text="a")))
+    assert not retriever_blocks(parts.SyncClientOnly(schema.TextNode(text="a")))
 
 
 async def test_a_retriever_whose_async_client_is_missing_is_asked_in_a_thread(
     stack: QueryStack,  # noqa: F811
 ) -> None:
     document_id = await stack.serve(*HANDBOOK)
-    node = TextNode(text=HANDBOOK[0], metadata={"document_id": document_id, "page": 1})
-    own = SyncClientOnly(node)
+    node = schema.TextNode(text=HANDBOOK[0], metadata={"document_id": document_id, "page": 1})
+    own = parts.SyncClientOnly(node)
     stack.use_paths(
         RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexRetriever(own, stack.library)),
         stack.keyword(),
@@ -166,7 +111,7 @@ async def test_a_retriever_whose_async_client_is_missing_is_asked_in_a_thread(
 
 
 async def test_a_call_that_nobody_waits_for_holds_its_place_until_it_returns() -> None:
-    generator = LlamaIndexGenerator(SlowLLM(), clock=SystemClock())
+    generator = LlamaIndexGenerator(parts.SlowLLM(), clock=SystemClock())
     call = asyncio.create_task(generator.generate(PROMPT, max_tokens=9, deadline=NO_HURRY))
     await asyncio.sleep(BLOCKED_S / 5)
     call.cancel()

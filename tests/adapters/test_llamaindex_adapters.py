@@ -3,45 +3,32 @@
 from typing import Any
 
 import pytest
-from llama_index.core import MockEmbedding
-from llama_index.core.base.base_retriever import BaseRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from tests.lazy_sdk import lazy, lazy_call
 from tests.query.conftest import stack  # noqa: F401 - a fixture
 from tests.query.query_stack import HANDBOOK, QueryStack
 
-from foliotrace.adapters.llamaindex.models import LlamaIndexEmbedder
-from foliotrace.adapters.llamaindex.retriever import (
-    LibraryQueryEngine,
-    LibraryRetriever,
-    LlamaIndexRetriever,
-    find_aligned,
-)
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import EmbedderUnavailable
 from foliotrace.model import Deadline, Level, RetrievalMode
 from foliotrace.query.retrieve.paths import RetrievalPath
 
+LlamaIndexEmbedder = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexEmbedder")
+LibraryQueryEngine = lazy_call("foliotrace.adapters.llamaindex.retriever:LibraryQueryEngine")
+LibraryRetriever = lazy_call("foliotrace.adapters.llamaindex.retriever:LibraryRetriever")
+LlamaIndexRetriever = lazy_call("foliotrace.adapters.llamaindex.retriever:LlamaIndexRetriever")
+find_aligned = lazy_call("foliotrace.adapters.llamaindex.retriever:find_aligned")
+
 pytestmark = pytest.mark.anyio
 
 NO_HURRY = Deadline(float("inf"))
 QUESTION = "When are refunds paid?"
+core = lazy("llama_index.core")
+parts = lazy("tests.adapters.own_parts")
+schema = lazy("llama_index.core.schema")
 
 
-class Fixed(BaseRetriever):
-    """Gives the same nodes whatever is asked, or fails."""
-
-    def __init__(self, *nodes: TextNode, error: Exception | None = None) -> None:
-        super().__init__()
-        self.nodes, self.error = nodes, error
-
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        if self.error is not None:
-            raise self.error
-        return [NodeWithScore(node=node, score=0.5) for node in self.nodes]
-
-
-def node(text: str, **metadata: Any) -> TextNode:
-    return TextNode(text=text, metadata=metadata)
+def node(text: str, **metadata: Any) -> Any:
+    return schema.TextNode(text=text, metadata=metadata)
 
 
 async def test_our_index_is_a_llamaindex_retriever(stack: QueryStack) -> None:  # noqa: F811
@@ -69,7 +56,7 @@ async def test_a_llamaindex_vector_store_answers_with_exact_anchors(stack: Query
     ]
     from llama_index.core.indices.vector_store import VectorStoreIndex
 
-    index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=4))
+    index = VectorStoreIndex(nodes, embed_model=core.MockEmbedding(embed_dim=4))
     path = LlamaIndexRetriever(index.as_retriever(similarity_top_k=2), stack.library)
     stack.use_paths(RetrievalPath(RetrievalMode.CUSTOM, path), stack.keyword())
     answer = await stack.ask(QUESTION)
@@ -86,7 +73,7 @@ async def test_a_hit_that_is_not_on_its_page_is_cited_without_an_exact_place(
     document_id = await stack.serve(*HANDBOOK)
     other = node("Refunds are paid when the moon is full.", document_id=document_id, page=1)
     stack.use_paths(
-        RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexRetriever(Fixed(other), stack.library))
+        RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexRetriever(parts.Fixed(other), stack.library))
     )
     answer = await stack.ask(QUESTION)
     assert [citation.anchor.exact for citation in answer.citations] == [False]
@@ -98,14 +85,16 @@ async def test_a_hit_of_a_document_that_is_not_this_tenants_is_dropped(
     await stack.serve(*HANDBOOK)
     foreign = [node(HANDBOOK[0], document_id="doc_else"), node(HANDBOOK[0], file_name="else.txt")]
     stack.use_paths(
-        RetrievalPath(RetrievalMode.CUSTOM, LlamaIndexRetriever(Fixed(*foreign), stack.library))
+        RetrievalPath(
+            RetrievalMode.CUSTOM, LlamaIndexRetriever(parts.Fixed(*foreign), stack.library)
+        )
     )
     assert (await stack.ask(QUESTION)).citations == ()
 
 
 async def test_a_llamaindex_retriever_that_fails_is_an_outage(stack: QueryStack) -> None:  # noqa: F811
     await stack.serve(*HANDBOOK)
-    broken = LlamaIndexRetriever(Fixed(error=ConnectionError("secret")), stack.library)
+    broken = LlamaIndexRetriever(parts.Fixed(error=ConnectionError("secret")), stack.library)
     stack.use_paths(RetrievalPath(RetrievalMode.CUSTOM, broken), stack.keyword())
     answer = await stack.ask(QUESTION)
     assert answer.degradation.level is Level.LOWER_PATH
@@ -129,14 +118,16 @@ def test_text_is_aligned_to_the_page_with_white_space_aside(
 
 
 async def test_a_llamaindex_embedding_is_an_embedder() -> None:
-    embedder = LlamaIndexEmbedder(MockEmbedding(embed_dim=3), clock=SystemClock(), model="mock")
+    embedder = LlamaIndexEmbedder(
+        core.MockEmbedding(embed_dim=3), clock=SystemClock(), model="mock"
+    )
     assert [list(v) for v in await embedder.embed(["a", "b"], deadline=NO_HURRY)] == [[0.5] * 3] * 2
     assert list(await embedder.embed_query("a", deadline=NO_HURRY)) == [0.5] * 3
     assert await embedder.embed([], deadline=NO_HURRY) == []
 
 
 async def test_an_embedding_that_fails_or_is_unusable_is_unavailable() -> None:
-    class Failing(MockEmbedding):
+    class Failing(core.MockEmbedding):
         def _get_query_embedding(self, query: str) -> list[float]:
             raise ConnectionError("secret")
 

@@ -5,18 +5,21 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from llama_index.core.schema import Document
 from pydantic import BaseModel, Field
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
 from tests.fakes.openai import running_fake_openai
+from tests.lazy_sdk import lazy, lazy_call
 
-from foliotrace.adapters.llamaindex.providers import ModelAccess, language_model
 from foliotrace.budget import UnknownPrice
 from foliotrace.errors import InvalidRequest, Misconfigured, ParserUnavailable, RecordInvalid
-from foliotrace.llamacloud import ArgumentWithoutEffect, LlamaCloudIndex, LlamaExtract, LlamaParse
-from foliotrace.llamacloud.embedded import ClientOptions
-from foliotrace.llamacloud.facade import wait_for
 from foliotrace_server.settings import Settings
+
+clients = lazy("foliotrace.llamacloud")
+Document = lazy_call("llama_index.core.schema:Document")
+ClientOptions = lazy_call("foliotrace.llamacloud.embedded:ClientOptions")
+wait_for = lazy_call("foliotrace.llamacloud.facade:wait_for")
+ModelAccess = lazy_call("foliotrace.adapters.llamaindex.providers:ModelAccess")
+language_model = lazy_call("foliotrace.adapters.llamaindex.providers:language_model")
 
 BULLETIN = Path(__file__).parents[2] / "examples/documents/larkfield-bulletin-autumn-2026.pdf"
 INVOICE = "Invoice\nInvoice number: INV-204\nInvoice date: 2026-03-14\nTotal: 412.50 EUR\n"
@@ -47,7 +50,7 @@ def invoice(folder: Path) -> Path:
 
 
 def test_without_a_key_pages_are_read_here() -> None:
-    with LlamaParse() as parser:
+    with clients.LlamaParse() as parser:
         pages = parser.load_data(BULLETIN)
     assert [p.metadata["page"] for p in pages] == [*range(1, len(pages) + 1)]
     assert "28 days" in pages[0].text
@@ -57,7 +60,7 @@ def test_without_a_key_pages_are_read_here() -> None:
 
 
 def test_with_a_key_pages_are_bought_once_and_say_so(cloud: FakeLlamaCloud) -> None:
-    with LlamaParse(cloud.api_key, where=cloud.url, tier="fast") as parser:
+    with clients.LlamaParse(cloud.api_key, where=cloud.url, tier="fast") as parser:
         first = parser.load_data([str(BULLETIN)], {"shelf": "club"})
         again = parser.load_data([str(BULLETIN)], {"shelf": "club"})
     assert first[0].metadata["engine"].startswith("llamaparse fast")
@@ -68,11 +71,11 @@ def test_with_a_key_pages_are_bought_once_and_say_so(cloud: FakeLlamaCloud) -> N
 
 def test_a_dead_cloud_is_told_on_each_page(cloud: FakeLlamaCloud) -> None:
     cloud.fail("POST /api/v2/parse", Fault.unauthorized)
-    with LlamaParse(cloud.api_key, where=cloud.url, tier="fast") as parser:
+    with clients.LlamaParse(cloud.api_key, where=cloud.url, tier="fast") as parser:
         pages = parser.load_data(BULLETIN)
     assert {p.metadata["degraded_from"] for p in pages} == {"llamaparse fast 2026-06-15"}
     with (
-        LlamaParse(cloud.api_key, where=cloud.url, tier="fast", fall_back=False) as alone,
+        clients.LlamaParse(cloud.api_key, where=cloud.url, tier="fast", fall_back=False) as alone,
         pytest.raises(ParserUnavailable),
     ):
         alone.load_data(BULLETIN)
@@ -80,29 +83,29 @@ def test_a_dead_cloud_is_told_on_each_page(cloud: FakeLlamaCloud) -> None:
 
 @pytest.mark.anyio
 async def test_both_worlds_work_inside_a_running_loop() -> None:
-    with LlamaParse() as parser:
+    with clients.LlamaParse() as parser:
         plain = parser.load_data(BULLETIN)
         awaited = await parser.aload_data(BULLETIN)
     assert [p.text for p in plain] == [p.text for p in awaited]
 
 
 def test_former_arguments_are_translated_warned_about_or_refused() -> None:
-    with pytest.warns(ArgumentWithoutEffect, match="result_type"):
-        LlamaParse(result_type="markdown")
-    with pytest.warns(ArgumentWithoutEffect, match="custom_prompt"):
-        LlamaParse(parsing_instruction="Read stamps.")
+    with pytest.warns(clients.ArgumentWithoutEffect, match="result_type"):
+        clients.LlamaParse(result_type="markdown")
+    with pytest.warns(clients.ArgumentWithoutEffect, match="custom_prompt"):
+        clients.LlamaParse(parsing_instruction="Read stamps.")
     with pytest.raises(Misconfigured) as refused:
-        LlamaParse(premium_mode=True)
+        clients.LlamaParse(premium_mode=True)
     assert "agentic_plus" in refused.value.hint
     with pytest.raises(Misconfigured) as unknown:
-        LlamaParse(parsing_instructoin="Read stamps.")
+        clients.LlamaParse(parsing_instructoin="Read stamps.")
     assert "parsing_instruction" in unknown.value.hint
     with pytest.raises(Misconfigured):
-        LlamaParse(where="eu")
+        clients.LlamaParse(where="eu")
 
 
 def test_the_former_instruction_reaches_the_cloud_s_prompt(cloud: FakeLlamaCloud) -> None:
-    with LlamaParse(
+    with clients.LlamaParse(
         cloud.api_key, base_url=cloud.url, parsing_instruction="Read stamps."
     ) as parser:
         parser.load_data(BULLETIN)
@@ -111,14 +114,16 @@ def test_the_former_instruction_reaches_the_cloud_s_prompt(cloud: FakeLlamaCloud
 
 
 def test_delete_after_use_leaves_nothing_in_the_cloud(cloud: FakeLlamaCloud) -> None:
-    with LlamaParse(cloud.api_key, where=cloud.url, tier="fast", delete_after_use=True) as parser:
+    with clients.LlamaParse(
+        cloud.api_key, where=cloud.url, tier="fast", delete_after_use=True
+    ) as parser:
         assert parser.load_data(BULLETIN)
     assert cloud.count("DELETE */files/*") == 1
     assert cloud.count("DELETE *parse/*") == 1
 
 
 def test_a_missing_file_is_named() -> None:
-    with LlamaParse() as parser, pytest.raises(InvalidRequest, match=r"nothing\.pdf"):
+    with clients.LlamaParse() as parser, pytest.raises(InvalidRequest, match=r"nothing\.pdf"):
         parser.load_data("/tmp/nothing.pdf")
 
 
@@ -126,7 +131,7 @@ def test_a_missing_file_is_named() -> None:
 
 
 def test_records_come_typed_and_cited_without_a_key(tmp_path: Path) -> None:
-    with LlamaExtract() as extractor:
+    with clients.LlamaExtract() as extractor:
         (record,) = extractor.extract(documents=[invoice(tmp_path)], schema=Invoice)
         (extraction,) = extractor.extract_with_metadata([invoice(tmp_path)], Invoice)
     assert (record.invoice_number, record.invoice_date) == ("INV-204", date(2026, 3, 14))
@@ -135,7 +140,7 @@ def test_records_come_typed_and_cited_without_a_key(tmp_path: Path) -> None:
 
 
 def test_documents_are_extracted_from_by_their_text_or_their_file() -> None:
-    with LlamaParse() as parser, LlamaExtract() as extractor:
+    with clients.LlamaParse() as parser, clients.LlamaExtract() as extractor:
         pages = parser.load_data(BULLETIN)
         assert len(extractor.extract(pages, Invoice)) == 1
         (record,) = extractor.extract(Document(text=INVOICE), Invoice.model_json_schema())
@@ -145,12 +150,12 @@ def test_documents_are_extracted_from_by_their_text_or_their_file() -> None:
 def test_with_a_key_the_cloud_extracts_and_a_dead_one_is_marked(
     cloud: FakeLlamaCloud, tmp_path: Path
 ) -> None:
-    with LlamaExtract(cloud.api_key, where=cloud.url) as extractor:
+    with clients.LlamaExtract(cloud.api_key, where=cloud.url) as extractor:
         (bought,) = extractor.extract_with_metadata(invoice(tmp_path), Invoice)
     assert bought.record["invoice_number"] == "INV-204"
     assert {f.method for f in bought.fields} == {"cloud"}
     cloud.fail("POST /api/v2/extract", Fault.payment_required)
-    with LlamaExtract(cloud.api_key, where=cloud.url) as extractor:
+    with clients.LlamaExtract(cloud.api_key, where=cloud.url) as extractor:
         (fallen,) = extractor.extract_with_metadata(Document(text=f"{INVOICE} "), Invoice)
     assert {f.method for f in fallen.fields} == {"rules"}
     assert fallen.degradation.level == 2
@@ -160,7 +165,7 @@ def test_with_a_key_the_cloud_extracts_and_a_dead_one_is_marked(
 def test_a_record_that_misses_its_schema_is_an_error_and_can_still_be_seen(
     tmp_path: Path,
 ) -> None:
-    with LlamaExtract() as extractor:
+    with clients.LlamaExtract() as extractor:
         with pytest.raises(RecordInvalid):
             extractor.extract(invoice(tmp_path), Strict)
         (seen,) = extractor.extract_with_metadata(invoice(tmp_path), Strict)
@@ -171,7 +176,7 @@ def test_a_record_that_misses_its_schema_is_an_error_and_can_still_be_seen(
 
 
 def test_an_index_here_answers_retrieves_and_forgets(tmp_path: Path) -> None:
-    with LlamaCloudIndex.create("club", folder=tmp_path / "index") as index:
+    with clients.LlamaCloudIndex.create("club", folder=tmp_path / "index") as index:
         (paper, note) = index.add_documents([BULLETIN, Document(text="The bar opens at noon.")])
         answer = index.query("When does the bar open?")
         assert "noon" in str(answer)
@@ -182,13 +187,15 @@ def test_an_index_here_answers_retrieves_and_forgets(tmp_path: Path) -> None:
         index.delete(note)
         found = index.as_retriever().retrieve("bar opens noon")
         assert {n.metadata["document_id"] for n in found} <= {paper}
-    with LlamaCloudIndex("club", folder=tmp_path / "index") as again:
+    with clients.LlamaCloudIndex("club", folder=tmp_path / "index") as again:
         assert again.query("What is D-ELKA?").source_nodes
 
 
 def test_the_managed_index_answers_and_its_outage_is_marked(cloud: FakeLlamaCloud) -> None:
     text = Document(text="Unleaded costs 2.31 EUR per litre at the pump.")
-    with LlamaCloudIndex.from_documents(text, api_key=cloud.api_key, where=cloud.url) as index:
+    with clients.LlamaCloudIndex.from_documents(
+        text, api_key=cloud.api_key, where=cloud.url
+    ) as index:
         assert index.behind is None
         healthy = index.query("What does unleaded cost?").metadata["degradation"]
         assert (healthy["level"], healthy["retrieval"]) == (0, "managed")
@@ -206,10 +213,10 @@ def test_the_managed_index_answers_and_its_outage_is_marked(cloud: FakeLlamaClou
 
 
 def test_arguments_of_former_indexes_are_warned_about() -> None:
-    with pytest.warns(ArgumentWithoutEffect, match="chunk_size"):
-        LlamaCloudIndex("club", chunk_size=512)
+    with pytest.warns(clients.ArgumentWithoutEffect, match="chunk_size"):
+        clients.LlamaCloudIndex("club", chunk_size=512)
     with pytest.raises(Misconfigured, match="pipeline_id"):
-        LlamaCloudIndex("club", pipeline_id="p-1")
+        clients.LlamaCloudIndex("club", pipeline_id="p-1")
 
 
 def test_an_llm_writes_the_answer(tmp_path: Path) -> None:
@@ -220,7 +227,7 @@ def test_an_llm_writes_the_answer(tmp_path: Path) -> None:
         access = ModelAccess(
             provider="openai", model="gpt-4o-mini", api_base=fake.url, api_key="sk-fake"
         )
-        with LlamaCloudIndex("club", llm=language_model(access, http)) as index:
+        with clients.LlamaCloudIndex("club", llm=language_model(access, http)) as index:
             index.add_documents(Document(text="The bar opens at noon. It closes at nine."))
             answer = index.query("When does the bar open?")
         wait_for(http.aclose())
@@ -241,4 +248,4 @@ def test_the_clients_have_the_limits_and_defaults_of_the_service() -> None:
 
 def test_a_wrong_argument_is_named_before_anything_is_sent() -> None:
     with pytest.raises(Misconfigured, match="parse_tier"):
-        LlamaParse("llx-key", tier="cheapest")
+        clients.LlamaParse("llx-key", tier="cheapest")

@@ -9,13 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
-from llama_index.core.llms import LLM
 from pydantic import SecretStr
 from tests.fakes.openai import FakeOpenAI, running_fake_openai
 from tests.fakes.openai.faults import LLMFault
 from tests.fakes.wire import Fault
+from tests.lazy_sdk import lazy_call
 
-from foliotrace.adapters.llamaindex.providers import ModelAccess, language_model
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import (
     BreakerOpen,
@@ -29,11 +28,14 @@ from foliotrace.ports import Prompt
 from foliotrace.resilient import GuardFactory, open_budget
 from foliotrace.settings import BudgetSettings, PriceSettings, ResilienceSettings
 from foliotrace_server.doctor import examine
-from foliotrace_server.external.models import Models
 from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.external.services import SharedStores
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings
 from foliotrace_server.settings import Settings
+
+Models = lazy_call("foliotrace_server.external.models:Models")
+ModelAccess = lazy_call("foliotrace.adapters.llamaindex.providers:ModelAccess")
+language_model = lazy_call("foliotrace.adapters.llamaindex.providers:language_model")
 
 pytestmark = pytest.mark.anyio
 PROMPT = Prompt(
@@ -56,7 +58,7 @@ def llm(fake: FakeOpenAI, model: str = "gpt-4o-mini", **given: Any) -> LLMSettin
 
 
 @asynccontextmanager
-async def models(folder: Path, **given: Any) -> AsyncIterator[Models]:
+async def models(folder: Path, **given: Any) -> AsyncIterator[Any]:
     settings = Settings(data_dir=folder, **given)
     clock = SystemClock()
     guards = GuardFactory(ResilienceSettings(first_wait_s=0.01), clock=clock)
@@ -71,7 +73,7 @@ async def models(folder: Path, **given: Any) -> AsyncIterator[Models]:
 def any_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """Providers that are extras are answered by OpenAI's class: what differs is in our settings."""
 
-    def as_openai(access: ModelAccess, http: httpx.AsyncClient) -> LLM:
+    def as_openai(access: Any, http: httpx.AsyncClient) -> Any:
         return language_model(replace(access, provider="openai", model="gpt-4o-mini"), http)
 
     monkeypatch.setattr("foliotrace_server.external.models.language_model", as_openai)

@@ -4,19 +4,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from llama_index.core.llms import MockLLM
 from tests.collector.backends import as_jaeger, as_langsmith
 from tests.collector.processes import Collector, Jaeger, eventually
+from tests.lazy_sdk import lazy, lazy_call
 from tests.otlp_sink import OtlpSink, attributes_of
 from tests.query import query_stack
 
-from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import GeneratorUnavailable
 from foliotrace.model import Answer
 from foliotrace_otel import configure
 from foliotrace_otel.setup.configure import Telemetry
 
+LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexGenerator")
+
+llms = lazy("llama_index.core.llms")
 pytestmark = [pytest.mark.real_servers, pytest.mark.anyio]
 QUESTION = "When are refunds paid?"
 TEXTS = (QUESTION, "Refunds are paid within 30 days")
@@ -54,7 +56,9 @@ async def test_the_tree_in_jaeger_is_the_journey_and_holds_no_content(
 ) -> None:
     collector = run_collector(JAEGER_EXPORTER="otlp_grpc/jaeger", JAEGER_OTLP=jaeger.otlp)
     telemetry = tracing(collector)
-    llm = LlamaIndexGenerator(MockLLM(), clock=SystemClock(), model="mock-1")
+    llm = LlamaIndexGenerator(
+        lazy("llama_index.core.llms").MockLLM(), clock=SystemClock(), model="mock-1"
+    )
     await asked(tmp_path, telemetry, generators=(llm,))
     (trace,) = eventually(lambda: jaeger.traces("foliotrace"))
     spans = eventually(lambda: len(jaeger.spans(trace)) >= 6 and jaeger.spans(trace))
@@ -80,7 +84,9 @@ async def test_content_when_switched_on_reaches_langsmith_redacted_and_jaeger_ne
 ) -> None:
     collector = run_collector(**as_jaeger(jaeger_stand_in), **as_langsmith(langsmith))
     telemetry = tracing(collector, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="SPAN_ONLY")
-    llm = LlamaIndexGenerator(MockLLM(), clock=SystemClock(), model="mock-1")
+    llm = LlamaIndexGenerator(
+        lazy("llama_index.core.llms").MockLLM(), clock=SystemClock(), model="mock-1"
+    )
     async with query_stack.open_query_stack(tmp_path, generators=(llm,)) as stack:
         await stack.serve(f"{TEXTS[1]}. Ask jane.doe@example.org.", name="handbook.txt")
         await stack.ask(QUESTION)

@@ -5,14 +5,16 @@ from time import monotonic
 
 import pytest
 from tests.extract.extract_stack import Parrot, finding, page, task
+from tests.lazy_sdk import lazy_call
 
-from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.errors import DeadlineExceeded, ExtractorUnavailable
 from foliotrace.extract.schema import resolve
 from foliotrace.model import Deadline, ExtractionMethod, PageStatus, ParsedPage
 from foliotrace.ports import Extractor
+
+LLMExtractor = lazy_call("foliotrace.adapters.llamaindex.extractor:LLMExtractor")
 
 pytestmark = pytest.mark.anyio
 

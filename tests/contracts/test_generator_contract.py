@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from tests.fakes.llamacloud.sdk import NO_CERTIFICATES
 from tests.fakes.openai import FakeOpenAI, Fault, LLMFault, running_fake_openai
-from tests.lazy_sdk import lazy
+from tests.lazy_sdk import lazy, lazy_call
 
-from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import DeadlineExceeded, GeneratorRefused, GeneratorUnavailable, Unavailable
 from foliotrace.model import Deadline
 from foliotrace.ports import Delta, Generation, Prompt, TextGenerator
+
+LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexGenerator")
 
 openai_llms = lazy("llama_index.llms.openai")
 openai = lazy("openai")

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from tests.extract.extract_stack import Parrot, finding, page, task
+from tests.lazy_sdk import lazy_call
 
-from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.errors import ExtractorUnavailable
 from foliotrace.extract.extract import record_of
 from foliotrace.extract.schema import resolve
 from foliotrace.model import Deadline, Extraction, ExtractionMethod
+
+LLMExtractor = lazy_call("foliotrace.adapters.llamaindex.extractor:LLMExtractor")
 
 pytestmark = pytest.mark.anyio
 

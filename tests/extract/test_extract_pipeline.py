@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from tests.extract.extract_stack import OWNER, ExtractStack, Parrot, Spy, finding
+from tests.lazy_sdk import lazy_call
 from workflows.context.serializers import JsonSerializer
 
-from foliotrace.adapters.llamaindex.extractor import LLMExtractor
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.errors import Conflict, ExtractorUnavailable, InvalidSchema
@@ -15,6 +15,8 @@ from foliotrace.extract.services import Rung
 from foliotrace.extract.workflow import ExtractRecord, ExtractWorkflow
 from foliotrace.jobs import JobReporter, Progress
 from foliotrace.model import ExtractionMethod, JobStatus, Level
+
+LLMExtractor = lazy_call("foliotrace.adapters.llamaindex.extractor:LLMExtractor")
 
 pytestmark = pytest.mark.anyio
 

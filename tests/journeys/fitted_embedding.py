@@ -69,4 +69,3 @@ def _made(**options: Any) -> FittedEmbedding:
 
 
 EMBEDDING = _made()
-PLACE = f"{__name__}:EMBEDDING"

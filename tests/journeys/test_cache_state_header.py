@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.audit.log_reading import audit_records
 from tests.cloud.service import FUEL, service
-from tests.journeys.fitted_embedding import EMBEDDING, PLACE
+from tests.lazy_sdk import lazy
 from tests.query.questions import MINIMAL_EDITS
 
 from foliotrace.errors import Misconfigured
@@ -14,6 +14,8 @@ from foliotrace_server.compose import compose
 from foliotrace_server.sections import EmbeddingSettings
 from foliotrace_server.settings import load_settings
 
+fitted = lazy("tests.journeys.fitted_embedding")
+PLACE = "tests.journeys.fitted_embedding:EMBEDDING"
 pytestmark = pytest.mark.anyio
 
 
@@ -29,7 +31,7 @@ async def test_the_header_says_miss_exact_and_bypass(tmp_path: Path) -> None:
 
 
 async def test_a_question_that_asks_the_same_says_semantic_everywhere(tmp_path: Path) -> None:
-    EMBEDDING.reset()
+    fitted.EMBEDDING.reset()
     settings = {
         "embedding": EmbeddingSettings(provider="import", model=PLACE, free=True),
         "query": QuerySettings(cache_ttl_s=60, semantic_cache=True),

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from tests.cloud.service import FUEL, RUNWAY, Service, service
-from tests.journeys.fitted_embedding import EMBEDDING, PLACE
+from tests.lazy_sdk import lazy
 
 from foliotrace_server.sections import EmbeddingSettings
 
+fitted = lazy("tests.journeys.fitted_embedding")
+PLACE = "tests.journeys.fitted_embedding:EMBEDDING"
 pytestmark = pytest.mark.anyio
 QUESTION = "What does unleaded cost per litre?"
 HYBRID = ("hybrid", "extractive")
@@ -17,11 +19,11 @@ KEYWORD = ("keyword", "extractive")
 
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Service]:
-    EMBEDDING.reset()
+    fitted.EMBEDDING.reset()
     embedding = EmbeddingSettings(provider="import", model=PLACE)
     async with service(tmp_path, embedding=embedding) as made:
         yield made
-        EMBEDDING.open_gate()
+        fitted.EMBEDDING.open_gate()
 
 
 async def documents(running: Service) -> tuple[str, str]:
@@ -35,7 +37,7 @@ async def documents(running: Service) -> tuple[str, str]:
 async def test_keywords_answer_marked_until_all_is_embedded_and_hybrid_from_then_on(
     running: Service,
 ) -> None:
-    EMBEDDING.close_gate()
+    fitted.EMBEDDING.close_gate()
     fuel, runway = await documents(running)
     early = await running.ask(QUESTION)
     assert (early.level, early.path, early.reasons) == (2, KEYWORD, ["embedding_pending"])
@@ -44,7 +46,7 @@ async def test_keywords_answer_marked_until_all_is_embedded_and_hybrid_from_then
     assert early.marks.complete, early.marks
     filtered = await running.ask(QUESTION, filters={"document_ids": [fuel]})
     assert {c["document_id"] for c in filtered.body["citations"]} == {fuel}
-    EMBEDDING.open_gate()
+    fitted.EMBEDDING.open_gate()
     late = await running.until(HYBRID, QUESTION)
     assert (late.level, late.reasons) == (0, [])
     assert "2.31" in late.body["answer"]
@@ -63,7 +65,7 @@ async def test_a_dead_embedder_leaves_keywords_marked_and_its_return_brings_hybr
 ) -> None:
     await documents(running)
     await running.until(HYBRID, QUESTION)
-    EMBEDDING.die()
+    fitted.EMBEDDING.die()
     for place in ("here", "there", "now", "today"):  # a known question's vector is kept
         asked = await running.ask(f"What does unleaded cost per litre {place}?")
         assert (asked.level, asked.path) == (2, KEYWORD)
@@ -71,5 +73,5 @@ async def test_a_dead_embedder_leaves_keywords_marked_and_its_return_brings_hybr
         assert "2.31" in asked.body["answer"]
         assert asked.marks is not None
         assert asked.marks.complete, asked.marks
-    EMBEDDING.revive()
+    fitted.EMBEDDING.revive()
     assert (await running.until(HYBRID, QUESTION)).level == 0

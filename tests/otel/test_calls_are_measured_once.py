@@ -6,9 +6,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse
-from llama_index.core.llms import CompletionResponse
-from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -19,8 +16,8 @@ from opentelemetry.sdk.trace.sampling import (
     Sampler,
     SamplingResult,
 )
+from tests.lazy_sdk import lazy
 from tests.otel.recorded_spans import RecordedSpans, recording
-from tests.otel.test_model_call_events import RAW, Tiny
 from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
 
@@ -29,27 +26,13 @@ from foliotrace_otel import separate_trace
 
 pytestmark = pytest.mark.anyio
 dispatcher = get_dispatcher(__name__)
+programs = lazy("tests.otel.llamaindex_programs")
 WAYS: dict[str, Any] = {
     "sampled": {},
     "all detail": {"detail": "all"},
     "unsampled": {"sampler": ParentBased(ALWAYS_OFF)},
     "unsampled, all detail": {"sampler": ParentBased(ALWAYS_OFF), "detail": "all"},
 }
-
-
-class Chatty(Tiny):
-    """Completes through its own chat, as chat models do."""
-
-    @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        said = self.chat([ChatMessage(role="user", content=prompt)])
-        return CompletionResponse(text=said.message.content or "", raw=RAW)
-
-    @llm_chat_callback()
-    def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
-        if self.fails:
-            raise TimeoutError
-        return ChatResponse(message=ChatMessage(role="assistant", content="yes"), raw=RAW)
 
 
 class Turn(Sampler):
@@ -99,14 +82,14 @@ def an_unsampled_request() -> Iterator[None]:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_completion_that_is_a_chat_is_one_model_call(way: str) -> None:
     with recording(**WAYS[way]) as seen:
-        Chatty().complete("x")
+        programs.Chatty().complete("x")
         if way.startswith("unsampled"):
             with an_unsampled_request():
-                Chatty().complete("x")
+                programs.Chatty().complete("x")
         else:
-            Chatty().complete("x")
+            programs.Chatty().complete("x")
         with pytest.raises(TimeoutError):
-            Chatty(fails=True).complete("x")
+            programs.Chatty(fails=True).complete("x")
     assert value(seen, "llm_request_latency_seconds_count", model="tiny") == 3
     assert value(seen, "llm_request_errors_total", model="tiny") == 1
     assert value(seen, "gen_ai_client_token_usage_sum", gen_ai_token_type="input") == 24

@@ -1,87 +1,42 @@
 """Chat engines stream through a writer of their own: their spans end with the last token."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from llama_index.core.base.base_retriever import BaseRetriever
-from llama_index.core.base.llms.types import CompletionResponse, LLMMetadata
-from llama_index.core.chat_engine import (
-    CondensePlusContextChatEngine,
-    ContextChatEngine,
-    SimpleChatEngine,
-)
-from llama_index.core.llms import CustomLLM
-from llama_index.core.llms.callbacks import llm_completion_callback
-from llama_index.core.memory import ChatMemoryBuffer
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from opentelemetry.trace import StatusCode
-from pydantic import PrivateAttr
+from tests.lazy_sdk import lazy
+from tests.otel.canary_texts import WORDS
 from tests.otel.recorded_spans import RecordedSpans, recording
 
 pytestmark = pytest.mark.anyio
-WORDS = ("one ", "two ", "three ")
 
 
-class Slow(CustomLLM):
-    """Streams its words, the last one only once `gate` is open; `broken`: it raises instead."""
-
-    broken: bool = False
-    _gate: threading.Event = PrivateAttr(default_factory=threading.Event)
-
-    @property
-    def gate(self) -> threading.Event:
-        return self._gate
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        return LLMMetadata(model_name="slow-1", context_window=8000)
-
-    @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return CompletionResponse(text="".join(WORDS))
-
-    @llm_completion_callback()
-    def stream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
-    ) -> Iterator[CompletionResponse]:
-        def words() -> Iterator[CompletionResponse]:
-            text = ""
-            for word in WORDS[:-1]:
-                text += word
-                yield CompletionResponse(text=text, delta=word)
-            assert self._gate.wait(20)
-            if self.broken:
-                raise ConnectionError("the model went away")
-            yield CompletionResponse(text=text + WORDS[-1], delta=WORDS[-1])
-
-        return words()
+chat_engines = lazy("llama_index.core.chat_engine")
+memories = lazy("llama_index.core.memory")
+programs = lazy("tests.otel.llamaindex_programs")
 
 
-class Shelf(BaseRetriever):
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return [NodeWithScore(node=TextNode(text="a passage"), score=1.0)]
+def simple(llm: Any) -> Any:
+    return chat_engines.SimpleChatEngine.from_defaults(llm=llm, memory=memory(llm))
 
 
-def simple(llm: Slow) -> Any:
-    return SimpleChatEngine.from_defaults(llm=llm, memory=memory(llm))
-
-
-def context(llm: Slow) -> Any:
-    return ContextChatEngine.from_defaults(retriever=Shelf(), llm=llm, memory=memory(llm))
-
-
-def condense(llm: Slow) -> Any:
-    return CondensePlusContextChatEngine.from_defaults(
-        retriever=Shelf(), llm=llm, memory=memory(llm)
+def context(llm: Any) -> Any:
+    return chat_engines.ContextChatEngine.from_defaults(
+        retriever=programs.Shelf(), llm=llm, memory=memory(llm)
     )
 
 
-def memory(llm: Slow) -> ChatMemoryBuffer:
-    return ChatMemoryBuffer.from_defaults(llm=llm)
+def condense(llm: Any) -> Any:
+    return chat_engines.CondensePlusContextChatEngine.from_defaults(
+        retriever=programs.Shelf(), llm=llm, memory=memory(llm)
+    )
+
+
+def memory(llm: Any) -> Any:
+    return memories.ChatMemoryBuffer.from_defaults(llm=llm)
 
 
 @pytest.fixture
@@ -94,7 +49,7 @@ def closed_loop() -> Iterator[None]:
     loop.close()
 
 
-Making = Callable[[Slow], Any]
+Making = Callable[[Any], Any]
 ENGINES = pytest.mark.parametrize("making", [simple, context, condense])
 
 
@@ -130,7 +85,7 @@ def _samples(seen: RecordedSpans, name: str) -> list[float]:
 @ENGINES
 @pytest.mark.usefixtures("closed_loop")
 def test_a_chat_s_span_ends_with_its_last_token(making: Making) -> None:
-    llm = Slow()
+    llm = programs.Slow()
     with recording() as seen:
         response = making(llm).stream_chat("hello")
         tokens = response.response_gen
@@ -148,7 +103,7 @@ def test_a_chat_s_span_ends_with_its_last_token(making: Making) -> None:
 
 @ENGINES
 async def test_an_async_chat_s_span_ends_with_its_last_token(making: Making) -> None:
-    llm = Slow()
+    llm = programs.Slow()
     llm.gate.set()
     with recording() as seen:
         response = await making(llm).astream_chat("hello")
@@ -163,7 +118,7 @@ async def test_an_async_chat_s_span_ends_with_its_last_token(making: Making) -> 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.usefixtures("closed_loop")
 def test_a_stream_that_breaks_fails_its_chat(making: Making) -> None:
-    llm = Slow(broken=True)
+    llm = programs.Slow(broken=True)
     llm.gate.set()
     with recording() as seen:
         response = making(llm).stream_chat("hello")
@@ -182,7 +137,7 @@ def test_a_stream_that_breaks_fails_its_chat(making: Making) -> None:
 
 @pytest.mark.usefixtures("closed_loop")
 def test_a_chat_nobody_reads_ends_when_its_writer_does() -> None:
-    llm = Slow()
+    llm = programs.Slow()
     with recording() as seen:
         response = simple(llm).stream_chat("hello")
         del response
@@ -194,7 +149,7 @@ def test_a_chat_nobody_reads_ends_when_its_writer_does() -> None:
 
 @pytest.mark.usefixtures("closed_loop")
 def test_a_chat_that_is_over_before_the_call_returns_ends_with_it() -> None:
-    llm = Slow()
+    llm = programs.Slow()
     llm.gate.set()
     for _ in range(20):
         with recording() as seen:
@@ -205,7 +160,7 @@ def test_a_chat_that_is_over_before_the_call_returns_ends_with_it() -> None:
 
 async def test_parallel_streams_of_one_model_stay_apart() -> None:
     """Only a call made by a stream's own generator is part of it."""
-    llm = Slow()
+    llm = programs.Slow()
     llm.gate.set()
     with recording() as seen:
         first = await llm.astream_complete("one")

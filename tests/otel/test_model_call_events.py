@@ -3,63 +3,23 @@
 from typing import Any
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse
-from llama_index.core.instrumentation.events.retrieval import RetrievalEndEvent
-from llama_index.core.llms import CompletionResponse, LLMMetadata
-from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from llama_index.core.llms.custom import CustomLLM
-from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from tests.lazy_sdk import lazy
+from tests.otel.canary_texts import ANSWER, PASSAGE, QUESTION, RAW
 from tests.otel.recorded_spans import recording
 
 from foliotrace import events
 from foliotrace_otel.spans.model_events import ContentPolicy
 
-QUESTION, ANSWER, PASSAGE = "canary question", "canary answer", "canary passage"
-RAW = {
-    "id": "resp_1",
-    "model": "tiny-2026",
-    "choices": [{"finish_reason": "stop"}],
-    "usage": {
-        "prompt_tokens": 12,
-        "completion_tokens": 5,
-        "prompt_tokens_details": {"cached_tokens": 4},
-    },
-}
-
-
-class Tiny(CustomLLM):
-    model: str = "tiny"
-    fails: bool = False
-
-    @property
-    def metadata(self) -> LLMMetadata:
-        return LLMMetadata(model_name=self.model)
-
-    @llm_chat_callback()
-    def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
-        if self.fails:
-            raise TimeoutError(QUESTION)
-        return ChatResponse(message=ChatMessage(role="assistant", content=ANSWER), raw=RAW)
-
-    @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return CompletionResponse(text=ANSWER, raw=RAW)
-
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> Any:
-        raise NotImplementedError
-
-
-class Shelf(BaseRetriever):
-    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return [NodeWithScore(node=TextNode(text=PASSAGE, id_="n1"), score=0.87654)]
+core = lazy("llama_index.core")
+retrieval_events = lazy("llama_index.core.instrumentation.events.retrieval")
+programs = lazy("tests.otel.llamaindex_programs")
 
 
 def ask(**options: Any) -> None:
-    Shelf().retrieve(QUESTION)
-    Tiny(**options).chat([ChatMessage(role="user", content=QUESTION)])
+    programs.Shelf().retrieve(QUESTION)
+    programs.Tiny(**options).chat([core.llms.ChatMessage(role="user", content=QUESTION)])
 
 
 def test_a_model_call_tells_model_tokens_finish_and_lengths() -> None:
@@ -111,7 +71,7 @@ def test_no_content_by_default_and_all_of_it_under_its_names_when_asked() -> Non
 
 def test_captured_content_is_cut() -> None:
     with recording(content=ContentPolicy(capture=True, most_chars=16)) as seen:
-        Tiny().chat([ChatMessage(role="user", content="word " * 1000)])
+        programs.Tiny().chat([core.llms.ChatMessage(role="user", content="word " * 1000)])
     assert len(seen.one("chat tiny").attributes["gen_ai.input.messages"]) < 120
 
 
@@ -184,6 +144,8 @@ def test_an_event_of_ours_lands_on_the_span_where_it_happened_and_can_link() -> 
 
 def test_an_event_the_handler_does_not_understand_is_no_fault() -> None:
     with recording() as seen:
-        event = RetrievalEndEvent(str_or_query_bundle=QUESTION, nodes=[], span_id="nobody-knows")
+        event = retrieval_events.RetrievalEndEvent(
+            str_or_query_bundle=QUESTION, nodes=[], span_id="nobody-knows"
+        )
         get_dispatcher().event(event)
     assert seen.tree.faults == 0

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
+from tests.lazy_sdk import lazy, lazy_call
 from tests.otel.recorded_spans import RecordedSpans, recording
-from tests.otel.test_model_call_events import Tiny
 from tests.query import query_stack
 from tests.query.test_query_pipeline import HANDBOOK
 
-from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator
 from foliotrace.errors import InvalidQuery
 from foliotrace.model import RetrievalMode
 from foliotrace.query.services import RetrievalPath
@@ -20,6 +19,9 @@ from foliotrace_otel.export.span_encoding import SpanEncoder
 from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
 from foliotrace_otel.export.trace_ascii import draw_trace
 
+LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexGenerator")
+
+programs = lazy("tests.otel.llamaindex_programs")
 pytestmark = pytest.mark.anyio
 
 
@@ -32,7 +34,7 @@ async def test_a_question_is_few_spans_in_three_kilobytes_with_nothing_of_what_w
 ) -> None:
     async with query_stack.open_query_stack(tmp_path) as stack:
         await stack.serve(*HANDBOOK, name="handbook.txt")
-        stack.use(generators=(LlamaIndexGenerator(Tiny(), clock=stack.clock),))
+        stack.use(generators=(LlamaIndexGenerator(programs.Tiny(), clock=stack.clock),))
         with recording() as seen:
             await stack.ask("When are refunds paid to xylophone@example.org?")
     raw = encoded(seen)

@@ -6,43 +6,23 @@ import time
 from typing import Any
 
 import pytest
-from llama_index.core import Document, VectorStoreIndex
-from llama_index.core.embeddings import MockEmbedding
-from llama_index.core.llms import CompletionResponse, CompletionResponseGen, LLMMetadata, MockLLM
-from llama_index.core.llms.callbacks import llm_completion_callback
-from llama_index.core.llms.custom import CustomLLM
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
+from tests.lazy_sdk import lazy
 from tests.otel.recorded_spans import RecordedSpans, recording
 
 pytestmark = pytest.mark.anyio
 
 
-class BreaksMidway(CustomLLM):
-    @property
-    def metadata(self) -> LLMMetadata:
-        return LLMMetadata(model_name="breaks-1")
-
-    @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        return CompletionResponse(text="x")
-
-    @llm_completion_callback()
-    def stream_complete(
-        self, prompt: str, formatted: bool = False, **kwargs: Any
-    ) -> CompletionResponseGen:
-        def tokens() -> CompletionResponseGen:
-            yield CompletionResponse(text="a", delta="a")
-            raise ConnectionResetError("half way")
-
-        return tokens()
+core = lazy("llama_index.core")
+programs = lazy("tests.otel.llamaindex_programs")
 
 
 def engine(**options: Any) -> Any:
-    index = VectorStoreIndex.from_documents(
-        [Document(text="Limes keep scurvy away.")], embed_model=MockEmbedding(embed_dim=4)
+    index = core.VectorStoreIndex.from_documents(
+        [core.Document(text="Limes keep scurvy away.")], embed_model=core.MockEmbedding(embed_dim=4)
     )
-    return index.as_query_engine(llm=MockLLM(), streaming=True, **options)
+    return index.as_query_engine(llm=core.llms.MockLLM(), streaming=True, **options)
 
 
 def assert_all_ended(seen: RecordedSpans) -> None:
@@ -59,7 +39,7 @@ def chat(seen: RecordedSpans) -> ReadableSpan:
 
 def test_a_stream_ends_at_its_last_token_and_tells_the_first() -> None:
     with recording() as seen:
-        stream = MockLLM().stream_complete("one two three")
+        stream = core.llms.MockLLM().stream_complete("one two three")
         first = next(stream)
         assert first is not None
         assert not seen.spans
@@ -79,7 +59,7 @@ def test_a_stream_ends_at_its_last_token_and_tells_the_first() -> None:
 
 def test_a_stream_that_breaks_is_an_error() -> None:
     with recording() as seen, pytest.raises(ConnectionResetError):
-        list(BreaksMidway().stream_complete("x"))
+        list(programs.BreaksMidway().stream_complete("x"))
     assert chat(seen).status.status_code is StatusCode.ERROR
     assert [event.name for event in chat(seen).events] == ["exception"]
     assert_all_ended(seen)
@@ -88,7 +68,7 @@ def test_a_stream_that_breaks_is_an_error() -> None:
 @pytest.mark.parametrize("tokens", [0, 1])
 def test_a_stream_given_up_ends_without_an_error(tokens: int) -> None:
     with recording() as seen:
-        stream = MockLLM().stream_complete("one two three")
+        stream = core.llms.MockLLM().stream_complete("one two three")
         for _ in range(tokens):
             next(stream)
         del stream
@@ -99,7 +79,7 @@ def test_a_stream_given_up_ends_without_an_error(tokens: int) -> None:
 
 def test_a_closed_stream_says_so() -> None:
     with recording() as seen:
-        stream = MockLLM().stream_complete("one two three")
+        stream = core.llms.MockLLM().stream_complete("one two three")
         next(stream)
         stream.close()
     assert (chat(seen).attributes or {})["foliotrace.outcome"] == "closed"
@@ -140,7 +120,7 @@ def test_a_streamed_response_that_nobody_reads_ends_when_it_is_collected() -> No
 
 async def test_fifty_streams_at_once_keep_their_own_times_and_parents() -> None:
     async def one() -> None:
-        async for _ in await MockLLM().astream_chat([]):
+        async for _ in await core.llms.MockLLM().astream_chat([]):
             await asyncio.sleep(0)
 
     with recording() as seen:

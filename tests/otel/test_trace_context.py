@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from llama_index.core.llms import MockLLM
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+from tests.lazy_sdk import lazy
 from tests.otel.recorded_spans import recording
 from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
@@ -162,7 +162,7 @@ async def test_concurrent_requests_never_share_a_trace() -> None:
 
 
 def test_a_suppressed_region_makes_no_spans_and_no_measurements() -> None:
-    llm = MockLLM()
+    llm = lazy("llama_index.core.llms").MockLLM()
     with recording() as recorded:
         token = context.attach(context.set_value(context._SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
