@@ -23,7 +23,12 @@ from foliotrace_otel.setup.environment import (
     read_environment,
 )
 from foliotrace_otel.setup.logging import configure_logging
-from foliotrace_otel.spans.carried_context import entry_attributes, separate_trace, traceparent
+from foliotrace_otel.spans.carried_context import (
+    entry_attributes,
+    own_trace,
+    separate_trace,
+    traceparent,
+)
 from foliotrace_otel.spans.event_handler import HasMeasurements, HasSpanAttributes
 
 __all__ = [
@@ -41,6 +46,7 @@ __all__ = [
     "configure",
     "configure_logging",
     "entry_attributes",
+    "own_trace",
     "prometheus_text",
     "read_environment",
     "separate_trace",

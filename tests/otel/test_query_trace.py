@@ -67,8 +67,9 @@ async def test_a_degraded_answer_says_so_on_its_run_and_where_the_path_failed(
     assert run.attributes["foliotrace.degraded"] is True
     assert run.attributes["foliotrace.degradation.level"] == 2
     assert run.attributes["foliotrace.degradation.reasons"] == "managed_timeout"
-    failed = seen.one("retrieve").attributes
-    assert failed["foliotrace.retrieval.failed_path"] == "managed"
+    (failed,) = seen.one("retrieve").events
+    assert failed.name == "foliotrace.retrieval_path_failed"
+    assert failed.attributes["foliotrace.retrieval.failed_path"] == "managed"
     degraded = {"level": "2", "reason": "managed_timeout"}
     counted = seen.metrics.registry.get_sample_value("foliotrace_degraded_answers_total", degraded)
     assert counted == 1

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.fakes.openai import running_fake_openai
+from tests.fakes.wire import Fault
 from tests.server.observed_service import QUESTION, Observed, attributes_named, observed
 
 from foliotrace.errors import IndexUnavailable
@@ -63,6 +65,44 @@ async def test_a_streamed_answer_says_it_in_its_last_event(
             lines = [line async for line in stream.aiter_lines() if line]
     assert lines[-2] == "event: answer"
     assert '"level":4' in lines[-1]
+
+
+SCHEMA = {"type": "object", "properties": {"days": {"type": "integer"}}}
+
+
+async def test_a_degraded_extraction_is_said_in_five_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_fake_openai() as model:
+        model.fail("POST /v1/chat/completions", Fault.unavailable, times=20)
+        llm = {"provider": "openai", "model": "gpt-4o-mini", "api_base": model.url}
+        llm["api_key"] = "sk-fake-degraded"
+        guard = {"attempts": 1}
+        strict = {"durability": "strict"}
+        async with observed(
+            tmp_path, monkeypatch, llm=llm, resilience=guard, audit=strict
+        ) as service:
+            document = (await service.ingest())["document"]["id"]
+            asked = {"document_id": document, "schema": SCHEMA}
+            job = (await service.client.post("/v1/extractions", json=asked)).json()
+            await service.ended(job["id"])
+            answer = await service.client.get(f"/v1/extractions/{job['id']}")
+            mark = answer.json()["degradation"]
+            trace = service.trace(job["job"]["trace_id"], ends_with="invoke_workflow ExtractWorkflow")
+            counted = await service.metric(
+                "foliotrace_degraded_answers_total",
+                level=str(mark["level"]),
+                reason=mark["reasons"][0],
+            )
+    assert mark["level"] >= 2
+    assert answer.headers["x-degradation-level"] == str(mark["level"])
+    run = attributes_named(trace, "invoke_workflow ExtractWorkflow")
+    assert run["foliotrace.degraded"] is True
+    assert run["foliotrace.degradation.level"] == mark["level"]
+    assert run["foliotrace.degradation.reasons"].split(",") == mark["reasons"]
+    assert counted == 1
+    (record,) = [r for r in service.records() if r["event"] == "extract_completed"]
+    assert record["degradation"] == {name: mark[name] for name in ("level", "reasons")}
 
 
 CANARY = "canary7f3c"

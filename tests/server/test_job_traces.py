@@ -14,7 +14,7 @@ import httpx
 import pytest
 from tests.audit.log_reading import audit_records
 from tests.free_ports import free_port
-from tests.otlp_sink import OtlpSink
+from tests.otlp_sink import OtlpSink, attributes_of
 from tests.server.observed_service import REFUNDS, observed, tree
 
 from foliotrace_audit.checkpoint import read_checkpoint
@@ -42,6 +42,9 @@ async def test_each_document_of_a_batch_has_its_own_trace(
             assert parents["invoke_workflow IngestWorkflow"] == "accept ingest"
             accept = next(span for span in spans if span.name == "accept ingest")
             assert [link.trace_id.hex() for link in accept.links] == [request]
+            # the collector makes each entry a root of its own at LangSmith
+            entries = [s.name for s in spans if attributes_of(s).get("foliotrace.entry")]
+            assert entries == ["accept ingest"]
         (root,) = service.trace(request)
         assert [link.trace_id.hex() for link in root.links] == traces
     ends = [r for r in service.records() if r["event"] == "ingest_completed"]
@@ -119,6 +122,9 @@ async def test_a_resumed_job_goes_on_in_its_trace(tmp_path: Path) -> None:
         runs = [s for s in of_job() if s.name == "invoke_workflow IngestWorkflow"]
         (accept,) = [s for s in of_job() if s.name == "accept ingest"]
         assert {run.parent_span_id for run in runs} == {accept.span_id}
+        assert [s.name for s in of_job() if attributes_of(s).get("foliotrace.entry")] == [
+            "accept ingest"
+        ]
     ends = [
         r for r in audit_records(tmp_path / "data" / "audit") if r["event"] == "ingest_completed"
     ]

@@ -64,9 +64,10 @@ def page() -> str:
             "",
             "## Domain events",
             "",
-            "LlamaIndex events of the service, on the span that is open when they happen.",
+            "LlamaIndex events of the service. `on`: the attributes stand on the open span, on the",
+            "span of its run, or in a span event such as `foliotrace.call_retried`.",
             "",
-            *_table(("event", "meaning", "span attributes"), _events()),
+            *_table(("event", "meaning", "on", "attributes"), _events()),
             "",
             "## Variables read",
             "",
@@ -101,10 +102,11 @@ def _attributes() -> Iterator[tuple[str, str]]:
             yield f"`{getattr(semconv.span_names(NAMESPACE), field)}`", note
 
 
-def _events() -> Iterator[tuple[str, str, str]]:
+def _events() -> Iterator[tuple[str, str, str, str]]:
     for event in sorted(DomainEvent.__subclasses__(), key=lambda e: e.__name__):
         names = tuple(semconv.CONCEPTS.get(n, n) for n in event.span_attributes.values())
-        yield f"`{event.__name__}`", (event.__doc__ or "").replace("\n    ", " "), _code(names)
+        meaning = (event.__doc__ or "").replace("\n    ", " ")
+        yield f"`{event.__name__}`", meaning, event.recorded_as, _code(names)
 
 
 def _metrics() -> Iterator[tuple[str, ...]]:

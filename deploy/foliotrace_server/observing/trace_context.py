@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from foliotrace.events import NAMESPACE
-from foliotrace_otel import entry_attributes, traceparent
+from foliotrace_otel import entry_attributes, own_trace, traceparent
 
 if TYPE_CHECKING:
     import httpx
@@ -92,7 +92,7 @@ def continue_trace(stored: str) -> Iterator[None]:
     """Make spans inside children of a captured trace; for "" they start a trace of their own."""
     parent, _, state = stored.partition(" ")
     context = _propagator.extract({_PARENT: parent, _STATE: state}, Context())
-    token = otel_context.attach(context)
+    token = otel_context.attach(own_trace(context) if stored else context)
     try:
         yield
     finally:

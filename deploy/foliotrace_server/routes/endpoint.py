@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from types import FunctionType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -15,6 +15,12 @@ from foliotrace_server.openapi.operation import ID, Operation, Parameter, path_p
 
 H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
 _DECLARED: dict[object, Operation] = {}  # by handler
+DEGRADATION_HEADER: Final[Mapping[str, Mapping[str, Any]]] = {
+    "X-Degradation-Level": {
+        "description": "How far the result fell below the best configured path.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": 4},
+    },
+}
 
 
 def endpoint(

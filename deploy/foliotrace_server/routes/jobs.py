@@ -23,7 +23,7 @@ from foliotrace_server.http.identity import caller
 from foliotrace_server.http.request_body import checked_key, parse_as, read_json
 from foliotrace_server.openapi.operation import header_parameter, paging, query_parameter
 from foliotrace_server.routes.documents import whole_number
-from foliotrace_server.routes.endpoint import EventStream, endpoint, event
+from foliotrace_server.routes.endpoint import DEGRADATION_HEADER, EventStream, endpoint, event
 
 _MAX_PAGE = 1000
 JOB_EVENTS = {"progress": Progress, "end": JobView}
@@ -68,16 +68,26 @@ class Jobs:
         )
         return extraction_body(job, None)
 
-    @endpoint("GET", "/v1/extractions/{id}", tag="extractions", problems=(404, 503))
-    async def get_extraction(self, request: Request) -> ExtractionBody:
+    @endpoint(
+        "GET",
+        "/v1/extractions/{id}",
+        tag="extractions",
+        response=ExtractionBody,
+        headers=DEGRADATION_HEADER,
+        problems=(404, 503),
+    )
+    async def get_extraction(self, request: Request) -> Response:
         """Get an extraction and, once it has completed, its record."""
         tenant, job_id = caller().tenant, request.path_params["id"]
         job = await self._jobs.job(tenant, job_id)
         if job.kind is not JobKind.EXTRACT:
             raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
-        if job.status is not JobStatus.COMPLETED:
-            return extraction_body(job, None)
-        return extraction_body(job, (await self._jobs.extraction(tenant, job_id))[1])
+        found, headers = None, {}
+        if job.status is JobStatus.COMPLETED:
+            found = (await self._jobs.extraction(tenant, job_id))[1]
+            headers = {"X-Degradation-Level": str(int(found.degradation.level))}
+        body = to_json(ExtractionBody, extraction_body(job, found))
+        return Response(body, media_type="application/json", headers=headers)
 
     @endpoint(
         "GET",

@@ -22,7 +22,7 @@ from foliotrace_server.http.http_guard import ConcurrencyLimit
 from foliotrace_server.http.problems import problem_of
 from foliotrace_server.http.request_body import read_json, start_event
 from foliotrace_server.observing.trace_context import TraceLinks, sampled_trace_id
-from foliotrace_server.routes.endpoint import EventStream, endpoint, event
+from foliotrace_server.routes.endpoint import DEGRADATION_HEADER, EventStream, endpoint, event
 
 ANSWER_EVENTS = {
     "start": StreamStart,
@@ -37,10 +37,7 @@ _WORKFLOW_EVENTS = {  # by class name: a hosted workflow may bring events of its
     kind.__name__: name for name, kind in ANSWER_EVENTS.items() if issubclass(kind, Event)
 }
 _HEADERS = {
-    "X-Degradation-Level": {
-        "description": "How far the answer fell below the best configured path.",
-        "schema": {"type": "integer", "minimum": 0, "maximum": 4},
-    },
+    **DEGRADATION_HEADER,
     "X-Cache": {
         "description": "Whether the answer came from the cache.",
         "schema": {"type": "string", "enum": [state.value for state in CacheState]},

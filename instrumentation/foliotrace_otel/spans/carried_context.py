@@ -16,6 +16,7 @@ from foliotrace_otel.semconv import Attribute, span_names
 CARRIER: Final = "foliotrace_otel"
 BAGGAGE_ALLOWED: Final = ("user.id", "session.id", "tenant.id", "gen_ai.conversation.id")
 LINKS_KEY: Final = otel_context.create_key("foliotrace_otel-links")
+OWN_TRACE_KEY: Final = otel_context.create_key("foliotrace_otel-own-trace")
 _MOST_BAGGAGE_CHARS: Final = 128  # the caller chooses these values
 _TRACEPARENT: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
@@ -54,6 +55,8 @@ def capture() -> dict[str, Any]:
         carrier["traceparent"] = traceparent(current)
         if current.trace_state:
             carrier["tracestate"] = current.trace_state.to_header()
+        if not current.is_remote or context.get(OWN_TRACE_KEY):
+            carrier["own"] = True
     links = links_in(context)
     if links and not current.is_valid:  # inside separate_trace(), before its first span
         carrier["links"] = [traceparent(link.context) for link in links]
@@ -81,11 +84,21 @@ def restore(captured: Mapping[str, Any]) -> None:
         return
     if remote is not None:
         context = Context({SPAN_KEY: NonRecordingSpan(_with_state(remote, carrier))})
+        if carrier.get("own"):
+            context = own_trace(context)
     elif links := [parse_traceparent(text) for text in carrier.get("links", ())]:
         context = Context({LINKS_KEY: tuple(Link(linked) for linked in links if linked)})
     for key, value in dict(carrier.get("baggage", {})).items():
         context = baggage.set_baggage(key, value, context)
     otel_context.attach(context)
+
+
+def own_trace(context: Context) -> Context:
+    """`context`, whose remote parent is a span that this service has made and exports itself.
+
+    What continues below it, such as a job after a restart, is no entry of the service.
+    """
+    return Context({**context, OWN_TRACE_KEY: True})
 
 
 def _with_state(remote: SpanContext, carrier: Mapping[str, Any]) -> SpanContext:
@@ -122,6 +135,8 @@ def entry_attributes(context: Context, namespace: str) -> dict[str, Attribute]:
         parent = trace.get_current_span(context).get_span_context()
         if parent.is_valid and not parent.is_remote:
             return {}
+        if context.get(OWN_TRACE_KEY):
+            return allowed_baggage(context)
     return {span_names(namespace).entry: True, **allowed_baggage(context)}
 
 

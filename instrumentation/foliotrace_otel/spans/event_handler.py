@@ -1,5 +1,6 @@
 """The LlamaIndex event handler: events become span attributes and measurements."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final, Protocol, TypeAlias
 
@@ -14,11 +15,10 @@ from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.spans import LlamaIndexObject
 from foliotrace_otel.spans.carried_context import parse_traceparent
 from foliotrace_otel.spans.model_events import ContentPolicy, ModelCalls, Retrievals
-from foliotrace_otel.spans.open_span import RECORD_KEY, OpenSpan
+from foliotrace_otel.spans.open_span import RECORD_KEY, OpenSpan, run_of
 from foliotrace_otel.spans.span_tree import SpanTree
 
-_MOST_IDS: Final = 10
-_NS_PER_S: Final = 1e9
+_WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 Note: TypeAlias = Callable[[OpenSpan, LlamaIndexObject], None]
 
 
@@ -26,7 +26,9 @@ class HasSpanAttributes(Protocol):
     """An event that describes the span it happened on.
 
     `span_attributes` maps field names to attribute names, or to words of `semconv.CONCEPTS`. A
-    field that is None is left out; `<namespace>.link` with a traceparent becomes a span link.
+    field that is None is left out; `<namespace>.link` with a traceparent becomes a span link. A
+    class may have `recorded_as` too: "span" (default), "run" for the span of the run around it, or
+    "event" for a span event `<namespace>.<class_name>`.
     """
 
     span_attributes: ClassVar[Mapping[str, str]]
@@ -43,9 +45,13 @@ class HasMeasurements(Protocol):
 class DeclaredEvent:
     """What an event class declares about itself, read once per class."""
 
-    __slots__ = ("_fields", "_link", "_metrics", "measures")
+    __slots__ = ("_event", "_fields", "_link", "_metrics", "_on_run", "measures")
 
     def __init__(self, cls: type, metrics: Metrics, link: str) -> None:
+        placed = getattr(cls, "recorded_as", "span")
+        self._on_run = placed == "run"
+        snake = _WORD_START.sub("_", cls.__name__).lower()
+        self._event = f"{metrics.namespace}.{snake}" if placed == "event" else ""
         table: Mapping[str, str] = getattr(cls, "span_attributes", {})
         named = {field: semconv.CONCEPTS.get(name, name) for field, name in table.items()}
         self._link = next((field for field, name in named.items() if name == link), "")
@@ -58,13 +64,17 @@ class DeclaredEvent:
         if self.measures:
             self._metrics.record_all(event.measurements())
         host = record.visible if record is not None else None
+        if host is not None and self._on_run:
+            host = run_of(host)
         if host is None or host.unsampled or host.ended:
             return
-        attributes = host.attributes
+        attributes = {} if self._event else host.attributes
         for field, name in self._fields:
             value = getattr(event, field)
             if value is not None:
                 attributes[name] = value
+        if self._event and host.span is not None:
+            host.span.add_event(self._event, attributes)
         if self._link:
             origin = parse_traceparent(getattr(event, self._link))
             if origin is not None and host.span is not None:

@@ -106,6 +106,13 @@ class OpenSpan:
         self._previous = None
 
 
+def run_of(record: OpenSpan) -> OpenSpan:
+    """The nearest workflow run around `record`, else the outermost span known."""
+    while not record.plan.is_run and record.parent is not None:
+        record = record.parent
+    return record
+
+
 class UnsampledCall(OpenSpan):
     """A call in a trace that is not sampled: no span, only a clock for the metrics."""
 

@@ -24,6 +24,7 @@ class CallRetried(DomainEvent):
         "wait_s": "foliotrace.retry.wait_s",
         **_ERROR,
     }
+    recorded_as: ClassVar = "event"
 
     dependency: str
     attempt: int
@@ -42,6 +43,7 @@ class BreakerChanged(DomainEvent):
         "dependency": "foliotrace.breaker.dependency",
         "status": "foliotrace.breaker.status",
     }
+    recorded_as: ClassVar = "event"
 
     dependency: str
     status: str
@@ -56,11 +58,10 @@ class ModelCallPaid(DomainEvent):
     """A model call was charged to the query's budget."""
 
     span_attributes: ClassVar = {
-        "model": "request_model",
-        "prompt_tokens": "input_tokens",
-        "completion_tokens": "output_tokens",
+        "model": "foliotrace.cost.model",
         "cost": "foliotrace.cost.usd",
     }
+    recorded_as: ClassVar = "event"
 
     model: str
     prompt_tokens: int
@@ -81,6 +82,7 @@ class ReservationNotSettled(DomainEvent):
     """The ledger failed after a paid call; the worst case stays reserved there."""
 
     span_attributes: ClassVar = _ERROR
+    recorded_as: ClassVar = "event"
 
     reason: str
 
@@ -93,6 +95,7 @@ class CloudJobFinished(DomainEvent):
         "job_id": "foliotrace.cloud.job_id",
         "credits": "foliotrace.cloud.credits",
     }
+    recorded_as: ClassVar = "event"
 
     kind: str
     job_id: str
@@ -103,6 +106,7 @@ class CloudPurchaseReconciled(DomainEvent):
     """A LlamaCloud job whose acknowledgement was lost was found again instead of bought twice."""
 
     span_attributes: ClassVar = {"kind": "foliotrace.cloud.kind"}
+    recorded_as: ClassVar = "event"
 
     kind: str
 
@@ -110,10 +114,13 @@ class CloudPurchaseReconciled(DomainEvent):
 class CloudParseJobExpired(DomainEvent):
     """LlamaCloud no longer knows a parse job; the file is uploaded again."""
 
+    recorded_as: ClassVar = "event"
+
 
 class CloudCancelFailed(DomainEvent):
     """A LlamaCloud job without a waiting caller could not be cancelled."""
 
     span_attributes: ClassVar = _ERROR
+    recorded_as: ClassVar = "event"
 
     reason: str

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from inspect import Signature
 from itertools import count
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal
 from uuid import uuid4
 
 from llama_index_instrumentation import get_dispatcher
@@ -87,11 +87,15 @@ class DomainEvent(BaseEvent):
     `span_attributes` maps fields to the attributes of the span on which the event happened; a field
     that is None is left out. A name with a dot goes on the wire as it is; a name without one is a
     concept (`request_model`) that the observer names by the conventions it follows.
+
+    `recorded_as`: "span" sets the attributes on that span; "run" on the span of the run it belongs
+    to; "event" adds a span event that holds them, for what may happen several times on one span.
     """
 
     # Deferred: validators are built with the first event of a class, not when the CLI starts.
     model_config = ConfigDict(frozen=True, defer_build=True)
     span_attributes: ClassVar[Mapping[str, str]] = {}
+    recorded_as: ClassVar[Literal["span", "run", "event"]] = "span"
 
     timestamp: datetime = Field(default_factory=datetime.now)
     id_: str = Field(default_factory=_new_id)

@@ -22,8 +22,9 @@ class DocumentIngested(DomainEvent):
         "pages": "foliotrace.ingest.pages",
         "chunks": "foliotrace.ingest.chunks",
         "parser": "foliotrace.ingest.parser",
-        "problem": "error_type",
+        "problem": "foliotrace.ingest.problem",
     }
+    recorded_as: ClassVar = "run"
 
     outcome: str
     pages: int
@@ -44,6 +45,7 @@ class ParserFellBack(DomainEvent):
     """A parser became unavailable; the next one reads the remaining pages."""
 
     span_attributes: ClassVar = {"reason": "foliotrace.parse.reason"}
+    recorded_as: ClassVar = "event"
 
     reason: str
 
@@ -52,6 +54,7 @@ class EmbeddingPostponed(DomainEvent):
     """The embedder failed; its documents wait and are tried again."""
 
     span_attributes: ClassVar = {"reason": "foliotrace.embedding.reason"}
+    recorded_as: ClassVar = "event"
 
     reason: str
 
@@ -60,6 +63,7 @@ class IndexBehind(DomainEvent):
     """The managed index could not be brought up to date."""
 
     span_attributes: ClassVar = {"dependency": "foliotrace.index.dependency", **_ERROR}
+    recorded_as: ClassVar = "event"
 
     dependency: str
     reason: str
@@ -69,6 +73,7 @@ class CacheEvictionFailed(DomainEvent):
     """Answers that cite a replaced document could not be evicted; their keys no longer match."""
 
     span_attributes: ClassVar = _ERROR
+    recorded_as: ClassVar = "event"
 
     reason: str
 
@@ -77,6 +82,7 @@ class JobQuarantined(DomainEvent):
     """A job was given up because its record cannot be read. `kind`: ingest, extract or own."""
 
     span_attributes: ClassVar = {"kind": "foliotrace.job.kind", **_ERROR}
+    recorded_as: ClassVar = "event"
 
     kind: str
     reason: str
@@ -91,20 +97,38 @@ class ExtractionCompleted(DomainEvent):
 
     span_attributes: ClassVar = {
         "valid": "foliotrace.extract.valid",
+        "degraded": "foliotrace.degraded",
         "level": "foliotrace.degradation.level",
+        "joined_reasons": "foliotrace.degradation.reasons",
+        "cost_usd": "foliotrace.cost.usd",
     }
+    recorded_as: ClassVar = "run"
 
     valid: bool
     level: int
+    reasons: tuple[str, ...] = ()
+    cost_usd: float | None = None
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the record is below the best configured path."""
+        return self.level > 0
+
+    @property
+    def joined_reasons(self) -> str | None:
+        """The reasons in one attribute, for search in a trace browser."""
+        return ",".join(self.reasons) or None
 
     def measurements(self) -> Iterable[Measurement]:
-        """One record."""
+        """One record; a degraded one counts once, under its first reason."""
         yield instruments.RECORDS.measured(1, "valid" if self.valid else "invalid")
+        yield from instruments.degraded_result(self.level, self.reasons)
 
 
 class ExtractionRungFailed(DomainEvent):
     """An extraction method failed; the next one is tried. `reason` begins with the method."""
 
     span_attributes: ClassVar = {"reason": "foliotrace.extract.reason"}
+    recorded_as: ClassVar = "event"
 
     reason: str

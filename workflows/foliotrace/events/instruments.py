@@ -5,6 +5,7 @@ a query or a document. Durations of runs and stages, model calls and the telemet
 the instrumentation's to measure, and are not listed here.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -48,7 +49,10 @@ CACHE_REQUESTS: Final = _counter(
     "foliotrace.cache.requests", "Look-ups in a cache.", "cache", "result"
 )
 DEGRADED_ANSWERS: Final = _counter(
-    "foliotrace.degraded_answers", "Answers below the best configured path.", "level", "reason"
+    "foliotrace.degraded_answers",
+    "Answers and records below the best configured path.",
+    "level",
+    "reason",
 )
 FALLBACKS: Final = _counter("foliotrace.fallbacks", "Moves to the next rung.", "from", "to")
 PASSAGES_NOT_ALIGNED: Final = _counter(
@@ -102,3 +106,9 @@ INSTRUMENTS: Final = (
     AUDIT_FAILURES,
     AUDIT_SYNC,
 )
+
+
+def degraded_result(level: int, reasons: Sequence[str]) -> Iterator[Measurement]:
+    """One answer or record below level 0, under its first reason, so that shares add up."""
+    if level:
+        yield DEGRADED_ANSWERS.measured(1, str(level), reasons[0] if reasons else "")

@@ -57,9 +57,7 @@ class QueryAnswered(DomainEvent):
     def measurements(self) -> Iterable[Measurement]:
         """A degraded answer counts once, under its first reason, so that shares add up."""
         yield instruments.CACHE_REQUESTS.measured(1, "answer", self.cache)
-        if self.level:
-            first = self.reasons[0] if self.reasons else ""
-            yield instruments.DEGRADED_ANSWERS.measured(1, str(self.level), first)
+        yield from instruments.degraded_result(self.level, self.reasons)
 
 
 class PassagesRetrieved(DomainEvent):
@@ -84,6 +82,7 @@ class RetrievalPathFailed(DomainEvent):
     """A retrieval path failed, or a lower one answered before it."""
 
     span_attributes: ClassVar = {"path": "foliotrace.retrieval.failed_path", **_ERROR}
+    recorded_as: ClassVar = "event"
 
     path: str
     reason: str
@@ -97,6 +96,7 @@ class RoutingSkipped(DomainEvent):
     """Document routing could not read the library; retrieval went on without it."""
 
     span_attributes: ClassVar = _ERROR
+    recorded_as: ClassVar = "event"
 
     reason: str
 
@@ -105,6 +105,7 @@ class SubjectCheckSkipped(DomainEvent):
     """What a question names could not be compared with the documents; it was answered without."""
 
     span_attributes: ClassVar = _ERROR
+    recorded_as: ClassVar = "event"
 
     reason: str
 
@@ -142,6 +143,7 @@ class GeneratorFailed(DomainEvent):
     """An LLM failed to answer; the ladder decides what follows."""
 
     span_attributes: ClassVar = {"model": "request_model", **_ERROR}
+    recorded_as: ClassVar = "event"
 
     model: str
     reason: str
@@ -163,6 +165,7 @@ class CacheLookupFailed(DomainEvent):
     """The answer cache could not be read; the question was answered without it."""
 
     span_attributes: ClassVar = _ERROR
+    recorded_as: ClassVar = "event"
 
     reason: str
 
@@ -171,6 +174,7 @@ class AnswerNotCached(DomainEvent):
     """The answer could not be stored for the next time."""
 
     span_attributes: ClassVar = _ERROR
+    recorded_as: ClassVar = "event"
 
     reason: str
 
@@ -179,6 +183,7 @@ class StaleLookupFailed(DomainEvent):
     """The stale answers kept for outages could not be read."""
 
     span_attributes: ClassVar = _ERROR
+    recorded_as: ClassVar = "event"
 
     reason: str
 
@@ -187,5 +192,6 @@ class RunsNotSaved(DomainEvent):
     """Run records could not be written; they are tried again with the next ones."""
 
     span_attributes: ClassVar = {"reason": "foliotrace.runs.reason"}
+    recorded_as: ClassVar = "event"
 
     reason: str

@@ -199,7 +199,15 @@ class ExtractWorkflow(Workflow):
             extraction = replace(found, record=record, valid=not errors, errors=errors)
             await self._save(cursor.tenant, cursor.job_id, schema, extraction)
             await reporter.completed(extraction=extraction)
-        emit(ExtractionCompleted(valid=extraction.valid, level=int(extraction.degradation.level)))
+        mark, cost_usd = extraction.degradation, extraction.usage.cost_usd
+        emit(
+            ExtractionCompleted(
+                valid=extraction.valid,
+                level=int(mark.level),
+                reasons=mark.reasons,
+                cost_usd=float(cost_usd) if cost_usd else None,
+            )
+        )
         return Extracted(
             job_id=cursor.job_id,
             document_id=cursor.document_id,
