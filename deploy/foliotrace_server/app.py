@@ -62,6 +62,7 @@ def build_app(engine: Engine, authentication: Authentication | None = None) -> H
         cors_origins=server.cors_origins,
         local_only=is_loopback(server.host) and not server.allow_remote,
         authentication=authentication,
+        quotas=engine.quotas,
         slow_body_s=server.slow_body_s,
         telemetry=RequestTelemetry(observability) if observability is not None else None,
         lifespan=lifespan,

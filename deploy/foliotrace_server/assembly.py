@@ -26,6 +26,7 @@ from foliotrace.ports import Runs
 from foliotrace.query.workflow import QueryServices
 from foliotrace_server.bodies import CapabilityBody, FolderProblemBody
 from foliotrace_server.external.own_parts import OwnParts
+from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.observing.telemetry import Observability
 
 _PROBE_S: Final = 2.0
@@ -48,6 +49,7 @@ class Assembly:
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
     seal: Callable[[], None] = lambda: None  # at exit, for hosts that do not call `closing`
     observability: Observability | None = None
+    quotas: Quotas | None = None  # None: those of the settings, which nothing has used yet
 
 
 class Readiness:

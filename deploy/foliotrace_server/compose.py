@@ -15,13 +15,14 @@ from foliotrace.query.workflow import QueryWorkflow
 from foliotrace.stack import DataFolder, Host, Stack
 from foliotrace_server.assembly import Assembly, Readiness
 from foliotrace_server.external.own_parts import OwnParts, load_object
-from foliotrace_server.external.services import connect
+from foliotrace_server.external.services import SharedStores, connect
 from foliotrace_server.folder.problems import (
     MADE_AFTER_THE_LIBRARY,
     FolderProblems,
     naming_a_full_disk,
 )
 from foliotrace_server.http.identity import caller
+from foliotrace_server.http.quotas import MeteredAudit, Quotas
 from foliotrace_server.observing.audit import open_audit
 from foliotrace_server.observing.telemetry import observe
 from foliotrace_server.observing.trace_context import (
@@ -65,8 +66,10 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         undo.callback(folder.library.close)
         audit, hash_query = open_audit(settings, observability.telemetry, current_trace_id)
         undo.callback(audit.seal)
+        stores = SharedStores(settings, clock=folder.clock)
+        quotas = Quotas.of(settings, spent_today=stores.spent_today)
         host = Host(
-            audit=audit,
+            audit=MeteredAudit(audit, quotas, caller),
             identify=caller,
             hash_query=hash_query,
             current_trace=sampled_trace_id,
@@ -94,9 +97,10 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         check_extract_path=extract.rungs_on,
         background=(cloud.run,) if cloud else (),
         webhook=cloud.webhook if cloud and cloud.expects_webhooks else None,
-        closing=(stack.close, audit.close, observability.close),
+        closing=(stack.close, audit.close, observability.close, stores.close, quotas.close),
         seal=seal,
         observability=observability,
+        quotas=quotas,
     )
 
 

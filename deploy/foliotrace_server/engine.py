@@ -14,12 +14,13 @@ from foliotrace.errors import FoliotraceError
 from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace.ingest.publish import compact, delete_orphaned_originals
 from foliotrace.ingest.services import IngestServices
-from foliotrace.model import Answer
+from foliotrace.model import Answer, JobKind, Principal
 from foliotrace.ports import IndexWriter
 from foliotrace.query.workflow import QueryWorkflow
 from foliotrace_otel import Metrics
 from foliotrace_server.assembly import Assembly
 from foliotrace_server.host.durable_host import DurableHost, EndedRun
+from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.http.request_body import start_event
 from foliotrace_server.jobs import JobService
 from foliotrace_server.settings import Settings
@@ -110,6 +111,7 @@ class Engine:
             self.metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
         depth = self.metrics.own.queue_depth.name
         self.metrics.watch(depth, self.durable.pending, {"queue": "jobs"})
+        self.quotas = assembly.quotas or Quotas.of(settings)
         self.compaction = Compaction(assembly.ingest, self.durable)
         self.jobs = JobService(assembly, self.durable, self.compaction.request)
         self._tasks: list[asyncio.Task[None]] = []
@@ -153,7 +155,10 @@ class Engine:
         return answer_of(await self.query.run(start_event=question).stop_event_result())
 
     async def _ended(self, ended: EndedRun) -> None:
-        await self.jobs.settle(ended)
+        job = await self.jobs.settle(ended)
+        if job is not None and job.kind is JobKind.INGEST:
+            owner = Principal(tenant=job.tenant, subject=job.subject)
+            await self.quotas.add(owner, pages=job.pages_done)
         self.compaction.request()  # the document may have replaced an earlier state
 
     async def _catch_up(self, index: IndexWriter) -> None:

@@ -200,14 +200,15 @@ class JobService:
             jobs += page
         return jobs
 
-    async def settle(self, ended: EndedRun) -> None:
-        """Set the final state of the job of an ended run, if the run did not."""
+    async def settle(self, ended: EndedRun) -> Job | None:
+        """Set the final state of the job of an ended run, if the run did not; the job before."""
         try:
             job = await self._assembly.ingest.jobs.job(ended.tenant, ended.handler_id)
         except NotFound:  # runs of the user's own workflows have no job
-            return
+            return None
         if job.status not in _FINAL:
             await self._end(job, JobStatus(ended.status), ended.problem)
+        return job
 
     async def repair(self) -> None:
         """Finish jobs that a crash interrupted before their run was accepted.

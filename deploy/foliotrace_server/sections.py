@@ -112,6 +112,48 @@ class AuthSettings(Section):
     )
 
 
+def _amount_per(number: str) -> str:
+    return rf"^{number}/(\d+ )?(second|minute|hour|day|month)s?$"
+
+
+class QuotaSettings(Section):
+    """What one key, or one tenant, may use in a time; None: no limit."""
+
+    requests: str | None = Field(
+        default=None,
+        pattern=_amount_per(r"[1-9]\d*"),
+        description="Requests, such as `600/minute` or `50/10 seconds`; further ones get 429.",
+    )
+    tokens: str | None = Field(
+        default=None,
+        pattern=_amount_per(r"[1-9]\d*"),
+        description="Tokens of models, such as `2000000/day`. Once they are used, questions and "
+        "extractions get 429; the ones that run are finished.",
+    )
+    pages: str | None = Field(
+        default=None,
+        pattern=_amount_per(r"[1-9]\d*"),
+        description="Pages parsed, such as `10000/day`. Once they are used, uploads get 429.",
+    )
+    usd: str | None = Field(
+        default=None,
+        pattern=_amount_per(r"\d+(\.\d+)?"),
+        description="US dollars spent on models, such as `5.00/day`. Once they are spent, "
+        "questions, uploads and extractions get 429.",
+    )
+
+
+class LimitSettings(Section):
+    """Rate limits and quotas of callers, counted in memory, or on Redis if `redis.url` is set."""
+
+    per_key: QuotaSettings = Field(
+        default=QuotaSettings(), description="What each key or token subject may use."
+    )
+    per_tenant: QuotaSettings = Field(
+        default=QuotaSettings(), description="What all callers of a tenant together may use."
+    )
+
+
 class LLMSettings(Section):
     """One language model."""
 

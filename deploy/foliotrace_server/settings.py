@@ -31,6 +31,7 @@ from foliotrace_server.sections import (
     AuditLogSettings,
     AuthSettings,
     EmbeddingSettings,
+    LimitSettings,
     LlamaCloudSection,
     LLMSettings,
     LogSettings,
@@ -73,6 +74,9 @@ class Settings(CoreSettings, BaseSettings):
     )
     server: ServerSettings = Field(default=ServerSettings(), description="The HTTP service.")
     auth: AuthSettings = Field(default=AuthSettings(), description="Authentication.")
+    limits: LimitSettings = Field(
+        default=LimitSettings(), description="Rate limits and quotas of callers."
+    )
     llm: LLMSettings | None = Field(
         default=None, description="The first language model. None: answers quote passages."
     )

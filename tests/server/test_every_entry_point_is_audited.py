@@ -137,7 +137,7 @@ async def test_a_closed_log_refuses_questions(
 ) -> None:
     async with observed(tmp_path, monkeypatch) as service:
         await service.ingest()
-        _, close_audit, _ = service.engine.assembly.closing
+        _, close_audit, *_ = service.engine.assembly.closing
         await close_audit()
         answer = await service.ask()
         assert (answer.status_code, answer.json()["code"]) == (503, "audit_unavailable")

@@ -14,6 +14,7 @@ FoliotraceError
     Conflict                      idempotency_conflict, job_already_final, data_folder_locked, ...
     Refused                       not now, or not for this caller
         TooBusy
+            RateLimited, QuotaUsedUp    foliotrace_server.http.quotas
         BudgetExceeded
         NotAllowed
     Unavailable                   a dependency failed; a lower rung may follow

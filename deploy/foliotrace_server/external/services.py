@@ -3,6 +3,7 @@
 Vendors' libraries are imported only when a setting needs them: each costs seconds or megabytes.
 """
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
@@ -49,6 +50,10 @@ class SharedStores:
             settings = self._settings
             self._ledger = open_ledger(settings.data_dir, settings.budget, clock=self._clock)
         return self._ledger
+
+    async def spent_today(self, tenant: str) -> Decimal:
+        """What a tenant has spent and reserved today. Raises LedgerUnavailable."""
+        return await self.ledger().spent_usd(tenant)
 
     def answer_cache(self) -> AnswerCache | None:
         """The cache of exact answers; None when it is disabled."""

@@ -16,12 +16,15 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.errors import InvalidRequest, NotAllowed, TooBusy
 from foliotrace_server.http.identity import Authentication, set_caller
 from foliotrace_server.http.problems import PROBLEM, Problem, problem_of
+from foliotrace_server.http.quotas import Allowance, Quotas
 from foliotrace_server.http.request_body import with_body_timeout
 from foliotrace_server.observing.requests import RequestTelemetry, ResponseRecord
 
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_EXPOSED_HEADERS = b"X-Run-Id, X-Trace-Id, X-Degradation-Level, X-Cache"
+_EXPOSED_HEADERS = (
+    b"X-Run-Id, X-Trace-Id, X-Degradation-Level, X-Cache, RateLimit, RateLimit-Policy, Retry-After"
+)
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -42,6 +45,7 @@ class HttpGuard:
         cors_origins: tuple[str, ...],
         local_only: bool,
         authentication: Authentication,
+        quotas: Quotas,
         slow_body_s: float,
         telemetry: RequestTelemetry | None,
         lifespan: Callable[[object], AbstractAsyncContextManager[None]],
@@ -51,6 +55,7 @@ class HttpGuard:
         self._origins = frozenset(cors_origins)
         self._local_only = local_only
         self._authentication = authentication
+        self._quotas = quotas
         self._slow_body_s = slow_body_s
         self._telemetry = telemetry
 
@@ -62,6 +67,7 @@ class HttpGuard:
         telemetry = self._telemetry
         with telemetry.request(scope) if telemetry else nullcontext(ResponseRecord()) as response:
             started = False
+            allowance = Allowance()
 
             async def respond(message: Message) -> None:
                 nonlocal started
@@ -73,6 +79,7 @@ class HttpGuard:
                         *_HEADERS,
                         *self._cors(scope),
                         *response.headers,
+                        *allowance.headers,
                     ]
                 await send(message)
 
@@ -82,7 +89,14 @@ class HttpGuard:
                 if scope["method"] == "OPTIONS":  # browsers send no key with it
                     await self._preflight(scope)(scope, receive, respond)
                 else:
-                    set_caller(self._authentication.admit(HTTPConnection(scope)))
+                    caller = self._authentication.admit(HTTPConnection(scope))
+                    set_caller(caller)
+                    if not caller.is_public:
+                        allowance = await self._quotas.admit(
+                            caller.principal, scope["method"], scope["path"]
+                        )
+                    if allowance.refusal is not None:
+                        raise allowance.refusal
                     await self._app(scope, with_body_timeout(receive, self._slow_body_s), respond)
             except HTTPException as error:  # the router's: wrong method
                 await _wrong_method(error)(scope, receive, respond)

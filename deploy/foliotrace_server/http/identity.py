@@ -32,6 +32,7 @@ class Caller:
 
     principal: Principal = _ANONYMOUS
     scopes: frozenset[Scope] = _EVERYTHING
+    is_public: bool = False  # the route asks nobody who calls
 
 
 class Authentication:
@@ -60,11 +61,11 @@ class Authentication:
 
     def admit(self, connection: HTTPConnection) -> Caller:
         """The caller of a request, who may make it. Raises NotAllowed, NotFound."""
-        if not self.required:
-            return Caller()
         needs = needed(connection.scope["method"], connection.scope["path"])
         if needs is Access.PUBLIC:
-            return Caller(scopes=frozenset())
+            return Caller(scopes=frozenset(), is_public=True)
+        if not self.required:
+            return Caller()
         caller = self.identify(connection)
         if needs is Access.NO_ROUTE:
             raise NotFound(code=ErrorCode.ROUTE_NOT_FOUND)

@@ -343,6 +343,18 @@ class ErrorCode(CatalogEntry):
         "The call could exceed the budget of the query or the tenant.",
         "Raise the budget or use a cheaper model.",
     )
+    RATE_LIMITED = (
+        "rate_limited",
+        ErrorKind.BUSY,
+        "This caller has sent too many requests.",
+        "Retry after the time given in `Retry-After`; `RateLimit` says what is left.",
+    )
+    QUOTA_USED_UP = (
+        "quota_used_up",
+        ErrorKind.BUSY,
+        "This caller has used its tokens, pages or money.",
+        "Wait as long as `Retry-After` says, or ask the operator for a larger quota.",
+    )
     TOO_BUSY = (
         "too_busy",
         ErrorKind.BUSY,
