@@ -4,10 +4,11 @@ Hosts are our server, llamactl and llama-deploy. Nothing is imported from llama-
 be installed beside llama-deploy 0.9.2.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from workflows import Workflow
 
@@ -32,6 +33,33 @@ from foliotrace_server.observing.telemetry import Observability
 _PROBE_S: Final = 2.0
 
 
+class Audited(Protocol):
+    """What the audit log does for durable jobs, so that each has one first and one last record."""
+
+    async def recall(self, run_ids: Collection[str], since: datetime | None) -> None:
+        """Learn which records of these jobs exist. Raises AuditUnavailable."""
+
+    def lacks_records(self, run_id: str) -> bool:
+        """Whether the first or the last record of a job is missing."""
+
+    async def settled(self, run_id: str) -> None:
+        """Wait until the records of an ended job are on the disk. Raises AuditUnavailable."""
+
+
+class NotAudited:
+    """For hosts and tests with an audit log of their own."""
+
+    async def recall(self, run_ids: Collection[str], since: datetime | None) -> None:
+        """Do nothing."""
+
+    def lacks_records(self, run_id: str) -> bool:
+        """That is for the log to say."""
+        return False
+
+    async def settled(self, run_id: str) -> None:
+        """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assembly:
     """The services and workflows that a host runs."""
@@ -44,6 +72,7 @@ class Assembly:
     check_schema: Callable[[dict[str, Any]], object]
     problems: Callable[[], Sequence[FolderProblemBody]] = lambda: ()  # of the data folder
     check_extract_path: Callable[[ExecutionMode | None], object] = lambda mode: None
+    audited: Audited = field(default_factory=NotAudited)
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # run until cancelled
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end

@@ -97,6 +97,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         check_extract_path=extract.rungs_on,
         background=(cloud.run,) if cloud else (),
         webhook=cloud.webhook if cloud and cloud.expects_webhooks else None,
+        audited=audit,
         closing=(stack.close, audit.close, observability.close, stores.close, quotas.close),
         seal=seal,
         observability=observability,

@@ -120,6 +120,7 @@ class Engine:
     async def start(self) -> None:
         """Resume jobs, start background tasks, then accept work."""
         await delete_orphaned_originals(self.assembly.ingest)
+        await self.jobs.recall()
         await self.durable.start()
         await self.jobs.repair()
         work = [self._catch_up(index) for index in self.assembly.ingest.indexes]

@@ -16,7 +16,7 @@ from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import cancel_ingest
 from foliotrace.jobs import JobReporter
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
-from foliotrace.ports import Blobs, StoredBlob
+from foliotrace.ports import AuditEntry, Blobs, StoredBlob
 from foliotrace_server.host.durable_host import DurableHost, EndedRun, report_quarantined
 from foliotrace_server.http.request_body import start_event
 from foliotrace_server.observing.trace_context import job_trace
@@ -202,13 +202,43 @@ class JobService:
 
     async def settle(self, ended: EndedRun) -> Job | None:
         """Set the final state of the job of an ended run, if the run did not; the job before."""
+        job = None
         try:
             job = await self._assembly.ingest.jobs.job(ended.tenant, ended.handler_id)
-        except NotFound:  # runs of the user's own workflows have no job
-            return None
-        if job.status not in _FINAL:
-            await self._end(job, JobStatus(ended.status), ended.problem)
+            if job.status not in _FINAL:
+                await self._end(job, JobStatus(ended.status), ended.problem)
+            if self._assembly.audited.lacks_records(job.id):
+                await JobReporter(self._assembly.ingest, job.tenant, job.id).repeat_records()
+        except NotFound:  # it was deleted; runs of the user's own workflows never have a job
+            if self._assembly.audited.lacks_records(ended.handler_id):
+                await self._audit_deleted(ended)
+        await self._assembly.audited.settled(ended.handler_id)
         return job
+
+    async def _audit_deleted(self, ended: EndedRun) -> None:
+        """Write the last record of a job that was deleted with its document."""
+        if ended.workflow in tuple(JobKind):
+            entry = AuditEntry(
+                event=f"{ended.workflow}_failed",
+                run_id=ended.handler_id,
+                tenant=ended.tenant,
+                user_id=ended.subject,
+                success=False,
+                error=ErrorCode.DOCUMENT_NOT_FOUND,
+            )
+            await self._assembly.ingest.audit.append(entry)
+
+    async def recall(self) -> None:
+        """Learn what a killed process wrote to the audit log of jobs that it did not finish.
+
+        Raises AuditUnavailable, LibraryUnavailable.
+        """
+        stored = self._assembly.ingest.jobs
+        jobs = {job.id: job.created_at for job in await stored.unfinished()}
+        for run in self._durable.journaled():
+            with suppress(NotFound):
+                jobs[run.handler_id] = (await stored.job(run.tenant, run.handler_id)).created_at
+        await self._assembly.audited.recall(jobs, min(jobs.values(), default=None))
 
     async def repair(self) -> None:
         """Finish jobs that a crash interrupted before their run was accepted.

@@ -277,7 +277,7 @@ class AuditLogSettings(Section):
     checkpoint_folder: Path | None = Field(
         default=None,
         description="A second folder for signed checkpoints, ideally one to which this host can "
-        "only append.",
+        "only append. None: `checkpoints` in the folder of the keys.",
     )
     retention_days: float | None = Field(
         default=None, gt=0, description="Sealed files are deleted after this time. None: never."

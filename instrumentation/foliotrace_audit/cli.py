@@ -139,7 +139,11 @@ def audit() -> None:
     multiple=True,
     help="Checkpoints kept outside the log: a file or folder of signed lines or exported logs.",
 )
-@click.option("--open-ok", is_flag=True, help="Accept records after the newest checkpoint.")
+@click.option(
+    "--open-ok",
+    is_flag=True,
+    help="Accept records after the newest checkpoint; the default while the log is written.",
+)
 @click.option("--jobs", type=click.IntRange(1), help="Number of processes; default: one per core.")
 @output_option
 @click.pass_context

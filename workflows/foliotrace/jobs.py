@@ -118,7 +118,8 @@ class JobReporter:
         `extraction` is its record, valid or not; `engine` parsed the document.
         """
         job = await self._finish(JobStatus.COMPLETED, engine=engine)
-        await self._audit("completed", job, success=True, extraction=extraction)
+        if job.status is JobStatus.COMPLETED:  # not cancelled in this moment
+            await self._audit("completed", job, success=True, extraction=extraction)
 
     async def failed(self, error: Exception) -> None:
         """Mark the job failed and write the last audit record."""
@@ -126,14 +127,33 @@ class JobReporter:
         if job.status in (JobStatus.CANCELLED, JobStatus.FAILED):
             return  # whoever ended it has reported it
         job = await self._finish(JobStatus.FAILED, error)
-        await self._audit("failed", job, success=False, error=error)
+        if job.status is JobStatus.FAILED:
+            await self._audit("failed", job, success=False, error=error)
 
     async def cancelled(self) -> Job:
         """Mark the job cancelled by its owner and write the last audit record."""
         job = await self._finish(JobStatus.CANCELLED)
-        cause = Conflict(code=ErrorCode.JOB_CANCELLED)
-        await self._audit("failed", job, success=False, error=cause)
+        if job.status is JobStatus.CANCELLED:
+            cause = Conflict(code=ErrorCode.JOB_CANCELLED)
+            await self._audit("failed", job, success=False, error=cause)
         return job
+
+    async def repeat_records(self) -> None:
+        """Write both audit records of a job that has ended; the log drops those that it holds.
+
+        A process that dies right after the job has ended may have written neither. Raises NotFound.
+        """
+        job = await self.services.jobs.job(self.tenant, self.job_id)
+        await self._audit("received", job)
+        if job.status is not JobStatus.COMPLETED:
+            cancelled = job.status is JobStatus.CANCELLED
+            problem = ErrorCode.JOB_CANCELLED if cancelled else job.problem
+            await self._audit("failed", job, success=False, error=problem)
+            return
+        extraction = None
+        if job.kind is JobKind.EXTRACT:
+            _, extraction = await self.services.jobs.extraction(self.tenant, self.job_id)
+        await self._audit("completed", job, success=True, extraction=extraction)
 
     async def _finish(
         self, status: JobStatus, error: Exception | None = None, *, engine: str = ""
@@ -150,7 +170,7 @@ class JobReporter:
         await self.services.jobs.update(job)
         if job.kind is JobKind.INGEST:
             _emit_ingested(job, engine)
-        return job
+        return await self.services.jobs.job(self.tenant, self.job_id)  # the first end counts
 
     async def _audit(
         self,
@@ -158,7 +178,7 @@ class JobReporter:
         job: Job,
         *,
         success: bool | None = None,
-        error: Exception | None = None,
+        error: Exception | str | None = None,
         extraction: Extraction | None = None,
     ) -> None:
         degradation = extraction.degradation if extraction else None
@@ -170,8 +190,8 @@ class JobReporter:
                 tenant=job.tenant,
                 user_id=job.subject,
                 success=success,
-                error=describe_error(error)[0] if error else None,
-                error_type=type(error).__name__ if error else None,
+                error=describe_error(error)[0] if isinstance(error, Exception) else error,
+                error_type=type(error).__name__ if isinstance(error, Exception) else None,
                 degradation_level=int(degradation.level) if degradation else None,
                 degradation_reasons=degradation.reasons if degradation else (),
                 tokens=usage.total_tokens if usage else None,

@@ -23,6 +23,7 @@ from foliotrace.adapters.local.sqlite.database import schema_version, unavailabl
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import BadInput, LibraryUnavailable
+from foliotrace_audit.files import CHECKPOINT_FILE
 from foliotrace_server.folder.manifest import (
     BackedUpFile,
     Manifest,
@@ -31,10 +32,10 @@ from foliotrace_server.folder.manifest import (
     invalid,
     sync_folder,
 )
+from foliotrace_server.observing.audit import CHECKPOINTS_FOLDER
 
 _RUNS: Final = ("intents.db", "handlers.db")
 _AUDIT: Final = ("audit", "audit-keys")
-_CHECKPOINTS: Final = "checkpoints.jsonl"
 _ATTEMPTS: Final = 5
 _UNFINISHED: Final = (
     "SELECT id FROM jobs WHERE kind = 'extract'"
@@ -219,11 +220,15 @@ def _copy_audit(folder: Path, target: Path) -> dict[str, BackedUpFile]:
     """Copy the audit log, whole lines only; checkpoints first: none may be ahead of its records."""
     paths = [path for name in _AUDIT for path in (folder / name).rglob("*") if path.is_file()]
     copied: dict[str, BackedUpFile] = {}
-    for path in sorted(paths, key=lambda path: (path.name != _CHECKPOINTS, path)):
+    for path in sorted(paths, key=lambda path: (not _is_checkpoints(path), path)):
         name = path.relative_to(folder).as_posix()
         size_bytes = _whole_lines(path) if path.suffix == ".jsonl" else None
         copied[name] = copy_synced(path, target / name, size_bytes=size_bytes)
     return copied
+
+
+def _is_checkpoints(path: Path) -> bool:
+    return path.name == CHECKPOINT_FILE or path.parent.name == CHECKPOINTS_FOLDER
 
 
 def _whole_lines(path: Path) -> int:

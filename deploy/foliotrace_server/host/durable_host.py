@@ -55,6 +55,7 @@ class EndedRun:
 
     handler_id: str
     tenant: str
+    subject: str
     workflow: str
     status: str  # completed, failed, cancelled
     problem: str | None
@@ -123,6 +124,11 @@ class DurableHost:
         self._tasks: set[asyncio.Task[None]] = set()
         self._started = False
         self._stopping = asyncio.Event()
+
+    def journaled(self) -> Sequence[AcceptedRun]:
+        """Every accepted run that has not ended, also before `start`. Raises LibraryUnavailable."""
+        with _opening_journal():
+            return self._journal.all()
 
     async def start(self) -> None:
         """Resume interrupted runs, start queued ones, fail those that keep crashing the process.
@@ -426,6 +432,7 @@ class DurableHost:
         ended = EndedRun(
             handler_id=run.handler_id,
             tenant=run.tenant,
+            subject=run.subject,
             workflow=run.workflow,
             status=status,
             problem=problem,

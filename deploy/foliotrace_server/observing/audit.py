@@ -1,13 +1,16 @@
 """The `AuditLog` port over the hash-chained log, with metrics, alarms and verification."""
 
 import asyncio
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import structlog
 
+from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.errors import AuditUnavailable, Misconfigured
 from foliotrace.events import stage
 from foliotrace.events.instruments import AUDIT_FAILURES, AUDIT_RECORDS, AUDIT_SYNC
@@ -35,12 +38,15 @@ from foliotrace_audit import (
 from foliotrace_audit.verify.evidence import read_evidence
 from foliotrace_audit.verify.log import verify_log
 from foliotrace_audit.verify.verdict import Verdict
+from foliotrace_audit.write.recovery import unended_streams
 from foliotrace_otel import LogEvents, Metrics, Telemetry
 from foliotrace_server.logging import CHECKPOINT
+from foliotrace_server.observing.audited_runs import AuditedRuns, interrupted
 from foliotrace_server.settings import Settings
 
 AUDIT_FOLDER: Final = "audit"
 KEYS_FOLDER: Final = "audit-keys"
+CHECKPOINTS_FOLDER: Final = "checkpoints"
 _S_PER_DAY: Final = 86_400.0
 _RECOVERIES: Final = (AlarmKind.WRITE_RECOVERED, AlarmKind.STREAM_RECOVERED)
 _log = structlog.get_logger(__name__)
@@ -56,18 +62,50 @@ class ChainedAuditLog:
     writer: AuditWriter
     metrics: Metrics
     current_trace: CurrentTrace
+    folder: Path
     strict: bool = False
+    runs: AuditedRuns = field(default_factory=AuditedRuns)
+    died: Sequence[Path] = ()  # streams of processes that did not close them
 
     async def append(self, entry: AuditEntry) -> None:
-        """Append an entry. Raises AuditUnavailable."""
+        """Append an entry, unless the job has it already. Raises AuditUnavailable."""
+        if self.runs.is_written(entry):
+            return
         waits = self.strict and entry.event.endswith("_received")
         try:
             with stage("audit") if waits else nullcontext():
-                await self.writer.write(Entry.like(entry), trace_id=self.current_trace())
+                seq = self.writer.append(Entry.like(entry), trace_id=self.current_trace())
+                self.runs.note(entry, seq)
+                if waits:
+                    await self.writer.durable(seq)
         except (AuditWriteFailed, AuditClosed) as error:
             self.metrics.record_all((AUDIT_FAILURES.measured(1, "refused"),))
             raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error
         self.metrics.record_all((AUDIT_RECORDS.measured(1, entry.event),))
+
+    async def recall(self, run_ids: Collection[str], since: datetime | None) -> None:
+        """Learn what a killed process has written of these jobs, and end its other runs.
+
+        `since` is the time of the oldest job. Raises AuditUnavailable.
+        """
+        with _readable():
+            await asyncio.to_thread(self.runs.recall, self.folder, run_ids, since)
+            lost = await asyncio.to_thread(lambda: list(interrupted(self.folder, self.died)))
+        for entry in lost:
+            await self.append(entry)
+
+    def lacks_records(self, run_id: str) -> bool:
+        """Whether the first or the last record of a job is missing."""
+        return self.runs.lacks(run_id)
+
+    async def settled(self, run_id: str) -> None:
+        """Wait until the records of an ended job are on the disk. Raises AuditUnavailable."""
+        seq = self.runs.last_seq(run_id)
+        try:
+            await self.writer.durable(seq)
+        except (AuditWriteFailed, AuditClosed) as error:
+            raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error
+        self.runs.forget(run_id)
 
     def seal(self) -> None:
         """Seal and sign the end of the stream, and wait for the disk. May be called twice."""
@@ -81,11 +119,29 @@ class ChainedAuditLog:
         await asyncio.to_thread(self.seal)
 
 
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AuditUnavailable("the audit log cannot be read") from error
+
+
 class DisabledAuditLog:
     """Drops every entry, for `audit.enabled = false`."""
 
     async def append(self, entry: AuditEntry) -> None:
         """Drop the entry."""
+
+    async def recall(self, run_ids: Collection[str], since: datetime | None) -> None:
+        """Do nothing: there is no log."""
+
+    def lacks_records(self, run_id: str) -> bool:
+        """None is kept, so none is missing."""
+        return False
+
+    async def settled(self, run_id: str) -> None:
+        """Do nothing: there is no log."""
 
     def seal(self) -> None:
         """Do nothing: no stream is open."""
@@ -141,6 +197,15 @@ def audit_folders(settings: Settings) -> tuple[Path, Path]:
     return log, settings.audit.keys_folder or settings.data_dir / KEYS_FOLDER
 
 
+def checkpoint_folder(settings: Settings) -> Path:
+    """The second folder of the checkpoints; beside the keys, unless the settings name one.
+
+    Whoever can write there holds the keys and could sign anything; whoever can only write the log
+    can remove none of these proofs.
+    """
+    return settings.audit.checkpoint_folder or audit_folders(settings)[1] / CHECKPOINTS_FOLDER
+
+
 def open_audit(
     settings: Settings, telemetry: Telemetry, current_trace: CurrentTrace
 ) -> tuple[OpenedAuditLog, HashQuery]:
@@ -155,6 +220,7 @@ def open_audit(
         keys = open_keys(keys_folder)
         if not settings.audit.enabled:
             return DisabledAuditLog(), QueryHasher(keys.query)
+        died = unended_streams(log_folder)
         operations = AuditOperations(telemetry.metrics, telemetry.log_events)
         writer = AuditWriter.open(
             log_folder,
@@ -167,13 +233,16 @@ def open_audit(
         )
     except (AuditKeyUnusable, AuditSettingInvalid) as error:
         raise Misconfigured(str(error), hint=error.hint) from error
-    except AuditError as error:
-        raise AuditUnavailable("the audit log cannot be opened", hint=error.hint) from error
+    except (AuditError, OSError) as error:
+        hint = error.hint if isinstance(error, AuditError) else ""
+        raise AuditUnavailable("the audit log cannot be opened", hint=hint) from error
     log = ChainedAuditLog(
         writer=writer,
         metrics=telemetry.metrics,
         current_trace=current_trace,
+        folder=log_folder,
         strict=settings.audit.durability == "strict",
+        died=died,
     )
     return log, writer.hash_query
 
@@ -184,7 +253,7 @@ def _writer_settings(settings: Settings) -> AuditWriterSettings:
     return AuditWriterSettings(
         durability=Durability(audit.durability),
         disk_full=DiskFullPolicy.REFUSE if audit.fail_closed else DiskFullPolicy.CONTINUE,
-        checkpoint_folder=audit.checkpoint_folder,
+        checkpoint_folder=checkpoint_folder(settings),
         retention_s=days * _S_PER_DAY if days is not None else None,
     )
 
@@ -192,16 +261,16 @@ def _writer_settings(settings: Settings) -> AuditWriterSettings:
 def verify_audit(settings: Settings) -> Verdict:
     """Verify this installation's log with the keys and checkpoints it holds itself.
 
-    With development keys, or without a second checkpoint folder, the best verdict is `unanchored`.
+    With development keys the best verdict is `unanchored`.
     Raises AuditKeyUnusable, OSError.
     """
     log_folder, keys_folder = audit_folders(settings)
-    second = settings.audit.checkpoint_folder
+    second = checkpoint_folder(settings)
     evidence = read_evidence(
         log_folder,
         key_folder=keys_folder,
         public_keys=(),
-        checkpoints=(second,) if second is not None else (),
+        checkpoints=(second,) if second.is_dir() else (),
     )
     return verify_log(log_folder, evidence, jobs=1)
 
@@ -212,12 +281,13 @@ def command_defaults(settings: Settings, output: str) -> dict[str, dict[str, obj
     The keys folder is included only if it exists: an auditor on another machine needs none.
     """
     log_folder, keys_folder = (str(folder) for folder in audit_folders(settings))
-    second = settings.audit.checkpoint_folder
-    seconds = [str(second)] if second is not None else []
+    second = checkpoint_folder(settings)
+    seconds = [str(second)] if second.is_dir() else []
+    is_served = WriterLease.holder(settings.data_dir) is not None
     keys = {"keys": keys_folder} if Path(keys_folder).is_dir() else {}
     reading = {"log_folder": log_folder, "output": output, **keys}
     return {
-        "verify": {**reading, "checkpoints": seconds},
+        "verify": {**reading, "checkpoints": seconds, "open_ok": is_served},
         "find": dict(reading),
         "export": {"log_folder": log_folder},
         "checkpoints": {"log_folder": log_folder, "output": output},
@@ -225,6 +295,6 @@ def command_defaults(settings: Settings, output: str) -> dict[str, dict[str, obj
             "output": output,
             "log_folder": log_folder,
             "key_folder": keys_folder,
-            "checkpoints": seconds[0] if seconds else None,
+            "checkpoints": str(second),
         },
     }

@@ -36,7 +36,7 @@ from foliotrace_audit.files import (
 )
 from foliotrace_audit.keys import AuditKeys, MacKey
 from foliotrace_audit.record import MAX_LINE_BYTES
-from foliotrace_audit.write.hooks import AlarmKind, Hooks
+from foliotrace_audit.write.hooks import AlarmKind, Hooks, ignore, utc_now
 from foliotrace_audit.write.stream_files import StreamFiles
 
 
@@ -88,6 +88,49 @@ def recover_streams(
             else:
                 detail = f"{stream.name}: {torn_bytes} torn bytes kept"
                 hooks.alarm(AlarmKind.STREAM_RECOVERED, detail)
+
+
+def unended_streams(log_folder: Path) -> list[Path]:
+    """The streams of writers that died; those that a new writer will end. Raises OSError."""
+    found = []
+    for stream in streams(log_folder):
+        with try_lock_stream(stream) as locked:
+            if locked and segments(stream) and not _is_final(stream):
+                found.append(stream)
+    return found
+
+
+def sign_ended_streams(log_folder: Path, keys: AuditKeys, checkpoint_folder: Path | None) -> None:
+    """Sign the end of every stream that has ended with `keys`, the first that are guarded.
+
+    A stream with a last record that is not authentic is left as it is, for `verify` to judge.
+    Raises OSError.
+    """
+    hooks = Hooks(utc_now, ignore, ignore, ignore)
+    for stream in streams(log_folder):
+        with try_lock_stream(stream) as locked:
+            if not locked or not segments(stream) or not _is_final(stream):
+                continue
+            number, path = next(reversed(segments(stream).items()))
+            line, _ = read_last_line(path, limit_bytes=MAX_LINE_BYTES)
+            try:
+                seq = _authentic_seq(line, _opening(path, keys)[0])
+            except AuditKeyUnusable:
+                continue
+            files = StreamFiles(
+                stream,
+                keys,
+                hooks,
+                checkpoint_folder,
+                segment=number,
+                written_seq=seq,
+                head=mac_of(line),
+                prev_checkpoint=_last_checkpoint_digest(stream),
+            )
+            try:
+                files.checkpoint(final=True)
+            finally:
+                files.close()
 
 
 def _is_final(stream: Path) -> bool:

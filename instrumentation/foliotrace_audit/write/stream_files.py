@@ -45,6 +45,7 @@ class StreamFiles:
         *,
         segment: int = 0,
         written_seq: int = -1,
+        head: bytes = GENESIS,
         prev_checkpoint: str = "",
     ) -> None:
         self.folder = folder
@@ -54,7 +55,7 @@ class StreamFiles:
         self._keys = keys
         self._hooks = hooks
         self._segment = segment
-        self._head = GENESIS
+        self._head = head
         self._prev_checkpoint = prev_checkpoint
         self._sinks = [folder / CHECKPOINT_FILE]
         if checkpoint_folder is not None:

@@ -26,7 +26,7 @@ from foliotrace_audit.write.hooks import (
     ignore,
     utc_now,
 )
-from foliotrace_audit.write.recovery import recover_streams
+from foliotrace_audit.write.recovery import recover_streams, sign_ended_streams
 from foliotrace_audit.write.stream_files import StreamFiles, expire_segments
 
 DROPPED = -1
@@ -176,11 +176,22 @@ class AuditWriter:
         """
         if self._pid != os.getpid() or self._lock_descriptor < 0:
             return  # closed already, or a forked child, which must not seal its parent's stream
+        self._load_rotated_keys()
         self._pending.finish(self._hooks.now())
         try:
             self._committer.stop(timeout_s)
         finally:
             self._unlock()
+
+    def _load_rotated_keys(self) -> None:
+        """Have the end of the stream signed with keys that were made since the last look."""
+        try:
+            keys = self._changed_keys()
+        except AuditError as error:
+            self._hooks.alarm(AlarmKind.KEYS_UNUSABLE, str(error))
+        else:
+            if keys is not None:
+                self._pending.next_segment(keys, self._hooks.now())
 
     def _unlock(self) -> None:
         os.close(self._lock_descriptor)
@@ -252,7 +263,8 @@ def rotate_keys(
     """Generate keys and make them active in `key_folder`; earlier ones stay. Returns the new ones.
 
     With `log_folder`, a `key.rotated` record in a stream of its own says so, under the old key; its
-    checkpoints also go to `checkpoint_folder`.
+    checkpoints also go to `checkpoint_folder`. Keys that replace development keys sign the streams
+    that have ended, as they are now.
     Raises AuditKeyUnusable, AuditWriteFailed.
     """
     if log_folder is None or not (key_folder / ACTIVE_FILE).exists():
@@ -260,10 +272,16 @@ def rotate_keys(
     # A stream of its own: running writers hold the locks of theirs. They load the new keys later,
     # and record that again, each under its own chain.
     settings = AuditWriterSettings(checkpoint_folder=checkpoint_folder)
-    writer = AuditWriter.open(log_folder, read_keys(key_folder), settings)
+    old = read_keys(key_folder)
+    writer = AuditWriter.open(log_folder, old, settings)
     try:
         keys = write_new_keys(key_folder, dev_key=False)
         writer.use_keys(keys)
     finally:
         writer.close()
+    if old.dev_key:
+        try:
+            sign_ended_streams(log_folder, keys, checkpoint_folder)
+        except OSError as error:
+            raise AuditWriteFailed(f"cannot sign the audit log: {error.strerror}") from error
     return keys
