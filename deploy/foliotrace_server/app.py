@@ -18,6 +18,7 @@ from foliotrace_server.routes.endpoint import routes
 from foliotrace_server.routes.jobs import Jobs
 from foliotrace_server.routes.operations import Operations, Webhooks
 from foliotrace_server.routes.queries import Queries
+from foliotrace_server.routes.runs import Runs
 
 WEBHOOK = "/v1/webhooks/llamacloud"
 
@@ -80,7 +81,11 @@ def _routes(
         return openapi_document(workflows, keys_required=authentication.required)
 
     declared = routes(
-        Queries(engine, queries), Documents(engine), Jobs(engine), Operations(engine, openapi)
+        Queries(engine, queries),
+        Documents(engine),
+        Jobs(engine),
+        Runs(engine),
+        Operations(engine, openapi),
     )
     receive = engine.assembly.webhook
     webhooks = [Route(WEBHOOK, Webhooks(receive).llamacloud, methods=["POST"])] if receive else []

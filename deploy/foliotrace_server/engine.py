@@ -10,13 +10,14 @@ from typing import Any, Final
 import structlog
 from workflows.events import StartEvent
 
-from foliotrace.errors import FoliotraceError
+from foliotrace.errors import FoliotraceError, NotFound
 from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace.ingest.publish import compact, delete_orphaned_originals
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import Answer, JobKind, Principal
 from foliotrace.ports import IndexWriter
 from foliotrace.query.workflow import QueryWorkflow
+from foliotrace_loop.store import LoopStore
 from foliotrace_otel import Metrics
 from foliotrace_server.assembly import Assembly
 from foliotrace_server.host.durable_host import DurableHost, EndedRun
@@ -114,6 +115,7 @@ class Engine:
         self.quotas = assembly.quotas or Quotas.of(settings)
         self.compaction = Compaction(assembly.ingest, self.durable)
         self.jobs = JobService(assembly, self.durable, self.compaction.request)
+        self.loop = LoopStore(folder / "loop.db")
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
 
@@ -143,6 +145,7 @@ class Engine:
         await self.durable.stop()
         for close in self.assembly.closing:
             await close()
+        self.loop.close()
 
     async def ask(self, **question: object) -> Answer:
         """Answer one question in this process, by the same workflow as over HTTP.
@@ -162,6 +165,14 @@ class Engine:
             await self.quotas.add(owner, pages=job.pages_done)
         self.compaction.request()  # the document may have replaced an earlier state
 
+    async def _forget_feedback(self) -> None:
+        """Delete the feedback of runs that are gone: expired, or with a document they cited."""
+        for tenant, run_id in await asyncio.to_thread(self.loop.rated_runs):
+            try:
+                await self.assembly.runs.run(tenant, run_id)
+            except NotFound:
+                await asyncio.to_thread(self.loop.forget_run, tenant, run_id)
+
     async def _catch_up(self, index: IndexWriter) -> None:
         """Keep an index in step with the library, also after an outage."""
         while True:
@@ -173,11 +184,17 @@ class Engine:
 
     async def _apply_retention(self) -> None:
         """Delete runs past their retention, and compact the files."""
-        keep = timedelta(days=self.settings.runs.retention_days)
+        runs = self.settings.runs
         while True:
-            before = self.assembly.ingest.clock.now() - keep
+            now = self.assembly.ingest.clock.now()
+            before = now - timedelta(days=runs.retention_days)
+            by_project = {
+                project: now - timedelta(days=days)
+                for project, days in runs.retention_days_by_project.items()
+            }
             try:
-                expired = await self.assembly.runs.expire(before=before)
+                expired = await self.assembly.runs.expire(before=before, by_project=by_project)
+                await self._forget_feedback()
                 finished = self.durable.forget_finished(before)
                 self.compaction.request()
                 _log.debug("retention.applied", runs=expired, handlers=finished)

@@ -14,7 +14,7 @@ from tests.ingest.ingest_stack import OWNER, IngestStack
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
-from foliotrace.adapters.local.sqlite.jobs import SqliteRuns
+from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.errors import Misconfigured, NotAllowed, NotFound, ParserUnavailable
 from foliotrace.model import Deadline, ParsedPage, RetrievalMode, SourceFile

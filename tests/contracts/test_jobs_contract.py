@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from tests.ingest.pages import serve
 
-from foliotrace.adapters.local.sqlite.jobs import SqliteJobs, SqliteRuns
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.errors import NotFound
 from foliotrace.model import (
     Anchor,
@@ -234,3 +235,25 @@ async def test_runs_saved_while_others_are_written_are_written_too(library: Sqli
     again = SqliteRuns(library)
     for number in [*range(20), 100, 105, 110, 115]:
         assert (await again.run("t1", f"run_{number}")).id == f"run_{number}"
+
+
+async def test_runs_expire_by_project(runs: SqliteRuns) -> None:
+    for number, project in enumerate(("short", "long", "other"), 1):
+        await runs.save(dataclasses.replace(run(number), project=project))
+    later = NOON + timedelta(days=1)
+    gone = await runs.expire(before=NOON, by_project={"short": later, "long": NOON})
+    assert gone == 1
+    left: list[str] = []
+    await runs.visit("t1", lambda found: left.append(found.project) is None)
+    assert left == ["other", "long"]
+
+
+async def test_a_trace_id_names_its_newest_run(runs: SqliteRuns) -> None:
+    trace = "a" * 32
+    for number in (1, 2):
+        await runs.save(dataclasses.replace(run(number), trace_id=trace))
+    assert (await runs.run("t1", trace)).id == "run_2"
+    await runs.flush()
+    assert (await runs.run("t1", trace)).id == "run_2"
+    with pytest.raises(NotFound):
+        await runs.run("t2", trace)

@@ -78,7 +78,7 @@ def settings_that_keep_content(**settings: Any) -> dict[str, Any]:
     """Everything that can hold an answer, on."""
     return {
         "query": QuerySettings(cache_ttl_s=300.0),
-        "runs": RunsSettings(keep_content=True),
+        "runs": RunsSettings(keep_content="redacted"),
         **settings,
     }
 

@@ -21,8 +21,9 @@ from workflows.events import Event, StartEvent, StopEvent
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.keyword.index import KeywordIndex
-from foliotrace.adapters.local.sqlite.jobs import SqliteJobs, SqliteRuns
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.errors import InvalidQuery
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow

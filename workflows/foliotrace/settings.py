@@ -349,11 +349,29 @@ class ResilienceSettings(Section):
 class RunsSettings(Section):
     """What is stored about runs."""
 
-    keep_content: bool = Field(
-        default=False, description="Store the text of questions and answers with their runs."
+    keep_content: Literal["off", "redacted", "encrypted"] = Field(
+        default="off",
+        description="The texts of questions and answers in their runs. `off`: not stored. "
+        "`redacted`: stored without personal data and keys. `encrypted`: stored whole, under "
+        "`content_key_file`.",
+    )
+    content_key_file: Path | None = Field(
+        default=None,
+        description="File with the key of `encrypted`; made if it is missing. None: "
+        "`run-content.key` in the data folder, which backups leave out.",
+    )
+    project: str = Field(
+        default="default",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="Project of runs whose metadata names none as `project`.",
     )
     retention_days: float = Field(
-        default=30.0, gt=0, description="Runs and finished handlers are deleted after this time."
+        default=30.0,
+        gt=0,
+        description="Runs, their feedback and finished handlers are deleted after this time.",
+    )
+    retention_days_by_project: dict[str, float] = Field(
+        default_factory=dict, description="The same for the runs of single projects."
     )
 
 

@@ -48,6 +48,7 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "extract": LazyCommand(f"{_CLI}.extract:extract", "Extract a typed record from a document."),
     "documents": LazyCommand(f"{_CLI}.documents:documents", "List, show and delete documents."),
     "jobs": LazyCommand(f"{_CLI}.jobs:jobs", "List, follow and cancel jobs."),
+    "runs": LazyCommand(f"{_CLI}.loop.runs:runs", "List, show, open and rate runs."),
     "serve": LazyCommand(f"{_CLI}.main:serve", "Run the HTTP server."),
     "doctor": LazyCommand(
         f"{_CLI}.main:doctor", "Check the configuration and report what is missing."

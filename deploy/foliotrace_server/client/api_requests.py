@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError
 from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, JsonObject, Metadata, Scalar
+from foliotrace_loop.feedback import FeedbackView
 from foliotrace_server import bodies
 
 B = TypeVar("B")
@@ -182,6 +184,32 @@ def extract(
         json=body,
         headers={"Idempotency-Key": key} if key else {},
     )
+
+
+def selection(
+    filter_: str | None, since: datetime | None, until: datetime | None
+) -> Mapping[str, str | None]:
+    """The parameters that select runs."""
+    return {
+        "filter": filter_,
+        "since": since.isoformat() if since else None,
+        "until": until.isoformat() if until else None,
+    }
+
+
+def feedback(
+    run_id: str,
+    key: str,
+    *,
+    score: float | None,
+    value: str | float | bool | None,
+    comment: str | None,
+) -> ApiRequest[FeedbackView]:
+    """`POST /v1/feedback`."""
+    body: dict[str, object] = {"run_id": run_id, "key": key}
+    optional = {"score": score, "value": value, "comment": comment}
+    body |= {name: each for name, each in optional.items() if each is not None}
+    return ApiRequest(method="POST", path="/v1/feedback", body_type=FeedbackView, json=body)
 
 
 def get(path: str, body_type: type[B], **params: object) -> ApiRequest[B]:

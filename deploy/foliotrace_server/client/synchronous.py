@@ -5,6 +5,7 @@ Generated from asynchronous.py by `python -m tools.generate_sync_client`; do not
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -16,8 +17,8 @@ from foliotrace.model import (
     JobView,
     JsonObject,
     Metadata,
-    RunView,
 )
+from foliotrace_loop.feedback import FeedbackView
 from foliotrace_server import bodies
 from foliotrace_server.client import api_requests
 from foliotrace_server.client.api_requests import (
@@ -220,9 +221,61 @@ class FoliotraceClient:
         )
         yield from self._events(request)
 
-    def run(self, run_id: str) -> RunView:
-        """Get the stored record of an answered question."""
-        return self._send(api_requests.get(f"/v1/runs/{run_id}", RunView))
+    def runs(
+        self,
+        *,
+        filter: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> bodies.RunsBody:
+        """List runs, newest first, one page at a time; `filter` is in LangSmith's grammar."""
+        return self._send(
+            api_requests.get(
+                "/v1/runs",
+                bodies.RunsBody,
+                **api_requests.selection(filter, since, until),
+                limit=limit,
+                after=after,
+            )
+        )
+
+    def run_stats(
+        self,
+        *,
+        filter: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        window_s: int | None = None,
+    ) -> bodies.RunStatsBody:
+        """Get latency percentiles, error rate, tokens and cost of the matching runs."""
+        return self._send(
+            api_requests.get(
+                "/v1/runs/stats",
+                bodies.RunStatsBody,
+                **api_requests.selection(filter, since, until),
+                window_s=window_s,
+            )
+        )
+
+    def run(self, run_id: str) -> bodies.RunBody:
+        """Get the stored record of a question, by its run id or trace id."""
+        return self._send(api_requests.get(f"/v1/runs/{run_id}", bodies.RunBody))
+
+    def feedback(
+        self,
+        run_id: str,
+        key: str,
+        *,
+        score: float | None = None,
+        value: str | float | bool | None = None,
+        comment: str | None = None,
+    ) -> FeedbackView:
+        """Rate a run, named by its run id or trace id; sent again, it replaces itself."""
+        return self._send(
+            api_requests.feedback(run_id, key, score=score, value=value, comment=comment)
+        )
 
     def ready(self) -> bodies.ReadyBody:
         """Get what the server can do now, and at which degradation level."""

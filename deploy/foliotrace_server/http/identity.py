@@ -119,6 +119,11 @@ def require(scope: Scope) -> None:
         raise _lacks(frozenset({scope}))
 
 
+def may(scope: Scope) -> bool:
+    """Whether the caller of this request has `scope`."""
+    return scope in _scopes.get()
+
+
 def _lacks(scopes: frozenset[Scope]) -> NotAllowed:
     names = " or ".join(f"`{scope}`" for scope in sorted(scopes))
     return NotAllowed(f"the API key lacks the scope {names}", code=ErrorCode.SCOPE_MISSING)

@@ -43,7 +43,10 @@ _TABLE: Final[Mapping[str, Needed]] = {
     "GET /v1/jobs/*": _READ,
     "GET /v1/jobs/*/events": _READ,
     "POST /v1/jobs/*/cancel": _INGEST | _EXTRACT,  # one of them
+    "GET /v1/runs": _READ,
+    "GET /v1/runs/stats": _READ,
     "GET /v1/runs/*": _READ,
+    "POST /v1/feedback": _READ,  # on runs that the caller may read
     "GET /health": _ANY_KEY,
     "GET /workflows": _ANY_KEY,
     "GET /workflows/*/schema": _ANY_KEY,

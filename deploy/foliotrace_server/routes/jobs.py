@@ -1,4 +1,4 @@
-"""`/v1/jobs`, `/v1/extractions` and `/v1/runs`."""
+"""`/v1/jobs` and `/v1/extractions`."""
 
 from collections.abc import AsyncGenerator
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace.jobs import Progress
-from foliotrace.model import JobKind, JobStatus, JobView, Principal, RunView
+from foliotrace.model import JobKind, JobStatus, JobView, Principal
 from foliotrace_server.bodies import (
     ExtractionBody,
     ExtractionRequest,
@@ -31,7 +31,7 @@ JOB_EVENTS = {"progress": Progress, "end": JobView}
 
 
 class Jobs:
-    """Jobs, extractions and runs over HTTP."""
+    """Jobs and extractions over HTTP."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -152,8 +152,3 @@ class Jobs:
     async def cancel_job(self, request: Request) -> JobView:
         """Cancel a job."""
         return await self._engine.jobs.cancel(caller(), request.path_params["id"])
-
-    @endpoint("GET", "/v1/runs/{id}", tag="runs", problems=(404, 503))
-    async def get_run(self, request: Request) -> RunView:
-        """Get the stored record of an answered question."""
-        return await self._engine.assembly.runs.run(caller().tenant, request.path_params["id"])

@@ -36,6 +36,7 @@ from foliotrace.events.instruments import INSTRUMENTS, Instrument
 from foliotrace.events.queries import (
     AnswerNotCached,
     CacheLookupFailed,
+    FeedbackReceived,
     GeneratorFailed,
     PassagesAligned,
     PassagesRetrieved,
@@ -67,6 +68,7 @@ __all__ = [
     "EmbeddingPostponed",
     "ExtractionCompleted",
     "ExtractionRungFailed",
+    "FeedbackReceived",
     "GeneratorFailed",
     "IndexBehind",
     "Instrument",

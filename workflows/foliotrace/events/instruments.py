@@ -84,6 +84,14 @@ AUDIT_FAILURES: Final = _counter(
 AUDIT_SYNC: Final = Instrument(
     "foliotrace.audit.sync.duration", "histogram", "s", "Time to make audit records durable."
 )
+FEEDBACK_SCORE: Final = Instrument(
+    "foliotrace.feedback.score",
+    "histogram",
+    "1",
+    "Scores that runs were given, from 0 to 1. After 256 keys, further ones count as `other`.",
+    ("key",),
+    (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+)
 
 INSTRUMENTS: Final = (
     COST,
@@ -105,6 +113,7 @@ INSTRUMENTS: Final = (
     AUDIT_RECORDS,
     AUDIT_FAILURES,
     AUDIT_SYNC,
+    FEEDBACK_SCORE,
 )
 
 

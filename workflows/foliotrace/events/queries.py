@@ -188,6 +188,27 @@ class StaleLookupFailed(DomainEvent):
     reason: str
 
 
+class FeedbackReceived(DomainEvent):
+    """A run was rated; the span links to the run's own. `score` is null for a mere comment."""
+
+    span_attributes: ClassVar = {
+        "run_id": "foliotrace.run_id",
+        "key": "foliotrace.feedback.key",
+        "score": "foliotrace.feedback.score",
+        "origin": "foliotrace.link",
+    }
+
+    run_id: str
+    key: str
+    score: float | None = None
+    origin: str | None = None
+
+    def measurements(self) -> Iterable[Measurement]:
+        """The distribution of scores of each key."""
+        if self.score is not None:
+            yield instruments.FEEDBACK_SCORE.measured(self.score, self.key)
+
+
 class RunsNotSaved(DomainEvent):
     """Run records could not be written; they are tried again with the next ones."""
 

@@ -1,5 +1,6 @@
 """Answers, extracted records and runs: what was degraded, what it cost, how to reproduce it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
@@ -7,7 +8,16 @@ from enum import IntEnum, StrEnum
 from operator import attrgetter
 from typing import Any
 
-from foliotrace.model.question import AnswerMode, Citation, JsonObject, Metadata, RetrievalMode
+from foliotrace.model.question import (
+    DEFAULT_COLLECTION,
+    AnswerMode,
+    Citation,
+    ExecutionMode,
+    JsonObject,
+    Metadata,
+    RetrievalMode,
+    Scalar,
+)
 
 
 class Level(IntEnum):
@@ -141,11 +151,34 @@ class Versions:
     prompt: str
     model: str | None
     index: int
+    settings: str = field(
+        default="",
+        metadata={"description": "Fingerprint of the settings, paths and models that answered."},
+    )
+
+
+class RunContent(StrEnum):
+    """What a run holds of the texts of its question and answer."""
+
+    OFF = "off"
+    WHOLE = "whole"
+    REDACTED = "redacted"  # personal data was replaced: the question is not the one asked
+    UNREADABLE = "unreadable"  # encrypted with a key that is not here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """How a question was asked, beside its text. `filters` are null where content is not kept."""
+
+    collection: str = DEFAULT_COLLECTION
+    top_k: int = 5
+    path: ExecutionMode | None = None
+    filters: Mapping[str, tuple[Scalar, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """What callers see of an answered question. Both texts are null unless `runs.keep_content`."""
+    """What callers see of a question and its end. The texts are null unless `runs.keep_content`."""
 
     id: str
     workflow: str
@@ -161,15 +194,23 @@ class RunView:
     trace_id: str | None
     created_at: datetime
     elapsed_ms: float
+    project: str = "default"
+    error: str | None = field(
+        default=None, metadata={"description": "Error code; null for an answered question."}
+    )
+    request: RunRequest = RunRequest()
+    content: RunContent = RunContent.OFF
     query_text: str | None = None
     answer_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run(RunView):
-    """The stored record of an answered question."""
+    """The stored record of a question. `subject` is the caller, who may read it."""
 
     tenant: str
+    subject: str = "anonymous"
+    traceparent: str | None = None  # of its span, for links from what happens to it later
 
 
 class ExtractionMethod(StrEnum):

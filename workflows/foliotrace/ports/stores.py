@@ -1,6 +1,6 @@
 """Stores: durable jobs, runs of answered questions, and caches of answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -63,11 +63,29 @@ class Runs(Protocol):
         ...
 
     async def run(self, tenant: str, run_id: str) -> Run:
-        """One run. Raises NotFound."""
+        """One run by its id, or the newest one of a W3C trace id. Raises NotFound."""
         ...
 
-    async def expire(self, *, before: datetime) -> int:
-        """Delete runs older than `before`; returns how many."""
+    async def visit(
+        self,
+        tenant: str,
+        visit: Callable[[Run], bool],
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: str | None = None,
+    ) -> None:
+        """Pass runs to `visit`, newest first, until it returns False; `until` is excluded.
+
+        Runs on a worker thread; texts are left out. `after` is the id of a run: begin behind it.
+        Raises NotFound for an unknown `after`.
+        """
+        ...
+
+    async def expire(
+        self, *, before: datetime, by_project: Mapping[str, datetime] | None = None
+    ) -> int:
+        """Delete runs older than `before`, or than their project's moment; returns how many."""
         ...
 
 

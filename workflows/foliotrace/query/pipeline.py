@@ -9,10 +9,20 @@ from uuid import uuid4
 
 from foliotrace.errors import LibraryUnavailable
 from foliotrace.events import stage
-from foliotrace.model import Answer, AnswerMode, CacheState, Deadline, Level, Query, RetrievalMode
+from foliotrace.model import (
+    Answer,
+    AnswerMode,
+    CacheState,
+    Deadline,
+    Level,
+    Query,
+    RetrievalMode,
+    Versions,
+)
 from foliotrace.query import records
 from foliotrace.query.answer import ladder
 from foliotrace.query.answer.finalize import LEVELS, finalize, stale_answer, template_answer
+from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
 from foliotrace.query.answer.synthesis import AnswerStream, Synthesis, with_notice
 from foliotrace.query.cache import answer_cache
 from foliotrace.query.cache.answer_cache import may_store
@@ -46,6 +56,8 @@ async def answer_question(
         principal, run_id, question.user_id, key_id=key_id, query_hash=query_hash
     )
     await services.audit.append(received)
+    query: Query | None = None
+    version = _UNKNOWN_VERSION
     try:
         with stage("validate"):
             query = validate(question, principal=principal, run_id=run_id, query_hash=query_hash)
@@ -56,20 +68,41 @@ async def answer_question(
         answer = await _answer(services, query, version, deadline, stream, use_cache=use_cache)
     except BaseException as error:
         await services.audit.append(records.failed(received, error))
+        if query is not None:
+            await _save_run(services, question, query, error, version, started_s)
         raise
     await services.audit.append(records.completed(received, answer))
-    await services.runs.save(
-        records.run_of(
-            query,
-            answer,
-            index_version=version,
-            code_version=services.code_version,
-            keep_content=services.recording.keep_content,
-            clock=services.clock,
-            started_s=started_s,
-        )
-    )
+    await _save_run(services, question, query, answer, version, started_s)
     return answer
+
+
+async def _save_run(
+    services: QueryServices,
+    question: AskQuestion,
+    query: Query,
+    outcome: Answer | BaseException,
+    version: int,
+    started_s: float,
+) -> None:
+    versions = Versions(
+        code=services.code_version,
+        prompt=PROMPT_VERSION,
+        model=None,
+        index=version,
+        settings=services.fingerprint,
+    )
+    run = records.run_of(
+        query,
+        outcome,
+        path=question.path,
+        trace_id=services.current_trace(),
+        traceparent=services.current_span(),
+        versions=versions,
+        recording=services.recording,
+        clock=services.clock,
+        started_s=started_s,
+    )
+    await services.runs.save(run)
 
 
 async def _library_version(services: QueryServices) -> int:

@@ -1,13 +1,26 @@
 """The records of a question: audit entries, its run, and the event for observers."""
 
 from dataclasses import replace
+from typing import Final
 
 from foliotrace.errors import FoliotraceError
 from foliotrace.events import QueryAnswered, emit
-from foliotrace.model import Answer, Citation, Principal, Query, Run, Versions
+from foliotrace.model import (
+    Answer,
+    ExecutionMode,
+    Principal,
+    Query,
+    Run,
+    RunContent,
+    RunRequest,
+    Versions,
+)
 from foliotrace.ports import AuditEntry, Clock
-from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
 from foliotrace.query.validate import valid_name
+from foliotrace.settings import RunsSettings
+from foliotrace_detect import Detector
+
+_PERSONAL: Final = Detector(prose=True)
 
 
 def received(
@@ -63,40 +76,92 @@ def failed(before: AuditEntry, error: BaseException) -> AuditEntry:
 
 def run_of(
     query: Query,
-    answer: Answer,
+    outcome: Answer | BaseException,
     *,
-    index_version: int,
-    code_version: str,
-    keep_content: bool,
+    path: ExecutionMode | None,
+    traceparent: str | None,
+    trace_id: str | None,
+    versions: Versions,
+    recording: RunsSettings,
     clock: Clock,
     started_s: float,
 ) -> Run:
-    """The run that `/v1/runs/{id}` returns; with texts only if `keep_content`."""
-    return Run(
-        id=answer.run_id,
+    """The run that `/v1/runs/{id}` returns, of an answer or of a failure."""
+    answer = outcome if isinstance(outcome, Answer) else Answer(text="")
+    error = None
+    if isinstance(outcome, FoliotraceError):
+        error = outcome.error_code
+    elif isinstance(outcome, BaseException):
+        error = type(outcome).__name__
+    project = query.metadata.get("project")
+    run = Run(
+        id=query.run_id,
         tenant=query.principal.tenant,
+        subject=query.principal.subject,
         workflow="query",
-        versions=Versions(
-            code=code_version, prompt=PROMPT_VERSION, model=answer.model, index=index_version
-        ),
+        versions=replace(versions, model=answer.model),
         degradation=answer.degradation,
-        citations=answer.citations if keep_content else _without_quotes(answer),
+        citations=answer.citations,
         usage=answer.usage,
         query_hash=query.query_hash,
         user_id=query.user_id,
         session_id=query.session_id,
         tags=query.tags,
         metadata=query.metadata,
-        trace_id=answer.trace_id,
+        trace_id=trace_id,
+        traceparent=traceparent,
         created_at=clock.now(),
         elapsed_ms=round((clock.monotonic_s() - started_s) * 1000, 3),
-        query_text=query.text if keep_content else None,
-        answer_text=answer.text if keep_content else None,
+        project=project if isinstance(project, str) else recording.project,
+        error=error,
+        request=RunRequest(
+            collection=query.collection,
+            top_k=query.top_k,
+            path=path,
+            filters={
+                "document_ids": query.filters.document_ids,
+                **query.filters.metadata,
+            },
+        ),
+        content=RunContent.WHOLE,
+        query_text=query.text,
+        answer_text=answer.text if error is None else None,
+    )
+    return _with_content(run, recording)
+
+
+def _with_content(run: Run, recording: RunsSettings) -> Run:
+    """The run with as much text as the settings let it keep."""
+    if recording.keep_content == "encrypted":
+        return run
+    if recording.keep_content == "redacted":
+        question = _redacted(run.query_text or "")
+        return replace(
+            run,
+            content=RunContent.WHOLE if question == run.query_text else RunContent.REDACTED,
+            query_text=question,
+            answer_text=_redacted(run.answer_text) if run.answer_text is not None else None,
+            request=replace(
+                run.request,
+                filters={
+                    name: tuple(_redacted(v) if isinstance(v, str) else v for v in values)
+                    for name, values in (run.request.filters or {}).items()
+                },
+            ),
+            citations=tuple(replace(c, quote=_redacted(c.quote)) for c in run.citations),
+        )
+    return replace(
+        run,
+        content=RunContent.OFF,
+        query_text=None,
+        answer_text=None,
+        request=replace(run.request, filters=None),
+        citations=tuple(replace(citation, quote="") for citation in run.citations),
     )
 
 
-def _without_quotes(answer: Answer) -> tuple[Citation, ...]:
-    return tuple(replace(citation, quote="") for citation in answer.citations)
+def _redacted(text: str) -> str:
+    return _PERSONAL.replace(text, lambda kind, _: f"[{kind} REDACTED]")
 
 
 def emit_answered(answer: Answer, *, origin: str | None = None) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 
 from foliotrace.model import ExecutionMode, RetrievalMode
 from foliotrace.ports import (
@@ -97,6 +98,14 @@ class QueryServices:
             f"{self.settings.max_answer_tokens}|{self.settings.redaction}|{self.settings.grounding}"
         )
         return f"{self.code_version}|{PROMPT_VERSION}|{models}|{modes}|{limits}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What an answer depends on beside its question and the library, as a short hash."""
+        models = [generator.model for generator in self.generators]
+        modes = [path.mode.value for path in self.paths]
+        parts = (PROMPT_VERSION, *models, *modes, self.settings.model_dump_json())
+        return sha256("|".join(parts).encode()).hexdigest()[:16]
 
     @cached_property
     def synonyms(self) -> Synonyms:

@@ -14,12 +14,13 @@ from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions, find_tessdata
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
-from foliotrace.adapters.local.sqlite.jobs import SqliteJobs, SqliteRuns
+from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+from foliotrace.adapters.local.sqlite.runs import KEY_FILE, ContentKey, SqliteRuns
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.ports import Clock, Embedder, Parser
-from foliotrace.settings import BudgetSettings, IngestSettings
+from foliotrace.settings import BudgetSettings, IngestSettings, RunsSettings
 
 if TYPE_CHECKING:
     from foliotrace.adapters.local.vectors.index import VectorIndex
@@ -50,12 +51,15 @@ class DataFolder:
     workers: WorkerPool
 
     @classmethod
-    def open(cls, path: Path, settings: IngestSettings) -> "DataFolder":
+    def open(
+        cls, path: Path, settings: IngestSettings, runs: RunsSettings | None = None
+    ) -> "DataFolder":
         """Open or create the folder; the caller holds its writer lease. Raises LibraryUnavailable.
 
         A folder that has lost its library is refused: see `refuse_lost_library`.
         Parser processes start with the first file.
         """
+        runs = runs or RunsSettings()
         path.mkdir(parents=True, exist_ok=True)
         refuse_lost_library(path)
         with ExitStack() as undo:
@@ -66,7 +70,11 @@ class DataFolder:
                 clock=SystemClock(),
                 library=library,
                 jobs=SqliteJobs(library),
-                runs=SqliteRuns(library),
+                runs=SqliteRuns(
+                    library,
+                    key=ContentKey(runs.content_key_file or path / KEY_FILE),
+                    seal=runs.keep_content == "encrypted",
+                ),
                 blobs=FolderBlobs(path, sniff),
                 keyword=KeywordIndex(path, library),
                 stale=SqliteStaleAnswers(path),

@@ -136,4 +136,12 @@ CREATE INDEX run_documents_by_run ON run_documents (run_id);
 
 _PATH_OF_A_JOB: Final = "ALTER TABLE jobs ADD COLUMN path TEXT;"
 
-MIGRATIONS: Final = (_FIRST, _PATH_OF_A_JOB)
+_RUNS_BY_TRACE: Final = """
+ALTER TABLE runs ADD COLUMN trace_id TEXT;
+ALTER TABLE runs ADD COLUMN project TEXT NOT NULL DEFAULT 'default';
+UPDATE runs SET trace_id = json_extract(run, '$.trace_id');
+CREATE INDEX runs_newest ON runs (tenant, created_at DESC, id DESC);
+CREATE INDEX runs_by_trace ON runs (tenant, trace_id);
+"""
+
+MIGRATIONS: Final = (_FIRST, _PATH_OF_A_JOB, _RUNS_BY_TRACE)

@@ -1,0 +1,1 @@
+"""`foliotrace runs` and `foliotrace loop`."""

@@ -1,0 +1,1 @@
+"""Wires `foliotrace_loop` to this service: its runs, its answers, its settings."""

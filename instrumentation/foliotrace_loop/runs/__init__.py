@@ -1,0 +1,1 @@
+"""What is asked about runs: filters in LangSmith's grammar, and figures of windows of time."""
