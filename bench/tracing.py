@@ -152,7 +152,7 @@ def metric_cost(rounds: int) -> dict[str, float]:
 
 def query(work_ms: float) -> Callable[[], Any]:
     """A one-step workflow with the stages of a query and a model call; four burn `work_ms`."""
-    from tests.otel.test_model_call_events import Tiny
+    from tests.otel.llamaindex_programs import Tiny
     from workflows import Workflow, step
     from workflows.events import StartEvent, StopEvent
 
