@@ -78,8 +78,8 @@ def caddy(folder: Path, upstream: int) -> Iterator[str]:
     env = {
         "PATH": os.defpath,
         "HOME": str(folder),
-        "FOLIOTRACE_NAME": f"http://127.0.0.1:{port}",
-        "FOLIOTRACE_UPSTREAM": f"127.0.0.1:{upstream}",
+        "SITE_NAME": f"http://127.0.0.1:{port}",
+        "SITE_UPSTREAM": f"127.0.0.1:{upstream}",
     }
     text = (DEPLOY / "proxy/Caddyfile").read_text()
     (folder / "Caddyfile").write_text(text.replace("{\n\t#", "{\n\tadmin off\n\t#", 1))
