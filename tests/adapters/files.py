@@ -71,3 +71,36 @@ def docx_of(path: Path, body: str, **more: bytes) -> Path:
     """A Word document whose body is the given XML (prefix `w`)."""
     document = f'<w:document xmlns:w="{W}"><w:body>{body}</w:body></w:document>'
     return zip_of(path, {"word/document.xml": document.encode(), **more})
+
+
+_NARROW = dict.fromkeys(",.:' ", 0.278) | dict.fromkeys("()-", 0.333)
+
+
+def width_of(text: str, size: float = 10.0) -> float:
+    """The width of digits and punctuation in Helvetica."""
+    return sum(_NARROW.get(character, 0.556) for character in text) * size
+
+
+def placed(*texts: tuple[float, float, str], size: float = 10.0, rotated: int = 0) -> bytes:
+    """A content stream with each (x, y from the top, text) on a page of 612 x 792 points.
+
+    A negative x is the right edge of the text. `rotated` turns the page's content by so many
+    degrees, clockwise.
+    """
+    turn = {
+        0: b"1 0 0 1 0 0",
+        90: b"0 -1 1 0 0 792",
+        180: b"-1 0 0 -1 612 792",
+        270: b"0 1 -1 0 612 0",
+    }[rotated]
+    height = 792 if rotated in (0, 180) else 612
+    shown = [
+        b"BT /F1 %.1f Tf %.2f %.2f Td (%s) Tj ET"
+        % (size, x if x >= 0 else -x - width_of(text, size), height - y, _escaped(text))
+        for x, y, text in texts
+    ]
+    return b"q " + turn + b" cm\n" + b"\n".join(shown) + b"\nQ"
+
+
+def _escaped(text: str) -> bytes:
+    return text.encode("cp1252").replace(b"(", b"\\(").replace(b")", b"\\)")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foliotrace.adapters.local.page_codec import pack_page, pack_words, unpack_page
@@ -50,6 +50,7 @@ tables = st.builds(
     unit=maybe,
     period=maybe,
     header_path=st.lists(texts, max_size=3).map(tuple),
+    continued_header=maybe,
 )
 pages = st.builds(
     ParsedPage,
@@ -70,11 +71,13 @@ pages = st.builds(
 
 
 @given(pages)
+@settings(deadline=None)
 def test_a_stored_page_round_trips(page: ParsedPage) -> None:
     assert unpack_page(*pack_page(page)) == page
 
 
 @given(pages)
+@settings(deadline=None)
 def test_a_page_sent_by_a_parser_process_round_trips(page: ParsedPage) -> None:
     assert page_from_frame(orjson.loads(orjson.dumps(page_to_frame(page)))) == page
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from foliotrace.model import Chunk, PageKind, ParsedPage, Table
 
-CHUNKER: Final = "words-256-64-1"
+CHUNKER: Final = "words-256-64-2"
 """The name and version of this chunking; part of a document's revision."""
 
 TARGET_WORDS: Final = 256
@@ -123,9 +123,8 @@ def _units(page: ParsedPage) -> Iterator[_Unit]:
 
 
 def _rows(text: str, table: Table) -> Iterator[_Unit]:
-    header = " ".join(
-        " ".join(text[row.start : row.end].split()) for row in table.rows if row.is_header
-    )[:HEADER_CHARACTERS]
+    rows = [text[row.start : row.end] for row in table.rows if row.is_header]
+    header = " ".join(" ".join([table.continued_header or "", *rows]).split())[:HEADER_CHARACTERS]
     position = table.start
     for row in table.rows:
         yield from _prose(text, position, row.start)  # text that the parser left between rows

@@ -187,6 +187,13 @@ class Table:
     header_path: tuple[str, ...] = field(
         default=(), metadata={"description": "The headings above the table, outermost first."}
     )
+    continued_header: str | None = field(
+        default=None,
+        metadata={
+            "description": "Of a table that goes on from the page before: the header rows there, "
+            "one a line, a tab between columns."
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

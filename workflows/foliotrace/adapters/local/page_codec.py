@@ -133,16 +133,16 @@ def _table_to_values(table: Table) -> list[Any]:
         for row in table.rows
     ]
     values = [table.start, table.end, _box_to_values(table.box), rows]
-    about = (table.caption, table.unit, table.period)
-    if about == (None, None, None) and not table.header_path:
+    about = (table.caption, table.unit, table.period, table.continued_header)
+    if about == (None,) * 4 and not table.header_path:
         return values
     headers = [_storable(header) for header in table.header_path]
-    return [*values, *map(_storable, about), headers]
+    return [*values, *map(_storable, about[:3]), headers, _storable(table.continued_header)]
 
 
 def _table_from_values(values: list[Any]) -> Table:
     start, end, box, rows, *about = values
-    caption, unit, period, header_path = about or (None, None, None, ())
+    caption, unit, period, header_path, *more = about or (None, None, None, ())
     return Table(
         start=start,
         end=end,
@@ -152,6 +152,7 @@ def _table_from_values(values: list[Any]) -> Table:
         unit=unit,
         period=period,
         header_path=tuple(header_path),
+        continued_header=more[0] if more else None,
     )
 
 

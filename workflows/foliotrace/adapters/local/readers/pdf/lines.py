@@ -12,8 +12,8 @@ _CELL_GAP = 0.8  # times the line height: this gap separates cells on a line kno
 _WIDE_GAP = 1.8  # times the line height: this gap makes a line tabular
 _COLUMN_REACH = 30.0  # points between the two halves of one column
 _BY_X = itemgetter(1)
-_OPENS = frozenset({"$", "€", "£", "¥", "(", "$(", "US$", "(in"})
-_CLOSES = frozenset({")", "%", ")%", "),"})
+OPENS = frozenset({"$", "€", "£", "¥", "(", "$(", "US$", "(in"})
+CLOSES = frozenset({")", "%", ")%", "),"})
 
 
 class PageWord(NamedTuple):
@@ -107,8 +107,8 @@ def _join_marks(cells: list[list[PageWord]]) -> list[list[PageWord]]:
     opening: list[PageWord] = []
     for words in cells:
         cell = opening + words
-        opening = [cell.pop()] if cell[-1].text in _OPENS else []
-        if joined and len(cell) == 1 and cell[0].text in _CLOSES and _ends_in_figure(joined[-1]):
+        opening = [cell.pop()] if cell[-1].text in OPENS else []
+        if joined and len(cell) == 1 and cell[0].text in CLOSES and _ends_in_figure(joined[-1]):
             joined[-1].extend(cell)
         elif cell:
             joined.append(cell)
@@ -117,6 +117,22 @@ def _join_marks(cells: list[list[PageWord]]) -> list[list[PageWord]]:
 
 def _ends_in_figure(cell: Sequence[PageWord]) -> bool:
     return is_figure(cell[-1].text)
+
+
+def text_of(cell: Sequence[PageWord]) -> str:
+    """The cell's words, separated by spaces."""
+    return " ".join([word.text for word in cell])
+
+
+def span_of(cell: Sequence[PageWord]) -> tuple[float, float]:
+    """The left and right edge of the cell without a currency or percent sign set apart."""
+    first, last = 0, len(cell) - 1
+    if last > 0 and cell[0].text in OPENS and is_figure(cell[1].text):
+        first = 1
+    if last > first and cell[-1].text in CLOSES:
+        last -= 1
+    kept = cell[first : last + 1]
+    return min([w.x for w in kept]), max([w.right for w in kept])
 
 
 def columns_of(rows: Sequence[Sequence[tuple[float, float]]]) -> list[list[int]]:
@@ -134,7 +150,7 @@ def columns_of(rows: Sequence[Sequence[tuple[float, float]]]) -> list[list[int]]
             under[0][0] = min(under[0][0], left)
             under[0][1] = max(under[0][1], right)
     columns = _merge_unshared(sorted(columns), rows)
-    return [[_first_under(columns, left, right) for left, right in row] for row in rows]
+    return [_columns_of_row(columns, row) for row in rows]
 
 
 def _merge_unshared(
@@ -168,11 +184,18 @@ def _fills_both(
     return in_one and in_other
 
 
-def _first_under(columns: Sequence[Sequence[float]], left: float, right: float) -> int:
-    for index, (c_left, c_right) in enumerate(columns):
-        if c_left < right and left < c_right:
-            return index
-    return 0
+def _columns_of_row(
+    columns: Sequence[Sequence[float]], row: Sequence[tuple[float, float]]
+) -> list[int]:
+    """The first column under each cell; two cells of a row have two columns where there are."""
+    numbers: list[int] = []
+    for left, right in row:
+        under = (i for i, (a, b) in enumerate(columns) if a < right and left < b)
+        number = next(under, 0)
+        if numbers and number <= numbers[-1] < len(columns) - 1:
+            number = numbers[-1] + 1
+        numbers.append(number)
+    return numbers
 
 
 def header_rows(rows: Sequence[Sequence[str]]) -> int:
@@ -208,8 +231,8 @@ def is_figure(text: str) -> bool:
 
 def box_of_lines(lines: Sequence[Line]) -> Box:
     """The smallest box around the lines."""
-    left = min([line.cells[0][0].x for line in lines])
-    right = max([line.cells[-1][-1].right for line in lines])
+    left = min([word.x for line in lines for word in line.cells[0]])
+    right = max([word.right for line in lines for cell in line.cells for word in cell[-1:]])
     top, bottom = min([line.top for line in lines]), max([line.bottom for line in lines])
     return Box(left, top, right - left, bottom - top)
 

@@ -34,6 +34,8 @@ class NativeItem(Protocol):
 
     words: Sequence[NativeWord]
     confidence: float | None
+    rotation: float
+    text: str
 
 
 class NativeBlock(Protocol):
@@ -86,8 +88,13 @@ class NativeParser(Protocol):
         ...
 
 
-def text_parser(target_pages: str, *, structured: bool) -> NativeParser:
-    """A parser of the text layer; `structured` adds blocks and word boxes."""
+def text_parser(
+    target_pages: str, *, structured: bool, turns: Sequence[tuple[int, int]] = ()
+) -> NativeParser:
+    """A parser of the text layer; `structured` adds blocks and word boxes.
+
+    `turns`: pages and the degrees, clockwise, by which their text is turned.
+    """
     parser = LiteParse(
         ocr_enabled=False,  # the default, True, downloads models
         max_pages=EVERY_PAGE,
@@ -96,6 +103,7 @@ def text_parser(target_pages: str, *, structured: bool) -> NativeParser:
         emit_word_boxes=structured,
         continue_on_page_error=True,
         keep_headers_footers=True,
+        page_orientation_corrections=list(turns),
         quiet=True,
     )
     return cast("NativeParser", parser)

@@ -13,16 +13,17 @@ from foliotrace.adapters.local.readers.pdf.lines import (
     Region,
     box_of_lines,
     box_of_words,
-    columns_of,
     group_into_lines,
-    header_rows,
 )
+from foliotrace.adapters.local.readers.pdf.tables import Grid, parts_of
 from foliotrace.model import Block, BlockKind, Table, TableCell, TableRow, Words
 
 CELL_GAP, ROW_GAP, BLOCK_GAP = "\t", "\n", "\n\n"
 _EARLY = 0.7  # of the widest line: a line that ends before was broken on purpose
 _LABEL_WORDS = 4
+_LABEL_LINES = 3  # that may stand between two rows of a table
 _ROW_PITCH = 3.0  # times the line height: lines farther apart are not rows of one table
+_PLAIN = Region(BlockKind.TEXT, 0, None)
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ def write(regions: Sequence[Region]) -> PageText:
             page.put(BLOCK_GAP)
         stop = _table_end(lines, at)
         if stop > at:
-            _write_table(page, [line for _, line in lines[at:stop]])
+            _write_parts(page, [line for _, line in lines[at:stop]])
         else:
             region = lines[at][0]
             stop = at + 1
@@ -83,11 +84,12 @@ def write(regions: Sequence[Region]) -> PageText:
 
 
 def _table_end(lines: Sequence[tuple[Region, Line]], start: int) -> int:
-    """Where a table that begins at line `start` ends; `start` itself when none begins there."""
+    """Where a tabular stretch that begins at line `start` ends; `start` itself if none begins."""
     region, first = lines[start]
     if not first.is_tabular and region.kind is not BlockKind.TABLE:
         return start
     end, tabular = start, 0
+    second = float("inf")  # where the second column begins
     for index in range(start, len(lines)):
         region, line = lines[index]
         if index > start and not _follows(lines[index - 1], lines[index]):
@@ -95,9 +97,10 @@ def _table_end(lines: Sequence[tuple[Region, Line]], start: int) -> int:
         if line.is_tabular:
             tabular += 1
             end = index + 1
+            second = min(second, line.cells[1][0].x)
         elif region.kind is BlockKind.TABLE:
             end = max(end, index + 1) if tabular else end
-        elif index - end >= 1:
+        elif index - end >= _LABEL_LINES or line.cells[0][-1].right > second:
             break
     return end if tabular >= 2 or (tabular and lines[start][0].kind is BlockKind.TABLE) else start
 
@@ -160,17 +163,24 @@ def _remove_hyphen(page: PageText, following: str) -> bool:
     return True
 
 
-def _write_table(page: PageText, lines: Sequence[Line]) -> None:
+def _write_parts(page: PageText, lines: Sequence[Line]) -> None:
+    for index, part in enumerate(parts_of(lines)):
+        if index:
+            page.put(BLOCK_GAP)
+        if isinstance(part, Grid):
+            _write_table(page, part)
+        else:
+            _write_prose(page, _PLAIN, part)
+
+
+def _write_table(page: PageText, grid: Grid) -> None:
     start = page.length
-    spans = [[(cell[0].x, cell[-1].right) for cell in line.cells] for line in lines]
-    texts = [[" ".join(word.text for word in cell) for cell in line.cells] for line in lines]
-    headers = header_rows(texts)
     rows: list[TableRow] = []
-    for index, (line, columns) in enumerate(zip(lines, columns_of(spans), strict=True)):
+    for index, (line, columns) in enumerate(zip(grid.rows, grid.columns, strict=True)):
         if index:
             page.put(ROW_GAP)
-        rows.append(_write_row(page, line, columns, is_header=index < headers))
-    box = box_of_lines(lines)
+        rows.append(_write_row(page, line, columns, is_header=index < grid.headers))
+    box = box_of_lines(grid.rows)
     page.tables.append(Table(start=start, end=page.length, rows=tuple(rows), box=box))
     page.blocks.append(Block(kind=BlockKind.TABLE, start=start, end=page.length, box=box))
 

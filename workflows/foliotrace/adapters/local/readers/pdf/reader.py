@@ -1,6 +1,7 @@
 """PDF pages by liteparse, as words, blocks and tables in reading order."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,32 +9,26 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from foliotrace.adapters.local.readers.pdf.lines import PageWord, Region
+from foliotrace.adapters.local.readers.pdf.lines import PageWord
 from foliotrace.adapters.local.readers.pdf.liteparse_native import (
     NO_PAGE,
-    NativeBlock,
     NativeItem,
     NativePage,
-    NativeRect,
     NativeResult,
     ocr_parser,
     text_parser,
 )
 from foliotrace.adapters.local.readers.pdf.page_text import write
+from foliotrace.adapters.local.readers.pdf.regions import regions_of
 from foliotrace.adapters.local.readers.reading_options import Overview, ReadingOptions, Refusal
+from foliotrace.adapters.local.readers.table_context import pages_in_context
 from foliotrace.catalog import ErrorCode, PageProblem
-from foliotrace.model import BlockKind, Box, PageStatus, ParsedPage
+from foliotrace.model import PageStatus, ParsedPage
 
 # Half the time of PageWord(...), whose __new__ is a Python function.
 _page_word = partial(tuple.__new__, PageWord)
-_KINDS = {
-    "heading": BlockKind.HEADING,
-    "paragraph": BlockKind.TEXT,
-    "list_item": BlockKind.LIST,
-    "table": BlockKind.TABLE,
-    "code": BlockKind.CODE,
-    "grid_fallback": BlockKind.TABLE,
-}
+
+_ITEMS_SEEN = 12  # a page without turned text among them is not turned
 
 
 def overview(path: Path, options: ReadingOptions) -> Overview:
@@ -69,20 +64,46 @@ def _named_pdf(path: Path) -> Iterator[Path]:
 
 
 def _pages(path: Path, numbers: range, options: ReadingOptions) -> Iterator[ParsedPage]:
+    """The pages in order. The page before them is read too: a table may go on from it."""
+    alone = len(numbers) == 1  # read again after a crash: its neighbour may be the cause
+    context = range(numbers.start if alone else max(1, numbers.start - 1), numbers.stop)
+    for page in pages_in_context(_text_pages(path, context)):
+        if page.number in numbers:
+            readable = page.text or page.status is PageStatus.FAILED
+            yield page if readable else _page_without_text(path, page, options)
+
+
+def _text_pages(path: Path, numbers: range) -> list[ParsedPage]:
+    """The pages by their text layer."""
     result = _parse(path, f"{numbers.start}-{numbers.stop - 1}", structured=True)
     parsed = {page.page_num: page for page in result.pages}
-    for number in numbers:
-        native = parsed.get(number)
-        if native is None:
-            yield ParsedPage(
-                number=number,
-                text="",
-                status=PageStatus.FAILED,
-                problem=PageProblem.PAGE_UNREADABLE,
-            )
-        else:
-            page = _page(native)
-            yield page if page.text else _page_without_text(path, page, options)
+    turns = [(number, turn) for number, page in parsed.items() if (turn := _turn(page))]
+    if turns:
+        upright = text_parser(
+            ",".join(str(number) for number, _ in turns), structured=True, turns=turns
+        )
+        parsed |= {page.page_num: page for page in upright.parse(str(path)).pages}
+    return [_page(parsed[n]) if n in parsed else _unreadable(n) for n in numbers]
+
+
+def _turn(native: NativePage) -> int:
+    """The degrees, clockwise, by which most of the page's text is turned."""
+    if not any(item.rotation for item in native.text_items[:_ITEMS_SEEN]):
+        return 0
+    seen: Counter[int] = Counter()
+    for item in native.text_items:
+        seen[round(item.rotation / 90) % 4 * 90] += len(item.words)
+    turn, words = seen.most_common(1)[0]
+    return turn if words > seen.total() / 2 else 0
+
+
+def _unreadable(number: int) -> ParsedPage:
+    return ParsedPage(
+        number=number,
+        text="",
+        status=PageStatus.FAILED,
+        problem=PageProblem.PAGE_UNREADABLE,
+    )
 
 
 def _page_without_text(path: Path, page: ParsedPage, options: ReadingOptions) -> ParsedPage:
@@ -123,7 +144,7 @@ def _refusal(path: Path, message: str) -> Refusal:
 
 def _page(native: NativePage) -> ParsedPage:
     runs, confidences = _runs(native.text_items)
-    written = write(_regions(native.blocks or (), runs))
+    written = write(regions_of(native.blocks or (), runs))
     return ParsedPage(
         number=native.page_num,
         text=written.text(),
@@ -161,58 +182,3 @@ def clean(text: str) -> str:
         unicodedata.normalize("NFKC", c) if "\ufb00" <= c <= "\ufb06" else c for c in text
     )
     return "".join(c for c in spelled if (c.isprintable() and not c.isspace()) or c == "\u00ad")
-
-
-def _regions(blocks: Sequence[NativeBlock], runs: Sequence[list[PageWord]]) -> list[Region]:
-    """The blocks in the engine's reading order, each with its words; every word is in one."""
-    regions = [_region(b, b.bbox) for b in blocks if b.kind in _KINDS and b.bbox is not None]
-    strays: list[list[PageWord]] = []
-    for run in runs:
-        region = _enclosing_region(regions, run)
-        (region.runs if region else strays).append(run)
-    for run in strays:
-        _insert_stray(regions, run)
-    return [region for region in regions if region.runs]
-
-
-def _region(block: NativeBlock, bbox: NativeRect) -> Region:
-    kind = _KINDS[block.kind]
-    level = block.level or 0 if kind is BlockKind.HEADING else 0
-    return Region(kind=kind, level=level, box=Box(bbox.x, bbox.y, bbox.width, bbox.height))
-
-
-def _enclosing_region(regions: Sequence[Region], run: Sequence[PageWord]) -> Region | None:
-    """The smallest region that contains the middle of `run`."""
-    x = (run[0].x + run[-1].right) / 2
-    y = run[0].y + run[0].height / 2
-    best: Region | None = None
-    best_area = float("inf")
-    for region in regions:
-        box = region.box
-        if (
-            box is not None
-            and box.x - 1 <= x <= box.x + box.width + 1
-            and box.y - 1 <= y <= box.y + box.height + 1
-            and box.width * box.height < best_area
-        ):
-            best, best_area = region, box.width * box.height
-    return best
-
-
-def _insert_stray(regions: list[Region], run: list[PageWord]) -> None:
-    """Insert words outside all blocks (running heads, page numbers) before the block below them."""
-    top, height = run[0].y, run[0].height
-    for index, region in enumerate(regions):
-        box = region.box
-        if box is None and abs(region.runs[0][0].y - top) < 0.5 * height:
-            region.runs.append(run)
-            return
-        if (
-            box is not None
-            and box.y > top
-            and box.x < run[-1].right
-            and run[0].x < box.x + box.width
-        ):
-            regions.insert(index, Region(BlockKind.TEXT, 0, None, [run]))
-            return
-    regions.append(Region(BlockKind.TEXT, 0, None, [run]))

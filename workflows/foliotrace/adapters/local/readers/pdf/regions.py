@@ -1,0 +1,160 @@
+"""The blocks of a page in reading order, each with its words; forms and labels made whole.
+
+The engine's blocks are taken, but where it reads the labels of a form, or of a table, as a text
+column of their own, they are put beside their values again.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from foliotrace.adapters.local.readers.pdf.lines import PageWord, Region
+from foliotrace.adapters.local.readers.pdf.liteparse_native import NativeBlock, NativeRect
+from foliotrace.model import BlockKind, Box
+
+_KINDS = {
+    "heading": BlockKind.HEADING,
+    "paragraph": BlockKind.TEXT,
+    "list_item": BlockKind.LIST,
+    "table": BlockKind.TABLE,
+    "code": BlockKind.CODE,
+    "grid_fallback": BlockKind.TABLE,
+}
+_SAME_LINE = 0.4  # times the line height
+_LABEL_WORDS = 6.0  # a column of longer lines is text, not labels
+_MATCHED = 0.7  # of a column's lines stand beside a line of the other
+
+
+def regions_of(blocks: Sequence[NativeBlock], runs: Sequence[list[PageWord]]) -> list[Region]:
+    """The regions in reading order; every word is in one."""
+    regions = [_region(b, b.bbox) for b in blocks if b.kind in _KINDS and b.bbox is not None]
+    strays: list[list[PageWord]] = []
+    for run in runs:
+        region = _enclosing_region(regions, run)
+        (region.runs if region else strays).append(run)
+    for run in strays:
+        _insert_stray(regions, run)
+    return _side_by_side([region for region in regions if region.runs])
+
+
+def _region(block: NativeBlock, bbox: NativeRect) -> Region:
+    kind = _KINDS[block.kind]
+    level = block.level or 0 if kind is BlockKind.HEADING else 0
+    return Region(kind=kind, level=level, box=Box(bbox.x, bbox.y, bbox.width, bbox.height))
+
+
+def _enclosing_region(regions: Sequence[Region], run: Sequence[PageWord]) -> Region | None:
+    """The smallest region that contains the middle of `run`."""
+    x = (run[0].x + run[-1].right) / 2
+    y = run[0].y + run[0].height / 2
+    best: Region | None = None
+    best_area = float("inf")
+    for region in regions:
+        box = region.box
+        if (
+            box is not None
+            and box.x - 1 <= x <= box.x + box.width + 1
+            and box.y - 1 <= y <= box.y + box.height + 1
+            and box.width * box.height < best_area
+        ):
+            best, best_area = region, box.width * box.height
+    return best
+
+
+def _insert_stray(regions: list[Region], run: list[PageWord]) -> None:
+    """Insert words outside all blocks (running heads, page numbers) before the block below them."""
+    top, height = run[0].y, run[0].height
+    for index, region in enumerate(regions):
+        box = region.box
+        if box is None and abs(region.runs[0][0].y - top) < 0.5 * height:
+            region.runs.append(run)
+            return
+        if (
+            box is not None
+            and box.y > top
+            and box.x < run[-1].right
+            and run[0].x < box.x + box.width
+        ):
+            regions.insert(index, Region(BlockKind.TEXT, 0, None, [run]))
+            return
+    regions.append(Region(BlockKind.TEXT, 0, None, [run]))
+
+
+def _side_by_side(regions: list[Region]) -> list[Region]:
+    """Labels and values that the engine took for columns of text, as one table again."""
+    at = 0
+    while at < len(regions):
+        region = regions[at]
+        for other in regions[at + 1 :]:
+            if _is_beside(region, other):
+                region.runs += other.runs
+                region.kind, region.level = BlockKind.TABLE, 0
+                region.box = _box_of(region.runs)
+                regions.remove(other)
+                break
+        else:
+            at += 1
+    return regions
+
+
+def _is_beside(one: Region, other: Region) -> bool:
+    """Whether the lines of one stand beside those of the other, as the cells of rows do."""
+    a, b = one.box, other.box
+    if a is None or b is None:
+        return False
+    if a.y + a.height <= b.y or b.y + b.height <= a.y:
+        return False
+    has_table = BlockKind.TABLE in (one.kind, other.kind)
+    if not has_table and a.x + a.width > b.x and b.x + b.width > a.x:
+        return False
+    plain = (BlockKind.TEXT, BlockKind.TABLE, BlockKind.LIST)
+    if one.kind not in plain or other.kind not in plain:
+        return False
+    left, right = (one, other) if a.x < b.x else (other, one)
+    matched = _matched_lines(left, right)
+    fewer = min(_lines_in(left), _lines_in(right))
+    if matched < (1 if has_table else 2) or matched < _MATCHED * fewer:
+        return False
+    if not has_table and matched < 0.5 * max(_lines_in(left), _lines_in(right)):
+        return False
+    return not (_is_prose(left) or (_is_prose(right) and _fills_lines(left)))
+
+
+def _lines_in(region: Region) -> int:
+    height = region.runs[0][0].height * _SAME_LINE
+    tops = sorted(run[0].y for run in region.runs)
+    return 1 + sum(low - up > height for up, low in pairwise(tops))
+
+
+def _matched_lines(one: Region, other: Region) -> int:
+    """How many lines of the region with fewer runs stand beside words of the other."""
+    few, many = sorted((one, other), key=lambda region: len(region.runs))
+    height = few.runs[0][0].height * _SAME_LINE
+    there = [(run[0].y + run[0].height / 2, run[0].x, run[-1].right) for run in many.runs]
+    matched: list[float] = []
+    for run in few.runs:
+        middle = run[0].y + run[0].height / 2
+        beside = [(x, right) for y, x, right in there if abs(middle - y) <= height]
+        if any(x < run[-1].right and run[0].x < right for x, right in beside):
+            return 0
+        if beside and all(abs(middle - y) > height for y in matched):
+            matched.append(middle)
+    return len(matched)
+
+
+def _is_prose(region: Region) -> bool:
+    """Whether the lines are as long as those of running text."""
+    words = sum(len(run) for run in region.runs)
+    return words > _LABEL_WORDS * len(region.runs)
+
+
+def _fills_lines(region: Region) -> bool:
+    """Whether most lines are about as wide as the widest."""
+    widths = [run[-1].right - run[0].x for run in region.runs]
+    return len(widths) > 2 and sum(widths) > 0.85 * max(widths) * len(widths)
+
+
+def _box_of(runs: Sequence[Sequence[PageWord]]) -> Box:
+    left, right = min(run[0].x for run in runs), max(run[-1].right for run in runs)
+    top = min(run[0].y for run in runs)
+    bottom = max(run[0].y + run[0].height for run in runs)
+    return Box(left, top, right - left, bottom - top)

@@ -1,0 +1,172 @@
+"""Joins the lines of a table into rows: a cell that wraps is one cell.
+
+Lines of one cell stand closer than rows do, or go on in lower case, where the cell above is full.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from foliotrace.adapters.local.readers.pdf.lines import (
+    Line,
+    PageWord,
+    is_figure,
+    span_of,
+    text_of,
+)
+
+_WRAP_GAP = 0.6  # times the line height: a larger gap never separates two lines of one cell
+_GAP_STEP = 0.2  # times the line height: by so much rows are farther apart than wrapped lines
+_FULL = 0.4  # times the line height: room that a full line leaves beside the next word
+
+
+@dataclass(slots=True)
+class _Cell:
+    line: int
+    column: int
+    words: list[PageWord]
+    top: float
+    bottom: float
+    left: float
+    right: float
+    figure: bool
+
+
+def rows_of(lines: list[Line], columns: Sequence[Sequence[int]]) -> list[Line]:
+    """The rows: each a line, or several lines whose cells continue each other."""
+    cells = [
+        _cell(words, index, column)
+        for index, (line, numbers) in enumerate(zip(lines, columns, strict=True))
+        for words, column in zip(line.cells, numbers, strict=True)
+    ]
+    by_column: dict[int, list[_Cell]] = defaultdict(list)
+    for cell in cells:
+        by_column[cell.column].append(cell)
+    group = list(range(len(lines)))  # of each line: the first line of its row
+    for chain in _chains(by_column, columns):
+        _join(group, chain[0].line, [cell.line for cell in chain])
+    if group == list(range(len(lines))):
+        return lines
+    return _joined(lines, group, columns, by_column)
+
+
+def _cell(words: list[PageWord], line: int, column: int) -> _Cell:
+    top, bottom = min([w.y for w in words]), max([w.y + w.height for w in words])
+    left, right = span_of(words)
+    return _Cell(line, column, words, top, bottom, left, right, is_figure(text_of(words)))
+
+
+def _chains(
+    by_column: dict[int, list[_Cell]], columns: Sequence[Sequence[int]]
+) -> list[list[_Cell]]:
+    """Runs of cells of one column that are the lines of one cell."""
+    height = median([c.bottom - c.top for cells in by_column.values() for c in cells])
+    wrapped = _largest_wrap_gap(by_column, height)
+    by_line: dict[int, list[_Cell]] = defaultdict(list)
+    for cells in by_column.values():
+        for cell in cells:
+            by_line[cell.line].append(cell)
+    chains: list[list[_Cell]] = []
+    for cells in by_column.values():
+        edge = max(cell.right for cell in cells)
+        chain = [cells[0]]
+        for above, below in pairwise(cells):
+            if _continues(above, below, edge, wrapped, height, columns) and not (
+                _spans(above, by_line[below.line]) or _spans(below, by_line[above.line])
+            ):
+                chain.append(below)
+            else:
+                chains.append(chain)
+                chain = [below]
+        chains.append(chain)
+    return [chain for chain in chains if len(chain) > 1]
+
+
+def _largest_wrap_gap(by_column: dict[int, list[_Cell]], height: float) -> float | None:
+    """The largest gap inside a cell, if gaps between rows are clearly larger; else None."""
+    gaps = sorted(
+        below.top - above.bottom for cells in by_column.values() for above, below in pairwise(cells)
+    )
+    if not gaps or gaps[0] > _WRAP_GAP * height:
+        return None
+    limit = gaps[0] + _GAP_STEP / 2 * height
+    above = [gap for gap in gaps if gap > limit]
+    return limit if above and above[0] >= gaps[0] + _GAP_STEP * height else None
+
+
+def _continues(
+    above: _Cell,
+    below: _Cell,
+    edge: float,
+    wrapped: float | None,
+    height: float,
+    columns: Sequence[Sequence[int]],
+) -> bool:
+    gap = below.top - above.bottom
+    if gap > _WRAP_GAP * height or above.figure or below.figure or _ends(above):
+        return False
+    full = above.left + (above.right - above.left) + below.words[0].width + _FULL * height >= edge
+    if wrapped is not None and gap <= wrapped and full:
+        return True
+    upper, lower = columns[above.line], columns[below.line]
+    if set(upper) == set(lower) and len(upper) > 1:
+        return False
+    if below.words[0].text[:1].islower():
+        return True
+    return full and 0 not in lower and not above.words[-1].text.endswith(":")
+
+
+def _spans(cell: _Cell, others: Sequence[_Cell]) -> bool:
+    """Whether the cell stands over several of the others."""
+    return sum(other.left < cell.right and cell.left < other.right for other in others) > 1
+
+
+def _ends(cell: _Cell) -> bool:
+    return cell.words[-1].text.endswith(":")
+
+
+def _join(group: list[int], first: int, members: Sequence[int]) -> None:
+    """Put the members' rows, and every line between them, into one row."""
+    low = min(group[first], *(group[m] for m in members))
+    for line in range(low, max(members) + 1):
+        group[line] = min(group[line], low)
+
+
+def _joined(
+    lines: list[Line],
+    group: Sequence[int],
+    columns: Sequence[Sequence[int]],
+    by_column: dict[int, list[_Cell]],
+) -> list[Line]:
+    members: dict[int, list[int]] = defaultdict(list)
+    for index, first in enumerate(group):
+        members[first].append(index)
+    rows: list[Line] = []
+    for indexes in members.values():
+        if len(indexes) == 1 or not _is_one_row(indexes, by_column):
+            rows += [lines[i] for i in indexes]
+            continue
+        cells: dict[int, list[PageWord]] = defaultdict(list)
+        for i in indexes:
+            for words, column in zip(lines[i].cells, columns[i], strict=True):
+                cells[column] += words
+        top = min(lines[i].top for i in indexes)
+        bottom = max(lines[i].bottom for i in indexes)
+        rows.append(Line([cells[column] for column in sorted(cells)], top, bottom))
+    return rows
+
+
+def _is_one_row(indexes: Sequence[int], by_column: dict[int, list[_Cell]]) -> bool:
+    """Whether no column has two figures, or two lines far apart, in these lines."""
+    for cells in by_column.values():
+        held = [cell for cell in cells if indexes[0] <= cell.line <= indexes[-1]]
+        if sum(cell.figure for cell in held) > 1 or (
+            len(held) > 1 and any(cell.figure for cell in held)
+        ):
+            return False
+        for above, below in pairwise(held):
+            if below.top - above.bottom > _WRAP_GAP * (above.bottom - above.top):
+                return False
+    return True
