@@ -84,16 +84,20 @@ class JobService:
         self._assembly = assembly
         self._on_removed = on_removed
         self._durable = durable
-        self._tracer = assembly.observability.tracer if assembly.observability is not None else None
+        observability = assembly.observability
+        self._tracer = observability.tracer if observability is not None else None
+        self._content = observability.telemetry.content if observability is not None else None
 
     async def upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
         """Store a file and start its ingestion; on return the job survives a crash.
 
         Raises InvalidRequest, FileRefused, Conflict, TooBusy, LibraryUnavailable.
         """
-        with job_trace(self._tracer, JobKind.INGEST):
+        asked = {"name": upload.name, "collection": upload.collection}
+        with job_trace(self._tracer, JobKind.INGEST, principal, self._content, **asked) as root:
             with self._durable.place():  # before the document and its job exist
                 accepted = await self._store(principal, upload)
+                root.document, root.outputs = accepted.document, {"job_id": accepted.job.id}
                 is_new = not (accepted.settled or self._durable.is_accepted(accepted.job.id))
                 if is_new:
                     self._accept_ingest(accepted.job)
@@ -127,7 +131,7 @@ class JobService:
         """
         self._assembly.check_schema(schema)
         self._assembly.check_extract_path(path)
-        await self._assembly.ingest.library.document(principal.tenant, document_id)
+        document = await self._assembly.ingest.library.document(principal.tenant, document_id)
         mode = () if path is None else (path.value,)
         fingerprint = _fingerprint(document_id, schema, instructions, *mode)
         earlier = await self._job_of_key(principal, idempotency_key, fingerprint)
@@ -138,11 +142,13 @@ class JobService:
             start["instructions"] = instructions
         if path is not None:
             start["path"] = path
-        with job_trace(self._tracer, JobKind.EXTRACT):
+        with job_trace(self._tracer, JobKind.EXTRACT, principal, self._content, **start) as root:
+            root.document = document
             job = replace(
                 self._new_extraction(principal, document_id, idempotency_key, fingerprint),
                 path=path,
             )
+            root.outputs = {"job_id": job.id}
             with self._durable.place():  # the run is first: it alone holds the schema
                 self._accept(job, {**start, "job_id": job.id})
             stored = await self._assembly.ingest.jobs.create(job)
@@ -178,7 +184,7 @@ class JobService:
 
     async def forget(self, principal: Principal, document_id: str) -> Document:
         """Delete a document and all derived from it. Raises NotFound, LibraryUnavailable."""
-        await self._assembly.ingest.library.document(principal.tenant, document_id)
+        document = await self._assembly.ingest.library.document(principal.tenant, document_id)
         jobs = await self._jobs_of(principal, document_id)
         with translated():
             self._durable.forget([job.id for job in jobs])

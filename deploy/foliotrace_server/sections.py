@@ -297,6 +297,23 @@ class TracingSettings(Section):
         default="semantic",
         description="`semantic`: the spans of stages and calls. `all`: every LlamaIndex span.",
     )
+    content: Literal["environment", "off", "redacted"] = Field(
+        default="environment",
+        description="Export questions, answers, passages and records, redacted, with the spans; "
+        "the collector keeps them from Jaeger. `environment`: as "
+        "`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` says, by default off.",
+    )
+    content_tenants: tuple[str, ...] = Field(
+        default=(), description="Export the content of these tenants only; empty: of all."
+    )
+    content_share: float = Field(
+        default=1.0, ge=0, le=1, description="Share of the runs whose content is exported."
+    )
+    environment: str | None = Field(
+        default=None,
+        description="Where this is deployed, such as `production`; on every trace as "
+        "`deployment.environment.name`.",
+    )
     carry_trace: bool = Field(
         default=True,
         description="Send `traceparent` with calls to LlamaCloud and to models, so that the spans "

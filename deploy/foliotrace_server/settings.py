@@ -45,7 +45,8 @@ _OUTSIDE_THE_TREE = (
     "FOLIOTRACE_CONFIG",
     "FOLIOTRACE_API_KEY",  # the key that the command line sends
     "FOLIOTRACE_SECRETS_DIR",
-    "FOLIOTRACE_OPENINFERENCE",  # read by foliotrace_otel, as are the next and OTEL_*
+    "FOLIOTRACE_LANGFUSE",  # read by foliotrace_otel, as are the next and OTEL_*
+    "FOLIOTRACE_OPENINFERENCE",
     "FOLIOTRACE_SPAN_DETAIL",
 )
 _STANDARD_KEY = "API key under its standard name, without the prefix. It enables nothing by itself."

@@ -29,9 +29,11 @@ from foliotrace_otel.spans.carried_context import (
     separate_trace,
     traceparent,
 )
+from foliotrace_otel.spans.content import ContentCapture
 from foliotrace_otel.spans.event_handler import HasMeasurements, HasSpanAttributes
 
 __all__ = [
+    "ContentCapture",
     "HasMeasurements",
     "HasSpanAttributes",
     "InstrumentSpec",

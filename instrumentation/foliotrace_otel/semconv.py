@@ -5,6 +5,7 @@ draft in open-telemetry/semantic-conventions-genai renames some), LangSmith's OT
 OpenInference. Names without a comment are the GenAI conventions' own.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, Literal, TypeAlias
@@ -54,6 +55,8 @@ INPUT_MESSAGES: Final = "gen_ai.input.messages"
 OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 QUERY_TEXT: Final = "gen_ai.retrieval.query.text"
 RETRIEVED_DOCUMENTS: Final = "gen_ai.retrieval.documents"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
 CONTENT_ATTRIBUTES: Final[tuple[str, ...]] = (
     INPUT_MESSAGES,
     OUTPUT_MESSAGES,
@@ -61,8 +64,8 @@ CONTENT_ATTRIBUTES: Final[tuple[str, ...]] = (
     QUERY_TEXT,
     RETRIEVED_DOCUMENTS,
     "gen_ai.tool.definitions",
-    "gen_ai.tool.call.arguments",
-    "gen_ai.tool.call.result",
+    TOOL_ARGUMENTS,
+    TOOL_RESULT,
     "gen_ai.prompt",
     "gen_ai.completion",
     "input.value",
@@ -70,6 +73,13 @@ CONTENT_ATTRIBUTES: Final[tuple[str, ...]] = (
     "llm.input_messages",
     "llm.output_messages",
     "llm.prompts",
+    "langfuse.observation.input",
+    "langfuse.observation.output",
+    "langfuse.trace.metadata",
+    "langfuse.trace.tags",
+    "langsmith.span.tags",
+    "tag.tags",
+    "metadata",
     "langsmith.inputs",
     "langsmith.outputs",
     "llamaindex.start_event",
@@ -84,6 +94,79 @@ OPENINFERENCE_NAMES: Final[dict[str, str]] = {
     OUTPUT_TOKENS: "llm.token_count.completion",
     TOTAL_TOKENS: "llm.token_count.total",
 }
+
+
+# A run's fields, by the back end that reads the name; `metadata` is one attribute for each entry.
+RUN_FIELDS: Final[dict[str, dict[str, str]]] = {
+    "langsmith": {
+        "session": "langsmith.trace.session_id",
+        "user": "langsmith.metadata.user_id",
+        "tenant": "langsmith.metadata.tenant",
+        "tags": "langsmith.span.tags",
+        "metadata": "langsmith.metadata",
+        "release": "langsmith.metadata.release",
+        "prompt_version": "langsmith.metadata.prompt_version",
+        "index_version": "langsmith.metadata.index_version",
+        "environment": "langsmith.metadata.environment",
+    },
+    "langfuse": {
+        "session": "session.id",
+        "user": "user.id",
+        "tenant": "langfuse.trace.metadata.tenant",
+        "tags": "langfuse.trace.tags",
+        "metadata": "langfuse.trace.metadata",
+        "release": "langfuse.release",
+        "prompt_version": "langfuse.trace.metadata.prompt_version",
+        "index_version": "langfuse.trace.metadata.index_version",
+        "environment": "langfuse.environment",
+    },
+    "openinference": {
+        "session": "session.id",
+        "user": "user.id",
+        "tenant": "metadata.tenant",
+        "tags": "tag.tags",
+        "metadata": "metadata",
+        "release": "metadata.release",
+        "prompt_version": "metadata.prompt_version",
+        "index_version": "metadata.index_version",
+        "environment": "metadata.environment",
+    },
+}
+# The type of a span at the other back ends, by its LangSmith run type.
+OBSERVATION_TYPES: Final[dict[str, dict[str, str]]] = {
+    "langfuse": {
+        "llm": "generation", "embedding": "embedding", "retriever": "retriever", "tool": "tool",
+        "chain": "chain", "parser": "span",
+    },
+    "openinference": {
+        "llm": "LLM", "embedding": "EMBEDDING", "retriever": "RETRIEVER", "tool": "TOOL",
+        "chain": "CHAIN", "parser": "CHAIN",
+    },
+}  # fmt: skip
+_OBSERVATION_KEYS: Final = {
+    "langfuse": "langfuse.observation.type",
+    "openinference": OPENINFERENCE_KIND,
+}
+
+
+def observation_type(back_end: str, run_type: str) -> dict[str, Attribute]:
+    """The attribute that tells `back_end` what kind of call a span of this run type is."""
+    types = OBSERVATION_TYPES.get(back_end)
+    return {_OBSERVATION_KEYS[back_end]: types.get(run_type, types["chain"])} if types else {}
+
+
+def run_attributes(back_end: str, field: str, value: object) -> dict[str, Attribute]:
+    """The attributes under which `back_end` reads a field of `RUN_FIELDS`."""
+    name = RUN_FIELDS[back_end][field]
+    if isinstance(value, Mapping):
+        return {f"{name}.{key}": entry for key, entry in value.items() if entry is not None}
+    if isinstance(value, list | tuple):
+        texts = tuple(map(str, value))
+        return {name: ",".join(texts) if back_end == "langsmith" else texts}
+    also: dict[str, Attribute] = (
+        {"gen_ai.conversation.id": str(value)} if field == "session" else {}
+    )
+    return {**also, name: value if isinstance(value, int | float) else str(value)}
 
 
 # Concepts that an event's `span_attributes` may name instead of an attribute, so that only this
@@ -141,7 +224,11 @@ def span_names(namespace: str, version: Version = "1.41") -> SpanNames:
 
 def is_content(name: str) -> bool:
     """Whether attribute `name` may hold query, prompt, passage or answer text."""
-    return name in _CONTENT_SET or any(name.startswith(p) for p in _CONTENT_DOTTED)
+    return (
+        name in _CONTENT_SET
+        or name.startswith(_CONTENT_DOTTED)
+        or name.endswith((".document.content", ".document.metadata"))
+    )
 
 
 _CONTENT_SET: Final = frozenset(CONTENT_ATTRIBUTES)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llama_index_instrumentation import get_dispatcher
@@ -14,10 +14,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE
+from foliotrace_otel.export.span_redaction import Redactor
 from foliotrace_otel.metrics.registry import Metrics
+from foliotrace_otel.spans.content import ContentCapture, ContentPolicy
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
-from foliotrace_otel.spans.model_events import ContentPolicy
 from foliotrace_otel.spans.span_tree import Detail, SpanTree
 
 
@@ -98,16 +99,21 @@ def recording(
     provider = TracerProvider(sampler=sampler)
     provider.add_span_processor(SimpleSpanProcessor(memory))
     policy = content or ContentPolicy()
+    if openinference:
+        policy = replace(policy, back_ends=policy.back_ends | {"openinference"})
+    capture = ContentCapture(policy, Redactor(b"test").pseudonym) if policy.capture else None
     tree = SpanTree(
         provider.get_tracer("foliotrace"),
         namespace=NAMESPACE,
         version=version,
         detail=detail,
         exception_messages=policy.capture,
+        back_ends=policy.back_ends,
+        content=capture,
     )
     metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
     handler = OTelSpanHandler(tree)
-    events = event_handler(tree, metrics, content=policy, openinference=openinference)
+    events = event_handler(tree, metrics, openinference=openinference)
     truth = LlamaIndexTree()
     root = get_dispatcher()
     before = (list(root.span_handlers), list(root.event_handlers))

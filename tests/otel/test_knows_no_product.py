@@ -10,7 +10,7 @@ from pathlib import Path
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent
 from foliotrace_otel import Metrics
-from foliotrace_otel.semconv import CONCEPTS, span_names
+from foliotrace_otel.semconv import CONCEPTS, RUN_FIELDS, span_names
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "instrumentation" / "foliotrace_otel"
@@ -103,7 +103,10 @@ def test_every_event_of_the_core_has_the_shape_that_observers_read() -> None:
     for event in events:
         for field, name in event.span_attributes.items():
             assert field in event.model_fields or isinstance(getattr(event, field), property)
-            assert CONCEPTS.get(name, name).startswith(("foliotrace.", "gen_ai.", "error."))
+            if event.recorded_as == "run_description":
+                assert all(name in fields for fields in RUN_FIELDS.values())
+            else:
+                assert CONCEPTS.get(name, name).startswith(("foliotrace.", "gen_ai.", "error."))
         values = {name: filled(info.annotation) for name, info in event.model_fields.items()}
         for instrument, _, values_of_labels in event(**values).measurements():
             assert len(values_of_labels) == len(labels[instrument]), (event, instrument)
@@ -126,6 +129,6 @@ def filled(annotation: object) -> object:
         return "2026-01-01T00:00:00"
     if "tuple" in text:
         return ("reason",)
-    if "dict" in text.lower():
+    if "dict" in text.lower() or "Mapping" in text:
         return {}
     return next((value for name, value in samples.items() if name in text), "word")

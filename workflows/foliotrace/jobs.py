@@ -8,7 +8,7 @@ from workflows.events import Event
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError
-from foliotrace.events import DocumentIngested, emit
+from foliotrace.events import DocumentIngested, RunDescribed, emit
 from foliotrace.model import Document, Extraction, Job, JobKind, JobStatus, Principal
 from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, JobStore
 
@@ -84,6 +84,7 @@ class JobReporter:
             raise Conflict(code=ErrorCode.JOB_CANCELLED)
         if job.status is JobStatus.FAILED:
             raise Conflict(code=ErrorCode.JOB_ALREADY_FINAL)
+        emit(RunDescribed(tenant=job.tenant, user=job.subject))
         return job
 
     async def received(self) -> None:

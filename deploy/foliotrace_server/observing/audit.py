@@ -73,11 +73,13 @@ class ChainedAuditLog:
             return
         waits = self.strict and entry.event.endswith("_received")
         try:
-            with stage("audit") if waits else nullcontext():
+            with stage("audit", event=entry.event) if waits else nullcontext() as call:
                 seq = self.writer.append(Entry.like(entry), trace_id=self.current_trace())
                 self.runs.note(entry, seq)
                 if waits:
                     await self.writer.durable(seq)
+                if call is not None:
+                    call.result = "written"
         except (AuditWriteFailed, AuditClosed) as error:
             self.metrics.record_all((AUDIT_FAILURES.measured(1, "refused"),))
             raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error

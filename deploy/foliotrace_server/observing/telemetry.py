@@ -113,6 +113,11 @@ def _effective_settings(settings: TracingSettings, *, serving: bool) -> OTelSett
         environment,
         disabled=environment.disabled or not settings.enabled,
         detail="all" if "all" in (settings.detail, environment.detail) else "semantic",
+        capture_content=environment.capture_content
+        if settings.content == "environment"
+        else settings.content == "redacted",
+        content_share=settings.content_share,
+        content_tenants=frozenset(settings.content_tenants),
     )
 
 

@@ -19,6 +19,8 @@ from foliotrace_otel import entry_attributes, own_trace, traceparent
 if TYPE_CHECKING:
     import httpx
 
+    from foliotrace.model import Document, Principal
+    from foliotrace_otel import ContentCapture
     from foliotrace_server.sections import TracingSettings
 
 RequestHook: TypeAlias = "Callable[[httpx.Request], Awaitable[None]]"
@@ -48,16 +50,43 @@ def sampled_traceparent() -> str | None:
     return traceparent(context) if context.trace_flags.sampled else None
 
 
+@dataclass(slots=True)
+class JobRoot:
+    """What the root span of a job shows. `inputs` and `outputs` only where content is captured."""
+
+    inputs: Mapping[str, object]
+    outputs: object = None
+    document: "Document | None" = None
+
+    def attributes(self) -> dict[str, str | int]:
+        """Id, type and size of the document; never its name."""
+        document = self.document
+        if document is None:
+            return {}
+        return {
+            f"{NAMESPACE}.document.id": document.id,
+            f"{NAMESPACE}.document.type": document.media_type,
+            f"{NAMESPACE}.document.size_bytes": document.size_bytes,
+        }
+
+
 @contextmanager
-def job_trace(tracer: Tracer | None, kind: str) -> Iterator[None]:
+def job_trace(
+    tracer: Tracer | None,
+    kind: str,
+    principal: "Principal",
+    content: "ContentCapture | None",
+    **inputs: object,
+) -> Iterator[JobRoot]:
     """Start a trace for a job; its root span covers the acceptance of the job.
 
     A job outlives its request, and one request may submit several jobs. So each job has a trace of
     its own, and the spans of request and job link to each other. `kind` is "ingest" or "extract".
     Does nothing without a tracer.
     """
+    root = JobRoot(inputs)
     if tracer is None:
-        yield
+        yield root
         return
     request = trace.get_current_span()
     request_context = request.get_span_context()
@@ -71,9 +100,13 @@ def job_trace(tracer: Tracer | None, kind: str) -> Iterator[None]:
     request.add_link(span.get_span_context())
     token = otel_context.attach(trace.set_span_in_context(span, Context()))
     try:
-        yield
+        yield root
     finally:
         otel_context.detach(token)
+        span.set_attributes(root.attributes())
+        if content is not None:
+            described = {"tenant": principal.tenant, "user": principal.subject}
+            content.show(span, described, inputs=root.inputs, outputs=root.outputs)
         span.end()
 
 

@@ -58,6 +58,10 @@ class Redactor:
         """The token for a value that is secret by its name."""
         return self._token(SensitiveKind.SECRET, value)
 
+    def pseudonym(self, name: str) -> str:
+        """A name that stands for `name` and does not tell it: the same under the same key."""
+        return hmac.digest(self._key, f"user|{name}".encode("utf-8", "replace"), "sha256")[:8].hex()
+
     def _token(self, kind: SensitiveKind, value: str) -> str:
         digest = hmac.digest(self._key, f"{kind}|{value}".encode("utf-8", "replace"), "sha256")
         return f"<{kind}:{digest[:6].hex()}>"

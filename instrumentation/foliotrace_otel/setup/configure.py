@@ -38,9 +38,9 @@ from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor
 from foliotrace_otel.semconv import NAMESPACE
 from foliotrace_otel.setup.environment import LangSmith, OTelSettings, read_environment
+from foliotrace_otel.spans.content import ContentCapture
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
-from foliotrace_otel.spans.model_events import ContentPolicy
 from foliotrace_otel.spans.span_tree import SpanTree
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Telemetry:
     """The running telemetry of a process. `metrics` and `redactor` are for the rest of the program.
 
     `log_events` sends events as OTLP log records; None where `OTEL_LOGS_EXPORTER` is `none`.
+    `content` puts inputs and outputs on spans; None where they are not captured.
     """
 
     metrics: Metrics
@@ -67,6 +68,7 @@ class Telemetry:
     processors: tuple[CountedBatchProcessor, ...] = ()
     sender: "MetricsSender | None" = None
     log_events: LogEvents | None = None
+    content: ContentCapture | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def flush(self, timeout_s: float) -> bool:
@@ -145,7 +147,7 @@ def configure(
             )
     else:
         owned = False
-    spans, events = _handlers(chosen, active, metrics)
+    spans, events = _handlers(chosen, active, metrics, redactor)
     sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
     sender = _metrics_sender(metrics, about, chosen) if sends_metrics else None
     telemetry = Telemetry(
@@ -158,6 +160,7 @@ def configure(
         processors=processors,
         sender=sender,
         log_events=log_events(chosen, about, metrics, redactor),
+        content=spans.tree.content,
     )
     atexit.register(telemetry.shutdown, AT_EXIT_S)
     return telemetry
@@ -172,9 +175,10 @@ def _metrics_sender(
 
 
 def _handlers(
-    settings: OTelSettings, provider: trace.TracerProvider, metrics: Metrics
+    settings: OTelSettings, provider: trace.TracerProvider, metrics: Metrics, redactor: Redactor
 ) -> tuple[OTelSpanHandler, OTelEventHandler]:
-    content = ContentPolicy(settings.capture_content, settings.content_chars)
+    policy = settings.content
+    content = ContentCapture(policy, redactor.pseudonym) if policy.capture else None
     tree = SpanTree(
         provider.get_tracer(SCOPE),
         namespace=metrics.namespace,
@@ -182,12 +186,13 @@ def _handlers(
         detail=settings.detail,
         exception_messages=settings.capture_content,
         on_fault=lambda: metrics.count(metrics.own.handler_errors.name),
+        back_ends=settings.back_ends,
+        content=content,
     )
     spans = OTelSpanHandler(tree)
     events = event_handler(
         tree,
         metrics,
-        content=content,
         openinference=settings.openinference,
     )
     if not settings.disabled:

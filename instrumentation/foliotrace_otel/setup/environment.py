@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, TypeAlias, cast, get_args
 
 from foliotrace_otel.semconv import Version
-from foliotrace_otel.spans.model_events import ContentPolicy
+from foliotrace_otel.spans.content import BackEnd, ContentPolicy
 from foliotrace_otel.spans.span_tree import Detail
 
 OtlpProtocol: TypeAlias = Literal["grpc", "http/protobuf"]
@@ -77,9 +77,31 @@ class OTelSettings:
     capture_content: bool = False
     content_chars: int = 4_096
     semconv: Version = "1.41"
+    content_share: float = 1.0
+    content_tenants: frozenset[str] = frozenset()
     openinference: bool = False
+    langfuse: bool = False
     detail: Detail = "semantic"
     langsmith: LangSmith | None = None
+
+    @property
+    def back_ends(self) -> frozenset[BackEnd]:
+        """Whose attribute names are written."""
+        named: dict[BackEnd, bool] = {
+            "langsmith": True, "openinference": self.openinference, "langfuse": self.langfuse
+        }  # fmt: skip
+        return frozenset(back_end for back_end, wanted in named.items() if wanted)
+
+    @property
+    def content(self) -> ContentPolicy:
+        """Whose content goes on spans, and how much of it."""
+        return ContentPolicy(
+            capture=self.capture_content,
+            most_chars=self.content_chars,
+            share=self.content_share,
+            tenants=self.content_tenants,
+            back_ends=self.back_ends,
+        )
 
     @property
     def sends_log_events(self) -> bool:
@@ -114,6 +136,7 @@ def read_environment(variables: Mapping[str, str] | None = None) -> OTelSettings
         content_chars=int(_number(env, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", 4_096, low=16)),
         semconv="latest" if "gen_ai_latest_experimental" in map(str.strip, stability) else "1.41",
         openinference=_flag(env, "FOLIOTRACE_OPENINFERENCE"),
+        langfuse=_flag(env, "FOLIOTRACE_LANGFUSE"),
         detail="all" if env.get("FOLIOTRACE_SPAN_DETAIL", "").strip() == "all" else "semantic",
         langsmith=_langsmith(env),
     )

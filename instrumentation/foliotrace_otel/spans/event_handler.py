@@ -14,7 +14,8 @@ from foliotrace_otel.metrics.instruments import Measurement
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.spans import LlamaIndexObject
 from foliotrace_otel.spans.carried_context import parse_traceparent
-from foliotrace_otel.spans.model_events import ContentPolicy, ModelCalls, Retrievals
+from foliotrace_otel.spans.content import ContentCapture, ContentPolicy
+from foliotrace_otel.spans.model_events import ModelCalls, Retrievals
 from foliotrace_otel.spans.open_span import RECORD_KEY, OpenSpan, run_of
 from foliotrace_otel.spans.span_tree import SpanTree
 
@@ -27,8 +28,9 @@ class HasSpanAttributes(Protocol):
 
     `span_attributes` maps field names to attribute names, or to words of `semconv.CONCEPTS`. A
     field that is None is left out; `<namespace>.link` with a traceparent becomes a span link. A
-    class may have `recorded_as` too: "span" (default), "run" for the span of the run around it, or
-    "event" for a span event `<namespace>.<class_name>`.
+    class may have `recorded_as` too: "span" (default), "run" for the span of the run around it,
+    "event" for a span event `<namespace>.<class_name>`, or "run_description": it says whose run
+    this is (names of `semconv.RUN_FIELDS`), which is written with content only.
     """
 
     span_attributes: ClassVar[Mapping[str, str]]
@@ -45,11 +47,12 @@ class HasMeasurements(Protocol):
 class DeclaredEvent:
     """What an event class declares about itself, read once per class."""
 
-    __slots__ = ("_event", "_fields", "_link", "_metrics", "_on_run", "measures")
+    __slots__ = ("_describes_run", "_event", "_fields", "_link", "_metrics", "_on_run", "measures")
 
     def __init__(self, cls: type, metrics: Metrics, link: str) -> None:
         placed = getattr(cls, "recorded_as", "span")
         self._on_run = placed == "run"
+        self._describes_run = placed == "run_description"
         snake = _WORD_START.sub("_", cls.__name__).lower()
         self._event = f"{metrics.namespace}.{snake}" if placed == "event" else ""
         table: Mapping[str, str] = getattr(cls, "span_attributes", {})
@@ -59,8 +62,16 @@ class DeclaredEvent:
         self._metrics = metrics
         self.measures = hasattr(cls, "measurements")
 
-    def note(self, record: OpenSpan | None, event: LlamaIndexObject) -> None:
+    def note(
+        self, record: OpenSpan | None, event: LlamaIndexObject, content: ContentCapture | None
+    ) -> None:
         """Record its measurements, and put its attributes on the span of `record`."""
+        if self._describes_run:
+            if record is not None and record.visible is not None and content is not None:
+                content.describe_run(
+                    record.visible, {name: getattr(event, field) for field, name in self._fields}
+                )
+            return
         if self.measures:
             self._metrics.record_all(event.measurements())
         host = record.visible if record is not None else None
@@ -111,7 +122,8 @@ class OTelEventHandler(BaseEventHandler):
                 return
             record = self.tree.open.get(event.span_id or "")
             if isinstance(note, DeclaredEvent):
-                note.note(record if record is not None else _current_record(), event)
+                here = record if record is not None else _current_record()
+                note.note(here, event, self.tree.content)
             elif record is not None:
                 note(record, event)
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
@@ -136,10 +148,10 @@ def event_handler(
     tree: SpanTree,
     metrics: Metrics,
     *,
-    content: ContentPolicy,
     openinference: bool = False,
 ) -> OTelEventHandler:
     """The handler for LlamaIndex's events over `tree`."""
+    content = tree.content or ContentCapture(ContentPolicy(), str)
     calls = ModelCalls(tree, metrics, content, openinference)
     tree.on_end = calls.call_ended
     retrieval = Retrievals(tree.names, content, openinference)

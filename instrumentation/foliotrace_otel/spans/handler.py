@@ -15,6 +15,7 @@ from typing import Any, Final
 from llama_index_instrumentation.span import BaseSpan, active_span_id
 from llama_index_instrumentation.span_handlers import BaseSpanHandler
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 from pydantic import ConfigDict
 
 from foliotrace_otel.spans import LlamaIndexObject, carried_context
@@ -212,8 +213,14 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
         **kwargs: object,
     ) -> None:
         """Open the span, or contract it into its parent's."""
+        tree = self.tree
         try:
-            self.tree.enter(id_, instance, parent_id, tags)
+            if tree.content is None:
+                tree.enter(id_, instance, parent_id, tags)
+            else:
+                above = trace.get_current_span()
+                tree.enter(id_, instance, parent_id, tags)
+                tree.content.entered(tree.open.get(id_), bound_args.arguments, above)
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
             self.tree.report_fault(error)
 
@@ -227,6 +234,8 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
     ) -> None:
         """End the span, or leave it open for the stream that `result` is."""
         try:
+            if self.tree.content is not None:
+                self.tree.content.left(self.tree.open.get(id_), result)
             record = self.tree.leave(id_)
             if record is not None and (result is None or not self.streams.hold(record, result)):
                 self.tree.end(record)

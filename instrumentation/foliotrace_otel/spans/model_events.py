@@ -1,62 +1,18 @@
 """LlamaIndex's own events: model calls, retrieval and rerank, as span attributes and metrics."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from time import time_ns
 from typing import Any, Final
-
-import orjson
 
 from foliotrace_otel import semconv
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.semconv import Attribute, SpanNames
 from foliotrace_otel.spans import LlamaIndexObject
+from foliotrace_otel.spans.content import ContentCapture
 from foliotrace_otel.spans.failures import error_type
 from foliotrace_otel.spans.model_usage import ModelUsage, finish_reason_of, text_field, usage_in
 from foliotrace_otel.spans.open_span import OpenSpan
 from foliotrace_otel.spans.span_tree import SpanTree, same_call
-
-_ON = frozenset({"true", "1", "span_only", "span_and_event"})
-_OFF = frozenset({"", "false", "0", "no_content", "event_only"})
-
-
-@dataclass(frozen=True, slots=True)
-class ContentPolicy:
-    """`capture`: put content on spans. `most_chars`: the length each text is cut to."""
-
-    capture: bool = False
-    most_chars: int = 4096
-
-    @staticmethod
-    def parse(value: str) -> "bool | None":
-        """The standard variable's value as a switch; None if it is no known value.
-
-        `EVENT_ONLY` puts nothing on spans, and this package sends no content events.
-        """
-        lowered = value.strip().lower()
-        if lowered in _ON:
-            return True
-        return False if lowered in _OFF else None
-
-    def cut(self, text: str) -> str:
-        """`text`, cut to the length, with a mark where something was left out."""
-        return text if len(text) <= self.most_chars else text[: self.most_chars - 1] + "…"
-
-    def messages(self, messages: Iterable[tuple[str, str]]) -> str:
-        """(role, text) pairs in the conventions' JSON form for messages."""
-        return orjson.dumps(
-            [
-                {"role": role, "parts": [{"type": "text", "content": self.cut(text)}]}
-                for role, text in messages
-            ]
-        ).decode()
-
-    def documents(self, passages: Iterable[Mapping[str, Any]]) -> str:
-        """Retrieved passages (`id`, `score`, `content`) as JSON."""
-        return orjson.dumps(
-            [{**p, "content": self.cut(str(p["content"]))} for p in passages]
-        ).decode()
-
 
 _MOST_IDS: Final = 10
 _NS_PER_S: Final = 1e9
@@ -69,7 +25,7 @@ class ModelCalls:
         self,
         tree: SpanTree,
         metrics: Metrics,
-        content: ContentPolicy,
+        content: ContentCapture,
         openinference: bool,
     ) -> None:
         self._tree = tree
@@ -87,7 +43,7 @@ class ModelCalls:
             return
         texts = [(str(m.role.value), m.content or "") for m in event.messages]
         record.attributes[semconv.PROMPT_LENGTH] = sum(len(text) for _, text in texts)
-        if self._content.capture:
+        if self._content.captures(record):
             record.attributes[semconv.INPUT_MESSAGES] = self._content.messages(texts)
 
     def completion_started(self, record: OpenSpan, event: LlamaIndexObject) -> None:
@@ -95,7 +51,7 @@ class ModelCalls:
         if record.visible is not record or record.unsampled:
             return
         record.attributes[semconv.PROMPT_LENGTH] = len(event.prompt)
-        if self._content.capture:
+        if self._content.captures(record):
             prompt = [("user", event.prompt)]
             record.attributes[semconv.INPUT_MESSAGES] = self._content.messages(prompt)
 
@@ -179,10 +135,9 @@ class ModelCalls:
                 attributes[key] = value
         if usage is not None:
             attributes.update(_usage_attributes(usage, self._names.cache_write_tokens))
-        if self._content.capture:
+        if self._content.captures(record):
             attributes[semconv.OUTPUT_MESSAGES] = self._content.messages([("assistant", text)])
         if self._openinference:
-            attributes[semconv.OPENINFERENCE_KIND] = "LLM"
             pairs = semconv.OPENINFERENCE_NAMES.items()
             attributes.update(
                 {other: attributes[ours] for ours, other in pairs if ours in attributes}
@@ -231,7 +186,7 @@ def _usage_attributes(usage: ModelUsage, cache_write: str) -> dict[str, Attribut
 class Retrievals:
     """Retrieval and rerank events: ids and scores; texts only under capture."""
 
-    def __init__(self, names: SpanNames, content: ContentPolicy, openinference: bool) -> None:
+    def __init__(self, names: SpanNames, content: ContentCapture, openinference: bool) -> None:
         self._names = names
         self._content = content
         self._openinference = openinference
@@ -239,7 +194,7 @@ class Retrievals:
     def started(self, record: OpenSpan, event: LlamaIndexObject) -> None:
         """The query's text, under capture."""
         host = record.visible
-        if self._content.capture and host is not None and not host.unsampled:
+        if host is not None and self._content.captures(host):
             query = event.str_or_query_bundle
             text = query if isinstance(query, str) else query.query_str
             host.attributes[semconv.QUERY_TEXT] = self._content.cut(text)
@@ -257,11 +212,7 @@ class Retrievals:
         if len(scores) == len(nodes):
             attributes[self._names.retrieved_scores] = scores
         if self._openinference:
-            attributes[semconv.OPENINFERENCE_KIND] = "RETRIEVER"
             for i, node in enumerate(nodes):
                 attributes[f"retrieval.documents.{i}.document.id"] = str(node.node_id)
                 if node.score is not None:
                     attributes[f"retrieval.documents.{i}.document.score"] = float(node.score)
-        if self._content.capture:
-            passages = [{"id": n.node_id, "score": n.score, "content": n.text} for n in nodes]
-            attributes[semconv.RETRIEVED_DOCUMENTS] = self._content.documents(passages)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextvars import Token
 from time import time_ns
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -13,6 +13,9 @@ from foliotrace_otel.sdk_internals import SPAN_KEY
 from foliotrace_otel.sdk_internals.fast_span import FastSpan
 from foliotrace_otel.semconv import Attribute
 from foliotrace_otel.spans.span_naming import SpanPlan
+
+if TYPE_CHECKING:
+    from foliotrace_otel.spans.content import SpanContent
 
 RECORD_KEY: Final = otel_context.create_key("foliotrace_otel-open-span")
 
@@ -30,6 +33,7 @@ class OpenSpan:
         "_previous",
         "_token",
         "attributes",
+        "content",
         "context",
         "ended",
         "failed_calls",
@@ -55,6 +59,7 @@ class OpenSpan:
         self.visible: OpenSpan | None = None
         self.span: Span | None = None
         self.context: Context | None = None
+        self.content: SpanContent | None = None
         self.attributes: dict[str, Attribute] = {}
         self.failed_with: BaseException | None = None
         self.failed_calls: dict[str, SpanContext] | None = None
@@ -119,6 +124,7 @@ class UnsampledCall(OpenSpan):
     __slots__ = ()
     visible = None
     span = None
+    content = None
     context = None
     parent = None
     failed_with = None

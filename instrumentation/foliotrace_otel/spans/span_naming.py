@@ -8,8 +8,8 @@ has only one or whose class sets `__<namespace>_stages__ = True` (its stages are
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from opentelemetry.trace import SpanKind
@@ -64,6 +64,14 @@ class SpanPlan:
     def workflow(self) -> str:
         """The class name of a run's workflow."""
         return self.name.partition(" ")[2]
+
+    def named_for(self, back_ends: Iterable[str]) -> "SpanPlan":
+        """The same, with the type of the span in the words of `back_ends` too."""
+        run_type = str(self.attributes[semconv.LANGSMITH_KIND])
+        more = dict(self.attributes)
+        for back_end in back_ends:
+            more.update(semconv.observation_type(back_end, run_type))
+        return replace(self, attributes=more)
 
 
 def plan_for(

@@ -26,6 +26,7 @@ from foliotrace_otel.sdk_internals.fast_span import (
 )
 from foliotrace_otel.semconv import NAMESPACE, Attribute, Version, span_names
 from foliotrace_otel.spans.carried_context import LINKS_KEY, entry_attributes, links_in
+from foliotrace_otel.spans.content import BackEnd, ContentCapture
 from foliotrace_otel.spans.failures import (
     add_exception_event,
     attempted_call,
@@ -73,6 +74,8 @@ class SpanTree:
         detail: Detail = "semantic",
         exception_messages: bool = False,
         on_fault: Callable[[], None] = lambda: None,
+        back_ends: frozenset[BackEnd] = frozenset(),
+        content: ContentCapture | None = None,
     ) -> None:
         self.tracer = tracer
         self.names = names = span_names(namespace, version)
@@ -86,6 +89,8 @@ class SpanTree:
         self.on_end: Callable[[OpenSpan, BaseException | None], None] | None = None
         self.streaming_caller: Callable[[object], OpenSpan | None] = lambda instance: None
         self._on_bug = on_fault
+        self._back_ends = back_ends
+        self.content = content  # None: no content is collected
         self._plans: dict[tuple[type | None, str], SpanPlan] = {}
         self._lock = Lock()
         self._quiet = follows_the_parent(tracer)
@@ -133,6 +138,8 @@ class SpanTree:
         self.open.pop(record.id, None)
         if record.plan.measured and self.on_end is not None and not record.ended:
             self.on_end(record, None)
+        if record.content is not None and self.content is not None:
+            self.content.write(record)
         record.finish()
 
     def drop(self, id_: str, error: BaseException | None) -> OpenSpan | None:
@@ -165,6 +172,8 @@ class SpanTree:
             if above is not None and not above.ended:
                 above.failed_with = failure
         if host is record or host is None:
+            if record.content is not None and self.content is not None:
+                self.content.write(record, error)
             record.finish()
 
     def report_fault(self, error: BaseException) -> None:
@@ -201,7 +210,7 @@ class SpanTree:
                 steps_visible=workflow is not None
                 and has_visible_steps(workflow, self.names.stages_mark),
                 stage_mark=self.names.stage_mark,
-            )
+            ).named_for(self._back_ends)
         return plan
 
     def _unsampled_call(

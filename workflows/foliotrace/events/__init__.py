@@ -1,7 +1,7 @@
 """Stage spans and domain events, on LlamaIndex's own dispatcher.
 
-Any LlamaIndex span handler sees the stages, any event handler sees the events. No event holds query
-or document text.
+Any LlamaIndex span handler sees the stages with their arguments and results, any event handler sees
+the events. No event holds query or document text.
 """
 
 from foliotrace.events.dependencies import (
@@ -44,6 +44,7 @@ from foliotrace.events.queries import (
     QuestionCoverMeasured,
     RetrievalPathFailed,
     RoutingSkipped,
+    RunDescribed,
     RunsNotSaved,
     SemanticCacheHit,
     StaleLookupFailed,
@@ -82,6 +83,7 @@ __all__ = [
     "ReservationNotSettled",
     "RetrievalPathFailed",
     "RoutingSkipped",
+    "RunDescribed",
     "RunsNotSaved",
     "SemanticCacheHit",
     "StaleLookupFailed",

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from inspect import Signature
+from inspect import BoundArguments, Signature
 from itertools import count
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal, TypeAlias
 from uuid import uuid4
 
 from llama_index_instrumentation import get_dispatcher
@@ -22,35 +22,52 @@ NAMESPACE: Final = "foliotrace"
 CALL_TAG: Final = f"{NAMESPACE}.call"
 ATTEMPT_TAG: Final = f"{NAMESPACE}.attempt"
 
+RecordedAs: TypeAlias = Literal["span", "run", "event", "run_description"]
 _dispatcher = get_dispatcher(__name__)
-_NO_ARGUMENTS = Signature().bind()
+_ANY_ARGUMENTS = Signature()
+_NO_ARGUMENTS = _ANY_ARGUMENTS.bind()
 
 
-def stage(name: str) -> AbstractContextManager[str]:
-    """Run a stage of a journey under a dispatcher span `stage.<name>`; yields the span's id."""
-    return span(f"stage.{name}")
+class OpenCall:
+    """A call whose span is open. Set `result` to what it returns, for observers to see."""
+
+    __slots__ = ("result",)
+
+    def __init__(self) -> None:
+        self.result: object = None
+
+
+def stage(name: str, **arguments: object) -> AbstractContextManager[OpenCall]:
+    """Run a stage of a journey under a dispatcher span `stage.<name>`."""
+    return span(f"stage.{name}", None, **arguments)
 
 
 @contextmanager
-def span(function: str, instance: object = None) -> Iterator[str]:
-    """Run a call of `function` on `instance` under a dispatcher span; yields the span's id."""
+def span(function: str, instance: object = None, **arguments: object) -> Iterator[OpenCall]:
+    """Run a call of `function` on `instance` under a dispatcher span.
+
+    Arguments and result are handed to LlamaIndex's span handlers as those of any traced call are;
+    ours exports them only where content is switched on.
+    """
+    call = OpenCall()
+    bound = BoundArguments(_ANY_ARGUMENTS, arguments) if arguments else _NO_ARGUMENTS
     span_id = f"{function}-{_new_id()}"
     parent_id = active_span_id.get()
     token = active_span_id.set(span_id)
     _dispatcher.span_enter(
         id_=span_id,
-        bound_args=_NO_ARGUMENTS,
+        bound_args=bound,
         instance=instance,
         parent_id=parent_id,
         tags=active_instrument_tags.get(),
     )
     try:
-        yield span_id
+        yield call
     except BaseException as error:
-        _dispatcher.span_drop(id_=span_id, bound_args=_NO_ARGUMENTS, instance=instance, err=error)
+        _dispatcher.span_drop(id_=span_id, bound_args=bound, instance=instance, err=error)
         raise
     else:
-        _dispatcher.span_exit(id_=span_id, bound_args=_NO_ARGUMENTS, instance=instance)
+        _dispatcher.span_exit(id_=span_id, bound_args=bound, instance=instance, result=call.result)
     finally:
         active_span_id.reset(token)
 
@@ -89,13 +106,14 @@ class DomainEvent(BaseEvent):
     concept (`request_model`) that the observer names by the conventions it follows.
 
     `recorded_as`: "span" sets the attributes on that span; "run" on the span of the run it belongs
-    to; "event" adds a span event that holds them, for what may happen several times on one span.
+    to; "event" adds a span event that holds them, for what may happen several times on one span;
+    "run_description" says whose run it is, for observers that export content.
     """
 
     # Deferred: validators are built with the first event of a class, not when the CLI starts.
     model_config = ConfigDict(frozen=True, defer_build=True)
     span_attributes: ClassVar[Mapping[str, str]] = {}
-    recorded_as: ClassVar[Literal["span", "run", "event"]] = "span"
+    recorded_as: ClassVar[RecordedAs] = "span"
 
     timestamp: datetime = Field(default_factory=datetime.now)
     id_: str = Field(default_factory=_new_id)

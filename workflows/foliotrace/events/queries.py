@@ -4,7 +4,7 @@
 read these names.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
 from foliotrace.events import instruments
@@ -12,6 +12,31 @@ from foliotrace.events.dispatch import DomainEvent
 from foliotrace.events.instruments import Measurement
 
 _ERROR: Final = {"reason": "error_type"}
+
+
+class RunDescribed(DomainEvent):
+    """Whose run this is, and of which versions. Observers export it together with content only."""
+
+    span_attributes: ClassVar = {
+        "tenant": "tenant",
+        "user": "user",
+        "session_id": "session",
+        "labels": "tags",
+        "entries": "metadata",
+        "release": "release",
+        "prompt_version": "prompt_version",
+        "index_version": "index_version",
+    }
+    recorded_as: ClassVar = "run_description"
+
+    tenant: str
+    user: str | None = None
+    session_id: str | None = None
+    labels: tuple[str, ...] = ()
+    entries: Mapping[str, str | int | float | bool] = {}
+    release: str | None = None
+    prompt_version: str | None = None
+    index_version: int | None = None
 
 
 class QueryAnswered(DomainEvent):

@@ -193,9 +193,10 @@ class ExtractWorkflow(Workflow):
         async with self._reporting(reporter):
             await reporter.job()
             schema, found = await self._services.jobs.extraction(cursor.tenant, cursor.job_id)
-            with stage("validate"):
+            with stage("validate", fields=found.fields) as call:
                 record = record_of(schema, found.fields)
                 errors = errors_of(schema, record)
+                call.result = {"record": record, "errors": errors}
             extraction = replace(found, record=record, valid=not errors, errors=errors)
             await self._save(cursor.tenant, cursor.job_id, schema, extraction)
             await reporter.completed(extraction=extraction)
@@ -266,8 +267,8 @@ class ExtractWorkflow(Workflow):
             instructions=cursor.instructions,
             pages_total=cursor.pages_total,
         )
-        with stage("extract"):
-            found = await extract_pages(services, rungs, plan, task, pages)
+        with stage("extract", schema=schema, document=document.name, pages=len(pages)) as call:
+            found = call.result = await extract_pages(services, rungs, plan, task, pages)
         await self._save(cursor.tenant, cursor.job_id, schema, merge(plan, before, found))
 
     async def _pages(
@@ -281,10 +282,11 @@ class ExtractWorkflow(Workflow):
             return stored
         deadline = self._deadline(EXTRACT_PARSE_DEADLINE_S)
         source = await self._source(document)
-        with stage("parse"):
+        with stage("parse", document=document.name, pages=len(numbers)) as call:
             parser = self._services.parser_on(cursor.path)
             parsed = parser.parse(source, pages=numbers, deadline=deadline)
             pages = [page async for page in parsed]
+            call.result = {"pages": len(pages)}
         if [page.number for page in pages] != list(numbers):
             raise ParserUnavailable(
                 f"The parser left out pages of {document.name}.", reason=Reason.PAGES_MISSING

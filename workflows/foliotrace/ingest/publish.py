@@ -16,8 +16,8 @@ async def catch_up(services: IngestServices) -> int:
 
     Raises IndexUnavailable.
     """
-    with stage("index"):
-        reached = [await index.catch_up() for index in services.indexes]
+    with stage("index", indexes=len(services.indexes)) as call:
+        reached = call.result = [await index.catch_up() for index in services.indexes]
     return reached[0] if reached else await services.library.version()
 
 

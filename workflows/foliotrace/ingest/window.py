@@ -119,7 +119,7 @@ async def _commit(
     services: IngestServices, cursor: IngestCursor, pages: Sequence[ParsedPage]
 ) -> IngestCursor:
     """Store pages, then their chunks; returns the cursor after them."""
-    with stage("chunk"):
+    with stage("chunk", pages=len(pages)) as call:
         chunks = await asyncio.to_thread(
             chunk_pages,
             pages,
@@ -130,6 +130,7 @@ async def _commit(
         place = (cursor.tenant, cursor.document_id)
         await services.library.add_window(*place, revision=cursor.revision, pages=pages)
         await services.library.add_chunks(*place, revision=cursor.revision, chunks=chunks)
+        call.result = {"chunks": len(chunks)}
     done = {"next_page": pages[-1].number + 1, "chunks": cursor.chunks + len(chunks)}
     return cursor.model_copy(update=done)
 

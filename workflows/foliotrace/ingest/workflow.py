@@ -86,8 +86,9 @@ class IngestWorkflow(Workflow):
             parser = services.parser_on(path)
             source = await source_of(services, document)
             deadline = Deadline(services.clock.monotonic_s() + INSPECT_DEADLINE_S)
-            with stage("parse"):
+            with stage("parse", document=document.name, type=document.media_type) as call:
                 inspection = await parser.inspect(source, deadline=deadline)
+                call.result = {"pages": inspection.pages_total}
             revision = revision_of(document, parser.engine_for(document.media_type))
             await services.library.begin(
                 document.tenant,
@@ -115,12 +116,13 @@ class IngestWorkflow(Workflow):
         reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter, cursor.document_id, cursor.content_hash):
             await reporter.job()
-            with stage("parse"):
+            with stage("parse", first_page=cursor.next_page) as call:
                 after = await store_window(
                     self._services,
                     cursor,
                     lambda done: ctx.write_event_to_stream(_progress(done, "parse")),
                 )
+                call.result = {"next_page": after.next_page, "chunks": after.chunks}
             finished = after.next_page > after.pages_total
             await self._report(ctx, reporter, after, "index" if finished else "parse")
         return PagesStored(cursor=after) if finished else StoreWindow(cursor=after)

@@ -121,6 +121,16 @@ class Passage:
     path: RetrievalMode
     exact: bool = True  # False: the text was not found on the stored page
 
+    def trace_view(self) -> dict[str, object]:
+        """What an observer that exports content may show."""
+        return {
+            "id": self.chunk_id,
+            "score": self.score,
+            "content": self.text,
+            "document": self.document_id,
+            "page": self.page,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:

@@ -59,10 +59,12 @@ async def answer_question(
     query: Query | None = None
     version = _UNKNOWN_VERSION
     try:
-        with stage("validate"):
+        version = await _library_version(services)
+        with stage("validate", query=question.query) as call:
             query = validate(question, principal=principal, run_id=run_id, query_hash=query_hash)
             services = services.with_mode(question.path)
-        version = await _library_version(services)
+            records.emit_description(query, _versions(services, version))
+            call.result = query.text
         use_cache = not question.bypass_cache
         deadline = Deadline(started_s + services.settings.deadline_s)
         answer = await _answer(services, query, version, deadline, stream, use_cache=use_cache)
@@ -84,25 +86,28 @@ async def _save_run(
     version: int,
     started_s: float,
 ) -> None:
-    versions = Versions(
-        code=services.code_version,
-        prompt=PROMPT_VERSION,
-        model=None,
-        index=version,
-        settings=services.fingerprint,
-    )
     run = records.run_of(
         query,
         outcome,
         path=question.path,
         trace_id=services.current_trace(),
         traceparent=services.current_span(),
-        versions=versions,
+        versions=_versions(services, version),
         recording=services.recording,
         clock=services.clock,
         started_s=started_s,
     )
     await services.runs.save(run)
+
+
+def _versions(services: QueryServices, version: int) -> Versions:
+    return Versions(
+        code=services.code_version,
+        prompt=PROMPT_VERSION,
+        model=None,
+        index=version,
+        settings=services.fingerprint,
+    )
 
 
 async def _library_version(services: QueryServices) -> int:
@@ -128,17 +133,18 @@ async def _answer(
             services, query, version=version, use_cache=use_cache and version != _UNKNOWN_VERSION
         )
         if keys.exact is not None:
-            with stage("cache"):
+            with stage("cache", query=query.text) as call:
                 hit = await answer_cache.look_up(
                     services, query, keys, _stage_deadline(services, deadline)
                 )
+                call.result = hit.answer.text if hit is not None else "miss"
             if hit is not None:
                 if stream is not None:
                     stream.send(hit.answer.text)
                 cached = replace(hit.answer, usage=budget.usage)
                 return _stamp(services, query, cached, hit.state)
-        with stage("retrieve"):
-            retrieval = await retrieve(
+        with stage("retrieve", query=query.text, top_k=query.top_k) as call:
+            retrieval = call.result = await retrieve(
                 query,
                 services.paths,
                 clock=services.clock,
@@ -147,23 +153,25 @@ async def _answer(
                 hedge_s=settings.hedge_after_s,
             )
         _announce_lower_path(stream, retrieval)
-        with stage("synthesize"):
+        passages = retrieval.passages
+        with stage("synthesize", query=query.text, passages=passages) as call:
             if retrieval.mode is RetrievalMode.NONE:
                 synthesis = await _without_passages(services, keys, retrieval, stream)
             else:
                 synthesis = await services.synthesizer.synthesize(
                     query,
-                    retrieval.passages,
+                    passages,
                     library_version=version,
                     deadline=deadline,
                     stream=stream,
                     check_subject=retrieval.mode in _OWN_INDEXES,
                 )
-                if not retrieval.passages:
+                if not passages:
                     synthesis = await _naming_an_empty_collection(services, query, synthesis)
             if stream is not None and synthesis.mode is not AnswerMode.GENERATED:
                 stream.send(synthesis.text)
-        with stage("ground"):
+            call.result = synthesis.text
+        with stage("ground", answer=synthesis.text) as call:
             answer, redacted = finalize(
                 synthesis,
                 retrieval,
@@ -171,6 +179,7 @@ async def _answer(
                 redaction=settings.redaction,
                 usage=budget.usage,
             )
+            call.result = answer
         state = CacheState.MISS if use_cache else CacheState.BYPASS
         answer = _stamp(services, query, answer, state)
         if may_store(answer, redacted=redacted):

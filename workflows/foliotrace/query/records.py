@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Final
 
 from foliotrace.errors import FoliotraceError
-from foliotrace.events import QueryAnswered, emit
+from foliotrace.events import QueryAnswered, RunDescribed, emit
 from foliotrace.model import (
     Answer,
     ExecutionMode,
@@ -162,6 +162,22 @@ def _with_content(run: Run, recording: RunsSettings) -> Run:
 
 def _redacted(text: str) -> str:
     return _PERSONAL.replace(text, lambda kind, _: f"[{kind} REDACTED]")
+
+
+def emit_description(query: Query, versions: Versions) -> None:
+    """Emit whose question this is, for observers that export content."""
+    emit(
+        RunDescribed(
+            tenant=query.principal.tenant,
+            user=query.user_id or query.principal.subject,
+            session_id=query.session_id,
+            labels=query.tags,
+            entries=query.metadata,
+            release=versions.code,
+            prompt_version=versions.prompt,
+            index_version=versions.index,
+        )
+    )
 
 
 def emit_answered(answer: Answer, *, origin: str | None = None) -> None:

@@ -70,10 +70,11 @@ class QueryWorkflow(Workflow):
         kind = type(self).__name__
         with (
             instrument_tags({**active_instrument_tags.get(), **run_id}),
-            span(f"{kind}.run", self),
+            span(f"{kind}.run", self, start_event=question) as run,
             span(f"{kind}.answer"),
         ):
-            return await answer_question(self.services, question)
+            run.result = answer = await answer_question(self.services, question)
+            return answer
 
     @step
     async def answer(self, ctx: Context, ev: AskQuestion) -> Answered:

@@ -44,6 +44,15 @@ class AskQuestion(_PrivateEvent, StartEvent):
     tags: list[str] = Field(default_factory=list)
     metadata: dict[str, Scalar] = Field(default_factory=dict)
 
+    def trace_view(self) -> dict[str, object]:
+        """What an observer that exports content may show; who asks is not among it."""
+        return {
+            "query": self.query,
+            "top_k": self.top_k,
+            "filters": self.filters,
+            "collection": self.collection,
+        }
+
 
 class AnswerDelta(_PrivateEvent):
     """The next piece of a streamed answer: grounded and redacted."""

@@ -201,8 +201,9 @@ class ResilientCache(_Guarded[AnswerCache]):
         write = partial(
             self._inner.store, tenant, key, answer, ttl_s=ttl_s, semantic_key=semantic_key
         )
-        with stage("keep"):
+        with stage("keep", answer=answer.text) as call:
             await self._call_store(write, CacheUnavailable)
+            call.result = "kept"
 
     async def similar(self, tenant: str, group: str) -> Sequence[tuple[str, Vector]]:
         """(key, vector) of the group's newest questions."""

@@ -30,6 +30,14 @@ class Retrieval:
     mode: RetrievalMode
     failures: tuple[Unavailable, ...] = ()
 
+    def trace_view(self) -> dict[str, object]:
+        """What an observer that exports content may show."""
+        return {
+            "documents": self.passages,
+            "mode": self.mode.value,
+            "failures": [error.reason for error in self.failures],
+        }
+
 
 @dataclass(slots=True)
 class _Outcome:
