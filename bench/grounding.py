@@ -18,7 +18,7 @@ from typing import cast
 
 from bench import corpora
 from bench.record import save
-from foliotrace.adapters.local.keyword.query import content_terms
+from foliotrace.adapters.local.keyword.analysis import content_terms
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence

@@ -62,7 +62,9 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         )
         undo.callback(observability.stop)
         refuse_lost_library(settings.data_dir, also=MADE_AFTER_THE_LIBRARY)
-        folder = DataFolder.open(settings.data_dir, settings.ingest, settings.runs)
+        folder = DataFolder.open(
+            settings.data_dir, settings.ingest, settings.runs, lexicon=settings.query.lexicon
+        )
         undo.callback(folder.library.close)
         audit, hash_query = open_audit(settings, observability.telemetry, current_trace_id)
         undo.callback(audit.seal)

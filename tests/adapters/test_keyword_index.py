@@ -81,7 +81,7 @@ async def test_an_index_whose_files_are_damaged_is_derived_again(
     await serve(library, "Refunds are paid in 30 days.")
     await index.catch_up()
     index.close()
-    for path in index.folder.glob("*.*"):
+    for path in index.folder.rglob("*.*"):
         if path.suffix in (".idx", ".term", ".fast"):
             path.write_bytes(b"\x00" * 40)
     again = KeywordIndex(tmp_path, library)
@@ -300,7 +300,7 @@ async def test_compacting_rewrites_the_files_only_when_something_was_removed(
     library: SqliteLibrary, index: KeywordIndex
 ) -> None:
     def files() -> set[str]:
-        return {path.name for path in index.folder.glob("*.term")}
+        return {path.name for path in index.folder.rglob("*.term")}
 
     gone = await serve(library, "All of alpha.", name="a.txt")
     await index.catch_up()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from foliotrace.adapters.local.keyword.query import content_terms
+from foliotrace.adapters.local.keyword.analysis import content_terms
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.grounding import arithmetic, numbers, polarity

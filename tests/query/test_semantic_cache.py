@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from tests.query.query_stack import HANDBOOK, QueryStack, Scripted, streamed_text
@@ -119,16 +120,26 @@ async def test_another_scope_or_option_misses(
     assert (await caching.ask(REWORDED_QUESTION, **other)).cache is not CacheState.SEMANTIC
 
 
-async def test_another_tenant_model_or_glossary_is_no_hit(caching: QueryStack) -> None:
+def glossary(folder: Path, *words: str) -> QuerySettings:
+    """Settings with a lexicon of one group of synonyms."""
+    (folder / "own.toml").write_text(f"[[synonyms]]\nwords = {list(words)}\n")
+    return QuerySettings(lexicon=folder)
+
+
+async def test_another_tenant_model_or_glossary_is_no_hit(
+    caching: QueryStack, tmp_path: Path
+) -> None:
     await caching.ask(QUESTION)
     here = caching.services
     other = OneVector()
     other.model = "same-2"
-    glossary = QuerySettings(synonyms=(("shipping", "postage"),))
     for changed, asked in (
         ({"identify": lambda: Principal(tenant="t2")}, REWORDED_QUESTION),
         ({"embedder": EmbedOncePerQuery(other)}, "Please tell me when refunds are paid."),
-        ({"settings": glossary}, "Do you know when refunds are paid?"),
+        (
+            {"settings": glossary(tmp_path, "shipping", "postage")},
+            "Do you know when refunds are paid?",
+        ),
         ({}, "Can you tell me when refunds are paid?"),
     ):
         caching.services = replace(here, **changed)  # type: ignore[arg-type]
@@ -142,9 +153,8 @@ async def test_a_change_of_the_library_ends_every_hit(caching: QueryStack) -> No
     assert (await caching.ask(REWORDED_QUESTION)).cache is CacheState.MISS
 
 
-async def test_synonyms_of_the_operator_hit(caching: QueryStack) -> None:
-    settings = QuerySettings(synonyms=(("refunds", "repayments"),))
-    caching.use(settings=settings)
+async def test_synonyms_of_the_operator_hit(caching: QueryStack, tmp_path: Path) -> None:
+    caching.use(settings=glossary(tmp_path, "refunds", "repayments"))
     await caching.ask(QUESTION)
     assert (await caching.ask("When are repayments paid?")).cache is CacheState.SEMANTIC
 

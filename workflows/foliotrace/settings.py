@@ -133,10 +133,10 @@ class QuerySettings(Section):
     semantic_cache_from: float = Field(
         default=0.95, gt=0, le=1, description="Lowest cosine similarity at which embeddings agree."
     )
-    synonyms: tuple[tuple[str, ...], ...] = Field(
-        default=(),
-        description="Groups of words and phrases that mean the same in your documents, used only "
-        'by the semantic cache: `[["PTO", "paid leave", "vacation"]]`.',
+    lexicon: Path | None = Field(
+        default=None,
+        description="Folder of TOML files with the words of your field: synonyms, what documents "
+        "call the things people ask for, kinds of page. They are read beside the shipped ones.",
     )
     retriever: str | None = Field(
         default=None,

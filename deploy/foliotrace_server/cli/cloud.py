@@ -114,7 +114,7 @@ def usage(data_dir: Path, days: int) -> list[Spending]:
 async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Drift:
     """Differences found. Raises NotFound without a managed index, IndexUnavailable, Conflict."""
     with private_files(), WriterLease.acquire(settings.data_dir):
-        folder = DataFolder.open(settings.data_dir, settings.ingest)
+        folder = DataFolder.open(settings.data_dir, settings.ingest, lexicon=settings.query.lexicon)
         cloud = open_cloud(settings, folder, GuardFactory(settings.resilience, clock=folder.clock))
         try:
             if cloud is None or cloud.index is None:

@@ -102,7 +102,9 @@ class EmbeddedStack:
         path = options.folder or Path(self._temporary.name if self._temporary else "")
         path.mkdir(parents=True, exist_ok=True)
         self._lease = WriterLease.acquire(path)
-        self.folder = DataFolder.open(path, self.settings.ingest)
+        self.folder = DataFolder.open(
+            path, self.settings.ingest, lexicon=self.settings.query.lexicon
+        )
         self.clock = self.folder.clock
         self._guards = GuardFactory(self.settings.resilience, clock=self.clock)
         self._ledger: SqliteLedger | None = None

@@ -282,7 +282,7 @@ class ChangeLog(Protocol):
         ...
 
 
-class IndexSource(ChunkReader, ChangeLog, Protocol):
+class IndexSource(ChunkReader, PageReader, ChangeLog, Protocol):
     """What an index is built from and answers with."""
 
 

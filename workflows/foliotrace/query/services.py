@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 
+from foliotrace.lexicon import load_lexicon
 from foliotrace.model import ExecutionMode, RetrievalMode
 from foliotrace.ports import (
     AnswerCache,
@@ -109,8 +110,9 @@ class QueryServices:
 
     @cached_property
     def synonyms(self) -> Synonyms:
-        """The configured synonyms, compiled."""
-        return Synonyms(self.settings.synonyms)
+        """The lexicon's synonyms, compiled."""
+        groups = load_lexicon(self.settings.lexicon).synonyms
+        return Synonyms(tuple(group.words for group in groups))
 
     @cached_property
     def synthesizer(self) -> Synthesizer:

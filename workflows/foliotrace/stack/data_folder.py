@@ -19,6 +19,7 @@ from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.adapters.local.sqlite.runs import KEY_FILE, ContentKey, SqliteRuns
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
+from foliotrace.lexicon import load_lexicon
 from foliotrace.ports import Clock, Embedder, Parser
 from foliotrace.settings import BudgetSettings, IngestSettings, RunsSettings
 
@@ -52,11 +53,17 @@ class DataFolder:
 
     @classmethod
     def open(
-        cls, path: Path, settings: IngestSettings, runs: RunsSettings | None = None
+        cls,
+        path: Path,
+        settings: IngestSettings,
+        runs: RunsSettings | None = None,
+        *,
+        lexicon: Path | None = None,
     ) -> "DataFolder":
         """Open or create the folder; the caller holds its writer lease. Raises LibraryUnavailable.
 
-        A folder that has lost its library is refused: see `refuse_lost_library`.
+        A folder that has lost its library is refused: see `refuse_lost_library`. Raises
+        Misconfigured if the files of the folder `lexicon` are wrong.
         Parser processes start with the first file.
         """
         runs = runs or RunsSettings()
@@ -76,7 +83,7 @@ class DataFolder:
                     seal=runs.keep_content == "encrypted",
                 ),
                 blobs=FolderBlobs(path, sniff),
-                keyword=KeywordIndex(path, library),
+                keyword=KeywordIndex(path, library, lexicon=load_lexicon(lexicon)),
                 stale=SqliteStaleAnswers(path),
                 workers=WorkerPool(size=settings.parser_processes),
             )

@@ -10,7 +10,7 @@ from foliotrace.errors import LibraryUnavailable
 LIBRARY_FILE: Final = "library.db"
 _MADE_AFTER_IT: Final = (
     ("original files", "blobs/*/*/*"),
-    ("a keyword index", "keyword/meta.json"),
+    ("a keyword index", "keyword/*.json"),
     ("vectors", "vectors.db"),
     ("kept answers", "stale.db"),
 )

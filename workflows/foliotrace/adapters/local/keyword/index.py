@@ -6,19 +6,33 @@ after the version of the index. Hits that the library no longer serves are dropp
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from foliotrace.adapters.local.keyword import query as keyword_query
-from foliotrace.adapters.local.keyword.store import KeywordStore, unavailable_on_damage
+from foliotrace.adapters.local.keyword.analysis import content_terms, with_pairs
+from foliotrace.adapters.local.keyword.collections import CollectionStores, scope_of
+from foliotrace.adapters.local.keyword.page_text import page_text
+from foliotrace.adapters.local.keyword.places import PlaceHit, by_place, merged, nearness
+from foliotrace.adapters.local.keyword.search_plan import Planner, SearchPlan
+from foliotrace.adapters.local.keyword.store import (
+    IndexedTexts,
+    KeywordStore,
+    idf,
+    unavailable_on_damage,
+)
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
-from foliotrace.model import Chunk, Deadline, Passage, Query, RetrievalMode
+from foliotrace.lexicon import Lexicon, load_lexicon
+from foliotrace.model import Chunk, Deadline, ParsedPage, Passage, Query, RetrievalMode
 from foliotrace.ports import Change, DocumentLabel, IndexSource
 
 _OVER_FETCH: Final = 8  # hits that the library may have deleted meanwhile
+_CHUNKS_OF_A_PAGE: Final = 6  # that may be found before the next page
+PAGE_PREFERENCE: Final = 1.33  # factor on what stands on a kind of page that was asked for
 _COMMIT_CHUNKS: Final = 20_000  # between commits of a long replay
 _READ_CHUNKS: Final = 2_000
 
@@ -29,12 +43,20 @@ class KeywordIndex:
     With `read_only` (another process writes the index) it repairs nothing.
     """
 
-    def __init__(self, folder: Path, library: IndexSource, *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        library: IndexSource,
+        *,
+        lexicon: Lexicon | None = None,
+        read_only: bool = False,
+    ) -> None:
+        self._planner = Planner(lexicon or load_lexicon())
         self.folder = folder / "keyword"
         self._library = library
         self._read_only = read_only
-        self._store: KeywordStore | None = None
-        self._loaded_version = -1  # the library version at the last reload
+        self._stores: CollectionStores | None = None
+        self._checked = False  # whether every store was opened since damage was last seen
         self._lock = asyncio.Lock()
 
     ready = True  # a missing or damaged index is noticed when it is asked
@@ -49,39 +71,36 @@ class KeywordIndex:
             ids = await self._admitted(query)
             if not version or (ids is not None and not ids):  # empty library, or no match
                 return []
-            store = self._current(version)
-            search = keyword_query.build(
-                store.schema,
-                query.text,
-                scope=keyword_query.scope_of(tenant, query.collection),
-                document_ids=ids,
-            )
-            hits = store.search(search, top_k + _OVER_FETCH) if search is not None else []
-            served = await self._library.chunks(tenant, [chunk_id for _, chunk_id in hits])
-            chunks = served[:top_k]
-            labels = await self._library.labels(tenant, [c.document_id for c in chunks])
+            store = self._store_of(tenant, query.collection)
+            if store is None:
+                return []
+            plan = self._planner.plan(query.text)
+            found = _search(store, plan, ids, top_k)
+            served = await self._library.chunks(tenant, [i for hit in found for i in hit.chunk_ids])
+            results = merged(found, {chunk.id: chunk for chunk in served})
+            labels = await self._library.labels(tenant, [c.document_id for _, c in results])
+            pairs = {pair: store.weight(pair[0]) + store.weight(pair[1]) for pair in plan.pairs}
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason, hint=error.hint) from error
         except IndexUnavailable:
-            self._store = None  # the next call opens the index again
+            self._release()  # the next call opens the index again
+            self._checked = False
             raise
-        scores = {chunk_id: score for score, chunk_id in hits}
-        return [
-            passage_of(chunk, label, scores[chunk.id], RetrievalMode.KEYWORD)
-            for chunk, label in zip(chunks, labels, strict=True)
+        passages = [
+            passage_of(chunk, label, score + _nearness(pairs, chunk, label), RetrievalMode.KEYWORD)
+            for (score, chunk), label in zip(results, labels, strict=True)
         ]
+        return sorted(passages, key=lambda p: (-p.score, p.chunk_id))[:top_k]
 
-    def _current(self, version: int) -> KeywordStore:
-        store = self._store or self._open()
-        if version != self._loaded_version:
-            store.reload()
-            self._loaded_version = version
-        return store
+    def _store_of(self, tenant: str, collection: str) -> KeywordStore | None:
+        """The collection's store, up to date; None if nothing was ever indexed there."""
+        stores = self._stores or self._open()
+        stores.follow()
+        return stores.of(scope_of(tenant, collection))
 
-    def _open(self) -> KeywordStore:
-        library_id = self._library.library_id()
-        self._store = KeywordStore(self.folder, library_id, create=False)
-        return self._store
+    def _open(self) -> CollectionStores:
+        self._stores = CollectionStores(self.folder, self._library.library_id())
+        return self._stores
 
     async def _admitted(self, query: Query) -> Sequence[str] | None:
         """The documents that pass the query's filters; None for all."""
@@ -92,29 +111,28 @@ class KeywordIndex:
     # --- the vocabulary --------------------------------------------------------------------
 
     def terms(self, text: str) -> Sequence[str]:
-        return keyword_query.content_terms(text)
+        return content_terms(text)
 
     def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
-        store = self._store or self._open()
-        scope = keyword_query.scope_of(tenant, collection)
-        return [store.weight(term, scope) for term in terms]
+        store = self._store_of(tenant, collection)
+        return [store.weight(term) if store else idf(0, 0) for term in terms]
 
     def word_counts(self, words: Sequence[str], *, tenant: str, collection: str) -> Sequence[int]:
-        store = self._store or self._open()
-        scope = keyword_query.scope_of(tenant, collection)
+        store = self._store_of(tenant, collection)
+        if store is None:
+            return [0] * len(words)
         return [
-            min((store.count("body", term, scope) for term in self.terms(word)), default=0)
+            min((store.count("body", term) for term in self.terms(word)), default=0)
             for word in words
         ]
 
     def name_counts(self, names: Sequence[str], *, tenant: str, collection: str) -> Sequence[int]:
-        store = self._store or self._open()
-        scope = keyword_query.scope_of(tenant, collection)
-        return [store.count("names", name, scope) for name in names]
+        store = self._store_of(tenant, collection)
+        return [store.count("names", name) if store else 0 for name in names]
 
     def naming(self, name: str, *, tenant: str, collection: str, limit: int) -> Sequence[str]:
-        store = self._store or self._open()
-        return store.naming(name, keyword_query.scope_of(tenant, collection), limit)
+        store = self._store_of(tenant, collection)
+        return store.naming(name, limit) if store else []
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -123,10 +141,13 @@ class KeywordIndex:
         self._refuse_if_read_only()
         async with self._lock:
             try:
-                store = self._store or self._open()
-                store.reload()
-                if store.version <= await self._library.version():
-                    return await self._follow(store)
+                stores = self._stores or self._open()
+                stores.follow()
+                if not self._checked:
+                    await asyncio.to_thread(stores.check)
+                    self._checked = True
+                if stores.version <= await self._library.version():
+                    return await self._follow(stores)
             except LibraryUnavailable as error:
                 raise IndexUnavailable(error.message, reason=error.reason) from error
             except IndexUnavailable as error:
@@ -146,7 +167,7 @@ class KeywordIndex:
         self._refuse_if_read_only()
         async with self._lock:
             try:
-                needed = (self._store or self._open()).holds_removed()
+                needed = await asyncio.to_thread((self._stores or self._open()).check)
             except IndexUnavailable:
                 needed = True
             if needed:
@@ -159,29 +180,32 @@ class KeywordIndex:
     async def _rebuild(self) -> int:
         new_folder = self.folder.with_name("keyword.new")
         try:
-            rebuilt = KeywordStore(new_folder, self._library.library_id(), create=True)
+            shutil.rmtree(new_folder, ignore_errors=True)
+            rebuilt = CollectionStores(new_folder, self._library.library_id(), create=True)
             version = await self._follow(rebuilt)
-            rebuilt.close()
+            await asyncio.to_thread(rebuilt.close)
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason) from error
         self._release()
         await asyncio.to_thread(_swap, new_folder, self.folder)
         self._open()
+        self._checked = True
         return version
 
-    async def _follow(self, store: KeywordStore) -> int:
-        """Apply the changes after the version of `store`; returns the new version."""
-        version = store.version
+    async def _follow(self, stores: CollectionStores) -> int:
+        """Apply the changes after the version of `stores`; returns the new version."""
+        version = stores.version
         pending = 0
         while changes := await self._library.changes(version):
             for change in changes:
-                pending += await self._apply(store, change)
+                scope = scope_of(change.tenant, change.collection)
+                pending += await self._apply(stores.for_change(scope), change)
                 version = change.version
-                if pending >= _COMMIT_CHUNKS:
-                    await asyncio.to_thread(_commit, store, version)
+                if pending >= _COMMIT_CHUNKS or stores.many_changed:
+                    await asyncio.to_thread(_commit, stores, version)
                     pending = 0
-        if version != store.version:
-            await asyncio.to_thread(_commit, store, version)
+        if version != stores.version:
+            await asyncio.to_thread(_commit, stores, version)
         return version
 
     async def _apply(self, store: KeywordStore, change: Change) -> int:
@@ -193,10 +217,11 @@ class KeywordIndex:
             (label,) = await self._library.labels(change.tenant, [change.document_id])
         except NotFound:
             return 0  # deleted meanwhile: a later change says so
-        scope = keyword_query.scope_of(change.tenant, change.collection)
         count = 0
         async for chunks in self._chunks_of(change):
-            await asyncio.to_thread(_add_all, store, chunks, label.header, scope)
+            numbers = range(chunks[0].page, chunks[-1].page + 1)
+            pages = await self._library.pages(change.tenant, change.document_id, numbers)
+            await asyncio.to_thread(_add_all, store, chunks, pages, label.header)
             count += len(chunks)
         return count
 
@@ -213,10 +238,30 @@ class KeywordIndex:
         self._release()
 
     def _release(self) -> None:
-        store, self._store = self._store, None
-        if store is not None:
+        stores, self._stores = self._stores, None
+        if stores is not None:
             with suppress(IndexUnavailable):  # a damaged index has no merges to wait for
-                store.close()
+                stores.close()
+
+
+def _search(
+    store: KeywordStore, plan: SearchPlan, ids: Sequence[str] | None, top_k: int
+) -> list[PlaceHit]:
+    """The best places; those on the kinds of page that the question asks for are raised."""
+    limit = _CHUNKS_OF_A_PAGE * top_k + _OVER_FETCH
+    search = keyword_query.build(store.schema, plan, document_ids=ids)
+    if search is None:
+        return []
+    hits = {hit.chunk_id: hit for hit in store.search(search, limit)}
+    if plan.pages:
+        preferred = keyword_query.build(store.schema, plan, document_ids=ids, on_pages=True)
+        for hit in store.search(preferred, limit) if preferred else ():
+            hits[hit.chunk_id] = replace(hit, score=hit.score * PAGE_PREFERENCE)
+    return by_place(hits.values())[: top_k + _OVER_FETCH]
+
+
+def _nearness(pairs: Mapping[tuple[str, str], float], chunk: Chunk, label: DocumentLabel) -> float:
+    return nearness(pairs, content_terms(indexed_text(label.header, chunk))) if pairs else 0.0
 
 
 def indexed_text(header: str, chunk: Chunk) -> str:
@@ -224,17 +269,26 @@ def indexed_text(header: str, chunk: Chunk) -> str:
     return "\n".join(part for part in (header, chunk.context, chunk.text) if part)
 
 
-def _add_all(store: KeywordStore, chunks: Sequence[Chunk], header: str, scope: str) -> None:
+def _add_all(
+    store: KeywordStore, chunks: Sequence[Chunk], pages: Sequence[ParsedPage], header: str
+) -> None:
+    texts = {page.number: page_text(page) for page in pages}
     with unavailable_on_damage():
         for chunk in chunks:
-            body = keyword_query.with_pairs(indexed_text(header, chunk))
-            store.add(chunk, body, scope)
+            page = texts[chunk.page]
+            indexed = IndexedTexts(
+                body=with_pairs(indexed_text(header, chunk)),
+                page=with_pairs(f"{header}\n{page.around(chunk)}"),
+                titles=with_pairs(page.titles),
+                shape=page.shape,
+            )
+            store.add(chunk, indexed)
 
 
-def _commit(store: KeywordStore, version: int) -> None:
+def _commit(stores: CollectionStores, version: int) -> None:
     with unavailable_on_damage():
-        store.commit(version)
-    store.reload()
+        stores.commit(version)
+    stores.follow()
 
 
 def _swap(new: Path, current: Path) -> None:

@@ -1,80 +1,41 @@
-"""Builds tantivy queries from questions, term by term: no query syntax is ever parsed."""
+"""Builds tantivy queries from search plans, term by term: no query syntax is ever parsed."""
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
-from tantivy import Filter, Occur, Query, Schema, TextAnalyzerBuilder, Tokenizer
+from tantivy import Occur, Query, Schema
 
-# The Snowball English stop words, shortened to those that questions contain.
-_STOP_WORDS: Final = (
-    "a about an and any are as at be been but by can could did do does for from had has have how"
-    " i if in into is it its me my of on or our shall should so than that the their them then"
-    " there these they this those to us was we were what when where which who whom whose why will"
-    " with would you your"
-)
-STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
-_IDEOGRAPHS: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+from foliotrace.adapters.local.keyword.page_text import TABULAR
+from foliotrace.adapters.local.keyword.search_plan import PageTitles, SearchPlan
+
 _FEW_DOCUMENTS: Final = 32
-MAX_TERMS: Final = 64  # a question is a sentence; more terms only cost time
-
-_content = (
-    TextAnalyzerBuilder(Tokenizer.simple())
-    .filter(Filter.remove_long(40))
-    .filter(Filter.lowercase())
-    .filter(Filter.custom_stopword(list(STOP_WORDS)))
-    .filter(Filter.stemmer("english"))
-    .build()
-)
-_stems = (
-    TextAnalyzerBuilder(Tokenizer.simple())
-    .filter(Filter.remove_long(40))
-    .filter(Filter.lowercase())
-    .filter(Filter.stemmer("english"))
-    .build()
-)
-
-
-def content_terms(text: str) -> list[str]:
-    """The stemmed terms of a text in order, without stop words."""
-    return _content.analyze(with_pairs(text))
-
-
-def with_pairs(text: str) -> str:
-    """The text, followed by each pair of neighbouring CJK characters.
-
-    Pairs make Chinese, Japanese and Korean searchable without a dictionary of words.
-    """
-    if text.isascii():
-        return text
-    runs = _IDEOGRAPHS.findall(text)
-    pairs = (run[i : i + 2] for run in runs for i in range(max(1, len(run) - 1)))
-    return f"{text} {' '.join(pairs)}" if runs else text
-
-
-def terms(text: str) -> list[str]:
-    """The stemmed terms of a question, each once; stop words only if there is nothing else."""
-    return list(dict.fromkeys(content_terms(text) or _stems.analyze(with_pairs(text))))[:MAX_TERMS]
-
-
-def scope_of(tenant: str, collection: str) -> str:
-    """One index term for a tenant and a collection; neither can contain the separator."""
-    return f"{tenant}\x1f{collection}"
+FIELDS: Final = {"body": 1.0, "page": 2.0, "titles": 1.0}  # how much a match in each counts
 
 
 def build(
-    schema: Schema, text: str, *, scope: str, document_ids: Sequence[str] | None
+    schema: Schema, plan: SearchPlan, *, document_ids: Sequence[str] | None, on_pages: bool = False
 ) -> Query | None:
-    """A query for any of the terms, within the scope and the documents; None without a term."""
-    question_terms = terms(text)
-    if not question_terms:
+    """A query for any of the plan's terms, within the documents; None without a term.
+
+    With `on_pages`, only what stands on the kinds of page that the plan asks for.
+    """
+    if not plan.terms:
         return None
-    any_term = Query.boolean_query(
-        [(Occur.Should, Query.term_query(schema, "body", term, "freq")) for term in question_terms]
+    # Nothing but terms: the engine then skips what cannot be among the best (block-max WAND).
+    any_term = _any(
+        [
+            _boosted(Query.term_query(schema, field, term, "freq"), weight * field_weight)
+            for term, weight in plan.terms.items()
+            for field, field_weight in FIELDS.items()
+        ]
     )
-    only = [Query.term_query(schema, "scope", scope, "basic")]
+    only = []
     if document_ids is not None:
         only.append(_one_of(schema, document_ids))
+    if on_pages:
+        only.append(_any([_page_query(schema, page) for page in plan.pages]))
+    if not only:
+        return any_term
     return Query.boolean_query(
         [
             (Occur.Must, any_term),
@@ -83,11 +44,31 @@ def build(
     )
 
 
+def _boosted(query: Query, weight: float) -> Query:
+    return query if weight == 1 else Query.boost_query(query, weight)
+
+
+def _page_query(schema: Schema, page: PageTitles) -> Query:
+    titles = _any([_title(schema, title) for title in page.titles])
+    if not page.tabular:
+        return titles
+    tabular = Query.term_query(schema, "shape", TABULAR, "basic")
+    return Query.boolean_query([(Occur.Must, titles), (Occur.Must, tabular)])
+
+
+def _title(schema: Schema, title: Sequence[str]) -> Query:
+    if len(title) == 1:
+        return Query.term_query(schema, "titles", title[0], "basic")
+    return Query.phrase_query(schema, "titles", list(title))
+
+
+def _any(queries: Sequence[Query]) -> Query:
+    return Query.boolean_query([(Occur.Should, query) for query in queries])
+
+
 def _one_of(schema: Schema, document_ids: Sequence[str]) -> Query:
     """The chunks of these documents."""
     # A term set walks the whole dictionary, which costs 0.2 ms more for a few documents.
     if len(document_ids) > _FEW_DOCUMENTS:
         return Query.term_set_query(schema, "document", list(document_ids))
-    return Query.boolean_query(
-        [(Occur.Should, Query.term_query(schema, "document", i, "basic")) for i in document_ids]
-    )
+    return _any([Query.term_query(schema, "document", i, "basic") for i in document_ids])

@@ -1,20 +1,22 @@
-"""The tantivy files of the keyword index, and the library version they were built from.
+"""The tantivy files of one collection's keyword index.
 
-tantivy's Python binding cannot set a commit payload. The library's id and version are therefore
-stored in a marker document, which is replaced in the same commit as the chunks.
+Each (tenant, collection) has files of its own: BM25 counts the chunks of that collection only, so
+what others store changes no score, and a search needs no clause for the collection.
 """
 
 import contextlib
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from threading import RLock
 from typing import Final
 
 import orjson
 from tantivy import Document as Entry
-from tantivy import Index, Occur, Query, Schema, SchemaBuilder, Searcher
+from tantivy import Index, Query, Schema, SchemaBuilder, Searcher
 from tantivy import IndexWriter as TantivyWriter
 
 from foliotrace.adapters.local.lru_cache import LruCache
@@ -23,21 +25,60 @@ from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Chunk
 from foliotrace.model.name_words import names_in
 
-LAYOUT: Final = 4  # raise when the fields below change: an index of another layout is rebuilt
+LAYOUT: Final = 5  # raise when the fields below change: an index of another layout is rebuilt
 _HEAP_BYTES: Final = 30_000_000
 _HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
 _CACHED_WEIGHTS: Final = 20_000
+PLACE_CHARACTERS: Final = 8_000  # a printed page; a text file of one "page" has several places
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedTexts:
+    """What a chunk is found by: one value for each text field of the index."""
+
+    body: str
+    page: str
+    titles: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk that was found, its score, and the place it shares with its neighbours."""
+
+    chunk_id: str
+    score: float
+    place: int
+
+
+def _place(chunk: Chunk) -> int:
+    """A number that chunks share which lie within PLACE_CHARACTERS of one page."""
+    part = f"{chunk.document_id}|{chunk.page}|{chunk.start // PLACE_CHARACTERS}"
+    return int.from_bytes(blake2b(part.encode(), digest_size=7).digest())
+
+
+def idf(chunks: int, matching: int) -> float:
+    """BM25's inverse document frequency; above 0."""
+    return math.log1p((max(chunks - matching, 0) + 0.5) / (matching + 0.5))
 
 
 def schema() -> Schema:
-    """The fields of the index. A chunk id is two integers, so that hits need no stored document."""
+    """The fields of the index. A chunk id is two integers, so that hits need no stored document.
+
+    `body` is the chunk with its document's identity, `page` the page around it, `titles` the
+    headings and captions that stand over it, `shape` what kind of page it is on (`PageText`).
+    Chunks of one `place` lie near each other on one page.
+    """
     fields = SchemaBuilder()
-    fields.add_text_field("scope", tokenizer_name="raw", index_option="basic")
     fields.add_text_field("document", tokenizer_name="raw", index_option="basic")
     fields.add_text_field("body", tokenizer_name="en_stem", index_option="freq")
+    fields.add_text_field("page", tokenizer_name="en_stem", index_option="freq")
+    fields.add_text_field("titles", tokenizer_name="en_stem", index_option="position")
+    fields.add_text_field("shape", tokenizer_name="raw", index_option="basic")
     fields.add_text_field("names", tokenizer_name="raw", index_option="basic")
     fields.add_unsigned_field("id_head", fast=True)
     fields.add_unsigned_field("id_tail", fast=True)
+    fields.add_unsigned_field("place", fast=True)
     fields.add_text_field("marker", tokenizer_name="raw", index_option="basic")
     fields.add_text_field("state", stored=True, tokenizer_name="raw", index_option="basic")
     return fields.build()
@@ -67,8 +108,7 @@ class KeywordStore:
         # A cancelled task leaves its thread running: closing waits for the call under way there.
         self._writing = RLock()
         self._closed = False
-        self._counts: LruCache[tuple[str, str, str], int] = LruCache(_CACHED_WEIGHTS)
-        self._sizes: LruCache[str, int] = LruCache(_CACHED_WEIGHTS)
+        self._counts: LruCache[tuple[str, str], int] = LruCache(_CACHED_WEIGHTS)
         self._removed = 0  # documents removed since the index was built, up to the last commit
         self._removing = 0  # documents removed since the last commit
         with unavailable_on_damage():
@@ -95,84 +135,62 @@ class KeywordStore:
         with unavailable_on_damage():
             self.searcher, self.version = self._reloaded()
         self._counts.clear()
-        self._sizes.clear()
 
-    def search(self, query: Query, limit: int) -> list[tuple[float, str]]:
-        """(score, chunk id), best first."""
+    def search(self, query: Query, limit: int) -> list[Hit]:
+        """Best first."""
         with unavailable_on_damage():
             searcher = self.searcher
             hits = searcher.search(query, limit, count=False).hits
             addresses = [address for _, address in hits]
             heads = searcher.fast_field_values("id_head", addresses)
             tails = searcher.fast_field_values("id_tail", addresses)
+            places = searcher.fast_field_values("place", addresses)
         return [
-            (float(score), f"{head:0{_HALF}x}{tail:0{_HALF}x}")
-            for (score, _), head, tail in zip(hits, heads, tails, strict=True)
+            Hit(f"{head:0{_HALF}x}{tail:0{_HALF}x}", float(score), int(place or 0))
+            for (score, _), head, tail, place in zip(hits, heads, tails, places, strict=True)
         ]
 
-    def weight(self, term: str, scope: str) -> float:
-        """BM25's idf of a term over the chunks of one scope; above 0.
+    def weight(self, term: str) -> float:
+        """BM25's idf of a term over the chunks; above 0."""
+        return idf(self.searcher.num_docs - 1, self.count("body", term))  # without the marker
 
-        Counting takes 0.01 to 0.25 ms (100,000 chunks in ten scopes), once a term and reload.
-        """
-        matching = self.count("body", term, scope)
-        return math.log1p((max(self._size(scope) - matching, 0) + 0.5) / (matching + 0.5))
-
-    def count(self, field: str, term: str, scope: str) -> int:
-        """How many chunks of the scope hold the term in `field` (body or names)."""
-        known = self._counts.get((field, scope, term))
+    def count(self, field: str, term: str) -> int:
+        """How many chunks hold the term in `field` (body or names)."""
+        known = self._counts.get((field, term))
         if known is None:
             with unavailable_on_damage():
-                known = self._count_matching(field, term, scope, self._size(scope))
-            self._counts.put((field, scope, term), known)
+                known = self._count(field, term)
+            self._counts.put((field, term), known)
         return known
 
-    def naming(self, name: str, scope: str, limit: int) -> list[str]:
-        """Ids of chunks of the scope that hold the name, in no order."""
-        return [id for _, id in self.search(self._both("names", name, scope), limit)]
-
-    def _size(self, scope: str) -> int:
-        """How many chunks the scope has."""
-        size = self._sizes.get(scope)
-        if size is None:
-            with unavailable_on_damage():
-                size = self._count(Query.term_query(self.schema, "scope", scope, "basic"))
-            self._sizes.put(scope, size)
-        return size
-
-    def _count_matching(self, field: str, term: str, scope: str, size: int) -> int:
-        """How many chunks of the scope hold the term."""
-        # Where the scope is the whole index (but for the marker), the dictionary already knows,
-        # unless it still counts removed chunks that were not merged away.
-        if size == self.searcher.num_docs - 1 and not self.holds_removed():
+    def _count(self, field: str, term: str) -> int:
+        if not self.holds_removed():
             return self.searcher.doc_freq(field, term)
-        return self._count(self._both(field, term, scope))
-
-    def _both(self, field: str, term: str, scope: str) -> Query:
-        """The chunks of the scope that hold the term."""
-        return Query.boolean_query(
-            [
-                (Occur.Must, Query.term_query(self.schema, field, term, "basic")),
-                (Occur.Must, Query.term_query(self.schema, "scope", scope, "basic")),
-            ]
-        )
-
-    def _count(self, query: Query) -> int:
+        # The dictionary still counts removed chunks that were not merged away.
+        query = Query.term_query(self.schema, field, term, "basic")
         result = self.searcher.search(query, 1, count=True)
         return int(result.count)  # type: ignore[attr-defined] # tantivy's stub leaves it out
 
-    def add(self, chunk: Chunk, body: str, scope: str) -> None:
-        """Index a chunk by the text `body`; visible after the next commit."""
+    def naming(self, name: str, limit: int) -> list[str]:
+        """Ids of chunks that hold the name, in no order."""
+        query = Query.term_query(self.schema, "names", name, "basic")
+        return [hit.chunk_id for hit in self.search(query, limit)]
+
+    def add(self, chunk: Chunk, texts: IndexedTexts) -> None:
+        """Index a chunk; visible after the next commit."""
         with self._writing:
             self._open_writer().add_document(
                 Entry.from_dict(
                     {
-                        "scope": scope,
                         "document": chunk.document_id,
-                        "body": body,
+                        "body": texts.body,
+                        "page": texts.page,
+                        "titles": texts.titles,
+                        "shape": texts.shape,
                         "names": names_in(f"{chunk.context}\n{chunk.text}"),
                         "id_head": int(chunk.id[:_HALF], 16),
                         "id_tail": int(chunk.id[_HALF:], 16),
+                        "place": _place(chunk),
                     },
                     self.schema,
                 )
@@ -213,9 +231,14 @@ class KeywordStore:
         return self._writer
 
     def close(self) -> None:
-        """Release the write lock. May be called twice."""
+        """Release the write lock and refuse to write again. May be called twice."""
         with self._writing:
             self._closed = True
+        self.release()
+
+    def release(self) -> None:
+        """Release the write lock until the next write."""
+        with self._writing:
             writer, self._writer = self._writer, None
         if writer is not None:
             with unavailable_on_damage():

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.adapters.local.keyword.collections import scope_of
 from foliotrace.adapters.local.keyword.index import indexed_text, passage_of
-from foliotrace.adapters.local.keyword.query import scope_of
 from foliotrace.adapters.local.vectors.store import Matrix, VectorMatrix, VectorStore, normalised
 from foliotrace.catalog import Reason
 from foliotrace.errors import (

@@ -1,0 +1,125 @@
+"""What to search for: a question's terms with their weights, and the kinds of page it asks for.
+
+Instructions ("round to two decimals") are not searched for. The lexicon adds the words that
+documents use for what is asked, at a lower weight, and the titles of the pages that print it.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from foliotrace.adapters.local.keyword.analysis import question_terms, stems
+from foliotrace.lexicon import Lexicon
+
+ADDED_WEIGHT: Final = 0.5  # of a term that the lexicon adds
+
+_SENTENCE_END: Final = re.compile(r"(?<=[.?!])\s+|(?<=:)\s+|\n+")
+_CLAUSE_END: Final = re.compile(r"(?<=[,;])\s+")
+
+T = TypeVar("T")
+_Stems: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageTitles:
+    """Pages with any of these titles, each a run of stems; `tabular` if full of figures too."""
+
+    titles: tuple[_Stems, ...]
+    tabular: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPlan:
+    """Terms with weights, and the question's neighbouring terms; `pages` are preferred.
+
+    A term that the question repeats counts as often: dropping repetitions costs long questions
+    up to a quarter of their quality.
+    """
+
+    terms: Mapping[str, float]
+    pairs: tuple[tuple[str, str], ...] = ()
+    pages: tuple[PageTitles, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Addition:
+    """What a phrase of the question adds to its search."""
+
+    terms: frozenset[str] = frozenset()
+    pages: tuple[PageTitles, ...] = ()
+
+
+class _Phrases(Generic[T]):
+    """Values by phrases of stems; every phrase that a text holds is found, the longest first."""
+
+    def __init__(self) -> None:
+        self._by_first: dict[str, list[tuple[_Stems, T]]] = defaultdict(list)
+
+    def put(self, phrase: str, value: T) -> None:
+        words = stems(phrase)
+        if words:
+            self._by_first[words[0]].append((words, value))
+
+    def found_in(self, words: Sequence[str]) -> Iterator[T]:
+        for place, word in enumerate(words):
+            for phrase, value in self._by_first.get(word, ()):
+                if tuple(words[place : place + len(phrase)]) == phrase:
+                    yield value
+
+
+class Planner:
+    """Plans searches by one lexicon."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._instructions = _Phrases[None]()
+        self._additions = _Phrases[_Addition]()
+        for cue in lexicon.instructions:
+            self._instructions.put(cue, None)
+        kinds: dict[str, PageTitles] = {}
+        for page in lexicon.page:
+            titles = PageTitles(tuple(stems(title) for title in page.titles), page.tabular)
+            kinds[page.name] = titles
+            for phrase in page.ask:
+                self._additions.put(phrase, _Addition(pages=(titles,)))
+        for metric in lexicon.metric:
+            pages = tuple(kinds[name] for name in metric.pages)
+            addition = _Addition(frozenset(question_terms(" ".join(metric.items))), pages)
+            for phrase in metric.ask:
+                self._additions.put(phrase, addition)
+        for group in lexicon.synonyms:
+            addition = _Addition(frozenset(question_terms(" ".join(group.words))))
+            for phrase in group.words:
+                self._additions.put(phrase, addition)
+
+    def plan(self, text: str) -> SearchPlan:
+        """The search for a question; no terms if it has no word at all."""
+        asked = question_terms(self.without_instructions(text)) or question_terms(text)
+        weights: dict[str, float] = dict(Counter(asked))
+        pages: dict[PageTitles, None] = {}
+        for addition in self._additions.found_in(stems(text)):
+            pages.update(dict.fromkeys(addition.pages))
+            for term in sorted(addition.terms):
+                weights.setdefault(term, ADDED_WEIGHT)
+        pairs = dict.fromkeys(pair for pair in pairwise(asked) if pair[0] != pair[1])
+        return SearchPlan(weights, tuple(pairs), tuple(pages))
+
+    def without_instructions(self, text: str) -> str:
+        """The question without the sentences and clauses that say how to answer it."""
+        sentences = [part for part in _SENTENCE_END.split(text) if part.strip()]
+        asking = any("?" in sentence for sentence in sentences)
+        kept = [
+            self._asking_clauses(sentence) if "?" in sentence else sentence
+            for sentence in sentences
+            if "?" in sentence or not self._instructs(sentence)
+        ]
+        return " ".join(kept) if asking or kept else text
+
+    def _asking_clauses(self, sentence: str) -> str:
+        clauses = _CLAUSE_END.split(sentence)
+        return " ".join(c for c in clauses if "?" in c or not self._instructs(c))
+
+    def _instructs(self, part: str) -> bool:
+        return any(True for _ in self._instructions.found_in(stems(part)))

@@ -1,0 +1,92 @@
+"""The lexicon: words of a question, and the words of the documents that answer it, as data.
+
+TOML files, one for each field of knowledge. The shipped ones lie beside this module; the setting
+`query.lexicon` names a folder of the user's own files, which replace shipped ones of equal names.
+Retrieval and the semantic cache read the same lexicon through `load_lexicon`: retrieval searches
+for the line items and page kinds of a metric and weighs instructions out, the cache takes
+`Lexicon.synonyms` (groups whose words mean exactly the same) and nothing else.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from foliotrace.errors import Misconfigured
+
+SHIPPED: Final = Path(__file__).parent
+_Phrases = tuple[str, ...]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PageKind(_Entry):
+    """A kind of page, known by its titles: `tabular` if it must also be full of figures."""
+
+    name: str
+    ask: _Phrases = Field(min_length=1, description="A question with one of these asks for it.")
+    titles: _Phrases = Field(min_length=1, description="Titles such a page has, any of them.")
+    tabular: bool = False
+
+
+class Metric(_Entry):
+    """What a question may ask for, and how documents write it."""
+
+    ask: _Phrases = Field(min_length=1, description="A question with one of these asks for it.")
+    items: _Phrases = Field(min_length=1, description="Searched for as well, at lower weight.")
+    pages: _Phrases = Field(default=(), description="Names of the page kinds that print it.")
+
+
+class Synonyms(_Entry):
+    """Words and phrases that mean exactly the same: one answers for the other."""
+
+    words: _Phrases = Field(min_length=2)
+
+
+class Lexicon(_Entry):
+    """What one file holds, or all files together."""
+
+    instructions: _Phrases = ()
+    page: tuple[PageKind, ...] = ()
+    metric: tuple[Metric, ...] = ()
+    synonyms: tuple[Synonyms, ...] = ()
+
+
+@lru_cache
+def load_lexicon(folder: Path | None = None) -> Lexicon:
+    """The shipped files and those of `folder`. Raises Misconfigured, naming the file."""
+    files = {path.name: path for path in sorted(SHIPPED.glob("*.toml"))}
+    if folder is not None:
+        if not folder.is_dir():
+            raise Misconfigured(f"query.lexicon: there is no folder {folder}")
+        files |= {path.name: path for path in sorted(folder.glob("*.toml"))}
+    lexicon = _joined([_read(path) for path in files.values()])
+    known = {page.name for page in lexicon.page}
+    for metric in lexicon.metric:
+        if unknown := [name for name in metric.pages if name not in known]:
+            raise Misconfigured(
+                f"query.lexicon: {metric.ask[0]!r} names a page kind that no file has: {unknown[0]}"
+            )
+    return lexicon
+
+
+def _read(path: Path) -> Lexicon:
+    try:
+        return Lexicon.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise Misconfigured(f"query.lexicon: {path.name}: {error}") from error
+
+
+def _joined(lexicons: Iterable[Lexicon]) -> Lexicon:
+    parts = list(lexicons)
+    return Lexicon(
+        instructions=tuple(cue for part in parts for cue in part.instructions),
+        page=tuple(page for part in parts for page in part.page),
+        metric=tuple(metric for part in parts for metric in part.metric),
+        synonyms=tuple(group for part in parts for group in part.synonyms),
+    )
