@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from foliotrace.settings import MODEL_CALL_S, LlamaCloudSettings, Section
 
@@ -25,6 +25,11 @@ _PRIVATE = tuple(
         "fc00::/7",
     )
 )
+
+
+def is_safe_url(url: str) -> bool:
+    """Whether keys may be fetched from `url`: by TLS, or from this machine or a private address."""
+    return url.startswith("https://") or (url.startswith("http://") and _is_private(url))
 
 
 def _is_private(url: str | None) -> bool:
@@ -48,6 +53,11 @@ class ServerSettings(Section):
         default=False,
         description="Allow an address other than loopback without any API key: whoever reaches "
         "the port can then read every document. Not needed once a key exists.",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses and networks of reverse proxies whose `X-Forwarded-For`, `-Proto` "
+        "and `-Host` count, such as `10.0.0.0/8`. On other connections they are ignored.",
     )
     cors_origins: tuple[str, ...] = Field(
         default=(), description="Origins whose pages may call the API from a browser."
@@ -101,6 +111,94 @@ class ServerSettings(Section):
         description="Time that running requests get to finish when the server stops.",
     )
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for each in addresses:
+            ip_network(each, strict=False)
+        return addresses
+
+
+class OidcSettings(Section):
+    """Bearer tokens of an OpenID Connect provider. Needs `issuer` and `audience`."""
+
+    issuer: str = Field(
+        description="The provider, as the claim `iss` of its tokens names it: `https://...`."
+    )
+    audience: str = Field(
+        min_length=1, description="This service, as the claim `aud` of tokens names it."
+    )
+    jwks_url: str | None = Field(
+        default=None,
+        description="URL of the provider's keys. None: as `/.well-known/openid-configuration` of "
+        "the issuer says.",
+    )
+    algorithms: tuple[
+        Literal[
+            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+        ],
+        ...,
+    ] = Field(
+        default=("RS256", "PS256", "ES256", "EdDSA"),
+        min_length=1,
+        description="Algorithms of signatures that are accepted.",
+    )
+    clock_skew_s: float = Field(
+        default=60.0, ge=0, le=600, description="How far the provider's clock may be from ours."
+    )
+    refetch_s: float = Field(
+        default=10.0,
+        ge=1,
+        description="Shortest time between two fetches of the keys because a token names a key "
+        "that is not known.",
+    )
+    tenant: str = Field(
+        default="default", description="The tenant of every token, if `tenant_claim` is not set."
+    )
+    tenant_claim: str | None = Field(
+        default=None, description="The claim that names the tenant; tokens without it are refused."
+    )
+    scopes_claim: str = Field(
+        default="scope",
+        description="The claim that lists scopes, as a text or an array; `a.b` for `b` inside `a`.",
+    )
+    scope_prefix: str = Field(
+        default="",
+        description="What stands before `read`, `ingest`, `extract` and `admin` in that claim.",
+    )
+    collections_claim: str | None = Field(
+        default=None,
+        description="The claim that lists the collections a token may use; tokens without it are "
+        "refused. None: all collections of the tenant.",
+    )
+
+    @model_validator(mode="after")
+    def _fetched_safely(self) -> "OidcSettings":
+        if not all(map(is_safe_url, (self.issuer, self.jwks_url or self.issuer))):
+            raise ValueError("issuer and jwks_url need https, except on private addresses")
+        return self
+
+
+class ProxyAuthSettings(Section):
+    """Callers as a reverse proxy names them, which has authenticated them.
+
+    Believed only on connections from `server.trusted_proxies`. The proxy must remove these headers
+    from what clients send.
+    """
+
+    subject_header: str | None = Field(
+        default=None,
+        description="The header that names the caller, such as `X-Forwarded-User`. None: no header "
+        "is believed.",
+    )
+    tenant_header: str | None = Field(
+        default=None, description="The header that names the tenant. None: `default`."
+    )
+    scopes_header: str | None = Field(
+        default=None,
+        description="The header that lists scopes. None: `read`, `ingest` and `extract`.",
+    )
+
 
 class AuthSettings(Section):
     """Who may call the HTTP service."""
@@ -108,7 +206,13 @@ class AuthSettings(Section):
     required: Literal["auto", "always"] = Field(
         default="auto",
         description="`auto`: requests need an API key as soon as one was made with `foliotrace "
-        "keys create`. `always`: they need one from the start.",
+        "keys create`, or `oidc` or `proxy` is set. `always`: they need one from the start.",
+    )
+    oidc: OidcSettings | None = Field(
+        default=None, description="Bearer tokens of an OpenID Connect provider, beside API keys."
+    )
+    proxy: ProxyAuthSettings = Field(
+        default=ProxyAuthSettings(), description="Callers as a trusted reverse proxy names them."
     )
 
 

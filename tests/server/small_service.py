@@ -158,7 +158,11 @@ def small_engine(folder: Path, own: Mapping[str, Workflow] | None = None, **serv
 async def serving(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
     """The service on a real socket, and a client for it."""
     config = uvicorn.Config(
-        build_app(engine), port=0, log_level="error", timeout_graceful_shutdown=1
+        build_app(engine),
+        port=0,
+        log_level="error",
+        timeout_graceful_shutdown=1,
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())

@@ -21,6 +21,7 @@ FoliotraceError
         IndexUnavailable, GeneratorUnavailable, GeneratorRefused, EmbedderUnavailable,
         ExtractorUnavailable, CacheUnavailable, LedgerUnavailable, AuditUnavailable,
         LibraryUnavailable, DeadlineExceeded, BreakerOpen
+        IdentityProviderUnavailable   foliotrace_server.keys.oidc
         ParserUnavailable
             WorkerLost                  adapters.local
         CloudFailure                 adapters.llamacloud

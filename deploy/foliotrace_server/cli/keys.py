@@ -33,11 +33,22 @@ def keys() -> None:
     type=click.Choice([scope.value for scope in Scope]),
     help="What it allows; repeat for several. [default: read, ingest, extract]",
 )
+@click.option(
+    "--collection",
+    "collections",
+    multiple=True,
+    help="The only collection it may use; repeat for several. [default: all of the tenant]",
+)
 @click.option("--expires-days", type=click.FloatRange(min=0, min_open=True), help="Lifetime.")
 @pass_options
 @with_exit_code
 def create(
-    options: Options, name: str, tenant: str, scopes: Sequence[str], expires_days: float | None
+    options: Options,
+    name: str,
+    tenant: str,
+    scopes: Sequence[str],
+    collections: Sequence[str],
+    expires_days: float | None,
 ) -> None:
     """Create a key and print it; it cannot be shown again.
 
@@ -52,6 +63,7 @@ def create(
         now=now,
         name=name,
         expires_at=now + timedelta(days=expires_days) if expires_days is not None else None,
+        collections=frozenset(collections) or None,
     )
     _print_new(options, key, text)
 
@@ -71,12 +83,13 @@ def list_keys(options: Options) -> None:
         output.print_json([_described(key, now) for key in found])
         return
     output.print_table(
-        ("ID", "STATE", "TENANT", "SCOPES", "EXPIRES", "NAME"),
+        ("ID", "STATE", "TENANT", "COLLECTIONS", "SCOPES", "EXPIRES", "NAME"),
         [
             (
                 key.id,
                 key.state(now),
                 key.tenant,
+                "all" if key.collections is None else ",".join(sorted(key.collections)),
                 ",".join(sorted(key.scopes)),
                 f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never",
                 key.name,
@@ -148,6 +161,7 @@ def _described(key: ApiKey, now: datetime) -> dict[str, object]:
         "id": key.id,
         "name": key.name,
         "tenant": key.tenant,
+        "collections": None if key.collections is None else sorted(key.collections),
         "scopes": sorted(key.scopes),
         "state": key.state(now),
         "created_at": key.created_at,

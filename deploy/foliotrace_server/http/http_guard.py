@@ -64,6 +64,10 @@ class HttpGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        proxies = self._authentication.proxies
+        peer = proxies.peer(scope)
+        if peer.is_trusted:
+            scope = proxies.as_forwarded(scope)
         telemetry = self._telemetry
         with telemetry.request(scope) if telemetry else nullcontext(ResponseRecord()) as response:
             started = False
@@ -89,7 +93,7 @@ class HttpGuard:
                 if scope["method"] == "OPTIONS":  # browsers send no key with it
                     await self._preflight(scope)(scope, receive, respond)
                 else:
-                    caller = self._authentication.admit(HTTPConnection(scope))
+                    caller = await self._authentication.admit(HTTPConnection(scope), peer)
                     set_caller(caller)
                     if not caller.is_public:
                         allowance = await self._quotas.admit(

@@ -46,6 +46,8 @@ _CHALLENGES: Final[Mapping[str, str]] = {  # RFC 6750, section 3
     ErrorCode.KEY_MISTYPED: _INVALID,
     ErrorCode.KEY_REFUSED: _INVALID,
     ErrorCode.KEY_EXPIRED: _INVALID,
+    ErrorCode.TOKEN_REFUSED: _INVALID,
+    ErrorCode.TOKEN_EXPIRED: _INVALID,
     ErrorCode.SCOPE_MISSING: 'Bearer realm="foliotrace", error="insufficient_scope"',
 }
 

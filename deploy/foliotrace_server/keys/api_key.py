@@ -48,6 +48,7 @@ class ApiKey:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     replaced_by: str | None = None  # the id of the key that a rotation made
+    collections: frozenset[str] | None = None  # None: every collection of the tenant
 
     @property
     def subject(self) -> str:

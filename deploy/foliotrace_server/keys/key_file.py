@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput, Misconfigured, NotFound
+from foliotrace.model import COLLECTION_NAME
 from foliotrace_server.keys.api_key import TENANT, ApiKey, KeyText, Scope, hash_of
 
 FILE_NAME: Final = "api-keys.json"
@@ -52,8 +53,10 @@ class KeyFile:
         now: datetime,
         name: str = "",
         expires_at: datetime | None = None,
+        collections: frozenset[str] | None = None,
     ) -> tuple[ApiKey, str]:
         """(the key, its text, which is stored nowhere). Raises BadInput, Misconfigured."""
+        _check_collections(collections, scopes)
         if not TENANT.fullmatch(tenant):
             raise BadInput(
                 "the tenant name cannot be used",
@@ -61,7 +64,12 @@ class KeyFile:
             )
         with self._writing() as keys:
             key, text = _new_key(
-                tenant=tenant, scopes=scopes, created_at=now, name=name, expires_at=expires_at
+                tenant=tenant,
+                scopes=scopes,
+                created_at=now,
+                name=name,
+                expires_at=expires_at,
+                collections=collections,
             )
             keys[key.id] = key
         return key, text
@@ -82,6 +90,7 @@ class KeyFile:
                 created_at=now,
                 name=old.name,
                 expires_at=now + lifetime if lifetime is not None else None,
+                collections=old.collections,
             )
             ends_at = min(old.expires_at or now + overlap, now + overlap)
             keys[old.id] = replace(old, expires_at=ends_at, replaced_by=key.id)
@@ -191,6 +200,7 @@ def _new_key(
     created_at: datetime,
     name: str,
     expires_at: datetime | None,
+    collections: frozenset[str] | None,
 ) -> tuple[ApiKey, str]:
     text = KeyText.new()
     key = ApiKey(
@@ -201,8 +211,21 @@ def _new_key(
         created_at=created_at,
         name=name,
         expires_at=expires_at,
+        collections=collections,
     )
     return key, text.text
+
+
+def _check_collections(collections: frozenset[str] | None, scopes: frozenset[Scope]) -> None:
+    if collections is None:
+        return
+    if not collections or not all(COLLECTION_NAME.fullmatch(each) for each in collections):
+        raise BadInput(code=ErrorCode.INVALID_COLLECTION)
+    if Scope.ADMIN in scopes:
+        raise BadInput(
+            "a key for some collections cannot have the scope `admin`",
+            hint="That scope covers every tenant; make two keys.",
+        )
 
 
 def _unwritable(error: OSError) -> Misconfigured:

@@ -310,7 +310,7 @@ class ErrorCode(CatalogEntry):
     KEY_REQUIRED = (
         "key_required",
         ErrorKind.UNAUTHENTICATED,
-        "This server answers only requests with an API key.",
+        "This server answers only callers that it knows.",
         "Send `Authorization: Bearer <key>`; `foliotrace keys create` makes a key.",
     )
     KEY_MISTYPED = (
@@ -330,6 +330,24 @@ class ErrorCode(CatalogEntry):
         ErrorKind.UNAUTHENTICATED,
         "The API key has expired.",
         "Ask the operator for a new key (`foliotrace keys create` or `rotate`).",
+    )
+    TOKEN_REFUSED = (
+        "token_refused",
+        ErrorKind.UNAUTHENTICATED,
+        "The bearer token is not valid here: its signature, issuer, audience or claims.",
+        "Get a token for this service; `auth.oidc` in the settings says what it must hold.",
+    )
+    TOKEN_EXPIRED = (
+        "token_expired",
+        ErrorKind.UNAUTHENTICATED,
+        "The bearer token has expired.",
+        "Get a new token from the identity provider.",
+    )
+    COLLECTION_NOT_ALLOWED = (
+        "collection_not_allowed",
+        ErrorKind.FORBIDDEN,
+        "This caller may not use that collection.",
+        "Name a collection that the key is for; `foliotrace keys list` shows them.",
     )
     SCOPE_MISSING = (
         "scope_missing",
@@ -411,6 +429,12 @@ class ErrorCode(CatalogEntry):
         ErrorKind.UNAVAILABLE,
         "The language model failed; another one may answer.",
         PROBE,
+    )
+    IDENTITY_PROVIDER_UNAVAILABLE = (
+        "identity_provider_unavailable",
+        ErrorKind.UNAVAILABLE,
+        "The keys of the identity provider cannot be fetched, so no token can be checked.",
+        "Check `auth.oidc.issuer`, and that this machine reaches it; API keys still work.",
     )
     INDEX_UNAVAILABLE = (
         "index_unavailable",

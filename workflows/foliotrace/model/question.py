@@ -34,6 +34,15 @@ class Principal:
 
     tenant: str = "default"
     subject: str = "anonymous"
+    collections: frozenset[str] | None = None  # None: every collection of the tenant
+
+    def may_use(self, collection: str) -> bool:
+        """Whether the caller may read and write a collection."""
+        return self.collections is None or collection in self.collections
+
+    def may_use_all(self, others: frozenset[str] | None) -> bool:
+        """Whether the caller may use whatever somebody with these collections may."""
+        return self.collections is None or (others is not None and others <= self.collections)
 
 
 @dataclass(frozen=True, slots=True)
