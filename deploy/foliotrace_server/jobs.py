@@ -14,7 +14,7 @@ from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, Not
 from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import cancel_ingest
-from foliotrace.jobs import JobReporter
+from foliotrace.jobs import JobReporter, document_of, job_of
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import AuditEntry, Blobs, StoredBlob
 from foliotrace_server.host.durable_host import DurableHost, EndedRun, report_quarantined
@@ -100,7 +100,7 @@ class JobService:
                 root.document, root.outputs = accepted.document, {"job_id": accepted.job.id}
                 is_new = not (accepted.settled or self._durable.is_accepted(accepted.job.id))
                 if is_new:
-                    self._accept_ingest(accepted.job)
+                    self._accept_ingest(accepted.job, accepted.document)
             if is_new:
                 await self._durable.begin(accepted.job.id)
             return accepted
@@ -131,7 +131,7 @@ class JobService:
         """
         self._assembly.check_schema(schema)
         self._assembly.check_extract_path(path)
-        document = await self._assembly.ingest.library.document(principal.tenant, document_id)
+        document = await document_of(self._assembly.ingest.library, principal, document_id)
         mode = () if path is None else (path.value,)
         fingerprint = _fingerprint(document_id, schema, instructions, *mode)
         earlier = await self._job_of_key(principal, idempotency_key, fingerprint)
@@ -150,7 +150,7 @@ class JobService:
             )
             root.outputs = {"job_id": job.id}
             with self._durable.place():  # the run is first: it alone holds the schema
-                self._accept(job, {**start, "job_id": job.id})
+                self._accept(job, document, {**start, "job_id": job.id})
             stored = await self._assembly.ingest.jobs.create(job)
             await self._durable.begin(job.id)
         return stored
@@ -175,7 +175,7 @@ class JobService:
     async def cancel(self, principal: Principal, job_id: str) -> Job:
         """Cancel a job. Raises NotFound, Conflict `job_already_final`."""
         services = self._assembly.ingest
-        job = await services.jobs.job(principal.tenant, job_id)
+        job = await job_of(services, principal, job_id)
         if job.status in _FINAL:
             raise Conflict(code=ErrorCode.JOB_ALREADY_FINAL)
         await self._end(job, JobStatus.CANCELLED, None)
@@ -184,7 +184,7 @@ class JobService:
 
     async def forget(self, principal: Principal, document_id: str) -> Document:
         """Delete a document and all derived from it. Raises NotFound, LibraryUnavailable."""
-        document = await self._assembly.ingest.library.document(principal.tenant, document_id)
+        document = await document_of(self._assembly.ingest.library, principal, document_id)
         jobs = await self._jobs_of(principal, document_id)
         with translated():
             self._durable.forget([job.id for job in jobs])
@@ -273,17 +273,22 @@ class JobService:
 
     async def _repair(self, job: Job) -> None:
         if job.kind is JobKind.INGEST:
-            self._accept_ingest(job)
+            library = self._assembly.ingest.library
+            self._accept_ingest(job, await library.document(job.tenant, job.document_id))
             await self._durable.begin(job.id)
         else:
             await self._end(job, JobStatus.FAILED, ErrorCode.JOB_INTERRUPTED)
 
-    def _accept_ingest(self, job: Job) -> None:
-        self._accept(job, {"document_id": job.document_id, "job_id": job.id})
+    def _accept_ingest(self, job: Job, document: Document) -> None:
+        self._accept(job, document, {"document_id": job.document_id, "job_id": job.id})
 
-    def _accept(self, job: Job, start: Mapping[str, Any]) -> None:
+    def _accept(self, job: Job, document: Document, start: Mapping[str, Any]) -> None:
         kind = self._durable.workflows[job.kind].start_event_class
-        principal = Principal(tenant=job.tenant, subject=job.subject)
+        principal = Principal(
+            tenant=job.tenant,
+            subject=job.subject,
+            collections=frozenset({document.collection}),  # whoever may use it may see the run
+        )
         self._durable.accept(job.id, principal, job.kind, start_event(kind, dict(start)))
 
     async def _end(self, job: Job, status: JobStatus, problem: str | None) -> None:

@@ -1,10 +1,12 @@
-"""Tenant B asks for everything of tenant A, on every route and protocol verb: nothing comes out.
+"""B asks for everything of A, on every route and protocol verb: nothing comes out.
 
+B is another tenant, or a key of the same tenant for another collection.
 Each request with an id of A must get the very answer that an id nobody has gets.
 """
 
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,9 +43,14 @@ class Tenants:
         return [SECRET, *(i for ids in self.ids.values() for i in ids)]
 
 
-def _key(folder: Path, tenant: str) -> str:
-    file = KeyFile(folder)
-    return file.create(tenant=tenant, scopes=frozenset(Scope), now=datetime.now(UTC))[1]
+def _key(folder: Path, tenant: str, collection: str | None = None) -> str:
+    scopes = frozenset(Scope) - ({Scope.ADMIN} if collection else set())
+    return KeyFile(folder).create(
+        tenant=tenant,
+        scopes=scopes,
+        now=datetime.now(UTC),
+        collections=frozenset({collection}) if collection else None,
+    )[1]
 
 
 async def _ended(client: httpx.AsyncClient, job_id: str) -> None:
@@ -81,16 +88,30 @@ async def _fill(client: httpx.AsyncClient) -> dict[str, list[str]]:
     return {"id": runs, "handler_id": [*handlers, "chosen"]}
 
 
-@pytest.fixture(params=["default", "acme"])
-async def tenants(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Tenants]:
-    engine = compose(load_settings(None, data_dir=tmp_path))
-    key_a, key_b = _key(tmp_path, request.param), _key(tmp_path, "rival")
+@asynccontextmanager
+async def _apart(folder: Path, key_a: str, key_b: str) -> AsyncIterator[Tenants]:
+    engine = compose(load_settings(None, data_dir=folder))
     async with serving(engine) as client:
         client.headers["Authorization"] = f"Bearer {key_a}"
         b = httpx.AsyncClient(base_url=client.base_url, timeout=30)
         b.headers["Authorization"] = f"Bearer {key_b}"
         async with b:
             yield Tenants(client, b, await _fill(client))
+
+
+@pytest.fixture(params=["default", "acme"])
+async def tenants(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Tenants]:
+    keys = _key(tmp_path, request.param), _key(tmp_path, "rival")
+    async with _apart(tmp_path, *keys) as both:
+        yield both
+
+
+@pytest.fixture(params=["default", "acme"])
+async def collections(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Tenants]:
+    """A has everything in the collection `default`; B may use `open` alone."""
+    keys = _key(tmp_path, request.param), _key(tmp_path, request.param, "open")
+    async with _apart(tmp_path, *keys) as both:
+        yield both
 
 
 def _requests() -> Iterator[tuple[str, str, list[str]]]:
@@ -115,6 +136,16 @@ async def _ask(client: httpx.AsyncClient, method: str, path: str) -> tuple[Any, 
 async def test_no_id_of_another_tenant_is_answered_otherwise_than_one_nobody_has(
     tenants: Tenants,
 ) -> None:
+    await _ask_for_every_id(tenants)
+
+
+async def test_no_id_of_another_collection_is_answered_otherwise_than_one_nobody_has(
+    collections: Tenants,
+) -> None:
+    await _ask_for_every_id(collections)
+
+
+async def _ask_for_every_id(tenants: Tenants) -> None:
     tried, leaks = 0, []
     every_id = sorted({i for ids in tenants.ids.values() for i in ids})
     for method, path, names in _requests():
@@ -246,3 +277,88 @@ async def test_a_queued_or_resumed_job_runs_for_the_tenant_that_started_it(tmp_p
                 assert job["status"] == "completed", job
             listed = (await client.get("/handlers")).json()["handlers"]
             assert {each["handler_id"] for each in listed} == set(jobs[tenant])
+
+
+async def test_a_key_for_one_collection_reads_and_writes_no_other(collections: Tenants) -> None:
+    b, document = collections.b, collections.ids["id"][1]
+    upload = {"files": {"file": ("new.txt", b"Words of B.")}}
+    start = {"start_event": {"query": QUESTION}}
+    closed = [
+        await b.post("/v1/query", json={"query": QUESTION}),
+        await b.post("/v1/query", json={"query": QUESTION, "collection": "default"}),
+        await b.post("/workflows/query/run", json=start),
+        await b.get("/v1/documents", params={"collection": "default"}),
+        await b.post("/v1/documents", **upload),
+        await b.post("/v1/documents", **upload, data={"collection": "default"}),
+    ]
+    for answer in closed:
+        assert (answer.status_code, answer.json()["code"]) == (403, "collection_not_allowed")
+    streamed = await b.post("/v1/query", json={"query": QUESTION, "stream": True})
+    assert "collection_not_allowed" in streamed.text
+    later = await b.post("/workflows/query/run-nowait", json=start)
+    async with b.stream("GET", f"/events/{later.json()['handler_id']}") as stream:
+        seen = [line async for line in stream.aiter_lines()]
+    ended = await b.get(f"/results/{later.json()['handler_id']}")
+    for told in (*(answer.text for answer in closed), streamed.text, ended.text, *seen):
+        assert SECRET not in told
+    for listing in ("/v1/documents", "/v1/jobs", f"/v1/jobs?document_id={document}", "/handlers"):
+        text = (await b.get(listing)).text
+        for known in collections.known_to_a():
+            if known != "chosen":
+                assert known not in text, (listing, known)
+    assert (await b.get("/metrics")).status_code == 403
+
+
+async def test_a_key_for_one_collection_does_everything_in_it(collections: Tenants) -> None:
+    a, b = collections.a, collections.b
+    uploaded = await b.post(
+        "/v1/documents",
+        files={"file": ("open.txt", b"The open window is 12 days.")},
+        data={"collection": "open"},
+    )
+    accepted = uploaded.json()["accepted"][0]
+    document, job = accepted["document"]["id"], accepted["job"]["id"]
+    await _ended(b, job)
+    asked = {"query": "How long is the open window?", "collection": "open"}
+    answer = await b.post("/v1/query", json=asked)
+    assert "12 days" in answer.text
+    hosted = await b.post("/workflows/query/run", json={"start_event": asked})
+    extraction = await b.post("/v1/extractions", json={"document_id": document, "schema": SCHEMA})
+    assert extraction.status_code == 202
+    await _ended(b, extraction.json()["id"])
+    of_a = await a.post(  # by another key, on a document that B may use
+        "/v1/extractions", json={"document_id": document, "schema": SCHEMA, "instructions": "x"}
+    )
+    for path in (
+        f"/v1/documents/{document}",
+        f"/v1/documents/{document}/pages/1",
+        f"/v1/jobs/{job}",
+        f"/v1/extractions/{of_a.json()['id']}",
+        f"/v1/runs/{answer.headers['x-run-id']}",
+        f"/handlers/{job}",
+        f"/handlers/{hosted.json()['handler_id']}",
+    ):
+        for client in (a, b):
+            assert (await client.get(path)).status_code in (200, 202), path
+    listed = (await b.get("/v1/documents", params={"limit": 1})).json()
+    assert [each["id"] for each in listed["documents"]] == [document]
+    assert {j["document_id"] for j in (await b.get("/v1/jobs?limit=2")).json()["jobs"]} == {
+        document
+    }
+    assert (await b.delete(f"/v1/documents/{document}")).status_code == 200
+
+
+async def test_the_work_of_another_collection_is_refused_like_unknown_work(
+    collections: Tenants,
+) -> None:
+    document = collections.ids["id"][1]
+    for name, fields in (("ingest", {}), ("extract", {"schema": SCHEMA})):
+        told = []
+        for each in (document, NOBODYS["id"]):
+            event = {"start_event": {"document_id": each, **fields}}
+            answer = await collections.b.post(f"/workflows/{name}/run", json=event)
+            told.append((answer.status_code, answer.json().get("error"), answer.json().get("code")))
+        assert told[0] == told[1], name
+    for each in (document, NOBODYS["id"]):
+        body = {"document_id": each, "schema": SCHEMA}
+        assert (await collections.b.post("/v1/extractions", json=body)).status_code == 404

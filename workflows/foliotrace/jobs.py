@@ -7,10 +7,10 @@ from uuid import uuid4
 from workflows.events import Event
 
 from foliotrace.catalog import ErrorCode
-from foliotrace.errors import Conflict, FoliotraceError
+from foliotrace.errors import Conflict, FoliotraceError, NotFound
 from foliotrace.events import DocumentIngested, RunDescribed, emit
 from foliotrace.model import Document, Extraction, Job, JobKind, JobStatus, Principal
-from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, JobStore
+from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, JobStore, LibraryReader
 
 
 class Progress(Event):
@@ -31,6 +31,10 @@ class JobServices(Protocol):
         """The job table."""
 
     @property
+    def library(self) -> LibraryReader:
+        """The documents that jobs work on."""
+
+    @property
     def audit(self) -> AuditLog:
         """The audit log."""
 
@@ -41,6 +45,25 @@ class JobServices(Protocol):
     @property
     def trace(self) -> CurrentTrace:
         """The id of the trace that a new job belongs to."""
+
+
+async def document_of(library: LibraryReader, principal: Principal, document_id: str) -> Document:
+    """A document that the caller may use. Raises NotFound for every other."""
+    document = await library.document(principal.tenant, document_id)
+    if not principal.may_use(document.collection):
+        raise NotFound(code=ErrorCode.DOCUMENT_NOT_FOUND)
+    return document
+
+
+async def job_of(services: JobServices, principal: Principal, job_id: str) -> Job:
+    """A job on a document that the caller may use. Raises NotFound for every other."""
+    job = await services.jobs.job(principal.tenant, job_id)
+    if principal.collections is not None:
+        try:
+            await document_of(services.library, principal, job.document_id)
+        except NotFound:
+            raise NotFound(code=ErrorCode.JOB_NOT_FOUND) from None
+    return job
 
 
 async def claim_job(

@@ -175,6 +175,7 @@ class DurableHost:
             handler_id=handler_id,
             tenant=principal.tenant,
             subject=principal.subject,
+            collections=principal.collections,
             workflow=name,
             start_event=start_event.model_dump_json(),
             trace=capture_trace(),
@@ -224,8 +225,8 @@ class DurableHost:
                 return True
         return await cancel_run(self.server, handler_id)
 
-    def owner(self, handler_id: str) -> str:
-        """The tenant of a run; the default one for a run that nobody started."""
+    def owner(self, handler_id: str) -> Principal:
+        """Whose run it is; the default caller's for one that nobody started."""
         return self._journal.owner(handler_id)
 
     async def handler(self, handler_id: str) -> PersistentHandler | None:
@@ -296,7 +297,7 @@ class DurableHost:
         self._journal.compact(unfinished)
 
     def _disown_deleted(self) -> None:
-        owned = self._journal.owners()
+        owned = self._journal.owned()
         if owned:
             kept = self.store.handler_ids()
             self._journal.disown([i for i in owned if i not in kept and i not in self._accepted])

@@ -24,7 +24,7 @@ from foliotrace_server.http.identity import caller
 from foliotrace_server.http.problems import EXCEPTION_HANDLERS
 
 _KEPT_FINISHED: Final = 1000
-_DEFAULT: Final = Principal().tenant
+_DEFAULT: Final = Principal()
 
 
 class InMemoryHost:
@@ -44,7 +44,7 @@ class InMemoryHost:
         for name, workflow in hosted.items():
             self.server.add_workflow(name, workflow)
         self._direct = direct
-        self._owners: dict[str, str] = {}  # tenants by handler id, the default one left out
+        self._owners: dict[str, Principal] = {}  # by handler id, the default tenant's left out
         self._running: dict[str, WorkflowHandler] = {}
         self._max_running = max_running
 
@@ -52,8 +52,8 @@ class InMemoryHost:
         """Whether the handler belongs to this host."""
         return handler_id in self.store.handlers
 
-    def owner(self, handler_id: str) -> str:
-        """The tenant of a run."""
+    def owner(self, handler_id: str) -> Principal:
+        """Whose run it is."""
         return self._owners.get(handler_id, _DEFAULT)
 
     async def run(self, name: str, handler_id: str, start_event: StartEvent) -> HandlerData:
@@ -108,10 +108,10 @@ class InMemoryHost:
         self._own(handler_id)
 
     def _own(self, handler_id: str) -> None:
-        tenant = caller().tenant
+        owner = caller()
         self._owners.pop(handler_id, None)
-        if tenant != _DEFAULT:
-            self._owners[handler_id] = tenant
+        if owner.tenant != _DEFAULT.tenant or owner.collections is not None:
+            self._owners[handler_id] = owner
         if len(self._owners) > 2 * (_KEPT_FINISHED + self._max_running):  # the store drops old runs
             for oldest in list(self._owners)[:_KEPT_FINISHED]:
                 if not self.has_handler(oldest):

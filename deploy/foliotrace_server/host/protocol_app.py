@@ -178,7 +178,7 @@ class ProtocolApp:
         checked = _of_tenant(checked_id(handler_id, "handler_id"))
         in_memory = self._in_memory.has_handler(checked)
         is_stored = not (durable and reusable) and await self._durable.handler(checked) is not None
-        is_foreign = self._host_of(checked).owner(checked) != caller().tenant and (
+        is_foreign = not _is_own(self._host_of(checked).owner(checked)) and (
             in_memory
             or self._durable.is_accepted(checked)
             or await self._durable.handler(checked) is not None
@@ -199,7 +199,7 @@ class ProtocolApp:
             handler
             for host in (self._in_memory, self._durable)
             for handler in await host.store.query(query)
-            if host.owner(handler.handler_id) == caller().tenant
+            if _is_own(host.owner(handler.handler_id))
         ]
         return _json({"handlers": [handler_data(each).model_dump() for each in handlers]})
 
@@ -220,13 +220,12 @@ class ProtocolApp:
         return orjson.dumps({"event": sent, "step": body.get("step")})
 
     def _own_id(self, handler_id: str) -> str:
-        """The id of the caller's run; one that nobody has, if that run is another tenant's.
+        """The id of the caller's run; one that nobody has, if that run is somebody else's.
 
-        So both are answered in the same way, and nobody learns which ids other tenants use.
+        So both are answered in the same way, and nobody learns which ids others use.
         """
-        tenant = caller().tenant
         for known in (handler_id, _of_tenant(handler_id)):
-            if self._host_of(known).owner(known) == tenant:
+            if _is_own(self._host_of(known).owner(known)):
                 return known
         return uuid4().hex
 
@@ -244,6 +243,12 @@ class ProtocolApp:
         if workflow is None:
             raise NotFound(code=ErrorCode.WORKFLOW_NOT_FOUND)
         return workflow
+
+
+def _is_own(owner: Principal) -> bool:
+    """Whether the caller may see a run: of its tenant, on no collection closed to the caller."""
+    asking = caller()
+    return asking.tenant == owner.tenant and asking.may_use_all(owner.collections)
 
 
 async def _forward(

@@ -5,7 +5,7 @@ and does not know runs that are queued.
 """
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,10 @@ _CALLERS = """
 ALTER TABLE intents ADD COLUMN subject TEXT NOT NULL DEFAULT 'anonymous';
 CREATE TABLE owners (handler_id TEXT PRIMARY KEY, tenant TEXT NOT NULL) WITHOUT ROWID;
 """
+_COLLECTIONS = """
+ALTER TABLE intents ADD COLUMN collections TEXT;
+ALTER TABLE owners ADD COLUMN collections TEXT;
+"""
 _DEFAULT = Principal()
 
 
@@ -44,6 +48,7 @@ class AcceptedRun:
     workflow: str
     start_event: str  # JSON
     subject: str = _DEFAULT.subject
+    collections: frozenset[str] | None = None  # that its starter may use; None: all
     starts: int = 0
     steps: int = 0
     trace: str = ""
@@ -51,7 +56,7 @@ class AcceptedRun:
     @property
     def principal(self) -> Principal:
         """On whose behalf it runs, in whatever process."""
-        return Principal(tenant=self.tenant, subject=self.subject)
+        return Principal(tenant=self.tenant, subject=self.subject, collections=self.collections)
 
 
 class RunJournal:
@@ -62,21 +67,27 @@ class RunJournal:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA secure_delete=ON")
-        apply_migrations(self._connection, (_SCHEMA, _CALLERS))
+        apply_migrations(self._connection, (_SCHEMA, _CALLERS, _COLLECTIONS))
 
     def add(self, run: AcceptedRun) -> bool:
         """Add a run; it is on disk on return. False if its handler id is in the journal."""
-        row = (run.handler_id, run.tenant, run.workflow, run.start_event, run.trace, run.subject)
+        collections = _written(run.collections)
+        row = (
+            *(run.handler_id, run.tenant, run.workflow, run.start_event, run.trace, run.subject),
+            collections,
+        )
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             cursor = self._connection.execute(
                 "INSERT OR IGNORE INTO intents"
-                " (handler_id, tenant, workflow, start_event, trace, subject)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                " (handler_id, tenant, workflow, start_event, trace, subject, collections)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
-            if cursor.rowcount == 1 and run.tenant != _DEFAULT.tenant:
-                self._connection.execute("INSERT OR REPLACE INTO owners VALUES (?, ?)", row[:2])
+            if cursor.rowcount == 1 and (run.tenant, collections) != (_DEFAULT.tenant, None):
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO owners VALUES (?, ?, ?)", (*row[:2], collections)
+                )
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
@@ -84,16 +95,16 @@ class RunJournal:
             raise
         return cursor.rowcount == 1
 
-    def owner(self, handler_id: str) -> str:
-        """The tenant of a run, also after its end. The default tenant's runs have no row."""
+    def owner(self, handler_id: str) -> Principal:
+        """Whose run it is, also after its end. The default tenant's runs have no row."""
         row = self._connection.execute(
-            "SELECT tenant FROM owners WHERE handler_id = ?", (handler_id,)
+            "SELECT tenant, collections FROM owners WHERE handler_id = ?", (handler_id,)
         ).fetchone()
-        return row[0] if row is not None else _DEFAULT.tenant
+        return _DEFAULT if row is None else Principal(tenant=row[0], collections=_read(row[1]))
 
-    def owners(self) -> Mapping[str, str]:
-        """The tenant of each run, those of the default tenant left out."""
-        return dict(self._connection.execute("SELECT handler_id, tenant FROM owners"))
+    def owned(self) -> Collection[str]:
+        """Ids of the runs whose owner is recorded."""
+        return [row[0] for row in self._connection.execute("SELECT handler_id FROM owners")]
 
     def disown(self, handler_ids: Collection[str]) -> None:
         """Forget whose these runs were, after their records were deleted."""
@@ -109,7 +120,7 @@ class RunJournal:
         """Every accepted run, oldest first."""
         rows = self._connection.execute(
             "SELECT handler_id, tenant, workflow, start_event, starts, steps, trace,"
-            " subject FROM intents ORDER BY rowid"
+            " subject, collections FROM intents ORDER BY rowid"
         )
         return [
             AcceptedRun(
@@ -121,8 +132,9 @@ class RunJournal:
                 steps=f,
                 trace=g,
                 subject=h,
+                collections=_read(i),
             )
-            for a, b, c, d, e, f, g, h in rows
+            for a, b, c, d, e, f, g, h, i in rows
         ]
 
     def record_start(self, handler_id: str, *, starts: int, steps: int) -> None:
@@ -153,3 +165,12 @@ class RunJournal:
         if cleanly:
             self._connection.execute("UPDATE intents SET starts = 0")
         self._connection.close()
+
+
+def _written(collections: frozenset[str] | None) -> str | None:
+    """Names of collections have no space."""
+    return None if collections is None else " ".join(sorted(collections))
+
+
+def _read(written: str | None) -> frozenset[str] | None:
+    return None if written is None else frozenset(written.split())

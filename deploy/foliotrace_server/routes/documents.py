@@ -1,16 +1,18 @@
 """`/v1/documents`: uploads, listings, pages, deletion."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import orjson
 from starlette.requests import Request
 
 from foliotrace.catalog import ErrorCode
-from foliotrace.errors import FoliotraceError, InvalidRequest, NotFound
+from foliotrace.errors import FoliotraceError, InvalidRequest, NotAllowed, NotFound
 from foliotrace.ingest.publish import hold_originals
+from foliotrace.jobs import document_of
 from foliotrace.model import (
     COLLECTION_NAME,
     DEFAULT_COLLECTION,
+    Document,
     DocumentView,
     ExecutionMode,
     Metadata,
@@ -176,21 +178,24 @@ class Documents:
         collection = query.get("collection")
         ours = ("limit", "after", "collection", "name")
         filters = {name: query.getlist(name) for name in query if name not in ours}
-        documents = await self._ingest.library.documents(
-            caller().tenant,
-            collection=checked_collection(collection) if collection is not None else None,
-            filters=validate_filters(filters),
-            name=query.get("name"),
-            limit=limit,
-            after=query.get("after"),
-        )
+        documents: list[Document] = []
+        for each in collections_for(caller(), collection):
+            documents += await self._ingest.library.documents(
+                caller().tenant,
+                collection=each,
+                filters=validate_filters(filters),
+                name=query.get("name"),
+                limit=limit,
+                after=query.get("after"),
+            )
+        documents = sorted(documents, key=lambda document: document.id)[:limit]
         following = documents[-1].id if len(documents) == limit else None
         return DocumentsBody(documents=tuple(documents), next=following)
 
     @endpoint("GET", "/v1/documents/{id}", tag="documents", problems=(404, 503))
     async def get_document(self, request: Request) -> DocumentView:
         """Get a document."""
-        return await self._ingest.library.document(caller().tenant, request.path_params["id"])
+        return await document_of(self._ingest.library, caller(), request.path_params["id"])
 
     @endpoint("DELETE", "/v1/documents/{id}", tag="documents", problems=(404, 503))
     async def delete_document(self, request: Request) -> DocumentView:
@@ -209,8 +214,18 @@ class Documents:
         document_id, number = request.path_params["id"], request.path_params["number"]
         if not (number.isdecimal() and len(number) < 10 and int(number)):
             raise NotFound(code=ErrorCode.PAGE_NOT_FOUND)
+        await document_of(self._ingest.library, caller(), document_id)
         page = await self._ingest.library.page(caller().tenant, document_id, int(number))
         return page_body(document_id, page)
+
+
+def collections_for(principal: Principal, asked: str | None) -> Sequence[str | None]:
+    """The collections to list; None for all of the tenant. Raises InvalidRequest, NotAllowed."""
+    if asked is None:
+        return [None] if principal.collections is None else sorted(principal.collections)
+    if not principal.may_use(checked_collection(asked)):
+        raise NotAllowed(code=ErrorCode.COLLECTION_NOT_ALLOWED)
+    return [asked]
 
 
 def metadata_of(text: str) -> Metadata:

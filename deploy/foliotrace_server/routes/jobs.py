@@ -1,6 +1,6 @@
 """`/v1/jobs` and `/v1/extractions`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import orjson
 from starlette.requests import Request
@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
-from foliotrace.jobs import Progress
-from foliotrace.model import JobKind, JobStatus, JobView, Principal
+from foliotrace.jobs import Progress, document_of, job_of
+from foliotrace.model import Job, JobKind, JobStatus, JobView, Principal
 from foliotrace_server.bodies import (
     ExtractionBody,
     ExtractionRequest,
@@ -35,7 +35,8 @@ class Jobs:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._jobs = engine.assembly.ingest.jobs
+        self._services = engine.assembly.ingest
+        self._jobs = self._services.jobs
         self._max_body_bytes = engine.settings.server.max_body_bytes
         streams = engine.settings.server.max_event_streams
         self._streams = ConcurrencyLimit(streams, waiting=0, retry_after_s=5.0)
@@ -79,7 +80,7 @@ class Jobs:
     async def get_extraction(self, request: Request) -> Response:
         """Get an extraction and, once it has completed, its record."""
         tenant, job_id = caller().tenant, request.path_params["id"]
-        job = await self._jobs.job(tenant, job_id)
+        job = await job_of(self._services, caller(), job_id)
         if job.kind is not JobKind.EXTRACT:
             raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
         found, headers = None, {}
@@ -104,19 +105,48 @@ class Jobs:
         """List jobs, newest first."""
         query = request.query_params
         limit = whole_number(query.get("limit"), "limit", default=100, least=1, most=_MAX_PAGE)
-        jobs = await self._jobs.jobs(
-            caller().tenant,
-            document_id=query.get("document_id"),
-            unfinished=query.get("unfinished") == "true",
-            limit=limit,
-            after=query.get("after"),
-        )
+        document_id = query.get("document_id")
+        unfinished = query.get("unfinished") == "true"
+        jobs: list[Job] = []
+        after = query.get("after")
+        if after is not None:
+            await job_of(self._services, caller(), after)
+        while len(jobs) < limit and (
+            page := await self._jobs.jobs(
+                caller().tenant,
+                document_id=document_id,
+                unfinished=unfinished,
+                limit=limit,
+                after=after,
+            )
+        ):
+            jobs += await self._visible(page)
+            after = page[-1].id
+            if len(page) < limit:
+                break
+        jobs = jobs[:limit]
         return JobsBody(jobs=tuple(jobs), next=jobs[-1].id if len(jobs) == limit else None)
+
+    async def _visible(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """The jobs whose documents the caller may use."""
+        principal = caller()
+        if principal.collections is None:
+            return jobs
+        documents = {job.document_id for job in jobs}
+        visible = {i for i in documents if await self._is_visible(principal, i)}
+        return [job for job in jobs if job.document_id in visible]
+
+    async def _is_visible(self, principal: Principal, document_id: str) -> bool:
+        try:
+            await document_of(self._services.library, principal, document_id)
+        except NotFound:
+            return False
+        return True
 
     @endpoint("GET", "/v1/jobs/{id}", tag="jobs", problems=(404, 503))
     async def get_job(self, request: Request) -> JobView:
         """Get a job."""
-        return await self._jobs.job(caller().tenant, request.path_params["id"])
+        return await job_of(self._services, caller(), request.path_params["id"])
 
     @endpoint(
         "GET",
@@ -129,7 +159,7 @@ class Jobs:
     async def follow_job(self, request: Request) -> Response:
         """Follow a job as server-sent events: `progress` as it comes, then `end` with the job."""
         principal = caller()
-        job = await self._jobs.job(principal.tenant, request.path_params["id"])
+        job = await job_of(self._services, principal, request.path_params["id"])
         last = request.headers.get("last-event-id", "")
         after = int(last) if last.isascii() and last.isdecimal() and len(last) < 10 else -1
         self._streams.refuse_if_full()

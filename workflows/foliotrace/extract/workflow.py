@@ -27,7 +27,7 @@ from foliotrace.extract.extract import (
 )
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
-from foliotrace.jobs import JobReporter, claim_job
+from foliotrace.jobs import JobReporter, claim_job, document_of
 from foliotrace.model import (
     Deadline,
     Degradation,
@@ -126,7 +126,7 @@ class ExtractWorkflow(Workflow):
         """Claim the job, resolve the schema, count the pages."""
         services = self._services
         principal = services.identify()
-        document = await services.library.document(principal.tenant, ev.document_id)
+        document = await document_of(services.library, principal, ev.document_id)
         job = await claim_job(services, JobKind.EXTRACT, principal, document, ev.job_id)
         reporter = JobReporter(services, job.tenant, job.id)
         await reporter.received()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from foliotrace.errors import CacheUnavailable, FoliotraceError
 from foliotrace.events import CacheEvictionFailed, emit, stage
 from foliotrace.ingest.services import IngestServices
+from foliotrace.jobs import document_of
 from foliotrace.model import Document, Principal
 from foliotrace.ports import AuditEntry, StoredBlob
 
@@ -30,7 +31,7 @@ async def delete_document(
     `document_not_found`. Raises NotFound, LibraryUnavailable, IndexUnavailable, and, before
     anything is deleted, CacheUnavailable: no cached answer may outlive what it cites.
     """
-    document = await services.library.document(principal.tenant, document_id)
+    document = await document_of(services.library, principal, document_id)
     received = AuditEntry(
         event="delete_received",
         run_id=run_id,

@@ -13,7 +13,7 @@ from typing import Final
 from uuid import uuid4
 
 from foliotrace.catalog import ErrorCode
-from foliotrace.errors import Conflict, InvalidRequest
+from foliotrace.errors import Conflict, InvalidRequest, NotAllowed
 from foliotrace.ingest.publish import delete_if_unused, hold_originals
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.window import revision_of
@@ -71,11 +71,13 @@ class Accepted:
 async def accept(services: IngestServices, principal: Principal, upload: Upload) -> Accepted:
     """Store the file and its job.
 
-    Raises InvalidRequest, PathNotOffered, FileRefused, Conflict `idempotency_conflict`,
-    LibraryUnavailable.
+    Raises InvalidRequest, NotAllowed `collection_not_allowed`, PathNotOffered, FileRefused,
+    Conflict `idempotency_conflict`, LibraryUnavailable.
     """
     name = checked_name(upload.name)
     _check(upload)
+    if not principal.may_use(upload.collection):
+        raise NotAllowed(code=ErrorCode.COLLECTION_NOT_ALLOWED)
     services.parser_on(upload.path)
     async with hold_originals(services, principal.tenant) as hold:
         blob = hold(

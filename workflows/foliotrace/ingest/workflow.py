@@ -26,7 +26,7 @@ from foliotrace.ingest.window import (
     source_of,
     store_window,
 )
-from foliotrace.jobs import JobReporter, Progress, claim_job, describe_error
+from foliotrace.jobs import JobReporter, Progress, claim_job, describe_error, document_of
 from foliotrace.model import Deadline, Document, ExecutionMode, Job, JobKind, JobStatus, Principal
 from foliotrace.settings import INSPECT_DEADLINE_S
 
@@ -77,7 +77,7 @@ class IngestWorkflow(Workflow):
         """Claim the job, inspect the file, decide the revision."""
         services = self._services
         principal = services.identify()
-        document = await services.library.document(principal.tenant, ev.document_id)
+        document = await document_of(services.library, principal, ev.document_id)
         job = await _claim(services, principal, document, ev.job_id)
         reporter = JobReporter(services, principal.tenant, job.id)
         await reporter.received()

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Final
 from unicodedata import is_normalized, normalize
 
-from foliotrace.errors import InvalidQuery, InvalidRequest
+from foliotrace.catalog import ErrorCode
+from foliotrace.errors import InvalidQuery, InvalidRequest, NotAllowed
 from foliotrace.model import COLLECTION_NAME, Filters, Metadata, Principal, Query, Scalar
 from foliotrace.query.workflow_events import AskQuestion, FilterValues
 from foliotrace.settings import (
@@ -48,7 +49,8 @@ def refuse_unknown_fields(question: AskQuestion) -> None:
 def validate(question: AskQuestion, *, principal: Principal, run_id: str, query_hash: str) -> Query:
     """The valid question; `query_hash` is the keyed hash of its normalised text.
 
-    Raises InvalidQuery, InvalidRequest; neither repeats what was sent.
+    Raises InvalidQuery, InvalidRequest, NotAllowed `collection_not_allowed`; no error repeats what
+    was sent.
     """
     text = normalized(question.query)
     if not 1 <= len(text) <= MAX_QUERY_CHARACTERS:
@@ -59,10 +61,13 @@ def validate(question: AskQuestion, *, principal: Principal, run_id: str, query_
         )
     if isinstance(question.top_k, bool) or not 1 <= question.top_k <= MAX_TOP_K:
         raise InvalidRequest(f"top_k must be from 1 to {MAX_TOP_K}.", hint="Leave it out for 5.")
+    collection = _collection(question.collection)
+    if not principal.may_use(collection):
+        raise NotAllowed(code=ErrorCode.COLLECTION_NOT_ALLOWED)
     return Query(
         text=text,
         principal=principal,
-        collection=_collection(question.collection),
+        collection=collection,
         top_k=question.top_k,
         filters=validate_filters(question.filters),
         user_id=_name("user_id", question.user_id),
