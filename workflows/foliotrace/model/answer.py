@@ -211,7 +211,6 @@ class Run(RunView):
     tenant: str
     subject: str = "anonymous"
     traceparent: str | None = None  # of its span, for links from what happens to it later
-    collection: str | None = None  # None: recorded before runs knew it
 
 
 class ExtractionMethod(StrEnum):

@@ -98,7 +98,6 @@ def run_of(
         id=query.run_id,
         tenant=query.principal.tenant,
         subject=query.principal.subject,
-        collection=query.collection,
         workflow="query",
         versions=replace(versions, model=answer.model),
         degradation=answer.degradation,
