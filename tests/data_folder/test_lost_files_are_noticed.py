@@ -71,7 +71,7 @@ async def test_missing_originals_show_at_readyz_and_the_documents_answer(tmp_pat
     assert answer["citations"]
 
 
-async def test_missing_audit_keys_show_at_readyz_until_they_are_back(tmp_path: Path) -> None:
+async def test_missing_keys_show_at_readyz_until_they_are_back(tmp_path: Path) -> None:
     folder = await filled(tmp_path / "data")
     shutil.move(folder / "audit-keys", tmp_path / "kept")
     assert problems(await ready(folder)) == {"audit_keys_missing": 1}

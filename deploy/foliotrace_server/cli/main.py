@@ -55,6 +55,8 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     ),
     "backup": LazyCommand(f"{_CLI}.backup:backup", "Back up the data folder."),
     "restore": LazyCommand(f"{_CLI}.backup:restore", "Restore a backup."),
+    "check": LazyCommand(f"{_CLI}.check:check", "Find and repair damage in the data folder."),
+    "upgrade": LazyCommand(f"{_CLI}.check:upgrade", "Bring the data folder to this release."),
     "cloud": LazyCommand(f"{_CLI}.cloud:cloud", "Show LlamaCloud usage."),
     "index": LazyCommand(f"{_CLI}.cloud:index", "Maintain the managed LlamaCloud index."),
     "keys": LazyCommand(f"{_CLI}.keys:keys", "Create, list, rotate and revoke API keys."),

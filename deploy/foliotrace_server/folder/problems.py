@@ -41,7 +41,7 @@ class FolderProblems:
             _problem(reason, count)
             for reason, count in (
                 (Reason.ORIGINALS_MISSING, len(missing_originals(folder))),
-                (Reason.AUDIT_KEYS_MISSING, len(missing_audit_keys(settings))),
+                (Reason.AUDIT_KEYS_MISSING, len(missing_keys(settings))),
             )
             if count
         ]
@@ -65,7 +65,7 @@ def missing_originals(folder: DataFolder) -> Sequence[tuple[str, str]]:
     return [each for each in folder.library.originals() if not folder.blobs.holds(*each)]
 
 
-def missing_audit_keys(settings: Settings) -> Sequence[str]:
+def missing_keys(settings: Settings) -> Sequence[str]:
     """Ids of chain keys that the audit log was begun with and that its keys folder lacks."""
     log_folder, keys_folder = audit_folders(settings)
     ids = {_chain_key_of(stream) for stream in log_folder.glob("*/")} - {None}

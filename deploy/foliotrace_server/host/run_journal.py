@@ -6,9 +6,11 @@ and does not know runs that are queued.
 
 import sqlite3
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from foliotrace.adapters.local.sqlite import page_sums
 from foliotrace.adapters.local.sqlite.database import apply_migrations
 from foliotrace.model import Principal
 
@@ -63,10 +65,12 @@ class RunJournal:
     """Accepted runs in one SQLite file, opened by one process."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.execute("PRAGMA secure_delete=ON")
+        self._connection.execute("PRAGMA wal_autocheckpoint=0")  # `page_sums.checkpoint` does it
         apply_migrations(self._connection, (_SCHEMA, _CALLERS, _COLLECTIONS))
 
     def add(self, run: AcceptedRun) -> bool:
@@ -93,6 +97,8 @@ class RunJournal:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+        if page_sums.is_checkpoint_due(self._path):
+            page_sums.checkpoint(self._connection, self._path)
         return cursor.rowcount == 1
 
     def owner(self, handler_id: str) -> Principal:
@@ -158,12 +164,15 @@ class RunJournal:
         """Drop the marks, except `kept`, and leave no deleted row in the files."""
         self._connection.execute("DELETE FROM forgotten")
         self.forget(kept)
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if page_sums.checkpoint(self._connection, self._path):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self, *, cleanly: bool) -> None:
         """Close the file. A clean stop is not a crash, so it resets the start counts."""
         if cleanly:
             self._connection.execute("UPDATE intents SET starts = 0")
+            with suppress(sqlite3.Error, OSError):  # the next process does it
+                page_sums.checkpoint(self._connection, self._path)
         self._connection.close()
 
 

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from foliotrace.catalog.codes import PROBE, CatalogEntry, ErrorCode
 
 _PERMISSIONS: Final = "Check free space and permissions of the data folder."
-_RESTORE: Final = "Restore the data folder from a backup, or ingest the documents again."
+_RESTORE: Final = "Run `foliotrace check --repair`, or restore a backup (`foliotrace restore`)."
 _LLAMACLOUD: Final = "Check the key, the region and the credits with `foliotrace doctor --probe`."
 _PAGES: Final = "See the problems of the document's pages."
 _NAME: Final = re.compile(r"<\w+>")
@@ -158,8 +158,8 @@ class Reason(CatalogEntry):
     LIBRARY_LOST = (
         "library_lost",
         "The library is missing, but the data folder holds what was stored with it.",
-        "Mount the volume, or restore a backup into an empty folder (`foliotrace restore`)."
-        " To begin anew, move this folder away.",
+        "Mount the volume, restore a backup into an empty folder (`foliotrace restore`), or ingest"
+        " the originals in it again (`foliotrace check --repair`).",
     )
     LIBRARY_MISSING = "library_missing", "The folder holds no library."
     LIBRARY_READ_ONLY = (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 _OTHERS: Final = 0o077  # what group and others may do
-_OURS: Final = ("*.db", "*.db-wal", "*.db-shm", "writer.*", "keyword", "blobs")
+_OURS: Final = ("*.db", "*.db-wal", "*.db-shm", "*.db-sums", "writer.*", "keyword", "blobs")
 
 
 @contextmanager

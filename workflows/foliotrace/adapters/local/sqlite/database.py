@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import structlog
+
+from foliotrace.adapters.local.sqlite import page_sums
 from foliotrace.catalog import Reason
 from foliotrace.errors import LibraryUnavailable
 
@@ -66,6 +69,7 @@ def _statements(migration: str) -> Iterator[str]:
 
 
 T = TypeVar("T")
+_log = structlog.get_logger(__name__)
 
 _WRITER = (
     "PRAGMA journal_mode=WAL",  # readers of other processes never wait for the writer
@@ -73,6 +77,7 @@ _WRITER = (
     "PRAGMA foreign_keys=ON",
     "PRAGMA secure_delete=ON",  # deleted text must not stay in free pages of the file
     "PRAGMA cache_size=-8000",  # KiB
+    "PRAGMA wal_autocheckpoint=0",  # `_checkpoint` does it, with the pages' sums
 )
 _READER = ("PRAGMA query_only=ON", "PRAGMA cache_size=-4000")
 
@@ -108,6 +113,15 @@ def translated() -> Iterator[None]:
         raise
     except (sqlite3.OperationalError, sqlite3.DatabaseError, OSError) as error:
         raise unavailable(error) from error
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Report a row that cannot be decoded as damage of the library."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError) as error:
+        raise LibraryUnavailable(reason=Reason.LIBRARY_DAMAGED) from error
 
 
 class _ReaderOfThread(threading.local):
@@ -156,8 +170,13 @@ class Database:
                 raise
 
     def _connect(self, pragmas: Sequence[str], *, vacuum: bool = False) -> sqlite3.Connection:
+        # A process that only reads must not checkpoint when it closes: it keeps no sums.
         connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, timeout=self._lock_wait_s
+            f"{self.path.absolute().as_uri()}?mode={'ro' if self._read_only else 'rwc'}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=self._lock_wait_s,
         )
         try:
             if vacuum:  # takes effect only before the first table is created
@@ -234,7 +253,19 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        if page_sums.is_checkpoint_due(self.path):
+            self._checkpoint()
         return result
+
+    def _checkpoint(self) -> None:
+        """Move the write-ahead log into the file. What fails is tried again after the next write.
+
+        The write before it is committed, whatever happens here.
+        """
+        try:
+            page_sums.checkpoint(self._writer, self.path)
+        except (sqlite3.Error, OSError) as error:
+            _log.warning("library.checkpoint_failed", error_type=type(error).__name__)
 
     async def compact(self) -> None:
         """Return freed pages to the disk, empty the write-ahead log. Raises LibraryUnavailable."""
@@ -244,8 +275,10 @@ class Database:
     def _compact(self) -> None:
         with translated():
             self._writer.execute("PRAGMA incremental_vacuum").fetchall()
-            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
+            done = page_sums.checkpoint(self._writer, self.path, wait=True)
+            if done:
+                done = not self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if not done:
             raise LibraryUnavailable(
                 "The library could not be compacted while a long read is in progress.",
                 reason=Reason.LIBRARY_LOCKED,
@@ -262,6 +295,7 @@ class Database:
         for connection in self._readers:
             connection.close()
         if not self._read_only:
+            self._checkpoint()  # closing the last connection would do it without the sums
             self._writer.close()
 
 

@@ -8,6 +8,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from foliotrace.adapters.local.sqlite.columns import JOB, assignments, placeholders
+from foliotrace.adapters.local.sqlite.database import decoding
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
@@ -108,7 +109,8 @@ class SqliteJobs:
 
     def _find(self, condition: str, parameters: Sequence[Any], order: str = "") -> list[Job]:
         rows = self._database.rows(f"{_SELECT} WHERE {condition}{order}", parameters)
-        return [JOB.read(row) for row in rows]
+        with decoding():
+            return [JOB.read(row) for row in rows]
 
 
 def _create(connection: sqlite3.Connection, job: Job) -> Job:

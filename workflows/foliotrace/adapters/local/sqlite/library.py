@@ -23,7 +23,7 @@ from foliotrace.adapters.local.sqlite.columns import (
     filter_condition,
     placeholders,
 )
-from foliotrace.adapters.local.sqlite.database import Database
+from foliotrace.adapters.local.sqlite.database import Database, decoding
 from foliotrace.adapters.local.sqlite.schema import MIGRATIONS
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
@@ -111,7 +111,8 @@ class SqliteLibrary:
         )
         if not rows:
             raise NotFound(code=ErrorCode.DOCUMENT_NOT_FOUND)
-        return DOCUMENT.read(rows[0])
+        with decoding():
+            return DOCUMENT.read(rows[0])
 
     async def documents(
         self,
@@ -130,7 +131,8 @@ class SqliteLibrary:
             f" AND {condition} ORDER BY id LIMIT {int(limit)}"
         )
         arguments = (tenant, after or "", collection, collection, name, name, *parameters)
-        return [DOCUMENT.read(row) for row in self.database.rows(sql, arguments)]
+        with decoding():
+            return [DOCUMENT.read(row) for row in self.database.rows(sql, arguments)]
 
     async def matching(self, tenant: str, collection: str, filters: Filters) -> Sequence[str]:
         condition, parameters = filter_condition(filters)
@@ -160,7 +162,8 @@ class SqliteLibrary:
     async def unsettled(self) -> Sequence[Document]:
         sql = f"{_DOCUMENTS} WHERE status IN (?, ?) ORDER BY id"
         unsettled = (DocumentStatus.QUEUED.value, DocumentStatus.INGESTING.value)
-        return [DOCUMENT.read(row) for row in self.database.rows(sql, unsettled)]
+        with decoding():
+            return [DOCUMENT.read(row) for row in self.database.rows(sql, unsettled)]
 
     async def refers_to(self, tenant: str, content_hash: str) -> bool:
         return bool(

@@ -92,10 +92,15 @@ def _create(
         created_at=now,
         updated_at=now,
     )
+    insert(connection, document)
+    return document
+
+
+def insert(connection: sqlite3.Connection, document: Document) -> None:
+    """Store a new document, with what filters select it by."""
     connection.execute(_INSERT, DOCUMENT.row(document))
     fields = caller_fields(document.name, document.media_type, document.metadata)
     replace_filter_fields(connection, document.id, "own", fields)
-    return document
 
 
 def _update_metadata(
