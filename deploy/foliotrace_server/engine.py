@@ -160,6 +160,13 @@ class Engine:
 
     async def _ended(self, ended: EndedRun) -> None:
         job = await self.jobs.settle(ended)
+        _log.info(
+            "job.ended",
+            job_id=ended.handler_id,
+            workflow=ended.workflow,
+            status=ended.status,
+            **({"problem": job.problem} if job is not None and job.problem else {}),
+        )
         if job is not None and job.kind is JobKind.INGEST:
             owner = Principal(tenant=job.tenant, subject=job.subject)
             await self.quotas.add(owner, pages=job.pages_done)

@@ -192,7 +192,7 @@ class SpanNames:
     """The names that begin with the product's namespace, or differ between convention versions."""
 
     entry: str  # true on the first span of a service
-    outcome: str  # cancelled, waiting, closed early, abandoned
+    outcome: str  # cancelled, waiting, closed early, abandoned, refused (a mistake of the caller)
     retrieved: str  # number of passages
     retrieved_ids: str
     retrieved_scores: str

@@ -122,6 +122,8 @@ def test_metrics_go_out_over_otlp_under_their_otel_names(
     assert {a.key: a.value.string_value for a in point.attributes} == {"level": "2", "reason": "r"}
     (histogram,) = exported["foliotrace.stage.duration"].histogram.data_points
     assert (histogram.count, sum(histogram.bucket_counts)) == (1, 1)
+    assert not histogram.HasField("min")  # unknown, not 0
+    assert not histogram.HasField("max")
     assert len(histogram.bucket_counts) == len(histogram.explicit_bounds) + 1
 
 

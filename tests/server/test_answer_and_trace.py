@@ -15,6 +15,8 @@ from tests.server.observed_service import (
     tree,
 )
 
+from foliotrace import __version__
+
 pytestmark = pytest.mark.anyio
 
 
@@ -116,8 +118,45 @@ async def test_a_refused_question_says_why_on_its_span(service: Observed) -> Non
     assert answer.status_code == 400
     spans = service.trace(answer.headers["x-trace-id"], 3)
     root = next(s for s in spans if s.name == "POST /v1/query")
-    assert attributes_of(root)["error.type"] == answer.json()["code"]
-    assert root.status.code == root.status.STATUS_CODE_UNSET  # the caller's mistake, not ours
+    assert attributes_of(root)["foliotrace.problem"] == answer.json()["code"]
+    for span in spans:  # the caller's mistake, not ours
+        assert span.status.code == span.status.STATUS_CODE_UNSET, span.name
+        assert "error.type" not in attributes_of(span), span.name
+    run = next(s for s in spans if s.name == "invoke_workflow QueryWorkflow")
+    assert attributes_of(run)["foliotrace.outcome"] == "refused"
+    assert await service.metric("foliotrace_requests_total", outcome="refused") == 1
+
+
+async def test_the_log_has_a_line_for_each_request_and_the_reason_of_each_failure(
+    service: Observed, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answered = await service.ask()
+    refused = await service.ask("")
+    broken = {"file": ("a.pdf", b"%PDF-1.7 broken")}
+    upload = (await service.client.post("/v1/documents", files=broken)).json()["accepted"][0]
+    job = await service.ended(upload["job"]["id"])
+    printed = capfd.readouterr()
+    lines = (printed.out + printed.err).splitlines()
+    (one,) = [line for line in lines if answered.headers["x-trace-id"] in line]
+    assert "http.request" in one
+    assert "/v1/query" in one
+    assert "200" in one
+    assert any("http.request" in line and refused.json()["code"] in line for line in lines)
+    assert job["problem"]
+    assert any("job.ended" in line and job["problem"] in line for line in lines)
+
+
+async def test_traces_name_the_version_and_the_instance_of_the_service(service: Observed) -> None:
+    await service.ask()
+    assert service.sink.wait_for(lambda sink: bool(sink.of("traces")))
+    (resource, *_) = (
+        {a.key: a.value.string_value for a in spans.resource.attributes}
+        for received in service.sink.of("traces")
+        for spans in received.message.resource_spans
+    )
+    assert resource["service.version"] == __version__
+    assert len(resource["service.instance.id"]) == 36
+    assert resource["telemetry.sdk.name"] == "opentelemetry"
 
 
 async def test_a_path_nobody_serves_is_no_span_name(service: Observed) -> None:

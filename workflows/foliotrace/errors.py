@@ -47,6 +47,7 @@ class FoliotraceError(Exception):
     """
 
     code: ClassVar[ErrorCode] = ErrorCode.ERROR
+    callers_fault: ClassVar[bool] = False  # observers then count no failure of ours
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class BadInput(FoliotraceError):
     """The caller sent something that cannot be used, and can correct it."""
 
     code = ErrorCode.BAD_INPUT
+    callers_fault = True
 
 
 class InvalidQuery(BadInput):
@@ -97,6 +99,7 @@ class FileRefused(BadInput):
     """The file `name` cannot be ingested; `error_code` says why."""
 
     code = ErrorCode.FILE_MALFORMED
+    callers_fault = False  # met in a job, whose failure must be seen
 
     def __init__(
         self, message: str, *, name: str, code: ErrorCode | None = None, hint: str | None = None

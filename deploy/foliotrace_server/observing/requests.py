@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final
 
+import structlog
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -31,6 +32,7 @@ _PROTOCOL: Final[Mapping[tuple[str, int], str]] = {
 }
 _ACTIONS: Final = frozenset({"run", "run-nowait", "schema", "events", "representation"})
 _propagator = TraceContextTextMapPropagator()
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class ResponseRecord:
 
     status: int = 500
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    trace_id: str | None = None
 
 
 class RequestTelemetry:
@@ -62,7 +65,11 @@ class RequestTelemetry:
             with self._span_of(self._tracer, scope, response) as span:
                 response.headers = _headers_of(span)
                 yield response
-        self._measure(scope, response, perf_counter() - started_s)
+                response.trace_id = f"{span.get_span_context().trace_id:032x}"
+        elapsed_s = perf_counter() - started_s
+        self._measure(scope, response, elapsed_s)
+        if scope["path"] not in _NOT_TRACED:
+            _log_access(scope, response, elapsed_s)
 
     @contextmanager
     def _span_of(self, tracer: Tracer, scope: Scope, response: ResponseRecord) -> Iterator[Span]:
@@ -147,6 +154,23 @@ def _describe(span: Span, scope: Scope, response: ResponseRecord) -> None:
     span.set_attribute("http.route", route)
     span.set_attribute("http.response.status_code", response.status)
     if problem is not None:
-        span.set_attribute("error.type", problem)
+        span.set_attribute(f"{NAMESPACE}.problem", problem)
     if response.status >= 500:
+        span.set_attribute("error.type", problem or str(response.status))
         span.set_status(Status(StatusCode.ERROR))
+
+
+def _log_access(scope: Scope, response: ResponseRecord, elapsed_s: float) -> None:
+    """One line for each request: route, status, time, and the code of a refusal or failure."""
+    log = _log.warning if response.status >= 500 else _log.info
+    told = {"problem": scope[PROBLEM]} if scope.get(PROBLEM) is not None else {}
+    if response.trace_id is not None:
+        told["trace_id"] = response.trace_id
+    log(
+        "http.request",
+        method=_method(scope),
+        route=route_of(scope),
+        status=response.status,
+        elapsed_ms=round(elapsed_s * 1e3, 1),
+        **told,
+    )

@@ -7,6 +7,7 @@ from typing import Final
 from opentelemetry.trace import Tracer
 from prometheus_client import PlatformCollector, ProcessCollector
 
+from foliotrace import __version__
 from foliotrace.errors import Misconfigured
 from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent, QueryAnswered
 from foliotrace_otel import (
@@ -25,6 +26,7 @@ from foliotrace_server.observing.trace_context import TraceLinks
 from foliotrace_server.sections import TracingSettings
 
 _SCOPE = "foliotrace_server"
+_ENVIRONMENT: Final = "deployment.environment.name"
 DRAWN: Final = tuple(
     QueryAnswered.span_attributes[field] for field in ("retrieval_mode", "answer_mode", "level")
 )
@@ -82,6 +84,10 @@ def observe(
     telemetry = configure(
         effective,
         service_name=settings.service_name,
+        resource={
+            "service.version": __version__,
+            **({_ENVIRONMENT: settings.environment} if settings.environment else {}),
+        },
         instruments=INSTRUMENTS,
         namespace=NAMESPACE,
         any_sixteen_digits=any_sixteen_digits,

@@ -141,8 +141,9 @@ def _histogram_points(
             sum=kinds["sum"][0],
             bucket_counts=counts,
             explicit_bounds=list(instrument.buckets),
-            min=0.0,  # prometheus_client keeps neither smallest nor largest value
-            max=0.0,
+            # prometheus_client keeps neither smallest nor largest value; both are optional in OTLP
+            min=None,  # type: ignore[arg-type] # the SDK's own type does not know that
+            max=None,  # type: ignore[arg-type] # likewise
         )
 
 

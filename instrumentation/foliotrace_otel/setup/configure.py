@@ -3,10 +3,11 @@
 import atexit
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import propagate, trace
@@ -22,6 +23,7 @@ from opentelemetry.sdk.trace.sampling import (
     Sampler,
     TraceIdRatioBased,
 )
+from opentelemetry.sdk.version import __version__ as SDK_VERSION
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from foliotrace_otel.export.batch import (
@@ -105,6 +107,7 @@ def configure(
     settings: OTelSettings | None = None,
     *,
     service_name: str | None = None,
+    resource: Mapping[str, str] | None = None,
     redaction_key: bytes | None = None,
     any_sixteen_digits: bool = False,
     provider: trace.TracerProvider | None = None,
@@ -121,13 +124,14 @@ def configure(
     even without an issuer or a check digit. `span_processors`: added to our own
     provider. `set_global`: make our own provider
     the one that other instrumentations find. `instruments`: metrics that the program's events move.
+    `resource`: more attributes of the program, such as `service.version`.
     `namespace`: goes before the attributes and metrics that this package makes up itself
     (`<namespace>.entry`, `<namespace>.stage.duration`). Raises TelemetrySettingInvalid.
     """
     chosen = settings if settings is not None else read_environment()
     metrics = Metrics(instruments, namespace=namespace)
     redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits)
-    about = _resource(service_name or namespace)
+    about = _resource(service_name or namespace, resource or {}, detect=chosen.detects_resource)
     active = provider or (_already_set() if set_global else None)
     processors: tuple[CountedBatchProcessor, ...] = ()
     if active is None:
@@ -273,10 +277,21 @@ def _sampler(settings: OTelSettings) -> Sampler:
     return ParentBased(root) if settings.sampler.startswith("parentbased_") else root
 
 
-def _resource(service_name: str) -> Resource:
-    """With `service_name`, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` name it."""
-    ours = Resource({SERVICE: service_name})
-    return get_aggregated_resources([OTELResourceDetector()], initial_resource=ours)
+def _resource(service_name: str, more: Mapping[str, str], *, detect: bool) -> Resource:
+    """What made the telemetry. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` go before.
+
+    Detectors named in `OTEL_EXPERIMENTAL_RESOURCE_DETECTORS` are asked as well.
+    """
+    ours = {
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.name": "opentelemetry",
+        "telemetry.sdk.version": SDK_VERSION,
+        SERVICE: service_name,
+        "service.instance.id": str(uuid4()),
+        **more,
+    }
+    named = get_aggregated_resources([OTELResourceDetector()], initial_resource=Resource(ours))
+    return Resource.create().merge(named) if detect else named
 
 
 def _already_set() -> trace.TracerProvider | None:

@@ -81,6 +81,7 @@ class OTelSettings:
     content_tenants: frozenset[str] = frozenset()
     openinference: bool = False
     langfuse: bool = False
+    detects_resource: bool = False
     detail: Detail = "semantic"
     langsmith: LangSmith | None = None
 
@@ -136,6 +137,7 @@ def read_environment(variables: Mapping[str, str] | None = None) -> OTelSettings
         content_chars=int(_number(env, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", 4_096, low=16)),
         semconv="latest" if "gen_ai_latest_experimental" in map(str.strip, stability) else "1.41",
         openinference=_flag(env, "FOLIOTRACE_OPENINFERENCE"),
+        detects_resource=bool(env.get("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS")),
         langfuse=_flag(env, "FOLIOTRACE_LANGFUSE"),
         detail="all" if env.get("FOLIOTRACE_SPAN_DETAIL", "").strip() == "all" else "semantic",
         langsmith=_langsmith(env),

@@ -29,7 +29,12 @@ _OUTCOMES: Final = {
 
 
 def outcome_of(error: BaseException) -> str:
-    """The outcome of an end that is no failure (cancelled, waiting, closed, done), else ""."""
+    """The outcome of an end that is no failure (cancelled, waiting, closed, done), else "".
+
+    "refused": the program says of its error, by `callers_fault`, that the caller made it.
+    """
+    if getattr(error, "callers_fault", False) is True:
+        return "refused"
     for cls in type(error).__mro__:
         if cls.__name__ in _OUTCOMES:
             return _OUTCOMES[cls.__name__]
