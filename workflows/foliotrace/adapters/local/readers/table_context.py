@@ -8,23 +8,23 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 
-from foliotrace.model import Block, BlockKind, ParsedPage, Table, TableRow
+from foliotrace.model import Block, BlockKind, ParsedPage, Table, TableCell, TableRow
 
 _AMOUNTS = (
     r"(?:thousands|millions|billions|hundreds|tausend|tsd\.?|mio\.?|mrd\.?|millionen|milliarden"
     r"|milliers|milliards|miles|millones|migliaia|milioni|miliardi|milhares|milh\u00f5es)"
 )
-_UNIT = re.compile(
-    rf"\(([^()]*\b(?:in|en|em|\$|\u20ac|\u00a3)\s*(?:[\w$\u20ac\u00a3.]+\s+){{0,3}}{_AMOUNTS}\b[^()]*)\)"
-    rf"|((?:[\w.$\u20ac\u00a3]+\s+){{0,2}}\b(?:in|en|em)\s+(?:[\w$\u20ac\u00a3.]+\s+){{0,2}}{_AMOUNTS}\b)"
-    rf"|((?:[$\u20ac\u00a3]|\b(?:USD|EUR|GBP|CHF|JPY|T))\s*(?:EUR|{_AMOUNTS}|\u2019?000s?)(?!\w))",
-    re.I,
+_SCALE = (
+    r"(?:thousands?|millions?|billions?|tsd\.?|mio\.?|mrd\.?|[$\u20ac\u00a3]?\s?['\u2019]?000s?)"
 )
-_UNIT_START = re.compile(
-    r"(?:(?:amounts?|dollars?|figures|tabular|all|u\.?s\.?|expressed|stated)\s+)*"
-    r"(?:\$\s*|\u20ac\s*)?\b(?:in|en|em)\b.*|[$\u20ac\u00a3].*|\w+\s+\w+.*",
+_MONEY = r"(?:US\$|[$\u20ac\u00a3\u00a5]|\b(?:USD|EUR|GBP|CHF|JPY|dollars|euros?)\b)"
+_UNIT = re.compile(
+    rf"\(([^()]*\b(?:in|en|em)\s+(?:[\w$\u20ac\u00a3.]+\s+){{0,3}}{_AMOUNTS}\b[^()]*)\)"
+    rf"|\(({_MONEY}?\s*{_SCALE}(?:\s+of\s+\w+)?(?:,[^()]*)?)\)"
+    rf"|({_MONEY}(?:\s+and\s+\w+)?\s+in\s+{_AMOUNTS}\b(?:,\s*except[^.;()]*)?)"
+    rf"|(\b(?:in|en|em)\s+(?:[\w$\u20ac\u00a3.]+\s+){{0,2}}?{_AMOUNTS}\b(?:,\s*except[^.;()]*)?)"
+    rf"|({_MONEY}\s*{_SCALE}|\b(?:TEUR|TCHF|T\u20ac)(?!\w))",
     re.I,
 )
 _ASIDE = re.compile(r"\((?:un)?audited\)", re.I)
@@ -45,6 +45,8 @@ _PHRASE = re.compile(
     rf"|\bas\s+of\s+{_MONTH}\s+\d{{1,2}}(?:,\s*(?:19|20)\d\d)?",
     re.I,
 )
+_STUB = re.compile(rf"{_PHRASE.pattern}|^{_MONTH}\s+\d{{1,2}},?$", re.I)
+_DATE = re.compile(rf"\b{_MONTH}\s*\d{{0,2}},?|\bended\b|\b(?:fiscal\s+)?(?:years?|months)\b", re.I)
 _NOTE = re.compile(r"(?:\(\w{1,2}\)|\[\w{1,2}\]|[*\u2020\u2021\u00b9\u00b2\u00b3]+)\s?\S")
 _ROMAN = re.compile(r"(?:^|(?<=\s))[ivxl]{1,6}(?=$|\s)")
 _CAPTION_WORDS, _CAPTION_BLOCKS, _UNIT_BLOCKS = 30, 3, 4
@@ -154,7 +156,7 @@ def _about(page: ParsedPage, table: Table, index: int, path: tuple[str, ...]) ->
         table,
         caption=caption,
         unit=next((unit for text in near if (unit := _unit(text))), None),
-        period=_period(page, headers, [caption or "", *texts[:2]]),
+        period=_period(page, table, [caption or "", *texts[:2]]),
         header_path=path,
     )
 
@@ -173,8 +175,8 @@ def _blocks_above(page: ParsedPage, index: int) -> list[Block]:
 def _caption(texts: Sequence[str]) -> str | None:
     for text in texts:
         bare = " ".join(_ASIDE.sub("", _UNIT.sub("", text)).split()).strip(" :;,\u2014-")
-        if not any(c.isalpha() for c in bare):
-            continue  # the unit alone
+        if not any(c.isalpha() for c in _DATE.sub("", _PHRASE.sub("", bare))):
+            continue  # the unit or the period alone
         if _NUMBERED.match(bare):
             return bare
         if text.rstrip().endswith(":"):
@@ -193,19 +195,15 @@ def _caption_below(page: ParsedPage, index: int) -> str | None:
 
 def _unit(text: str) -> str | None:
     found = _UNIT.search(text)
-    if found is None:
-        return None
-    unit = next(group for group in found.groups() if group).strip()
-    start = re.search(r"(?:\S+\s+)?(?:\$\s*|\u20ac\s*)?\b(?:in|en|em)\b", unit, re.I)
-    if found.group(2) and start:  # in a sentence: not the word before it
-        unit = unit[unit.lower().index(start.group().lower().split()[-1], start.start()) :]
-    return unit
+    return next(group for group in found.groups() if group).strip() if found else None
 
 
-def _period(page: ParsedPage, headers: Sequence[TableRow], near: Sequence[str]) -> str | None:
+def _period(page: ParsedPage, table: Table, near: Sequence[str]) -> str | None:
+    headers = [row for row in table.rows if row.is_header]
     phrase = next((m.group() for text in near if (m := _PHRASE.search(text))), None)
-    stub = next((m.group() for row in headers if (m := _PHRASE.search(_label(page, row)))), None)
-    paths = [path for path in column_headers(page, headers)[1:] if _PERIOD.search(path)]
+    labels = [_label(page, row) for row in headers]
+    stub = next((m.group() for label in labels if (m := _STUB.search(label))), None)
+    paths = [path for path in column_headers(page, table)[1:] if _PERIOD.search(path)]
     prefix = stub if stub and not re.search(r"(?:19|20)\d\d", stub) else None
     if prefix is None and phrase and all(re.fullmatch(r"\d{4}", path) for path in paths):
         prefix = None if re.search(r"(?:19|20)\d\d", phrase) else phrase
@@ -218,18 +216,52 @@ def _label(page: ParsedPage, row: TableRow) -> str:
     return page.text[first.start : first.end] if first.column == 0 else ""
 
 
-def column_headers(page: ParsedPage, headers: Sequence[TableRow]) -> list[str]:
-    """For each column, its cells of the header rows, joined; a cell spans up to the next one."""
-    count = max((cell.column for row in headers for cell in row.cells), default=-1) + 1
-    paths: list[list[str]] = [[] for _ in range(count)]
-    for row in headers:
-        spans = [*((cell.column, cell) for cell in row.cells), (count, None)]
-        for (start, cell), (stop, _) in pairwise(spans):
-            if cell is None:
-                continue
-            for column in range(start, stop if start else 1):
-                paths[column].append(page.text[cell.start : cell.end])
+def column_headers(page: ParsedPage, table: Table) -> list[str]:
+    """For each column, its cells of the header rows, joined.
+
+    In a row of headings over groups of columns, each column has the heading nearest to it.
+    """
+    spans = _columns_at(table)
+    paths: list[list[str]] = [[] for _ in range(max(spans, default=-1) + 1)]
+    for row in (row for row in table.rows if row.is_header):
+        over = [cell for cell in row.cells if cell.column and cell.box]
+        grouped = len(over) == 1 or any(_is_wider(cell, spans[cell.column]) for cell in over)
+        for column, path in enumerate(paths):
+            cell = next((c for c in row.cells if c.column == column), None)
+            if grouped and column and column in spans:
+                cell = min(over, key=lambda c: _distance(c, spans[column]))
+            if cell is not None:
+                path.append(page.text[cell.start : cell.end])
     return [" ".join(path) for path in paths]
+
+
+def _columns_at(table: Table) -> dict[int, tuple[float, float]]:
+    """Where each column stands: by its rows below the header, else by its last header."""
+    spans: dict[int, tuple[float, float]] = {}
+    for row in reversed(table.rows):
+        for cell in row.cells:
+            left, right = _edges(cell)
+            if cell.column not in spans:
+                spans[cell.column] = (left, right)
+            elif not row.is_header:
+                known = spans[cell.column]
+                spans[cell.column] = (min(known[0], left), max(known[1], right))
+    return spans
+
+
+def _edges(cell: TableCell) -> tuple[float, float]:
+    return (cell.box.x, cell.box.x + cell.box.width) if cell.box else (0.0, 0.0)
+
+
+def _is_wider(cell: TableCell, column: tuple[float, float]) -> bool:
+    left, right = _edges(cell)
+    return right > column[1] + 30 or (left < column[0] - 4 and right > column[1] + 4)
+
+
+def _distance(cell: TableCell, column: tuple[float, float]) -> float:
+    left, right = _edges(cell)
+    middle = (column[0] + column[1]) / 2
+    return max(left - middle, middle - right, 0.0)
 
 
 # --- tables over several pages ------------------------------------------------------------------

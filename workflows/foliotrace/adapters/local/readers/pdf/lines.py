@@ -126,6 +126,8 @@ def text_of(cell: Sequence[PageWord]) -> str:
 
 def span_of(cell: Sequence[PageWord]) -> tuple[float, float]:
     """The left and right edge of the cell without a currency or percent sign set apart."""
+    if len(cell) == 1:
+        return cell[0].x, cell[0].right
     first, last = 0, len(cell) - 1
     if last > 0 and cell[0].text in OPENS and is_figure(cell[1].text):
         first = 1

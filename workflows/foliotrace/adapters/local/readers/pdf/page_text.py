@@ -15,13 +15,14 @@ from foliotrace.adapters.local.readers.pdf.lines import (
     box_of_words,
     group_into_lines,
 )
-from foliotrace.adapters.local.readers.pdf.tables import Grid, parts_of
+from foliotrace.adapters.local.readers.pdf.tables import HEAD_WORDS, Grid, heads_columns, parts_of
 from foliotrace.model import Block, BlockKind, Table, TableCell, TableRow, Words
 
 CELL_GAP, ROW_GAP, BLOCK_GAP = "\t", "\n", "\n\n"
 _EARLY = 0.7  # of the widest line: a line that ends before was broken on purpose
 _LABEL_WORDS = 4
-_LABEL_LINES = 3  # that may stand between two rows of a table
+_LABEL_LINES = 6  # that may stand between two rows of a table
+_HEAD_LINES = 2  # over the columns of a table
 _ROW_PITCH = 3.0  # times the line height: lines farther apart are not rows of one table
 _PLAIN = Region(BlockKind.TEXT, 0, None)
 
@@ -84,17 +85,45 @@ def write(regions: Sequence[Region]) -> PageText:
 
 
 def _table_end(lines: Sequence[tuple[Region, Line]], start: int) -> int:
-    """Where a tabular stretch that begins at line `start` ends; `start` itself if none begins."""
+    """Where a tabular stretch that begins at line `start` ends; `start` itself if none begins.
+
+    Single lines over the columns ("Six Months Ended") belong to the stretch below them.
+    """
+    first = start
+    while (
+        not lines[first][1].is_tabular
+        and lines[first][0].kind is not BlockKind.TABLE
+        and first - start < _HEAD_LINES
+        and first + 1 < len(lines)
+        and len(lines[first][1].cells[0]) <= HEAD_WORDS
+        and _follows(lines[first], lines[first + 1])
+    ):
+        first += 1
+    end = _stretch_end(lines, first)
+    if end == first:
+        return start
+    body = [line for _, line in lines[first:end]]
+    if first > start and not all(heads_columns(line, body) for _, line in lines[start:first]):
+        return start
+    return end
+
+
+def _stretch_end(lines: Sequence[tuple[Region, Line]], start: int) -> int:
     region, first = lines[start]
     if not first.is_tabular and region.kind is not BlockKind.TABLE:
         return start
     end, tabular = start, 0
     second = float("inf")  # where the second column begins
+    columns: list[tuple[float, float]] = []  # where cells right of the first one stand
     for index in range(start, len(lines)):
         region, line = lines[index]
         if index > start and not _follows(lines[index - 1], lines[index]):
             break
         if line.is_tabular:
+            spans = [(cell[0].x, cell[-1].right) for cell in line.cells[1:]]
+            if index - end > 1 and not any(_overlaps(span, columns) for span in spans):
+                break
+            columns += spans
             tabular += 1
             end = index + 1
             second = min(second, line.cells[1][0].x)
@@ -103,6 +132,10 @@ def _table_end(lines: Sequence[tuple[Region, Line]], start: int) -> int:
         elif index - end >= _LABEL_LINES or line.cells[0][-1].right > second:
             break
     return end if tabular >= 2 or (tabular and lines[start][0].kind is BlockKind.TABLE) else start
+
+
+def _overlaps(span: tuple[float, float], others: Sequence[tuple[float, float]]) -> bool:
+    return any(span[0] < right and left < span[1] for left, right in others)
 
 
 def _follows(above: tuple[Region, Line], below: tuple[Region, Line]) -> bool:

@@ -20,7 +20,7 @@ _KINDS = {
     "grid_fallback": BlockKind.TABLE,
 }
 _SAME_LINE = 0.4  # times the line height
-_LABEL_WORDS = 6.0  # a column of longer lines is text, not labels
+_LABEL_WORDS = 7.0  # a column of longer lines is text, not labels
 _MATCHED = 0.7  # of a column's lines stand beside a line of the other
 
 
@@ -33,7 +33,8 @@ def regions_of(blocks: Sequence[NativeBlock], runs: Sequence[list[PageWord]]) ->
         (region.runs if region else strays).append(run)
     for run in strays:
         _insert_stray(regions, run)
-    return _side_by_side([region for region in regions if region.runs])
+    whole = _side_by_side([region for region in regions if region.runs])
+    return _heads_at_their_tables(whole)
 
 
 def _region(block: NativeBlock, bbox: NativeRect) -> Region:
@@ -74,9 +75,30 @@ def _insert_stray(regions: list[Region], run: list[PageWord]) -> None:
             and box.x < run[-1].right
             and run[0].x < box.x + box.width
         ):
+            while index and _is_level(regions[index - 1], box, top):
+                index -= 1
             regions.insert(index, Region(BlockKind.TEXT, 0, None, [run]))
             return
     regions.append(Region(BlockKind.TEXT, 0, None, [run]))
+
+
+def _is_within(left: Region, table: Region) -> bool:
+    """Whether short lines at the left, of less height than the table, are labels of its rows."""
+    a, t = left.box, table.box
+    if a is None or t is None or table.kind is not BlockKind.TABLE or _is_prose(left):
+        return False
+    inside = t.y - 1 <= a.y and a.y + a.height <= t.y + t.height + 1
+    return (
+        inside
+        and t.x - 1 <= a.x
+        and a.x + a.width < t.x + t.width / 2
+        and a.height < 0.5 * t.height
+    )
+
+
+def _is_level(region: Region, box: Box, top: float) -> bool:
+    """Whether the region stands below `top`, but not below the upper edge of `box`."""
+    return region.box is not None and top < region.box.y <= box.y
 
 
 def _side_by_side(regions: list[Region]) -> list[Region]:
@@ -106,17 +128,54 @@ def _is_beside(one: Region, other: Region) -> bool:
     has_table = BlockKind.TABLE in (one.kind, other.kind)
     if not has_table and a.x + a.width > b.x and b.x + b.width > a.x:
         return False
-    plain = (BlockKind.TEXT, BlockKind.TABLE, BlockKind.LIST)
-    if one.kind not in plain or other.kind not in plain:
+    if BlockKind.CODE in (one.kind, other.kind):
         return False
     left, right = (one, other) if a.x < b.x else (other, one)
+    if has_table and _is_within(left, right):
+        return True
+    if BlockKind.HEADING in (one.kind, other.kind) and not has_table:
+        return False
     matched = _matched_lines(left, right)
     fewer = min(_lines_in(left), _lines_in(right))
-    if matched < (1 if has_table else 2) or matched < _MATCHED * fewer:
+    if matched < (1 if has_table else 2) or matched < (0.3 if has_table else _MATCHED) * fewer:
         return False
     if not has_table and matched < 0.5 * max(_lines_in(left), _lines_in(right)):
         return False
     return not (_is_prose(left) or (_is_prose(right) and _fills_lines(left)))
+
+
+def _heads_at_their_tables(regions: list[Region]) -> list[Region]:
+    """The headings over a table's columns moved to right before it, where other text was between.
+
+    The engine reads "Six Months Ended" at the right edge before the titles at the left.
+    """
+    for table in [r for r in regions if r.kind is BlockKind.TABLE and r.box]:
+        at = regions.index(table)
+        for region in [*regions[: max(0, at - 1)], *regions[at + 1 :]]:
+            if _heads(region, table) and not any(
+                _between(region, other, table) for other in regions if other is not region
+            ):
+                regions.remove(region)
+                regions.insert(regions.index(table), region)
+    return regions
+
+
+def _heads(region: Region, table: Region) -> bool:
+    a, t = region.box, table.box
+    if a is None or t is None or region.kind is BlockKind.TABLE:
+        return False
+    height = region.runs[0][0].height
+    near = -height <= t.y - a.y - a.height <= 2.5 * height
+    words = sum(len(run) for run in region.runs)
+    return near and words <= 12 and t.x + 0.3 * t.width < a.x and a.x + a.width < t.x + t.width + 9
+
+
+def _between(region: Region, other: Region, table: Region) -> bool:
+    """Whether another region stands between the two, across their width."""
+    a, o, t = region.box, other.box, table.box
+    if a is None or o is None or t is None or other is table:
+        return False
+    return a.y + a.height <= o.y < t.y and o.x < a.x + a.width and a.x < o.x + o.width
 
 
 def _lines_in(region: Region) -> int:

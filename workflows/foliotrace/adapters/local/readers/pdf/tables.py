@@ -19,10 +19,13 @@ from foliotrace.adapters.local.readers.pdf.lines import (
 )
 from foliotrace.adapters.local.readers.pdf.wrapped_rows import rows_of
 
+HEAD_WORDS = 8  # of a heading over columns
 _SEPARATE = 1.6  # times the usual gap: another table may begin below so large a gap
 _NOTE = re.compile(r"(\(\w{1,2}\)|\[\w{1,2}\]|[*\u2020\u2021\u00b9\u00b2\u00b3]+)\s?\S")
 _HEADS = re.compile(
-    r"\b(19|20)\d\d\b|\b(ended|months?|weeks?|year|quarter|change|total|as of|date|amount)\b", re.I
+    r"\b(19|20)\d\d\b|\b(ended|months?|weeks?|year|quarter|change|total|as of|date|amount)\b"
+    r"|\b(january|march|june|july|september|october|december)\b",
+    re.I,
 )
 
 
@@ -52,15 +55,23 @@ def parts_of(lines: Sequence[Line]) -> list[Part]:
 def _grid(lines: list[Line]) -> Grid | list[Line]:
     if len(lines) < 2 or not any(line.is_tabular for line in lines):
         return lines
-    columns = columns_of([[span_of(cell) for cell in line.cells] for line in lines])
+    columns = columns_of(_spans(lines))
     rows = rows_of(lines, columns)
     if len(rows) < len(lines):
-        columns = columns_of([[span_of(cell) for cell in row.cells] for row in rows])
+        columns = columns_of(_spans(rows))
     texts = [[text_of(cell) for cell in row.cells] for row in rows]
     headers = header_rows(texts)
     while headers > 1 and len(texts[headers - 1]) == 1 and columns[headers - 1] == [0]:
         headers -= 1  # the title of the rows below it
     return Grid(rows, columns, headers)
+
+
+def _spans(lines: Sequence[Line]) -> list[list[tuple[float, float]]]:
+    """The span of each cell; of a label alone on its line, even centred, from the left edge."""
+    spans = [[span_of(cell) for cell in line.cells] for line in lines]
+    left = min([row[0][0] for row in spans])
+    second = min([row[1][0] for row in spans if len(row) > 1])
+    return [[(left, row[0][1])] if len(row) == 1 and row[0][1] < second else row for row in spans]
 
 
 def _columns_of_prose(lines: Sequence[Line]) -> list[list[Line]]:
@@ -151,8 +162,7 @@ def _without_edges(lines: list[Line]) -> tuple[list[Line], list[Line], list[Line
         return lines, [], []
     second = min(seconds)
     first, last = 0, len(lines)
-    left = min(line.cells[0][0].x for line in lines)
-    while first < last and not lines[first].is_tabular and not _heads(lines[first], left, second):
+    while first < last and not lines[first].is_tabular and not heads_columns(lines[first], lines):
         first += 1
     while last > first and not lines[last - 1].is_tabular and _trails(lines[last - 1], second):
         last -= 1
@@ -161,10 +171,17 @@ def _without_edges(lines: list[Line]) -> tuple[list[Line], list[Line], list[Line
     return lines[:first], lines[first:last], lines[last:]
 
 
-def _heads(line: Line, left: float, second: float) -> bool:
-    """Whether a line of one cell is a label or a heading over columns."""
-    start, end = span_of(line.cells[0])
-    return end < second or (start > left + (second - left) / 2 and len(line.cells[0]) <= 8)
+def heads_columns(line: Line, table: Sequence[Line]) -> bool:
+    """Whether a line of one cell is a heading over columns of the table, as "Six Months Ended"."""
+    words = line.cells[0]
+    text = text_of(words)
+    if len(words) > HEAD_WORDS or (text.startswith("(") and text.endswith(")")):
+        return False
+    left = min(row.cells[0][0].x for row in table)
+    second = min(row.cells[1][0].x for row in table if row.is_tabular)
+    if words[0].x > second - 10:
+        return True
+    return words[0].x > left + (second - left) / 2 and bool(_HEADS.search(text))
 
 
 def _trails(line: Line, second: float) -> bool:

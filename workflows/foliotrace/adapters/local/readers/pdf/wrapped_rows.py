@@ -37,7 +37,7 @@ class _Cell:
 def rows_of(lines: list[Line], columns: Sequence[Sequence[int]]) -> list[Line]:
     """The rows: each a line, or several lines whose cells continue each other."""
     cells = [
-        _cell(words, index, column)
+        _cell(words, line, index, column)
         for index, (line, numbers) in enumerate(zip(lines, columns, strict=True))
         for words, column in zip(line.cells, numbers, strict=True)
     ]
@@ -52,10 +52,10 @@ def rows_of(lines: list[Line], columns: Sequence[Sequence[int]]) -> list[Line]:
     return _joined(lines, group, columns, by_column)
 
 
-def _cell(words: list[PageWord], line: int, column: int) -> _Cell:
-    top, bottom = min([w.y for w in words]), max([w.y + w.height for w in words])
+def _cell(words: list[PageWord], line: Line, number: int, column: int) -> _Cell:
     left, right = span_of(words)
-    return _Cell(line, column, words, top, bottom, left, right, is_figure(text_of(words)))
+    figure = is_figure(text_of(words))
+    return _Cell(number, column, words, line.top, line.bottom, left, right, figure)
 
 
 def _chains(
@@ -68,13 +68,16 @@ def _chains(
     for cells in by_column.values():
         for cell in cells:
             by_line[cell.line].append(cell)
+    heads = _head_lines(by_line)
     chains: list[list[_Cell]] = []
     for cells in by_column.values():
         edge = max(cell.right for cell in cells)
         chain = [cells[0]]
         for above, below in pairwise(cells):
             if _continues(above, below, edge, wrapped, height, columns) and not (
-                _spans(above, by_line[below.line]) or _spans(below, by_line[above.line])
+                _spans(above, by_line[below.line])
+                or _spans(below, by_line[above.line])
+                or (below.line < heads and _is_group(by_line[above.line], by_line[below.line]))
             ):
                 chain.append(below)
             else:
@@ -116,6 +119,16 @@ def _continues(
     if below.words[0].text[:1].islower():
         return True
     return full and 0 not in lower and not above.words[-1].text.endswith(":")
+
+
+def _head_lines(by_line: dict[int, list[_Cell]]) -> int:
+    """How many lines stand above the first line with figures."""
+    return min((n for n, cells in by_line.items() if any(c.figure for c in cells)), default=0)
+
+
+def _is_group(above: Sequence[_Cell], below: Sequence[_Cell]) -> bool:
+    """Whether a heading line stands over groups of the columns that the line below names."""
+    return sum(c.column > 0 for c in above) < sum(c.column > 0 for c in below)
 
 
 def _spans(cell: _Cell, others: Sequence[_Cell]) -> bool:
