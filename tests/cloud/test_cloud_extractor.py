@@ -14,6 +14,7 @@ from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.grounding import locate, locate_long
 from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.budget import open_run
 from foliotrace.errors import ExtractorUnavailable
 from foliotrace.model import (
     Deadline,
@@ -90,13 +91,14 @@ def soon() -> Deadline:
 
 async def test_values_are_cited_in_our_own_pages(extractor: CloudExtractor) -> None:
     page = ParsedPage(number=1, text=TEXT)
-    extraction = await extractor.extract(task(), [page], deadline=soon())
+    with open_run("acme", None) as run:
+        extraction = await extractor.extract(task(), [page], deadline=soon())
     assert "0417" in str(extraction.record["invoice_number"])
     for field in extraction.fields:
         for citation in field.citations:
             assert page.text[citation.anchor.start : citation.anchor.end] == citation.quote
             assert field.method is ExtractionMethod.CLOUD
-    assert extraction.usage.credits > 0
+    assert run.usage.credits > 0
 
 
 async def test_a_value_our_pages_do_not_hold_becomes_null_and_is_named(

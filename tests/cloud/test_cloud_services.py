@@ -14,6 +14,7 @@ from tests.ingest.ingest_stack import OWNER, IngestStack
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
+from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.adapters.local.sqlite.runs import SqliteRuns
 from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.errors import Misconfigured, NotAllowed, NotFound, ParserUnavailable
@@ -75,10 +76,12 @@ async def composed(
 ) -> AsyncIterator[tuple[CloudServices, LlamaCloudSection]]:
     settings = settings_of(stack, fake, **cloud)
     guards = GuardFactory(settings.resilience, clock=SystemClock())
-    opened = open_cloud(settings, folder_of(stack), guards)
+    ledger = SqliteLedger(stack.folder / "budget.db", clock=SystemClock())
+    opened = open_cloud(settings, folder_of(stack), guards, lambda: ledger)
     assert opened is not None
     yield opened, settings.llamacloud
     await opened.close()
+    ledger.close()
 
 
 @asynccontextmanager

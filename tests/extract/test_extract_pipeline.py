@@ -10,11 +10,14 @@ from workflows.context.serializers import JsonSerializer
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.rules import RulesExtractor
+from foliotrace.budget import CallKind, UnknownPrice
 from foliotrace.errors import Conflict, ExtractorUnavailable, InvalidSchema
 from foliotrace.extract.services import Rung
 from foliotrace.extract.workflow import ExtractRecord, ExtractWorkflow
 from foliotrace.jobs import JobReporter, Progress
 from foliotrace.model import ExtractionMethod, JobStatus, Level
+from foliotrace.ports import BudgetLedger
+from foliotrace.resilient import Meter, MeteredGenerator
 
 LLMExtractor = lazy_call("foliotrace.adapters.llamaindex.extractor:LLMExtractor")
 
@@ -90,11 +93,17 @@ async def test_an_invalid_record_is_kept_with_its_errors(stack: MakeDesk) -> Non
     assert made.errors == ("/: 'number' is a required property",)
 
 
+def no_ledger() -> BudgetLedger:
+    raise AssertionError("a free model needs no ledger")
+
+
 async def test_a_model_that_is_away_leaves_the_window_to_the_rules_and_says_so(
     stack: MakeDesk,
 ) -> None:
     parrot = Parrot([{"findings": [finding("/number", "R-1", "Invoice No: R-1")]}, "away"])
-    llm = Rung(method=ExtractionMethod.LLM, extractor=LLMExtractor(parrot))
+    meter = Meter(CallKind.LLM, ledger=no_ledger, unknown=UnknownPrice.FREE)
+    metered = MeteredGenerator(parrot, meter, clock=SystemClock())
+    llm = Rung(method=ExtractionMethod.LLM, extractor=LLMExtractor(metered))
     made = await stack(llm, RULES, window_pages=1).extract(SCHEMA, FIRST, LAST)
     methods = {f.pointer: f.method for f in made.fields if f.value is not None}
     assert methods["/number"] is ExtractionMethod.LLM

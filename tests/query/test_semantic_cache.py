@@ -11,7 +11,7 @@ from tests.query.query_stack import HANDBOOK, QueryStack, Scripted, streamed_tex
 from tests.query.questions import MINIMAL_EDITS, REWORDED
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
-from foliotrace.budget import NOTHING, Price
+from foliotrace.budget import NOTHING, CallKind, Price
 from foliotrace.errors import (
     BudgetExceeded,
     CacheUnavailable,
@@ -22,7 +22,7 @@ from foliotrace.errors import (
 )
 from foliotrace.model import CacheState, Deadline, Principal
 from foliotrace.ports import Reservation
-from foliotrace.resilient import EmbedOncePerQuery, MeteredEmbedder
+from foliotrace.resilient import EmbedOncePerQuery, Meter, MeteredEmbedder
 from foliotrace.settings import QuerySettings
 
 pytestmark = pytest.mark.anyio
@@ -264,9 +264,8 @@ class Counted:
 
 
 def paid(embedder: OneVector, ledger: Counted, price: Price) -> EmbedOncePerQuery:
-    return EmbedOncePerQuery(
-        MeteredEmbedder(embedder, price_of=lambda _: price, ledger=lambda: ledger)
-    )
+    meter = Meter(CallKind.EMBEDDING, price_of=lambda _: price, ledger=lambda: ledger)
+    return EmbedOncePerQuery(MeteredEmbedder(embedder, meter))
 
 
 async def test_what_a_vector_costs_counts_to_the_question_that_asked_for_it(

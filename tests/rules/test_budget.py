@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foliotrace import budget as rules
-from foliotrace.budget import BudgetState, Price, UnknownPrice
+from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.budget import BudgetState, CallKind, Price, PriceOf, UnknownPrice, open_run
 from foliotrace.errors import (
     BudgetExceeded,
     DeadlineExceeded,
@@ -18,7 +19,7 @@ from foliotrace.errors import (
 )
 from foliotrace.model import Deadline, Usage
 from foliotrace.ports import Delta, Generation, Prompt, Reservation
-from foliotrace.resilient import MeteredGenerator, open_budget
+from foliotrace.resilient import Meter, MeteredGenerator
 
 PRICE = Price(input_usd=Decimal("0.000003"), output_usd=Decimal("0.000015"))
 PROMPT = Prompt(system="Answer.", user="What is the fuel price?", version="1")
@@ -69,8 +70,15 @@ class FixedLLM:
         yield Delta(done=await self.generate(prompt, max_tokens=max_tokens, deadline=deadline))
 
 
-def metered(llm: FixedLLM, ledger: CountingLedger, **kwargs: UnknownPrice) -> MeteredGenerator:
-    return MeteredGenerator(llm, price_of={"fixed-1": PRICE}.get, ledger=ledger, **kwargs)
+def metered(
+    llm: FixedLLM,
+    ledger: CountingLedger,
+    *,
+    price_of: PriceOf = {"fixed-1": PRICE}.get,
+    unknown: UnknownPrice = UnknownPrice.DEAREST,
+) -> MeteredGenerator:
+    meter = Meter(CallKind.LLM, price_of=price_of, ledger=lambda: ledger, unknown=unknown)
+    return MeteredGenerator(llm, meter, clock=SystemClock())
 
 
 @given(amount=st.decimals(0, 10_000, places=9))
@@ -112,10 +120,11 @@ def test_a_query_passes_its_cap_by_one_calls_estimation_error_at_most(
 async def test_a_call_is_reserved_at_its_worst_and_settled_at_its_cost() -> None:
     ledger = CountingLedger()
     llm = FixedLLM(Usage(prompt_tokens=20, completion_tokens=5))
-    with open_budget("acme", Decimal("0.10")) as budget:
+    with open_run("acme", Decimal("0.10")) as budget:
         generation = await metered(llm, ledger).generate(PROMPT, max_tokens=500, deadline=FAR)
     cost = 20 * PRICE.input_usd + 5 * PRICE.output_usd
-    assert generation.usage.cost_usd == cost == budget.usage.cost_usd
+    assert generation.usage.prompt_tokens == 20
+    assert cost == budget.usage.cost_usd
     assert (ledger.open, ledger.settled) == ({}, [cost])
     assert budget.usage.llm_calls == 1
 
@@ -123,7 +132,7 @@ async def test_a_call_is_reserved_at_its_worst_and_settled_at_its_cost() -> None
 @pytest.mark.anyio
 async def test_the_answer_is_shortened_to_what_is_left() -> None:
     llm = FixedLLM(Usage(prompt_tokens=20, completion_tokens=5))
-    with open_budget("acme", Decimal("0.003")):
+    with open_run("acme", Decimal("0.003")):
         await metered(llm, CountingLedger()).generate(PROMPT, max_tokens=8000, deadline=FAR)
     assert 64 <= llm.asked[0] < 200
 
@@ -131,7 +140,7 @@ async def test_the_answer_is_shortened_to_what_is_left() -> None:
 @pytest.mark.anyio
 async def test_without_enough_money_nothing_is_asked() -> None:
     llm, ledger = FixedLLM(Usage()), CountingLedger()
-    with open_budget("acme", Decimal("0.0001")), pytest.raises(BudgetExceeded):
+    with open_run("acme", Decimal("0.0001")), pytest.raises(BudgetExceeded):
         await metered(llm, ledger).generate(PROMPT, max_tokens=8000, deadline=FAR)
     assert (llm.asked, ledger.settled, ledger.open) == ([], [], {})
 
@@ -145,7 +154,7 @@ async def test_a_failed_call_gives_its_reservation_back_unless_it_may_have_been_
     error: Exception, is_billed: bool
 ) -> None:
     ledger = CountingLedger()
-    with open_budget("acme", Decimal("0.10")) as budget, pytest.raises(type(error)):
+    with open_run("acme", Decimal("0.10")) as budget, pytest.raises(type(error)):
         await metered(FixedLLM(Usage(), error=error), ledger).generate(
             PROMPT, max_tokens=100, deadline=FAR
         )
@@ -162,7 +171,7 @@ async def test_a_cancelled_call_is_settled_at_its_worst_since_it_may_be_billed()
             raise AssertionError
 
     ledger = CountingLedger()
-    with open_budget("acme", Decimal("0.10")) as budget, pytest.raises(TimeoutError):
+    with open_run("acme", Decimal("0.10")) as budget, pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await metered(HangingLLM(Usage()), ledger).generate(
                 PROMPT, max_tokens=100, deadline=FAR
@@ -174,7 +183,7 @@ async def test_a_cancelled_call_is_settled_at_its_worst_since_it_may_be_billed()
 @pytest.mark.anyio
 async def test_a_stream_that_reaches_its_reservation_is_cut_and_says_so() -> None:
     llm, ledger = FixedLLM(Usage(), pieces=1000), CountingLedger()
-    with open_budget("acme", Decimal("0.10")):
+    with open_run("acme", Decimal("0.10")):
         deltas = [
             d async for d in metered(llm, ledger).stream(PROMPT, max_tokens=100, deadline=FAR)
         ]
@@ -186,31 +195,29 @@ async def test_a_stream_that_reaches_its_reservation_is_cut_and_says_so() -> Non
 
 
 @pytest.mark.anyio
-async def test_a_stream_that_breaks_off_is_settled_at_its_worst() -> None:
+async def test_a_stream_that_breaks_off_is_charged_for_what_had_come() -> None:
     llm, ledger = FixedLLM(Usage(), error=GeneratorUnavailable("cut")), CountingLedger()
 
     async def read() -> None:
         async for _ in metered(llm, ledger).stream(PROMPT, max_tokens=100, deadline=FAR):
             pass
 
-    with open_budget("acme", Decimal("0.10")), pytest.raises(GeneratorUnavailable):
+    with open_run("acme", Decimal("0.10")) as run, pytest.raises(GeneratorUnavailable):
         await read()
-    assert ledger.settled[0] >= 100 * PRICE.output_usd
+    assert run.usage.completion_tokens == 3 * len("word " * 20) // 4
+    assert ledger.settled == [run.usage.cost_usd]
 
 
 @pytest.mark.anyio
 async def test_a_model_without_a_price_is_handled_by_policy() -> None:
     llm = FixedLLM(Usage(prompt_tokens=1000))
-    unknown = MeteredGenerator(
-        llm, price_of=lambda _: None, ledger=CountingLedger(), unknown=UnknownPrice.DENY
-    )
+    unknown = metered(llm, CountingLedger(), price_of=lambda _: None, unknown=UnknownPrice.DENY)
     with pytest.raises(BudgetExceeded, match="unknown"):
         await unknown.generate(PROMPT, max_tokens=10, deadline=FAR)
-    free = MeteredGenerator(
-        llm, price_of=lambda _: None, ledger=CountingLedger(), unknown=UnknownPrice.FREE
-    )
-    generation = await free.generate(PROMPT, max_tokens=10, deadline=FAR)
-    assert generation.usage.cost_usd == 0
+    free = metered(llm, CountingLedger(), price_of=lambda _: None, unknown=UnknownPrice.FREE)
+    with open_run("acme", None) as run:
+        await free.generate(PROMPT, max_tokens=10, deadline=FAR)
+    assert run.usage.cost_usd == 0
 
 
 class FailingLedger(CountingLedger):

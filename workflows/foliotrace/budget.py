@@ -1,27 +1,32 @@
-"""Budget rules: worst-case and actual cost of a model call, and what may still be spent. Pure.
+"""Budget rules, and the ledger of one run: every call that costs something is an entry in it.
 
 Prices are injected (`PriceOf`). A call is reserved at its worst case and settled at its actual
 cost, so a cap is exceeded by the estimation error of one call at most.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from typing import TypeAlias
 
-from foliotrace.errors import BudgetExceeded
+from foliotrace.errors import BudgetExceeded, Unavailable
 from foliotrace.model import Usage
+from foliotrace.ports import Vector
 
 ZERO = Decimal(0)
+NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """US dollars per token."""
+    """US dollars per token. Without `cached_input_usd`, cached prompt tokens cost `input_usd`."""
 
     input_usd: Decimal
     output_usd: Decimal
+    cached_input_usd: Decimal | None = None
 
 
 PriceOf: TypeAlias = Callable[[str], Price | None]
@@ -48,6 +53,11 @@ NOTHING = Price(input_usd=ZERO, output_usd=ZERO)
 SET_A_PRICE = (
     "Set its price in budget.prices, or `free = true` for a model that runs on your own machines;"
     " budget.unknown_price decides about the others."
+)
+
+
+RAISE_THE_CAP = (
+    "Raise budget.max_cost_per_query_usd or budget.max_cost_per_job_usd, or use a cheaper model."
 )
 
 
@@ -79,8 +89,36 @@ def tokens_at_most(text: str) -> int:
 
 
 def cost_usd(usage: Usage, price: Price) -> Decimal:
-    """The cost of `usage`."""
-    return usage.prompt_tokens * price.input_usd + usage.completion_tokens * price.output_usd
+    """The cost of the tokens in `usage`."""
+    cached_usd = price.input_usd if price.cached_input_usd is None else price.cached_input_usd
+    uncached = usage.prompt_tokens + usage.embedding_tokens - usage.cached_tokens
+    return (
+        uncached * price.input_usd
+        + usage.cached_tokens * cached_usd
+        + usage.completion_tokens * price.output_usd
+    )
+
+
+_BYTES_PER_TOKEN = 4  # of English text, before the model has reported a count of its own
+
+
+@dataclass(slots=True)
+class TokenEstimate:
+    """Counts tokens where a provider does not: by the bytes per token that it reported before."""
+
+    bytes_seen: int = 0
+    tokens_seen: int = 0
+
+    def learn(self, text_bytes: int, tokens: int) -> None:
+        """A reported count for a text of this length."""
+        self.bytes_seen += text_bytes
+        self.tokens_seen += tokens
+
+    def of(self, text_bytes: int) -> int:
+        """The tokens of a text of this length, rounded up."""
+        if not self.bytes_seen or not self.tokens_seen:
+            return -(-text_bytes // _BYTES_PER_TOKEN)
+        return -(-text_bytes * self.tokens_seen // self.bytes_seen)
 
 
 def worst_case_usd(prompt_tokens: int, max_tokens: int, price: Price) -> Decimal:
@@ -102,7 +140,7 @@ def affordable_tokens(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetState:
-    """What one query may spend, has spent and has reserved, in US dollars."""
+    """What one run may spend, has spent and has reserved, in US dollars."""
 
     cap_usd: Decimal
     spent_usd: Decimal = ZERO
@@ -117,8 +155,8 @@ class BudgetState:
         """Reserve an amount. Raises BudgetExceeded if less is left."""
         if amount_usd > self.left_usd:
             raise BudgetExceeded(
-                f"The next call could exceed the {self.cap_usd} USD that this query may spend.",
-                hint="Raise budget.max_cost_per_query_usd, or use a cheaper model.",
+                f"The next call could exceed the {self.cap_usd} USD that this run may spend.",
+                hint=RAISE_THE_CAP,
             )
         return replace(self, reserved_usd=self.reserved_usd + amount_usd)
 
@@ -129,3 +167,75 @@ class BudgetState:
             reserved_usd=self.reserved_usd - reserved_usd,
             spent_usd=self.spent_usd + actual_usd,
         )
+
+
+class CallKind(StrEnum):
+    """What was called."""
+
+    LLM = "llm"
+    EMBEDDING = "embedding"
+    PARSE = "parse"
+    EXTRACT = "extract"
+
+
+class CallOutcome(StrEnum):
+    """How a call ended, which decides what it is charged."""
+
+    ANSWERED = "answered"  # as reported, or as counted here
+    ABANDONED = "abandoned"  # its stream broke off or lost its reader: what had come
+    UNKNOWN = "unknown"  # timed out, cancelled, reply lost: the worst case
+    FAILED = "failed"  # nothing
+    REFUSED = "refused"  # by a budget, before it was sent: nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """One call and what it was charged; `usage` includes the cost."""
+
+    kind: CallKind
+    model: str
+    outcome: CallOutcome
+    usage: Usage = NO_USAGE
+
+
+@dataclass(slots=True)
+class RunLedger:
+    """The entries of one run of a tenant; answer, record, audit and events read `usage`.
+
+    `usage` starts with what earlier steps of the same job have spent. `embedded` holds the vector
+    of each text, or the failure, so that it is asked for once.
+    """
+
+    tenant: str
+    state: BudgetState
+    usage: Usage = NO_USAGE
+    entries: list[LedgerEntry] = field(default_factory=list)
+    embedded: dict[tuple[str, str], Vector | Unavailable] = field(default_factory=dict)
+
+    def record(self, entry: LedgerEntry) -> None:
+        """Add an entry."""
+        self.entries.append(entry)
+        self.usage = self.usage.plus(entry.usage)
+
+
+_current: ContextVar[RunLedger | None] = ContextVar("foliotrace_run_ledger", default=None)
+UNLIMITED_USD = Decimal("Infinity")
+
+
+def current_run() -> RunLedger | None:
+    """The ledger of the run that is going on, if one is."""
+    return _current.get()
+
+
+@contextmanager
+def open_run(
+    tenant: str, cap_usd: Decimal | None, *, before: Usage = NO_USAGE
+) -> Iterator[RunLedger]:
+    """Charge every call inside to one run with this cap; `before` is what it has spent already."""
+    cap_usd = UNLIMITED_USD if cap_usd is None else cap_usd
+    run = RunLedger(tenant, BudgetState(cap_usd=cap_usd, spent_usd=before.cost_usd), before)
+    token = _current.set(run)
+    try:
+        yield run
+    finally:
+        _current.reset(token)

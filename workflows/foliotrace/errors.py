@@ -37,6 +37,7 @@ Only the HTTP edge turns the kinds of codes into statuses.
 from typing import ClassVar
 
 from foliotrace.catalog import AnyReason, ErrorCode, Reason
+from foliotrace.model import Usage
 
 
 class FoliotraceError(Exception):
@@ -159,7 +160,8 @@ class Unavailable(FoliotraceError):
 
     `lasting`: another attempt would fail the same way (a wrong key, a failed job), so nobody
     retries. `answered`: the service works and rejected this one request, so its circuit breaker
-    does not count it.
+    does not count it. `usage` is what a useless reply was billed; `maybe_billed`: the request was
+    sent and no reply came, so its worst case is charged.
     """
 
     code = ErrorCode.UNAVAILABLE
@@ -173,6 +175,8 @@ class Unavailable(FoliotraceError):
         hint: str | None = None,
         lasting: bool = False,
         answered: bool = False,
+        usage: Usage | None = None,
+        maybe_billed: bool = False,
     ) -> None:
         entry = reason if isinstance(reason, Reason) else type(self).code
         super().__init__(message or entry.message, hint=hint or entry.hint)
@@ -180,6 +184,8 @@ class Unavailable(FoliotraceError):
         self.retry_after_s = retry_after_s
         self.lasting = lasting
         self.answered = answered
+        self.usage = usage
+        self.maybe_billed = maybe_billed
 
 
 class IndexUnavailable(Unavailable):

@@ -1,15 +1,19 @@
 """Reports job progress to the job table, the audit log and the event stream."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Protocol
 from uuid import uuid4
 
 from workflows.events import Event
 
+from foliotrace.budget import current_run, open_run
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError, NotFound
 from foliotrace.events import DocumentIngested, RunDescribed, emit
-from foliotrace.model import Document, Extraction, Job, JobKind, JobStatus, Principal
+from foliotrace.model import Document, Extraction, Job, JobKind, JobStatus, Principal, Usage
 from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, JobStore, LibraryReader
 
 
@@ -110,6 +114,19 @@ class JobReporter:
         emit(RunDescribed(tenant=job.tenant, user=job.subject))
         return job
 
+    @asynccontextmanager
+    async def spending(self, cap_usd: Decimal | None) -> AsyncIterator[None]:
+        """Charge what a step calls to the job, whose record shows it however the step ends."""
+        job = await self.services.jobs.job(self.tenant, self.job_id)
+        with open_run(self.tenant, cap_usd, before=job.usage) as run:
+            try:
+                yield
+            finally:
+                if run.entries:
+                    with suppress(NotFound):  # deleted meanwhile
+                        job = await self.services.jobs.job(self.tenant, self.job_id)
+                        await self.services.jobs.update(replace(job, usage=run.usage))
+
     async def received(self) -> None:
         """Write the first audit record. Raises as `job` does."""
         await self._audit("received", await self.job())
@@ -118,13 +135,15 @@ class JobReporter:
         self, *, stage: str, pages_done: int, pages_total: int, chunks: int = 0
     ) -> Progress:
         """Store the progress and return it as an event. Raises as `job` does."""
+        job = await self.job()
         job = replace(
-            await self.job(),
+            job,
             status=JobStatus.RUNNING,
             stage=stage,
             pages_done=pages_done,
             pages_total=pages_total,
             chunks=chunks,
+            usage=_spent(job),
             updated_at=self.services.clock.now(),
         )
         await self.services.jobs.update(job)
@@ -183,9 +202,11 @@ class JobReporter:
         self, status: JobStatus, error: Exception | None = None, *, engine: str = ""
     ) -> Job:
         problem, detail = describe_error(error) if error else (None, None)
+        job = await self.services.jobs.job(self.tenant, self.job_id)
         job = replace(
-            await self.services.jobs.job(self.tenant, self.job_id),
+            job,
             status=status,
+            usage=_spent(job),
             stage=status.value,
             problem=problem,
             problem_detail=detail,
@@ -206,7 +227,6 @@ class JobReporter:
         extraction: Extraction | None = None,
     ) -> None:
         degradation = extraction.degradation if extraction else None
-        usage = extraction.usage if extraction else None
         await self.services.audit.append(
             AuditEntry(
                 event=f"{job.kind.value}_{what}",
@@ -218,11 +238,17 @@ class JobReporter:
                 error_type=type(error).__name__ if isinstance(error, Exception) else None,
                 degradation_level=int(degradation.level) if degradation else None,
                 degradation_reasons=degradation.reasons if degradation else (),
-                tokens=usage.total_tokens if usage else None,
-                cost_usd=usage.cost_usd if usage else None,
+                tokens=job.usage.total_tokens if success is not None else None,
+                cost_usd=job.usage.cost_usd if success is not None else None,
                 document_ids=(job.document_id,),
             )
         )
+
+
+def _spent(job: Job) -> Usage:
+    """What the job has spent: the ledger of the run that is open, else what is stored."""
+    run = current_run()
+    return job.usage if run is None else run.usage
 
 
 def _emit_ingested(job: Job, engine: str) -> None:
@@ -233,6 +259,7 @@ def _emit_ingested(job: Job, engine: str) -> None:
             chunks=job.chunks,
             parser=engine.partition(" ")[0] or None,
             problem=job.problem,
+            cost_usd=float(job.usage.cost_usd) if job.usage.cost_usd else None,
         )
     )
 

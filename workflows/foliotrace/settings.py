@@ -269,6 +269,9 @@ class PriceSettings(Section):
 
     input_usd_per_million: Decimal = Field(ge=0, description="Prompt tokens.")
     output_usd_per_million: Decimal = Field(ge=0, description="Completion tokens.")
+    cached_input_usd_per_million: Decimal | None = Field(
+        default=None, ge=0, description="Cached prompt tokens. None: as the other prompt tokens."
+    )
 
     @property
     def per_token(self) -> Price:
@@ -276,14 +279,25 @@ class PriceSettings(Section):
         return Price(
             input_usd=self.input_usd_per_million / _MILLION,
             output_usd=self.output_usd_per_million / _MILLION,
+            cached_input_usd=None
+            if self.cached_input_usd_per_million is None
+            else self.cached_input_usd_per_million / _MILLION,
         )
 
 
 class BudgetSettings(Section):
-    """Limits on spending for language models."""
+    """Limits on spending for models and LlamaCloud."""
 
     max_cost_per_query_usd: Money = Field(
-        default=Decimal("0.10"), description="Limit for one question or extraction, in US dollars."
+        default=Decimal("0.10"), description="Limit for one question, in US dollars."
+    )
+    max_cost_per_job_usd: Money | None = Field(
+        default=Decimal(5),
+        description="Limit for one ingestion or extraction, LlamaCloud credits included, in US "
+        "dollars. None: none.",
+    )
+    usd_per_credit: Money = Field(
+        default=Decimal("0.00125"), description="Price of a LlamaCloud credit, in US dollars."
     )
     daily_usd_per_tenant: Money | None = Field(
         default=None, description="Limit for one tenant and day (UTC), in US dollars. None: none."

@@ -17,7 +17,7 @@ from foliotrace.stack import DataFolder
 from foliotrace.stack.cloud_services import journal_file
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
-from foliotrace_server.external.services import open_cloud
+from foliotrace_server.external.services import SharedStores, open_cloud
 from foliotrace_server.settings import Settings
 
 _TENANT = "default"
@@ -115,7 +115,9 @@ async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Dr
     """Differences found. Raises NotFound without a managed index, IndexUnavailable, Conflict."""
     with private_files(), WriterLease.acquire(settings.data_dir):
         folder = DataFolder.open(settings.data_dir, settings.ingest, lexicon=settings.query.lexicon)
-        cloud = open_cloud(settings, folder, GuardFactory(settings.resilience, clock=folder.clock))
+        shared = SharedStores(settings, clock=folder.clock)
+        guards = GuardFactory(settings.resilience, clock=folder.clock)
+        cloud = open_cloud(settings, folder, guards, shared.ledger)
         try:
             if cloud is None or cloud.index is None:
                 raise NotFound("no managed index is configured", hint="Set llamacloud.index.")
@@ -125,4 +127,5 @@ async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Dr
         finally:
             if cloud is not None:
                 await cloud.close()
+            await shared.close()
             await folder.close()

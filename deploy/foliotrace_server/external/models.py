@@ -9,12 +9,13 @@ from llama_index.core.llms import LLM
 from foliotrace.adapters.llamaindex.models import LlamaIndexEmbedder
 from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_model, language_model
 from foliotrace.adapters.local.prices import PriceTable
-from foliotrace.budget import NOTHING, PriceOf
+from foliotrace.budget import DEAREST_EMBEDDING, NOTHING, CallKind, PriceOf
 from foliotrace.errors import Misconfigured
 from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
 from foliotrace.resilient import (
     EmbedOncePerQuery,
     GuardFactory,
+    Meter,
     MeteredEmbedder,
     ResilientEmbedder,
 )
@@ -108,12 +109,14 @@ class Models:
             if embedding.provider == "import"
             else None,
         )
-        metered = MeteredEmbedder(
-            adapter,
-            price_of=self._price_of(embedding),
+        meter = Meter(
+            CallKind.EMBEDDING,
             ledger=self._ledger_of_all,
+            price_of=self._price_of(embedding),
             unknown=self._settings.budget.unknown_price,
+            dearest=DEAREST_EMBEDDING,
         )
+        metered = MeteredEmbedder(adapter, meter)
         guard = self._guards.make("embedder", limit_s=embedding.timeout_s)
         return EmbedOncePerQuery(ResilientEmbedder(metered, guard))
 

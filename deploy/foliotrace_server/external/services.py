@@ -3,6 +3,7 @@
 Vendors' libraries are imported only when a setting needs them: each costs seconds or megabytes.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -113,13 +114,16 @@ def connect(settings: Settings, folder: DataFolder, parts: OwnParts) -> External
         embedder=models.embedder if models else None,
         retriever=_own_retriever(settings, folder, guards, parts),
         cache=shared.answer_cache(),
-        cloud=open_cloud(settings, folder, guards),
+        cloud=open_cloud(settings, folder, guards, shared.ledger),
         closing=closing,
     )
 
 
 def open_cloud(
-    settings: Settings, folder: DataFolder, guards: GuardFactory
+    settings: Settings,
+    folder: DataFolder,
+    guards: GuardFactory,
+    ledger: Callable[[], BudgetLedger],
 ) -> "CloudServices | None":
     """LlamaCloud, None when no capability uses it. Raises Misconfigured without a key."""
     if not settings.llamacloud.in_use:
@@ -132,6 +136,7 @@ def open_cloud(
         settings,
         folder,
         guards,
+        ledger=ledger,
         webhook_secret=secret.get_secret_value() if secret else None,
     )
 

@@ -6,6 +6,7 @@ the events. No event holds query or document text.
 
 from foliotrace.events.dependencies import (
     BreakerChanged,
+    CallRefusedByBudget,
     CallRetried,
     CloudCancelFailed,
     CloudJobFinished,
@@ -59,6 +60,7 @@ __all__ = [
     "BreakerChanged",
     "CacheEvictionFailed",
     "CacheLookupFailed",
+    "CallRefusedByBudget",
     "CallRetried",
     "CloudCancelFailed",
     "CloudJobFinished",

@@ -55,11 +55,12 @@ class BreakerChanged(DomainEvent):
 
 
 class ModelCallPaid(DomainEvent):
-    """A model call was charged to the query's budget."""
+    """A call is an entry of the run's ledger with this cost; `outcome` as in `CallOutcome`."""
 
     span_attributes: ClassVar = {
         "model": "foliotrace.cost.model",
         "cost": "foliotrace.cost.usd",
+        "outcome": "foliotrace.cost.outcome",
     }
     recorded_as: ClassVar = "event"
 
@@ -67,6 +68,7 @@ class ModelCallPaid(DomainEvent):
     prompt_tokens: int
     completion_tokens: int
     cost_usd: Decimal
+    outcome: str = "answered"
 
     @property
     def cost(self) -> float:
@@ -76,6 +78,26 @@ class ModelCallPaid(DomainEvent):
     def measurements(self) -> Iterable[Measurement]:
         """The money."""
         yield instruments.COST.measured(self.cost, self.model)
+
+
+class CallRefusedByBudget(DomainEvent):
+    """A call was not sent, since it could exceed a cap.
+
+    `cap`: "run", "tenant_day", "unknown_price" or "ledger" (it failed).
+    """
+
+    span_attributes: ClassVar = {
+        "model": "foliotrace.cost.model",
+        "cap": "foliotrace.budget.refused_by",
+    }
+    recorded_as: ClassVar = "event"
+
+    model: str
+    cap: str
+
+    def measurements(self) -> Iterable[Measurement]:
+        """One refusal."""
+        yield instruments.BUDGET_REFUSALS.measured(1, self.cap)
 
 
 class ReservationNotSettled(DomainEvent):

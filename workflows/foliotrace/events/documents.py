@@ -23,6 +23,7 @@ class DocumentIngested(DomainEvent):
         "chunks": "foliotrace.ingest.chunks",
         "parser": "foliotrace.ingest.parser",
         "problem": "foliotrace.ingest.problem",
+        "cost_usd": "foliotrace.cost.usd",
     }
     recorded_as: ClassVar = "run"
 
@@ -31,6 +32,7 @@ class DocumentIngested(DomainEvent):
     chunks: int
     parser: str | None = None
     problem: str | None = None
+    cost_usd: float | None = None
 
     def measurements(self) -> Iterable[Measurement]:
         """The document, its pages and chunks, and its failure."""

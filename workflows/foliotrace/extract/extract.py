@@ -42,7 +42,6 @@ def merge(plan: ExtractionPlan, before: Extraction, window: Extraction) -> Extra
         fields=tuple(fields),
         valid=False,
         degradation=combine(before.degradation, window.degradation),
-        usage=before.usage.plus(window.usage),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from foliotrace.model import ExecutionMode, ExtractionMethod
 from foliotrace.parse import ParserChain
@@ -56,6 +57,7 @@ class ExtractServices:
     identify: Identify
     trace: CurrentTrace
     window_pages: int = EXTRACTION_WINDOW_PAGES
+    max_cost_usd: Decimal | None = None
     rungs_by_mode: Mapping[ExecutionMode, Sequence[Rung]] = field(default_factory=dict)
     local_parser: ParserChain | None = None
 

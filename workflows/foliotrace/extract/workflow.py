@@ -191,13 +191,15 @@ class ExtractWorkflow(Workflow):
         cursor = ev.cursor
         reporter = JobReporter(self._services, cursor.tenant, cursor.job_id)
         async with self._reporting(reporter):
-            await reporter.job()
+            job = await reporter.job()
             schema, found = await self._services.jobs.extraction(cursor.tenant, cursor.job_id)
             with stage("validate", fields=found.fields) as call:
                 record = record_of(schema, found.fields)
                 errors = errors_of(schema, record)
                 call.result = {"record": record, "errors": errors}
-            extraction = replace(found, record=record, valid=not errors, errors=errors)
+            extraction = replace(
+                found, record=record, valid=not errors, errors=errors, usage=job.usage
+            )
             await self._save(cursor.tenant, cursor.job_id, schema, extraction)
             await reporter.completed(extraction=extraction)
         mark, cost_usd = extraction.degradation, extraction.usage.cost_usd
@@ -222,7 +224,8 @@ class ExtractWorkflow(Workflow):
     async def _reporting(self, reporter: JobReporter) -> AsyncIterator[None]:
         """Mark the job as failed when the step raises; a shutdown marks nothing."""
         try:
-            yield
+            async with reporter.spending(self._services.max_cost_usd):
+                yield
         except Exception as error:
             with suppress(NotFound):  # deleted meanwhile
                 await reporter.failed(error)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TypeAlias
 
 from foliotrace.model import ExecutionMode
@@ -47,6 +48,7 @@ class IngestServices:
     on_deleted: Sequence[DocumentHook] = ()
     evict_answers: Sequence[DocumentHook] = ()
     settings: IngestSettings = field(default_factory=IngestSettings)
+    max_cost_usd: Decimal | None = None
     uploads_in_flight: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def parser_on(self, mode: ExecutionMode | None) -> ParserChain:

@@ -168,7 +168,8 @@ class IngestWorkflow(Workflow):
     ) -> AsyncIterator[None]:
         """Mark job and document as failed when the step raises; a shutdown marks nothing."""
         try:
-            yield
+            async with reporter.spending(self._services.max_cost_usd):
+                yield
         except Exception as error:
             cause = await self._external_cause(error, reporter.tenant, document_id, content_hash)
             with suppress(NotFound):  # deleted meanwhile

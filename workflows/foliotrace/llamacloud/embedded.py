@@ -120,7 +120,7 @@ class EmbeddedStack:
         from foliotrace.stack.cloud_services import CloudServices
 
         access = CloudAccess(api_key=options.api_key, settings=options.llamacloud)
-        cloud = CloudServices(access, self.settings, self.folder, self._guards)
+        cloud = CloudServices(access, self.settings, self.folder, self._guards, ledger=self.ledger)
         return ExternalServices(generators=generators, cloud=cloud)
 
     @cached_property
@@ -132,16 +132,20 @@ class EmbeddedStack:
         """Generate answers with `llm` from now on."""
         self.query = replace(self.query, generators=(self.generator(llm),))
 
-    def generator(self, llm: LLM) -> TextGenerator:
-        """The caller's LLM, guarded and charged."""
+    def ledger(self) -> SqliteLedger:
+        """What the models and the cloud are charged to."""
         if self._ledger is None:
             self._ledger = open_ledger(self.folder.path, self.settings.budget, clock=self.clock)
+        return self._ledger
+
+    def generator(self, llm: LLM) -> TextGenerator:
+        """The caller's LLM, guarded and charged."""
         return resilient_generator(
             llm,
             self._guards.make("llm", limit_s=MODEL_CALL_S),
             clock=self.clock,
             price_of=PriceTable(),
-            ledger=self._ledger,
+            ledger=self.ledger(),
             unknown_price=self.settings.budget.unknown_price,
         )
 

@@ -42,9 +42,15 @@ class Degradation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens and money of one query or extraction, retries and fallbacks included."""
+    """Tokens and money of one run, retries, fallbacks and timed-out calls included.
+
+    A timed-out call counts at its worst case; tokens that nobody reports are estimated.
+    """
 
     prompt_tokens: int = 0
+    cached_tokens: int = field(
+        default=0, metadata={"description": "Those prompt tokens that the provider had cached."}
+    )
     completion_tokens: int = 0
     embedding_tokens: int = 0
     llm_calls: int = 0
@@ -62,6 +68,7 @@ class Usage:
         """The sum of both."""
         return Usage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             embedding_tokens=self.embedding_tokens + other.embedding_tokens,
             llm_calls=self.llm_calls + other.llm_calls,

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from foliotrace.model.answer import Usage
 from foliotrace.model.page import SourceFile
 from foliotrace.model.question import ExecutionMode, Metadata
 
@@ -138,6 +139,7 @@ class JobView:
     trace_id: str | None = None
     created_at: datetime
     updated_at: datetime
+    usage: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Final
 from uuid import uuid4
 
+from foliotrace.budget import RunLedger, open_run
 from foliotrace.errors import LibraryUnavailable
 from foliotrace.events import stage
 from foliotrace.model import (
@@ -30,7 +31,6 @@ from foliotrace.query.retrieve.paths import Retrieval, retrieve
 from foliotrace.query.services import QueryServices
 from foliotrace.query.validate import normalized, refuse_unknown_fields, validate
 from foliotrace.query.workflow_events import AskQuestion
-from foliotrace.resilient import open_budget
 
 NOTICE_EMPTY_COLLECTION: Final = (
     "Collection {collection} holds no documents: check its name, or ingest documents into it."
@@ -58,23 +58,28 @@ async def answer_question(
     await services.audit.append(received)
     query: Query | None = None
     version = _UNKNOWN_VERSION
-    try:
-        version = await _library_version(services)
-        with stage("validate", query=question.query) as call:
-            query = validate(question, principal=principal, run_id=run_id, query_hash=query_hash)
-            services = services.with_mode(question.path)
-            records.emit_description(query, _versions(services, version))
-            call.result = query.text
-        use_cache = not question.bypass_cache
-        deadline = Deadline(started_s + services.settings.deadline_s)
-        answer = await _answer(services, query, version, deadline, stream, use_cache=use_cache)
-    except BaseException as error:
-        await services.audit.append(records.failed(received, error))
-        if query is not None:
-            await _save_run(services, question, query, error, version, started_s)
-        raise
+    with open_run(principal.tenant, services.budget.max_cost_per_query_usd) as run:
+        try:
+            version = await _library_version(services)
+            with stage("validate", query=question.query) as call:
+                query = validate(
+                    question, principal=principal, run_id=run_id, query_hash=query_hash
+                )
+                services = services.with_mode(question.path)
+                records.emit_description(query, _versions(services, version))
+                call.result = query.text
+            use_cache = not question.bypass_cache
+            deadline = Deadline(started_s + services.settings.deadline_s)
+            answer = await _answer(
+                services, query, version, deadline, stream, run, use_cache=use_cache
+            )
+        except BaseException as error:
+            await services.audit.append(records.failed(received, error, run.usage))
+            if query is not None:
+                await _save_run(services, question, query, error, version, started_s, run)
+            raise
     await services.audit.append(records.completed(received, answer))
-    await _save_run(services, question, query, answer, version, started_s)
+    await _save_run(services, question, query, answer, version, started_s, run)
     return answer
 
 
@@ -85,10 +90,12 @@ async def _save_run(
     outcome: Answer | BaseException,
     version: int,
     started_s: float,
+    ledger: RunLedger,
 ) -> None:
     run = records.run_of(
         query,
         outcome,
+        usage=ledger.usage,
         path=question.path,
         trace_id=services.current_trace(),
         traceparent=services.current_span(),
@@ -123,69 +130,67 @@ async def _answer(
     version: int,
     deadline: Deadline,
     stream: AnswerStream | None,
+    run: RunLedger,
     *,
     use_cache: bool,
 ) -> Answer:
     """The cached answer, or a new one, which is stored where that is allowed."""
     settings = services.settings
-    with open_budget(query.principal.tenant, services.budget.max_cost_per_query_usd) as budget:
-        keys = answer_cache.keys_of(
-            services, query, version=version, use_cache=use_cache and version != _UNKNOWN_VERSION
+    keys = answer_cache.keys_of(
+        services, query, version=version, use_cache=use_cache and version != _UNKNOWN_VERSION
+    )
+    if keys.exact is not None:
+        with stage("cache", query=query.text) as call:
+            hit = await answer_cache.look_up(
+                services, query, keys, _stage_deadline(services, deadline)
+            )
+            call.result = hit.answer.text if hit is not None else "miss"
+        if hit is not None:
+            if stream is not None:
+                stream.send(hit.answer.text)
+            cached = replace(hit.answer, usage=run.usage)
+            return _stamp(services, query, cached, hit.state)
+    with stage("retrieve", query=query.text, top_k=query.top_k) as call:
+        retrieval = call.result = await retrieve(
+            query,
+            services.paths,
+            clock=services.clock,
+            deadline=deadline,
+            limit_s=settings.retrieval_deadline_s,
+            hedge_s=settings.hedge_after_s,
         )
-        if keys.exact is not None:
-            with stage("cache", query=query.text) as call:
-                hit = await answer_cache.look_up(
-                    services, query, keys, _stage_deadline(services, deadline)
-                )
-                call.result = hit.answer.text if hit is not None else "miss"
-            if hit is not None:
-                if stream is not None:
-                    stream.send(hit.answer.text)
-                cached = replace(hit.answer, usage=budget.usage)
-                return _stamp(services, query, cached, hit.state)
-        with stage("retrieve", query=query.text, top_k=query.top_k) as call:
-            retrieval = call.result = await retrieve(
+    _announce_lower_path(stream, retrieval)
+    passages = retrieval.passages
+    with stage("synthesize", query=query.text, passages=passages) as call:
+        if retrieval.mode is RetrievalMode.NONE:
+            synthesis = await _without_passages(services, keys, retrieval, stream)
+        else:
+            synthesis = await services.synthesizer.synthesize(
                 query,
-                services.paths,
-                clock=services.clock,
+                passages,
+                library_version=version,
                 deadline=deadline,
-                limit_s=settings.retrieval_deadline_s,
-                hedge_s=settings.hedge_after_s,
+                stream=stream,
+                check_subject=retrieval.mode in _OWN_INDEXES,
             )
-        _announce_lower_path(stream, retrieval)
-        passages = retrieval.passages
-        with stage("synthesize", query=query.text, passages=passages) as call:
-            if retrieval.mode is RetrievalMode.NONE:
-                synthesis = await _without_passages(services, keys, retrieval, stream)
-            else:
-                synthesis = await services.synthesizer.synthesize(
-                    query,
-                    passages,
-                    library_version=version,
-                    deadline=deadline,
-                    stream=stream,
-                    check_subject=retrieval.mode in _OWN_INDEXES,
-                )
-                if not passages:
-                    synthesis = await _naming_an_empty_collection(services, query, synthesis)
-            if stream is not None and synthesis.mode is not AnswerMode.GENERATED:
-                stream.send(synthesis.text)
-            call.result = synthesis.text
-        with stage("ground", answer=synthesis.text) as call:
-            answer, redacted = finalize(
-                synthesis,
-                retrieval,
-                configured=services.configured,
-                redaction=settings.redaction,
-                usage=budget.usage,
-            )
-            call.result = answer
-        state = CacheState.MISS if use_cache else CacheState.BYPASS
-        answer = _stamp(services, query, answer, state)
-        if may_store(answer, redacted=redacted):
-            await answer_cache.store(
-                services, query, answer, keys, _stage_deadline(services, deadline)
-            )
+            if not passages:
+                synthesis = await _naming_an_empty_collection(services, query, synthesis)
+        if stream is not None and synthesis.mode is not AnswerMode.GENERATED:
+            stream.send(synthesis.text)
+        call.result = synthesis.text
+    with stage("ground", answer=synthesis.text) as call:
+        answer, redacted = finalize(
+            synthesis,
+            retrieval,
+            configured=services.configured,
+            redaction=settings.redaction,
+            usage=run.usage,
+        )
+        call.result = answer
+    state = CacheState.MISS if use_cache else CacheState.BYPASS
+    answer = _stamp(services, query, answer, state)
+    if may_store(answer, redacted=redacted):
+        await answer_cache.store(services, query, answer, keys, _stage_deadline(services, deadline))
     return answer
 
 

@@ -13,6 +13,7 @@ from foliotrace.model import (
     Run,
     RunContent,
     RunRequest,
+    Usage,
     Versions,
 )
 from foliotrace.ports import AuditEntry, Clock
@@ -58,7 +59,7 @@ def completed(before: AuditEntry, answer: Answer) -> AuditEntry:
     )
 
 
-def failed(before: AuditEntry, error: BaseException) -> AuditEntry:
+def failed(before: AuditEntry, error: BaseException, usage: Usage) -> AuditEntry:
     """The entry after a failure or a cancellation, without any text of the question."""
     known = error if isinstance(error, FoliotraceError) else None
     return AuditEntry(
@@ -71,6 +72,8 @@ def failed(before: AuditEntry, error: BaseException) -> AuditEntry:
         success=False,
         error=known.message if known else None,
         error_type=known.error_code if known else type(error).__name__,
+        tokens=usage.total_tokens,
+        cost_usd=usage.cost_usd,
     )
 
 
@@ -78,6 +81,7 @@ def run_of(
     query: Query,
     outcome: Answer | BaseException,
     *,
+    usage: Usage,
     path: ExecutionMode | None,
     traceparent: str | None,
     trace_id: str | None,
@@ -102,7 +106,7 @@ def run_of(
         versions=replace(versions, model=answer.model),
         degradation=answer.degradation,
         citations=answer.citations,
-        usage=answer.usage,
+        usage=usage,
         query_hash=query.query_hash,
         user_id=query.user_id,
         session_id=query.session_id,

@@ -5,13 +5,11 @@ then the adapter. So each request that leaves is reserved and settled by itself.
 """
 
 from foliotrace.resilient.guard import CircuitGuard, GuardFactory, GuardPolicy
+from foliotrace.resilient.meter import Meter
 from foliotrace.resilient.metering import (
     EmbedOncePerQuery,
     MeteredEmbedder,
-    MeteredExtractor,
     MeteredGenerator,
-    QueryBudget,
-    open_budget,
 )
 from foliotrace.resilient.wrappers import (
     BackgroundIndexWriter,
@@ -30,10 +28,9 @@ __all__ = [
     "EmbedOncePerQuery",
     "GuardFactory",
     "GuardPolicy",
+    "Meter",
     "MeteredEmbedder",
-    "MeteredExtractor",
     "MeteredGenerator",
-    "QueryBudget",
     "ResilientCache",
     "ResilientEmbedder",
     "ResilientExtractor",
@@ -41,5 +38,4 @@ __all__ = [
     "ResilientLedger",
     "ResilientParser",
     "ResilientRetriever",
-    "open_budget",
 ]

@@ -158,8 +158,14 @@ class CircuitGuard:
 
     async def _take_slot(self, deadline: Deadline) -> None:
         """Raises DeadlineExceeded if none becomes free in time."""
+        left_s = deadline.remaining_s(self._clock.monotonic_s())
+        if left_s <= 0:  # nothing is sent, and nothing charged
+            raise DeadlineExceeded(
+                f"No time is left to call {self.name}.",
+                reason=ReasonFamily.SERVICE_TIMEOUT.of(self.name),
+            )
         try:
-            async with asyncio.timeout(deadline.remaining_s(self._clock.monotonic_s())):
+            async with asyncio.timeout(left_s):
                 await self._slots.acquire()
         except TimeoutError:
             raise DeadlineExceeded(

@@ -4,13 +4,14 @@ Whatever is switched, files, pages and the keyword index are kept in the data fo
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 from foliotrace.adapters.llamacloud.client import CloudAccess, CloudFailure
+from foliotrace.adapters.llamacloud.credit_charges import CreditCharges
 from foliotrace.adapters.llamacloud.extractor import PAGED_TYPES, CloudExtractor
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.index import CloudIndex
@@ -22,7 +23,7 @@ from foliotrace.errors import NotFound
 from foliotrace.extract.services import Rung
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParserChain, RemainingTypesParser
-from foliotrace.ports import Parser
+from foliotrace.ports import BudgetLedger, Parser
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.resilient import (
     BackgroundIndexWriter,
@@ -53,6 +54,7 @@ class CloudServices:
         folder: DataFolder,
         guards: GuardFactory,
         *,
+        ledger: Callable[[], BudgetLedger],
         webhook_secret: str | None = None,
     ) -> None:
         self._core = settings
@@ -64,8 +66,15 @@ class CloudServices:
         file = journal_file(folder.path)
         file.parent.mkdir(parents=True, exist_ok=True)
         self.journal = PurchaseJournal(file, clock=folder.clock)
+        charges = CreditCharges(
+            self.journal, ledger=ledger, usd_per_credit=settings.budget.usd_per_credit
+        )
         self.gateway = CloudGateway(
-            access, self.journal, clock=folder.clock, webhook=self._webhook_target()
+            access,
+            self.journal,
+            clock=folder.clock,
+            webhook=self._webhook_target(),
+            charges=charges,
         )
         self._placements: Placements | None = None
         self.index: CloudIndex | None = None
@@ -190,6 +199,7 @@ class CloudServices:
     async def _sweep(self) -> None:
         while True:
             try:
+                await self.gateway.collect_late_credits()
                 count = await self.gateway.sweep(self._folder.library.refers_to)
                 if count:
                     _log.info("llamacloud.copies_deleted", count=count)

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from foliotrace.adapters.local.rules import RulesExtractor
-from foliotrace.budget import PriceOf, UnknownPrice
+from foliotrace.budget import CallKind, PriceOf, UnknownPrice
 from foliotrace.errors import Misconfigured
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.ingest.services import DocumentHook, IngestServices
@@ -33,7 +33,7 @@ from foliotrace.query.subjects.identities import DocumentIdentities
 from foliotrace.query.subjects.subject_check import SubjectCheck
 from foliotrace.resilient import (
     CircuitGuard,
-    MeteredExtractor,
+    Meter,
     MeteredGenerator,
     ResilientGenerator,
 )
@@ -84,7 +84,8 @@ def resilient_generator(
     from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator  # imports LlamaIndex
 
     generator = LlamaIndexGenerator(llm, clock=clock, model=model, health=health)
-    metered = MeteredGenerator(generator, price_of=price_of, ledger=ledger, unknown=unknown_price)
+    meter = Meter(CallKind.LLM, ledger=lambda: ledger, price_of=price_of, unknown=unknown_price)
+    metered = MeteredGenerator(generator, meter, clock=clock)
     return ResilientGenerator(metered, guard)
 
 
@@ -143,6 +144,7 @@ class Stack:
             on_deleted=(cloud.forget,) if cloud is not None else (),
             evict_answers=evict_answers,
             settings=self.settings.ingest,
+            max_cost_usd=self.settings.budget.max_cost_per_job_usd,
         )
 
     @cached_property
@@ -233,6 +235,7 @@ class Stack:
             identify=ingest.identify,
             trace=ingest.trace,
             window_pages=settings.extract_window_pages if first else EXTRACTION_WINDOW_PAGES,
+            max_cost_usd=self.settings.budget.max_cost_per_job_usd,
         )
 
     def _local_rungs(self) -> list[Rung]:
@@ -241,12 +244,10 @@ class Stack:
             return [rules]
         from foliotrace.adapters.llamaindex.extractor import LLMExtractor  # imports LlamaIndex
 
-        cap_usd = self.settings.budget.max_cost_per_query_usd
-        extractors = [
-            MeteredExtractor(LLMExtractor(generator), cap_usd=cap_usd)
+        llms = (
+            Rung(method=ExtractionMethod.LLM, extractor=LLMExtractor(generator))
             for generator in self.external.generators
-        ]
-        llms = (Rung(method=ExtractionMethod.LLM, extractor=extractor) for extractor in extractors)
+        )
         return [*llms, rules]
 
     async def close(self) -> None:

@@ -16,6 +16,7 @@ from foliotrace.adapters.llamacloud.client import (
 )
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.grounding import to_extraction
+from foliotrace.adapters.llamacloud.parser import CREDITS_PER_PAGE as PARSE_CREDITS_PER_PAGE
 from foliotrace.adapters.llamacloud.parser import ENGINE
 from foliotrace.adapters.llamacloud.purchase_journal import Order, ParseJob
 from foliotrace.errors import ExtractorUnavailable
@@ -40,6 +41,15 @@ PAGED_TYPES: Final = frozenset(
     }
 )
 """Types whose pages the cloud numbers as we do, so that a request can name a page range."""
+
+
+CREDITS_PER_PAGE: Final[Mapping[str, float]] = {
+    "cost_effective": 5.0,
+    "agentic": 15.0,
+    "agentic_plus": 50.0,
+    "turbo": 35.0,
+}
+"""The most that a page costs in each tier, its parsing aside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +121,7 @@ class CloudExtractor:
         while (parsed := self._parse_job(purchase)) is not None:
             window = None if parsed.pages == purchase.span else purchase.span
             try:
-                return await self._place(purchase, parsed.job_id, window, deadline)
+                return await self._place(purchase, parsed.job_id, window, deadline, is_parsed=True)
             except CloudFailure as failure:
                 if failure.problem is not CloudProblem.NOT_FOUND:
                     raise
@@ -139,15 +149,29 @@ class CloudExtractor:
         return self._gateway.journal.parse_job(tenant, document.content_hash, purchase.span)
 
     async def _place(
-        self, purchase: _Extraction, source: str, window: range | None, deadline: Deadline
+        self,
+        purchase: _Extraction,
+        source: str,
+        window: range | None,
+        deadline: Deadline,
+        *,
+        is_parsed: bool = False,
     ) -> str:
         task = purchase.task
         order = Order(
             content_hash=task.document.content_hash,
             source=source,
             configuration=await self._configuration(task, window),
+            worst_credits=self._worst_credits(purchase, parses=not is_parsed),
         )
         return await self._gateway.buy_extract(task.principal.tenant, purchase.key, order, deadline)
+
+    def _worst_credits(self, purchase: _Extraction, *, parses: bool) -> float:
+        tier = self._settings.extract_tier
+        a_page = CREDITS_PER_PAGE[tier]
+        if parses:
+            a_page += PARSE_CREDITS_PER_PAGE.get(tier, max(PARSE_CREDITS_PER_PAGE.values()))
+        return max(1, len(purchase.pages)) * a_page
 
     async def _configuration(self, task: ExtractionTask, window: range | None) -> str:
         """The id of the configuration of this schema and window, saved in the cloud by its name."""

@@ -8,12 +8,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 from llama_cloud import AsyncLlamaCloud
 from llama_cloud.types import ExtractV2Job, ParsingGetResponse
 
-from foliotrace.adapters.llamacloud.buy_once import ENDED_BADLY, PurchaseCoordinator, Sleep
+from foliotrace.adapters.llamacloud.buy_once import (
+    ENDED_BADLY,
+    Find,
+    Place,
+    PurchaseCoordinator,
+    Sleep,
+)
 from foliotrace.adapters.llamacloud.client import (
     RATE_LIMITS,
     CloudAccess,
@@ -23,6 +30,7 @@ from foliotrace.adapters.llamacloud.client import (
     connect,
     translated_errors,
 )
+from foliotrace.adapters.llamacloud.credit_charges import CreditCharges
 from foliotrace.adapters.llamacloud.purchase_journal import (
     Order,
     Purchase,
@@ -30,9 +38,10 @@ from foliotrace.adapters.llamacloud.purchase_journal import (
     PurchaseState,
 )
 from foliotrace.adapters.llamacloud.webhooks import JobWaiters, WebhookTarget
+from foliotrace.errors import BudgetExceeded, LedgerUnavailable
 from foliotrace.events import CloudCancelFailed, CloudJobFinished, emit
 from foliotrace.model import Deadline, SourceFile
-from foliotrace.ports import Clock
+from foliotrace.ports import BudgetLedger, Clock
 
 OPERATION: Final = "foliotrace_operation"
 """Key of a parse job's user metadata that names the purchase it came from."""
@@ -60,10 +69,10 @@ WITH_WEBHOOKS: Final = Polling(first_s=5.0, longest_s=30.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How a job ended."""
+    """How a job ended; `credits` is None until billing has recorded them."""
 
     status: str
-    credits: float
+    credits: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +98,12 @@ class CloudGateway:
         sleep: Sleep = asyncio.sleep,
         webhook: WebhookTarget | None = None,
         polling: Polling | None = None,
+        charges: CreditCharges | None = None,
     ) -> None:
         self.journal = journal
+        self._charges = charges or CreditCharges(
+            journal, ledger=_no_ledger, usd_per_credit=Decimal(0)
+        )
         self._access = access
         self._clock = clock
         self._rate_limiter = rate_limiter or RateLimiter(RATE_LIMITS, clock=clock)
@@ -193,6 +206,7 @@ class CloudGateway:
         *,
         content_hash: str | None = None,
         pages: range | None = None,
+        worst_credits: float = 0.0,
     ) -> str:
         """The id of the parse job for `request`, placed at most once for `key`."""
 
@@ -218,8 +232,13 @@ class CloudGateway:
                         return job.id
             return None
 
-        order = Order(content_hash=content_hash, pages=pages, source=request.get("file_id"))
-        return await self._purchases.buy(tenant, key, "parse", order, place, find)
+        order = Order(
+            content_hash=content_hash,
+            pages=pages,
+            source=request.get("file_id"),
+            worst_credits=worst_credits,
+        )
+        return await self._buy(tenant, key, "parse", order, place, find)
 
     async def buy_extract(self, tenant: str, key: str, order: Order, deadline: Deadline) -> str:
         """The id of the extraction that `order` names, placed at most once for `key`.
@@ -249,7 +268,30 @@ class CloudGateway:
                         return job.id
             return None
 
-        return await self._purchases.buy(tenant, key, "extract", order, place, find)
+        return await self._buy(tenant, key, "extract", order, place, find)
+
+    async def _buy(
+        self, tenant: str, key: str, kind: str, order: Order, place: Place, find: Find
+    ) -> str:
+        """Buy once; the worst case is reserved before the request. Raises BudgetExceeded too."""
+        reserved = False
+
+        async def charged() -> str:
+            nonlocal reserved
+            await self._charges.reserve(tenant, key, kind, order.worst_credits)
+            reserved = True
+            return await place()
+
+        try:
+            return await self._purchases.buy(tenant, key, kind, order, charged, find)
+        except (BudgetExceeded, LedgerUnavailable):
+            self.journal.mark_failed(tenant, key)  # nothing was sent
+            raise
+        except CloudFailure as failure:
+            if reserved:
+                credits = None if failure.outcome_unknown else 0.0
+                await self._charges.settle(tenant, key, kind, credits)
+            raise
 
     def _webhook_request(self, product: str) -> dict[str, Any]:
         return self._webhook.request(product) if self._webhook is not None else {}
@@ -264,13 +306,13 @@ class CloudGateway:
         async def status() -> Finished | None:
             with translated_errors("ask for a parse job"):
                 reply = await self.client.parsing.get(job_id, expand=["usage"], **self.scope)
-            return _finished(reply.job)
+            return _finished(reply.job, _parse_credits(reply))
 
         job = _Job(tenant=tenant, key=key, kind="parse", id=job_id)
         finished = await self._wait(job, status, deadline)
         with translated_errors("fetch a parse result"):
             result = await self.client.parsing.get(job_id, expand=expand, **self.scope)
-        self._settle(job, finished.credits)
+        await self._settle(job, finished.credits)
         return result
 
     async def extracted(
@@ -281,7 +323,7 @@ class CloudGateway:
         async def status() -> Finished | None:
             with translated_errors("ask for an extraction"):
                 reply = await self.client.extract.get(job_id, expand=["usage"], **self.scope)
-            return _finished(reply)
+            return _finished(reply, self._extract_credits(tenant, key, reply))
 
         job = _Job(tenant=tenant, key=key, kind="extract", id=job_id)
         finished = await self._wait(job, status, deadline)
@@ -289,7 +331,7 @@ class CloudGateway:
             result = await self.client.extract.get(
                 job_id, expand=["extract_metadata", "usage"], **self.scope
             )
-        self._settle(job, finished.credits)
+        await self._settle(job, finished.credits)
         return result
 
     def notify(self, job_id: str) -> None:
@@ -317,11 +359,15 @@ class CloudGateway:
                             raise
                         finished, retry_after_s = None, failure.retry_after_s or 0.0
                     if finished is not None:
-                        return self._judge(job, finished)
+                        return await self._judge(job, finished)
                     if retry_after_s >= self._remaining_s(deadline):
                         raise _too_long(job.id)
                     await self._pause(ended, job.id, max(pause_s, retry_after_s), deadline)
                     pause_s = min(self._polling.longest_s, pause_s * _POLL_GROWTH)
+        except CloudFailure as failure:
+            if failure.problem is CloudProblem.DEADLINE:  # it goes on, and will be billed
+                await self._charges.settle(job.tenant, job.key, job.kind, None)
+            raise
         except asyncio.CancelledError:
             if not self._keeps_jobs:
                 await asyncio.shield(self._cancel(job))
@@ -343,12 +389,14 @@ class CloudGateway:
             webhook.cancel()
             ended.clear()
 
-    def _judge(self, job: _Job, finished: Finished) -> Finished:
+    async def _judge(self, job: _Job, finished: Finished) -> Finished:
         if finished.status == "COMPLETED":
             return finished
         cancelled = finished.status == "CANCELLED"
         problem = CloudProblem.JOB_CANCELLED if cancelled else CloudProblem.JOB_FAILED
-        self.journal.mark_failed(job.tenant, job.key, credits=finished.credits)
+        credits = finished.credits or 0.0  # a failed job is not billed unless the cloud says so
+        self.journal.mark_failed(job.tenant, job.key, credits=credits)
+        await self._charges.settle(job.tenant, job.key, job.kind, credits)
         raise CloudFailure(problem, f"job {job.id} ended as {finished.status}")
 
     def _give_up(self, job: _Job, failure: CloudFailure) -> None:
@@ -356,10 +404,38 @@ class CloudGateway:
         if failure.problem is CloudProblem.NOT_FOUND:
             self.journal.mark_failed(job.tenant, job.key)
 
-    def _settle(self, job: _Job, credits: float) -> None:
+    async def _settle(self, job: _Job, credits: float | None) -> None:
         if self.journal.find(job.tenant, job.key).state is not PurchaseState.DONE:
-            self.journal.mark_done(job.tenant, job.key, credits=credits)
-        emit(CloudJobFinished(kind=job.kind, job_id=job.id, credits=credits))
+            self.journal.mark_done(job.tenant, job.key, credits=credits or 0.0)
+        await self._charges.settle(job.tenant, job.key, job.kind, credits)
+        emit(CloudJobFinished(kind=job.kind, job_id=job.id, credits=credits or 0.0))
+
+    def _extract_credits(self, tenant: str, key: str, job: ExtractV2Job) -> float | None:
+        """What the extraction cost beyond our own parse job, whose credits `credits` repeats."""
+        usage = job.usage
+        if usage is None or usage.credits is None:
+            return None
+        own = self.journal.parse_credits(tenant, self.journal.find(tenant, key).order.source)
+        if own is None:
+            return usage.credits
+        if usage.extract_credits is not None:
+            return usage.extract_credits
+        return max(0.0, usage.credits - (usage.parse_credits or own))
+
+    async def collect_late_credits(self) -> None:
+        """Ask for credits that were not recorded when their jobs ended. Raises CloudFailure."""
+        for tenant, key, kind, job_id in self.journal.without_credits():
+            with translated_errors(f"ask for the credits of a {kind} job"):
+                if kind == "parse":
+                    parsed = await self.client.parsing.get(job_id, expand=["usage"], **self.scope)
+                    ended = _finished(parsed.job, _parse_credits(parsed))
+                else:
+                    job = await self.client.extract.get(job_id, expand=["usage"], **self.scope)
+                    ended = _finished(job, self._extract_credits(tenant, key, job))
+            if ended is None or (ended.credits is None and ended.status == "COMPLETED"):
+                continue
+            self.journal.add_credits(tenant, key, ended.credits or 0.0)
+            await self._charges.settle(tenant, key, kind, ended.credits or 0.0)
 
     async def _cancel(self, job: _Job) -> None:
         """The caller was cancelled: cancel the job. If that works, it may be bought again."""
@@ -369,8 +445,10 @@ class CloudGateway:
                 await jobs.cancel(job.id, **self.scope)
         except CloudFailure as failure:
             emit(CloudCancelFailed(reason=failure.reason))
+            await self._charges.settle(job.tenant, job.key, job.kind, None)
         else:
             self.journal.mark_failed(job.tenant, job.key)
+            await self._charges.settle(job.tenant, job.key, job.kind, 0.0)
 
     async def _take_turn(self, endpoint: str, deadline: Deadline) -> None:
         if not await self._rate_limiter.wait(endpoint, deadline):
@@ -384,11 +462,18 @@ def _too_long(job_id: str) -> CloudFailure:
     return CloudFailure(CloudProblem.DEADLINE, f"job {job_id} did not end in time")
 
 
-def _finished(job: Any) -> Finished | None:  # the SDK has a class for each kind of job
+def _no_ledger() -> BudgetLedger:
+    raise LedgerUnavailable("credits without a price need no ledger")
+
+
+def _parse_credits(reply: ParsingGetResponse) -> float | None:
+    return reply.job.usage.credits if reply.job.usage else None
+
+
+def _finished(job: Any, credits: float | None) -> Finished | None:  # a class for each kind of job
     """None while the job runs. An unknown status raises CloudFailure: it could mean anything."""
     if job.status in _WAITING:
         return None
     if job.status not in ("COMPLETED", "FAILED", "CANCELLED"):
         raise CloudFailure(CloudProblem.GARBAGE, "the status of a job is unknown")
-    credits = job.usage.credits if job.usage else None
-    return Finished(status=job.status, credits=credits or 0.0)
+    return Finished(status=job.status, credits=credits)

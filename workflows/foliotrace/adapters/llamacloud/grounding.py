@@ -19,7 +19,6 @@ from foliotrace.model import (
     ParsedPage,
     Passage,
     RetrievalMode,
-    Usage,
 )
 from foliotrace.ports import LibraryReader
 
@@ -134,13 +133,11 @@ def to_extraction(job: ExtractV2Job, document: Document, pages: Sequence[ParsedP
     ]
     empty = {field.pointer for field in fields if field.value is None}
     removed = {pointer for pointer, value in leaves(record) if value is not None} & empty
-    credits = job.usage.credits if job.usage and job.usage.credits else 0.0
     return Extraction(
         record=without(record, removed),
         fields=tuple(fields),
         valid=not removed,
         errors=tuple(f"not grounded: {pointer}" for pointer in sorted(removed)),
-        usage=Usage(credits=credits),
     )
 
 

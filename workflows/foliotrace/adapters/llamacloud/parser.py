@@ -10,7 +10,7 @@ from llama_cloud.types import ParsingGetResponse
 from foliotrace.adapters.llamacloud.client import CloudFailure, CloudProblem, as_port_error
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.pages import to_pages
-from foliotrace.errors import ParserUnavailable
+from foliotrace.errors import BudgetExceeded, LedgerUnavailable, ParserUnavailable
 from foliotrace.model import Deadline, Inspection, ParsedPage, SourceFile
 from foliotrace.ports import Parser
 from foliotrace.settings import LlamaCloudSettings
@@ -25,6 +25,14 @@ VERSIONS: Final[Mapping[str, str]] = {
     "agentic_plus": "2026-09-28",
 }
 """The version pinned for each tier, so that results do not change unnoticed."""
+
+CREDITS_PER_PAGE: Final[Mapping[str, float]] = {
+    "fast": 1.0,
+    "cost_effective": 3.0,
+    "agentic": 10.0,
+    "agentic_plus": 45.0,
+}
+"""The most that a page costs in each tier, as reserved; the cloud's own figure is charged."""
 
 _PARSED_TYPES: Final = frozenset(
     {
@@ -73,6 +81,10 @@ class CloudParser:
             raise as_port_error(
                 ParserUnavailable, failure, setting="llamacloud.parsing"
             ) from failure
+        except (BudgetExceeded, LedgerUnavailable) as error:  # a local parser costs nothing
+            raise ParserUnavailable(
+                error.message, reason=error.reason, hint=error.hint, lasting=True, answered=True
+            ) from error
         for page in found:
             yield page
 
@@ -100,6 +112,7 @@ class CloudParser:
             deadline,
             content_hash=source.content_hash,
             pages=pages,
+            worst_credits=len(pages) * CREDITS_PER_PAGE[self._settings.parse_tier],
         )
         return await self._gateway.parsed(
             source.tenant,

@@ -32,7 +32,12 @@ ALTER TABLE intents ADD COLUMN last_page INTEGER;
 ALTER TABLE intents ADD COLUMN source TEXT;
 ALTER TABLE intents ADD COLUMN configuration TEXT;
 """
-_SCHEMA = (_FIRST, _ORDER_COLUMNS)
+_CHARGE_COLUMNS = """
+ALTER TABLE intents ADD COLUMN reservation TEXT;
+ALTER TABLE intents ADD COLUMN worst_credits REAL NOT NULL DEFAULT 0;
+ALTER TABLE intents ADD COLUMN due_credits REAL;
+"""
+_SCHEMA = (_FIRST, _ORDER_COLUMNS, _CHARGE_COLUMNS)
 
 
 class PurchaseState(StrEnum):
@@ -53,12 +58,26 @@ class Order:
     """The ids in a billed request, by which its job can be found and reused.
 
     `source` and `configuration` are the cloud's ids; `pages` those that a parse job reads.
+    `worst_credits` is the most that the job can cost.
     """
 
     content_hash: str | None = None
     pages: range | None = None
     source: str | None = None
     configuration: str | None = None
+    worst_credits: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """What a purchase is charged. `due`: credits charged on assumption, until they are known.
+
+    `reservation` is None where nothing is reserved, empty where the credits have no price.
+    """
+
+    reservation: str | None
+    worst: float
+    due: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +200,55 @@ class PurchaseJournal:
                 source=source,
                 configuration=conf,
             ),
+        )
+
+    def charge(self, tenant: str, key: str) -> Charge:
+        """What the purchase is charged."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT reservation, worst_credits, due_credits FROM intents"
+                " WHERE tenant = ? AND key = ?",
+                (tenant, key),
+            ).fetchone()
+        reservation, worst, due = row or (None, 0.0, None)
+        return Charge(reservation=reservation, worst=worst, due=due)
+
+    def set_charge(self, tenant: str, key: str, charge: Charge) -> None:
+        """Replace what the purchase is charged."""
+        self._run(
+            "UPDATE intents SET reservation = ?, worst_credits = ?, due_credits = ?"
+            " WHERE tenant = ? AND key = ?",
+            charge.reservation,
+            charge.worst,
+            charge.due,
+            tenant,
+            key,
+        )
+
+    def without_credits(self) -> list[tuple[str, str, str, str]]:
+        """(tenant, key, kind, job id) of the jobs whose credits are still due."""
+        rows = self._run(
+            "SELECT tenant, key, kind, job_id FROM intents"
+            " WHERE due_credits IS NOT NULL AND job_id IS NOT NULL"
+        )
+        return [(tenant, key, kind, job_id) for tenant, key, kind, job_id in rows]
+
+    def parse_credits(self, tenant: str, job_id: str | None) -> float | None:
+        """The credits of our own parse job with this id; None for anything else."""
+        rows = self._run(
+            "SELECT credits FROM intents WHERE tenant = ? AND job_id = ? AND kind = 'parse'",
+            tenant,
+            job_id,
+        )
+        return float(rows[0][0]) if rows else None
+
+    def add_credits(self, tenant: str, key: str, credits: float) -> None:
+        """Credits that became known after the job was done."""
+        self._run(
+            "UPDATE intents SET credits = credits + ? WHERE tenant = ? AND key = ?",
+            credits,
+            tenant,
+            key,
         )
 
     def is_bought(self, tenant: str, key: str) -> bool:

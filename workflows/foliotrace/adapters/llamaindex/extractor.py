@@ -81,7 +81,7 @@ class LLMExtractor:
         except (GeneratorUnavailable, GeneratorRefused) as error:
             raise ExtractorUnavailable(error.message, reason=error.reason) from error
         fields = tuple(_fields(plan, _findings(generation), readable, task.document))
-        return Extraction(record={}, fields=fields, valid=False, usage=generation.usage)
+        return Extraction(record={}, fields=fields, valid=False)
 
 
 def _prompt(task: ExtractionTask, pages: Sequence[ParsedPage]) -> Prompt:

@@ -28,6 +28,7 @@ T = TypeVar("T")
 _REFUSING: Final = frozenset({400, 413, 422})  # the prompt itself: a retry would fail too
 _LASTING: Final = frozenset({401, 402, 403, 404})  # key, account or name: the operator must act
 _FILTERED: Final = frozenset({"content_filter", "refusal", "safety", "SAFETY"})
+_NOT_CONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _CUT: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
 
 
@@ -89,12 +90,16 @@ class LlamaIndexGenerator:
             lambda: llm.stream_chat(messages, **options),
         )
         pieces = await self._within(opened, deadline, prompt)
-        while (piece := await self._within(anext(pieces, None), deadline, prompt)) is not None:
-            last = piece
-            reason = _finish_reason(piece) or reason
-            text += piece.delta or ""
-            if piece.delta:
-                yield Delta(text=piece.delta)
+        try:
+            while (piece := await self._within(anext(pieces, None), deadline, prompt)) is not None:
+                last = piece
+                reason = _finish_reason(piece) or reason
+                text += piece.delta or ""
+                if piece.delta:
+                    yield Delta(text=piece.delta)
+        finally:  # a reader that leaves ends the request, and with it what is billed
+            if (close := getattr(pieces, "aclose", None)) is not None:
+                await close()
         if last is None or (self._speaks_openai and reason is None):
             raise GeneratorUnavailable(
                 f"{self._model} broke off its answer", reason=Reason.LLM_STREAM_CUT
@@ -140,16 +145,19 @@ class LlamaIndexGenerator:
         return options
 
     def _finished(self, response: ChatResponse, text: str, reason: str | None) -> Generation:
+        usage = usage_of(response)
         if reason in _FILTERED:
-            raise GeneratorRefused(f"{self._model} refused this prompt", reason=Reason.LLM_REFUSED)
+            raise GeneratorRefused(
+                f"{self._model} refused this prompt", reason=Reason.LLM_REFUSED, usage=usage
+            )
         if not text.strip():
             raise GeneratorUnavailable(
-                f"{self._model} returned an empty answer", reason=Reason.LLM_EMPTY
+                f"{self._model} returned an empty answer", reason=Reason.LLM_EMPTY, usage=usage
             )
         return Generation(
             text=text,
             model=self._model,
-            usage=usage_of(response),
+            usage=usage,
             finish_reason="length" if reason in _CUT else reason,
         )
 
@@ -159,6 +167,10 @@ class LlamaIndexGenerator:
             return error
         status = _status(error)
         name = type(error).__name__
+        if _never_sent(error):
+            return GeneratorUnavailable(
+                f"{self._model} cannot be reached: {name}", reason=Reason.LLM_UNREACHABLE
+            )
         if isinstance(error, TimeoutError) or "Timeout" in name:
             return GeneratorUnavailable(
                 f"{self._model} did not answer in time", reason=Reason.LLM_TIMEOUT
@@ -175,7 +187,18 @@ class LlamaIndexGenerator:
                 lasting=status in _LASTING,
             )
         reason = Reason.LLM_UNREACHABLE if "Connect" in name else Reason.LLM_FAILED
-        return GeneratorUnavailable(f"{self._model} failed: {name}", reason=reason)
+        return GeneratorUnavailable(
+            f"{self._model} failed: {name}", reason=reason, maybe_billed=True
+        )
+
+
+def _never_sent(error: BaseException | None) -> bool:
+    """Whether no connection was made, so that nothing can have been billed."""
+    while error is not None:
+        if isinstance(error, ConnectionRefusedError) or type(error).__name__ in _NOT_CONNECTED:
+            return True
+        error = error.__cause__
+    return False
 
 
 def _watched(health: PartHealth | None, *sent: str) -> AbstractContextManager[None]:
@@ -196,13 +219,26 @@ def without_retries(llm: LLM) -> LLM:
 
 
 def usage_of(response: ChatResponse) -> Usage:
-    """The tokens as the provider counted them; zeros where it reports none."""
+    """The tokens as the provider counted them; zeros where it reports none.
+
+    Anthropic counts cached prompt tokens beside `input_tokens`, the others within.
+    """
     raw = _as_mapping(getattr(response, "raw", None))
     counts = _as_mapping(raw.get("usage") or raw.get("usage_metadata"))
     counts = counts or {**raw, **(response.additional_kwargs or {})}  # Ollama; older integrations
     prompt = _first(counts, "prompt_tokens", "input_tokens", "prompt_eval_count")
     completion = _first(counts, "completion_tokens", "output_tokens", "eval_count")
-    return Usage(prompt_tokens=prompt, completion_tokens=completion, llm_calls=1)
+    read = _first(counts, "cache_read_input_tokens")
+    prompt += read + _first(counts, "cache_creation_input_tokens")
+    details = _as_mapping(counts.get("prompt_tokens_details"))
+    cached = read or _first(details, "cached_tokens")
+    cached = cached or _first(counts, "cached_content_token_count", "cached_tokens")
+    return Usage(
+        prompt_tokens=prompt,
+        cached_tokens=min(cached, prompt),
+        completion_tokens=completion,
+        llm_calls=1,
+    )
 
 
 def _first(counts: Mapping[str, Any], *names: str) -> int:
@@ -316,4 +352,5 @@ class LlamaIndexEmbedder:
             return EmbedderUnavailable(
                 f"{self._model} did not answer in time", reason=Reason.EMBEDDER_TIMEOUT
             )
-        return EmbedderUnavailable(f"{self._model} failed: {name}")
+        sent = _status(error) is None and not _never_sent(error)
+        return EmbedderUnavailable(f"{self._model} failed: {name}", maybe_billed=sent)

@@ -27,9 +27,12 @@ def _look_up(model: str) -> Price | None:
     try:
         input_usd = calc_price(Usage(input_tokens=_SAMPLE_TOKENS), model_ref=model).total_price
         output_usd = calc_price(Usage(output_tokens=_SAMPLE_TOKENS), model_ref=model).total_price
+        cached = Usage(input_tokens=_SAMPLE_TOKENS, cache_read_tokens=_SAMPLE_TOKENS)
+        cached_usd = calc_price(cached, model_ref=model).total_price
     except LookupError:
         return None
     return Price(
         input_usd=Decimal(input_usd) / _SAMPLE_TOKENS,
         output_usd=Decimal(output_usd) / _SAMPLE_TOKENS,
+        cached_input_usd=Decimal(cached_usd) / _SAMPLE_TOKENS,
     )

@@ -44,7 +44,7 @@ def finalize(
         **content,
         text=text.text,
         degradation=ladder.degradation(configured, reached),
-        usage=usage if usage.llm_calls else synthesis.usage.plus(usage),
+        usage=usage,
         origin=synthesis.origin,
         retry_after_s=ladder.retry_after_s(retrieval.failures) if unanswered else None,
     )

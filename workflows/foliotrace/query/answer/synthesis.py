@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from foliotrace.model import AnswerContent, AnswerMode, Level, Usage
+from foliotrace.model import AnswerContent, AnswerMode, Level
 from foliotrace.query.answer.grounding.sentences import Grounder
 from foliotrace.query.answer.quotes import Quote
 from foliotrace.query.subjects.subject_check import Subjects
 
 NOTICE_QUOTES: Final = "No language model is configured: these passages are quoted word for word."
 NOTICE_FALLBACK: Final = "No language model could answer: these passages are quoted word for word."
+NOTICE_BUDGET: Final = (
+    "The budget does not allow asking a language model: these passages are quoted word for word."
+)
 NOTICE_UNVERIFIED: Final = (
     "The passages do not verify what the language model answered: they are quoted word for word."
 )
@@ -57,7 +60,6 @@ class Synthesis(AnswerContent):
     text: str
     mode: AnswerMode
     generator: int | None = None
-    usage: Usage = field(default_factory=Usage)
     reasons: tuple[str, ...] = ()
     origin: str | None = None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import TypeAlias
 
-from foliotrace.catalog import Reason
+from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import GeneratorUnavailable, IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import (
     GeneratorFailed,
@@ -48,6 +48,7 @@ from foliotrace.query.answer.synthesis import (
     ABSTAINED,
     ABSTAINED_EMPTY,
     ABSTAINED_LLM,
+    NOTICE_BUDGET,
     NOTICE_CUT,
     NOTICE_FALLBACK,
     NOTICE_MISSING,
@@ -222,7 +223,6 @@ class Synthesizer:
                 mode=AnswerMode.ABSTAINED,
                 generator=place,
                 model=generation.model,
-                usage=generation.usage,
                 reasons=tuple(degradations.reasons),
             )
         return Synthesis(
@@ -231,7 +231,6 @@ class Synthesizer:
             citations=await self._cite(query, sources, claims.cited),
             generator=place,
             model=generation.model,
-            usage=generation.usage,
             removed_claims=claims.removed,
             derived_claims=claims.derived,
             unverified_claims=claims.unverified,
@@ -282,6 +281,8 @@ class Synthesizer:
     def _why_quoted(self, reasons: Sequence[str]) -> str:
         if Reason.GENERATED_ANSWER_UNSUPPORTED in reasons:
             return NOTICE_UNVERIFIED
+        if ErrorCode.BUDGET_EXCEEDED in reasons:
+            return NOTICE_BUDGET
         return NOTICE_FALLBACK if self.generators else NOTICE_QUOTES
 
     def _weights(self, query: Query, degradations: Degradations) -> dict[str, float]:

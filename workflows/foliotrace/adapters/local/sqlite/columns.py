@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from operator import attrgetter
 from types import UnionType
@@ -118,6 +119,8 @@ def _codec(kind: Any) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any]
     """(encode, decode) of a column; None for what is stored as it is."""
     if get_origin(kind) is Mapping:
         return json_text, orjson.loads
+    if kind is Decimal:
+        return str, Decimal
     if kind is datetime:
         return datetime.isoformat, datetime.fromisoformat
     if issubclass(kind, Enum):

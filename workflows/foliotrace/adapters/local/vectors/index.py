@@ -14,6 +14,7 @@ from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.keyword.collections import scope_of
 from foliotrace.adapters.local.keyword.index import indexed_text, passage_of
 from foliotrace.adapters.local.vectors.store import Matrix, VectorMatrix, VectorStore, normalised
+from foliotrace.budget import open_run
 from foliotrace.catalog import Reason
 from foliotrace.errors import (
     EmbedderUnavailable,
@@ -190,14 +191,16 @@ class VectorIndex:
             served |= {chunk.id for chunk in chunks}
             missing = [chunk for chunk in chunks if chunk.id not in embedded]
             if missing:
-                await self._store.add(scope, missing, await self._embed(missing, label.header))
+                matrix = await self._embed(change.tenant, missing, label.header)
+                await self._store.add(scope, missing, matrix)
             after = chunks[-1].ordinal
         await self._store.finish(change, served)
 
-    async def _embed(self, chunks: Sequence[Chunk], header: str) -> Matrix:
+    async def _embed(self, tenant: str, chunks: Sequence[Chunk], header: str) -> Matrix:
         deadline = Deadline(self._clock.monotonic_s() + _BATCH_S)
         texts = [indexed_text(header, chunk) for chunk in chunks]
-        vectors = await self._embedder.embed(texts, deadline=deadline)
+        with open_run(tenant, None):  # a run of its own: the ingestion is over
+            vectors = await self._embedder.embed(texts, deadline=deadline)
         try:
             matrix = normalised(vectors)
         except ValueError as error:
