@@ -82,7 +82,7 @@ async def test_changed_and_missing_originals_index_files_and_records_are_found(
 ) -> None:
     folder = await filled(tmp_path / "data")
     changed, missing = sorted(folder.glob("blobs/*/*/*"))
-    index = sorted(folder.glob("keyword/*.store"))
+    index = sorted(folder.glob("keyword/**/*.store"))
     segment = next(folder.glob("audit/*/0000.jsonl"))
     for path in (changed, *index, segment):
         flip(path, 3 if path in index else path.stat().st_size // 2)

@@ -52,7 +52,11 @@ def check_folder(settings: Settings) -> Sequence[Damage]:
     return [
         *_library(folder),
         *_originals(folder),
-        *_index(folder / KEYWORD_FOLDER),
+        *(
+            d
+            for meta in folder.glob(f"{KEYWORD_FOLDER}/**/meta.json")
+            for d in _index(folder, meta)
+        ),
         *_other_databases(folder),
         *_audit(settings),
     ]
@@ -120,11 +124,8 @@ def _originals(folder: Path) -> Iterator[Damage]:
             yield Damage(area="originals", file=name, detail="it is missing")
 
 
-def _index(folder: Path) -> Iterator[Damage]:
-    meta = folder / "meta.json"
-    if not meta.exists():
-        return
-    name = f"{folder.name}/meta.json"
+def _index(root: Path, meta: Path) -> Iterator[Damage]:
+    folder, name = meta.parent, meta.relative_to(root).as_posix()
     try:
         segments = [str(s["segment_id"]) for s in orjson.loads(meta.read_bytes())["segments"]]
     except (ValueError, KeyError, TypeError):
@@ -134,12 +135,12 @@ def _index(folder: Path) -> Iterator[Damage]:
         for file in (folder / f"{segment}{part}" for part in _SEGMENT_PARTS):
             if not file.exists():
                 yield Damage(
-                    area="index", file=f"{folder.name}/{file.name}", detail="it is missing"
+                    area="index", file=file.relative_to(root).as_posix(), detail="it is missing"
                 )
         for file in sorted(folder.glob(f"{segment}.*")):
             if not _is_whole(file.read_bytes()):
                 detail = "its content was changed"
-                yield Damage(area="index", file=f"{folder.name}/{file.name}", detail=detail)
+                yield Damage(area="index", file=file.relative_to(root).as_posix(), detail=detail)
 
 
 def _is_whole(content: bytes) -> bool:
