@@ -9,6 +9,7 @@ from starlette.routing import Route, Router
 from foliotrace_server.engine import Engine
 from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.protocol_app import ProtocolApp
+from foliotrace_server.http.access_audit import RefusalAudit
 from foliotrace_server.http.http_guard import ConcurrencyLimit, HttpGuard, is_loopback
 from foliotrace_server.http.identity import Authentication
 from foliotrace_server.observing.requests import RequestTelemetry
@@ -64,6 +65,7 @@ def build_app(engine: Engine, authentication: Authentication | None = None) -> H
         local_only=is_loopback(server.host) and not server.allow_remote,
         authentication=authentication,
         quotas=engine.quotas,
+        refusals=RefusalAudit(engine.assembly.ingest.audit),
         slow_body_s=server.slow_body_s,
         telemetry=RequestTelemetry(observability) if observability is not None else None,
         lifespan=lifespan,

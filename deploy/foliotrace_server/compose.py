@@ -21,8 +21,9 @@ from foliotrace_server.folder.problems import (
     FolderProblems,
     naming_a_full_disk,
 )
+from foliotrace_server.http.access_audit import CallerAudit
 from foliotrace_server.http.identity import caller
-from foliotrace_server.http.quotas import MeteredAudit, Quotas
+from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.observing.audit import open_audit
 from foliotrace_server.observing.telemetry import observe
 from foliotrace_server.observing.trace_context import (
@@ -71,7 +72,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         stores = SharedStores(settings, clock=folder.clock)
         quotas = Quotas.of(settings, spent_today=stores.spent_today)
         host = Host(
-            audit=MeteredAudit(audit, quotas, caller),
+            audit=CallerAudit(audit, quotas),
             identify=caller,
             hash_query=hash_query,
             current_trace=sampled_trace_id,

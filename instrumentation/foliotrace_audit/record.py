@@ -13,7 +13,7 @@ import orjson
 from foliotrace_audit.errors import AuditFieldInvalid
 
 SCHEMA_VERSION = 1
-FAMILIES = ("query", "ingest", "extract", "delete", "admin")
+FAMILIES = ("query", "ingest", "extract", "delete", "admin", "access")
 STAGES = ("received", "completed", "failed")
 EVENTS = frozenset(f"{family}_{stage}" for family in FAMILIES for stage in STAGES)
 
@@ -61,6 +61,10 @@ class Entry:
     tokens: int | None = None
     cost_usd: Decimal | None = None
     document_ids: tuple[str, ...] = ()
+    action: str | None = None
+    caller: str | None = None
+    api_key_id: str | None = None
+    source_address: str | None = None
 
     @classmethod
     def like(cls, source: object) -> Self:
@@ -80,7 +84,8 @@ FIELDS: Mapping[str, str] = {
     "event": "What happened: one of the events above.",
     "timestamp": "When it was appended, UTC, RFC 3339 with microseconds.",
     "trace_id": "W3C trace id (32 hex), as in Jaeger and LangSmith; null without tracing.",
-    "user_id": "Who: the subject of the authenticated principal.",
+    "user_id": "The end user that a question claims; for all else, who asked for it.",
+    "caller": "The authenticated caller: `key:<id>`, `oidc:<sub>`, `proxy:<name>`, `anonymous`.",
     "query_hash": "HMAC-SHA256 of the normalised query under the tenant's key; never its text.",
     "success": "Whether the work succeeded; null in `*_received`.",
     "response_length": "Characters of the answer sent; null unless completed.",
@@ -89,7 +94,9 @@ FIELDS: Mapping[str, str] = {
     "tenant": "Whose data.",
     "key_id": "Which query key made `query_hash`.",
     "run_id": "Workflow run or job, to join the two records of one piece of work.",
-    "action": "For `delete_*` and `admin_*`: the operation, e.g. `document.delete`.",
+    "action": "For `delete_*`, `admin_*` and `access_*`: the operation, e.g. `key.create`.",
+    "api_key_id": "The API key that was used, made or revoked; its id, never its text.",
+    "source_address": "The network address that the request came from.",
     "degradation": "`{level, reasons}`: loss against what is configured, 0 to 4.",
     "model": "Model that produced the answer.",
     "tokens": "Total tokens used.",
@@ -153,6 +160,7 @@ def encode(
         "error": _bounded(error),
         "error_type": _bounded(entry.error_type),
     }
+    action = action if action is not None else entry.action
     if action is not None:
         record["action"] = _bounded(action)
     _add_details(entry, record)
@@ -160,7 +168,7 @@ def encode(
 
 
 def _add_details(entry: Entry, record: dict[str, Any]) -> None:
-    for name in ("tenant", "key_id", "run_id", "model"):
+    for name in ("tenant", "key_id", "run_id", "model", "caller", "api_key_id", "source_address"):
         value = getattr(entry, name)
         if value is not None:
             record[name] = _bounded(value)

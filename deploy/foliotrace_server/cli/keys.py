@@ -1,12 +1,16 @@
 """`foliotrace keys`: creates, lists, rotates and revokes the API keys of a data folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import click
 
+from foliotrace.adapters.local.files.left_behind import LIBRARY_FILE, refuse_lost_library
+from foliotrace.adapters.local.files.permissions import private_files
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import Group, Options, pass_options, with_exit_code
+from foliotrace_server.folder.problems import MADE_AFTER_THE_LIBRARY
 from foliotrace_server.keys.api_key import ApiKey, Scope
 from foliotrace_server.keys.key_file import KeyFile
 
@@ -57,14 +61,16 @@ def create(
       foliotrace keys create --tenant acme --scope read --scope ingest --expires-days 90
     """
     now = datetime.now(UTC)
-    key, text = _file(options).create(
-        tenant=tenant,
-        scopes=frozenset(map(Scope, scopes or _DEFAULT_SCOPES)),
-        now=now,
-        name=name,
-        expires_at=now + timedelta(days=expires_days) if expires_days is not None else None,
-        collections=frozenset(collections) or None,
-    )
+    with _audited(options, "key.create") as note:
+        key, text = _file(options).create(
+            tenant=tenant,
+            scopes=frozenset(map(Scope, scopes or _DEFAULT_SCOPES)),
+            now=now,
+            name=name,
+            expires_at=now + timedelta(days=expires_days) if expires_days is not None else None,
+            collections=frozenset(collections) or None,
+        )
+        note(tenant=key.tenant, api_key_id=key.id)
     _print_new(options, key, text)
 
 
@@ -117,7 +123,10 @@ def rotate(options: Options, key_id: str, overlap_hours: float) -> None:
       foliotrace keys rotate k3v9x2m1q0ab --overlap-hours 48
     """
     overlap = timedelta(hours=overlap_hours)
-    key, text = _file(options).rotate(key_id, now=datetime.now(UTC), overlap=overlap)
+    with _audited(options, "key.rotate") as note:
+        note(api_key_id=key_id)
+        key, text = _file(options).rotate(key_id, now=datetime.now(UTC), overlap=overlap)
+        note(tenant=key.tenant)
     _print_new(options, key, text)
 
 
@@ -132,11 +141,34 @@ def revoke(options: Options, key_id: str) -> None:
       foliotrace keys revoke k3v9x2m1q0ab
     """
     now = datetime.now(UTC)
-    key = _file(options).revoke(key_id, now=now)
+    with _audited(options, "key.revoke") as note:
+        note(api_key_id=key_id)
+        key = _file(options).revoke(key_id, now=now)
+        note(tenant=key.tenant)
     if options.output == "json":
         output.print_json(_described(key, now))
     else:
         output.print_line(f"revoked {key.id}")
+
+
+@contextmanager
+def _audited(options: Options, action: str) -> Iterator[Callable[..., None]]:
+    """Record what is done inside in the audit log.
+
+    A new folder gets its library first: a log without one is taken for a folder that has lost it.
+    """
+    from foliotrace.adapters.local.sqlite.library import SqliteLibrary
+    from foliotrace_server.observing.audit import audited_command  # brings OpenTelemetry
+
+    settings = options.settings()
+    folder = settings.data_dir
+    with private_files():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        refuse_lost_library(folder, also=MADE_AFTER_THE_LIBRARY)
+        if not (folder / LIBRARY_FILE).exists():
+            SqliteLibrary.open(folder).close()
+        with audited_command(settings, action) as note:
+            yield note
 
 
 def _file(options: Options) -> KeyFile:

@@ -14,7 +14,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import InvalidRequest, NotAllowed, TooBusy
-from foliotrace_server.http.identity import Authentication, set_caller
+from foliotrace_server.http.access_audit import RefusalAudit
+from foliotrace_server.http.identity import (
+    NOBODY,
+    Authentication,
+    Caller,
+    set_caller,
+    set_source,
+)
 from foliotrace_server.http.problems import PROBLEM, Problem, problem_of
 from foliotrace_server.http.quotas import Allowance, Quotas
 from foliotrace_server.http.request_body import with_body_timeout
@@ -46,6 +53,7 @@ class HttpGuard:
         local_only: bool,
         authentication: Authentication,
         quotas: Quotas,
+        refusals: RefusalAudit,
         slow_body_s: float,
         telemetry: RequestTelemetry | None,
         lifespan: Callable[[object], AbstractAsyncContextManager[None]],
@@ -56,6 +64,7 @@ class HttpGuard:
         self._local_only = local_only
         self._authentication = authentication
         self._quotas = quotas
+        self._refusals = refusals
         self._slow_body_s = slow_body_s
         self._telemetry = telemetry
 
@@ -68,6 +77,8 @@ class HttpGuard:
         peer = proxies.peer(scope)
         if peer.is_trusted:
             scope = proxies.as_forwarded(scope)
+        set_caller(Caller(NOBODY, frozenset()))
+        set_source(scope["client"][0] if scope.get("client") else None)
         telemetry = self._telemetry
         with telemetry.request(scope) if telemetry else nullcontext(ResponseRecord()) as response:
             started = False
@@ -107,6 +118,9 @@ class HttpGuard:
             except Exception as error:  # noqa: BLE001 - the outermost layer
                 problem = problem_of(error)
                 scope[PROBLEM] = problem.code
+                connection = HTTPConnection(scope)
+                key_id = self._authentication.claimed_key_id(connection)
+                await self._refusals.record(connection, problem.status, problem.code, key_id)
                 if started:  # the server closes the connection of an incomplete response
                     _log.warning("response.interrupted", code=problem.code)
                 else:

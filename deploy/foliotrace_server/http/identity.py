@@ -14,7 +14,7 @@ from foliotrace.errors import NotAllowed, NotFound
 from foliotrace.model import Principal
 from foliotrace_server.http.proxies import Peer, TrustedProxies
 from foliotrace_server.http.scopes import Access, needed
-from foliotrace_server.keys.api_key import TENANT, KeyText, Scope
+from foliotrace_server.keys.api_key import SUBJECT_OF_KEYS, TENANT, KeyText, Scope
 from foliotrace_server.keys.key_file import LiveKeys
 from foliotrace_server.keys.oidc import OidcTokens
 from foliotrace_server.sections import ProxyAuthSettings
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from foliotrace_server.settings import Settings
 
 _ANONYMOUS: Final = Principal()
+NOBODY: Final = Principal(tenant="", subject="unknown")
+"""Whoever sent a request that is not yet, or not, known to be of a caller."""
 _EVERYTHING: Final = frozenset(Scope)
 _PROXY_SCOPES: Final = frozenset({Scope.READ, Scope.INGEST, Scope.EXTRACT})
 _MAX_SUBJECT_CHARS: Final = 128
 _REFUSALS: Final = {"unknown": ErrorCode.KEY_REFUSED, "revoked": ErrorCode.KEY_REFUSED}
 _current: ContextVar[Principal] = ContextVar("foliotrace_principal", default=_ANONYMOUS)
+_source: ContextVar[str | None] = ContextVar("foliotrace_source_address", default=None)
 _scopes: ContextVar[frozenset[Scope]] = ContextVar("foliotrace_scopes", default=_EVERYTHING)
 
 
@@ -118,6 +121,12 @@ class Authentication:
             raise NotAllowed(code=_REFUSALS.get(state, ErrorCode.KEY_EXPIRED))
         return _caller(key.tenant, key.subject, key.scopes, key.collections)
 
+    def claimed_key_id(self, connection: HTTPConnection) -> str | None:
+        """The id of the key that a refused request sent, which proves nothing."""
+        sent = connection.headers.get("authorization", "").partition(" ")[2].strip()
+        parsed = KeyText.parse(sent)
+        return parsed.id if parsed is not None else None
+
     def _named_by_proxy(self, connection: HTTPConnection, peer: Peer) -> Caller | None:
         """The caller that a trusted proxy names; None if it is none, or names nobody.
 
@@ -169,6 +178,22 @@ def set_caller(caller: Caller) -> None:
     """Set the caller for the rest of the running task."""
     _current.set(caller.principal)
     _scopes.set(caller.scopes)
+
+
+def source_address() -> str | None:
+    """The address that the running request came from; None outside of a request."""
+    return _source.get()
+
+
+def set_source(address: str | None) -> None:
+    """Set the address for the rest of the running task."""
+    _source.set(address)
+
+
+def api_key_id(principal: Principal) -> str | None:
+    """The id of the key that this caller used; None for every other sort of caller."""
+    kind, _, key_id = principal.subject.partition(":")
+    return key_id if kind == SUBJECT_OF_KEYS else None
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from foliotrace.budget import to_micro_usd
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import LedgerUnavailable, TooBusy
 from foliotrace.model import Principal
-from foliotrace.ports import AuditEntry, AuditLog, Identify
 from foliotrace_server.sections import QuotaSettings, RedisSettings
 
 if TYPE_CHECKING:
@@ -141,21 +140,6 @@ class Quotas:
                 return reset_s, left
             left = min(left, policy.item.amount - spent)
         return reset_s, left
-
-
-class MeteredAudit:
-    """An `AuditLog` that also counts what each ended run has used."""
-
-    def __init__(self, audit: AuditLog, quotas: Quotas, identify: Identify) -> None:
-        self._audit, self._quotas, self._identify = audit, quotas, identify
-
-    async def append(self, entry: AuditEntry) -> None:
-        """Append an entry. Raises AuditUnavailable."""
-        if entry.tokens or entry.cost_usd:
-            await self._quotas.add(
-                self._identify(), tokens=entry.tokens or 0, usd=entry.cost_usd or Decimal(0)
-            )
-        await self._audit.append(entry)
 
 
 class _Counters:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 PREFIX: Final = "ftk"
+SUBJECT_OF_KEYS: Final = "key"
 _ALPHABET: Final = string.digits + string.ascii_letters
 _ID_LENGTH: Final = 12
 _SECRET_LENGTH: Final = 43  # 256 bits
@@ -53,7 +54,7 @@ class ApiKey:
     @property
     def subject(self) -> str:
         """The name of the caller in records."""
-        return f"key:{self.id}"
+        return f"{SUBJECT_OF_KEYS}:{self.id}"
 
     def state(self, now: datetime) -> str:
         """`live`, `expired` or `revoked`."""

@@ -1,17 +1,20 @@
 """The `AuditLog` port over the hash-chained log, with metrics, alarms and verification."""
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from os import geteuid
 from pathlib import Path
-from typing import Final, TypeAlias
+from pwd import getpwuid
+from typing import Any, Final, TypeAlias
+from uuid import uuid4
 
 import structlog
 
 from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace.errors import AuditUnavailable, Misconfigured
+from foliotrace.errors import AuditUnavailable, FoliotraceError, Misconfigured
 from foliotrace.events import stage
 from foliotrace.events.instruments import AUDIT_FAILURES, AUDIT_RECORDS, AUDIT_SYNC
 from foliotrace.ports import AuditEntry, CurrentTrace, HashQuery
@@ -247,6 +250,47 @@ def open_audit(
         died=died,
     )
     return log, writer.hash_query
+
+
+@contextmanager
+def audited_command(settings: Settings, action: str) -> Iterator[Callable[..., None]]:
+    """Write the first record of an administrator's command, and its last when it has ended.
+
+    The command calls what is yielded with the fields that it learns: `tenant`, `api_key_id`. The
+    records are a stream of their own, beside that of a running server.
+    Raises Misconfigured, AuditUnavailable.
+    """
+    if not settings.audit.enabled:
+        yield lambda **fields: None
+        return
+    log_folder, keys_folder = audit_folders(settings)
+    user = f"os:{getpwuid(geteuid()).pw_name}"
+    entry = AuditEntry(
+        event="admin_received", run_id=f"run_{uuid4().hex}", tenant="", user_id=user, action=action
+    )
+    learnt: dict[str, Any] = {}
+    try:
+        died = unended_streams(log_folder) if log_folder.is_dir() else []
+        writer = AuditWriter.open(log_folder, open_keys(keys_folder), _writer_settings(settings))
+        try:
+            for lost in interrupted(log_folder, died):  # the new stream ends theirs
+                writer.append(Entry.like(lost))
+            writer.append(Entry.like(entry))
+            try:
+                yield learnt.update
+            except FoliotraceError as error:
+                failed = replace(entry, event="admin_failed", success=False, **learnt)
+                writer.append(Entry.like(replace(failed, error=error.error_code)))
+                raise
+            done = replace(entry, event="admin_completed", success=True, **learnt)
+            writer.append(Entry.like(done))
+        finally:
+            writer.close()
+    except (AuditKeyUnusable, AuditSettingInvalid) as error:
+        raise Misconfigured(str(error), hint=error.hint) from error
+    except (AuditError, OSError) as error:
+        hint = error.hint if isinstance(error, AuditError) else ""
+        raise AuditUnavailable("the audit log cannot be written", hint=hint) from error
 
 
 def _writer_settings(settings: Settings) -> AuditWriterSettings:

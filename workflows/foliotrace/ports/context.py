@@ -38,7 +38,8 @@ class AuditEntry:
     """One audit record as a journey knows it; the adapter adds time, trace id, sequence and chain.
 
     `event` is "query_received", "query_completed" or "query_failed", and the same for ingest,
-    extract, delete and admin. Holds no query and no document text.
+    extract, delete and admin; or "access_failed" for a request that was refused. Holds no query and
+    no document text.
     """
 
     event: str
@@ -57,6 +58,10 @@ class AuditEntry:
     tokens: int | None = None
     cost_usd: Decimal | None = None
     document_ids: tuple[str, ...] = ()
+    action: str | None = None  # what an administrator did, or what was refused
+    caller: str | None = None  # the authenticated subject; `user_id` may be whom a body claims
+    api_key_id: str | None = None
+    source_address: str | None = None
 
 
 class AuditLog(Protocol):
