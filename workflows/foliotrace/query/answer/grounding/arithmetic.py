@@ -1,215 +1,336 @@
-"""Redoes the arithmetic behind a number that no passage states: from rows of the cited text. Pure.
+"""Redoes the arithmetic behind a number that no passage states, from what the passages do. Pure.
 
 Only rows whose labels share words with the question or the sentence take part, and only the
-operations that reports are read with (change, share, difference, sum, mean): with every number
-free to meet every other, any figure would come out of a long table.
+operations that reports are read with. Where many results are possible, a number counts as derived
+only if it is so precise that it would not be among them by chance.
 """
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, permutations
+from itertools import combinations, pairwise, permutations, product
+from math import log
 from typing import Final
 
-from foliotrace.query.answer.grounding import polarity
-from foliotrace.query.answer.grounding.numbers import Quantity, close, quantities
+from foliotrace.query.answer.grounding import polarity, tables
+from foliotrace.query.answer.grounding.numbers import Quantity, close
+from foliotrace.query.answer.grounding.ratios import Part, Ratio
+from foliotrace.query.answer.grounding.tables import NumberRow
 
-SYNONYMS: Final = {
-    "revenue": "sales", "revenues": "sales", "top line": "sales", "cogs": "cost of sales",
-    "cost of goods sold": "cost of sales", "cost of products sold": "cost of sales",
-    "profit": "income profit earnings", "earnings": "income", "ppne": "property plant equipment",
-    "pp&e": "property plant equipment", "ebitda": "operating income depreciation amortization",
-    "margin": "sales income profit revenues", "margins": "sales income profit revenues",
-    "payables": "accounts payable", "receivables": "accounts receivable",
-    "quick ratio": "current assets inventories liabilities",
-    "current ratio": "current assets liabilities", "tax rate": "income taxes before",
+MOST_BY_CHANCE: Final = 0.25  # results that a random number would meet within its rounding
+_MOST_COLUMNS: Final = 6
+_MOST_IN_A_SPAN: Final = 10  # numbers: a span with more is a table
+_ROWS_OF_A_PART: Final = 2
+_SUM_WORDS: Final = (
+    "total sum combined together plus aggregate altogether overall both all composed of"
+)
+_SUM: Final = frozenset(_SUM_WORDS.split())
+_DIFFERENCE_WORDS: Final = (
+    "change changed increase increased decrease decreased grew grow growth rose rise fell fall "
+    "drop decline declined differ difference more less minus net free working profit gross remain "
+    "remains remaining left excess gap spread than by up down higher lower"
+)
+_DIFFERENCE: Final = frozenset(_DIFFERENCE_WORDS.split())
+_FRACTIONS: Final = {
+    "half": 0.5, "third": 1 / 3, "quarter": 0.25, "double": 2.0, "twice": 2.0, "triple": 3.0,
 }  # fmt: skip
-"""Words of a question, and the words that the labels of statements use for them."""
-
-MOST_ROWS: Final = 6
-_NEUTRAL: Final = frozenset({"total", "net", "consolid", "the", "other"})
-_NUMERIC_LINE: Final = re.compile(r"[\s$€£(|)\d.,%\-\u2013\u2014]*")
-_DATE: Final = re.compile(
-    r"\b(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]*\.?\s+\d{1,2}(?:,?\s+\d{4})?"
-)
-_YEAR: Final = re.compile(r"\b(?:19|20)\d\d\b")
-_LETTERS: Final = re.compile(r"[A-Za-z]")
-_STATED: Final = re.compile(
-    r"(?P<left>\(?\$?\d[\d,.]*%?(?:\s*[-+*/\u00d7\u00f7\u2212x]\s*\(*\s*\$?\d[\d,.]*%?\)*)+)\s*(?:=|\u2248)"
-    r"\s*\$?\s?(?P<right>\d[\d,]*(?:\.\d+)?)\s*(?P<percent>%)?"
-)
-_PART: Final = re.compile(r"\d[\d,]*(?:\.\d+)?|[-+*/()]")
-_SIGNS: Final = str.maketrans({"\u00d7": "*", "x": "*", "\u00f7": "/", "\u2212": "-", "$": " "})
 
 
 @dataclass(frozen=True, slots=True)
-class NumberRow:
-    """A label with the numbers behind it, in their order."""
+class Result:
+    """A number that an operation gives; a change is positive where it rises from old to new."""
 
-    label: str
-    values: tuple[float, ...]
-    newest_first: bool | None = None  # whether the columns run from new to old, where years say so
-
-
-def rows(text: str) -> list[NumberRow]:
-    """The labelled numbers of a table's text: on one line, or below their label line by line."""
-    found: list[tuple[str, list[float]]] = []
-    for line in text.splitlines():
-        line = _DATE.sub("", line)
-        if not line.strip():
-            continue
-        if _NUMERIC_LINE.fullmatch(line):
-            if found:
-                found[-1][1].extend(q.value for q in quantities(line))
-            continue
-        last = max((m.end() for m in _LETTERS.finditer(line)), default=0)
-        behind = line[last:]
-        found.append((line[:last], [q.value for q in quantities(behind)]))
-    order = newest_first(text)
-    return [NumberRow(label, tuple(values), order) for label, values in found if values]
+    value: float
+    amount: bool = False  # in the unit of the rows; otherwise a ratio
+    absolute: bool = False  # an amount in ones
+    is_change: bool = False
+    years: tuple[int, int] | None = None  # of a change, where the columns are known
 
 
-def newest_first(text: str) -> bool | None:
-    """Whether the columns of a text's tables run from new to old; None where no years say so."""
-    for one, other in pairwise(int(year) for year in _YEAR.findall(text)):
-        if abs(one - other) == 1:
-            return one > other
-    return None
+@dataclass(frozen=True)
+class Premises:
+    """What a missing number may follow from."""
+
+    rows: Sequence[NumberRow]
+    terms: Callable[[str], Sequence[str]]
+    wanted: frozenset[str]
+    ratio: Ratio | None
+    scales: Collection[float]
+    stated: tuple[Quantity, ...] = ()  # the numbers of the sentence that hold
+    near: tuple[tuple[Quantity, ...], ...] = ()  # the numbers of each of the nearest spans
+    given: tuple[Quantity, ...] = ()  # the numbers of the question that hold
+    whole: frozenset[str] = frozenset()  # terms of what a percentage is said to be a part of
+    said: polarity.Direction | None = None
+    years: frozenset[int] = frozenset()  # that the sentence names
+    words: frozenset[str] = frozenset()  # of the sentence and the question
+    changes_only: bool = False  # "rose by 12%": a level of 12% will not do
+
+    @property
+    def asks_total(self) -> bool:
+        """Whether a sum is spoken of."""
+        return not self.words.isdisjoint(_SUM)
+
+    @property
+    def asks_difference(self) -> bool:
+        """Whether a difference is spoken of."""
+        return not self.words.isdisjoint(_DIFFERENCE)
+
+    @property
+    def relevant(self) -> list[NumberRow]:
+        """The rows that the question and the sentence are about, the best first."""
+        return tables.relevant(self.rows, self.wanted, self.terms)
 
 
-def expanded(words: str) -> str:
-    """`words` with what the labels of statements call the same things."""
-    lower = words.casefold()
-    words = " ".join(spelled for word in words.split() for spelled in spellings(word))
-    return " ".join([words, *(other for word, other in SYNONYMS.items() if word in lower)])
+def derives(claimed: Quantity, premises: Premises) -> bool:
+    """Whether operations on the premises give the claimed number, rounded as it is written.
 
-
-def spellings(word: str) -> tuple[str, ...]:
-    """The word as it is and as it is spelled across the Atlantic."""
-    swaps = (("ence", "ense"), ("ense", "ence"), ("our", "or"), ("or", "our"), ("is", "iz"))
-    return (word, *(word.replace(a, b) for a, b in swaps if a in word))
-
-
-def relevant(
-    table: Sequence[NumberRow], wanted: AbstractSet[str], terms: Callable[[str], Sequence[str]]
-) -> list[NumberRow]:
-    """The rows whose labels are most about the `wanted` terms, the best first."""
-    scored = []
-    for row in dict.fromkeys(table):
-        named = {t for t in terms(row.label) if not t.isdigit()}
-        label = named - _NEUTRAL or named
-        shared = len(label & wanted)
-        if shared:
-            scored.append((shared / len(label), shared, row))
-    scored.sort(key=lambda each: (-each[0] * each[1], -each[1]))
-    return [row for _, _, row in scored[:MOST_ROWS]]
-
-
-def derives(
-    claimed: Quantity, table: Sequence[NumberRow], said: polarity.Direction | None = None
-) -> bool:
-    """Whether one operation on the rows gives the claimed number, rounded as it is written.
-
-    A change must also go the way that is `said`, where the table tells old from new.
+    A change must also go the way that is said, between the years that are named.
     """
     if claimed.is_year:
         return False
-    changes = _changes(table, percent=claimed.percent)
-    if any(close(claimed, value) and _goes(value, said, dated) for value, dated in changes):
+    if any(_is(claimed, each, premises) for each in _from_stated(premises)):
         return True
-    return any(close(claimed, value) for value in _results(table, percent=claimed.percent))
+    if sum(not (q.is_year or q.percent) for q in premises.stated) > 1 and not premises.asks_total:
+        return False  # the sentence gives its premises itself
+    if premises.ratio is not None and not claimed.scale > 1:
+        results = list(_composite(premises, premises.ratio))
+        if results:
+            return _not_by_chance(claimed, results, premises)
+    rows = premises.relevant
+    if any(_is(claimed, each, premises) for each in _simple(rows, premises)):
+        return True
+    if any(_is(claimed, each, premises) for each in _of_totals(rows, premises)):
+        return True
+    return _not_by_chance(claimed, list(_from_prose(premises, percent=claimed.percent)), premises)
 
 
-def _goes(change: float, said: polarity.Direction | None, dated: bool) -> bool:
-    return said is None or not dated or (change > 0) == (said == "up")
+def _is(claimed: Quantity, result: Result, premises: Premises) -> bool:
+    if premises.changes_only and not result.is_change:
+        return False
+    if result.is_change and not _fits(result, premises):
+        return False
+    return any(close(claimed, value) for value in _values(claimed, result, premises.scales))
 
 
-def _changes(table: Sequence[NumberRow], *, percent: bool) -> Iterator[tuple[float, bool]]:
-    """(change, whether it runs from old to new) of each row, and of the share of two rows."""
-    for row in table:
-        for before, after, dated in _in_time(row.values[:4], row.newest_first):
-            if percent and before:
-                yield 100.0 * (after - before) / before, dated
-            yield after - before, dated
-    if percent:
-        for one, other in permutations(table, 2):
-            shares = _shares(one, other)
-            for before, after, dated in _in_time(shares, one.newest_first):
-                yield 100.0 * (after - before), dated
+def _values(claimed: Quantity, result: Result, scales: Collection[float]) -> list[float]:
+    """The result in the unit of the claimed number."""
+    if claimed.percent:
+        return [] if result.amount else [100.0 * result.value]
+    if not result.amount:
+        return [result.value]
+    if result.absolute:
+        return [result.value, result.value / claimed.scale]
+    return [result.value, *(result.value * scale / claimed.scale for scale in scales)]
+
+
+def _fits(result: Result, premises: Premises) -> bool:
+    """Whether a change goes the way that is said, between the years that are named."""
+    if result.years is None:
+        return True
+    if premises.said is not None and (result.value > 0) != (premises.said == "up"):
+        return False
+    if len(premises.years) != 2:
+        return True
+    # A fiscal year may be named after the calendar year in which it begins or ends.
+    return any({year + shift for year in result.years} == premises.years for shift in (0, 1, -1))
+
+
+def _not_by_chance(claimed: Quantity, results: list[Result], premises: Premises) -> bool:
+    if not any(_is(claimed, each, premises) for each in results):
+        return False
+    low, high = claimed.value / 2, claimed.value * 2
+    values = {
+        round(value, 6)
+        for each in results
+        for value in map(abs, _values(claimed, each, premises.scales))
+        if low <= value <= high
+    }
+    width = 2 * claimed.tolerance if claimed.rounds else 1e-6 * claimed.value
+    return len(values) * width / (claimed.value * log(4)) <= MOST_BY_CHANCE
+
+
+# --- rows ----------------------------------------------------------------------------------
+
+
+def _simple(rows: Sequence[NumberRow], premises: Premises) -> Iterator[Result]:
+    """Changes and means of one row; shares, their changes, sums and differences of two."""
+    for row in rows:
+        for before, after, years in _in_time(row, row.values):
+            yield Result(after - before, amount=True, is_change=True, years=years)
+            if before:
+                yield Result((after - before) / before, is_change=True, years=years)
+                yield Result(after / before)
+            yield Result((after + before) / 2, amount=True)
+    wholes = tables.relevant(rows, premises.whole, premises.terms) if premises.whole else rows
+    for one, other in permutations(rows, 2):
+        if one.percent != other.percent:
+            continue
+        columns = list(tables.aligned(one, other))[:_MOST_COLUMNS]
+        parts = columns if other in wholes else []
+        shares = [one.values[i] / other.values[j] for i, j in parts if other.values[j]]
+        yield from map(Result, shares)
+        if len(shares) > 1:
+            yield Result(sum(shares) / len(shares))
+        if shares and len(shares) == len(columns) == len(one.values):
+            for before, after, years in _in_time(one, shares):
+                yield Result(after - before, is_change=True, years=years)
+        for i, j in columns:
+            if premises.asks_total:
+                yield Result(one.values[i] + other.values[j], amount=True)
+            if premises.asks_difference:
+                yield Result(one.values[i] - other.values[j], amount=True)
 
 
 def _in_time(
-    values: Sequence[float], newest_first: bool | None
-) -> Iterator[tuple[float, float, bool]]:
-    """Pairs of neighbours, the older one first; both ways where the order is not known."""
-    for left, right in pairwise(values):
-        if newest_first is not True:
-            yield left, right, newest_first is False
-        if newest_first is not False:
-            yield right, left, newest_first is True
-
-
-def _shares(one: NumberRow, other: NumberRow) -> list[float]:
-    return [a / b for a, b in zip(one.values[:3], other.values[:3], strict=False) if b]
-
-
-def _results(table: Sequence[NumberRow], *, percent: bool) -> Iterator[float]:
-    """Shares, sums and differences of two rows, and a row's parts of its largest number."""
-    for one, other in permutations(table, 2):
-        shares = _shares(one, other)
-        if percent:
-            yield from (100.0 * share for share in shares)
-            if len(shares) > 1:
-                yield 100.0 * sum(shares) / len(shares)
+    row: NumberRow, values: Sequence[float]
+) -> Iterator[tuple[float, float, tuple[int, int] | None]]:
+    """(older, newer, their years) of neighbours; both ways where the order is not known."""
+    for i, (left, right) in enumerate(pairwise(values[:_MOST_COLUMNS])):
+        if len(row.periods) < len(values) or row.periods[i] == row.periods[i + 1]:
+            yield left, right, None
+            yield right, left, None
+        elif row.periods[i] > row.periods[i + 1]:
+            yield right, left, (row.periods[i + 1][0], row.periods[i][0])
         else:
-            yield from shares
-            for a, b in zip(one.values[:3], other.values[:3], strict=False):
-                yield a + b
-    if percent:
-        for row in (each for each in table if each.newest_first is None):
+            yield left, right, (row.periods[i][0], row.periods[i + 1][0])
+
+
+def _of_totals(rows: Sequence[NumberRow], premises: Premises) -> Iterator[Result]:
+    """Totals of columns; shares of a total that is so labelled, or is the largest of a row."""
+    stated = [q.value for q in premises.stated if not (q.is_year or q.percent)]
+    for total in tables.totals(premises.rows):
+        for row in rows:
+            for i, j in tables.aligned(row, total):
+                if total.values[j]:
+                    yield Result(row.values[i] / total.values[j])
+        yield from (Result(part / whole) for part in stated for whole in total.values if whole)
+    for row in rows:
+        if not row.periods:
             whole = max(row.values, default=0.0)
-            yield from (100.0 * part / whole for part in row.values if whole)
+            yield from (Result(part / whole) for part in row.values if whole)
+    if premises.asks_total:
+        for periods in {row.periods for row in rows if row.periods}:
+            same = [row.values for row in premises.rows if row.periods == periods]
+            if len(same) > 2:
+                yield from (Result(sum(column), amount=True) for column in zip(*same, strict=True))
 
 
-def stated_results(text: str) -> Iterator[tuple[int, bool]]:
-    """(place of the result in `text`, whether the arithmetic shown before it is right)."""
-    for found in _STATED.finditer(text):
-        right = next(quantities(found["right"] + (found["percent"] or "")), None)
-        value = _evaluated(found["left"])
-        if right is not None and value is not None:
-            yield found.start("right"), close(right, value) or close(right, 100 * value)
+# --- ratios --------------------------------------------------------------------------------
 
 
-def _evaluated(expression: str) -> float | None:
-    """The value of an expression of numbers, four operations and brackets; None if it has none."""
-    parts = _PART.findall(expression.translate(_SIGNS).replace("%", ""))
-    parts = parts[1:] if parts.count("(") > parts.count(")") and parts[0] == "(" else parts
-    try:
-        value, rest = _sum(parts)
-    except (IndexError, ValueError, ZeroDivisionError):
+def _composite(premises: Premises, ratio: Ratio) -> Iterator[Result]:
+    """The ratio in each column, its mean and its changes, for each reading of its rows."""
+    for below in ratio.below:
+        for under in _readings(below, premises):
+            anchor = under[0][1]
+            for above in ratio.above:
+                for over in _readings(above, premises):
+                    for averages in (False, True) if ratio.averages else (False,):
+                        yield from _series(over, under, anchor, ratio.factor, averages=averages)
+
+
+def _readings(
+    parts: Sequence[Part], premises: Premises
+) -> Iterator[tuple[tuple[Part, NumberRow], ...]]:
+    """Each way to give the parts their rows; parts that no row is about are left out."""
+    choices = []
+    for part in parts:
+        wanted = frozenset(premises.terms(tables.expanded(part.words)))
+        found = tables.relevant(premises.rows, wanted, premises.terms, _ROWS_OF_A_PART)
+        if found:
+            choices.append([(part, row) for row in found])
+    return (reading for reading in product(*choices) if reading)
+
+
+def _series(
+    over: tuple[tuple[Part, NumberRow], ...],
+    under: tuple[tuple[Part, NumberRow], ...],
+    anchor: NumberRow,
+    factor: float,
+    *,
+    averages: bool,
+) -> Iterator[Result]:
+    values = []
+    for column in range(min(len(anchor.values), _MOST_COLUMNS)):
+        dividend = _total(over, anchor, column, averages=averages)
+        divisor = _total(under, anchor, column, averages=averages)
+        if dividend is not None and divisor:
+            values.append(factor * dividend / divisor)
+            yield Result(values[-1])
+    if len(values) == len(anchor.values) > 1:
+        yield Result(sum(values) / len(values))
+        for before, after, years in _in_time(anchor, values):
+            yield Result(after - before, is_change=True, years=years)
+            if before:
+                yield Result((after - before) / before, is_change=True, years=years)
+
+
+def _total(
+    reading: tuple[tuple[Part, NumberRow], ...], anchor: NumberRow, column: int, *, averages: bool
+) -> float | None:
+    """The sum of the parts in a column; None where one of them has no number for it."""
+    total = 0.0
+    for part, row in reading:
+        value = _part_value(part, row, anchor, column, averages=averages)
+        if value is None:
+            return None
+        total += part.sign * value
+    return total
+
+
+def _part_value(
+    part: Part, row: NumberRow, anchor: NumberRow, column: int, *, averages: bool
+) -> float | None:
+    at = next((i for i, j in tables.aligned(row, anchor) if j == column), None)
+    if at is None:
         return None
-    return None if rest else value
+    balance = averages and len(row.values) != len(anchor.values)
+    if part.kind == "plain" and not balance and not (averages and row is anchor):
+        return row.values[at]
+    step = -1 if row.newest_first is False else 1
+    if not 0 <= at + step < len(row.values):
+        return None
+    older = row.values[at + step]
+    return row.values[at] - older if part.kind == "change" else (row.values[at] + older) / 2
 
 
-def _sum(parts: list[str]) -> tuple[float, list[str]]:
-    value, parts = _product(parts)
-    while parts and parts[0] in "+-":
-        sign, (other, parts) = parts[0], _product(parts[1:])
-        value = value + other if sign == "+" else value - other
-    return value, parts
+# --- prose ---------------------------------------------------------------------------------
 
 
-def _product(parts: list[str]) -> tuple[float, list[str]]:
-    value, parts = _factor(parts)
-    while parts and parts[0] in "*/":
-        sign, (other, parts) = parts[0], _factor(parts[1:])
-        value = value * other if sign == "*" else value / other
-    return value, parts
+def _from_stated(premises: Premises) -> Iterator[Result]:
+    """One operation on the numbers that sentence and question give and passages hold."""
+    numbers = [q for q in (*premises.stated, *premises.given) if not q.is_year]
+    amounts = [q.value * q.scale for q in numbers if not q.percent]
+    yield from _pairs(amounts, premises, sums=True, differences=True)
+    if len(amounts) > 2:
+        yield Result(sum(amounts), amount=True, absolute=True)
+    for word, factor in _FRACTIONS.items():
+        if word in premises.words:
+            yield from (Result(factor * n, amount=True, absolute=True) for n in amounts)
 
 
-def _factor(parts: list[str]) -> tuple[float, list[str]]:
-    if parts[0] != "(":
-        return float(parts[0].replace(",", "")), parts[1:]
-    value, parts = _sum(parts[1:])
-    return value, parts[1:]
+def _from_prose(premises: Premises, *, percent: bool) -> Iterator[Result]:
+    """One operation on two numbers of one near span; a percentage of one, and what is left."""
+    sums, differences = premises.asks_total, premises.asks_difference
+    for span in premises.near:
+        if len(span) > _MOST_IN_A_SPAN:
+            continue
+        amounts = [q.value * q.scale for q in span if not (q.is_year or q.percent)]
+        yield from _pairs(amounts, premises, sums=sums, differences=differences)
+        for share in () if percent else [q.value / 100 for q in span if q.percent]:
+            for amount in amounts:
+                yield Result(share * amount, amount=True, absolute=True)
+                yield Result((1 - share) * amount, amount=True, absolute=True)
+
+
+def _pairs(
+    amounts: Sequence[float], premises: Premises, *, sums: bool, differences: bool
+) -> Iterator[Result]:
+    for one, other in permutations(amounts, 2):
+        if differences:
+            yield Result(one - other, amount=True, absolute=True, is_change=premises.changes_only)
+        if other:
+            yield Result(one / other)
+            yield Result((one - other) / other, is_change=True)
+    if sums:
+        for one, other in combinations(amounts, 2):
+            yield Result(one + other, amount=True, absolute=True)

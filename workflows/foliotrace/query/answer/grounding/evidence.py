@@ -7,32 +7,79 @@ from functools import cached_property, lru_cache
 from typing import Final
 
 from foliotrace.model import Passage
-from foliotrace.query.answer.grounding import arithmetic, numbers
+from foliotrace.query.answer.grounding import numbers, tables
 from foliotrace.query.answer.quotes import PassageTerms
 
 _WORD: Final = re.compile(r"\w+")
 _ACRONYM: Final = re.compile(r"\b(?:[A-Z]\.){2,}")
-
-
 _PASSAGES: Final = 512  # whose reading is remembered: the same ones answer many questions
 
 
-@lru_cache(_PASSAGES)
 def words_of(text: str) -> frozenset[str]:
     """Its words without regard to case; U.S. is also "us"."""
     short = (found.replace(".", "") for found in _ACRONYM.findall(text))
     return frozenset(_WORD.findall(" ".join((text, *short)).casefold()))
 
 
-@lru_cache(_PASSAGES)
-def _quantities(text: str) -> tuple[numbers.Quantity, ...]:
-    return tuple(numbers.quantities(text))
+class PassageFacts:
+    """What a text holds. One object for each text, whatever the question."""
+
+    def __init__(self, head: str, text: str) -> None:
+        self.text = f"{head}\n{text}"
+        self._body = text
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Its words without regard to case."""
+        return words_of(self.text)
+
+    @cached_property
+    def in_order(self) -> str:
+        """Its words without regard to case, each between two spaces."""
+        return f" {' '.join(_WORD.findall(self.text.casefold()))} "
+
+    @cached_property
+    def quantities(self) -> tuple[numbers.Quantity, ...]:
+        """Its numbers."""
+        return tuple(numbers.quantities(self.text))
+
+    @cached_property
+    def amounts(self) -> frozenset[float]:
+        """Its numbers written out, also in the scales that it states."""
+        scales = (1.0, *self.scales)
+        return frozenset(
+            q.value * scale
+            for q in self.quantities
+            for scale in (scales if q.scale == 1 and not q.percent else (q.scale,))
+        )
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Its words of letters and digits."""
+        return numbers.codes(self.text)
+
+    @cached_property
+    def dates(self) -> frozenset[tuple[int, int]]:
+        """The (month, day) pairs that it names."""
+        return numbers.month_days(self.text)
+
+    @cached_property
+    def quarters(self) -> frozenset[tuple[int, int]]:
+        """The (quarter, year) pairs that it names."""
+        return numbers.quarters(self.text)
+
+    @cached_property
+    def scales(self) -> frozenset[float]:
+        """The scales that it states for its tables."""
+        return numbers.stated_scales(self.text)
+
+    @cached_property
+    def rows(self) -> list[tables.NumberRow]:
+        """Its labelled rows of numbers."""
+        return tables.rows(self._body)
 
 
-_codes = lru_cache(_PASSAGES)(numbers.codes)
-_month_days = lru_cache(_PASSAGES)(numbers.month_days)
-_scales = lru_cache(_PASSAGES)(numbers.stated_scales)
-_rows = lru_cache(_PASSAGES)(arithmetic.rows)
+_facts_of = lru_cache(_PASSAGES)(PassageFacts)
 
 
 @dataclass(frozen=True)
@@ -43,45 +90,21 @@ class ClaimEvidence:
     terms: PassageTerms
 
     @cached_property
-    def text(self) -> str:
-        """What the language model read of the passage."""
+    def facts(self) -> PassageFacts:
+        """What the language model read of the passage holds."""
         of = self.passage
-        return "\n".join((of.document_name, of.header, of.context, of.text))
-
-    @cached_property
-    def words(self) -> frozenset[str]:
-        """Its words without regard to case."""
-        return words_of(self.text)
-
-    @cached_property
-    def quantities(self) -> tuple[numbers.Quantity, ...]:
-        """Its numbers."""
-        return _quantities(self.text)
-
-    @cached_property
-    def codes(self) -> frozenset[str]:
-        """Its words of letters and digits."""
-        return _codes(self.text)
-
-    @cached_property
-    def dates(self) -> frozenset[tuple[int, int]]:
-        """The (month, day) pairs that it names."""
-        return _month_days(self.text)
-
-    @cached_property
-    def scales(self) -> frozenset[float]:
-        """The scales that it states for its tables."""
-        return _scales(self.text)
-
-    @cached_property
-    def rows(self) -> list[arithmetic.NumberRow]:
-        """Its labelled rows of numbers."""
-        return _rows(self.passage.text)
+        return _facts_of("\n".join((of.document_name, of.header, of.context)), of.text)
 
     def nearest_texts(self, wanted: frozenset[str], *, least: float) -> Iterator[tuple[float, str]]:
         """(share of the wanted terms, text) of its spans that hold `least` of them."""
+        enough = least * len(wanted)
+        start = self.passage.start
         for span in self.terms.spans:
-            share = len(span.terms & wanted) / len(wanted) if wanted else 0.0
-            if share >= least:
-                start = self.passage.start
-                yield share, self.passage.text[span.start - start : span.end - start]
+            shared = len(span.terms & wanted)
+            if shared and shared >= enough:
+                yield shared / len(wanted), self.passage.text[span.start - start : span.end - start]
+
+    def before(self, text: str) -> str:
+        """The line or sentence before a span's text: its heading, where it has one."""
+        head = self.passage.text.partition(text)[0].rstrip()
+        return head[max(head.rfind("\n"), head.rfind(". ")) + 1 :]

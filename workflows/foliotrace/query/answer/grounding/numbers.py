@@ -32,7 +32,7 @@ _UNITS: Final = "|".join(re.escape(u) for u in sorted((*SCALES, *PERCENT), key=l
 _HEDGES: Final = "|".join(re.escape(h) for h in sorted(HEDGES, key=len, reverse=True))
 _NUMBER: Final = re.compile(
     r"(?P<number>(?<![\w.,])\d{1,3}(?:\.\d{3})+,\d+|(?<![\w.])\d[\d,]*(?:\.\d+)?)"
-    rf"(?:\s?(?P<unit>{_UNITS})(?!\w))?",
+    rf"(?:(?:\s?|\)\s?(?=%))(?P<unit>{_UNITS})(?!\w))?",
     re.IGNORECASE,
 )
 # Looked for before each number that was found: an optional prefix is tried at every character.
@@ -59,6 +59,13 @@ _MONTH_DAY: Final = re.compile(
     r"|\b\d{4}-(\d\d)-(\d\d)\b",
     re.IGNORECASE,
 )
+_ORDINALS: Final = ("first", "second", "third", "fourth")
+_QUARTER: Final = re.compile(
+    rf"\b(?:Q([1-4])|({'|'.join(_ORDINALS)}) quarter)\s?(?:of |in )?(?:the )?"
+    r"(?:fiscal |calendar )?(?:year )?(?:FY|CY)?\s?['\u2019]?(\d{4}|\d\d)\b",
+    re.IGNORECASE,
+)
+_TIME: Final = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class Quantity:
     percent: bool = False
     hedged: bool = False
     start: int = 0
+    grouped: bool = False  # with a thousands separator, which no year has
 
     @property
     def tolerance(self) -> float:
@@ -89,7 +97,8 @@ class Quantity:
     @property
     def is_year(self) -> bool:
         """Whether it reads as a year."""
-        return 1900 <= self.value <= 2100 and not self.decimals and not self.percent
+        plain = not (self.decimals or self.percent or self.grouped or self.scale > 1)
+        return plain and 1900 <= self.value <= 2100
 
 
 def _is_hedged(text: str, start: int) -> bool:
@@ -100,6 +109,8 @@ def _is_hedged(text: str, start: int) -> bool:
 def quantities(text: str) -> Iterator[Quantity]:
     """The numbers of `text` in order, those inside codes as `SEA08CA049` left out."""
     text = _LIST_NUMBER.sub(lambda m: " " * len(m.group()), text)
+    if ":" in text:  # 10:45 is 1045, as reports write it
+        text = _TIME.sub(lambda m: f"{m[1]}{m[2]} ", text)
     for found in _NUMBER.finditer(text):
         written = found["number"].rstrip(",")
         if "," in written and "." in written and written.rindex(",") > written.rindex("."):
@@ -118,6 +129,7 @@ def quantities(text: str) -> Iterator[Quantity]:
             percent=unit in PERCENT,
             hedged=_is_hedged(text, found.start("number")),
             start=found.start("number"),
+            grouped="," in found["number"].rstrip(","),
         )
     for year in _YEAR_CODE.finditer(text):
         digits = year[1]
@@ -146,6 +158,15 @@ def month_days(text: str) -> frozenset[tuple[int, int]]:
         else:
             dates.add((short.index((name or name_last).casefold()) + 1, int(day or day_first)))
     return frozenset(dates)
+
+
+def quarters(text: str) -> frozenset[tuple[int, int]]:
+    """(quarter, year) of each quarter that is named with its year: "Q2 of FY 2024"."""
+    found = set()
+    for digit, ordinal, year in _QUARTER.findall(text):
+        quarter = int(digit) if digit else _ORDINALS.index(ordinal.casefold()) + 1
+        found.add((quarter, int(year) if len(year) == 4 else 2000 + int(year)))
+    return frozenset(found)
 
 
 def same(

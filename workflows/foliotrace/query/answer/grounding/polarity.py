@@ -7,14 +7,16 @@ Direction = Literal["up", "down"]
 
 UP: Final = (
     r"increas\w*|r(?:i|o)se\b|risen|rising|gr[eo]w\w*|growth|improv\w*|higher|gain(?:s|ed)?|jump\w*|"
-    r"expan\w+|positive|climb\w*|better"
+    r"expan\w+|positive|climb\w*|better|up(?= (?:by )?(?:about )?[$\u20ac\u00a3]?\d)"
 )
 DOWN: Final = (
     r"decreas\w*|declin\w*|fall(?:s|ing|en)?|fell|drop\w*|reduc\w*|lower(?:ed)?|shr[aiu]nk\w*|"
-    r"contract(?:ed|ion|ing)|negative|worse\w*|deteriorat\w*|shrink\w*"
+    r"contract(?:ed|ion|ing)|negative|worse\w*|deteriorat\w*|shrink\w*|"
+    r"down(?= (?:by )?(?:about )?[$\u20ac\u00a3]?\d)"
 )
 NEGATIONS: Final = (
-    r"not|never|no longer|neither|nor|cannot|without|none|"
+    r"not|never|no longer|neither|nor|cannot|without|none|nobody|nothing|out of (?:service|order|"
+    r"stock|use)|"
     r"(?:is|are|was|were|do|does|did|has|have|had|ca|wo|could|should|would)n['\u2019]t"
 )
 REFUSALS: Final = (
@@ -56,6 +58,30 @@ _FROM_TO: Final = re.compile(
 )
 
 
+CONTRARY_ANSWERS: Final = (
+    ("profit", "loss"), ("pay", "benefit"), ("paid", "benefit"), ("expense", "benefit"),
+    ("gain", "loss"), ("open", "closed"), ("allowed", "prohibited"), ("allowed", "forbidden"),
+    ("permitted", "prohibited"), ("required", "optional"), ("above", "below"),
+    ("before", "after"), ("same", "different"), ("include", "excluded"), ("all", "only"),
+    ("included", "excluded"), ("granted", "denied"), ("higher", "lower"), ("up", "down"),
+)  # fmt: skip
+"""Words of a question, and words of an explanation that goes with a No."""
+_CHANGED_BY: Final = re.compile(
+    rf"(?:\bby|\b(?:{UP}|{DOWN})|\bup|\bdown)\s*(?:by )?(?:about |approximately |around |roughly |"
+    r"almost |nearly |some |~)?[$\u20ac\u00a3]?$",
+    re.IGNORECASE,
+)
+_STEADY: Final = re.compile(r"\b(?:consistent|stable|flat|constant)\b", re.IGNORECASE)
+_BOUND: Final = re.compile(
+    r"\b(?:(?P<above>above|over|more than|at least|greater than|higher than|exceed\w*)"
+    r"|below|under|less than|lower than|at most)\s+[$\u20ac\u00a3]?"
+    r"(?P<limit>\d[\d,]*(?:\.\d+)?)\s?(?P<percent>%|percent)?",
+    re.IGNORECASE,
+)
+_FIGURE: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_PLAIN: Final = re.compile(r"[a-z]+")
+
+
 def is_refusal(sentence: str) -> bool:
     """Whether the sentence says that the passages do not hold the answer, and no more."""
     found = _REFUSAL.search(sentence)
@@ -92,6 +118,11 @@ def asked_first(question: str) -> str:
     return found.group() if found else question
 
 
+def is_change(before: str) -> bool:
+    """Whether the words right before a number make it a change: "rose by", "grew"."""
+    return _CHANGED_BY.search(before) is not None
+
+
 def has_direction(text: str, wanted: Direction) -> bool:
     """Whether the text says that anything went this way."""
     return bool((_UP if wanted == "up" else _DOWN).search(text))
@@ -110,11 +141,35 @@ def stated_change(sentence: str) -> Direction | None:
 def agrees(yes: bool, question: str, rest: str) -> bool:
     """Whether a Yes or No goes with the sentence that explains it."""
     question = asked_first(question)
+    bound = _bound_met(question, rest)
+    if bound is not None:
+        return yes == bound
     asked, said = direction(question), direction(rest)
     if asked and said:
         return yes == ((asked == said) != negated(rest))
-    if re.search(
-        r"\b(?:consistent|stable|flat|constant)\b", question, re.IGNORECASE
-    ) and not negated(rest):
+    if _STEADY.search(question) and not negated(rest):
+        return True
+    if not yes and _turned(question, rest):
         return True
     return yes != (negated(rest) != negated(question))
+
+
+def _bound_met(question: str, rest: str) -> bool | None:
+    """Whether the number of the explanation is on the side of the bound that was asked about."""
+    bound = _BOUND.search(question)
+    found = _FIGURE.search(rest)
+    if bound is None or found is None:
+        return None
+    limit, value = (float(n.replace(",", "")) for n in (bound["limit"], found.group()))
+    if value == limit or (bound["percent"] is None) != ("%" not in rest) or 1900 <= value <= 2100:
+        return None
+    return value > limit if bound["above"] else value < limit
+
+
+def _turned(question: str, rest: str) -> bool:
+    """Whether the explanation has the contrary of a word of the question."""
+    asked, said = (set(_PLAIN.findall(text.casefold())) for text in (question, rest))
+    return any(
+        (one in asked and other in said) or (other in asked and one in said)
+        for one, other in CONTRARY_ANSWERS
+    )

@@ -12,8 +12,9 @@ from typing import Final
 
 from foliotrace.ports import Vocabulary
 from foliotrace.query.answer.grounding import numbers, polarity
+from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
-from foliotrace.query.answer.grounding.verdicts import ClaimVerdict, Question, judge
+from foliotrace.query.answer.grounding.verdicts import ClaimVerdict, judge
 from foliotrace.query.answer.prompt import NO_ANSWER
 from foliotrace.settings import Grounding
 
@@ -137,8 +138,10 @@ class Grounder:
         if lead is None:
             return before + self._sentence(piece)
         both = lead.then(piece)
-        if self._verdict(both.bare, both.cited) is not None:
-            return before + self._sentence(both)
+        claim = Claim(both.bare, self._vocabulary)
+        judged = self._verdict(claim, both.cited)
+        if judged is not None:
+            return before + self._kept(both, claim, judged)
         return before + self._sentence(lead) + self._sentence(piece)
 
     def _without_reason(self) -> str:
@@ -152,15 +155,18 @@ class Grounder:
         if polarity.is_refusal(piece.bare):
             self.no_answer = True
             return self._out(piece, piece.bare) if self.claims.cited else ""
-        terms = frozenset(self._vocabulary.terms(piece.bare))
-        few = len(terms) <= CONNECTIVE_TERMS and not any(map(str.isdigit, piece.bare))
-        if not piece.cited and few and polarity.yes_or_no(piece.bare)[0] is None:
+        claim = Claim(piece.bare, self._vocabulary)
+        judged = self._verdict(claim, piece.cited) if claim.all_terms else None
+        if judged is not None:
+            return self._kept(piece, claim, judged)
+        few = len(claim.all_terms) <= CONNECTIVE_TERMS and not claim.has_digits
+        if not piece.cited and few and claim.answer[0] is None and not claim.names:
             said = self.claims.cited or self.claims.unverified
             return self._out(piece, piece.bare) if said else ""
-        judged = self._verdict(piece.bare, piece.cited)
-        if judged is None:
-            return self._unverified(piece)
-        self._count(judged, terms, piece.cited)
+        return self._unverified(piece)
+
+    def _kept(self, piece: _Piece, claim: Claim, judged: tuple[ClaimVerdict, list[int]]) -> str:
+        self._count(judged, claim.all_terms, piece.cited)
         return self._out(piece, _with_marks(piece.bare, [f"[{n}]" for n in judged[1]]))
 
     def _count(
@@ -212,22 +218,22 @@ class Grounder:
         """JSON or code, as it is, if it holds as a whole."""
         bare = text.strip()
         content = _MARKER.sub("", re.sub(r"^```\w*", "", bare)).translate(_BRACKETS)
-        judged = self._verdict(" ".join(content.split()), ())
+        claim = Claim(" ".join(content.split()), self._vocabulary)
+        judged = self._verdict(claim, ())
         piece = _Piece(bare, (), _gap_after(text))
         if judged is None:
             return self._unverified(piece)
-        self._count(judged, frozenset(self._vocabulary.terms(content)), ())
+        self._count(judged, claim.all_terms, ())
         return self._out(piece, bare)
 
     # --- evidence --------------------------------------------------------------------------
 
-    def _verdict(self, bare: str, cited: Sequence[int]) -> tuple[ClaimVerdict, list[int]] | None:
+    def _verdict(self, claim: Claim, cited: Sequence[int]) -> tuple[ClaimVerdict, list[int]] | None:
         """The verdict with the markers that it rests on; None for unverified."""
-        terms = frozenset(self._vocabulary.terms(bare))
-        for markers in self._candidates(terms, cited):
-            verdict = judge(bare, self._question, [self._sources[n - 1] for n in markers])
+        for markers in self._candidates(claim.all_terms, cited):
+            verdict = judge(claim, self._question, [self._sources[n - 1] for n in markers])
             if verdict is not ClaimVerdict.UNVERIFIED:
-                return verdict, self._helping(bare, terms, markers)
+                return verdict, self._helping(claim, markers)
         return None
 
     def _candidates(self, terms: frozenset[str], cited: Sequence[int]) -> Iterator[list[int]]:
@@ -241,23 +247,29 @@ class Grounder:
         several = [n for n in order if share[n] >= SHARE]
         if len(several) > 1:
             yield sorted(several)
+        if len(several) < len(order) > 1 and not (known or terms - numbers_in(terms)):
+            yield sorted(order)  # a number alone may follow from any of them
 
-    def _helping(self, bare: str, terms: frozenset[str], markers: list[int]) -> list[int]:
+    def _helping(self, claim: Claim, markers: list[int]) -> list[int]:
         """The markers whose passages hold a part of the sentence."""
         if len(markers) == 1:
             return markers
-        claimed = tuple(numbers.quantities(bare))
         helping = [
             n
             for n in markers
-            if (terms and _share(terms, self._sources[n - 1]) >= SHARE)
+            if (claim.all_terms and _share(claim.all_terms, self._sources[n - 1]) >= SHARE)
             or any(
-                numbers.same(each, held, self._sources[n - 1].scales)
-                for each in claimed
-                for held in self._sources[n - 1].quantities
+                numbers.same(each, held, self._sources[n - 1].facts.scales)
+                for each in claim.quantities
+                for held in self._sources[n - 1].facts.quantities
             )
         ]
         return helping or markers
+
+
+def numbers_in(terms: frozenset[str]) -> frozenset[str]:
+    """The terms that hold a digit."""
+    return frozenset(term for term in terms if any(map(str.isdigit, term)))
 
 
 def _share(terms: frozenset[str], source: ClaimEvidence) -> float:

@@ -1,0 +1,155 @@
+"""A question and a sentence of its answer, read once for all passages they are held against."""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Final
+
+from foliotrace.ports import Vocabulary
+from foliotrace.query.answer.grounding import clauses, numbers, polarity
+from foliotrace.query.answer.grounding.evidence import words_of
+from foliotrace.query.answer.grounding.names import Name, names_of
+
+FRAME: Final = (
+    "fy cy mn bn times year years over between about approximately roughly slight slightly minor "
+    "strong strongly significant significantly change changed positive negative generated she he "
+    "they there increase increased increasing decrease decreased decreasing decline declined "
+    "declining improve improved improving growth grew rose fell drop dropped jump higher lower "
+    "compared million billion thousand percent flat stable unchanged consistent"
+)
+"""Words of comparing and counting: what they claim is checked as numbers and directions."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """The question, as far as a sentence may rely on it: its words and its numbers."""
+
+    text: str
+    vocabulary: Vocabulary
+
+    @cached_property
+    def terms(self) -> frozenset[str]:
+        """Its terms."""
+        return frozenset(self.vocabulary.terms(self.text))
+
+    @cached_property
+    def words(self) -> frozenset[str]:
+        """Its words without regard to case."""
+        return words_of(self.text)
+
+    @cached_property
+    def quantities(self) -> tuple[numbers.Quantity, ...]:
+        """Its numbers."""
+        return tuple(numbers.quantities(self.text))
+
+    @cached_property
+    def quarters(self) -> frozenset[tuple[int, int]]:
+        """Its quarters with their years."""
+        return numbers.quarters(self.text)
+
+    @cached_property
+    def dates(self) -> frozenset[tuple[int, int]]:
+        """Its (month, day) pairs."""
+        return numbers.month_days(self.text)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Its words of letters and digits."""
+        return numbers.codes(self.text)
+
+    @cached_property
+    def scales(self) -> frozenset[float]:
+        """The scales in which it asks for a number: "in USD millions"."""
+        return numbers.stated_scales(self.text)
+
+
+@lru_cache(8)
+def _frame_terms(vocabulary: Vocabulary) -> frozenset[str]:
+    return frozenset(vocabulary.terms(FRAME))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence without its markers, read once however many passages it is held against."""
+
+    text: str
+    vocabulary: Vocabulary
+
+    @cached_property
+    def answer(self) -> tuple[bool | None, str]:
+        """The Yes (True) or No that it begins with, and what follows it."""
+        return polarity.yes_or_no(self.text)
+
+    @cached_property
+    def rest(self) -> str:
+        """What follows the Yes or No."""
+        return self.answer[1]
+
+    @cached_property
+    def has_digits(self) -> bool:
+        """Whether there is any number to look for."""
+        return any(map(str.isdigit, self.text))
+
+    @cached_property
+    def all_terms(self) -> frozenset[str]:
+        """Every term, numbers and frame words too."""
+        return frozenset(self.vocabulary.terms(self.text))
+
+    @cached_property
+    def frame(self) -> frozenset[str]:
+        """The terms of comparing and counting."""
+        # hashed by identity, as any object
+        return _frame_terms(self.vocabulary)  # type: ignore[arg-type]
+
+    @cached_property
+    def terms(self) -> frozenset[str]:
+        """Its terms; numbers are compared as numbers."""
+        whole = self.answer[0] is None
+        found = self.all_terms if whole else frozenset(self.vocabulary.terms(self.rest))
+        if self.has_digits:
+            found = frozenset(term for term in found if not any(map(str.isdigit, term)))
+        return found - self.frame
+
+    @cached_property
+    def quantities(self) -> tuple[numbers.Quantity, ...]:
+        """Its numbers."""
+        return tuple(numbers.quantities(self.rest)) if self.has_digits else ()
+
+    @cached_property
+    def years(self) -> frozenset[int]:
+        """Its numbers that read as years."""
+        return frozenset(int(q.value) for q in self.quantities if q.is_year)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Its words of letters and digits."""
+        return numbers.codes(self.rest) if self.has_digits else frozenset()
+
+    @cached_property
+    def dates(self) -> frozenset[tuple[int, int]]:
+        """Its (month, day) pairs."""
+        return numbers.month_days(self.rest) if self.has_digits else frozenset()
+
+    @cached_property
+    def quarters(self) -> frozenset[tuple[int, int]]:
+        """Its quarters with their years."""
+        return numbers.quarters(self.rest) if self.has_digits else frozenset()
+
+    @cached_property
+    def names(self) -> tuple[Name, ...]:
+        """Its capitalised words."""
+        return tuple(names_of(self.rest))
+
+    @cached_property
+    def clauses(self) -> tuple[clauses.Clause, ...]:
+        """Its clauses."""
+        return clauses.clauses_of(self.rest, self.vocabulary.terms, self.frame)
+
+    @cached_property
+    def direction(self) -> polarity.Direction | None:
+        """Where it says that something went."""
+        return polarity.direction(self.rest)
+
+    @cached_property
+    def denies(self) -> bool:
+        """Whether it holds an odd number of negations."""
+        return polarity.negated(self.rest)

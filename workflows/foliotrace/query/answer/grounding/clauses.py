@@ -1,0 +1,169 @@
+"""Whether the clauses of a sentence go the same way as the clauses they are nearest to. Pure.
+
+A long sentence denies one thing and affirms another, and sets one figure against one name. So a
+claim is compared clause by clause: with the clause of the passages that shares most of its words.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from foliotrace.query.answer.grounding import numbers, polarity
+
+NEAR_CLAUSE: Final = 0.75  # the share of a clause's terms that makes another the same claim
+LEAST_TERMS: Final = 2
+
+Terms = Callable[[str], Sequence[str]]
+
+_END: Final = re.compile(
+    r"[;:,](?=\s)|\b(?:but|while|although|whereas|because|since|partially|until)\b"
+    r"|\band(?= (?:sales|leads|is|are|was|were|will|has|have|had|the|our|it|they|a)\b)|\n"
+)
+_ROW_OR_CLAUSE: Final = re.compile(
+    r"\n|[;.](?=\s)|,? and (?=\w+ (?:to|of|in|by|for) )|,(?=\s[a-z])"
+)
+OPPOSITES: Final = (
+    ("strength", "weakness"), ("strong", "weak"), ("stronger", "weaker"),
+    ("unchanged", "different"), ("same", "different"), ("profit", "loss"), ("gain", "loss"),
+    ("benefit", "expense"), ("included", "excluded"), ("including", "excluding"),
+    ("permitted", "prohibited"), ("allowed", "forbidden"), ("required", "optional"),
+    ("open", "closed"), ("before", "after"), ("minimum", "maximum"), ("least", "most"),
+    ("favorable", "unfavorable"), ("sufficient", "insufficient"), ("probable", "improbable"),
+    ("inflow", "outflow"), ("early", "late"), ("accept", "reject"), ("accepted", "rejected"),
+    ("approved", "denied"), ("granted", "denied"), ("won", "lost"), ("above", "below"),
+    ("inside", "outside"), ("domestic", "foreign"), ("buy", "sell"), ("bought", "sold"),
+    ("lender", "borrower"), ("landlord", "tenant"), ("mandatory", "voluntary"),
+)  # fmt: skip
+_CONTRARY: Final = {
+    word: frozenset(b if word == a else a for a, b in OPPOSITES if word in (a, b))
+    for pair in OPPOSITES
+    for word in pair
+}
+_WORD: Final = re.compile(r"[a-z]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A part of a sentence, with what it says."""
+
+    text: str
+    terms: frozenset[str]
+    negated: bool
+    direction: polarity.Direction | None
+    words: frozenset[str]
+
+
+@lru_cache(1024)
+def clauses_of(text: str, terms: Terms, neutral: frozenset[str]) -> tuple[Clause, ...]:
+    """The clauses of a text, without `neutral` terms and without numbers."""
+    found = []
+    for part in _END.split(text):
+        named = {t for t in terms(part) if not any(map(str.isdigit, t))} - neutral
+        if named:
+            words = frozenset(_WORD.findall(part.casefold()))
+            found.append(
+                Clause(
+                    part,
+                    frozenset(named),
+                    polarity.negated(part),
+                    polarity.direction(part),
+                    words,
+                )
+            )
+    return tuple(found)
+
+
+def contradicted(claim: Sequence[Clause], held: Sequence[Clause]) -> bool:
+    """Whether a clause of the claim denies, turns round or reverses the nearest clauses held."""
+    for clause in claim:
+        near = nearest(clause, held)
+        if not near:
+            continue
+        if all(other.negated != clause.negated for other in near):
+            return True
+        if clause.direction and not clause.negated:
+            ways = {other.direction for other in near}
+            if ways and clause.direction not in ways and None not in ways:
+                return True
+        if not clause.negated and all(_opposite(clause, other) for other in near):
+            return True
+    return False
+
+
+def denied(asked: Sequence[Clause], held: Sequence[Clause]) -> bool:
+    """Whether the nearest clauses deny what a Yes affirms."""
+    for clause in asked:
+        near = nearest(clause, held)
+        if near and not clause.negated and all(other.negated for other in near):
+            return True
+    return False
+
+
+@lru_cache(512)
+def figures_of(text: str) -> tuple[str, ...]:
+    """The rows and clauses of a text that hold a number."""
+    return tuple(part for part in _ROW_OR_CLAUSE.split(text) if any(map(str.isdigit, part)))
+
+
+def nearest(clause: Clause, held: Sequence[Clause]) -> list[Clause]:
+    """The clauses that hold most of its terms, if they hold enough of them."""
+    if len(clause.terms) < LEAST_TERMS:
+        return []
+    shares = [len(clause.terms & other.terms) for other in held]
+    most = max(shares, default=0)
+    if most < NEAR_CLAUSE * len(clause.terms) and not (
+        most >= LEAST_TERMS and _has_contrary(clause) and most >= len(clause.terms) / 2
+    ):
+        return []
+    return [other for other, share in zip(held, shares, strict=True) if share == most]
+
+
+def _has_contrary(clause: Clause) -> bool:
+    return any(word in _CONTRARY for word in clause.words)
+
+
+def _opposite(clause: Clause, other: Clause) -> bool:
+    """Whether the other one says the contrary of a word that it does not have."""
+    return any(
+        _CONTRARY[word] & other.words and word not in other.words
+        for word in clause.words
+        if word in _CONTRARY
+    )
+
+
+def misattributed(
+    claim: Sequence[Clause], held: Iterable[str], names: Sequence[str], asked: str
+) -> bool:
+    """Whether a clause gives a name the figure of another one.
+
+    That is so when no clause or row held has both, the figure stands beside something else, and the
+    name beside another figure of the same kind.
+    """
+    texts = [(text, text.casefold(), list(numbers.quantities(text))) for text in held]
+    for clause in claim:
+        figures = [q for q in numbers.quantities(clause.text) if not _in(q, asked)]
+        for name in (n for n in names if n in clause.text and n.casefold() not in asked):
+            word = re.compile(rf"\b{re.escape(name.casefold())}\b")
+            of_name = [qs for _, low, qs in texts if word.search(low) and qs]
+            for figure in figures:
+                if not any(_alike(figure, q) for qs in of_name for q in qs):
+                    continue
+                beside = any(_holds(qs, figure) for qs in of_name)
+                elsewhere = any(_holds(qs, figure) for _, _, qs in texts)
+                if elsewhere and not beside:
+                    return True
+    return False
+
+
+def _in(quantity: numbers.Quantity, asked: str) -> bool:
+    return f"{quantity.value:g}" in asked
+
+
+def _alike(one: numbers.Quantity, other: numbers.Quantity) -> bool:
+    return (one.percent, one.is_year, one.scale) == (other.percent, other.is_year, other.scale)
+
+
+def _holds(held: Sequence[numbers.Quantity], figure: numbers.Quantity) -> bool:
+    return any(numbers.same(figure, q, ()) for q in held)

@@ -1,0 +1,85 @@
+"""Whether a sentence goes up, down or against the nearest spans and rows of the passages. Pure."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from foliotrace.query.answer.grounding import numbers, polarity, tables
+from foliotrace.query.answer.grounding.claims import Claim
+from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+
+NEAR: Final = 0.5  # the share of a sentence's terms that makes a span the one it is about
+
+_NIL: Final = re.compile(r"\t\s*\$?\s*[-\u2013\u2014](?=\t|\s|$)")  # an empty first cell
+_EXISTS: Final = re.compile(r"^there (?:is|are|was|were|has|have) (?!no\b|not\b)", re.IGNORECASE)
+_CLAUSE_END: Final = re.compile(r"[,;:](?=\s)|[.](?=\s)")
+_RATIO: Final = re.compile(r"\b(?:margins?|ratio|rate|share|percent|proportion)\b|%", re.IGNORECASE)
+
+
+def polarity_holds(claim: Claim, cited: Sequence[ClaimEvidence], *, redone: bool) -> bool:
+    """Whether the sentence goes the way that its numbers and its nearest spans go.
+
+    `redone`: arithmetic has confirmed its direction already.
+    """
+    denies = claim.denies
+    said = claim.direction
+    change = polarity.stated_change(claim.rest)
+    if said and change:
+        return (said == change) != denies
+    found = direction_found(claim, cited) if said and not redone else None
+    if found:
+        return (said == found) != denies
+    if said and not (denies or redone) and not _RATIO.search(claim.rest):
+        texts = [text for _, text in nearest_spans(claim.terms, cited, least=NEAR / 2)]
+        return any(polarity.has_direction(text, said) for text in texts)
+    near = nearest_spans(claim.terms, cited, least=NEAR)
+    if denies:
+        return any(polarity.negated(text) or _NIL.search(text) for _, text in near)
+    empty = _EXISTS.search(claim.rest) and near and _NIL.search(near[0][1])
+    return not empty
+
+
+def nearest_spans(
+    wanted: frozenset[str], cited: Sequence[ClaimEvidence], *, least: float
+) -> list[tuple[float, str]]:
+    """(share, text) of the spans of all passages that hold `least` of the terms, the most first."""
+    near = [each for e in cited for each in e.nearest_texts(wanted, least=least)]
+    return sorted(near, key=lambda each: -each[0])
+
+
+def _beside_numbers(claim: Claim, text: str) -> Iterator[polarity.Direction]:
+    """The directions in the clauses of `text` that hold a number of the claim."""
+    for clause in _CLAUSE_END.split(text):
+        held = tuple(numbers.quantities(clause))
+        if any(
+            numbers.same(each, other, ())
+            for each in claim.quantities
+            for other in held
+            if not each.is_year
+        ):
+            found = polarity.direction(clause)
+            if found:
+                yield found
+
+
+def direction_found(claim: Claim, cited: Sequence[ClaimEvidence]) -> polarity.Direction | None:
+    """The direction that the nearest spans give, else the first relevant row of a table."""
+    near = nearest_spans(claim.terms, cited, least=NEAR / 2)
+    beside = {d for _, text in near for d in _beside_numbers(claim, text)}
+    if len(beside) == 1:
+        return beside.pop()
+    said = {polarity.direction(text) for share, text in near if share >= 0.8 * near[0][0]}
+    said.discard(None)
+    if len(said) == 1:
+        return said.pop()
+    if said or _RATIO.search(claim.rest):
+        return None
+    terms = claim.vocabulary.terms
+    wanted = frozenset(terms(tables.expanded(claim.rest)))
+    for e in cited:
+        for row in tables.relevant(e.facts.rows, wanted, terms)[:1]:
+            dated = row.newest_first is not None and len(row.values) > 1
+            if dated and row.values[0] != row.values[1]:
+                rises = (row.values[0] > row.values[1]) == row.newest_first
+                return "up" if rises else "down"
+    return None
