@@ -7,10 +7,12 @@ import pytest
 from foliotrace.adapters.local.keyword.analysis import content_terms
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
-from foliotrace.query.answer.grounding import arithmetic, numbers, polarity
+from foliotrace.query.answer.grounding import polarity
+from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.figures import numbers, tables
 from foliotrace.query.answer.grounding.sentences import Grounder
-from foliotrace.query.answer.grounding.verdicts import ClaimVerdict, Question, judge
+from foliotrace.query.answer.grounding.verdicts import ClaimVerdict, judge
 from foliotrace.query.answer.quotes import PassageTermsCache
 from foliotrace.settings import Grounding
 
@@ -54,7 +56,7 @@ def evidence(*texts: str) -> list[ClaimEvidence]:
 
 
 def verdict(said: str, *, asked: str = "", of: str = LETTER) -> str:
-    return judge(said, Question(asked, Words()), evidence(of)).value
+    return judge(Claim(said, Words()), Question(asked, Words()), evidence(of)).value
 
 
 def grounder(asked: str = "", policy: Grounding = "strict", of: str = LETTER) -> Grounder:
@@ -225,7 +227,7 @@ def test_numbers_inside_codes_and_list_numbers_claim_nothing() -> None:
 
 
 def test_rows_are_read_across_lines_and_their_order_in_time_is_known() -> None:
-    sales = arithmetic.rows(STATEMENT)[-3]
+    sales = tables.rows(STATEMENT)[-3]
     assert (sales.label, sales.values, sales.newest_first) == ("Total sales", (8400, 8000), True)
 
 

@@ -5,8 +5,9 @@ from functools import cached_property, lru_cache
 from typing import Final
 
 from foliotrace.ports import Vocabulary
-from foliotrace.query.answer.grounding import clauses, numbers, polarity
-from foliotrace.query.answer.grounding.evidence import words_of
+from foliotrace.query.answer.grounding import clauses, polarity
+from foliotrace.query.answer.grounding.evidence import in_order, words_of
+from foliotrace.query.answer.grounding.figures import numbers
 from foliotrace.query.answer.grounding.names import Name, names_of
 
 FRAME: Final = (
@@ -17,6 +18,18 @@ FRAME: Final = (
     "compared million billion thousand percent flat stable unchanged consistent"
 )
 """Words of comparing and counting: what they claim is checked as numbers and directions."""
+
+
+TIME: Final = (
+    "first second third fourth three six nine twelve quarter quarters month months week weeks "
+    "day days fiscal ended ending period periods date january february march april may june july "
+    "august september october november december"
+)
+
+
+@lru_cache(8)
+def _time_terms(vocabulary: Vocabulary) -> frozenset[str]:
+    return frozenset(vocabulary.terms(f"{FRAME} {TIME}"))
 
 
 @dataclass(frozen=True)
@@ -85,6 +98,11 @@ class Claim:
         return self.answer[1]
 
     @cached_property
+    def in_order(self) -> str:
+        """Its words without regard to case, each between two spaces."""
+        return in_order(self.rest)
+
+    @cached_property
     def has_digits(self) -> bool:
         """Whether there is any number to look for."""
         return any(map(str.isdigit, self.text))
@@ -99,6 +117,11 @@ class Claim:
         """The terms of comparing and counting."""
         # hashed by identity, as any object
         return _frame_terms(self.vocabulary)  # type: ignore[arg-type]
+
+    @cached_property
+    def neutral(self) -> frozenset[str]:
+        """The terms that make no two clauses alike: those of comparing and of time."""
+        return _time_terms(self.vocabulary)  # type: ignore[arg-type] # as above
 
     @cached_property
     def terms(self) -> frozenset[str]:
@@ -142,7 +165,7 @@ class Claim:
     @cached_property
     def clauses(self) -> tuple[clauses.Clause, ...]:
         """Its clauses."""
-        return clauses.clauses_of(self.rest, self.vocabulary.terms, self.frame)
+        return clauses.clauses_of(self.rest, self.vocabulary.terms, self.neutral)
 
     @cached_property
     def direction(self) -> polarity.Direction | None:

@@ -5,17 +5,20 @@ claim is compared clause by clause: with the clause of the passages that shares 
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
-from foliotrace.query.answer.grounding import numbers, polarity
+from foliotrace.query.answer.grounding import polarity
+from foliotrace.query.answer.grounding.figures import numbers
 
 NEAR_CLAUSE: Final = 0.75  # the share of a clause's terms that makes another the same claim
 LEAST_TERMS: Final = 2
 
-Terms = Callable[[str], Sequence[str]]
+Figures: TypeAlias = tuple[str, tuple[numbers.Quantity, ...]]
+"""A row or clause in lower case, and its numbers."""
+Terms: TypeAlias = Callable[[str], Sequence[str]]
 
 _END: Final = re.compile(
     r"[;:,](?=\s)|\b(?:but|while|although|whereas|because|since|partially|until)\b"
@@ -55,11 +58,12 @@ class Clause:
     words: frozenset[str]
 
 
-@lru_cache(1024)
+@lru_cache(8192)
 def clauses_of(text: str, terms: Terms, neutral: frozenset[str]) -> tuple[Clause, ...]:
     """The clauses of a text, without `neutral` terms and without numbers."""
     found = []
-    for part in _END.split(text):
+    parts = [text] if "\t" in text else _END.split(text)  # a row of a table is one clause
+    for part in parts:
         named = {t for t in terms(part) if not any(map(str.isdigit, t))} - neutral
         if named:
             words = frozenset(_WORD.findall(part.casefold()))
@@ -67,7 +71,7 @@ def clauses_of(text: str, terms: Terms, neutral: frozenset[str]) -> tuple[Clause
                 Clause(
                     part,
                     frozenset(named),
-                    polarity.negated(part),
+                    polarity.negated(part) or polarity.is_nil(part),
                     polarity.direction(part),
                     words,
                 )
@@ -102,9 +106,10 @@ def denied(asked: Sequence[Clause], held: Sequence[Clause]) -> bool:
 
 
 @lru_cache(512)
-def figures_of(text: str) -> tuple[str, ...]:
-    """The rows and clauses of a text that hold a number."""
-    return tuple(part for part in _ROW_OR_CLAUSE.split(text) if any(map(str.isdigit, part)))
+def figures_of(text: str) -> tuple[Figures, ...]:
+    """The rows and clauses of a text that hold a number, without regard to case, with them."""
+    parts = (part for part in _ROW_OR_CLAUSE.split(text) if any(map(str.isdigit, part)))
+    return tuple((part.casefold(), tuple(numbers.quantities(part))) for part in parts)
 
 
 def nearest(clause: Clause, held: Sequence[Clause]) -> list[Clause]:
@@ -133,28 +138,42 @@ def _opposite(clause: Clause, other: Clause) -> bool:
     )
 
 
-def misattributed(
-    claim: Sequence[Clause], held: Iterable[str], names: Sequence[str], asked: str
-) -> bool:
-    """Whether a clause gives a name the figure of another one.
+def last_clause(text: str) -> str:
+    """What stands behind the last end of a clause."""
+    return _END.split(text)[-1]
+
+
+def misattributed(claim: str, texts: Sequence[Figures], names: Sequence[str], asked: str) -> bool:
+    """Whether a sentence gives a name the figure of another one.
 
     That is so when no clause or row held has both, the figure stands beside something else, and the
-    name beside another figure of the same kind.
+    name beside another figure of the same kind. A figure belongs to the names before it, a year to
+    those behind it.
     """
-    texts = [(text, text.casefold(), list(numbers.quantities(text))) for text in held]
-    for clause in claim:
-        figures = [q for q in numbers.quantities(clause.text) if not _in(q, asked)]
-        for name in (n for n in names if n in clause.text and n.casefold() not in asked):
-            word = re.compile(rf"\b{re.escape(name.casefold())}\b")
-            of_name = [qs for _, low, qs in texts if word.search(low) and qs]
-            for figure in figures:
-                if not any(_alike(figure, q) for qs in of_name for q in qs):
-                    continue
-                beside = any(_holds(qs, figure) for qs in of_name)
-                elsewhere = any(_holds(qs, figure) for _, _, qs in texts)
-                if elsewhere and not beside:
-                    return True
+    figures = list(numbers.quantities(claim))
+    places = [0, *(figure.start for figure in figures), len(claim)]
+    for place, figure in enumerate(figures, 1):
+        if _in(figure, asked):
+            continue
+        behind = figure.is_year
+        beside = (
+            claim[places[place] : places[place + 1]]
+            if behind
+            else (claim[places[place - 1] : places[place]])
+        )
+        if any(_is_of_another(n.casefold(), figure, texts) for n in names if n in beside):
+            return True
     return False
+
+
+def _is_of_another(name: str, figure: numbers.Quantity, texts: Sequence[Figures]) -> bool:
+    """Whether the figure stands in texts without the name, and the name beside its like only."""
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    with_it = [held for text, held in texts if held and word.search(text)]
+    if any(_holds(held, figure) for held in with_it):
+        return False
+    alike = any(_alike(figure, q) for held in with_it for q in held)
+    return alike and any(_holds(held, figure) for _, held in texts)
 
 
 def _in(quantity: numbers.Quantity, asked: str) -> bool:

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from foliotrace.query.answer.grounding import numbers, polarity, tables
+from foliotrace.query.answer.grounding import polarity
 from foliotrace.query.answer.grounding.claims import Claim
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.figures import numbers, tables
 
 NEAR: Final = 0.5  # the share of a sentence's terms that makes a span the one it is about
 
-_NIL: Final = re.compile(r"\t\s*\$?\s*[-\u2013\u2014](?=\t|\s|$)")  # an empty first cell
+_NUMBERS: Final = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*")
 _EXISTS: Final = re.compile(r"^there (?:is|are|was|were|has|have) (?!no\b|not\b)", re.IGNORECASE)
 _CLAUSE_END: Final = re.compile(r"[,;:](?=\s)|[.](?=\s)")
 _RATIO: Final = re.compile(r"\b(?:margins?|ratio|rate|share|percent|proportion)\b|%", re.IGNORECASE)
@@ -26,6 +27,8 @@ def polarity_holds(claim: Claim, cited: Sequence[ClaimEvidence], *, redone: bool
     change = polarity.stated_change(claim.rest)
     if said and change:
         return (said == change) != denies
+    if said == "up" and not denies and _in_brackets(claim, cited):
+        return False
     found = direction_found(claim, cited) if said and not redone else None
     if found:
         return (said == found) != denies
@@ -34,9 +37,18 @@ def polarity_holds(claim: Claim, cited: Sequence[ClaimEvidence], *, redone: bool
         return any(polarity.has_direction(text, said) for text in texts)
     near = nearest_spans(claim.terms, cited, least=NEAR)
     if denies:
-        return any(polarity.negated(text) or _NIL.search(text) for _, text in near)
-    empty = _EXISTS.search(claim.rest) and near and _NIL.search(near[0][1])
+        return any(polarity.negated(text) or polarity.is_nil(text) for _, text in near)
+    empty = _EXISTS.search(claim.rest) and near and polarity.is_nil(near[0][1])
     return not empty
+
+
+def _in_brackets(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
+    """Whether a percentage stands in the nearest rows as statements write a decrease: (10)%."""
+    shares = [f"({q.value:g})" for q in claim.quantities if q.percent]
+    if not shares:
+        return False
+    near = nearest_spans(claim.terms, cited, least=0.0)
+    return any(f"{share}%" in text or f"{share} %" in text for share in shares for _, text in near)
 
 
 def nearest_spans(
@@ -45,6 +57,12 @@ def nearest_spans(
     """(share, text) of the spans of all passages that hold `least` of the terms, the most first."""
     near = [each for e in cited for each in e.nearest_texts(wanted, least=least)]
     return sorted(near, key=lambda each: -each[0])
+
+
+def is_prose(text: str) -> bool:
+    """Whether a span is no part of a table."""
+    lines = text.splitlines()
+    return "\t" not in text and sum(_NUMBERS.fullmatch(line) is not None for line in lines) < 2
 
 
 def _beside_numbers(claim: Claim, text: str) -> Iterator[polarity.Direction]:

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Final
 
 from foliotrace.model import Passage
-from foliotrace.query.answer.grounding import numbers, tables
+from foliotrace.query.answer.grounding.figures import numbers, tables
 from foliotrace.query.answer.quotes import PassageTerms
 
 _WORD: Final = re.compile(r"\w+")
@@ -19,6 +19,11 @@ def words_of(text: str) -> frozenset[str]:
     """Its words without regard to case; U.S. is also "us"."""
     short = (found.replace(".", "") for found in _ACRONYM.findall(text))
     return frozenset(_WORD.findall(" ".join((text, *short)).casefold()))
+
+
+def in_order(text: str) -> str:
+    """Its words without regard to case, each between two spaces."""
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
 class PassageFacts:
@@ -36,7 +41,7 @@ class PassageFacts:
     @cached_property
     def in_order(self) -> str:
         """Its words without regard to case, each between two spaces."""
-        return f" {' '.join(_WORD.findall(self.text.casefold()))} "
+        return in_order(self.text)
 
     @cached_property
     def quantities(self) -> tuple[numbers.Quantity, ...]:
@@ -92,8 +97,12 @@ class ClaimEvidence:
     @cached_property
     def facts(self) -> PassageFacts:
         """What the language model read of the passage holds."""
-        of = self.passage
-        return _facts_of("\n".join((of.document_name, of.header, of.context)), of.text)
+        return _facts_of(self.head, self.passage.text)
+
+    @cached_property
+    def head(self) -> str:
+        """What stands above the passage: its document, headings and context."""
+        return "\n".join((self.passage.document_name, self.passage.header, self.passage.context))
 
     def nearest_texts(self, wanted: frozenset[str], *, least: float) -> Iterator[tuple[float, str]]:
         """(share of the wanted terms, text) of its spans that hold `least` of them."""

@@ -8,9 +8,9 @@ from typing import Final
 
 from foliotrace.ports import Vocabulary
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
-from foliotrace.query.answer.grounding.tables import spellings
+from foliotrace.query.answer.grounding.figures.tables import spellings
 
-_NAME: Final = re.compile(r"\b[A-Z][\w&\u2019'-]*\w|\b[A-Z]\b")
+_NAME: Final = re.compile(r"\b[a-z]?[A-Z][\w&\u2019'-]*\w|\b[A-Z]\b")
 _WORD: Final = re.compile(r"\w+")
 _ACRONYM: Final = re.compile(r"[A-Z](?:&?[A-Z]){1,4}")
 _GAP: Final = 2  # words between two parts of one name: Mary N. Dillon
@@ -143,14 +143,15 @@ def rivals(
 
     `near` are the texts that say it, each with the heading above it.
     """
-    new = {word for name in names for word in name.words if word not in asked_words}
-    if not new or not near:
-        return False
-    for text, heading in near:
-        window = f"{heading} {text}".casefold()
-        if any(word in window for word in new):
-            return False
-        said_of = [n for n in names_of(f"- {heading} {text}") if set(n.words) - asked_words]
-        if not said_of:
+    known = (name for name in names if not (name.abbreviated or _ACRONYM.fullmatch(name.text)))
+    named = [word for name in known for word in name.words if word not in asked_words]
+    new = frozenset(named)
+    windows = [(f"{heading} {text}".casefold(), f"- {heading} {text}") for text, heading in near]
+    missing = {word for word in new if not any(word in window for window, _ in windows)}
+    if not windows or not named or named[0] not in missing:
+        return False  # the first name is whom or what the sentence is about
+    for _, text in windows:
+        of_text = {word for name in names_of(text) for word in name.words}
+        if not of_text - asked_words - new:
             return False
     return True

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Final
 
-from foliotrace.query.answer.grounding import numbers
 from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.figures import numbers
 
 _CONVENTION: Final = re.compile(
     r"\b(?:assum\w+|refers? to|corresponds? to|denotes?|means|is taken as)\b", re.IGNORECASE
@@ -23,9 +23,7 @@ _WORDS: Final = frozenset(_WORDS_WORDS.split()) | frozenset(numbers.MONTHS)  # f
 _LETTERS: Final = re.compile(r"[a-z]+")
 _LENGTH: Final = re.compile(r"\b(\d+)[ -](month|week)")
 _LENGTHS: Final = {"month": (3.0, 6.0, 9.0, 12.0), "week": (13.0, 26.0, 39.0, 52.0, 53.0)}
-_DATE: Final = re.compile(
-    rf"\b({'|'.join(numbers.MONTHS)})\s+(\d{{1,2}}),?\s+((?:19|20)\d\d)\b", re.IGNORECASE
-)
+_FULL: Final = re.compile(r"[A-Z][a-z]+ \d{1,2}, \d{4}")
 _WEEKS: Final = (52, 53)
 
 
@@ -40,9 +38,12 @@ def is_period_convention(claim: Claim, question: Question, cited: Sequence[Claim
         return False
     asked = {int(q.value) for q in question.quantities if q.is_year}
     held = {int(q.value) for e in cited for q in e.facts.quantities if q.is_year}
-    ends = [_date(*found) for found in _DATE.findall(claim.text)]
-    cited_ends = [_date(*found) for e in cited for found in _DATE.findall(e.facts.text)]
+    ends = [_date(*found) for found in numbers.full_dates(claim.text)]
+    cited_ends = [_date(*found) for e in cited for found in numbers.full_dates(e.facts.text)]
     if not all(end and any(_a_year_apart(end, other) for other in cited_ends) for end in ends):
+        return False
+    outside = _FULL.sub(" ", claim.text)
+    if asked and not any(str(year) in outside for year in asked):
         return False
     of_ends = {end.year for end in ends if end}
     if any(year - min(asked or held, default=year) not in (0, 1) for year in of_ends):

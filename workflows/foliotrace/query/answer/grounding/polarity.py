@@ -67,10 +67,11 @@ CONTRARY_ANSWERS: Final = (
 )  # fmt: skip
 """Words of a question, and words of an explanation that goes with a No."""
 _CHANGED_BY: Final = re.compile(
-    rf"(?:\bby|\b(?:{UP}|{DOWN})|\bup|\bdown)\s*(?:by )?(?:about |approximately |around |roughly |"
-    r"almost |nearly |some |~)?[$\u20ac\u00a3]?$",
+    rf"(?:\bby|\b(?:{UP}|{DOWN})|\bup|\bdown)\s*(?:by |of )?"
+    r"(?:about |approximately |around |roughly |almost |nearly |some |~)?[$\u20ac\u00a3]?$",
     re.IGNORECASE,
 )
+_NIL: Final = re.compile(r"^[^\t\d]+\t\s*\$?\s*[-\u2013\u2014](?=\t|\s|$)")
 _STEADY: Final = re.compile(r"\b(?:consistent|stable|flat|constant)\b", re.IGNORECASE)
 _BOUND: Final = re.compile(
     r"\b(?:(?P<above>above|over|more than|at least|greater than|higher than|exceed\w*)"
@@ -104,6 +105,11 @@ def negated(text: str) -> bool:
     return len(_NEGATION.findall(text)) % 2 == 1
 
 
+def is_nil(row: str) -> bool:
+    """Whether the first number of a table's row is a dash."""
+    return _NIL.search(row) is not None
+
+
 def direction(text: str) -> Direction | None:
     """Where the text says that something went; None for neither, or for both."""
     if _FLAT.search(text):
@@ -121,6 +127,12 @@ def asked_first(question: str) -> str:
 def is_change(before: str) -> bool:
     """Whether the words right before a number make it a change: "rose by", "grew"."""
     return _CHANGED_BY.search(before) is not None
+
+
+def last_direction(text: str) -> Direction | None:
+    """The direction that the last such word of the text says."""
+    ups, downs = (max((m.end() for m in r.finditer(text)), default=0) for r in (_UP, _DOWN))
+    return None if ups == downs else "up" if ups > downs else "down"
 
 
 def has_direction(text: str, wanted: Direction) -> bool:

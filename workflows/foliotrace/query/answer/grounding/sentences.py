@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from foliotrace.ports import Vocabulary
-from foliotrace.query.answer.grounding import numbers, polarity
+from foliotrace.query.answer.grounding import polarity
 from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.figures import numbers
 from foliotrace.query.answer.grounding.verdicts import ClaimVerdict, judge
 from foliotrace.query.answer.prompt import NO_ANSWER
 from foliotrace.settings import Grounding

@@ -10,22 +10,26 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from foliotrace.query.answer.grounding import arithmetic, clauses, numbers, polarity, tables
+from foliotrace.query.answer.grounding import clauses, polarity
 from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.directions import (
     NEAR,
     direction_found,
+    is_prose,
     nearest_spans,
     polarity_holds,
 )
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence, words_of
-from foliotrace.query.answer.grounding.expressions import has_result, stated_results
+from foliotrace.query.answer.grounding.figures import arithmetic, numbers, tables
+from foliotrace.query.answer.grounding.figures.expressions import has_result, stated_results
+from foliotrace.query.answer.grounding.figures.ratios import asked_ratio, whole_of
 from foliotrace.query.answer.grounding.names import names_hold, rivals
 from foliotrace.query.answer.grounding.periods import is_period_convention
-from foliotrace.query.answer.grounding.ratios import asked_ratio, whole_of
 
 SUPPORT: Final = 0.5  # the share of a sentence's terms that the passages and the question hold
 NEAREST_SPANS: Final = 3  # whose numbers may be added, subtracted or divided
+SHORTEST_COPY: Final = 40  # characters: a sentence copied word for word needs no other check
+MOST_DIGITS: Final = 60  # in a sentence or row; a span with more is a table
 COUNTS: Final = frozenset({2.0, 3.0, 4.0, 12.0, 100.0, 360.0, 365.0})  # that formulas divide by
 SAME: Final = 0.6  # the share of a sentence, but for its names, that says the same of somebody
 NEW_SUPPORT: Final = 0.34  # the same of the terms that the question does not have
@@ -46,6 +50,10 @@ def judge(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> C
         return _bare_yes_or_no(yes, question, cited)
     if yes is not None and not polarity.agrees(yes, question.text, rest):
         return ClaimVerdict.UNVERIFIED
+    if len(claim.in_order) > SHORTEST_COPY and any(
+        claim.in_order in e.facts.in_order for e in cited
+    ):
+        return ClaimVerdict.SUPPORTED if yes is None else ClaimVerdict.DERIVED
     if is_period_convention(claim, question, cited):
         return ClaimVerdict.DERIVED
     verdict = _claim(claim, question, cited)
@@ -124,12 +132,18 @@ def _codes_and_dates_hold(claim: Claim, question: Question, cited: Sequence[Clai
 
 
 def _years_hold(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> bool:
-    """Whether a sentence that names none of the years asked about takes its years from a span."""
-    asked = {q.value for q in question.quantities if q.is_year}
-    if not asked or not claim.years or asked & claim.years:
+    """Whether a sentence that names none of the years asked about takes its years from a span.
+
+    The year of a date that is cited needs no span; a span with many numbers is a table.
+    """
+    asked = {int(q.value) for q in question.quantities if q.is_year}
+    dated = {int(year) for _, _, year in numbers.full_dates(claim.rest)} if claim.dates else set()
+    new = claim.years - dated
+    if not asked or not new or asked & claim.years:
         return True
     near = nearest_spans(claim.terms, cited, least=NEAR / 2)
-    return any(str(year) in text for year in claim.years for _, text in near)
+    texts = [text for _, text in near if sum(map(str.isdigit, text)) <= MOST_DIGITS]
+    return any(str(year) in text for year in new for text in texts)
 
 
 def _derived(
@@ -154,7 +168,7 @@ def _derived(
         ratio=asked_ratio(question.text, claim.rest),
         scales=frozenset().union(*(e.facts.scales for e in cited)),
         stated=tuple(q for q in claim.quantities if q not in missing),
-        near=tuple(tuple(numbers.quantities(text)) for _, text in near if "\t" not in text),
+        near=tuple(tuple(numbers.quantities(text)) for _, text in near if is_prose(text)),
         given=tuple(q for q in question.quantities if _number_in(q, cited)),
         whole=frozenset(terms(tables.expanded(whole_of(question.text, claim.rest)))),
         said=None if claim.denies else claim.direction,
@@ -162,10 +176,24 @@ def _derived(
         words=words_of(both),
     )
     return all(
-        arithmetic.derives(
-            each, replace(premises, changes_only=polarity.is_change(claim.rest[: each.start]))
-        )
-        for each in open_numbers
+        arithmetic.derives(each, _premises_of(each, premises, claim)) for each in open_numbers
+    )
+
+
+def _premises_of(
+    missing: numbers.Quantity, premises: arithmetic.Premises, claim: Claim
+) -> arithmetic.Premises:
+    """The premises with what the words right before the number say of it."""
+    before = clauses.last_clause(claim.rest[: missing.start])
+    change = polarity.is_change(before)
+    words = premises.words | {"total"} if before.endswith((" of ", " of $")) else premises.words
+    said = polarity.last_direction(before) if change else None
+    return replace(
+        premises,
+        changes_only=change,
+        words=words,
+        said=said or premises.said,
+        local=frozenset(claim.vocabulary.terms(before)) - premises.whole,
     )
 
 
@@ -190,13 +218,13 @@ def _said_otherwise(claim: Claim, question: Question, cited: Sequence[ClaimEvide
     about = claim.terms - names
     near = nearest_spans(about, cited, least=NEAR / 2)
     terms = claim.vocabulary.terms
-    held = [c for _, text in near for c in clauses.clauses_of(text, terms, claim.frame)]
+    held = [c for _, text in near for c in clauses.clauses_of(text, terms, claim.neutral)]
     if clauses.contradicted(claim.clauses, held):
         return True
     if claim.answer[0]:
         asked = Claim(polarity.asked_first(question.text), question.vocabulary)
         texts = [text for _, text in nearest_spans(asked.terms, cited, least=NEAR)]
-        said = [c for text in texts for c in clauses.clauses_of(text, terms, claim.frame)]
+        said = [c for text in texts for c in clauses.clauses_of(text, terms, claim.neutral)]
         if clauses.denied(asked.clauses, said):
             return True
     if not claim.names:
@@ -205,13 +233,14 @@ def _said_otherwise(claim: Claim, question: Question, cited: Sequence[ClaimEvide
     if most >= SAME and len(about) > 1:
         same = [text for share, text in near if share >= 0.9 * most]
         windows = [(text, e.before(text)) for text in same for e in cited if text in e.facts.text]
-        if rivals(claim.names, windows, question.words):
+        heads = frozenset().union(*(words_of(e.head) for e in cited))
+        if rivals(claim.names, windows, question.words | heads):
             return True
     new = [n.text for n in claim.names if not question.words.issuperset(n.words)]
     if not (new and claim.has_digits):
         return False
     everything = [part for e in cited for part in clauses.figures_of(e.facts.text)]
-    return clauses.misattributed(claim.clauses, everything, new, question.text)
+    return clauses.misattributed(claim.rest, everything, new, question.text)
 
 
 def _bare_yes_or_no(yes: bool, question: Question, cited: Sequence[ClaimEvidence]) -> ClaimVerdict:

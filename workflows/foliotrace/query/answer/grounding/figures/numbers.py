@@ -53,9 +53,11 @@ _STATED_SCALE: Final = re.compile(
     r"|\b(?:\$|USD|EUR|GBP)\s*(?:in\s+)?(thousands?|millions?|billions?)\b",
     re.IGNORECASE,
 )
+MONTH: Final = "|".join(f"{m[:3]}(?:{m[3:]}|t)?" if m[3:] else m for m in MONTHS)
+"""A month's name, whole or by its first three letters (Sept has four)."""
 _MONTH_DAY: Final = re.compile(
-    rf"\b({'|'.join(m[:3] for m in MONTHS)})[a-z]*\.?\s+(\d{{1,2}})\b"
-    rf"|\b(\d{{1,2}})(?:st|nd|rd|th)?\s+({'|'.join(m[:3] for m in MONTHS)})[a-z]*\b"
+    rf"\b({MONTH})\.?\s+(\d{{1,2}})\b"
+    rf"|\b(\d{{1,2}})(?:st|nd|rd|th)?\s+({MONTH})\b"
     r"|\b\d{4}-(\d\d)-(\d\d)\b",
     re.IGNORECASE,
 )
@@ -64,6 +66,9 @@ _QUARTER: Final = re.compile(
     rf"\b(?:Q([1-4])|({'|'.join(_ORDINALS)}) quarter)\s?(?:of |in )?(?:the )?"
     r"(?:fiscal |calendar )?(?:year )?(?:FY|CY)?\s?['\u2019]?(\d{4}|\d\d)\b",
     re.IGNORECASE,
+)
+_FULL_DATE: Final = re.compile(
+    rf"\b({'|'.join(MONTHS)})\s+(\d{{1,2}}),?\s+((?:19|20)\d\d)\b", re.IGNORECASE
 )
 _TIME: Final = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b")
 
@@ -156,8 +161,13 @@ def month_days(text: str) -> frozenset[tuple[int, int]]:
         if month:
             dates.add((int(month), int(day_iso)))
         else:
-            dates.add((short.index((name or name_last).casefold()) + 1, int(day or day_first)))
+            dates.add((short.index((name or name_last)[:3].casefold()) + 1, int(day or day_first)))
     return frozenset(dates)
+
+
+def full_dates(text: str) -> list[tuple[str, str, str]]:
+    """(month, day, year) of each date that is written out: "January 28, 2023"."""
+    return _FULL_DATE.findall(text)
 
 
 def quarters(text: str) -> frozenset[tuple[int, int]]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from foliotrace.query.answer.grounding.numbers import MONTHS, Quantity, quantities
+from foliotrace.query.answer.grounding.figures.numbers import MONTH, MONTHS, Quantity, quantities
 
 Period: TypeAlias = tuple[int, int, int]
 """(year, month, day); month and day are 0 where only the year is known."""
@@ -39,7 +39,7 @@ _NEUTRAL: Final = frozenset({"total", "net", "consolid", "the", "other"})
 _NUMERIC_LINE: Final = re.compile(r"[\s$€£(|)\d.,%\-\u2013\u2014]*")
 _SHORT_MONTHS: Final = tuple(month[:3] for month in MONTHS)
 _MONTH_DAY: Final = re.compile(
-    rf"\b({'|'.join(_SHORT_MONTHS)})[a-z]*\.?\s+(\d{{1,2}})\b(?:,?\s+((?:19|20)\d\d)\b)?",
+    rf"\b({MONTH})\.?\s+(\d{{1,2}})\b(?:,?\s+((?:19|20)\d\d)\b)?",
     re.IGNORECASE,
 )
 _YEAR: Final = re.compile(r"\b(?:(?:FY|CY)\s?)?((?:19|20)\d\d)\b")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from foliotrace.query.answer.grounding.numbers import close, quantities
+from foliotrace.query.answer.grounding.figures.numbers import close, quantities
 
 _STATED: Final = re.compile(
     r"(?P<left>\(?\$?\d[\d,.]*%?(?:\s*[-+*/\u00d7\u00f7\u2212x]\s*\(*\s*\$?\d[\d,.]*%?\)*)+)\s*(?:=|\u2248)"

@@ -11,17 +11,18 @@ from itertools import combinations, pairwise, permutations, product
 from math import log
 from typing import Final
 
-from foliotrace.query.answer.grounding import polarity, tables
-from foliotrace.query.answer.grounding.numbers import Quantity, close
-from foliotrace.query.answer.grounding.ratios import Part, Ratio
-from foliotrace.query.answer.grounding.tables import NumberRow
+from foliotrace.query.answer.grounding import polarity
+from foliotrace.query.answer.grounding.figures import tables
+from foliotrace.query.answer.grounding.figures.numbers import Quantity, close
+from foliotrace.query.answer.grounding.figures.ratios import Part, Ratio
+from foliotrace.query.answer.grounding.figures.tables import NumberRow
 
 MOST_BY_CHANCE: Final = 0.25  # results that a random number would meet within its rounding
 _MOST_COLUMNS: Final = 6
-_MOST_IN_A_SPAN: Final = 10  # numbers: a span with more is a table
-_ROWS_OF_A_PART: Final = 2
+_MOST_IN_A_SPAN: Final = 12  # numbers: a span with more is a table
+_ROWS_OF_A_PART: Final = 3
 _SUM_WORDS: Final = (
-    "total sum combined together plus aggregate altogether overall both all composed of"
+    "total sum combined together plus aggregate altogether overall both all composed"
 )
 _SUM: Final = frozenset(_SUM_WORDS.split())
 _DIFFERENCE_WORDS: Final = (
@@ -62,6 +63,7 @@ class Premises:
     said: polarity.Direction | None = None
     years: frozenset[int] = frozenset()  # that the sentence names
     words: frozenset[str] = frozenset()  # of the sentence and the question
+    local: frozenset[str] = frozenset()  # terms of the clause before the number
     changes_only: bool = False  # "rose by 12%": a level of 12% will not do
 
     @property
@@ -92,9 +94,13 @@ def derives(claimed: Quantity, premises: Premises) -> bool:
     if sum(not (q.is_year or q.percent) for q in premises.stated) > 1 and not premises.asks_total:
         return False  # the sentence gives its premises itself
     if premises.ratio is not None and not claimed.scale > 1:
-        results = list(_composite(premises, premises.ratio))
-        if results:
-            return _not_by_chance(claimed, results, premises)
+        nearest = list(_composite(premises, premises.ratio, at_most=1))
+        if any(_is(claimed, each, premises) for each in nearest):
+            return True
+        if nearest:
+            most = _ROWS_OF_A_PART + 2 if premises.ratio.mean else _ROWS_OF_A_PART
+            results = _composite(premises, premises.ratio, at_most=most)
+            return _not_by_chance(claimed, list(results), premises)
     rows = premises.relevant
     if any(_is(claimed, each, premises) for each in _simple(rows, premises)):
         return True
@@ -128,7 +134,7 @@ def _fits(result: Result, premises: Premises) -> bool:
         return True
     if premises.said is not None and (result.value > 0) != (premises.said == "up"):
         return False
-    if len(premises.years) != 2:
+    if len(premises.years) != 2 or len(set(result.years)) != 2:
         return True
     # A fiscal year may be named after the calendar year in which it begins or ends.
     return any({year + shift for year in result.years} == premises.years for shift in (0, 1, -1))
@@ -161,7 +167,10 @@ def _simple(rows: Sequence[NumberRow], premises: Premises) -> Iterator[Result]:
                 yield Result(after / before)
             yield Result((after + before) / 2, amount=True)
     wholes = tables.relevant(rows, premises.whole, premises.terms) if premises.whole else rows
+    of_clause = tables.relevant(rows, premises.local, premises.terms)
     for one, other in permutations(rows, 2):
+        if premises.whole and of_clause and one not in of_clause:
+            continue
         if one.percent != other.percent:
             continue
         columns = list(tables.aligned(one, other))[:_MOST_COLUMNS]
@@ -217,47 +226,48 @@ def _of_totals(rows: Sequence[NumberRow], premises: Premises) -> Iterator[Result
 # --- ratios --------------------------------------------------------------------------------
 
 
-def _composite(premises: Premises, ratio: Ratio) -> Iterator[Result]:
+def _composite(premises: Premises, ratio: Ratio, *, at_most: int) -> Iterator[Result]:
     """The ratio in each column, its mean and its changes, for each reading of its rows."""
     for below in ratio.below:
-        for under in _readings(below, premises):
-            anchor = under[0][1]
+        for under in _readings(below, premises, at_most):
             for above in ratio.above:
-                for over in _readings(above, premises):
-                    for averages in (False, True) if ratio.averages else (False,):
-                        yield from _series(over, under, anchor, ratio.factor, averages=averages)
+                for over in _readings(above, premises, at_most):
+                    yield from _series(over, under, ratio)
 
 
 def _readings(
-    parts: Sequence[Part], premises: Premises
+    parts: Sequence[Part], premises: Premises, at_most: int
 ) -> Iterator[tuple[tuple[Part, NumberRow], ...]]:
-    """Each way to give the parts their rows; parts that no row is about are left out."""
+    """Each way to give the parts their rows; words of a question that are no row are left out."""
     choices = []
     for part in parts:
-        wanted = frozenset(premises.terms(tables.expanded(part.words)))
-        found = tables.relevant(premises.rows, wanted, premises.terms, _ROWS_OF_A_PART)
+        words = part.words if part.named else tables.expanded(part.words)
+        wanted = frozenset(premises.terms(words))
+        found = tables.relevant(premises.rows, wanted, premises.terms, at_most)
         if found:
             choices.append([(part, row) for row in found])
+        elif part.named:
+            return iter(())
     return (reading for reading in product(*choices) if reading)
 
 
 def _series(
     over: tuple[tuple[Part, NumberRow], ...],
     under: tuple[tuple[Part, NumberRow], ...],
-    anchor: NumberRow,
-    factor: float,
-    *,
-    averages: bool,
+    ratio: Ratio,
 ) -> Iterator[Result]:
+    anchor = under[0][1]
     values = []
     for column in range(min(len(anchor.values), _MOST_COLUMNS)):
-        dividend = _total(over, anchor, column, averages=averages)
-        divisor = _total(under, anchor, column, averages=averages)
+        dividend, divisor = _total(over, anchor, column), _total(under, anchor, column)
         if dividend is not None and divisor:
-            values.append(factor * dividend / divisor)
-            yield Result(values[-1])
+            values.append(ratio.factor * dividend / divisor)
     if len(values) == len(anchor.values) > 1:
         yield Result(sum(values) / len(values))
+    if ratio.mean:
+        return
+    yield from map(Result, values)
+    if len(values) == len(anchor.values):
         for before, after, years in _in_time(anchor, values):
             yield Result(after - before, is_change=True, years=years)
             if before:
@@ -265,27 +275,22 @@ def _series(
 
 
 def _total(
-    reading: tuple[tuple[Part, NumberRow], ...], anchor: NumberRow, column: int, *, averages: bool
+    reading: tuple[tuple[Part, NumberRow], ...], anchor: NumberRow, column: int
 ) -> float | None:
     """The sum of the parts in a column; None where one of them has no number for it."""
     total = 0.0
     for part, row in reading:
-        value = _part_value(part, row, anchor, column, averages=averages)
+        value = _part_value(part, row, anchor, column)
         if value is None:
             return None
         total += part.sign * value
     return total
 
 
-def _part_value(
-    part: Part, row: NumberRow, anchor: NumberRow, column: int, *, averages: bool
-) -> float | None:
+def _part_value(part: Part, row: NumberRow, anchor: NumberRow, column: int) -> float | None:
     at = next((i for i, j in tables.aligned(row, anchor) if j == column), None)
-    if at is None:
-        return None
-    balance = averages and len(row.values) != len(anchor.values)
-    if part.kind == "plain" and not balance and not (averages and row is anchor):
-        return row.values[at]
+    if at is None or part.kind == "plain":
+        return None if at is None else row.values[at]
     step = -1 if row.newest_first is False else 1
     if not 0 <= at + step < len(row.values):
         return None
@@ -311,7 +316,8 @@ def _from_stated(premises: Premises) -> Iterator[Result]:
 def _from_prose(premises: Premises, *, percent: bool) -> Iterator[Result]:
     """One operation on two numbers of one near span; a percentage of one, and what is left."""
     sums, differences = premises.asks_total, premises.asks_difference
-    for span in premises.near:
+    together = tuple(q for span in premises.near for q in span)
+    for span in dict.fromkeys((*premises.near, together)):
         if len(span) > _MOST_IN_A_SPAN:
             continue
         amounts = [q.value * q.scale for q in span if not (q.is_year or q.percent)]

@@ -5,27 +5,29 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
-from foliotrace.query.answer.grounding.numbers import quantities
+from foliotrace.query.answer.grounding.figures.numbers import quantities
 
 _SALES: Final = "net sales revenue revenues"
-_COST: Final = "cost of sales revenue goods sold"
+_COST: Final = "cost costs goods sold products"
 NAMED: Final = (
     (r"quick ratio|acid.test", "current assets - inventories | cash + marketable securities + "
      "accounts receivable", "current liabilities"),
     (r"current ratio", "current assets", "current liabilities"),
-    (r"days sales|\bDSO\b|receivables? days|collection period", "accounts receivable", _SALES),
-    (r"days payable|\bDPO\b|payables? days", "accounts payable", _COST),
-    (r"days inventory|\bDIO\b|inventory days", "inventories", _COST),
-    (r"inventory turnover", _COST, "inventories"),
-    (r"receivables? turnover", _SALES, "accounts receivable"),
-    (r"asset turnover", _SALES, "property plant equipment | total assets"),
+    (r"days sales|\bDSO\b|receivables? days|collection period",
+     "accounts receivable | average accounts receivable", _SALES),
+    (r"days payable|\bDPO\b|payables? days", "accounts payable | average accounts payable", _COST),
+    (r"days inventory|\bDIO\b|inventory days", "inventories | average inventories", _COST),
+    (r"inventory turnover", _COST, "inventories | average inventories"),
+    (r"receivables? turnover", _SALES, "accounts receivable | average accounts receivable"),
+    (r"asset turnover", _SALES, "property plant equipment | average property plant equipment | "
+     "total assets | average total assets"),
     (r"ebitda", "operating income + depreciation amortization", _SALES),
-    (r"gross (?:profit )?margin", f"gross profit | gross margin | {_SALES} - {_COST} | {_SALES} - "
-     "total costs expenses", _SALES),
+    (r"gross (?:profit )?margin", f"gross profit margin | {_SALES} - {_COST} | {_SALES} - total "
+     "costs expenses", _SALES),
     (r"operating (?:profit |income )?margin", "operating income profit", _SALES),
     (r"net (?:profit |income |earnings )?margin", "net income earnings", _SALES),
-    (r"return on assets|\bROA\b", "net income earnings", "total assets"),
-    (r"return on equity|\bROE\b", "net income earnings", "total equity"),
+    (r"return on assets|\bROA\b", "net income earnings", "total assets | average total assets"),
+    (r"return on equity|\bROE\b", "net income earnings", "total equity | average total equity"),
     (r"tax rate", "provision income taxes expense", "income before taxes"),
     (r"interest coverage|cover interest", "operating income", "interest expense"),
     (r"payout ratio", "dividends", "net income earnings"),
@@ -42,6 +44,11 @@ _JOIN: Final = re.compile(
     r"(?P<less>\s-\s|\b(?:less|minus|net of|excluding|without)\b)|\+|,|\b(?:and|plus)\b|[()]",
     re.IGNORECASE,
 )
+_BEFORE: Final = re.compile(r"\(|:|\b(?:taking|using|ratio of|is)\b(?! the)", re.IGNORECASE)
+_BEHIND: Final = re.compile(
+    r"\)\s*(?!.*\))|,?\s\b(?:at|as of|for|in (?=the |fiscal|FY|\d))\b", re.IGNORECASE
+)
+_MEAN: Final = re.compile(r"\byears?[ -]average\b|\baverage (?:of|over)\b", re.IGNORECASE)
 _CHANGE: Final = re.compile(r"\b(?:change|increase|decrease) in\b", re.IGNORECASE)
 
 
@@ -52,6 +59,7 @@ class Part:
     words: str
     sign: int = 1
     kind: Literal["plain", "average", "change"] = "plain"
+    named: bool = True  # by us: its words are labels already, and it may not be left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +69,23 @@ class Ratio:
     above: tuple[tuple[Part, ...], ...]
     below: tuple[tuple[Part, ...], ...]
     factor: float = 1.0
-    averages: bool = False  # balances may be read as their average over the period
+    mean: bool = False  # of several years
 
 
 @lru_cache(256)
 def asked_ratio(question: str, claim: str) -> Ratio | None:
     """The ratio that the question or the sentence is about; None for another number."""
     text = f"{question} {claim}"
-    averages = re.search(r"\b(?:average|turnover|days)\b", text, re.IGNORECASE) is not None
     definition = _DEFINITION.search(question)
     for part in (definition["is"] if definition else "", question):
         over = _OVER.search(part)
         if over is not None:
-            above = _STOP.split(part[: over.start()])[-1]
-            below = _STOP.split(part[over.end() :], maxsplit=1)[0]
-            return Ratio(_parts(above), _parts(below), _days(text), averages)
+            above = _STOP.split(_BEFORE.split(part[: over.start()])[-1])[-1]
+            below = _STOP.split(_BEHIND.split(part[over.end() :], maxsplit=1)[0], maxsplit=1)[0]
+            return Ratio(_parts(above, named=False), _parts(below, named=False), _days(text))
     for name, above, below in NAMED:
         if re.search(name, text, re.IGNORECASE):
-            return Ratio(_parts(above), _parts(below), _days(text), averages)
+            return Ratio(_parts(above), _parts(below), _days(text), _MEAN.search(text) is not None)
     return None
 
 
@@ -92,11 +99,11 @@ def whole_of(question: str, claim: str) -> str:
     return ""
 
 
-def _parts(text: str) -> tuple[tuple[Part, ...], ...]:
-    return tuple(tuple(_sum_of(way)) for way in text.split("|"))
+def _parts(text: str, *, named: bool = True) -> tuple[tuple[Part, ...], ...]:
+    return tuple(tuple(_sum_of(way, named=named)) for way in text.split("|"))
 
 
-def _sum_of(text: str) -> list[Part]:
+def _sum_of(text: str, *, named: bool) -> list[Part]:
     parts, sign, start = [], 1, 0
     for join in (*_JOIN.finditer(text), None):
         words = text[start : join.start() if join else len(text)].strip()
@@ -105,7 +112,7 @@ def _sum_of(text: str) -> list[Part]:
             kind: Literal["plain", "average", "change"] = (
                 "change" if change else "average" if "average" in words.casefold() else "plain"
             )
-            parts.append(Part(words[change.end() :] if change else words, sign, kind))
+            parts.append(Part(words[change.end() :] if change else words, sign, kind, named))
         if join:
             sign, start = -1 if join["less"] else 1, join.end()
     return parts
