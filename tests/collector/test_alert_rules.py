@@ -1,5 +1,6 @@
 """The alert rules fire on their symptoms and stay silent beside them, by promtool's tests."""
 
+import re
 import subprocess
 
 import pytest
@@ -41,4 +42,12 @@ def test_there_is_a_test_that_fires_and_one_that_stays_silent_for(alert: str) ->
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_an_alert_says_how_bad_what_happened_and_where_to_look(rule: dict[str, dict]) -> None:
     assert rule["labels"]["severity"] in ("page", "ticket")
-    assert set(rule["annotations"]) == {"summary", "look"}
+    assert set(rule["annotations"]) == {"summary", "look", "runbook_url"}
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_has_a_section_in_the_runbook(rule: dict[str, dict]) -> None:
+    page, _, section = rule["annotations"]["runbook_url"].partition("#")
+    headings = re.findall(r"^## (\w+)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert rule["alert"] in headings
+    assert section == rule["alert"].lower()

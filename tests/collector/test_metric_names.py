@@ -35,7 +35,7 @@ def test_our_metrics_and_labels_exist(where: str, expression: str) -> None:
         for suffix in (("_bucket", "_count", "_sum") if instrument.kind == "histogram" else ("",))
     }
     assert named <= set(series), where
-    known = {"le"}.union(*(series[name] for name in named))
+    known = {"le", "instance"}.union(*(series[name] for name in named))
     assert labels(expression) <= known, where
 
 

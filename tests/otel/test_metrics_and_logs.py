@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from prometheus_client.parser import text_string_to_metric_families
 from tests.otel.recorded_spans import recording
@@ -19,7 +20,7 @@ from tests.otlp_sink import OtlpSink
 from foliotrace import events
 from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace_otel import Metrics, Redactor, configure_logging, prometheus_text
-from foliotrace_otel.metrics.otlp import MetricsSender
+from foliotrace_otel.metrics.otlp import MetricsSender, snapshot
 from foliotrace_otel.metrics.registry import MOST_SERIES
 from foliotrace_otel.setup.configure import configure
 
@@ -41,6 +42,23 @@ def test_openmetrics_is_served_to_who_asks_for_it() -> None:
     )
     assert body.endswith(b"# EOF\n")
     assert content_type.startswith("application/openmetrics-text")
+
+
+def test_a_slow_measurement_names_its_trace_on_the_page_and_over_otlp() -> None:
+    metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
+    labels = {"http.route": "/v1/query"}
+    with recording() as seen, seen.tree.tracer.start_as_current_span("POST /v1/query") as span:
+        trace_id = f"{span.get_span_context().trace_id:032x}"
+        metrics.record("http.server.request.duration", 0.01, labels)
+        metrics.record("http.server.request.duration", 3.0, labels)
+    page = prometheus_text(metrics, accept="application/openmetrics-text")[0].decode()
+    (line,) = [line for line in page.splitlines() if trace_id in line]
+    assert 'le="5.0"' in line
+    sent = snapshot(metrics, Resource({}), 0).resource_metrics[0].scope_metrics[0].metrics
+    (durations,) = [m for m in sent if m.name == "http.server.request.duration"]
+    (exemplar,) = durations.data.data_points[0].exemplars
+    assert f"{exemplar.trace_id:032x}" == trace_id
+    assert exemplar.value == 3.0
 
 
 def test_no_label_grows_without_bound() -> None:

@@ -61,15 +61,16 @@ class RequestTelemetry:
         response = ResponseRecord()
         if self._tracer is None or scope["path"] in _NOT_TRACED:
             yield response
+            self._measure(scope, response, perf_counter() - started_s)
         else:
             with self._span_of(self._tracer, scope, response) as span:
                 response.headers = _headers_of(span)
                 yield response
                 response.trace_id = f"{span.get_span_context().trace_id:032x}"
-        elapsed_s = perf_counter() - started_s
-        self._measure(scope, response, elapsed_s)
+                # while its span is open: a slow one names its trace
+                self._measure(scope, response, perf_counter() - started_s)
         if scope["path"] not in _NOT_TRACED:
-            _log_access(scope, response, elapsed_s)
+            _log_access(scope, response, perf_counter() - started_s)
 
     @contextmanager
     def _span_of(self, tracer: Tracer, scope: Scope, response: ResponseRecord) -> Iterator[Span]:

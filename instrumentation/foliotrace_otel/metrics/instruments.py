@@ -164,8 +164,13 @@ def own_instruments(namespace: str) -> OwnInstruments:
         requests=_counter(
             f"{namespace}.requests", "Runs of a workflow, by outcome.", "workflow", "outcome"
         ),
-        request_duration=_seconds(
-            f"{namespace}.request.duration", "Duration of a run.", "workflow", "outcome"
+        request_duration=MetricDefinition(
+            f"{namespace}.request.duration",
+            "histogram",
+            "s",
+            "Duration of a run; of a job, until it has ended.",
+            ("workflow", "outcome"),
+            (*SECONDS, 120, 300, 900, 3600),
         ),
         stage_duration=_seconds(
             f"{namespace}.stage.duration", "Duration of a stage.", "stage", "error.type"

@@ -13,6 +13,7 @@ from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import (
     OTLPMetricExporter as HttpExporter,
 )
+from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     Gauge,
@@ -29,6 +30,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.samples import Exemplar as KeptExemplar
 from prometheus_client.samples import Sample
 
 from foliotrace_otel.metrics.instruments import MetricDefinition
@@ -126,10 +128,13 @@ def _histogram_points(
     instrument: MetricDefinition, family: Family, started_ns: int, now_ns: int
 ) -> Iterator[HistogramDataPoint]:
     grouped: dict[tuple[tuple[str, str], ...], dict[str, list[float]]] = {}
+    exemplars: dict[tuple[tuple[str, str], ...], list[Exemplar]] = {}
     for sample in family.samples:
         labels = {k: v for k, v in sample.labels.items() if k != "le"}
         kind = sample.name.rpartition("_")[2]
         grouped.setdefault(tuple(labels.items()), {}).setdefault(kind, []).append(sample.value)
+        if sample.exemplar is not None:
+            exemplars.setdefault(tuple(labels.items()), []).append(_exemplar(sample.exemplar))
     for key, kinds in grouped.items():
         cumulative = [0.0, *kinds["bucket"]]
         counts = [int(b - a) for a, b in pairwise(cumulative)]
@@ -144,7 +149,18 @@ def _histogram_points(
             # prometheus_client keeps neither smallest nor largest value; both are optional in OTLP
             min=None,  # type: ignore[arg-type] # the SDK's own type does not know that
             max=None,  # type: ignore[arg-type] # likewise
+            exemplars=exemplars.get(key, []),
         )
+
+
+def _exemplar(kept: KeptExemplar) -> Exemplar:
+    return Exemplar(
+        filtered_attributes={},
+        value=kept.value,
+        time_unix_nano=int(float(kept.timestamp or 0) * 1e9),
+        span_id=int(kept.labels["span_id"], 16),
+        trace_id=int(kept.labels["trace_id"], 16),
+    )
 
 
 def _attributes(instrument: MetricDefinition, sample: Sample) -> dict[str, str]:

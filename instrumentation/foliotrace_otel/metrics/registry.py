@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, Final, TypeAlias
 
+from opentelemetry import trace
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -25,6 +26,7 @@ from foliotrace_otel.metrics.instruments import (
 from foliotrace_otel.semconv import NAMESPACE
 
 MOST_SERIES: Final = 256  # label sets per instrument; what comes later is counted as "other"
+SLOW_S: Final = 0.1  # from here on a duration carries its trace as an exemplar
 _MOST_LABEL_CHARS: Final = 80
 _TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 _log = logging.getLogger(__name__)
@@ -188,4 +190,18 @@ def _recording(
         return child.inc
     if isinstance(child, Gauge):
         return child.set
-    return child.observe
+    if instrument.unit != "s":
+        return child.observe
+
+    def observe(value: float) -> None:
+        child.observe(value, _exemplar() if value >= SLOW_S else None)
+
+    return observe
+
+
+def _exemplar() -> dict[str, str] | None:
+    """The trace that a slow measurement belongs to, if it is sampled."""
+    context = trace.get_current_span().get_span_context()
+    if not context.trace_flags.sampled:
+        return None
+    return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
