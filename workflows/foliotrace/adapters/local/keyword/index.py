@@ -15,6 +15,7 @@ from typing import Final
 from foliotrace.adapters.local.keyword import query as keyword_query
 from foliotrace.adapters.local.keyword.analysis import content_terms, with_pairs
 from foliotrace.adapters.local.keyword.collections import CollectionStores, scope_of
+from foliotrace.adapters.local.keyword.languages import forms
 from foliotrace.adapters.local.keyword.page_text import page_text
 from foliotrace.adapters.local.keyword.places import PlaceHit, by_place, merged, nearness
 from foliotrace.adapters.local.keyword.search_plan import Planner, SearchPlan
@@ -33,7 +34,7 @@ from foliotrace.ports import Change, DocumentLabel, IndexSource
 _OVER_FETCH: Final = 8  # hits that the library may have deleted meanwhile
 _CHUNKS_OF_A_PAGE: Final = 6  # that may be found before the next page
 PAGE_PREFERENCE: Final = 1.33  # factor on what stands on a kind of page that was asked for
-_COMMIT_CHUNKS: Final = 20_000  # between commits of a long replay
+_COMMIT_CHUNKS: Final = 100_000  # between commits of a long replay: each leaves a segment
 _READ_CHUNKS: Final = 2_000
 
 
@@ -74,7 +75,7 @@ class KeywordIndex:
             store = self._store_of(tenant, query.collection)
             if store is None:
                 return []
-            plan = self._planner.plan(query.text)
+            plan = self._planner.plan(query.text, store.languages())
             found = _search(store, plan, ids, top_k)
             served = await self._library.chunks(tenant, [i for hit in found for i in hit.chunk_ids])
             results = merged(found, {chunk.id: chunk for chunk in served})
@@ -281,6 +282,8 @@ def _add_all(
                 page=with_pairs(f"{header}\n{page.around(chunk)}"),
                 titles=with_pairs(page.titles),
                 shape=page.shape,
+                language=page.language,
+                forms=forms(f"{chunk.context}\n{chunk.text}", page.language),
             )
             store.add(chunk, indexed)
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from foliotrace.adapters.local.keyword.languages import language_of
 from foliotrace.model import BlockKind, Chunk, ParsedPage
 
 _REPEATED: Final = (BlockKind.HEADER, BlockKind.FOOTER, BlockKind.NAVIGATION)
@@ -30,6 +31,7 @@ class PageText:
     text: str
     titles: str
     shape: str
+    language: str
 
     def around(self, chunk: Chunk) -> str:
         """The text of the page, or of a long page the part near the chunk."""
@@ -43,7 +45,8 @@ def page_text(page: ParsedPage) -> PageText:
     """Read a stored page once, for all of its chunks."""
     text = _without_repeated(page)
     figures = sum(_is_large(found) for found in _FIGURE.findall(text))
-    return PageText(text, _titles(page, text), TABULAR if figures >= _MIN_FIGURES else PROSE)
+    shape = TABULAR if figures >= _MIN_FIGURES else PROSE
+    return PageText(text, _titles(page, text), shape, language_of(text))
 
 
 def _without_repeated(page: ParsedPage) -> str:

@@ -10,6 +10,7 @@ from foliotrace.adapters.local.keyword.search_plan import PageTitles, SearchPlan
 
 _FEW_DOCUMENTS: Final = 32
 FIELDS: Final = {"body": 1.0, "page": 2.0, "titles": 1.0}  # how much a match in each counts
+FORM_FIELDS: Final = {"forms": 2.0, "parts": 0.5}
 
 
 def build(
@@ -27,6 +28,11 @@ def build(
             _boosted(Query.term_query(schema, field, term, "freq"), weight * field_weight)
             for term, weight in plan.terms.items()
             for field, field_weight in FIELDS.items()
+        ]
+        + [
+            _boosted(Query.term_query(schema, field, form, "freq"), weight * field_weight)
+            for form, weight in plan.forms.items()
+            for field, field_weight in FORM_FIELDS.items()
         ]
     )
     only = []

@@ -6,12 +6,13 @@ documents use for what is asked, at a lower weight, and the titles of the pages 
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from foliotrace.adapters.local.keyword.analysis import question_terms, stems
+from foliotrace.adapters.local.keyword.languages import is_function_word, question_forms
 from foliotrace.lexicon import Lexicon
 
 ADDED_WEIGHT: Final = 0.5  # of a term that the lexicon adds
@@ -42,6 +43,7 @@ class SearchPlan:
     terms: Mapping[str, float]
     pairs: tuple[tuple[str, str], ...] = ()
     pages: tuple[PageTitles, ...] = ()
+    forms: Mapping[str, float] = field(default_factory=dict)  # in other languages than English
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,14 @@ class Planner:
             for phrase in group.words:
                 self._additions.put(phrase, addition)
 
-    def plan(self, text: str) -> SearchPlan:
-        """The search for a question; no terms if it has no word at all."""
+    def plan(self, text: str, languages: Collection[str] = ()) -> SearchPlan:
+        """The search for a question in a collection of these `languages` beside English.
+
+        It has no terms if the question has no word at all.
+        """
         asked = question_terms(self.without_instructions(text)) or question_terms(text)
+        if languages:
+            asked = [t for t in asked if not is_function_word(t, languages)] or asked
         weights: dict[str, float] = dict(Counter(asked))
         pages: dict[PageTitles, None] = {}
         for addition in self._additions.found_in(stems(text)):
@@ -104,7 +111,8 @@ class Planner:
             for term in sorted(addition.terms):
                 weights.setdefault(term, ADDED_WEIGHT)
         pairs = dict.fromkeys(pair for pair in pairwise(asked) if pair[0] != pair[1])
-        return SearchPlan(weights, tuple(pairs), tuple(pages))
+        forms = Counter(question_forms(text, languages)) if languages else {}
+        return SearchPlan(weights, tuple(pairs), tuple(pages), forms)
 
     def without_instructions(self, text: str) -> str:
         """The question without the sentences and clauses that say how to answer it."""

@@ -19,14 +19,15 @@ from tantivy import Document as Entry
 from tantivy import Index, Query, Schema, SchemaBuilder, Searcher
 from tantivy import IndexWriter as TantivyWriter
 
+from foliotrace.adapters.local.keyword.languages import LANGUAGES, Forms
 from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Chunk
 from foliotrace.model.name_words import names_in
 
-LAYOUT: Final = 5  # raise when the fields below change: an index of another layout is rebuilt
-_HEAP_BYTES: Final = 30_000_000
+LAYOUT: Final = 6  # raise when the fields below change: an index of another layout is rebuilt
+_HEAP_BYTES: Final = 128_000_000  # used as needed; a fuller one leaves fewer segments
 _HALF: Final = 12  # hex digits of a chunk id that fit a fast integer field
 _CACHED_WEIGHTS: Final = 20_000
 PLACE_CHARACTERS: Final = 8_000  # a printed page; a text file of one "page" has several places
@@ -40,6 +41,8 @@ class IndexedTexts:
     page: str
     titles: str
     shape: str
+    language: str
+    forms: Forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ def schema() -> Schema:
 
     `body` is the chunk with its document's identity, `page` the page around it, `titles` the
     headings and captions that stand over it, `shape` what kind of page it is on (`PageText`).
+    `forms` and `parts` are the stems of other languages than English (`languages.forms`).
     Chunks of one `place` lie near each other on one page.
     """
     fields = SchemaBuilder()
@@ -74,6 +78,9 @@ def schema() -> Schema:
     fields.add_text_field("body", tokenizer_name="en_stem", index_option="freq")
     fields.add_text_field("page", tokenizer_name="en_stem", index_option="freq")
     fields.add_text_field("titles", tokenizer_name="en_stem", index_option="position")
+    fields.add_text_field("forms", tokenizer_name="whitespace", index_option="freq")
+    fields.add_text_field("parts", tokenizer_name="whitespace", index_option="freq")
+    fields.add_text_field("language", tokenizer_name="raw", index_option="basic")
     fields.add_text_field("shape", tokenizer_name="raw", index_option="basic")
     fields.add_text_field("names", tokenizer_name="raw", index_option="basic")
     fields.add_unsigned_field("id_head", fast=True)
@@ -171,6 +178,10 @@ class KeywordStore:
         result = self.searcher.search(query, 1, count=True)
         return int(result.count)  # type: ignore[attr-defined] # tantivy's stub leaves it out
 
+    def languages(self) -> tuple[str, ...]:
+        """Those in which pages are stored, of `languages.LANGUAGES`."""
+        return tuple(language for language in LANGUAGES if self.count("language", language))
+
     def naming(self, name: str, limit: int) -> list[str]:
         """Ids of chunks that hold the name, in no order."""
         query = Query.term_query(self.schema, "names", name, "basic")
@@ -186,6 +197,9 @@ class KeywordStore:
                         "body": texts.body,
                         "page": texts.page,
                         "titles": texts.titles,
+                        "forms": " ".join(texts.forms.stems),
+                        "parts": " ".join(texts.forms.parts),
+                        "language": texts.language,
                         "shape": texts.shape,
                         "names": names_in(f"{chunk.context}\n{chunk.text}"),
                         "id_head": int(chunk.id[:_HALF], 16),
