@@ -16,6 +16,7 @@ from foliotrace_server.observing.requests import RequestTelemetry
 from foliotrace_server.openapi.document import openapi_document
 from foliotrace_server.routes.documents import Documents
 from foliotrace_server.routes.endpoint import routes
+from foliotrace_server.routes.erasures import Erasures
 from foliotrace_server.routes.jobs import Jobs
 from foliotrace_server.routes.operations import Operations, Webhooks
 from foliotrace_server.routes.queries import Queries
@@ -87,6 +88,7 @@ def _routes(
         Documents(engine),
         Jobs(engine),
         Runs(engine),
+        Erasures(engine),
         Operations(engine, openapi),
     )
     receive = engine.assembly.webhook

@@ -23,7 +23,7 @@ from foliotrace.model import (
     Query,
     RetrievalMode,
 )
-from foliotrace.ports import Runs
+from foliotrace.ports import Erased, ErasureScope, Runs
 from foliotrace.query.workflow import QueryServices
 from foliotrace_server.bodies import CapabilityBody, FolderProblemBody
 from foliotrace_server.external.own_parts import OwnParts
@@ -73,6 +73,9 @@ class Assembly:
     problems: Callable[[], Sequence[FolderProblemBody]] = lambda: ()  # of the data folder
     check_extract_path: Callable[[ExecutionMode | None], object] = lambda mode: None
     audited: Audited = field(default_factory=NotAudited)
+    erasers: Mapping[str, Callable[[ErasureScope], Awaitable[Erased]]] = field(
+        default_factory=dict
+    )  # by what they erase; see `folder.erasure`
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # run until cancelled
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from foliotrace.model import (
+    COLLECTION_NAME,
     Answer,
     AnswerDetails,
     AnswerMode,
@@ -165,6 +166,31 @@ class UploadBody:
 
     accepted: tuple[AcceptedBody, ...]
     refused: tuple[RefusedBody, ...]
+
+
+class ErasureRequest(BaseModel):
+    """What is to be erased. At least one is given; all that are given must hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    user: Annotated[str | None, Field(min_length=1, max_length=128)] = Field(
+        default=None, description="Subject of a key, or the `user_id` of questions."
+    )
+    collection: Annotated[str | None, Field(pattern=f"^{COLLECTION_NAME.pattern}$")] = None
+    before: Annotated[AwareDatetime | None, Field()] = Field(
+        default=None, description="What has not changed since this time."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureBody:
+    """What was erased. `receipt` is the `run_id` of its records in the audit log."""
+
+    receipt: str
+    documents: int
+    rows: Mapping[str, int] = field(
+        metadata={"description": "Other erased rows, by store: `runs` and others."}
+    )
 
 
 class ExtractionRequest(BaseModel):

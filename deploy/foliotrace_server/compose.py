@@ -101,6 +101,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         background=(cloud.run,) if cloud else (),
         webhook=cloud.webhook if cloud and cloud.expects_webhooks else None,
         audited=audit,
+        erasers={"runs": folder.runs.erase},
         closing=(stack.close, audit.close, observability.close, stores.close, quotas.close),
         seal=seal,
         observability=observability,

@@ -215,6 +215,8 @@ async def _deletions(recorder: Recorder) -> None:
         await recorder.send(operation_id, "POST", path, {name: job_id})
     document = recorder.examples["getDocument"]["parameters"]
     await recorder.send("deleteDocument", "DELETE", "/v1/documents/{id}", document)
+    erased = {"user": "ann@example.org"}
+    await recorder.send("erase", "POST", "/v1/erasures", {}, body=erased)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """`foliotrace documents`: list, show, page, delete."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -7,7 +8,15 @@ import click
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace_server.cli import output
-from foliotrace_server.cli.command import Exit, Group, Options, pass_options, run, with_exit_code
+from foliotrace_server.cli.command import (
+    Command,
+    Exit,
+    Group,
+    Options,
+    pass_options,
+    run,
+    with_exit_code,
+)
 
 if TYPE_CHECKING:
     from foliotrace_server.client import AsyncFoliotraceClient
@@ -121,3 +130,38 @@ async def document_id_of(client: "AsyncFoliotraceClient", id_or_name: str) -> st
             hint="Run `foliotrace documents list`. A file must be ingested first.",
         )
     return page.documents[0].id
+
+
+@click.command(cls=Command)
+@click.option("--user", help="Subject of a key, or the user id that questions named.")
+@click.option("--collection", help="Only this collection.")
+@click.option(
+    "--before", type=click.DateTime(), help="Only what has not changed since this time (UTC)."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_options
+@with_exit_code
+def erase(
+    options: Options,
+    user: str | None,
+    collection: str | None,
+    before: datetime | None,
+    yes: bool,
+) -> Exit | None:
+    """Erase documents, runs and kept answers of a user, a collection or a time.
+
+    What is given must all hold. The receipt names the records in the audit log that prove it.
+
+    Examples:
+      foliotrace erase --user ann@example.org
+      foliotrace erase --collection tenders --before 2025-01-01 --yes
+    """
+    if not yes:
+        click.confirm("Erase this for good?", abort=True, err=True)
+    since = before.replace(tzinfo=UTC) if before is not None else None
+
+    async def command(client: "AsyncFoliotraceClient") -> None:
+        erased = await client.erase(user=user, collection=collection, before=since)
+        output.print_result(erased, options.output, output.print_fields)
+
+    return run(options, command)

@@ -55,6 +55,7 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     ),
     "backup": LazyCommand(f"{_CLI}.backup:backup", "Back up the data folder."),
     "restore": LazyCommand(f"{_CLI}.backup:restore", "Restore a backup."),
+    "erase": LazyCommand(f"{_CLI}.documents:erase", "Erase a user, a collection or a time."),
     "check": LazyCommand(f"{_CLI}.check:check", "Find and repair damage in the data folder."),
     "upgrade": LazyCommand(f"{_CLI}.check:upgrade", "Bring the data folder to this release."),
     "cloud": LazyCommand(f"{_CLI}.cloud:cloud", "Show LlamaCloud usage."),

@@ -164,6 +164,18 @@ class AsyncFoliotraceClient:
         path = f"/v1/documents/{document_id}"
         return await self._send(ApiRequest(method="DELETE", path=path, body_type=DocumentView))
 
+    async def erase(
+        self,
+        *,
+        user: str | None = None,
+        collection: str | None = None,
+        before: datetime | None = None,
+    ) -> bodies.ErasureBody:
+        """Erase what a user, a collection or a time left; what is given must all hold."""
+        return await self._send(
+            api_requests.erasure(user=user, collection=collection, before=before)
+        )
+
     async def page(self, document_id: str, number: int) -> bodies.PageBody:
         """Get a page of a document with its boxes."""
         path = f"/v1/documents/{document_id}/pages/{number}"

@@ -47,6 +47,7 @@ _TABLE: Final[Mapping[str, Needed]] = {
     "GET /v1/runs/stats": _READ,
     "GET /v1/runs/*": _READ,
     "POST /v1/feedback": _READ,  # on runs that the caller may read
+    "POST /v1/erasures": frozenset({Scope.ADMIN}),
     "GET /health": _ANY_KEY,
     "GET /workflows": _ANY_KEY,
     "GET /workflows/*/schema": _ANY_KEY,

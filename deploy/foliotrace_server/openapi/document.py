@@ -18,6 +18,7 @@ from foliotrace_server.openapi.operation import Operation
 from foliotrace_server.openapi.protocol import protocol_operations
 from foliotrace_server.routes.documents import Documents
 from foliotrace_server.routes.endpoint import operations
+from foliotrace_server.routes.erasures import Erasures
 from foliotrace_server.routes.jobs import Jobs
 from foliotrace_server.routes.operations import Operations
 from foliotrace_server.routes.queries import Queries
@@ -65,7 +66,7 @@ def openapi_document(
     Without `keys_required`, no operation asks for the API key that `securitySchemes` describes.
     """
     described = [
-        *operations(Queries, Documents, Jobs, Operations),
+        *operations(Queries, Documents, Jobs, Erasures, Operations),
         *protocol_operations(workflows),
     ]
     schemas = _Schemas(described)

@@ -51,6 +51,8 @@ from foliotrace.ports.retrieval import (
 )
 from foliotrace.ports.stores import (
     AnswerCache,
+    Erased,
+    ErasureScope,
     JobStore,
     Runs,
     SemanticKey,
@@ -77,6 +79,8 @@ __all__ = [
     "DocumentReader",
     "DocumentWriter",
     "Embedder",
+    "Erased",
+    "ErasureScope",
     "ExtractionTask",
     "Extractor",
     "Generation",

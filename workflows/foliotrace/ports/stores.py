@@ -90,6 +90,24 @@ class Runs(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureScope:
+    """What is to be erased: everything of the tenant for which all that is given holds."""
+
+    tenant: str
+    user: str | None = None  # the caller, or the end user that the caller named
+    collection: str | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """How many rows of a store were erased, and the ids of the documents that they cited."""
+
+    count: int
+    cited: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SemanticKey:
     """Lets differently worded questions find the same answer.
 

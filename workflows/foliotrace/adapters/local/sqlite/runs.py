@@ -18,6 +18,7 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.errors import LibraryUnavailable, NotFound
 from foliotrace.events import RunsNotSaved, emit
 from foliotrace.model import Run, RunContent
+from foliotrace.ports import Erased, ErasureScope
 
 if TYPE_CHECKING:
     from cryptography.fernet import Fernet
@@ -149,6 +150,33 @@ class SqliteRuns:
                     (before.isoformat(), *(name for name, _ in moments)),
                 ).rowcount
             )
+
+        return await self._database.write(delete)
+
+    async def erase(self, scope: ErasureScope) -> Erased:
+        """Delete the runs in a scope. Raises LibraryUnavailable."""
+        await self.flush()
+        given = (
+            ("tenant = ?", (scope.tenant,)),
+            (
+                "? IN (json_extract(run, '$.subject'), json_extract(run, '$.user_id'))",
+                (scope.user,),
+            ),
+            ("json_extract(run, '$.request.collection') = ?", (scope.collection,)),
+            ("created_at < ?", (scope.before.isoformat() if scope.before else None,)),
+        )
+        chosen = [(condition, value) for condition, (value,) in given if value is not None]
+        where = " AND ".join(condition for condition, _ in chosen)
+        values = [value for _, value in chosen]
+
+        def delete(connection: sqlite3.Connection) -> Erased:
+            ids = f"SELECT id FROM runs WHERE {where}"  # noqa: S608 - conditions above
+            cited = connection.execute(
+                f"SELECT DISTINCT document_id FROM run_documents WHERE run_id IN ({ids})",  # noqa: S608 - as above
+                values,
+            ).fetchall()
+            count = connection.execute(f"DELETE FROM runs WHERE {where}", values).rowcount  # noqa: S608 - as above
+            return Erased(count, tuple(row[0] for row in cited))
 
         return await self._database.write(delete)
 
