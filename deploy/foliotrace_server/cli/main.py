@@ -49,6 +49,9 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "documents": LazyCommand(f"{_CLI}.documents:documents", "List, show and delete documents."),
     "jobs": LazyCommand(f"{_CLI}.jobs:jobs", "List, follow and cancel jobs."),
     "runs": LazyCommand(f"{_CLI}.loop.runs:runs", "List, show, open and rate runs."),
+    "loop": LazyCommand(
+        f"{_CLI}.loop.commands:loop", "Turn bad answers into cases, and gate releases on them."
+    ),
     "serve": LazyCommand(f"{_CLI}.main:serve", "Run the HTTP server."),
     "doctor": LazyCommand(
         f"{_CLI}.main:doctor", "Check the configuration and report what is missing."

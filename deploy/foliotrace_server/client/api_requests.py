@@ -109,6 +109,7 @@ def ask(
     metadata: Metadata | None,
     stream: bool = False,
     path: ExecutionMode | str | None = None,
+    bypass_cache: bool = False,
 ) -> ApiRequest[bodies.AnswerBody]:
     """`POST /v1/query`."""
     optional = {
@@ -121,6 +122,7 @@ def ask(
         "metadata": dict(metadata) if metadata else None,
         "stream": stream or None,
         "path": path,
+        "bypass_cache": bypass_cache or None,
     }
     body = {"query": query} | {name: each for name, each in optional.items() if each is not None}
     return ApiRequest(method="POST", path="/v1/query", body_type=bodies.AnswerBody, json=body)

@@ -83,6 +83,7 @@ class AsyncFoliotraceClient:
         tags: Sequence[str] = (),
         metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
+        bypass_cache: bool = False,
     ) -> bodies.AnswerBody:
         """Ask a question; the answer cites the pages it comes from."""
         request = api_requests.ask(
@@ -95,6 +96,7 @@ class AsyncFoliotraceClient:
             tags=tags,
             metadata=metadata,
             path=path,
+            bypass_cache=bypass_cache,
         )
         return await self._send(request)
 

@@ -76,6 +76,7 @@ class FoliotraceClient:
         tags: Sequence[str] = (),
         metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
+        bypass_cache: bool = False,
     ) -> bodies.AnswerBody:
         """Ask a question; the answer cites the pages it comes from."""
         request = api_requests.ask(
@@ -88,6 +89,7 @@ class FoliotraceClient:
             tags=tags,
             metadata=metadata,
             path=path,
+            bypass_cache=bypass_cache,
         )
         return self._send(request)
 

@@ -123,7 +123,7 @@ def run_of(
             top_k=query.top_k,
             path=path,
             filters={
-                "document_ids": query.filters.document_ids,
+                **({"document_ids": ids} if (ids := query.filters.document_ids) else {}),
                 **query.filters.metadata,
             },
         ),

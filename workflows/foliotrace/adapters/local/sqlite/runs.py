@@ -249,6 +249,8 @@ def _without_texts(stored: str) -> Run:
     record = orjson.loads(stored)
     record.pop(_SEALED, None)
     record |= dict.fromkeys(_TEXTS)
+    for citation in record["citations"]:
+        citation["quote"] = ""
     return _runs.validate_python(record)
 
 

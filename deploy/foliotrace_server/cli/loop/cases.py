@@ -1,0 +1,217 @@
+"""`foliotrace loop find|replay|promote|retire`: from a bad run to a row of a dataset."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from foliotrace_loop.ports import LoopError
+from foliotrace_server.cli import output
+from foliotrace_server.cli.command import Exit, Options, pass_options
+from foliotrace_server.cli.loop.runs import filter_of, selecting
+from foliotrace_server.cli.loop.shared import (
+    connected,
+    datasets_option,
+    loop,
+    with_loop_exit_code,
+)
+
+if TYPE_CHECKING:
+    from foliotrace_loop.replay import Replay
+    from foliotrace_loop.shapes import RecordedRun
+    from foliotrace_server.client import AsyncFoliotraceClient
+
+BAD: Final = "and(lte(feedback_score, 0.5), gte(feedback_score, 0))"
+
+
+@loop.command("find")
+@selecting
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@pass_options
+@with_loop_exit_code
+def find(
+    options: Options,
+    /,
+    limit: int,
+    since: datetime | None,
+    until: datetime | None,
+    **conditions: Any,  # noqa: ANN401 - as click passes them
+) -> int:
+    """Find runs worth looking at; without a condition, those rated 0.5 or lower.
+
+    Examples:
+      foliotrace loop find
+      foliotrace loop find --since 24h --error
+    """
+
+    async def work(client: "AsyncFoliotraceClient") -> None:
+        wanted = filter_of(**conditions) or BAD
+        page = await client.runs(filter=wanted, since=since, until=until, limit=limit)
+        if options.output == "json":
+            output.print_json(page)
+            return
+        rows = []
+        for each in page.runs:
+            run = await client.run(each.id)
+            rated = ", ".join(f"{f.key}={f.score}" for f in run.feedback if f.score is not None)
+            said = next((f.comment for f in run.feedback if f.comment), "")
+            text = run.query_text or f"(content {run.content.value})"
+            rows.append((each.id, int(each.degradation.level), rated or "-", text[:60], said or ""))
+        output.print_table(("ID", "LEVEL", "RATED", "QUESTION", "COMMENT"), rows)
+
+    connected(options, work)
+    return Exit.DONE
+
+
+@loop.command("replay")
+@click.argument("run_id")
+@click.option("--times", type=click.IntRange(1, 50), default=3, show_default=True, help="Attempts.")
+@click.option("--reference", help="The right answer; without it, the recorded answer counts.")
+@click.option("--question", help="The question, if the run kept no content.")
+@click.option("--allow-floating", is_flag=True, help="Accept model names without a date.")
+@pass_options
+@with_loop_exit_code
+def replay_run(
+    options: Options,
+    run_id: str,
+    times: int,
+    reference: str | None,
+    question: str | None,
+    allow_floating: bool,
+) -> int:
+    """Ask a run's question again, as it was asked: is it still wrong, sometimes wrong, or fixed?
+
+    Prints what could not be rebuilt. Exits with 1 unless every attempt matches the reference.
+
+    Examples:
+      foliotrace loop replay run_8c2e... --reference "28 days"
+    """
+    from foliotrace_loop.replay import Replay, ReplayVerdict, replay
+    from foliotrace_server.loop.target import ClientRuns, ClientTarget
+
+    async def work(client: "AsyncFoliotraceClient") -> Replay:
+        return await replay(
+            await ClientRuns(client).run(run_id),
+            ClientTarget(client),
+            times=times,
+            reference=reference,
+            inputs={"query": question} if question else None,
+            allow_floating=allow_floating,
+        )
+
+    found = connected(options, work)
+    output.print_result(found, options.output, _print_replay)
+    wrong = (ReplayVerdict.REPRODUCED, ReplayVerdict.FLAKY)
+    return 1 if reference is not None and found.verdict in wrong else 0
+
+
+@loop.command("promote")
+@click.argument("run_id")
+@datasets_option
+@click.option("--dataset", default="complaints", show_default=True, help="Its name.")
+@click.option("--reference", "references", multiple=True, help="A right answer; several may be.")
+@click.option("--refused", is_flag=True, help="The right answer is a refusal.")
+@click.option("--reference-json", help="Other reference outputs as a JSON object.")
+@click.option("--question", help="The question, if the run kept no content.")
+@click.option("--category", help="Kind of failure, such as `wrong_document`.")
+@click.option("--incident", help="Id of the complaint or ticket.")
+@click.option("--split", type=click.Choice(["smoke", "full"]), default="full", show_default=True)
+@click.option(
+    "--evaluator", "evaluators", multiple=True, help="Only these; a name or pkg.mod:name."
+)
+@pass_options
+@with_loop_exit_code
+def promote_run(
+    options: Options,
+    run_id: str,
+    folder: Path,
+    dataset: str,
+    references: tuple[str, ...],
+    refused: bool,
+    reference_json: str | None,
+    question: str | None,
+    category: str | None,
+    incident: str | None,
+    split: Any,  # noqa: ANN401 - click's choice
+    evaluators: tuple[str, ...],
+) -> int:
+    """Turn a run into a dataset row, anonymised; promoted again, it is the same row.
+
+    Examples:
+      foliotrace loop promote run_8c2e... --reference "28 days" --incident T-41 --split smoke
+      foliotrace loop promote run_8c2e... --refused --category out_of_scope
+    """
+    from foliotrace_loop.datasets.promote import Promotion, promote
+    from foliotrace_loop.datasets.rows import Datasets
+    from foliotrace_server.loop.target import ClientRuns
+
+    reference = _json_object(reference_json) if reference_json else {}
+    if references:
+        reference["answer"] = references[0] if len(references) == 1 else list(references)
+    if refused:
+        reference["refused"] = True
+
+    async def work(client: "AsyncFoliotraceClient") -> "RecordedRun":
+        return await ClientRuns(client).run(run_id)
+
+    row = promote(
+        connected(options, work),
+        Promotion(
+            dataset=dataset,
+            reference_outputs=reference,
+            category=category,
+            incident_id=incident,
+            split=split,
+            evaluators=evaluators,
+            inputs={"query": question} if question else None,
+            created=datetime.now(UTC).date().isoformat(),
+        ),
+    )
+    datasets = Datasets(folder)
+    is_new = datasets.put(dataset, row)
+    if options.output == "json":
+        output.print_json({"id": row.id, "new": is_new, "file": str(datasets.path(dataset))})
+    else:
+        verb = "added to" if is_new else "updated in"
+        output.print_line(f"{row.id} {verb} {datasets.path(dataset)}")
+    return Exit.DONE
+
+
+@loop.command("retire")
+@click.argument("row_id")
+@datasets_option
+@click.option("--dataset", default="complaints", show_default=True, help="Its name.")
+@with_loop_exit_code
+def retire(row_id: str, folder: Path, dataset: str) -> int:
+    """Retire a row whose question no longer makes sense; it stays in the file.
+
+    Examples:
+      foliotrace loop retire 0b7e...
+    """
+    from foliotrace_loop.datasets.rows import Datasets
+
+    row = Datasets(folder).retire(dataset, row_id, datetime.now(UTC).date().isoformat())
+    output.print_line(f"{row.id} is retired since {row.retired_at}")
+    return Exit.DONE
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise LoopError(f"--reference-json is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise LoopError("--reference-json is not a JSON object")
+    return value
+
+
+def _print_replay(found: "Replay") -> None:
+    output.print_line(f"{found.verdict}: {len(found.attempts)} attempts")
+    for each in found.attempts:
+        said = each.error or " ".join(each.answer.split())[:100]
+        output.print_line(f"  {each.run_id}: {said}")
+    output.print_line(f"as recorded: {', '.join(found.rebuilt) or 'nothing'}")
+    for difference in found.not_rebuilt:
+        output.print_line(f"not rebuilt: {difference}")

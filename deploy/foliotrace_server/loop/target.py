@@ -1,0 +1,228 @@
+"""The loop's `Target` and `RunSource` over a client: a server at a URL, or one in this process."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from foliotrace.errors import FoliotraceError
+from foliotrace.model import Citation, RunContent, RunView, Versions
+from foliotrace_loop.ports import LoopError, Unavailable
+from foliotrace_loop.shapes import (
+    Configuration,
+    Inputs,
+    Outcome,
+    RecordedContent,
+    RecordedRun,
+)
+
+if TYPE_CHECKING:
+    from foliotrace_server import bodies
+    from foliotrace_server.client import AsyncFoliotraceClient
+
+PROJECT = "evaluation"
+"""The project of the runs that evaluations cause, so that figures of production leave them out."""
+_TEMPORARY = (408, 429)
+_CONTENT = {RunContent.WHOLE: RecordedContent.WHOLE, RunContent.REDACTED: RecordedContent.REDACTED}
+
+
+class ClientTarget:
+    """Asks a service, past its caches, and reads back what answered."""
+
+    def __init__(self, client: "AsyncFoliotraceClient") -> None:
+        self._client = client
+        self._documents = _Documents(client)
+
+    async def answer(self, inputs: Inputs) -> Outcome:
+        """The service's answer. Raises Unavailable where the service cannot be asked."""
+        from foliotrace_server.client import ServerProblem
+
+        request = {name: value for name, value in inputs.items() if name != "query"}
+        if unknown := set(request) - {"collection", "top_k", "path", "filters"}:
+            raise LoopError(f"the inputs hold {min(unknown)}, which a question does not take")
+        if "filters" in request:
+            request["filters"] = await self._documents.resolved(request["filters"])
+        try:
+            answer = await self._client.ask(
+                str(inputs["query"]), bypass_cache=True, metadata={"project": PROJECT}, **request
+            )
+            run = await self._client.run(answer.run_id)
+            outputs = await self._outputs(answer)
+        except ServerProblem as error:
+            if error.status >= 500 or error.status in _TEMPORARY:
+                raise Unavailable(f"{error.message} [{error.error_code}]") from error
+            return Outcome(id="", inputs=inputs, error=error.error_code)
+        except FoliotraceError as error:
+            raise Unavailable(f"{error.message} [{error.error_code}]") from error
+        return Outcome(
+            id=answer.run_id,
+            inputs=inputs,
+            outputs=outputs,
+            elapsed_ms=run.elapsed_ms,
+            cost_usd=answer.usage.cost_usd,
+            tokens=answer.usage.total_tokens,
+            trace_id=answer.trace_id,
+            configuration=configuration_of(run.versions),
+        )
+
+    async def _outputs(self, answer: "bodies.AnswerBody") -> Mapping[str, Any]:
+        hashes = await self._documents.hashes(c.document_id for c in answer.citations)
+        return {
+            "answer": answer.answer,
+            "answer_mode": answer.answer_mode.value,
+            "citations": citations_of(answer.citations, hashes),
+            "degradation": _degradation(answer),
+            "notice": answer.notice,
+        }
+
+
+class ClientRuns:
+    """Reads recorded runs from a service."""
+
+    def __init__(self, client: "AsyncFoliotraceClient") -> None:
+        self._client = client
+        self._documents = _Documents(client)
+
+    async def run(self, run_id: str) -> RecordedRun:
+        """One run by its id or trace id. Raises LoopError, Unavailable."""
+        from foliotrace_server.client import ServerProblem
+
+        try:
+            found = await self._client.run(run_id)
+            filters = found.request.filters or {}
+            ids = [str(each) for each in filters.get("document_ids", ())]
+            hashes = await self._documents.hashes([*ids, *(c.document_id for c in found.citations)])
+        except ServerProblem as error:
+            if error.status == 404:
+                raise LoopError(f"there is no run {run_id}, or it is not yours to read") from error
+            raise Unavailable(f"{error.message} [{error.error_code}]") from error
+        except FoliotraceError as error:
+            raise Unavailable(f"{error.message} [{error.error_code}]") from error
+        feedback = tuple(asdict(each) for each in found.feedback)
+        return recorded(found, hashes=hashes, feedback=feedback)
+
+    async def find(self, filter_: str | None, *, limit: int) -> Sequence[RecordedRun]:
+        """Runs, newest first, without their texts. Raises LoopError, Unavailable."""
+        from foliotrace_server.client import ServerProblem
+
+        try:
+            page = await self._client.runs(filter=filter_, limit=limit)
+        except ServerProblem as error:
+            kind = LoopError if error.status < 500 else Unavailable
+            raise kind(f"{error.message} [{error.error_code}]") from error
+        except FoliotraceError as error:
+            raise Unavailable(f"{error.message} [{error.error_code}]") from error
+        return [recorded(run) for run in page.runs]
+
+
+class _Documents:
+    """Content hashes of documents, and back; each is asked for once."""
+
+    def __init__(self, client: "AsyncFoliotraceClient") -> None:
+        self._client = client
+        self._hashes: dict[str, str] = {}
+
+    async def hashes(self, ids: Iterable[str]) -> Mapping[str, str]:
+        """Content hash by id; a deleted document is left out."""
+        from foliotrace_server.client import ServerProblem
+
+        wanted = set(ids)
+        for each in wanted - set(self._hashes):
+            try:
+                self._hashes[each] = (await self._client.document(each)).content_hash
+            except ServerProblem as error:
+                if error.status != 404:
+                    raise
+        return {each: self._hashes[each] for each in wanted if each in self._hashes}
+
+    async def resolved(self, filters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The filters with the ids of this service's documents. Raises Unavailable."""
+        hashes = filters.get("content_hashes")
+        rest = {name: value for name, value in filters.items() if name != "content_hashes"}
+        if not hashes:
+            return rest
+        ids: dict[str, str] = {}
+        after: str | None = None
+        while True:
+            page = await self._client.documents(limit=1000, after=after)
+            ids |= {each.content_hash: each.id for each in page.documents}
+            after = page.next
+            if after is None:
+                break
+        missing = [each for each in hashes if each not in ids]
+        if missing:
+            raise Unavailable(f"no document has the content {missing[0]}: ingest it first")
+        return {**rest, "document_ids": [ids[each] for each in hashes]}
+
+
+def recorded(
+    run: RunView,
+    *,
+    hashes: Mapping[str, str] | None = None,
+    feedback: tuple[Mapping[str, Any], ...] = (),
+) -> RecordedRun:
+    """A stored run in the loop's shape."""
+    inputs: dict[str, Any] = {}
+    if run.query_text is not None:
+        asked = run.request
+        filters = {name: list(values) for name, values in (asked.filters or {}).items() if values}
+        optional = {
+            "collection": asked.collection if asked.collection != "default" else None,
+            "top_k": asked.top_k if asked.top_k != 5 else None,
+            "path": asked.path.value if asked.path is not None else None,
+            "filters": filters or None,
+        }
+        inputs = {"query": run.query_text}
+        inputs |= {name: each for name, each in optional.items() if each is not None}
+    outputs = {
+        "answer": run.answer_text,
+        "answer_mode": run.degradation.answer.value,
+        "citations": citations_of(run.citations, hashes or {}),
+        "degradation": _degradation(run),
+        "content_hashes": dict(hashes or {}),
+    }
+    return RecordedRun(
+        outcome=Outcome(
+            id=run.id,
+            inputs=inputs,
+            outputs=outputs,
+            error=run.error,
+            elapsed_ms=run.elapsed_ms,
+            cost_usd=run.usage.cost_usd,
+            tokens=run.usage.total_tokens,
+            trace_id=run.trace_id,
+            configuration=configuration_of(run.versions),
+        ),
+        content=_CONTENT.get(run.content, RecordedContent.NONE),
+        feedback=feedback,
+    )
+
+
+def configuration_of(versions: Versions) -> Configuration:
+    """The versions of a run in the loop's shape."""
+    return Configuration(
+        code=versions.code,
+        prompt=versions.prompt,
+        model=versions.model,
+        index=versions.index,
+        settings=versions.settings or None,
+    )
+
+
+def citations_of(
+    citations: Sequence[Citation], hashes: Mapping[str, str]
+) -> Sequence[Mapping[str, Any]]:
+    """Quotes with the content hash of their documents."""
+    return [
+        {
+            "quote": c.quote,
+            "document": c.document_name,
+            "page": c.anchor.page,
+            "content_hash": hashes.get(c.document_id),
+        }
+        for c in citations
+    ]
+
+
+def _degradation(answer: "bodies.AnswerBody | RunView") -> Mapping[str, Any]:
+    mark = answer.degradation
+    return {"level": int(mark.level), "reasons": list(mark.reasons)}

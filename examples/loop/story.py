@@ -1,0 +1,94 @@
+"""From a wrong answer to a fix that stays fixed, on the example documents, without a key.
+
+    python examples/loop/story.py [FOLDER]
+
+A service is set to a faulty retriever. Its wrong answer is rated, found, replayed and promoted to a
+dataset row; the gate goes red. The setting is mended; the gate goes green; the row stays. Every
+step is the `foliotrace` command that a person would type.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+COMMAND = [sys.executable, "-c", "from foliotrace_server.cli import main; main()"]
+QUESTION = "What is the joining fee?"
+RIGHT = "150 EUR once"
+CONTENT = '[runs]\nkeep_content = "redacted"\n'
+FAULTY = CONTENT + '[query]\nretriever = "last_paragraph:retriever"\ncache_ttl_s = 0.0\n'
+
+
+class Story:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "last_paragraph.py").write_text((HERE / "last_paragraph.py").read_text())
+        self.settings(CONTENT)
+
+    def settings(self, text: str) -> None:
+        (self.folder / "foliotrace.toml").write_text(text)
+
+    def run(self, *words: str, code: int = 0) -> str:
+        print(f"$ foliotrace {' '.join(words)}", flush=True)
+        ended = subprocess.run(
+            [*COMMAND, *words], cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        print("\n".join(f"  {line}" for line in ended.stdout.splitlines()[:30]), flush=True)
+        if ended.returncode != code:
+            sys.exit(f"exit code {ended.returncode}, expected {code}\n{ended.stderr}")
+        return ended.stdout
+
+    def json(self, *words: str, code: int = 0) -> Any:
+        return json.loads(self.run(*words, "--output", "json", code=code))
+
+
+def play(folder: Path) -> None:
+    story = Story(folder)
+    story.run("ingest", str(HERE.parent / "documents"))
+
+    print("\n-- a wrong answer is given, and rated")
+    story.settings(FAULTY)
+    answer = story.json("ask", QUESTION)
+    assert "150" not in answer["answer"], answer["answer"]
+    run_id = answer["run_id"]
+    story.run("runs", "rate", run_id, "--score", "0", "--comment", "that is no fee")
+
+    print("\n-- it is found and replayed: still wrong, three times of three")
+    found = story.json("loop", "find")
+    assert [run["id"] for run in found["runs"]] == [run_id]
+    replayed = story.json("loop", "replay", run_id, "--reference", RIGHT, code=1)
+    assert replayed["verdict"] == "reproduced", replayed
+
+    print("\n-- it becomes a row, and the gate goes red")
+    promotion = ("--reference", RIGHT, "--split", "smoke", "--category", "wrong_passage")
+    row = story.json("loop", "promote", run_id, *promotion, "--incident", "T-41")
+    again = story.json("loop", "promote", run_id, *promotion, "--incident", "T-41")
+    assert (again["id"], again["new"]) == (row["id"], False)
+    story.run("loop", "gate", "--suite", "smoke", "--save", "baseline.json", code=1)
+
+    print("\n-- the setting is mended: the gate goes green, and the row stays")
+    story.settings(CONTENT)
+    gate = ("loop", "gate", "--suite", "smoke", "--target", row["id"])
+    story.run(*gate, "--baseline", "baseline.json", "--save", "fixed.json", "--junit", "gate.xml")
+    assert story.json("loop", "replay", run_id, "--reference", RIGHT)["verdict"] == "fixed"
+    assert row["id"] in (folder / "evals/datasets/complaints.jsonl").read_text()
+
+    print("\n-- the fault comes back: the row catches it")
+    story.settings(FAULTY)
+    story.run(*gate, "--baseline", "fixed.json", code=1)
+
+    print("\n-- an outage is no regression")
+    story.run("--url", "http://127.0.0.1:9", *gate, "--baseline", "fixed.json", code=2)
+    print("\nok: what was fixed stays fixed")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+        play(Path(sys.argv[1]).absolute())
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            play(Path(scratch))

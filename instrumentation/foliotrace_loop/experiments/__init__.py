@@ -1,0 +1,1 @@
+"""Experiments: a suite is evaluated, two experiments are compared, the gate decides."""
