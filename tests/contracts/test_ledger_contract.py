@@ -14,7 +14,7 @@ from tests.contracts.redis_server import running_redis
 
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.errors import BudgetExceeded, LedgerUnavailable
-from foliotrace.ports import BudgetLedger
+from foliotrace.ports import BudgetLedger, Reservation
 
 pytestmark = pytest.mark.anyio
 CAP = Decimal("1.00")
@@ -169,3 +169,42 @@ async def test_a_damaged_file_is_an_unavailable_ledger(tmp_path: Path, clock: Ha
     file.write_bytes(b"not a database" * 100)
     with pytest.raises(LedgerUnavailable):
         SqliteLedger(file, clock=clock)
+
+
+async def test_what_a_killed_process_had_reserved_is_free_when_the_next_one_starts(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    file = tmp_path / "budget.db"
+    script = textwrap.dedent(
+        """
+        import asyncio, os, signal, sys
+        from decimal import Decimal
+        from pathlib import Path
+        from foliotrace.adapters.local.clock import SystemClock
+        from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
+
+        async def main():
+            ledger = SqliteLedger(Path(sys.argv[1]), clock=SystemClock())
+            held = [await ledger.reserve("acme", Decimal("0.10")) for _ in range(6)]
+            await ledger.settle(held[0], Decimal("0.04"))
+            print(held[1].id, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        asyncio.run(main())
+        """
+    )
+    clock.at_s = datetime.now(UTC).timestamp()
+    living = SqliteLedger(file, clock=clock)
+    await living.reserve("acme", Decimal("0.01"))
+    killed = subprocess.run(
+        [sys.executable, "-c", script, str(file)], capture_output=True, text=True, check=False
+    )
+    assert await living.spent_usd("acme") == Decimal("0.55")
+    ledger = SqliteLedger(file, clock=clock)
+    assert await ledger.spent_usd("acme") == Decimal("0.05")  # the living process keeps its own
+    late = Reservation(id=killed.stdout.strip(), tenant="acme", amount_usd=Decimal("0.10"))
+    await ledger.settle(late, Decimal("0.07"))  # a cloud job that outlived its process
+    await ledger.settle(late, Decimal("0.07"))
+    assert await ledger.spent_usd("acme") == Decimal("0.12")
+    ledger.close()
+    living.close()

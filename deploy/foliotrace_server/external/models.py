@@ -6,7 +6,7 @@ import httpx
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 
-from foliotrace.adapters.llamaindex.models import LlamaIndexEmbedder
+from foliotrace.adapters.llamaindex.models import LlamaIndexEmbedder, keep_reply
 from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_model, language_model
 from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.budget import DEAREST_EMBEDDING, NOTHING, CallKind, PriceOf
@@ -43,7 +43,10 @@ class Models:
         self._clock = clock
         self._guards = guards
         self._http = httpx.AsyncClient(
-            event_hooks={"request": [add_traceparent] if settings.telemetry.carry_trace else []}
+            event_hooks={
+                "request": [add_traceparent] if settings.telemetry.carry_trace else [],
+                "response": [keep_reply],
+            }
         )
         self._prices = PriceTable(
             {name: price.per_token for name, price in settings.budget.prices.items()}

@@ -62,7 +62,7 @@ class Meter:
         """
         run = run_or_default()
         worst = replace(worst, cost_usd=rules.cost_usd(worst, price))
-        call = MeteredCall()
+        call = MeteredCall(used=worst)
         reservation = await self.reserve(run, model, worst.cost_usd)
         try:
             yield call
@@ -70,9 +70,7 @@ class Meter:
             call.failed(error)
             raise
         finally:
-            used = worst if call.outcome is CallOutcome.UNKNOWN else call.used
-            if used is not worst:
-                used = replace(used, cost_usd=rules.cost_usd(used, price))
+            used = replace(call.used, cost_usd=rules.cost_usd(call.used, price))
             run.state = run.state.settle(worst.cost_usd, used.cost_usd)
             self.enter(run, model, call.outcome, used)
             if reservation is not None:
@@ -125,14 +123,14 @@ def run_or_default() -> RunLedger:
 
 @dataclass(slots=True)
 class MeteredCall:
-    """A call that is being charged: how it ended, and what it used unless that is `unknown`.
+    """A call that is being charged: how it ended and what it used; at first its worst case.
 
     `so_far` counts what a stream has used; None before its first piece.
     """
 
-    outcome: CallOutcome = CallOutcome.UNKNOWN
-    used: Usage = NO_USAGE
+    used: Usage
     so_far: Callable[[], Usage] | None = None
+    outcome: CallOutcome = CallOutcome.UNKNOWN
 
     def answered(self, usage: Usage) -> None:
         """It was answered and used this."""
@@ -150,4 +148,4 @@ class MeteredCall:
         elif self.so_far is not None:
             self.outcome, self.used = CallOutcome.ABANDONED, self.so_far()
         elif known is not None and not known.maybe_billed:
-            self.outcome = CallOutcome.FAILED
+            self.outcome, self.used = CallOutcome.FAILED, NO_USAGE

@@ -65,6 +65,7 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
         """Generate at most the tokens that the budget pays for; the usage carries the tokens."""
         price, worst = self._affordable(prompt, max_tokens)
         async with self._meter.charged(self.model, price, worst) as call:
+            call.used = self._narrowed(worst, prompt)
             try:
                 generation = await self._inner.generate(
                     prompt, max_tokens=worst.completion_tokens, deadline=deadline
@@ -81,6 +82,7 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
         """As `generate`; cut, with finish reason `budget`, when the reservation is used up."""
         price, worst = self._affordable(prompt, max_tokens)
         async with self._meter.charged(self.model, price, worst) as call:
+            call.used = self._narrowed(worst, prompt)
             pieces: list[str] = []
             bytes_left = worst.completion_tokens * _LONGEST_TOKEN_BYTES
             inner = self._inner.stream(
@@ -128,6 +130,13 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
             max_tokens = affordable
         worst = Usage(prompt_tokens=prompt_tokens, completion_tokens=max_tokens, llm_calls=1)
         return price, worst
+
+    def _narrowed(self, worst: Usage, prompt: Prompt) -> Usage:
+        """The worst case with the prompt as this model counts, once that is known."""
+        if not self._prompts.tokens_seen:
+            return worst
+        counted = self._prompts.of(len((prompt.system + prompt.user).encode()))
+        return replace(worst, prompt_tokens=min(worst.prompt_tokens, counted))
 
     def _answered(
         self, generation: Generation, prompt: Prompt, text: str, call: MeteredCall

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
+import httpx
 import orjson
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
@@ -30,6 +32,16 @@ _LASTING: Final = frozenset({401, 402, 403, 404})  # key, account or name: the o
 _FILTERED: Final = frozenset({"content_filter", "refusal", "safety", "SAFETY"})
 _NOT_CONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _CUT: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
+
+
+_replies: ContextVar[list[httpx.Response] | None] = ContextVar("foliotrace_replies", default=None)
+
+
+async def keep_reply(response: httpx.Response) -> None:
+    """An httpx hook, so that a stream can close its reply: LlamaIndex's generators leave it open."""
+    replies = _replies.get()
+    if replies is not None:
+        replies.append(response)
 
 
 class LlamaIndexGenerator:
@@ -89,9 +101,12 @@ class LlamaIndexGenerator:
             lambda: llm.astream_chat(messages, **options),
             lambda: llm.stream_chat(messages, **options),
         )
-        pieces = await self._within(opened, deadline, prompt)
+        replies: list[httpx.Response] = []
+        pieces = await self._within(opened, deadline, prompt, replies)
         try:
-            while (piece := await self._within(anext(pieces, None), deadline, prompt)) is not None:
+            while (
+                piece := await self._within(anext(pieces, None), deadline, prompt, replies)
+            ) is not None:
                 last = piece
                 reason = _finish_reason(piece) or reason
                 text += piece.delta or ""
@@ -100,20 +115,31 @@ class LlamaIndexGenerator:
         finally:  # a reader that leaves ends the request, and with it what is billed
             if (close := getattr(pieces, "aclose", None)) is not None:
                 await close()
+            for reply in replies:
+                await reply.aclose()
         if last is None or (self._speaks_openai and reason is None):
             raise GeneratorUnavailable(
                 f"{self._model} broke off its answer", reason=Reason.LLM_STREAM_CUT
             )
         yield Delta(done=self._finished(last, text, reason))
 
-    async def _within(self, work: Awaitable[T], deadline: Deadline, prompt: Prompt) -> T:
+    async def _within(
+        self,
+        work: Awaitable[T],
+        deadline: Deadline,
+        prompt: Prompt,
+        replies: list[httpx.Response] | None = None,
+    ) -> T:
         """Wait for one piece; the time that the reader of the stream takes does not count."""
+        token = _replies.set(replies)
         try:
             with _watched(self._health, prompt.system, prompt.user):
                 async with asyncio.timeout(self._left_s(deadline)):
                     return await work
         except Exception as error:  # an LLM class raises whatever its SDK raises
             raise self._typed(error) from error
+        finally:
+            _replies.reset(token)
 
     def _left_s(self, deadline: Deadline) -> float | None:
         left_s = deadline.remaining_s(self._clock.monotonic_s())

@@ -1,15 +1,17 @@
 """The budget ledger in SQLite: atomic across the processes of one machine.
 
-Amounts are whole micro-dollars, so sums are exact. A reservation that was never settled, because
-its process was killed, counts as spent until it expires.
+Amounts are whole micro-dollars, so sums are exact. A reservation of a process that was killed is
+released when the file is opened next: each process holds a lock that the kernel drops with it.
 """
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from threading import Lock
+from typing import IO
 from uuid import uuid4
 
 from foliotrace.adapters.local.sqlite.database import apply_migrations
@@ -27,6 +29,7 @@ CREATE TABLE IF NOT EXISTS reserved (
     expired INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS reserved_of ON reserved (tenant, day);
 """
+_OWNER_COLUMN = "ALTER TABLE reserved ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
 
 
 class SqliteLedger:
@@ -45,15 +48,25 @@ class SqliteLedger:
         self._cap_usd = daily_cap_usd
         self._lease_s = lease_s
         self._lock = Lock()
+        self._owners = file.with_name(f"{file.name}-owners")
+        self._owner = uuid4().hex
+        try:
+            self._owners.mkdir(mode=0o700, exist_ok=True)
+            self._owner_lock = (self._owners / self._owner).open("wb")
+            fcntl.flock(self._owner_lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise LedgerUnavailable(f"the budget ledger cannot be opened: {error}") from error
         try:
             self._db = sqlite3.connect(
                 file, timeout=10, isolation_level=None, check_same_thread=False
             )
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            apply_migrations(self._db, (_SCHEMA,))
+            apply_migrations(self._db, (_SCHEMA, _OWNER_COLUMN))
         except sqlite3.Error as error:
+            self._owner_lock.close()
             raise LedgerUnavailable(f"the budget ledger cannot be opened: {error}") from error
+        self._release_the_dead()
 
     async def reserve(self, tenant: str, amount_usd: Decimal) -> Reservation:
         amount = to_micro_usd(amount_usd)
@@ -68,8 +81,8 @@ class SqliteLedger:
                     hint="Raise budget.daily_usd_per_tenant, or wait until the next day (UTC).",
                 )
             db.execute(
-                "INSERT INTO reserved VALUES (?, ?, ?, ?, ?, 0)",
-                (reservation.id, tenant, day, amount, now.timestamp() + self._lease_s),
+                "INSERT INTO reserved VALUES (?, ?, ?, ?, ?, 0, ?)",
+                (reservation.id, tenant, day, amount, now.timestamp() + self._lease_s, self._owner),
             )
         return reservation
 
@@ -94,8 +107,18 @@ class SqliteLedger:
             return Decimal(self._used(db, tenant, now.date().isoformat())) / 1_000_000
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; what is still reserved stays so until its lease ends."""
         self._db.close()
+        self._owner_lock.close()
+
+    def _release_the_dead(self) -> None:
+        """Release what processes without a lock have reserved; a late settlement still counts."""
+        for file in self._owners.iterdir():
+            if file.name == self._owner or not (lock := _lock_of_a_dead_process(file)):
+                continue
+            with lock, self._transaction() as db:
+                db.execute("UPDATE reserved SET expired = 1 WHERE owner = ?", (file.name,))
+                file.unlink(missing_ok=True)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -126,3 +149,17 @@ class SqliteLedger:
         # Expired rows stay for a day: a call that ends late is still settled, and counted once.
         db.execute("UPDATE reserved SET expired = 1 WHERE expires_s < ? AND NOT expired", (now_s,))
         db.execute("DELETE FROM reserved WHERE expires_s < ?", (now_s - 86_400,))
+
+
+def _lock_of_a_dead_process(file: Path) -> IO[bytes] | None:
+    """The lock of a process that has ended; None while it lives, or if another one releases it."""
+    try:
+        lock = file.open("rb")
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock
