@@ -84,8 +84,9 @@ async def ask(generator: TextGenerator, number: int, draw: random.Random) -> Dec
 
 @pytest.mark.slow
 async def test_after_1000_calls_ledger_and_bill_differ_by_one_call_at_most(
-    tmp_path: Path, seed: int = 1
+    tmp_path: Path,
 ) -> None:
+    seed = 1
     draw = random.Random(seed)
     async with (
         running(BillingModel(seed, pause_s=0.004)) as model,

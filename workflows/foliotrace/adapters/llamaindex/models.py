@@ -38,7 +38,7 @@ _replies: ContextVar[list[httpx.Response] | None] = ContextVar("foliotrace_repli
 
 
 async def keep_reply(response: httpx.Response) -> None:
-    """An httpx hook, so that a stream can close its reply: LlamaIndex's generators leave it open."""
+    """An httpx hook: a stream closes its reply itself, since LlamaIndex's generators do not."""
     replies = _replies.get()
     if replies is not None:
         replies.append(response)
