@@ -82,6 +82,7 @@ class Assembly:
     seal: Callable[[], None] = lambda: None  # at exit, for hosts that do not call `closing`
     observability: Observability | None = None
     quotas: Quotas | None = None  # None: those of the settings, which nothing has used yet
+    reload: Callable[[Any], None] = lambda settings: None  # prices and lexicon
 
 
 class Readiness:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 from workflows import Workflow
 
 from foliotrace.adapters.local.files.left_behind import refuse_lost_library
+from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.errors import Misconfigured
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.workflow import ExtractWorkflow
 from foliotrace.ingest.workflow import IngestWorkflow
+from foliotrace.lexicon import load_lexicon
 from foliotrace.query.workflow import QueryWorkflow
 from foliotrace.stack import DataFolder, Host, Stack
 from foliotrace_server.assembly import Assembly, Readiness
@@ -79,10 +81,16 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
             current_span=sampled_traceparent,
         )
         parts = OwnParts()
-        stack = Stack(folder, settings, host, connect(settings, folder, parts))
+        prices = PriceTable(settings.own_prices)
+        stack = Stack(folder, settings, host, connect(settings, folder, parts, prices))
         query, ingest, extract = stack.query, stack.ingest, stack.extract
         problems = FolderProblems.examine(settings, folder) if serving else None
         undo.pop_all()
+
+    def reload(changed: Settings) -> None:
+        load_lexicon.cache_clear()
+        folder.keyword.use_lexicon(load_lexicon(settings.query.lexicon))
+        prices.replace(changed.own_prices)
 
     def seal() -> None:
         audit.seal()
@@ -106,6 +114,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         seal=seal,
         observability=observability,
         quotas=quotas,
+        reload=reload,
     )
 
 

@@ -54,6 +54,14 @@ class ServerSettings(Section):
         description="Allow an address other than loopback without any API key: whoever reaches "
         "the port can then read every document. Not needed once a key exists.",
     )
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate and its chain: the service then speaks HTTPS. "
+        "SIGHUP has it read again.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of its key. None: in the file of the certificate."
+    )
     trusted_proxies: tuple[str, ...] = Field(
         default=(),
         description="Addresses and networks of reverse proxies whose `X-Forwarded-For`, `-Proto` "

@@ -4,8 +4,9 @@ import asyncio
 import gc
 import signal
 import socket
+import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final
@@ -13,17 +14,17 @@ from typing import Final
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
-from structlog.typing import EventDict, WrappedLogger
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.adapters.local.files.permissions import private_files
-from foliotrace.errors import Misconfigured
+from foliotrace.errors import FoliotraceError, Misconfigured
 from foliotrace_otel.setup.logging import LogRedaction
 from foliotrace_server.app import build_app
 from foliotrace_server.compose import compose
 from foliotrace_server.engine import Engine
 from foliotrace_server.http.connection_limits import ConnectionLimits, limited_protocol
-from foliotrace_server.http.http_guard import is_loopback
+from foliotrace_server.http.http_guard import HttpGuard, is_loopback
 from foliotrace_server.http.identity import Authentication
 from foliotrace_server.logging import CHECKPOINT, set_up_logging
 from foliotrace_server.sections import ServerSettings
@@ -33,31 +34,32 @@ _log = structlog.get_logger(__name__)
 _NEW_OBJECTS_PER_COLLECTION: Final = 10_000  # a question leaves about 300 that outlive a moment
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM, then return.
+def serve(settings: Settings, reread: Callable[[], Settings] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then return. `reread` reads the settings again on SIGHUP.
 
     Raises Misconfigured, Conflict `data_folder_locked`, LibraryUnavailable.
     """
     require_loopback(settings)
     with private_files(), _ignored_hangup():
-        _serve(settings)
+        _serve(settings, reread or (lambda: settings))
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, reread: Callable[[], Settings]) -> None:
     lease = WriterLease.acquire(settings.data_dir)
     gc.disable()  # nothing that is allocated during start-up becomes garbage
     try:
         listening = bind(settings)
-        url = url_of(listening)
+        url = url_of(listening, tls=settings.server.tls_certificate is not None)
         with suppress(OSError):  # standard output may be closed
             sys.stdout.write(f"Listening on {url} - API documentation at {url}/docs\n")
             sys.stdout.flush()
         engine = compose(settings, serving=True)
-        _redact_log(settings, engine)
-        config = server_config(build_app(engine), settings.server)
+        set_up_logging(settings.log.level, settings.log.format, redact=_redaction(engine))
+        app = build_app(engine)
+        config = server_config(app, settings.server)
         lease.announce(url)
         _log.info("server.starting", url=url, data_dir=str(settings.data_dir))
-        server = _Server(config)
+        server = _Server(config, Reload(settings, reread, engine, app, config))
         with (
             _graceful_signals(server),
             asyncio.Runner(loop_factory=config.get_loop_factory()) as runner,
@@ -68,8 +70,73 @@ def _serve(settings: Settings) -> None:
         lease.release()
 
 
+class Reload:
+    """What SIGHUP does: reads keys, log level, prices, lexicon and TLS certificates again.
+
+    All or nothing: settings or files with a mistake are logged, and the ones in use stay.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        reread: Callable[[], Settings],
+        engine: Engine,
+        app: HttpGuard,
+        config: uvicorn.Config,
+    ) -> None:
+        self._settings = settings
+        self._reread, self._engine, self._app, self._config = reread, engine, app, config
+
+    def __call__(self) -> None:
+        """Reload; nothing that runs is disturbed."""
+        before = self._settings
+        try:
+            now = self._reread()
+            check_certificate(now.server)
+            self._engine.assembly.reload(now)
+        except (FoliotraceError, OSError) as error:
+            code = error.error_code if isinstance(error, FoliotraceError) else type(error).__name__
+            _log.error("server.reload_failed", code=code, reason=str(error))
+            return
+        if self._config.ssl is not None and now.server.tls_certificate is not None:
+            self._config.ssl.load_cert_chain(now.server.tls_certificate, now.server.tls_key)
+        self._app.authentication.reload()
+        set_up_logging(now.log.level, now.log.format, redact=_redaction(self._engine))
+        followed = {"log": now.log, "budget": before.budget.model_copy(update=_prices_of(now))}
+        self._settings = before.model_copy(update=followed)
+        waiting = sorted(
+            name
+            for name in Settings.model_fields
+            if getattr(now, name) != getattr(self._settings, name)
+        )
+        _log.info("server.reloaded", needs_restart=waiting)
+
+
+def _prices_of(settings: Settings) -> dict[str, object]:
+    return {"prices": settings.budget.prices}
+
+
+def check_certificate(server: ServerSettings) -> None:
+    """Raise Misconfigured if the TLS files cannot be used together."""
+    if server.tls_certificate is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            server.tls_certificate, server.tls_key
+        )
+    except OSError as error:  # also ssl.SSLError
+        raise Misconfigured(
+            f"server.tls_certificate cannot be used: {error.strerror or type(error).__name__}",
+            hint="Name PEM files of a certificate and of its own key.",
+        ) from error
+
+
 def server_config(app: ASGIApp, server: ServerSettings) -> uvicorn.Config:
-    """Uvicorn as `foliotrace serve` runs it, with the limits of connections and headers."""
+    """Uvicorn as `foliotrace serve` runs it, with the limits of connections and headers.
+
+    Raises Misconfigured.
+    """
+    check_certificate(server)
     limits = ConnectionLimits(
         header_bytes=server.max_header_bytes,
         header_s=server.slow_header_s,
@@ -86,6 +153,8 @@ def server_config(app: ASGIApp, server: ServerSettings) -> uvicorn.Config:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=max(1, round(server.shutdown_grace_s)),
         proxy_headers=False,
+        ssl_certfile=server.tls_certificate,
+        ssl_keyfile=server.tls_key,
     )
 
 
@@ -96,17 +165,17 @@ class _Server(uvicorn.Server):
     took 15 % of a question's CPU, in pauses of a quarter of a second.
     """
 
+    def __init__(self, config: uvicorn.Config, on_hangup: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_hangup = on_hangup
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         # in the loop, not in a signal handler: the log's lock may be held by what is interrupted
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _on_hangup)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
         gc.freeze()
         gc.set_threshold(_NEW_OBJECTS_PER_COLLECTION, *gc.get_threshold()[1:])
         gc.enable()
-
-
-def _on_hangup() -> None:
-    _log.warning("server.hangup_ignored", hint="Settings are read at the start; restart to apply.")
 
 
 @contextmanager
@@ -138,18 +207,18 @@ def _graceful_signals(server: uvicorn.Server) -> Iterator[None]:
             signal.signal(each, handler)
 
 
-def _redact_log(settings: Settings, engine: Engine) -> None:
-    """Redact the log with the same tokens as spans, so that both can be searched for one value."""
+def _redaction(engine: Engine) -> Processor | None:
+    """Redacts the log with the tokens of spans, so that both can be searched for one value."""
     observability = engine.assembly.observability
     if observability is None:
-        return
+        return None
     redact = LogRedaction(observability.redactor)
 
     def process(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
         """Redact an event, unless it is a checkpoint: a changed byte would break its signature."""
         return event if event.get("event") == CHECKPOINT else redact(logger, method, event)
 
-    set_up_logging(settings.log.level, settings.log.format, redact=process)
+    return process
 
 
 def require_loopback(settings: Settings) -> None:
@@ -183,8 +252,9 @@ def bind(settings: Settings) -> socket.socket:
     return listening
 
 
-def url_of(listening: socket.socket) -> str:
+def url_of(listening: socket.socket, *, tls: bool = False) -> str:
     """The URL of a bound socket, as seen from this machine."""
     host, port = listening.getsockname()[:2]
     loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - replaced, not bound
-    return f"http://{loopback.get(host, f'[{host}]' if ':' in host else host)}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://{loopback.get(host, f'[{host}]' if ':' in host else host)}:{port}"

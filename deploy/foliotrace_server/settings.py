@@ -25,6 +25,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from foliotrace.budget import Price
 from foliotrace.errors import Misconfigured
 from foliotrace.settings import CoreSettings, Section
 from foliotrace_server.sections import (
@@ -107,6 +108,11 @@ class Settings(CoreSettings, BaseSettings):
     llama_cloud_api_key: SecretStr | None = Field(
         default=None, validation_alias="LLAMA_CLOUD_API_KEY", description=_STANDARD_KEY
     )
+
+    @property
+    def own_prices(self) -> Mapping[str, Price]:
+        """The operator's prices by model."""
+        return {name: price.per_token for name, price in self.budget.prices.items()}
 
     def costs_nothing(self, model: LLMSettings | EmbeddingSettings) -> bool:
         """Whether the tokens of `model` are free: declared so, or served from a private address."""

@@ -28,7 +28,7 @@ _START = """
 import asyncio, json, sys, types
 from foliotrace_server.cli import main
 
-def started(settings):
+def started(settings, reread):
     del sys.modules["foliotrace_server.serve"]
     from foliotrace_server import serve
     from foliotrace_server.compose import compose

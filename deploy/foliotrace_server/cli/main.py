@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
@@ -20,6 +20,9 @@ from foliotrace_server.cli.command import (
     print_error,
     with_exit_code,
 )
+
+if TYPE_CHECKING:
+    from foliotrace_server.settings import Settings
 
 _CLI: Final = "foliotrace_server.cli"
 _SHARED_OPTIONS: Final = ("--config", "--data-dir", "--url", "--api-key", "--output")
@@ -208,12 +211,15 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
     from foliotrace_server.logging import set_up_logging
     from foliotrace_server.serve import serve as serve_until_signal
 
-    settings = options.settings()
-    changed = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
-    server = settings.server.model_copy(update=changed)
-    settings = settings.model_copy(update={"server": server})
+    def read() -> "Settings":
+        settings = options.settings()
+        changed = {k: v for k, v in {"host": host, "port": port}.items() if v is not None}
+        server = settings.server.model_copy(update=changed)
+        return settings.model_copy(update={"server": server})
+
+    settings = read()
     set_up_logging(settings.log.level, settings.log.format)
-    serve_until_signal(settings)
+    serve_until_signal(settings, read)
 
 
 @click.command(cls=Command)

@@ -37,6 +37,7 @@ class Models:
         guards: GuardFactory,
         ledger: Callable[[], BudgetLedger],
         parts: OwnParts,
+        prices: PriceTable | None = None,
     ) -> None:
         self._parts = parts
         self._settings = settings
@@ -48,9 +49,7 @@ class Models:
                 "response": [keep_reply],
             }
         )
-        self._prices = PriceTable(
-            {name: price.per_token for name, price in settings.budget.prices.items()}
-        )
+        self._prices = prices or PriceTable(settings.own_prices)
         self._ledger = ledger
         self._open_ledger: BudgetLedger | None = None
         self.generators = self._order()

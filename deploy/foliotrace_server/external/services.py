@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
+from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.errors import Misconfigured
 from foliotrace.model import RetrievalMode
@@ -96,7 +97,9 @@ def _connect(settings: Settings) -> Any:  # noqa: ANN401 - redis is an extra
     )
 
 
-def connect(settings: Settings, folder: DataFolder, parts: OwnParts) -> ExternalServices:
+def connect(
+    settings: Settings, folder: DataFolder, parts: OwnParts, prices: PriceTable | None = None
+) -> ExternalServices:
     """Every service that the settings enable. Raises Misconfigured; nothing is called yet."""
     guards = GuardFactory(settings.resilience, clock=folder.clock)
     shared = SharedStores(settings, clock=folder.clock)
@@ -106,7 +109,12 @@ def connect(settings: Settings, folder: DataFolder, parts: OwnParts) -> External
         from foliotrace_server.external.models import Models
 
         models = Models(
-            settings, clock=folder.clock, guards=guards, ledger=shared.ledger, parts=parts
+            settings,
+            clock=folder.clock,
+            guards=guards,
+            ledger=shared.ledger,
+            parts=parts,
+            prices=prices,
         )
         closing.insert(0, models.close)  # a model's last call still charges the ledger
     return ExternalServices(

@@ -36,7 +36,11 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
+    (b"x-frame-options", b"DENY"),
 )
+
+
+_OVER_TLS = ((b"strict-transport-security", b"max-age=31536000"),)
 
 
 class HttpGuard:
@@ -62,7 +66,7 @@ class HttpGuard:
         self.lifespan = lifespan  # for callers without an ASGI server: the embedded CLI and tests
         self._origins = frozenset(cors_origins)
         self._local_only = local_only
-        self._authentication = authentication
+        self.authentication = authentication
         self._quotas = quotas
         self._refusals = refusals
         self._slow_body_s = slow_body_s
@@ -73,7 +77,7 @@ class HttpGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        proxies = self._authentication.proxies
+        proxies = self.authentication.proxies
         peer = proxies.peer(scope)
         if peer.is_trusted:
             scope = proxies.as_forwarded(scope)
@@ -95,6 +99,7 @@ class HttpGuard:
                         *self._cors(scope),
                         *response.headers,
                         *allowance.headers,
+                        *(_OVER_TLS if scope.get("scheme") == "https" else ()),
                     ]
                 await send(message)
 
@@ -104,7 +109,7 @@ class HttpGuard:
                 if scope["method"] == "OPTIONS":  # browsers send no key with it
                     await self._preflight(scope)(scope, receive, respond)
                 else:
-                    caller = await self._authentication.admit(HTTPConnection(scope), peer)
+                    caller = await self.authentication.admit(HTTPConnection(scope), peer)
                     set_caller(caller)
                     if not caller.is_public:
                         allowance = await self._quotas.admit(
@@ -119,7 +124,7 @@ class HttpGuard:
                 problem = problem_of(error)
                 scope[PROBLEM] = problem.code
                 connection = HTTPConnection(scope)
-                key_id = self._authentication.claimed_key_id(connection)
+                key_id = self.authentication.claimed_key_id(connection)
                 await self._refusals.record(connection, problem.status, problem.code, key_id)
                 if started:  # the server closes the connection of an incomplete response
                     _log.warning("response.interrupted", code=problem.code)
@@ -133,7 +138,7 @@ class HttpGuard:
             raise InvalidRequest("`Host` and `Origin` may each be sent once")
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
-        is_open = self._local_only and not self._authentication.required
+        is_open = self._local_only and not self.authentication.required
         if is_open and not is_loopback(_without_port(host)):
             raise NotAllowed(code=ErrorCode.HOST_NOT_ALLOWED)
         origin = headers.get(b"origin", b"").decode("latin-1")

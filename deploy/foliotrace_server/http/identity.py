@@ -83,6 +83,11 @@ class Authentication:
         """Whether a request needs a key now."""
         return self._always or (self._keys is not None and self._keys.exist)
 
+    def reload(self) -> None:
+        """Read the keys again, even if their file looks unchanged."""
+        if self._keys is not None:
+            self._keys.reload()
+
     async def admit(self, connection: HTTPConnection, peer: Peer) -> Caller:
         """The caller of a request, who may make it.
 

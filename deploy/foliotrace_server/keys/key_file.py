@@ -169,6 +169,11 @@ class LiveKeys:
         state = key.state(now)
         return (key if state == "live" else None), state
 
+    def reload(self) -> None:
+        """Read the file again."""
+        self._version = None
+        self._refresh()
+
     def _refresh(self) -> None:
         version = self._current_version()
         if version == self._version:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 
 from foliotrace.lexicon import load_lexicon
@@ -108,11 +108,11 @@ class QueryServices:
         parts = (PROMPT_VERSION, *models, *modes, self.settings.model_dump_json())
         return sha256("|".join(parts).encode()).hexdigest()[:16]
 
-    @cached_property
+    @property
     def synonyms(self) -> Synonyms:
-        """The lexicon's synonyms, compiled."""
+        """The lexicon's synonyms, compiled; other ones after the lexicon was loaded again."""
         groups = load_lexicon(self.settings.lexicon).synonyms
-        return Synonyms(tuple(group.words for group in groups))
+        return _compiled(tuple(group.words for group in groups))
 
     @cached_property
     def synthesizer(self) -> Synthesizer:
@@ -126,3 +126,8 @@ class QueryServices:
             grounding=self.settings.grounding,
             subjects=self.subjects,
         )
+
+
+@lru_cache(maxsize=4)
+def _compiled(groups: tuple[tuple[str, ...], ...]) -> Synonyms:
+    return Synonyms(groups)

@@ -14,6 +14,10 @@ class PriceTable:
     def __init__(self, overrides: Mapping[str, Price] | None = None) -> None:
         self._prices: dict[str, Price | None] = dict(overrides or {})
 
+    def replace(self, overrides: Mapping[str, Price]) -> None:
+        """Use other prices of the operator from now on."""
+        self._prices = dict(overrides)
+
     def __call__(self, model: str) -> Price | None:
         """US dollars a token for `model` ("gpt-4o-2024-08-06"), or None if the price is unknown."""
         if model not in self._prices:

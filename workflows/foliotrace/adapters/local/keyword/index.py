@@ -52,7 +52,7 @@ class KeywordIndex:
         lexicon: Lexicon | None = None,
         read_only: bool = False,
     ) -> None:
-        self._planner = Planner(lexicon or load_lexicon())
+        self.use_lexicon(lexicon or load_lexicon())
         self.folder = folder / "keyword"
         self._library = library
         self._read_only = read_only
@@ -63,6 +63,10 @@ class KeywordIndex:
     ready = True  # a missing or damaged index is noticed when it is asked
 
     # --- reading ---------------------------------------------------------------------------
+
+    def use_lexicon(self, lexicon: Lexicon) -> None:
+        """Plan the questions from now on with this lexicon."""
+        self._planner = Planner(lexicon)
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         # The deadline is not passed on: a search takes milliseconds and cannot be interrupted.
