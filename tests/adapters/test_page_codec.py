@@ -25,6 +25,7 @@ from foliotrace.model import (
 )
 
 BOX = Box(1.5, 2.25, 3.125, 4.0625)
+WORDS = Words.pack([Word(0, 5, BOX), Word(6, 7, Box(9.5, 9.25, 9.0, 1.0))])
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 maybe = st.none() | texts
 offsets = st.integers(0, 9999)
@@ -59,7 +60,7 @@ pages = st.builds(
     kind=st.sampled_from(PageKind),
     label=maybe,
     width=st.none() | st.just(612.0),
-    words=st.just(Words.pack([Word(0, 5, BOX), Word(6, 7, Box(9.5, 9.25, 9.0, 1.0))])),
+    words=st.sampled_from([WORDS, replace(WORDS, confidences=b"\x60\x05")]),
     blocks=st.lists(blocks, max_size=3).map(tuple),
     tables=st.lists(tables, max_size=2).map(tuple),
     status=st.sampled_from(PageStatus),

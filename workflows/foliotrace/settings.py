@@ -175,6 +175,12 @@ class IngestSettings(Section):
         description="Folder with Tesseract's trained data. None: the usual system folders are "
         "searched; if none has it, scanned pages are reported as `needs_ocr`.",
     )
+    ocr_languages: str | None = Field(
+        default=None,
+        pattern=r"^\w+(\+\w+)*$",
+        description="Languages of scanned pages as Tesseract names them: `deu+eng`. None: up to "
+        "four languages whose trained data are installed, English first.",
+    )
     max_job_attempts: int = Field(
         default=5,
         gt=0,

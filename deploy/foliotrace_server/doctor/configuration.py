@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace.adapters.local.readers.reading_options import find_tessdata
+from foliotrace.adapters.local.readers.reading_options import find_tessdata, installed_languages
 from foliotrace.budget import SET_A_PRICE, UnknownPrice
 from foliotrace.errors import Misconfigured
 from foliotrace_otel import TelemetrySettingInvalid, read_environment
@@ -122,14 +122,17 @@ def _llamacloud(settings: Settings) -> Outcome:
 @check(
     "OCR",
     checks="Tesseract's trained data can be found",
-    hint="text of scans: install tesseract's trained data, or set ingest.tessdata",
+    hint="text of scans: `apt install tesseract-ocr` (`dnf install tesseract`, `brew install"
+    " tesseract`), or set ingest.tessdata",
 )
 def _ocr(settings: Settings) -> Outcome:
     tessdata = settings.ingest.tessdata or find_tessdata()
-    if tessdata and Path(tessdata).is_dir():
-        return "on", str(tessdata)
+    languages = installed_languages(str(tessdata)) if tessdata else None
+    if languages:
+        return "on", f"{settings.ingest.ocr_languages or languages} in {tessdata}"
     if settings.ingest.tessdata is not None:
-        return "problem", f"{tessdata} does not exist"
+        exists = Path(settings.ingest.tessdata).is_dir()
+        return "problem", f"{tessdata} {'holds no trained data' if exists else 'does not exist'}"
     return "off", "scanned pages are reported as needs_ocr"
 
 

@@ -328,7 +328,9 @@ class PageProblem(CatalogEntry):
     NEEDS_OCR = (
         "needs_ocr",
         "needs_ocr",
-        "The page is scanned or a picture, and no Tesseract models were found.",
+        "The page is scanned or a picture, and no Tesseract models were found. Install them "
+        "(`apt install tesseract-ocr`, `dnf install tesseract` or `brew install tesseract`) and "
+        "ingest the file again.",
     )
     OCR_FOUND_NOTHING = "ocr_found_nothing", "needs_ocr", "OCR ran and recognised no word."
     PAGE_UNREADABLE = "page_unreadable", "failed", "The structure of the page is damaged."

@@ -36,6 +36,7 @@ class Words:
     """The words of a page with their boxes, packed (24 bytes each) in order of `start`."""
 
     packed: bytes = b""
+    confidences: bytes = b""  # percent, a byte for each word; empty without OCR
 
     @classmethod
     def pack(cls, words: Sequence[Word]) -> "Words":
@@ -91,6 +92,11 @@ class Words:
         if is_open:
             found.append(Box(left, top, right - left, bottom - top))
         return tuple(found)
+
+    def confidence(self, start: int, end: int) -> float | None:
+        """The mean OCR confidence, 0 to 1, of the words of [start, end); None without OCR."""
+        found = self.confidences[self._from(start) : self._from(end)]
+        return round(sum(found) / len(found) / 100, 2) if found else None
 
     def _from(self, start: int) -> int:
         """The index of the first word that starts at `start` or later."""

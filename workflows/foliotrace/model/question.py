@@ -146,7 +146,7 @@ class Anchor:
     """The location of a quote: its page (sheet, slide, section) and offsets into the page's text.
 
     Pages and images have `boxes`, sheets have `cells` ("B2:D2"). `exact` is False if only the page
-    is known.
+    is known. `confidence` (0 to 1) is that of OCR for the quoted words.
     """
 
     kind: PageKind
@@ -157,6 +157,7 @@ class Anchor:
     boxes: tuple[Box, ...] = ()
     cells: str | None = None
     exact: bool = True
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -273,6 +273,7 @@ def anchor(page: ParsedPage, start: int, end: int) -> Anchor:
         label=page.label,
         boxes=page.words.boxes(start, end),
         cells=_cells(page, start, end),
+        confidence=page.words.confidence(start, end),
     )
 
 

@@ -12,7 +12,11 @@ from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.adapters.local.files.left_behind import refuse_lost_library
 from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.readers.parser import local_parsers
-from foliotrace.adapters.local.readers.reading_options import ReadingOptions, find_tessdata
+from foliotrace.adapters.local.readers.reading_options import (
+    ReadingOptions,
+    find_tessdata,
+    installed_languages,
+)
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
@@ -92,8 +96,13 @@ class DataFolder:
 
     def parsers(self, settings: IngestSettings) -> Sequence[Parser]:
         """The local parsers, sharing the folder's worker pool."""
-        tessdata = str(settings.tessdata) if settings.tessdata else find_tessdata()
-        return local_parsers(self.workers, self.clock, options=ReadingOptions(tessdata=tessdata))
+        folder = str(settings.tessdata) if settings.tessdata else find_tessdata()
+        installed = installed_languages(folder) if folder else None
+        options = ReadingOptions(
+            tessdata=folder if installed else None,
+            ocr_language=settings.ocr_languages or installed or "eng",
+        )
+        return local_parsers(self.workers, self.clock, options=options)
 
     def vectors(self, embedder: Embedder) -> "VectorIndex":
         """The vector index of the folder's chunks."""

@@ -5,6 +5,8 @@ apart from the rest, because packing them needs numpy, which is slow to import.
 """
 
 import zlib
+from base64 import b64decode, b64encode
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,13 +70,16 @@ def page_to_values(page: ParsedPage) -> list[Any]:
         page.engine,
         page.confidence,
         page.degraded_from,
+        b64encode(page.words.confidences).decode(),
     ]
 
 
 def page_from_values(values: list[Any], words: Words) -> ParsedPage:
     """The page of `page_to_values`. Raises KeyError, TypeError, ValueError for anything else."""
     number, text, kind, label, width, height, blocks, tables, status, *rest = values
-    problem, engine, confidence, degraded_from = rest
+    problem, engine, confidence, degraded_from, *more = rest
+    if more and more[0]:
+        words = replace(words, confidences=b64decode(more[0]))
     return ParsedPage(
         number=number,
         text=text,

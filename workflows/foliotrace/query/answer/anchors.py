@@ -53,6 +53,7 @@ class PageMap:
             boxes=self.words.boxes(start, end),
             cells=cell_range([ref for s, e, ref in self.cells if s < end and e > start]),
             exact=self.exact,
+            confidence=self.words.confidence(start, end),
         )
 
     def whole(self, page: int) -> Anchor:

@@ -17,17 +17,26 @@ TESSDATA_FOLDERS: Final = (
     "/opt/homebrew/share/tessdata",
     "/opt/local/share/tessdata",
 )
+_NO_LANGUAGES: Final = {"osd", "equ", "snum"}
+_LANGUAGES: Final = 4
 
 
-def find_tessdata(language: str = "eng", folders: Sequence[str] = TESSDATA_FOLDERS) -> str | None:
-    """The first folder that holds the Tesseract models of `language` ("eng", "eng+deu"), or None.
+def find_tessdata(folders: Sequence[str] = TESSDATA_FOLDERS) -> str | None:
+    """The first folder that holds a Tesseract model of a language, or None.
 
     Nothing is downloaded.
     """
-    for folder in folders:
-        if all((Path(folder) / f"{part}.traineddata").is_file() for part in language.split("+")):
-            return folder
-    return None
+    return next((folder for folder in folders if installed_languages(folder)), None)
+
+
+def installed_languages(folder: str) -> str | None:
+    """The languages of a folder of models, as Tesseract takes them ("eng+deu"), or None.
+
+    At most four, English first: each one more makes OCR slower.
+    """
+    found = {path.stem for path in Path(folder).glob("*.traineddata")} - _NO_LANGUAGES
+    ordered = sorted(found, key=lambda language: (language != "eng", language))
+    return "+".join(ordered[:_LANGUAGES]) or None
 
 
 class Refusal(BadInput):

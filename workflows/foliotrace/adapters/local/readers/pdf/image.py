@@ -1,6 +1,5 @@
 """Images: each frame is a page, read by OCR if there are models, else marked `needs_ocr`."""
 
-import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from foliotrace.adapters.local.readers.pdf.liteparse_native import ocr_parser
-from foliotrace.adapters.local.readers.pdf.reader import recognised
+from foliotrace.adapters.local.readers.pdf.ocr import read_picture
 from foliotrace.adapters.local.readers.reading_options import Overview, ReadingOptions, Refusal
 from foliotrace.catalog import ErrorCode, PageProblem
 from foliotrace.model import PageKind, PageStatus, ParsedPage
@@ -70,10 +68,7 @@ def _page(image: Image.Image, number: int, options: ReadingOptions) -> ParsedPag
     if options.tessdata is None:
         upright.load()
         return empty
-    pdf = io.BytesIO()
-    _without_transparency(upright).save(pdf, "PDF", resolution=dpi, quality=95)
-    parser = ocr_parser("1", tessdata=options.tessdata, language=options.ocr_language)
-    page = recognised(parser.parse_bytes(pdf.getvalue()))
+    page = read_picture(upright, dpi, options)
     if page is None:
         return replace(empty, problem=PageProblem.OCR_FOUND_NOTHING)
     return replace(page, number=number, kind=PageKind.IMAGE, label=None)
@@ -83,15 +78,3 @@ def _dpi(image: Image.Image) -> float:
     stated = image.info.get("dpi")
     dpi = float(stated[0]) if stated and stated[0] else _SCREEN_DPI
     return dpi if 50 <= dpi <= 1200 else _SCREEN_DPI
-
-
-def _without_transparency(image: Image.Image) -> Image.Image:
-    """The image in grey or colour on white, because images in PDF have no transparency."""
-    if image.mode in {"1", "L", "RGB"}:
-        return image
-    if image.mode in {"RGBA", "LA", "P", "PA"}:
-        layered = image.convert("RGBA")
-        white = Image.new("RGBA", layered.size, "white")
-        white.alpha_composite(layered)
-        return white.convert("RGB")
-    return image.convert("RGB")

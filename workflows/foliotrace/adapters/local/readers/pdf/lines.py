@@ -49,6 +49,7 @@ class Region:
     level: int
     box: Box | None
     runs: list[list[PageWord]] = field(default_factory=list)  # grouped as by the engine
+    keeps_lines: bool = False  # each line stays a line, as on a receipt
 
 
 def group_into_lines(region: Region) -> list[Line]:
@@ -69,7 +70,8 @@ def group_into_lines(region: Region) -> list[Line]:
     is_table = region.kind is BlockKind.TABLE
     return [
         _whole_line(words)
-        if one_run and not is_table  # the engine ends a run at a wide gap
+        # the engine ends a run at a wide gap, but not on scans
+        if one_run and not (is_table or region.keeps_lines)
         else _line(words, is_table=is_table, keep_whole=keep_whole)
         for _, _, words, one_run in bands
     ]

@@ -72,6 +72,12 @@ class NativeComplexity(Protocol):
     reasons: Sequence[str]
 
 
+class NativePicture(Protocol):
+    """A page drawn, as PNG."""
+
+    image_bytes: bytes
+
+
 class NativeParser(Protocol):
     """Raises RuntimeError for a document that cannot be opened."""
 
@@ -83,17 +89,25 @@ class NativeParser(Protocol):
         """Parse the bytes of a file."""
         ...
 
+    def screenshot(self, path: str, page_numbers: Sequence[int]) -> Sequence[NativePicture]:
+        """Draw pages."""
+        ...
+
     def is_complex(self, path: str) -> Sequence[NativeComplexity]:
         """Why each page may need OCR."""
         ...
 
 
 def text_parser(
-    target_pages: str, *, structured: bool, turns: Sequence[tuple[int, int]] = ()
+    target_pages: str,
+    *,
+    structured: bool,
+    turns: Sequence[tuple[int, int]] = (),
+    dpi: float | None = None,
 ) -> NativeParser:
     """A parser of the text layer; `structured` adds blocks and word boxes.
 
-    `turns`: pages and the degrees, clockwise, by which their text is turned.
+    `turns`: pages and the degrees, clockwise, by which their text is turned. `dpi`: of pictures.
     """
     parser = LiteParse(
         ocr_enabled=False,  # the default, True, downloads models
@@ -104,6 +118,7 @@ def text_parser(
         continue_on_page_error=True,
         keep_headers_footers=True,
         page_orientation_corrections=list(turns),
+        dpi=dpi,
         quiet=True,
     )
     return cast("NativeParser", parser)

@@ -24,7 +24,6 @@ _LABEL_WORDS = 4
 _LABEL_LINES = 6  # that may stand between two rows of a table
 _HEAD_LINES = 2  # over the columns of a table
 _ROW_PITCH = 3.0  # times the line height: lines farther apart are not rows of one table
-_PLAIN = Region(BlockKind.TEXT, 0, None)
 
 
 @dataclass(slots=True)
@@ -71,7 +70,7 @@ def write(regions: Sequence[Region]) -> PageText:
             page.put(BLOCK_GAP)
         stop = _table_end(lines, at)
         if stop > at:
-            _write_parts(page, [line for _, line in lines[at:stop]])
+            _write_parts(page, [line for _, line in lines[at:stop]], lines[at][0])
         else:
             region = lines[at][0]
             stop = at + 1
@@ -165,7 +164,7 @@ def _line_breaks(region: Region, lines: Sequence[Line]) -> list[bool]:
     Lines of code do, and so do lines after a line that ended early, and neighbouring lines that
     both begin with a short label and a colon.
     """
-    if region.kind is BlockKind.CODE:
+    if region.kind is BlockKind.CODE or region.keeps_lines:
         return [True] * len(lines)
     if region.kind is BlockKind.HEADING:
         return [False] * len(lines)
@@ -196,14 +195,15 @@ def _remove_hyphen(page: PageText, following: str) -> bool:
     return True
 
 
-def _write_parts(page: PageText, lines: Sequence[Line]) -> None:
+def _write_parts(page: PageText, lines: Sequence[Line], region: Region) -> None:
+    plain = Region(BlockKind.TEXT, 0, None, keeps_lines=region.keeps_lines)
     for index, part in enumerate(parts_of(lines)):
         if index:
             page.put(BLOCK_GAP)
         if isinstance(part, Grid):
             _write_table(page, part)
         else:
-            _write_prose(page, _PLAIN, part)
+            _write_prose(page, plain, part)
 
 
 def _write_table(page: PageText, grid: Grid) -> None:

@@ -1,33 +1,29 @@
 """PDF pages by liteparse, as words, blocks and tables in reading order."""
 
-import unicodedata
+import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from foliotrace.adapters.local.readers.pdf.lines import PageWord
+from PIL import Image
+
 from foliotrace.adapters.local.readers.pdf.liteparse_native import (
     NO_PAGE,
-    NativeItem,
     NativePage,
     NativeResult,
-    ocr_parser,
     text_parser,
 )
-from foliotrace.adapters.local.readers.pdf.page_text import write
-from foliotrace.adapters.local.readers.pdf.regions import regions_of
+from foliotrace.adapters.local.readers.pdf.ocr import read_picture
+from foliotrace.adapters.local.readers.pdf.written_page import page_of
 from foliotrace.adapters.local.readers.reading_options import Overview, ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.table_context import pages_in_context
 from foliotrace.catalog import ErrorCode, PageProblem
 from foliotrace.model import PageStatus, ParsedPage
 
-# Half the time of PageWord(...), whose __new__ is a Python function.
-_page_word = partial(tuple.__new__, PageWord)
-
+_OCR_DPI = 200.0
 _ITEMS_SEEN = 12  # a page without turned text among them is not turned
 
 
@@ -83,7 +79,7 @@ def _text_pages(path: Path, numbers: range) -> list[ParsedPage]:
             ",".join(str(number) for number, _ in turns), structured=True, turns=turns
         )
         parsed |= {page.page_num: page for page in upright.parse(str(path)).pages}
-    return [_page(parsed[n]) if n in parsed else _unreadable(n) for n in numbers]
+    return [page_of(parsed[n]) if n in parsed else _unreadable(n) for n in numbers]
 
 
 def _turn(native: NativePage) -> int:
@@ -113,16 +109,14 @@ def _page_without_text(path: Path, page: ParsedPage, options: ReadingOptions) ->
         return page
     if options.tessdata is None:
         return replace(page, status=PageStatus.NEEDS_OCR, problem=PageProblem.NEEDS_OCR)
-    parser = ocr_parser(target, tessdata=options.tessdata, language=options.ocr_language)
-    return recognised(parser.parse(str(path))) or replace(
-        page, status=PageStatus.NEEDS_OCR, problem=PageProblem.OCR_FOUND_NOTHING
+    picture = text_parser(target, structured=False, dpi=_OCR_DPI).screenshot(
+        str(path), [page.number]
     )
-
-
-def recognised(result: NativeResult) -> ParsedPage | None:
-    """The page of an OCR result, with its mean confidence; None if it has no word."""
-    page = _page(result.pages[0]) if result.pages else None
-    return page if page and page.text else None
+    with Image.open(io.BytesIO(picture[0].image_bytes)) as image:
+        read = read_picture(image, _OCR_DPI, options)
+    if read is None:
+        return replace(page, status=PageStatus.NEEDS_OCR, problem=PageProblem.OCR_FOUND_NOTHING)
+    return replace(read, number=page.number, label=page.label)
 
 
 def _parse(path: Path, target_pages: str, *, structured: bool) -> NativeResult:
@@ -140,45 +134,3 @@ def _refusal(path: Path, message: str) -> Refusal:
         if b"%%EOF" not in file.read():
             return Refusal(ErrorCode.FILE_TRUNCATED, "the PDF ends before its end mark")
     return Refusal(ErrorCode.FILE_MALFORMED, "the PDF's structure is damaged")
-
-
-def _page(native: NativePage) -> ParsedPage:
-    runs, confidences = _runs(native.text_items)
-    written = write(regions_of(native.blocks or (), runs))
-    return ParsedPage(
-        number=native.page_num,
-        text=written.text(),
-        label=native.page_label,
-        width=native.width,
-        height=native.height,
-        words=written.packed(),
-        blocks=tuple(written.blocks),
-        tables=tuple(written.tables),
-        confidence=sum(confidences) / len(confidences) if confidences else None,
-    )
-
-
-def _runs(items: Sequence[NativeItem]) -> tuple[list[list[PageWord]], list[float]]:
-    """The words of the page, cleaned and grouped as by the engine; and the OCR confidences."""
-    runs: list[list[PageWord]] = []
-    confidences: list[float] = []
-    for item in items:
-        run = [
-            _page_word((text, x := word.x, word.y, width := word.width, word.height, x + width))
-            for word in item.words
-            if (raw := word.text)
-            and (text := raw if raw.isascii() and raw.isprintable() else clean(raw))
-        ]
-        if run:
-            runs.append(run)
-            if item.confidence is not None:
-                confidences.append(item.confidence)
-    return runs, confidences
-
-
-def clean(text: str) -> str:
-    """The word without control characters and lone surrogates, with ligatures spelled out."""
-    spelled = "".join(
-        unicodedata.normalize("NFKC", c) if "\ufb00" <= c <= "\ufb06" else c for c in text
-    )
-    return "".join(c for c in spelled if (c.isprintable() and not c.isspace()) or c == "\u00ad")

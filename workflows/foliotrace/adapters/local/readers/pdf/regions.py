@@ -19,6 +19,8 @@ _KINDS = {
     "code": BlockKind.CODE,
     "grid_fallback": BlockKind.TABLE,
 }
+_PARAGRAPH_GAP = 0.9  # times the line height
+_PROSE_WORDS = 8  # a line, on the average, of a scanned paragraph
 _SAME_LINE = 0.4  # times the line height
 _LABEL_WORDS = 7.0  # a column of longer lines is text, not labels
 _MATCHED = 0.7  # of a column's lines stand beside a line of the other
@@ -217,3 +219,35 @@ def _box_of(runs: Sequence[Sequence[PageWord]]) -> Box:
     top = min(run[0].y for run in runs)
     bottom = max(run[0].y + run[0].height for run in runs)
     return Box(left, top, right - left, bottom - top)
+
+
+def flow_of_scan(regions: Sequence[Region]) -> list[Region]:
+    """The regions of a scanned page as one flow of lines from top to bottom.
+
+    OCR breaks lines at every wide gap, and the engine takes the pieces for columns: amounts leave
+    their items. Pages with columns of prose keep the engine's order.
+    """
+    if any(_are_columns(one, other) for i, one in enumerate(regions) for other in regions[i + 1 :]):
+        return list(regions)
+    runs = sorted((run for region in regions for run in region.runs), key=lambda run: run[0].y)
+    flow: list[Region] = []
+    bottom = float("-inf")
+    for run in runs:
+        if not flow or run[0].y - bottom > _PARAGRAPH_GAP * run[0].height:
+            flow.append(Region(BlockKind.TEXT, 0, None))
+        flow[-1].runs.append(run)
+        bottom = max(bottom, run[0].y + run[0].height)
+    for region in flow:
+        words = sum(len(run) for run in region.runs)
+        region.keeps_lines = words < _PROSE_WORDS * _lines_in(region)
+    return flow
+
+
+def _are_columns(one: Region, other: Region) -> bool:
+    """Whether two regions are columns of running text beside each other."""
+    a, b = _box_of(one.runs), _box_of(other.runs)
+    apart = a.x + a.width <= b.x or b.x + b.width <= a.x
+    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
+    if not apart or height < 3 * one.runs[0][0].height:
+        return False
+    return all(sum(map(len, region.runs)) >= 4 * _lines_in(region) >= 12 for region in (one, other))
