@@ -40,7 +40,6 @@ def test_a_model_call_tells_model_tokens_finish_and_lengths() -> None:
         "prompt.length": len(QUESTION),
         "response.length": len(ANSWER),
         "tokens.total": 17,
-        "code.function.name": "Tiny.chat",
         "langsmith.span.kind": "llm",
         "foliotrace.entry": True,
     }

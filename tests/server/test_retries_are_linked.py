@@ -116,3 +116,26 @@ async def test_an_attempt_that_was_cut_off_is_linked_to_as_well() -> None:
     assert first.attributes is not None
     assert first.attributes["foliotrace.outcome"] == "cancelled"
     assert [link.context.span_id for link in second.links] == [first.get_span_context().span_id]
+
+
+async def test_six_failed_calls_of_two_models_take_less_than_six_kilobytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_fake_openai() as model:
+        model.fail(CHAT, Fault.unavailable, times=20)
+        llm = {"provider": "openai", "model": "gpt-4o-mini", "api_base": model.url}
+        llm["api_key"] = "sk-fake-failing"
+        guard = {"attempts": 3, "first_wait_s": 0.01}
+        models = {"llm": llm, "llm_fallbacks": [{**llm, "model": "gpt-4o"}], "resilience": guard}
+        async with observed(tmp_path, monkeypatch, **models) as service:
+            await service.ingest()
+            answer = (await service.ask()).json()
+            spans = service.trace(answer["trace_id"], ends_with="POST /v1/query")
+    calls = [span for span in spans if span.name.startswith("chat")]
+    assert len(calls) == 6
+    assert all(attributes_of(span)["error.type"] for span in calls)
+    (shown,) = [event for span in calls for event in span.events]  # they failed at one place
+    assert shown.name == "exception"
+    (resource, *_) = service.sink.of("traces")[-1].message.resource_spans
+    size = sum(span.ByteSize() + 4 for span in spans) + resource.resource.ByteSize()
+    assert size <= 5.5 * 1024

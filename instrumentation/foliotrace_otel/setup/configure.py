@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -23,7 +24,6 @@ from opentelemetry.sdk.trace.sampling import (
     Sampler,
     TraceIdRatioBased,
 )
-from opentelemetry.sdk.version import __version__ as SDK_VERSION
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from foliotrace_otel.export.batch import (
@@ -285,7 +285,7 @@ def _resource(service_name: str, more: Mapping[str, str], *, detect: bool) -> Re
     ours = {
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",
-        "telemetry.sdk.version": SDK_VERSION,
+        "telemetry.sdk.version": version("opentelemetry-sdk"),
         SERVICE: service_name,
         "service.instance.id": str(uuid4()),
         **more,

@@ -15,7 +15,7 @@ from foliotrace_otel import semconv
 from foliotrace_otel.spans.open_span import OpenSpan
 
 EXCEPTION_EVENT: Final = "exception"
-_FRAMES: Final = 8
+_FRAMES: Final = 6
 # By class name, so that asyncio, workflows and their exceptions need not be imported.
 _OUTCOMES: Final = {
     "CancelledError": "cancelled",
@@ -62,14 +62,25 @@ def mark_failed(span: Span, error: BaseException) -> None:
     span.set_status(Status(StatusCode.ERROR, kind))
 
 
-def add_exception_event(span: Span, error: BaseException, *, message: bool) -> None:
+def add_exception_event(
+    host: OpenSpan, error: BaseException, *, message: bool, call_tag: str
+) -> None:
     """The one exception event, at the origin: type, where it happened, text only if `message`.
 
-    An exception's text often holds the query or a passage, so it counts as content.
+    An exception's text often holds the query or a passage, so it counts as content. Of a
+    call's attempts that fail at the same place, the later ones have their `error.type` alone.
     """
+    span, where = host.span, _where(error)
+    if span is None:
+        return
+    above = host.parent.visible if host.parent is not None else None
+    if above is not None and attempted_call(host, call_tag) and not message:
+        if where in above.shown_failures:
+            return
+        above.shown_failures += (where,)
     attributes = {
         "exception.type": f"{type(error).__module__}.{type(error).__qualname__}",
-        "exception.stacktrace": _where(error),
+        "exception.stacktrace": where,
     }
     if message:
         attributes["exception.message"] = str(error)

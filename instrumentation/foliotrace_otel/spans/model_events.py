@@ -72,6 +72,8 @@ class ModelCalls:
         duration_s = (now_ns - record.started_ns) / _NS_PER_S
         if not record.unsampled:
             self._describe(record, response, raw, additional, usage)
+            if provider := record.attributes.get(semconv.PROVIDER):  # for its prices
+                record.attributes[semconv.LANGSMITH_PROVIDER] = provider
         self._measure(record, duration_s, usage)
         # An unsampled call has no span whose end would be seen elsewhere: this event is its end.
         if record.streaming or record.span is None:

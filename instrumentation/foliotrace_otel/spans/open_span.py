@@ -43,6 +43,7 @@ class OpenSpan:
         "instance_id",
         "parent",
         "plan",
+        "shown_failures",
         "span",
         "started_ns",
         "streaming",
@@ -63,6 +64,7 @@ class OpenSpan:
         self.attributes: dict[str, Attribute] = {}
         self.failed_with: BaseException | None = None
         self.failed_calls: dict[str, SpanContext] | None = None
+        self.shown_failures: tuple[str, ...] = ()
         self.started_ns = 0
         self.first_chunk_ns = 0
         self.instance_id = 0

@@ -192,7 +192,7 @@ def _plan(
     fixed: dict[str, Attribute] = {semconv.LANGSMITH_KIND: langsmith}
     if operation:
         fixed[semconv.OPERATION] = operation
-    if name != function and not is_stage:
+    if name != function and not is_stage and subject != "model":  # its name says the same
         fixed[semconv.FUNCTION] = function
     return SpanPlan(
         name=name,

@@ -190,7 +190,7 @@ class SpanTree:
         if span is None or host.ended or host.unsampled:
             return
         if host.failed_with is not error:
-            add_exception_event(span, error, message=self._messages)
+            add_exception_event(host, error, message=self._messages, call_tag=self.names.call)
             host.failed_with = error
         if own:
             mark_failed(span, error)
@@ -284,7 +284,7 @@ class SpanTree:
             return f"{plan.name} {subject}", {semconv.TOOL_NAME: subject}
         attributes: dict[str, Attribute] = {semconv.REQUEST_MODEL: subject, semconv.MODEL: subject}
         if provider := provider_of(instance):
-            attributes[semconv.PROVIDER] = attributes[semconv.LANGSMITH_PROVIDER] = provider
+            attributes[semconv.PROVIDER] = provider
         return f"{plan.name} {subject}", attributes
 
 

@@ -16,13 +16,15 @@ _ERROR: Final = {"reason": "error_type"}
 
 
 class CallRetried(DomainEvent):
-    """A call failed and is repeated after `wait_s`; `attempt` is the number of the failed one."""
+    """A call failed and is repeated after `wait_s`; `attempt` is the number of the failed one.
+
+    Why it failed stands on the span of the call.
+    """
 
     span_attributes: ClassVar = {
         "dependency": "foliotrace.retry.dependency",
         "attempt": "foliotrace.retry.attempt",
         "wait_s": "foliotrace.retry.wait_s",
-        **_ERROR,
     }
     recorded_as: ClassVar = "event"
 

@@ -23,7 +23,7 @@ CALL_TAG: Final = f"{NAMESPACE}.call"
 ATTEMPT_TAG: Final = f"{NAMESPACE}.attempt"
 
 RecordedAs: TypeAlias = Literal["span", "run", "event", "run_description"]
-_dispatcher = get_dispatcher(__name__)
+_dispatcher = get_dispatcher()  # the root, where observers register: one look-up less a call
 _ANY_ARGUMENTS = Signature()
 _NO_ARGUMENTS = _ANY_ARGUMENTS.bind()
 
