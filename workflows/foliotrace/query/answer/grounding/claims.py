@@ -11,11 +11,13 @@ from foliotrace.query.answer.grounding.figures import numbers
 from foliotrace.query.answer.grounding.names import Name, names_of
 
 FRAME: Final = (
-    "fy cy mn bn times year years over between about approximately roughly slight slightly minor "
-    "strong strongly significant significantly change changed positive negative generated she he "
-    "they there increase increased increasing decrease decreased decreasing decline declined "
-    "declining improve improved improving growth grew rose fell drop dropped jump higher lower "
-    "compared million billion thousand percent flat stable unchanged consistent"
+    "fy cy mn bn times year years over between about approximately roughly slight slightly "
+    "minor strong strongly significant significantly change changed positive negative generated "
+    "she he they there increase increased increasing decrease decreased decreasing decline "
+    "declined declining improve improved improving growth grew rose fell drop dropped jump "
+    "higher lower compared because mainly primarily largely mostly due includes include "
+    "included such no none not any million billion thousand percent flat stable unchanged "
+    "consistent"
 )
 """Words of comparing and counting: what they claim is checked as numbers and directions."""
 
@@ -130,7 +132,7 @@ class Claim:
         found = self.all_terms if whole else frozenset(self.vocabulary.terms(self.rest))
         if self.has_digits:
             found = frozenset(term for term in found if not any(map(str.isdigit, term)))
-        return found - self.frame
+        return found - (self.neutral if self.dates else self.frame)
 
     @cached_property
     def quantities(self) -> tuple[numbers.Quantity, ...]:

@@ -14,6 +14,7 @@ from foliotrace.query.answer.grounding import polarity
 from foliotrace.query.answer.grounding.figures import numbers
 
 NEAR_CLAUSE: Final = 0.75  # the share of a clause's terms that makes another the same claim
+ASKED_CLAUSE: Final = 0.5  # the same for a question that was answered with Yes
 LEAST_TERMS: Final = 2
 
 Figures: TypeAlias = tuple[str, tuple[numbers.Quantity, ...]]
@@ -27,6 +28,7 @@ _END: Final = re.compile(
 _ROW_OR_CLAUSE: Final = re.compile(
     r"\n|[;.](?=\s)|,? and (?=\w+ (?:to|of|in|by|for) )|,(?=\s[a-z])"
 )
+_NEXT_LABEL: Final = re.compile(r"\t(?=[^\t\d]+:)")
 OPPOSITES: Final = (
     ("strength", "weakness"), ("strong", "weak"), ("stronger", "weaker"),
     ("unchanged", "different"), ("same", "different"), ("profit", "loss"), ("gain", "loss"),
@@ -45,6 +47,7 @@ _CONTRARY: Final = {
     for word in pair
 }
 _WORD: Final = re.compile(r"[a-z]+")
+_CODE_BEFORE: Final = re.compile(r"[A-Za-z]-$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,20 @@ class Clause:
     negated: bool
     direction: polarity.Direction | None
     words: frozenset[str]
+    nil: bool = False  # a row whose first number is a dash
+
+    def against(self, other: "Clause") -> bool:
+        """Whether it denies what the other affirms, or the reverse."""
+        nil = other.nil and not any(map(str.isdigit, self.text))
+        return (other.negated or nil) != self.negated
 
 
 @lru_cache(8192)
 def clauses_of(text: str, terms: Terms, neutral: frozenset[str]) -> tuple[Clause, ...]:
     """The clauses of a text, without `neutral` terms and without numbers."""
     found = []
-    parts = [text] if "\t" in text else _END.split(text)  # a row of a table is one clause
+    # A row of a table is one clause, a row of labels with their values one for each label.
+    parts = _NEXT_LABEL.split(text) if "\t" in text else _END.split(text)
     for part in parts:
         named = {t for t in terms(part) if not any(map(str.isdigit, t))} - neutral
         if named:
@@ -71,9 +81,10 @@ def clauses_of(text: str, terms: Terms, neutral: frozenset[str]) -> tuple[Clause
                 Clause(
                     part,
                     frozenset(named),
-                    polarity.negated(part) or polarity.is_nil(part),
+                    polarity.negated(part),
                     polarity.direction(part),
                     words,
+                    polarity.is_nil(part),
                 )
             )
     return tuple(found)
@@ -85,7 +96,7 @@ def contradicted(claim: Sequence[Clause], held: Sequence[Clause]) -> bool:
         near = nearest(clause, held)
         if not near:
             continue
-        if all(other.negated != clause.negated for other in near):
+        if all(clause.against(other) for other in near):
             return True
         if clause.direction and not clause.negated:
             ways = {other.direction for other in near}
@@ -99,8 +110,10 @@ def contradicted(claim: Sequence[Clause], held: Sequence[Clause]) -> bool:
 def denied(asked: Sequence[Clause], held: Sequence[Clause]) -> bool:
     """Whether the nearest clauses deny what a Yes affirms."""
     for clause in asked:
-        near = nearest(clause, held)
-        if near and not clause.negated and all(other.negated for other in near):
+        near = nearest(clause, held, least=ASKED_CLAUSE)
+        if not near or clause.negated:
+            continue
+        if all(other.negated or other.nil or _opposite(clause, other) for other in near):
             return True
     return False
 
@@ -112,14 +125,16 @@ def figures_of(text: str) -> tuple[Figures, ...]:
     return tuple((part.casefold(), tuple(numbers.quantities(part))) for part in parts)
 
 
-def nearest(clause: Clause, held: Sequence[Clause]) -> list[Clause]:
+def nearest(clause: Clause, held: Sequence[Clause], *, least: float = NEAR_CLAUSE) -> list[Clause]:
     """The clauses that hold most of its terms, if they hold enough of them."""
     if len(clause.terms) < LEAST_TERMS:
         return []
     shares = [len(clause.terms & other.terms) for other in held]
     most = max(shares, default=0)
-    if most < NEAR_CLAUSE * len(clause.terms) and not (
-        most >= LEAST_TERMS and _has_contrary(clause) and most >= len(clause.terms) / 2
+    if (
+        most < LEAST_TERMS
+        or (most < least * len(clause.terms)
+        and not (most >= LEAST_TERMS and _has_contrary(clause) and most >= len(clause.terms) / 2))
     ):
         return []
     return [other for other, share in zip(held, shares, strict=True) if share == most]
@@ -131,7 +146,7 @@ def _has_contrary(clause: Clause) -> bool:
 
 def _opposite(clause: Clause, other: Clause) -> bool:
     """Whether the other one says the contrary of a word that it does not have."""
-    return any(
+    return polarity.contrary_words(clause.words - other.words, other.words - clause.words) or any(
         _CONTRARY[word] & other.words and word not in other.words
         for word in clause.words
         if word in _CONTRARY
@@ -150,7 +165,8 @@ def misattributed(claim: str, texts: Sequence[Figures], names: Sequence[str], as
     name beside another figure of the same kind. A figure belongs to the names before it, a year to
     those behind it.
     """
-    figures = list(numbers.quantities(claim))
+    claim = numbers.without_dates(claim)
+    figures = [q for q in numbers.quantities(claim) if not _CODE_BEFORE.search(claim[: q.start])]
     places = [0, *(figure.start for figure in figures), len(claim)]
     for place, figure in enumerate(figures, 1):
         if _in(figure, asked):

@@ -9,6 +9,7 @@ from foliotrace.query.answer.grounding.claims import Claim
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.figures import numbers, tables
 
+SHORT: Final = 3  # a sentence of fewer terms is understood from its question
 NEAR: Final = 0.5  # the share of a sentence's terms that makes a span the one it is about
 
 _NUMBERS: Final = re.compile(r"[^A-Za-z]*\d[^A-Za-z]*")
@@ -17,7 +18,9 @@ _CLAUSE_END: Final = re.compile(r"[,;:](?=\s)|[.](?=\s)")
 _RATIO: Final = re.compile(r"\b(?:margins?|ratio|rate|share|percent|proportion)\b|%", re.IGNORECASE)
 
 
-def polarity_holds(claim: Claim, cited: Sequence[ClaimEvidence], *, redone: bool) -> bool:
+def polarity_holds(
+    claim: Claim, cited: Sequence[ClaimEvidence], *, asked: frozenset[str], redone: bool
+) -> bool:
     """Whether the sentence goes the way that its numbers and its nearest spans go.
 
     `redone`: arithmetic has confirmed its direction already.
@@ -27,7 +30,7 @@ def polarity_holds(claim: Claim, cited: Sequence[ClaimEvidence], *, redone: bool
     change = polarity.stated_change(claim.rest)
     if said and change:
         return (said == change) != denies
-    if said == "up" and not denies and _in_brackets(claim, cited):
+    if said and not denies and _signed_otherwise(claim, said, asked, cited):
         return False
     found = direction_found(claim, cited) if said and not redone else None
     if found:
@@ -36,19 +39,30 @@ def polarity_holds(claim: Claim, cited: Sequence[ClaimEvidence], *, redone: bool
         texts = [text for _, text in nearest_spans(claim.terms, cited, least=NEAR / 2)]
         return any(polarity.has_direction(text, said) for text in texts)
     near = nearest_spans(claim.terms, cited, least=NEAR)
+    if denies and len(claim.terms) < SHORT:
+        near += nearest_spans(claim.terms | asked, cited, least=NEAR / 2)
     if denies:
-        return any(polarity.negated(text) or polarity.is_nil(text) for _, text in near)
+        return any(polarity.denies_anything(text) for _, text in near)
     empty = _EXISTS.search(claim.rest) and near and polarity.is_nil(near[0][1])
     return not empty
 
 
-def _in_brackets(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
-    """Whether a percentage stands in the nearest rows as statements write a decrease: (10)%."""
-    shares = [f"({q.value:g})" for q in claim.quantities if q.percent]
-    if not shares:
-        return False
-    near = nearest_spans(claim.terms, cited, least=0.0)
-    return any(f"{share}%" in text or f"{share} %" in text for share in shares for _, text in near)
+def _signed_otherwise(
+    claim: Claim,
+    said: polarity.Direction,
+    asked: frozenset[str],
+    cited: Sequence[ClaimEvidence],
+) -> bool:
+    """Whether the nearest row has a percentage with the other sign: (10)% is a decrease."""
+    shares = [f"{q.value:g}" for q in claim.quantities if q.percent]
+    near = nearest_spans(claim.terms | asked, cited, least=0.0) if shares else []
+    row = next((text for _, text in near if "\t" in text), "").replace(" ", "")
+    for share in shares:
+        down = f"({share})%" in row
+        up = re.search(rf"(?<![\d.(]){re.escape(share)}%", row) is not None
+        if down != up and down == (said == "up"):
+            return True
+    return False
 
 
 def nearest_spans(

@@ -12,6 +12,7 @@ from foliotrace.query.answer.quotes import PassageTerms
 
 _WORD: Final = re.compile(r"\w+")
 _ACRONYM: Final = re.compile(r"\b(?:[A-Z]\.){2,}")
+_NONE: Final = re.compile(r"\s*(?:None|Not applicable|N/A)\.?(?=\s*(?:\n|$))")
 _PASSAGES: Final = 512  # whose reading is remembered: the same ones answer many questions
 
 
@@ -111,7 +112,10 @@ class ClaimEvidence:
         for span in self.terms.spans:
             shared = len(span.terms & wanted)
             if shared and shared >= enough:
-                yield shared / len(wanted), self.passage.text[span.start - start : span.end - start]
+                end = span.end - start
+                none = _NONE.match(self.passage.text, end)  # "Defaults ...\n\nNone."
+                text = self.passage.text[span.start - start : none.end() if none else end]
+                yield shared / len(wanted), text
 
     def before(self, text: str) -> str:
         """The line or sentence before a span's text: its heading, where it has one."""

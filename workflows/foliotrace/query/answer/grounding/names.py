@@ -8,6 +8,7 @@ from typing import Final
 
 from foliotrace.ports import Vocabulary
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.figures.numbers import MONTHS
 from foliotrace.query.answer.grounding.figures.tables import spellings
 
 _NAME: Final = re.compile(r"\b[a-z]?[A-Z][\w&\u2019'-]*\w|\b[A-Z]\b")
@@ -19,8 +20,8 @@ _COMMON_WORDS: Final = (
     "he she they we you yes no not there here all if when while fy cy ltd llc inc corp co plc "
     "jan feb mar apr jun jul aug sep oct nov dec"
 )
-"""Capitalised words that name nothing; short months are checked as dates."""
-_COMMON: Final = frozenset(_COMMON_WORDS.split())
+"""Capitalised words that name nothing; months are checked as dates."""
+_COMMON: Final = frozenset(_COMMON_WORDS.split()) | frozenset(MONTHS)
 _STARTERS_WORDS: Final = (
     "however overall therefore thus moreover furthermore also instead meanwhile finally first "
     "second third hence otherwise still nonetheless nevertheless then so note sure certainly yes "

@@ -1,6 +1,7 @@
 """What a sentence affirms or denies: yes and no, negations, directions, refusals. Pure."""
 
 import re
+from collections.abc import Set as AbstractSet
 from typing import Final, Literal
 
 Direction = Literal["up", "down"]
@@ -71,7 +72,10 @@ _CHANGED_BY: Final = re.compile(
     r"(?:about |approximately |around |roughly |almost |nearly |some |~)?[$\u20ac\u00a3]?$",
     re.IGNORECASE,
 )
+_ANY_NIL: Final = re.compile(r"\t\s*\$?\s*[-\u2013\u2014](?=\t|\s|$)")
 _NIL: Final = re.compile(r"^[^\t\d]+\t\s*\$?\s*[-\u2013\u2014](?=\t|\s|$)")
+PREFIXES: Final = ("non", "un", "in", "im", "dis", "ir")
+SHORTEST_STEM: Final = 4
 _STEADY: Final = re.compile(r"\b(?:consistent|stable|flat|constant)\b", re.IGNORECASE)
 _BOUND: Final = re.compile(
     r"\b(?:(?P<above>above|over|more than|at least|greater than|higher than|exceed\w*)"
@@ -103,6 +107,11 @@ def yes_or_no(sentence: str) -> tuple[bool | None, str]:
 def negated(text: str) -> bool:
     """Whether the text holds an odd number of negations."""
     return len(_NEGATION.findall(text)) % 2 == 1
+
+
+def denies_anything(text: str) -> bool:
+    """Whether the text holds any negation, or a dash in place of a number."""
+    return _NEGATION.search(text) is not None or _ANY_NIL.search(text) is not None
 
 
 def is_nil(row: str) -> bool:
@@ -178,10 +187,21 @@ def _bound_met(question: str, rest: str) -> bool | None:
     return value > limit if bound["above"] else value < limit
 
 
+def contrary_words(one: AbstractSet[str], other: AbstractSet[str]) -> bool:
+    """Whether one text has a word that the other has with "non", "un" or the like before it."""
+    return any(
+        f"{prefix}{word}" in there and word not in there
+        for here, there in ((one, other), (other, one))
+        for word in here
+        if len(word) > SHORTEST_STEM
+        for prefix in PREFIXES
+    )
+
+
 def _turned(question: str, rest: str) -> bool:
     """Whether the explanation has the contrary of a word of the question."""
     asked, said = (set(_PLAIN.findall(text.casefold())) for text in (question, rest))
-    return any(
+    return contrary_words(asked, said) or any(
         (one in asked and other in said) or (other in asked and one in said)
         for one, other in CONTRARY_ANSWERS
     )

@@ -22,7 +22,7 @@ from foliotrace.query.answer.grounding.directions import (
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence, words_of
 from foliotrace.query.answer.grounding.figures import arithmetic, numbers, tables
 from foliotrace.query.answer.grounding.figures.expressions import has_result, stated_results
-from foliotrace.query.answer.grounding.figures.ratios import asked_ratio, whole_of
+from foliotrace.query.answer.grounding.figures.ratios import asked_ratio
 from foliotrace.query.answer.grounding.names import names_hold, rivals
 from foliotrace.query.answer.grounding.periods import is_period_convention
 
@@ -77,7 +77,7 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         return ClaimVerdict.UNVERIFIED
     if has_result(claim.rest) and any(not right for _, right in stated_results(claim.rest)):
         return ClaimVerdict.UNVERIFIED
-    if not polarity_holds(claim, cited, redone=bool(missing)):
+    if not polarity_holds(claim, cited, asked=question.terms, redone=bool(missing)):
         return ClaimVerdict.UNVERIFIED
     if _said_otherwise(claim, question, cited):
         return ClaimVerdict.UNVERIFIED
@@ -170,7 +170,6 @@ def _derived(
         stated=tuple(q for q in claim.quantities if q not in missing),
         near=tuple(tuple(numbers.quantities(text)) for _, text in near if is_prose(text)),
         given=tuple(q for q in question.quantities if _number_in(q, cited)),
-        whole=frozenset(terms(tables.expanded(whole_of(question.text, claim.rest)))),
         said=None if claim.denies else claim.direction,
         years=claim.years,
         words=words_of(both),
@@ -193,7 +192,6 @@ def _premises_of(
         changes_only=change,
         words=words,
         said=said or premises.said,
-        local=frozenset(claim.vocabulary.terms(before)) - premises.whole,
     )
 
 
@@ -227,6 +225,8 @@ def _said_otherwise(claim: Claim, question: Question, cited: Sequence[ClaimEvide
         said = [c for text in texts for c in clauses.clauses_of(text, terms, claim.neutral)]
         if clauses.denied(asked.clauses, said):
             return True
+    if claim.has_digits and _of_another_row(claim, question, cited):
+        return True
     if not claim.names:
         return False
     most = near[0][0] if near else 0.0
@@ -241,6 +241,27 @@ def _said_otherwise(claim: Claim, question: Question, cited: Sequence[ClaimEvide
         return False
     everything = [part for e in cited for part in clauses.figures_of(e.facts.text)]
     return clauses.misattributed(claim.rest, everything, new, question.text)
+
+
+def _of_another_row(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> bool:
+    """Whether a figure stands in rows of another label than the one that is spoken of.
+
+    Spoken of is what stands before the figure; where that is nothing, what the question asks.
+    """
+    terms = claim.vocabulary.terms
+    rows = [(row, e.facts.scales) for e in cited for row in e.facts.rows]
+    start = 0
+    for figure in claim.quantities:
+        before, start = claim.rest[start : figure.start], figure.start
+        of_figure = [row for row, scales in rows if row.holds(figure, scales)]
+        if figure.is_year or figure.percent or not of_figure:
+            continue
+        local = frozenset(terms(tables.expanded(before))) - claim.frame
+        wanted = local or frozenset(terms(tables.expanded(question.text)))
+        named = tables.named_by([row for row, _ in rows], wanted, terms)
+        if named and not any(tables.shares_word(row, wanted, terms) for row in of_figure):
+            return True
+    return False
 
 
 def _bare_yes_or_no(yes: bool, question: Question, cited: Sequence[ClaimEvidence]) -> ClaimVerdict:

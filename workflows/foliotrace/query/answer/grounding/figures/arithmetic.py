@@ -44,6 +44,7 @@ class Result:
     amount: bool = False  # in the unit of the rows; otherwise a ratio
     absolute: bool = False  # an amount in ones
     is_change: bool = False
+    relative: bool = False  # a change as a share of where it began
     years: tuple[int, int] | None = None  # of a change, where the columns are known
 
 
@@ -59,11 +60,9 @@ class Premises:
     stated: tuple[Quantity, ...] = ()  # the numbers of the sentence that hold
     near: tuple[tuple[Quantity, ...], ...] = ()  # the numbers of each of the nearest spans
     given: tuple[Quantity, ...] = ()  # the numbers of the question that hold
-    whole: frozenset[str] = frozenset()  # terms of what a percentage is said to be a part of
     said: polarity.Direction | None = None
     years: frozenset[int] = frozenset()  # that the sentence names
     words: frozenset[str] = frozenset()  # of the sentence and the question
-    local: frozenset[str] = frozenset()  # terms of the clause before the number
     changes_only: bool = False  # "rose by 12%": a level of 12% will not do
 
     @property
@@ -102,9 +101,11 @@ def derives(claimed: Quantity, premises: Premises) -> bool:
             results = _composite(premises, premises.ratio, at_most=most)
             return _not_by_chance(claimed, list(results), premises)
     rows = premises.relevant
-    if any(_is(claimed, each, premises) for each in _simple(rows, premises)):
+    if any(_is(claimed, each, premises) for each in _simple(rows)):
         return True
     if any(_is(claimed, each, premises) for each in _of_totals(rows, premises)):
+        return True
+    if _not_by_chance(claimed, list(_sums(rows, premises)), premises):
         return True
     return _not_by_chance(claimed, list(_from_prose(premises, percent=claimed.percent)), premises)
 
@@ -119,6 +120,8 @@ def _is(claimed: Quantity, result: Result, premises: Premises) -> bool:
 
 def _values(claimed: Quantity, result: Result, scales: Collection[float]) -> list[float]:
     """The result in the unit of the claimed number."""
+    if (claimed.money and not result.amount) or (result.relative and not claimed.percent):
+        return []
     if claimed.percent:
         return [] if result.amount else [100.0 * result.value]
     if not result.amount:
@@ -157,32 +160,34 @@ def _not_by_chance(claimed: Quantity, results: list[Result], premises: Premises)
 # --- rows ----------------------------------------------------------------------------------
 
 
-def _simple(rows: Sequence[NumberRow], premises: Premises) -> Iterator[Result]:
+def _simple(rows: Sequence[NumberRow]) -> Iterator[Result]:
     """Changes and means of one row; shares, their changes, sums and differences of two."""
     for row in rows:
         for before, after, years in _in_time(row, row.values):
             yield Result(after - before, amount=True, is_change=True, years=years)
             if before:
-                yield Result((after - before) / before, is_change=True, years=years)
+                yield Result((after - before) / before, is_change=True, relative=True, years=years)
                 yield Result(after / before)
             yield Result((after + before) / 2, amount=True)
-    wholes = tables.relevant(rows, premises.whole, premises.terms) if premises.whole else rows
-    of_clause = tables.relevant(rows, premises.local, premises.terms)
     for one, other in permutations(rows, 2):
-        if premises.whole and of_clause and one not in of_clause:
-            continue
         if one.percent != other.percent:
             continue
         columns = list(tables.aligned(one, other))[:_MOST_COLUMNS]
-        parts = columns if other in wholes else []
-        shares = [one.values[i] / other.values[j] for i, j in parts if other.values[j]]
+        shares = [one.values[i] / other.values[j] for i, j in columns if other.values[j]]
         yield from map(Result, shares)
         if len(shares) > 1:
             yield Result(sum(shares) / len(shares))
         if shares and len(shares) == len(columns) == len(one.values):
             for before, after, years in _in_time(one, shares):
                 yield Result(after - before, is_change=True, years=years)
-        for i, j in columns:
+
+
+def _sums(rows: Sequence[NumberRow], premises: Premises) -> Iterator[Result]:
+    """Sums and differences of two rows, where one is spoken of."""
+    for one, other in permutations(rows, 2):
+        if one.percent != other.percent:
+            continue
+        for i, j in list(tables.aligned(one, other))[:_MOST_COLUMNS]:
             if premises.asks_total:
                 yield Result(one.values[i] + other.values[j], amount=True)
             if premises.asks_difference:
@@ -271,7 +276,7 @@ def _series(
         for before, after, years in _in_time(anchor, values):
             yield Result(after - before, is_change=True, years=years)
             if before:
-                yield Result((after - before) / before, is_change=True, years=years)
+                yield Result((after - before) / before, is_change=True, relative=True, years=years)
 
 
 def _total(
@@ -335,8 +340,9 @@ def _pairs(
         if differences:
             yield Result(one - other, amount=True, absolute=True, is_change=premises.changes_only)
         if other:
-            yield Result(one / other)
-            yield Result((one - other) / other, is_change=True)
+            per = "per" in premises.words  # "$130 per share" is money too
+            yield Result(one / other, amount=per, absolute=per)
+            yield Result((one - other) / other, is_change=True, relative=True)
     if sums:
         for one, other in combinations(amounts, 2):
             yield Result(one + other, amount=True, absolute=True)

@@ -28,6 +28,7 @@ MONTHS: Final = (
 LEAST_ROUND: Final = 100  # "about 1,200" stands for 1,150 to 1,250; "about 20" only for 20
 MOST_ROUNDED: Final = 0.05  # of a whole number such as 9% or 2 billion
 
+_CURRENCIES: Final = tuple("$\u20ac\u00a3\u00a5")
 _UNITS: Final = "|".join(re.escape(u) for u in sorted((*SCALES, *PERCENT), key=len, reverse=True))
 _HEDGES: Final = "|".join(re.escape(h) for h in sorted(HEDGES, key=len, reverse=True))
 _NUMBER: Final = re.compile(
@@ -58,7 +59,7 @@ MONTH: Final = "|".join(f"{m[:3]}(?:{m[3:]}|t)?" if m[3:] else m for m in MONTHS
 _MONTH_DAY: Final = re.compile(
     rf"\b({MONTH})\.?\s+(\d{{1,2}})\b"
     rf"|\b(\d{{1,2}})(?:st|nd|rd|th)?\s+({MONTH})\b"
-    r"|\b\d{4}-(\d\d)-(\d\d)\b",
+    r"|\b\d{4}-(\d\d)-(\d\d)\b|\b(\d\d?)/(\d\d?)/\d{4}\b",
     re.IGNORECASE,
 )
 _ORDINALS: Final = ("first", "second", "third", "fourth")
@@ -84,6 +85,7 @@ class Quantity:
     hedged: bool = False
     start: int = 0
     grouped: bool = False  # with a thousands separator, which no year has
+    money: bool = False  # behind the sign of a currency
 
     @property
     def tolerance(self) -> float:
@@ -135,6 +137,7 @@ def quantities(text: str) -> Iterator[Quantity]:
             hedged=_is_hedged(text, found.start("number")),
             start=found.start("number"),
             grouped="," in found["number"].rstrip(","),
+            money=text[max(0, found.start() - 2) : found.start()].rstrip()[-1:] in _CURRENCIES,
         )
     for year in _YEAR_CODE.finditer(text):
         digits = year[1]
@@ -157,12 +160,19 @@ def month_days(text: str) -> frozenset[tuple[int, int]]:
     """(month, day) of each date that names both."""
     short = [month[:3] for month in MONTHS]
     dates = set()
-    for name, day, day_first, name_last, month, day_iso in _MONTH_DAY.findall(text):
-        if month:
+    for name, day, day_first, name_last, month, day_iso, one, other in _MONTH_DAY.findall(text):
+        if one:  # 11/01/2007 may be read either way
+            dates |= {(int(one), int(other)), (int(other), int(one))}
+        elif month:
             dates.add((int(month), int(day_iso)))
         else:
             dates.add((short.index((name or name_last)[:3].casefold()) + 1, int(day or day_first)))
     return frozenset(dates)
+
+
+def without_dates(text: str) -> str:
+    """The text with a space for each character of its days and months."""
+    return _MONTH_DAY.sub(lambda m: " " * len(m.group()), text)
 
 
 def full_dates(text: str) -> list[tuple[str, str, str]]:

@@ -36,9 +36,6 @@ NAMED: Final = (
 
 _DEFINITION: Final = re.compile(r"\b(?:defined|calculated|computed|measured) as:?(?P<is>.+)", re.I)
 _OVER: Final = re.compile(r"\s/\s|\s(?:over|divided by)\s", re.IGNORECASE)
-_SHARE: Final = re.compile(
-    r"(?:\b(?:percent|percentage|share|proportion|portion|part)|%)\s+of\b", re.IGNORECASE
-)
 _STOP: Final = re.compile(r"[?;\n]|\.(?=\s|$)")
 _JOIN: Final = re.compile(
     r"(?P<less>\s-\s|\b(?:less|minus|net of|excluding|without)\b)|\+|,|\b(?:and|plus)\b|[()]",
@@ -87,16 +84,6 @@ def asked_ratio(question: str, claim: str) -> Ratio | None:
         if re.search(name, text, re.IGNORECASE):
             return Ratio(_parts(above), _parts(below), _days(text), _MEAN.search(text) is not None)
     return None
-
-
-@lru_cache(256)
-def whole_of(question: str, claim: str) -> str:
-    """The words of what a percentage is a part of; nothing where neither says it."""
-    for text in (claim, question):
-        found = _SHARE.search(text)
-        if found is not None:
-            return " ".join(_STOP.split(text[found.end() :], maxsplit=1)[0].split()[:5])
-    return ""
 
 
 def _parts(text: str, *, named: bool = True) -> tuple[tuple[Part, ...], ...]:

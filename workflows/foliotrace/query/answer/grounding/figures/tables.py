@@ -5,14 +5,20 @@ line; periods as years, as full dates, or as months and days above their years.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from foliotrace.query.answer.grounding.figures.numbers import MONTH, MONTHS, Quantity, quantities
+from foliotrace.query.answer.grounding.figures.numbers import (
+    MONTH,
+    MONTHS,
+    Quantity,
+    quantities,
+    same,
+)
 
 Period: TypeAlias = tuple[int, int, int]
 """(year, month, day); month and day are 0 where only the year is known."""
@@ -33,9 +39,10 @@ SYNONYMS: Final = {
 }  # fmt: skip
 """Words of a question, and the words that the labels of statements use for them."""
 
+NAMED: Final = 0.6  # the share of a label of several words that names its row
 MOST_ROWS: Final = 6
 _GLUED: Final = 14  # letters without a space: a label whose words the reader ran together
-_NEUTRAL: Final = frozenset({"total", "net", "consolid", "the", "other"})
+_NEUTRAL: Final = frozenset({"total", "net", "consolid", "the"})
 _NUMERIC_LINE: Final = re.compile(r"[\s$€£(|)\d.,%\-\u2013\u2014]*")
 _SHORT_MONTHS: Final = tuple(month[:3] for month in MONTHS)
 _MONTH_DAY: Final = re.compile(
@@ -56,6 +63,11 @@ class NumberRow:
     values: tuple[float, ...]
     periods: tuple[Period, ...] = ()
     percent: bool = False
+
+    def holds(self, figure: Quantity, scales: Collection[float]) -> bool:
+        """Whether one of its numbers is the figure, in a text of these scales."""
+        held = (Quantity(value, percent=self.percent) for value in self.values)
+        return any(same(figure, each, scales) for each in held)
 
     @property
     def newest_first(self) -> bool | None:
@@ -182,6 +194,21 @@ def _match(
     return (shared / len(label) if label else 0.0), shared
 
 
+def named_by(
+    table: Sequence[NumberRow], wanted: AbstractSet[str], terms: Callable[[str], Sequence[str]]
+) -> bool:
+    """Whether the wanted terms hold the label of a row, or most of a long one."""
+    matches = (_match(row.label, wanted, terms) for row in table)
+    return any(share >= 1 or (share >= NAMED and shared > 1) for share, shared in matches)
+
+
+def shares_word(
+    row: NumberRow, wanted: AbstractSet[str], terms: Callable[[str], Sequence[str]]
+) -> bool:
+    """Whether the row's label has any of the wanted terms, or no words at all."""
+    return not row.label.strip() or _match(row.label, wanted, terms)[1] > 0
+
+
 def totals(table: Sequence[NumberRow]) -> list[NumberRow]:
     """The rows that are labelled as a total and no more."""
     return [row for row in table if row.label.strip(" \t:$|").casefold() in ("total", "totals")]
@@ -193,7 +220,7 @@ def aligned(one: NumberRow, other: NumberRow) -> Iterator[tuple[int, int]]:
         yield from ((i, i) for i in range(min(len(one.values), len(other.values))))
         return
     for i, period in enumerate(one.periods):
-        for j, same in enumerate(other.periods):
-            known = period[1] and same[1]  # both with month and day
-            if period == same if known else period[0] == same[0]:
+        for j, twin in enumerate(other.periods):
+            known = period[1] and twin[1]  # both with month and day
+            if period == twin if known else period[0] == twin[0]:
                 yield i, j
