@@ -131,10 +131,9 @@ def nearest(clause: Clause, held: Sequence[Clause], *, least: float = NEAR_CLAUS
         return []
     shares = [len(clause.terms & other.terms) for other in held]
     most = max(shares, default=0)
-    if (
-        most < LEAST_TERMS
-        or (most < least * len(clause.terms)
-        and not (most >= LEAST_TERMS and _has_contrary(clause) and most >= len(clause.terms) / 2))
+    if most < LEAST_TERMS or (
+        most < least * len(clause.terms)
+        and not (most >= LEAST_TERMS and _has_contrary(clause) and most >= len(clause.terms) / 2)
     ):
         return []
     return [other for other, share in zip(held, shares, strict=True) if share == most]

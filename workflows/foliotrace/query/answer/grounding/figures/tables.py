@@ -52,6 +52,12 @@ _MONTH_DAY: Final = re.compile(
 _YEAR: Final = re.compile(r"\b(?:(?:FY|CY)\s?)?((?:19|20)\d\d)\b")
 _FOOTNOTE: Final = re.compile(r"\(\d\)(?!\s?%)")
 _LETTERS: Final = re.compile(r"[A-Za-z]")
+_WORDS: Final = re.compile(r"[a-z]+")
+_HEADING: Final = (
+    "three six nine twelve months month year years quarter weeks ended ending fiscal as of at for "
+    "the in on and fy cy usd millions thousands unaudited change"
+)
+_HEAD_WORDS: Final = frozenset(_HEADING.split())  # beside the one period of a column
 _LONGEST_HEAD: Final = 14  # words of a line that heads columns
 
 
@@ -112,7 +118,8 @@ def _head_of(line: str) -> tuple[list[tuple[str, str, str]], list[str]] | None:
     if not (dates or years) or len(line.split()) > _LONGEST_HEAD or line.rstrip().endswith("."):
         return None
     rest = _YEAR.sub(" ", bare)
-    labelled = bool(_LETTERS.search(rest)) and len(years) + len(dates) < 2 and not dates
+    words = frozenset(_WORDS.findall(rest.casefold())) - _HEAD_WORDS
+    labelled = bool(words) and len(years) + len(dates) < 2
     return None if labelled or any(map(str.isdigit, rest)) else (dates, years)
 
 
