@@ -163,6 +163,7 @@ async def test_a_refused_budget_moves_down_without_a_request(
         asked = await running.ask(PRICE)
         assert (asked.level, asked.path) == (2, ("keyword", "extractive"))
         assert asked.reasons == ["budget_exceeded"]
+        assert "budget does not allow" in asked.body["notice"]
         assert asked.marks is not None
         assert asked.marks.complete
     assert model.count() == 0

@@ -152,6 +152,19 @@ def test_a_true_sentence_stays_and_its_false_twin_goes(true: str, false: str) ->
         "The documents don't say who the chairman is.",
         "I don't know.",
         "Die Passagen enthalten dazu keine Angaben.",
+        "The provided excerpts give no figure for that.",
+        "Nothing in the documents addresses this question.",
+        "The answer is not in the passages.",
+        "Unfortunately, neither passage states the chairman's name.",
+        "The passages don't have that.",
+        "It isn't possible to answer this from the passages.",
+        "There isn't enough information to answer.",
+        "The context is insufficient to answer this question.",
+        "That information is missing from the documents.",
+        "The documents make no mention of a chairman.",
+        "This question falls outside the provided documents.",
+        "The passages only discuss sales, not the chairman.",
+        "Not stated.",
     ],
 )
 def test_a_refusal_in_any_words_is_no_answer(said: str) -> None:
@@ -163,7 +176,12 @@ def test_a_refusal_in_any_words_is_no_answer(said: str) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["The supplier does not insure parcels during transport.", "The company does not provide it."],
+    [
+        "The supplier does not insure parcels during transport.",
+        "The company does not provide it.",
+        "The company could not determine the fair value.",
+        "Customers cannot find the switch without tools.",
+    ],
 )
 def test_a_denial_about_the_world_is_no_refusal(said: str) -> None:
     assert not polarity.is_refusal(said)
@@ -237,3 +255,65 @@ def test_a_number_at_the_end_of_a_sentence_is_no_list_number() -> None:
     right = "Unleaded costs 2.31 EUR per litre at pump 2 [1]."
     assert grounded(right, asked, of=of) == right
     assert grounded("Unleaded costs 2.31 EUR per litre at pump 7 [1].", asked, of=of) == ""
+
+
+BALANCE = (
+    "Northwind Ltd. Balance sheet (in millions)\nSeptember 30,\tMarch 31,\n2024\t2024\n"
+    "Total current assets\t$ 9,000\t$ 8,000\nInventories\t1,500\t2,000\n"
+    "Total current liabilities\t4,000\t5,000\nLong-term debt\t-\t700\n"
+    "Research and development\t(10)%\t4 %\n"
+)
+CREW = (
+    "Coast rescue:\nServes the harbour and is the only service at sea.\n\n"
+    "Mountain rescue:\nServes the passes, with Fjell Guides. Region A had 12 % of the calls, and "
+    "calls of Region B made 11 %. The lift was out of service in May. Mary N. Dillon leads it."
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "true", "false"),
+    [
+        ("What is the current ratio in September 2024?", "2.25", "1.25"),
+        ("What is the quick ratio in September 2024?", "1.88", "1.98"),
+        ("How did inventories change?", "They fell by 25%.", "They rose by 25%."),
+        ("What is the working capital?", "It is 9,000 - 4,000 = 5,000.", "It is $5.5 billion."),
+        ("Is there long-term debt?", "There was no long-term debt.", "There was long-term debt."),
+        ("What are inventories?", "$1,500 million", "$4,000 million"),
+        ("Did research and development grow?", "No, it decreased 10%.", "Yes, it increased 10%."),
+        ("Is the current ratio above 2?", "Yes, it is 2.25.", "No, it is 2.25."),
+    ],
+)
+def test_what_a_balance_sheet_implies_is_kept_and_its_false_twin_is_not(
+    asked: str, true: str, false: str
+) -> None:
+    assert verdict(true, asked=asked, of=BALANCE) != ClaimVerdict.UNVERIFIED
+    assert verdict(false, asked=asked, of=BALANCE) == ClaimVerdict.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("true", "false"),
+    [
+        ("Region A, with 12 % of the calls.", "Region B, with 12 % of the calls."),
+        ("Mary Dillon leads it.", "Fjell Dillon leads it."),
+        ("The lift was out of service in May.", "The lift was in service in May."),
+    ],
+)
+def test_a_figure_or_a_name_of_another_is_unverified(true: str, false: str) -> None:
+    assert verdict(true, of=CREW) == ClaimVerdict.SUPPORTED
+    assert verdict(false, of=CREW) == ClaimVerdict.UNVERIFIED
+
+
+def test_a_month_is_no_part_of_another_word() -> None:
+    assert numbers.month_days("decreased 10 % and marketable 12, on Dec 3 and 12/08/2007") == {
+        (12, 3),
+        (12, 8),
+        (8, 12),
+    }
+
+
+def test_an_answer_of_few_words_is_attributed_too() -> None:
+    assert grounded("Brandt Werke.", "Who makes the mast?") == "Brandt Werke [1]."
+
+
+def test_columns_know_their_periods() -> None:
+    assert tables.rows(BALANCE)[0].periods == ((2024, 9, 30), (2024, 3, 31))

@@ -20,15 +20,18 @@ NEGATIONS: Final = (
     r"stock|use)|"
     r"(?:is|are|was|were|do|does|did|has|have|had|ca|wo|could|should|would)n['\u2019]t"
 )
+_SOURCES: Final = r"(?:passages?|documents?|context|texts?|sources?|excerpts?|materials?)"
 REFUSALS: Final = (
     r"(?:passages?|documents?|context|texts?|sources?|excerpts?|information|materials?)\b[^.!?\n]{0,60}"
     r"\b(?:do|does|did|is|are)(?: not|n['\u2019]t)\b[^.!?\n]{0,30}"
     r"\b(?:contain|mention|provide|include|specify|state|say|hold|answer|address|give|discuss|cover|"
-    r"indicate|disclose|available|enough|sufficient|reveal|show|tell|list)\w*",
+    r"indicate|disclose|available|enough|sufficient|reveal|show|tell|list|have)\w*",
     r"\b(?:not|never|n['\u2019]t)\b (?:\w+ ){0,2}(?:mentioned|found|provided|specified|stated|"
     r"available|included|contained|given|answered|present|disclosed|addressed|covered)\b"
     r"[^.!?\n]{0,30}\b(?:passages?|documents?|context|texts?|sources?|excerpts?)",
-    r"\b(?:cannot|can['\u2019]t|can not|unable to|could not|couldn['\u2019]t|am not able to)\b "
+    r"(?:^\W*|\b(?:i|we)\b(?: \w+){0,3} ?"
+    r"|\b(?:it|this|that|question|answer|information)\b(?: \w+){0,3} )"
+    r"(?:cannot|can['\u2019]t|can not|unable to|could not|couldn['\u2019]t|not able to)\b "
     r"(?:be )?(?:answer|determin|find|say|tell|provide|locate|give|identif)\w*",
     r"\b(?:there is|there['\u2019]s|i (?:have|found|see|find)|contains?|provides?|offers?) no "
     r"(?:\w+ )?(?:information|mention|answer|data|details?|evidence)\b",
@@ -41,6 +44,21 @@ REFUSALS: Final = (
     r"\b(?:passages?|documents?)\b[^.!?\n]{0,20}\bne\b[^.!?\n]{0,40}\bpas\b",
     r"\b(?:pasajes?|documentos?|textos?)\b[^.!?\n]{0,10}"
     r"\bno (?:contien|mencion|indic|proporcion)\w*",
+    rf"{_SOURCES}\b[^.!?\n]{{0,40}}\b(?:gives?|makes?|contains?|provides?|offers?|says?|holds?|"
+    r"mentions?|includes?|states?|shows?|have|has) (?:no|nothing|neither)\b",
+    r"\b(?:nothing|none|neither|no)\b(?: (?:in|of))?(?: (?:the|these|those))?(?: \w+)? "
+    rf"{_SOURCES}\b[^.!?\n]{{0,40}}\b(?:mention|address|state|say|answer|contain|give|provide|discuss|cover|indicat|"
+    r"disclos|hold)\w*",
+    r"(?:\bnot|n['\u2019]t) (?:in|among|part of|within) (?:the |these |any )(?:\w+ )?"
+    rf"{_SOURCES}\b",
+    r"(?:\bnot|n['\u2019]t) possible to (?:answer|determine|say|tell|give)\b",
+    r"(?:\bnot|n['\u2019]t) (?:enough|sufficient|any) (?:\w+ )?"
+    r"(?:information|data|details?|context)\b",
+    rf"{_SOURCES}\b (?:is|are) (?:insufficient|too limited|silent)|{_SOURCES}\b only "
+    r"(?:discuss|mention|cover|describe|contain|address|concern)\w*",
+    rf"\b(?:missing|absent) from (?:the |these )?(?:\w+ )?{_SOURCES}\b",
+    rf"\b(?:outside|beyond) (?:the )?(?:scope of )?(?:the )?(?:\w+ )?{_SOURCES}\b",
+    r"^\W*not (?:stated|specified|mentioned|found|disclosed|provided|given|covered)\W*$",
 )
 """How a model says in its own words that the passages do not hold the answer."""
 
