@@ -20,6 +20,7 @@ from foliotrace_server.routes.erasures import Erasures
 from foliotrace_server.routes.jobs import Jobs
 from foliotrace_server.routes.operations import Operations, Webhooks
 from foliotrace_server.routes.queries import Queries
+from foliotrace_server.routes.queues import AnnotationQueues
 from foliotrace_server.routes.runs import Runs
 
 WEBHOOK = "/v1/webhooks/llamacloud"
@@ -88,6 +89,7 @@ def _routes(
         Documents(engine),
         Jobs(engine),
         Runs(engine),
+        AnnotationQueues(engine),
         Erasures(engine),
         Operations(engine, openapi),
     )

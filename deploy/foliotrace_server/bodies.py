@@ -29,13 +29,9 @@ from foliotrace.model import (
     JsonObject,
     PageContent,
     ParsedPage,
-    Run,
-    RunView,
     Usage,
     Word,
 )
-from foliotrace_loop.feedback import FEEDBACK_KEY, FeedbackView
-from foliotrace_loop.runs.windows import WindowStats
 
 T = TypeVar("T")
 BodyType: TypeAlias = Any
@@ -78,47 +74,6 @@ class JobsBody:
 
     jobs: tuple[JobView, ...]
     next: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunBody(RunView):
-    """A run, its feedback, and where its trace opens."""
-
-    feedback: tuple[FeedbackView, ...]
-    links: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsBody:
-    """A page of runs, newest first, without texts. Pass `next` as `after` to get the next page."""
-
-    runs: tuple[RunView, ...]
-    next: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStatsBody:
-    """Figures of the matching runs: of the whole time, and of each window."""
-
-    total: WindowStats
-    windows: tuple[WindowStats, ...] = ()
-
-
-class FeedbackRequest(BaseModel):
-    """Feedback on a run, named by its id or by its trace."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    run_id: Annotated[str | None, Field(max_length=64)] = None
-    trace_id: Annotated[str | None, Field(pattern=r"^[0-9a-f]{32}$")] = None
-    key: Annotated[str, Field(pattern=FEEDBACK_KEY)] = Field(
-        description="What is rated, such as `user_score`."
-    )
-    score: Annotated[float | None, Field(ge=0, le=1, allow_inf_nan=False)] = None
-    value: Annotated[str | float | bool | None, Field()] = Field(
-        default=None, description="A label or a corrected answer."
-    )
-    comment: Annotated[str | None, Field(max_length=4000)] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,7 +258,7 @@ def answer_json(answer: Answer, links: Mapping[str, str]) -> bytes:
 
     Written from a dict, because building the frozen dataclass would cost every question 2 us more.
     """
-    names, read = _fields(AnswerDetails)
+    names, read = fields_of(AnswerDetails)
     body: dict[str, Any] = {  # what people look for comes first
         "answer": answer.text,
         "answer_mode": answer.degradation.answer,
@@ -317,14 +272,14 @@ def answer_json(answer: Answer, links: Mapping[str, str]) -> bytes:
 
 def page_body(document_id: str, page: ParsedPage) -> PageBody:
     """The body of a page."""
-    names, read = _fields(PageContent)
+    names, read = fields_of(PageContent)
     details = dict(zip(names, read(page), strict=True))
     return PageBody(document_id=document_id, words=tuple(page.words), **details)
 
 
 def extraction_body(job: Job, extraction: Extraction | None) -> ExtractionBody:
     """The body of an extraction; `extraction` is None until the job has completed."""
-    names, read = _fields(Extraction)
+    names, read = fields_of(Extraction)
     record = dict(zip(names, read(extraction), strict=True)) if extraction else {}
     return ExtractionBody(
         id=job.id, status=job.status, document_id=job.document_id, job=job, **record
@@ -346,12 +301,7 @@ def _dict_adapter(body_type: type) -> TypeAdapter[Any]:
 
 
 @cache
-def _fields(kind: BodyType) -> tuple[tuple[str, ...], "operator.attrgetter[tuple[Any, ...]]"]:
+def fields_of(kind: BodyType) -> tuple[tuple[str, ...], "operator.attrgetter[tuple[Any, ...]]"]:
+    """The names of a dataclass's fields, and what reads them all."""
     names = tuple(each.name for each in fields(kind))
     return names, operator.attrgetter(*names)
-
-
-def run_body(run: Run, feedback: tuple[FeedbackView, ...], links: Mapping[str, str]) -> RunBody:
-    """The body of a run."""
-    names, read = _fields(RunView)
-    return RunBody(**dict(zip(names, read(run), strict=True)), feedback=feedback, links=links)

@@ -1,7 +1,6 @@
-"""Tests and intervals for small samples: Wilson, McNemar, paired differences, kappa."""
+"""Tests and intervals for small samples: Wilson, McNemar, paired differences."""
 
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from math import comb, sqrt
 from statistics import NormalDist, fmean, stdev
@@ -51,42 +50,6 @@ def paired_difference(before: Sequence[float], after: Sequence[float]) -> Interv
     mean = fmean(differences)
     half = _t95(len(differences) - 1) * stdev(differences) / sqrt(len(differences))
     return Interval(mean - half, mean + half)
-
-
-def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
-    """Agreement of two raters beyond chance, on the same items; None without items.
-
-    1 if both only ever chose one and the same label. Source: Cohen, Educ. Psychol. Meas. 20 (1960).
-    """
-    if len(first) != len(second):
-        raise ValueError("both raters label the same items")
-    if not first:
-        return None
-    items = len(first)
-    observed = sum(a == b for a, b in zip(first, second, strict=True)) / items
-    left, right = Counter(first), Counter(second)
-    expected = sum(left[label] * right[label] for label in left) / items**2
-    return 1.0 if expected == 1 else (observed - expected) / (1 - expected)
-
-
-def fleiss_kappa(items: Sequence[Sequence[Hashable]]) -> float | None:
-    """Agreement beyond chance where each item has the labels of the same number of raters.
-
-    None without items, or with fewer than two labels each. Raises ValueError for unequal numbers.
-    Source: Fleiss, Psychological Bulletin 76 (1971).
-    """
-    if not items or len(items[0]) < 2:
-        return None
-    raters = len(items[0])
-    if any(len(labels) != raters for labels in items):
-        raise ValueError("each item needs the same number of labels")
-    counts = [Counter(labels) for labels in items]
-    observed = fmean(
-        (sum(n * n for n in each.values()) - raters) / (raters * (raters - 1)) for each in counts
-    )
-    totals = sum(counts, Counter[Hashable]())
-    expected = sum((n / (len(items) * raters)) ** 2 for n in totals.values())
-    return 1.0 if expected == 1 else (observed - expected) / (1 - expected)
 
 
 def _t95(freedom: int) -> float:

@@ -8,14 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from foliotrace_loop.agreement import cohen_kappa, fleiss_kappa
 from foliotrace_loop.runs.windows import Measured, percentile, stats, windows
-from foliotrace_loop.statistics import (
-    cohen_kappa,
-    fleiss_kappa,
-    mcnemar,
-    paired_difference,
-    wilson,
-)
+from foliotrace_loop.statistics import mcnemar, paired_difference, wilson
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

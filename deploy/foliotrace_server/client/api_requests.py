@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
@@ -15,6 +15,7 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError
 from foliotrace.model import DEFAULT_COLLECTION, ExecutionMode, JsonObject, Metadata, Scalar
 from foliotrace_loop.feedback import FeedbackView
+from foliotrace_loop.queues import QueueRules, QueueView
 from foliotrace_server import bodies
 
 B = TypeVar("B")
@@ -223,6 +224,18 @@ def feedback(
     optional = {"score": score, "value": value, "comment": comment}
     body |= {name: each for name, each in optional.items() if each is not None}
     return ApiRequest(method="POST", path="/v1/feedback", body_type=FeedbackView, json=body)
+
+
+def queue(name: str, *, reviewers: int, rules: QueueRules) -> ApiRequest[QueueView]:
+    """`POST /v1/queues`."""
+    body = {"name": name, "reviewers": reviewers, "rules": asdict(rules)}
+    return ApiRequest(method="POST", path="/v1/queues", body_type=QueueView, json=body)
+
+
+def post(path: str, body_type: type[B], **fields: object) -> ApiRequest[B]:
+    """`POST path` with the fields that are set."""
+    body = {name: each for name, each in fields.items() if each is not None}
+    return ApiRequest(method="POST", path=path, body_type=body_type, json=body)
 
 
 def get(path: str, body_type: type[B], **params: object) -> ApiRequest[B]:

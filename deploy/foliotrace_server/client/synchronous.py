@@ -19,6 +19,7 @@ from foliotrace.model import (
     Metadata,
 )
 from foliotrace_loop.feedback import FeedbackView
+from foliotrace_loop.queues import QueueItem, QueueRules, QueueView
 from foliotrace_server import bodies
 from foliotrace_server.client import api_requests
 from foliotrace_server.client.api_requests import (
@@ -28,6 +29,7 @@ from foliotrace_server.client.api_requests import (
     ServerEvent,
     Unreachable,
 )
+from foliotrace_server.loop import bodies as loop_bodies
 
 B = TypeVar("B")
 _TIMEOUT_S = 60.0
@@ -241,12 +243,12 @@ class FoliotraceClient:
         until: datetime | None = None,
         limit: int = 100,
         after: str | None = None,
-    ) -> bodies.RunsBody:
+    ) -> loop_bodies.RunsBody:
         """List runs, newest first, one page at a time; `filter` is in LangSmith's grammar."""
         return self._send(
             api_requests.get(
                 "/v1/runs",
-                bodies.RunsBody,
+                loop_bodies.RunsBody,
                 **api_requests.selection(filter, since, until),
                 limit=limit,
                 after=after,
@@ -260,20 +262,20 @@ class FoliotraceClient:
         since: datetime | None = None,
         until: datetime | None = None,
         window_s: int | None = None,
-    ) -> bodies.RunStatsBody:
+    ) -> loop_bodies.RunStatsBody:
         """Get latency percentiles, error rate, tokens and cost of the matching runs."""
         return self._send(
             api_requests.get(
                 "/v1/runs/stats",
-                bodies.RunStatsBody,
+                loop_bodies.RunStatsBody,
                 **api_requests.selection(filter, since, until),
                 window_s=window_s,
             )
         )
 
-    def run(self, run_id: str) -> bodies.RunBody:
+    def run(self, run_id: str) -> loop_bodies.RunBody:
         """Get the stored record of a question, by its run id or trace id."""
-        return self._send(api_requests.get(f"/v1/runs/{run_id}", bodies.RunBody))
+        return self._send(api_requests.get(f"/v1/runs/{run_id}", loop_bodies.RunBody))
 
     def feedback(
         self,
@@ -287,6 +289,56 @@ class FoliotraceClient:
         """Rate a run, named by its run id or trace id; sent again, it replaces itself."""
         return self._send(
             api_requests.feedback(run_id, key, score=score, value=value, comment=comment)
+        )
+
+    def create_queue(
+        self, name: str, *, reviewers: int = 2, rules: QueueRules | None = None
+    ) -> QueueView:
+        """Create an annotation queue, or change the rules of the one with this name."""
+        request = api_requests.queue(name, reviewers=reviewers, rules=rules or QueueRules())
+        return self._send(request)
+
+    def queues(self) -> loop_bodies.QueuesBody:
+        """List annotation queues."""
+        return self._send(api_requests.get("/v1/queues", loop_bodies.QueuesBody))
+
+    def queue(self, name: str) -> loop_bodies.QueueBody:
+        """Get a queue: its items, their reviews, and how far the reviewers agree."""
+        return self._send(api_requests.get(f"/v1/queues/{name}", loop_bodies.QueueBody))
+
+    def fill_queue(self, name: str) -> loop_bodies.FilledBody:
+        """Add the runs that the queue's rules name."""
+        path = f"/v1/queues/{name}/fill"
+        return self._send(ApiRequest(method="POST", path=path, body_type=loop_bodies.FilledBody))
+
+    def lease(self, name: str, *, reviewer: str | None = None) -> loop_bodies.LeaseBody:
+        """Lease the oldest run that still needs a review of `reviewer`."""
+        return self._send(
+            api_requests.post(f"/v1/queues/{name}/lease", loop_bodies.LeaseBody, reviewer=reviewer)
+        )
+
+    def review(
+        self,
+        name: str,
+        run_id: str,
+        label: str,
+        *,
+        comment: str | None = None,
+        reviewer: str | None = None,
+    ) -> QueueItem:
+        """Review a run of a queue."""
+        path = f"/v1/queues/{name}/reviews"
+        return self._send(
+            api_requests.post(
+                path, QueueItem, run_id=run_id, label=label, comment=comment, reviewer=reviewer
+            )
+        )
+
+    def accept(self, name: str, run_id: str, row_id: str) -> loop_bodies.QueueBody:
+        """Record that a run of a queue became a dataset row."""
+        path = f"/v1/queues/{name}/accepted"
+        return self._send(
+            api_requests.post(path, loop_bodies.QueueBody, run_id=run_id, row_id=row_id)
         )
 
     def ready(self) -> bodies.ReadyBody:

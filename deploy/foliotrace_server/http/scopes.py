@@ -20,6 +20,7 @@ Needed: TypeAlias = frozenset[Scope] | Access
 _PUBLIC: Final = Access.PUBLIC
 _ANY_KEY: Final[frozenset[Scope]] = frozenset()
 _READ: Final = frozenset({Scope.READ})
+_ADMIN: Final = frozenset({Scope.ADMIN})
 _INGEST: Final = frozenset({Scope.INGEST})
 _EXTRACT: Final = frozenset({Scope.EXTRACT})
 _BY_WORKFLOW: Final = _ANY_KEY  # ProtocolApp requires `scope_of` the workflow
@@ -46,6 +47,13 @@ _TABLE: Final[Mapping[str, Needed]] = {
     "GET /v1/runs": _READ,
     "GET /v1/runs/stats": _READ,
     "GET /v1/runs/*": _READ,
+    "GET /v1/queues": _ADMIN,
+    "POST /v1/queues": _ADMIN,
+    "GET /v1/queues/*": _ADMIN,
+    "POST /v1/queues/*/fill": _ADMIN,
+    "POST /v1/queues/*/lease": _ADMIN,
+    "POST /v1/queues/*/reviews": _ADMIN,
+    "POST /v1/queues/*/accepted": _ADMIN,
     "POST /v1/feedback": _READ,  # on runs that the caller may read
     "POST /v1/erasures": frozenset({Scope.ADMIN}),
     "GET /health": _ANY_KEY,

@@ -13,9 +13,9 @@ from foliotrace_loop.feedback import FeedbackView
 from foliotrace_loop.runs.filters import FilterError, Predicate, fields_in, parse_filter
 from foliotrace_loop.runs.windows import Measured, WindowStats, stats, windows
 from foliotrace_loop.store import LoopStore
-from foliotrace_server.bodies import RunsBody, RunStatsBody
 from foliotrace_server.http.identity import caller, may
 from foliotrace_server.keys.api_key import Scope
+from foliotrace_server.loop.bodies import RunsBody, RunStatsBody
 
 _EVERYTHING = datetime.fromtimestamp(0, UTC)
 

@@ -8,16 +8,16 @@ from starlette.requests import Request
 from foliotrace.errors import InvalidRequest
 from foliotrace.events import FeedbackReceived, emit, stage
 from foliotrace_loop.feedback import FeedbackView, feedback_of
-from foliotrace_server.bodies import (
+from foliotrace_server.engine import Engine
+from foliotrace_server.http.identity import caller
+from foliotrace_server.http.request_body import parse_as, read_json
+from foliotrace_server.loop.bodies import (
     FeedbackRequest,
     RunBody,
     RunsBody,
     RunStatsBody,
     run_body,
 )
-from foliotrace_server.engine import Engine
-from foliotrace_server.http.identity import caller
-from foliotrace_server.http.request_body import parse_as, read_json
 from foliotrace_server.loop.run_queries import RunQueries, Selection
 from foliotrace_server.observing.trace_context import TraceLinks
 from foliotrace_server.openapi.operation import paging, query_parameter

@@ -9,9 +9,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from foliotrace_loop.agreement import cohen_kappa
 from foliotrace_loop.ports import Judge, LoopError, Vote
 from foliotrace_loop.shapes import Inputs, Outcome, Row, Score
-from foliotrace_loop.statistics import cohen_kappa
 
 VOTES: Final = 3
 LEAST_AGREEMENT: Final = 0.80

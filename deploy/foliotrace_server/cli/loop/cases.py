@@ -1,9 +1,10 @@
 """`foliotrace loop find|replay|promote|retire`: from a bad run to a row of a dataset."""
 
 import json
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import click
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from foliotrace_loop.shapes import RecordedRun
     from foliotrace_server.client import AsyncFoliotraceClient
 
+F = TypeVar("F", bound=Callable[..., Any])
+Promoting: TypeAlias = Any
+"""A value of one of the options of `promoting`, as click passes it."""
 BAD: Final = "and(lte(feedback_score, 0.5), gte(feedback_score, 0))"
 
 
@@ -107,35 +111,48 @@ def replay_run(
     return 1 if reference is not None and found.verdict in wrong else 0
 
 
+def promoting(command: F) -> F:
+    """The options that say what a row holds."""
+    for option in reversed(
+        (
+            datasets_option,
+            click.option("--dataset", default="complaints", show_default=True, help="Its name."),
+            click.option(
+                "--reference", "references", multiple=True, help="A right answer; several may be."
+            ),
+            click.option("--refused", is_flag=True, help="The right answer is a refusal."),
+            click.option("--reference-json", help="Other reference outputs as a JSON object."),
+            click.option("--question", help="The question, if the run kept no content."),
+            click.option("--category", help="Kind of failure, such as `wrong_document`."),
+            click.option("--incident", help="Id of the complaint or ticket."),
+            click.option(
+                "--split",
+                type=click.Choice(["smoke", "full"]),
+                default="full",
+                show_default=True,
+                help="Suite of the row.",
+            ),
+            click.option(
+                "--evaluator", "evaluators", multiple=True, help="Only this; a name or pkg.mod:f."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 @loop.command("promote")
 @click.argument("run_id")
-@datasets_option
-@click.option("--dataset", default="complaints", show_default=True, help="Its name.")
-@click.option("--reference", "references", multiple=True, help="A right answer; several may be.")
-@click.option("--refused", is_flag=True, help="The right answer is a refusal.")
-@click.option("--reference-json", help="Other reference outputs as a JSON object.")
-@click.option("--question", help="The question, if the run kept no content.")
-@click.option("--category", help="Kind of failure, such as `wrong_document`.")
-@click.option("--incident", help="Id of the complaint or ticket.")
-@click.option("--split", type=click.Choice(["smoke", "full"]), default="full", show_default=True)
-@click.option(
-    "--evaluator", "evaluators", multiple=True, help="Only these; a name or pkg.mod:name."
-)
+@promoting
 @pass_options
 @with_loop_exit_code
 def promote_run(
     options: Options,
+    /,
     run_id: str,
     folder: Path,
     dataset: str,
-    references: tuple[str, ...],
-    refused: bool,
-    reference_json: str | None,
-    question: str | None,
-    category: str | None,
-    incident: str | None,
-    split: Any,  # noqa: ANN401 - click's choice
-    evaluators: tuple[str, ...],
+    **said: Promoting,
 ) -> int:
     """Turn a run into a dataset row, anonymised; promoted again, it is the same row.
 
@@ -143,14 +160,22 @@ def promote_run(
       foliotrace loop promote run_8c2e... --reference "28 days" --incident T-41 --split smoke
       foliotrace loop promote run_8c2e... --refused --category out_of_scope
     """
+    promote_from(options, run_id, folder, dataset, said)
+    return Exit.DONE
+
+
+def promote_from(
+    options: Options, run_id: str, folder: Path, dataset: str, said: Mapping[str, Promoting]
+) -> str:
+    """Write the row of a run, print it, and return its id. Raises LoopError."""
     from foliotrace_loop.datasets.promote import Promotion, promote
     from foliotrace_loop.datasets.rows import Datasets
     from foliotrace_server.loop.target import ClientRuns
 
-    reference = _json_object(reference_json) if reference_json else {}
-    if references:
+    reference = _json_object(said["reference_json"]) if said["reference_json"] else {}
+    if references := said["references"]:
         reference["answer"] = references[0] if len(references) == 1 else list(references)
-    if refused:
+    if said["refused"]:
         reference["refused"] = True
 
     async def work(client: "AsyncFoliotraceClient") -> "RecordedRun":
@@ -161,11 +186,11 @@ def promote_run(
         Promotion(
             dataset=dataset,
             reference_outputs=reference,
-            category=category,
-            incident_id=incident,
-            split=split,
-            evaluators=evaluators,
-            inputs={"query": question} if question else None,
+            category=said["category"],
+            incident_id=said["incident"],
+            split=said["split"],
+            evaluators=said["evaluators"],
+            inputs={"query": said["question"]} if said["question"] else None,
             created=datetime.now(UTC).date().isoformat(),
         ),
     )
@@ -176,7 +201,7 @@ def promote_run(
     else:
         verb = "added to" if is_new else "updated in"
         output.print_line(f"{row.id} {verb} {datasets.path(dataset)}")
-    return Exit.DONE
+    return row.id
 
 
 @loop.command("retire")

@@ -14,8 +14,8 @@ from foliotrace_server.cli.command import Exit, Group, Options, pass_options, ru
 
 if TYPE_CHECKING:
     from foliotrace_loop.runs.windows import WindowStats
-    from foliotrace_server import bodies
     from foliotrace_server.client import AsyncFoliotraceClient
+    from foliotrace_server.loop import bodies
 
 F = TypeVar("F", bound=Callable[..., Any])
 _AGO = re.compile(r"(\d+)\s*(s|m|h|d)")
