@@ -10,8 +10,9 @@ from foliotrace_server.engine import Engine
 from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.protocol_app import ProtocolApp
 from foliotrace_server.http.access_audit import RefusalAudit
-from foliotrace_server.http.http_guard import ConcurrencyLimit, HttpGuard, is_loopback
+from foliotrace_server.http.http_guard import HttpGuard, is_loopback
 from foliotrace_server.http.identity import Authentication
+from foliotrace_server.http.overload import ConcurrencyLimit
 from foliotrace_server.observing.requests import RequestTelemetry
 from foliotrace_server.openapi.document import openapi_document
 from foliotrace_server.routes.documents import Documents
@@ -34,7 +35,10 @@ def build_app(engine: Engine, authentication: Authentication | None = None) -> H
     authentication = authentication or Authentication.of(engine.settings)
     server = engine.settings.server
     queries = ConcurrencyLimit(
-        server.max_concurrent_queries, waiting=server.max_waiting_queries, retry_after_s=1.0
+        server.max_concurrent_queries,
+        waiting=server.max_waiting_queries,
+        retry_after_s=1.0,
+        max_wait_s=server.max_query_wait_s,
     )
     in_memory = InMemoryHost(
         hosted={"query": engine.assembly.query()},

@@ -104,6 +104,12 @@ class ServerSettings(Section):
     max_waiting_queries: int = Field(
         default=128, ge=0, description="Questions that may wait for a slot; further ones get 429."
     )
+    max_query_wait_s: float = Field(
+        default=1.0,
+        gt=0,
+        description="How long a question may wait for its turn; one that has waited longer gets "
+        "429 before any work is spent on it.",
+    )
     max_concurrent_uploads: int = Field(
         default=4, gt=0, description="Uploads received concurrently; further ones get 429."
     )

@@ -35,8 +35,8 @@ from foliotrace_server.host.internals import (
     failure_kind,
     handler_data,
 )
-from foliotrace_server.http.http_guard import ConcurrencyLimit
 from foliotrace_server.http.identity import caller, require
+from foliotrace_server.http.overload import ConcurrencyLimit
 from foliotrace_server.http.request_body import checked_id, read_json, receive_again, start_event
 from foliotrace_server.http.scopes import scope_of
 

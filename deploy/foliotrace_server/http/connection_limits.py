@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError, InvalidRequest, TooBusy
+from foliotrace_server.http.overload import ARRIVAL, Arrival
 from foliotrace_server.http.problems import problem_of
 
 _log = structlog.get_logger(__name__)
@@ -66,6 +67,7 @@ class _LimitedProtocol(HttpToolsProtocol):
         self._unparsed_bytes = 0  # since the parser last completed a header or a part of a body
         self._header_timer: TimerHandle | None = None
         self._is_refused = False
+        self._arrival = Arrival()
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Refuse the connection, or wait for its first header."""
@@ -98,6 +100,8 @@ class _LimitedProtocol(HttpToolsProtocol):
         """The first byte of a request has arrived."""
         self._await_header()
         super().on_message_begin()
+        self._arrival = Arrival()
+        cast("dict[str, object]", self.scope)[ARRIVAL] = self._arrival
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its header is too large."""
@@ -117,6 +121,7 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request has arrived."""
+        self._arrival.at_s = monotonic()
         self._unparsed_bytes = 0
         if not self._is_refused:
             super().on_message_complete()

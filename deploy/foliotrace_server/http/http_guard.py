@@ -1,8 +1,7 @@
 """The outermost layer of HTTP: checks, limits and traces requests; errors become problems."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -13,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foliotrace.catalog import ErrorCode
-from foliotrace.errors import InvalidRequest, NotAllowed, TooBusy
+from foliotrace.errors import InvalidRequest, NotAllowed
 from foliotrace_server.http.access_audit import RefusalAudit
 from foliotrace_server.http.identity import (
     NOBODY,
@@ -22,6 +21,7 @@ from foliotrace_server.http.identity import (
     set_caller,
     set_source,
 )
+from foliotrace_server.http.overload import ARRIVAL, set_arrival
 from foliotrace_server.http.problems import PROBLEM, Problem, problem_of
 from foliotrace_server.http.quotas import Allowance, Quotas
 from foliotrace_server.http.request_body import with_body_timeout
@@ -82,6 +82,7 @@ class HttpGuard:
         if peer.is_trusted:
             scope = proxies.as_forwarded(scope)
         set_caller(Caller(NOBODY, frozenset()))
+        set_arrival(scope.get(ARRIVAL))
         set_source(scope["client"][0] if scope.get("client") else None)
         telemetry = self._telemetry
         with telemetry.request(scope) if telemetry else nullcontext(ResponseRecord()) as response:
@@ -167,32 +168,6 @@ class HttpGuard:
             "Access-Control-Max-Age": "600",
         }
         return Response(status_code=204, headers=allowed)
-
-
-class ConcurrencyLimit:
-    """Admits `concurrent` callers and queues `waiting` more; the next ones get TooBusy."""
-
-    def __init__(self, concurrent: int, *, waiting: int, retry_after_s: float) -> None:
-        self._running = asyncio.Semaphore(concurrent)
-        self._capacity = concurrent + waiting
-        self._retry_after_s = retry_after_s
-        self._admitted = 0
-
-    @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Hold a slot, queueing for it if necessary. Raises TooBusy when the queue is full."""
-        self.refuse_if_full()
-        self._admitted += 1
-        try:
-            async with self._running:
-                yield
-        finally:
-            self._admitted -= 1
-
-    def refuse_if_full(self) -> None:
-        """Raise TooBusy if `slot` would; for responses that are about to start streaming."""
-        if self._admitted >= self._capacity:
-            raise TooBusy("every slot is taken", retry_after_s=self._retry_after_s)
 
 
 def _wrong_method(error: HTTPException) -> Response:

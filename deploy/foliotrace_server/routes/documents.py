@@ -30,8 +30,8 @@ from foliotrace_server.bodies import (
     page_body,
 )
 from foliotrace_server.engine import Engine
-from foliotrace_server.http.http_guard import ConcurrencyLimit
 from foliotrace_server.http.identity import caller
+from foliotrace_server.http.overload import ConcurrencyLimit
 from foliotrace_server.http.problems import problem_of
 from foliotrace_server.http.request_body import checked_collection, checked_key, stream_body
 from foliotrace_server.jobs import StoredUpload

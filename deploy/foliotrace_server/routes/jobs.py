@@ -18,8 +18,8 @@ from foliotrace_server.bodies import (
     to_json,
 )
 from foliotrace_server.engine import Engine
-from foliotrace_server.http.http_guard import ConcurrencyLimit
 from foliotrace_server.http.identity import caller
+from foliotrace_server.http.overload import ConcurrencyLimit
 from foliotrace_server.http.request_body import checked_key, parse_as, read_json
 from foliotrace_server.openapi.operation import header_parameter, paging, query_parameter
 from foliotrace_server.routes.documents import whole_number

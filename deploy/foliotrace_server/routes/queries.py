@@ -18,7 +18,7 @@ from foliotrace_server.bodies import (
     to_json,
 )
 from foliotrace_server.engine import Engine, answer_of
-from foliotrace_server.http.http_guard import ConcurrencyLimit
+from foliotrace_server.http.overload import ConcurrencyLimit
 from foliotrace_server.http.problems import problem_of
 from foliotrace_server.http.request_body import read_json, start_event
 from foliotrace_server.observing.trace_context import TraceLinks, sampled_trace_id
