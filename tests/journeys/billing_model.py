@@ -60,13 +60,15 @@ class BillingModel:
         """Answer the requests of one connection."""
         try:
             while (body := await _request(reader)) is not None:
-                await self._answer(body, writer)
+                await self._answer(body, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client left, or the test is over
         finally:
             writer.close()
 
-    async def _answer(self, body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, body: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         prompt = sum(4 + tokens_of(message["content"]) for message in body["messages"])
         limit = body["max_tokens"]
         worst = (prompt * IN_USD + limit * OUT_USD) / MILLION
@@ -94,7 +96,7 @@ class BillingModel:
         if way in ("no usage", "null usage"):
             usage = None
         if body.get("stream"):
-            await self._stream(text, usage, prompt, cached, writer)
+            await self._stream(text, usage, prompt, cached, reader, writer)
             return
         self.charge(prompt, length, cached)
         choice = {"index": 0, "message": {"role": "assistant", "content": text}}
@@ -110,6 +112,7 @@ class BillingModel:
         usage: dict[str, Any] | None,
         prompt: int,
         cached: int,
+        reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
@@ -122,7 +125,7 @@ class BillingModel:
                 await writer.drain()
                 sent += 1
                 await asyncio.sleep(self.pause_s)
-                if writer.transport.is_closing():
+                if reader.at_eof() or writer.transport.is_closing():
                     raise ConnectionResetError
             _event(writer, {"index": 0, "delta": {}, "finish_reason": "stop"})
             if usage is not None:

@@ -115,10 +115,10 @@ class TokenEstimate:
         self.tokens_seen += tokens
 
     def of(self, text_bytes: int) -> int:
-        """The tokens of a text of this length, rounded up."""
+        """The tokens of a text of this length, to the nearest: rounding up would add up."""
         if not self.bytes_seen or not self.tokens_seen:
-            return -(-text_bytes // _BYTES_PER_TOKEN)
-        return -(-text_bytes * self.tokens_seen // self.bytes_seen)
+            return round(text_bytes / _BYTES_PER_TOKEN)
+        return round(text_bytes * self.tokens_seen / self.bytes_seen)
 
 
 def worst_case_usd(prompt_tokens: int, max_tokens: int, price: Price) -> Decimal:
