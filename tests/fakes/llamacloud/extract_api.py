@@ -192,7 +192,7 @@ def job_json(call: Call, job: Job, expand: set[str]) -> dict[str, Any]:
 
 def _usage(call: Call, job: Job) -> dict[str, Any]:
     charge = next((c for c in call.cloud.billing.standing if c.job_id == job.id), None)
-    if charge is None or not job.terminal:
+    if charge is None or not job.terminal or call.cloud.billing.is_late:
         return {"credits": None}
     tier = job.request["configuration"].get("tier") or DEFAULT_TIER
     extracted = EXTRACT_CREDITS[tier] * charge.pages

@@ -47,6 +47,7 @@ class Billing:
 
     charges: list[Charge] = field(default_factory=list)
     void: set[str] = field(default_factory=set)
+    is_late: bool = False  # the credits of finished jobs are still null
 
     @property
     def standing(self) -> list[Charge]:
@@ -68,7 +69,9 @@ class Billing:
         return sorted(work for work, times in counted.items() if times > 1)
 
     def of(self, job_id: str) -> float | None:
-        """The credits of one job, None if it has none."""
+        """The credits of one job, None if it has none or they come late."""
+        if self.is_late:
+            return None
         found = [charge.credits for charge in self.standing if charge.job_id == job_id]
         return found[0] if found else None
 

@@ -16,7 +16,6 @@ from llama_cloud.types import ExtractV2Job, ParsingGetResponse
 
 from foliotrace.adapters.llamacloud.buy_once import (
     ENDED_BADLY,
-    Find,
     Place,
     PurchaseCoordinator,
     Sleep,
@@ -47,6 +46,7 @@ OPERATION: Final = "foliotrace_operation"
 """Key of a parse job's user metadata that names the purchase it came from."""
 
 _CLOCK_SKEW: Final = timedelta(hours=1)
+_LISTED_WITHIN: Final = timedelta(minutes=5)  # a job that was accepted is listed by then
 _POLL_GROWTH: Final = 1.5
 _WAITING: Final = frozenset({"PENDING", "RUNNING", "THROTTLED"})
 
@@ -221,24 +221,13 @@ class CloudGateway:
                 )
             return job.id
 
-        async def find(purchase: Purchase) -> str | None:
-            since = purchase.created_at - _CLOCK_SKEW
-            with translated_errors("look for a parse job"):
-                async for job in self.client.parsing.list(
-                    created_at_on_or_after=since, **self.scope
-                ):
-                    ours = (job.user_metadata or {}).get(OPERATION) == key
-                    if ours and job.status not in ENDED_BADLY:
-                        return job.id
-            return None
-
         order = Order(
             content_hash=content_hash,
             pages=pages,
             source=request.get("file_id"),
             worst_credits=worst_credits,
         )
-        return await self._buy(tenant, key, "parse", order, place, find)
+        return await self._buy(tenant, key, "parse", order, place)
 
     async def buy_extract(self, tenant: str, key: str, order: Order, deadline: Deadline) -> str:
         """The id of the extraction that `order` names, placed at most once for `key`.
@@ -257,22 +246,31 @@ class CloudGateway:
                 )
             return job.id
 
-        async def find(purchase: Purchase) -> str | None:
-            with translated_errors("look for an extraction"):
-                async for job in self.client.extract.list(
-                    file_input=purchase.order.source,
-                    configuration_id=purchase.order.configuration,
-                    **self.scope,
+        return await self._buy(tenant, key, "extract", order, place)
+
+    async def _find(self, purchase: Purchase) -> str | None:
+        """The id of the job that a request whose reply was lost became, if it is listed."""
+        if purchase.kind == "parse":
+            since = purchase.created_at - _CLOCK_SKEW
+            with translated_errors("look for a parse job"):
+                async for parse in self.client.parsing.list(
+                    created_at_on_or_after=since, **self.scope
                 ):
-                    if job.status not in ENDED_BADLY:
-                        return job.id
+                    ours = (parse.user_metadata or {}).get(OPERATION) == purchase.key
+                    if ours and parse.status not in ENDED_BADLY:
+                        return parse.id
             return None
+        with translated_errors("look for an extraction"):
+            async for job in self.client.extract.list(
+                file_input=purchase.order.source,
+                configuration_id=purchase.order.configuration,
+                **self.scope,
+            ):
+                if job.status not in ENDED_BADLY:
+                    return job.id
+        return None
 
-        return await self._buy(tenant, key, "extract", order, place, find)
-
-    async def _buy(
-        self, tenant: str, key: str, kind: str, order: Order, place: Place, find: Find
-    ) -> str:
+    async def _buy(self, tenant: str, key: str, kind: str, order: Order, place: Place) -> str:
         """Buy once; the worst case is reserved before the request. Raises BudgetExceeded too."""
         reserved = False
 
@@ -283,7 +281,7 @@ class CloudGateway:
             return await place()
 
         try:
-            return await self._purchases.buy(tenant, key, kind, order, charged, find)
+            return await self._purchases.buy(tenant, key, kind, order, charged, self._find)
         except (BudgetExceeded, LedgerUnavailable):
             self.journal.mark_failed(tenant, key)  # nothing was sent
             raise
@@ -422,9 +420,21 @@ class CloudGateway:
             return usage.extract_credits
         return max(0.0, usage.credits - (usage.parse_credits or own))
 
+    async def _look_for_a_lost_job(self, tenant: str, key: str, kind: str) -> None:
+        """Adopt the job of a lost reply; one that is never listed was not accepted, nor billed."""
+        purchase = self.journal.find(tenant, key)
+        found = await self._find(purchase)
+        if found is not None:
+            self.journal.mark_placed(tenant, key, found)
+        elif self._clock.now() - purchase.created_at > _LISTED_WITHIN:
+            await self._charges.settle(tenant, key, kind, 0.0)
+
     async def collect_late_credits(self) -> None:
         """Ask for credits that were not recorded when their jobs ended. Raises CloudFailure."""
         for tenant, key, kind, job_id in self.journal.without_credits():
+            if job_id is None:
+                await self._look_for_a_lost_job(tenant, key, kind)
+                continue
             with translated_errors(f"ask for the credits of a {kind} job"):
                 if kind == "parse":
                     parsed = await self.client.parsing.get(job_id, expand=["usage"], **self.scope)

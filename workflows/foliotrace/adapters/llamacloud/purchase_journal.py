@@ -225,11 +225,10 @@ class PurchaseJournal:
             key,
         )
 
-    def without_credits(self) -> list[tuple[str, str, str, str]]:
-        """(tenant, key, kind, job id) of the jobs whose credits are still due."""
+    def without_credits(self) -> list[tuple[str, str, str, str | None]]:
+        """(tenant, key, kind, job id if known) of the purchases whose credits are still due."""
         rows = self._run(
-            "SELECT tenant, key, kind, job_id FROM intents"
-            " WHERE due_credits IS NOT NULL AND job_id IS NOT NULL"
+            "SELECT tenant, key, kind, job_id FROM intents WHERE due_credits IS NOT NULL"
         )
         return [(tenant, key, kind, job_id) for tenant, key, kind, job_id in rows]
 
