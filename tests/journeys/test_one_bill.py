@@ -62,7 +62,7 @@ async def priced(model: BillingModel, folder: Path) -> AsyncIterator[tuple[Any, 
 
 
 async def ask(generator: TextGenerator, number: int, draw: random.Random) -> Decimal:
-    """What a run was charged. An eighth of the calls is streamed; a fifth of those readers leave."""
+    """What a run was charged. An eighth of the calls is streamed; a fifth of these lose readers."""
     size, leaves_after = draw.randint(1, 12), 0 if number % 40 else 10
     prompt = Prompt(system="Use the passages.", user=f"{number}: {PASSAGE * size}", version="1")
     deadline = Deadline(SystemClock().monotonic_s() + 5)
