@@ -122,6 +122,7 @@ async def test_a_resumed_job_goes_on_in_its_trace(tmp_path: Path) -> None:
         runs = [s for s in of_job() if s.name == "invoke_workflow IngestWorkflow"]
         (accept,) = [s for s in of_job() if s.name == "accept ingest"]
         assert {run.parent_span_id for run in runs} == {accept.span_id}
+        assert attributes_of(runs[-1])["foliotrace.attempt"] == 2
         assert [s.name for s in of_job() if attributes_of(s).get("foliotrace.entry")] == [
             "accept ingest"
         ]

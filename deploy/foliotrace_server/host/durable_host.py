@@ -13,7 +13,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,7 @@ from workflows.events import StartEvent
 
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound, TooBusy
-from foliotrace.events import JobQuarantined, emit
+from foliotrace.events import JobQuarantined, attempt, emit
 from foliotrace.model import JobKind, Principal
 from foliotrace_server.host.internals import (
     DurableStore,
@@ -324,7 +324,7 @@ class DurableHost:
             return
         self._journal.record_start(run.handler_id, starts=starts, steps=steps)
         self._active.add(run.handler_id)  # the engine resumes it
-        self._resumed[run_id] = run
+        self._resumed[run_id] = replace(run, starts=max(1, run.starts))
         self._milestones[run.handler_id].started.set()
 
     async def _reconcile_loop(self) -> None:
@@ -403,7 +403,8 @@ class DurableHost:
         if run is None:
             yield
             return
-        with acting_as(run.principal), continue_trace(run.trace):
+        restarted = attempt(run.handler_id, run.starts + 1)  # on the span of the run
+        with acting_as(run.principal), continue_trace(run.trace), restarted:
             yield
 
     def _track(self, run: AcceptedRun) -> None:
