@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from tests.fakes.openai import running_fake_openai
 from tests.otlp_sink import attributes_of
 from tests.server.observed_service import (
     JAEGER,
@@ -207,3 +208,19 @@ async def test_the_protocol_names_the_trace_too(service: Observed) -> None:
     assert answer.status_code == 200
     spans = service.trace(answer.headers["x-trace-id"], 6, ends_with="POST /workflows/{name}/run")
     assert tree(spans)["invoke_workflow QueryWorkflow"] == "POST /workflows/{name}/run"
+
+
+async def test_a_first_question_names_what_it_waits_for_before_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_fake_openai() as model:
+        llm = {"provider": "openai", "model": "gpt-4o-mini", "api_base": model.url}
+        llm["api_key"] = "sk-fake-first"
+        async with observed(tmp_path, monkeypatch, llm=llm) as service:
+            await service.ingest()
+            first = await service.ask()
+            spans = service.trace(first.headers["x-trace-id"], ends_with="POST /v1/query")
+            again = await service.ask(f"{QUESTION} Please.")
+            later = service.trace(again.headers["x-trace-id"], ends_with="POST /v1/query")
+    assert tree(spans)["load prices"] == "synthesize"
+    assert "load prices" not in tree(later)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from foliotrace.budget import Price
+from foliotrace.events import span
 
 _SAMPLE_TOKENS = 1000  # below every tier's threshold
 
@@ -21,7 +22,9 @@ class PriceTable:
     def __call__(self, model: str) -> Price | None:
         """US dollars a token for `model` ("gpt-4o-2024-08-06"), or None if the price is unknown."""
         if model not in self._prices:
-            self._prices[model] = _look_up(model)
+            with span("load prices", model=model) as call:  # the first question waits for it
+                self._prices[model] = _look_up(model)
+                call.result = "known" if self._prices[model] else "unknown"
         return self._prices[model]
 
 
