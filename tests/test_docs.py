@@ -91,6 +91,7 @@ def test_every_setting_of_a_page_exists(page: Path) -> None:
         f"{PREFIX}CONFIG",
         f"{PREFIX}SECRETS_DIR",
         f"{PREFIX}SPAN_DETAIL",
+        f"{PREFIX}LANGFUSE",
         f"{PREFIX}OPENINFERENCE",
     }
     assert named - variables - known == set()

@@ -34,10 +34,12 @@ FoliotraceError
 Only the HTTP edge turns the kinds of codes into statuses.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from foliotrace.catalog import AnyReason, ErrorCode, Reason
-from foliotrace.model import Usage
+
+if TYPE_CHECKING:
+    from foliotrace.model import Usage
 
 
 class FoliotraceError(Exception):
@@ -175,7 +177,7 @@ class Unavailable(FoliotraceError):
         hint: str | None = None,
         lasting: bool = False,
         answered: bool = False,
-        usage: Usage | None = None,
+        usage: "Usage | None" = None,
         maybe_billed: bool = False,
     ) -> None:
         entry = reason if isinstance(reason, Reason) else type(self).code
