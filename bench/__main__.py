@@ -11,6 +11,7 @@ NOT_BENCHMARKS = {
     "corpora",
     "environments",
     "paper",
+    "plain_bm25",
     "query_stack",
     "receipts",
     "record",

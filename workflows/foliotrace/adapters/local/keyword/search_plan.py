@@ -87,7 +87,7 @@ class Planner:
             for phrase in page.ask:
                 self._additions.put(phrase, _Addition(pages=(titles,)))
         for metric in lexicon.metric:
-            pages = tuple(kinds[name] for name in metric.pages)
+            pages = tuple(kinds[name] for name in metric.pages if name in kinds)
             addition = _Addition(frozenset(question_terms(" ".join(metric.items))), pages)
             for phrase in metric.ask:
                 self._additions.put(phrase, addition)
