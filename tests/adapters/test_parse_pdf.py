@@ -170,6 +170,19 @@ async def test_a_page_that_hangs_costs_one_page(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="CPU time is read from /proc")
+async def test_a_machine_that_gives_a_worker_no_time_costs_no_page(tmp_path: Path) -> None:
+    path = tmp_path / "plain.pdf"
+    path.write_bytes(pdf_of(plain_pages(3)))
+    async with reading(size=1, limits={"part_s": 0.5, "page_s": 0.5}) as local:
+        await local.read(path)
+        (process,) = local.workers.idle_processes
+        os.kill(process, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(1.5, os.kill, process, signal.SIGCONT)
+        pages = await local.pages(path, range(1, 4))
+    assert [page.text for page in pages] == [f"page number {n}" for n in (1, 2, 3)]
+
+
 async def test_a_page_that_kills_its_worker_costs_one_page(tmp_path: Path) -> None:
     path = tmp_path / "trap.pdf"
     path.write_bytes(pdf_of([*plain_pages(1), endless_page(), *plain_pages(1)]))
@@ -188,9 +201,9 @@ async def test_pages_that_arrived_before_their_worker_died_are_used(
     ask = WorkerPool.ask
 
     async def dies_after_two(
-        self: WorkerPool, request: dict[str, Any], *, limit_s: float
+        self: WorkerPool, request: dict[str, Any], **limits: float
     ) -> list[dict[str, Any]]:
-        frames = await ask(self, request, limit_s=limit_s)
+        frames = await ask(self, request, **limits)
         if request["do"] == "pages":
             asked.append(range(request["start"], request["stop"]))
             if len(asked) == 1:

@@ -147,7 +147,7 @@ class WorkerParser:
             "options": asdict(self.options),
         }
         left_s = deadline.remaining_s(self.clock.monotonic_s())
-        frames = await self.workers.ask(request, limit_s=min(limit_s, left_s))
+        frames = await self.workers.ask(request, limit_s=limit_s, deadline_s=left_s)
         last = frames[-1]
         if last["is"] == "refused":
             raise refusal(source.name, ErrorCode.parse(last["code"]), last["why"])

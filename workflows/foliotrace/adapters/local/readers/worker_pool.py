@@ -6,8 +6,11 @@ that hangs, crashes, or whose request is cancelled is killed and replaced.
 
 import asyncio
 import contextlib
+import os
 import sys
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,6 +22,10 @@ from foliotrace.settings import WORKER_CPU_S, WORKER_IDLE_S, WORKER_MEMORY_BYTES
 
 _READ_AHEAD_BYTES = 1 << 20
 _START_LIMIT_S = 60.0
+_PATIENCE = 10  # times the CPU limit: so long a worker may take on the clock
+_LEAST_S = 0.02  # between two looks at the clocks
+_PROC = Path("/proc")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 class WorkerLost(ParserUnavailable):
@@ -43,6 +50,16 @@ class _Worker:
     def alive(self) -> bool:
         return self.process.returncode is None
 
+    def cpu_s(self) -> float:
+        """The CPU time the process has used; without /proc, the time on the clock."""
+        if not (_PROC / "self/stat").exists():
+            return time.monotonic()
+        try:
+            fields = (_PROC / f"{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0  # the process has ended, and its pipe says so
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
     async def send(self, request: dict[str, Any]) -> None:
         if self.process.stdin is None:
             raise EOFError
@@ -66,6 +83,14 @@ class _Worker:
         await self.process.communicate()  # waits, and closes the pipes
 
 
+async def _receive_all(
+    worker: _Worker, request: dict[str, Any], frames: list[dict[str, Any]]
+) -> None:
+    await worker.send(request)
+    while not frames or frames[-1]["is"] == "page":
+        frames.append(await worker.receive())
+
+
 @dataclass(slots=True)
 class WorkerPool:
     """At most `size` worker processes, started on demand. Belongs to one event loop.
@@ -84,10 +109,14 @@ class WorkerPool:
         """The process ids of the idle workers."""
         return tuple(worker.process.pid for worker in self._idle)
 
-    async def ask(self, request: dict[str, Any], *, limit_s: float) -> list[dict[str, Any]]:
-        """All frames of the answer to `request`, the last one within `limit_s`.
+    async def ask(
+        self, request: dict[str, Any], *, limit_s: float, deadline_s: float = float("inf")
+    ) -> list[dict[str, Any]]:
+        """All frames of the answer to `request`, for at most `limit_s` of the worker's CPU time.
 
-        The limit does not include waiting for a free worker. Raises WorkerLost.
+        CPU time, because on a loaded machine any file takes long; but a worker that does nothing
+        is waited for `_PATIENCE` times as long, and nobody beyond `deadline_s` from now. Waiting
+        for a free worker does not count. Raises WorkerLost.
         """
         if self._slots is None:
             self._slots = asyncio.Semaphore(self.size)
@@ -95,27 +124,34 @@ class WorkerPool:
             worker = await self._take(str(request["path"]))
             was_idle = worker.served > 1
             try:
-                return await self._ask(worker, request, limit_s)
+                return await self._ask(worker, request, limit_s, deadline_s)
             except WorkerLost as lost:
                 if not was_idle or lost.frames or lost.reason is not Reason.WORKER_CRASHED:
                     raise
             # The worker may have died while idle, so a new one gets the request once.
-            return await self._ask(await self._start(), request, limit_s)
+            return await self._ask(await self._start(), request, limit_s, deadline_s)
 
     async def _ask(
-        self, worker: _Worker, request: dict[str, Any], limit_s: float
+        self, worker: _Worker, request: dict[str, Any], limit_s: float, deadline_s: float
     ) -> list[dict[str, Any]]:
         frames: list[dict[str, Any]] = []
+        loop = asyncio.get_running_loop()
+        last_s = loop.time() + min(_PATIENCE * limit_s, deadline_s)
+        last_cpu_s = worker.cpu_s() + limit_s
+        answer = asyncio.create_task(_receive_all(worker, request, frames))
         try:
-            async with asyncio.timeout(limit_s):
-                await worker.send(request)
-                while not frames or frames[-1]["is"] == "page":
-                    frames.append(await worker.receive())
+            while not answer.done():
+                left_s = min(last_cpu_s - worker.cpu_s(), last_s - loop.time())
+                if left_s <= 0:
+                    raise TimeoutError
+                await asyncio.wait({answer}, timeout=max(left_s, _LEAST_S))
+            answer.result()
         except TimeoutError:
             raise WorkerLost(Reason.WORKER_TIMED_OUT, frames) from None
         except (OSError, EOFError, ValueError, KeyError, TypeError):
             raise WorkerLost(Reason.WORKER_CRASHED, frames) from None
         finally:
+            answer.cancel()
             await self._give_back(worker, frames)
         return frames
 
