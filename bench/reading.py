@@ -1,0 +1,289 @@
+"""What readers of PDF recover of documents whose structure is known, beside other tools.
+
+`python -m bench.reading` reads statement pages of real filings (../shared/data, where present) and
+HTML pages printed by Chromium (where installed) with foliotrace, pdfplumber and markitdown, each of
+the others in an environment of its own. Scored are text recall, table rows, label/value fields,
+reading order, and CPU per page. A row counts if all its cells stand in one row or line, in order.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from bench.environments import install, make_environment
+from bench.record import save
+
+COMMAND = "python -m bench.reading"
+DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+TOOLS = {"pdfplumber": ("pdfplumber",), "markitdown": ("markitdown[pdf]",)}
+# a statement's file and pages; chosen by title, before any reader was changed
+STATEMENTS = {
+    "financebench-dev/pdfs/AMAZON_2017_10K.pdf": (37, 38, 40),
+    "financebench-dev/pdfs/AMCOR_2023Q2_10Q.pdf": (5, 7, 8),
+    "financebench-dev/pdfs/AMCOR_2023_10K.pdf": (50, 52, 53),
+    "financebench-dev/pdfs/BESTBUY_2023_10K.pdf": (39, 40, 42),
+    "financebench-dev/pdfs/BOEING_2022_10K.pdf": (55, 57, 59),
+    "financebench-dev/pdfs/NETFLIX_2017_10K.pdf": (42, 44, 45),
+    "financebench-dev/pdfs/PFIZER_2021_10K.pdf": (57, 59, 61),
+    "financebench-dev/pdfs/ULTABEAUTY_2023Q4_EARNINGS.pdf": (6, 7, 8),
+    "sec10q-dev/pdfs/2022 Q3 AAPL.pdf": (4, 6, 8),
+    "sec10q-dev/pdfs/2022 Q3 NVDA.pdf": (3, 5, 8),
+}
+FIGURE = r"\(?[\d,]*\d(?:\.\d+)?\)?|[\u2014\u2013-]"
+FIGURE_LINE = re.compile(rf"^([A-Za-z].*?)[\s$]+((?:(?:{FIGURE})[\s$]+)+(?:{FIGURE}))$")
+
+OURS = """
+import json, sys, time
+from pathlib import Path
+from foliotrace.adapters.local.readers.pdf import reader
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions
+for path, numbers in json.load(sys.stdin):
+    begun = time.process_time()
+    found = []
+    for n in numbers:
+        (page,) = reader.pages(Path(path), range(n, n + 1), ReadingOptions())
+        rows = [[page.text[c.start:c.end] for c in r.cells] for t in page.tables for r in t.rows]
+        found.append({"text": page.text, "rows": rows})
+    print(json.dumps([found, time.process_time() - begun]))
+"""
+THEIRS = {
+    "pdfplumber": """
+import json, sys, time
+import pdfplumber
+for path, numbers in json.load(sys.stdin):
+    begun = time.process_time()
+    found = []
+    with pdfplumber.open(path) as pdf:
+        for n in numbers:
+            page = pdf.pages[n - 1]
+            rows = [[c or "" for c in r] for t in page.extract_tables() for r in t]
+            found.append({"text": page.extract_text() or "", "rows": rows})
+    print(json.dumps([found, time.process_time() - begun]))
+""",
+    "markitdown": """
+import io, json, sys, time
+from markitdown import MarkItDown
+from pypdf import PdfReader, PdfWriter
+reader = MarkItDown()
+for path, numbers in json.load(sys.stdin):
+    writer, source = PdfWriter(), PdfReader(path)
+    for n in numbers:
+        writer.add_page(source.pages[n - 1])
+    part = io.BytesIO()
+    writer.write(part)
+    part.seek(0)
+    begun = time.process_time()
+    text = reader.convert_stream(part, file_extension=".pdf").text_content
+    spent = time.process_time() - begun
+    rows = [[c.strip() for c in l.strip("| ").split("|")] for l in text.splitlines() if "|" in l]
+    print(json.dumps([[{"text": text, "rows": rows}], spent]))
+""",
+}
+
+
+@dataclass
+class Known:
+    """A document and what stands in it."""
+
+    path: Path
+    pages: Sequence[int]
+    words: Counter[str]
+    rows: list[list[str]] = field(default_factory=list)
+    fields: list[list[str]] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+
+
+# --- what is known ------------------------------------------------------------------------------
+
+
+def statements() -> list[Known]:
+    """Pages of filings; their rows are the lines of pypdfium2 that end in two figures or more."""
+    import pypdfium2
+
+    found: list[Known] = []
+    for name, pages in STATEMENTS.items():
+        if not (DATA / name).exists():
+            continue
+        known = Known(DATA / name, pages, Counter())
+        with pypdfium2.PdfDocument(known.path) as pdf:
+            for number in pages:
+                text = pdf[number - 1].get_textpage().get_text_range()
+                known.words.update(words_of(text))
+                matches = (FIGURE_LINE.match(line.strip()) for line in text.splitlines())
+                known.rows += [
+                    [match[1], *re.findall(FIGURE, match[2])] for match in matches if match
+                ]
+        found.append(known)
+    return found
+
+
+FORM = (
+    ("Invoice number", "BT-2025-0417"),
+    ("Invoice date", "14 March 2025"),
+    ("Payment terms", "30 days net"),
+    ("Customer", "Weir School, 12 Mill Lane"),
+)
+ITEMS = (
+    ("Item", "Quantity", "Price", "Amount"),
+    ("Stainless steel bracket with two rows of holes, galvanised", "6", "53.00", "318.00"),
+    ("Copper pipe", "9", "14.60", "131.40"),
+    ("Delivery", "1", "12.00", "12.00"),
+)
+STATEMENT = (
+    ("", "2023", "2022", "2023", "2022"),
+    ("Revenue", "1,204", "1,100", "3,604", "3,321"),
+    (
+        "Cost of sales, excluding amortisation of intangibles",
+        "(804)",
+        "(700)",
+        "(2,404)",
+        "(2,201)",
+    ),
+    ("Gross profit", "400", "400", "1,200", "1,120"),
+)
+PROSE = (
+    "The river rose in the night and took the lower bridge away with it before the morning came. ",
+    "No trains ran on the coast line until the end of March, and the mail was brought by boat. ",
+    "The council met twice a week in the school, which stands on the only hill of the town. ",
+    "A new bridge of steel was opened in the following year, two miles above the old crossing. ",
+)
+STYLE = """body{font:10pt sans-serif} table{border-collapse:collapse} td,th{padding:3pt 8pt}
+.ruled td,.ruled th{border:1px solid #555} .r{text-align:right} .two{column-count:2}"""
+
+
+def printed(folder: Path) -> list[Known]:
+    """HTML pages printed to PDF; none without Chromium."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        return []
+    form = "".join(f"<tr><td style='width:130pt'>{k}<td>{v}" for k, v in FORM)
+    both = "<tr><th><th colspan=2>Three Months Ended<th colspan=2>Nine Months Ended"
+    columns = "".join(f"<p>{sentence * 6}" for sentence in PROSE)
+    bodies = {
+        "form": (f"<table>{form}</table><p>{PROSE[0]}", [], FORM, ()),
+        "invoice": (f"<table>{form}</table>{table(ITEMS)}", ITEMS, FORM, ()),
+        "ruled": (f"<p>{PROSE[0]}{table(ITEMS, 'ruled')}<p>{PROSE[1]}", ITEMS, (), PROSE[:2]),
+        "statement": (f"<p>{PROSE[0]}{table(STATEMENT, '', both)}", STATEMENT, (), ()),
+        "stacked": (table(ITEMS) + table(STATEMENT), (*ITEMS, *STATEMENT), (), ()),
+        "columns": (f"<h1>The flood</h1><div class=two>{columns}</div>", (), (), PROSE),
+    }
+    return [_print(browser, folder / f"{name}.html", *body) for name, body in bodies.items()]
+
+
+def table(rows: Sequence[Sequence[str]], kind: str = "", above: str = "") -> str:
+    """The rows as an HTML table."""
+    cells = ["".join(f"<td class={'r' if i else 'l'}>{c}" for i, c in enumerate(r)) for r in rows]
+    return f"<table class='{kind}'>{above}{''.join('<tr>' + row for row in cells)}</table>"
+
+
+def _print(
+    browser: str,
+    file: Path,
+    body: str,
+    rows: Iterable[Sequence[str]],
+    fields: Iterable[Sequence[str]],
+    order: Sequence[str],
+) -> Known:
+    file.write_text(f"<html><style>{STYLE}</style><body>{body}</body></html>")
+    path = file.with_suffix(".pdf")
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer")
+    command = [browser, *options, f"--print-to-pdf={path}", file.as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    words = Counter(words_of(re.sub(r"<[^>]*>", " ", body)))
+    kept = [[cell for cell in row if cell] for row in rows]
+    return Known(path, (1,), words, kept, [list(pair) for pair in fields], list(order))
+
+
+# --- what was read ------------------------------------------------------------------------------
+
+
+def words_of(text: str) -> list[str]:
+    """The words and figures, in lower case."""
+    return re.findall(r"\w+", text.lower())
+
+
+def bare(text: str) -> str:
+    """The text without spaces, currency signs and kinds of dashes."""
+    return re.sub(r"[\s$%|]", "", re.sub(r"[\u2013\u2014]", "-", text)).lower()
+
+
+def holds(lines: Sequence[str], cells: Sequence[str]) -> bool:
+    """Whether one of the lines has all cells, in order and nothing after them."""
+    wanted = [bare(cell) for cell in cells]
+    return any(line.endswith(wanted[-1]) and "".join(wanted) in line for line in lines)
+
+
+def score(known: Sequence[Known], read: Sequence[tuple[list[dict[str, object]], float]]) -> object:
+    """The shares found by one tool over all documents."""
+    hits: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    cpu_s, pages = 0.0, 0
+    for document, (found, spent_s) in zip(known, read, strict=True):
+        text = "\n".join(str(page["text"]) for page in found)
+        rows = [row for page in found for row in page["rows"]]  # type: ignore[attr-defined]
+        lines = [bare("".join(row)) for row in rows] + [bare(line) for line in text.splitlines()]
+        hits["text"] += (document.words & Counter(words_of(text))).total()
+        total["text"] += document.words.total()
+        for name, wanted in (("rows", document.rows), ("fields", document.fields)):
+            hits[name] += sum(holds(lines, cells) for cells in wanted)
+            total[name] += len(wanted)
+        flat = " ".join(text.split())
+        places = [flat.find(" ".join(sentence.split()[:5])) for sentence in document.order]
+        total["order"] += max(0, len(places) - 1)
+        hits["order"] += sum(0 <= a < b for a, b in pairwise(places))
+        cpu_s += spent_s
+        pages += len(document.pages)
+    shares = {name: round(hits[name] / count, 3) for name, count in total.items() if count}
+    return {**shares, "cpu_ms_per_page": round(1000 * cpu_s / pages, 1), "pages": pages}
+
+
+def read_with(
+    python: Path, script: str, known: Sequence[Known]
+) -> list[tuple[list[dict[str, object]], float]]:
+    """The pages of every document and the CPU seconds they took."""
+    asked = json.dumps([[str(k.path), list(k.pages)] for k in known])
+    done = subprocess.run(
+        [str(python), "-c", script], input=asked, capture_output=True, text=True, check=True
+    )
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ours", action="store_true", help="without the other tools")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sets = {"filings": statements(), "printed": printed(folder)}
+        readers = {"foliotrace": (Path(sys.executable), OURS)}
+        for tool, requirements in {} if arguments.ours else TOOLS.items():
+            python = make_environment(folder / tool)
+            result = install(python, *requirements, *(["pypdf"] if tool == "markitdown" else []))
+            if result.returncode:
+                print(f"{tool} cannot be installed here", file=sys.stderr)
+                continue
+            readers[tool] = (python, THEIRS[tool])
+        figures = {
+            kind: {
+                tool: score(known, read_with(python, script, known))
+                for tool, (python, script) in readers.items()
+            }
+            for kind, known in sets.items()
+            if known
+        }
+    print(json.dumps(figures, indent=1))
+    if not arguments.ours:
+        save("reading", figures, command=COMMAND, packages=("pypdfium2",))
+
+
+if __name__ == "__main__":
+    main()
