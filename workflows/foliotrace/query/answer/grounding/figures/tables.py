@@ -17,7 +17,6 @@ from foliotrace.query.answer.grounding.figures.numbers import (
     MONTHS,
     Quantity,
     quantities,
-    same,
 )
 
 Period: TypeAlias = tuple[int, int, int]
@@ -71,9 +70,10 @@ class NumberRow:
     percent: bool = False
 
     def holds(self, figure: Quantity, scales: Collection[float]) -> bool:
-        """Whether one of its numbers is the figure, in a text of these scales."""
-        held = (Quantity(value, percent=self.percent) for value in self.values)
-        return any(same(figure, each, scales) for each in held)
+        """Whether one of its numbers is the figure, unrounded, in a text of these scales."""
+        written = {figure.value, figure.value * figure.scale}
+        written |= {figure.value * figure.scale / scale for scale in scales}
+        return not written.isdisjoint(self.values)
 
     @property
     def newest_first(self) -> bool | None:
