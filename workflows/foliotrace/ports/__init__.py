@@ -46,6 +46,8 @@ from foliotrace.ports.retrieval import (
     AskLibrary,
     IndexWriter,
     NameStatistics,
+    QuestionTerms,
+    QuestionVocabulary,
     Retriever,
     Vocabulary,
 )
@@ -95,6 +97,8 @@ __all__ = [
     "PageReader",
     "Parser",
     "Prompt",
+    "QuestionTerms",
+    "QuestionVocabulary",
     "Registration",
     "Reservation",
     "Retriever",

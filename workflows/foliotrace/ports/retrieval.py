@@ -1,6 +1,7 @@
 """Retrievers, and the indexes behind them that follow the library."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from foliotrace.model import Answer, Deadline, Passage, Query
@@ -48,6 +49,31 @@ class Vocabulary(Protocol):
         An unknown term weighs most. Other tenants and collections have no influence.
         Raises IndexUnavailable.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionTerms:
+    """What a question asks for: its `terms` without those that say how to answer it.
+
+    `instead` are phrases of it, each with what documents write for them: one of those answers for
+    the phrase ("COGS": "cost of sales").
+    """
+
+    terms: tuple[str, ...]
+    instead: tuple[tuple[frozenset[str], tuple[frozenset[str], ...]], ...] = ()
+
+    def answered(self, held: frozenset[str]) -> frozenset[str]:
+        """The terms that a text with the terms `held` answers for, its own included."""
+        more = [phrase for phrase, items in self.instead if any(item <= held for item in items)]
+        return held.union(*more) if more else held
+
+
+class QuestionVocabulary(Vocabulary, Protocol):
+    """A vocabulary that reads questions by the lexicon."""
+
+    def question(self, text: str) -> QuestionTerms:
+        """What a question asks for; never without terms if it has a word."""
         ...
 
 

@@ -17,10 +17,10 @@ from foliotrace.ports import (
     HashQuery,
     Identify,
     LibraryReader,
+    QuestionVocabulary,
     Runs,
     StaleAnswers,
     TextGenerator,
-    Vocabulary,
 )
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.ladder import Configured
@@ -44,7 +44,7 @@ class QueryServices:
     """
 
     library: LibraryReader
-    vocabulary: Vocabulary
+    vocabulary: QuestionVocabulary
     paths: Sequence[RetrievalPath]
     audit: AuditLog
     runs: Runs

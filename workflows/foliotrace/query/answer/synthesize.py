@@ -28,7 +28,7 @@ from foliotrace.model import (
     Passage,
     Query,
 )
-from foliotrace.ports import Generation, Prompt, TextGenerator, Vocabulary
+from foliotrace.ports import Generation, Prompt, QuestionVocabulary, TextGenerator
 from foliotrace.query.answer import prompt as prompts
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
@@ -74,7 +74,7 @@ class Synthesizer:
     """Answers from passages: LLMs in order, the index's vocabulary, two caches, and the limits."""
 
     generators: tuple[TextGenerator, ...]
-    vocabulary: Vocabulary
+    vocabulary: QuestionVocabulary
     pages: PageMaps
     passage_terms: PassageTermsCache
     max_tokens: int
@@ -257,12 +257,13 @@ class Synthesizer:
         self, query: Query, sources: Sources, degradations: Degradations, subjects: Subjects
     ) -> Synthesis:
         """Sentences and rows word for word; abstains where they cover too little."""
+        question = self.vocabulary.question(query.text)
         weights = {
             term: weight
-            for term, weight in self._weights(query, degradations).items()
+            for term, weight in self._weights(query, question.terms, degradations).items()
             if term not in subjects.unwritten
         }
-        best = max(cover(weights, terms.terms) for _, terms in sources)
+        best = max(cover(weights, question.answered(terms.terms)) for _, terms in sources)
         emit(QuestionCoverMeasured(cover=round(best, 3)))
         chosen = choose(weights, sources, at_most=min(MAX_QUOTES, query.top_k))
         if best < FLOOR or not chosen:
@@ -285,8 +286,9 @@ class Synthesizer:
             return NOTICE_BUDGET
         return NOTICE_FALLBACK if self.generators else NOTICE_QUOTES
 
-    def _weights(self, query: Query, degradations: Degradations) -> dict[str, float]:
-        terms = self.vocabulary.terms(query.text)
+    def _weights(
+        self, query: Query, terms: Sequence[str], degradations: Degradations
+    ) -> dict[str, float]:
         tenant, collection = query.principal.tenant, query.collection
         try:
             weights = self.vocabulary.weights(terms, tenant=tenant, collection=collection)

@@ -29,7 +29,7 @@ from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.lexicon import Lexicon, load_lexicon
 from foliotrace.model import Chunk, Deadline, ParsedPage, Passage, Query, RetrievalMode
-from foliotrace.ports import Change, DocumentLabel, IndexSource
+from foliotrace.ports import Change, DocumentLabel, IndexSource, QuestionTerms
 
 _OVER_FETCH: Final = 8  # hits that the library may have deleted meanwhile
 _CHUNKS_OF_A_PAGE: Final = 6  # that may be found before the next page
@@ -121,6 +121,9 @@ class KeywordIndex:
 
     def terms(self, text: str) -> Sequence[str]:
         return content_terms(text)
+
+    def question(self, text: str) -> QuestionTerms:
+        return self._planner.question(text)
 
     def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
         store = self._store_of(tenant, collection)

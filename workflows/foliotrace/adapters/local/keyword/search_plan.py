@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 from foliotrace.adapters.local.keyword.analysis import question_terms, stems
 from foliotrace.adapters.local.keyword.languages import is_function_word, question_forms
 from foliotrace.lexicon import Lexicon
+from foliotrace.ports import QuestionTerms
 
 ADDED_WEIGHT: Final = 0.5  # of a term that the lexicon adds
 
@@ -48,10 +49,16 @@ class SearchPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Addition:
-    """What a phrase of the question adds to its search."""
+    """What a phrase of the question adds to its search: the terms of each of these items."""
 
-    terms: frozenset[str] = frozenset()
+    phrase: frozenset[str] = frozenset()
+    items: tuple[frozenset[str], ...] = ()
     pages: tuple[PageTitles, ...] = ()
+
+
+def _addition(phrase: str, items: Sequence[str], pages: tuple[PageTitles, ...] = ()) -> _Addition:
+    terms = tuple(frozenset(question_terms(item)) for item in items)
+    return _Addition(frozenset(question_terms(phrase)), terms, pages)
 
 
 class _Phrases(Generic[T]):
@@ -88,31 +95,39 @@ class Planner:
                 self._additions.put(phrase, _Addition(pages=(titles,)))
         for metric in lexicon.metric:
             pages = tuple(kinds[name] for name in metric.pages if name in kinds)
-            addition = _Addition(frozenset(question_terms(" ".join(metric.items))), pages)
             for phrase in metric.ask:
-                self._additions.put(phrase, addition)
+                self._additions.put(phrase, _addition(phrase, metric.items, pages))
         for group in lexicon.synonyms:
-            addition = _Addition(frozenset(question_terms(" ".join(group.words))))
             for phrase in group.words:
-                self._additions.put(phrase, addition)
+                self._additions.put(phrase, _addition(phrase, group.words))
 
     def plan(self, text: str, languages: Collection[str] = ()) -> SearchPlan:
         """The search for a question in a collection of these `languages` beside English.
 
         It has no terms if the question has no word at all.
         """
-        asked = question_terms(self.without_instructions(text)) or question_terms(text)
+        asked = self._asked(text)
         if languages:
             asked = [t for t in asked if not is_function_word(t, languages)] or asked
         weights: dict[str, float] = dict(Counter(asked))
+        added = ADDED_WEIGHT * len(asked) / max(len(weights), 1)  # words that are repeated count
         pages: dict[PageTitles, None] = {}
         for addition in self._additions.found_in(stems(text)):
             pages.update(dict.fromkeys(addition.pages))
-            for term in sorted(addition.terms):
-                weights.setdefault(term, ADDED_WEIGHT)
+            for term in sorted({term for item in addition.items for term in item}):
+                weights.setdefault(term, added)
         pairs = dict.fromkeys(pair for pair in pairwise(asked) if pair[0] != pair[1])
         forms = Counter(question_forms(text, languages)) if languages else {}
         return SearchPlan(weights, tuple(pairs), tuple(pages), forms)
+
+    def question(self, text: str) -> QuestionTerms:
+        """What the question asks for, and what answers for it in other words."""
+        found = self._additions.found_in(stems(text))
+        instead = ((addition.phrase, addition.items) for addition in found if addition.items)
+        return QuestionTerms(tuple(self._asked(text)), tuple(dict.fromkeys(instead)))
+
+    def _asked(self, text: str) -> list[str]:
+        return question_terms(self.without_instructions(text)) or question_terms(text)
 
     def without_instructions(self, text: str) -> str:
         """The question without the sentences and clauses that say how to answer it."""

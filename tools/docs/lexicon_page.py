@@ -1,0 +1,80 @@
+"""Generates docs/reference/lexicon.md: the shipped lexicon, and what each entry changes.
+
+The questions are those of FinanceBench's development set, by id, from bench/results/retrieval.json.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from foliotrace.lexicon import load_lexicon
+
+RECORD = Path("bench/results/retrieval.json")
+_Effect = Mapping[str, Mapping[str, Sequence[str]]]
+
+_INTRODUCTION = """# Lexicon
+
+Documents call things otherwise than questions do. A lexicon says how: TOML files, one for each field
+of knowledge. The shipped ones are [questions.toml](../../workflows/foliotrace/lexicon/questions.toml)
+and [finance.toml](../../workflows/foliotrace/lexicon/finance.toml). Put your own into a folder and
+name it in `FOLIOTRACE_QUERY__LEXICON`; a file called like a shipped one replaces it, so an empty
+`finance.toml` takes finance out. A lexicon works at the next start, on what is indexed already.
+
+```toml
+[[synonyms]]                  # mean exactly the same; the semantic cache reads these too
+words = ["PTO", "paid leave"]
+
+[[metric]]                    # what people ask for, and what documents write
+ask = ["notice period"]
+items = ["terminated by giving notice", "months written notice"]
+pages = ["tariff sheet"]      # optional: kinds of page that print it, preferred by a third
+
+[[page]]                      # a kind of page, known by its titles
+name = "tariff sheet"
+ask = ["tariff sheet"]
+titles = ["schedule of charges"]
+tabular = true                # and by many figures
+```
+
+`instructions` are phrases that say how to answer; their sentences are not searched for. Phrases
+match in any case and ending. Name no company in `items`: it would raise that company's documents for
+everybody's questions.
+
+"More" and "fewer" count questions of FinanceBench's development set that find more or fewer of their
+gold pages with the entry than without it (`python -m bench.retrieval`); "-" changes none."""
+
+
+def page() -> str:
+    """The whole page, in Markdown."""
+    record = json.loads(RECORD.read_text())["figures"]["financebench-dev"].get("lexicon", {})
+    return "\n".join([_INTRODUCTION, "", *_tables(record), ""])
+
+
+def _tables(effect: _Effect) -> Iterator[str]:
+    lexicon = load_lexicon()
+    yield from ("## Metrics", "", "| asked | searched for as well | pages | more | fewer |")
+    yield "|---|---|---|---|---|"
+    for metric in lexicon.metric:
+        cells = (", ".join(metric.ask), ", ".join(metric.items), ", ".join(metric.pages))
+        yield _row(*cells, *_changed(effect, f"metric: {metric.ask[0]}"))
+    yield from ("", "## Kinds of page", "", "| name | asked | titles | more | fewer |")
+    yield "|---|---|---|---|---|"
+    for kind in lexicon.page:
+        cells = (kind.name, ", ".join(kind.ask), ", ".join(kind.titles))
+        yield _row(*cells, *_changed(effect, f"page: {kind.name}"))
+    yield from ("", "## Instructions", "", "| phrase | more | fewer |", "|---|---|---|")
+    for phrase in lexicon.instructions:
+        yield _row(phrase, *_changed(effect, f"instructions: {phrase}"))
+
+
+def _changed(effect: _Effect, entry: str) -> tuple[str, str]:
+    found = effect.get(entry, {})
+    more, fewer = (
+        ", ".join(id.removeprefix("financebench_id_") for id in found.get(way, ())) or "-"
+        for way in ("gains", "loses")
+    )
+    return more, fewer
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell or "-" for cell in cells) + " |"
