@@ -14,10 +14,11 @@ _Effect = Mapping[str, Mapping[str, Sequence[str]]]
 
 _INTRODUCTION = """# Lexicon
 
-Documents call things otherwise than questions do. A lexicon says how: TOML files, one for each field
-of knowledge. The shipped ones are [questions.toml](../../workflows/foliotrace/lexicon/questions.toml)
-and [finance.toml](../../workflows/foliotrace/lexicon/finance.toml). Put your own into a folder and
-name it in `FOLIOTRACE_QUERY__LEXICON`; a file called like a shipped one replaces it, so an empty
+Documents call things otherwise than questions do. A lexicon says how: TOML files, one for each
+field of knowledge. The shipped ones are
+[questions.toml](../../workflows/foliotrace/lexicon/questions.toml) and
+[finance.toml](../../workflows/foliotrace/lexicon/finance.toml). Put your own into a folder and name
+it in `FOLIOTRACE_QUERY__LEXICON`; a file called like a shipped one replaces it, so an empty
 `finance.toml` takes finance out. A lexicon works at the next start, on what is indexed already.
 
 ```toml
@@ -37,11 +38,11 @@ tabular = true                # and by many figures
 ```
 
 `instructions` are phrases that say how to answer; their sentences are not searched for. Phrases
-match in any case and ending. Name no company in `items`: it would raise that company's documents for
-everybody's questions.
+match in any case and ending. Name no company in `items`: it would raise that company's documents
+for everybody's questions.
 
-"More" and "fewer" count questions of FinanceBench's development set that find more or fewer of their
-gold pages with the entry than without it (`python -m bench.retrieval`); "-" changes none."""
+The columns "more" and "fewer" list questions of FinanceBench's development set that find more or
+fewer of their gold pages with the entry than without it (`python -m bench.retrieval`)."""
 
 
 def page() -> str:

@@ -40,6 +40,7 @@ def _list(words: str) -> frozenset[str]:
 _DETERMINERS: Final = _list("the a an this that these those each every any our my your")
 _BE: Final = _list("was were is are")
 _AGENT: Final = _list("did does has")  # before a subject, or behind it
+_ASKS: Final = _list("did does")  # a subject follows
 _LONGEST_ACRONYM: Final = 5
 _PREPOSITIONS: Final = _list("of for by at from in on to with about than versus vs during as")
 _OPENERS: Final = _BE | _list("of for by at from did does has than versus vs")
@@ -167,7 +168,8 @@ def _name(
     text: str, run: list[_Word], before: str, after: str, *, dated: bool, shouted: bool
 ) -> AskedName:
     first, last = run[0], run[-1]
-    determined = before in _DETERMINERS and len(run) == 1
+    relative = before == "that" and first.capital and not first.opens  # "that AMCOR has done"
+    determined = before in _DETERMINERS and len(run) == 1 and not relative
     opens = first.opens and len(run) == 1
     acronym = len(run) == 1 and first.text.isupper() and len(first.bare) <= _LONGEST_ACRONYM
     keyword = (  # "Tesla revenue 2023"
@@ -177,7 +179,7 @@ def _name(
         and first.bare not in _INTERROGATIVES
         and after not in _DETERMINERS | _PREPOSITIONS | _BE
     )
-    stands = dated and before in _OPENERS
+    stands = (dated and before in _OPENERS) or before in _ASKS
     if before in _BE:  # "what was tesla revenue", not "which were open in" or "was reported"
         inflected = first.bare.endswith(_INFLECTED)
         stands = stands and bool(after) and after not in _PREPOSITIONS and not inflected

@@ -25,6 +25,7 @@ from foliotrace.query.subjects.identity_names import CollectionNames
 
 COMMON_WORD: Final = 3  # passages that write a word in lower case: from here on it is no name
 MIN_PAGE_SHARE: Final = 0.05  # of one document's pages
+MIN_OWN_PAGE_SHARE: Final = 0.15  # where the question asks for something of the name's own
 MIN_EVIDENCE: Final = 0.6  # of the rest of the question, in one sentence or row with the name
 MANY_PASSAGES: Final = 256  # that write a name: then the collection speaks of it
 
@@ -72,7 +73,7 @@ class SubjectCheck:
         asked = _Asked(query, self._weights(query), found)
         files = [name for name in asked_files(query.text) if not held.holds_file(name)]
         names = asked_names(query.text)
-        known = [name for name in names if _is_identity(name, held)]
+        known = [n for n in names if _is_identity(n, held) and self._names.terms(n.text)]
         others = [name for name in names if name not in known]
         absent = [n.text for n in others if await self._is_absent(n, asked, known)]
         absent += self._absent_periods(asked, known, held)
@@ -110,7 +111,7 @@ class SubjectCheck:
         if proper:
             return not (
                 (known and not name.possessive)
-                or await self._speaks_of(proper, asked.query)
+                or await self._speaks_of(proper, asked.query, own=name.possessive)
                 or self._evidence(asked, set(self._names.terms(proper)), known)
             )
         # Only common words: "Best Buy's", or "Best Buy" in a question about a year.
@@ -137,8 +138,12 @@ class SubjectCheck:
                 proper, fewest = word, named
         return False, proper
 
-    async def _speaks_of(self, name: str, query: Query) -> bool:
-        """Whether the name stands on enough pages of one document."""
+    async def _speaks_of(self, name: str, query: Query, *, own: bool = False) -> bool:
+        """Whether the name stands on enough pages of one document.
+
+        More of them where the question is about something of its `own`.
+        """
+        needed = MIN_OWN_PAGE_SHARE if own else MIN_PAGE_SHARE
         tenant, collection = query.principal.tenant, query.collection
         ids = self._names.naming(name, tenant=tenant, collection=collection, limit=MANY_PASSAGES)
         if len(ids) >= MANY_PASSAGES:
@@ -147,7 +152,7 @@ class SubjectCheck:
         pages = Counter(document for document, _ in {(c.document_id, c.page) for c in chunks})
         for document_id, count in pages.most_common():
             document = await self._library.document(tenant, document_id)
-            if count >= MIN_PAGE_SHARE * document.pages_total:
+            if count >= needed * document.pages_total:
                 return True
         return False
 
