@@ -107,7 +107,6 @@ RUN_FIELDS: Final[dict[str, dict[str, str]]] = {
         "release": "langsmith.metadata.release",
         "prompt_version": "langsmith.metadata.prompt_version",
         "index_version": "langsmith.metadata.index_version",
-        "environment": "langsmith.metadata.environment",
     },
     "langfuse": {
         "session": "session.id",
@@ -118,7 +117,6 @@ RUN_FIELDS: Final[dict[str, dict[str, str]]] = {
         "release": "langfuse.release",
         "prompt_version": "langfuse.trace.metadata.prompt_version",
         "index_version": "langfuse.trace.metadata.index_version",
-        "environment": "langfuse.environment",
     },
     "openinference": {
         "session": "session.id",
@@ -129,7 +127,6 @@ RUN_FIELDS: Final[dict[str, dict[str, str]]] = {
         "release": "metadata.release",
         "prompt_version": "metadata.prompt_version",
         "index_version": "metadata.index_version",
-        "environment": "metadata.environment",
     },
 }
 # The type of a span at the other back ends, by its LangSmith run type.

@@ -1,5 +1,6 @@
 """A composed service on a real socket whose spans go to a real OTLP sink, for looking at it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -68,6 +69,10 @@ class Observed:
 
         assert self.sink.wait_for(complete), [span.name for span in here()]
         return here()
+
+    async def job_trace(self, trace_id: str, *, ends_with: str) -> list[Any]:
+        """As `trace`, for a run that may still be ending in this loop when its job is completed."""
+        return await asyncio.to_thread(self.trace, trace_id, ends_with=ends_with)
 
     def records(self) -> list[dict[str, Any]]:
         return audit_records(self.engine.settings.data_dir / "audit")

@@ -88,7 +88,7 @@ async def test_a_degraded_extraction_is_said_in_five_places(
             await service.ended(job["id"])
             answer = await service.client.get(f"/v1/extractions/{job['id']}")
             mark = answer.json()["degradation"]
-            trace = service.trace(
+            trace = await service.job_trace(
                 job["job"]["trace_id"], ends_with="invoke_workflow ExtractWorkflow"
             )
             counted = await service.metric(

@@ -36,7 +36,7 @@ async def test_each_document_of_a_batch_has_its_own_trace(
         traces = [job["trace_id"] for job in jobs]
         assert len({request, *traces}) == 3
         for trace_id in traces:
-            spans = service.trace(trace_id, ends_with="invoke_workflow IngestWorkflow")
+            spans = await service.job_trace(trace_id, ends_with="invoke_workflow IngestWorkflow")
             parents = tree(spans)
             assert parents["accept ingest"] is None
             assert parents["invoke_workflow IngestWorkflow"] == "accept ingest"

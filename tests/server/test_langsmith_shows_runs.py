@@ -70,8 +70,10 @@ async def test_jobs_have_one_root_with_inputs_and_outputs_and_name_their_documen
         job = (await service.client.post("/v1/extractions", json=body)).json()
         await service.ended(job["id"])
         extraction = job["job"]["trace_id"]
-        service.trace(extraction, ends_with="invoke_workflow ExtractWorkflow")
-        service.trace(accepted["job"]["trace_id"], ends_with="invoke_workflow IngestWorkflow")
+        await service.job_trace(extraction, ends_with="invoke_workflow ExtractWorkflow")
+        await service.job_trace(
+            accepted["job"]["trace_id"], ends_with="invoke_workflow IngestWorkflow"
+        )
         spans = list(service.sink.spans)
     for trace in (extraction, accepted["job"]["trace_id"]):
         (root,) = [r for r in roots_of(spans) if r.trace == trace]

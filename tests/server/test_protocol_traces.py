@@ -43,7 +43,7 @@ async def test_an_ingestion_by_protocol_goes_on_in_the_clients_trace(
         await started(service, "ingest", document_id=document_id)
         job = await completed(service, "/v1/jobs/mine")
         assert job["trace_id"] == TRACE
-        spans = service.trace(TRACE, ends_with=RUN)
+        spans = await service.job_trace(TRACE, ends_with=RUN)
         parents = tree(spans)
         root = next(span for span in spans if span.parent_span_id.hex() == SPAN)
         assert (root.name, root.kind) == (
@@ -65,7 +65,7 @@ async def test_a_question_by_protocol_goes_on_in_the_clients_trace(
         await started(service, "query", query=QUESTION)
         await completed(service, "/handlers/mine")
         run = "invoke_workflow QueryWorkflow"
-        spans = service.trace(TRACE, ends_with=run)
+        spans = await service.job_trace(TRACE, ends_with=run)
         parents = tree(spans)
         assert parents[run] == "POST /workflows/{name}/run-nowait"
         assert parents["retrieve"] == run

@@ -171,7 +171,7 @@ def _log_access(scope: Scope, response: ResponseRecord, elapsed_s: float) -> Non
         "http.request",
         method=_method(scope),
         route=route_of(scope),
-        status=response.status,
+        status=int(response.status),
         elapsed_ms=round(elapsed_s * 1e3, 1),
         **told,
     )
