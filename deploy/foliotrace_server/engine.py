@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 from workflows.events import StartEvent
 
+from foliotrace.adapters.local.sqlite.database import translated
 from foliotrace.errors import FoliotraceError, NotFound
 from foliotrace.events import INSTRUMENTS, NAMESPACE
 from foliotrace.ingest.publish import compact, delete_orphaned_originals
@@ -65,7 +66,8 @@ class Compaction:
         self._due.clear()
         try:
             await compact(self._ingest)
-            self._durable.compact()
+            with translated():  # of the journals: a full disk, or a process that reads them
+                self._durable.compact()
         except FoliotraceError as error:
             self._due.set()  # a long read blocks it, or the disk is full: retry later
             _log.warning("compaction.failed", code=error.error_code)

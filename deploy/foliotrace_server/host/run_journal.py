@@ -98,8 +98,12 @@ class RunJournal:
                 self._connection.execute("ROLLBACK")
             raise
         if page_sums.is_checkpoint_due(self._path):
-            page_sums.checkpoint(self._connection, self._path)
+            self._checkpoint()
         return cursor.rowcount == 1
+
+    def _checkpoint(self) -> None:
+        with suppress(sqlite3.Error, OSError):  # tried again after the next run
+            page_sums.checkpoint(self._connection, self._path)
 
     def owner(self, handler_id: str) -> Principal:
         """Whose run it is, also after its end. The default tenant's runs have no row."""
@@ -171,8 +175,7 @@ class RunJournal:
         """Close the file. A clean stop is not a crash, so it resets the start counts."""
         if cleanly:
             self._connection.execute("UPDATE intents SET starts = 0")
-            with suppress(sqlite3.Error, OSError):  # the next process does it
-                page_sums.checkpoint(self._connection, self._path)
+            self._checkpoint()
         self._connection.close()
 
 

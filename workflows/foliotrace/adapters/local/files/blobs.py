@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 from uuid import uuid4
@@ -56,7 +56,8 @@ class FolderBlobs:
                 await asyncio.to_thread(_write_tenant_name, folder, tenant)
                 await asyncio.to_thread(_commit, partial, self.location(tenant, digest))
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):  # what stays is deleted with other abandoned uploads
+                partial.unlink(missing_ok=True)
         return StoredBlob(content_hash=digest, size_bytes=size_bytes, media_type=media_type)
 
     async def path(self, tenant: str, content_hash: str) -> Path:

@@ -117,8 +117,11 @@ class CollectionStores:
     def _save(self, version: int) -> None:
         # Not flushed to the disk: an older state repeats some work, a torn one rebuilds the index.
         new = self._state.with_suffix(".new")
-        new.write_bytes(orjson.dumps([LAYOUT, self._library_id, version]))
-        new.replace(self._state)
+        try:
+            new.write_bytes(orjson.dumps([LAYOUT, self._library_id, version]))
+            new.replace(self._state)
+        except OSError as error:
+            raise IndexUnavailable(reason=Reason.KEYWORD_INDEX_UNAVAILABLE) from error
 
 
 def scope_of(tenant: str, collection: str) -> str:

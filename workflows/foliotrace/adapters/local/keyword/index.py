@@ -308,9 +308,12 @@ def _commit(stores: CollectionStores, version: int) -> None:
 def _swap(new: Path, current: Path) -> None:
     old = current.with_name("keyword.old")
     shutil.rmtree(old, ignore_errors=True)
-    if current.exists():
-        current.rename(old)
-    new.rename(current)
+    try:
+        if current.exists():
+            current.rename(old)
+        new.rename(current)
+    except OSError as error:
+        raise IndexUnavailable(reason=Reason.KEYWORD_INDEX_UNAVAILABLE) from error
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -49,7 +49,8 @@ def apply_migrations(connection: sqlite3.Connection, migrations: Sequence[str]) 
         connection.execute(f"PRAGMA user_version={len(migrations)}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a failing disk may have ended it
+            connection.execute("ROLLBACK")
         raise
 
 
