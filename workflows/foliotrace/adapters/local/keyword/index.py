@@ -68,10 +68,6 @@ class KeywordIndex:
 
     # --- reading ---------------------------------------------------------------------------
 
-    def use_lexicon(self, lexicon: Lexicon) -> None:
-        """Plan the questions from now on with this lexicon."""
-        self._planner = Planner(lexicon)
-
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         # The deadline is not passed on: a search takes milliseconds and cannot be interrupted.
         tenant = query.principal.tenant
