@@ -60,10 +60,6 @@ class KeywordIndex:
         self._checked = False  # whether every store was opened since damage was last seen
         self._lock = asyncio.Lock()
 
-    def use_lexicon(self, lexicon: Lexicon) -> None:
-        """Plan the next searches by another lexicon; the index itself does not depend on it."""
-        self._planner = Planner(lexicon)
-
     ready = True  # a missing or damaged index is noticed when it is asked
 
     # --- reading ---------------------------------------------------------------------------
