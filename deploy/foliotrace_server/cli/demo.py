@@ -173,7 +173,8 @@ async def _ingest(
         report.pages += document.pages_stored
         report.chunks += document.chunks
         report.unreadable_pages += document.pages_unreadable
-        note = document.problem or ("needs OCR" if document.pages_unreadable else "")
+        needs_ocr = "needs OCR: `apt install tesseract-ocr`, then run the demo again"
+        note = document.problem or (needs_ocr if document.pages_unreadable else "")
         kind = document.media_type.rpartition("/")[2].rpartition(".")[2]
         table.add_row(document.name, kind, str(document.pages_total), str(document.chunks), note)
     console.print(table)
