@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from workflows.events import Event, StartEvent
 
+from foliotrace.errors import TooBusy
 from foliotrace.model import Answer, CacheState
 from foliotrace.query.workflow import AnswerDegraded, AnswerDelta, AnswerReset, AskQuestion
 from foliotrace_server.bodies import (
@@ -91,20 +92,23 @@ class Queries:
         trace_id = sampled_trace_id()
         start = StreamStart(trace_id=trace_id, links=self._links.of(trace_id))
         yield event("start", to_json(StreamStart, start))
-        async with self._slots.slot():
-            running = self._workflow.run(start_event=question)
-            try:
-                async for published in running.stream_events():
-                    name = _WORKFLOW_EVENTS.get(type(published).__name__)
-                    if name is not None:
-                        yield event(name, published.model_dump_json().encode())
-                yield event("answer", self._body(answer_of(await running.stop_event_result())))
-            except Exception as error:  # noqa: BLE001 - the status is sent: report it in the stream
-                yield event("problem", orjson.dumps(problem_of(error).body()))
-            finally:
-                if not running.is_done():  # the client hung up: spend nothing more on it
-                    await running.cancel_run()
-                    await asyncio.gather(running.stop_event_result(), return_exceptions=True)
+        try:
+            async with self._slots.slot():
+                running = self._workflow.run(start_event=question)
+                try:
+                    async for published in running.stream_events():
+                        name = _WORKFLOW_EVENTS.get(type(published).__name__)
+                        if name is not None:
+                            yield event(name, published.model_dump_json().encode())
+                    yield event("answer", self._body(answer_of(await running.stop_event_result())))
+                except Exception as error:  # noqa: BLE001 - the status is sent: report it in the stream
+                    yield event("problem", orjson.dumps(problem_of(error).body()))
+                finally:
+                    if not running.is_done():  # the client hung up: spend nothing more on it
+                        await running.cancel_run()
+                        await asyncio.gather(running.stop_event_result(), return_exceptions=True)
+        except TooBusy as error:  # no slot in time
+            yield event("problem", orjson.dumps(problem_of(error).body()))
 
     def _body(self, answer: Answer) -> bytes:
         return answer_json(answer, self._links.of(answer.trace_id))

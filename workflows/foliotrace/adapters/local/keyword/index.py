@@ -60,6 +60,10 @@ class KeywordIndex:
         self._checked = False  # whether every store was opened since damage was last seen
         self._lock = asyncio.Lock()
 
+    def use_lexicon(self, lexicon: Lexicon) -> None:
+        """Plan the questions from now on with this lexicon."""
+        self._planner = Planner(lexicon)
+
     ready = True  # a missing or damaged index is noticed when it is asked
 
     # --- reading ---------------------------------------------------------------------------
