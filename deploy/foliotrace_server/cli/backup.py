@@ -13,20 +13,22 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.command(cls=Command)
 @click.argument("folder", type=_FOLDER)
+@click.option("--since", type=_FOLDER, help="An earlier backup: link its originals, copy the rest.")
 @pass_options
 @with_exit_code
-def backup(options: Options, folder: Path) -> None:
+def backup(options: Options, folder: Path, since: Path | None) -> None:
     """Copy the data folder to FOLDER, a new or empty one, while it may be in use.
 
     The keyword index is left out: it is built again. Audit keys are in the backup: keep it secret.
 
     Examples:
       foliotrace backup /mnt/backups/2026-11-21
+      foliotrace backup /mnt/backups/2026-11-22 --since /mnt/backups/2026-11-21
       foliotrace --data-dir /var/lib/foliotrace backup /mnt/backups/today
     """
     from foliotrace_server.folder.backup import back_up
 
-    _report(options, "backed up", back_up(options.settings().data_dir, folder), folder)
+    _report(options, "backed up", back_up(options.settings().data_dir, folder, since=since), folder)
 
 
 @click.command(cls=Command)

@@ -10,7 +10,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -43,17 +43,21 @@ _UNFINISHED: Final = (
 )
 
 
-def back_up(folder: Path, target: Path) -> Manifest:
+def back_up(folder: Path, target: Path, *, since: Path | None = None) -> Manifest:
     """Copy the data folder to `target`, a new or empty folder.
 
-    Raises BadInput `backup_folder_not_empty`, LibraryUnavailable.
+    Originals that the backup `since` holds, and still holds unchanged, are linked instead of
+    copied; each backup is complete by itself. Raises BadInput `backup_folder_not_empty`,
+    `backup_invalid`, LibraryUnavailable.
     """
+    earlier = Manifest.read(since).files if since is not None else {}
     if not (folder / LIBRARY_FILE).is_file():
         raise LibraryUnavailable(reason=Reason.LIBRARY_MISSING)
     _refuse_inside(folder, target)
     _make_empty(target)
     with _translated(target):
-        originals = _copy_originals(folder, target)
+        originals = _link_originals(folder, target, since, earlier) if since is not None else {}
+        originals |= _copy_originals(folder, target, originals)
         files, schemas = _copy_databases(folder, target)
         originals |= _copy_originals(folder, target, originals)
         files |= _only_used(target, originals)
@@ -183,6 +187,23 @@ def _agree(snapshots: Mapping[str, sqlite3.Connection]) -> bool:
     if not unfinished or journal is None:
         return True
     return unfinished <= {row[0] for row in journal.execute("SELECT handler_id FROM intents")}
+
+
+def _link_originals(
+    folder: Path, target: Path, since: Path, earlier: Mapping[str, BackedUpFile]
+) -> dict[str, BackedUpFile]:
+    """Link the present originals from an earlier backup, after reading them back."""
+    linked = {}
+    for path in folder.glob("blobs/*/*/*"):
+        name = path.relative_to(folder).as_posix()
+        stated = earlier.get(name)
+        if stated is None or file_of(since / name) != stated:
+            continue
+        (target / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with suppress(OSError):  # another disk: it is copied
+            os.link(since / name, target / name)
+            linked[name] = stated
+    return linked
 
 
 def _copy_originals(
