@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from decimal import Decimal
@@ -147,3 +148,23 @@ async def test_a_call_that_times_out_is_charged_at_its_worst_case(tmp_path: Path
             assert [entry.outcome for entry in run.entries] == [CallOutcome.UNKNOWN]
             assert run.usage.completion_tokens == 90
         assert await shared.ledger().spent_usd("acme") >= model.bill_usd
+
+
+@pytest.mark.slow
+async def test_after_a_kill_ledger_and_bill_differ_by_one_call_at_most(tmp_path: Path) -> None:
+    model = BillingModel(3, pause_s=0.002, ways={"answered": 6, "no usage": 2, "error 500": 1})
+    async with running(model):
+        for kill in range(3):
+            paying = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.journeys.paying_process", model.url, str(tmp_path),
+                stdout=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            assert paying.stdout is not None
+            for _ in range(20 + kill):
+                await paying.stdout.readline()
+            paying.kill()
+            await paying.communicate()
+        async with priced(model, tmp_path) as (_, shared):
+            counted = await shared.ledger().spent_usd("acme")
+    assert model.seen["answered"] > 20
+    assert abs(counted - model.bill_usd) <= 3 * model.dearest_usd  # one call in each kill

@@ -85,7 +85,12 @@ def to_micro_usd(amount_usd: Decimal) -> int:
 
 def tokens_at_most(text: str) -> int:
     """An upper bound for ordinary text: one token per 3 bytes of UTF-8 (English has about 4)."""
-    return len(text.encode()) // 3 + 8
+    return tokens_of_bytes_at_most(len(text.encode()))
+
+
+def tokens_of_bytes_at_most(text_bytes: int) -> int:
+    """The same for a text of this length."""
+    return text_bytes // 3 + 8
 
 
 def cost_usd(usage: Usage, price: Price) -> Decimal:

@@ -63,26 +63,28 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
 
     async def generate(self, prompt: Prompt, *, max_tokens: int, deadline: Deadline) -> Generation:
         """Generate at most the tokens that the budget pays for; the usage carries the tokens."""
-        price, worst = self._affordable(prompt, max_tokens)
+        prompt_bytes = len(prompt.system.encode()) + len(prompt.user.encode())
+        price, worst = self._affordable(prompt_bytes, max_tokens)
         async with self._meter.charged(self.model, price, worst) as call:
-            call.used = self._narrowed(worst, prompt)
+            call.used = self._narrowed(worst, prompt_bytes)
             try:
                 generation = await self._inner.generate(
                     prompt, max_tokens=worst.completion_tokens, deadline=deadline
                 )
             except Unavailable as error:  # a reply that was of no use may have been billed
                 if error.usage is not None:
-                    error.usage = self._counted(error.usage, prompt, "")
+                    error.usage = self._counted(error.usage, prompt_bytes, "")
                 raise
-            return self._answered(generation, prompt, generation.text, call)
+            return self._answered(generation, prompt_bytes, generation.text, call)
 
     async def stream(
         self, prompt: Prompt, *, max_tokens: int, deadline: Deadline
     ) -> AsyncGenerator[Delta, None]:
         """As `generate`; cut, with finish reason `budget`, when the reservation is used up."""
-        price, worst = self._affordable(prompt, max_tokens)
+        prompt_bytes = len(prompt.system.encode()) + len(prompt.user.encode())
+        price, worst = self._affordable(prompt_bytes, max_tokens)
         async with self._meter.charged(self.model, price, worst) as call:
-            call.used = self._narrowed(worst, prompt)
+            call.used = self._narrowed(worst, prompt_bytes)
             pieces: list[str] = []
             bytes_left = worst.completion_tokens * _LONGEST_TOKEN_BYTES
             inner = self._inner.stream(
@@ -93,17 +95,21 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
                     async for delta in deltas:
                         if delta.done is not None:
                             text = delta.done.text
-                            yield Delta(done=self._answered(delta.done, prompt, text, call))
+                            yield Delta(done=self._answered(delta.done, prompt_bytes, text, call))
                             return
                         if not pieces:
-                            call.so_far = lambda: self._counted(NO_USAGE, prompt, "".join(pieces))
+                            call.so_far = lambda: self._counted(
+                                NO_USAGE, prompt_bytes, "".join(pieces)
+                            )
                         pieces.append(delta.text)
                         bytes_left -= len(delta.text.encode())
                         if bytes_left < 0:
                             cut = Generation(
                                 text="", model=self.model, usage=NO_USAGE, finish_reason="budget"
                             )
-                            yield Delta(done=self._answered(cut, prompt, "".join(pieces), call))
+                            yield Delta(
+                                done=self._answered(cut, prompt_bytes, "".join(pieces), call)
+                            )
                             return
                         yield delta
             except CancelledError:
@@ -111,10 +117,10 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
                     call.so_far = None  # not a reader that left, but a time-out
                 raise
 
-    def _affordable(self, prompt: Prompt, max_tokens: int) -> tuple[rules.Price, Usage]:
+    def _affordable(self, prompt_bytes: int, max_tokens: int) -> tuple[rules.Price, Usage]:
         """(price, worst case). Raises BudgetExceeded if the budget pays for no useful answer."""
         run, price = run_or_default(), self._meter.price(self.model)
-        prompt_tokens = rules.tokens_at_most(prompt.system + prompt.user)
+        prompt_tokens = rules.tokens_of_bytes_at_most(prompt_bytes)
         left_usd = run.state.left_usd
         if left_usd != rules.UNLIMITED_USD:
             affordable = rules.affordable_tokens(
@@ -131,23 +137,22 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
         worst = Usage(prompt_tokens=prompt_tokens, completion_tokens=max_tokens, llm_calls=1)
         return price, worst
 
-    def _narrowed(self, worst: Usage, prompt: Prompt) -> Usage:
+    def _narrowed(self, worst: Usage, prompt_bytes: int) -> Usage:
         """The worst case with the prompt as this model counts, once that is known."""
         if not self._prompts.tokens_seen:
             return worst
-        counted = self._prompts.of(len((prompt.system + prompt.user).encode()))
+        counted = self._prompts.of(prompt_bytes)
         return replace(worst, prompt_tokens=min(worst.prompt_tokens, counted))
 
     def _answered(
-        self, generation: Generation, prompt: Prompt, text: str, call: MeteredCall
+        self, generation: Generation, prompt_bytes: int, text: str, call: MeteredCall
     ) -> Generation:
-        usage = self._counted(generation.usage, prompt, text)
+        usage = self._counted(generation.usage, prompt_bytes, text)
         call.answered(usage)
         return replace(generation, usage=usage)
 
-    def _counted(self, usage: Usage, prompt: Prompt, text: str) -> Usage:
+    def _counted(self, usage: Usage, prompt_bytes: int, text: str) -> Usage:
         """The usage with estimates for the tokens that were not reported."""
-        prompt_bytes = len((prompt.system + prompt.user).encode())
         text_bytes = len(text.encode())
         prompt_tokens, completion_tokens = usage.prompt_tokens, usage.completion_tokens
         if prompt_tokens:
