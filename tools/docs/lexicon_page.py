@@ -48,7 +48,8 @@ fewer of their gold pages with the entry than without it (`python -m bench.retri
 def page() -> str:
     """The whole page, in Markdown."""
     record = json.loads(RECORD.read_text())["figures"]["financebench-dev"].get("lexicon", {})
-    return "\n".join([_INTRODUCTION, "", *_tables(record), ""])
+    unmeasured = [] if record else ["", "The record that is committed does not have them yet."]
+    return "\n".join([_INTRODUCTION, *unmeasured, "", *_tables(record), ""])
 
 
 def _tables(effect: _Effect) -> Iterator[str]:
