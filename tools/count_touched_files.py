@@ -32,6 +32,8 @@ CHOOSE = {
     "workflows/foliotrace/query/records.py": "telemetry attributes",
     "workflows/foliotrace/ingest/workflow.py": "the result of the ingest workflow",
     "workflows/foliotrace/adapters/llamaindex/retriever.py": "the metadata of a response",
+    "deploy/foliotrace_server/loop/target.py": "what an evaluation rates",
+    "deploy/foliotrace_server/folder/repair.py": "a library rebuilt from its damaged rows",
     "deploy/foliotrace_server/cli/output.py": "printed text",
     "deploy/foliotrace_server/cli/demo.py": "printed text",
 }

@@ -92,7 +92,9 @@ async def test_rows_of_a_financial_statement_keep_label_and_amounts_together() -
     assert "Net income\t$ 680\t$ 2,464\t$ 2,954\t$ 6,749" in page.text
     (table, *_) = page.tables
     headers = [row for row in table.rows if row.is_header]
-    assert page.text[headers[-1].start : headers[-1].end] == "2022\t2021\t2022\t2021"
+    assert page.text[headers[-1].start : headers[-1].end] == (
+        "October 30, 2022\tOctober 31, 2021\tOctober 30, 2022\tOctober 31, 2021"
+    )
     widths = [[cell.column for cell in row.cells] for row in table.rows if len(row.cells) == 5]
     assert len({tuple(columns) for columns in widths}) == 1
 

@@ -6,7 +6,11 @@ from foliotrace.budget import DEAREST, Price
 
 def test_a_dated_model_name_has_a_price_without_a_network() -> None:
     price = PriceTable()("gpt-4o-2024-08-06")
-    assert price == Price(input_usd=Decimal("0.0000025"), output_usd=Decimal("0.00001"))
+    assert price == Price(
+        input_usd=Decimal("0.0000025"),
+        output_usd=Decimal("0.00001"),
+        cached_input_usd=Decimal("0.00000125"),
+    )
 
 
 def test_a_model_nobody_knows_has_none() -> None:

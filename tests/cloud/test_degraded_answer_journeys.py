@@ -195,7 +195,8 @@ async def test_a_stream_that_ignores_its_limit_is_cut_at_its_reservation_and_mar
         assert answer["degradation"]["level"] == 2
         assert answer["degradation"]["reasons"] == ["answer_cut_by_budget"]
         assert "cut short" in answer["notice"]
-        assert answer["usage"]["completion_tokens"] == limit
+        # it reported none: they are estimated from the text, which is cut at its longest tokens
+        assert limit <= answer["usage"]["completion_tokens"] <= 2 * limit
         assert Decimal(answer["usage"]["cost_usd"]) <= Decimal("0.10")
         assert "2.31" in answer["answer"]
         assert len(answer["answer"]) < limit * 8 + 20  # eight bytes a token, and a marker

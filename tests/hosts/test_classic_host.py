@@ -57,7 +57,6 @@ import asyncio, json
 from importlib.metadata import version
 import foliotrace.query.workflow, foliotrace.ingest.workflow, foliotrace.extract.workflow
 from foliotrace_server.compose import assemble
-from tests.free_ports import free_port
 from foliotrace_server.settings import load_settings
 
 async def ask():

@@ -20,7 +20,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 SOURCE = """
 from pathlib import Path
 from workflows import Context, Workflow, step
-from tests.free_ports import free_port
 from workflows.events import Event, HumanResponseEvent, InputRequiredEvent, StartEvent, StopEvent
 
 class Drafted(Event):

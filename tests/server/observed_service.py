@@ -18,6 +18,7 @@ from foliotrace_server.engine import Engine
 from foliotrace_server.settings import load_settings
 
 REFUNDS = b"Refunds are paid within 30 days of the return. The customer pays for shipping."
+SCHEMA = {"type": "object", "properties": {"window": {"type": "string"}}}
 QUESTION = "Within how many days are refunds paid?"
 JAEGER = "http://jaeger.test/trace/{trace_id}"
 
@@ -45,6 +46,12 @@ class Observed:
 
     async def ask(self, query: str = QUESTION, **more: Any) -> httpx.Response:
         return await self.client.post("/v1/query", json={"query": query, **more})
+
+    async def extract(self, document_id: str) -> None:
+        """Extract a record of one field from the document; waits for the job's end."""
+        wanted = {"document_id": document_id, "schema": SCHEMA}
+        started = await self.client.post("/v1/extractions", json=wanted)
+        await self.ended(started.json()["id"])
 
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples with these labels on /metrics."""

@@ -32,7 +32,9 @@ BAD: Final = "and(lte(feedback_score, 0.5), gte(feedback_score, 0))"
 
 @loop.command("find")
 @selecting
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="The most runs."
+)
 @pass_options
 @with_loop_exit_code
 def find(

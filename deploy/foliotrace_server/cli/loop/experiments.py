@@ -97,7 +97,12 @@ def evaluate_suite(options: Options, /, **how: Any) -> int:  # noqa: ANN401 - as
 @loop.command("compare")
 @click.argument("before")
 @click.argument("after")
-@click.option("--format", "shape", type=click.Choice(["markdown", "json", "junit"]))
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["markdown", "json", "junit"]),
+    help="How to print the report.",
+)
 @click.option("--target", "targets", multiple=True, help="A row that must pass.")
 @pass_options
 @with_loop_exit_code
@@ -126,7 +131,12 @@ def compare_experiments(
 @click.option("--base", default="origin/main", show_default=True, help="Branch to merge into.")
 @click.option("--target", "targets", multiple=True, help="A row that must pass.")
 @click.option("--min-pass", type=click.FloatRange(0, 1), help="Least share of cases that pass.")
-@click.option("--format", "shape", type=click.Choice(["markdown", "json", "junit"]))
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["markdown", "json", "junit"]),
+    help="How to print the report.",
+)
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write a JUnit file.")
 @click.option("--markdown", type=click.Path(path_type=Path), help="Also write a Markdown file.")
 @pass_options
