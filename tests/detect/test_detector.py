@@ -1,7 +1,10 @@
 """What the detector finds, what it leaves alone, and that answers and telemetry agree on it."""
 
 import asyncio
+import re
 import string
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from foliotrace.query.answer.redaction import CARD, redact
 from foliotrace.settings import RedactionSettings
-from foliotrace_detect import Detector, SensitiveKind, is_card, is_iban, passes_luhn
+from foliotrace_detect import Detector, Find, NameRule, SensitiveKind, is_card, is_iban, passes_luhn
 from foliotrace_otel.export.span_redaction import Redactor
 from foliotrace_server.compose import assemble
 from foliotrace_server.settings import Settings
@@ -32,7 +35,7 @@ CARDS = {
 NO_CARDS = ["4111 1111 1111 1112", "1234567890123456", "2000 0000 0000 0006", "1763692752123"]
 
 
-def mark(kind: SensitiveKind, value: str) -> str:
+def mark(kind: str, value: str) -> str:
     return f"<{kind}>"
 
 
@@ -112,3 +115,52 @@ def test_the_setting_for_any_sixteen_digits_reaches_the_telemetry(tmp_path: Path
     redacted = assembly.observability.redactor.redact("order 1234567890123456")
     asyncio.run(close())
     assert redacted.startswith("order <CARD:")
+
+
+@pytest.mark.parametrize("expiry", [" 12/27", " 1227", "/12/27", " 12/2027", ";1227"])
+def test_a_card_directly_followed_by_its_expiry_is_redacted_in_both(expiry: str) -> None:
+    text = f"paid by 4111 1111 1111 1111{expiry} today"
+    assert "4111" not in redact(text, RedactionSettings()).text
+    assert "4111" not in Redactor(b"key").redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111.1111.1111.1111",
+        "4111 1111 1111 1111".translate({n: n + 0xFEE0 for n in range(48, 58)}),
+        "536.22.1234",
+    ],
+)
+def test_other_spellings_are_redacted_in_the_answer_too(text: str) -> None:
+    assert redact(f"see {text} there", RedactionSettings()).redacted == 1
+
+
+@pytest.mark.parametrize("part", ["a", "1 ", "a@", "ab-", "1:", "password", "key_", "tel", "4111 "])
+def test_a_long_hostile_text_is_read_in_linear_time(part: str) -> None:
+    def cpu_s(chars: int) -> float:
+        began = time.process_time()
+        Detector().replace(part * (chars // len(part)), mark)
+        return time.process_time() - began
+
+    cpu_s(10_000)
+    assert cpu_s(80_000) < 16 * max(cpu_s(10_000), 0.005)  # quadratic would be 64 times
+
+
+def test_names_that_the_program_knows_are_found_in_any_case() -> None:
+    people = NameRule(["Jane Doe", "Ångström"])
+    detector = Detector(more=(people,))
+    people.learn("Erika Mustermann-Schmidt")
+    text = "JANE DOE wrote to erika mustermann-schmidt about ångström, not to Jane Roe"
+    assert detector.replace(text, mark) == "<NAME> wrote to <NAME> about <NAME>, not to Jane Roe"
+
+
+def test_a_rule_of_the_program_finds_what_ours_do_not() -> None:
+    class CustomerNumbers:
+        kind = "CUSTOMER"
+
+        def finds(self, text: str) -> Iterator[Find]:
+            for match in re.finditer(r"C-\d{4}", text):
+                yield Find(*match.span(), match[0])
+
+    assert Detector(more=(CustomerNumbers(),)).replace("of C-1234", mark) == "of <CUSTOMER>"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from foliotrace_detect import Detector, SensitiveKind
+from foliotrace_detect import Detector
 from foliotrace_loop.datasets.rows import inputs_hash, row_id
 from foliotrace_loop.ports import LoopError
 from foliotrace_loop.shapes import Inputs, RecordedContent, RecordedRun, Row, Split
@@ -23,7 +23,7 @@ class Anonymizer:
     Names of people and street addresses are not found.
     """
 
-    _numbers: dict[tuple[SensitiveKind, str], int] = field(default_factory=dict)
+    _numbers: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def __call__(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         """The value with every text in it anonymised, keys of objects included."""
@@ -40,7 +40,7 @@ class Anonymizer:
         """How many different values were replaced."""
         return len(self._numbers)
 
-    def _placeholder(self, kind: SensitiveKind, value: str) -> str:
+    def _placeholder(self, kind: str, value: str) -> str:
         number = self._numbers.setdefault((kind, value), len(self._numbers) + 1)
         return f"<{kind}:{number}>"
 

@@ -62,16 +62,16 @@ def redact(text: str, rules: RedactionSettings) -> Redacted:
     return _without_personal_numbers(_without_remote_content(clean), rules)
 
 
-_MAY_MATTER: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f<`]|\]\(|!\[|\]:|\d[ -]?\d\d[ -]?\d\d")
+_MAY_MATTER: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f<`]|\]\(|!\[|\]:|\d[ ._-]?\d\d[ ._-]?\d\d")
 """ASCII text without any of these cannot change: most answers stop here."""
 
 
 def _without_personal_numbers(text: str, rules: RedactionSettings) -> Redacted:
     found: list[SensitiveKind] = []
 
-    def placeholder(kind: SensitiveKind, _value: str) -> str:
-        found.append(kind)
-        return _PLACEHOLDERS[kind]
+    def placeholder(kind: str, _value: str) -> str:
+        found.append(SensitiveKind(kind))
+        return _PLACEHOLDERS[SensitiveKind(kind)]
 
     clean = _DETECTORS[rules.any_sixteen_digits].replace(text, placeholder)
     return Redacted(clean, len(found))

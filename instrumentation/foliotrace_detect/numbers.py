@@ -1,0 +1,180 @@
+"""Rules for cards, IBANs, social security and identity numbers: shapes, names and check digits."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Final
+
+from foliotrace_detect.checks import IBAN_LENGTHS, is_card, is_chinese_id, is_iban
+from foliotrace_detect.rule import Find, PatternRule, SensitiveKind, digits_of
+
+
+class IbanRule:
+    """An IBAN in any case, grouped by blanks, dots or dashes, whatever stands behind it."""
+
+    kind = SensitiveKind.IBAN
+    _START: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?=[ .-]?[A-Za-z0-9])")
+    _BODY: Final = re.compile(r"(?:[ .-]?[A-Za-z0-9])+")
+
+    def finds(self, text: str) -> Iterator[Find]:
+        """IBANs whose check digits are right."""
+        for start in self._START.finditer(text):
+            length = IBAN_LENGTHS.get(start[0][:2].upper())
+            body = self._BODY.match(text, start.end(), start.start() + 70)
+            if length is None or body is None:
+                continue
+            run = text[start.start() : body.end()]
+            counts = list(accumulate(int(char.isalnum()) for char in run))
+            if counts[-1] < length:
+                continue
+            end = counts.index(length) + 1
+            value = "".join(filter(str.isalnum, run[:end])).upper()
+            if not run[end : end + 1].isalnum() and is_iban(value):
+                yield Find(start.start(), start.start() + end, value)
+
+
+@dataclass(frozen=True, slots=True)
+class CardRule:
+    """A payment card, also one with its expiry directly behind it.
+
+    `prose`: it may touch letters and be grouped in any way. Otherwise its groups are those that
+    are printed on cards.
+    """
+
+    prose: bool
+    any_sixteen: bool
+    kind: SensitiveKind = SensitiveKind.CARD
+
+    def finds(self, text: str) -> Iterator[Find]:
+        """Cards: the longest run of groups that is one."""
+        start = _CARD_IN_PROSE if self.prose else _CARD_ALONE
+        after = 0
+        for run in start.finditer(text):
+            if run.start() < after:
+                continue
+            groups = list(re.finditer(r"\d+", run[0]))
+            separators = {run[0][a.end() : b.start()] for a, b in pairwise(groups)}
+            if separators & {".", "_"} and len(separators) > 1:
+                groups = groups[:1]
+            for last in range(len(groups), 0, -1):
+                end = run.start() + groups[last - 1].end()
+                number = "".join(group[0] for group in groups[:last])
+                if self._is_card(number, tuple(len(group[0]) for group in groups[:last])) and (
+                    last < len(groups) or _AFTER_CARD.match(text, end)
+                ):
+                    yield Find(run.start(), end, number)
+                    after = end
+                    break
+
+    def _is_card(self, number: str, groups: tuple[int, ...]) -> bool:
+        if not 13 <= len(number) <= 19:
+            return False
+        printed = self.prose or len(groups) == 1 or groups in _PRINTED
+        return printed and (is_card(number) or (self.any_sixteen and len(number) == 16))
+
+
+_PRINTED: Final = {
+    (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 2), (4, 4, 4, 3), (4, 4, 5),
+    (6, 13), (8, 8), (4, 4, 4, 1), (4, 12), (6, 10), (4, 4, 8),
+}  # fmt: skip
+_CARD_IN_PROSE: Final = re.compile(r"(?<![\d.,-])\d(?:[ ._-]?\d){12,26}(?!\d)")
+_CARD_ALONE: Final = re.compile(
+    r"(?<![A-Za-z0-9.+-])(?<!\d[ ,])\d{4}(?:[ ._-]?\d){9,22}(?![A-Za-z0-9])"
+)
+_AFTER_CARD: Final = re.compile(r"(?![A-Za-z0-9-]|[.,]\d)|(?=[A-Za-z])")
+
+_SSN_FORM: Final = (
+    r"(?:(?!000|666|9\d\d)\d{3}([-. ])(?!00)\d\d\1(?!0000)\d{4}"
+    r"|9\d\d([- ])(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])\2\d{4})"
+)
+_SSN_NAME: Final = (
+    r"(?i:\b(?:ssn|itin|social[ -]?security(?:[ -]?(?:number|no\.?|nr\.?))?|tax[ -]?id)"
+    r"[\s\"':=#]{1,4})"
+)
+_NUMBER_WORD: Final = r"(?:[\s:#=\"'-]|(?i:number|numéro|nummer|no\.|nr\.?|num\b|is\b|card\b)){1,6}"
+_ID_NAME: Final = (
+    r"(?:\b(?:SIN|PAN|NIE|DNI|NIF|CPF|CNPJ|BSN|NINO|AHV|PESEL|NHS|CURP|RFC\s?:)"
+    r"|(?i:passports?|reisepass|passeport|pasaporte|passaporto|national[ -]insurance|national[ -]id"
+    r"|codice[ -]fiscale|personnummer|personalausweis|aadhaar|steuer-?id(?:nr)?|tax[ -]?id"
+    r"|driver'?s?[ -]licen[cs]e|driving[ -]licen[cs]e|führerschein|identity[ -]card|id[ -]card)"
+    r"|身份证|护照|マイナンバー)"
+)
+IDS: Final = (
+    PatternRule(
+        SensitiveKind.ID,
+        re.compile(rf"{_ID_NAME}{_NUMBER_WORD}([A-Z0-9](?:[ .-]?[A-Z0-9]){{5,17}})(?![A-Za-z0-9])"),
+        lambda text: "".join(filter(str.isalnum, text)),
+        is_valid=lambda value: len(digits_of(value)) >= 4,
+        markers=(
+            "SIN",
+            "PAN",
+            "NIE",
+            "DNI",
+            "NIF",
+            "CPF",
+            "CNPJ",
+            "BSN",
+            "NINO",
+            "AHV",
+            "PESEL",
+            "NHS",
+            "CURP",
+            "RFC",
+            "ass",
+            "ASS",
+            "aciona",
+            "ational",
+            "NATIONAL",
+            "iscale",
+            "FISCALE",
+            "erso",
+            "adhaar",
+            "teuer",
+            "ax",
+            "TAX",
+            "driv",
+            "Driv",
+            "DRIV",
+            "ührer",
+            "dentity",
+            "d card",
+            "ID c",
+            "身",
+            "护",
+            "マ",
+        ),
+    ),
+    PatternRule(
+        SensitiveKind.ID,
+        re.compile(
+            r"(?<![A-Za-z0-9])[1-9]\d{5}(?:19|20)\d{2}[01]\d[0-3]\d{4}[\dXx](?![A-Za-z0-9])"
+        ),
+        str.upper,
+        is_valid=is_chinese_id,
+    ),
+    PatternRule(
+        SensitiveKind.ID,
+        re.compile(
+            r"(?<![A-Za-z0-9.-])(?:\d{3}\.\d{3}\.\d{3}-\d\d"
+            r"|[A-CEGHJ-PR-TW-Z]{2} \d\d \d\d \d\d [A-D]"
+            r"|[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z])(?![A-Za-z0-9-]|\.\d)"
+        ),
+        lambda text: "".join(filter(str.isalnum, text)),
+    ),
+)
+
+
+def ssn_rules(*, prose: bool) -> tuple[PatternRule, ...]:
+    """American social security and taxpayer numbers, separated or behind their name."""
+    edge = r"[\d-]" if prose else r"[\w-]"
+    whole = re.compile(rf"(?<!{edge}){_SSN_FORM}(?!{edge})")
+    named = re.compile(rf"{_SSN_NAME}(\d{{9}})(?!\d)")
+    return (
+        PatternRule(SensitiveKind.SSN, whole, digits_of, whole=True),
+        PatternRule(
+            SensitiveKind.SSN,
+            named,
+            markers=("ssn", "SSN", "ssn", "Ssn", "itin", "ITIN", "ocial", "OCIAL", "ax", "AX"),
+        ),
+    )
