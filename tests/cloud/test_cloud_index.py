@@ -12,8 +12,9 @@ from tests.ingest.pages import serve
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.grounding import place_on_page
-from foliotrace.adapters.llamacloud.index import CloudIndex
-from foliotrace.adapters.llamacloud.placements import Placements
+from foliotrace.adapters.llamacloud.managed_index.placements import Placements
+from foliotrace.adapters.llamacloud.managed_index.retriever import ManagedIndexRetriever
+from foliotrace.adapters.llamacloud.managed_index.writer import ManagedIndexWriter
 from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import IndexUnavailable
@@ -42,19 +43,18 @@ class Setting:
         self.journal = PurchaseJournal(folder / "intents.db", clock=clock)
         self.gateway = CloudGateway(access, self.journal, clock=clock, sleep=doze)
         self.placements = Placements(folder / "placements.db")
-        self.index = CloudIndex(
-            self.gateway,
-            self.placements,
-            self.stack.library,
-            self.stack.blobs,
-            clock=clock,
-            sleep=doze,
+        library = self.stack.library
+        self.index = ManagedIndexWriter(
+            self.gateway, self.placements, library, self.stack.blobs, clock=clock, sleep=doze
+        )
+        self.retriever = ManagedIndexRetriever(
+            self.gateway, self.placements, library, local=self.stack.index
         )
 
     async def ask(self, text: str, filters: Filters | None = None) -> Sequence[Passage]:
         query = Query(text=text, principal=OWNER, filters=filters or Filters())
         deadline = Deadline(SystemClock().monotonic_s() + 10)
-        return await self.index.retrieve(query, top_k=3, deadline=deadline)
+        return await self.retriever.retrieve(query, top_k=3, deadline=deadline)
 
     async def close(self) -> None:
         await self.gateway.aclose()

@@ -5,13 +5,14 @@ import hashlib
 import hmac
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.fakes.llamacloud.app import build_app, label_of
 from tests.fakes.llamacloud.index_api import begin_sync
-from tests.fakes.llamacloud.jobs import Billing, Charge, Job, Pace
+from tests.fakes.llamacloud.jobs import Billing, Charge, Job, Pace, now
 from tests.fakes.llamacloud.routing import ENDPOINTS, Call
 from tests.fakes.llamacloud.state import (
     DEFAULT_PROJECT,
@@ -50,6 +51,9 @@ class FakeLlamaCloud:
         self.broken: list[str] = []
         self.unique_id_replaces = False
         self.other_engine_chars: int | None = None  # chunks of this size, of another parser's text
+        self.skips: set[str] = set()  # names of files that a sync leaves out silently
+        self.listing_lag_s = 0.0  # how long after it was accepted a job is listed
+        self.moment: Callable[[], datetime] = now  # what the lag is measured with
         self.projects = (DEFAULT_PROJECT, OTHER_PROJECT)
         self._default_pace = pace or Pace()
         self._limits: dict[str, tuple[int, float, deque[float]]] = {}
@@ -217,10 +221,12 @@ class FakeLlamaCloud:
             call.moment("created_at_on_or_after"),
             call.moment("created_at_on_or_before"),
         )
+        listed_until = self.moment() - timedelta(seconds=self.listing_lag_s)
         found = [
             job
             for job in self.state.jobs.values()
             if (job.product, job.project_id) == (product, call.project_id)
+            and (not self.listing_lag_s or job.created_at <= listed_until)
             and (not ids or job.id in ids)
             and status in (None, job.status)
             and (after is None or job.created_at >= after)

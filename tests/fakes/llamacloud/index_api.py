@@ -103,6 +103,8 @@ def _export(call: Call, held: Index, job: Job) -> None:
     ]
     for entry in entries:
         before = held.exported.get(entry.id)
+        if entry.display_name in call.cloud.skips:  # without a word, and the sync succeeds
+            continue
         try:
             exported[entry.id] = _indexed(call, held, job, entry, before)
         except (content.Unreadable, Refused) as error:

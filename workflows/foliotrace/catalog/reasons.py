@@ -96,6 +96,15 @@ class Reason(CatalogEntry):
         "managed_index_pending",
         "The managed index has not caught up with the library.",
     )
+    MANAGED_INDEX_INCOMPLETE = (
+        "managed_index_incomplete",
+        "The managed index skipped files; passages of them came from the local index.",
+        "See managed_index.skipped in the log, and run foliotrace index reconcile.",
+    )
+    MANAGED_INDEX_MISSED = (
+        "managed_index_missed",
+        "The managed index did not find the answer; the local index did.",
+    )
     RETRIEVER_FAILED = "retriever_failed", "The LlamaIndex retriever failed."
 
     # parsing and extraction

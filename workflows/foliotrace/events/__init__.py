@@ -12,6 +12,7 @@ from foliotrace.events.dependencies import (
     CloudJobFinished,
     CloudParseJobExpired,
     CloudPurchaseReconciled,
+    ManagedIndexSynced,
     ModelCallPaid,
     ReservationNotSettled,
 )
@@ -76,6 +77,7 @@ __all__ = [
     "IndexBehind",
     "Instrument",
     "JobQuarantined",
+    "ManagedIndexSynced",
     "ModelCallPaid",
     "ParserFellBack",
     "PassagesAligned",

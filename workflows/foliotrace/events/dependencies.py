@@ -126,6 +126,19 @@ class CloudJobFinished(DomainEvent):
     credits: float
 
 
+class ManagedIndexSynced(DomainEvent):
+    """A sync of the managed index ended; it does not find `skipped` of the placed documents."""
+
+    span_attributes: ClassVar = {"skipped": "foliotrace.cloud.skipped_files"}
+    recorded_as: ClassVar = "event"
+
+    skipped: int
+
+    def measurements(self) -> Iterable[Measurement]:
+        """The files that are served from the local index alone."""
+        yield instruments.SKIPPED_FILES.measured(self.skipped)
+
+
 class CloudPurchaseReconciled(DomainEvent):
     """A LlamaCloud job whose acknowledgement was lost was found again instead of bought twice."""
 

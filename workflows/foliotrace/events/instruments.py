@@ -59,6 +59,10 @@ PASSAGES_NOT_ALIGNED: Final = _counter(
     "foliotrace.retrieval.not_aligned",
     "Hits of the managed index cited by page, because the stored page words them otherwise.",
 )
+SKIPPED_FILES: Final = _gauge(
+    "foliotrace.managed_index.skipped_files",
+    "Documents that the managed index did not find after its last sync.",
+)
 RETRIES: Final = _counter("foliotrace.retries", "Calls repeated.", "dependency", "reason")
 BREAKER_OPEN: Final = _gauge("foliotrace.breaker.open", "1 while a breaker is open.", "dependency")
 BREAKER_TRANSITIONS: Final = _counter(
@@ -100,6 +104,7 @@ INSTRUMENTS: Final = (
     DEGRADED_ANSWERS,
     FALLBACKS,
     PASSAGES_NOT_ALIGNED,
+    SKIPPED_FILES,
     RETRIES,
     BREAKER_OPEN,
     BREAKER_TRANSITIONS,

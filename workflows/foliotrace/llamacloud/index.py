@@ -8,7 +8,7 @@ from llama_index.core.base.response.schema import RESPONSE_TYPE, Response
 from llama_index.core.llms import LLM
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
-from foliotrace.adapters.llamacloud.index import Drift
+from foliotrace.adapters.llamacloud.managed_index.writer import Drift
 from foliotrace.adapters.llamaindex.retriever import (
     LibraryQueryEngine,
     LibraryRetriever,

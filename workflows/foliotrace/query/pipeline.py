@@ -8,7 +8,8 @@ from typing import Final
 from uuid import uuid4
 
 from foliotrace.budget import RunLedger, open_run
-from foliotrace.errors import LibraryUnavailable
+from foliotrace.catalog import Reason
+from foliotrace.errors import IndexUnavailable, LibraryUnavailable
 from foliotrace.events import stage
 from foliotrace.model import (
     Answer,
@@ -173,7 +174,11 @@ async def _answer(
                 stream=stream,
                 check_subject=retrieval.mode in _OWN_INDEXES,
             )
-            if not passages:
+            if synthesis.mode is AnswerMode.ABSTAINED and retrieval.mode is RetrievalMode.MANAGED:
+                retrieval, synthesis = await _checked_locally(
+                    services, query, version, deadline, stream, retrieval, synthesis
+                )
+            if not retrieval.passages:
                 synthesis = await _naming_an_empty_collection(services, query, synthesis)
         if stream is not None and synthesis.mode is not AnswerMode.GENERATED:
             stream.send(synthesis.text)
@@ -192,6 +197,41 @@ async def _answer(
     if may_store(answer, redacted=redacted):
         await answer_cache.store(services, query, answer, keys, _stage_deadline(services, deadline))
     return answer
+
+
+async def _checked_locally(
+    services: QueryServices,
+    query: Query,
+    version: int,
+    deadline: Deadline,
+    stream: AnswerStream | None,
+    managed: Retrieval,
+    abstention: Synthesis,
+) -> tuple[Retrieval, Synthesis]:
+    """What the local paths answer where the managed index found nothing; else the abstention."""
+    paths = [path for path in services.paths if path.mode in _OWN_INDEXES]
+    if not paths or (stream is not None and stream.started):
+        return managed, abstention
+    local = await retrieve(
+        query,
+        paths,
+        clock=services.clock,
+        deadline=deadline,
+        limit_s=services.settings.retrieval_deadline_s,
+    )
+    if not local.passages:
+        return managed, abstention
+    synthesis = await services.synthesizer.synthesize(
+        query, local.passages, library_version=version, deadline=deadline, stream=None
+    )
+    if synthesis.mode is AnswerMode.ABSTAINED:
+        return managed, abstention
+    missed = IndexUnavailable(reason=Reason.MANAGED_INDEX_MISSED, answered=True)
+    local = replace(local, failures=(*managed.failures, missed, *local.failures))
+    _announce_lower_path(stream, local)
+    if stream is not None and synthesis.mode is AnswerMode.GENERATED:
+        stream.send(synthesis.text)
+    return local, synthesis
 
 
 def _stage_deadline(services: QueryServices, deadline: Deadline) -> Deadline:

@@ -14,12 +14,13 @@ from foliotrace.adapters.llamacloud.client import CloudAccess, CloudFailure
 from foliotrace.adapters.llamacloud.credit_charges import CreditCharges
 from foliotrace.adapters.llamacloud.extractor import PAGED_TYPES, CloudExtractor
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.index import CloudIndex
+from foliotrace.adapters.llamacloud.managed_index.placements import Placements
+from foliotrace.adapters.llamacloud.managed_index.retriever import ManagedIndexRetriever
+from foliotrace.adapters.llamacloud.managed_index.writer import ManagedIndexWriter
 from foliotrace.adapters.llamacloud.parser import CloudParser
-from foliotrace.adapters.llamacloud.placements import Placements
 from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
 from foliotrace.adapters.llamacloud.webhooks import CloudEvent, WebhookTarget, read_webhook
-from foliotrace.errors import NotFound
+from foliotrace.errors import IndexUnavailable, NotFound
 from foliotrace.extract.services import Rung
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParserChain, RemainingTypesParser
@@ -37,6 +38,7 @@ from foliotrace.stack.data_folder import DataFolder
 
 _log = structlog.get_logger(__name__)
 _SWEEP_EVERY_S: Final = 10.0
+_LOOK_EVERY_S: Final = 300.0
 
 
 def journal_file(data_folder: Path) -> Path:
@@ -77,7 +79,7 @@ class CloudServices:
             charges=charges,
         )
         self._placements: Placements | None = None
-        self.index: CloudIndex | None = None
+        self.index: ManagedIndexWriter | None = None
         self.follower: BackgroundIndexWriter | None = None
         if self._settings.index is not ExecutionMode.LOCAL:
             self._open_index(file.parent)
@@ -85,7 +87,7 @@ class CloudServices:
     def _open_index(self, path: Path) -> None:
         folder = self._folder
         self._placements = Placements(path / "placements.db")
-        self.index = CloudIndex(
+        self.index = ManagedIndexWriter(
             self.gateway, self._placements, folder.library, folder.blobs, clock=folder.clock
         )
         guard = self._guards.make("llamacloud_sync", limit_s=INDEX_SYNC_DEADLINE_S, attempts=1)
@@ -141,14 +143,17 @@ class CloudServices:
         self, local: Sequence[RetrievalPath]
     ) -> Mapping[ExecutionMode, Sequence[RetrievalPath]]:
         """What a question may choose; empty when retrieval stays local."""
-        if self.index is None:
+        if self._placements is None:
             return {}
+        retriever = ManagedIndexRetriever(
+            self.gateway, self._placements, self._folder.library, local=local[-1].retriever
+        )
         guard = self._guards.make(
             "managed_index",
             limit_s=self._core.query.retrieval_deadline_s,
             has_lower_rung=self._settings.index is not ExecutionMode.CLOUD,
         )
-        managed = RetrievalPath(RetrievalMode.MANAGED, ResilientRetriever(self.index, guard))
+        managed = RetrievalPath(RetrievalMode.MANAGED, ResilientRetriever(retriever, guard))
         return {
             ExecutionMode.LOCAL: tuple(local),
             ExecutionMode.CLOUD: (managed,),
@@ -178,7 +183,7 @@ class CloudServices:
         """Keep the managed index up to date and delete unneeded copies, until cancelled."""
         work = [self._sweep()]
         if self.follower is not None:
-            work.append(self.follower.run())
+            work += [self.follower.run(), self._look_for_the_index()]
         try:
             await asyncio.gather(*work)
         except asyncio.CancelledError:
@@ -195,6 +200,15 @@ class CloudServices:
             await self.gateway.sweep(is_wanted)
         except CloudFailure as failure:
             _log.warning("llamacloud.copies_remain", reason=failure.reason)
+
+    async def _look_for_the_index(self) -> None:
+        """An index that was deleted in the cloud is made anew, also when nobody asks it."""
+        while self.index is not None:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            try:
+                await self.index.look()
+            except IndexUnavailable as error:
+                _log.warning("managed_index.not_seen", reason=error.reason)
 
     async def _sweep(self) -> None:
         while True:

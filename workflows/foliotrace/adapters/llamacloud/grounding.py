@@ -75,11 +75,16 @@ def locate_on(
 
 
 async def passage_of(library: LibraryReader, tenant: str, result: Result) -> Passage | None:
-    """The hit as a passage; None if its document is gone. Raises LibraryUnavailable."""
+    """The hit as a passage; None if its document is gone or has other content by now.
+
+    Raises LibraryUnavailable.
+    """
     document_id = str((result.metadata or {}).get("document_id") or "")
     try:
         document = await library.document(tenant, document_id)
     except NotFound:
+        return None
+    if (result.metadata or {}).get("content_hash", document.content_hash) != document.content_hash:
         return None
     static = result.static_fields
     named = (static.page_range_start if static else None) or 1

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from foliotrace.catalog import ReasonFamily
-from foliotrace.errors import DeadlineExceeded, Unavailable
+from foliotrace.catalog import Reason, ReasonFamily
+from foliotrace.errors import DeadlineExceeded, IndexUnavailable, Unavailable
 from foliotrace.events import PassagesRetrieved, RetrievalPathFailed, emit
 from foliotrace.model import Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Clock, Retriever
@@ -86,6 +86,8 @@ async def retrieve(
     ]
     passages = tuple(without_duplicates(outcome.passages)[: query.top_k])
     mode = paths[outcome.place].mode
+    if mode is RetrievalMode.MANAGED and any(p.path is not mode for p in passages):
+        failures.append(IndexUnavailable(reason=Reason.MANAGED_INDEX_INCOMPLETE, answered=True))
     emit(
         PassagesRetrieved(
             collection=query.collection,

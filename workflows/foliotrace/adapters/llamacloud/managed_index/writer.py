@@ -1,16 +1,16 @@
-"""The managed index (LlamaCloud Index v2) as an `IndexWriter` and a `Retriever`.
+"""The managed index (LlamaCloud Index v2) as an `IndexWriter`.
 
 It follows the library's changes like every index, and the local keyword index is always kept up to
-date beside it. Its hits are aligned to the stored pages, so that their citations can be opened.
+date beside it. After each sync every placed document is looked for, because a sync may skip files.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
-from llama_cloud.types.beta.directories import FileListResponse
-from llama_cloud.types.retrieval_retrieve_response import Result
+import structlog
 
 from foliotrace.adapters.llamacloud.client import (
     CloudFailure,
@@ -19,37 +19,41 @@ from foliotrace.adapters.llamacloud.client import (
     translated_errors,
 )
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.grounding import passage_of
-from foliotrace.adapters.llamacloud.placements import ManagedIndex, Placement, Placements
-from foliotrace.catalog import Reason
-from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
-from foliotrace.events import PassagesAligned, emit
-from foliotrace.model import (
-    Deadline,
-    Document,
-    DocumentStatus,
-    Passage,
-    Query,
+from foliotrace.adapters.llamacloud.managed_index.directory import Directory
+from foliotrace.adapters.llamacloud.managed_index.placements import (
+    ManagedIndex,
+    Placement,
+    Placements,
 )
+from foliotrace.adapters.llamacloud.managed_index.presence import not_found
+from foliotrace.adapters.llamacloud.managed_index.retriever import search
+from foliotrace.errors import IndexUnavailable, NotFound
+from foliotrace.events import ManagedIndexSynced, emit
+from foliotrace.model import Deadline, Document, DocumentStatus
 from foliotrace.ports import Blobs, Change, Clock, LibraryReader
 
+_log = structlog.get_logger(__name__)
 _SYNC_LIMIT_S: Final = 1800.0
 _POLL_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """Document ids that are missing in the managed index, stale there, or left over."""
+    """Document ids that are missing in the managed index, stale there, left over, or skipped.
+
+    The cloud has the file of a skipped document, and its index does not find it.
+    """
 
     missing: tuple[str, ...]
     stale: tuple[str, ...]
     left_over: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.missing or self.stale or self.left_over)
+        return bool(self.missing or self.stale or self.left_over or self.skipped)
 
 
-class CloudIndex:
+class ManagedIndexWriter:
     """One managed index per tenant and collection. Raises IndexUnavailable with a reason."""
 
     def __init__(
@@ -63,19 +67,13 @@ class CloudIndex:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._gateway = gateway
+        self._directory = Directory(gateway)
         self._placements = placements
         self._library = library
         self._blobs = blobs
         self._clock = clock
         self._sleep = sleep
         self._turn = asyncio.Lock()
-
-    @property
-    def ready(self) -> bool:
-        """Whether no index waits for a sync; `retrieve` judges one collection."""
-        return not self._placements.dirty_indexes()
-
-    # --- writing ---------------------------------------------------------------------------
 
     async def catch_up(self) -> int:
         """Upload every change, then sync and verify the indexes that were touched."""
@@ -87,8 +85,7 @@ class CloudIndex:
                         await self._apply(change)
                         version = change.version
                         self._placements.reach(version)
-                for index in self._placements.dirty_indexes():
-                    await self._sync(index)
+                await self._sync_unready()
                 return version
             except CloudFailure as failure:
                 raise _unavailable(failure) from failure
@@ -101,20 +98,31 @@ class CloudIndex:
     async def compact(self) -> None:
         await self.catch_up()
 
+    async def look(self) -> None:
+        """Note which indexes were deleted in the cloud. Raises IndexUnavailable."""
+        try:
+            for index in self._placements.indexes():
+                if index.answers and not await self._is_known(index):
+                    self._placements.keep_index(replace(index, lost=True))
+        except CloudFailure as failure:
+            raise _unavailable(failure) from failure
+
     async def drift(self, tenant: str, collection: str) -> Drift:
         """Compare the library with the files that the cloud lists for the collection."""
         index = self._placements.index(tenant, collection)
         documents = await self._served(tenant, collection)
         try:
-            there = await self._listed(index) if index else {}
+            there = (
+                await self._directory.listed(index) if index and await self._is_known(index) else {}
+            )
         except CloudFailure as failure:
             raise _unavailable(failure) from failure
+        same = {i for i in documents.keys() & there.keys() if documents[i] == there[i]}
         return Drift(
             missing=tuple(sorted(documents.keys() - there.keys())),
-            stale=tuple(
-                sorted(i for i in documents.keys() & there.keys() if documents[i] != there[i])
-            ),
+            stale=tuple(sorted((documents.keys() & there.keys()) - same)),
             left_over=tuple(sorted(there.keys() - documents.keys())),
+            skipped=tuple(sorted(same.intersection(self._placements.skipped(tenant, collection)))),
         )
 
     async def reconcile(self, tenant: str, collection: str) -> Drift:
@@ -123,15 +131,16 @@ class CloudIndex:
         async with self._turn:
             try:
                 known = self._placements.index(tenant, collection)
-                if known is not None:
-                    await self._clear(known, {*found.left_over, *found.stale})
+                if known is not None and not await self._is_known(known):
+                    await self._renew(known)
+                elif known is not None:
+                    await self._clear(known, {*found.left_over, *found.stale, *found.skipped})
                 for document_id in found.left_over:
                     await self._withdraw(tenant, document_id)
-                for document_id in (*found.missing, *found.stale):
+                for document_id in (*found.missing, *found.stale, *found.skipped):
                     self._placements.remove(tenant, document_id)
                     await self._place(await self._library.document(tenant, document_id))
-                for index in self._placements.dirty_indexes():
-                    await self._sync(index)
+                await self._sync_unready()
             except CloudFailure as failure:
                 raise _unavailable(failure) from failure
         return found
@@ -152,17 +161,19 @@ class CloudIndex:
         if before is not None and before.content_hash == document.content_hash:
             return
         if before is not None:
-            await self._remove_file(index, before.directory_file_id)
+            await self._directory.remove(index, before.directory_file_id)
         path = await self._blobs.path(document.tenant, document.content_hash)
         source = document.source_file(path)
         file_id = await self._gateway.upload(document.tenant, source, self._deadline(300))
         try:
-            directory_file_id = await self._add(index, document, file_id)
+            directory_file_id = await self._directory.add(index, document, file_id)
         except CloudFailure as failure:
+            if failure.problem is CloudProblem.NOT_FOUND:  # the directory is gone
+                self._placements.keep_index(replace(index, lost=True))
             if failure.problem is not CloudProblem.CONFLICT:
                 raise
             await self._clear(index, {document.id})  # an earlier reply was lost: the file is there
-            directory_file_id = await self._add(index, document, file_id)
+            directory_file_id = await self._directory.add(index, document, file_id)
         self._placements.keep_index(replace(index, dirty=True))
         self._placements.place(
             Placement(
@@ -174,31 +185,9 @@ class CloudIndex:
             )
         )
 
-    async def _add(self, index: ManagedIndex, document: Document, file_id: str) -> str:
-        """The id of the file in the directory."""
-        with translated_errors("add a file to a directory"):
-            added = await self._gateway.client.beta.directories.files.add(
-                index.directory_id,
-                file_id=file_id,
-                unique_id=document.id,
-                display_name=document.name,
-                metadata={"document_id": document.id, "content_hash": document.content_hash},
-                **self._gateway.scope,
-            )
-        return added.id
-
     async def _clear(self, index: ManagedIndex, document_ids: Collection[str]) -> None:
         """Remove all files of these documents that the directory lists, recorded or not."""
-        with translated_errors("list a directory"):
-            unwanted = [
-                file.id
-                async for file in self._gateway.client.beta.directories.files.list(
-                    index.directory_id, **self._gateway.scope
-                )
-                if _document_of(file) in document_ids
-            ]
-        for directory_file_id in unwanted:
-            await self._remove_file(index, directory_file_id)
+        if await self._directory.clear(index, document_ids):
             self._placements.keep_index(replace(index, dirty=True))
 
     async def _withdraw(self, tenant: str, document_id: str) -> None:
@@ -208,46 +197,71 @@ class CloudIndex:
             return
         index = self._placements.index(tenant, placed.collection)
         if index is not None:
-            await self._remove_file(index, placed.directory_file_id)
+            await self._directory.remove(index, placed.directory_file_id)
             self._placements.keep_index(replace(index, dirty=True))
         if not await self._library.refers_to(tenant, placed.content_hash):
             await self._gateway.forget(tenant, placed.content_hash)
         self._placements.remove(tenant, document_id)
 
-    async def _remove_file(self, index: ManagedIndex, directory_file_id: str) -> None:
-        try:
-            with translated_errors("remove a file from a directory"):
-                await self._gateway.client.beta.directories.files.delete(
-                    directory_file_id, directory_id=index.directory_id, **self._gateway.scope
-                )
-        except CloudFailure as failure:
-            if failure.problem is not CloudProblem.NOT_FOUND:
-                raise
-
     async def _index_of(self, tenant: str, collection: str) -> ManagedIndex:
         known = self._placements.index(tenant, collection)
+        if known is not None and known.lost:
+            return await self._renew(known)
         if known is not None:
             return known
-        name = f"foliotrace-{tenant}-{collection}"
         with translated_errors("create a directory"):
             directory = await self._gateway.client.beta.directories.create(
-                name=name, type="user", **self._gateway.scope
+                name=_name(tenant, collection), type="user", **self._gateway.scope
             )
+        return await self._create(tenant, collection, directory.id)
+
+    async def _create(self, tenant: str, collection: str, directory_id: str) -> ManagedIndex:
+        """An index over the directory."""
         with translated_errors("create an index"):
             index = await self._gateway.client.indexes.create(
-                source_directory_id=directory.id,
-                name=name,
+                source_directory_id=directory_id,
+                name=_name(tenant, collection),
                 sync_frequency="manual",
                 **self._gateway.scope,
             )
         made = ManagedIndex(
-            tenant=tenant, collection=collection, directory_id=directory.id, index_id=index.id
+            tenant=tenant,
+            collection=collection,
+            directory_id=directory_id,
+            index_id=index.id,
+            dirty=True,
         )
         self._placements.keep_index(made)
         return made
 
+    async def _renew(self, index: ManagedIndex) -> ManagedIndex:
+        """Replace an index that was deleted in the cloud: over its directory, if that is left."""
+        try:
+            await self._directory.listed(index)
+        except CloudFailure as failure:
+            if failure.problem is not CloudProblem.NOT_FOUND:
+                raise
+        else:
+            return await self._create(index.tenant, index.collection, index.directory_id)
+        self._placements.forget(index)
+        made = await self._index_of(index.tenant, index.collection)
+        for document_id in await self._served(index.tenant, index.collection):
+            await self._place(await self._library.document(index.tenant, document_id))
+        return made
+
+    async def _sync_unready(self) -> None:
+        for index in self._placements.unready_indexes():
+            if index.lost:
+                index = await self._renew(index)
+            try:
+                await self._sync(index)
+            except CloudFailure as failure:
+                if failure.problem is CloudProblem.NOT_FOUND:
+                    self._placements.keep_index(replace(index, lost=True))
+                raise
+
     async def _sync(self, index: ManagedIndex) -> None:
-        """Sync, wait, and verify with a query: an index may report success and hold nothing."""
+        """Sync, wait, and look for every placed document; those not found are served locally."""
         deadline = self._deadline(_SYNC_LIMIT_S)
         await self._wait_until_idle(index, deadline)
         try:
@@ -256,45 +270,44 @@ class CloudIndex:
         except CloudFailure as failure:
             if failure.problem is not CloudProblem.CONFLICT:
                 raise  # a running sync is enough
-        await self._wait_until_idle(index, deadline)
-        for document_id in self._placements.of(index.tenant, index.collection)[-1:]:
-            await self._verify(index, document_id)
-        self._placements.keep_index(replace(index, dirty=False))
-
-    async def _verify(self, index: ManagedIndex, document_id: str) -> None:
-        """Query the first words of a document: its chunks must be found."""
-        chunks = await self._library.document_chunks(index.tenant, document_id, limit=1)
-        if chunks and not await self._ask(
-            index, chunks[0].text[:200], top_k=1, document_ids=[document_id]
-        ):
+        if await self._wait_until_idle(index, deadline) == "failed":
+            raise CloudFailure(CloudProblem.JOB_FAILED, "the sync of the index failed")
+        placed = self._placements.of(index.tenant, index.collection)
+        searched = partial(search, self._gateway, index)
+        skipped = await not_found(searched, self._library, index.tenant, placed)
+        if placed and len(skipped) == len(placed):
             raise CloudFailure(CloudProblem.EMPTY, "the synced index holds no chunk")
+        self._placements.record_proof(index, skipped)
+        for document_id in sorted(skipped):
+            _log.warning("managed_index.skipped", document_id=document_id)
+        emit(ManagedIndexSynced(skipped=len(skipped)))
+        self._placements.keep_index(replace(index, dirty=False, lost=False))
 
-    async def _wait_until_idle(self, index: ManagedIndex, deadline: Deadline) -> None:
+    async def _is_known(self, index: ManagedIndex) -> bool:
+        """Whether the cloud still has the index."""
+        try:
+            with translated_errors("ask for an index"):
+                await self._gateway.client.indexes.get(index.index_id, **self._gateway.scope)
+        except CloudFailure as failure:
+            if failure.problem is CloudProblem.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def _wait_until_idle(self, index: ManagedIndex, deadline: Deadline) -> object:
+        """The status in the metadata of the index once no sync runs."""
         while True:
             with translated_errors("ask for an index"):
                 state = await self._gateway.client.indexes.get(
                     index.index_id, expand=["sync_in_progress"], **self._gateway.scope
                 )
-            if (state.metadata or {}).get("status") == "failed":
-                raise CloudFailure(CloudProblem.JOB_FAILED, "the sync of the index failed")
             if not state.sync_in_progress:
-                return
+                return (state.metadata or {}).get("status")
             if deadline.remaining_s(self._clock.monotonic_s()) <= _POLL_S:
                 raise CloudFailure(
                     CloudProblem.DEADLINE, "the sync of the index did not finish in time"
                 )
             await self._sleep(_POLL_S)
-
-    async def _listed(self, index: ManagedIndex) -> dict[str, str]:
-        """Document id -> content hash of every file in the directory."""
-        there: dict[str, str] = {}
-        with translated_errors("list a directory"):
-            async for file in self._gateway.client.beta.directories.files.list(
-                index.directory_id, **self._gateway.scope
-            ):
-                metadata: dict[str, Any] = dict(getattr(file, "metadata", None) or {})
-                there[_document_of(file)] = str(metadata.get("content_hash"))
-        return there
 
     async def _served(self, tenant: str, collection: str) -> dict[str, str]:
         served: dict[str, str] = {}
@@ -309,60 +322,10 @@ class CloudIndex:
     def _deadline(self, limit_s: float) -> Deadline:
         return Deadline(self._clock.monotonic_s() + limit_s)
 
-    # --- reading ---------------------------------------------------------------------------
-
-    async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
-        """An index that is behind the library is not queried: it would miss documents."""
-        tenant = query.principal.tenant
-        index = self._placements.index(tenant, query.collection)
-        if index is None or index.dirty or await self._is_behind(tenant, query.collection):
-            raise IndexUnavailable(reason=Reason.MANAGED_INDEX_PENDING, lasting=True, answered=True)
-        ids: Sequence[str] | None = None
-        if query.filters:
-            ids = await self._library.matching(tenant, query.collection, query.filters)
-            if not ids:
-                return []
-        try:
-            results = await self._ask(index, query.text, top_k=top_k, document_ids=ids)
-        except CloudFailure as failure:
-            raise _unavailable(failure) from failure
-        if not results and ids is None:
-            raise IndexUnavailable(reason=Reason.LLAMACLOUD_EMPTY, lasting=True, answered=True)
-        try:
-            passages = [await passage_of(self._library, tenant, result) for result in results]
-        except LibraryUnavailable as error:
-            raise IndexUnavailable(error.message, reason=error.reason) from error
-        found = [passage for passage in passages if passage is not None]
-        emit(PassagesAligned(not_aligned=sum(not p.exact for p in found)))
-        return found
-
-    async def _is_behind(self, tenant: str, collection: str) -> bool:
-        """Whether this collection has changes that were not uploaded yet."""
-        return await self._library.changed_since(self._placements.version, tenant, collection)
-
-    async def _ask(
-        self,
-        index: ManagedIndex,
-        question: str,
-        *,
-        top_k: int,
-        document_ids: Sequence[str] | None,
-    ) -> Sequence[Result]:
-        wanted: dict[str, Any] = {"index_id": index.index_id, "query": question, "top_k": top_k}
-        if document_ids is not None:
-            wanted["custom_filters"] = {
-                "document_id": {"operator": "in", "value": list(document_ids)}
-            }
-        with translated_errors("retrieve"):
-            reply = await self._gateway.client.retrieval.retrieve(**wanted, **self._gateway.scope)
-        return reply.results
-
 
 def _unavailable(failure: CloudFailure) -> IndexUnavailable:
     return as_port_error(IndexUnavailable, failure, setting="llamacloud.index")
 
 
-def _document_of(file: FileListResponse) -> str:
-    """The document id of a file in a directory."""
-    metadata: dict[str, Any] = dict(getattr(file, "metadata", None) or {})
-    return str(metadata.get("document_id") or file.unique_id)
+def _name(tenant: str, collection: str) -> str:
+    return f"foliotrace-{tenant}-{collection}"
