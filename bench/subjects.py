@@ -23,7 +23,7 @@ from foliotrace.ports import DocumentDraft, StoredBlob
 from foliotrace.query.workflow import QueryServices
 
 COMMAND = "python -m bench.subjects"
-SETTINGS_TRIED = 7  # versions of the rules that were compared; the thresholds were set once
+SETTINGS_TRIED = 9  # versions of the rules that were compared; the thresholds were set once
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,9 @@ def refused(answer: Answer) -> bool:
         ("What was Apple's revenue in 2009?", "2009"),
         ("What was Apple's revenue in Q1 2019?", "Q1 2019"),
         ("What does lease.pdf say about revenue?", "lease.pdf"),
+        ("which acquisitions that tesla has made raised revenue in 2023?", "tesla"),
+        ("is boeing forecasting a higher gross margin for 2023?", "boeing"),
+        ("for pfizer, what was the gross margin in q22023?", "pfizer"),
     ],
 )
 async def test_what_the_collection_does_not_hold_is_refused_and_named(
@@ -112,6 +115,17 @@ async def test_a_deleted_document_no_longer_holds_its_names(stack: QueryStack) -
     await stack.library.delete("default", tesla)
     await stack.index.catch_up()
     assert refused(await stack.ask(question))
+
+
+async def test_a_year_that_only_another_companys_document_holds_is_refused(
+    stack: QueryStack,
+) -> None:
+    await serve_apple(stack)
+    tesla = Identity(company="Tesla, Inc.", kind="10-K annual report", period="FY2009")
+    await stack.serve("Revenue in 2009 was 96 million.", name="t.pdf", identity=tesla)
+    answer = await stack.ask("What was Apple's revenue in 2009?")
+    assert refused(answer)
+    assert "\u201c2009\u201d" in answer.text
 
 
 async def test_another_collection_does_not_lend_its_names(stack: QueryStack) -> None:

@@ -16,7 +16,8 @@ _SENTENCE_START: Final = re.compile(r"(?:^|[.?!:;\n]|\d\))[\s\"'(\[\u201c\u2018]
 _JOINED_TO_NUMBER: Final = re.compile(r"\d-$")
 _YEAR: Final = re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)(?![\d.,]\d)")
 _DATED: Final = re.compile(
-    r"(?<!\d)(?:19|20)\d\d(?!\d)|\b(?:fiscal|quarter\w*|latest|most recent|periods?|10-?[kq]s?)\b",
+    r"(?<!\d)(?:19|20)\d\d(?!\d)|\bq[1-4]\s*(?:of\s*)?(?:fy\s*)?\d\d"
+    r"|\b(?:fiscal|quarter\w*|latest|most recent|periods?|year over year|yoy|10-?[kq]s?)\b",
     re.I,
 )
 _FORWARD: Final = re.compile(
@@ -40,6 +41,7 @@ def _list(words: str) -> frozenset[str]:
 _DETERMINERS: Final = _list("the a an this that these those each every any our my your")
 _BE: Final = _list("was were is are")
 _AGENT: Final = _list("did does has")  # before a subject, or behind it
+_PERFECT: Final = _list("has have had did")
 _ASKS: Final = _list("did does")  # a subject follows
 _LONGEST_ACRONYM: Final = 5
 _PREPOSITIONS: Final = _list("of for by at from in on to with about than versus vs during as")
@@ -168,7 +170,9 @@ def _name(
     text: str, run: list[_Word], before: str, after: str, *, dated: bool, shouted: bool
 ) -> AskedName:
     first, last = run[0], run[-1]
-    relative = before == "that" and first.capital and not first.opens  # "that AMCOR has done"
+    relative = (  # "that AMCOR has done"
+        before == "that" and not first.opens and (first.capital or after in _PERFECT)
+    )
     determined = before in _DETERMINERS and len(run) == 1 and not relative
     opens = first.opens and len(run) == 1
     acronym = len(run) == 1 and first.text.isupper() and len(first.bare) <= _LONGEST_ACRONYM
@@ -181,8 +185,9 @@ def _name(
     )
     stands = (dated and before in _OPENERS) or before in _ASKS
     if before in _BE:  # "what was tesla revenue", not "which were open in" or "was reported"
-        inflected = first.bare.endswith(_INFLECTED)
+        inflected = first.bare.endswith(_INFLECTED) and not after.endswith("ing")
         stands = stands and bool(after) and after not in _PREPOSITIONS and not inflected
+    stands = stands or (dated and relative)
     agent = first.capital and not first.opens and bool({before, after} & _AGENT)
     return AskedName(
         words=tuple(w.bare for w in run),

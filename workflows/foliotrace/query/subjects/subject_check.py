@@ -156,12 +156,25 @@ class SubjectCheck:
                 return True
         return False
 
-    def _evidence(self, asked: _Asked, terms: set[str], known: Sequence[AskedName]) -> bool:
-        """Whether a sentence or row holds `terms` and most of the rest of the question."""
+    def _evidence(
+        self,
+        asked: _Asked,
+        terms: set[str],
+        known: Sequence[AskedName],
+        *,
+        of_known: bool = False,
+    ) -> bool:
+        """Whether a sentence or row holds `terms` and most of the rest of the question.
+
+        `of_known`: in a passage that a known name, or the identity of its document, stands in.
+        """
         about = {t for name in known for word in name.words for t in self._names.terms(word)}
         rest = {t: w for t, w in asked.weights.items() if t not in terms and t not in about}
         needed = MIN_EVIDENCE * sum(rest.values())
+        named = about - self._unwritten(known, asked.query) if of_known else about
         for passage in asked.found:
+            if of_known and named and not named & passage.terms:
+                continue
             for span in passage.spans:
                 here = span.terms | span.header_terms
                 if terms <= here and sum(w for t, w in rest.items() if t in here) >= needed:
@@ -183,7 +196,7 @@ class SubjectCheck:
             elif asked_year.forward and not held.lacks_year(about, year - 1):
                 continue  # a report on one year may speak of plans for the next
             elif held.lacks_year(about, year) and not self._evidence(
-                asked, set(numbers_in(str(year))), known
+                asked, set(numbers_in(str(year))), known, of_known=True
             ):
                 absent.append(str(asked_year))
         return absent
