@@ -29,10 +29,10 @@ _PRIVATE = tuple(
 
 def is_safe_url(url: str) -> bool:
     """Whether keys may be fetched from `url`: by TLS, or from this machine or a private address."""
-    return url.startswith("https://") or (url.startswith("http://") and _is_private(url))
+    return url.startswith("https://") or (url.startswith("http://") and is_private(url))
 
 
-def _is_private(url: str | None) -> bool:
+def is_private(url: str | None) -> bool:
     """Whether the host of `url` is a loopback or private address; names other than localhost no."""
     host = urlsplit(url or "").hostname or ""
     if host == "localhost":
@@ -276,8 +276,8 @@ class LLMSettings(Section):
     """One language model."""
 
     provider: Literal["openai", "openai_like", "anthropic", "ollama", "import"] = Field(
-        description="`openai`; `openai_like` for any server with OpenAI's API (vLLM, LM Studio; "
-        "extra `openai-like`); `anthropic` and `ollama` (extras of the same name); `import` for "
+        description="`openai`; `openai_like` for any server with OpenAI's API (vLLM, LM Studio, "
+        "Ollama at `/v1`); `anthropic` and `ollama` (extras of the same name); `import` for "
         "any LlamaIndex LLM."
     )
     model: str = Field(
@@ -307,7 +307,7 @@ class LLMSettings(Section):
         """Whether the model is served from a loopback or private address."""
         if self.provider == "ollama" and self.api_base is None:
             return True
-        return self.provider in ("ollama", "openai_like") and _is_private(self.api_base)
+        return self.provider in ("ollama", "openai_like") and is_private(self.api_base)
 
 
 class EmbeddingSettings(Section):
@@ -337,7 +337,7 @@ class EmbeddingSettings(Section):
     @property
     def runs_at_home(self) -> bool:
         """Whether the model is served from a loopback or private address."""
-        return self.provider == "openai_like" and _is_private(self.api_base)
+        return self.provider == "openai_like" and is_private(self.api_base)
 
 
 class LlamaCloudSection(LlamaCloudSettings):

@@ -7,10 +7,8 @@ the start. A setting is declared in the section it belongs to: `foliotrace.setti
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from tomllib import TOMLDecodeError
 from types import UnionType
 from typing import ClassVar, get_args, get_origin
 
@@ -40,6 +38,7 @@ from foliotrace_server.sections import (
     ServerSettings,
     TracingSettings,
 )
+from foliotrace_server.wrong_settings import SettingProblem, Sources, not_a_setting
 
 PREFIX = "FOLIOTRACE_"
 _OUTSIDE_THE_TREE = (
@@ -65,7 +64,6 @@ class Settings(CoreSettings, BaseSettings):
         validate_default=False,
         env_file=".env",
         dotenv_filtering="only_existing",
-        secrets_dir_missing="ok",
     )
     toml_file: ClassVar[Path] = Path("foliotrace.toml")
 
@@ -134,7 +132,9 @@ class Settings(CoreSettings, BaseSettings):
             init_settings,
             env_settings,
             dotenv_settings,
-            NestedSecretsSettingsSource(file_secret_settings, secrets_dir=_secrets_folder()),
+            NestedSecretsSettingsSource(
+                file_secret_settings, secrets_dir=_secrets_folder(), secrets_dir_missing="ok"
+            ),
             TomlConfigSettingsSource(settings_cls, toml_file=cls.toml_file),
         )
 
@@ -145,44 +145,64 @@ def load_settings(toml_file: Path | None = None, **overrides: object) -> Setting
     `toml_file` (or FOLIOTRACE_CONFIG) must exist; without either, `foliotrace.toml` is read where
     the process was started, if it is there.
     """
+    settings, problems = inspect_settings(toml_file, **overrides)
+    if problems:
+        hints = dict.fromkeys(each.hint for each in problems if each.hint)
+        raise Misconfigured(
+            "; ".join(f"{each.setting}: {each.said}" for each in problems), hint=" ".join(hints)
+        )
+    return settings
+
+
+def inspect_settings(
+    toml_file: Path | None = None, **overrides: object
+) -> tuple[Settings, Sequence[SettingProblem]]:
+    """The settings without those that are wrong, and what is wrong. Raises nothing.
+
+    A wrong setting has its default; of a wrong model or section that needs it, nothing is left.
+    """
     named = toml_file or _environment().get("FOLIOTRACE_CONFIG")
+    described = {path: leaf.description or "" for path, leaf in leaves_of(Settings)}
+    sources = Sources(described, Path(named or Settings.toml_file))
     if named is not None and not Path(named).is_file():
-        raise Misconfigured(f"settings file {named} not found")
-    refuse_unknown_names([*_environment(), *_dotenv_names(), *_secret_names()])
+        sources.report("config", f"settings file {named} not found", "Correct its path.")
+    sources.problems += unknown_names([*_environment(), *_dotenv_names(), *_secret_names()])
 
     class Loaded(Settings):
-        toml_file: ClassVar[Path] = Path(named or Settings.toml_file)
+        toml_file: ClassVar[Path] = sources.path
 
-    try:
-        loaded = Loaded(**overrides)  # type: ignore[arg-type] # pydantic checks them
-    except ValidationError as error:
-        raise Misconfigured(_explain(error)) from None
-    except TOMLDecodeError as error:
-        raise Misconfigured(
-            f"{Loaded.toml_file} is not TOML: {error}", hint="Fix that line of the file."
-        ) from None
-    except ValueError as error:  # JSON in a variable
-        raise Misconfigured(f"settings cannot be read: {type(error).__name__}") from None
-    return Settings.model_construct(
-        **{name: getattr(loaded, name) for name in Settings.model_fields}
-    )
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            given = (init_settings, env_settings, dotenv_settings, file_secret_settings)
+            order = super().settings_customise_sources
+            return sources.without_wrong(lambda: order(settings_cls, *given), cls)
+
+    while True:
+        try:
+            loaded = Loaded(**overrides)  # type: ignore[arg-type] # pydantic checks them
+        except ValidationError as error:
+            sources.drop(error)
+        else:
+            values = {name: getattr(loaded, name) for name in Settings.model_fields}
+            return Settings.model_construct(**values), sources.each_once(PREFIX)
 
 
-def refuse_unknown_names(names: Iterable[str]) -> None:
-    """Raise Misconfigured if a name under the prefix is no setting, with the nearest that is."""
+def unknown_names(names: Iterable[str]) -> Sequence[SettingProblem]:
+    """Each name under the prefix that is no setting, with the nearest that is."""
     known = known_names()
-    wrong = [
-        name
-        for name in names
-        if name.upper().startswith(PREFIX) and not _is_known(name.upper(), known)
+    ours = sorted({each for each in names if each.upper().startswith(PREFIX)})
+    return [
+        not_a_setting(name, name.upper(), known)
+        for name in ours
+        if not _is_known(name.upper(), known)
     ]
-    if not wrong:
-        return
-    lines = []
-    for name in sorted(wrong):
-        near = get_close_matches(name.upper(), known, n=1, cutoff=0.6)
-        lines.append(f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
-    raise Misconfigured("; ".join(lines), hint="See docs/reference/settings.md.")
 
 
 def known_names() -> tuple[str, ...]:
@@ -224,14 +244,6 @@ def _is_known(name: str, known: Iterable[str]) -> bool:
     return any(
         name == leaf or leaf.startswith(f"{name}__") or name.startswith("FOLIOTRACE_WORKFLOWS__")
         for leaf in known
-    )
-
-
-def _explain(error: ValidationError) -> str:
-    """Which settings are wrong and why, without the values."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}"
-        for problem in error.errors(include_input=False, include_url=False, include_context=False)
     )
 
 

@@ -128,7 +128,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert "Choose another --port" in ended.stderr
 
 
-@pytest.mark.parametrize("words", [("ask", "why?"), ("audit", "export"), ("doctor",)])
+@pytest.mark.parametrize("words", [("ask", "why?"), ("audit", "export")])
 def test_a_setting_that_is_misspelt(tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "foliotrace.toml").write_text("[server]\nprot = 9000\n")
     ended = foliotrace(tmp_path, *words)
@@ -139,10 +139,14 @@ def test_a_setting_that_is_misspelt(tmp_path: Path, words: tuple[str, ...]) -> N
 
 def test_settings_that_are_not_toml_are_shown_where(tmp_path: Path) -> None:
     (tmp_path / "foliotrace.toml").write_text('[server]\nport = "9000\n')
-    ended = foliotrace(tmp_path, "doctor")
+    ended = foliotrace(tmp_path, "ask", "why?")
     assert ended.returncode == Exit.MISCONFIGURED
     assert "foliotrace.toml is not TOML" in ended.stderr
     assert "line 2" in ended.stderr
+    checked = foliotrace(tmp_path, "doctor")
+    assert checked.returncode == Exit.MISCONFIGURED
+    assert "foliotrace.toml is not TOML" in checked.stdout
+    assert "data folder" in checked.stdout
 
 
 def test_a_url_may_be_written_without_its_scheme(tmp_path: Path) -> None:

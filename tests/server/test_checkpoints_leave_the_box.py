@@ -116,7 +116,7 @@ async def test_checkpoints_stay_at_home_where_logs_are_not_exported(
     [
         ({}, {}, "on", "OpenTelemetry"),
         ({"OTEL_LOGS_EXPORTER": "none"}, {}, "off", "none leaves"),
-        ({"OTEL_SDK_DISABLED": "true"}, {"checkpoint_folder": "/vault"}, "on", "to /vault"),
+        ({"OTEL_SDK_DISABLED": "true"}, {"checkpoint_folder": "vault"}, "on", "to vault"),
         ({}, {"enabled": False}, "off", "none leaves"),
         ({"OTEL_LOGS_EXPORTER": "carbon"}, {}, "problem", "OTEL_LOGS_EXPORTER"),
     ],

@@ -6,7 +6,7 @@ Slow imports happen where they are needed, so that `--help` is fast.
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from foliotrace_server.client import AsyncFoliotraceClient
     from foliotrace_server.engine import Engine
     from foliotrace_server.settings import Settings
+    from foliotrace_server.wrong_settings import SettingProblem
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -46,6 +47,13 @@ class Options:
         if self.data_dir is not None:
             overrides["data_dir"] = self.data_dir
         return load_settings(self.config, **overrides)
+
+    def inspect_settings(self) -> "tuple[Settings, Sequence[SettingProblem]]":
+        """The settings that are right, and what is wrong with the others. Raises nothing."""
+        from foliotrace_server.settings import inspect_settings
+
+        given = {} if self.data_dir is None else {"data_dir": self.data_dir}
+        return inspect_settings(self.config, **given)
 
 
 pass_options = click.make_pass_decorator(Options)

@@ -45,6 +45,7 @@ class LazyCommand:
 
 
 COMMANDS: Final[Mapping[str, LazyCommand]] = {
+    "init": LazyCommand(f"{_CLI}.init:init", "Ask three questions and write a settings file."),
     "demo": LazyCommand(f"{_CLI}.demo:demo", "Run every feature on example documents."),
     "ingest": LazyCommand(f"{_CLI}.ingest:ingest", "Ingest files and folders."),
     "ask": LazyCommand(f"{_CLI}.ask:ask", "Ask a question and get an answer with citations."),
@@ -224,24 +225,29 @@ def serve(options: Options, host: str | None, port: int | None) -> None:
 
 @click.command(cls=Command)
 @click.option(
-    "--probe", is_flag=True, help="Also send one small request to each configured service."
+    "--probe/--offline",
+    default=True,
+    help="Send one small request to each configured service (default), or to none.",
 )
 @pass_options
 @with_exit_code
 def doctor(options: Options, probe: bool) -> Exit | None:
-    """Check the configuration and report what is missing and what it would enable.
+    """Check the configuration and its services; report what is missing and what it would enable.
+
+    Settings that are wrong are reported too; the rest is checked without them. The only text that
+    is sent is the word ping. Exit code 7: something does not work.
 
     Examples:
       foliotrace doctor
-      foliotrace doctor --probe
+      foliotrace doctor --offline
     """
     import asyncio
 
     from foliotrace_server.cli import output
     from foliotrace_server.doctor import examine, run_probes
 
-    settings = options.settings()
-    results = list(examine(settings))
+    settings, wrong = options.inspect_settings()
+    results = list(examine(settings, wrong))
     if probe:
         results += asyncio.run(run_probes(settings))
     if options.output == "json":

@@ -1,6 +1,7 @@
 """Checks of the configuration: what is on, what is missing, and what it would enable."""
 
 import os
+import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,10 +9,12 @@ from pathlib import Path
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.adapters.local.readers.reading_options import find_tessdata, installed_languages
 from foliotrace.budget import SET_A_PRICE, UnknownPrice
-from foliotrace.errors import Misconfigured
+from foliotrace.lexicon import load_lexicon
 from foliotrace_otel import TelemetrySettingInvalid, read_environment
-from foliotrace_server.doctor.registry import Outcome, check
-from foliotrace_server.external.own_parts import import_object
+from foliotrace_server.doctor.model_servers import key_of
+from foliotrace_server.doctor.registry import Outcome, State, check
+from foliotrace_server.external.own_parts import import_object, load_object
+from foliotrace_server.observing.audit import audit_folders
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings
 from foliotrace_server.settings import Settings
 
@@ -19,18 +22,66 @@ from foliotrace_server.settings import Settings
 @check("data folder", checks="this user can write the data folder")
 def _data_folder(settings: Settings) -> Outcome:
     folder = settings.data_dir.absolute()
-    nearest = next(each for each in (folder, *folder.parents) if each.exists())
-    if nearest.is_dir() and os.access(nearest, os.W_OK):
+    if can_be_written(folder):
         return "on", str(folder)
-    return "problem", f"{folder} cannot be written by this user"
+    return "problem", f"{folder} cannot be written by this user", "Set data_dir to another folder."
 
 
-@check("server", checks="a server holds the data folder")
+def can_be_written(folder: Path) -> bool:
+    """Whether this user can write the folder, or make it where it does not exist yet."""
+    nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+
+
+@check("server", checks="a server holds the data folder; if not, that `serve` could start")
 def _server(settings: Settings) -> Outcome:
+    from foliotrace_server.http.identity import Authentication
+    from foliotrace_server.serve import check_certificate, require_loopback
+
     holder = WriterLease.holder(settings.data_dir)
-    if holder is None:
-        return "off", "not running: commands work on the data folder themselves"
-    return "on", f"process {holder.pid}" + (f" at {holder.url}" if holder.url else "")
+    if holder is not None:
+        return "on", f"process {holder.pid}" + (f" at {holder.url}" if holder.url else "")
+    check_certificate(settings.server)
+    require_loopback(settings)
+    Authentication.of(settings)
+    address = f"{settings.server.host}:{settings.server.port}"
+    if problem := _cannot_bind(settings.server.host, settings.server.port):
+        # by default nobody asked for this port, and commands need no server
+        state: State = "problem" if "port" in settings.server.model_fields_set else "off"
+        return state, f"not running; {address}: {problem}", "Choose another server.port."
+    return "off", "not running: commands work on the data folder themselves"
+
+
+def _cannot_bind(host: str, port: int) -> str:
+    """Why `serve` could not listen there; "" if it could."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            return error.strerror or type(error).__name__
+    return ""
+
+
+@check("callers", checks="what the settings say about callers can be used together")
+def _callers(settings: Settings) -> Outcome:
+    proxy, server = settings.auth.proxy, settings.server
+    if proxy.subject_header and not server.trusted_proxies:
+        return (
+            "problem",
+            f"auth.proxy.subject_header {proxy.subject_header} is never believed",
+            "Set server.trusted_proxies to the addresses of the proxy.",
+        )
+    if server.max_concurrent_queries <= settings.resilience.calls_at_once:
+        return (
+            "problem",
+            "one service that hangs can occupy every slot for questions",
+            "Set server.max_concurrent_queries above resilience.calls_at_once.",
+        )
+    ways = [f"tokens of {settings.auth.oidc.issuer}"] if settings.auth.oidc else []
+    ways += ["headers of a proxy"] if proxy.subject_header else []
+    return ("on", " and ".join(ways)) if ways else ("off", "API keys, once one is made")
 
 
 @check(
@@ -39,6 +90,8 @@ def _server(settings: Settings) -> Outcome:
     hint="written answers: set FOLIOTRACE_LLM__PROVIDER and FOLIOTRACE_LLM__MODEL",
 )
 def _language_models(settings: Settings) -> Outcome:
+    if settings.llm is None and settings.llm_fallbacks:
+        return "problem", "llm_fallbacks are set without llm", "Set llm.provider and llm.model."
     if settings.llm is None:
         key = "OPENAI_API_KEY is set; " if settings.openai_api_key else ""
         return "off", f"{key}answers quote passages"
@@ -47,6 +100,10 @@ def _language_models(settings: Settings) -> Outcome:
     for each in order:
         if broken := _cannot_work(settings, each, "llms"):
             return broken
+    paid = [each for each in order if not settings.costs_nothing(each)]
+    if paid and not settings.budget.max_cost_per_query_usd:
+        hint = "Set budget.max_cost_per_query_usd above 0, or llm.free for a model of your own."
+        return "problem", f"{said}: never asked, a question may cost nothing", hint
     policy, unpriced = settings.budget.unknown_price, _without_price(settings, order)
     if not unpriced or policy is UnknownPrice.FREE:
         return "on", said
@@ -61,21 +118,41 @@ def _cannot_work(
 ) -> Outcome | None:
     """What is missing for `model`: its key, its package or the object it names; None if nothing."""
     provider, said = model.provider, f"{model.provider} {model.model}"
+    setting = kind.removesuffix("s") if kind == "llms" else "embedding"
     if provider == "import":
-        try:
-            import_object(f"{kind.removesuffix('s')}.model", model.model)
-        except Misconfigured as error:
-            return "problem", error.message, error.hint
+        _loaded(f"{setting}.model", model.model, kind)
         return None
-    keys = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
-    if provider in keys and not (model.api_key or keys[provider]):
-        variable = f"{provider.upper()}_API_KEY"
+    if model.api_base is not None and "://" not in model.api_base:
+        hint = f"Set {setting}.api_base to http://... or https://..."
+        return "problem", f"{said}: api_base is not a URL", hint
+    key, variable = key_of(settings, model), f"{provider.upper()}_API_KEY"
+    if provider in ("openai", "anthropic") and not key:
         return "problem", f"{said} has no key", f"Set {variable}, or api_key beside the model."
-    package = "openai" if kind == "embeddings" else provider
+    if key and (key.strip() != key or key.strip("'\"") != key):
+        hint = f"Remove what surrounds the key in {setting}.api_key or {variable}."
+        return "problem", f"{said}: its key has spaces, line ends or quotes around it", hint
+    package = "openai" if kind == "embeddings" or provider == "openai_like" else provider
     if find_spec(f"llama_index.{kind}.{package}") is None:
         extra = package.replace("_", "-")
         return "problem", f"{said}: not installed", f"pip install 'foliotrace[{extra}]'"
     return None
+
+
+def _loaded(setting: str, reference: str, kind: str) -> None:
+    """Load an object of the user's own as a start would. Raises Misconfigured."""
+    import_object(setting, reference)  # says at once what is missing, without LlamaIndex
+    from llama_index.core.base.base_retriever import BaseRetriever
+    from llama_index.core.base.embeddings.base import BaseEmbedding
+    from llama_index.core.llms import LLM
+    from workflows import Workflow
+
+    kinds = {
+        "llms": LLM,
+        "embeddings": BaseEmbedding,
+        "retriever": BaseRetriever,
+        "workflow": Workflow,
+    }
+    load_object(setting, reference, kinds[kind])
 
 
 def _without_price(settings: Settings, order: Sequence[LLMSettings]) -> list[str]:
@@ -104,6 +181,37 @@ def _embedding(settings: Settings) -> Outcome:
     return broken or ("on", f"{settings.embedding.provider} {settings.embedding.model}")
 
 
+@check("semantic cache", checks="the semantic cache has what it compares questions with")
+def _semantic_cache(settings: Settings) -> Outcome:
+    if not settings.query.semantic_cache:
+        return "off", "questions in other words are answered anew"
+    if settings.embedding is None or not settings.query.cache_ttl_s:
+        hint = "Set embedding.provider and embedding.model, and query.cache_ttl_s above 0."
+        return "problem", "it needs an embedding model and query.cache_ttl_s above 0", hint
+    return "on", f"from cosine {settings.query.semantic_cache_from}"
+
+
+@check("retriever", checks="a retriever of your own can be loaded")
+def _own_retriever(settings: Settings) -> Outcome:
+    if settings.query.retriever is None:
+        return "off", "none of your own"
+    _loaded("query.retriever", settings.query.retriever, "retriever")
+    return "on", settings.query.retriever
+
+
+@check("workflows", checks="each workflow of your own can be loaded")
+def _own_workflows(settings: Settings) -> Outcome:
+    for name, reference in settings.workflows.items():
+        _loaded(f"workflows.{name}", reference, "workflow")
+    return ("on", ", ".join(settings.workflows)) if settings.workflows else ("off", "none")
+
+
+@check("lexicon", checks="the lexicon's files can be read")
+def _lexicon(settings: Settings) -> Outcome:
+    load_lexicon(settings.query.lexicon)
+    return "on", str(settings.query.lexicon or "the shipped files")
+
+
 @check(
     "LlamaCloud",
     checks="LlamaCloud is switched on and has a key",
@@ -115,7 +223,11 @@ def _llamacloud(settings: Settings) -> Outcome:
     if not cloud.in_use:
         return "off", ("a key is set; " if key else "") + "nothing is sent there"
     if key is None:
-        return "problem", "switched on without a key"
+        hint = "Set LLAMA_CLOUD_API_KEY, or switch the capability to local."
+        return "problem", "switched on without a key", hint
+    from foliotrace.adapters.llamacloud.client import base_url  # imports the SDK
+
+    base_url(cloud.where)
     return "on", f"parsing {cloud.parsing}, extraction {cloud.extraction}, index {cloud.index}"
 
 
@@ -129,10 +241,22 @@ def _ocr(settings: Settings) -> Outcome:
     tessdata = settings.ingest.tessdata or find_tessdata()
     languages = installed_languages(str(tessdata)) if tessdata else None
     if languages:
-        return "on", f"{settings.ingest.ocr_languages or languages} in {tessdata}"
+        wanted = settings.ingest.ocr_languages or languages
+        found = {path.stem for path in Path(str(tessdata)).glob("*.traineddata")}
+        if missing := [each for each in wanted.split("+") if each not in found]:
+            hint = f"`apt install tesseract-ocr-{missing[0]}`, or correct ingest.ocr_languages."
+            return "problem", f"no trained data for {', '.join(missing)} in {tessdata}", hint
+        return "on", f"{wanted} in {tessdata}"
+    if settings.ingest.ocr_languages is not None and settings.ingest.tessdata is None:
+        hint = "`apt install tesseract-ocr`, or set ingest.tessdata."
+        return "problem", "ingest.ocr_languages is set, and no trained data is installed", hint
     if settings.ingest.tessdata is not None:
         exists = Path(settings.ingest.tessdata).is_dir()
-        return "problem", f"{tessdata} {'holds no trained data' if exists else 'does not exist'}"
+        return (
+            "problem",
+            f"{tessdata} {'holds no trained data' if exists else 'does not exist'}",
+            ("Set ingest.tessdata to the folder that holds *.traineddata, or remove it."),
+        )
     return "off", "scanned pages are reported as needs_ocr"
 
 
@@ -140,7 +264,44 @@ def _ocr(settings: Settings) -> Outcome:
 def _audit_log(settings: Settings) -> Outcome:
     if not settings.audit.enabled:
         return "off", "disabled"
-    return "on", str(settings.audit.folder or settings.data_dir / "audit")
+    log, keys = audit_folders(settings)
+    if keys.resolve().is_relative_to(log.resolve()):
+        hint = "Set audit.keys_folder to a folder outside of audit.folder."
+        return "problem", "audit.keys_folder is inside the folder of the log", hint
+    for setting, folder in (("folder", log), ("keys_folder", keys)):
+        if not can_be_written(folder.absolute()):
+            hint = f"Set audit.{setting} to a folder that this user can write."
+            return "problem", f"{folder} cannot be written by this user", hint
+    return "on", str(log)
+
+
+@check("content of runs", checks="the key that encrypts the content of runs can be kept")
+def _run_content(settings: Settings) -> Outcome:
+    runs = settings.runs
+    if runs.keep_content == "off":
+        return "off", "questions and answers are not stored"
+    key = runs.content_key_file
+    if runs.keep_content == "encrypted" and key and not can_be_written(key.absolute().parent):
+        hint = "Set runs.content_key_file to a place that this user can write."
+        return "problem", f"{key} cannot be written by this user", hint
+    return "on", runs.keep_content
+
+
+@check(
+    "traces",
+    checks="the variables that say where traces go can be read",
+    hint="traces in Jaeger or LangSmith: set OTEL_EXPORTER_OTLP_ENDPOINT",
+)
+def _traces(settings: Settings) -> Outcome:
+    if not settings.telemetry.enabled:
+        return "off", "telemetry.enabled is false"
+    try:
+        environment = read_environment()
+    except TelemetrySettingInvalid as error:
+        return "problem", str(error), "Correct that variable, or unset it."
+    if environment.disabled or environment.exporter != "otlp" or not environment.endpoint_named:
+        return "off", "no collector is named"
+    return "on", f"to the collector over {environment.protocol}"
 
 
 @check(
@@ -152,11 +313,14 @@ def _audit_checkpoints(settings: Settings) -> Outcome:
     ways = []
     if settings.audit.checkpoint_folder is not None:
         ways.append(f"to {settings.audit.checkpoint_folder}")
+        if not can_be_written(settings.audit.checkpoint_folder.absolute()):
+            hint = "Set audit.checkpoint_folder to a folder that this user can write."
+            return "problem", f"{settings.audit.checkpoint_folder} cannot be written", hint
     try:
         if settings.telemetry.enabled and read_environment().sends_log_events:
             ways.append("as OpenTelemetry log events of a server")
     except TelemetrySettingInvalid as error:
-        return "problem", str(error)
+        return "problem", str(error), "Correct that variable, or unset it."
     if ways and settings.audit.enabled:
         return "on", " and ".join(ways)
     return "off", "none leaves the folder of the log"

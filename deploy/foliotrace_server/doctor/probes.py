@@ -1,5 +1,6 @@
 """Probes: one small call to the disk, the audit keys, the collector, each model and service."""
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -18,6 +19,7 @@ from foliotrace_audit import AuditKeyUnusable
 from foliotrace_audit.keys import ACTIVE_FILE, read_keys
 from foliotrace_otel import OTelSettings, TelemetrySettingInvalid, read_environment
 from foliotrace_otel.setup.configure import collector_answers
+from foliotrace_server.doctor.model_servers import base_of, key_of, mending, offered
 from foliotrace_server.doctor.registry import Call, probe
 from foliotrace_server.external.own_parts import OwnParts, load_object
 from foliotrace_server.external.services import SharedStores, cloud_access
@@ -77,7 +79,8 @@ async def _collector(settings: Settings) -> AsyncIterator[Call]:
         return
 
     async def export() -> str:
-        if not collector_answers(environment, timeout_s=COLLECTOR_S):
+        ask = partial(collector_answers, environment, timeout_s=COLLECTOR_S)
+        if not await asyncio.to_thread(ask):
             raise Misconfigured(
                 f"the collector accepted no span within {COLLECTOR_S:g} s",
                 hint="Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL.",
@@ -92,7 +95,7 @@ def _named_collector(settings: Settings) -> OTelSettings | None:
     try:
         environment = read_environment()
     except TelemetrySettingInvalid:
-        return None  # reported by the check of audit checkpoints
+        return None  # reported by the check of traces
     exports = not environment.disabled and environment.exporter == "otlp"
     is_named = settings.telemetry.enabled and exports and environment.endpoint_named
     return environment if is_named else None
@@ -107,11 +110,11 @@ async def _services(settings: Settings) -> AsyncIterator[Call]:
     for number, llm in enumerate(order):
         setting = "llm" if number == 0 else f"llm_fallbacks.{number - 1}"
         alone = {"llm": llm, "llm_fallbacks": (), "embedding": None}
-        yield _area("language model", llm), partial(_ask_model, settings, alone, setting)
+        yield _area("language model", llm), partial(_try_model, settings, alone, setting, llm)
     if settings.embedding is not None:
         alone = {"llm": None, "llm_fallbacks": ()}
         area = _area("embedding", settings.embedding)
-        yield area, partial(_ask_model, settings, alone, "embedding")
+        yield area, partial(_try_model, settings, alone, "embedding", settings.embedding)
     if settings.query.retriever is not None:
         yield "query.retriever", partial(_ask_retriever, settings.query.retriever)
     if settings.redis.url is not None:
@@ -128,6 +131,25 @@ async def _llama_index_is_missing() -> str:
     raise Misconfigured("llama-index is missing", hint="Install foliotrace with its dependencies.")
 
 
+async def _try_model(
+    settings: Settings,
+    alone: dict[str, object],
+    setting: str,
+    model: LLMSettings | EmbeddingSettings,
+) -> str:
+    """Ask a model; if it does not answer, its server's list of models may say why."""
+    try:
+        return await _ask_model(settings, alone, setting)
+    except Unavailable as error:
+        if model.provider == "import":
+            raise
+        offer = await offered(base_of(model), key_of(settings, model))
+        raise Misconfigured(
+            f"{error.message} [{error.error_code}]",
+            hint=mending(setting, model, offer) or error.hint,
+        ) from error
+
+
 async def _ask_model(settings: Settings, alone: dict[str, object], setting: str) -> str:
     """One call of the only model that `alone` leaves configured."""
     from foliotrace_server.external.models import Models
@@ -136,7 +158,8 @@ async def _ask_model(settings: Settings, alone: dict[str, object], setting: str)
     with tempfile.TemporaryDirectory(prefix="foliotrace-probe-") as folder:
         only = settings.model_copy(update={**alone, "data_dir": Path(folder)})
         shared = SharedStores(only.model_copy(update={"redis": RedisSettings()}), clock=clock)
-        guards = GuardFactory(settings.resilience, clock=clock)
+        once = settings.resilience.model_copy(update={"attempts": 1})
+        guards = GuardFactory(once, clock=clock)
         models = Models(only, clock=clock, guards=guards, ledger=shared.ledger, parts=parts)
         deadline = Deadline(clock.monotonic_s() + _CALL_S)
         try:

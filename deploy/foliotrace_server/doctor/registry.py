@@ -1,14 +1,17 @@
 """The registry of checks, and how they are run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Final, Literal, TypeAlias
 
 from foliotrace.errors import FoliotraceError, Misconfigured
 from foliotrace_server.settings import Settings
+from foliotrace_server.wrong_settings import SettingProblem
 
+_ITSELF: Final = re.compile(r" with `foliotrace doctor[^`]*`|Run `foliotrace doctor[^`]*`\.?")
 _PROBE_S: Final = 20.0
 
 State: TypeAlias = Literal["on", "off", "problem"]
@@ -80,15 +83,33 @@ def probe(*, checks: str) -> Callable[[ProbeFunction], ProbeFunction]:
     return register
 
 
-def examine(settings: Settings) -> Iterator[CheckResult]:
-    """Check the configuration without calling anything outside this machine."""
+def examine(settings: Settings, wrong: Sequence[SettingProblem] = ()) -> Iterator[CheckResult]:
+    """Check the configuration without calling anything outside this machine.
+
+    `wrong` are the settings that could not be read: the others are checked all the same.
+    """
     import_module("foliotrace_server.doctor.configuration")  # registers its checks
+    for problem in wrong:
+        yield CheckResult(
+            area=f"setting {problem.setting}",
+            state="problem",
+            said=problem.said,
+            adds=problem.hint,
+        )
     for each in CHECKS:
-        state, said, *hint = each.run(settings)
+        try:
+            state, said, *hint = each.run(settings)
+        except FoliotraceError as error:
+            state, said, hint = "problem", error.message, [_of_others(error.hint)]
+        except Exception as error:  # noqa: BLE001 - a row, whatever happens: the table is whole
+            state, said, hint = "problem", f"cannot be checked: {type(error).__name__}", []
         adds = hint[0] if hint else each.hint if state == "off" else ""
         yield CheckResult(area=each.area, state=state, said=said, adds=adds)
-    for name, reference in settings.workflows.items():
-        yield CheckResult(area=f"workflow {name}", state="on", said=reference)
+
+
+def _of_others(hint: str) -> str:
+    """The hint without the advice to run what is running."""
+    return _ITSELF.sub("", hint).strip()
 
 
 async def run_probes(settings: Settings) -> list[CheckResult]:
@@ -97,9 +118,8 @@ async def run_probes(settings: Settings) -> list[CheckResult]:
     The only text sent is the word "ping". Results hold no key, no URL and no path of a key.
     """
     import_module("foliotrace_server.doctor.probes")  # registers its probes
-    return [
-        await _result_of(area, call) for each in PROBES async for area, call in each.calls(settings)
-    ]
+    calls = [call for each in PROBES async for call in each.calls(settings)]
+    return await asyncio.gather(*[_result_of(area, call) for area, call in calls])
 
 
 async def _result_of(area: str, call: Callable[[], Awaitable[str]]) -> CheckResult:
@@ -107,10 +127,13 @@ async def _result_of(area: str, call: Callable[[], Awaitable[str]]) -> CheckResu
         async with asyncio.timeout(_PROBE_S):
             said = await call()
     except Misconfigured as error:
-        return CheckResult(area=area, state="problem", said=error.message, adds=error.hint)
+        hint = _of_others(error.hint)
+        return CheckResult(area=area, state="problem", said=error.message, adds=hint)
     except FoliotraceError as error:
-        said = f"{error.message} [{error.error_code}]"
-        return CheckResult(area=area, state="problem", said=said)
+        said, hint = f"{error.message} [{error.error_code}]", _of_others(error.hint)
+        return CheckResult(area=area, state="problem", said=said, adds=hint)
     except TimeoutError:
         return CheckResult(area=area, state="problem", said=f"no answer within {_PROBE_S:.0f} s")
+    except Exception as error:  # noqa: BLE001 - a row, whatever happens
+        return CheckResult(area=area, state="problem", said=f"failed: {type(error).__name__}")
     return CheckResult(area=area, state="on", said=said)

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final, Self
 
 SEE_REFERENCE: Final = "See docs/reference/errors.md."
-PROBE: Final = "Run `foliotrace doctor --probe`."
+PROBE: Final = "Run `foliotrace doctor`."
 _OWN_APPLICATION: Final = "Open the file in its own application, save it again and send that copy."
 
 
@@ -458,7 +458,7 @@ class ErrorCode(CatalogEntry):
         "llamacloud_failed",
         ErrorKind.UNAVAILABLE,
         "A request to LlamaCloud failed.",
-        "Check the key, the region and the credits with `foliotrace doctor --probe`.",
+        "Check the key, the region and the credits with `foliotrace doctor`.",
     )
     PARSER_UNAVAILABLE = (
         "parser_unavailable",

@@ -12,7 +12,7 @@ from foliotrace.catalog.codes import PROBE, CatalogEntry, ErrorCode
 
 _PERMISSIONS: Final = "Check free space and permissions of the data folder."
 _RESTORE: Final = "Run `foliotrace check --repair`, or restore a backup (`foliotrace restore`)."
-_LLAMACLOUD: Final = "Check the key, the region and the credits with `foliotrace doctor --probe`."
+_LLAMACLOUD: Final = "Check the key, the region and the credits with `foliotrace doctor`."
 _PAGES: Final = "See the problems of the document's pages."
 _NAME: Final = re.compile(r"<\w+>")
 

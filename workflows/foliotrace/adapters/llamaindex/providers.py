@@ -1,19 +1,19 @@
 """LlamaIndex's model classes by provider name, without retries and over our HTTP client."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
 import httpx
 from llama_index.core.base.embeddings.base import BaseEmbedding
-from llama_index.core.llms import LLM
+from llama_index.core.llms import LLM, LLMMetadata
 
 from foliotrace.errors import Misconfigured
 
-_EXTRAS: Final = {"openai_like": "openai-like"}
 _LAZY_IMPORTS: Final = {
     "llms.openai": "openai.resources",
-    "llms.openai_like": "openai.resources",
     "llms.anthropic": "anthropic.resources",
     "embeddings.openai": "openai.resources",
 }
@@ -34,6 +34,10 @@ class ModelAccess:
 
 def language_model(access: ModelAccess, http: httpx.AsyncClient) -> LLM:
     """The LLM of `access`, over `http` where its class allows. Raises Misconfigured."""
+    if access.provider == "openai_like":
+        kind = partial(_for_any_model, context_window=access.context_window)
+        served: LLM = _instance(access, "llms.openai", "OpenAI", _openai(access, http), kind)
+        return served
     llm: LLM = _instance(access, *_language_class(access, http))
     try:
         llm.metadata.context_window  # noqa: B018 - LlamaIndex looks the name up only here
@@ -52,9 +56,6 @@ def _language_class(
     match access.provider:
         case "openai":
             return "llms.openai", "OpenAI", _openai(access, http)
-        case "openai_like":
-            window = {"is_chat_model": True, "context_window": access.context_window}
-            return "llms.openai_like", "OpenAILike", {**_openai(access, http), **window}
         case "anthropic":
             options = {
                 "model": access.model,
@@ -94,16 +95,37 @@ def _openai(access: ModelAccess, http: httpx.AsyncClient) -> dict[str, Any]:
     }
 
 
-def _instance(access: ModelAccess, module: str, name: str, options: dict[str, Any]) -> Any:
+def _for_any_model(openai: type[LLM], *, context_window: int) -> type[LLM]:
+    """The OpenAI class for a model that it does not know by name.
+
+    Not LlamaIndex's own `OpenAILike`: its package installs transformers.
+    """
+
+    class OpenAILike(openai):  # type: ignore[valid-type,misc] # a class known at run time
+        @property
+        def metadata(self) -> LLMMetadata:
+            return LLMMetadata(
+                context_window=context_window, is_chat_model=True, model_name=self.model
+            )
+
+    return OpenAILike
+
+
+def _instance(
+    access: ModelAccess,
+    module: str,
+    name: str,
+    options: dict[str, Any],
+    derived: Callable[[type], type] = lambda kind: kind,
+) -> Any:
     try:
-        kind = getattr(import_module(f"llama_index.{module}"), name)
+        kind = derived(getattr(import_module(f"llama_index.{module}"), name))
         if module in _LAZY_IMPORTS:
             import_module(_LAZY_IMPORTS[module])  # now, not while requests wait
     except ImportError as error:
-        extra = _EXTRAS.get(access.provider, access.provider)
         raise Misconfigured(
             f"provider {access.provider} is not installed",
-            hint=f"Install it: pip install 'foliotrace[{extra}]'.",
+            hint=f"Install it: pip install 'foliotrace[{access.provider}]'.",
         ) from error
     try:
         return kind(**options)

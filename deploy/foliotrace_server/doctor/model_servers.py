@@ -1,0 +1,110 @@
+"""Which models a server offers: a request that costs nothing, in the format of OpenAI's API.
+
+OpenAI, Anthropic, Ollama, vLLM, LM Studio and most others answer it.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import httpx
+
+from foliotrace_server.sections import EmbeddingSettings, LLMSettings, is_private
+from foliotrace_server.settings import Settings
+
+OPENAI: Final = "https://api.openai.com/v1"
+ANTHROPIC: Final = "https://api.anthropic.com/v1"
+OLLAMA: Final = "http://127.0.0.1:11434/v1"
+LOCAL_SERVERS: Final = {
+    "Ollama": OLLAMA,
+    "vLLM": "http://127.0.0.1:8000/v1",
+    "LM Studio": "http://127.0.0.1:1234/v1",
+}
+_WAIT_S: Final = 4.0
+_NO_KEY: Final = (401, 403)
+_KEYED: Final = ("openai", "anthropic")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a server answered: its HTTP status (None: nothing answered), its models by name.
+
+    `windows` has the context windows that it states, in tokens.
+    """
+
+    status: int | None = None
+    models: tuple[str, ...] = ()
+    windows: Mapping[str, int]
+
+    @property
+    def refuses_the_key(self) -> bool:
+        """Whether it wants another key."""
+        return self.status in _NO_KEY
+
+    def has(self, model: str) -> bool:
+        """Whether it offers `model`; Ollama's names may leave `:latest` out."""
+        return model in self.models or f"{model}:latest" in self.models
+
+
+async def offered(api_base: str, key: str | None = None) -> Offer:
+    """What the server at `api_base` offers. Raises nothing."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    if key and api_base == ANTHROPIC:
+        headers = {"x-api-key": key, "anthropic-version": "2023-06-01"}
+    try:
+        async with httpx.AsyncClient(timeout=_WAIT_S, trust_env=not is_private(api_base)) as client:
+            reply = await client.get(f"{api_base.rstrip('/')}/models", headers=headers)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return Offer(windows={})
+    try:
+        listed = [each for each in reply.json()["data"] if isinstance(each["id"], str)]
+    except (ValueError, KeyError, TypeError):
+        return Offer(status=reply.status_code, windows={})
+    windows = {each["id"]: each.get("max_model_len") for each in listed}
+    return Offer(
+        status=reply.status_code,
+        models=tuple(each["id"] for each in listed),
+        windows={name: size for name, size in windows.items() if isinstance(size, int)},
+    )
+
+
+async def find_servers(also: Sequence[str] = ()) -> Mapping[str, tuple[str, Offer]]:
+    """(base URL, what it offers) of each model server on this machine, and at `also`, by name."""
+    places = {**LOCAL_SERVERS, **{url: url for url in also}}
+    offers = await asyncio.gather(*[offered(url) for url in places.values()])
+    return {
+        name: (url, offer)
+        for (name, url), offer in zip(places.items(), offers, strict=True)
+        if offer.models
+    }
+
+
+def base_of(model: LLMSettings | EmbeddingSettings) -> str:
+    """The base URL under which a server lists its models."""
+    given = model.api_base
+    if model.provider == "ollama":
+        return OLLAMA if given is None else f"{given.rstrip('/').removesuffix('/v1')}/v1"
+    return given or (ANTHROPIC if model.provider == "anthropic" else OPENAI)
+
+
+def key_of(settings: Settings, model: LLMSettings | EmbeddingSettings) -> str | None:
+    """The key that calls of `model` carry."""
+    standard = {"openai": settings.openai_api_key, "anthropic": settings.anthropic_api_key}
+    key = model.api_key or standard.get(model.provider)
+    return key.get_secret_value() if key else None
+
+
+def mending(setting: str, model: LLMSettings | EmbeddingSettings, offer: Offer) -> str:
+    """What to do about a model that did not answer; "" if the server knows no reason."""
+    standard = f" ({model.provider.upper()}_API_KEY)" if model.provider in _KEYED else ""
+    if offer.refuses_the_key:
+        return f"The key is not accepted: set {setting}.api_key{standard}."
+    if offer.status is None:
+        return f"Nothing answers at {setting}.api_base: start the server, or correct the address."
+    if offer.models and not offer.has(model.model):
+        some = ", ".join(offer.models[:8])
+        return f"The server does not offer {model.model}. Set {setting}.model to one of: {some}."
+    if offer.status == httpx.codes.NOT_FOUND:
+        return f"Correct {setting}.api_base: servers with OpenAI's API usually need /v1 at its end."
+    return ""
