@@ -129,8 +129,8 @@ async def _find_models(settings: "Settings", servers: Sequence[str]) -> Sequence
         if offer.refuses_the_key:
             click.echo(f"{provider.upper()}_API_KEY is set and not accepted", err=True)
         elif model := _first(offer, _PREFERRED[provider]):
-            where = f"{url}, with {provider.upper()}_API_KEY"
-            found.append(_Model(provider=provider, model=model, found_at=where))
+            origin = f"{url}, with {provider.upper()}_API_KEY"
+            found.append(_Model(provider=provider, model=model, found_at=origin))
     return found
 
 
