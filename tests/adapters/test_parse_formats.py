@@ -57,7 +57,7 @@ SAMPLE_TABLE: dict[str, tuple[str, int, str] | str] = {
     "test.docx": ("section", 2, "AutoGen"),
     "test.xlsx": ("sheet", 2, "Alpha\tBeta\tGamma\tDelta\n89\t82\t100\t12"),
     "test_blog.html": ("section", 4, ""),
-    "test_outlook_msg.msg": "file_type_unsupported",
+    "test_outlook_msg.msg": ("section", 1, "Test Email Message\n\nFrom: "),
 }
 
 

@@ -1,14 +1,18 @@
 """Mail through the real parsers: headers, the best body, attachments, and nothing raw."""
 
+import struct
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.adapters.files import docx_of
 from tests.adapters.parsing import EXAMPLES, reading
 
 from foliotrace.adapters.local.files.filetype import EMAIL, HTML, MARKDOWN, TEXT, sniff
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions
 from foliotrace.catalog import PageProblem
+from foliotrace.errors import FileRefused
 from foliotrace.model import PageStatus, ParsedPage
 
 pytestmark = pytest.mark.anyio
@@ -137,3 +141,60 @@ async def test_what_stands_behind_the_end_of_the_html_is_read_too(tmp_path: Path
     content = b"<html><body><p>inside</p></body></html><p>behind</p>and more"
     (page,) = await read(tmp_path, content, "page.html")
     assert page.text == "inside\n\nbehind\n\nand more"
+
+
+def storage(path: str, *held: tuple[str, bytes], inner: tuple[Any, ...] = (), skip: int = 8) -> Any:
+    """What oxmsg makes of a folder of an Outlook file, which has no writer."""
+    from oxmsg.storage import Storage, Stream
+
+    entries = b"".join(
+        struct.pack("<HHII", int(tag[4:], 16), int(tag[:4], 16), 6, len(value) + 2) + bytes(4)
+        for tag, value in held
+    )
+    listed = Stream(f"{path}/__properties_version1.0", bytes(skip) + entries)
+    streams = [Stream(f"{path}/__substg1.0_{tag}", value) for tag, value in held]
+    return Storage(path, (listed, *streams), inner)
+
+
+def test_an_outlook_mail_has_headers_body_and_the_mail_forwarded_in_it() -> None:
+    from foliotrace.adapters.local.readers.mail.letter import pages_of_letter
+    from foliotrace.adapters.local.readers.mail.outlook import letter_of
+
+    def words(text: str) -> bytes:
+        return text.encode("utf-16-le")
+
+    older = storage(
+        "a/__substg1.0_3701000D",
+        ("0037001F", words("The older one")),
+        ("1000001F", words("Rope first.")),
+        skip=24,
+    )
+    forwarded = storage("__attach_version1.0_#00000000", inner=(older,))
+    note = storage(
+        "__attach_version1.0_#00000001",
+        ("3707001F", words("note.txt")),
+        ("37010102", b"Cable length 900 m"),
+    )
+    root = storage(
+        "",
+        ("0037001F", words("Winch")),
+        ("0C1A001F", words("Ann")),
+        ("0C1F001F", words("ann@example.org")),
+        ("1000001F", words("It passed.")),
+        inner=(forwarded, note),
+        skip=32,
+    )
+    first, second, third = pages_of_letter(letter_of(root), ReadingOptions(), None)
+    assert first.text.startswith("Winch\n\nFrom: Ann <ann@example.org>\nSubject: Winch\n")
+    assert first.text.endswith("It passed.")
+    assert "Subject: The older one" in second.text
+    assert second.text.endswith("Rope first.")
+    assert (third.label, third.text) == ("note.txt", "Cable length 900 m")
+
+
+async def test_an_outlook_file_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    damaged = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
+    damaged += "__properties_version1.0".encode("utf-16-le")
+    with pytest.raises(FileRefused) as refused:
+        await read(tmp_path, damaged, "a.msg")
+    assert refused.value.error_code == "file_malformed"

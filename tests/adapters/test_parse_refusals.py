@@ -91,10 +91,10 @@ async def test_an_office_file_with_a_password(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("old.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument".encode("utf-16-le")),
-        ("letter.rtf", b"{\\rtf1 hello}"),
-        ("moving.gif", b"GIF89a" + bytes(50)),
-        ("plain.zip", b"PK\x05\x06" + bytes(18)),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c" + bytes(50)),
+        ("a.rar", b"Rar!\x1a\x07\x00" + bytes(50)),
+        ("a.gz", b"\x1f\x8b\x08" + bytes(50)),
+        ("tool", b"\x7fELF" + bytes(50)),
     ],
 )
 async def test_types_nobody_reads(tmp_path: Path, name: str, content: bytes) -> None:

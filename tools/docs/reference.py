@@ -15,7 +15,7 @@ from foliotrace_server.cli.main import main as command_line
 from foliotrace_server.doctor.registry import CHECKS, PROBES
 from foliotrace_server.openapi.document import openapi_document
 from foliotrace_server.settings import variables
-from tools.docs import audit_page, errors_page, lexicon_page, telemetry_page
+from tools.docs import audit_page, errors_page, formats_page, lexicon_page, telemetry_page
 
 FOLDER = Path("docs/reference")
 _MADE = "<!-- made by python -m tools.docs.reference; do not edit -->\n\n"
@@ -30,6 +30,7 @@ def pages() -> dict[str, str]:
         "http-api.md": _MADE + _http_api(),
         "telemetry.md": telemetry_page.page(),
         "audit.md": audit_page.page(),
+        "formats.md": _MADE + formats_page.page(),
         "lexicon.md": _MADE + lexicon_page.page(),
     }
 

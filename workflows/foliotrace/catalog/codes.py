@@ -190,6 +190,14 @@ class ErrorCode(CatalogEntry):
         "No parser supports this file type.",
         "Convert it to PDF, DOCX, PPTX, XLSX, CSV, HTML, Markdown, text, PNG, JPEG or TIFF.",
     )
+    NEEDS_CONVERTER = (
+        "needs_converter",
+        ErrorKind.UNSUPPORTED_TYPE,
+        "The file can only be read with a converter that is not installed.",
+        "For old Office files install LibreOffice (`apt install libreoffice-writer "
+        "libreoffice-impress`, it provides `soffice`), for HEIC pictures "
+        "`pip install 'foliotrace[heic]'`; or save the file in a newer format.",
+    )
     ZERO_CHUNKS = (
         "zero_chunks",
         ErrorKind.UNPROCESSABLE,

@@ -12,9 +12,16 @@ DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV, HTML, MARKDOWN, TEXT = "text/csv", "text/html", "text/markdown", "text/plain"
+XML, JSON, RTF = "application/xml", "application/json", "application/rtf"
 PNG, JPEG, TIFF = "image/png", "image/jpeg", "image/tiff"
+BMP, GIF, WEBP, HEIC = "image/bmp", "image/gif", "image/webp", "image/heic"
 EMAIL = "message/rfc822"
 ODT = "application/vnd.oasis.opendocument.text"
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+ODP = "application/vnd.oasis.opendocument.presentation"
+ZIP = "application/zip"
+DOC, PPT = "application/msword", "application/vnd.ms-powerpoint"
+XLS = "application/vnd.ms-excel"
 EPUB = "application/epub+zip"
 EMPTY = "application/x-empty"
 BINARY = "application/octet-stream"
@@ -32,8 +39,9 @@ _MAGIC = (  # two letters may also begin a text: such a file must contain a NUL 
     (b"\xff\xd8\xff", JPEG),
     (b"II*\x00", TIFF),
     (b"MM\x00*", TIFF),
-    (b"GIF8", "image/gif"),
-    (b"{\\rtf", "application/rtf"),
+    (b"BM", BMP),
+    (b"GIF8", GIF),
+    (b"{\\rtf", RTF),
     (b"\x1f\x8b", "application/gzip"),
     (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
     (b"Rar!", "application/vnd.rar"),
@@ -41,6 +49,7 @@ _MAGIC = (  # two letters may also begin a text: such a file must contain a NUL 
     (b"MZ", "application/x-msdownload"),
     (b"SQLite format 3\x00", "application/vnd.sqlite3"),
 )
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _ZIP_PARTS = (
     ("word/document.xml", DOCX),
     ("ppt/presentation.xml", PPTX),
@@ -75,6 +84,10 @@ def sniff(path: Path, name: str = "") -> str:
         return _zip_type(path)
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _ole_type(path)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS:
+        return HEIC
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return WEBP
     for magic, media_type in _MAGIC:
         if head.startswith(magic) and (len(magic) > 2 or b"\x00" in head):
             return media_type
@@ -95,7 +108,7 @@ def _zip_type(path: Path) -> str:
     for part, media_type in _ZIP_PARTS:
         if part in names:
             return media_type
-    return "application/zip"
+    return ZIP
 
 
 def _declared_type(archive: zipfile.ZipFile, names: set[str]) -> str | None:
@@ -117,9 +130,10 @@ def _ole_type(path: Path) -> str:
     for stream, media_type in (
         ("EncryptedPackage", ENCRYPTED_OFFICE),
         ("__properties_version1.0", OUTLOOK),
-        ("WordDocument", "application/msword"),
-        ("PowerPoint Document", "application/vnd.ms-powerpoint"),
-        ("Workbook", "application/vnd.ms-excel"),
+        ("WordDocument", DOC),
+        ("PowerPoint Document", PPT),
+        ("Workbook", XLS),
+        ("Book", XLS),
     ):
         if stream.encode("utf-16-le") in content:
             return media_type
@@ -137,6 +151,8 @@ def _text_type(head: bytes, suffix: str) -> str:
         return EMAIL
     if _WHOLE_HTML.match(text) or (suffix not in _TEXT_SUFFIXES and _HTML.search(text[:4096])):
         return HTML
+    if suffix not in _PLAIN_SUFFIXES and (kind := _structured(text, suffix)):
+        return kind
     if suffix in {".csv", ".tsv"} or (suffix not in _TEXT_SUFFIXES and _looks_delimited(text)):
         return CSV
     if suffix == "" and _MARKDOWN.search(text):
@@ -145,7 +161,28 @@ def _text_type(head: bytes, suffix: str) -> str:
 
 
 _MARKDOWN_SUFFIXES = frozenset({".md", ".markdown"})
-_TEXT_SUFFIXES = frozenset({".txt", ".log", ".json", ".xml", ".rst"})
+_PLAIN_SUFFIXES = frozenset({".txt", ".log", ".rst", ".csv", ".tsv"})
+_TEXT_SUFFIXES = frozenset(
+    {".txt", ".log", ".rst", ".json", ".jsonl", ".ndjson", ".geojson", ".xml"}
+)
+_XML = re.compile(r"\s*<(?:\?xml\s|!DOCTYPE\s|!--|[A-Za-z_])", re.I)
+_XML_ROOT = re.compile(r"\s*<\?xml\s", re.I)
+_JSON = re.compile(r'\s*(?:\{\s*(?:"|\}|//|/\*)|\[\s*(?:[\[{"\]\d-]|true|false|null))')
+_JSON_NAMED = re.compile(r"\s*[\[{]")
+
+
+def _structured(text: str, suffix: str) -> str | None:
+    """XML or JSON, if the content begins so; by its name, the beginning may be looser."""
+    bare = text.lstrip("\ufeff")
+    if _XML_ROOT.match(bare) or (suffix in _XML_SUFFIXES and _XML.match(bare)):
+        return XML
+    if suffix in _JSON_SUFFIXES:
+        return JSON if _JSON_NAMED.match(bare) else None
+    return JSON if suffix == "" and _JSON.match(bare) else None
+
+
+_XML_SUFFIXES = frozenset({".xml", ".xsd", ".xsl", ".rss", ".atom", ".rdf", ".kml", ".gpx", ".svg"})
+_JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".geojson"})
 
 
 def _is_mail(text: str, suffix: str) -> bool:

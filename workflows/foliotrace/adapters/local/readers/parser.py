@@ -29,7 +29,7 @@ from foliotrace.settings import (
     PARSE_PART_PAGES,
 )
 
-_READER_VERSION = "8"  # raise it when a reader's output changes: documents are then parsed again
+_READER_VERSION = "9"  # raise it when a reader's output changes: documents are then parsed again
 
 
 def refusal(name: str, code: ErrorCode, why: str) -> FileRefused:

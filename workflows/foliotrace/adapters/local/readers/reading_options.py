@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput
@@ -56,6 +56,7 @@ class ReadingLimits:
     image_pixels: int = 100_000_000
     cells: int = 5_000_000
     pages: int = 100_000
+    pictures: int = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,4 +85,15 @@ class Reader(Protocol):
 
     def pages(self, path: Path, numbers: range, options: ReadingOptions) -> Iterator[ParsedPage]:
         """One page for each number (from 1), in order. Raises Refusal."""
+        ...
+
+
+@runtime_checkable
+class ContainerReader(Protocol):
+    """A reader of a file that holds files, which count against the limits of the outer one."""
+
+    holds_files: bool
+
+    def stream(self, path: Path, options: ReadingOptions, nesting: Any) -> Iterator[ParsedPage]:
+        """All pages; `nesting` is an `embedded.Nesting`. Raises Refusal."""
         ...

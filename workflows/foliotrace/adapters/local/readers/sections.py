@@ -8,6 +8,7 @@ header rows there, so that each page can be read alone.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from foliotrace.adapters.local.readers.reading_options import ReadingOptions
 from foliotrace.catalog import PageProblem
 from foliotrace.model import (
     Block,
@@ -78,6 +79,11 @@ class _Draft:
     tables: list[Table] = field(default_factory=list)
     rows: list[TableRow] = field(default_factory=list)
 
+    @property
+    def has_no_body(self) -> bool:
+        """Whether it holds at most page headers."""
+        return not self.rows and all(block.kind is BlockKind.HEADER for block in self.blocks)
+
     def put(self, text: str) -> int:
         """Append `text`; returns its offset."""
         start = self.length
@@ -139,9 +145,10 @@ def paginate(
         yield ParsedPage(number=1, text="", kind=kind)
 
 
-def as_needing_ocr(page: ParsedPage) -> ParsedPage:
-    """An empty page with pictures, marked `needs_ocr`."""
-    return replace(page, status=PageStatus.NEEDS_OCR, problem=PageProblem.NEEDS_OCR)
+def as_needing_ocr(page: ParsedPage, options: ReadingOptions) -> ParsedPage:
+    """A page without text but with pictures, marked `needs_ocr`; OCR ran if there are models."""
+    problem = PageProblem.OCR_FOUND_NOTHING if options.tessdata else PageProblem.NEEDS_OCR
+    return replace(page, status=PageStatus.NEEDS_OCR, problem=problem)
 
 
 def _drafts(elements: Iterable[Element], kind: PageKind) -> Iterator[_Draft]:
@@ -173,7 +180,7 @@ def _drafts(elements: Iterable[Element], kind: PageKind) -> Iterator[_Draft]:
                 if piece.kind is BlockKind.HEADING and draft.kind is PageKind.SECTION:
                     path = [above for above in path if above[0] < piece.level]
                     path.append((piece.level, piece.text))
-                if not draft.length and draft.kind is PageKind.SECTION:
+                if draft.kind is PageKind.SECTION and draft.has_no_body:
                     draft.label = _label(path)
                 draft.add_prose(piece)
     if draft.length:

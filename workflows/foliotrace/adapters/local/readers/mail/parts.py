@@ -1,6 +1,6 @@
 """The parts of a message: texts to show, and files that came with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
 from mimetypes import guess_extension
@@ -22,11 +22,24 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with the message; `is_message` marks a forwarded mail."""
+    """A file that came with the message; `is_message` marks a forwarded mail.
+
+    Outlook stores a forwarded mail taken apart: `letter` holds it, and `content` is empty.
+    """
 
     name: str
     content: bytes
     is_message: bool = False
+    letter: "Letter | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A mail of whatever format; headers are (name, decoded text), in the order shown."""
+
+    headers: Sequence[tuple[str, str]]
+    bodies: Sequence[Body]
+    attachments: Sequence[Attachment]
 
 
 @dataclass(slots=True)

@@ -1,15 +1,16 @@
-"""Word documents: headings, paragraphs, list items and tables of the body, in order.
+"""Word documents: page headers, the body in order, notes, page footers.
 
-Text boxes, footnotes and endnotes are read. Deleted text, field codes, fallback copies of drawings,
-and page headers and footers are not.
+Text boxes, footnotes, endnotes, comments (as notes behind their paragraph), the data of charts and
+the words of pictures are read. Deleted text, field codes and fallback copies of drawings are not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lxml import etree
 
+from foliotrace.adapters.local.readers.office.drawings import Drawings
 from foliotrace.adapters.local.readers.office.ooxml import Package, package, whole_number
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions
 from foliotrace.adapters.local.readers.sections import (
@@ -30,22 +31,28 @@ _SKIPPED = frozenset(
     {_W + "del", _W + "moveFrom", _W + "instrText", _W + "pPr", _W + "rPr", _FALLBACK}
 )
 _BOX = _W + "txbxContent"
+_DOCUMENT = "word/document.xml"
+_MARGINS = (BlockKind.HEADER, BlockKind.FOOTER)
 
 
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """The document's body, then its notes, as sections."""
     with package(path, options.limits) as parts:
-        for page in paginate(_elements(parts)):
-            yield page if page.text or not _has_pictures(parts) else as_needing_ocr(page)
+        for page in paginate(_elements(parts, options)):
+            is_bare = all(block.kind in _MARGINS for block in page.blocks)
+            bare = is_bare and page.number == 1 and _has_pictures(parts)
+            yield as_needing_ocr(page, options) if bare else page
 
 
 def _has_pictures(parts: Package) -> bool:
     return any(name.startswith("word/media/") for name in parts.names)
 
 
-def _elements(parts: Package) -> Iterator[Element]:
-    styles = _styles(parts)
-    body = _transitional(parts.require("word/document.xml")).find(_W + "body")
+def _elements(parts: Package, options: ReadingOptions) -> Iterator[Element]:
+    relations = parts.relations(_DOCUMENT).values()
+    styles = _styles(parts, Drawings(parts, options))
+    yield from _margins(parts, [part for kind, part in relations if kind == "header"], styles)
+    body = _transitional(parts.require(_DOCUMENT)).find(_W + "body")
     if body is not None:
         yield from _blocks(body, styles)
     for name in ("word/footnotes.xml", "word/endnotes.xml"):
@@ -53,6 +60,34 @@ def _elements(parts: Package) -> Iterator[Element]:
         for note in _transitional(notes) if notes is not None else ():
             if note.get(_W + "type") is None:
                 yield from _blocks(note, styles)
+    yield from _margins(parts, [part for kind, part in relations if kind == "footer"], styles)
+
+
+def _margins(parts: Package, names: Sequence[str], styles: "_Styles") -> Iterator[Element]:
+    """Each different page header or footer once; lone page numbers are left out."""
+    kind = BlockKind.HEADER if any("header" in name for name in names) else BlockKind.FOOTER
+    seen: set[str] = set()
+    for name in names:
+        root = parts.xml(name)
+        if root is None:
+            continue
+        paragraphs = (_text(p, []) for p in _transitional(root).iter(_W + "p"))
+        text = "\n".join(line for line in paragraphs if line)
+        if any(c.isalpha() for c in text) and text not in seen:
+            seen.add(text)
+            yield Prose(text, kind)
+
+
+def _comments(parts: Package) -> dict[str, str]:
+    """The text of each comment by its id, with its author."""
+    root = parts.xml("word/comments.xml")
+    found: dict[str, str] = {}
+    for comment in _transitional(root).iter(_W + "comment") if root is not None else ():
+        text = " ".join(" ".join(_text(p, []) for p in comment.iter(_W + "p")).split())
+        author = comment.get(_W + "author", "").strip()
+        if text:
+            found[comment.get(_W + "id", "")] = f"Comment by {author}: {text}" if author else text
+    return found
 
 
 def _transitional(root: etree._Element) -> etree._Element:
@@ -67,13 +102,15 @@ def _transitional(root: etree._Element) -> etree._Element:
 
 @dataclass(frozen=True, slots=True)
 class _Styles:
-    """Heading levels and list styles by style id."""
+    """Heading levels and list styles by style id, comments by id, and what is drawn."""
 
     levels: dict[str, int]
     lists: frozenset[str]
+    comments: dict[str, str]
+    drawings: Drawings
 
 
-def _styles(parts: Package) -> _Styles:
+def _styles(parts: Package, drawings: Drawings) -> _Styles:
     """Read from the name of a style, its outline level, or the style it is based on."""
     root = parts.xml("word/styles.xml")
     levels: dict[str, int] = {}
@@ -95,7 +132,7 @@ def _styles(parts: Package) -> _Styles:
     for style_id, parent in based.items():
         if style_id not in levels and parent in levels:
             levels[style_id] = levels[parent]
-    return _Styles(levels, frozenset(lists))
+    return _Styles(levels, frozenset(lists), _comments(parts), drawings)
 
 
 def _value(element: etree._Element, name: str) -> str | None:
@@ -127,6 +164,10 @@ def _paragraph(paragraph: etree._Element, styles: _Styles) -> Iterator[Element]:
             elif properties.find(_W + "numPr") is not None or style in styles.lists:
                 kind = BlockKind.LIST
         yield Prose(text, kind, level)
+    yield from styles.drawings.inside(paragraph, _DOCUMENT)
+    for mark in paragraph.iter(_W + "commentReference"):
+        if comment := styles.comments.get(mark.get(_W + "id", "")):
+            yield Prose(comment, BlockKind.FOOTNOTE)
     for box in boxes:
         yield from _blocks(box, styles)
 
@@ -167,6 +208,9 @@ def _table(table: etree._Element, styles: _Styles) -> Iterator[Element]:
         rows.append(_row(row))
         headers = len(rows) if marked and headers == len(rows) - 1 else headers
     yield from grid(rows, headers or _header_rows_by_shape(rows))
+    for cell in table.iter(_W + "p"):
+        if _owner(cell) is table:
+            yield from styles.drawings.inside(cell, _DOCUMENT)
     for nested in table.iter(_W + "tbl"):
         if nested is not table and _owner(nested.getparent()) is table:
             yield from _table(nested, styles)

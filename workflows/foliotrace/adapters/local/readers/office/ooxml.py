@@ -89,7 +89,14 @@ class Package:
 
 @contextmanager
 def package(path: Path, limits: ReadingLimits) -> Iterator[Package]:
-    """Open and check a file.
+    """The parts of an Office file. Raises Refusal as `opened_archive` does."""
+    with opened_archive(path, limits) as archive:
+        yield Package(archive, limits)
+
+
+@contextmanager
+def opened_archive(path: Path, limits: ReadingLimits) -> Iterator[zipfile.ZipFile]:
+    """Open an archive and check what it declares.
 
     Raises Refusal `file_malformed`, `file_truncated`, `file_encrypted` or `file_too_complex`.
     """
@@ -99,7 +106,7 @@ def package(path: Path, limits: ReadingLimits) -> Iterator[Package]:
         raise _damaged(path) from error
     with archive:
         _check(archive, limits)
-        yield Package(archive, limits)
+        yield archive
 
 
 def _damaged(path: Path) -> Refusal:

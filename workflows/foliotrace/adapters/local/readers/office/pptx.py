@@ -1,4 +1,4 @@
-"""Presentations: one page for each slide with its text, tables and speaker notes."""
+"""Presentations: a page for each slide with its text, tables, charts, notes and comments."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from foliotrace.adapters.local.readers.office.drawings import Drawings
 from foliotrace.adapters.local.readers.office.ooxml import R_ID, Package, package
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.sections import (
@@ -25,15 +26,21 @@ _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
 _DECK = "ppt/presentation.xml"
 _TITLES = frozenset({"title", "ctrTitle"})
-_NOT_CONTENT = frozenset({"sldNum", "dt", "ftr", "sldImg", "hdr"})
+_MARGIN_ROLES = {"ftr": BlockKind.FOOTER, "hdr": BlockKind.HEADER}
+_MARGINS = (BlockKind.HEADER, BlockKind.FOOTER)
+_NOT_CONTENT = frozenset({"sldNum", "dt", "sldImg"})
 
 
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """The slides in presentation order."""
     with package(path, options.limits) as parts:
+        drawings = Drawings(parts, options)
         for number, name in enumerate(_slides(parts), 1):
-            page = replace(next(paginate(_slide(parts, name), PageKind.SLIDE)), number=number)
-            yield page if page.text or not _has_pictures(parts, name) else as_needing_ocr(page)
+            elements = _slide(parts, name, drawings)
+            page = replace(next(paginate(elements, PageKind.SLIDE)), number=number)
+            bare = all(block.kind in _MARGINS for block in page.blocks)
+            bare = bare and _has_pictures(parts, name)
+            yield as_needing_ocr(page, options) if bare else page
 
 
 def _has_pictures(parts: Package, slide: str) -> bool:
@@ -50,22 +57,36 @@ def _slides(parts: Package) -> list[str]:
     return names
 
 
-def _slide(parts: Package, name: str) -> Iterator[Element]:
+def _slide(parts: Package, name: str, drawings: Drawings) -> Iterator[Element]:
     root = parts.require(name)
     shapes = list(_shapes(root))
     yield NewPage(PageKind.SLIDE, _title(shapes))
     for shape in shapes:
         yield from _shape(shape)
+        yield from drawings.inside(shape, name)
     for kind, target in parts.relations(name).values():
-        notes = parts.xml(target) if kind == "notesSlide" else None
-        if notes is not None:
-            for shape in _shapes(notes):
+        more = parts.xml(target) if kind in ("notesSlide", "comments") else None
+        if more is None:
+            continue
+        if kind == "notesSlide":
+            for shape in _shapes(more):
                 yield from _shape(shape)
+        else:
+            for comment in more.iter("{*}cm", "{*}reply"):
+                yield from _comment(comment)
+
+
+def _comment(comment: etree._Element) -> Iterator[Element]:
+    """A comment, of the old or of the threaded kind, without its replies."""
+    texts = comment.iterchildren("{*}text", "{*}txBody")
+    text = " ".join(" ".join(str(t) for element in texts for t in element.itertext()).split())
+    if text:
+        yield Prose(f"Comment: {text}", BlockKind.FOOTNOTE)
 
 
 def _shapes(root: etree._Element) -> Iterator[etree._Element]:
-    """Shapes with text and frames with tables, also inside groups, in drawing order."""
-    for element in root.iter(_P + "sp", _P + "graphicFrame"):
+    """Shapes, pictures, and frames of tables and charts, also inside groups, in drawing order."""
+    for element in root.iter(_P + "sp", _P + "graphicFrame", _P + "pic"):
         if _role(element) not in _NOT_CONTENT:
             yield element
 
@@ -88,8 +109,9 @@ def _shape(shape: etree._Element) -> Iterator[Element]:
     if shape.tag != _P + "sp":
         return
     is_title = _role(shape) in _TITLES
+    margin = _MARGIN_ROLES.get(_role(shape) or "", BlockKind.TEXT)
     for text in _paragraphs(shape):
-        kind = BlockKind.HEADING if is_title else BlockKind.TEXT
+        kind = BlockKind.HEADING if is_title else margin
         yield Prose(text, kind, 1 if is_title else 0)
 
 

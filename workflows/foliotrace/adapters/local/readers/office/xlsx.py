@@ -1,6 +1,7 @@
 """Workbooks: the stored values of each sheet, with cell names; nothing is calculated.
 
-A formula without a stored value is read as its text.
+A formula without a stored value is read as its text. Comments, the data of charts, the words of
+pictures and the printed header and footer follow the cells. The label of a hidden sheet says so.
 """
 
 import math
@@ -11,13 +12,14 @@ from pathlib import Path
 
 from lxml import etree
 
+from foliotrace.adapters.local.readers.office.drawings import Drawings
 from foliotrace.adapters.local.readers.office.ooxml import R_ID, Package, package, whole_number
 from foliotrace.adapters.local.readers.reading_options import ReadingLimits, ReadingOptions, Refusal
-from foliotrace.adapters.local.readers.sections import Element, paginate
+from foliotrace.adapters.local.readers.sections import Element, Prose, paginate
 from foliotrace.adapters.local.readers.streamed import StreamedReader
 from foliotrace.adapters.local.readers.text.csv_table import elements, one_line
 from foliotrace.catalog import ErrorCode
-from foliotrace.model import PageKind, ParsedPage
+from foliotrace.model import BlockKind, PageKind, ParsedPage
 
 _S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _BOOK = "xl/workbook.xml"
@@ -25,6 +27,7 @@ _EPOCH_1900, _EPOCH_1904 = datetime(1899, 12, 30), datetime(1904, 1, 1)  # noqa:
 _BUILT_IN = {9: "0%", 10: "0.00%"} | dict.fromkeys(
     (*range(14, 23), *range(27, 37), *range(45, 48), *range(50, 59)), "yyyy-mm-dd"
 )
+_MARGIN_CODES = re.compile(r'&(?:"[^"]*"|K[0-9A-Fa-f]{6}|\d+|[A-Z])')
 _LITERALS = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
 Row = tuple[int, list[tuple[int, str]]]
 
@@ -32,10 +35,10 @@ Row = tuple[int, list[tuple[int, str]]]
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """All sheets, in the workbook's order."""
     with package(path, options.limits) as parts:
-        yield from paginate(_elements(parts, options.limits), PageKind.SHEET)
+        yield from paginate(_elements(parts, options), PageKind.SHEET)
 
 
-def _elements(parts: Package, limits: ReadingLimits) -> Iterator[Element]:
+def _elements(parts: Package, options: ReadingOptions) -> Iterator[Element]:
     book = parts.require(_BOOK)
     relations = parts.relations(_BOOK)
     by_kind = dict(relations.values())
@@ -44,12 +47,46 @@ def _elements(parts: Package, limits: ReadingLimits) -> Iterator[Element]:
     values = _Values(
         shared=_shared_strings(parts, by_kind.get("sharedStrings", "")),
         formats=_formats(parts, by_kind.get("styles", "")),
-        epoch=_EPOCH_1904 if is_mac else _EPOCH_1900,
+        is_1904=is_mac,
     )
+    drawings = Drawings(parts, options)
     for sheet in book.iter(f"{_S}sheet"):
         kind, target = relations.get(sheet.get(R_ID, ""), ("", ""))
-        if kind == "worksheet" and target in parts.names:
-            yield from elements(sheet.get("name"), _rows(parts, target, values, limits))
+        if kind in ("worksheet", "chartsheet") and target in parts.names:
+            margins: list[Prose] = []
+            rows = _rows(parts, target, values, options.limits, margins)
+            label = hidden_label(sheet.get("name", ""), hidden="idden" in sheet.get("state", ""))
+            yield from elements(label, rows)
+            yield from _around(parts, target, drawings)
+            yield from margins
+
+
+def hidden_label(name: str, *, hidden: bool) -> str:
+    """The label of a sheet's pages: its name, and whether users see it."""
+    return f"{name} (hidden)" if hidden else name
+
+
+def _around(parts: Package, sheet: str, drawings: Drawings) -> Iterator[Element]:
+    """The comments of a sheet and what is drawn on it."""
+    for kind, target in parts.relations(sheet).values():
+        root = parts.xml(target) if kind in ("comments", "drawing") else None
+        if root is None:
+            continue
+        if kind == "drawing":
+            yield from drawings.inside(root, target)
+            continue
+        for comment in root.iter(f"{_S}comment"):
+            text = one_line("".join(t.text or "" for t in comment.iter(f"{_S}t")))
+            if text:
+                yield Prose(f"Comment on {comment.get('ref')}: {text}", BlockKind.FOOTNOTE)
+
+
+def _margins(element: etree._Element) -> Iterator[Prose]:
+    """The printed header and footer, without their codes for fonts and page numbers."""
+    for name, kind in (("oddHeader", BlockKind.HEADER), ("oddFooter", BlockKind.FOOTER)):
+        text = one_line(_MARGIN_CODES.sub(" ", element.findtext(_S + name) or ""))
+        if any(c.isalpha() for c in text):
+            yield Prose(text, kind)
 
 
 def _shared_strings(parts: Package, name: str) -> list[str]:
@@ -75,12 +112,12 @@ def _formats(parts: Package, name: str) -> list[str]:
     return [custom.get(i) or _BUILT_IN.get(whole_number(i, -1), "") for i in ids]
 
 
-def _each(parts: Package, name: str, tag: str) -> Iterator[etree._Element]:
-    """The elements called `tag` of a part, one at a time, in bounded memory."""
+def _each(parts: Package, name: str, *tags: str) -> Iterator[etree._Element]:
+    """The elements called by one of `tags` of a part, one at a time, in bounded memory."""
     with parts.open(name) as part:
         try:
             for _, element in etree.iterparse(
-                part, tag=tag, resolve_entities=False, no_network=True, remove_comments=True
+                part, tag=tags, resolve_entities=False, no_network=True, remove_comments=True
             ):
                 yield element
                 element.clear()
@@ -92,9 +129,15 @@ def _each(parts: Package, name: str, tag: str) -> Iterator[etree._Element]:
             ) from error
 
 
-def _rows(parts: Package, name: str, values: "_Values", limits: ReadingLimits) -> Iterator[Row]:
+def _rows(
+    parts: Package, name: str, values: "_Values", limits: ReadingLimits, margins: list[Prose]
+) -> Iterator[Row]:
+    """The rows; the header and footer, which stand behind them, are put into `margins`."""
     number = seen = 0
-    for row in _each(parts, name, f"{_S}row"):
+    for row in _each(parts, name, f"{_S}row", f"{_S}headerFooter"):
+        if row.tag == f"{_S}headerFooter":
+            margins += _margins(row)
+            continue
         number = whole_number(row.get("r", ""), number + 1)
         cells: list[tuple[int, str]] = []
         column = -1
@@ -121,10 +164,10 @@ def _column(ref: str, following: int) -> int:
 class _Values:
     """The text that a cell shows, from its stored value, type and number format."""
 
-    def __init__(self, shared: list[str], formats: list[str], epoch: datetime) -> None:
+    def __init__(self, shared: list[str], formats: list[str], *, is_1904: bool) -> None:
         self._shared = shared
         self._formats = formats
-        self._epoch = epoch
+        self._is_1904 = is_1904
 
     def text(self, cell: etree._Element) -> str:
         """The cell as text; "" for an empty one."""
@@ -155,24 +198,25 @@ class _Values:
         if not math.isfinite(number):
             return one_line(value)
         if is_date_format(code):
-            return self._moment(number) or _plain(number)
+            return shown_moment(number, is_1904=self._is_1904) or shown_number(number)
         if code.endswith("%"):
             places = len(code.split(".")[-1].rstrip("%")) if "." in code else 0
             return f"{number * 100:.{places}f}%"
-        return _plain(number)
+        return shown_number(number)
 
-    def _moment(self, number: float) -> str | None:
-        """A date, a date and time, or (below 1) a time; None beyond the end of the calendar."""
-        try:
-            moment = self._epoch + timedelta(days=number)
-        except OverflowError:
-            return None
-        moment = (moment + timedelta(milliseconds=500)).replace(microsecond=0)
-        clock = moment.time().isoformat("seconds")
-        if 0 <= number < 1:
-            return clock
-        day = moment.date().isoformat()
-        return day if moment.time() == time() else f"{day} {clock}"
+
+def shown_moment(number: float, *, is_1904: bool) -> str | None:
+    """A date, a date and time, or (below 1) a time; None beyond the end of the calendar."""
+    try:
+        moment = (_EPOCH_1904 if is_1904 else _EPOCH_1900) + timedelta(days=number)
+    except OverflowError:
+        return None
+    moment = (moment + timedelta(milliseconds=500)).replace(microsecond=0)
+    clock = moment.time().isoformat("seconds")
+    if 0 <= number < 1:
+        return clock
+    day = moment.date().isoformat()
+    return day if moment.time() == time() else f"{day} {clock}"
 
 
 def is_date_format(code: str) -> bool:
@@ -180,7 +224,7 @@ def is_date_format(code: str) -> bool:
     return bool(re.search("[dmyhs]", _LITERALS.sub("", code.split(";")[0]), re.IGNORECASE))
 
 
-def _plain(number: float) -> str:
+def shown_number(number: float) -> str:
     """At most 15 digits, as spreadsheets show: 0.1 + 0.2 is 0.3."""
     if number == int(number) and abs(number) < 1e15:
         return str(int(number))

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from foliotrace.adapters.local.files.filetype import HEIC, sniff
 from foliotrace.adapters.local.readers.pdf.ocr import read_picture
 from foliotrace.adapters.local.readers.reading_options import Overview, ReadingOptions, Refusal
 from foliotrace.catalog import ErrorCode, PageProblem
 from foliotrace.model import PageKind, PageStatus, ParsedPage
 
 _SCREEN_DPI = 96.0
-_FORMATS = ("PNG", "JPEG", "TIFF")
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
+_HEIC_FORMATS = ("HEIF", *_FORMATS)
 
 
 def overview(path: Path, options: ReadingOptions) -> Overview:
@@ -34,10 +36,11 @@ def pages(path: Path, numbers: range, options: ReadingOptions) -> Iterator[Parse
 @contextmanager
 def _opened(path: Path, options: ReadingOptions) -> Iterator[Image.Image]:
     Image.MAX_IMAGE_PIXELS = options.limits.image_pixels
+    formats = _formats(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(path, formats=formats) as image:
                 yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Refusal(ErrorCode.FILE_TOO_COMPLEX, "the picture has too many pixels") from error
@@ -50,6 +53,21 @@ def _opened(path: Path, options: ReadingOptions) -> Iterator[Image.Image]:
             else ErrorCode.FILE_MALFORMED
         )
         raise Refusal(code, "the picture's data are damaged or end early") from error
+
+
+def _formats(path: Path) -> tuple[str, ...]:
+    """What Pillow may open. Raises Refusal for a HEIC picture without its decoder."""
+    if sniff(path) != HEIC:
+        return _FORMATS
+    try:
+        from pi_heif import register_heif_opener  # the extra `heic`
+    except ImportError as error:
+        raise Refusal(
+            ErrorCode.NEEDS_CONVERTER,
+            "it is a HEIC picture, and its decoder (foliotrace[heic]) is not installed",
+        ) from error
+    register_heif_opener()
+    return _HEIC_FORMATS
 
 
 def _page(image: Image.Image, number: int, options: ReadingOptions) -> ParsedPage:

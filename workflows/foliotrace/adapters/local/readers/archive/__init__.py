@@ -1,0 +1,1 @@
+"""Archives: each member is read by the reader of its type."""
