@@ -35,7 +35,19 @@ name = "tariff sheet"
 ask = ["tariff sheet"]
 titles = ["schedule of charges"]
 tabular = true                # and by many figures
+
+[[row]]                       # rows of tables that state just what is asked for
+ask = ["rent"]
+labels = ["monthly rent", "rent payable"]
+
+[cells]                       # optional: words for choosing a cell of a table
+asking = ["amount", "value"]  # ask for a value without naming it
+fillers = ["total", "net"]    # words of labels that need not be asked for
+series = ["over time"]        # ask for the values of all periods
+numeric = ["how much"]        # ask for a number
 ```
+
+A `metric` may list what a ratio is computed from; a `row` may not, because its cell is the answer.
 
 `instructions` are phrases that say how to answer; their sentences are not searched for. Phrases
 match in any case and ending. Name no company in `items`: it would raise that company's documents

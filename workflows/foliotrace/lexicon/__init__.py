@@ -48,12 +48,30 @@ class Synonyms(_Entry):
     words: _Phrases = Field(min_length=2)
 
 
+class RowLabels(_Entry):
+    """A figure that questions and the rows of tables call differently."""
+
+    ask: _Phrases = Field(min_length=1, description="Phrases of a question.")
+    labels: _Phrases = Field(min_length=1, description="Labels of the rows that state just this.")
+
+
+class Cells(_Entry):
+    """Words for choosing the cell of a table that a question asks for."""
+
+    asking: _Phrases = Field(default=(), description="They ask for a value without naming it.")
+    fillers: _Phrases = Field(default=(), description="Words of labels that need not be asked for.")
+    series: _Phrases = Field(default=(), description="They ask for the values of all periods.")
+    numeric: _Phrases = Field(default=(), description="They ask for a number.")
+
+
 class Lexicon(_Entry):
     """What one file holds, or all files together."""
 
     instructions: _Phrases = ()
+    cells: Cells = Cells()
     page: tuple[PageKind, ...] = ()
     metric: tuple[Metric, ...] = ()
+    row: tuple[RowLabels, ...] = ()
     synonyms: tuple[Synonyms, ...] = ()
 
 
@@ -86,7 +104,14 @@ def _joined(lexicons: Iterable[Lexicon]) -> Lexicon:
     parts = list(lexicons)
     return Lexicon(
         instructions=tuple(cue for part in parts for cue in part.instructions),
+        cells=Cells(
+            asking=tuple(word for part in parts for word in part.cells.asking),
+            fillers=tuple(word for part in parts for word in part.cells.fillers),
+            series=tuple(word for part in parts for word in part.cells.series),
+            numeric=tuple(word for part in parts for word in part.cells.numeric),
+        ),
         page=tuple(page for part in parts for page in part.page),
         metric=tuple(metric for part in parts for metric in part.metric),
+        row=tuple(row for part in parts for row in part.row),
         synonyms=tuple(group for part in parts for group in part.synonyms),
     )

@@ -161,8 +161,26 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A value of a table: where its row and its column meet.
+
+    `value`, `row` and `unit` are as printed, `period` is that of the column or of the table; null
+    where the table does not say. `cells` locates the label and the value.
+    """
+
+    row: str
+    value: str
+    unit: str | None
+    period: str | None
+    cells: tuple[Anchor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Citation:
-    """A verbatim quote and its location. `marker` is its number in the answer's text."""
+    """A verbatim quote and its location. `marker` is its number in the answer's text.
+
+    `figure` is the value in a quoted row that answers the question.
+    """
 
     marker: int
     document_id: str
@@ -171,3 +189,4 @@ class Citation:
     quote: str
     anchor: Anchor
     score: float
+    figure: Figure | None = None

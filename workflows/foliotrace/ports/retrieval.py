@@ -77,7 +77,7 @@ class QuestionVocabulary(Vocabulary, Protocol):
         ...
 
 
-class NameStatistics(Vocabulary, Protocol):
+class NameStatistics(QuestionVocabulary, Protocol):
     """How a collection writes its words. Every method may raise IndexUnavailable."""
 
     def word_counts(self, words: Sequence[str], *, tenant: str, collection: str) -> Sequence[int]:

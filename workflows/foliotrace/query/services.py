@@ -23,8 +23,10 @@ from foliotrace.ports import (
     TextGenerator,
 )
 from foliotrace.query.answer.anchors import PageMaps
+from foliotrace.query.answer.cells.figures import FigureFinder
 from foliotrace.query.answer.ladder import Configured
 from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
+from foliotrace.query.answer.quoted import QuotedAnswers
 from foliotrace.query.answer.quotes import PassageTermsCache
 from foliotrace.query.answer.synthesize import Synthesizer
 from foliotrace.query.cache.semantic_key import Synonyms
@@ -117,10 +119,18 @@ class QueryServices:
     @cached_property
     def synthesizer(self) -> Synthesizer:
         """The `synthesize` stage with its caches."""
+        pages = PageMaps(self.library)
+        lexicon = load_lexicon(self.settings.lexicon)
         return Synthesizer(
             generators=tuple(self.generators),
             vocabulary=self.vocabulary,
-            pages=PageMaps(self.library),
+            pages=pages,
+            quoted=QuotedAnswers(
+                vocabulary=self.vocabulary,
+                pages=pages,
+                figures=FigureFinder(self.library, self.vocabulary, lexicon),
+                has_generators=bool(self.generators),
+            ),
             passage_terms=PassageTermsCache(self.vocabulary),
             max_tokens=self.settings.max_answer_tokens,
             grounding=self.settings.grounding,

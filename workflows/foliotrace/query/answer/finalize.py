@@ -37,7 +37,7 @@ def finalize(
     unanswered = synthesis.mode is AnswerMode.TEMPLATE
     content = synthesis.content()
     content["citations"] = tuple(
-        replace(citation, quote=quote.text) if quote.redacted else citation
+        replace(citation, quote=quote.text, figure=None) if quote.redacted else citation
         for citation, quote in zip(synthesis.citations, quotes, strict=True)
     )
     answer = Answer(

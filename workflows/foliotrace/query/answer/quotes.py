@@ -64,15 +64,21 @@ class PassageTerms:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A span of a passage, and the score that it was chosen by."""
+    """A span of a passage, and the score that it was chosen by.
+
+    `outside` is the text of a row of the page that the passage itself does not hold.
+    """
 
     passage: Passage
     span: QuoteSpan
     score: float
+    outside: str | None = None
 
     @property
     def text(self) -> str:
         """The quote, as the page has it."""
+        if self.outside is not None:
+            return self.outside
         return self.passage.text[
             self.span.start - self.passage.start : self.span.end - self.passage.start
         ]

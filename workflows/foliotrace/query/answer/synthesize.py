@@ -9,13 +9,11 @@ from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from secrets import token_hex
-from typing import TypeAlias
 
-from foliotrace.catalog import ErrorCode, Reason
+from foliotrace.catalog import Reason
 from foliotrace.errors import GeneratorUnavailable, IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import (
     GeneratorFailed,
-    QuestionCoverMeasured,
     SubjectCheckSkipped,
     SubjectMissing,
     emit,
@@ -34,39 +32,23 @@ from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.sentences import Grounder
 from foliotrace.query.answer.ladder import RUNG_FAILURES, NextRung, after_failure
-from foliotrace.query.answer.quotes import (
-    FLOOR,
-    PassageTerms,
-    PassageTermsCache,
-    Quote,
-    choose,
-    cover,
-    nearest_span,
-    weigh,
-)
+from foliotrace.query.answer.quoted import QuotedAnswers, Sources
+from foliotrace.query.answer.quotes import PassageTermsCache, Quote, nearest_span
 from foliotrace.query.answer.synthesis import (
     ABSTAINED,
     ABSTAINED_EMPTY,
     ABSTAINED_LLM,
-    NOTICE_BUDGET,
     NOTICE_CUT,
-    NOTICE_FALLBACK,
     NOTICE_MISSING,
-    NOTICE_QUOTES,
-    NOTICE_UNVERIFIED,
     AnswerStream,
     Degradations,
     GroundedText,
     Synthesis,
     abstained,
     listed,
-    rendered,
 )
 from foliotrace.query.subjects.subject_check import SubjectCheck, Subjects
-from foliotrace.settings import MAX_QUOTES, Grounding
-
-Sources: TypeAlias = Sequence[tuple[Passage, PassageTerms]]
-"""Passages with their terms, in the order of their markers: [1] is the first."""
+from foliotrace.settings import Grounding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +62,7 @@ class Synthesizer:
     max_tokens: int
     grounding: Grounding = "strict"
     subjects: SubjectCheck | None = None
+    quoted: QuotedAnswers
 
     async def synthesize(
         self,
@@ -100,6 +83,7 @@ class Synthesizer:
         """
         tenant = query.principal.tenant
         self.passage_terms.keep_for(library_version)
+        self.quoted.keep_for(library_version)
         sources = [
             (p, self.passage_terms.of(tenant, p, await self.pages.of(tenant, p))) for p in passages
         ]
@@ -116,7 +100,7 @@ class Synthesizer:
                 return generated
         if subjects.missing:
             return abstained(ABSTAINED, subjects, reasons=tuple(degradations.reasons))
-        return await self._quote(query, sources, degradations, subjects)
+        return await self.quoted.answer(query, sources, degradations, subjects)
 
     async def _subjects(self, query: Query, sources: Sources) -> Subjects:
         """What the question names; nothing where the library cannot say."""
@@ -248,69 +232,5 @@ class Synthesizer:
             span = nearest_span(cited[marker], terms)
             if span is not None:
                 quote = Quote(passage, span, passage.score)
-                citations.append(await self._citation(query, marker, quote))
+                citations.append(await self.quoted.citation(query, marker, quote))
         return tuple(citations)
-
-    # --- quoted ----------------------------------------------------------------------------
-
-    async def _quote(
-        self, query: Query, sources: Sources, degradations: Degradations, subjects: Subjects
-    ) -> Synthesis:
-        """Sentences and rows word for word; abstains where they cover too little."""
-        question = self.vocabulary.question(query.text)
-        weights = {
-            term: weight
-            for term, weight in self._weights(query, question.terms, degradations).items()
-            if term not in subjects.unwritten
-        }
-        best = max(cover(weights, question.answered(terms.terms)) for _, terms in sources)
-        emit(QuestionCoverMeasured(cover=round(best, 3)))
-        chosen = choose(weights, sources, at_most=min(MAX_QUOTES, query.top_k))
-        if best < FLOOR or not chosen:
-            return Synthesis(
-                text=ABSTAINED, mode=AnswerMode.ABSTAINED, reasons=tuple(degradations.reasons)
-            )
-        numbered = list(enumerate(chosen, 1))
-        return Synthesis(
-            text="\n\n".join(rendered(quote, marker) for marker, quote in numbered),
-            mode=AnswerMode.EXTRACTIVE,
-            citations=tuple([await self._citation(query, *each) for each in numbered]),
-            notice=self._why_quoted(degradations.reasons),
-            reasons=tuple(degradations.reasons),
-        )
-
-    def _why_quoted(self, reasons: Sequence[str]) -> str:
-        if Reason.GENERATED_ANSWER_UNSUPPORTED in reasons:
-            return NOTICE_UNVERIFIED
-        if ErrorCode.BUDGET_EXCEEDED in reasons:
-            return NOTICE_BUDGET
-        return NOTICE_FALLBACK if self.generators else NOTICE_QUOTES
-
-    def _weights(
-        self, query: Query, terms: Sequence[str], degradations: Degradations
-    ) -> dict[str, float]:
-        tenant, collection = query.principal.tenant, query.collection
-        try:
-            weights = self.vocabulary.weights(terms, tenant=tenant, collection=collection)
-            rarity = dict(zip(terms, weights, strict=True))
-        except IndexUnavailable as error:
-            rarity = {}  # every term then weighs the same
-            degradations.add(error.reason, Level.LOWER_PATH)
-        return weigh(terms, rarity)
-
-    async def _citation(self, query: Query, marker: int, quote: Quote) -> Citation:
-        passage = quote.passage
-        page = await self.pages.of(query.principal.tenant, passage)
-        if passage.exact:
-            anchor = page.anchor(passage.page, quote.span.start, quote.span.end)
-        else:
-            anchor = page.whole(passage.page)
-        return Citation(
-            marker=marker,
-            document_id=passage.document_id,
-            document_name=passage.document_name,
-            chunk_id=passage.chunk_id,
-            quote=quote.text,
-            anchor=anchor,
-            score=round(quote.score, 4),
-        )

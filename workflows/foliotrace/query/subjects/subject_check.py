@@ -102,6 +102,8 @@ class SubjectCheck:
     async def _is_absent(self, name: AskedName, asked: _Asked, known: Sequence[AskedName]) -> bool:
         if not (name.capitalised or name.possessive or name.subject):
             return False
+        if self._names.question(name.text).instead:
+            return False  # the lexicon knows what documents write for it: "R&D"
         unknown, proper = self._spelled(name, asked.query)
         if unknown:
             short = name.defined or (name.acronym and bool(known))  # "COGS" of a known company

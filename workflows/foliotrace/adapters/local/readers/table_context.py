@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from foliotrace.model import Block, BlockKind, ParsedPage, Table, TableCell, TableRow
+from foliotrace.model import Block, BlockKind, ParsedPage, Table, TableRow
+from foliotrace.model.table_columns import column_headers
 
 _AMOUNTS = (
     r"(?:thousands|millions|billions|hundreds|tausend|tsd\.?|mio\.?|mrd\.?|millionen|milliarden"
@@ -151,7 +152,7 @@ def _about(page: ParsedPage, table: Table, index: int, path: tuple[str, ...]) ->
     headers = [row for row in table.rows if row.is_header]
     own = [" ".join(page.text[row.start : row.end].split()) for row in (headers or table.rows[:1])]
     caption = _caption(texts[:_CAPTION_BLOCKS]) or _caption_below(page, index)
-    near = [*own, *texts]
+    near = [*own, *texts, *_headers_above(page, index)]
     return replace(
         table,
         caption=caption,
@@ -170,6 +171,14 @@ def _blocks_above(page: ParsedPage, index: int) -> list[Block]:
         if block.kind not in _SIDE:
             found.append(block)
     return found
+
+
+def _headers_above(page: ParsedPage, index: int) -> list[str]:
+    """The page headers above the first table of a page: statements repeat their unit there."""
+    above = page.blocks[:index]
+    if any(block.kind is BlockKind.TABLE for block in above):
+        return []
+    return [_flat(page, block) for block in above if block.kind is BlockKind.HEADER]
 
 
 def _caption(texts: Sequence[str]) -> str | None:
@@ -214,54 +223,6 @@ def _period(page: ParsedPage, table: Table, near: Sequence[str]) -> str | None:
 def _label(page: ParsedPage, row: TableRow) -> str:
     first = row.cells[0]
     return page.text[first.start : first.end] if first.column == 0 else ""
-
-
-def column_headers(page: ParsedPage, table: Table) -> list[str]:
-    """For each column, its cells of the header rows, joined.
-
-    In a row of headings over groups of columns, each column has the heading nearest to it.
-    """
-    spans = _columns_at(table)
-    paths: list[list[str]] = [[] for _ in range(max(spans, default=-1) + 1)]
-    for row in (row for row in table.rows if row.is_header):
-        over = [cell for cell in row.cells if cell.column and cell.box]
-        grouped = len(over) == 1 or any(_is_wider(cell, spans[cell.column]) for cell in over)
-        for column, path in enumerate(paths):
-            cell = next((c for c in row.cells if c.column == column), None)
-            if grouped and column and column in spans:
-                cell = min(over, key=lambda c: _distance(c, spans[column]))
-            if cell is not None:
-                path.append(page.text[cell.start : cell.end])
-    return [" ".join(path) for path in paths]
-
-
-def _columns_at(table: Table) -> dict[int, tuple[float, float]]:
-    """Where each column stands: by its rows below the header, else by its last header."""
-    spans: dict[int, tuple[float, float]] = {}
-    for row in reversed(table.rows):
-        for cell in row.cells:
-            left, right = _edges(cell)
-            if cell.column not in spans:
-                spans[cell.column] = (left, right)
-            elif not row.is_header:
-                known = spans[cell.column]
-                spans[cell.column] = (min(known[0], left), max(known[1], right))
-    return spans
-
-
-def _edges(cell: TableCell) -> tuple[float, float]:
-    return (cell.box.x, cell.box.x + cell.box.width) if cell.box else (0.0, 0.0)
-
-
-def _is_wider(cell: TableCell, column: tuple[float, float]) -> bool:
-    left, right = _edges(cell)
-    return right > column[1] + 30 or (left < column[0] - 4 and right > column[1] + 4)
-
-
-def _distance(cell: TableCell, column: tuple[float, float]) -> float:
-    left, right = _edges(cell)
-    middle = (column[0] + column[1]) / 2
-    return max(left - middle, middle - right, 0.0)
 
 
 # --- tables over several pages ------------------------------------------------------------------

@@ -1,0 +1,198 @@
+"""A question's figures: what it asks for, the cells that say it, and how an answer names them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from foliotrace.lexicon import Lexicon
+from foliotrace.model import Passage
+from foliotrace.ports import PageReader, QuestionVocabulary
+from foliotrace.query.answer.cells.choose import ChosenCell, SourceTable, Wanted, choose_cells
+from foliotrace.query.answer.cells.periods import periods_in
+from foliotrace.query.answer.cells.tables import PageTables
+
+_SCALE: Final = re.compile(r"\b(thousand|million|billion)s?\b", re.I)
+_EXCEPT: Final = re.compile(r",?\s*\b(?:except|excluding)\b(?P<what>.*)", re.I)
+_MONEY: Final = re.compile(r"US\$|[$€£¥]")
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_MONTHS: Final = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFigure:
+    """A chosen cell in words: "Total net sales, three months ended July 1, 2023: $81,797 million".
+
+    `unit` and `period` are None where the table does not say.
+    """
+
+    chosen: ChosenCell
+    text: str
+    unit: str | None
+    period: str | None
+
+
+class FigureFinder:
+    """Finds the cells that answer a question about a figure or another attribute."""
+
+    def __init__(
+        self, library: PageReader, vocabulary: QuestionVocabulary, lexicon: Lexicon
+    ) -> None:
+        self._vocabulary = vocabulary
+        self.tables = PageTables(library, vocabulary.terms)
+        terms = self._terms
+        cells = lexicon.cells
+        self._asking = frozenset(t for phrase in cells.asking for t in terms(phrase))
+        self._fillers = frozenset(t for phrase in cells.fillers for t in terms(phrase))
+        self._series = tuple(phrase.casefold() for phrase in cells.series)
+        self._numeric = tuple(phrase.casefold() for phrase in cells.numeric)
+        self._rows = tuple(
+            (terms(ask), tuple(terms(label) for label in row.labels))
+            for row in lexicon.row
+            for ask in row.ask
+        )
+
+    def _terms(self, text: str) -> frozenset[str]:
+        return frozenset(self._vocabulary.terms(text))
+
+    async def find(
+        self,
+        tenant: str,
+        question: str,
+        weights: Mapping[str, float],
+        passages: Sequence[Passage],
+    ) -> list[FoundFigure]:
+        """The figures that answer the question; none where it is not certain which do.
+
+        `weights` are the terms it asks for. Raises LibraryUnavailable.
+        """
+        identities = {p.header: self._terms(p.header) for p in passages}
+        held = frozenset().union(*identities.values()) if identities else frozenset()
+        wanted = self._wanted(question, weights, held)
+        if not wanted.weights:
+            return []
+        names = {t: w for t, w in weights.items() if t in held and not any(map(str.isdigit, t))}
+        own = {
+            header: sum(w for t, w in names.items() if t in terms)
+            for header, terms in identities.items()
+        }
+        most = max(own.values(), default=0.0)
+        if wanted.periods.latest:
+            own = _newest(own, most)
+        sources: list[SourceTable] = []
+        seen: set[tuple[str, int]] = set()
+        for place, passage in enumerate(passages):
+            at = (passage.revision, passage.page)
+            if not passage.exact or at in seen or own[passage.header] < most:
+                continue
+            seen.add(at)
+            document = periods_in(passage.header)
+            tables = await self.tables.of(tenant, passage)
+            sources += [SourceTable(place, passage, table, document) for table in tables]
+        return [self._worded(chosen) for chosen in choose_cells(wanted, sources)]
+
+    def _wanted(
+        self, question: str, weights: Mapping[str, float], identity: frozenset[str]
+    ) -> Wanted:
+        periods = periods_in(question)
+        lower = question.casefold()
+        timeless = self._terms(periods.rest)
+        rest = {
+            t: w
+            for t, w in weights.items()
+            if len(t) > 1 and t in timeless and t not in self._asking
+        }
+        named = {t: w for t, w in rest.items() if t not in identity} or rest
+        asked = self._terms(question)
+        mean = sum(weights.values()) / max(1, len(weights))
+        for phrase, _ in self._rows:
+            if phrase <= asked and not any(len(term) > 1 for term in phrase):
+                named |= dict.fromkeys(phrase, mean / len(phrase))  # "R&D" is letters only
+        return Wanted(
+            weights=named,
+            periods=periods,
+            rows=tuple(row for row in self._rows if row[0] <= asked),
+            fillers=self._fillers,
+            series=any(phrase in lower for phrase in self._series),
+            numeric=any(phrase in lower for phrase in self._numeric),
+        )
+
+    def _worded(self, chosen: ChosenCell) -> FoundFigure:
+        period = _period(chosen)
+        unit, value = self._value(chosen)
+        name = _name(chosen)
+        text = f"{name}{f', {period}' if period else ''}: {value}"
+        missing = []
+        if chosen.cell.numeric:
+            if period is None and chosen.source.document.named:
+                missing.append("no period")
+            if unit is None:
+                missing.append("no unit")
+        if missing:
+            text += f" (the table states {' and '.join(missing)})"
+        return FoundFigure(chosen, text, unit, period)
+
+    def _value(self, chosen: ChosenCell) -> tuple[str | None, str]:
+        """(unit, value with its unit) of a cell."""
+        value, table, column = chosen.cell.text, chosen.source.table, chosen.column
+        if not chosen.cell.numeric:
+            return "", value
+        if value.rstrip(" )").endswith("%"):
+            return "%", value.replace(" %", "%")
+        value = re.sub(r"(?<=[$€£¥])\s+", "", value)
+        if column.sign == "%" and not _MONEY.search(value):
+            return "%", f"{value}%"
+        if not table.unit:
+            own = _MONEY.search(value) or _MONEY.search(column.text)
+            named = bool(
+                _WORD.search(value) or re.search(r"\(.+\)", column.text + chosen.row.label)
+            )
+            if own is None and column.sign:
+                return column.sign, f"{column.sign}{value}"
+            return (own.group() if own else "" if named else None), value
+        exception = _EXCEPT.search(table.unit)
+        main = table.unit[: exception.start()] if exception else table.unit
+        if exception:
+            excepted = self._terms(exception["what"]) - {"amount", "data", "number"}
+            if excepted & (chosen.row.terms | chosen.row.group):
+                return table.unit, f"{value} (table in {table.unit.removeprefix('in ')})"
+        scale = _SCALE.search(main)
+        money = _MONEY.search(main)
+        symbol = "" if _MONEY.search(value) else money.group() if money else column.sign
+        if scale is None:
+            return main, f"{value} ({main})"
+        shown = f"{symbol}{value} {scale.group(1).lower()}"
+        return table.unit, shown
+
+
+def _newest(own: Mapping[str, float], most: float) -> dict[str, float]:
+    """The scores of identities, only the newest of the best ones kept."""
+    ends = {h: periods_in(h).newest for h, score in own.items() if score >= most}
+    last = max((end.order for end in ends.values() if end), default=None)
+    if last is None:
+        return dict(own)
+    kept = {h for h, end in ends.items() if end and end.order == last}
+    return {h: score if h in kept else -1.0 for h, score in own.items()}
+
+
+def _name(chosen: ChosenCell) -> str:
+    column = chosen.column
+    about = column.text if column.terms and not column.periods.named else ""
+    return f"{chosen.row.label}, {about}" if about else chosen.row.label
+
+
+def _period(chosen: ChosenCell) -> str | None:
+    """The period of the column, else of the table, in lower case but for its months."""
+    column = chosen.column
+    text = column.text if column.periods.named else None
+    table = chosen.source.table
+    if text is None and not table.columns:
+        return None
+    if text is None and table.periods.named and ";" not in (table.period or ";"):
+        text = table.period
+    return _WORD.sub(_lower, text) if text else None
+
+
+def _lower(found: "re.Match[str]") -> str:
+    word = found.group()
+    return word if _MONTHS.match(word) or word.isupper() else word.lower()

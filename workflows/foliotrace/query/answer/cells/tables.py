@@ -1,0 +1,243 @@
+"""The recognised tables of a page as labelled rows and columns, ready to be matched.
+
+They hold text, so they are forgotten with the library version that they were read at. A line
+"Label: value" outside tables counts as a row of one column.
+"""
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from foliotrace.errors import NotFound
+from foliotrace.model import BlockKind, ParsedPage, Passage, Table, TableRow
+from foliotrace.model.table_columns import column_headers
+from foliotrace.ports import PageReader
+from foliotrace.query.answer.cells.periods import Periods, periods_in
+
+Terms: TypeAlias = Callable[[str], Sequence[str]]
+
+_MAX_PAGES: Final = 512
+_HEADINGS: Final = 2  # of the path above a table that count as its context
+_FORM_COLUMNS: Final = 2  # a label and its value
+_FOOTNOTE: Final = re.compile(r"\s*(?:\(\d\)|\[\d\]|[®™*†‡¹²³])\s*")
+_NUMERIC: Final = re.compile(
+    r"[\s(\-\u2013+]*(?:US\$|[$€£¥]|[A-Z]{3}\s)?\s*[(\-\u2013]?\s*\d[\d.,'\u2019\u00a0 ]*\)?\s*"
+    r"(?:%|pts?|x|bps|[$€£]|[A-Z]{3})?\s*\)?%?"
+)
+_CURRENCY: Final = re.compile(r"US\$|[$€£¥]|\b(?:USD|EUR|GBP|CHF|JPY)\b")
+_EMPTY: Final = re.compile(r"[\s$€£\-\u2013\u2014]*")
+_LABELLED: Final = re.compile(
+    r"^[ \t]*(?P<label>[^\W\d][^:\n|]{1,60}?)[ \t]*:[ \t]+(?P<value>\S[^\n]{0,160})$", re.M
+)
+_SIDE: Final = (BlockKind.HEADER, BlockKind.FOOTER, BlockKind.NAVIGATION, BlockKind.CODE)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column's header, what it says about time, and the terms of its other words.
+
+    `sign` is the currency or percent sign that stands in some of its rows for all.
+    """
+
+    text: str
+    periods: Periods
+    terms: frozenset[str]
+    sign: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value: its column and its span on the page."""
+
+    column: int
+    text: str
+    start: int
+    end: int
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is a number, with or without a unit."""
+        return _NUMERIC.fullmatch(self.text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow:
+    """A row's label, the label of the group it stands in, and its values."""
+
+    label: str
+    terms: frozenset[str]
+    group: frozenset[str]
+    cells: tuple[Cell, ...]
+    start: int
+    end: int
+    label_end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellTable:
+    """A table: `context` are the terms of its caption and headings, `header` its header rows."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[LabelledRow, ...]
+    unit: str | None
+    periods: Periods
+    period: str | None
+    context: frozenset[str]
+    header: str
+
+    def column(self, cell: Cell) -> Column:
+        """The column of a cell; an unnamed one where the header does not reach it."""
+        return self.columns[cell.column] if cell.column < len(self.columns) else UNNAMED
+
+
+UNNAMED: Final = Column("", Periods(), frozenset())
+
+
+def tables_of(page: ParsedPage, terms: Terms) -> tuple[CellTable, ...]:
+    """The tables of a page, and last its lines of the form "Label: value"."""
+    found = [_table(page, table, terms) for table in page.tables]
+    lines = _labelled_lines(page, terms)
+    return (*(table for table in found if table.rows), *([lines] if lines else []))
+
+
+def _table(page: ParsedPage, table: Table, terms: Terms) -> CellTable:
+    headers = column_headers(page, table)
+    if not any(headers[1:]) and table.continued_header:
+        parts = [line.split("\t") for line in table.continued_header.split("\n")]
+        width = max(map(len, parts))
+        headers = [" ".join(p[i] for p in parts if i < len(p) and p[i]) for i in range(width)]
+    rows = tuple(_rows(page, table, terms))
+    caption = " ".join(
+        [table.caption or "", *table.header_path[-_HEADINGS:], headers[0] if headers else ""]
+    )
+    if not any(headers) and len(headers) <= _FORM_COLUMNS:  # a form: its values say what it is of
+        caption = " ".join([caption, *(cell.text for row in rows for cell in row.cells)])
+    head = [page.text[row.start : row.end] for row in table.rows if row.is_header]
+    return CellTable(
+        columns=tuple(
+            _column(text, place, rows, terms) for place, text in enumerate(_dated(headers, table))
+        ),
+        rows=rows,
+        unit=table.unit,
+        periods=periods_in(table.period or table.caption or ""),
+        period=table.period,
+        context=frozenset(terms(caption)),
+        header=" / ".join(" ".join(line.split()) for line in head)
+        or " ".join((table.continued_header or "").split()),
+    )
+
+
+def _dated(headers: Sequence[str], table: Table) -> list[str]:
+    """The headers, those of periods as the table's `period` has them, with month and day."""
+    whole = (table.period or "").split("; ")
+    places = [place for place, text in enumerate(headers) if place and periods_in(text).named]
+    if len(whole) != len(places):
+        return list(headers)
+    better = dict(zip(places, whole, strict=True))
+    return [
+        better[place] if place in better and text in better[place] else text
+        for place, text in enumerate(headers)
+    ]
+
+
+def _column(text: str, place: int, rows: Sequence[LabelledRow], terms: Terms) -> Column:
+    periods = periods_in(text)
+    values = [cell.text for row in rows for cell in row.cells if cell.column == place]
+    money = next((m.group() for value in values if (m := _CURRENCY.search(value))), "")
+    if not money and values and any(value.endswith("%") for value in (values[0], values[-1])):
+        money = "%"  # like a currency, it is printed in the first and the last row only
+    return Column(text, periods, frozenset(terms(periods.rest)), money)
+
+
+def _rows(page: ParsedPage, table: Table, terms: Terms) -> Iterator[LabelledRow]:
+    group: frozenset[str] = frozenset()
+    for row in table.rows:
+        if row.is_header or not row.cells:
+            continue
+        label = _label(page, row)
+        named = frozenset(terms(label))
+        cells = tuple(_cells(page, row))
+        if not cells:
+            group = named
+        elif named:
+            end = row.cells[0].end
+            text = page.text[row.start : row.end]
+            yield LabelledRow(label, named, group, cells, row.start, row.end, end, text)
+
+
+def _label(page: ParsedPage, row: TableRow) -> str:
+    first = row.cells[0]
+    text = page.text[first.start : first.end] if first.column == 0 else ""
+    return " ".join(_FOOTNOTE.sub(" ", text).split()).rstrip(" :.")
+
+
+def _cells(page: ParsedPage, row: TableRow) -> Iterator[Cell]:
+    for cell in row.cells:
+        text = " ".join(page.text[cell.start : cell.end].split())
+        if cell.column and not _EMPTY.fullmatch(text):
+            yield Cell(cell.column, text, cell.start, cell.end)
+
+
+def _labelled_lines(page: ParsedPage, terms: Terms) -> CellTable | None:
+    taken = [(t.start, t.end) for t in page.tables]
+    taken += [(b.start, b.end) for b in page.blocks if b.kind in _SIDE]
+    rows = []
+    for line in _LABELLED.finditer(page.text):
+        if any(start < line.end() and line.start() < end for start, end in taken):
+            continue
+        label = line["label"].strip()
+        value = Cell(1, line["value"].strip(), line.start("value"), line.end("value"))
+        named = frozenset(terms(label))
+        if named:
+            rows.append(
+                LabelledRow(
+                    label=label,
+                    terms=named,
+                    group=frozenset(),
+                    cells=(value,),
+                    start=line.start("label"),
+                    end=value.end,
+                    label_end=line.end("label"),
+                    text=page.text[line.start("label") : value.end],
+                )
+            )
+    if not rows:
+        return None
+    about = [page.label or "", page.text.lstrip().split("\n", 1)[0]]
+    context = frozenset(terms(" ".join([*about, *(row.cells[0].text for row in rows)])))
+    return CellTable((), tuple(rows), None, Periods(), None, context, "")
+
+
+class PageTables:
+    """The tables of the pages used lately, at one library version."""
+
+    def __init__(self, library: PageReader, terms: Terms) -> None:
+        self._library = library
+        self._terms = terms
+        self._pages: OrderedDict[tuple[str, str, int], tuple[CellTable, ...]] = OrderedDict()
+        self._version = -1
+
+    def keep_for(self, version: int) -> None:
+        """Forget what another library version held, so that nothing deleted stays in memory."""
+        if version != self._version:
+            self._pages.clear()
+            self._version = version
+
+    async def of(self, tenant: str, passage: Passage) -> tuple[CellTable, ...]:
+        """The tables of a passage's page. Raises LibraryUnavailable."""
+        key = (tenant, passage.revision, passage.page)
+        known = self._pages.get(key)
+        if known is None:
+            try:
+                page = await self._library.page(
+                    tenant, passage.document_id, passage.page, revision=passage.revision
+                )
+            except NotFound:
+                return ()
+            known = self._pages[key] = tables_of(page, self._terms)
+            if len(self._pages) > _MAX_PAGES:
+                self._pages.popitem(last=False)
+        return known

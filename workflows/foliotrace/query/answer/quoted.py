@@ -1,0 +1,184 @@
+"""Answers without a language model: the cells that were asked for, or sentences word for word."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from foliotrace.catalog import ErrorCode, Reason
+from foliotrace.errors import IndexUnavailable
+from foliotrace.events import QuestionCoverMeasured, emit
+from foliotrace.model import AnswerMode, Citation, Figure, Level, Passage, Query
+from foliotrace.ports import QuestionVocabulary
+from foliotrace.query.answer.anchors import PageMaps
+from foliotrace.query.answer.cells.figures import FigureFinder, FoundFigure
+from foliotrace.query.answer.quotes import (
+    FLOOR,
+    PassageTerms,
+    Quote,
+    QuoteSpan,
+    choose,
+    cover,
+    weigh,
+)
+from foliotrace.query.answer.synthesis import (
+    ABSTAINED,
+    NOTICE_BUDGET,
+    NOTICE_FALLBACK,
+    NOTICE_QUOTES,
+    NOTICE_UNVERIFIED,
+    Degradations,
+    Synthesis,
+    rendered,
+)
+from foliotrace.query.subjects.subject_check import Subjects
+from foliotrace.settings import MAX_QUOTES
+
+Sources: TypeAlias = Sequence[tuple[Passage, PassageTerms]]
+"""Passages with their terms, in the order of their markers: [1] is the first."""
+
+_NEXT_QUESTION: Final = re.compile(
+    r"(?<=[?;])\s+|,?\s+(?:and|und|et|y)\s+(?=(?:what|how|which|who|when|why|where|if|was|wie|warum)\b)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedAnswers:
+    """Answers from passages without an LLM. `figures` is None where no tables are searched."""
+
+    vocabulary: QuestionVocabulary
+    pages: PageMaps
+    figures: FigureFinder | None = None
+    has_generators: bool = False
+
+    def keep_for(self, version: int) -> None:
+        """Forget the tables of another library version."""
+        if self.figures is not None:
+            self.figures.tables.keep_for(version)
+
+    async def answer(
+        self, query: Query, sources: Sources, degradations: Degradations, subjects: Subjects
+    ) -> Synthesis:
+        """Cells, sentences and rows word for word; abstains where they cover too little."""
+        question = self.vocabulary.question(query.text)
+        weights = {
+            term: weight
+            for term, weight in self._weights(query, question.terms, degradations).items()
+            if term not in subjects.unwritten
+        }
+        best = max(cover(weights, question.answered(terms.terms)) for _, terms in sources)
+        emit(QuestionCoverMeasured(cover=round(best, 3)))
+        figures, whole = await self._figures(query, weights, sources)
+        quotes: list[Quote] = []
+        if not whole:
+            quotes = choose(weights, sources, at_most=min(MAX_QUOTES, query.top_k))
+        if not figures and (best < FLOOR or not quotes):
+            return Synthesis(
+                text=ABSTAINED, mode=AnswerMode.ABSTAINED, reasons=tuple(degradations.reasons)
+            )
+        cited = [await self._cell(query, marker, each) for marker, each in enumerate(figures, 1)]
+        lines = [f"{each.text} [{marker}]" for marker, each in enumerate(figures, 1)]
+        texts = ["\n".join(lines)] if lines else []
+        texts += [rendered(_row(each), marker) for marker, each in enumerate(figures, 1)]
+        for marker, quote in enumerate(quotes[: MAX_QUOTES - len(figures)], len(figures) + 1):
+            cited.append(await self.citation(query, marker, quote))
+            texts.append(rendered(quote, marker))
+        return Synthesis(
+            text="\n\n".join(texts),
+            mode=AnswerMode.EXTRACTIVE,
+            citations=tuple(cited),
+            notice=self._why_quoted(degradations.reasons),
+            reasons=tuple(degradations.reasons),
+        )
+
+    async def _figures(
+        self, query: Query, weights: Mapping[str, float], sources: Sources
+    ) -> tuple[list[FoundFigure], bool]:
+        """The figures that were asked for, and whether they answer the whole question."""
+        if self.figures is None:
+            return [], False
+        passages = [passage for passage, _ in sources]
+        tenant = query.principal.tenant
+        found = await self.figures.find(tenant, query.text, weights, passages)
+        if found:
+            return found, True
+        parts = [part for part in _NEXT_QUESTION.split(query.text) if part.strip()]
+        for part in parts if len(parts) > 1 else ():
+            terms = frozenset(self.vocabulary.terms(part))
+            asked = {term: weight for term, weight in weights.items() if term in terms}
+            found = await self.figures.find(tenant, part, asked, passages)
+            if found:
+                return found, False
+        return [], False
+
+    async def _cell(self, query: Query, marker: int, figure: FoundFigure) -> Citation:
+        """The row of a figure as a citation; the cells of its label and its value are located."""
+        chosen = figure.chosen
+        citation = await self.citation(query, marker, _row(figure))
+        page = await self.pages.of(query.principal.tenant, chosen.source.passage)
+        number = chosen.source.passage.page
+        cells = (
+            page.anchor(number, chosen.row.start, chosen.row.label_end),
+            page.anchor(number, chosen.cell.start, chosen.cell.end),
+        )
+        return Citation(
+            marker=marker,
+            document_id=citation.document_id,
+            document_name=citation.document_name,
+            chunk_id=citation.chunk_id,
+            quote=citation.quote,
+            anchor=citation.anchor,
+            score=citation.score,
+            figure=Figure(
+                row=chosen.row.label,
+                value=chosen.cell.text,
+                unit=figure.unit,
+                period=figure.period,
+                cells=cells,
+            ),
+        )
+
+    def _why_quoted(self, reasons: Sequence[str]) -> str:
+        if Reason.GENERATED_ANSWER_UNSUPPORTED in reasons:
+            return NOTICE_UNVERIFIED
+        if ErrorCode.BUDGET_EXCEEDED in reasons:
+            return NOTICE_BUDGET
+        return NOTICE_FALLBACK if self.has_generators else NOTICE_QUOTES
+
+    def _weights(
+        self, query: Query, terms: Sequence[str], degradations: Degradations
+    ) -> dict[str, float]:
+        tenant, collection = query.principal.tenant, query.collection
+        try:
+            weights = self.vocabulary.weights(terms, tenant=tenant, collection=collection)
+            rarity = dict(zip(terms, weights, strict=True))
+        except IndexUnavailable as error:
+            rarity = {}  # every term then weighs the same
+            degradations.add(error.reason, Level.LOWER_PATH)
+        return weigh(terms, rarity)
+
+    async def citation(self, query: Query, marker: int, quote: Quote) -> Citation:
+        """A quote with its place on its page."""
+        passage = quote.passage
+        page = await self.pages.of(query.principal.tenant, passage)
+        if passage.exact:
+            anchor = page.anchor(passage.page, quote.span.start, quote.span.end)
+        else:
+            anchor = page.whole(passage.page)
+        return Citation(
+            marker=marker,
+            document_id=passage.document_id,
+            document_name=passage.document_name,
+            chunk_id=passage.chunk_id,
+            quote=quote.text,
+            anchor=anchor,
+            score=round(quote.score, 4),
+        )
+
+
+def _row(figure: FoundFigure) -> Quote:
+    """The row that a figure stands in, below its header."""
+    row, source = figure.chosen.row, figure.chosen.source
+    span = QuoteSpan(row.start, row.end, row.terms, source.table.header)
+    return Quote(source.passage, span, figure.chosen.score, row.text)
