@@ -21,8 +21,8 @@ from bench import corpora
 from bench.plain_bm25 import PlainBm25
 from bench.query_stack import open_query_stack, passages
 from bench.record import save
-from foliotrace.adapters.local.keyword import index as keyword_index
 from foliotrace.adapters.local.keyword import query as keyword_query
+from foliotrace.adapters.local.keyword import search as keyword_search
 from foliotrace.adapters.local.keyword.index import indexed_text
 from foliotrace.lexicon import load_lexicon
 from foliotrace.model import Filters, Passage
@@ -175,7 +175,7 @@ def _use(setting: Setting) -> None:
     fields = {"body": setting.body, "page": setting.page, "titles": setting.titles}
     keyword_query.FIELDS.clear()
     keyword_query.FIELDS.update({name: weight for name, weight in fields.items() if weight})
-    keyword_index.PAGE_PREFERENCE = setting.preference  # type: ignore[misc] # only here
+    keyword_search.PAGE_PREFERENCE = setting.preference  # type: ignore[misc] # only here
 
 
 def left_out(

@@ -18,6 +18,9 @@ class LruCache(Generic[K, V]):
     def __contains__(self, key: K) -> bool:
         return key in self._values
 
+    def __len__(self) -> int:
+        return len(self._values)
+
     def get(self, key: K) -> V | None:
         """The value, which becomes the most recently used, or None."""
         value = self._values.get(key)

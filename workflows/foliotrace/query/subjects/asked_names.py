@@ -12,7 +12,7 @@ from typing import Final
 from foliotrace.model.name_words import WORD, bare_word
 
 _POSSESSIVE: Final = re.compile(r"(?:['\u2019]s|s['\u2019])(?!\w)")
-_SENTENCE_START: Final = re.compile(r"(?:^|[.?!:;\n]|\d\))[\s\"'(\[\u201c\u2018]*$")
+_OPENING: Final = "\"'([\u201c\u2018"  # marks in front of the first word of a sentence
 _JOINED_TO_NUMBER: Final = re.compile(r"\d-$")
 _YEAR: Final = re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)(?![\d.,]\d)")
 _DATED: Final = re.compile(
@@ -56,6 +56,7 @@ _CALENDAR: Final = _list(
     " sunday"
 )
 _UNITS: Final = _list("usd eur gbp us uk eu u.s u.k fy gaap pdf ok id faq mr mrs ms dr")
+_NO_NAMES: Final = _CALENDAR | _UNITS | _PRONOUNS
 _INTERROGATIVES: Final = _list(
     "what which who whom whose when where why how is are was were did does do has have can could"
     " should would will may must if as in on for from by to at the a an and or any there please"
@@ -109,22 +110,8 @@ class _Word:
     end: int
     possessive: bool
     opens: bool  # the first word of a sentence
-    form: bool = False  # joined to a number, as in "10-Qs"
-
-    @property
-    def capital(self) -> bool:
-        return self.text[0].isupper() or any(c.isupper() for c in self.text[1:])
-
-    @property
-    def nameable(self) -> bool:
-        return (
-            len(self.bare) > 1
-            and not self.form
-            and not any(c.isdigit() for c in self.bare)
-            and self.bare not in _CALENDAR
-            and self.bare not in _UNITS
-            and self.bare not in _PRONOUNS
-        )
+    capital: bool  # holds a capital letter
+    nameable: bool
 
 
 def asked_names(text: str) -> list[AskedName]:
@@ -204,15 +191,31 @@ def _words(text: str) -> Iterator[_Word]:
     for found in WORD.finditer(text):
         bare = bare_word(found.group())
         written = found.group()[: len(bare)] or found.group()
+        start = found.start()
         yield _Word(
             text=written,
             bare=bare,
-            start=found.start(),
+            start=start,
             end=found.end(),
-            possessive=bool(_POSSESSIVE.search(text[found.start() : found.end() + 2])),
-            form=bool(_JOINED_TO_NUMBER.search(text, 0, found.start())),
-            opens=bool(_SENTENCE_START.search(text, 0, found.start())),
+            possessive=bool(_POSSESSIVE.search(text[start : found.end() + 2])),
+            opens=_opens_sentence(text, start),
+            capital=not written.islower() and any(c.isupper() for c in written),
+            nameable=(
+                len(bare) > 1
+                and bare not in _NO_NAMES
+                and (bare.isalpha() or not any(c.isdigit() for c in bare))
+                and not _JOINED_TO_NUMBER.search(text, max(0, start - 3), start)  # "10-Qs"
+            ),
         )
+
+
+def _opens_sentence(text: str, start: int) -> bool:
+    """Whether the end of a sentence, or nothing, stands before `start`."""
+    at = start
+    while at and (text[at - 1].isspace() or text[at - 1] in _OPENING):
+        at -= 1
+    ended = not at or text[at - 1] in ".?!:;" or "\n" in text[at:start]
+    return ended or (text[at - 1] == ")" and text[max(0, at - 2)].isdecimal())
 
 
 def asked_years(text: str) -> list[AskedYear]:

@@ -6,19 +6,20 @@ after the version of the index. Hits that the library no longer serves are dropp
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
+from heapq import nsmallest
 from pathlib import Path
 from typing import Final
 
-from foliotrace.adapters.local.keyword import query as keyword_query
 from foliotrace.adapters.local.keyword.analysis import content_terms, with_pairs
 from foliotrace.adapters.local.keyword.collections import CollectionStores, scope_of
 from foliotrace.adapters.local.keyword.languages import forms
 from foliotrace.adapters.local.keyword.page_text import page_text
-from foliotrace.adapters.local.keyword.places import PlaceHit, by_place, merged, nearness
-from foliotrace.adapters.local.keyword.search_plan import Planner, SearchPlan
+from foliotrace.adapters.local.keyword.places import Neighbours, Place, places
+from foliotrace.adapters.local.keyword.search import Searches, find
+from foliotrace.adapters.local.keyword.search_plan import Planner
 from foliotrace.adapters.local.keyword.store import (
     IndexedTexts,
     KeywordStore,
@@ -31,11 +32,9 @@ from foliotrace.lexicon import Lexicon, load_lexicon
 from foliotrace.model import Chunk, Deadline, ParsedPage, Passage, Query, RetrievalMode
 from foliotrace.ports import Change, DocumentLabel, IndexSource, QuestionTerms
 
-_OVER_FETCH: Final = 8  # hits that the library may have deleted meanwhile
-_CHUNKS_OF_A_PAGE: Final = 6  # that may be found before the next page
-PAGE_PREFERENCE: Final = 1.33  # factor on what stands on a kind of page that was asked for
 _COMMIT_CHUNKS: Final = 100_000  # between commits of a long replay: each leaves a segment
 _READ_CHUNKS: Final = 2_000
+_CACHED_CHUNKS: Final = 4_096  # whose terms are kept, at 1 to 2 KB each
 
 
 class KeywordIndex:
@@ -59,10 +58,12 @@ class KeywordIndex:
         self._stores: CollectionStores | None = None
         self._checked = False  # whether every store was opened since damage was last seen
         self._lock = asyncio.Lock()
+        self._neighbours = Neighbours(_CACHED_CHUNKS)
 
     def use_lexicon(self, lexicon: Lexicon) -> None:
         """Plan the questions from now on with this lexicon."""
         self._planner = Planner(lexicon)
+        self._searches = Searches(self._planner)
 
     ready = True  # a missing or damaged index is noticed when it is asked
 
@@ -79,23 +80,29 @@ class KeywordIndex:
             store = self._store_of(tenant, query.collection)
             if store is None:
                 return []
-            plan = self._planner.plan(query.text, store.languages())
-            found = _search(store, plan, ids, top_k)
-            served = await self._library.chunks(tenant, [i for hit in found for i in hit.chunk_ids])
-            results = merged(found, {chunk.id: chunk for chunk in served})
-            labels = await self._library.labels(tenant, [c.document_id for _, c in results])
-            pairs = {pair: store.weight(pair[0]) + store.weight(pair[1]) for pair in plan.pairs}
+            search = self._searches.of(scope_of(tenant, query.collection), query.text, store)
+            if search is None:
+                return []
+            hits = find(store, search, ids, top_k)
+            served = await self._library.chunks(tenant, [h.chunk_id for hit in hits for h in hit])
+            found = places(hits, {chunk.id: chunk for chunk in served})
+            labels = await self._library.labels(tenant, [p.chunks[0].document_id for p in found])
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason, hint=error.hint) from error
         except IndexUnavailable:
             self._release()  # the next call opens the index again
             self._checked = False
             raise
-        passages = [
-            passage_of(chunk, label, score + _nearness(pairs, chunk, label), RetrievalMode.KEYWORD)
-            for (score, chunk), label in zip(results, labels, strict=True)
+        self._neighbours.keep_for(version)
+        scored = []
+        for place, label in zip(found, labels, strict=True):
+            read = partial(_terms, label, place)
+            near = self._neighbours.nearness(search.pairs, place, read) if search.pairs else 0.0
+            scored.append((-place.score - near, place.chunks[0].id, place, label))
+        return [
+            passage_of(place.joined(), label, -score, RetrievalMode.KEYWORD)
+            for score, _, place, label in nsmallest(top_k, scored)
         ]
-        return sorted(passages, key=lambda p: (-p.score, p.chunk_id))[:top_k]
 
     def _store_of(self, tenant: str, collection: str) -> KeywordStore | None:
         """The collection's store, up to date; None if nothing was ever indexed there."""
@@ -252,24 +259,8 @@ class KeywordIndex:
                 stores.close()
 
 
-def _search(
-    store: KeywordStore, plan: SearchPlan, ids: Sequence[str] | None, top_k: int
-) -> list[PlaceHit]:
-    """The best places; those on the kinds of page that the question asks for are raised."""
-    limit = _CHUNKS_OF_A_PAGE * top_k + _OVER_FETCH
-    search = keyword_query.build(store.schema, plan, document_ids=ids)
-    if search is None:
-        return []
-    hits = {hit.chunk_id: hit for hit in store.search(search, limit)}
-    if plan.pages:
-        preferred = keyword_query.build(store.schema, plan, document_ids=ids, on_pages=True)
-        for hit in store.search(preferred, limit) if preferred else ():
-            hits[hit.chunk_id] = replace(hit, score=hit.score * PAGE_PREFERENCE)
-    return by_place(hits.values())[: top_k + _OVER_FETCH]
-
-
-def _nearness(pairs: Mapping[tuple[str, str], float], chunk: Chunk, label: DocumentLabel) -> float:
-    return nearness(pairs, content_terms(indexed_text(label.header, chunk))) if pairs else 0.0
+def _terms(label: DocumentLabel, place: Place) -> list[str]:
+    return content_terms(indexed_text(label.header, place.joined()))
 
 
 def indexed_text(header: str, chunk: Chunk) -> str:

@@ -1,72 +1,111 @@
 """Collapses found chunks to places: one result for each page, its neighbouring chunks merged."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from foliotrace.adapters.local.keyword.store import Hit
+from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.model import Chunk
 
 PAIR_WEIGHT: Final = 0.4
 _SATURATION: Final = 1.2  # as BM25's k1
+_MAX_TERMS: Final = 60_000  # that fit two bytes a character; then all is read anew
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceHit:
-    """The best chunk of a place and the second best, in this order, with the score of the best."""
+class Place(NamedTuple):
+    """A page, or a part of a long one: its best chunk, and the second best if the two touch."""
 
-    chunk_ids: tuple[str, ...]
     score: float
+    chunks: tuple[Chunk, ...]
+
+    def joined(self) -> Chunk:
+        """The text of the chunks, under the id of the best."""
+        if len(self.chunks) == 1:
+            return self.chunks[0]
+        first, second = sorted(self.chunks, key=_start)
+        text = first.text + second.text[first.end - second.start :]
+        best = self.chunks[0]
+        return replace(best, start=first.start, end=second.end, text=text, context=first.context)
 
 
-def by_place(hits: Iterable[Hit]) -> list[PlaceHit]:
-    """Each place once, best first."""
-    found: dict[int, PlaceHit] = {}
-    for hit in sorted(hits, key=lambda hit: (-hit.score, hit.chunk_id)):
-        known = found.get(hit.place)
-        if known is None:
-            found[hit.place] = PlaceHit((hit.chunk_id,), hit.score)
-        elif len(known.chunk_ids) == 1:
-            found[hit.place] = replace(known, chunk_ids=(*known.chunk_ids, hit.chunk_id))
-    return list(found.values())
+def by_place(hits: Iterable[Hit], at_most: int) -> list[tuple[Hit, ...]]:
+    """The best hit of each place, and the second best; the best places first."""
+    found: dict[int, tuple[Hit, ...]] = {}
+    for hit in sorted(hits, key=lambda hit: (-hit.score, hit.chunk)):
+        known = found.get(hit.place, ())
+        if len(known) < 2:
+            found[hit.place] = (*known, hit)
+    return list(found.values())[:at_most]
 
 
-def merged(found: Sequence[PlaceHit], served: Mapping[str, Chunk]) -> list[tuple[float, Chunk]]:
-    """The score and best chunk of each place, joined with the second best where the two touch.
-
-    Places whose best chunk is no longer served are left out.
-    """
-    places = [[served[i] for i in place.chunk_ids if i in served] for place in found]
-    return [
-        (place.score, _joined(*chunks) if len(chunks) == 2 else chunks[0])
-        for chunks, place in zip(places, found, strict=True)
-        if chunks and chunks[0].id == place.chunk_ids[0]
-    ]
+def places(found: Sequence[tuple[Hit, ...]], served: Mapping[str, Chunk]) -> list[Place]:
+    """The places of hits; those whose best chunk is no longer served are left out."""
+    read = []
+    for hits in found:
+        best, *others = (served.get(hit.chunk_id) for hit in hits)
+        if best is not None:
+            touching = [other for other in others if other is not None and _touch(best, other)]
+            read.append(Place(hits[0].score, (best, *touching)))
+    return read
 
 
-def _joined(best: Chunk, other: Chunk) -> Chunk:
-    """The text of both under the id of the best; the best alone if there is a gap between."""
-    first, second = sorted((best, other), key=lambda chunk: chunk.start)
+def _touch(best: Chunk, other: Chunk) -> bool:
+    """Whether one of the two begins inside or at the end of the other, and does not end in it."""
+    first, second = (best, other) if best.start <= other.start else (other, best)
     if (first.page, first.document_id) != (second.page, second.document_id):
-        return best
-    if second.start > first.end or second.end <= first.end:
-        return best
-    text = first.text + second.text[first.end - second.start :]
-    return replace(best, start=first.start, end=second.end, text=text, context=first.context)
+        return False
+    return second.start <= first.end < second.end
 
 
-def nearness(pairs: Mapping[tuple[str, str], float], terms: Sequence[str]) -> float:
-    """What neighbouring words of the question add where they are neighbours in a text, or nearly.
+def _start(chunk: Chunk) -> int:
+    return chunk.start
 
-    `pairs` have their rarity. Looked at in what was found only: phrases in the engine cost ten
-    times as much on 100,000 chunks, and find the same.
+
+class Neighbours:
+    """Counts neighbouring terms in texts read lately: next to each other, or one apart.
+
+    Looked at in what was found only: phrases in the engine cost ten times as much on 100,000
+    chunks, and find the same. A text is kept as a string with one character for each term, so that
+    `str.count` finds a pair; tuples in a Counter cost 30 times as much.
     """
-    near = Counter(
-        pair for pair in (*pairwise(terms), *zip(terms, terms[2:], strict=False)) if pair in pairs
-    )
-    return PAIR_WEIGHT * sum(
-        pairs[pair] * count * (1 + _SATURATION) / (count + _SATURATION)
-        for pair, count in near.items()
-    )
+
+    def __init__(self, texts: int) -> None:
+        self._texts: LruCache[tuple[str, ...], str] = LruCache(texts)
+        self._characters: dict[str, str] = {}
+
+    def keep_for(self, version: int) -> None:
+        """Forget what another library version held, so that nothing deleted stays in memory."""
+        self._texts.keep_for(version)
+        if not self._texts or len(self._characters) > _MAX_TERMS:
+            self._texts.clear()
+            self._characters.clear()
+
+    def nearness(
+        self, pairs: Mapping[tuple[str, str], float], place: Place, read: Callable[[], list[str]]
+    ) -> float:
+        """What neighbouring words of the question add where they stand near each other.
+
+        `pairs` have their rarity; `read` gives the terms of the place.
+        """
+        key = tuple([chunk.id for chunk in place.chunks])
+        text = self._texts.get(key)
+        if text is None:
+            text = self._written(read())
+            self._texts.put(key, text)
+        known = self._characters
+        added = 0.0
+        for (first, second), weight in pairs.items():
+            if first in known and second in known:
+                count = text.count(known[first] + known[second])
+                if count:
+                    added += weight * count * (1 + _SATURATION) / (count + _SATURATION)
+        return PAIR_WEIGHT * added
+
+    def _written(self, terms: Sequence[str]) -> str:
+        known = self._characters
+        for term in terms:
+            if term not in known:
+                known[term] = chr(len(known) + 1)
+        text = "".join([known[term] for term in terms])
+        return f"{text}\0{text[::2]}\0{text[1::2]}"

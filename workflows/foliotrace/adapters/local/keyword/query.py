@@ -7,45 +7,49 @@ from tantivy import Occur, Query, Schema
 
 from foliotrace.adapters.local.keyword.page_text import TABULAR
 from foliotrace.adapters.local.keyword.search_plan import PageTitles, SearchPlan
+from foliotrace.adapters.local.keyword.store import KeywordStore
 
 _FEW_DOCUMENTS: Final = 32
 FIELDS: Final = {"body": 1.0, "page": 2.0, "titles": 1.0}  # how much a match in each counts
 FORM_FIELDS: Final = {"forms": 2.0, "parts": 0.5}
 
 
-def build(
-    schema: Schema, plan: SearchPlan, *, document_ids: Sequence[str] | None, on_pages: bool = False
-) -> Query | None:
-    """A query for any of the plan's terms, within the documents; None without a term.
-
-    With `on_pages`, only what stands on the kinds of page that the plan asks for.
-    """
-    if not plan.terms:
-        return None
-    # Nothing but terms: the engine then skips what cannot be among the best (block-max WAND).
-    any_term = _any(
-        [
-            _boosted(Query.term_query(schema, field, term, "freq"), weight * field_weight)
-            for term, weight in plan.terms.items()
-            for field, field_weight in FIELDS.items()
-        ]
-        + [
-            _boosted(Query.term_query(schema, field, form, "freq"), weight * field_weight)
-            for form, weight in plan.forms.items()
-            for field, field_weight in FORM_FIELDS.items()
-        ]
+def any_term(store: KeywordStore, plan: SearchPlan) -> Query | None:
+    """A query for any of the plan's terms that the index holds; None without one."""
+    wanted = (
+        (term, weight, fields)
+        for terms, fields in ((plan.terms, FIELDS), (plan.forms, FORM_FIELDS))
+        for term, weight in terms.items()
     )
+    # Nothing but terms: the engine then skips what cannot be among the best (block-max WAND).
+    queries = [
+        _boosted(Query.term_query(store.schema, field, term, "freq"), weight * field_weight)
+        for term, weight, fields in wanted
+        for field, field_weight in fields.items()
+        if store.may_hold(field, term)
+    ]
+    return _any(queries) if queries else None
+
+
+def within(
+    schema: Schema,
+    query: Query,
+    *,
+    document_ids: Sequence[str] | None,
+    pages: Sequence[PageTitles] = (),
+) -> Query:
+    """The same in these documents, and with `pages` on these kinds of page only."""
     only = []
     if document_ids is not None:
         only.append(_one_of(schema, document_ids))
-    if on_pages:
-        only.append(_any([_page_query(schema, page) for page in plan.pages]))
+    if pages:
+        only.append(_any([_page_query(schema, page) for page in pages]))
     if not only:
-        return any_term
+        return query
     return Query.boolean_query(
         [
-            (Occur.Must, any_term),
-            *((Occur.Must, Query.const_score_query(query, 0.0)) for query in only),
+            (Occur.Must, query),
+            *((Occur.Must, Query.const_score_query(one, 0.0)) for one in only),
         ]
     )
 

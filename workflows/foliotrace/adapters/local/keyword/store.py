@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from threading import RLock
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from tantivy import Document as Entry
@@ -45,13 +45,18 @@ class IndexedTexts:
     forms: Forms
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A chunk that was found, its score, and the place it shares with its neighbours."""
 
-    chunk_id: str
+    chunk: tuple[int, int]  # its id, in two halves
     score: float
     place: int
+
+    @property
+    def chunk_id(self) -> str:
+        """The id of the chunk."""
+        head, tail = self.chunk
+        return f"{head:0{_HALF}x}{tail:0{_HALF}x}"
 
 
 def _place(chunk: Chunk) -> int:
@@ -116,6 +121,7 @@ class KeywordStore:
         self._writing = RLock()
         self._closed = False
         self._counts: LruCache[tuple[str, str], int] = LruCache(_CACHED_WEIGHTS)
+        self._frequencies: LruCache[tuple[str, str], int] = LruCache(_CACHED_WEIGHTS)
         self._removed = 0  # documents removed since the index was built, up to the last commit
         self._removing = 0  # documents removed since the last commit
         with unavailable_on_damage():
@@ -142,6 +148,7 @@ class KeywordStore:
         with unavailable_on_damage():
             self.searcher, self.version = self._reloaded()
         self._counts.clear()
+        self._frequencies.clear()
 
     def search(self, query: Query, limit: int) -> list[Hit]:
         """Best first."""
@@ -153,7 +160,7 @@ class KeywordStore:
             tails = searcher.fast_field_values("id_tail", addresses)
             places = searcher.fast_field_values("place", addresses)
         return [
-            Hit(f"{head:0{_HALF}x}{tail:0{_HALF}x}", float(score), int(place or 0))
+            Hit((int(head or 0), int(tail or 0)), float(score), int(place or 0))
             for (score, _), head, tail, place in zip(hits, heads, tails, places, strict=True)
         ]
 
@@ -169,6 +176,15 @@ class KeywordStore:
                 known = self._count(field, term)
             self._counts.put((field, term), known)
         return known
+
+    def may_hold(self, field: str, term: str) -> bool:
+        """Whether any chunk holds the term in `field`; removed ones may still count."""
+        known = self._frequencies.get((field, term))
+        if known is None:
+            with unavailable_on_damage():
+                known = self.searcher.doc_freq(field, term)
+            self._frequencies.put((field, term), known)
+        return known > 0
 
     def _count(self, field: str, term: str) -> int:
         if not self.holds_removed():
