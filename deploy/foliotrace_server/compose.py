@@ -71,6 +71,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         undo.callback(folder.library.close)
         audit, hash_query = open_audit(settings, observability.telemetry, current_trace_id)
         undo.callback(audit.seal)
+        observability.share_tokens(settings.telemetry, hash_query)
         stores = SharedStores(settings, clock=folder.clock)
         quotas = Quotas.of(settings, spent_today=stores.spent_today)
         host = Host(

@@ -38,7 +38,7 @@ def set_up_logging(level: str, output_format: str, *, redact: Processor | None =
         *([redact] if redact is not None else []),
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.dict_tracebacks, *render],
+        processors=[_error_type_only, *shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(least),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _SafeStream(sys.stderr))),
         cache_logger_on_first_use=False,
@@ -123,8 +123,12 @@ def _add_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _error_type_only(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Replace a library's traceback by the error's type: its text quotes what was sent."""
+    """Replace a traceback by the error's type: its text and locals quote what was sent."""
     error = event.pop("exc_info", None)
-    if error and error is not True and error[0] is not None:
+    if error is True:
+        error = sys.exc_info()
+    elif isinstance(error, BaseException):
+        error = (type(error), error, None)
+    if error and error[0] is not None:
         event["error_type"] = error[0].__name__
     return event

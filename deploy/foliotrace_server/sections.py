@@ -432,6 +432,22 @@ class TracingSettings(Section):
         description="Where this is deployed, such as `production`; on every trace as "
         "`deployment.environment.name`.",
     )
+    redaction_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Key of the tokens that replace sensitive values and of users' pseudonyms. "
+        "Give replicas the same one. None: derived from the audit log's query key.",
+    )
+    redact_names: tuple[str, ...] = Field(
+        default=(),
+        description="Names of people that are replaced in traces and logs: users, parties of the "
+        "documents. Two words or more, or one of at least four letters.",
+    )
+    redaction_rules: tuple[str, ...] = Field(
+        default=(),
+        description="Your own redaction rules, as `pkg.mod:object`: each has a `kind` and "
+        "`finds(text)`.",
+    )
     carry_trace: bool = Field(
         default=True,
         description="Send `traceparent` with calls to LlamaCloud and to models, so that the spans "

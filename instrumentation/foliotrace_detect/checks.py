@@ -87,7 +87,9 @@ def is_address(text: str) -> bool:
     if address.version == 6:
         return len(text.replace(":", "")) >= 5 and any(char.isdigit() for char in text)
     octets = address.packed
-    return octets[0] not in (0, 255) and max(octets) >= 16  # smaller ones are version numbers
+    if octets[0] in (0, 255) or octets.endswith(bytes(3)):  # a mask, or a browser's version
+        return False
+    return max(octets) >= 16  # smaller ones are version numbers
 
 
 def looks_random(text: str) -> bool:

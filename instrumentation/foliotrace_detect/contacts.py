@@ -46,7 +46,7 @@ MACHINES: Final = (
     PatternRule(
         SensitiveKind.IP,
         re.compile(
-            r"(?<![\w.-])(?<!\w/)(?!(?:10|192\.168|172\.\d\d)[\d.]+:\d)"
+            r"(?<![\w.-])(?!(?:10|192\.168|172\.\d\d)[\d.]+:\d)"
             r"(?:\d{1,3}\.){3}\d{1,3}(?![\w-]|\.\d)"
         ),
         is_valid=is_address,

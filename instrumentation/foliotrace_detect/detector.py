@@ -15,14 +15,12 @@ from foliotrace_detect.rule import Find, Rule, SensitiveKind
 Replacement = Callable[[str, str], str]
 """(kind, value in one spelling: digits only, lower case ...) -> the text to put in its place."""
 
-_FOLDED: Final[dict[int, int | str | None]] = str.maketrans(
-    {
-        **{wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)},
-        **dict.fromkeys((*range(0x2000, 0x200B), 0xA0, 0x202F, 0x205F, 0x3000), " "),
-        **dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xAD), "-"),
-        **dict.fromkeys((0xB7, 0x2022, 0x2219, 0x30FB), "."),
-    }
-)
+_FOLDED: Final[dict[int, int]] = {
+    **{wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)},
+    **dict.fromkeys((*range(0x2000, 0x200B), 0xA0, 0x202F, 0x205F, 0x3000), ord(" ")),
+    **dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xAD), ord("-")),
+    **dict.fromkeys((0xB7, 0x2022, 0x2219, 0x30FB), ord(".")),
+}
 """One character for one: what is found in the folded text stands there in the text itself."""
 
 _HINT: Final = re.compile(

@@ -79,9 +79,7 @@ _PRINTED: Final = {
     (6, 13), (8, 8), (4, 4, 4, 1), (4, 12), (6, 10), (4, 4, 8),
 }  # fmt: skip
 _CARD_IN_PROSE: Final = re.compile(r"(?<![\d.,-])\d(?:[ ._-]?\d){12,26}(?!\d)")
-_CARD_ALONE: Final = re.compile(
-    r"(?<![A-Za-z0-9.+-])(?<!\d[ ,])\d{4}(?:[ ._-]?\d){9,22}(?![A-Za-z0-9])"
-)
+_CARD_ALONE: Final = re.compile(r"(?<![A-Za-z0-9.+-])\d{4}(?:[ ._-]?\d){9,22}(?![A-Za-z0-9])")
 _AFTER_CARD: Final = re.compile(r"(?![A-Za-z0-9-]|[.,]\d)|(?=[A-Za-z])")
 
 _SSN_FORM: Final = (

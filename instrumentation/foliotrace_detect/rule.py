@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class SensitiveKind(StrEnum):
@@ -31,6 +31,7 @@ class Find:
     value: str
 
 
+@runtime_checkable
 class Rule(Protocol):
     """Finds values of one kind; a program may add rules of its own."""
 

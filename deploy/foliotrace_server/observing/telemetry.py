@@ -10,6 +10,8 @@ from prometheus_client import PlatformCollector, ProcessCollector
 from foliotrace import __version__
 from foliotrace.errors import Misconfigured
 from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent, QueryAnswered
+from foliotrace.ports import HashQuery
+from foliotrace_detect import NameRule, Rule
 from foliotrace_otel import (
     HasMeasurements,
     HasSpanAttributes,
@@ -22,6 +24,7 @@ from foliotrace_otel import (
     read_environment,
 )
 from foliotrace_otel.export.trace_ascii import RecentTraces, draw_trace
+from foliotrace_server.external.own_parts import load_object
 from foliotrace_server.observing.trace_context import TraceLinks
 from foliotrace_server.sections import TracingSettings
 
@@ -51,6 +54,11 @@ class Observability:
     def redactor(self) -> Redactor:
         """Removes personal numbers and keys from spans; reused for the log."""
         return self.telemetry.redactor
+
+    def share_tokens(self, settings: TracingSettings, hash_query: HashQuery) -> None:
+        """Make tokens that are the same after a restart and in replicas with the same keys."""
+        if settings.redaction_key is None:
+            self.redactor.use_key(hash_query("", "redaction of telemetry")[1].encode())
 
     def trace_tree(self, trace_id: str) -> str:
         """A recent trace (32 hex digits) as a text tree; "" if it is unknown."""
@@ -91,6 +99,8 @@ def observe(
         instruments=INSTRUMENTS,
         namespace=NAMESPACE,
         any_sixteen_digits=any_sixteen_digits,
+        redaction_key=_redaction_key(settings),
+        redaction_rules=_redaction_rules(settings),
         span_processors=(recent,) if recent is not None else (),
         set_global=serving and settings.enabled,
     )
@@ -125,6 +135,20 @@ def _effective_settings(settings: TracingSettings, *, serving: bool) -> OTelSett
         content_share=settings.content_share,
         content_tenants=frozenset(settings.content_tenants),
     )
+
+
+def _redaction_key(settings: TracingSettings) -> bytes | None:
+    key = settings.redaction_key
+    return None if key is None else key.get_secret_value().encode()
+
+
+def _redaction_rules(settings: TracingSettings) -> tuple[Rule, ...]:
+    loaded = [
+        load_object("telemetry.redaction_rules", name, Rule)  # type: ignore[type-abstract] # a shape
+        for name in settings.redaction_rules
+    ]
+    own = [rule() if isinstance(rule, type) else rule for rule in loaded]
+    return (*own, NameRule(settings.redact_names)) if settings.redact_names else tuple(own)
 
 
 def _shapes(event: DomainEvent) -> tuple[HasSpanAttributes, HasMeasurements]:

@@ -82,8 +82,8 @@ class SpanEncoder:
             b"\x12\x08",
             context.span_id.to_bytes(8, "big"),
         ]
-        if context.trace_state:
-            parts.append(framed(b"\x1a", context.trace_state.to_header().encode()))
+        if context.trace_state and (state := self.redactor.trace_state(context.trace_state)):
+            parts.append(framed(b"\x1a", state.encode()))
         if parent is not None:
             parts += (b"\x22\x08", parent.span_id.to_bytes(8, "big"))
         parts.append(self._name(span.name))
@@ -122,20 +122,21 @@ class SpanEncoder:
     ) -> bytes:
         parts = [framed(b"\x0a", self._attributes(b"\x0a", resource.attributes))]
         for scope, spans in scopes:
-            head = b""
+            head = schema = b""
             if scope is not None:
-                head = framed(b"\x0a", scope.name.encode())
+                head = framed(b"\x0a", self._text(scope.name))
                 if scope.version:
-                    head += framed(b"\x12", scope.version.encode())
+                    head += framed(b"\x12", self._text(scope.version))
                 head += self._attributes(b"\x1a", scope.attributes or {})
-            tail = framed(b"\x1a", scope.schema_url.encode()) if scope and scope.schema_url else b""
+                schema = self._text(scope.schema_url or "")
+            tail = framed(b"\x1a", schema) if schema else b""
             parts.append(framed(b"\x12", b"".join((framed(b"\x0a", head), *spans, tail))))
         if resource.schema_url:
-            parts.append(framed(b"\x1a", resource.schema_url.encode()))
+            parts.append(framed(b"\x1a", self._text(resource.schema_url)))
         return b"".join(parts)
 
     def _link(self, context: SpanContext, attributes: Mapping[str, AnyValue]) -> bytes:
-        state = context.trace_state.to_header().encode() if context.trace_state else b""
+        state = self.redactor.trace_state(context.trace_state).encode()
         return b"".join(
             (
                 b"\x0a\x10",
@@ -157,6 +158,9 @@ class SpanEncoder:
         if status.status_code.value:
             body += bytes((0x18, status.status_code.value))
         return framed(b"\x7a", body)
+
+    def _text(self, text: str) -> bytes:
+        return self.redactor.text(text).encode("utf-8", "replace")
 
     def _name(self, name: str) -> bytes:
         known = self._names.get(name)

@@ -4,18 +4,29 @@ import hmac
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Final
 
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import Link, Status
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, Status, TraceState
 from opentelemetry.util.types import AnyValue
 
-from foliotrace_detect import Detector, SensitiveKind
+from foliotrace_detect import Detector, Rule, SensitiveKind
 from foliotrace_otel import semconv
 
 _MOST_REMEMBERED: Final = 4096
 _LONGEST_REMEMBERED: Final = 256
+UNREDACTABLE: Final = "<REDACTION_FAILED>"
+"""In place of a text on which a rule of the program failed."""
+_SAMPLING_STATE: Final = re.compile(r"(?:(?:th|rv):[0-9a-f]{1,14};?){1,2}")
+_OWN_ADDRESS: Final = frozenset(
+    {"server.address", "network.peer.address", "network.local.address", "host.ip", "host.mac"}
+)
+"""Addresses of servers, which are nobody's."""
 _SENSITIVE_NAME: Final = re.compile(
     r"(?i)(?:^|[._-])(?:authorization|cookie|set-cookie|passw(?:or)?d|secret|api[_-]?key|x-api-key"
     r"|access[_-]?token|refresh[_-]?token|private[_-]?key|credentials?)$"
@@ -33,21 +44,36 @@ class Redactor:
     The same value gets the same token under the same key, so traces stay searchable; the token is a
     keyed hash, so it cannot be turned back by trying values. Without a key, one is drawn per
     process. Texts seen before are remembered up to a bound. Safe to use from several threads.
+    `rules` are the program's own, and run before ours.
     """
 
     __slots__ = ("_detector", "_key", "_remembered")
 
-    def __init__(self, key: bytes | None = None, *, any_sixteen_digits: bool = False) -> None:
-        self._detector = Detector(any_sixteen_digits=any_sixteen_digits)
+    def __init__(
+        self,
+        key: bytes | None = None,
+        *,
+        any_sixteen_digits: bool = False,
+        rules: Sequence[Rule] = (),
+    ) -> None:
+        self._detector = Detector(any_sixteen_digits=any_sixteen_digits, more=rules)
         self._key = key or secrets.token_bytes(32)
         self._remembered: dict[str, str] = {}
+
+    def use_key(self, key: bytes) -> None:
+        """Make tokens with `key` from now on; for a program that opens its keys after tracing."""
+        self._key = key
+        self._remembered = {}
 
     def redact(self, text: str) -> str:
         """`text` with every find replaced."""
         known = self._remembered.get(text)
         if known is not None:
             return known
-        redacted = self._detector.replace(text, self._token)
+        try:
+            redacted = self._detector.replace(text, self._token)
+        except Exception:  # noqa: BLE001 - a rule of the program's own failed: nothing may pass
+            return UNREDACTABLE
         if len(text) <= _LONGEST_REMEMBERED:
             if len(self._remembered) >= _MOST_REMEMBERED:  # cheaper than evicting one by one
                 self._remembered.clear()
@@ -102,6 +128,8 @@ class SpanRedactor:
             return value
         if is_sensitive_name(key):
             return self._redactor.secret(str(value))
+        if key in _OWN_ADDRESS and isinstance(value, str) and _is_ip(value):
+            return value
         return self._inner(value)
 
     def _inner(self, value: AnyValue) -> AnyValue:
@@ -118,27 +146,59 @@ class SpanRedactor:
             return self._redactor.redact(bytes(value).decode("utf-8", "replace"))
         return value
 
+    def trace_state(self, state: TraceState) -> str:
+        """What may leave of `tracestate`: how OpenTelemetry sampled. Vendors put anything there."""
+        sampling = state.get("ot") if state else None
+        if sampling is None or not _SAMPLING_STATE.fullmatch(sampling):
+            return ""
+        return f"ot={sampling}"
+
+    def scope(self, scope: InstrumentationScope) -> InstrumentationScope:
+        """The same scope, redacted."""
+        return InstrumentationScope(
+            self.text(scope.name),
+            self.text(scope.version) if scope.version else scope.version,
+            self.text(scope.schema_url) if scope.schema_url else scope.schema_url,
+            dict(self.attributes(scope.attributes)),
+        )
+
+    def resource(self, resource: Resource) -> Resource:
+        """The same resource, redacted."""
+        return Resource(dict(self.attributes(resource.attributes)), self.text(resource.schema_url))
+
     def span(self, span: ReadableSpan) -> ReadableSpan:
         """A redacted copy; the original stays as it is for other processors."""
+        scope = span.instrumentation_scope
         return ReadableSpan(
             name=self.text(span.name),
-            context=span.get_span_context(),
-            parent=span.parent,
-            resource=span.resource.__class__(
-                dict(self.attributes(span.resource.attributes)),
-                span.resource.schema_url,
-            ),
+            context=self._context(span.get_span_context()),
+            parent=self._context(span.parent),
+            resource=self.resource(span.resource),
             attributes=self.attributes(span.attributes),
             events=[
                 Event(self.text(e.name), self.attributes(e.attributes), e.timestamp)
                 for e in span.events
             ],
-            links=[Link(k.context, self.attributes(k.attributes)) for k in span.links],
+            links=[
+                Link(self._context(k.context) or k.context, self.attributes(k.attributes))
+                for k in span.links
+            ],
             kind=span.kind,
             status=self.status(span.status),
             start_time=span.start_time,
             end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
+            instrumentation_scope=None if scope is None else self.scope(scope),
+        )
+
+    def _context(self, context: SpanContext | None) -> SpanContext | None:
+        if context is None or not context.trace_state:
+            return context
+        return SpanContext(
+            context.trace_id,
+            context.span_id,
+            context.is_remote,
+            context.trace_flags,
+            TraceState.from_header([self.trace_state(context.trace_state)]),
         )
 
     def status(self, status: Status) -> Status:
@@ -173,3 +233,36 @@ class RedactingExporter(WrappedExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export redacted copies of `spans`."""
         return self.exporter.export([self._redactor.span(span) for span in spans])
+
+
+class RedactingProcessor(SpanProcessor):
+    """Any span processor, fed with redacted copies when spans end."""
+
+    def __init__(self, processor: SpanProcessor, redactor: SpanRedactor) -> None:
+        self.processor = processor
+        self._redactor = redactor
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Pass on: what is set at the start is redacted at the end."""
+        self.processor.on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Pass on a redacted copy."""
+        context = span.get_span_context()
+        if context is not None and context.trace_flags.sampled:
+            self.processor.on_end(self._redactor.span(span))
+
+    def shutdown(self) -> None:
+        """Shut the inner processor down."""
+        self.processor.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Flush the inner processor."""
+        return self.processor.force_flush(timeout_millis)
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False

@@ -33,6 +33,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Exemplar as KeptExemplar
 from prometheus_client.samples import Sample
 
+from foliotrace_otel.export.span_redaction import SpanRedactor
 from foliotrace_otel.metrics.instruments import MetricDefinition
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.setup.environment import OTelSettings
@@ -87,10 +88,13 @@ class MetricsSender:
             _log.warning("telemetry.metrics_not_sent", exc_info=True)
 
 
-def metrics_sender(metrics: Metrics, resource: Resource, settings: OTelSettings) -> MetricsSender:
+def metrics_sender(
+    metrics: Metrics, resource: Resource, settings: OTelSettings, redactor: SpanRedactor
+) -> MetricsSender:
     """A sender to the endpoint the environment names, not yet started."""
     exporter = GrpcExporter() if settings.protocol == "grpc" else HttpExporter()
-    return MetricsSender(metrics, exporter, settings.metrics_interval_ms / 1e3, resource)
+    about = redactor.resource(resource)
+    return MetricsSender(metrics, exporter, settings.metrics_interval_ms / 1e3, about)
 
 
 def snapshot(metrics: Metrics, resource: Resource, started_ns: int) -> MetricsData:

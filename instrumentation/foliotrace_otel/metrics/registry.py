@@ -38,11 +38,17 @@ Labels: TypeAlias = Mapping[str, str]
 class Series:
     """One instrument: `record` adds to a counter, sets a gauge, observes into a histogram."""
 
-    __slots__ = ("_children", "_family", "_labels", "instrument")
+    __slots__ = ("_children", "_family", "_labels", "_redact", "instrument")
 
-    def __init__(self, instrument: MetricDefinition, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        instrument: MetricDefinition,
+        registry: CollectorRegistry,
+        redact: Callable[[str], str] = str,
+    ) -> None:
         self.instrument = instrument
         self._labels = instrument.labels
+        self._redact = redact
         self._family = _family(instrument, registry)
         self._children: dict[tuple[str, ...], Callable[[float], None]] = {}
 
@@ -68,7 +74,7 @@ class Series:
         if len(values) != len(self._labels):
             msg = f"{self.instrument.name} has labels {self._labels}, got {len(values)} values"
             raise ValueError(msg)
-        cut = tuple(str(value)[:_MOST_LABEL_CHARS] for value in values)
+        cut = tuple(self._redact(str(value))[:_MOST_LABEL_CHARS] for value in values)
         if len(self._children) >= MOST_SERIES:
             return _recording(self._family, self.instrument, tuple("other" for _ in values))
         # Under the values as passed, not as cut: the next record finds them without cutting again.
@@ -80,18 +86,22 @@ class Metrics:
     """All instruments, in one registry. Recording takes one to two microseconds.
 
     `instruments`: the program's own. `namespace`: goes before the names of what this package
-    measures itself (`<namespace>.stage.duration`).
+    measures itself (`<namespace>.stage.duration`). `redact`: applied to each new label value.
     """
 
     def __init__(
-        self, instruments: Iterable[InstrumentSpec] = (), *, namespace: str = NAMESPACE
+        self,
+        instruments: Iterable[InstrumentSpec] = (),
+        *,
+        namespace: str = NAMESPACE,
+        redact: Callable[[str], str] = str,
     ) -> None:
         self.registry = CollectorRegistry()
         self.namespace = namespace
         self.own: OwnInstruments = own_instruments(namespace)
         self.instruments = instruments_of(self.own, instruments)
         self.series: dict[str, Series] = {
-            i.name: Series(i, self.registry) for i in self.instruments
+            i.name: Series(i, self.registry, redact) for i in self.instruments
         }
         self._lock = Lock()
         self._unknown: set[str] = set()

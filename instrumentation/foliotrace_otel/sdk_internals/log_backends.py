@@ -39,10 +39,7 @@ class ExportedEvents:
 
     def send(self, events: Sequence[LogEvent]) -> bool:
         """See `LogBackend.send`."""
-        resource = Resource(
-            self.redactor.attributes(self.resource.attributes),
-            self.resource.schema_url,
-        )
+        resource = self.redactor.resource(self.resource)
         scope = InstrumentationScope(SCOPE)
         records = [
             ReadableLogRecord(_record(event, self.redactor), resource, scope) for event in events

@@ -4,7 +4,7 @@ import atexit
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -26,6 +26,7 @@ from opentelemetry.sdk.trace.sampling import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from foliotrace_detect import Rule
 from foliotrace_otel.export.batch import (
     CountedExporter,
     DeferredExporter,
@@ -38,6 +39,7 @@ from foliotrace_otel.export.span_redaction import RedactingExporter, Redactor, S
 from foliotrace_otel.metrics.instruments import InstrumentSpec
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor
+from foliotrace_otel.sdk_internals.foreign_provider import redact_provider
 from foliotrace_otel.semconv import NAMESPACE
 from foliotrace_otel.setup.environment import LangSmith, OTelSettings, read_environment
 from foliotrace_otel.spans.content import ContentCapture
@@ -110,6 +112,7 @@ def configure(
     resource: Mapping[str, str] | None = None,
     redaction_key: bytes | None = None,
     any_sixteen_digits: bool = False,
+    redaction_rules: Sequence[Rule] = (),
     provider: trace.TracerProvider | None = None,
     span_processors: Sequence[SpanProcessor] = (),
     instruments: Iterable[InstrumentSpec] = (),
@@ -118,10 +121,12 @@ def configure(
 ) -> Telemetry:
     """Trace every LlamaIndex call of this process. Call once, before the first request.
 
-    `provider`: use this one and leave its export alone; by default a provider that the program has
-    already set globally, else one of our own that exports as the environment says. `redaction_key`:
-    the same key gives the same tokens in every process. `any_sixteen_digits`: redact them as a card
-    even without an issuer or a check digit. `span_processors`: added to our own
+    `provider`: use this one; what its processors see is redacted from then on. By default a
+    provider that the program has already set globally, else one of our own that exports as the
+    environment says. `redaction_key`: the same key gives the same tokens in every process.
+    `any_sixteen_digits`: redact them as a card even without an issuer or a check digit.
+    `redaction_rules`: the program's own, beside ours.
+    `span_processors`: added to our own
     provider. `set_global`: make our own provider
     the one that other instrumentations find. `instruments`: metrics that the program's events move.
     `resource`: more attributes of the program, such as `service.version`.
@@ -129,8 +134,8 @@ def configure(
     (`<namespace>.entry`, `<namespace>.stage.duration`). Raises TelemetrySettingInvalid.
     """
     chosen = settings if settings is not None else read_environment()
-    metrics = Metrics(instruments, namespace=namespace)
-    redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits)
+    redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits, rules=redaction_rules)
+    metrics = Metrics(instruments, namespace=namespace, redact=redactor.redact)
     about = _resource(service_name or namespace, resource or {}, detect=chosen.detects_resource)
     active = provider or (_already_set() if set_global else None)
     processors: tuple[CountedBatchProcessor, ...] = ()
@@ -151,9 +156,12 @@ def configure(
             )
     else:
         owned = False
+        leaving = SpanRedactor(redactor, content=chosen.capture_content)
+        if not redact_provider(active, leaving):
+            chosen = replace(chosen, capture_content=False)
     spans, events = _handlers(chosen, active, metrics, redactor)
     sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
-    sender = _metrics_sender(metrics, about, chosen) if sends_metrics else None
+    sender = _metrics_sender(metrics, about, chosen, redactor) if sends_metrics else None
     telemetry = Telemetry(
         metrics=metrics,
         redactor=redactor,
@@ -171,11 +179,13 @@ def configure(
 
 
 def _metrics_sender(
-    metrics: Metrics, resource: Resource, settings: OTelSettings
+    metrics: Metrics, resource: Resource, settings: OTelSettings, redactor: Redactor
 ) -> "MetricsSender":
     from foliotrace_otel.metrics.otlp import metrics_sender
 
-    return metrics_sender(metrics, resource, settings).start()
+    return metrics_sender(
+        metrics, resource, settings, SpanRedactor(redactor, content=False)
+    ).start()
 
 
 def _handlers(

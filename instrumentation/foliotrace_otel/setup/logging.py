@@ -45,7 +45,7 @@ def configure_logging(
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         add_trace_ids,
-        structlog.processors.dict_tracebacks,
+        error_places,
         LogRedaction(redactor),  # last: tracebacks quote values, too
     ]
     structlog.configure(
@@ -77,6 +77,12 @@ def configure_logging(
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+
+
+error_places: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+"""Tracebacks as data, without locals: they hold the questions and passages that were worked on."""
 
 
 def add_trace_ids(
