@@ -46,7 +46,15 @@ def build_app(engine: Engine, authentication: Authentication | None = None) -> H
         max_running=server.max_concurrent_queries + server.max_waiting_queries,
     )
     protocol = ProtocolApp(
-        in_memory, engine.durable, queries=queries, max_body_bytes=server.max_body_bytes
+        in_memory,
+        engine.durable,
+        jobs=engine.jobs,
+        queries=queries,
+        uploads=ConcurrencyLimit(
+            server.max_concurrent_uploads, waiting=server.max_waiting_queries, retry_after_s=2.0
+        ),
+        max_body_bytes=server.max_body_bytes,
+        max_upload_bytes=server.max_body_bytes + 4 * engine.settings.ingest.max_inline_bytes // 3,
     )
 
     @asynccontextmanager

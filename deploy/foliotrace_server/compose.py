@@ -1,11 +1,13 @@
 """The composition root: settings become the stack of a data folder, its workflows, an engine."""
 
+import atexit
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from workflows import Workflow
 
+from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.adapters.local.files.left_behind import refuse_lost_library
 from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.errors import Misconfigured
@@ -24,6 +26,7 @@ from foliotrace_server.folder.problems import (
     naming_a_full_disk,
 )
 from foliotrace_server.http.access_audit import CallerAudit
+from foliotrace_server.http.http_guard import is_loopback
 from foliotrace_server.http.identity import caller
 from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.observing.audit import open_audit
@@ -33,7 +36,7 @@ from foliotrace_server.observing.trace_context import (
     sampled_trace_id,
     sampled_traceparent,
 )
-from foliotrace_server.settings import Settings
+from foliotrace_server.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from foliotrace_server.engine import Engine
@@ -51,6 +54,25 @@ def compose(settings: Settings, *, serving: bool = False, draws: bool = False) -
 
     with naming_a_full_disk(settings.data_dir):
         return Engine(settings, assemble(settings, serving=serving, draws=draws), settings.data_dir)
+
+
+def assemble_elsewhere(bound_to: str, *, serving: bool = False) -> tuple[Assembly, WriterLease]:
+    """What another host than ours needs: the settings are read here, the end is at exit.
+
+    Such a host checks no API key, so an address that others reach (`bound_to`) has to be allowed.
+    Raises Misconfigured, Conflict `data_folder_locked`, LibraryUnavailable, AuditUnavailable.
+    """
+    settings = load_settings()
+    if not (is_loopback(bound_to) or settings.server.allow_remote):
+        raise Misconfigured(
+            f"{bound_to} is reachable from other machines, and this host checks no API key",
+            hint="Bind 127.0.0.1, use `foliotrace serve`, or set FOLIOTRACE_SERVER__ALLOW_REMOTE="
+            "true behind a proxy that authenticates.",
+        )
+    lease = WriterLease.acquire(settings.data_dir)
+    assembly = assemble(settings, serving=serving)
+    atexit.register(assembly.seal)  # such a host closes nothing that it hosts
+    return assembly, lease
 
 
 def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) -> Assembly:

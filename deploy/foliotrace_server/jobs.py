@@ -12,8 +12,9 @@ from foliotrace.adapters.local.sqlite.database import translated
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound
 from foliotrace.ingest.publish import delete_document
+from foliotrace.ingest.start_file import upload_of
 from foliotrace.ingest.upload import Accepted, Upload, accept
-from foliotrace.ingest.workflow import cancel_ingest
+from foliotrace.ingest.workflow import IngestDocument, cancel_ingest
 from foliotrace.jobs import JobReporter, document_of, job_of
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import AuditEntry, Blobs, StoredBlob
@@ -88,9 +89,21 @@ class JobService:
         self._tracer = observability.tracer if observability is not None else None
         self._content = observability.telemetry.content if observability is not None else None
 
-    async def upload(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
+    async def ingest_file(self, principal: Principal, start: IngestDocument) -> None:
+        """Store the file that a start event brings and start its run; see `upload`.
+
+        The run's handler has the job's id. Raises as `upload` and `upload_of` do.
+        """
+        async with upload_of(self._assembly.ingest, start) as upload:
+            await self.upload(principal, upload, has_handler=True)
+
+    async def upload(
+        self, principal: Principal, upload: Upload | StoredUpload, *, has_handler: bool = False
+    ) -> Accepted:
         """Store a file and start its ingestion; on return the job survives a crash.
 
+        With `has_handler`, the run starts at once, also if the file is unchanged: the caller waits
+        for its handler.
         Raises InvalidRequest, FileRefused, Conflict, TooBusy, LibraryUnavailable.
         """
         asked = {"name": upload.name, "collection": upload.collection}
@@ -98,11 +111,12 @@ class JobService:
             with self._durable.place():  # before the document and its job exist
                 accepted = await self._store(principal, upload)
                 root.document, root.outputs = accepted.document, {"job_id": accepted.job.id}
-                is_new = not (accepted.settled or self._durable.is_accepted(accepted.job.id))
+                is_settled = accepted.settled and not has_handler
+                is_new = not (is_settled or self._durable.is_accepted(accepted.job.id))
                 if is_new:
                     self._accept_ingest(accepted.job, accepted.document)
             if is_new:
-                await self._durable.begin(accepted.job.id)
+                await self._durable.begin(accepted.job.id, may_queue=not has_handler)
             return accepted
 
     async def _store(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:

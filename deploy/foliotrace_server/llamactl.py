@@ -5,16 +5,22 @@ are part of the workflows. It closes nothing: the audit stream is sealed, and th
 sent, when the process exits. In production use `foliotrace serve`.
 """
 
-import atexit
 import signal
 import threading
 from types import FrameType
 
 from llama_agents.server import WorkflowServer
 
-from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace_server.compose import assemble
-from foliotrace_server.settings import load_settings
+from foliotrace_server.compose import assemble_elsewhere
+
+try:
+    from llama_agents.appserver.settings import (  # type: ignore[import-untyped] # llamactl's
+        settings as _appserver,
+    )
+except ImportError:  # imported by something that serves nothing
+    _bound_to = "127.0.0.1"
+else:
+    _bound_to = _appserver.host
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -22,10 +28,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-_settings = load_settings()
-lease = WriterLease.acquire(_settings.data_dir)
-_assembly = assemble(_settings, serving=True)
-atexit.register(_assembly.seal)
+_assembly, lease = assemble_elsewhere(_bound_to, serving=True)
 if threading.current_thread() is threading.main_thread():  # others must not set handlers
     signal.signal(signal.SIGTERM, _interrupt)
 

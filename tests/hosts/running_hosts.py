@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from tests.audit.log_reading import audit_records
 
 ROOT = Path(__file__).parents[2]
 HANDBOOK = "# Handbook\n\nRefunds are paid within 30 days of the return. The customer ships."
+_SHIPPED = ("pyproject.toml", "README.md", "LICENSE", "workflows", "instrumentation", "examples")
 QUESTION = "When are refunds paid?"
 
 
@@ -24,6 +26,20 @@ def absent(reason: str) -> NoReturn:
     if os.environ.get("CI"):  # noqa: TID251 - decides between a skip and a failure
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def checkout_copy(folder: Path) -> Path:
+    """What llamactl needs of the repository, in a folder where it may write."""
+    target = folder / "copy"
+    for name in (*_SHIPPED, "deploy/foliotrace_server"):
+        source = ROOT / name
+        if source.is_dir():
+            leave = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source, target / name, ignore=leave)
+        else:
+            target.mkdir(exist_ok=True)
+            shutil.copy(source, target / name)
+    return target
 
 
 def ingested(folder: Path) -> str:

@@ -1,7 +1,6 @@
 """`llamactl serve` in a copy of the repository answers and audits as the other hosts do."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.hosts.running_hosts import (
     ROOT,
     absent,
     asked,
+    checkout_copy,
     ingested,
     running,
     shared_fields,
@@ -27,7 +27,6 @@ from foliotrace_server.settings import load_settings
 pytestmark = [pytest.mark.anyio, pytest.mark.real_servers, pytest.mark.timeout(600)]
 RUN = ROOT / "deploy" / "llamactl" / "run"
 _SERVE = ("serve", "--no-open-browser", "--no-reload", "--persistence", "memory")
-_SHIPPED = ("pyproject.toml", "README.md", "LICENSE", "workflows", "instrumentation", "examples")
 
 
 @pytest.fixture
@@ -35,16 +34,7 @@ def copy(tmp_path: Path) -> Path:
     """What llamactl needs of the repository, in a folder where it may write."""
     if subprocess.run([RUN, "setup", "--path"], capture_output=True).returncode != 0:
         absent("llamactl is not set up here: run deploy/llamactl/run setup")
-    target = tmp_path / "copy"
-    for name in (*_SHIPPED, "deploy/foliotrace_server"):
-        source = ROOT / name
-        if source.is_dir():
-            leave = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, target / name, ignore=leave)
-        else:
-            target.mkdir(exist_ok=True)
-            shutil.copy(source, target / name)
-    return target
+    return checkout_copy(tmp_path)
 
 
 async def test_llamactl_serve_answers_as_rest_and_protocol_do(

@@ -9,6 +9,7 @@ from tests.ingest.pages import bytes_of
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.outside_files import OutsideFiles
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.catalog import ErrorCode
@@ -29,7 +30,7 @@ from foliotrace.model import (
 )
 from foliotrace.parse import ParserChain
 from foliotrace.ports import AuditEntry
-from foliotrace.settings import IngestSettings
+from foliotrace.settings import IngestSettings, OutsideFileSettings
 
 OWNER = Principal(tenant="t1", subject="ann")
 UNREADABLE = "(scan)"
@@ -104,6 +105,7 @@ class IngestStack:
             clock=SystemClock(),
             identify=lambda: OWNER,
             trace=lambda: None,
+            outside_files=OutsideFiles(OutsideFileSettings()),
             on_deleted=(self._forget,),
             settings=IngestSettings(window_pages=window_pages, max_file_bytes=upload_bytes),
         )

@@ -21,6 +21,7 @@ from workflows.events import Event, StartEvent, StopEvent
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.adapters.local.outside_files import OutsideFiles
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.adapters.local.sqlite.runs import SqliteRuns
@@ -29,7 +30,7 @@ from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.model import Answer, Deadline, Query
 from foliotrace.parse import ParserChain
-from foliotrace.settings import IngestSettings
+from foliotrace.settings import IngestSettings, OutsideFileSettings
 from foliotrace_server.app import build_app
 from foliotrace_server.assembly import Assembly
 from foliotrace_server.bodies import CapabilityBody
@@ -110,6 +111,9 @@ async def _no_capabilities() -> dict[str, CapabilityBody]:
     return {}
 
 
+_INGEST = IngestSettings(max_file_bytes=100_000, max_files_per_request=3)
+
+
 def small_engine(folder: Path, own: Mapping[str, Workflow] | None = None, **server: Any) -> Engine:
     folder.mkdir(parents=True, exist_ok=True)
     library = SqliteLibrary.open(folder)
@@ -125,6 +129,8 @@ def small_engine(folder: Path, own: Mapping[str, Workflow] | None = None, **serv
         clock=SystemClock(),
         identify=caller,
         trace=lambda: None,
+        outside_files=OutsideFiles(OutsideFileSettings()),
+        settings=_INGEST,
     )
 
     async def close() -> None:
@@ -144,7 +150,7 @@ def small_engine(folder: Path, own: Mapping[str, Workflow] | None = None, **serv
     settings = Settings.model_construct(
         data_dir=folder,
         server=ServerSettings(**server),
-        ingest=IngestSettings(max_file_bytes=100_000, max_files_per_request=3),
+        ingest=_INGEST,
         **{
             name: field.get_default(call_default_factory=True)
             for name, field in Settings.model_fields.items()

@@ -20,7 +20,7 @@ FoliotraceError
     Unavailable                   a dependency failed; a lower rung may follow
         IndexUnavailable, GeneratorUnavailable, GeneratorRefused, EmbedderUnavailable,
         ExtractorUnavailable, CacheUnavailable, LedgerUnavailable, AuditUnavailable,
-        LibraryUnavailable, DeadlineExceeded, BreakerOpen
+        LibraryUnavailable, SourceUnavailable, DeadlineExceeded, BreakerOpen
         IdentityProviderUnavailable   foliotrace_server.keys.oidc
         ParserUnavailable
             WorkerLost                  adapters.local
@@ -248,6 +248,12 @@ class LibraryUnavailable(Unavailable):
     """The library cannot be read or written."""
 
     code = ErrorCode.LIBRARY_UNAVAILABLE
+
+
+class SourceUnavailable(Unavailable):
+    """A file that a start event names could not be fetched."""
+
+    code = ErrorCode.SOURCE_UNAVAILABLE
 
 
 class DeadlineExceeded(Unavailable):

@@ -6,11 +6,12 @@ defaults. The constants are fixed: they are part of the API or of the design, no
 """
 
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from foliotrace.budget import Price, UnknownPrice
 from foliotrace.model import ExecutionMode
@@ -154,11 +155,43 @@ class QuerySettings(Section):
     )
 
 
+class OutsideFileSettings(Section):
+    """Files that a start event of `ingest` names instead of holding them. The default is none."""
+
+    folders: tuple[Path, ...] = Field(
+        default=(),
+        description="Folders whose files may be named. Whoever may ingest may read all of them.",
+    )
+    url_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts whose URLs may be named: `files.example.org`, or with another port than "
+        "80 and 443 `files.example.org:8443`. Redirects must lead to one of them as well.",
+    )
+    private_networks: tuple[str, ...] = Field(
+        default=(),
+        description="Networks inside your own that these hosts may be in, such as `10.1.0.0/16`. "
+        "Every other private, loopback or link-local address is refused.",
+    )
+    fetch_s: float = Field(default=60.0, gt=0, description="Time limit of one download.")
+
+    @field_validator("private_networks")
+    @classmethod
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for each in networks:
+            ip_network(each, strict=False)
+        return networks
+
+
 class IngestSettings(Section):
     """Files and their parsing."""
 
     max_file_bytes: int = Field(
         default=256 * 1024 * 1024, gt=0, description="Largest file, in bytes."
+    )
+    max_inline_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        gt=0,
+        description="Largest file inside a start event (base64), in bytes.",
     )
     max_files_per_request: int = Field(default=32, gt=0, description="Files in one upload.")
     window_pages: int = Field(
@@ -180,6 +213,10 @@ class IngestSettings(Section):
         pattern=r"^\w+(\+\w+)*$",
         description="Languages of scanned pages as Tesseract names them: `deu+eng`. None: up to "
         "four languages whose trained data are installed, English first.",
+    )
+    outside_files: OutsideFileSettings = Field(
+        default=OutsideFileSettings(),
+        description="Files that a start event names by path or URL.",
     )
     max_job_attempts: int = Field(
         default=5,

@@ -4,17 +4,15 @@ llama-deploy passes `context=` where a workflow takes `ctx=`, and cannot return 
 So the result of a run is JSON text, which `tasks/run` and `tasks/{id}/results` both return.
 """
 
-import atexit
 from collections.abc import AsyncIterator, Generator
 from typing import Any
 
+from llama_deploy.apiserver.settings import settings as apiserver
 from workflows import Context, Workflow
 from workflows.events import Event
 from workflows.handler import WorkflowHandler
 
-from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace_server.compose import assemble
-from foliotrace_server.settings import load_settings
+from foliotrace_server.compose import assemble_elsewhere
 
 
 class Classic:
@@ -52,10 +50,7 @@ class Running:
         return (await self._handler).model_dump_json()
 
 
-_settings = load_settings()
-lease = WriterLease.acquire(_settings.data_dir)
-_assembly = assemble(_settings)
-atexit.register(_assembly.seal)  # the server closes nothing that it hosts
+_assembly, lease = assemble_elsewhere(apiserver.host)
 
 query = Classic(_assembly.query())
 ingest = Classic(_assembly.durable["ingest"])

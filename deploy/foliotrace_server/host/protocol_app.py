@@ -25,7 +25,9 @@ from workflows.events import (
 
 from foliotrace.catalog import ErrorCode, ErrorKind
 from foliotrace.errors import Conflict, InvalidRequest, NotAllowed, NotFound
-from foliotrace.model import Principal
+from foliotrace.ingest.start_file import brings_a_file
+from foliotrace.ingest.workflow import IngestDocument
+from foliotrace.model import JobKind, Principal
 from foliotrace_server.host.durable_host import DurableHost
 from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.internals import (
@@ -39,6 +41,7 @@ from foliotrace_server.http.identity import caller, require
 from foliotrace_server.http.overload import ConcurrencyLimit
 from foliotrace_server.http.request_body import checked_id, read_json, receive_again, start_event
 from foliotrace_server.http.scopes import scope_of
+from foliotrace_server.jobs import JobService
 
 _STATES = ("running", "completed", "failed", "cancelled")
 _JOBS = ("ingest", "extract")
@@ -56,12 +59,16 @@ class ProtocolApp:
         in_memory: InMemoryHost,
         durable: DurableHost,
         *,
+        jobs: JobService,
         queries: ConcurrencyLimit,
+        uploads: ConcurrencyLimit,
         max_body_bytes: int,
+        max_upload_bytes: int,
     ) -> None:
         self._in_memory, self._durable = in_memory, durable
-        self._queries = queries
-        self._max_body_bytes = max_body_bytes
+        self._jobs = jobs
+        self._queries, self._uploads = queries, uploads
+        self._max_body_bytes, self._max_upload_bytes = max_body_bytes, max_upload_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or forward a request. Raises our errors; `HttpGuard` turns them into problems."""
@@ -110,13 +117,15 @@ class ProtocolApp:
     async def _start(self, request: Request, name: str, *, wait: bool) -> Response:
         workflow = self._workflow(name)
         require(scope_of(name))
-        body = await read_json(request, self._max_body_bytes)
-        if body.get("context"):
-            raise InvalidRequest("`context` is not accepted")
-        handler_id = body.get("handler_id") or None
-        payload = _decoded(body.get("start_event", body.get("kwargs", {})))
+        if name == JobKind.INGEST:  # its start event may hold a file
+            async with self._uploads.slot():
+                handler_id, payload = await _start_request(request, self._max_upload_bytes)
+                handler = await self._accept_ingest(workflow, handler_id, payload)
+            return await self._handler_response(await self._durable.record(handler, wait=wait))
+        handler_id, payload = await _start_request(request, self._max_body_bytes)
         if name in self._durable.workflows:
-            return await self._start_durably(name, workflow, handler_id, payload, wait=wait)
+            handler = await self._accept_durably(name, workflow, handler_id, payload)
+            return await self._handler_response(await self._durable.record(handler, wait=wait))
         handler = await self._check_handler_id(handler_id, durable=False)
         event = start_event_of(workflow, payload)
         if not wait:
@@ -124,9 +133,19 @@ class ProtocolApp:
         async with self._queries.slot():
             return await self._handler_response(await self._in_memory.run(name, handler, event))
 
-    async def _start_durably(
-        self, name: str, workflow: Workflow, handler_id: object, payload: object, *, wait: bool
-    ) -> Response:
+    async def _accept_ingest(self, workflow: Workflow, handler_id: object, payload: object) -> str:
+        """Start a run; the file in its start event is stored first, so that no journal holds it."""
+        payload, job_id = _with_job_id(workflow.start_event_class, payload, handler_id)
+        event = start_event_of(workflow, payload)
+        if not (isinstance(event, IngestDocument) and brings_a_file(event)):
+            return await self._accept_durably(JobKind.INGEST, workflow, job_id, payload)
+        handler = await self._check_handler_id(job_id, durable=True, reusable=False)
+        await self._jobs.ingest_file(caller(), event.model_copy(update={"job_id": handler}))
+        return handler
+
+    async def _accept_durably(
+        self, name: str, workflow: Workflow, handler_id: object, payload: object
+    ) -> str:
         is_job = name in _JOBS
         if is_job:  # the id of a job is also its handler id
             payload, handler_id = _with_job_id(workflow.start_event_class, payload, handler_id)
@@ -135,7 +154,7 @@ class ProtocolApp:
         with self._durable.place():
             self._durable.accept(handler, caller(), name, event)
         await self._durable.begin(handler, may_queue=False)
-        return await self._handler_response(await self._durable.record(handler, wait=wait))
+        return handler
 
     async def _handler_response(self, handler: HandlerData) -> Response:
         """200, or another status for a run that failed or was cancelled, as `GET /handlers` has."""
@@ -243,6 +262,15 @@ class ProtocolApp:
         if workflow is None:
             raise NotFound(code=ErrorCode.WORKFLOW_NOT_FOUND)
         return workflow
+
+
+async def _start_request(request: Request, limit_bytes: int) -> tuple[object, object]:
+    """(handler id or None, start event) of a request to start a run. Raises BadInput."""
+    body = await read_json(request, limit_bytes)
+    if body.get("context"):
+        raise InvalidRequest("`context` is not accepted")
+    start = _decoded(body.get("start_event", body.get("kwargs", {})))
+    return body.get("handler_id") or None, start
 
 
 def _is_own(owner: Principal) -> bool:

@@ -266,6 +266,13 @@ class ErrorCode(CatalogEntry):
         "See /docs.",
     )
 
+    SOURCE_NOT_FOUND = (
+        "source_not_found",
+        ErrorKind.NOT_FOUND,
+        "There is no such file under the allowed folders, or at that URL.",
+        "Check its spelling; symbolic links are not followed.",
+    )
+
     # contradicts what is there
     CONFLICT = "conflict", ErrorKind.CONFLICT, "The request conflicts with the current state."
     DATA_FOLDER_LOCKED = (
@@ -363,6 +370,12 @@ class ErrorCode(CatalogEntry):
         "The API key does not have the scope that this request needs.",
         "Use a key with that scope; `foliotrace keys list` shows the scopes of each key.",
     )
+    SOURCE_NOT_ALLOWED = (
+        "source_not_allowed",
+        ErrorKind.FORBIDDEN,
+        "The operator does not allow files from there.",
+        "Send the file itself, or have `ingest.outside_files` in the settings allow its place.",
+    )
     BUDGET_EXCEEDED = (
         "budget_exceeded",
         ErrorKind.OVER_BUDGET,
@@ -419,6 +432,12 @@ class ErrorCode(CatalogEntry):
         ErrorKind.UNAVAILABLE,
         "The embedding model failed.",
         PROBE,
+    )
+    SOURCE_UNAVAILABLE = (
+        "source_unavailable",
+        ErrorKind.UNAVAILABLE,
+        "The file could not be fetched.",
+        "Check that the host answers, and try again.",
     )
     EXTRACTOR_UNAVAILABLE = (
         "extractor_unavailable",

@@ -1,8 +1,10 @@
 """The durable extract workflow: resolve the schema, extract window by window, validate the record.
 
-The fields found so far are saved with the job after each window, never in an event: the engine
-persists events, and values belong where a deletion removes them. A resumed run repeats the
-interrupted step, which adds nothing twice. An invalid record completes the job, with its errors.
+The fields found so far are saved with the job after each window, never in an event between steps:
+the engine persists events, and values belong where a deletion removes them. The stop event holds
+the record, for hosts that offer nothing else; a deletion removes it with the run. A resumed run
+repeats the interrupted step, which adds nothing twice. An invalid record completes the job, with
+its errors.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -70,7 +72,7 @@ class ExtractRecord(StartEvent):
 
 
 class Extracted(StopEvent):
-    """The record is saved with its job; `valid` says whether it satisfies the schema."""
+    """The record, which is also saved with its job; `valid`: it satisfies the schema."""
 
     job_id: str
     document_id: str
@@ -78,6 +80,7 @@ class Extracted(StopEvent):
     fields: int
     found: int
     degradation_level: int
+    record: JsonObject | None = None
 
 
 class ExtractCursor(BaseModel):
@@ -218,6 +221,7 @@ class ExtractWorkflow(Workflow):
             fields=len(extraction.fields),
             found=sum(1 for field in extraction.fields if field.value is not None),
             degradation_level=int(extraction.degradation.level),
+            record=record,
         )
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ from foliotrace.ports import (
     IndexWriter,
     JobStore,
     Library,
+    OutsideFiles,
 )
 from foliotrace.route_policy import select
 from foliotrace.settings import IngestSettings
@@ -44,6 +45,7 @@ class IngestServices:
     clock: Clock
     identify: Identify
     trace: CurrentTrace
+    outside_files: OutsideFiles
     parsers: Mapping[ExecutionMode, ParserChain] = field(default_factory=dict)
     on_deleted: Sequence[DocumentHook] = ()
     evict_answers: Sequence[DocumentHook] = ()

@@ -52,6 +52,7 @@ class Upload:
     metadata: Metadata = field(default_factory=dict)
     idempotency_key: str | None = None
     path: ExecutionMode | None = None
+    job_id: str | None = None  # of the new job; None: a free one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +151,7 @@ async def _job(
     unchanged: bool,
 ) -> Job:
     """The running job of exactly this file, or a new one, already completed if `unchanged`."""
-    if not unchanged and upload.idempotency_key is None:
+    if not unchanged and upload.idempotency_key is None and upload.job_id is None:
         for job in await services.jobs.jobs(
             principal.tenant, document_id=document.id, unfinished=True
         ):
@@ -159,7 +160,7 @@ async def _job(
     now = services.clock.now()
     return await services.jobs.create(
         Job(
-            id=f"job_{uuid4().hex}",
+            id=upload.job_id or f"job_{uuid4().hex}",
             tenant=principal.tenant,
             subject=principal.subject,
             kind=JobKind.INGEST,

@@ -7,9 +7,9 @@ where a deletion removes it. A served revision stays served until the new one is
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from workflows import Context, Workflow, step
 from workflows.events import Event, StartEvent, StopEvent
 
@@ -19,6 +19,8 @@ from foliotrace.events import stage
 from foliotrace.ingest.identity import FIRST_PAGES, identify
 from foliotrace.ingest.publish import catch_up, try_evict_answers
 from foliotrace.ingest.services import IngestServices
+from foliotrace.ingest.start_file import brings_a_file, upload_of
+from foliotrace.ingest.upload import accept
 from foliotrace.ingest.window import (
     IngestCursor,
     require_unchanged,
@@ -32,11 +34,20 @@ from foliotrace.settings import INSPECT_DEADLINE_S
 
 
 class IngestDocument(StartEvent):
-    """Ingest a registered document. Without `job_id`, a job is created."""
+    """Ingest a file: registered (`document_id`), in the event, or named by path or URL.
+
+    Exactly one of them. Without `job_id`, a job is created.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    document_id: str
+    document_id: str | None = None
+    content: Annotated[str | None, Field(description="The file in base64; needs `name`.")] = None
+    file: Annotated[str | None, Field(description="A path under an allowed folder.")] = None
+    url: Annotated[str | None, Field(description="A URL of an allowed host.")] = None
+    name: Annotated[str | None, Field(description="The document's name.")] = None
+    collection: str | None = None
+    metadata: dict[str, str | int | float | bool] | None = None
     job_id: str | None = None
     path: ExecutionMode | None = None
 
@@ -73,13 +84,15 @@ class IngestWorkflow(Workflow):
         self._services = services
 
     @step
-    async def begin(self, ctx: Context, ev: IngestDocument) -> StoreWindow:
-        """Claim the job, inspect the file, decide the revision."""
+    async def begin(self, ctx: Context, ev: IngestDocument) -> StoreWindow | Ingested:
+        """Store the file that came along, claim the job, inspect the file, decide the revision."""
         services = self._services
         principal = services.identify()
-        document = await document_of(services.library, principal, ev.document_id)
-        job = await _claim(services, principal, document, ev.job_id)
+        document, job = await self._claimed(principal, ev)
         reporter = JobReporter(services, principal.tenant, job.id)
+        if job.status is JobStatus.COMPLETED:  # its name already served the same bytes
+            await reporter.repeat_records()
+            return await self._ingested(job.id, document.tenant, document.id)
         await reporter.received()
         async with self._reporting(reporter, document.id, document.content_hash):
             path = ev.path or job.path
@@ -148,14 +161,28 @@ class IngestWorkflow(Workflow):
                 identity=identify(first, name=document.name, title=document.stated_title),
             )
             await try_evict_answers(services, document.tenant, document.id)
-            version = await catch_up(services)
-            document = await services.library.document(document.tenant, document.id)
+            ingested = await self._ingested(cursor.job_id, document.tenant, document.id)
             await reporter.completed(engine=first[0].engine if first else "")
         ctx.write_event_to_stream(_progress(cursor, "completed"))
+        return ingested
+
+    async def _claimed(self, principal: Principal, start: IngestDocument) -> tuple[Document, Job]:
+        """The document and the job of this run; a file that came along is stored first."""
+        services = self._services
+        if brings_a_file(start):
+            async with upload_of(services, start) as upload:
+                accepted = await accept(services, principal, upload)
+            return accepted.document, accepted.job
+        document = await document_of(services.library, principal, start.document_id or "")
+        return document, await _claim(services, principal, document, start.job_id)
+
+    async def _ingested(self, job_id: str, tenant: str, document_id: str) -> Ingested:
+        version = await catch_up(self._services)
+        document = await self._services.library.document(tenant, document_id)
         return Ingested(
-            job_id=cursor.job_id,
+            job_id=job_id,
             document_id=document.id,
-            revision=cursor.revision,
+            revision=document.revision or "",
             pages=document.pages_stored,
             pages_unreadable=document.pages_unreadable,
             chunks=document.chunks,

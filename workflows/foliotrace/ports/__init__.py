@@ -12,6 +12,8 @@ from foliotrace.ports.context import (
     CurrentTrace,
     HashQuery,
     Identify,
+    OutsideFile,
+    OutsideFiles,
 )
 from foliotrace.ports.library import (
     Blobs,
@@ -94,6 +96,8 @@ __all__ = [
     "Library",
     "LibraryReader",
     "NameStatistics",
+    "OutsideFile",
+    "OutsideFiles",
     "PageReader",
     "Parser",
     "Prompt",

@@ -1,6 +1,7 @@
-"""What surrounds a run: the caller, the time, the trace and the audit log."""
+"""What surrounds a run: the caller, the time, the trace, the audit log, files elsewhere."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -62,6 +63,29 @@ class AuditEntry:
     caller: str | None = None  # the authenticated subject; `user_id` may be whom a body claims
     api_key_id: str | None = None
     source_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutsideFile:
+    """A file outside the service: its own name, and its bytes as they arrive."""
+
+    name: str
+    content: AsyncIterator[bytes]
+
+
+class OutsideFiles(Protocol):
+    """Files that a start event names; only what the operator allows is read."""
+
+    def open(self, path: str) -> AbstractAsyncContextManager[OutsideFile]:
+        """A file under an allowed folder.
+
+        Raises NotAllowed `source_not_allowed`, NotFound `source_not_found`.
+        """
+        ...
+
+    def fetch(self, url: str) -> AbstractAsyncContextManager[OutsideFile]:
+        """A file of an allowed host. Raises as `open`, SourceUnavailable, DeadlineExceeded."""
+        ...
 
 
 class AuditLog(Protocol):
