@@ -206,6 +206,32 @@ def test_only_files_of_the_folder_itself_are_found(tmp_path: Path) -> None:
     assert [found.name for found in find_files([folder])] == ["a.txt", "b.txt", "in.txt"]
 
 
+def test_links_that_are_not_followed_are_reported_and_equal_failures_share_a_line(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "a.txt").write_text("All of alpha.")
+    (folder / "out").symlink_to(tmp_path / "elsewhere")
+    for number in range(7):
+        (folder / f"{number}.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes([number]) * 50)
+    shown = foliotrace(tmp_path, "--data-dir", "data", "ingest", "files").stdout.splitlines()
+    assert shown[0].startswith("skipped: out: a link to a folder")
+    assert shown[1].startswith("failed: 7 files (")
+    assert " and 2 more) [file_type_unsupported]" in shown[1]
+    assert shown[2] == "1 ingested (1 pages), 0 unchanged, 7 failed"
+
+
+def test_a_folder_of_links_alone_says_so(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/out.txt").symlink_to(tmp_path / "there.txt")
+    (tmp_path / "there.txt").write_text("text")
+    with pytest.raises(BadInput) as refused:
+        find_files([tmp_path / "files"])
+    assert "1 symbolic link to folders or to files elsewhere" in str(refused.value.hint)
+
+
 def test_two_files_never_become_one_document(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

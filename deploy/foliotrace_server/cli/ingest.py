@@ -31,6 +31,7 @@ _CONCURRENT_FILES: Final = 4
 _FEW_FILES: Final = 16  # up to this many are looked up by name; otherwise the collection is listed
 _LISTING_PAGE: Final = 1000
 _BUSY_RETRY_S: Final = 1.0
+_NAMES_SHOWN: Final = 5
 _UNFINISHED: Final = ("queued", "ingesting")
 
 
@@ -80,8 +81,8 @@ def ingest(
         dry_run=dry_run,
         path=path,
     )
-    files = find_files(paths)
     report = IngestReport(dry_run)
+    files = find_files(paths, report.skipped_links)
 
     async def command(client: "AsyncFoliotraceClient") -> Exit:
         try:
@@ -112,6 +113,7 @@ class IngestReport:
     ingested: list[dict[str, Any]] = field(default_factory=list)
     unchanged: int = 0
     deleted: list[str] = field(default_factory=list)
+    skipped_links: list[str] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
 
     def add_failure(self, name: str, code: str, detail: str | None) -> None:
@@ -275,7 +277,7 @@ class _FileIngestion:
 
 
 def print_report(report: IngestReport) -> None:
-    """Print what was done, one line per failure and per deletion, and a summary."""
+    """Print what was done, one line per deletion and per kind of failure, and a summary."""
     for line in _report_lines(report):
         output.print_line(line)
 
@@ -285,8 +287,17 @@ def _report_lines(report: IngestReport) -> Iterator[str]:
     if report.dry_run:
         yield from (f"would be ingested: {each['name']}" for each in report.ingested)
     yield from (f"{would}deleted: {name}" for name in report.deleted)
+    if report.skipped_links:
+        yield (
+            f"skipped: {_names(report.skipped_links, 'symbolic links')}: a link to a folder, or "
+            "out of the folder, is not followed; name its target instead"
+        )
+    by_cause: dict[tuple[str, str], list[str]] = {}
     for failed in report.failed:
-        yield f"failed: {failed['name']} [{failed['code']}] {failed['detail'] or ''}".rstrip()
+        detail = (failed["detail"] or "").removeprefix(f"{failed['name']}: ")
+        by_cause.setdefault((failed["code"], detail), []).append(failed["name"])
+    for (code, detail), names in by_cause.items():
+        yield f"failed: {_names(names, 'files')} [{code}] {detail}".rstrip()
     pages = sum(each.get("pages", 0) for each in report.ingested)
     counts = [
         f"{len(report.ingested)} {would}ingested" + ("" if report.dry_run else f" ({pages} pages)"),
@@ -295,6 +306,14 @@ def _report_lines(report: IngestReport) -> Iterator[str]:
         f"{len(report.failed)} failed",
     ]
     yield ", ".join(counts)
+
+
+def _names(names: Sequence[str], kind: str) -> str:
+    """The names if they are few, else how many there are and the first of them."""
+    if len(names) == 1:
+        return names[0]
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return f"{len(names)} {kind} ({', '.join(names[:_NAMES_SHOWN])}{more})"
 
 
 def _is_utf8(name: str) -> bool:
