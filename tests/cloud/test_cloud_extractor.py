@@ -12,7 +12,7 @@ from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.extractor import CloudExtractor
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.grounding import locate, locate_long
-from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
+from foliotrace.adapters.llamacloud.purchases.journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.budget import open_run
 from foliotrace.errors import ExtractorUnavailable

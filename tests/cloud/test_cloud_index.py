@@ -15,7 +15,7 @@ from foliotrace.adapters.llamacloud.grounding import place_on_page
 from foliotrace.adapters.llamacloud.managed_index.placements import Placements
 from foliotrace.adapters.llamacloud.managed_index.retriever import ManagedIndexRetriever
 from foliotrace.adapters.llamacloud.managed_index.writer import ManagedIndexWriter
-from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
+from foliotrace.adapters.llamacloud.purchases.journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Passage, Query, RetrievalMode

@@ -10,7 +10,7 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.parser import CloudParser
-from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
+from foliotrace.adapters.llamacloud.purchases.journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool

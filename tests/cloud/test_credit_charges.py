@@ -20,8 +20,8 @@ from foliotrace.settings import LlamaCloudSettings
 
 CloudGateway = lazy_call("foliotrace.adapters.llamacloud.gateway:CloudGateway")
 CloudAccess = lazy_call("foliotrace.adapters.llamacloud.client:CloudAccess")
-PurchaseJournal = lazy_call("foliotrace.adapters.llamacloud.purchase_journal:PurchaseJournal")
-CreditCharges = lazy_call("foliotrace.adapters.llamacloud.credit_charges:CreditCharges")
+PurchaseJournal = lazy_call("foliotrace.adapters.llamacloud.purchases.journal:PurchaseJournal")
+CreditCharges = lazy_call("foliotrace.adapters.llamacloud.purchases.credit_charges:CreditCharges")
 
 pytestmark = pytest.mark.anyio
 PARSE = "POST /api/v2/parse"

@@ -17,8 +17,9 @@ from foliotrace.adapters.llamacloud.client import (
     CloudProblem,
     base_url,
 )
-from foliotrace.adapters.llamacloud.gateway import CloudGateway, Polling
-from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal, PurchaseState
+from foliotrace.adapters.llamacloud.gateway import CloudGateway
+from foliotrace.adapters.llamacloud.job_waiting import Polling
+from foliotrace.adapters.llamacloud.purchases.journal import PurchaseJournal, PurchaseState
 from foliotrace.adapters.llamacloud.webhooks import WebhookTarget
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import LibraryUnavailable, Misconfigured
@@ -113,7 +114,7 @@ async def test_a_job_whose_reply_was_lost_is_found_and_not_bought_again(
 async def test_a_request_that_may_have_been_done_is_looked_for_before_it_is_repeated(
     gateway: CloudGateway, cloud: FakeLlamaCloud, source: SourceFile
 ) -> None:
-    cloud.fail(PARSE, Fault.html, times=1)
+    cloud.fail(PARSE, Fault.server_error, times=1)
     with pytest.raises(CloudFailure):
         await buy(gateway, source)
     assert gateway.journal.find("acme", "k1").state is PurchaseState.MEANT
@@ -303,7 +304,7 @@ async def test_a_job_that_failed_is_not_taken_for_the_one_whose_reply_was_lost(
     failed = await buy(gateway, source)
     with pytest.raises(CloudFailure):
         await gateway.parsed("acme", "k1", failed, soon(), expand=["text"])
-    cloud.fail(PARSE, Fault.reset_before_work, times=1)
+    cloud.fail(PARSE, Fault.server_error, times=1)
     with pytest.raises(CloudFailure):
         await buy(gateway, source)
     assert await buy(gateway, source) != failed
@@ -389,7 +390,7 @@ def test_an_intent_log_of_an_earlier_schema_is_brought_up(tmp_path: Path) -> Non
         assert log.parse_job("acme", "b", range(1, 2)) is None  # whose pages nobody noted
         log.close()
     with closing(sqlite3.connect(file)) as now:
-        assert now.execute("PRAGMA user_version").fetchone() == (3,)
+        assert now.execute("PRAGMA user_version").fetchone() == (4,)
 
 
 def test_an_intent_log_of_a_newer_release_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from foliotrace.adapters.llamacloud.managed_index.writer import Drift
-from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal, Spending
+from foliotrace.adapters.llamacloud.purchases.journal import PurchaseJournal, Spending
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.adapters.local.files.permissions import private_files

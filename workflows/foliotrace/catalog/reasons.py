@@ -257,6 +257,12 @@ class Reason(CatalogEntry):
         "The response of LlamaCloud cannot be understood.",
         _LLAMACLOUD,
     )
+    LLAMACLOUD_REPLY_LOST = (
+        "llamacloud_reply_lost",
+        "LlamaCloud's reply to a billed request was lost; the job is looked for before another one "
+        "is bought.",
+        "Ask again in five minutes.",
+    )
     LLAMACLOUD_JOB_FAILED = "llamacloud_job_failed", "The LlamaCloud job failed.", _LLAMACLOUD
     LLAMACLOUD_JOB_CANCELLED = (
         "llamacloud_job_cancelled",

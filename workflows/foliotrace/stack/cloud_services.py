@@ -11,14 +11,14 @@ from typing import Final
 import structlog
 
 from foliotrace.adapters.llamacloud.client import CloudAccess, CloudFailure
-from foliotrace.adapters.llamacloud.credit_charges import CreditCharges
 from foliotrace.adapters.llamacloud.extractor import PAGED_TYPES, CloudExtractor
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.managed_index.placements import Placements
 from foliotrace.adapters.llamacloud.managed_index.retriever import ManagedIndexRetriever
 from foliotrace.adapters.llamacloud.managed_index.writer import ManagedIndexWriter
 from foliotrace.adapters.llamacloud.parser import CloudParser
-from foliotrace.adapters.llamacloud.purchase_journal import PurchaseJournal
+from foliotrace.adapters.llamacloud.purchases.credit_charges import CreditCharges
+from foliotrace.adapters.llamacloud.purchases.journal import PurchaseJournal
 from foliotrace.adapters.llamacloud.webhooks import CloudEvent, WebhookTarget, read_webhook
 from foliotrace.errors import IndexUnavailable, NotFound
 from foliotrace.extract.services import Rung

@@ -47,6 +47,7 @@ class CloudProblem(StrEnum):
     UNREACHABLE = "unreachable"
     TIMEOUT = "timeout"
     GARBAGE = "garbage"
+    REPLY_LOST = "reply_lost"
     JOB_FAILED = "job_failed"
     JOB_CANCELLED = "job_cancelled"
     DEADLINE = "deadline"
@@ -72,6 +73,7 @@ _ABOUT_THE_REQUEST = frozenset(
         CloudProblem.NOT_FOUND,
         CloudProblem.CONFLICT,
         CloudProblem.REFUSED,
+        CloudProblem.REPLY_LOST,
         CloudProblem.JOB_FAILED,
         CloudProblem.JOB_CANCELLED,
         CloudProblem.EMPTY,
@@ -88,12 +90,22 @@ _OUTCOME_UNKNOWN = frozenset(
 
 
 class CloudFailure(Unavailable):
-    """A request to LlamaCloud failed. Holds no response body and no key."""
+    """A request to LlamaCloud failed. Holds no response body and no key.
+
+    `unsent`: the request reached nobody who could have done its work. `replied`: it was answered
+    with an error.
+    """
 
     code = ErrorCode.LLAMACLOUD_FAILED
 
     def __init__(
-        self, problem: CloudProblem, message: str, *, retry_after_s: float | None = None
+        self,
+        problem: CloudProblem,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        unsent: bool = False,
+        replied: bool = False,
     ) -> None:
         super().__init__(
             message,
@@ -103,6 +115,8 @@ class CloudFailure(Unavailable):
             answered=problem in _ABOUT_THE_REQUEST,
         )
         self.problem = problem
+        self.unsent = unsent
+        self.replied = replied
 
     @property
     def may_pass(self) -> bool:
@@ -112,7 +126,7 @@ class CloudFailure(Unavailable):
     @property
     def outcome_unknown(self) -> bool:
         """Whether the work may have been done and billed although the reply was lost."""
-        return self.problem in _OUTCOME_UNKNOWN
+        return self.problem in _OUTCOME_UNKNOWN and not self.unsent
 
 
 def as_port_error(kind: type[Kind], failure: CloudFailure, *, setting: str) -> Kind:
@@ -138,9 +152,13 @@ def translated_errors(what: str) -> Iterator[None]:
     except APIStatusError as error:
         raise _from_status(what, error) from error
     except APITimeoutError as error:
-        raise CloudFailure(CloudProblem.TIMEOUT, f"{what}: no response in time") from error
+        raise CloudFailure(
+            CloudProblem.TIMEOUT, f"{what}: no response in time", unsent=_is_unsent(error)
+        ) from error
     except APIConnectionError as error:
-        raise CloudFailure(CloudProblem.UNREACHABLE, f"{what}: no connection") from error
+        raise CloudFailure(
+            CloudProblem.UNREACHABLE, f"{what}: no connection", unsent=_is_unsent(error)
+        ) from error
     except (APIResponseValidationError, json.JSONDecodeError) as error:
         raise CloudFailure(
             CloudProblem.GARBAGE, f"{what}: the response cannot be parsed"
@@ -149,6 +167,13 @@ def translated_errors(what: str) -> Iterator[None]:
         raise CloudFailure(CloudProblem.GARBAGE, f"{what}: {type(error).__name__}") from error
     except httpx.HTTPError as error:
         raise CloudFailure(CloudProblem.UNREACHABLE, f"{what}: {type(error).__name__}") from error
+
+
+def _is_unsent(error: APIConnectionError) -> bool:
+    """Whether there never was a connection."""
+    return isinstance(
+        error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout
+    )
 
 
 def _from_status(what: str, error: APIStatusError) -> CloudFailure:
@@ -162,7 +187,11 @@ def _from_status(what: str, error: APIStatusError) -> CloudFailure:
         429: CloudProblem.RATE_LIMITED,
     }.get(status, CloudProblem.SERVER_ERROR if status >= 500 else CloudProblem.REFUSED)
     return CloudFailure(
-        problem, f"{what}: HTTP {status}", retry_after_s=_retry_after_s(error.response)
+        problem,
+        f"{what}: HTTP {status}",
+        retry_after_s=_retry_after_s(error.response),
+        unsent=status == 503,  # by definition the request was not handled
+        replied=status not in (502, 504),  # these come from a proxy that had no reply
     )
 
 

@@ -18,7 +18,7 @@ from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.grounding import to_extraction
 from foliotrace.adapters.llamacloud.parser import CREDITS_PER_PAGE as PARSE_CREDITS_PER_PAGE
 from foliotrace.adapters.llamacloud.parser import ENGINE
-from foliotrace.adapters.llamacloud.purchase_journal import Order, ParseJob
+from foliotrace.adapters.llamacloud.purchases.journal import Order, ParseJob
 from foliotrace.errors import ExtractorUnavailable
 from foliotrace.events import CloudParseJobExpired, emit
 from foliotrace.model import (

@@ -37,7 +37,11 @@ ALTER TABLE intents ADD COLUMN reservation TEXT;
 ALTER TABLE intents ADD COLUMN worst_credits REAL NOT NULL DEFAULT 0;
 ALTER TABLE intents ADD COLUMN due_credits REAL;
 """
-_SCHEMA = (_FIRST, _ORDER_COLUMNS, _CHARGE_COLUMNS)
+_SENT_COLUMN = """
+ALTER TABLE intents ADD COLUMN sent_at TEXT;
+UPDATE intents SET sent_at = updated_at WHERE state = 'meant';
+"""
+_SCHEMA = (_FIRST, _ORDER_COLUMNS, _CHARGE_COLUMNS, _SENT_COLUMN)
 
 
 class PurchaseState(StrEnum):
@@ -82,7 +86,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
-    """One billed request. Equal requests have the same `key` and are one purchase."""
+    """One billed request. Equal requests have the same `key` and are one purchase.
+
+    `sent_at` is None until its request was about to be sent: before that nothing can be billed.
+    """
 
     tenant: str
     key: str
@@ -91,6 +98,7 @@ class Purchase:
     job_id: str | None
     credits: float
     created_at: datetime
+    sent_at: datetime | None
     order: Order
 
 
@@ -148,7 +156,8 @@ class PurchaseJournal:
                 " last_page, source, configuration, created_at, updated_at)"
                 " VALUES (?1, ?2, ?3, 'meant', ?4, ?5, ?6, ?7, ?8, ?9, ?9)"
                 " ON CONFLICT (tenant, key) DO UPDATE SET state = 'meant', job_id = NULL,"
-                " source = ?7, configuration = ?8, created_at = ?9, updated_at = ?9"
+                " source = ?7, configuration = ?8, sent_at = NULL, created_at = ?9,"
+                " updated_at = ?9"
                 " WHERE state IN ('failed', 'forgotten') RETURNING 1",
                 (
                     tenant,
@@ -180,12 +189,14 @@ class PurchaseJournal:
         with self._lock:
             row = self._db.execute(
                 "SELECT kind, state, job_id, credits, created_at, content_hash, first_page,"
-                " last_page, source, configuration FROM intents WHERE tenant = ? AND key = ?",
+                " last_page, source, configuration, sent_at FROM intents"
+                " WHERE tenant = ? AND key = ?",
                 (tenant, key),
             ).fetchone()
         if row is None:
             raise KeyError(key)
-        kind, state, job_id, credits, created_at, content_hash, first, last, source, conf = row
+        kind, state, job_id, credits, created_at, content_hash, first, last, source, *rest = row
+        conf, sent_at = rest
         return Purchase(
             tenant=tenant,
             key=key,
@@ -194,6 +205,7 @@ class PurchaseJournal:
             job_id=job_id,
             credits=credits,
             created_at=datetime.fromisoformat(created_at).astimezone(UTC),
+            sent_at=datetime.fromisoformat(sent_at).astimezone(UTC) if sent_at else None,
             order=Order(
                 content_hash=content_hash,
                 pages=range(first, last + 1) if first is not None else None,
@@ -276,6 +288,15 @@ class PurchaseJournal:
         for key, job_id, first, last in rows:
             return ParseJob(key=key, job_id=job_id, pages=range(int(first), int(last) + 1))
         return None
+
+    def mark_sent(self, tenant: str, key: str) -> None:
+        """The request is about to be sent: from now on there may be a job."""
+        now = self._clock.now().isoformat()
+        self._run("UPDATE intents SET sent_at = ? WHERE tenant = ? AND key = ?", now, tenant, key)
+
+    def mark_unsent(self, tenant: str, key: str) -> None:
+        """The request was refused: no job needs to be waited for."""
+        self._run("UPDATE intents SET sent_at = NULL WHERE tenant = ? AND key = ?", tenant, key)
 
     def mark_placed(self, tenant: str, key: str, job_id: str) -> None:
         """The request created this job."""

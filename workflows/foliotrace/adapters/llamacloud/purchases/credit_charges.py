@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
-from foliotrace.adapters.llamacloud.purchase_journal import Charge, PurchaseJournal
+from foliotrace.adapters.llamacloud.purchases.journal import Charge, PurchaseJournal
 from foliotrace.budget import (
     UNLIMITED_USD,
     BudgetState,

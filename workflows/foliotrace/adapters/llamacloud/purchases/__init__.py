@@ -1,0 +1,1 @@
+"""Billed jobs: each placed once, found again after a lost reply, and charged."""
