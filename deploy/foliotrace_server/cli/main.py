@@ -56,6 +56,9 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "loop": LazyCommand(
         f"{_CLI}.loop.commands:loop", "Turn bad answers into cases, and gate releases on them."
     ),
+    "traces": LazyCommand(
+        f"{_CLI}.loop.traces:traces", "Generate traces, and upload files of runs to LangSmith."
+    ),
     "serve": LazyCommand(f"{_CLI}.main:serve", "Run the HTTP server."),
     "doctor": LazyCommand(
         f"{_CLI}.main:doctor", "Check the configuration and report what is missing."
