@@ -164,24 +164,42 @@ def write_tombstone(
     return b'%b%b%b%b"}\n' % (seal, body, _MAC_FIELD, mac)
 
 
+def claimed_tombstone(content: bytes) -> tuple[Tombstone, str]:
+    """(what a tombstone's text claims, the id of the chain key that it names), unproved.
+
+    Raises TombstoneForged where the text is no tombstone, whoever wrote it.
+    """
+    seal, _, note = content.partition(b"\n")
+    value = parse(note)
+    names = {field.name: str for field in fields(Tombstone)}
+    names.update(segment=int, first_seq=int, last_seq=int, chain_key_id=str)
+    if any(type(value.get(name)) is not kind for name, kind in names.items()):
+        raise TombstoneForged("it is not what retention writes")
+    claim = Tombstone(**{field.name: value[field.name] for field in fields(Tombstone)})
+    sealed = parse(seal)
+    if (sealed.get("event"), sealed.get("seq"), mac_of(seal + b"\n").decode("ascii", "replace")) != (
+        ControlEvent.SEGMENT_SEALED,
+        claim.last_seq,
+        claim.seal_mac,
+    ):
+        raise TombstoneForged("its seal is not the segment's")
+    return claim, value["chain_key_id"]
+
+
 def read_tombstone(content: bytes, chain_keys: Mapping[str, MacKey]) -> Tombstone | None:
     """The tombstone; None if it was written under a key that is not among `chain_keys`.
 
     Raises TombstoneForged.
     """
-    seal, _, note = content.partition(b"\n")
-    seal += b"\n"
-    value = parse(note)
-    key = chain_keys.get(str(value.get("chain_key_id")))
+    claim, key_id = claimed_tombstone(content)
+    key = chain_keys.get(key_id)
     if key is None:
         return None
+    seal, _, note = content.partition(b"\n")
     body, _, mac = note.rpartition(_MAC_FIELD)
-    if (
-        mac != key.hmac().hex(_DOMAIN + body) + b'"}\n'
-        or mac_of(seal).decode() != value["seal_mac"]
-    ):
+    if mac != key.hmac().hex(_DOMAIN + body) + b'"}\n':
         raise TombstoneForged("no holder of the chain key removed the segment")
-    segment_key = chain_keys.get(value["segment_key_id"])
-    if segment_key is not None and not is_authentic(seal, segment_key.hmac()):
+    segment_key = chain_keys.get(claim.segment_key_id)
+    if segment_key is not None and not is_authentic(seal + b"\n", segment_key.hmac()):
         raise TombstoneForged("the seal is not authentic")
-    return Tombstone(**{field.name: value[field.name] for field in fields(Tombstone)})
+    return claim

@@ -139,6 +139,12 @@ def streams(log_folder: Path) -> list[Path]:
     return sorted(p for p in log_folder.iterdir() if p.is_dir() and _STREAM_NAME.fullmatch(p.name))
 
 
+def others(log_folder: Path) -> list[Path]:
+    """The folders of a log that are no streams, by name."""
+    own = set(streams(log_folder))
+    return sorted(p for p in log_folder.iterdir() if p.is_dir() and p not in own) if own else []
+
+
 # flock and not a file with a pid in it: the kernel releases it when the process dies, however it
 # dies, so no lock is ever stale and no pid is ever mistaken for another process's.
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,13 +14,13 @@ import orjson
 
 from foliotrace_audit import control
 from foliotrace_audit.checkpoint import Checkpoint
-from foliotrace_audit.files import segments, streams
+from foliotrace_audit.files import others, segments, streams, tombstones
 from foliotrace_audit.keys import AuditKeys, query_hash, tenant_key
 from foliotrace_audit.record import EVENTS, MAX_LINE_BYTES, shorten
 from foliotrace_audit.verify.evidence import Evidence
 from foliotrace_audit.verify.segment_scan import Scan, ScanTask, scan_segment
 from foliotrace_audit.verify.stream_check import check_stream
-from foliotrace_audit.verify.stream_reading import read_stream
+from foliotrace_audit.verify.stream_reading import StreamReading, read_stream
 from foliotrace_audit.verify.verdict import TamperFinding, TamperKind, Verdict
 
 # Processes and not threads: hashing lines of a few hundred bytes holds the interpreter's lock.
@@ -39,17 +39,68 @@ def verify_log(log_folder: Path, evidence: Evidence, *, jobs: int | None = None)
     readings = [read_stream(folder, evidence.chain_keys) for folder in streams(log_folder)]
     tasks = [task for reading in readings for task in reading.tasks(by_stream[reading.name])]
     scans = dict(zip((task.path for task in tasks), _run(tasks, jobs), strict=True))
+    announced = _announced_keys(readings, scans.values())
+    known_outside = frozenset(c.stream for c in evidence.checkpoints)
     verdicts = [
-        check_stream(reading, scans, by_stream.pop(reading.name, ()), evidence.public_keys)
+        check_stream(
+            reading, scans, by_stream.pop(reading.name, ()), evidence.public_keys, announced
+        )
         for reading in readings
     ]
     missing = _missing_streams(by_stream, evidence)
+    strange, notes = _strange_folders(log_folder)
+    strange += _foreign_streams(readings, known_outside)
     return Verdict(
         streams=tuple(verdicts),
-        findings=(*evidence.findings, *(f for v in verdicts for f in v.findings), *missing),
+        findings=(
+            *evidence.findings,
+            *(f for v in verdicts for f in v.findings),
+            *missing,
+            *strange,
+        ),
         doubts=evidence.doubts,
-        notes=evidence.notes,
+        notes=(*evidence.notes, *notes),
     )
+
+
+def _announced_keys(readings: Iterable[StreamReading], scans: Iterable[Scan]) -> frozenset[str]:
+    """Ids of the chain keys that records name; a tombstone that is proved names its segment's."""
+    ids = {str(scan.opened.get("chain_key_id")) for scan in scans}
+    for scan in scans:
+        ids.update(
+            str(record["new"]["chain"])
+            for record in scan.controls
+            if record["event"] == control.ControlEvent.KEY_ROTATED
+        )
+    for reading in readings:
+        ids.update(part.segment_key_id for part in reading.tombstones.values() if part)
+    return frozenset(ids)
+
+
+def _strange_folders(log_folder: Path) -> tuple[list[TamperFinding], list[str]]:
+    """(findings, notes) on folders that are no stream; one that holds segments was renamed."""
+    findings, notes = [], []
+    for folder in others(log_folder):
+        if segments(folder) or tombstones(folder):
+            detail = "it holds files of the log under a name that no writer makes"
+            findings.append(TamperFinding(TamperKind.FOREIGN, folder.name, None, None, detail))
+        else:
+            notes.append(f"{folder.name} is no stream, and was not read")
+    return findings, notes
+
+
+def _foreign_streams(
+    readings: Sequence[StreamReading], known_outside: Collection[str]
+) -> list[TamperFinding]:
+    """Streams that no key of the log wrote and no outside checkpoint knows, beside ones that do."""
+    written = [r for r in readings if any(r.keys.values())]
+    if not known_outside or not written:
+        return []
+    return [
+        TamperFinding(TamperKind.FORGED, r.name, None, 0, "no key of the log wrote it")
+        for r in readings
+        if r not in written and r.segments and r.name not in known_outside
+    ]
 
 
 def _missing_streams(

@@ -7,7 +7,7 @@ all the same, because one that contradicts its file is a finding.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from foliotrace_audit.chain import GENESIS
@@ -28,12 +28,17 @@ def check_stream(
     scans: Mapping[Path, Scan],
     external: Sequence[Checkpoint],
     public_keys: Mapping[str, VerifyKey],
+    announced: Collection[str],
 ) -> StreamVerdict:
-    """The verdict on one stream, by its files and by the checkpoints about it."""
+    """The verdict on one stream, by its files and by the checkpoints about it.
+
+    `announced`: ids of the chain keys that the log's records name.
+    """
     parts: dict[int, Part] = dict(reading.tombstones)
     parts.update({number: scans[path] for number, path in reading.segments.items()})
     check = _StreamCheck(reading, dict(sorted(parts.items())), public_keys)
     check.findings.extend(reading.findings)
+    check.claims(announced)
     check.chain()
     for checkpoint in reading.local:
         check.checkpoint(checkpoint)
@@ -72,9 +77,18 @@ class _StreamCheck:
                 self._notes[f"segment {number} was removed by retention"] = None
                 if (part.stream, part.segment) != (self._reading.name, number):
                     self._find(TamperKind.FOREIGN, number, None, "a tombstone of another segment")
+            if part is None and number in self._reading.claims:
+                part = self._reading.claims[number][0]
             if number == 0 or before is not None:
                 self._follows(number, before, part)
             before = part
+
+    def claims(self, announced: Collection[str]) -> None:
+        """Refuse tombstones under a key that the log never had: nobody but a forger uses one."""
+        for number, (_, key_id) in self._reading.claims.items():
+            if key_id not in announced:
+                detail = f"its tombstone names the chain key {key_id}, which the log never had"
+                self._find(TamperKind.MISSING_SEGMENT, number, None, detail)
 
     def checkpoint(self, checkpoint: Checkpoint) -> bool:
         """Whether a known key signed it and it agrees with the files; records findings if not."""
@@ -98,6 +112,10 @@ class _StreamCheck:
             return seq == part.last_seq and checkpoint.head == part.seal_mac
         if isinstance(part, Scan):
             return self._agrees(checkpoint, part)
+        if number in self._reading.claims:
+            claim = self._reading.claims[number][0]
+            if seq > claim.last_seq or (seq == claim.last_seq and checkpoint.head != claim.seal_mac):
+                self._find(TamperKind.CHECKPOINT_MISMATCH, number, seq, "the seal is another one")
         if number > max(self._parts, default=-1):
             self._truncated(number, self._last_seq, checkpoint)
         return False

@@ -8,7 +8,7 @@ from pathlib import Path
 from foliotrace_audit import control
 from foliotrace_audit.chain import is_authentic
 from foliotrace_audit.checkpoint import Checkpoint
-from foliotrace_audit.control import Tombstone, read_tombstone
+from foliotrace_audit.control import Tombstone, claimed_tombstone, read_tombstone
 from foliotrace_audit.errors import TombstoneForged
 from foliotrace_audit.files import CHECKPOINT_FILE, has_writer, segments, tombstones
 from foliotrace_audit.keys import MacKey
@@ -24,7 +24,8 @@ _LINES_TO_FIND_KEY = 3
 class StreamReading:
     """A stream's files. `keys` holds the chain key of each segment, None if it is unknown.
 
-    `tombstones` holds None for a tombstone that no known key wrote.
+    `tombstones` holds None for a tombstone that no known key wrote; `claims` has what such a one
+    says, and the id of the key that it names.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class StreamReading:
     segments: Mapping[int, Path]
     keys: Mapping[int, MacKey | None]
     tombstones: Mapping[int, Tombstone | None]
+    claims: Mapping[int, tuple[Tombstone, str]]
 
     @property
     def name(self) -> str:
@@ -70,7 +72,7 @@ def read_stream(folder: Path, chain_keys: Mapping[str, MacKey]) -> StreamReading
     file = folder / CHECKPOINT_FILE
     local, bad_lines, notes = read_checkpoint_files([file] if file.exists() else [])
     numbered = segments(folder)
-    removed, forged = _read_tombstones(folder, chain_keys)
+    removed, claims, forged = _read_tombstones(folder, chain_keys)
     return StreamReading(
         folder=folder,
         is_live=is_live,
@@ -80,24 +82,29 @@ def read_stream(folder: Path, chain_keys: Mapping[str, MacKey]) -> StreamReading
         segments=numbered,
         keys={number: _segment_key(path, chain_keys) for number, path in numbered.items()},
         tombstones=removed,
+        claims=claims,
     )
 
 
 def _read_tombstones(
     folder: Path, chain_keys: Mapping[str, MacKey]
-) -> tuple[dict[int, Tombstone | None], list[TamperFinding]]:
+) -> tuple[dict[int, Tombstone | None], dict[int, tuple[Tombstone, str]], list[TamperFinding]]:
     removed: dict[int, Tombstone | None] = {}
+    claims: dict[int, tuple[Tombstone, str]] = {}
     forged = []
     for number, path in tombstones(folder).items():
         try:
-            removed[number] = read_tombstone(path.read_bytes(), chain_keys)
+            content = path.read_bytes()
+            removed[number] = read_tombstone(content, chain_keys)
+            if removed[number] is None:
+                claims[number] = claimed_tombstone(content)
         except TombstoneForged as error:
             removed[number] = None
             finding = TamperFinding(
                 TamperKind.MISSING_SEGMENT, folder.name, number, None, str(error)
             )
             forged.append(finding)
-    return removed, forged
+    return removed, claims, forged
 
 
 def _segment_key(path: Path, chain_keys: Mapping[str, MacKey]) -> MacKey | None:
