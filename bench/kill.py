@@ -31,7 +31,7 @@ from pathlib import Path
 import httpx
 
 from bench.record import save
-from foliotrace_audit.verify.log import RecordFilter, find_records
+from foliotrace_audit.verify.search import RecordFilter, find_records
 
 COMMAND = "python -m bench.kill"
 UPLOADERS = 8

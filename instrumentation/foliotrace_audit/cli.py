@@ -6,28 +6,31 @@ Folders and keys are options; whoever mounts `audit` may give them defaults thro
 
 import csv
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import wraps
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, Self
 
 import click
 import orjson
 
 from foliotrace_audit.errors import AuditError
 from foliotrace_audit.files import CHECKPOINT_FILE, streams
-from foliotrace_audit.keys import read_keys
+from foliotrace_audit.keys import MacKey, read_chain_keys, read_keys
 from foliotrace_audit.record import FIELDS
 from foliotrace_audit.verify import verdict as report
 from foliotrace_audit.verify.evidence import read_checkpoint_files, read_evidence
-from foliotrace_audit.verify.log import (
+from foliotrace_audit.verify.log import verify_log
+from foliotrace_audit.verify.ocsf import as_ocsf
+from foliotrace_audit.verify.search import (
+    Record,
     RecordFilter,
     find_records,
     hashes_of,
     unfinished,
-    verify_log,
 )
 from foliotrace_audit.write.writer import rotate_keys
 
@@ -94,6 +97,8 @@ _EXPORT_EXAMPLES = """\b
 Examples:
   foliotrace audit export --log data/audit --since 2026-11-01 > november.jsonl
   foliotrace audit export --log data/audit --format csv > audit.csv
+  foliotrace audit export --log data/audit --keys data/audit-keys --format ocsf \\
+      --tenant acme --subject key:k_1 > events.jsonl
 """
 _CHECKPOINTS_EXAMPLES = """\b
 Examples:
@@ -106,6 +111,12 @@ Examples:
   foliotrace audit rotate-key --keys data/audit-keys --log data/audit \\
       --checkpoints /mnt/vault/checkpoints
 """
+
+_KEYS_HELP = (
+    "Key folder; needed for --query, and to verify each record that is read: without it, "
+    "`verified` is null."
+)
+_SUBJECT_HELP = "Who asked or for whom: the caller (key:<id>, oidc:<sub>) or the user's id."
 
 existing = click.Path(exists=True, path_type=Path)
 log_option = click.option("--log", "log_folder", required=True, type=existing, help="The log.")
@@ -176,10 +187,11 @@ def verify(
 
 @audit.command(epilog=_FIND_EXAMPLES)
 @log_option
-@click.option("--keys", type=existing, help="Key folder; needed for --query.")
+@click.option("--keys", type=existing, help=_KEYS_HELP)
 @click.option("--query", help="The text of a query; - reads it from standard input.")
 @click.option("--tenant", help="Tenant; needed for --query.")
 @click.option("--user", "user_id", help="The user's id.")
+@click.option("--subject", help=_SUBJECT_HELP)
 @click.option("--trace-id", help="32 hex digits.")
 @click.option("--run", "run_id", help="Run or job id.")
 @click.option("--document", "document_id", help="Id of a document touched or cited.")
@@ -216,39 +228,77 @@ def find(
             raise click.UsageError("--query needs --keys and --tenant")
         words = sys.stdin.read() if query == "-" else query
         hashes = hashes_of(read_keys(keys), wanted["tenant"], words)
-    found: Iterable[dict[str, Any]] = find_records(
-        log_folder, RecordFilter(hashes=hashes, success=False if failed else None, **wanted)
+    found: Iterable[Record] = find_records(
+        log_folder,
+        RecordFilter(hashes=hashes, success=False if failed else None, **wanted),
+        chain_keys=_chain_keys(keys),
     )
     if only_unfinished:
         found = unfinished(found)
-    for record in islice(found, limit):
-        click.echo(report.record_as_text(record) if output == "text" else orjson.dumps(record))
+    with _VerifiedRecords() as verified:
+        for record in verified.each(islice(found, limit)):
+            click.echo(report.record_as_text(record) if output == "text" else orjson.dumps(record))
 
 
 @audit.command(epilog=_EXPORT_EXAMPLES)
 @log_option
+@click.option("--keys", type=existing, help=_KEYS_HELP)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["jsonl", "csv"]),
+    type=click.Choice(["jsonl", "csv", "ocsf"]),
     default="jsonl",
     show_default=True,
-    help="One JSON object per line, or a table.",
+    help="One JSON object per line, a table, or OCSF events (API Activity).",
 )
+@click.option("--tenant", help="Only this tenant's records.")
+@click.option("--subject", help=_SUBJECT_HELP)
 @since_option
 @until_option
 @_explained
-def export(log_folder: Path, form: str, since: datetime | None, until: datetime | None) -> None:
-    """Write the audit records to standard output, for another system to read."""
-    found = find_records(log_folder, RecordFilter(since=since, until=until))
-    if form == "jsonl":
-        for record in found:
-            click.echo(orjson.dumps(record))
-        return
-    table = csv.DictWriter(sys.stdout, ["stream", *FIELDS])
-    table.writeheader()
-    for record in found:
-        table.writerow({name: report.cell(value) for name, value in record.items()})
+def export(log_folder: Path, keys: Path | None, form: str, **wanted: Any) -> None:  # noqa: ANN401
+    """Write the audit records to standard output, for another system to read.
+
+    With --keys, exit code 1 if one of them is not as it was written.
+    """
+    found = find_records(log_folder, RecordFilter(**wanted), chain_keys=_chain_keys(keys))
+    table = csv.DictWriter(sys.stdout, ["stream", "verified", *FIELDS])
+    if form == "csv":
+        table.writeheader()
+    with _VerifiedRecords() as verified:
+        for record in verified.each(found):
+            if form == "csv":
+                table.writerow({name: report.cell(value) for name, value in record.items()})
+            else:
+                ours = version("foliotrace") if form == "ocsf" else ""
+                click.echo(orjson.dumps(as_ocsf(record, version=ours) if ours else record))
+
+
+def _chain_keys(folder: Path | None) -> Mapping[str, MacKey]:
+    return read_chain_keys(folder) if folder is not None else {}
+
+
+class _VerifiedRecords:
+    """Counts the records that are not as they were written; exit code 1 at the end if any."""
+
+    def __init__(self) -> None:
+        self._wrong = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def each(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records, counted."""
+        for record in records:
+            self._wrong += record["verified"] is False
+            yield record
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed is None and self._wrong:
+            click.echo(
+                f"{self._wrong} records are not as they were written; verify the log", err=True
+            )
+            click.get_current_context().exit(1)
 
 
 @audit.command(epilog=_CHECKPOINTS_EXAMPLES)

@@ -171,13 +171,17 @@ def claimed_tombstone(content: bytes) -> tuple[Tombstone, str]:
     """
     seal, _, note = content.partition(b"\n")
     value = parse(note)
-    names = {field.name: str for field in fields(Tombstone)}
+    names: dict[str, type] = {field.name: str for field in fields(Tombstone)}
     names.update(segment=int, first_seq=int, last_seq=int, chain_key_id=str)
     if any(type(value.get(name)) is not kind for name, kind in names.items()):
         raise TombstoneForged("it is not what retention writes")
     claim = Tombstone(**{field.name: value[field.name] for field in fields(Tombstone)})
     sealed = parse(seal)
-    if (sealed.get("event"), sealed.get("seq"), mac_of(seal + b"\n").decode("ascii", "replace")) != (
+    if (
+        sealed.get("event"),
+        sealed.get("seq"),
+        mac_of(seal + b"\n").decode("ascii", "replace"),
+    ) != (
         ControlEvent.SEGMENT_SEALED,
         claim.last_seq,
         claim.seal_mac,

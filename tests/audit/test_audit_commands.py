@@ -208,3 +208,43 @@ def test_options_take_the_defaults_of_whoever_mounts_the_group(root: Path) -> No
         audit, ["verify", "--checkpoints", str(root / "outside")], default_map=defaults
     )
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("command", ["find", "export"])
+def test_an_edited_record_is_marked_while_it_is_read(root: Path, command: str) -> None:
+    arguments = ("--keys", str(root / "keys"), *(["--output", "json"] if command == "find" else []))
+    assert {r["verified"] for r in found(run(root, command, *arguments))} == {True}
+    file = next((root / "log").glob("*/0000.jsonl"))
+    file.write_bytes(file.read_bytes().replace(b"user-1", b"user-9", 1))
+    result = run(root, command, *arguments)
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [r["verified"] for r in records].count(False) == 1
+    assert next(r for r in records if r["verified"] is False)["user_id"] == "user-9"
+    assert result.exit_code == 1
+    assert "NOT AS WRITTEN" in run(root, "find", "--keys", str(root / "keys")).output
+
+
+def test_the_record_behind_a_dropped_one_is_marked(root: Path) -> None:
+    file = next((root / "log").glob("*/0000.jsonl"))
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:4] + lines[5:]))
+    result = run(root, "export", "--keys", str(root / "keys"))
+    assert result.exit_code == 1
+    assert [json.loads(line)["verified"] for line in result.stdout.splitlines()].count(False) == 1
+
+
+def test_records_of_one_tenant_and_one_subject_are_exported(root: Path) -> None:
+    assert found(run(root, "export", "--tenant", "acme"))
+    assert found(run(root, "export", "--tenant", "globex")) == []
+    one = found(run(root, "export", "--subject", "user-1"))
+    assert {record["user_id"] for record in one} == {"user-1"}
+
+
+def test_records_are_exported_as_ocsf(root: Path) -> None:
+    events = found(run(root, "export", "--format", "ocsf"))
+    assert len(events) == 13
+    assert {(e["class_uid"], e["category_uid"]) for e in events} == {(6003, 6)}
+    assert all(e["type_uid"] == 600300 + e["activity_id"] for e in events)
+    failed = next(e for e in events if e["status_id"] == 2)
+    assert failed["status_code"] == "=zero_chunks"
+    assert len({e["metadata"]["uid"] for e in events}) == 13

@@ -211,9 +211,7 @@ def with_false_tombstone(file: Path, lines: list[bytes], chance: random.Random) 
 
 def with_strangers_tombstone(file: Path, lines: list[bytes], chance: random.Random) -> None:
     stranger = strangers_keys(file.parents[2] / f"{chance.random()}")
-    note = write_tombstone(
-        file.parent.name, int(file.stem), lines[0], lines[-1], stranger, NOW
-    )
+    note = write_tombstone(file.parent.name, int(file.stem), lines[0], lines[-1], stranger, NOW)
     file.unlink()
     file.with_suffix(".expired").write_bytes(note)
 

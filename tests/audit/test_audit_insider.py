@@ -168,7 +168,7 @@ def test_a_tombstone_over_a_forged_seal_is_refused(stream: Path, keys: AuditKeys
         read_tombstone(note, keys.all_chain)
     with pytest.raises(TombstoneForged, match="no holder"):
         read_tombstone(
-            expired(stream, keys, 0).replace(b'"last_seq":', b'"last_seq":1'), keys.all_chain
+            expired(stream, keys, 0).replace(b'"first_seq":', b'"first_seq":1'), keys.all_chain
         )
     assert read_tombstone(expired(stream, keys, 0), {}) is None
 

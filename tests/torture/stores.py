@@ -31,7 +31,7 @@ from foliotrace.errors import FoliotraceError
 from foliotrace_audit import AuditError, AuditKeys, AuditWriter, Durability, Entry, open_keys
 from foliotrace_audit import files as audit_files
 from foliotrace_audit.settings import AuditWriterSettings
-from foliotrace_audit.verify.log import RecordFilter, find_records
+from foliotrace_audit.verify.search import RecordFilter, find_records
 from foliotrace_server.host import run_journal
 from foliotrace_server.host.run_journal import AcceptedRun, RunJournal
 

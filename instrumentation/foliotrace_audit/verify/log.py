@@ -1,22 +1,15 @@
-"""A whole audit log: verify its streams, search and export its records."""
+"""A whole audit log: verify its streams."""
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 from foliotrace_audit import control
 from foliotrace_audit.checkpoint import Checkpoint
 from foliotrace_audit.files import others, segments, streams, tombstones
-from foliotrace_audit.keys import AuditKeys, query_hash, tenant_key
-from foliotrace_audit.record import EVENTS, MAX_LINE_BYTES, shorten
 from foliotrace_audit.verify.evidence import Evidence
 from foliotrace_audit.verify.segment_scan import Scan, ScanTask, scan_segment
 from foliotrace_audit.verify.stream_check import check_stream
@@ -132,101 +125,3 @@ def _run(tasks: Sequence[ScanTask], jobs: int | None) -> list[Scan]:
     # Spawned, not forked: the caller may have threads, and a forked child inherits their locks.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         return list(pool.map(scan_segment, tasks))
-
-
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordFilter:
-    """The values a record must have; None accepts any. `hashes`: any of these query hashes."""
-
-    event: str | None = None
-    tenant: str | None = None
-    user_id: str | None = None
-    trace_id: str | None = None
-    run_id: str | None = None
-    document_id: str | None = None
-    hashes: frozenset[str] | None = None
-    success: bool | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def accepts(self, record: Record) -> bool:
-        """Whether `record` has all of them."""
-        for name in ("event", "tenant", "user_id", "trace_id", "run_id", "success"):
-            value = getattr(self, name)
-            if value is not None and record.get(name) != _stored(value):
-                return False
-        if self.hashes is not None and record.get("query_hash") not in self.hashes:
-            return False
-        if self.document_id is not None and _stored(self.document_id) not in (
-            record.get("document_ids", ())
-        ):
-            return False
-        return self._in_time(record)
-
-    def _in_time(self, record: Record) -> bool:
-        if self.since is None and self.until is None:
-            return True
-        when = datetime.fromisoformat(record["timestamp"])
-        return (self.since is None or when >= self.since) and (
-            self.until is None or when < self.until
-        )
-
-    def needles(self) -> list[tuple[bytes, ...]]:
-        """A matching line contains one member of each tuple.
-
-        Searching bytes first spares parsing the JSON of nearly every line in a large log.
-        """
-        names = ("event", "tenant", "user_id", "trace_id", "run_id", "document_id")
-        wanted: list[tuple[str, ...]] = [
-            (getattr(self, name),) for name in names if getattr(self, name) is not None
-        ]
-        if self.hashes is not None:
-            wanted.append(tuple(self.hashes))
-        return [tuple(orjson.dumps(_stored(value)) for value in values) for values in wanted]
-
-
-def _stored(value: object) -> object:
-    """`value` as a record holds it."""
-    return shorten(value) if isinstance(value, str) else value
-
-
-def hashes_of(keys: AuditKeys, tenant: str, text: str) -> frozenset[str]:
-    """The hashes of `text` for `tenant` under every query key that the folder still has."""
-    return frozenset(query_hash(tenant_key(key, tenant), text) for key in keys.all_query.values())
-
-
-def find_records(log_folder: Path, wanted: RecordFilter) -> Iterator[Record]:
-    """Audit records that `wanted` accepts, stream by stream in written order, with their `stream`.
-
-    Reads in constant memory; skips lines that are not records, which `verify` reports. Raises
-    OSError.
-    """
-    needles = wanted.needles()
-    for stream in streams(log_folder):
-        for path in segments(stream).values():
-            with path.open("rb", buffering=1 << 20) as file:
-                while line := file.readline(MAX_LINE_BYTES):
-                    if all(any(n in line for n in either) for either in needles):
-                        # The bytes may stand in another field: the parsed record decides.
-                        record = control.parse(line)
-                        if record.get("event") in EVENTS and wanted.accepts(record):
-                            yield {"stream": stream.name, **record}
-
-
-def unfinished(records: Iterable[Record]) -> list[Record]:
-    """The `*_received` records without a `*_completed` or `*_failed` record of the same run.
-
-    Matched by run id, or by trace id where there is none.
-    """
-    started: dict[tuple[str, str, str], Record] = {}
-    for record in records:
-        family, _, stage = record["event"].partition("_")
-        join = (family, str(record.get("tenant")), str(record.get("run_id") or record["trace_id"]))
-        if stage == "received":
-            started[join] = record
-        else:
-            started.pop(join, None)
-    return list(started.values())

@@ -114,7 +114,9 @@ class _StreamCheck:
             return self._agrees(checkpoint, part)
         if number in self._reading.claims:
             claim = self._reading.claims[number][0]
-            if seq > claim.last_seq or (seq == claim.last_seq and checkpoint.head != claim.seal_mac):
+            if seq > claim.last_seq or (
+                seq == claim.last_seq and checkpoint.head != claim.seal_mac
+            ):
                 self._find(TamperKind.CHECKPOINT_MISMATCH, number, seq, "the seal is another one")
         if number > max(self._parts, default=-1):
             self._truncated(number, self._last_seq, checkpoint)

@@ -80,7 +80,7 @@ def read_stream(folder: Path, chain_keys: Mapping[str, MacKey]) -> StreamReading
         findings=(*(replace(f, stream=folder.name) for f in bad_lines), *forged),
         notes=() if is_live else notes,
         segments=numbered,
-        keys={number: _segment_key(path, chain_keys) for number, path in numbered.items()},
+        keys={number: segment_key(path, chain_keys) for number, path in numbered.items()},
         tombstones=removed,
         claims=claims,
     )
@@ -107,7 +107,7 @@ def _read_tombstones(
     return removed, claims, forged
 
 
-def _segment_key(path: Path, chain_keys: Mapping[str, MacKey]) -> MacKey | None:
+def segment_key(path: Path, chain_keys: Mapping[str, MacKey]) -> MacKey | None:
     """The key that the first record names; if that is unknown, the one that fits the records.
 
     The first record may be damaged or forged, which must not hide what the others prove.

@@ -101,7 +101,7 @@ class Verdict:
         return VerdictStatus.SOUND if self.streams and all(proved) else VerdictStatus.UNPROVEN
 
 
-_COLUMNS = ("tenant", "user_id", "trace_id", "run_id", "success", "error_type")
+_COLUMNS = ("tenant", "caller", "user_id", "trace_id", "run_id", "success", "error_type")
 
 
 def verdict_as_text(verdict: Verdict, *, accept_open: bool) -> str:
@@ -159,7 +159,8 @@ def record_as_text(record: dict[str, Any]) -> str:
         f"{name}={_printable(record[name])}" for name in _COLUMNS if record.get(name) is not None
     )
     place = f"{record['stream']}#{record['seq']}"
-    return f"{record['timestamp']} {record['event']} {place} {' '.join(columns)}"
+    mark = "NOT AS WRITTEN " if record.get("verified") is False else ""
+    return f"{mark}{record['timestamp']} {record['event']} {place} {' '.join(columns)}"
 
 
 def _printable(value: object) -> str:
