@@ -203,6 +203,12 @@ class IngestSettings(Section):
         description="Time limit for one window of pages; a parser that hangs is killed.",
     )
     parser_processes: int = Field(default=2, gt=0, le=64, description="Parser processes.")
+    parser_memory_bytes: int = Field(
+        default=WORKER_MEMORY_BYTES,
+        ge=256 * 1024 * 1024,
+        description="Address space of one parser process, in bytes; a file that needs more is "
+        "refused as `file_too_complex`.",
+    )
     tessdata: Path | None = Field(
         default=None,
         description="Folder with Tesseract's trained data. None: the usual system folders are "

@@ -89,7 +89,11 @@ class DataFolder:
                 blobs=FolderBlobs(path, sniff),
                 keyword=KeywordIndex(path, library, lexicon=load_lexicon(lexicon)),
                 stale=SqliteStaleAnswers(path),
-                workers=WorkerPool(size=settings.parser_processes),
+                workers=WorkerPool(
+                    size=settings.parser_processes,
+                    memory_bytes=settings.parser_memory_bytes,
+                    readable=(path / "blobs", *([settings.tessdata] if settings.tessdata else ())),
+                ),
             )
             undo.pop_all()
         return folder

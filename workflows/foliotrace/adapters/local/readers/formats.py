@@ -98,6 +98,8 @@ FORMATS: Final = {
     "csv": Format("CSV, TSV", "text.csv_table", (types.CSV,), "as in XLSX", "cells"),
     "text": Format("Text", "text.plain", (types.TEXT,), "up to 6,000 characters", "offsets"),
 }
+CONVERTING: Final = frozenset({"old-office"})
+"""Readers that start a program; they have a parser process of their own."""
 MEDIA_TYPES: Final = {name: found.media_types for name, found in FORMATS.items()}
 _READER_OF: Final = {kind: name for name, kinds in MEDIA_TYPES.items() for kind in kinds}
 

@@ -8,8 +8,10 @@ worker that a hostile file has taken over can send wrong pages, and nothing else
 import os
 import struct
 import sys
+import tempfile
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -22,11 +24,14 @@ from foliotrace.adapters.local.readers.reading_options import (
     ReadingOptions,
     Refusal,
 )
+from foliotrace.adapters.local.readers.sandbox import confine
 from foliotrace.catalog import ErrorCode
 from foliotrace.model import ParsedPage, Words
 
 HEADER: Final = struct.Struct(">I")
 FRAME_LIMIT_BYTES: Final = 256 * 1024 * 1024
+_FILE_BYTES: Final = 1 << 30  # a temporary file
+_OPEN_FILES: Final = 256
 
 
 def write_frame(stream: BinaryIO, message: dict[str, Any]) -> None:
@@ -56,15 +61,32 @@ def page_from_frame(frame: dict[str, Any]) -> ParsedPage:
     return page_from_values(frame["page"], Words(b64decode(frame["words"])))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStart:
+    """What a parser process is started with, as JSON in its only argument.
+
+    It may read the folders `readable` (None: all) and write to `folder`. `converts`: it may start
+    programs.
+    """
+
+    folder: str
+    readable: list[str] | None
+    converts: bool
+    memory_bytes: int
+    cpu_s: int
+
+
 def main() -> int:
     """Answer requests until standard input ends."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else prints must not mix with the frames
-    memory_limit_bytes, cpu_limit_s = int(sys.argv[1]), int(sys.argv[2])
-    _limit_memory(memory_limit_bytes)
-    write_frame(out, {"is": "ready"})
+    start = WorkerStart(**orjson.loads(sys.argv[1]))
+    tempfile.tempdir = start.folder
+    _limit_resources(start.memory_bytes)
+    in_force = confine(own=Path(start.folder), readable=start.readable, converts=start.converts)
+    write_frame(out, {"is": "ready", "isolation": in_force})
     while (request := read_frame(sys.stdin.buffer)) is not None:
-        _limit_cpu(cpu_limit_s)
+        _limit_cpu(start.cpu_s)
         for answer in _answer_or_refuse(request):
             write_frame(out, answer)
     return 0
@@ -103,7 +125,7 @@ def _options(value: dict[str, Any]) -> ReadingOptions:
     )
 
 
-def _limit_memory(limit_bytes: int) -> None:
+def _limit_resources(limit_bytes: int) -> None:
     if sys.platform == "win32":
         return
     import resource
@@ -111,6 +133,9 @@ def _limit_memory(limit_bytes: int) -> None:
     # Address space, not resident memory: Linux does not enforce RLIMIT_RSS.
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold document text
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
+    open_files = min(_OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
 
 
 def _limit_cpu(limit_s: int) -> None:

@@ -7,15 +7,19 @@ that hangs, crashes, or whose request is cancelled is killed and replaced.
 import asyncio
 import contextlib
 import os
+import shutil
 import sys
+import tempfile
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from foliotrace.adapters.local.readers.worker import FRAME_LIMIT_BYTES, HEADER
+from foliotrace.adapters.local.readers.formats import CONVERTING
+from foliotrace.adapters.local.readers.worker import FRAME_LIMIT_BYTES, HEADER, WorkerStart
 from foliotrace.catalog import PageProblem, Reason
 from foliotrace.errors import ParserUnavailable
 from foliotrace.settings import WORKER_CPU_S, WORKER_IDLE_S, WORKER_MEMORY_BYTES, WORKER_REQUESTS
@@ -43,6 +47,9 @@ class WorkerLost(ParserUnavailable):
 @dataclass(eq=False, slots=True)
 class _Worker:
     process: asyncio.subprocess.Process
+    folder: Path
+    converts: bool
+    isolation: tuple[str, ...] = ()
     last_file: str = ""
     served: int = 0
 
@@ -81,6 +88,7 @@ class _Worker:
             with contextlib.suppress(ProcessLookupError):
                 self.process.kill()
         await self.process.communicate()  # waits, and closes the pipes
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 async def _receive_all(
@@ -95,14 +103,23 @@ async def _receive_all(
 class WorkerPool:
     """At most `size` worker processes, started on demand. Belongs to one event loop.
 
-    The limits of a worker are in `foliotrace.settings`.
+    A worker has an empty environment and, where the kernel can refuse it, no network and no folder
+    but its own to write to. It reads `readable` (None: every file) beside the system. Its limits
+    are in `foliotrace.settings`.
     """
 
     size: int = 2
+    memory_bytes: int = WORKER_MEMORY_BYTES
+    readable: Sequence[Path] | None = None
     cpu_limit_s: int = field(default=WORKER_CPU_S, init=False)
     idle_s: float = field(default=WORKER_IDLE_S, init=False)
     _idle: list[_Worker] = field(default_factory=list)
     _slots: asyncio.Semaphore | None = None
+
+    @property
+    def isolation(self) -> tuple[str, ...]:
+        """What the kernel enforces for the idle workers: `landlock`, `seccomp`."""
+        return self._idle[-1].isolation if self._idle else ()
 
     @property
     def idle_processes(self) -> tuple[int, ...]:
@@ -121,7 +138,7 @@ class WorkerPool:
         if self._slots is None:
             self._slots = asyncio.Semaphore(self.size)
         async with self._slots:
-            worker = await self._take(str(request["path"]))
+            worker = await self._take(str(request["path"]), request["reader"] in CONVERTING)
             was_idle = worker.served > 1
             try:
                 return await self._ask(worker, request, limit_s, deadline_s)
@@ -129,7 +146,7 @@ class WorkerPool:
                 if not was_idle or lost.frames or lost.reason is not Reason.WORKER_CRASHED:
                     raise
             # The worker may have died while idle, so a new one gets the request once.
-            return await self._ask(await self._start(), request, limit_s, deadline_s)
+            return await self._ask(await self._start(worker.converts), request, limit_s, deadline_s)
 
     async def _ask(
         self, worker: _Worker, request: dict[str, Any], limit_s: float, deadline_s: float
@@ -160,37 +177,54 @@ class WorkerPool:
         while self._idle:
             await self._idle.pop().stop()
 
-    async def _take(self, path: str) -> _Worker:
-        """An idle worker, preferably the one that read this file last; or a new one."""
-        self._idle.sort(key=lambda w: w.last_file == path)
+    async def _take(self, path: str, converts: bool) -> _Worker:
+        """An idle worker, preferably the one that read this file last; or a new one.
+
+        A worker that may start programs reads nothing that needs none.
+        """
+        self._idle.sort(key=lambda w: (w.converts is converts, w.last_file == path))
         while self._idle:
             worker = self._idle.pop()
-            if worker.alive:
+            if worker.alive and worker.converts is converts:
                 break
             await worker.stop()
         else:
-            worker = await self._start()
+            worker = await self._start(converts)
         worker.last_file = path
         worker.served += 1
         return worker
 
-    async def _start(self) -> _Worker:
+    async def _start(self, converts: bool = False) -> _Worker:
+        folder = Path(tempfile.mkdtemp(prefix="foliotrace-"))
+        readable = self.readable
+        start = WorkerStart(
+            folder=str(folder),
+            readable=None if readable is None else [str(each.resolve()) for each in readable],
+            converts=converts,
+            memory_bytes=self.memory_bytes,
+            cpu_s=self.cpu_limit_s,
+        )
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "foliotrace.adapters.local.readers.worker",
-            str(WORKER_MEMORY_BYTES),
-            str(self.cpu_limit_s),
+            "-I",
+            "-X",
+            "utf8",
+            "-c",
+            f"import sys; sys.path[:] = {[each for each in sys.path if each]!r}; "
+            "from foliotrace.adapters.local.readers.worker import main; sys.exit(main())",
+            orjson.dumps(asdict(start)).decode(),
+            env={"TMPDIR": str(folder)},  # no key, no proxy
+            cwd=folder,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             limit=_READ_AHEAD_BYTES,
         )
-        worker = _Worker(process)
+        worker = _Worker(process, folder, converts)
         try:
             async with asyncio.timeout(_START_LIMIT_S):
-                await worker.receive()  # "ready"
-        except (TimeoutError, OSError, EOFError, ValueError):
+                worker.isolation = tuple((await worker.receive())["isolation"])  # "ready"
+        except (TimeoutError, OSError, EOFError, ValueError, KeyError, TypeError):
             await worker.stop()
             raise WorkerLost(Reason.WORKER_NOT_STARTED, []) from None
         except asyncio.CancelledError:
@@ -213,3 +247,4 @@ class WorkerPool:
             self._idle.remove(worker)
             if worker.alive:
                 worker.process.kill()
+            shutil.rmtree(worker.folder, ignore_errors=True)
