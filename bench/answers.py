@@ -2,62 +2,60 @@
 
 Citations are checked by an engine that did not make them: pypdfium2 reads what stands inside the
 boxes. Abstention: SciFact claims asked of the 10-Q filings must be refused (>= .90), the filings'
-own questions must not (<= .10). The `other_pairs` have no bar; the floor was chosen with them in
+own questions must not (<= .10). Questions for a figure:
+`bench.figures`. The `other_pairs` have no bar; the floor was chosen with them in
 view.
 """
 
 import argparse
 import asyncio
+import csv
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench import corpora
 from bench.boxes import Opened, Opener
+from bench.figures import figures as asked_figures
 from bench.query_stack import open_query_stack
 from bench.record import save
 from foliotrace.model import Answer, AnswerMode
 from foliotrace.query.workflow import Answered, AskQuestion, QueryServices, QueryWorkflow
 
 COMMAND = "python -m bench.answers"
+FILINGS = ("sec10q-dev", "financebench-dev")
 
 
 async def main(folder: Path) -> None:
     corpora.present("scifact", "financebench-dev", "sec10q-dev")
     async with open_query_stack(folder) as (at, services):
         await corpora.serve_texts(at, corpora.scifact_texts(), collection="scifact")
-        for name in ("sec10q-dev", "financebench-dev"):
+        for name in FILINGS:
             await corpora.serve_files(at, corpora.pdfs(name), collection=name)
         claims = [str(row["text"]) for row in corpora.rows("scifact/queries.jsonl")]
-        sec10q = [str(row["question"]) for row in corpora.rows("sec10q-dev/questions.jsonl")]
-        finance = [str(row["question"]) for row in corpora.rows("financebench-dev/questions.jsonl")]
-        answers = await asked(services, "sec10q-dev", sec10q)
+        rows = {name: corpora.rows(f"{name}/questions.jsonl") for name in FILINGS}
+        questions = {name: [str(row["question"]) for row in rows[name]] for name in FILINGS}
+        answers = {name: await asked(services, name, questions[name]) for name in FILINGS}
+        of_scifact = await asked(services, "scifact", claims)
         figures = {
-            "citations": {
-                "sec10q-dev": await opened(services, "sec10q-dev", answers),
-                "financebench-dev": await opened(
-                    services, "financebench-dev", await asked(services, "financebench-dev", finance)
-                ),
-            },
+            "questions_for_a_figure": {n: asked_figures(rows[n], answers[n]) for n in FILINGS},
+            "citations": {n: await opened(services, n, answers[n]) for n in FILINGS},
+            "quotes_of_scifact": first_quotes(claims, of_scifact),
             "abstention": {
                 "scifact_claims_of_sec10q_refused": refused(
                     await asked(services, "sec10q-dev", claims)
                 ),
-                "sec10q_questions_of_their_own_refused": refused(answers),
+                "sec10q_questions_of_their_own_refused": refused(answers["sec10q-dev"]),
             },
             "other_pairs": {
                 "scifact_claims_of_financebench_refused": refused(
                     await asked(services, "financebench-dev", claims)
                 ),
-                "financebench_questions_of_their_own_refused": refused(
-                    await asked(services, "financebench-dev", finance)
-                ),
+                "financebench_questions_of_their_own_refused": refused(answers["financebench-dev"]),
                 "sec10q_questions_of_scifact_refused": refused(
-                    await asked(services, "scifact", sec10q)
+                    await asked(services, "scifact", questions["sec10q-dev"])
                 ),
-                "scifact_claims_of_their_own_refused": refused(
-                    await asked(services, "scifact", claims)
-                ),
+                "scifact_claims_of_their_own_refused": refused(of_scifact),
             },
         }
     print(figures)
@@ -80,6 +78,28 @@ def refused(answers: list[Answer]) -> float:
     """The share of abstentions."""
     count = sum(a.degradation.answer is AnswerMode.ABSTAINED for a in answers)
     return round(count / len(answers), 3)
+
+
+def first_quotes(claims: list[str], answers: list[Answer]) -> Mapping[str, object]:
+    """How often the first quote, or one of three, is of a gold abstract.
+
+    The set has no gold sentences: this is an upper bound of what Q5 asks for.
+    """
+    relevant: dict[str, set[str]] = {}
+    with (corpora.SHARED / "scifact" / "qrels" / "test.tsv").open() as lines:
+        for row in csv.DictReader(lines, delimiter="\t"):
+            if int(row["score"]) > 0:
+                relevant.setdefault(row["query-id"], set()).add(row["corpus-id"])
+    ids = [str(row["_id"]) for row in corpora.rows("scifact/queries.jsonl")]
+    quoted = [[c.document_name for c in answer.citations] for answer in answers]
+    assert len(ids) == len(claims) == len(quoted)
+    first = [bool(q) and q[0] in relevant[key] for key, q in zip(ids, quoted, strict=True)]
+    any_of = [bool(set(q) & relevant[key]) for key, q in zip(ids, quoted, strict=True)]
+    return {
+        "claims": len(ids),
+        "first_of_a_gold_abstract": round(sum(first) / len(ids), 3),
+        "one_of_three_of_a_gold_abstract": round(sum(any_of) / len(ids), 3),
+    }
 
 
 async def opened(

@@ -202,3 +202,13 @@ async def test_the_figure_of_the_company_that_was_asked_for_is_given(stack: Quer
     question = "What were {}'s total net sales for the quarter ended July 1, 2023?"
     assert "81,797" in first_line(await stack.ask(question.format("Acme")))
     assert "13,507" in first_line(await stack.ask(question.format("Bolt")))
+
+
+async def test_no_sentence_of_another_company_is_quoted(stack: QueryStack) -> None:
+    for name, text in (
+        ("Acme", "Acme Inc. annual report.\n\nThe board of Acme met twice about the merger."),
+        ("Bolt", "Bolt annual report.\n\nThe merger costs of the merger were paid by the board."),
+    ):
+        await stack.serve(text, name=f"{name}.txt", identity=Identity(company=name, title=name))
+    answer = await stack.ask("What did Acme's board do about the merger?")
+    assert {citation.document_name for citation in answer.citations} == {"Acme.txt"}

@@ -45,6 +45,7 @@ asking = ["amount", "value"]  # ask for a value without naming it
 fillers = ["total", "net"]    # words of labels that need not be asked for
 series = ["over time"]        # ask for the values of all periods
 numeric = ["how much"]        # ask for a number
+percent = ["percentage"]      # ask for a percentage
 ```
 
 A `metric` may list what a ratio is computed from; a `row` may not, because its cell is the answer.

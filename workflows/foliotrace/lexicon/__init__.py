@@ -62,6 +62,7 @@ class Cells(_Entry):
     fillers: _Phrases = Field(default=(), description="Words of labels that need not be asked for.")
     series: _Phrases = Field(default=(), description="They ask for the values of all periods.")
     numeric: _Phrases = Field(default=(), description="They ask for a number.")
+    percent: _Phrases = Field(default=(), description="They ask for a percentage.")
 
 
 class Lexicon(_Entry):
@@ -109,6 +110,7 @@ def _joined(lexicons: Iterable[Lexicon]) -> Lexicon:
             fillers=tuple(word for part in parts for word in part.cells.fillers),
             series=tuple(word for part in parts for word in part.cells.series),
             numeric=tuple(word for part in parts for word in part.cells.numeric),
+            percent=tuple(word for part in parts for word in part.cells.percent),
         ),
         page=tuple(page for part in parts for page in part.page),
         metric=tuple(metric for part in parts for metric in part.metric),

@@ -14,6 +14,7 @@ _MAX_PAGES: Final = 2048
 _LINE: Final = re.compile(r"[^\n]*\S[^\n]*")
 _PAGE_LINE: Final = re.compile(r"(?:page\s+)?\d{1,4}(?:\s+of\s+\d{1,4})?|table of contents", re.I)
 _PART: Final = " | "
+_LABEL: Final = 80  # characters: a longer cell is prose, not the label of a group of rows
 _PART_WORDS: Final = 6  # more are not a label
 _COVER_PAGES: Final = 20  # by which a printed page number may differ from the page's place
 _RUNNING_KINDS: Final = (BlockKind.HEADER, BlockKind.FOOTER, BlockKind.NAVIGATION)
@@ -28,6 +29,7 @@ class Row:
     end: int
     is_header: bool
     headers: tuple[tuple[int, int], ...]
+    has_values: bool = True  # False: a label without values, as above a group of rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,10 @@ def page_map(page: ParsedPage) -> PageMap:
     cells: list[tuple[int, int, str]] = []
     for table in page.tables:
         headers = tuple((row.start, row.end) for row in table.rows if row.is_header)
+        single = all(len(row.cells) == 1 for row in table.rows)
         for row in table.rows:
-            rows.append(Row(row.start, row.end, row.is_header, headers))
+            has_values = single or len(row.cells) > 1 or row.end - row.start > _LABEL
+            rows.append(Row(row.start, row.end, row.is_header, headers, has_values))
             cells += [(c.start, c.end, c.ref) for c in row.cells if c.ref]
     rows.sort(key=lambda row: row.start)
     return PageMap(

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from foliotrace.catalog import ErrorCode, Reason
@@ -11,6 +11,7 @@ from foliotrace.events import QuestionCoverMeasured, emit
 from foliotrace.model import AnswerMode, Citation, Figure, Level, Passage, Query
 from foliotrace.ports import QuestionVocabulary
 from foliotrace.query.answer.anchors import PageMaps
+from foliotrace.query.answer.asked_documents import of_asked_documents
 from foliotrace.query.answer.cells.figures import FigureFinder, FoundFigure
 from foliotrace.query.answer.quotes import (
     FLOOR,
@@ -20,6 +21,7 @@ from foliotrace.query.answer.quotes import (
     choose,
     cover,
     weigh,
+    whole_sentence,
 )
 from foliotrace.query.answer.synthesis import (
     ABSTAINED,
@@ -69,6 +71,11 @@ class QuotedAnswers:
         }
         best = max(cover(weights, question.answered(terms.terms)) for _, terms in sources)
         emit(QuestionCoverMeasured(cover=round(best, 3)))
+        series = self.figures is not None and self.figures.is_series(query.text)
+        meant = of_asked_documents(
+            query.text, [p for p, _ in sources], self.vocabulary.terms, series=series
+        )
+        sources = [source for source, kept in zip(sources, meant, strict=True) if kept]
         figures, whole = await self._figures(query, weights, sources)
         quotes: list[Quote] = []
         if not whole:
@@ -81,7 +88,8 @@ class QuotedAnswers:
         lines = [f"{each.text} [{marker}]" for marker, each in enumerate(figures, 1)]
         texts = ["\n".join(lines)] if lines else []
         texts += [rendered(_row(each), marker) for marker, each in enumerate(figures, 1)]
-        for marker, quote in enumerate(quotes[: MAX_QUOTES - len(figures)], len(figures) + 1):
+        quotes = [await self._whole(query, quote) for quote in quotes[: MAX_QUOTES - len(figures)]]
+        for marker, quote in enumerate(_distinct(quotes), len(figures) + 1):
             cited.append(await self.citation(query, marker, quote))
             texts.append(rendered(quote, marker))
         return Synthesis(
@@ -111,6 +119,20 @@ class QuotedAnswers:
             if found:
                 return found, False
         return [], False
+
+    async def _whole(self, query: Query, quote: Quote) -> Quote:
+        """The quote, grown to a whole sentence where its passage cut it."""
+        passage, span = quote.passage, quote.span
+        inside = passage.start < span.start and span.end < passage.start + len(
+            passage.text.rstrip()
+        )
+        if self.figures is None or not passage.exact or inside:
+            return quote
+        text = await self.figures.tables.text_of(query.principal.tenant, passage)
+        start, end = whole_sentence(text, span.start, span.end)
+        if (start, end) == (span.start, span.end):
+            return quote
+        return replace(quote, span=replace(span, start=start, end=end), outside=text[start:end])
 
     async def _cell(self, query: Query, marker: int, figure: FoundFigure) -> Citation:
         """The row of a figure as a citation; the cells of its label and its value are located."""
@@ -175,6 +197,16 @@ class QuotedAnswers:
             anchor=anchor,
             score=round(quote.score, 4),
         )
+
+
+def _distinct(quotes: Sequence[Quote]) -> list[Quote]:
+    """The quotes whose text does not stand in another one before them."""
+    kept: list[Quote] = []
+    for quote in quotes:
+        text = " ".join(quote.text.split()).casefold()
+        if not any(text in " ".join(other.text.split()).casefold() for other in kept):
+            kept.append(quote)
+    return kept
 
 
 def _row(figure: FoundFigure) -> Quote:

@@ -30,6 +30,7 @@ HEADER_SHARE: Final = 0.25  # of a header's cover that counts for its rows
 
 MAX_QUOTE_CHARACTERS: Final = 420
 
+_DIVIDED: Final = re.compile(r"([^\W\d_]{2,})[-\u2010\u00ad]\n[ \t]*([^\W\d_A-Z]{2,})")
 _LONGEST_ABBREVIATION: Final = 6  # without its point
 
 _NUMBER: Final = re.compile(r"\d\d*(?:[.,]\d+)*")  # `\d+` in front would be searched slowly
@@ -51,6 +52,7 @@ class QuoteSpan:
     terms: frozenset[str]
     header: str = ""
     header_terms: frozenset[str] = frozenset()
+    announces: bool = False  # "... was as follows:" says nothing itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def quotable_spans(passage: Passage, page: PageMap) -> Iterator[tuple[int, int, 
             continue
         yield from _sentences(passage, page, position, row.start)
         end = min(row.end, passage.end)
-        if not row.is_header:
+        if not row.is_header and row.has_values:
             yield row.start, end, _header(passage, row.headers)
         position = end
     yield from _sentences(passage, page, position, passage.end)
@@ -169,6 +171,35 @@ def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         cut = newline if newline > start else space if space > start else cut
         yield from _trimmed(text, start, cut)
         start = cut
+
+
+def whole_sentence(text: str, start: int, end: int) -> tuple[int, int]:
+    """The span of `text`, grown to the sentence that it was cut from; rows are left as they are.
+
+    A passage ends where its chunk does, which may be inside a sentence.
+    """
+    piece = text[start:end]
+    if not piece or any(mark in piece for mark in _ROW_MARKS):
+        return start, end
+    limit = end + MAX_QUOTE_CHARACTERS
+    if not _SENTENCE_END.search(f"{piece[-3:]} "):
+        stop = _SENTENCE_END.search(text, end, limit)
+        gap = _PARAGRAPH_END.search(text, end, limit)
+        ends_at = min(m for m in (stop.end() if stop else limit, gap.start() if gap else limit))
+        if ends_at < limit and not any(mark in text[end:ends_at] for mark in _ROW_MARKS):
+            end = ends_at
+    if piece[0].islower():
+        above = text[max(0, start - MAX_QUOTE_CHARACTERS) : start]
+        ends = [m.end() for m in (*_SENTENCE_END.finditer(above), *_PARAGRAPH_END.finditer(above))]
+        begins = max(ends, default=len(above) if start > len(above) else 0)
+        if not any(mark in above[begins:] for mark in _ROW_MARKS):
+            start -= len(above[begins:].lstrip())
+    return start, end
+
+
+def joined_lines(text: str) -> str:
+    """A quote on one line; words that were divided at line ends are whole again."""
+    return " ".join(_DIVIDED.sub(r"\1\2", text).split())
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -263,7 +294,7 @@ def _score(weights: Mapping[str, float], total: float, span: QuoteSpan) -> float
         return 0.0
     if span.header_terms:
         score += HEADER_SHARE * (_held(weights, span.header_terms - span.terms) / total)
-    return score * (0.5 if len(span.terms) < SHORT_TERMS else 1.0)  # a heading or a torn line
+    return score * (0.5 if len(span.terms) < SHORT_TERMS or span.announces else 1.0)
 
 
 _MAX_PASSAGES: Final = 4096
@@ -319,4 +350,5 @@ class PassageTermsCache:
             terms=self._terms(text),
             header=header,
             header_terms=self._header_terms(header) if header else frozenset(),
+            announces=text.rstrip().endswith(":"),
         )

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from foliotrace.model import AnswerContent, AnswerMode, Level
 from foliotrace.query.answer.grounding.sentences import Grounder
-from foliotrace.query.answer.quotes import Quote
+from foliotrace.query.answer.quotes import Quote, joined_lines
 from foliotrace.query.subjects.subject_check import Subjects
 
 NOTICE_QUOTES: Final = "No language model is configured: these passages are quoted word for word."
@@ -142,4 +142,4 @@ def rendered(quote: Quote, marker: int) -> str:
     """A quote in the answer's text: a row below its header, a sentence in quotation marks."""
     if quote.span.header:
         return f"{quote.span.header}\n{quote.text} [{marker}]"
-    return f"\u201c{quote.text}\u201d [{marker}]"
+    return f"\u201c{joined_lines(quote.text)}\u201d [{marker}]"

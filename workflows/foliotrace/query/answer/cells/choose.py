@@ -19,6 +19,7 @@ ADDED_COVER: Final = 0.15  # of the question's weight that a second row must add
 CONTEXT: Final = 0.8  # of a word that stands above the table only
 OTHER_WORDS: Final = 0.8  # of a word that the label writes differently
 OTHER_COLUMN: Final = 0.6  # a column about something else than the question
+NOT_PERCENT: Final = 0.8  # a percentage, where none was asked for
 RANK_LOSS: Final = 0.01  # for each place of the passage in the ranking
 EQUAL: Final = 0.985  # of the best score: fits as well
 MOST: Final = 6
@@ -40,6 +41,7 @@ class Wanted:
     fillers: frozenset[str] = frozenset()
     series: bool = False
     numeric: bool = False
+    percent: bool = False
 
     @property
     def total(self) -> float:
@@ -138,6 +140,10 @@ def _candidates(wanted: Wanted, source: SourceTable) -> Iterator[ChosenCell]:
             cover -= (1 - OTHER_WORDS) * wanted.weight(covered - written - about)
             score = cover / wanted.total * (0.4 + 0.6 * share) * fit
             score *= (1 - RANK_LOSS) ** source.place
+            if not wanted.percent and (cell.text.endswith("%") or column.sign == "%"):
+                if wanted.numeric:
+                    continue
+                score *= NOT_PERCENT
             yield ChosenCell(source, row, cell, score, covered, around, share)
 
 

@@ -46,6 +46,7 @@ class FigureFinder:
         self._fillers = frozenset(t for phrase in cells.fillers for t in terms(phrase))
         self._series = tuple(phrase.casefold() for phrase in cells.series)
         self._numeric = tuple(phrase.casefold() for phrase in cells.numeric)
+        self._percent = tuple(phrase.casefold() for phrase in cells.percent)
         self._rows = tuple(
             (terms(ask), tuple(terms(label) for label in row.labels))
             for row in lexicon.row
@@ -54,6 +55,11 @@ class FigureFinder:
 
     def _terms(self, text: str) -> frozenset[str]:
         return frozenset(self._vocabulary.terms(text))
+
+    def is_series(self, question: str) -> bool:
+        """Whether the question asks for the values of all periods."""
+        lower = question.casefold()
+        return any(phrase in lower for phrase in self._series)
 
     async def find(
         self,
@@ -71,19 +77,11 @@ class FigureFinder:
         wanted = self._wanted(question, weights, held)
         if not wanted.weights:
             return []
-        names = {t: w for t, w in weights.items() if t in held and not any(map(str.isdigit, t))}
-        own = {
-            header: sum(w for t, w in names.items() if t in terms)
-            for header, terms in identities.items()
-        }
-        most = max(own.values(), default=0.0)
-        if wanted.periods.latest:
-            own = _newest(own, most)
         sources: list[SourceTable] = []
         seen: set[tuple[str, int]] = set()
         for place, passage in enumerate(passages):
             at = (passage.revision, passage.page)
-            if not passage.exact or at in seen or own[passage.header] < most:
+            if not passage.exact or at in seen:
                 continue
             seen.add(at)
             document = periods_in(passage.header)
@@ -113,8 +111,9 @@ class FigureFinder:
             periods=periods,
             rows=tuple(row for row in self._rows if row[0] <= asked),
             fillers=self._fillers,
-            series=any(phrase in lower for phrase in self._series),
+            series=self.is_series(question),
             numeric=any(phrase in lower for phrase in self._numeric),
+            percent=any(phrase in lower for phrase in self._percent),
         )
 
     def _worded(self, chosen: ChosenCell) -> FoundFigure:
@@ -163,16 +162,6 @@ class FigureFinder:
             return main, f"{value} ({main})"
         shown = f"{symbol}{value} {scale.group(1).lower()}"
         return table.unit, shown
-
-
-def _newest(own: Mapping[str, float], most: float) -> dict[str, float]:
-    """The scores of identities, only the newest of the best ones kept."""
-    ends = {h: periods_in(h).newest for h, score in own.items() if score >= most}
-    last = max((end.order for end in ends.values() if end), default=None)
-    if last is None:
-        return dict(own)
-    kept = {h for h, end in ends.items() if end and end.order == last}
-    return {h: score if h in kept else -1.0 for h, score in own.items()}
 
 
 def _name(chosen: ChosenCell) -> str:

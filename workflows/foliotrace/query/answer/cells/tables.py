@@ -217,7 +217,8 @@ class PageTables:
     def __init__(self, library: PageReader, terms: Terms) -> None:
         self._library = library
         self._terms = terms
-        self._pages: OrderedDict[tuple[str, str, int], tuple[CellTable, ...]] = OrderedDict()
+        self._pages: OrderedDict[tuple[str, str, int], tuple[str, tuple[CellTable, ...]]]
+        self._pages = OrderedDict()
         self._version = -1
 
     def keep_for(self, version: int) -> None:
@@ -228,6 +229,13 @@ class PageTables:
 
     async def of(self, tenant: str, passage: Passage) -> tuple[CellTable, ...]:
         """The tables of a passage's page. Raises LibraryUnavailable."""
+        return (await self._page(tenant, passage))[1]
+
+    async def text_of(self, tenant: str, passage: Passage) -> str:
+        """The text of a passage's page. Raises LibraryUnavailable."""
+        return (await self._page(tenant, passage))[0]
+
+    async def _page(self, tenant: str, passage: Passage) -> tuple[str, tuple[CellTable, ...]]:
         key = (tenant, passage.revision, passage.page)
         known = self._pages.get(key)
         if known is None:
@@ -236,8 +244,8 @@ class PageTables:
                     tenant, passage.document_id, passage.page, revision=passage.revision
                 )
             except NotFound:
-                return ()
-            known = self._pages[key] = tables_of(page, self._terms)
+                return "", ()
+            known = self._pages[key] = (page.text, tables_of(page, self._terms))
             if len(self._pages) > _MAX_PAGES:
                 self._pages.popitem(last=False)
         return known
