@@ -10,6 +10,7 @@ NOT_BENCHMARKS = {
     "__main__",
     "corpora",
     "environments",
+    "labelled",
     "paper",
     "plain_bm25",
     "query_stack",

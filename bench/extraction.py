@@ -1,8 +1,8 @@
-"""How well records are extracted without a language model: real receipts, then generated paper.
+"""How well records are extracted without a language model: real documents, then generated paper.
 
 `python -m bench.extraction [--count 300] [--seed 1]`. Field precision, recall, F1, by layout and by
 confidence; rows of lists; values that do not stand where they are cited (must be none). The real
-receipts are those of ../shared/data/receipts-dev (without it only generated paper is measured).
+receipts are those of ../shared/data/receipts-dev; other real files have labels written by hand.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from bench.corpora import SHARED
+from bench.labelled import labelled, pages_of, same
 from bench.paper import SCHEMA, Paper, papers
 from bench.receipts import FOLDER, Receipt, receipts, right
 from bench.receipts import SCHEMA as RECEIPT
@@ -174,6 +175,43 @@ async def measure(count: int, seed: int) -> dict[str, Any]:
     }
 
 
+async def measure_documents() -> dict[str, Any]:
+    """Figures of the labelled files, by file; fields that no file states count if one is given."""
+    documents = list(labelled())
+    read = await pages_of(documents)
+    every, rows, by_file, loose = Score(), Score(), {}, 0
+    extractor = RulesExtractor(SystemClock())
+    for document, pages in zip(documents, read, strict=True):
+        schema = resolve(document.schema)
+        found = await extractor.extract(
+            task(document.path.name, schema), pages, deadline=Deadline(monotonic() + 60)
+        )
+        loose += ungrounded(found, pages)
+        record = record_of(schema, found.fields)
+        own, wrong = Score(), {}
+        for name, truth in document.truth.items():
+            value = record[name]
+            if isinstance(truth, list):
+                given = [next((t for t in truth if same(t, row)), row) for row in value or []]
+                add_rows(rows, truth, given)
+                if given != truth:
+                    wrong[name] = value
+                continue
+            right = value is not None and same(truth, value)
+            for score in (every, own):
+                score.add(truth, truth if right else value)
+            if not right and value != truth:
+                wrong[name] = value
+        by_file[document.path.name] = {**own.figures(), "not right": wrong}
+    return {
+        "documents": len(documents),
+        "fields": every.figures(),
+        "rows": rows.figures(),
+        "ungrounded_values": loose,
+        "by_file": by_file,
+    }
+
+
 async def measure_receipts() -> dict[str, Any]:
     """Figures of the real receipts, by field."""
     schema, real = resolve(RECEIPT), list(receipts())
@@ -218,9 +256,17 @@ def _band(confidence: float) -> str:
 def main() -> None:
     """Measure, print, record."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--documents", action="store_true", help="labelled documents only")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED)
     told = parser.parse_args()
+    real_files = asyncio.run(measure_documents())
+    for name in ("fields", "rows", "ungrounded_values"):
+        print(f"labelled documents: {name}: {real_files[name]}")
+    for name, score in real_files["by_file"].items():
+        print(f"  {name:50} {score['not right']}")
+    if told.documents:
+        return
     real = asyncio.run(measure_receipts()) if (SHARED / FOLDER).exists() else None
     for name, score in real["by_field"].items() if real else ():
         print(f"receipts: {name:16} {score}")
@@ -232,7 +278,7 @@ def main() -> None:
             print(f"  {name:16} {score}")
     if told.seed == HELD_OUT_SEED:
         command = f"python -m bench.extraction --count {told.count}"
-        save("extraction", {"receipts": real, **figures}, command=command)
+        save("extraction", {"documents": real_files, "receipts": real, **figures}, command=command)
 
 
 if __name__ == "__main__":

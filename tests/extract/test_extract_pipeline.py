@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.extract.extract_stack import OWNER, ExtractStack, Parrot, Spy, finding
+from tests.ingest.pages import serve
 from tests.lazy_sdk import lazy_call
 from workflows.context.serializers import JsonSerializer
 
@@ -222,3 +224,15 @@ def test_the_start_event_takes_the_name_schema_and_survives_a_journal() -> None:
     assert start.record_schema == SCHEMA
     kept = JsonSerializer().serialize(start)
     assert JsonSerializer().deserialize(kept).record_schema == SCHEMA
+
+
+async def test_other_documents_of_the_collection_tell_the_order_of_dates(stack: MakeDesk) -> None:
+    here = stack()
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"date": {"type": "string", "format": "date"}},
+    }
+    await serve(here.library, "Sent on 25/6/2026.", name="other.txt")
+    await serve(here.library, "Sent on 6/25/2026.", name="elsewhere.txt", collection="american")
+    made = await here.extract(schema, "Date: 5/6/2026")
+    assert made.record == {"date": "2026-06-05"}

@@ -63,6 +63,9 @@ EXTRACTION_DEADLINE_S: Final = 180.0
 EXTRACTION_WINDOW_PAGES: Final = 20
 """Pages that are extracted, and saved, together."""
 
+EXTRACTION_OTHERS: Final = 12
+"""Documents of the collection whose first page tells extraction how dates are written there."""
+
 MAX_UNWINDOWED_PAGES: Final = 500
 """A longer document is not sent to an extractor that takes only whole documents."""
 

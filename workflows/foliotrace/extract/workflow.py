@@ -49,6 +49,7 @@ from foliotrace.ports import ExtractionTask
 from foliotrace.schema_fields.plan import plan_of
 from foliotrace.settings import (
     EXTRACT_PARSE_DEADLINE_S,
+    EXTRACTION_OTHERS,
     INSPECT_DEADLINE_S,
     MAX_UNWINDOWED_PAGES,
 )
@@ -244,6 +245,19 @@ class ExtractWorkflow(Workflow):
             if (rung.window_for(document.media_type) is None) is whole
         ]
 
+    async def _others(self, document: Document) -> Sequence[str]:
+        """The first pages of other documents of the collection: they tell how dates are written."""
+        library = self._services.library
+        beside = await library.documents(
+            document.tenant, collection=document.collection, limit=EXTRACTION_OTHERS
+        )
+        texts: list[str] = []
+        for other in beside:
+            if other.id != document.id and other.status is DocumentStatus.READY:
+                pages = await library.pages(other.tenant, other.id, range(1, 2))
+                texts += [page.text for page in pages]
+        return texts
+
     async def _page_count(self, document: Document, path: ExecutionMode | None) -> int:
         """The number of pages: as ingested, or by inspecting the file now."""
         if document.status is DocumentStatus.READY and document.pages_total:
@@ -273,6 +287,7 @@ class ExtractWorkflow(Workflow):
             schema=schema,
             instructions=cursor.instructions,
             pages_total=cursor.pages_total,
+            others=await self._others(document),
         )
         with stage("extract", schema=schema, document=document.name, pages=len(pages)) as call:
             found = call.result = await extract_pages(services, rungs, plan, task, pages)

@@ -104,6 +104,7 @@ class ExtractionTask:
     schema: JsonObject  # JSON Schema 2020-12, `$ref`s resolved
     instructions: str | None = None
     pages_total: int = 0  # of the document, which may have more pages than are passed; 0: unknown
+    others: Sequence[str] = ()  # texts of the same collection: they tell how dates are written
 
 
 class Extractor(Protocol):

@@ -52,7 +52,8 @@ ALIASES: Final[tuple[tuple[str, ...], ...]] = (
 
 # fmt: off
 ORGANISATION: Final = frozenset((
-    "company", "vendor", "merchant", "store", "shop", "supplier", "seller", "issuer", "retailer",
+    "company", "hospital", "clinic", "bank", "insurer",
+    "vendor", "merchant", "store", "shop", "supplier", "seller", "issuer", "retailer",
     "business", "organisation", "organization", "restaurant", "firma", "unternehmen", "händler",
     "verkäufer", "lieferant", "aussteller", "geschäft", "entreprise", "société", "magasin",
     "commerçant", "vendeur", "fournisseur", "émetteur", "empresa", "tienda", "comercio",
@@ -77,6 +78,17 @@ TOTAL: Final = frozenset((
 TOTAL_QUALITIES: Final = frozenset((
     "grand", "amount", "overall", "final", "due", "sum", "price", "paid", "receipt", "invoice",
     "bill", "montant", "importe", "importo", "betrag", "bedrag", "value",
+))
+TITLE_OF_DOCUMENT: Final = frozenset((
+    "title", "headline", "titel", "überschrift", "titre", "título", "titulo", "titolo",
+))
+DOCUMENT: Final = frozenset((
+    "document", "paper", "article", "report", "dokument", "artikel", "article", "documento",
+    "artículo", "rapport", "page", "post", "talk", "presentation",
+))
+PHONE: Final = frozenset((
+    "phone", "telephone", "tel", "fax", "mobile", "telefon", "téléphone", "teléfono", "telefono",
+    "telefoon", "handy", "móvil", "cellulare",
 ))
 NAME: Final = frozenset((
     "name", "nombre", "nom", "nome", "naam",
@@ -108,6 +120,13 @@ STREETS: Final = (
     r"|calle|avenida|avda|plaza|paseo|carretera|via|viale|piazza|corso|vicolo"
     r"|\w*straat|\w*laan|\w*plein|\w*gracht"
 )
+COUNTRIES: Final = (
+    r"malaysia|singapore|united\s+kingdom|u\.?k\.?|ireland|u\.?s\.?a\.?|united\s+states|canada"
+    r"|australia|new\s+zealand|india|germany|deutschland|austria|österreich|switzerland|schweiz"
+    r"|suisse|france|belgium|belgique|belgië|spain|españa|italy|italia|netherlands|nederland"
+    r"|portugal|poland|polska|denmark|danmark|sweden|sverige|norway|norge|finland|japan|mexico"
+    r"|méxico|brazil|brasil|argentina|chile|colombia|south\s+africa"
+)
 CONTACT: Final = (
     r"(?:te[li1]|tel\.)\s*[&/]\s*fax|tel|telephone|phone|fax|hotline|mobile|h/?p|e-?mail|www|http|website|telefon|téléphone|tél"
     r"|teléfono|telefono|telefoon|careline|customer\s+service"
@@ -131,6 +150,15 @@ DAY_FIRST_MARKS: Final = (
 MONTH_FIRST_MARKS: Final = (
     r"\b(?:USD|US\$|EIN|sales\s+tax|LLC|Inc)\b|\b(?:A[KLRZ]|C[AOT]|D[CE]|FL|GA|HI|I[ADLN]|K[SY]"
     r"|LA|M[ADEINOST]|N[CDEHJMVY]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|V[AT]|W[AIVY])\s+\d{5}(?:-\d{4})?\b"
+)
+
+SUM_ROW: Final = (
+    r"(?:grand|sub|net|gross|invoice|order|overall|running)?\s*-?\s*totals?|total\s+(?:amount|due"
+    r"|general|général|complessivo|excl\w*|incl\w*|net|gross|ht|ttc|before\s+tax|after\s+tax)"
+    r"|sum|summe|gesamt(?:summe|betrag)?|zwischensumme|endsumme|übertrag|somme|montant\s+total"
+    r"|sous-total|importe\s+total|suma|totale|subtotale|importo\s+totale|totaal|subtotaal"
+    r"|amount\s+due|balance(?:\s+due)?|(?:balance\s+)?(?:carried|brought)\s+forward"
+    r"|(?:sales\s+)?tax|vat|gst|sst|mwst|ust|tva|iva|btw|discount|rabatt|remise|descuento|sconto"
 )
 
 TOTAL_LINE: Final = (

@@ -4,8 +4,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from foliotrace.adapters.local.rules.labels import best_likeness, is_vague, means_number, words
+from foliotrace.adapters.local.rules.business_words import SUM_ROW
+from foliotrace.adapters.local.rules.labels import (
+    best_likeness,
+    has_its_letters,
+    is_vague,
+    means_number,
+    words,
+)
 from foliotrace.adapters.local.rules.pairs import START, Pair, column_labels
+from foliotrace.adapters.local.rules.sentences import stated
 from foliotrace.model import ParsedPage, Table, TableRow
 from foliotrace.schema_fields.plan import FieldKind, FieldSpec, ListSpec
 from foliotrace.schema_fields.values import TypedValue, parse_value
@@ -14,7 +22,7 @@ FLOOR = 0.45  # less confident values become null; calibrated with `python -m be
 _LEAST_LIKENESS = 0.5
 _CONTEXT_BONUS = 0.06
 _ARTICLES = frozenset(("the", "a", "an", "our", "your", "this", "and", "der", "die", "das"))
-_VERB = r"\s*(?:[:=\-\u2013]|was|were|is|of|on|dated|amounted to|totall?ed|ist|am)?\s{0,3}"
+_VERB = r"\s*(?:[:=.\-\u2013]|was|were|is|of|on|dated|amounted to|totall?ed|ist|am)?\s{0,3}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ def _candidates(
         if likeness < _LEAST_LIKENESS:
             continue
         text = page.page.text[pair.start : pair.end]
+        if spec.kind is FieldKind.STRING:
+            text = _before_other_label(text, others)
         parsed = parse_value(text, spec)
         if parsed is None or _is_label(text, others):
             continue
@@ -81,6 +91,19 @@ def _candidates(
         confidence = min(0.99, confidence + _context(spec, pair.heading))
         yield _at(page.page, pair.start, parsed, confidence)
     yield from _after_label(spec, page.page)
+    for found in stated(spec, page.page):
+        yield _at(page.page, found.offset, found.parsed, found.confidence)
+
+
+def _before_other_label(text: str, others: Sequence[FieldSpec]) -> str:
+    """The text up to the label of another field, if two fields were printed on one line."""
+    end = len(text)
+    for label in (label for spec in others for label in spec.labels if " " in label):
+        pattern = r"(?<!\w)" + r"[\s_-]+".join(map(re.escape, label.split())) + r"\s*[:.=]\s"
+        match = re.search(pattern, text, re.IGNORECASE)
+        if match and match.start() > 0:
+            end = min(end, match.start())
+    return text[:end]
 
 
 def _at(page: ParsedPage, offset: int, parsed: TypedValue, confidence: float) -> Candidate:
@@ -95,6 +118,8 @@ def _is_label(text: str, others: Iterable[FieldSpec]) -> bool:
 def _plausibility(spec: FieldSpec, parsed: TypedValue) -> float:
     """A factor for the confidence: an identifier without a digit is unlikely to be one."""
     is_text = spec.kind is FieldKind.STRING and isinstance(parsed.value, str)
+    if is_text and not has_its_letters(spec.labels, str(parsed.value)):
+        return 0.3
     if is_text and means_number(spec.labels) and not any(c.isdigit() for c in parsed.value):
         return 0.3
     return 1.0
@@ -142,7 +167,7 @@ def _is_part_of_label(spec: FieldSpec, text: str, parsed: TypedValue) -> bool:
 
 
 _TRUST = 0.95
-_TOTALS = frozenset(("total", "subtotal", "sum", "totals", "summe", "gesamt", "carried"))
+_SUM_ROW = re.compile(rf"(?:{SUM_ROW})[\s:.]*(?:\(?\s*[\d.,]*\s*%?\s*\)?)[\s:.]*", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +199,24 @@ def rows(list_spec: ListSpec, pages: Sequence[ParsedPage]) -> list[dict[str, Can
 
 
 def _match(list_spec: ListSpec, page: ParsedPage, table: Table) -> _Match | None:
-    headers = tuple(row for row in table.rows if row.is_header) or table.rows[:1]
+    marked = tuple(row for row in table.rows if row.is_header)
+    headers = marked or (() if table.continued_header else table.rows[:1])
     body = tuple(row for row in table.rows if row not in headers)
-    columns = _columns(list_spec.items, column_labels(page, headers))
+    labels = column_labels(page, headers) if headers else _continued(table.continued_header or "")
+    columns = _columns(list_spec.items, labels)
     enough = max(2, (len(list_spec.items) + 1) // 2) if len(list_spec.items) > 1 else 1
     if not body or len(columns) < enough or not list_spec.required <= columns.keys():
         return None
     return _Match(page, body, columns, sum(likeness for _, likeness in columns.values()))
+
+
+def _continued(header: str) -> dict[int, str]:
+    """The labels of the columns of a table that goes on from the page before."""
+    labels: dict[int, str] = {}
+    for line in header.split("\n"):
+        for column, text in enumerate(line.split("\t")):
+            labels[column] = " ".join(filter(None, (labels.get(column), text)))
+    return {column: text for column, text in labels.items() if text}
 
 
 def _columns(fields: Sequence[FieldSpec], labels: dict[int, str]) -> dict[str, tuple[int, float]]:
@@ -228,5 +264,7 @@ def _cell(spec: FieldSpec, row: TableRow, match: _Match) -> Candidate | None:
 
 
 def _is_total(row: TableRow, page: ParsedPage, *, complete: bool) -> bool:
-    first = words(page.text[row.cells[0].start : row.cells[0].end]) if row.cells else ()
-    return not complete and bool(first) and first[0] in _TOTALS
+    """Whether the row sums up others: its first cell says so, or another cell of a short row."""
+    texts = [page.text[cell.start : cell.end].strip() for cell in row.cells]
+    labels = texts[:1] if complete else texts
+    return any(_SUM_ROW.fullmatch(text) for text in labels)

@@ -40,14 +40,15 @@ class RulesExtractor:
             raise DeadlineExceeded(reason=Reason.EXTRACT_DEADLINE)
         readable = [page for page in pages if page.status is PageStatus.OK]
         plan = plan_of(task.schema)
-        fields = await asyncio.to_thread(lambda: tuple(_fields(plan, readable, task.document)))
+        fields = await asyncio.to_thread(lambda: tuple(_fields(plan, readable, task)))
         return Extraction(record={}, fields=fields, valid=False)
 
 
 def _fields(
-    plan: ExtractionPlan, pages: Sequence[ParsedPage], document: Document
+    plan: ExtractionPlan, pages: Sequence[ParsedPage], task: ExtractionTask
 ) -> Iterator[FieldResult]:
-    seen = SeenPages.of(pages, plan.fields)
+    document = task.document
+    seen = SeenPages.of(pages, plan.fields, task.others)
     specs = [seen.prepared(spec) for spec in plan.fields]
     paired = [PagePairs(page, pairs(page)) for page in pages]
     for spec in specs:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from foliotrace.adapters.local.rules.business_words import (
     CONTACT,
+    COUNTRIES,
     LEGAL_FORMS,
     REGISTRATION,
     STREETS,
@@ -20,6 +21,7 @@ _HEAD_LINES = 16
 _ADDRESS_LINES = 6
 _LEGAL = re.compile(rf"(?<!\w)(?:{LEGAL_FORMS})(?:\.|(?!\w))", re.I)
 _STREET = re.compile(rf"(?<!\w)(?:{STREETS})(?!\w)", re.I)
+_COUNTRY_ENDS = re.compile(rf"(?<!\w)(?:{COUNTRIES})\W*$", re.I)
 _HOUSE = re.compile(
     r"(?:no|nr|n°|lot|unit)?[\s.:]*\w{0,3}-{0,2}\d+[\w/&-]*\s*[,.]|no\.?\s*:?\s*\d", re.I
 )
@@ -108,11 +110,15 @@ def _address(head: Sequence[VisualLine]) -> tuple[int, int] | None:
     first = starts[0]
     end = first + 1
     while end < len(head) and end - first < _ADDRESS_LINES and not _is_particulars(head[end].text):
+        if _COUNTRY_ENDS.search(head[end - 1].text):
+            break
         end += 1
     marks = sum(1 for line in head[first:end] if _is_address(line.text))
     postcode = any(_POSTCODE.search(line.text) for line in head[first:end])
     house = _HOUSE.match(head[first].text) and "," in head[first].text
-    return (first, end) if marks > 1 or postcode or house else None
+    text = " ".join(line.text for line in head[first:end])
+    streets = {match[0].casefold() for match in _STREET.finditer(text)}
+    return (first, end) if marks > 1 or postcode or house or len(streets) > 1 else None
 
 
 def _may_be_name(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from foliotrace.adapters.local.rules.business_words import ADDRESS, ORGANISATION, PHONE
 from foliotrace.schema_fields.plan import tokens
 
 _SYNONYMS = {
@@ -30,7 +31,7 @@ _VAGUE = frozenset((
 ))
 # fmt: on
 _TYPO_RATIO = 0.88
-LABEL_WORDS = 7
+LABEL_WORDS = 9
 
 
 @lru_cache(maxsize=8192)
@@ -48,6 +49,8 @@ def likeness(wanted: str, label: str) -> float:
     one, other = words(wanted), words(label)
     if not one or not other or len(other) > LABEL_WORDS:
         return 0.0
+    if _numbers(wanted) and _numbers(label) and _numbers(wanted) != _numbers(label):
+        return 0.0  # "column 1" and "column 2"
     if one == other:
         return 1.0
     if set(one) == set(other):
@@ -60,6 +63,10 @@ def likeness(wanted: str, label: str) -> float:
         if ratio >= _TYPO_RATIO:
             return 0.9 * ratio
     return _overlap(set(one), set(other))
+
+
+def _numbers(text: str) -> list[str]:
+    return [word for word in tokens(text) if word.isdecimal()]
 
 
 def same_letters(one: str, other: str) -> float:
@@ -101,6 +108,14 @@ def best_likeness(labels: tuple[str, ...], label: str) -> float:
 def is_vague(label: str) -> bool:
     """Whether a label needs another word to say what it is, as "date" does."""
     return set(words(label)) <= _VAGUE
+
+
+def has_its_letters(labels: tuple[str, ...], value: str) -> bool:
+    """Whether a phone number has a digit, and an address or an organisation letters."""
+    asked = {word for name in labels for word in tokens(name)}
+    if asked & PHONE:
+        return any(c.isdigit() for c in value)
+    return not asked & (ADDRESS | ORGANISATION) or sum(c.isalpha() for c in value) >= 3
 
 
 def means_number(labels: tuple[str, ...]) -> bool:

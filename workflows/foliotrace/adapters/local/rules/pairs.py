@@ -19,6 +19,8 @@ _BESIDE_POINTS = 60.0
 _COLONS = (":", "\uff1a")
 
 INLINE, RIGHT, HEADED, BELOW, START, FARTHER = 0.97, 0.95, 0.88, 0.75, 0.8, 0.7
+CAPTIONED = 0.96
+_IN_BRACKETS = re.compile(r"\s*\(([^()]*[^\W\d_]{3}[^()]*)\)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def pairs(page: ParsedPage) -> list[Pair]:
         below = lines[number + 1] if number + 1 < len(lines) else []
         if len(line) == 1 and not below[1:] and _is_label(line[0].text):
             found.extend(_below(page, line[0], below, heading))
+        found.extend(_captioned(line, below, heading))
         header = _header_at(page, line)
         if not header:
             found.extend(_right(line, heading))
@@ -90,6 +93,16 @@ def _header_at(page: ParsedPage, line: Sequence[Cell]) -> bool:
         if table.start <= line[0].start < table.end:
             return any(r.is_header and r.start <= line[0].start < r.end for r in table.rows)
     return False
+
+
+def _captioned(line: Sequence[Cell], below: Sequence[Cell], heading: str) -> Iterator[Pair]:
+    """Values whose label stands below them in brackets, as on the covers of filings."""
+    if len(line) != len(below):
+        return
+    for value, label in zip(line, below, strict=True):
+        match = _IN_BRACKETS.fullmatch(label.text)
+        if match and not _IN_BRACKETS.fullmatch(value.text):
+            yield Pair(match[1], value.start, value.end, CAPTIONED, heading)
 
 
 def _right(line: Sequence[Cell], heading: str) -> Iterator[Pair]:
@@ -134,7 +147,7 @@ def _label_start(text: str, start: int, colon: int) -> int:
 
 
 def _below(page: ParsedPage, label: Cell, below: Sequence[Cell], heading: str) -> Iterator[Pair]:
-    if not below or _ends_in_colon(below[0].text):
+    if not below or _ends_in_colon(below[0].text) or _IN_BRACKETS.fullmatch(label.text):
         return
     value = below[0]
     ends_in_colon = _ends_in_colon(label.text)

@@ -8,8 +8,10 @@ from foliotrace.adapters.local.rules.business_words import (
     ALIASES,
     DATE,
     DATE_OF_PAPER,
+    DOCUMENT,
     NAME,
     ORGANISATION,
+    TITLE_OF_DOCUMENT,
     TOTAL,
     TOTAL_QUALITIES,
 )
@@ -19,6 +21,7 @@ from foliotrace.schema_fields.plan import FieldKind, FieldSpec, tokens
 class Role(StrEnum):
     """A field that papers often print without a label."""
 
+    TITLE = "title"
     ORGANISATION = "organisation"
     ADDRESS = "address"
     DATE = "date"
@@ -40,6 +43,8 @@ def role_of(spec: FieldSpec) -> Role | None:
 def _role(label: str, kind: FieldKind) -> Role | None:
     words = frozenset(tokens(label))
     if kind is FieldKind.STRING:
+        if words & TITLE_OF_DOCUMENT and words <= TITLE_OF_DOCUMENT | DOCUMENT | {"of", "the"}:
+            return Role.TITLE
         if words & ORGANISATION and words <= ORGANISATION | NAME:
             return Role.ORGANISATION
         if words & ADDRESS and words <= ADDRESS | ORGANISATION:

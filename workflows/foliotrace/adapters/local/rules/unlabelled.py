@@ -8,6 +8,7 @@ from foliotrace.adapters.local.rules.candidates import Candidate
 from foliotrace.adapters.local.rules.dates import paper_date, puts_day_first
 from foliotrace.adapters.local.rules.head_block import Found, head_block
 from foliotrace.adapters.local.rules.roles import Role, role_of, with_aliases
+from foliotrace.adapters.local.rules.titles import title
 from foliotrace.adapters.local.rules.totals import total
 from foliotrace.adapters.local.rules.visual_lines import VisualLine, visual_lines
 from foliotrace.model import ParsedPage
@@ -26,12 +27,20 @@ class SeenPages:
     day_first: bool | None
 
     @classmethod
-    def of(cls, pages: Sequence[ParsedPage], fields: Sequence[FieldSpec]) -> "SeenPages":
-        """Look once at the pages, if any of the fields may stand there without a label."""
+    def of(
+        cls, pages: Sequence[ParsedPage], fields: Sequence[FieldSpec], others: Sequence[str] = ()
+    ) -> "SeenPages":
+        """Look once at the pages, if any of the fields may stand there without a label.
+
+        `others` are texts of the same collection: they tell the order of dates if the pages do not.
+        """
         needed = any(role_of(spec) for spec in fields)
         looked_at = pages[:_TOTAL_PAGES] if needed else ()
         lines = [visual_lines(page) for page in looked_at]
-        return cls(looked_at, lines, puts_day_first(page.text for page in pages))
+        day_first = puts_day_first(page.text for page in pages)
+        if day_first is None:
+            day_first = puts_day_first(others)
+        return cls(looked_at, lines, day_first)
 
     def prepared(self, spec: FieldSpec) -> FieldSpec:
         """The field with its names in other languages and the document's order of dates."""
@@ -59,6 +68,9 @@ class SeenPages:
             return Candidate(first, parsed, place.start, place.end, place.confidence)
         if role is Role.TOTAL:
             return self._total(spec)
+        if role is Role.TITLE:
+            place = title(first, lines)
+            return _text(first, place, spec) if place else None
         block = head_block(lines)
         found = block.organisation if role is Role.ORGANISATION else block.address
         return _text(first, found, spec) if found else None
