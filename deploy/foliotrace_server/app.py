@@ -79,7 +79,7 @@ def build_app(engine: Engine, authentication: Authentication | None = None) -> H
         local_only=is_loopback(server.host) and not server.allow_remote,
         authentication=authentication,
         quotas=engine.quotas,
-        refusals=RefusalAudit(engine.assembly.ingest.audit),
+        refusals=RefusalAudit(engine.assembly.ingest.audit, reads=engine.settings.audit.reads),
         slow_body_s=server.slow_body_s,
         telemetry=RequestTelemetry(observability) if observability is not None else None,
         lifespan=lifespan,

@@ -377,6 +377,10 @@ class AuditLogSettings(Section):
     folder: Path | None = Field(
         default=None, description="Folder of the log. None: `audit` in the data folder."
     )
+    reads: bool = Field(
+        default=True,
+        description="Record who read documents, pages, originals, runs and results.",
+    )
     fail_closed: bool = Field(
         default=True,
         description="Refuse work that cannot be audited (503). False: continue without records.",

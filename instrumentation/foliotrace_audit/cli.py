@@ -7,12 +7,13 @@ Folders and keys are options; whoever mounts `audit` may give them defaults thro
 import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from functools import wraps
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any, ParamSpec, Self
+from typing import Any, Final, ParamSpec, Self, TypeAlias
 
 import click
 import orjson
@@ -35,6 +36,10 @@ from foliotrace_audit.verify.search import (
 from foliotrace_audit.write.writer import rotate_keys
 
 P = ParamSpec("P")
+OPERATION: Final = "foliotrace_audit.operation"
+"""The key of click's `meta` under which whoever mounts `audit` puts an `Operation`."""
+Operation: TypeAlias = Callable[[str, Path], AbstractContextManager[None]]
+"""(action, folder of the log) -> what is entered around it."""
 
 
 class AuditFailure(click.ClickException):
@@ -235,7 +240,7 @@ def find(
     )
     if only_unfinished:
         found = unfinished(found)
-    with _VerifiedRecords() as verified:
+    with _operation("audit.find", log_folder), _VerifiedRecords() as verified:
         for record in verified.each(islice(found, limit)):
             click.echo(report.record_as_text(record) if output == "text" else orjson.dumps(record))
 
@@ -265,13 +270,19 @@ def export(log_folder: Path, keys: Path | None, form: str, **wanted: Any) -> Non
     table = csv.DictWriter(sys.stdout, ["stream", "verified", *FIELDS])
     if form == "csv":
         table.writeheader()
-    with _VerifiedRecords() as verified:
+    with _operation("audit.export", log_folder), _VerifiedRecords() as verified:
         for record in verified.each(found):
             if form == "csv":
                 table.writerow({name: report.cell(value) for name, value in record.items()})
             else:
                 ours = version("foliotrace") if form == "ocsf" else ""
                 click.echo(orjson.dumps(as_ocsf(record, version=ours) if ours else record))
+
+
+def _operation(action: str, log_folder: Path) -> AbstractContextManager[None]:
+    """What whoever mounts `audit` does around a command that shows records: it records that."""
+    around: Operation | None = click.get_current_context().meta.get(OPERATION)
+    return nullcontext() if around is None else around(action, log_folder)
 
 
 def _chain_keys(folder: Path | None) -> Mapping[str, MacKey]:

@@ -17,6 +17,9 @@ FAMILIES = ("query", "ingest", "extract", "delete", "admin", "access")
 STAGES = ("received", "completed", "failed")
 EVENTS = frozenset(f"{family}_{stage}" for family in FAMILIES for stage in STAGES)
 
+_CLAIMING = "query_"
+"""What is asked for an end user, whom the request names; all else is done by who calls."""
+
 MAX_TEXT_CHARS = 256
 """Longer identifiers are shortened to a prefix and their SHA-256, so that they stay comparable."""
 MAX_DOCUMENT_IDS = 256
@@ -84,7 +87,8 @@ FIELDS: Mapping[str, str] = {
     "event": "What happened: one of the events above.",
     "timestamp": "When it was appended, UTC, RFC 3339 with microseconds.",
     "trace_id": "W3C trace id (32 hex), as in Jaeger and LangSmith; null without tracing.",
-    "user_id": "The end user that a question claims; for all else, who asked for it.",
+    "user_id": "Who asked: the caller, or the end user that the caller claims (`user_claimed`).",
+    "user_claimed": "True where `user_id` is what the caller says, and nobody has checked.",
     "caller": "The authenticated caller: `key:<id>`, `oidc:<sub>`, `proxy:<name>`, `anonymous`.",
     "query_hash": "HMAC-SHA256 of the normalised query under the tenant's key; never its text.",
     "success": "Whether the work succeeded; null in `*_received`.",
@@ -142,6 +146,7 @@ def encode(
     if entry.event not in EVENTS:
         raise AuditFieldInvalid(f"unknown audit event {shorten(str(entry.event))!r}")
     query_hash = entry.query_hash
+    user_id = entry.user_id if entry.user_id is not None else entry.caller
     # An error and not a silent null: a caller that passes the query itself by mistake would
     # otherwise write private text into a file that is kept for years and cannot be edited.
     if query_hash is not None and not _QUERY_HASH.fullmatch(query_hash):
@@ -153,7 +158,7 @@ def encode(
         "event": entry.event,
         "timestamp": timestamp,
         "trace_id": _bounded(trace_id),
-        "user_id": _bounded(entry.user_id),
+        "user_id": _bounded(user_id),
         "query_hash": query_hash,
         "success": entry.success,
         "response_length": entry.response_length,
@@ -163,6 +168,8 @@ def encode(
     action = action if action is not None else entry.action
     if action is not None:
         record["action"] = _bounded(action)
+    if user_id not in (None, entry.caller) and entry.event.startswith(_CLAIMING):
+        record["user_claimed"] = True
     _add_details(entry, record)
     return dump(record)
 

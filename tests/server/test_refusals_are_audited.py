@@ -72,7 +72,11 @@ async def test_a_question_is_recorded_with_its_caller_and_the_user_it_claims(
     async with serving(compose(settings)) as client:
         asked = {"query": "who?", "user_id": "somebody"}
         assert (await client.post("/v1/query", json=asked, headers=reader)).status_code == 200
-    first = next(r for r in records(tmp_path) if r["event"] == "query_received")
+        assert (await client.post("/v1/query", json={"query": "who?"}, headers=reader)).is_success
+    by_event = [r for r in records(tmp_path) if r["event"].startswith("query_")]
+    assert [r.get("user_claimed") for r in by_event] == [True, True, None, None]
+    assert {r["user_id"] for r in by_event[2:]} == {f"key:{key_id}"}
+    first = by_event[0]
     assert (first["user_id"], first["caller"]) == ("somebody", f"key:{key_id}")
     assert (first["api_key_id"], first["source_address"]) == (key_id, "127.0.0.1")
 
@@ -102,3 +106,32 @@ def test_making_rotating_and_revoking_a_key_leaves_records(tmp_path: Path) -> No
     assert all(r["user_id"].startswith("os:") for r in ended)
     verified = foliotrace(tmp_path, "--data-dir", "data", "audit", "verify")
     assert "TAMPERED" not in verified.stdout.upper().replace("NOT TAMPERED", ""), verified.stdout
+
+
+async def test_who_read_a_document_is_recorded_and_can_be_switched_off(tmp_path: Path) -> None:
+    for reads in (True, False):
+        folder = tmp_path / str(reads)
+        folder.mkdir()
+        settings = load_settings(None, data_dir=folder, audit={"reads": reads})
+        key_id, reader = new_key(folder, Scope.READ, Scope.INGEST)
+        async with serving(compose(settings)) as client:
+            sent = await client.post(
+                "/v1/documents", files={"file": ("a.txt", b"Some words.")}, headers=reader
+            )
+            document = sent.json()["accepted"][0]["document"]["id"]
+            await client.get(f"/v1/documents/{document}", headers=reader)
+            await client.get("/v1/documents/no-such-canary", headers=reader)
+        seen = [r for r in records(folder) if r["event"] == "access_completed"]
+        assert len(seen) == reads
+        for record in seen:
+            assert record["document_ids"] == [document]
+            assert (record["caller"], record["api_key_id"]) == (f"key:{key_id}", key_id)
+            assert record["action"] == "GET /v1/documents"
+
+
+def test_searching_this_installations_own_log_is_recorded(tmp_path: Path) -> None:
+    foliotrace(tmp_path, "--data-dir", "data", "keys", "create", "--tenant", "acme")
+    for command in ("find", "export"):
+        foliotrace(tmp_path, "--data-dir", "data", "audit", command)
+    actions = {r["action"] for r in records(tmp_path / "data") if r["event"] == "admin_completed"}
+    assert actions == {"key.create", "audit.find", "audit.export"}

@@ -1,8 +1,10 @@
 """The command line: registers every command, and imports a command only when it is used."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -171,7 +173,25 @@ def main(
     context.obj = Options(config, data_dir, url, output, api_key)
     set_up_logging("error", "console")  # `embedded` obeys the settings, if they set a level
     if context.invoked_subcommand == "audit":
+        from foliotrace_audit.cli import OPERATION
+
         context.default_map = {"audit": _audit_defaults(context.obj)}
+        context.meta[OPERATION] = partial(_audited, context.obj.settings())
+
+
+@contextmanager
+def _audited(settings: "Settings", action: str, log_folder: Path) -> Iterator[None]:
+    """Record a command that reads this installation's own audit log, not a copy of one."""
+    from foliotrace_server.observing.audit import audit_folders, audited_command
+
+    if log_folder.resolve() != audit_folders(settings)[0].resolve():
+        yield
+        return
+    try:
+        with audited_command(settings, action):
+            yield
+    except FoliotraceError as error:
+        sys.exit(print_error(error))
 
 
 def import_without_rich(*libraries: str) -> None:

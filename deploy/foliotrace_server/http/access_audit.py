@@ -19,6 +19,9 @@ from foliotrace_server.http.scopes import Access, needed
 
 _log = structlog.get_logger(__name__)
 _AUDITED: Final = (401, 403, 413, 429)
+_READABLE: Final = frozenset(
+    {"documents", "extractions", "runs", "queues", "handlers", "results", "events"}
+)
 _WINDOW_S: Final = 60.0
 _PER_SOURCE: Final = 20  # records of one address and code in a window: a flood must not fill disks
 _TOTAL: Final = 600
@@ -38,7 +41,7 @@ class CallerAudit:
             await self._quotas.add(
                 principal, tokens=entry.tokens or 0, usd=entry.cost_usd or Decimal(0)
             )
-        if entry.event.endswith("_received"):
+        if entry.event.endswith("_received") or entry.event.startswith("query_"):
             entry = replace(
                 entry,
                 caller=principal.subject,
@@ -55,10 +58,11 @@ class _Window:
 
 
 class RefusalAudit:
-    """Records requests that were refused for who sent them, how many, or how large."""
+    """Records requests that were refused for who sent them, how many, or how large; and reads."""
 
-    def __init__(self, audit: AuditLog) -> None:
+    def __init__(self, audit: AuditLog, *, reads: bool = True) -> None:
         self._audit = audit
+        self._reads = reads
         self._windows: OrderedDict[tuple[str | None, str], _Window] = OrderedDict()
         self._all = _Window(monotonic())
 
@@ -86,6 +90,31 @@ class RefusalAudit:
             await self._audit.append(entry)
         except AuditUnavailable:  # the refusal stands all the same
             _log.warning("access.refusal_not_audited", code=ErrorCode.AUDIT_UNAVAILABLE)
+
+    async def read(self, connection: HTTPConnection, status: int) -> None:
+        """Write an `access_completed` record of a GET that has shown documents, runs or results."""
+        method, path = connection.scope["method"], connection.scope["path"]
+        parts = path.strip("/").split("/")
+        noun, identity = (parts[1:2], parts[2:3]) if parts[0] == "v1" else (parts[:1], parts[1:2])
+        if not self._reads or method != "GET" or status >= 400 or not _READABLE & set(noun):
+            return
+        principal = caller()
+        entry = AuditEntry(
+            event="access_completed",
+            run_id=f"req_{uuid4().hex}",
+            tenant=principal.tenant,
+            user_id=principal.subject,
+            success=True,
+            document_ids=tuple(identity) if noun == ["documents"] else (),
+            action=_action(connection),
+            caller=principal.subject,
+            api_key_id=api_key_id(principal),
+            source_address=source_address(),
+        )
+        try:
+            await self._audit.append(entry)
+        except AuditUnavailable:  # it has been read all the same
+            _log.warning("access.read_not_audited", code=ErrorCode.AUDIT_UNAVAILABLE)
 
     def _admits(self, source: str | None, code: str) -> bool:
         now_s = monotonic()

@@ -119,6 +119,7 @@ class HttpGuard:
                     if allowance.refusal is not None:
                         raise allowance.refusal
                     await self._app(scope, with_body_timeout(receive, self._slow_body_s), respond)
+                    await self._refusals.read(HTTPConnection(scope), response.status)
             except HTTPException as error:  # the router's: wrong method
                 await _wrong_method(error)(scope, receive, respond)
             except Exception as error:  # noqa: BLE001 - the outermost layer

@@ -335,7 +335,7 @@ def command_defaults(settings: Settings, output: str) -> dict[str, dict[str, obj
     return {
         "verify": {**reading, "checkpoints": seconds, "open_ok": is_served},
         "find": dict(reading),
-        "export": {"log_folder": log_folder},
+        "export": {"log_folder": log_folder, **keys},
         "checkpoints": {"log_folder": log_folder, "output": output},
         "rotate-key": {
             "output": output,
