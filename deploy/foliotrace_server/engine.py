@@ -22,6 +22,7 @@ from foliotrace_loop.store import LoopStore
 from foliotrace_otel import Metrics
 from foliotrace_server.assembly import Assembly
 from foliotrace_server.host.durable_host import DurableHost, EndedRun
+from foliotrace_server.host.reading_again import ReadingAgain
 from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.http.request_body import start_event
 from foliotrace_server.jobs import JobService
@@ -130,6 +131,7 @@ class Engine:
         work = [self._catch_up(index) for index in self.assembly.ingest.indexes]
         work += [
             self._apply_retention(),
+            ReadingAgain(self.assembly.ingest, self.jobs.read_again).run(),
             self.compaction.run(),
             *(task() for task in self.assembly.background),
         ]

@@ -15,7 +15,7 @@ from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.start_file import upload_of
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import IngestDocument, cancel_ingest
-from foliotrace.jobs import JobReporter, document_of, job_of
+from foliotrace.jobs import JobReporter, claim_job, document_of, job_of
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import AuditEntry, Blobs, StoredBlob
 from foliotrace_server.host.durable_host import DurableHost, EndedRun, report_quarantined
@@ -76,6 +76,9 @@ async def _no_content() -> AsyncIterator[bytes]:
     yield b""
 
 
+_READS_AGAIN = "foliotrace"  # the subject of jobs that nobody asked for
+
+
 class JobService:
     """Submits, cancels and finishes jobs, and deletes documents."""
 
@@ -118,6 +121,17 @@ class JobService:
             if is_new:
                 await self._durable.begin(accepted.job.id, may_queue=not has_handler)
             return accepted
+
+    async def read_again(self, document: Document) -> Job:
+        """Start to read a served document again, for pages that a lower parser read."""
+        services = self._assembly.ingest
+        principal = Principal(tenant=document.tenant, subject=_READS_AGAIN)
+        with self._durable.place():
+            job = await claim_job(services, JobKind.INGEST, principal, document, None)
+            start = {"document_id": document.id, "job_id": job.id, "read_again": True}
+            self._accept(job, document, start)
+        await self._durable.begin(job.id)
+        return job
 
     async def _store(self, principal: Principal, upload: Upload | StoredUpload) -> Accepted:
         if isinstance(upload, Upload):

@@ -63,6 +63,8 @@ class Entry:
     model: str | None = None
     tokens: int | None = None
     cost_usd: Decimal | None = None
+    credits: float | None = None
+    cloud_jobs: tuple[str, ...] = ()
     document_ids: tuple[str, ...] = ()
     action: str | None = None
     caller: str | None = None
@@ -105,6 +107,8 @@ FIELDS: Mapping[str, str] = {
     "model": "Model that produced the answer.",
     "tokens": "Total tokens used.",
     "cost_usd": "Cost in US dollars, a decimal string.",
+    "credits": "LlamaCloud credits used, a decimal string.",
+    "cloud_jobs": f"LlamaCloud jobs behind an ingestion, at most {MAX_DOCUMENT_IDS}.",
     "document_ids": f"Documents touched or cited, at most {MAX_DOCUMENT_IDS}.",
     "mac": 'HMAC-SHA256 under the chain key over the line\'s bytes before `,"mac"`.',
 }
@@ -186,6 +190,10 @@ def _add_details(entry: Entry, record: dict[str, Any]) -> None:
         record["tokens"] = entry.tokens
     if entry.cost_usd is not None:
         record["cost_usd"] = str(entry.cost_usd)  # a JSON number would lose digits of a Decimal
+    if entry.credits:
+        record["credits"] = str(entry.credits)
+    if entry.cloud_jobs:
+        record["cloud_jobs"] = [_bounded(i) for i in entry.cloud_jobs[:MAX_DOCUMENT_IDS]]
     if entry.document_ids:
         record["document_ids"] = [_bounded(i) for i in entry.document_ids[:MAX_DOCUMENT_IDS]]
 

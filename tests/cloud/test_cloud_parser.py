@@ -106,6 +106,21 @@ async def test_a_failed_page_of_a_completed_job_is_read_locally_and_marked(
     assert "D-ELKA" in pages[1].text
 
 
+async def test_raw_text_of_a_failed_page_is_mended_locally_or_kept_and_marked(
+    parser: CloudParser, local: Parser, cloud: FakeLlamaCloud
+) -> None:
+    cloud.failed_pages_have_text = True
+    cloud.fail(PARSE, Fault.partial(2))
+    order = ParserChain((parser, local))
+    mended = [p async for p in order.parse(bulletin(), pages=range(1, 3), deadline=soon())][1]
+    assert (mended.degraded_from, mended.problem) == (parser.engine, None)
+    assert mended.engine != parser.engine
+    alone = ParserChain((parser,))
+    raw = [p async for p in alone.parse(bulletin(), pages=range(1, 3), deadline=soon())][1]
+    assert "D-ELKA" in raw.text
+    assert (raw.degraded_from, raw.problem) == (parser.engine, "cloud_page_failed")
+
+
 @pytest.mark.parametrize(
     "fault", [Fault.unauthorized, Fault.payment_required, Fault.server_error, Fault.job_failed]
 )

@@ -1,6 +1,6 @@
 """Reports job progress to the job table, the audit log and the event stream."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -10,10 +10,19 @@ from uuid import uuid4
 from workflows.events import Event
 
 from foliotrace.budget import current_run, open_run
-from foliotrace.catalog import ErrorCode
+from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, FoliotraceError, NotFound
 from foliotrace.events import DocumentIngested, RunDescribed, emit
-from foliotrace.model import Document, Extraction, Job, JobKind, JobStatus, Principal, Usage
+from foliotrace.model import (
+    Document,
+    Extraction,
+    Job,
+    JobKind,
+    JobStatus,
+    Level,
+    Principal,
+    Usage,
+)
 from foliotrace.ports import AuditEntry, AuditLog, Clock, CurrentTrace, JobStore, LibraryReader
 
 
@@ -155,14 +164,24 @@ class JobReporter:
             chunks=chunks,
         )
 
-    async def completed(self, *, extraction: Extraction | None = None, engine: str = "") -> None:
+    async def completed(
+        self,
+        *,
+        extraction: Extraction | None = None,
+        engine: str = "",
+        pages_degraded: int = 0,
+        cloud_jobs: Sequence[str] = (),
+    ) -> None:
         """Mark the job completed and write the last audit record.
 
-        `extraction` is its record, valid or not; `engine` parsed the document.
+        `extraction` is its record, valid or not; `engine` parsed the document, except for
+        `pages_degraded` that a lower parser read.
         """
-        job = await self._finish(JobStatus.COMPLETED, engine=engine)
+        job = await self._finish(JobStatus.COMPLETED, engine=engine, pages_degraded=pages_degraded)
         if job.status is JobStatus.COMPLETED:  # not cancelled in this moment
-            await self._audit("completed", job, success=True, extraction=extraction)
+            await self._audit(
+                "completed", job, success=True, extraction=extraction, cloud_jobs=cloud_jobs
+            )
 
     async def failed(self, error: Exception) -> None:
         """Mark the job failed and write the last audit record."""
@@ -199,7 +218,12 @@ class JobReporter:
         await self._audit("completed", job, success=True, extraction=extraction)
 
     async def _finish(
-        self, status: JobStatus, error: Exception | None = None, *, engine: str = ""
+        self,
+        status: JobStatus,
+        error: Exception | None = None,
+        *,
+        engine: str = "",
+        pages_degraded: int = 0,
     ) -> Job:
         problem, detail = describe_error(error) if error else (None, None)
         job = await self.services.jobs.job(self.tenant, self.job_id)
@@ -210,6 +234,7 @@ class JobReporter:
             stage=status.value,
             problem=problem,
             problem_detail=detail,
+            pages_degraded=pages_degraded,
             updated_at=self.services.clock.now(),
         )
         await self.services.jobs.update(job)
@@ -225,8 +250,14 @@ class JobReporter:
         success: bool | None = None,
         error: Exception | str | None = None,
         extraction: Extraction | None = None,
+        cloud_jobs: Sequence[str] = (),
     ) -> None:
         degradation = extraction.degradation if extraction else None
+        level = int(degradation.level) if degradation else None
+        reasons = degradation.reasons if degradation else ()
+        if job.kind is JobKind.INGEST and success:
+            level = int(Level.LOWER_PATH if job.pages_degraded else Level.NONE)
+            reasons = (Reason.PAGES_DEGRADED,) if job.pages_degraded else ()
         await self.services.audit.append(
             AuditEntry(
                 event=f"{job.kind.value}_{what}",
@@ -236,10 +267,12 @@ class JobReporter:
                 success=success,
                 error=describe_error(error)[0] if isinstance(error, Exception) else error,
                 error_type=type(error).__name__ if isinstance(error, Exception) else None,
-                degradation_level=int(degradation.level) if degradation else None,
-                degradation_reasons=degradation.reasons if degradation else (),
+                degradation_level=level,
+                degradation_reasons=reasons,
                 tokens=job.usage.total_tokens if success is not None else None,
                 cost_usd=job.usage.cost_usd if success is not None else None,
+                cloud_jobs=tuple(cloud_jobs),
+                credits=job.usage.credits if success is not None else None,
                 document_ids=(job.document_id,),
             )
         )
@@ -256,6 +289,7 @@ def _emit_ingested(job: Job, engine: str) -> None:
         DocumentIngested(
             outcome=job.status.value,
             pages=job.pages_done,
+            pages_degraded=job.pages_degraded,
             chunks=job.chunks,
             parser=engine.partition(" ")[0] or None,
             problem=job.problem,

@@ -96,6 +96,8 @@ class ParserChain:
                         return replace(other, degraded_from=engine)
             except ParserUnavailable:
                 continue  # the page stays as the first parser left it
+        if page.text.strip():  # raw text of a page that failed: better than none, and marked
+            return replace(page, status=PageStatus.OK, degraded_from=engine)
         return page
 
     def _accepting(self, source: SourceFile) -> tuple[Parser, ...]:

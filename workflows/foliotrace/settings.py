@@ -205,6 +205,12 @@ class IngestSettings(Section):
         gt=0,
         description="Time limit for one window of pages; a parser that hangs is killed.",
     )
+    read_again_after_s: float = Field(
+        default=300.0,
+        ge=0,
+        description="Wait before documents are read again whose pages a lower parser read, while "
+        "the preferred one works; each further attempt waits twice as long. 0: never.",
+    )
     parser_processes: int = Field(default=2, gt=0, le=64, description="Parser processes.")
     parser_memory_bytes: int = Field(
         default=WORKER_MEMORY_BYTES,

@@ -51,6 +51,7 @@ class FakeLlamaCloud:
         self.broken: list[str] = []
         self.unique_id_replaces = False
         self.other_engine_chars: int | None = None  # chunks of this size, of another parser's text
+        self.failed_pages_have_text = False  # a failed page still carries raw text
         self.skips: set[str] = set()  # names of files that a sync leaves out silently
         self.listing_lag_s = 0.0  # how long after it was accepted a job is listed
         self.moment: Callable[[], datetime] = now  # what the lag is measured with

@@ -57,10 +57,22 @@ Params = parsing_create_params.ParsingCreateParams
 class Parsed:
     """What a finished parse job holds. `failed` are the numbers of failed pages."""
 
-    def __init__(self, source: StoredFile, pages: tuple[Page, ...], failed: frozenset[int]) -> None:
+    def __init__(
+        self,
+        source: StoredFile,
+        pages: tuple[Page, ...],
+        failed: frozenset[int],
+        *,
+        failed_have_text: bool = False,
+    ) -> None:
+        self._failed_have_text = failed_have_text
         self.source = source
         self.pages = pages
         self.failed = failed
+
+    def raw_text(self, page: Page) -> str:
+        """The text of a page, whether it was read or not."""
+        return page.text if page.number not in self.failed or self._failed_have_text else ""
 
     @property
     def good(self) -> tuple[Page, ...]:
@@ -119,7 +131,8 @@ def accept(
         ):
             raise JobFailed(f"{len(failed)} of {len(pages)} pages failed")
         _bill(call, job, request, digest, len(pages) - len(failed))
-        return Parsed(stored, pages, failed)
+        raw = call.cloud.failed_pages_have_text
+        return Parsed(stored, pages, failed, failed_have_text=raw)
 
     job.work = work
     _bill(call, job, request, digest, 0)
@@ -283,13 +296,8 @@ def _failed(page: Page) -> dict[str, Any]:
 
 
 def text_of(parsed: Parsed) -> dict[str, Any]:
-    """`text`: failed pages are empty."""
-    return {
-        "pages": [
-            {"page_number": p.number, "text": "" if p.number in parsed.failed else p.text}
-            for p in parsed.pages
-        ]
-    }
+    """`text`: failed pages are empty, or have the text that the engine began with."""
+    return {"pages": [{"page_number": p.number, "text": parsed.raw_text(p)} for p in parsed.pages]}
 
 
 def markdown_of(parsed: Parsed) -> dict[str, Any]:

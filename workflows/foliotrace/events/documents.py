@@ -24,6 +24,7 @@ class DocumentIngested(DomainEvent):
         "parser": "foliotrace.ingest.parser",
         "problem": "foliotrace.ingest.problem",
         "cost_usd": "foliotrace.cost.usd",
+        "pages_degraded": "foliotrace.ingest.pages_degraded",
     }
     recorded_as: ClassVar = "run"
 
@@ -33,12 +34,15 @@ class DocumentIngested(DomainEvent):
     parser: str | None = None
     problem: str | None = None
     cost_usd: float | None = None
+    pages_degraded: int = 0
 
     def measurements(self) -> Iterable[Measurement]:
         """The document, its pages and chunks, and its failure."""
         yield instruments.DOCUMENTS.measured(1, self.outcome)
         yield instruments.PAGES.measured(self.pages, self.parser or "")
         yield instruments.CHUNKS.measured(self.chunks)
+        if self.pages_degraded:
+            yield instruments.DEGRADED_PAGES.measured(self.pages_degraded)
         if self.problem:
             yield instruments.INGEST_FAILURES.measured(1, self.problem)
 

@@ -73,6 +73,9 @@ QUEUE_REFUSALS: Final = _counter(
 )
 DOCUMENTS: Final = _counter("foliotrace.ingest.documents", "Documents finished.", "outcome")
 PAGES: Final = _counter("foliotrace.ingest.pages", "Pages parsed.", "parser")
+DEGRADED_PAGES: Final = _counter(
+    "foliotrace.ingest.degraded_pages", "Pages that a lower parser than the preferred one read."
+)
 CHUNKS: Final = _counter("foliotrace.ingest.chunks", "Chunks written.")
 INGEST_FAILURES: Final = _counter(
     "foliotrace.ingest.failures", "Documents or pages that failed.", "code"
@@ -111,6 +114,7 @@ INSTRUMENTS: Final = (
     QUEUE_REFUSALS,
     DOCUMENTS,
     PAGES,
+    DEGRADED_PAGES,
     CHUNKS,
     INGEST_FAILURES,
     QUARANTINED_JOBS,

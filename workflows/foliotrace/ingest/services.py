@@ -33,7 +33,9 @@ class IngestServices:
     `indexes` are updated in this order, the keyword index first; `catch_up` of a slow index (one
     that embeds) only starts the work. `on_deleted` runs after a deletion, `evict_answers` after a
     deletion and after a replacement. `uploads_in_flight` counts the uploads that have stored an
-    original but not yet its document, by (tenant, content hash).
+    original but not yet its document, by (tenant, content hash). `cloud_jobs` names the jobs that
+    were bought for (tenant, content hash); `preferred_parser_ready` tells whether reading degraded
+    pages again may help.
     """
 
     library: Library
@@ -51,6 +53,8 @@ class IngestServices:
     evict_answers: Sequence[DocumentHook] = ()
     settings: IngestSettings = field(default_factory=IngestSettings)
     max_cost_usd: Decimal | None = None
+    preferred_parser_ready: Callable[[], bool] = lambda: False
+    cloud_jobs: Callable[[str, str], Sequence[str]] = lambda tenant, content_hash: ()
     uploads_in_flight: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def parser_on(self, mode: ExecutionMode | None) -> ParserChain:

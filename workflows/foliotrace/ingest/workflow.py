@@ -50,6 +50,7 @@ class IngestDocument(StartEvent):
     metadata: dict[str, str | int | float | bool] | None = None
     job_id: str | None = None
     path: ExecutionMode | None = None
+    read_again: bool = False
 
 
 class Ingested(StopEvent):
@@ -102,7 +103,10 @@ class IngestWorkflow(Workflow):
             with stage("parse", document=document.name, type=document.media_type) as call:
                 inspection = await parser.inspect(source, deadline=deadline)
                 call.result = {"pages": inspection.pages_total}
-            revision = revision_of(document, parser.engine_for(document.media_type))
+            engine = parser.engine_for(document.media_type)
+            if ev.read_again:  # stored pages of the same engines are not good enough
+                engine = f"{engine} after {document.revision}"
+            revision = revision_of(document, engine)
             await services.library.begin(
                 document.tenant,
                 document.id,
@@ -162,7 +166,12 @@ class IngestWorkflow(Workflow):
             )
             await try_evict_answers(services, document.tenant, document.id)
             ingested = await self._ingested(cursor.job_id, document.tenant, document.id)
-            await reporter.completed(engine=first[0].engine if first else "")
+            served = await services.library.document(document.tenant, document.id)
+            await reporter.completed(
+                engine=first[0].engine if first else "",
+                pages_degraded=served.pages_degraded,
+                cloud_jobs=services.cloud_jobs(served.tenant, served.content_hash),
+            )
         ctx.write_event_to_stream(_progress(cursor, "completed"))
         return ingested
 

@@ -52,6 +52,10 @@ class DocumentView:
     pages_unreadable: int = field(
         default=0, metadata={"description": "Pages that need OCR or could not be parsed."}
     )
+    pages_degraded: int = field(
+        default=0,
+        metadata={"description": "Pages that the preferred parser did not read."},
+    )
     chunks: int = 0
     identity: Identity = Identity()
     metadata: Metadata = field(default_factory=dict)
@@ -131,6 +135,10 @@ class JobView:
     stage: str = "queued"
     pages_done: int = 0
     pages_total: int = 0
+    pages_degraded: int = field(
+        default=0,
+        metadata={"description": "Pages that the preferred parser did not read."},
+    )
     chunks: int = 0
     problem: str | None = field(
         default=None, metadata={"description": "A stable error code when `status` is `failed`."}

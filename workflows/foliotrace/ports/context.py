@@ -58,6 +58,8 @@ class AuditEntry:
     model: str | None = None
     tokens: int | None = None
     cost_usd: Decimal | None = None
+    credits: float | None = None
+    cloud_jobs: tuple[str, ...] = ()
     document_ids: tuple[str, ...] = ()
     action: str | None = None  # what an administrator did, or what was refused
     caller: str | None = None  # the authenticated subject; `user_id` may be whom a body claims

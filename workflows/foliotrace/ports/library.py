@@ -148,6 +148,10 @@ class DocumentReader(Protocol):
         """Queued or ingesting documents of all tenants: what a starting process must look after."""
         ...
 
+    async def degraded(self, *, limit: int) -> Sequence[Document]:
+        """Served documents of all tenants with degraded pages, the longest unchanged first."""
+        ...
+
     async def refers_to(self, tenant: str, content_hash: str) -> bool:
         """Whether any document has this original. If none has, the original may be deleted."""
         ...

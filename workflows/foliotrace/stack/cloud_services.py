@@ -28,6 +28,7 @@ from foliotrace.ports import BudgetLedger, Parser
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.resilient import (
     BackgroundIndexWriter,
+    CircuitGuard,
     GuardFactory,
     ResilientExtractor,
     ResilientParser,
@@ -78,6 +79,7 @@ class CloudServices:
             webhook=self._webhook_target(),
             charges=charges,
         )
+        self._parser_guard: CircuitGuard | None = None
         self._placements: Placements | None = None
         self.index: ManagedIndexWriter | None = None
         self.follower: BackgroundIndexWriter | None = None
@@ -99,6 +101,15 @@ class CloudServices:
         url, secret = self._settings.webhook_url, self._webhook_secret
         return WebhookTarget(url=url, secret=secret) if url and secret else None
 
+    @property
+    def parser_ready(self) -> bool:
+        """Whether LlamaParse would be asked now."""
+        return self._parser_guard is not None and self._parser_guard.available
+
+    def job_ids(self, tenant: str, content_hash: str) -> list[str]:
+        """The jobs that were bought for these bytes."""
+        return [job_id for _, _, job_id in self.journal.jobs_of(tenant, content_hash)]
+
     # --- the journeys' rungs ---------------------------------------------------------------
 
     def parser_chains(self, local: Sequence[Parser]) -> Mapping[ExecutionMode, ParserChain]:
@@ -109,7 +120,7 @@ class CloudServices:
         settings = self._settings
         if settings.parsing is ExecutionMode.LOCAL:
             return {}
-        guard = self._guards.make(
+        guard = self._parser_guard = self._guards.make(
             "llamaparse",
             limit_s=self._core.ingest.parse_deadline_s,
             has_lower_rung=settings.parsing is ExecutionMode.CLOUD_THEN_LOCAL,

@@ -147,6 +147,8 @@ class Stack:
             evict_answers=evict_answers,
             settings=self.settings.ingest,
             max_cost_usd=self.settings.budget.max_cost_per_job_usd,
+            preferred_parser_ready=lambda: cloud is not None and cloud.parser_ready,
+            cloud_jobs=cloud.job_ids if cloud is not None else lambda tenant, content_hash: (),
         )
 
     @cached_property

@@ -59,9 +59,22 @@ def to_pages(result: ParsingGetResponse, wanted: range, *, engine: str) -> list[
             )
             continue
         plain = markdown.get(number)
-        text = plain.markdown if plain is not None and plain.success is True else texts.get(number)
-        pages.append(_plain_page(number, text, engine, confidence.get(number)))
+        if plain is not None and plain.success is True:
+            pages.append(_plain_page(number, plain.markdown, engine, confidence.get(number)))
+        else:
+            pages.append(_failed_page(number, texts.get(number), engine))
     return pages
+
+
+def _failed_page(number: int, raw: str | None, engine: str) -> ParsedPage:
+    """A page that could not be read; its `raw` text serves if no other parser reads it."""
+    return ParsedPage(
+        number=number,
+        text=(raw or "").strip(),
+        status=PageStatus.FAILED,
+        problem=PageProblem.CLOUD_PAGE_FAILED,
+        engine=engine,
+    )
 
 
 def _plain_page(number: int, text: str | None, engine: str, confidence: float | None) -> ParsedPage:
@@ -70,7 +83,7 @@ def _plain_page(number: int, text: str | None, engine: str, confidence: float | 
             number=number,
             text="",
             status=PageStatus.FAILED,
-            problem=PageProblem.CLOUD_PAGE_FAILED if text is None else PageProblem.CLOUD_PAGE_EMPTY,
+            problem=PageProblem.CLOUD_PAGE_EMPTY,
             engine=engine,
         )
     return ParsedPage(number=number, text=text or "", engine=engine, confidence=confidence)

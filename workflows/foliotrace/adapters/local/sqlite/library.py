@@ -165,6 +165,13 @@ class SqliteLibrary:
         with decoding():
             return [DOCUMENT.read(row) for row in self.database.rows(sql, unsettled)]
 
+    async def degraded(self, *, limit: int) -> Sequence[Document]:
+        """Served documents, of all tenants, with pages that a lower parser read."""
+        sql = f"{_DOCUMENTS} WHERE pages_degraded > 0 AND status = ? ORDER BY updated_at LIMIT ?"
+        with decoding():
+            rows = self.database.rows(sql, (DocumentStatus.READY.value, limit))
+            return [DOCUMENT.read(row) for row in rows]
+
     async def refers_to(self, tenant: str, content_hash: str) -> bool:
         return bool(
             self.database.rows(

@@ -154,4 +154,13 @@ ALTER TABLE jobs ADD COLUMN cost_usd TEXT NOT NULL DEFAULT '0';
 ALTER TABLE jobs ADD COLUMN credits REAL NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS: Final = (_FIRST, _PATH_OF_A_JOB, _RUNS_BY_TRACE, _USAGE_OF_A_JOB)
+_DEGRADED_PAGES: Final = """
+ALTER TABLE pages ADD COLUMN degraded INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE documents ADD COLUMN pages_degraded INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE documents ADD COLUMN served_hash TEXT;
+UPDATE documents SET served_hash = content_hash WHERE status = 'ready';
+CREATE INDEX documents_degraded ON documents (id) WHERE pages_degraded > 0;
+ALTER TABLE jobs ADD COLUMN pages_degraded INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: Final = (_FIRST, _PATH_OF_A_JOB, _RUNS_BY_TRACE, _USAGE_OF_A_JOB, _DEGRADED_PAGES)

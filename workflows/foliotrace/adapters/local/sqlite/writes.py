@@ -178,9 +178,17 @@ def add_window(
     """Store pages, each once."""
     _check_not_superseded(document, revision)
     connection.executemany(
-        "INSERT OR IGNORE INTO pages VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO pages (tenant, revision, number, problem, page, words, degraded)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (document.tenant, revision, page.number, _problem(page), *blobs)
+            (
+                document.tenant,
+                revision,
+                page.number,
+                _problem(page),
+                *blobs,
+                bool(page.degraded_from),
+            )
             for page, blobs in packed
         ],
     )
@@ -219,11 +227,15 @@ def publish(
         "UPDATE documents SET revision = ?, pending_revision = NULL,"  # noqa: S608 - columns
         " status = 'ready',"
         " pages_stored = ?, pages_unreadable = (SELECT count(*) FROM pages WHERE tenant = ?"
-        " AND revision = ? AND problem IS NOT NULL), chunks = ?, problem = NULL,"
+        " AND revision = ? AND problem IS NOT NULL),"
+        " pages_degraded = (SELECT count(*) FROM pages WHERE tenant = ? AND revision = ?"
+        " AND degraded), served_hash = content_hash, chunks = ?, problem = NULL,"
         f" problem_detail = NULL, updated_at = ?, {assignments(IDENTITY.names)} WHERE id = ?",
         (
             revision,
             stored,
+            document.tenant,
+            revision,
             document.tenant,
             revision,
             chunks,
@@ -308,7 +320,19 @@ def fail(
     keep_pages: bool,
     now: datetime,
 ) -> None:
-    """Record why ingestion ended; drop the pending chunks, and the pages unless `keep_pages`."""
+    """Record why ingestion ended; drop the pending chunks, and the pages unless `keep_pages`.
+
+    A document whose bytes are served already stays as it was: only reading it again has failed.
+    """
+    if document.revision and _serves_its_bytes(connection, document):
+        _drop_pending(connection, document)
+        stored = count_pages(connection, document.tenant, document.revision)
+        connection.execute(
+            "UPDATE documents SET status = 'ready', problem = NULL, problem_detail = NULL,"
+            " pages_total = ?, pages_stored = ?, updated_at = ? WHERE id = ?",
+            (stored, stored, now.isoformat(), document.id),
+        )
+        return
     connection.execute(
         "UPDATE documents SET status = 'failed', problem = ?, problem_detail = ?,"
         " updated_at = ? WHERE id = ?",
@@ -321,6 +345,13 @@ def fail(
             "DELETE FROM chunks WHERE document_id = ? AND revision = ?",
             (document.id, document.pending_revision),
         )
+
+
+def _serves_its_bytes(connection: sqlite3.Connection, document: Document) -> bool:
+    row = connection.execute(
+        "SELECT served_hash = content_hash FROM documents WHERE id = ?", (document.id,)
+    ).fetchone()
+    return bool(row[0])
 
 
 def delete(connection: sqlite3.Connection, document: Document) -> Document:
