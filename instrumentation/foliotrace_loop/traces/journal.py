@@ -12,11 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
-
 from foliotrace_loop.traces.identity import microseconds, moment, new_id, order_step
 from foliotrace_loop.traces.records import Record
-from foliotrace_loop.traces.rewriting import State, row_of, sent_run
+from foliotrace_loop.traces.rewriting import RAW, State, letter_of, row_of, sent_run
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -28,20 +26,21 @@ CREATE TABLE IF NOT EXISTS runs (
   end_us INTEGER,
   depth INTEGER,
   step TEXT,
-  new_id TEXT,
-  trace_id TEXT,
   dotted TEXT,
   bytes INTEGER NOT NULL,
   state TEXT NOT NULL,
   reason TEXT
 );
-CREATE TABLE IF NOT EXISTS bodies (seq INTEGER PRIMARY KEY, body BLOB NOT NULL);
 """
 _INDEXES: Final = """
 CREATE INDEX IF NOT EXISTS run_order ON runs (dotted);
-CREATE INDEX IF NOT EXISTS run_state ON runs (state, dotted);
-CREATE UNIQUE INDEX IF NOT EXISTS run_new_id ON runs (new_id);
 """
+_RAW: Final = ", ".join(RAW)
+_BODIES: Final = (
+    "CREATE TABLE IF NOT EXISTS bodies"
+    f" (seq INTEGER PRIMARY KEY, head BLOB NOT NULL, {', '.join(f'{n} BLOB' for n in RAW)})"
+)
+_PUT_BODY: Final = f"INSERT INTO bodies VALUES (?, ?{', ?' * len(RAW)})"  # noqa: S608 - marks
 _PAGE: Final = 1000
 _DEEPEST: Final = 500
 
@@ -51,9 +50,13 @@ class Pending:
     """A run to send, as far as batching needs it."""
 
     seq: int
-    trace_id: str
     dotted: str
     bytes: int
+
+    @property
+    def root(self) -> str:
+        """The step of its trace's root: what the runs of a trace share."""
+        return self.dotted.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,7 @@ class Journal:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")  # a lost write is one more harmless send
         self._db.executescript(_SCHEMA)
+        self._db.execute(_BODIES)
 
     def close(self) -> None:
         """Close the file."""
@@ -114,7 +118,6 @@ class Journal:
         self.note(loaded=0)
         self._execute("DELETE FROM runs")
         self._execute("DELETE FROM bodies")
-        self._execute("DROP INDEX IF EXISTS run_new_id")
         seen = 0
         repeated = 0
         for page in _pages(records, _PAGE):
@@ -123,7 +126,7 @@ class Journal:
                 seen += 1
                 row, body = row_of(seen, record)
                 rows.append(row)
-                bodies.append((seen, body))
+                bodies.append(body)
             with self._lock:
                 self._db.execute("BEGIN IMMEDIATE")
                 # REPLACE deletes the earlier row: the last line with an id counts.
@@ -134,7 +137,7 @@ class Journal:
                     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     rows,
                 )
-                self._db.executemany("INSERT INTO bodies VALUES (?, ?)", bodies)
+                self._db.executemany(_PUT_BODY, bodies)
                 held = self._db.execute("SELECT count(*) FROM runs").fetchone()[0]
                 repeated += known + len(rows) - held
                 self._db.execute("COMMIT")
@@ -152,14 +155,16 @@ class Journal:
             self.note(shift_us=shift)
         with self._lock:
             db = self._db
-            db.create_function("new_id", 2, lambda old, us: new_id(upload, old, us + shift))
-            db.create_function("step", 2, lambda us, id_: order_step(us + shift, id_))
+
+            def step(old_id: str, start_us: int) -> str:
+                return order_step(start_us + shift, new_id(upload, old_id, start_us + shift))
+
+            db.create_function("step", 2, step)
             db.execute("BEGIN IMMEDIATE")
-            db.execute("UPDATE runs SET new_id = new_id(old_id, start_us) WHERE state = 'pending'")
-            db.execute("UPDATE runs SET step = step(start_us, new_id) WHERE state = 'pending'")
+            db.execute("UPDATE runs SET step = step(old_id, start_us) WHERE state = 'pending'")
             # Roots, and runs whose parent is not there: nothing would ever show those.
             db.execute(
-                "UPDATE runs SET depth = 0, trace_id = new_id, dotted = step"
+                "UPDATE runs SET depth = 0, dotted = step"
                 " WHERE state = 'pending' AND (parent IS NULL OR NOT EXISTS (SELECT 1 FROM runs p"
                 "   WHERE p.old_id = runs.parent AND p.state = 'pending'))"
             )
@@ -169,8 +174,7 @@ class Journal:
             while (
                 depth < _DEEPEST
                 and db.execute(
-                    "UPDATE runs SET depth = :depth + 1, trace_id = p.trace_id,"
-                    " dotted = p.dotted || '.' || runs.step"
+                    "UPDATE runs SET depth = :depth + 1, dotted = p.dotted || '.' || runs.step"
                     " FROM (SELECT * FROM runs WHERE depth = :depth) p"
                     " WHERE runs.parent = p.old_id AND runs.depth IS NULL"
                     " AND runs.state = 'pending'",
@@ -192,7 +196,7 @@ class Journal:
     def pending(self, after: str = "") -> Sequence[Pending]:
         """Runs to send, parents before children and traces in one piece, after this one."""
         rows = self._all(
-            "SELECT seq, trace_id, dotted, bytes FROM runs WHERE state = 'pending' AND dotted > ?"
+            "SELECT seq, dotted, bytes FROM runs WHERE state = 'pending' AND dotted > ?"
             " ORDER BY dotted LIMIT ?",
             (after, _PAGE),
         )
@@ -202,9 +206,8 @@ class Journal:
         """These runs as they are sent, but for their project."""
         marks = ", ".join("?" * len(pending))
         rows = self._all(
-            "SELECT r.seq, r.old_id, r.parent, r.start_us, r.end_us, r.depth, r.new_id,"  # noqa: S608 - marks
-            " r.trace_id, r.dotted, b.body FROM runs r JOIN bodies b USING (seq)"
-            f" WHERE r.seq IN ({marks})",
+            f"SELECT r.seq, r.parent, r.start_us, r.end_us, r.dotted, b.head, {_RAW}"  # noqa: S608 - marks
+            f" FROM runs r JOIN bodies b USING (seq) WHERE r.seq IN ({marks})",
             tuple(each.seq for each in pending),
         )
         shift = int(self.fact("shift_us"))
@@ -239,7 +242,7 @@ class Journal:
         self._many("INSERT OR IGNORE INTO held VALUES (?)", ((each,) for each in held))
         return self._execute(
             "UPDATE runs SET state = 'pending', reason = 'acknowledged, not found'"
-            " WHERE state = 'sent' AND new_id NOT IN (SELECT id FROM held)"
+            " WHERE state = 'sent' AND substr(dotted, -36) NOT IN (SELECT id FROM held)"
         )
 
     def times(self) -> tuple[datetime, datetime] | None:
@@ -274,18 +277,13 @@ class Journal:
             children_first=late[0],
         )
 
-    def sent_traces(self) -> int:
-        """Traces whose root was acknowledged."""
-        row = self._one("SELECT count(*) FROM runs WHERE state = 'sent' AND depth = 0")
-        return int(row[0]) if row else 0
-
     def dead_letters(self) -> Iterator[DeadLetter]:
         """The runs that are not sent."""
-        for old_id, reason, body in self._all(
-            "SELECT r.old_id, r.reason, b.body FROM runs r JOIN bodies b USING (seq)"
+        for old_id, reason, head, *raw in self._all(
+            f"SELECT r.old_id, r.reason, b.head, {_RAW} FROM runs r JOIN bodies b USING (seq)"  # noqa: S608 - columns
             " WHERE r.state = 'dead' ORDER BY r.seq"
         ):
-            yield DeadLetter(old_id, reason, orjson.loads(body) or None)
+            yield DeadLetter(old_id, reason, letter_of(head, raw))
 
     def forget_bodies(self) -> None:
         """Delete the content of what was acknowledged; ids and states stay."""

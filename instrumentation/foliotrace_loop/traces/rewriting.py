@@ -1,6 +1,6 @@
 """A run between file and service: what the journal keeps of it, and what is sent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -9,9 +9,9 @@ import orjson
 from foliotrace_loop.traces.identity import iso, microseconds, parent_of
 from foliotrace_loop.traces.records import Record
 
-_KEPT: Final = (
-    *("name", "run_type", "inputs", "outputs", "error", "extra", "events", "tags", "serialized"),
-)
+RAW: Final = ("inputs", "outputs", "error", "extra", "serialized")
+"""Fields that are stored, and later sent, as JSON text: they do not change any more."""
+_HEAD: Final = ("name", "run_type", "tags", "events")
 _USAGE: Final = {
     "prompt_tokens": "input_tokens",
     "completion_tokens": "output_tokens",
@@ -28,8 +28,8 @@ class State(StrEnum):
     DEAD = "dead"  # will not be sent again unless `traces retry` says so
 
 
-def row_of(seq: int, record: Record) -> tuple[tuple[Any, ...], bytes]:
-    """A record as a row of the journal and its body; a record that is no run is dead at once."""
+def row_of(seq: int, record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """A record as rows of the journal; a record that is no run is dead at once."""
     run, problem = record.run, record.problem
     parent = start = end = None
     if run is not None:
@@ -41,47 +41,67 @@ def row_of(seq: int, record: Record) -> tuple[tuple[Any, ...], bytes]:
                 problem = "it has neither start_time nor end_time"
         except (ValueError, OverflowError) as error:
             problem = str(error)
-    body = orjson.dumps(run, default=str)
-    old_id = record.place if run is None else str(run["id"])
-    state = State.PENDING if problem is None else State.DEAD
-    reason = None if problem is None else f"{record.place}: {problem}"
-    return (seq, old_id, parent, start, end, len(body), state, reason), body
+    if run is None or problem is not None:
+        old_id = record.place if run is None else str(run["id"])
+        head = orjson.dumps(run, default=str)
+        reason = f"{record.place}: {problem}"
+        row = (seq, old_id, parent, None, None, len(head), State.DEAD, reason)
+        return row, (seq, head, *(None for _ in RAW))
+    old_id = str(run["id"])
+    extra = _extra(run, old_id)
+    head = orjson.dumps({name: run[name] for name in _HEAD if run.get(name) is not None})
+    held = (extra if name == "extra" else run.get(name) for name in RAW)
+    raw = [None if each is None else orjson.dumps(each, default=str) for each in held]
+    size = len(head) + sum(len(each) for each in raw if each is not None)
+    return (seq, old_id, parent, start, end, size, State.PENDING, None), (seq, head, *raw)
 
 
 def sent_run(row: tuple[Any, ...], shift: int) -> dict[str, Any]:
     """A run as it is sent, but for its project; `row` is what `Journal.runs` selects."""
-    _, old_id, parent, start, end, depth, id_, trace_id, dotted, body = row
-    held = orjson.loads(body)
-    run = {name: held[name] for name in _KEPT if held.get(name) is not None}
+    _, parent, start, end, dotted, head, *raw = row
+    run: dict[str, Any] = orjson.loads(head)
     run["name"] = str(run.get("name") or "run")
     run["run_type"] = str(run.get("run_type") or "chain").lower()
-    run["extra"] = _extra(held, old_id, parent if depth == 0 else None)
     if isinstance(run.get("events"), list):
         run["events"] = [_event(each, shift) for each in run["events"]]
-    run |= {"id": id_, "trace_id": trace_id, "dotted_order": dotted}
+    steps = dotted.split(".")
+    run |= {"id": steps[-1][-36:], "trace_id": steps[0][-36:], "dotted_order": dotted}
     run["start_time"] = iso(start + shift)
     if end is not None:
         run["end_time"] = iso(end + shift)
-    if depth:
-        run["parent_run_id"] = dotted.split(".")[-2][-36:]
+    for name, text in zip(RAW, raw, strict=True):
+        if text is not None:
+            run[name] = orjson.Fragment(text)
+    if len(steps) > 1:
+        run["parent_run_id"] = steps[-2][-36:]
+    elif parent is not None:
+        extra = orjson.loads(raw[RAW.index("extra")])
+        extra["metadata"]["original_parent_run_id"] = parent
+        run["extra"] = extra
     return run
 
 
-def _extra(held: Mapping[str, Any], old_id: str, orphan_of: str | None) -> dict[str, Any]:
+def letter_of(head: bytes, raw: Sequence[bytes | None]) -> dict[str, Any] | None:
+    """What the journal holds of a run that is not sent."""
+    run: dict[str, Any] | None = orjson.loads(head)
+    if run is not None:
+        held = zip(RAW, raw, strict=True)
+        run |= {name: orjson.loads(text) for name, text in held if text is not None}
+    return run
+
+
+def _extra(run: Mapping[str, Any], old_id: str) -> dict[str, Any]:
     """The run's `extra` with what an export holds elsewhere, and where the run comes from."""
-    extra = dict(held["extra"]) if isinstance(held.get("extra"), dict) else {}
-    inner, outer = extra.get("metadata"), held.get("metadata")
+    extra = dict(run["extra"]) if isinstance(run.get("extra"), dict) else {}
     metadata: dict[str, Any] = {}
-    for each in (outer, inner):
+    for each in (run.get("metadata"), extra.get("metadata")):
         metadata |= each if isinstance(each, dict) else {}
-    usage = {new: held[old] for old, new in _USAGE.items() if held.get(old) is not None}
-    outputs = held.get("outputs")
-    told = isinstance(outputs, dict) and "usage_metadata" in outputs
-    if usage and not told:
-        metadata.setdefault("usage_metadata", usage)
+    outputs = run.get("outputs")
+    if not (isinstance(outputs, dict) and "usage_metadata" in outputs):
+        usage = {new: run[old] for old, new in _USAGE.items() if run.get(old) is not None}
+        if usage:
+            metadata.setdefault("usage_metadata", usage)
     metadata["original_run_id"] = old_id
-    if orphan_of is not None:
-        metadata["original_parent_run_id"] = orphan_of
     extra["metadata"] = metadata
     return extra
 

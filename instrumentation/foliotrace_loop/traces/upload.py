@@ -63,7 +63,7 @@ class Ingest(Protocol):
 class Pace:
     """How fast, and for how long without success."""
 
-    workers: int = 4
+    workers: int = 8
     runs_per_s: float | None = None
     give_up_after_s: float = 60.0
 
@@ -78,7 +78,7 @@ class Uploader:
         pace: Pace,
         *,
         backoff_s: Callable[[int], float],
-        on_progress: Callable[[], None] = lambda: None,
+        on_progress: Callable[[int], None] = lambda traces: None,
     ) -> None:
         self._journal = journal
         self._ingest = ingest
@@ -144,7 +144,7 @@ class Uploader:
             if delivery.outcome is Outcome.ACCEPTED:
                 self._gate.succeeded()
                 self._journal.mark_sent(runs)
-                self._on_progress()
+                self._on_progress(sum("." not in run.dotted for run in runs))
                 return
             if delivery.outcome is Outcome.DENIED:
                 self._gate.stop(delivery.reason)
@@ -161,7 +161,6 @@ class Uploader:
     def _halve(self, runs: list[Pending], reason: str) -> None:
         if len(runs) == 1:
             self._journal.mark_dead(runs[0], reason)
-            self._on_progress()
             return
         middle = len(runs) // 2
         self._deliver(runs[:middle])
@@ -230,7 +229,7 @@ def _traces(journal: Journal) -> Iterator[list[Pending]]:
     while page := journal.pending(after):
         after = page[-1].dotted
         for run in page:
-            if trace and trace[0].trace_id != run.trace_id:
+            if trace and trace[0].root != run.root:
                 yield trace
                 trace = []
             trace.append(run)

@@ -1,9 +1,9 @@
 """The multipart bodies of runs, feedback and examples."""
 
-import json
 from email.message import Message
 from typing import Any
 
+import orjson
 import zstandard
 from tests.fakes.langsmith.state import Json, Refused, State, uuid_text
 
@@ -96,6 +96,6 @@ def ingest_examples(
 
 def _json(name: str, content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return orjson.loads(content)
     except ValueError:
         raise Refused(422, f"part {name} is not JSON") from None

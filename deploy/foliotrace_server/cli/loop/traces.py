@@ -103,7 +103,7 @@ def uploading(command: F) -> F:
             click.option(
                 "--workers",
                 type=click.IntRange(1, 64),
-                default=4,
+                default=8,
                 show_default=True,
                 help="Requests at once.",
             ),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from foliotrace_loop.ports import LoopError, Unavailable
@@ -31,7 +32,7 @@ def upload(journal: "Journal", langsmith: "LangSmith", how: dict[str, Any]) -> i
 
     ingest = LangSmithIngest(langsmith, how["project"])
     began, before = time.monotonic(), journal.counts()
-    with _progress(journal, before.traces) as on_progress:
+    with _progress(before.sent_traces, before.traces) as on_progress:
         pace = Pace(
             workers=how["workers"],
             runs_per_s=how["rate"],
@@ -94,20 +95,21 @@ def journal_of(folder: Path, how: dict[str, Any], *, reload: bool = False) -> "I
 
 
 @contextmanager
-def _progress(journal: "Journal", total: int) -> Iterator[Callable[[], None]]:
+def _progress(sent: int, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, else a line for every ten traces or every percent."""
     step = max(_STEP, total // 100)
-    shown = 0
+    done, shown, lock = sent, sent, Lock()
     with output.progress_bars() as bars:
         bar = bars.add("Uploading", total)
 
-        def on_progress() -> None:
-            nonlocal shown
-            done = journal.sent_traces()
-            bars.move(bar, done, total)
-            if bars.progress is None and done // step > shown // step:
-                shown = done
-                output.print_line(f"  Uploaded {done // step * step}/{total} traces")
+        def on_progress(traces: int) -> None:
+            nonlocal done, shown
+            with lock:
+                done += traces
+                bars.move(bar, done, total)
+                if bars.progress is None and done // step > shown // step:
+                    shown = done
+                    output.print_line(f"  Uploaded {done // step * step}/{total} traces")
 
         yield on_progress
 
