@@ -129,7 +129,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         problems=problems or (lambda: ()),
         check_schema=resolve,
         check_extract_path=extract.rungs_on,
-        background=(cloud.run,) if cloud else (),
+        background=(stack.read_identities, *((cloud.run,) if cloud else ())),
         webhook=cloud.webhook if cloud and cloud.expects_webhooks else None,
         audited=audit,
         erasers={"runs": folder.runs.erase},

@@ -1,5 +1,6 @@
 """The documents that a question names, and what finding them costs as the collection grows."""
 
+import asyncio
 import random
 import sqlite3
 import sys
@@ -187,6 +188,20 @@ async def test_what_is_remembered_of_common_words_ends_when_a_document_goes(
     await library.delete("t1", first)
     await identities.follow()
     assert identities.preferred("t1", "default", "acme") == {second}
+
+
+async def test_other_tasks_go_on_while_the_identities_of_all_documents_are_read(
+    libraries: list[SqliteLibrary],
+) -> None:
+    await serve_companies(libraries[0], [f"company {number}" for number in range(500)])
+    identities = DocumentIdentities(libraries[0], SplitWords())
+    reading = [asyncio.create_task(identities.follow()) for _ in range(2)]  # two first questions
+    turns = 0
+    while not all(task.done() for task in reading):
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 10
+    assert len(identities.preferred("t1", "default", "company 77")) == 1
 
 
 def plainly_preferred(terms: dict[str, set[str]], question: str) -> set[str]:

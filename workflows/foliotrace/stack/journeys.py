@@ -1,6 +1,7 @@
 """The services of the three journeys on one data folder, in the order the settings ask for."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from foliotrace.adapters.local.outside_files import OutsideFiles
 from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.budget import CallKind, PriceOf, UnknownPrice
-from foliotrace.errors import Misconfigured
+from foliotrace.errors import LibraryUnavailable, Misconfigured
 from foliotrace.extract.services import ExtractServices, Rung
 from foliotrace.ingest.services import DocumentHook, IngestServices
 from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
@@ -200,6 +201,11 @@ class Stack:
     @cached_property
     def _identities(self) -> DocumentIdentities:
         return DocumentIdentities(self.folder.library, self.folder.keyword)
+
+    async def read_identities(self) -> None:
+        """Read the identity of every document once, so that the first question need not wait."""
+        with suppress(LibraryUnavailable):  # the question will report what this means for it
+            await self._identities.follow()
 
     def _embedder_of_the_cache(self) -> Embedder | None:
         """What the semantic cache compares questions with; None when it is off."""

@@ -3,6 +3,7 @@
 Follows the library's change log; read by document routing and by the subject check.
 """
 
+import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,6 +22,7 @@ MIN_RELATIVE_COVER: Final = 0.8  # of the best document's cover
 MAX_PREFERRED: Final = 32  # a question that matches more documents names none in particular
 
 _COMMON: Final = 64  # documents that hold a term, above which they are not looked at per question
+_AT_ONCE: Final = 50  # documents read before other tasks get a turn: a few milliseconds
 _MEMORY: Final = 1024  # sets of common terms whose best documents are remembered
 
 _NAME_PARTS: Final = re.compile(r"[\W_]+")
@@ -98,18 +100,21 @@ class DocumentIdentities:
             _CollectionIdentities
         )
         self._version = 0
+        self._following = asyncio.Lock()
 
     async def follow(self) -> None:
         """Apply what was published or deleted since the last call. Raises LibraryUnavailable."""
         if await self._library.version() == self._version:
             return
-        while changes := await self._library.changes(self._version):
-            for change in changes:
-                collection = self._collections[change.tenant, change.collection]
-                collection.drop(change.document_id)
-                if not change.deleted:
-                    await self._read(change.tenant, change.document_id)
-                self._version = change.version
+        async with self._following:
+            while changes := await self._library.changes(self._version, limit=_AT_ONCE):
+                for change in changes:
+                    collection = self._collections[change.tenant, change.collection]
+                    collection.drop(change.document_id)
+                    if not change.deleted:
+                        await self._read(change.tenant, change.document_id)
+                    self._version = change.version
+                await asyncio.sleep(0)  # after a start all documents are read: others go on
 
     async def _read(self, tenant: str, document_id: str) -> None:
         try:
