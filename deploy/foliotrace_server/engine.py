@@ -68,7 +68,7 @@ class Compaction:
         try:
             await compact(self._ingest)
             with translated():  # of the journals: a full disk, or a process that reads them
-                self._durable.compact()
+                await self._durable.compact()
         except FoliotraceError as error:
             self._due.set()  # a long read blocks it, or the disk is full: retry later
             _log.warning("compaction.failed", code=error.error_code)
@@ -206,7 +206,7 @@ class Engine:
             try:
                 expired = await self.assembly.runs.expire(before=before, by_project=by_project)
                 await self._forget_feedback()
-                finished = self.durable.forget_finished(before)
+                finished = await self.durable.forget_finished(before)
                 self.compaction.request()
                 _log.debug("retention.applied", runs=expired, handlers=finished)
             except FoliotraceError as error:

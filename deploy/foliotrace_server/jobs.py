@@ -117,7 +117,7 @@ class JobService:
                 is_settled = accepted.settled and not has_handler
                 is_new = not (is_settled or self._durable.is_accepted(accepted.job.id))
                 if is_new:
-                    self._accept_ingest(accepted.job, accepted.document)
+                    is_new = await self._accept_new(accepted.job, accepted.document)
             if is_new:
                 await self._durable.begin(accepted.job.id, may_queue=not has_handler)
             return accepted
@@ -178,7 +178,7 @@ class JobService:
             )
             root.outputs = {"job_id": job.id}
             with self._durable.place():  # the run is first: it alone holds the schema
-                self._accept(job, document, {**start, "job_id": job.id})
+                await self._accept(job, document, {**start, "job_id": job.id})
             stored = await self._assembly.ingest.jobs.create(job)
             await self._durable.begin(job.id)
         return stored
@@ -215,7 +215,7 @@ class JobService:
         document = await document_of(self._assembly.ingest.library, principal, document_id)
         jobs = await self._jobs_of(principal, document_id)
         with translated():
-            self._durable.forget([job.id for job in jobs])
+            await self._durable.forget([job.id for job in jobs])
         run_id = f"run_{uuid4().hex}"
         document = await delete_document(
             self._assembly.ingest, principal, document_id, run_id=run_id
@@ -302,22 +302,30 @@ class JobService:
     async def _repair(self, job: Job) -> None:
         if job.kind is JobKind.INGEST:
             library = self._assembly.ingest.library
-            self._accept_ingest(job, await library.document(job.tenant, job.document_id))
+            await self._accept_ingest(job, await library.document(job.tenant, job.document_id))
             await self._durable.begin(job.id)
         else:
             await self._end(job, JobStatus.FAILED, ErrorCode.JOB_INTERRUPTED)
 
-    def _accept_ingest(self, job: Job, document: Document) -> None:
-        self._accept(job, document, {"document_id": job.document_id, "job_id": job.id})
+    async def _accept_new(self, job: Job, document: Document) -> bool:
+        """False if another upload of the same file has just had the job accepted."""
+        try:
+            await self._accept_ingest(job, document)
+        except Conflict:
+            return False
+        return True
 
-    def _accept(self, job: Job, document: Document, start: Mapping[str, Any]) -> None:
+    async def _accept_ingest(self, job: Job, document: Document) -> None:
+        await self._accept(job, document, {"document_id": job.document_id, "job_id": job.id})
+
+    async def _accept(self, job: Job, document: Document, start: Mapping[str, Any]) -> None:
         kind = self._durable.workflows[job.kind].start_event_class
         principal = Principal(
             tenant=job.tenant,
             subject=job.subject,
             collections=frozenset({document.collection}),  # whoever may use it may see the run
         )
-        self._durable.accept(job.id, principal, job.kind, start_event(kind, dict(start)))
+        await self._durable.accept(job.id, principal, job.kind, start_event(kind, dict(start)))
 
     async def _end(self, job: Job, status: JobStatus, problem: str | None) -> None:
         """Set the final state of a job outside its run."""

@@ -54,7 +54,7 @@ async def main():
     if dies_at:
         accepted = await stack.upload("notes.txt", *(f"Page {n} of topic{n}." for n in range(1, 9)))
         start = IngestDocument(document_id=accepted.document.id, job_id=accepted.job.id)
-        host.accept(accepted.job.id, Principal(tenant="t1", subject="test"), "ingest", start)
+        await host.accept(accepted.job.id, Principal(tenant="t1", subject="test"), "ingest", start)
         await host.begin(accepted.job.id)
     async with asyncio.timeout(60):
         await ended.wait()

@@ -88,9 +88,9 @@ async def test_an_extraction_that_is_refused_by_a_full_queue_leaves_nothing(
         assert len((await http.get("/v1/jobs")).json()["jobs"]) == 1
 
 
-def journal(folder: Path, job: Job, start_event: str) -> None:
+async def journal(folder: Path, job: Job, start_event: str) -> None:
     runs = RunJournal(folder / "intents.db")
-    runs.add(
+    await runs.add(
         AcceptedRun(handler_id=job.id, tenant="default", workflow="ingest", start_event=start_event)
     )
     runs.close(cleanly=False)
@@ -114,13 +114,13 @@ async def quarantined(folder: Path, bad: Accepted, good: Accepted) -> None:
 
 async def test_a_run_whose_start_event_cannot_be_read_is_quarantined(tmp_path: Path) -> None:
     bad, good = await killed_before_their_runs(tmp_path, 2)
-    journal(tmp_path, bad.job, '{"document_id": ')
+    await journal(tmp_path, bad.job, '{"document_id": ')
     await quarantined(tmp_path, bad, good)
 
 
 async def test_a_run_whose_engine_record_cannot_be_read_is_quarantined(tmp_path: Path) -> None:
     bad, good = await killed_before_their_runs(tmp_path, 2)
-    journal(tmp_path, bad.job, "{}")
+    await journal(tmp_path, bad.job, "{}")
     with sqlite3.connect(tmp_path / "handlers.db") as handlers:
         handlers.execute(
             "INSERT INTO handlers (handler_id, workflow_name, status, run_id, started_at)"

@@ -63,7 +63,7 @@ async def write_everything(root: Path, keys: AuditKeys, promise: Callable[[str],
                 handler_id=f"job{number}", tenant="t1", workflow="ingest", start_event="{}"
             )
             with translated():
-                is_new = journal.add(run)
+                is_new = await journal.add(run)
             if is_new:
                 promise(f"run:job{number}")
             entry = Entry(event="ingest_received", run_id=f"audited{number}", tenant="t1")

@@ -163,10 +163,12 @@ class DurableHost:
         self._journal.close(cleanly=True)
         self.store.close()
 
-    def accept(
+    async def accept(
         self, handler_id: str, principal: Principal, name: str, start_event: StartEvent
     ) -> None:
         """Record durably that the run will be executed; `begin` starts or queues it.
+
+        The disk is synced on another thread, once for runs that are accepted at the same time.
 
         What a caller asks for is accepted inside `place`, which limits it; a repair is not limited.
         Raises Conflict `job_already_running`, LibraryUnavailable.
@@ -180,13 +182,26 @@ class DurableHost:
             start_event=start_event.model_dump_json(),
             trace=capture_trace(),
         )
+        recording = self._spawn(self._record(run))
         try:
-            is_new = self._journal.add(run)
+            await asyncio.shield(recording)
+        except asyncio.CancelledError:  # the caller is gone, and cannot `begin` it
+            recording.add_done_callback(lambda _: self._begin_abandoned(run))
+            raise
+
+    async def _record(self, run: AcceptedRun) -> None:
+        try:
+            is_new = await self._journal.add(run)
         except sqlite3.Error as error:
             raise LibraryUnavailable(reason=Reason.JOBS_UNWRITABLE) from error
         if not is_new:
             raise Conflict(code=ErrorCode.JOB_ALREADY_RUNNING)
         self._track(run)
+
+    def _begin_abandoned(self, run: AcceptedRun) -> None:
+        if self._accepted.get(run.handler_id) is run:
+            self._queue.append(run)
+            self._start_queued()
 
     def refuse_if_full(self) -> None:
         """Raise TooBusy if no further run can be accepted."""
@@ -278,29 +293,31 @@ class DurableHost:
         """Number of accepted runs that have not ended."""
         return len(self._accepted)
 
-    def forget_finished(self, before: datetime) -> int:
+    async def forget_finished(self, before: datetime) -> int:
         """Delete the records of runs that ended before `before`; how many."""
         count = self.store.forget_finished(before.isoformat())
-        self._disown_deleted()
+        await self._disown_deleted()
         return count
 
-    def forget(self, handler_ids: Sequence[str]) -> None:
+    async def forget(self, handler_ids: Sequence[str]) -> None:
         """Have the records of these runs deleted by the first `compact` after their end."""
-        self._journal.forget(handler_ids)
+        await self._journal.forget(handler_ids)
 
-    def compact(self) -> None:
+    async def compact(self) -> None:
         """Delete the records of forgotten runs, and leave nothing deleted in the files."""
         forgotten = self._journal.forgotten()
         unfinished = [i for i in forgotten if self.is_accepted(i)]
         self.store.forget([i for i in forgotten if i not in unfinished])
-        self._disown_deleted()
-        self._journal.compact(unfinished)
+        await self._disown_deleted()
+        await self._journal.compact(unfinished)
 
-    def _disown_deleted(self) -> None:
+    async def _disown_deleted(self) -> None:
         owned = self._journal.owned()
         if owned:
             kept = self.store.handler_ids()
-            self._journal.disown([i for i in owned if i not in kept and i not in self._accepted])
+            await self._journal.disown(
+                [i for i in owned if i not in kept and i not in self._accepted]
+            )
 
     async def _restore(self, run: AcceptedRun) -> None:
         """Make journal and engine records of one run agree, before the engine starts."""
@@ -322,7 +339,7 @@ class DurableHost:
             handler.error = ErrorCode.JOB_CRASHED_REPEATEDLY
             await self.store.update(handler)
             return
-        self._journal.record_start(run.handler_id, starts=starts, steps=steps)
+        await self._journal.record_start(run.handler_id, starts=starts, steps=steps)
         self._active.add(run.handler_id)  # the engine resumes it
         self._resumed[run_id] = replace(run, starts=max(1, run.starts))
         self._milestones[run.handler_id].started.set()
@@ -384,7 +401,7 @@ class DurableHost:
             return
         self._starting.add(run.handler_id)
         try:
-            self._journal.record_start(run.handler_id, starts=run.starts + 1, steps=run.steps)
+            await self._journal.record_start(run.handler_id, starts=run.starts + 1, steps=run.steps)
             event = workflow.start_event_class.model_validate_json(run.start_event)
             with acting_as(run.principal), continue_trace(run.trace):
                 await start_durable_run(
@@ -454,14 +471,15 @@ class DurableHost:
             try:
                 with suppress(NotFound, Conflict):  # the job was deleted, or ended otherwise
                     await self._on_ended(ended)
-                self._journal.remove(ended.handler_id)
+                await self._journal.remove(ended.handler_id)
                 return
             except _DISK_ERRORS as error:
                 _log.warning("job.end_not_recorded", error_type=type(error).__name__)
                 if await self._stops_within(_RECONCILE_EVERY_S):
                     raise
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -152,7 +152,7 @@ class ProtocolApp:
         handler = await self._check_handler_id(handler_id, durable=True, reusable=not is_job)
         event = start_event_of(workflow, payload)
         with self._durable.place():
-            self._durable.accept(handler, caller(), name, event)
+            await self._durable.accept(handler, caller(), name, event)
         await self._durable.begin(handler, may_queue=False)
         return handler
 

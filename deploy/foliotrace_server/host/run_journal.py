@@ -12,6 +12,7 @@ from pathlib import Path
 
 from foliotrace.adapters.local.sqlite import page_sums
 from foliotrace.adapters.local.sqlite.database import apply_migrations
+from foliotrace.adapters.local.sqlite.write_queue import WriteQueue
 from foliotrace.model import Principal
 
 _SCHEMA = """
@@ -66,44 +67,44 @@ class RunJournal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.execute("PRAGMA secure_delete=ON")
-        self._connection.execute("PRAGMA wal_autocheckpoint=0")  # `page_sums.checkpoint` does it
+        self._connection = _connect(path)
         apply_migrations(self._connection, (_SCHEMA, _CALLERS, _COLLECTIONS))
+        self._writer = _connect(path)
+        self._writes = WriteQueue(self._writer, name="write-runs", written=self._checkpoint_if_due)
 
-    def add(self, run: AcceptedRun) -> bool:
+    async def add(self, run: AcceptedRun) -> bool:
         """Add a run; it is on disk on return. False if its handler id is in the journal."""
         collections = _written(run.collections)
         row = (
             *(run.handler_id, run.tenant, run.workflow, run.start_event, run.trace, run.subject),
             collections,
         )
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            cursor = self._connection.execute(
+
+        def work(connection: sqlite3.Connection) -> bool:
+            cursor = connection.execute(
                 "INSERT OR IGNORE INTO intents"
                 " (handler_id, tenant, workflow, start_event, trace, subject, collections)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
             if cursor.rowcount == 1 and (run.tenant, collections) != (_DEFAULT.tenant, None):
-                self._connection.execute(
+                connection.execute(
                     "INSERT OR REPLACE INTO owners VALUES (?, ?, ?)", (*row[:2], collections)
                 )
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+            return cursor.rowcount == 1
+
+        return await self._writes.write(work, acknowledged=True)
+
+    async def _write(self, sql: str, rows: Sequence[Sequence[object]]) -> None:
+        await self._writes.write(lambda c: c.executemany(sql, rows), acknowledged=True)
+
+    def _checkpoint_if_due(self) -> None:
         if page_sums.is_checkpoint_due(self._path):
             self._checkpoint()
-        return cursor.rowcount == 1
 
     def _checkpoint(self) -> None:
         with suppress(sqlite3.Error, OSError):  # tried again after the next run
-            page_sums.checkpoint(self._connection, self._path)
+            page_sums.checkpoint(self._writer, self._path)
 
     def owner(self, handler_id: str) -> Principal:
         """Whose run it is, also after its end. The default tenant's runs have no row."""
@@ -116,15 +117,13 @@ class RunJournal:
         """Ids of the runs whose owner is recorded."""
         return [row[0] for row in self._connection.execute("SELECT handler_id FROM owners")]
 
-    def disown(self, handler_ids: Collection[str]) -> None:
+    async def disown(self, handler_ids: Collection[str]) -> None:
         """Forget whose these runs were, after their records were deleted."""
-        self._connection.executemany(
-            "DELETE FROM owners WHERE handler_id = ?", [(i,) for i in handler_ids]
-        )
+        await self._write("DELETE FROM owners WHERE handler_id = ?", [(i,) for i in handler_ids])
 
-    def remove(self, handler_id: str) -> None:
+    async def remove(self, handler_id: str) -> None:
         """Remove a run that has ended."""
-        self._connection.execute("DELETE FROM intents WHERE handler_id = ?", (handler_id,))
+        await self._write("DELETE FROM intents WHERE handler_id = ?", [(handler_id,)])
 
     def all(self) -> Sequence[AcceptedRun]:
         """Every accepted run, oldest first."""
@@ -147,36 +146,49 @@ class RunJournal:
             for a, b, c, d, e, f, g, h, i in rows
         ]
 
-    def record_start(self, handler_id: str, *, starts: int, steps: int) -> None:
+    async def record_start(self, handler_id: str, *, starts: int, steps: int) -> None:
         """Record, before a run is started or resumed, that this process does so."""
-        self._connection.execute(
+        await self._write(
             "UPDATE intents SET starts = ?, steps = ? WHERE handler_id = ?",
-            (starts, steps, handler_id),
+            [(starts, steps, handler_id)],
         )
 
-    def forget(self, handler_ids: Sequence[str]) -> None:
+    async def forget(self, handler_ids: Sequence[str]) -> None:
         """Mark runs whose records must be deleted once they have ended."""
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO forgotten VALUES (?)", [(i,) for i in handler_ids]
-        )
+        await self._write("INSERT OR IGNORE INTO forgotten VALUES (?)", [(i,) for i in handler_ids])
 
     def forgotten(self) -> Sequence[str]:
         """Handler ids marked with `forget`."""
         return [row[0] for row in self._connection.execute("SELECT handler_id FROM forgotten")]
 
-    def compact(self, kept: Sequence[str]) -> None:
+    async def compact(self, kept: Sequence[str]) -> None:
         """Drop the marks, except `kept`, and leave no deleted row in the files."""
-        self._connection.execute("DELETE FROM forgotten")
-        self.forget(kept)
-        if page_sums.checkpoint(self._connection, self._path):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        await self._write("DELETE FROM forgotten", [()])
+        await self.forget(kept)
+        await self._writes.run(self._empty_log)
+
+    def _empty_log(self) -> None:
+        if page_sums.checkpoint(self._writer, self._path):
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self, *, cleanly: bool) -> None:
         """Close the file. A clean stop is not a crash, so it resets the start counts."""
+        self._writes.close()
         if cleanly:
-            self._connection.execute("UPDATE intents SET starts = 0")
+            self._writer.execute("UPDATE intents SET starts = 0")
             self._checkpoint()
         self._connection.close()
+        self._writer.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA secure_delete=ON")
+    connection.execute("PRAGMA wal_autocheckpoint=0")  # `page_sums.checkpoint` does it
+    connection.execute("PRAGMA journal_size_limit=0")  # a log that starts anew is cut
+    return connection
 
 
 def _written(collections: frozenset[str] | None) -> str | None:

@@ -8,7 +8,6 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,6 +15,7 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from foliotrace.adapters.local.sqlite import page_sums
+from foliotrace.adapters.local.sqlite.write_queue import WriteQueue
 from foliotrace.catalog import Reason
 from foliotrace.errors import LibraryUnavailable
 
@@ -79,6 +79,7 @@ _WRITER = (
     "PRAGMA secure_delete=ON",  # deleted text must not stay in free pages of the file
     "PRAGMA cache_size=-8000",  # KiB
     "PRAGMA wal_autocheckpoint=0",  # `_checkpoint` does it, with the pages' sums
+    "PRAGMA journal_size_limit=0",  # a log that starts anew is cut: its size says what is in it
 )
 _READER = ("PRAGMA query_only=ON", "PRAGMA cache_size=-4000")
 
@@ -147,8 +148,6 @@ class Database:
         self._readers: list[sqlite3.Connection] = []
         self._closed = False
         self._guard = threading.Lock()
-        # A single thread serialises the transactions, so that they never meet SQLITE_BUSY.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"write-{path.name}")
         with translated():
             if read_only:
                 try:
@@ -169,6 +168,9 @@ class Database:
             except BaseException:
                 self._writer.close()
                 raise
+            self._writes = WriteQueue(
+                self._writer, name=f"write-{path.name}", written=self._checkpoint_if_due
+            )
 
     def _connect(self, pragmas: Sequence[str], *, vacuum: bool = False) -> sqlite3.Connection:
         # A process that only reads must not checkpoint when it closes: it keeps no sums.
@@ -223,40 +225,28 @@ class Database:
     async def write(
         self, work: Callable[[sqlite3.Connection], T], *, acknowledged: bool = True
     ) -> T:
-        """Run `work` in one transaction on the writer thread; durable on return.
+        """Run `work` in a transaction on the writer thread; durable on return.
+
+        Writes that wait for each other share a transaction; each succeeds or fails by itself, and
+        may run a second time after the transaction was rolled back.
 
         Writes that nobody was promised (`acknowledged=False`) are not synced to the disk: they
         survive the death of the process, and reach the disk with the next acknowledged write.
         Cancelling the caller does not stop the commit. Raises LibraryUnavailable.
         """
-        loop = asyncio.get_running_loop()
-        # Shielded: a queued write must not be dropped because its caller was cancelled.
-        return await asyncio.shield(
-            loop.run_in_executor(self._executor(), self._write, work, acknowledged)
-        )
+        with translated():
+            return await self._open_queue().write(work, acknowledged=acknowledged)
 
-    def _executor(self) -> ThreadPoolExecutor:
+    def _open_queue(self) -> WriteQueue:
         if self._closed:
             raise LibraryUnavailable(reason=Reason.LIBRARY_CLOSED)
         if self._read_only:
             raise LibraryUnavailable(reason=Reason.LIBRARY_READ_ONLY)
-        return self._thread
+        return self._writes
 
-    def _write(self, work: Callable[[sqlite3.Connection], T], acknowledged: bool) -> T:
-        connection = self._writer
-        with translated():
-            connection.execute(f"PRAGMA synchronous={'FULL' if acknowledged else 'NORMAL'}")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+    def _checkpoint_if_due(self) -> None:
         if page_sums.is_checkpoint_due(self.path):
             self._checkpoint()
-        return result
 
     def _checkpoint(self) -> None:
         """Move the write-ahead log into the file. What fails is tried again after the next write.
@@ -270,8 +260,7 @@ class Database:
 
     async def compact(self) -> None:
         """Return freed pages to the disk, empty the write-ahead log. Raises LibraryUnavailable."""
-        loop = asyncio.get_running_loop()
-        await asyncio.shield(loop.run_in_executor(self._executor(), self._compact))
+        await self._open_queue().run(self._compact)
 
     def _compact(self) -> None:
         with translated():
@@ -292,7 +281,8 @@ class Database:
             if self._closed:
                 return
             self._closed = True
-        self._thread.shutdown(wait=True)
+        if not self._read_only:
+            self._writes.close()
         for connection in self._readers:
             connection.close()
         if not self._read_only:
