@@ -29,6 +29,7 @@ from foliotrace_server.http.access_audit import CallerAudit
 from foliotrace_server.http.http_guard import is_loopback
 from foliotrace_server.http.identity import caller
 from foliotrace_server.http.quotas import Quotas
+from foliotrace_server.loop.open_releases import open_releases
 from foliotrace_server.observing.audit import open_audit
 from foliotrace_server.observing.telemetry import observe
 from foliotrace_server.observing.trace_context import (
@@ -107,6 +108,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         prices = PriceTable(settings.own_prices)
         stack = Stack(folder, settings, host, connect(settings, folder, parts, prices))
         query, ingest, extract = stack.query, stack.ingest, stack.extract
+        releases = open_releases(settings, stack, host, parts, prices)
         problems = FolderProblems.examine(settings, folder) if serving else None
         undo.pop_all()
 
@@ -123,17 +125,24 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
     return Assembly(
         ingest=ingest,
         runs=folder.runs,
-        query=lambda: QueryWorkflow(query),
+        query=lambda: QueryWorkflow(query, releases=releases.router),
         durable={"ingest": IngestWorkflow(ingest), "extract": ExtractWorkflow(extract), **own},
         capabilities=Readiness(query, parts),
         problems=problems or (lambda: ()),
         check_schema=resolve,
         check_extract_path=extract.rungs_on,
-        background=(stack.read_identities, *((cloud.run,) if cloud else ())),
+        background=(stack.read_identities, *((cloud.run,) if cloud else ()), *releases.background),
         webhook=cloud.webhook if cloud and cloud.expects_webhooks else None,
         audited=audit,
         erasers={"runs": folder.runs.erase},
-        closing=(stack.close, audit.close, observability.close, stores.close, quotas.close),
+        closing=(
+            releases.close,
+            stack.close,
+            audit.close,
+            observability.close,
+            stores.close,
+            quotas.close,
+        ),
         seal=seal,
         observability=observability,
         quotas=quotas,

@@ -34,7 +34,9 @@ from foliotrace_server.sections import (
     LlamaCloudSection,
     LLMSettings,
     LogSettings,
+    OnlineSettings,
     RedisSettings,
+    ReleaseSettings,
     ServerSettings,
     TracingSettings,
 )
@@ -88,6 +90,14 @@ class Settings(CoreSettings, BaseSettings):
     )
     llamacloud: LlamaCloudSection = Field(
         default=LlamaCloudSection(), description="LlamaCloud. By default nothing is sent there."
+    )
+    releases: dict[str, ReleaseSettings] = Field(
+        default_factory=dict,
+        description="Other configurations of answers, by name; `foliotrace loop release` says whom "
+        "they answer.",
+    )
+    online: OnlineSettings = Field(
+        default=OnlineSettings(), description="Evaluation of answers in production."
     )
     redis: RedisSettings = Field(default=RedisSettings(), description="Shared caches and budgets.")
     audit: AuditLogSettings = Field(default=AuditLogSettings(), description="The audit log.")

@@ -4,21 +4,34 @@
 
 A service is set to a faulty retriever. Its wrong answer is rated, found, replayed and promoted to a
 dataset row; the gate goes red. The setting is mended; the gate goes green; the row stays. Every
-step is the `foliotrace` command that a person would type.
+step is the `foliotrace` command that a person would type. Last, the mended setting is released to
+half of the users, watched and promoted.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
 COMMAND = [sys.executable, "-c", "from foliotrace_server.cli import main; main()"]
 QUESTION = "What is the joining fee?"
 RIGHT = "150 EUR once"
 CONTENT = '[runs]\nkeep_content = "redacted"\n'
+RELEASED = f"""{CONTENT}
+[query]
+retriever = "last_paragraph:retriever"
+cache_ttl_s = 0.0
+
+[releases.fixed.query]
+retriever = ""
+"""
 FAULTY = CONTENT + '[query]\nretriever = "last_paragraph:retriever"\ncache_ttl_s = 0.0\n'
 
 
@@ -41,8 +54,46 @@ class Story:
             sys.exit(f"exit code {ended.returncode}, expected {code}\n{ended.stderr}")
         return ended.stdout
 
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """`foliotrace serve` until the block ends; its address."""
+        command = [*COMMAND, "serve", "--port", "0"]
+        print(f"$ foliotrace {' '.join(command[3:])} &", flush=True)
+        server = subprocess.Popen(
+            command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        try:
+            assert server.stdout is not None
+            first = server.stdout.readline()
+            print(f"  {first.rstrip()}", flush=True)
+            url = first.split()[2]
+            wait_for(url)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
     def json(self, *words: str, code: int = 0) -> Any:
         return json.loads(self.run(*words, "--output", "json", code=code))
+
+
+def wait_for(url: str) -> None:
+    """Until the service answers, and follows the rollout that was stored before it started."""
+    for _ in range(300):
+        try:
+            if {ask(url, user=f"early-{n}")["release"] for n in range(12)} == {"base", "fixed"}:
+                return
+        except OSError:
+            pass
+        time.sleep(0.1)
+    sys.exit("the service did not follow the rollout")
+
+
+def ask(url: str, *, user: str) -> Any:
+    body = json.dumps({"query": QUESTION, "user_id": user}).encode()
+    headers = {"content-type": "application/json"}
+    with urlopen(Request(f"{url}/v1/query", body, headers), timeout=30) as response:
+        return json.load(response)
 
 
 def play(folder: Path) -> None:
@@ -75,6 +126,18 @@ def play(folder: Path) -> None:
     story.run(*gate, "--baseline", "baseline.json", "--save", "fixed.json", "--junit", "gate.xml")
     assert story.json("loop", "replay", run_id, "--reference", RIGHT)["verdict"] == "fixed"
     assert row["id"] in (folder / "evals/datasets/complaints.jsonl").read_text()
+
+    print("\n-- the mended setting goes to half of the users first, is watched, and promoted")
+    story.settings(RELEASED)
+    story.run("loop", "release", "canary", "fixed", "--share", "0.5")
+    with story.serving() as url:
+        answers = [ask(url, user=f"user-{number}") for number in range(40)]
+        right = {answer["release"]: RIGHT.split()[0] in answer["answer"] for answer in answers}
+        assert right == {"base": False, "fixed": True}, right
+        watch = ("loop", "watch", "--hours", "0", "--least-runs", "10", "--apply")
+        assert "promote" in story.run(*watch)
+    assert "stable fixed" in story.run("loop", "release", "show")
+    story.run("loop", "release", "show", "--history", "2")
 
     print("\n-- the fault comes back: the row catches it")
     story.settings(FAULTY)

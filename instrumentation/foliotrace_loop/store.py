@@ -1,4 +1,4 @@
-"""Feedback, experiments and annotation queues in one SQLite file, made when it is first written."""
+"""Feedback, experiments, queues and rollouts in one SQLite file, made when first written."""
 
 import json
 import sqlite3
@@ -83,7 +83,8 @@ CREATE TABLE reviews (
   FOREIGN KEY (tenant, queue, run_id) REFERENCES queue_items ON DELETE CASCADE
 ) WITHOUT ROWID;
 """
-MIGRATIONS: Final = (_FIRST,)
+_ROLLOUTS: Final = "CREATE TABLE rollouts (id INTEGER PRIMARY KEY, rollout TEXT NOT NULL);"
+MIGRATIONS: Final = (_FIRST, _ROLLOUTS)
 _FEEDBACK: Final = tuple(each.name for each in fields(Feedback))
 _VIEW: Final = tuple(each.name for each in fields(FeedbackView))
 

@@ -128,6 +128,7 @@ def record_of(run: Run, feedback: Sequence[FeedbackView] = ()) -> Mapping[str, A
         "project": run.project,
         "level": int(run.degradation.level),
         "model": run.versions.model,
+        "release": run.versions.release,
         "answer_mode": run.degradation.answer.value,
         "tags": run.tags,
         "reasons": run.degradation.reasons,

@@ -29,7 +29,17 @@ _PAIRS: Final = {
 FIELDS: Final = frozenset(
     {"id", "trace_id", "name", "run_type", "is_root", "status", "error", "start_time", "end_time"}
     | {"latency", "total_tokens", "prompt_tokens", "completion_tokens", "total_cost", "metadata"}
-    | {"user_id", "session_id", "project", "level", "model", "answer_mode", "tags", "reasons"}
+    | {
+        "user_id",
+        "session_id",
+        "project",
+        "level",
+        "model",
+        "release",
+        "answer_mode",
+        "tags",
+        "reasons",
+    }
     | set(_PAIRS)
 )
 _COMPARISONS: Final = ("eq", "neq", "gt", "gte", "lt", "lte")

@@ -136,6 +136,9 @@ class AnswerDetails(AnswerContent):
     trace_id: str | None = field(
         default=None, metadata={"description": "Null for an answer whose trace is not sampled."}
     )
+    release: str = field(
+        default="base", metadata={"description": "Name of the release that answered."}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +164,9 @@ class Versions:
     settings: str = field(
         default="",
         metadata={"description": "Fingerprint of the settings, paths and models that answered."},
+    )
+    release: str = field(
+        default="base", metadata={"description": "Name of the release that answered."}
     )
 
 

@@ -74,6 +74,8 @@ async def answer_question(
             answer = await _answer(
                 services, query, version, deadline, stream, run, use_cache=use_cache
             )
+            if services.release != answer.release:
+                answer = replace(answer, release=services.release)
         except BaseException as error:
             await services.audit.append(records.failed(received, error, run.usage))
             if query is not None:
@@ -115,6 +117,7 @@ def _versions(services: QueryServices, version: int) -> Versions:
         model=None,
         index=version,
         settings=services.fingerprint,
+        release=services.release,
     )
 
 

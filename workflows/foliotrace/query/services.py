@@ -64,6 +64,7 @@ class QueryServices:
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     recording: RunsSettings = field(default_factory=RunsSettings)
     code_version: str = "unknown"
+    release: str = "base"
     paths_by_mode: Mapping[ExecutionMode, Sequence[RetrievalPath]] = field(default_factory=dict)
 
     def with_mode(self, asked: ExecutionMode | None) -> "QueryServices":
@@ -100,7 +101,7 @@ class QueryServices:
         limits = (
             f"{self.settings.max_answer_tokens}|{self.settings.redaction}|{self.settings.grounding}"
         )
-        return f"{self.code_version}|{PROMPT_VERSION}|{models}|{modes}|{limits}"
+        return f"{self.release}|{self.code_version}|{PROMPT_VERSION}|{models}|{modes}|{limits}"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -6,7 +6,7 @@ also has are imported from `workflows`, so that the classic host runs this sourc
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
@@ -17,6 +17,7 @@ from foliotrace.errors import FoliotraceError
 from foliotrace.events import span
 from foliotrace.model import Answer, Level
 from foliotrace.query.answer.redaction import RedactedStream
+from foliotrace.query.answer.synthesis import AnswerStream
 from foliotrace.query.pipeline import answer_question
 from foliotrace.query.services import QueryServices
 from foliotrace.query.workflow_events import (
@@ -36,7 +37,26 @@ __all__ = [
     "AskQuestion",
     "QueryServices",
     "QueryWorkflow",
+    "Releases",
 ]
+
+
+class Releases(Protocol):
+    """Several configurations over one library, of which each question is answered by one."""
+
+    def services_for(self, question: AskQuestion) -> QueryServices:
+        """What answers this question."""
+        ...
+
+    def ended(
+        self,
+        question: AskQuestion,
+        release: str,
+        outcome: Answer | BaseException,
+        elapsed_ms: float,
+    ) -> None:
+        """Called after the last work on a question; returns at once and never raises."""
+        ...
 
 
 class QueryWorkflow(Workflow):
@@ -44,9 +64,16 @@ class QueryWorkflow(Workflow):
 
     _known_steps: tuple[int, dict[str, Any]] | None = None
 
-    def __init__(self, services: QueryServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's
+    def __init__(
+        self,
+        services: QueryServices,
+        *,
+        releases: Releases | None = None,
+        **options: Any,  # noqa: ANN401 - Workflow's
+    ) -> None:
         super().__init__(**{"timeout": None, **options})
         self.services = services
+        self._releases = releases
 
     def _get_steps(self) -> dict[str, Any]:
         """The engine's own result, cached: it inspects the whole object for it, twice in each run.
@@ -73,22 +100,39 @@ class QueryWorkflow(Workflow):
             span(f"{kind}.run", self, start_event=question) as run,
             span(f"{kind}.answer"),
         ):
-            run.result = answer = await answer_question(self.services, question)
+            run.result = answer = await self._answer(question)
             return answer
 
     @step
     async def answer(self, ctx: Context, ev: AskQuestion) -> Answered:
         """Take the question through its stages; each is a span under this step's."""
         if not ev.stream:
-            return Answered(answer=await answer_question(self.services, ev))
+            return Answered(answer=await self._answer(ev))
         stream = _EventStream(ctx, self.services.settings.redaction)
         try:
-            answer = await answer_question(self.services, ev, stream)
+            answer = await self._answer(ev, stream)
         except Exception as error:
             stream.reset(error)
             raise
         stream.finish()
         return Answered(answer=answer)
+
+    async def _answer(self, question: AskQuestion, stream: AnswerStream | None = None) -> Answer:
+        if self._releases is None:
+            return await answer_question(self.services, question, stream)
+        services = self._releases.services_for(question)
+        started_s = services.clock.monotonic_s()
+        outcome: Answer | BaseException | None = None
+        try:
+            outcome = answer = await answer_question(services, question, stream)
+            return answer
+        except BaseException as error:
+            outcome = error
+            raise
+        finally:
+            if outcome is not None:
+                elapsed_ms = (services.clock.monotonic_s() - started_s) * 1000
+                self._releases.ended(question, services.release, outcome, elapsed_ms)
 
 
 class _EventStream:

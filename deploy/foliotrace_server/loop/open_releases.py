@@ -1,0 +1,99 @@
+"""Makes the services of each release in the settings, over one data folder."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from foliotrace.adapters.local.prices import PriceTable
+from foliotrace.errors import Misconfigured
+from foliotrace.query.services import QueryServices
+from foliotrace.settings import QuerySettings
+from foliotrace.stack import Host, Stack
+from foliotrace_server.external.own_parts import OwnParts
+from foliotrace_server.external.services import connect
+from foliotrace_server.sections import ReleaseSettings
+from foliotrace_server.settings import Settings
+
+if TYPE_CHECKING:
+    from foliotrace_server.loop.releases import ReleaseRouter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenReleases:
+    """The router, None where there is one configuration and nothing rates it."""
+
+    router: "ReleaseRouter | None" = None
+    background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    closing: Sequence[Callable[[], Awaitable[None]]] = ()
+
+    async def close(self) -> None:
+        """Close what was opened for releases."""
+        for close in self.closing:
+            await close()
+
+
+def open_releases(
+    settings: Settings, stack: Stack, host: Host, parts: OwnParts, prices: PriceTable
+) -> OpenReleases:
+    """Raises Misconfigured for a release whose settings are wrong."""
+    if not settings.releases and not settings.online.enabled:
+        return OpenReleases()
+    from foliotrace_loop.ports import LoopError
+    from foliotrace_loop.releases.rollout import BASE, Rollouts
+    from foliotrace_loop.store import LoopStore
+    from foliotrace_server.loop.online import OnlineEvaluation
+    from foliotrace_server.loop.releases import ReleaseRouter
+
+    if BASE in settings.releases:
+        raise Misconfigured(
+            f"releases.{BASE} is the name of the settings themselves", hint="Choose another name."
+        )
+    services: dict[str, QueryServices] = {BASE: stack.query}
+    closing: list[Callable[[], Awaitable[None]]] = []
+    for name, release in settings.releases.items():
+        changed = settings.model_copy(update=_changes(settings, name, release))
+        external = stack.external
+        if release.llm is not None or "retriever" in release.query:
+            own = connect(changed, stack.folder, parts, prices)
+            closing.extend(own.closing)
+            external = replace(external, generators=own.generators, retriever=own.retriever)
+        made = Stack(stack.folder, changed, host, external).query
+        services[name] = replace(made, release=name)
+    store = LoopStore(settings.data_dir / "loop.db")
+
+    async def close_store() -> None:
+        store.close()
+
+    online = None
+    if settings.online.enabled:
+        try:
+            online = OnlineEvaluation(settings.online, stack.folder.runs, store)
+        except LoopError as error:
+            raise Misconfigured(str(error), hint="See `online` in the settings.") from error
+    router = ReleaseRouter(
+        services, online=online, automatic_rollback=settings.online.automatic_rollback
+    )
+    rollouts = Rollouts(store)
+    return OpenReleases(
+        router=router,
+        background=(lambda: router.run(rollouts), *((online.run,) if online else ())),
+        closing=(*closing, close_store),
+    )
+
+
+def _changes(settings: Settings, name: str, release: ReleaseSettings) -> dict[str, Any]:
+    differing = {key: None if value == "" else value for key, value in release.query.items()}
+    try:
+        query = QuerySettings.model_validate({**settings.query.model_dump(), **differing})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(each) for each in first["loc"])
+        raise Misconfigured(
+            f"releases.{name}.query.{where}: {first['msg']}", hint="See `query` in the settings."
+        ) from None
+    changes: dict[str, Any] = {"query": query}
+    if release.llm is not None:
+        changes |= {"llm": release.llm, "llm_fallbacks": ()}
+    return changes

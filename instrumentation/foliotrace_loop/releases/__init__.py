@@ -1,0 +1,1 @@
+"""Releases: which configuration answers whom, and whether a new one may replace the old one."""
