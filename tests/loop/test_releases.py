@@ -234,7 +234,7 @@ def test_a_release_with_a_wrong_setting_stops_the_start_and_is_named(tmp_path: P
     releases = {"bad": ReleaseSettings(query={"top": 1})}
     with pytest.raises(Misconfigured, match=r"releases\.bad\.query\.top"):
         compose(Settings(data_dir=tmp_path, releases=releases))
-    with pytest.raises(Misconfigured, match="online.evaluators"):
+    with pytest.raises(Misconfigured, match=r"online\.evaluators"):
         compose(Settings(data_dir=tmp_path, online=OnlineSettings(enabled=True, evaluators=("x",))))
 
 
