@@ -129,7 +129,7 @@ class JobService:
         with self._durable.place():
             job = await claim_job(services, JobKind.INGEST, principal, document, None)
             start = {"document_id": document.id, "job_id": job.id, "read_again": True}
-            self._accept(job, document, start)
+            await self._accept(job, document, start)
         await self._durable.begin(job.id)
         return job
 
