@@ -10,7 +10,11 @@ from tests.adapters.files import docx_of, pdf_of, plain_pages, zip_of
 from tests.adapters.parsing import reading
 
 from foliotrace.adapters.local.files.filetype import JSON, RTF, TEXT, XML, ZIP, sniff
-from foliotrace.adapters.local.readers.reading_options import ReadingLimits
+from foliotrace.adapters.local.readers.reading_options import (
+    ReadingLimits,
+    ReadingOptions,
+    Refusal,
+)
 from foliotrace.catalog import PageProblem
 from foliotrace.errors import FileRefused
 from foliotrace.model import BlockKind, PageStatus, ParsedPage
@@ -150,9 +154,9 @@ async def test_members_of_an_archive_are_pages_named_after_them(tmp_path: Path) 
     path = zip_of(
         tmp_path / "a.zip",
         {
-            "docs/": b"",
-            "docs/note.docx": office.read_bytes(),
-            "docs/two.pdf": pdf_of(plain_pages(2)),
+            "files/": b"",
+            "files/note.docx": office.read_bytes(),
+            "files/two.pdf": pdf_of(plain_pages(2)),
             "__MACOSX/._note.docx": b"junk",
             "tool.bin": b"\x7fELF" + bytes(99),
         },
@@ -160,9 +164,9 @@ async def test_members_of_an_archive_are_pages_named_after_them(tmp_path: Path) 
     assert sniff(path) == ZIP
     pages = await read(path)
     assert [(page.number, page.label) for page in pages] == [
-        (1, "docs/note.docx"),
-        (2, "docs/two.pdf > page 1"),
-        (3, "docs/two.pdf > page 2"),
+        (1, "files/note.docx"),
+        (2, "files/two.pdf > page 1"),
+        (3, "files/two.pdf > page 2"),
         (4, "tool.bin"),
     ]
     assert pages[0].text == "Cable 900 m"
@@ -216,38 +220,45 @@ async def test_an_archive_without_files_is_refused(tmp_path: Path) -> None:
 OLD_WORD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600) + "WordDocument".encode("utf-16-le")
 
 
-async def test_an_old_word_file_names_the_converter_that_is_missing(
+def old_word(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, program: str | None
+) -> list[ParsedPage]:
+    """The pages of an old file, read in this process: a parser process has no PATH of ours."""
+    from foliotrace.adapters.local.readers.office import old
+
+    monkeypatch.setattr(old, "PLACES", str(folder / "bin"))
+    (folder / "bin").mkdir()
+    if program is not None:
+        (folder / "bin/soffice").write_text(program)
+        (folder / "bin/soffice").chmod(0o755)
+    (folder / "a.doc").write_bytes(OLD_WORD)
+    return list(old.stream(folder / "a.doc", ReadingOptions()))
+
+
+def test_an_old_word_file_names_the_converter_that_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(FileRefused) as refused:
-        await read(tmp_path / "a.doc", OLD_WORD)
+    with pytest.raises(Refusal) as refused:
+        old_word(tmp_path, monkeypatch, None)
     assert refused.value.error_code == "needs_converter"
     assert "soffice" in refused.value.message
 
 
-async def test_an_old_word_file_is_read_by_way_of_the_converter(
+def test_an_old_word_file_is_read_by_way_of_the_converter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = docx_of(tmp_path / "made.docx", "<w:p><w:r><w:t>Old words</w:t></w:r></w:p>")
-    fake = tmp_path / "soffice"
-    fake.write_text(
+    program = (
         '#!/bin/sh\nwhile [ $# -gt 1 ]; do [ "$1" = --outdir ] && out=$2; shift; done\n'
         f'cp "{made}" "$out/document.docx"\n'
     )
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    (page,) = await read(tmp_path / "a.doc", OLD_WORD)
+    (page,) = old_word(tmp_path, monkeypatch, program)
     assert page.text == "Old words"
 
 
-async def test_a_converter_that_fails_refuses_the_file(
+def test_a_converter_that_fails_refuses_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake = tmp_path / "soffice"
-    fake.write_text("#!/bin/sh\nexit 1\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    with pytest.raises(FileRefused) as refused:
-        await read(tmp_path / "a.doc", OLD_WORD)
+    with pytest.raises(Refusal) as refused:
+        old_word(tmp_path, monkeypatch, "#!/bin/sh\nexit 1\n")
     assert refused.value.error_code == "file_malformed"

@@ -1,6 +1,7 @@
 """What stands around the body of Office files: margins, comments, charts, pictures."""
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ from tests.adapters.files import zip_of
 from tests.adapters.parsing import reading
 
 from foliotrace.adapters.local.files.filetype import BMP, HEIC, ODP, ODS, sniff
-from foliotrace.adapters.local.readers.reading_options import find_tessdata
+from foliotrace.adapters.local.readers.reading_options import (
+    ReadingOptions,
+    Refusal,
+    find_tessdata,
+)
 from foliotrace.catalog import PageProblem
 from foliotrace.errors import FileRefused
 from foliotrace.model import BlockKind, PageKind, PageStatus, ParsedPage
@@ -247,15 +252,14 @@ async def test_a_heic_picture_is_known_by_its_content_and_damage_is_refused(
     assert refused.value.error_code in ("file_malformed", "file_truncated")
 
 
-async def test_a_heic_picture_without_its_decoder_names_the_extra(
+def test_a_heic_picture_without_its_decoder_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hidden = tmp_path / "without" / "pi_heif"
-    hidden.mkdir(parents=True)
-    (hidden / "__init__.py").write_text("raise ImportError")
-    monkeypatch.setenv("PYTHONPATH", str(hidden.parent))
+    from foliotrace.adapters.local.readers.pdf import image
+
+    monkeypatch.setitem(sys.modules, "pi_heif", None)
     (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic" + bytes(200))
-    with pytest.raises(FileRefused) as refused:
-        await read(tmp_path / "a.heic")
+    with pytest.raises(Refusal) as refused:
+        image.overview(tmp_path / "a.heic", ReadingOptions())
     assert refused.value.error_code == "needs_converter"
     assert "heic" in refused.value.message

@@ -46,8 +46,9 @@ _OFFICE = """
   left out.
 - The label of a hidden sheet ends in `(hidden)`: `Salaries (hidden)`.
 - Spreadsheets show stored values; a formula that has none is shown as `=...`.
-- DOC and PPT are converted by LibreOffice if `soffice` is on the PATH of the service, in a folder
-  of its own and with a fresh profile; without it they are refused with `needs_converter`.
+- DOC and PPT are converted by LibreOffice if `soffice` is in one of the usual places (`/usr/bin`,
+  `/usr/local/bin`, `/opt/libreoffice/program`), with a fresh profile; without it they are refused
+  with `needs_converter`. In archives and mails they are not converted.
 
 Not read: deleted (tracked) text, macros (never run).
 
@@ -144,8 +145,8 @@ def page() -> str:
             f"A worker is limited in address space ({WORKER_MEMORY_BYTES >> 30} GB) and CPU "
             f"({WORKER_CPU_S} s for a request), killed when it takes too long, replaced when it "
             "crashes, and can only send JSON to the service. XML entities are not expanded, "
-            "nothing is fetched. A worker has the file-system and network rights of the service; "
-            "run the container without network where that matters.",
+            "nothing is fetched. Where the kernel can refuse it, a worker has no network and writes"
+            " to its own folder alone ([threat model](../explanation/threat-model.md)).",
             "",
         )
     )

@@ -17,12 +17,14 @@ from foliotrace.model import ParsedPage
 _TARGETS: Final = {DOC: ("docx", docx.stream), PPT: ("pptx", pptx.stream)}
 _PROGRAMS: Final = ("soffice", "libreoffice")
 _CONVERSION_S: Final = 100.0
+PLACES: Final = "/usr/bin:/usr/local/bin:/opt/libreoffice/program:/usr/lib/libreoffice/program"
+"""Where LibreOffice is looked for; a parser process has no PATH."""
 
 
 def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
     """The pages of the converted file."""
     ending, read = _TARGETS[sniff(path)]
-    program = next((found for name in _PROGRAMS if (found := shutil.which(name))), None)
+    program = next((p for name in _PROGRAMS if (p := shutil.which(name, path=PLACES))), None)
     if program is None:
         raise Refusal(
             ErrorCode.NEEDS_CONVERTER,
