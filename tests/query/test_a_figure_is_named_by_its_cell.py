@@ -212,3 +212,10 @@ async def test_no_sentence_of_another_company_is_quoted(stack: QueryStack) -> No
         await stack.serve(text, name=f"{name}.txt", identity=Identity(company=name, title=name))
     answer = await stack.ask("What did Acme's board do about the merger?")
     assert {citation.document_name for citation in answer.citations} == {"Acme.txt"}
+
+
+async def test_a_run_without_content_holds_no_figure(stack: QueryStack) -> None:
+    answer = await asked_of_income(stack, "What were net sales in the quarter ended July 1, 2023?")
+    assert answer.citations[0].figure is not None
+    run = await stack.runs.run("default", answer.run_id)
+    assert [citation.figure for citation in run.citations] == [None]

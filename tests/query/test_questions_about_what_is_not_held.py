@@ -132,3 +132,31 @@ async def test_another_collection_does_not_lend_its_names(stack: QueryStack) -> 
     await serve_apple(stack)
     await stack.serve("Tesla revenue in 2023 was 96 million.", name="t.pdf", collection="cars")
     assert refused(await stack.ask("What was Tesla's revenue in 2023?"))
+
+
+@pytest.mark.parametrize(
+    ("question", "attribute"),
+    [
+        ("What is Acme's dental insurance policy?", "dental insurance policy"),
+        ("How many vineyards does Acme own?", "vineyards"),
+    ],
+)
+async def test_an_attribute_that_no_passage_speaks_of_is_refused_by_name(
+    stack: QueryStack, question: str, attribute: str
+) -> None:
+    await stack.serve(
+        "Acme owns twelve bakeries. The policy of Acme on vacation is generous.",
+        identity=Identity(company="Acme", title="Acme handbook"),
+    )
+    answer = await stack.ask(question)
+    assert answer.degradation.answer is AnswerMode.ABSTAINED
+    assert f"\u201c{attribute}\u201d" in answer.text
+
+
+async def test_an_attribute_in_half_other_words_is_answered(stack: QueryStack) -> None:
+    await stack.serve(
+        "Acme owns twelve bakeries. The vacation rules of Acme are generous.",
+        identity=Identity(company="Acme", title="Acme handbook"),
+    )
+    answer = await stack.ask("What are Acme's vacation entitlements?")
+    assert answer.degradation.answer is AnswerMode.EXTRACTIVE

@@ -152,7 +152,9 @@ def _with_content(run: Run, recording: RunsSettings) -> Run:
                     for name, values in (run.request.filters or {}).items()
                 },
             ),
-            citations=tuple(replace(c, quote=_redacted(c.quote)) for c in run.citations),
+            citations=tuple(
+                replace(c, quote=_redacted(c.quote), figure=None) for c in run.citations
+            ),
         )
     return replace(
         run,
@@ -160,7 +162,7 @@ def _with_content(run: Run, recording: RunsSettings) -> Run:
         query_text=None,
         answer_text=None,
         request=replace(run.request, filters=None),
-        citations=tuple(replace(citation, quote="") for citation in run.citations),
+        citations=tuple(replace(citation, quote="", figure=None) for citation in run.citations),
     )
 
 

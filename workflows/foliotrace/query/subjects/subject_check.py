@@ -14,6 +14,7 @@ from typing import Final
 from foliotrace.model import Query
 from foliotrace.ports import LibraryReader, NameStatistics
 from foliotrace.query.answer.quotes import PassageTerms, numbers_in, weigh
+from foliotrace.query.subjects.asked_attributes import asked_attributes
 from foliotrace.query.subjects.asked_names import (
     AskedName,
     asked_files,
@@ -27,6 +28,7 @@ COMMON_WORD: Final = 3  # passages that write a word in lower case: from here on
 MIN_PAGE_SHARE: Final = 0.05  # of one document's pages
 MIN_OWN_PAGE_SHARE: Final = 0.15  # where the question asks for something of the name's own
 MIN_EVIDENCE: Final = 0.6  # of the rest of the question, in one sentence or row with the name
+MIN_ATTRIBUTE: Final = 0.5  # of an attribute with an unknown word, in one sentence or row
 MANY_PASSAGES: Final = 256  # that write a name: then the collection speaks of it
 
 
@@ -76,6 +78,7 @@ class SubjectCheck:
         known = [n for n in names if _is_identity(n, held) and self._names.terms(n.text)]
         others = [name for name in names if name not in known]
         absent = [n.text for n in others if await self._is_absent(n, asked, known)]
+        absent += self._absent_attributes(asked, known)
         absent += self._absent_periods(asked, known, held)
         return Subjects(tuple(dict.fromkeys([*files, *absent])), self._unwritten(known, query))
 
@@ -182,6 +185,38 @@ class SubjectCheck:
                 if terms <= here and sum(w for t, w in rest.items() if t in here) >= needed:
                     return True
         return False
+
+    # --- attributes ------------------------------------------------------------------------
+
+    def _absent_attributes(self, asked: _Asked, known: Sequence[AskedName]) -> list[str]:
+        """Attributes with a word that the collection never writes.
+
+        An unknown last word may be called otherwise where something found covers the others. Words
+        that the lexicon has other words for are left out: documents may write those.
+        """
+        tenant, collection = asked.query.principal.tenant, asked.query.collection
+        reading = self._names.question(asked.query.text)
+        instead = frozenset[str]().union(*(phrase for phrase, _ in reading.instead))
+        about = {term for name in known for word in name.words for term in self._names.terms(word)}
+        absent = []
+        for attribute, words in asked_attributes(asked.query.text, self._names.terms):
+            counts = self._names.word_counts(words, tenant=tenant, collection=collection)
+            terms = {term for word in words for term in self._names.terms(word)} - about
+            unknown = [
+                not count and not instead.issuperset(self._names.terms(word))
+                for word, count in zip(words, counts, strict=True)
+            ]
+            # "dental insurance" is about teeth; "vacation entitlements" may be called otherwise.
+            if any(unknown[:-1]) or (unknown[-1] and terms and not self._covered(asked, terms)):
+                absent.append(attribute)
+        return absent
+
+    def _covered(self, asked: _Asked, terms: set[str]) -> bool:
+        """Whether one sentence or row that was found holds half of `terms`."""
+        needed = MIN_ATTRIBUTE * len(terms)
+        return any(
+            len(terms & span.terms) >= needed for passage in asked.found for span in passage.spans
+        )
 
     # --- periods ---------------------------------------------------------------------------
 

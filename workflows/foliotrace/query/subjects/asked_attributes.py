@@ -1,0 +1,34 @@
+"""Which attributes a question asks of what it names: "Apple's dental insurance". Pure.
+
+English only: what follows a possessive, and what "how many" counts.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+_LONGEST: Final = 5
+_WORD: Final = r"[^\W_][\w&-]*"
+_RUN: Final = rf"(?P<run>{_WORD}(?:[ ]{_WORD}){{0,{_LONGEST - 1}}})"
+_ASKS: Final = (
+    re.compile(rf"(?<=\w)(?:['\u2019]s|s['\u2019])\s+{_RUN}"),
+    re.compile(rf"\bhow\s+(?:many|much)\s+{_RUN}", re.IGNORECASE),
+)
+
+
+def asked_attributes(
+    text: str, terms: Callable[[str], Sequence[str]]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Each attribute as the question writes it, and its words.
+
+    It ends before the first word without terms (a stop word) or with a digit.
+    """
+    for pattern in _ASKS:
+        for found in pattern.finditer(text):
+            words: list[str] = []
+            for word in found["run"].split():
+                if any(map(str.isdigit, word)) or not terms(word):
+                    break
+                words.append(word)
+            if words:
+                yield " ".join(words), tuple(words)
