@@ -33,6 +33,7 @@ class FakeLangSmith:
         self.broken: list[str] = []
         self.max_body_bytes = max_body_bytes
         self.refuse: Callable[[Json], str | None] | None = None
+        self.strict_feedback = False  # whether a second POST with one id is refused
         self._zstd = zstd
         self._app = Starlette(routes=[self._route(*each) for each in self._table()])
         self._faults = FaultPlan(frozenset(f"{m} {path}" for m, path, _ in self._table()))
@@ -129,6 +130,7 @@ class FakeLangSmith:
             ("GET", "/examples/{id}", self._read_example),
             ("POST", "/feedback", self._create_feedback),
             ("GET", "/feedback", self._list_feedback),
+            ("PATCH", "/feedback/{id}", self._update_feedback),
             ("POST", "/annotation-queues", self._create_queue),
             ("GET", "/annotation-queues/{id}", self._read_queue),
             ("POST", "/annotation-queues/{id}/runs", self._queue_runs),
@@ -274,7 +276,17 @@ class FakeLangSmith:
         return found
 
     async def _create_feedback(self, request: Request) -> Json:
-        return self.state.add_feedback(await request.json())
+        body = await request.json()
+        if self.strict_feedback and body.get("id") in self.state.feedback:
+            raise Refused(409, "feedback exists")
+        return self.state.add_feedback(body)
+
+    async def _update_feedback(self, request: Request) -> Json:
+        found = self.state.feedback.get(request.path_params["id"])
+        if found is None:
+            raise Refused(404, "Feedback not found")
+        found.update(await request.json())
+        return found
 
     def _list_feedback(self, request: Request) -> list[Json]:
         runs = request.query_params.getlist("run")

@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from foliotrace_loop.ports import LoopError
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import Exit, Group, Options, pass_options
+from foliotrace_server.cli.loop.langsmith import langsmith_of, langsmith_options
 from foliotrace_server.cli.loop.shared import with_loop_exit_code
 from foliotrace_server.cli.loop.uploads import journal_of, print_plan, upload
 
@@ -133,17 +133,6 @@ def uploading(command: F) -> F:
                 type=click.Path(path_type=Path, dir_okay=False),
                 help="Write refused runs and their reasons to this JSONL file.",
             ),
-            click.option(
-                "--endpoint",
-                envvar=["LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT"],
-                help="LangSmith's URL; default: LANGSMITH_ENDPOINT, or the hosted service.",
-            ),
-            click.option(
-                "--langsmith-api-key",
-                "key",
-                envvar=["LANGSMITH_API_KEY", "LANGCHAIN_API_KEY"],
-                help="Other users can see the command line, not LANGSMITH_API_KEY.",
-            ),
         )
     ):
         command = option(command)
@@ -152,6 +141,7 @@ def uploading(command: F) -> F:
 
 @traces.command("upload")
 @uploading
+@langsmith_options
 @click.option(
     "--resume/--no-resume",
     default=True,
@@ -185,6 +175,7 @@ def upload_traces(options: Options, /, resume: bool, dry_run: bool, **how: Any) 
 
 @traces.command("retry")
 @uploading
+@langsmith_options
 @pass_options
 @with_loop_exit_code
 def retry_traces(options: Options, /, **how: Any) -> int:  # noqa: ANN401 - as click passes them
@@ -206,11 +197,7 @@ def _folder(options: Options) -> Path:
 
 
 def _langsmith(how: dict[str, Any]) -> "LangSmith":
-    from foliotrace_loop.langsmith.wire import ENDPOINT, LangSmith
-
-    if not how["key"]:
-        raise LoopError("there is no key of LangSmith: set LANGSMITH_API_KEY")
-    return LangSmith(how["endpoint"] or ENDPOINT, how["key"], connections=how["workers"])
+    return langsmith_of(how["endpoint"], how["key"], connections=how["workers"])
 
 
 @contextmanager

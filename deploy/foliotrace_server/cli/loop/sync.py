@@ -1,0 +1,54 @@
+"""`foliotrace loop sync`: feedback, datasets and experiments to LangSmith."""
+
+from pathlib import Path
+
+import click
+
+from foliotrace_server.cli import output
+from foliotrace_server.cli.command import Exit, Options, pass_options
+from foliotrace_server.cli.loop.langsmith import langsmith_of, langsmith_options
+from foliotrace_server.cli.loop.shared import datasets_option, loop, store_of, with_loop_exit_code
+
+
+@loop.command("sync")
+@click.option("--project", required=True, help="Project in LangSmith that the traces are sent to.")
+@click.option("--tenant", default="default", show_default=True, help="Whose feedback.")
+@datasets_option
+@langsmith_options
+@pass_options
+@with_loop_exit_code
+def sync(
+    options: Options,
+    project: str,
+    tenant: str,
+    folder: Path,
+    endpoint: str | None,
+    key: str | None,
+) -> int:
+    """Push feedback, datasets and experiments to LangSmith; what it holds is not sent again.
+
+    Personal data in comments and answers are replaced by placeholders.
+
+    Examples:
+      foliotrace loop sync --project refunds
+    """
+    from foliotrace_loop.datasets.rows import Datasets
+    from foliotrace_loop.langsmith.sync import LangSmithSync
+
+    store = store_of(options)
+    pushing = LangSmithSync(langsmith_of(endpoint, key), store)
+    datasets = Datasets(folder)
+    rows = {name: datasets.read(name) for name in datasets.names()}
+    ratings = [each for held in store.feedback_by_run(tenant).values() for each in held]
+    rated = pushing.push_feedback(project, ratings)
+    pushed_rows = sum(pushing.push_dataset(name, each).rows for name, each in rows.items())
+    experiments = sum(
+        pushing.push_experiment(each, rows.get(each.suite.partition("/")[0], ())).experiments
+        for each in pushing.experiments()
+    )
+    output.print_line(
+        f"Pushed {rated.feedback} ratings, {pushed_rows} rows, {experiments} experiments"
+    )
+    if rated.untraced:
+        output.print_line(f"{rated.untraced} ratings are of runs without a trace: not pushed")
+    return Exit.DONE
