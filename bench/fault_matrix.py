@@ -5,9 +5,10 @@
 
 A row is one dependency, a cell one fault: a hundred questions (jobs: three) are asked while it
 lasts. Recorded: the levels reached, the latency added to the first request and to the hundredth
-(the median of the last ten) over a healthy service, and whether the marks agreed in body, header,
-span, metric and audit record. Needs a checkout (the fakes are under tests/) and, for cache and
-ledger, redis-server.
+(the median of the last ten) over a healthy service, whether the marks agreed in body, header, span,
+metric and audit record, and how often `/readyz` showed the level of the answer that followed (it is
+read before nine questions, once the first has met the fault). Needs a checkout (the fakes are under
+tests/) and, for cache and ledger, redis-server.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ PAGE = Path(__file__).parents[1] / "docs/reference/fault-matrix.md"
 FAULTS = ("down", "refused", "slow", "hanging", "429", "500", "garbage", "partial", "flapping")
 QUESTIONS = 100
 JOBS = 3
+READ_BEFORE = range(1, 100, 11)  # questions before which /readyz is read
 STAGE_S = {"managed_index": 2.0, "embedder": 2.0, "llm": 3.0, "second_llm": 3.0}
 CHAT, EMBED = "POST /v1/chat/completions", "POST /v1/embeddings"
 RETRIEVE = "POST /api/v1/retrieval/retrieve"
@@ -68,6 +71,7 @@ class Cell:
     levels: list[int] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
     marks: list[bool] = field(default_factory=list)
+    ready: list[bool] = field(default_factory=list)  # whether /readyz agreed with the next answer
     reasons: list[str] = field(default_factory=list)
 
     def last_s(self) -> float:
@@ -81,6 +85,7 @@ class Cell:
             "first_added_ms": round((self.times_s[0] - healthy_s) * 1000),
             "hundredth_added_ms": round((self.last_s() - healthy_s) * 1000, 1),
             "marks_complete": all(self.marks),
+            "readyz_agreed": sum(self.ready) / len(self.ready) if self.ready else None,
             "reasons": self.reasons[:3],
         }
 
@@ -259,6 +264,85 @@ async def extractor(folder: Path) -> AsyncIterator[Row]:
             yield Row(running, breaks(fake, "POST /api/v2/extract"), mends(fake), ("", ""))
 
 
+def own_retriever() -> Any:
+    """A LlamaIndex retriever of the user's own, which `broken` breaks."""
+    from llama_index.core.base.base_retriever import BaseRetriever
+    from llama_index.core.schema import NodeWithScore, TextNode
+
+    class Own(BaseRetriever):
+        def _retrieve(self, query_bundle: Any) -> list[NodeWithScore]:
+            if broken:
+                raise ValueError("the store is not open")
+            node = TextNode(text=FUEL, metadata={"file_name": "fuel.txt"})
+            return [NodeWithScore(node=node, score=1.0)]
+
+    return Own()
+
+
+broken: list[str] = []
+
+
+async def _stays() -> None:
+    """Nothing mends it, or the service does."""
+
+
+@asynccontextmanager
+async def own_part(folder: Path) -> AsyncIterator[Row]:
+    import bench.fault_matrix as imported  # the copy that the service imports
+
+    query = QUERY.model_copy(update={"retriever": "bench.fault_matrix:own_retriever"})
+    async with service(folder, resilience=GUARD, query=query) as running:
+        await filled(running)
+
+        async def break_it(fault: str) -> None:
+            imported.broken.append(fault)
+
+        yield Row(running, break_it, _stays, ("custom", "extractive"))
+
+
+@asynccontextmanager
+async def keyword_index(folder: Path, *, vectors: bool) -> AsyncIterator[Row]:
+    with running_fake_openai() as fake:
+        given = {"embedding": embedding(fake)} if vectors else {}
+        async with service(folder, **given, resilience=GUARD, query=QUERY) as running:
+            await filled(running)
+
+            async def break_it(fault: str) -> None:
+                running.engine.assembly.ingest.indexes[0].close()  # type: ignore[attr-defined]
+                for file in (folder / "keyword").rglob("*.*"):
+                    file.write_bytes(b"damaged")
+
+            yield Row(running, break_it, _stays, ("hybrid" if vectors else "keyword", "extractive"))
+
+
+@asynccontextmanager
+async def library(folder: Path) -> AsyncIterator[Row]:
+    async with service(folder, resilience=GUARD, query=QUERY) as running:
+        await filled(running)
+
+        async def break_it(fault: str) -> None:
+            with (folder / "library.db").open("r+b") as file:
+                file.write(b"x" * (folder / "library.db").stat().st_size)
+            for name in ("library.db-wal", "library.db-shm"):
+                (folder / name).unlink(missing_ok=True)
+
+        yield Row(running, break_it, _stays, ("keyword", "extractive"))
+
+
+@asynccontextmanager
+async def pending_vectors(folder: Path) -> AsyncIterator[Row]:
+    with running_fake_openai() as fake:
+        given = embedding(fake)
+        async with service(folder, embedding=given, resilience=GUARD, query=QUERY) as running:
+            await filled(running)
+
+            async def break_it(fault: str) -> None:
+                fake.fail(EMBED, Fault.server_error)
+                await running.put("tyres.txt", "Tyres are changed in hangar 4.")
+
+            yield Row(running, break_it, _stays, ("hybrid", "extractive"))
+
+
 GUARD = ResilienceSettings(
     breaker_longest_rest_s=5.0
 )  # else as shipped; short rests end a cell sooner
@@ -271,6 +355,19 @@ QUESTION_ROWS: dict[str, Callable[[Path], Any]] = {
     "cache": cache,
     "ledger": ledger,
     "collector": collector,
+}
+DAMAGES: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "own_retriever": ("the user's own retriever raises", own_part),
+    "keyword_index": (
+        "the files of the keyword index are overwritten",
+        partial(keyword_index, vectors=False),
+    ),
+    "keyword_index_beside_vectors": (
+        "the same, with an embedder",
+        partial(keyword_index, vectors=True),
+    ),
+    "library": ("the library is overwritten while it is served", library),
+    "pending_vectors": ("a document waits for a failing embedder", pending_vectors),
 }
 JOB_ROWS: dict[str, Callable[[Path], Any]] = {"parser": parser, "extractor": extractor}
 
@@ -299,10 +396,20 @@ async def timed(row: Row, number: int, cell: Cell, *, look: bool) -> None:
         cell.marks.append(level == int(sent.headers["x-degradation-level"]))
 
 
+async def level_shown(row: Row) -> int:
+    """The level that /readyz says the next answer gets: the worse of its capabilities."""
+    shown = (await row.running.client.get("/readyz")).json()["capabilities"].values()
+    return max(int(capability["level"]) for capability in shown)
+
+
 async def questions(row: Row, count: int) -> Cell:
     cell = Cell()
     for number in range(count):
+        shown = await level_shown(row) if number in READ_BEFORE else None
+        answered = len(cell.levels)
         await timed(row, number, cell, look=number in (0, count - 1))
+        if shown is not None and len(cell.levels) > answered:
+            cell.ready.append(shown == cell.levels[-1])
         row.running.seen.memory.clear()
     return cell
 
@@ -338,6 +445,26 @@ async def question_row(name: str) -> dict[str, Any]:
                 await whole_again(row)
                 print(name, fault, found[fault], file=sys.stderr, flush=True)
             return found
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def damage_row(name: str) -> dict[str, Any]:
+    """One damage that is not mended from outside."""
+    folder = Path(tempfile.mkdtemp(prefix="fault-matrix-"))
+    try:
+        async with DAMAGES[name][1](folder) as row:
+            await whole_again(row)
+            await row.break_it(name)
+            cell = Cell()
+            for number in range(20):
+                shown = await level_shown(row)
+                await timed(row, number, cell, look=True)
+                cell.ready.append(cell.levels[-1:] == [shown])
+                await asyncio.sleep(0.1)
+            found = cell.figures(0.0)
+            print(name, found, file=sys.stderr, flush=True)
+            return {**found, "levels": list(dict.fromkeys(cell.levels))}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -404,12 +531,29 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
         "Jobs wait and ask again (4 to 60 s), as nobody sits in front of them. A call may take 3 s",
         "at the LLMs here, 2 s at the indexes, its retries included.",
         "",
-        "| dependency | healthy | " + " | ".join(FAULTS) + " |",
-        "|---|---|" + "---|" * len(FAULTS),
+        "**readyz** is the share of readings of `/readyz` that showed the level of the answer that",
+        "followed, and names the faults with others. It is read once a first question has met the",
+        "fault: a service that nobody has called since it failed is not known to have failed.",
+        "",
+        "| dependency | healthy | " + " | ".join(FAULTS) + " | readyz |",
+        "|---|---|" + "---|" * len(FAULTS) + "---|",
     ]
     for name, row in rows.items():
-        cells = [_cell(row.get(fault)) for fault in FAULTS]
-        lines.append(f"| {name} | {row['healthy_ms']} ms | " + " | ".join(cells) + " |")
+        if name not in DAMAGES:
+            cells = [_cell(row.get(fault)) for fault in FAULTS] + [_agreement(row)]
+            lines.append(f"| {name} | {row['healthy_ms']} ms | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "On this machine, with 20 questions and `/readyz` read before each, also the first:",
+        "",
+        "| damage | levels, in order | readyz |",
+        "|---|---|---|",
+    ]
+    for name, (said, _) in DAMAGES.items():
+        if name in rows:
+            levels = " -> ".join(map(str, rows[name]["levels"]))
+            mark = "" if rows[name]["marks_complete"] else " !"
+            lines.append(f"| {said} | {levels}{mark} | {rows[name]['readyz_agreed']:.0%} |")
     lines += [
         "",
         "429: `Retry-After: 30`. Slow: 0.5 s before the first byte (Redis 0.2 s). Flapping: every",
@@ -434,24 +578,36 @@ def _cell(found: dict[str, Any] | None) -> str:
     return f"**{levels}** {first:+} / {last:+.0f}{mark}"
 
 
+def _agreement(row: dict[str, Any]) -> str:
+    """The share of readings of /readyz that agreed, with the faults where some did not."""
+    shares = {fault: row[fault].get("readyz_agreed") for fault in FAULTS if fault in row}
+    known = {fault: share for fault, share in shares.items() if share is not None}
+    if not known:
+        return "-"
+    others = [f"{fault} {share:.0%}" for fault, share in known.items() if share < 1]
+    return f"{sum(known.values()) / len(known):.0%}" + (f" ({', '.join(others)})" if others else "")
+
+
 def _all_answered(rows: dict[str, dict[str, Any]]) -> bool:
     return all(
         set(cell["statuses"]) <= {200, 202}
         for row in rows.values()
-        for cell in row.values()
-        if isinstance(cell, dict)
+        for cell in (row, *row.values())
+        if isinstance(cell, dict) and "statuses" in cell
     )
 
 
 async def main() -> None:
     logging.disable(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    chosen = sys.argv[1:] or [*QUESTION_ROWS, *JOB_ROWS]
+    chosen = sys.argv[1:] or [*QUESTION_ROWS, *DAMAGES, *JOB_ROWS]
     recorded = RESULTS / "fault_matrix.json"
     before = json.loads(recorded.read_text())["figures"] if recorded.exists() else {}
     for name in chosen:
-        before[name] = await (question_row(name) if name in QUESTION_ROWS else job_row(name))
-        rows = {name: before[name] for name in (*QUESTION_ROWS, *JOB_ROWS) if name in before}
+        run = question_row if name in QUESTION_ROWS else damage_row if name in DAMAGES else job_row
+        before[name] = await run(name)
+        order = (*QUESTION_ROWS, *JOB_ROWS, *DAMAGES)
+        rows = {name: before[name] for name in order if name in before}
         PAGE.write_text(page(rows))
         save("fault_matrix", rows, command="python -m bench.fault_matrix")
 

@@ -4,16 +4,17 @@ Hosts are our server, llamactl and llama-deploy. Nothing is imported from llama-
 be installed beside llama-deploy 0.9.2.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import takewhile
 from typing import Any, Final, Protocol
 
 from workflows import Workflow
 
+from foliotrace.budget import open_run
 from foliotrace.catalog import ReasonFamily
-from foliotrace.errors import LibraryUnavailable, Unavailable
+from foliotrace.errors import BudgetExceeded, LedgerUnavailable, LibraryUnavailable, Unavailable
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import (
     AnswerMode,
@@ -23,14 +24,19 @@ from foliotrace.model import (
     Query,
     RetrievalMode,
 )
-from foliotrace.ports import Erased, ErasureScope, Runs
+from foliotrace.ports import Erased, ErasureScope, IndexSource, Prompt, Runs, TextGenerator
+from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.workflow import QueryServices
 from foliotrace_server.bodies import CapabilityBody, FolderProblemBody
 from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.observing.telemetry import Observability
 
-_PROBE_S: Final = 2.0
+_PROBE_S: Final = 1.0  # orchestrators wait no longer
+_OWN_EVERY_S: Final = 10.0
+_NEWEST: Final = 50  # changes of the library among which a document is looked for
+_QUESTION_CHARACTERS: Final = 200
+_PING: Final = Prompt(system="Reply with one word.", user="ping", version="readiness")
 
 
 class Audited(Protocol):
@@ -86,71 +92,131 @@ class Assembly:
 
 
 class Readiness:
-    """Reports what each capability is configured for and can do now.
+    """Reports what each capability is configured for, and what the next answer would get.
 
-    The keyword index and the library are read as a question reads them; no other service is asked:
-    of those, the circuit breakers and the last calls say whether they answer.
+    The indexes of this machine and a retriever of the user's own are asked as a question asks them,
+    for words of the newest document. Other services are asked only while their last call failed,
+    and not while their circuit breaker is open: of the rest, the last call says how they are.
     """
 
-    def __init__(self, query: QueryServices, parts: OwnParts) -> None:
+    def __init__(
+        self,
+        query: QueryServices,
+        parts: OwnParts,
+        *,
+        library: IndexSource,
+        ledger: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        """`ledger` reads the budget ledger; None where nothing is paid for."""
         self._query = query
         self._parts = parts
+        self._library = library
+        self._ledger = ledger
+        self._own_asked_s = -_OWN_EVERY_S
 
     async def __call__(self) -> Mapping[str, CapabilityBody]:
         """The state of `retrieve` and `answer`."""
-        return {"retrieve": await self._retrieve(), "answer": self._answer()}
+        with open_run("readiness", None):
+            retrieve, answer = await asyncio.gather(self._retrieve(), self._answer())
+        return {"retrieve": retrieve, "answer": answer}
 
     async def _retrieve(self) -> CapabilityBody:
         best = self._query.configured.retrieval[0]
-        broken = await self._broken()
-        ready = [
-            path.mode
-            for path in self._query.paths
-            if path.mode not in broken and path.retriever.ready
-        ]
-        reached = ready[0] if ready else RetrievalMode.NONE
-        level = 0 if reached is best else 2 if ready else 4
-        reasons = () if reached is best else (broken.get(best) or ReasonFamily.NOT_READY.of(best),)
+        reached, reasons = RetrievalMode.NONE, list[str]()
+        try:
+            question = await self._question()
+            for path in self._query.paths:
+                if (reason := await self._why_not(path, question)) is None:
+                    reached = path.mode
+                    break
+                reasons.append(reason)
+        except LibraryUnavailable as error:
+            reasons.append(error.reason)
         return CapabilityBody(
             configured=best,
             reachable=reached,
-            level=level,
-            reasons=reasons,
+            level=0 if reached is best else 2 if reached is not RetrievalMode.NONE else 4,
+            reasons=tuple(dict.fromkeys(reasons)),
             failures=tuple(self._parts.failures("query.retriever", "embedding.model")),
         )
 
-    async def _broken(self) -> Mapping[RetrievalMode, str]:
-        """The paths that a question would find broken on this machine, each with the reason."""
-        paths = self._query.paths
-        try:
-            await self._query.library.version()
-        except LibraryUnavailable as error:
-            return {path.mode: error.reason for path in paths}
-        keyword = next((p for p in paths if p.mode is RetrievalMode.KEYWORD), None)
-        if keyword is None:
-            return {}
-        question = Query(text="ping", principal=Principal())
-        deadline = Deadline(self._query.clock.monotonic_s() + _PROBE_S)
-        try:
-            await keyword.retriever.retrieve(question, top_k=1, deadline=deadline)
-        except Unavailable as error:
-            return dict.fromkeys((RetrievalMode.KEYWORD, RetrievalMode.HYBRID), error.reason)
-        return {}
+    async def _question(self) -> Query:
+        """A question for what stands in the newest document. Raises LibraryUnavailable."""
+        version = await self._library.version()
+        for change in reversed(await self._library.changes(max(0, version - _NEWEST))):
+            chunks = await self._library.document_chunks(
+                change.tenant, change.document_id, after_ordinal=-1, limit=1
+            )
+            if chunks and not change.deleted:
+                principal = Principal(tenant=change.tenant)
+                text = chunks[0].text[:_QUESTION_CHARACTERS]
+                return Query(text=text, principal=principal, collection=change.collection)
+        return Query(text="ping", principal=Principal())
 
-    def _answer(self) -> CapabilityBody:
-        """Generated answers if any language model is ready, else quotes."""
+    async def _why_not(self, path: RetrievalPath, question: Query) -> str | None:
+        """Why a question would not be answered by `path`; None if it would."""
+        ready = path.retriever.ready
+        if ready and path.mode is RetrievalMode.HYBRID:
+            keyword = next(p for p in self._query.paths if p.mode is RetrievalMode.KEYWORD)
+            return await self._why_not(keyword, question)
+        if ready and path.mode is not RetrievalMode.KEYWORD and not self._asks_own(path):
+            return None
+        now_s = self._query.clock.monotonic_s()
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                await path.retriever.retrieve(
+                    question, top_k=1, deadline=Deadline(now_s + _PROBE_S)
+                )
+        except Unavailable as error:
+            return error.reason
+        except TimeoutError:
+            return ReasonFamily.PATH_TIMEOUT.of(path.mode.value)
+        return None
+
+    def _asks_own(self, path: RetrievalPath) -> bool:
+        """Whether to ask the user's own retriever again, which may fail without a call of ours."""
+        now_s = self._query.clock.monotonic_s()
+        due = path.mode is RetrievalMode.CUSTOM and now_s - self._own_asked_s >= _OWN_EVERY_S
+        self._own_asked_s = now_s if due else self._own_asked_s
+        return due
+
+    async def _answer(self) -> CapabilityBody:
+        """Generated answers if any language model answers, else quotes."""
         generators = self._query.generators
         if not generators:
             quotes = AnswerMode.EXTRACTIVE
             return CapabilityBody(configured=quotes, reachable=quotes, level=0, reasons=())
-        down = list(takewhile(lambda generator: not generator.ready, generators))
-        all_down = len(down) == len(generators)
+        reasons: list[str] = []
+        unpaid = await self._why_nothing_is_paid()
+        for number, generator in enumerate(generators, 1):
+            if not unpaid and (generator.ready or await self._answers(generator)):
+                break
+            reasons.append(unpaid or ReasonFamily.NOT_READY.of(f"llm_{number}"))
+        all_down = len(reasons) == len(generators)
         return CapabilityBody(
             configured=AnswerMode.GENERATED,
             reachable=AnswerMode.EXTRACTIVE if all_down else AnswerMode.GENERATED,
-            level=2 if all_down else min(1, len(down)),
-            reasons=tuple(
-                ReasonFamily.NOT_READY.of(f"llm_{number}") for number in range(1, len(down) + 1)
-            ),
+            level=2 if all_down else min(1, len(reasons)),
+            reasons=tuple(dict.fromkeys(reasons)),
             failures=tuple(self._parts.failures("llm*")),
         )
+
+    async def _why_nothing_is_paid(self) -> str | None:
+        """Why the budget ledger admits no call; None if it does."""
+        if self._ledger is None:
+            return None
+        try:
+            await self._ledger()
+        except LedgerUnavailable as error:
+            return error.reason
+        return None
+
+    async def _answers(self, generator: TextGenerator) -> bool:
+        """Ask a model whose last call failed for one word, unless its breaker is open."""
+        deadline = Deadline(self._query.clock.monotonic_s() + _PROBE_S)
+        try:
+            async with asyncio.timeout(_PROBE_S):
+                await generator.generate(_PING, max_tokens=8, deadline=deadline)
+        except (Unavailable, BudgetExceeded, TimeoutError):
+            return False
+        return generator.ready

@@ -3,6 +3,7 @@
 import atexit
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from workflows import Workflow
@@ -122,12 +123,15 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         observability.stop()
 
     cloud = stack.external.cloud
+    models = (settings.llm, *settings.llm_fallbacks)
+    paid = any(each is not None and not settings.costs_nothing(each) for each in models)
+    ledger = partial(stores.spent_today, "default") if paid else None
     return Assembly(
         ingest=ingest,
         runs=folder.runs,
         query=lambda: QueryWorkflow(query, releases=releases.router),
         durable={"ingest": IngestWorkflow(ingest), "extract": ExtractWorkflow(extract), **own},
-        capabilities=Readiness(query, parts),
+        capabilities=Readiness(query, parts, library=folder.library, ledger=ledger),
         problems=problems or (lambda: ()),
         check_schema=resolve,
         check_extract_path=extract.rungs_on,

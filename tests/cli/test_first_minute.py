@@ -178,7 +178,8 @@ def test_a_question_to_an_empty_collection(tmp_path: Path) -> None:
     foliotrace(tmp_path, "ingest", "a.txt")
     ended = foliotrace(tmp_path, "ask", "How long is the refund window?", "--collection", "none")
     assert ended.returncode == Exit.NOT_FOUND
-    assert "foliotrace ingest" in ended.stdout
+    assert "There is no collection none. [collection_not_found]" in ended.stderr
+    assert "foliotrace ingest" in ended.stderr
 
 
 def test_the_audit_log_speaks_json_too(tmp_path: Path) -> None:

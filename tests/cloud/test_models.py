@@ -101,13 +101,13 @@ async def test_a_call_makes_at_most_three_requests_and_an_open_breaker_none(
 ) -> None:
     fake.fail("POST /v1/chat/completions", fault)
     async with models(tmp_path, llm=llm(fake)) as made:
-        for _ in range(2):
+        for requests in (3, 6, 9):
             with pytest.raises(Unavailable):
                 await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
-        assert fake.count() == 3
+            assert fake.count() == requests
         with pytest.raises(BreakerOpen):
             await made.generators[0].generate(PROMPT, max_tokens=100, deadline=soon())
-        assert fake.count() == 3
+        assert fake.count() == 9
 
 
 @pytest.mark.parametrize("fault", [LLMFault.bad_key, Fault.payment_required, Fault.not_found])
@@ -236,10 +236,10 @@ async def test_an_embedder_is_guarded_too(fake: FakeOpenAI, tmp_path: Path) -> N
         assert made.embedder is not None
         assert len(await made.embedder.embed_query("fuel", deadline=soon())) == 1536
         fake.fail("POST /v1/embeddings", Fault.unavailable)
-        for _ in range(2):
+        for _ in range(4):
             with pytest.raises(Unavailable):
                 await made.embedder.embed_query("fuel", deadline=soon())
-    assert fake.count("POST /v1/embeddings", status=503) == 3
+    assert fake.count("POST /v1/embeddings", status=503) == 9
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ async def test_another_question_scope_or_wish_is_no_hit(
     caching: QueryStack, other: dict[str, object]
 ) -> None:
     await caching.serve(*HANDBOOK)
+    await caching.serve("Contracts are signed twice.", name="legal.txt", collection="legal")
     await caching.ask(QUESTION)
     assert (await caching.ask(**other)).cache is not CacheState.EXACT  # type: ignore[arg-type]
 

@@ -3,7 +3,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from foliotrace.errors import BudgetExceeded, GeneratorRefused, GeneratorUnavailable
 from foliotrace.model import AnswerMode, Level, RetrievalMode
 from foliotrace.query.answer.ladder import (
     Configured,
@@ -88,14 +87,10 @@ def test_embedding_not_finished_is_level_2() -> None:
     assert (mark.level, mark.reasons) == (Level.LOWER_PATH, ("embedding_pending",))
 
 
-def test_the_next_llm_is_asked_only_for_what_another_could_mend() -> None:
-    down, refused = GeneratorUnavailable("x"), GeneratorRefused("x")
-    assert after_failure(down, sent=False, more=True) is NextRung.LLM
-    assert after_failure(BudgetExceeded("x"), sent=False, more=True) is NextRung.LLM
-    assert after_failure(refused, sent=False, more=True) is NextRung.QUOTES
-    assert after_failure(down, sent=False, more=False) is NextRung.QUOTES
-    for error in (down, refused):
-        assert after_failure(error, sent=True, more=True) is NextRung.END
+def test_another_llm_is_asked_after_any_failure_unless_text_has_left() -> None:
+    assert after_failure(sent=False, more=True) is NextRung.LLM
+    assert after_failure(sent=False, more=False) is NextRung.QUOTES
+    assert after_failure(sent=True, more=True) is NextRung.END
 
 
 @given(st.floats(0, 1e6), st.floats(0.001, 100), st.booleans())

@@ -7,7 +7,14 @@ import pytest
 from tests.query.query_stack import HANDBOOK, Down, QueryStack, Scripted, streamed_text
 from workflows import Workflow
 
-from foliotrace.errors import AuditUnavailable, GeneratorUnavailable, InvalidQuery, InvalidRequest
+from foliotrace.catalog import ErrorCode
+from foliotrace.errors import (
+    AuditUnavailable,
+    GeneratorUnavailable,
+    InvalidQuery,
+    InvalidRequest,
+    NotFound,
+)
 from foliotrace.model import Answer, AnswerMode, Level, RetrievalMode
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.workflow import (
@@ -47,12 +54,17 @@ async def test_what_the_documents_do_not_say_is_refused_honestly(stack: QuerySta
 
 async def test_a_misspelt_collection_is_named(stack: QueryStack) -> None:
     await stack.serve(*HANDBOOK)
-    misspelt = await stack.ask("When are refunds paid?", collection="handbooks")
-    assert misspelt.degradation.answer is AnswerMode.ABSTAINED
-    assert misspelt.notice is not None
-    assert "handbooks holds no documents" in misspelt.notice
+    with pytest.raises(NotFound, match="There is no collection handbooks") as misspelt:
+        await stack.ask("When are refunds paid?", collection="handbooks")
+    assert misspelt.value.error_code == ErrorCode.COLLECTION_NOT_FOUND
     filtered = await stack.ask("When are refunds paid?", filters={"year": ["1900"]})
     assert filtered.notice is None, "the collection holds documents"
+
+
+async def test_an_empty_library_says_so(stack: QueryStack) -> None:
+    answer = await stack.ask("When are refunds paid?")
+    assert answer.degradation.answer is AnswerMode.ABSTAINED
+    assert "Collection default holds no documents" in (answer.notice or "")
 
 
 async def test_an_index_outage_is_answered_by_the_next_path_and_labelled(stack: QueryStack) -> None:

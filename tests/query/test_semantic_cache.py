@@ -116,6 +116,7 @@ async def test_rewordings_hit_when_vectors_agree_and_only_then(
 async def test_another_scope_or_option_misses(
     caching: QueryStack, other: dict[str, object]
 ) -> None:
+    await caching.serve("Contracts are signed twice.", name="legal.txt", collection="legal")
     await caching.ask(QUESTION)
     assert (await caching.ask(REWORDED_QUESTION, **other)).cache is not CacheState.SEMANTIC
 

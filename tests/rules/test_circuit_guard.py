@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -113,12 +114,35 @@ async def test_what_another_attempt_cannot_mend_is_not_repeated_nor_held_against
     assert generator.guard.breaker.status is BreakerStatus.CLOSED
 
 
+async def fail(generator: ResilientGenerator, clock: HandClock, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises((GeneratorUnavailable, BreakerOpen)):
+            await ask(generator, clock)
+
+
+async def test_the_breaker_counts_calls_and_not_their_attempts() -> None:
+    clock, inner = HandClock(), Script(GeneratorUnavailable("503"))
+    generator = resilient(inner, clock)
+    await fail(generator, clock, 3)
+    assert (inner.requests, generator.guard.breaker.failures) == (9, 3)
+    assert generator.guard.breaker.status is BreakerStatus.CLOSED
+    await fail(generator, clock, 1)
+    assert generator.guard.breaker.status is BreakerStatus.OPEN
+
+
+async def test_a_call_that_a_retry_mends_clears_the_record() -> None:
+    clock, inner = HandClock(), Script(*[GeneratorUnavailable("503")] * 4, "fine")
+    generator = resilient(inner, clock)
+    await fail(generator, clock, 1)
+    assert generator.guard.failing
+    assert await ask(generator, clock) == "fine"
+    assert (generator.guard.breaker.failures, generator.guard.failing) == (0, False)
+
+
 async def test_an_open_breaker_costs_no_request_and_says_when_to_come_back() -> None:
     clock, inner = HandClock(), Script(GeneratorUnavailable("503"))
     generator = resilient(inner, clock)
-    for _ in range(2):
-        with pytest.raises((GeneratorUnavailable, BreakerOpen)):
-            await ask(generator, clock)
+    await fail(generator, clock, 4)
     before = inner.requests
     with pytest.raises(BreakerOpen) as refused:
         await ask(generator, clock)
@@ -127,21 +151,47 @@ async def test_an_open_breaker_costs_no_request_and_says_when_to_come_back() -> 
     assert 0 < refused.value.retry_after_s <= 5
 
 
-async def test_nobody_waits_to_find_the_breaker_open() -> None:
-    clock, inner = HandClock(), Script(GeneratorUnavailable("503", reason="llm_503"))
-    generator = ResilientGenerator(inner, guard_of(clock, failures=1, attempts=3))
-    with pytest.raises(GeneratorUnavailable) as failed:
+async def test_retry_after_is_kept_as_a_cool_down() -> None:
+    clock, inner = HandClock(), Script(GeneratorUnavailable("429", retry_after_s=120.0), "fine")
+    generator = resilient(inner, clock, has_lower_rung=True)
+    with pytest.raises(GeneratorUnavailable):
         await ask(generator, clock)
-    assert (failed.value.reason, inner.requests, clock.at_s) == ("llm_503", 1, 1000.0)
+    for wait_s in (2.0, 60.0):
+        clock.at_s += wait_s
+        with pytest.raises(BreakerOpen) as refused:
+            await ask(generator, clock)
+    assert (inner.requests, refused.value.retry_after_s) == (1, 58.0)
+    clock.at_s += 59
+    assert await ask(generator, clock) == "fine"
+    assert generator.guard.breaker.status is BreakerStatus.CLOSED
+
+
+async def test_no_header_shuts_a_service_out_for_more_than_an_hour() -> None:
+    clock, inner = HandClock(), Script(GeneratorUnavailable("429", retry_after_s=1e9), "fine")
+    generator = resilient(inner, clock, has_lower_rung=True)
+    await fail(generator, clock, 1)
+    clock.at_s += 3601
+    assert await ask(generator, clock) == "fine"
+
+
+async def test_a_call_whose_breaker_others_have_opened_waits_for_no_retry() -> None:
+    clock, inner = HandClock(), Script(GeneratorUnavailable("503", reason="llm_503"))
+    guard = guard_of(clock, failures=2, attempts=3)
+    generator = ResilientGenerator(inner, guard)
+    await fail(generator, clock, 1)
+    guard.breaker = replace(guard.breaker, status=BreakerStatus.OPEN, open_until_s=clock.at_s)
+    before, at_s = inner.requests, clock.at_s
+    with pytest.raises(GeneratorUnavailable) as failed:  # the probe, which is tried once
+        await ask(generator, clock)
+    assert (failed.value.reason, inner.requests, clock.at_s) == ("llm_503", before + 1, at_s)
 
 
 async def test_after_its_rest_a_probe_closes_the_breaker() -> None:
     clock = HandClock()
-    inner = Script(*[GeneratorUnavailable("503")] * 4, "back")
+    inner = Script(*[GeneratorUnavailable("503")] * 12, "back")
     generator = resilient(inner, clock)
-    for _ in range(2):
-        with pytest.raises((GeneratorUnavailable, BreakerOpen)):
-            await ask(generator, clock)
+    await fail(generator, clock, 4)
+    assert generator.guard.breaker.status is BreakerStatus.OPEN
     clock.at_s += 6
     assert await ask(generator, clock) == "back"
     assert generator.guard.breaker.status is BreakerStatus.CLOSED

@@ -1,5 +1,7 @@
 """The rules of failing well, as properties."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,3 +90,24 @@ def test_an_abandoned_probe_leaves_room_for_the_next() -> None:
     breaker = Breaker(status=BreakerStatus.HALF_OPEN, failures=3, opened=1)
     breaker = rules.after_abandoned(breaker, now_s=9.0)
     assert rules.admit(breaker, 9.0)[1]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 59.0),
+        ("Fri, 31 Dec 1999 23:00:00 GMT", 0.0),
+        ("soon", None),
+        ("inf", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_read_as_seconds_and_as_a_date(
+    header: str | None, seconds: float | None
+) -> None:
+    now = datetime(1999, 12, 31, 23, 59, 0, tzinfo=UTC)
+    assert rules.parse_retry_after(header, now) == seconds

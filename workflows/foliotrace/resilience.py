@@ -4,7 +4,11 @@ A state is a frozen value; a rule takes one and returns the next. `resilient` ho
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
+from math import isfinite
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,9 @@ class RetryBudget:
     def spent(self) -> "RetryBudget | None":
         """The budget after a retry; None if there is none left."""
         return replace(self, saved=self.saved - 1.0) if self.saved >= 1.0 else None
+
+
+LONGEST_COOL_DOWN_S: Final = 3600.0
 
 
 class BreakerStatus(StrEnum):
@@ -116,6 +123,32 @@ def after_failure(breaker: Breaker, policy: BreakerPolicy, now_s: float) -> Brea
         opened=breaker.opened + 1,
         open_until_s=now_s + rest_s,
     )
+
+
+def after_cool_down(breaker: Breaker, wait_s: float, now_s: float) -> Breaker:
+    """The service asked to be left alone for `wait_s` (its Retry-After): open until then.
+
+    It counts as no failure, and is kept for an hour at most: nobody can shut a service out for
+    good with one header.
+    """
+    until_s = now_s + min(wait_s, LONGEST_COOL_DOWN_S)
+    return replace(
+        breaker,
+        status=BreakerStatus.OPEN,
+        open_until_s=max(until_s, breaker.open_until_s),
+    )
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header: a number, or an HTTP date; None if it is neither."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(value or "") - now).total_seconds()
+        except (ValueError, TypeError):  # no date, or one without a time zone
+            return None
+    return max(0.0, seconds) if isfinite(seconds) else None
 
 
 def after_abandoned(breaker: Breaker, now_s: float) -> Breaker:

@@ -388,7 +388,7 @@ class ResilienceSettings(Section):
         description="Cap of the doubling wait between retries; Retry-After may exceed it.",
     )
     breaker_failures: int = Field(
-        default=3, ge=1, description="Consecutive failures that open the circuit breaker."
+        default=3, ge=1, description="Consecutive failed calls that open the circuit breaker."
     )
     breaker_rest_s: float = Field(
         default=5.0,

@@ -70,7 +70,7 @@ class Queries:
         response=AnswerBody,
         events=ANSWER_EVENTS,
         headers=_HEADERS,
-        problems=(400, 408, 413, 415, 429, 503, 504),
+        problems=(400, 404, 408, 413, 415, 429, 503, 504),
     )
     async def ask(self, request: Request) -> Response:
         """Ask a question; with `stream`, the answer comes as server-sent events."""

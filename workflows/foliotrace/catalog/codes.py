@@ -235,6 +235,13 @@ class ErrorCode(CatalogEntry):
         ErrorKind.NOT_FOUND,
         "There is no such document.",
     )
+    COLLECTION_NOT_FOUND = (
+        "collection_not_found",
+        ErrorKind.NOT_FOUND,
+        "There is no such collection.",
+        "Check its name; a collection exists once a file is ingested into it:"
+        " `foliotrace ingest PATH --collection NAME`.",
+    )
     PAGE_NOT_FOUND = "page_not_found", ErrorKind.NOT_FOUND, "There is no such page."
     ORIGINAL_NOT_FOUND = (
         "original_not_found",

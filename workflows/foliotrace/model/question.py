@@ -99,6 +99,7 @@ class RetrievalMode(StrEnum):
     MANAGED = "managed"
     HYBRID = "hybrid"
     KEYWORD = "keyword"
+    VECTOR = "vector"
     NONE = "none"
 
 

@@ -8,10 +8,11 @@ from typing import Final
 from uuid import uuid4
 
 from foliotrace.budget import RunLedger, open_run
-from foliotrace.catalog import Reason
-from foliotrace.errors import IndexUnavailable, LibraryUnavailable
+from foliotrace.catalog import ErrorCode, Reason
+from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import stage
 from foliotrace.model import (
+    DEFAULT_COLLECTION,
     Answer,
     AnswerMode,
     CacheState,
@@ -37,7 +38,11 @@ NOTICE_EMPTY_COLLECTION: Final = (
     "Collection {collection} holds no documents: check its name, or ingest documents into it."
 )
 _UNKNOWN_VERSION: Final = -1
-_OWN_INDEXES: Final = (RetrievalMode.KEYWORD, RetrievalMode.HYBRID)  # of the library's documents
+_OWN_INDEXES: Final = (  # of the library's documents
+    RetrievalMode.KEYWORD,
+    RetrievalMode.HYBRID,
+    RetrievalMode.VECTOR,
+)
 
 
 async def answer_question(
@@ -181,8 +186,9 @@ async def _answer(
                 retrieval, synthesis = await _checked_locally(
                     services, query, version, deadline, stream, retrieval, synthesis
                 )
-            if not retrieval.passages:
-                synthesis = await _naming_an_empty_collection(services, query, synthesis)
+            if not retrieval.passages and await _refuse_unknown_collection(services, query):
+                notice = NOTICE_EMPTY_COLLECTION.format(collection=query.collection)
+                synthesis = with_notice(synthesis, notice)
         if stream is not None and synthesis.mode is not AnswerMode.GENERATED:
             stream.send(synthesis.text)
         call.result = synthesis.text
@@ -248,19 +254,24 @@ def _announce_lower_path(stream: AnswerStream | None, retrieval: Retrieval) -> N
         stream.degraded(Level.LOWER_PATH, [error.reason for error in retrieval.failures])
 
 
-async def _naming_an_empty_collection(
-    services: QueryServices, query: Query, synthesis: Synthesis
-) -> Synthesis:
-    """The same, with a notice if the collection holds nothing: its name may be misspelt."""
+async def _refuse_unknown_collection(services: QueryServices, query: Query) -> bool:
+    """Whether the collection, which found nothing, is the empty default one.
+
+    Raises NotFound for any other collection without a document: its name may be misspelt.
+    """
     try:
         any_document = await services.library.documents(
             query.principal.tenant, collection=query.collection, limit=1
         )
     except LibraryUnavailable:
-        return synthesis  # nothing is known about the collection
+        return False  # nothing is known about the collection
     if any_document:
-        return synthesis
-    return with_notice(synthesis, NOTICE_EMPTY_COLLECTION.format(collection=query.collection))
+        return False
+    if query.collection != DEFAULT_COLLECTION:
+        raise NotFound(
+            f"There is no collection {query.collection}.", code=ErrorCode.COLLECTION_NOT_FOUND
+        )
+    return True
 
 
 async def _without_passages(

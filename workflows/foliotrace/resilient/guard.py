@@ -28,6 +28,7 @@ from foliotrace.ports import Clock
 from foliotrace.settings import ResilienceSettings
 
 T = TypeVar("T")
+_NO_DEADLINE: Final = Deadline(float("inf"))
 _LATE_S: Final = 0.05  # a cancellation this close to the deadline is a time-out
 
 
@@ -71,6 +72,15 @@ class GuardPolicy:
         )
 
 
+@dataclass(slots=True)
+class _Passage:
+    """Whether the breaker has admitted a call, as its one probe or not, and until when."""
+
+    admitted: bool = False
+    is_probe: bool = False
+    deadline: Deadline = _NO_DEADLINE
+
+
 class CircuitGuard:
     """Guards the calls to one service; all callers of the process share it."""
 
@@ -92,6 +102,7 @@ class CircuitGuard:
         self._budget = rules.RetryBudget()
         self._calls = count(1)
         self.breaker = rules.Breaker()
+        self.failing = False  # whether the last call failed
 
     @property
     def available(self) -> bool:
@@ -117,42 +128,64 @@ class CircuitGuard:
 
         async def once() -> T:
             with attempt(call, next(numbers)):
-                async with self.admitted(deadline) as capped:
+                async with self._slot(deadline, passage) as capped:
                     return await self.within(work(capped), capped)
 
-        return await retrying(once)
+        async with self._counted() as passage:
+            return await retrying(once)
 
     @asynccontextmanager
     async def admitted(self, deadline: Deadline) -> AsyncIterator[Deadline]:
         """Hold a slot behind the breaker; the outcome of the block counts for the breaker."""
+        async with self._counted() as passage, self._slot(deadline, passage) as capped:
+            yield capped
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator["_Passage"]:
+        """Count the outcome of a call once, however many attempts it takes.
+
+        A call that the breaker never admitted says nothing about the service.
+        """
+        passage = _Passage()
+        try:
+            yield passage
+        except Unavailable as error:
+            if passage.admitted:
+                self._count(error, passage.is_probe)
+            raise
+        except asyncio.CancelledError:
+            if passage.admitted:
+                late_s = passage.deadline.remaining_s(self._clock.monotonic_s())
+                # close to the deadline it is a time-out, noticed by the caller first
+                (self._failed if late_s <= _LATE_S else self._abandoned)(passage.is_probe)
+            raise
+        except BaseException:
+            self._abandoned(passage.is_probe)
+            raise
+        else:
+            self._succeeded(passage.is_probe)
+
+    def _count(self, error: Unavailable, is_probe: bool) -> None:
+        if error.answered or isinstance(error, GeneratorRefused):
+            self._succeeded(is_probe)
+        else:
+            self._failed(is_probe)
+        if error.retry_after_s:
+            self._change(
+                rules.after_cool_down(self.breaker, error.retry_after_s, self._clock.monotonic_s())
+            )
+
+    @asynccontextmanager
+    async def _slot(self, deadline: Deadline, passage: "_Passage") -> AsyncIterator[Deadline]:
+        """Hold a slot for one attempt that the breaker admits."""
         self._admit()  # no caller queues for a service whose breaker is open
         await self._take_slot(deadline)
         try:
             self.breaker = self._admit()  # it may have opened while this call queued
-            is_probe = self.breaker.status is rules.BreakerStatus.HALF_OPEN
-        except BreakerOpen:
-            self._slots.release()
-            raise
-        capped = deadline.capped(self._clock.monotonic_s(), self.policy.limit_s)
-        try:
-            yield capped
-        except Unavailable as error:
-            if error.answered or isinstance(error, GeneratorRefused):
-                self._succeeded(is_probe)
-            else:
-                self._failed(is_probe)
-            raise
-        except asyncio.CancelledError:
-            if capped.remaining_s(self._clock.monotonic_s()) <= _LATE_S:
-                self._failed(is_probe)  # a time-out, noticed by the caller first
-            else:
-                self._abandoned(is_probe)
-            raise
-        except BaseException:
-            self._abandoned(is_probe)
-            raise
-        else:
-            self._succeeded(is_probe)
+            passage.admitted = True
+            passage.is_probe = self.breaker.status is rules.BreakerStatus.HALF_OPEN
+            passage.deadline = deadline.capped(self._clock.monotonic_s(), self.policy.limit_s)
+            yield passage.deadline
         finally:
             self._slots.release()
 
@@ -225,8 +258,7 @@ class CircuitGuard:
         if not admitted:
             wait_s = rules.retry_after_s(self.breaker, now_s)
             raise BreakerOpen(
-                f"Circuit breaker open for {self.name} after repeated failures;"
-                f" retry in {ceil(wait_s)} s.",
+                f"Circuit breaker open for {self.name}; retry in {ceil(wait_s)} s.",
                 reason=ReasonFamily.BREAKER_OPEN.of(self.name),
                 retry_after_s=wait_s,
             )
@@ -237,25 +269,24 @@ class CircuitGuard:
         return is_probe or self.breaker.status is rules.BreakerStatus.CLOSED
 
     def _succeeded(self, is_probe: bool) -> None:
-        if not self._decides(is_probe):
-            return
-        if self.breaker.status is not rules.BreakerStatus.CLOSED:
-            self._emit_change("closed")
-        self.breaker = rules.after_success(self.breaker)
+        self.failing = False
+        if self._decides(is_probe):
+            self._change(rules.after_success(self.breaker))
 
     def _failed(self, is_probe: bool) -> None:
-        if not self._decides(is_probe):
-            return
-        before = self.breaker.status
-        self.breaker = rules.after_failure(
-            self.breaker, self.policy.breaker, self._clock.monotonic_s()
-        )
-        if self.breaker.status is not before:
-            self._emit_change(self.breaker.status.value)
+        self.failing = True
+        if self._decides(is_probe):
+            now_s = self._clock.monotonic_s()
+            self._change(rules.after_failure(self.breaker, self.policy.breaker, now_s))
 
     def _abandoned(self, is_probe: bool) -> None:
         if self._decides(is_probe):
             self.breaker = rules.after_abandoned(self.breaker, self._clock.monotonic_s())
+
+    def _change(self, after: rules.Breaker) -> None:
+        before, self.breaker = self.breaker, after
+        if after.status is not before.status:
+            self._emit_change(after.status.value)
 
     def _emit_change(self, status: str) -> None:
         emit(BreakerChanged(dependency=self.name, status=status))

@@ -81,8 +81,8 @@ class _Guarded(Generic[P]):
 class _GuardedPath(_Guarded[R]):
     @property
     def ready(self) -> bool:
-        """Whether it can be asked now."""
-        return self.guard.available and self._inner.ready
+        """Whether it can be asked now, and its last call did not fail."""
+        return self.guard.available and not self.guard.failing and self._inner.ready
 
 
 class _GuardedModel(_GuardedPath[M]):

@@ -29,7 +29,11 @@ from foliotrace.ports import (
     TextGenerator,
 )
 from foliotrace.query.retrieve.document_routing import RoutedRetriever
-from foliotrace.query.retrieve.paths import HybridRetriever, RetrievalPath
+from foliotrace.query.retrieve.paths import (
+    HybridRetriever,
+    RetrievalPath,
+    VectorRetriever,
+)
 from foliotrace.query.services import QueryServices
 from foliotrace.query.subjects.identities import DocumentIdentities
 from foliotrace.query.subjects.subject_check import SubjectCheck
@@ -190,6 +194,7 @@ class Stack:
         if self._vectors is not None:
             hybrid = RoutedRetriever(HybridRetriever(folder.keyword, self._vectors), identities)
             local.insert(0, RetrievalPath(RetrievalMode.HYBRID, hybrid))
+            local.append(RetrievalPath(RetrievalMode.VECTOR, VectorRetriever(self._vectors)))
         own = () if self.external.retriever is None else (self.external.retriever,)
         orders = cloud.path_orders(local) if cloud else {}
         by_mode = {

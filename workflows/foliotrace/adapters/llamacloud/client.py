@@ -9,6 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -29,6 +30,7 @@ from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Misconfigured, Unavailable
 from foliotrace.model import Deadline
 from foliotrace.ports import Clock
+from foliotrace.resilience import parse_retry_after
 from foliotrace.settings import LlamaCloudSettings
 
 Kind = TypeVar("Kind", bound=Unavailable)
@@ -189,18 +191,12 @@ def _from_status(what: str, error: APIStatusError) -> CloudFailure:
     return CloudFailure(
         problem,
         f"{what}: HTTP {status}",
-        retry_after_s=_retry_after_s(error.response),
+        retry_after_s=parse_retry_after(
+            error.response.headers.get("retry-after"), datetime.now(UTC)
+        ),
         unsent=status == 503,  # by definition the request was not handled
         replied=status not in (502, 504),  # these come from a proxy that had no reply
     )
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    """Seconds of a Retry-After header; dates are ignored."""
-    try:
-        return max(0.0, float(response.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return None
 
 
 REGIONS: Final = {

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -24,6 +25,7 @@ from foliotrace.errors import (
 )
 from foliotrace.model import Deadline, Usage
 from foliotrace.ports import Clock, Delta, Generation, Prompt, Vector
+from foliotrace.resilience import parse_retry_after
 
 T = TypeVar("T")
 
@@ -296,10 +298,7 @@ def _status(error: Exception) -> int | None:
 
 def _retry_after_s(error: Exception) -> float | None:
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    try:
-        return float(str(headers.get("retry-after")))
-    except ValueError:
-        return None  # absent, or a date
+    return parse_retry_after(headers.get("retry-after"), datetime.now(UTC))
 
 
 class LlamaIndexEmbedder:
@@ -378,5 +377,12 @@ class LlamaIndexEmbedder:
             return EmbedderUnavailable(
                 f"{self._model} did not answer in time", reason=Reason.EMBEDDER_TIMEOUT
             )
-        sent = _status(error) is None and not _never_sent(error)
+        status = _status(error)
+        if status is not None:
+            return EmbedderUnavailable(
+                f"{self._model} answered with status {status}",
+                retry_after_s=_retry_after_s(error),
+                lasting=status in _LASTING,
+            )
+        sent = not _never_sent(error)
         return EmbedderUnavailable(f"{self._model} failed: {name}", maybe_billed=sent)

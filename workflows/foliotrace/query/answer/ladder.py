@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from foliotrace.catalog import ReasonFamily
-from foliotrace.errors import BudgetExceeded, FoliotraceError, GeneratorRefused, Unavailable
+from foliotrace.errors import BudgetExceeded, FoliotraceError, Unavailable
 from foliotrace.model import AnswerMode, Degradation, Level, RetrievalMode
 from foliotrace.settings import RETRY_AFTER_S
 
@@ -74,16 +74,14 @@ class NextRung(StrEnum):
     END = "end"  # text has left: nothing may replace it silently
 
 
-def after_failure(error: FoliotraceError, *, sent: bool, more: bool) -> NextRung:
-    """What follows a failed LLM: another one only where it could help, none once text has left.
+def after_failure(*, sent: bool, more: bool) -> NextRung:
+    """What follows a failed LLM: another one if there is any, none once text has left.
 
-    A refusal would be repeated by the next model; an exceeded budget may fit a cheaper one.
+    Another model may take what this one refused: a longer context, other filters, a lower price.
     """
     if sent:
         return NextRung.END
-    if more and not isinstance(error, GeneratorRefused):
-        return NextRung.LLM
-    return NextRung.QUOTES
+    return NextRung.LLM if more else NextRung.QUOTES
 
 
 def retry_after_s(failures: Sequence[FoliotraceError]) -> float:

@@ -141,7 +141,7 @@ class Synthesizer:
             except RUNG_FAILURES as error:
                 emit(GeneratorFailed(model=generator.model, reason=error.reason))
                 more = place + 1 < len(self.generators)
-                following = after_failure(error, sent=not text.discard(), more=more)
+                following = after_failure(sent=not text.discard(), more=more)
                 if following is NextRung.END:
                     raise
                 other_llm = following is NextRung.LLM

@@ -245,6 +245,23 @@ class HybridRetriever:
         return fused(sparse, dense)[:top_k]
 
 
+class VectorRetriever:
+    """A `Retriever` by vectors alone, for the time in which the keyword index is rebuilt."""
+
+    def __init__(self, vectors: Retriever) -> None:
+        self._vectors = vectors
+
+    @property
+    def ready(self) -> bool:
+        """Whether vectors can be searched now."""
+        return self._vectors.ready
+
+    async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
+        """Best first, by cosine. Raises IndexUnavailable."""
+        found = await self._vectors.retrieve(query, top_k=top_k, deadline=deadline)
+        return [replace(p, path=RetrievalMode.VECTOR) for p in found]
+
+
 def fused(sparse: Sequence[Passage], dense: Sequence[Passage]) -> list[Passage]:
     """Best first by (1 - w) * BM25 / max + w * min-max cosine, w = 0.5; missing counts as 0.
 

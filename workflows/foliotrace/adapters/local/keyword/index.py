@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from heapq import nsmallest
 from pathlib import Path
+from time import monotonic
 from typing import Final
 
 from foliotrace.adapters.local.keyword.analysis import content_terms, with_pairs
@@ -35,6 +36,7 @@ from foliotrace.ports import Change, DocumentLabel, IndexSource, QuestionTerms
 _COMMIT_CHUNKS: Final = 100_000  # between commits of a long replay: each leaves a segment
 _READ_CHUNKS: Final = 2_000
 _CACHED_CHUNKS: Final = 4_096  # whose terms are kept, at 1 to 2 KB each
+_REBUILD_EVERY_S: Final = 30.0  # at most, because questions find it damaged
 
 
 class KeywordIndex:
@@ -57,6 +59,9 @@ class KeywordIndex:
         self._read_only = read_only
         self._stores: CollectionStores | None = None
         self._checked = False  # whether every store was opened since damage was last seen
+        self._damaged = False  # what is stored cannot be searched, though it can be opened
+        self._rebuilding: asyncio.Task[None] | None = None
+        self._rebuilt_s = -_REBUILD_EVERY_S
         self._lock = asyncio.Lock()
         self._neighbours = Neighbours(_CACHED_CHUNKS)
 
@@ -89,9 +94,11 @@ class KeywordIndex:
             labels = await self._library.labels(tenant, [p.chunks[0].document_id for p in found])
         except LibraryUnavailable as error:
             raise IndexUnavailable(error.message, reason=error.reason, hint=error.hint) from error
-        except IndexUnavailable:
+        except IndexUnavailable as error:
             self._release()  # the next call opens the index again
             self._checked = False
+            if error.reason is Reason.KEYWORD_INDEX_UNAVAILABLE and not self._read_only:
+                self._rebuild_soon()
             raise
         self._neighbours.keep_for(version)
         scored = []
@@ -103,6 +110,18 @@ class KeywordIndex:
             passage_of(place.joined(), label, -score, RetrievalMode.KEYWORD)
             for score, _, place, label in nsmallest(top_k, scored)
         ]
+
+    def _rebuild_soon(self) -> None:
+        """Rebuild in the background what a question has found damaged."""
+        self._damaged = True
+        at_work = self._rebuilding is not None and not self._rebuilding.done()
+        if not at_work and monotonic() - self._rebuilt_s >= _REBUILD_EVERY_S:
+            self._rebuilt_s = monotonic()
+            self._rebuilding = asyncio.create_task(self._rebuild_now())
+
+    async def _rebuild_now(self) -> None:
+        with suppress(IndexUnavailable):  # as on a full disk: the next `catch_up` tries again
+            await self.catch_up()
 
     def _store_of(self, tenant: str, collection: str) -> KeywordStore | None:
         """The collection's store, up to date; None if nothing was ever indexed there."""
@@ -158,10 +177,10 @@ class KeywordIndex:
             try:
                 stores = self._stores or self._open()
                 stores.follow()
-                if not self._checked:
+                if not self._checked and not self._damaged:
                     await asyncio.to_thread(stores.check)
                     self._checked = True
-                if stores.version <= await self._library.version():
+                if not self._damaged and stores.version <= await self._library.version():
                     return await self._follow(stores)
             except LibraryUnavailable as error:
                 raise IndexUnavailable(error.message, reason=error.reason) from error
@@ -204,7 +223,7 @@ class KeywordIndex:
         self._release()
         await asyncio.to_thread(_swap, new_folder, self.folder)
         self._open()
-        self._checked = True
+        self._checked, self._damaged = True, False
         return version
 
     async def _follow(self, stores: CollectionStores) -> int:
@@ -250,6 +269,8 @@ class KeywordIndex:
 
     def close(self) -> None:
         """Release the write lock. May be called twice."""
+        if self._rebuilding is not None:
+            self._rebuilding.cancel()
         self._release()
 
     def _release(self) -> None:
