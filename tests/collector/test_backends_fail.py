@@ -74,7 +74,7 @@ def test_jaeger_gets_every_span_once_while_langsmith_is(
 def test_langsmith_gets_every_span_once_while_jaeger_is(
     how: str, run_collector: Run, jaeger_stand_in: OtlpSink, langsmith: OtlpSink
 ) -> None:
-    collector = fan_out(run_collector, jaeger_stand_in, langsmith, JAEGER_QUEUE_SPANS="60")
+    collector = fan_out(run_collector, jaeger_stand_in, langsmith, JAEGER_QUEUE_SPANS="600")
     fail(jaeger_stand_in, how)
     with program(collector) as sender:
         sent = send(sender, 300)

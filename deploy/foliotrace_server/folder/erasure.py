@@ -49,6 +49,7 @@ async def erase(engine: "Engine", principal: Principal, scope: ErasureScope) -> 
                 success=None if event == "received" else error is None,
                 error=error.error_code if error else None,
                 document_ids=erased,
+                action="erase",
             )
         )
 

@@ -1,12 +1,14 @@
 """Set-up in one call: `configure()` reads the standard variables and returns a handle to close."""
 
 import atexit
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -45,6 +47,7 @@ from foliotrace_otel.setup.environment import LangSmith, OTelSettings, read_envi
 from foliotrace_otel.spans.content import ContentCapture
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
+from foliotrace_otel.spans.run_attributes import RunAttributes
 from foliotrace_otel.spans.span_tree import SpanTree
 
 if TYPE_CHECKING:
@@ -53,6 +56,9 @@ if TYPE_CHECKING:
 SCOPE: Final = "foliotrace_otel"
 SERVICE: Final = "service.name"
 AT_EXIT_S: Final = 5.0
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,9 @@ def configure(
         leaving = SpanRedactor(redactor, content=chosen.capture_content)
         if not redact_provider(active, leaving):
             chosen = replace(chosen, capture_content=False)
+    if isinstance(active, TracerProvider) and not chosen.disabled:
+        active.add_span_processor(RunAttributes(redactor))
+    warn_of_two_versions()
     spans, events = _handlers(chosen, active, metrics, redactor)
     sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
     sender = _metrics_sender(metrics, about, chosen, redactor) if sends_metrics else None
@@ -176,6 +185,20 @@ def configure(
     )
     atexit.register(telemetry.shutdown, AT_EXIT_S)
     return telemetry
+
+
+def warn_of_two_versions() -> None:
+    """Say so where this package's distribution and the service's are there in different versions.
+
+    Both bring it, and the one that was installed last has replaced the other's files.
+    """
+    found = {}
+    alone = __name__.partition(".")[0].replace("_", "-")
+    for name in (alone, alone.rpartition("-")[0]):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    if len(set(found.values())) > 1:
+        _log.warning("telemetry.two_versions", extra={"installed": found})
 
 
 def _metrics_sender(

@@ -1,0 +1,71 @@
+"""Session, user, tags and metadata of what runs inside a `with`, on every span there."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+
+from foliotrace_otel.export.span_redaction import Redactor
+from foliotrace_otel.semconv import Attribute
+
+_KEY: Final = "foliotrace_otel.run_attributes"
+_USER: Final = "user.id"
+
+
+@contextmanager
+def using_attributes(
+    *,
+    session_id: str | None = None,
+    user_id: str | None = None,
+    tags: Sequence[str] = (),
+    metadata: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """Put these on each span that starts inside; what an outer `with` gave stays.
+
+    A user's id leaves as a pseudonym, which is the same under the same `redaction_key`.
+    """
+    given: dict[str, Attribute] = dict(_current(otel_context.get_current()))
+    if session_id is not None:
+        given |= {
+            "session.id": session_id,
+            "gen_ai.conversation.id": session_id,
+            "langsmith.trace.session_id": session_id,
+        }
+    if user_id is not None:
+        given[_USER] = user_id
+    if tags:
+        given |= {"tag.tags": tuple(tags), "langsmith.span.tags": ",".join(tags)}
+    for name, value in (metadata or {}).items():
+        given[f"langsmith.metadata.{name}"] = value
+    token = otel_context.attach(otel_context.set_value(_KEY, given))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+def _current(context: Context) -> Mapping[str, Attribute]:
+    given = context.get(_KEY)
+    return given if isinstance(given, Mapping) else {}
+
+
+class RunAttributes(SpanProcessor):
+    """Sets them when a span starts."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Set what the context around the span holds."""
+        context = otel_context.get_current() if parent_context is None else parent_context
+        if _KEY not in context:
+            return
+        for name, value in _current(context).items():
+            shown = self._redactor.pseudonym(str(value)) if name == _USER else value
+            span.set_attribute(name, shown)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Nothing is left to do."""
