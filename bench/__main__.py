@@ -11,6 +11,7 @@ NOT_BENCHMARKS = {
     "corpora",
     "environments",
     "labelled",
+    "mixed_files",
     "paper",
     "plain_bm25",
     "query_stack",

@@ -4,9 +4,11 @@
 HTML pages printed by Chromium (where installed) with foliotrace, pdfplumber and markitdown, each of
 the others in an environment of its own. Scored are text recall, table rows, label/value fields,
 reading order, and CPU per page. A row counts if all its cells stand in one row or line, in order.
+Before them stands a share of mixed files: every format, every defect (`bench.mixed_files`).
 """
 
 import argparse
+import asyncio
 import json
 import re
 import shutil
@@ -20,6 +22,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench.environments import install, make_environment
+from bench.mixed_files import measure_share
 from bench.record import save
 
 COMMAND = "python -m bench.reading"
@@ -260,9 +263,14 @@ def read_with(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ours", action="store_true", help="without the other tools")
+    parser.add_argument("--share", action="store_true", help="the share of mixed files alone")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        share = asyncio.run(measure_share(folder))
+        print(json.dumps(share, indent=1))
+        if arguments.share:
+            return
         sets = {"filings": statements(), "printed": printed(folder)}
         readers = {"foliotrace": (Path(sys.executable), OURS)}
         for tool, requirements in {} if arguments.ours else TOOLS.items():
@@ -282,7 +290,7 @@ def main() -> None:
         }
     print(json.dumps(figures, indent=1))
     if not arguments.ours:
-        save("reading", figures, command=COMMAND, packages=("pypdfium2",))
+        save("reading", {"mixed files": share, **figures}, command=COMMAND, packages=("pypdfium2",))
 
 
 if __name__ == "__main__":

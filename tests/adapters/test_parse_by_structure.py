@@ -209,6 +209,16 @@ async def test_nested_archives_share_one_limit_of_unpacked_bytes(tmp_path: Path)
     assert refused.value.error_code == "file_too_complex"
 
 
+async def test_a_member_whose_name_is_damaged_is_reported_and_the_rest_is_read(
+    tmp_path: Path,
+) -> None:
+    content = zipped(**{"a\u00e9.txt": b"first", "b.txt": b"second"})
+    damaged = content.replace("\u00e9".encode(), b"\xff\xfe", 1)  # in front of the member
+    pages = await read(tmp_path / "a.zip", damaged)
+    assert [page.text for page in pages] == ["", "second"]
+    assert pages[0].problem == PageProblem.ATTACHMENT_NOT_READ
+
+
 async def test_an_archive_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileRefused) as refused:
         await read(tmp_path / "a.zip", zipped(**{"empty/": b""}))

@@ -62,7 +62,10 @@ def _content(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[byte
         with archive.open(member) as part:
             while piece := part.read(_COPY_BYTES):
                 yield piece
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError,
+        UnicodeDecodeError,
+    ) as error:  # fmt: skip
         raise Refusal(ErrorCode.FILE_MALFORMED, "a member of the archive is damaged") from error
 
 

@@ -61,7 +61,10 @@ class Package:
         try:
             with self._archive.open(name) as part:
                 yield part
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
+        except (
+            zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError,
+            UnicodeDecodeError,
+        ) as error:  # fmt: skip
             raise Refusal(ErrorCode.FILE_MALFORMED, f"its part {name} is damaged") from error
         except RuntimeError as error:  # what zipfile raises for a missing password
             raise Refusal(ErrorCode.FILE_ENCRYPTED, "its archive is encrypted") from error
