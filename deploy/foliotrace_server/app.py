@@ -19,6 +19,7 @@ from foliotrace_server.routes.documents import Documents
 from foliotrace_server.routes.endpoint import routes
 from foliotrace_server.routes.erasures import Erasures
 from foliotrace_server.routes.jobs import Jobs
+from foliotrace_server.routes.managed_index import ManagedIndexes
 from foliotrace_server.routes.operations import Operations, Webhooks
 from foliotrace_server.routes.queries import Queries
 from foliotrace_server.routes.queues import AnnotationQueues
@@ -103,6 +104,7 @@ def _routes(
         Runs(engine),
         AnnotationQueues(engine),
         Erasures(engine),
+        ManagedIndexes(engine),
         Operations(engine, openapi),
     )
     receive = engine.assembly.webhook

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from workflows import Workflow
 
@@ -31,6 +31,9 @@ from foliotrace_server.bodies import CapabilityBody, FolderProblemBody
 from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.observing.telemetry import Observability
+
+if TYPE_CHECKING:
+    from foliotrace.adapters.llamacloud.managed_index.writer import ManagedIndexWriter
 
 _PROBE_S: Final = 1.0  # orchestrators wait no longer
 _OWN_EVERY_S: Final = 10.0
@@ -83,6 +86,7 @@ class Assembly:
         default_factory=dict
     )  # by what they erase; see `folder.erasure`
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # run until cancelled
+    managed_index: "ManagedIndexWriter | None" = None
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
     seal: Callable[[], None] = lambda: None  # at exit, for hosts that do not call `closing`

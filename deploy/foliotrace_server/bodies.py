@@ -15,6 +15,7 @@ from typing_extensions import TypedDict
 
 from foliotrace.model import (
     COLLECTION_NAME,
+    DEFAULT_COLLECTION,
     Answer,
     AnswerDetails,
     AnswerMode,
@@ -145,6 +146,27 @@ class ErasureBody:
     documents: int
     rows: Mapping[str, int] = field(
         metadata={"description": "Other erased rows, by store: `runs` and others."}
+    )
+
+
+class ReconcileRequest(BaseModel):
+    """Which collection of the managed index is compared with the library."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    collection: Annotated[str, Field(pattern=f"^{COLLECTION_NAME.pattern}$")] = DEFAULT_COLLECTION
+    dry_run: bool = Field(default=False, description="Report the differences, repair nothing.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftBody:
+    """Ids of documents whose state in the managed index differs from the library's."""
+
+    missing: tuple[str, ...]
+    stale: tuple[str, ...]
+    left_over: tuple[str, ...]
+    skipped: tuple[str, ...] = field(
+        metadata={"description": "The cloud has the file, and its index does not find it."}
     )
 
 

@@ -136,6 +136,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         check_schema=resolve,
         check_extract_path=extract.rungs_on,
         background=(stack.read_identities, *((cloud.run,) if cloud else ()), *releases.background),
+        managed_index=cloud.index if cloud else None,
         webhook=cloud.webhook if cloud and cloud.expects_webhooks else None,
         audited=audit,
         erasers={"runs": folder.runs.erase},

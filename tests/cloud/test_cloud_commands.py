@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.cloud.service import FUEL, cloud, service, settings_for
+from tests.cloud.service import FUEL, Service, cloud, service, settings_for
 from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamacloud
 from tests.fakes.llamacloud.sample import invoice_pdf
 
 from foliotrace.errors import NotFound
-from foliotrace_server.cli.cloud import reconcile, usage
+from foliotrace_server.cli.cloud import usage
 from foliotrace_server.cli.main import main
 from foliotrace_server.doctor import run_probes
 from foliotrace_server.settings import Settings
@@ -47,18 +47,47 @@ def test_usage_of_a_folder_that_never_bought_is_an_error(tmp_path: Path) -> None
 def test_drift_is_shown_and_then_repaired(fake: FakeLlamaCloud, tmp_path: Path) -> None:
     given = cloud(fake, index="cloud_then_local")
 
-    async def serve() -> str:
+    async def serve() -> None:
         async with service(tmp_path, llamacloud=given) as running:
             done = await running.put("fuel.txt", FUEL)
             await running.until(("managed", "extractive"), "What does unleaded cost?")
-            return str(done["document_id"])
+            fake.state.directory_files.clear()
+            for dry_run in (True, False):
+                drift = await reconciled(running, dry_run=dry_run)
+                assert drift["missing"] == [done["document_id"]]
+            assert not any((await reconciled(running, dry_run=True)).values())
+            assert (await running.ask("What does unleaded cost?")).path[0] == "managed"
 
-    document_id = asyncio.run(serve())
-    fake.state.directory_files.clear()
-    settings = settings_for(tmp_path, llamacloud=given)
-    assert asyncio.run(reconcile(settings, "default", dry_run=True)).missing == (document_id,)
-    assert asyncio.run(reconcile(settings, "default", dry_run=False)).missing == (document_id,)
-    assert not asyncio.run(reconcile(settings, "default", dry_run=True))
+    asyncio.run(serve())
+
+
+async def reconciled(running: Service, *, dry_run: bool) -> dict[str, list[str]]:
+    sent = await running.client.post("/v1/index/reconcile", json={"dry_run": dry_run})
+    assert sent.status_code == 200, sent.text
+    return dict(sent.json())
+
+
+def test_reconcile_without_a_managed_index_says_which_setting_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "fuel.txt"
+    file.write_text(FUEL)
+    here = ["--data-dir", str(tmp_path / "data")]
+    assert CliRunner().invoke(main, [*here, "ingest", str(file)]).exit_code == 0
+    said = CliRunner().invoke(main, [*here, "index", "reconcile", "--dry-run"])
+    assert said.exit_code != 0
+    assert "llamacloud.index" in said.output
+
+
+def test_a_record_is_extracted_from_the_path_that_was_ingested(tmp_path: Path) -> None:
+    (tmp_path / "inbox" / "may").mkdir(parents=True)
+    file = tmp_path / "inbox" / "may" / "invoice.txt"
+    file.write_text("Invoice number: INV-7")
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "properties": {"invoice_number": {"type": "string"}}}')
+    for name, ingested in (("file", file), ("folder", tmp_path / "inbox")):
+        here = ["--data-dir", str(tmp_path / name)]
+        assert CliRunner().invoke(main, [*here, "ingest", str(ingested)]).exit_code == 0
+        said = CliRunner().invoke(main, [*here, "extract", str(file), "--schema", str(schema)])
+        assert "INV-7" in said.output, said.output
 
 
 def _probed(settings: Settings) -> tuple[str, str]:

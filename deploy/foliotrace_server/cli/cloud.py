@@ -1,24 +1,21 @@
 """`foliotrace cloud usage` and `foliotrace index reconcile`: LlamaCloud usage and index repair."""
 
-import asyncio
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from foliotrace.adapters.llamacloud.managed_index.writer import Drift
 from foliotrace.adapters.llamacloud.purchases.journal import PurchaseJournal, Spending
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace.adapters.local.files.permissions import private_files
 from foliotrace.errors import NotFound
-from foliotrace.resilient import GuardFactory
-from foliotrace.stack import DataFolder
 from foliotrace.stack.cloud_services import journal_file
 from foliotrace_server.cli import output
-from foliotrace_server.cli.command import Exit, Group, Options, pass_options, with_exit_code
-from foliotrace_server.external.services import SharedStores, open_cloud
-from foliotrace_server.settings import Settings
+from foliotrace_server.cli.command import Exit, Group, Options, pass_options, run, with_exit_code
+
+if TYPE_CHECKING:
+    from foliotrace_server.client import AsyncFoliotraceClient
 
 _TENANT = "default"
 
@@ -74,25 +71,29 @@ def index() -> None:
 @click.option("--dry-run", is_flag=True, help="Print the differences without repairing them.")
 @pass_options
 @with_exit_code
-def reconcile_command(options: Options, collection: str, dry_run: bool) -> Exit:
-    """Compare the managed index with the library and repair it. Stop the server first.
+def reconcile_command(options: Options, collection: str, dry_run: bool) -> Exit | None:
+    """Compare the managed index with the library and repair it, through a running server if any.
 
     Examples:
       foliotrace index reconcile --dry-run
       foliotrace index reconcile --collection legal
     """
-    drift = asyncio.run(reconcile(options.settings(), collection, dry_run=dry_run))
-    names = ("missing", "stale", "left_over")
-    if options.output == "json":
-        output.print_json({name: list(getattr(drift, name)) for name in names})
-    else:
-        state = "differs" if dry_run else "repaired"
-        for name in names:
-            for document_id in getattr(drift, name):
-                output.print_line(f"{state}: {name.replace('_', ' ')} {document_id}")
-        if not drift:
-            output.print_line("no differences")
-    return Exit.PARTLY_FAILED if drift and dry_run else Exit.DONE
+
+    async def command(client: "AsyncFoliotraceClient") -> Exit:
+        drift = await client.reconcile_index(collection, dry_run=dry_run)
+        differences = {name: list(ids) for name, ids in asdict(drift).items()}
+        if options.output == "json":
+            output.print_json(differences)
+        else:
+            state = "differs" if dry_run else "repaired"
+            for name, ids in differences.items():
+                for document_id in ids:
+                    output.print_line(f"{state}: {name.replace('_', ' ')} {document_id}")
+            if not any(differences.values()):
+                output.print_line("no differences")
+        return Exit.PARTLY_FAILED if dry_run and any(differences.values()) else Exit.DONE
+
+    return run(options, command)
 
 
 def usage(data_dir: Path, days: int) -> list[Spending]:
@@ -109,23 +110,3 @@ def usage(data_dir: Path, days: int) -> list[Spending]:
         return journal.spending(_TENANT, since=clock.now() - timedelta(days=days))
     finally:
         journal.close()
-
-
-async def reconcile(settings: Settings, collection: str, *, dry_run: bool) -> Drift:
-    """Differences found. Raises NotFound without a managed index, IndexUnavailable, Conflict."""
-    with private_files(), WriterLease.acquire(settings.data_dir):
-        folder = DataFolder.open(settings.data_dir, settings.ingest, lexicon=settings.query.lexicon)
-        shared = SharedStores(settings, clock=folder.clock)
-        guards = GuardFactory(settings.resilience, clock=folder.clock)
-        cloud = open_cloud(settings, folder, guards, shared.ledger)
-        try:
-            if cloud is None or cloud.index is None:
-                raise NotFound("no managed index is configured", hint="Set llamacloud.index.")
-            if dry_run:
-                return await cloud.index.drift(_TENANT, collection)
-            return await cloud.index.reconcile(_TENANT, collection)
-        finally:
-            if cloud is not None:
-                await cloud.close()
-            await shared.close()
-            await folder.close()

@@ -1,6 +1,7 @@
 """`foliotrace documents`: list, show, page, delete."""
 
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import click
@@ -119,17 +120,22 @@ def delete_document(options: Options, document: str) -> Exit | None:
 
 
 async def document_id_of(client: "AsyncFoliotraceClient", id_or_name: str) -> str:
-    """The id of a document given by id or name. Raises NotFound."""
+    """The id of a document given by id, by name, or by the path it was ingested from.
+
+    Raises NotFound.
+    """
     if id_or_name.startswith("doc_"):
         return id_or_name
-    page = await client.documents(name=id_or_name, limit=1)
-    if not page.documents:
-        raise NotFound(
-            f"there is no document named {id_or_name}",
-            code=ErrorCode.DOCUMENT_NOT_FOUND,
-            hint="Run `foliotrace documents list`. A file must be ingested first.",
-        )
-    return page.documents[0].id
+    parts = PurePath(id_or_name).parts  # a document is named after the end of its path
+    for name in (id_or_name, *("/".join(parts[at:]) for at in range(len(parts)))):
+        page = await client.documents(name=name, limit=1)
+        if page.documents:
+            return page.documents[0].id
+    raise NotFound(
+        f"there is no document named {id_or_name}",
+        code=ErrorCode.DOCUMENT_NOT_FOUND,
+        hint="Run `foliotrace documents list`. A file must be ingested first.",
+    )
 
 
 @click.command(cls=Command)

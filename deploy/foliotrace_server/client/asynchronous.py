@@ -358,6 +358,15 @@ class AsyncFoliotraceClient:
             api_requests.post(path, loop_bodies.QueueBody, run_id=run_id, row_id=row_id)
         )
 
+    async def reconcile_index(
+        self, collection: str = "default", *, dry_run: bool = False
+    ) -> bodies.DriftBody:
+        """Repair the managed index, or with `dry_run` only report how it differs."""
+        path = "/v1/index/reconcile"
+        return await self._send(
+            api_requests.post(path, bodies.DriftBody, collection=collection, dry_run=dry_run)
+        )
+
     async def ready(self) -> bodies.ReadyBody:
         """Get what the server can do now, and at which degradation level."""
         return await self._send(api_requests.get("/readyz", bodies.ReadyBody))

@@ -341,6 +341,15 @@ class FoliotraceClient:
             api_requests.post(path, loop_bodies.QueueBody, run_id=run_id, row_id=row_id)
         )
 
+    def reconcile_index(
+        self, collection: str = "default", *, dry_run: bool = False
+    ) -> bodies.DriftBody:
+        """Repair the managed index, or with `dry_run` only report how it differs."""
+        path = "/v1/index/reconcile"
+        return self._send(
+            api_requests.post(path, bodies.DriftBody, collection=collection, dry_run=dry_run)
+        )
+
     def ready(self) -> bodies.ReadyBody:
         """Get what the server can do now, and at which degradation level."""
         return self._send(api_requests.get("/readyz", bodies.ReadyBody))

@@ -55,6 +55,7 @@ _TABLE: Final[Mapping[str, Needed]] = {
     "POST /v1/queues/*/reviews": _ADMIN,
     "POST /v1/queues/*/accepted": _ADMIN,
     "POST /v1/feedback": _READ,  # on runs that the caller may read
+    "POST /v1/index/reconcile": _ADMIN,
     "POST /v1/erasures": frozenset({Scope.ADMIN}),
     "GET /health": _ANY_KEY,
     "GET /workflows": _ANY_KEY,

@@ -20,6 +20,7 @@ from foliotrace_server.routes.documents import Documents
 from foliotrace_server.routes.endpoint import operations
 from foliotrace_server.routes.erasures import Erasures
 from foliotrace_server.routes.jobs import Jobs
+from foliotrace_server.routes.managed_index import ManagedIndexes
 from foliotrace_server.routes.operations import Operations
 from foliotrace_server.routes.queries import Queries
 
@@ -66,7 +67,7 @@ def openapi_document(
     Without `keys_required`, no operation asks for the API key that `securitySchemes` describes.
     """
     described = [
-        *operations(Queries, Documents, Jobs, Erasures, Operations),
+        *operations(Queries, Documents, Jobs, Erasures, ManagedIndexes, Operations),
         *protocol_operations(workflows),
     ]
     schemas = _Schemas(described)
