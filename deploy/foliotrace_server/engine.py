@@ -31,6 +31,7 @@ from foliotrace_server.settings import Settings
 _DELAY_S: Final = 2.0  # so that a hundred deletions in a row cause one compaction
 _REST: Final = 9.0  # pause, in durations of a compaction: it takes a tenth of the time
 _AT_STOP_S: Final = 10.0
+_JOBS_PER_PARSER: Final = 4  # so a small file does not wait for the end of large ones
 
 
 class Compaction:
@@ -105,7 +106,7 @@ class Engine:
             folder,
             assembly.durable,
             on_ended=self._ended,
-            max_concurrent=settings.ingest.parser_processes,
+            max_concurrent=_JOBS_PER_PARSER * settings.ingest.parser_processes,
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
         )

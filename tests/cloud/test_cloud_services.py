@@ -59,6 +59,7 @@ def folder_of(stack: IngestStack) -> DataFolder:
         keyword=stack.index,
         stale=SqliteStaleAnswers(stack.folder),
         workers=WorkerPool(size=1),
+        sniffers=WorkerPool(size=1),
     )
 
 

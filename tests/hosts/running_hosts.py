@@ -17,7 +17,7 @@ from tests.audit.log_reading import audit_records
 
 ROOT = Path(__file__).parents[2]
 HANDBOOK = "# Handbook\n\nRefunds are paid within 30 days of the return. The customer ships."
-_SHIPPED = ("pyproject.toml", "README.md", "LICENSE", "workflows", "instrumentation", "examples")
+_SHIPPED = ("pyproject.toml", "PACKAGE.md", "LICENSE", "workflows", "instrumentation", "examples")
 QUESTION = "When are refunds paid?"
 
 

@@ -308,3 +308,10 @@ async def test_a_run_without_a_job_makes_one(stack: IngestStack) -> None:
     )
     assert isinstance(done, Ingested)
     assert done.job_id == accepted.job.id
+
+
+async def test_a_file_of_which_most_pages_are_unreadable_fails(stack: IngestStack) -> None:
+    with pytest.raises(Exception, match="more than half of its 3 pages"):
+        await stack.ingest("mixed.txt", "Readable alpha.", UNREADABLE, UNREADABLE)
+    (document,) = await stack.library.documents("t1")
+    assert (document.status, document.problem) == ("failed", "file_mostly_unreadable")

@@ -212,6 +212,14 @@ class IngestSettings(Section):
         "the preferred one works; each further attempt waits twice as long. 0: never.",
     )
     parser_processes: int = Field(default=2, gt=0, le=64, description="Parser processes.")
+    max_pages: int = Field(default=100_000, gt=0, description="Pages of one file.")
+    max_cells: int = Field(default=5_000_000, gt=0, description="Cells of one sheet.")
+    max_unpacked_bytes: int = Field(
+        default=512 * 1024 * 1024, gt=0, description="What one file may unpack to, in bytes."
+    )
+    max_cpu_s: float = Field(
+        default=3600.0, gt=0, description="CPU time that parsing one file may take, in seconds."
+    )
     parser_memory_bytes: int = Field(
         default=WORKER_MEMORY_BYTES,
         ge=256 * 1024 * 1024,

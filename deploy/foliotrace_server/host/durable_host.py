@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections import deque
+from collections import Counter, deque
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -430,9 +430,18 @@ class DurableHost:
 
     def _start_queued(self) -> None:
         while self._started and self._queue and len(self._active) < self._max_concurrent:
-            run = self._queue.popleft()
+            run = self._next_queued()
             self._active.add(run.handler_id)
             self._spawn(self._start_or_retry(run))
+
+    def _next_queued(self) -> AcceptedRun:
+        """The oldest run of the tenant with the fewest active ones, taken off the queue."""
+        active = Counter(
+            self._accepted[each].tenant for each in self._active if each in self._accepted
+        )
+        run = min(self._queue, key=lambda queued: active[queued.tenant])
+        self._queue.remove(run)
+        return run
 
     def _on_finished(self, handler: PersistentHandler) -> None:
         """Called by the store at every write to a finished run's record; the first one counts."""

@@ -198,6 +198,12 @@ class ErrorCode(CatalogEntry):
         "libreoffice-impress`, it provides `soffice`), for HEIC pictures "
         "`pip install 'foliotrace[heic]'`; or save the file in a newer format.",
     )
+    FILE_MOSTLY_UNREADABLE = (
+        "file_mostly_unreadable",
+        ErrorKind.UNPROCESSABLE,
+        "More than half of the pages cannot be read.",
+        "See the problems of its pages: scans need OCR models, a damaged file must be saved again.",
+    )
     ZERO_CHUNKS = (
         "zero_chunks",
         ErrorKind.UNPROCESSABLE,

@@ -12,11 +12,18 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from foliotrace.catalog import ErrorCode, Reason
-from foliotrace.errors import Conflict, ParserUnavailable
+from foliotrace.errors import Conflict, FileRefused, ParserUnavailable
 from foliotrace.events import stage
 from foliotrace.ingest.chunk import CHUNKER, chunk_pages
 from foliotrace.ingest.services import IngestServices
-from foliotrace.model import Deadline, Document, ExecutionMode, ParsedPage, SourceFile
+from foliotrace.model import (
+    Deadline,
+    Document,
+    ExecutionMode,
+    PageStatus,
+    ParsedPage,
+    SourceFile,
+)
 from foliotrace.parse import ParserChain
 
 _BATCH_PAGES: Final = 25  # committed together, while the next ones are parsed
@@ -35,6 +42,7 @@ class IngestCursor(BaseModel):
     pages_total: int
     next_page: int = 1
     chunks: int = 0
+    unreadable: int = 0
     path: ExecutionMode | None = None
 
 
@@ -131,8 +139,21 @@ async def _commit(
         await services.library.add_window(*place, revision=cursor.revision, pages=pages)
         await services.library.add_chunks(*place, revision=cursor.revision, chunks=chunks)
         call.result = {"chunks": len(chunks)}
-    done = {"next_page": pages[-1].number + 1, "chunks": cursor.chunks + len(chunks)}
-    return cursor.model_copy(update=done)
+    after = cursor.model_copy(
+        update={
+            "next_page": pages[-1].number + 1,
+            "chunks": cursor.chunks + len(chunks),
+            "unreadable": cursor.unreadable + sum(p.status is not PageStatus.OK for p in pages),
+        }
+    )
+    if after.chunks and 2 * after.unreadable > after.pages_total:  # no chunk: see `publish`
+        document = await services.library.document(cursor.tenant, cursor.document_id)
+        raise FileRefused(
+            f"{document.name}: more than half of its {after.pages_total} pages cannot be read.",
+            name=document.name,
+            code=ErrorCode.FILE_MOSTLY_UNREADABLE,
+        )
+    return after
 
 
 async def require_unchanged(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
@@ -13,6 +13,7 @@ from foliotrace.adapters.local.files.left_behind import refuse_lost_library
 from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.reading_options import (
+    ReadingLimits,
     ReadingOptions,
     find_tessdata,
     installed_languages,
@@ -29,6 +30,9 @@ from foliotrace.settings import BudgetSettings, IngestSettings, RunsSettings
 
 if TYPE_CHECKING:
     from foliotrace.adapters.local.vectors.index import VectorIndex
+
+
+_SNIFFER_BYTES: Final = 1 << 30
 
 
 def open_ledger(folder: Path, settings: BudgetSettings, *, clock: Clock) -> SqliteLedger:
@@ -54,6 +58,7 @@ class DataFolder:
     keyword: KeywordIndex
     stale: SqliteStaleAnswers
     workers: WorkerPool
+    sniffers: WorkerPool
 
     @classmethod
     def open(
@@ -73,6 +78,9 @@ class DataFolder:
         runs = runs or RunsSettings()
         path.mkdir(parents=True, exist_ok=True)
         refuse_lost_library(path)
+        sniffers = WorkerPool(
+            size=settings.parser_processes, memory_bytes=_SNIFFER_BYTES, readable=(path / "blobs",)
+        )
         with ExitStack() as undo:
             library = SqliteLibrary.open(path)
             undo.callback(library.close)
@@ -86,7 +94,8 @@ class DataFolder:
                     key=ContentKey(runs.content_key_file or path / KEY_FILE),
                     seal=runs.keep_content == "encrypted",
                 ),
-                blobs=FolderBlobs(path, sniff),
+                blobs=FolderBlobs(path, sniff, sniff_archive=sniffers.sniff),
+                sniffers=sniffers,
                 keyword=KeywordIndex(path, library, lexicon=load_lexicon(lexicon)),
                 stale=SqliteStaleAnswers(path),
                 workers=WorkerPool(
@@ -105,8 +114,15 @@ class DataFolder:
         options = ReadingOptions(
             tessdata=folder if installed else None,
             ocr_language=settings.ocr_languages or installed or "eng",
+            limits=ReadingLimits(
+                archive_bytes=settings.max_unpacked_bytes,
+                cells=settings.max_cells,
+                pages=settings.max_pages,
+            ),
         )
-        return local_parsers(self.workers, self.clock, options=options)
+        return local_parsers(
+            self.workers, self.clock, options=options, max_cpu_s=settings.max_cpu_s
+        )
 
     def vectors(self, embedder: Embedder) -> "VectorIndex":
         """The vector index of the folder's chunks."""
@@ -117,6 +133,7 @@ class DataFolder:
     async def close(self) -> None:
         """Stop the parser processes and close every file; the library last, others write to it."""
         await self.workers.close()
+        await self.sniffers.close()
         await self.stale.close()
         await self.runs.close()
         self.keyword.close()

@@ -268,6 +268,7 @@ class Stack:
     async def close(self) -> None:
         """Close everything; the data folder last, others write to it."""
         await self.folder.workers.close()
+        await self.folder.sniffers.close()
         if self._vectors is not None:
             await self._vectors.close()
         if self.external.cloud is not None:

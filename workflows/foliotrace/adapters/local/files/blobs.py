@@ -10,19 +10,23 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 from uuid import uuid4
 
 from foliotrace.adapters.local.files import filetype
+from foliotrace.adapters.local.files.filetype import is_archive
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import FileRefused, LibraryUnavailable, NotFound
 from foliotrace.ports import StoredBlob
 
 Sniff: TypeAlias = Callable[[Path, str], str]
 """(path, name) -> media type, by content. May raise FileRefused."""
+
+SniffElsewhere: TypeAlias = Callable[[Path, str], Awaitable[str]]
+"""As `Sniff`, in another process."""
 
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _PARTIAL: Final = ".partial"
@@ -33,9 +37,14 @@ _ABANDONED_S: Final = 3600.0  # an upload in progress writes more often than tha
 class FolderBlobs:
     """A `Blobs` in `folder`/blobs."""
 
-    def __init__(self, folder: Path, sniff: Sniff = filetype.sniff) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sniff: Sniff = filetype.sniff,
+        sniff_archive: SniffElsewhere | None = None,
+    ) -> None:
         self.root = folder / "blobs"
-        self._sniff = sniff
+        self._sniff, self._sniff_archive = sniff, sniff_archive
 
     async def put(
         self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
@@ -52,13 +61,19 @@ class FolderBlobs:
                 with _disk():  # closing writes again what a full disk refused
                     file.close()
             with _disk():
-                media_type = await asyncio.to_thread(self._sniff, partial, name)
+                media_type = await self._media_type(partial, name)
                 await asyncio.to_thread(_write_tenant_name, folder, tenant)
                 await asyncio.to_thread(_commit, partial, self.location(tenant, digest))
         finally:
             with suppress(OSError):  # what stays is deleted with other abandoned uploads
                 partial.unlink(missing_ok=True)
         return StoredBlob(content_hash=digest, size_bytes=size_bytes, media_type=media_type)
+
+    async def _media_type(self, partial: Path, name: str) -> str:
+        """An archive is opened in another process: its directory alone can fill the memory."""
+        if self._sniff_archive is not None and await asyncio.to_thread(is_archive, partial):
+            return await self._sniff_archive(partial, name)
+        return await asyncio.to_thread(self._sniff, partial, name)
 
     async def path(self, tenant: str, content_hash: str) -> Path:
         path = self.location(tenant, content_hash)

@@ -94,6 +94,12 @@ def sniff(path: Path, name: str = "") -> str:
     return _text_type(head, PurePath(name or path.name).suffix.lower())
 
 
+def is_archive(path: Path) -> bool:
+    """Whether `sniff` would have to open the file as an archive."""
+    with path.open("rb") as file:
+        return file.read(4).startswith(_ZIP)
+
+
 def _zip_type(path: Path) -> str:
     """An Office type by the parts of the archive; of a damaged one, by the names still in it."""
     try:

@@ -29,6 +29,8 @@ from foliotrace.settings import (
     PARSE_PART_PAGES,
 )
 
+_PAGES_OF_ANY_FILE = 1000  # that many, however small the file
+_LEAST_PAGE_BYTES = 8  # of a file with more
 _READER_VERSION = "9"  # raise it when a reader's output changes: documents are then parsed again
 
 
@@ -56,6 +58,7 @@ class WorkerParser:
     part_s: float
     page_s: float
     by_page: bool = False
+    max_cpu_s: float = float("inf")
 
     def accepts(self, media_type: str) -> bool:
         return media_type in self.media_types
@@ -71,9 +74,16 @@ class WorkerParser:
                 f"parsing it {lost.reason.replace('_', ' ')}",
             ) from lost
         overview = frames[-1]
+        pages_total = int(overview["pages_total"])
+        if pages_total > max(_PAGES_OF_ANY_FILE, source.size_bytes // _LEAST_PAGE_BYTES):
+            why = f"it states {pages_total} pages and is too small to hold them"
+            raise refusal(source.name, ErrorCode.FILE_MALFORMED, why)
+        if pages_total > self.options.limits.pages:
+            why = f"it has more than {self.options.limits.pages} pages"
+            raise refusal(source.name, ErrorCode.FILE_TOO_COMPLEX, why)
         return Inspection(
             media_type=source.media_type,
-            pages_total=overview["pages_total"],
+            pages_total=pages_total,
             title=overview["title"],
         )
 
@@ -138,6 +148,9 @@ class WorkerParser:
         numbers: range = range(0),
     ) -> list[dict[str, Any]]:
         self._check(deadline)
+        if what == "pages" and self.workers.used_s(source.path) > self.max_cpu_s:
+            why = f"parsing it takes more than {self.max_cpu_s:g} s of CPU time"
+            raise refusal(source.name, ErrorCode.FILE_TOO_COMPLEX, why)
         request = {
             "do": what,
             "reader": self.reader,
@@ -190,6 +203,7 @@ def local_parsers(
     clock: Clock,
     *,
     options: ReadingOptions | None = None,
+    max_cpu_s: float = float("inf"),
 ) -> tuple[WorkerParser, ...]:
     """A parser for every format of the default installation. The caller closes `workers`.
 
@@ -211,6 +225,7 @@ def local_parsers(
             part_s=PARSE_PART_DEADLINE_S,
             page_s=PARSE_PAGE_DEADLINE_S,
             by_page=by_page,
+            max_cpu_s=max_cpu_s,
         )
 
     page_formats = ("pdf", "image")

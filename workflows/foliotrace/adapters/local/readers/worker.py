@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final
 
 import orjson
 
+from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.adapters.local.page_codec import page_from_values, page_to_values
 from foliotrace.adapters.local.readers.formats import reader_called
 from foliotrace.adapters.local.readers.reading_options import (
@@ -104,8 +105,11 @@ def _answer_or_refuse(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    reader = reader_called(request["reader"])
     path = Path(request["path"])
+    if request["do"] == "sniff":
+        yield {"is": "type", "type": sniff(path, request["name"])}
+        return
+    reader = reader_called(request["reader"])
     options = _options(request["options"])
     if request["do"] == "overview":
         seen = reader.overview(path, options)

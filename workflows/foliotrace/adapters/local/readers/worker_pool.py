@@ -18,14 +18,16 @@ from typing import Any
 
 import orjson
 
+from foliotrace.adapters.local.readers.fair_slots import FairSlots
 from foliotrace.adapters.local.readers.formats import CONVERTING
 from foliotrace.adapters.local.readers.worker import FRAME_LIMIT_BYTES, HEADER, WorkerStart
-from foliotrace.catalog import PageProblem, Reason
-from foliotrace.errors import ParserUnavailable
+from foliotrace.catalog import ErrorCode, PageProblem, Reason
+from foliotrace.errors import FileRefused, ParserUnavailable
 from foliotrace.settings import WORKER_CPU_S, WORKER_IDLE_S, WORKER_MEMORY_BYTES, WORKER_REQUESTS
 
 _READ_AHEAD_BYTES = 1 << 20
 _START_LIMIT_S = 60.0
+_SNIFF_S = 5.0
 _PATIENCE = 10  # times the CPU limit: so long a worker may take on the clock
 _LEAST_S = 0.02  # between two looks at the clocks
 _PROC = Path("/proc")
@@ -91,6 +93,10 @@ class _Worker:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _path() -> dict[str, str]:
+    return {"PATH": os.pathsep.join(os.get_exec_path())}
+
+
 async def _receive_all(
     worker: _Worker, request: dict[str, Any], frames: list[dict[str, Any]]
 ) -> None:
@@ -114,7 +120,7 @@ class WorkerPool:
     cpu_limit_s: int = field(default=WORKER_CPU_S, init=False)
     idle_s: float = field(default=WORKER_IDLE_S, init=False)
     _idle: list[_Worker] = field(default_factory=list)
-    _slots: asyncio.Semaphore | None = None
+    _slots: FairSlots | None = None
 
     @property
     def isolation(self) -> tuple[str, ...]:
@@ -135,9 +141,12 @@ class WorkerPool:
         is waited for `_PATIENCE` times as long, and nobody beyond `deadline_s` from now. Waiting
         for a free worker does not count. Raises WorkerLost.
         """
-        if self._slots is None:
-            self._slots = asyncio.Semaphore(self.size)
-        async with self._slots:
+        path = Path(request["path"])
+        tenant = path.parent.parent  # originals of one tenant have a folder of their own
+        slots = self._fair_slots()
+        if request["do"] == "overview":
+            slots.forget(path)
+        async with slots.slot(tenant, path):
             worker = await self._take(str(request["path"]), request["reader"] in CONVERTING)
             was_idle = worker.served > 1
             try:
@@ -154,7 +163,8 @@ class WorkerPool:
         frames: list[dict[str, Any]] = []
         loop = asyncio.get_running_loop()
         last_s = loop.time() + min(_PATIENCE * limit_s, deadline_s)
-        last_cpu_s = worker.cpu_s() + limit_s
+        began_cpu_s = worker.cpu_s()
+        last_cpu_s = began_cpu_s + limit_s
         answer = asyncio.create_task(_receive_all(worker, request, frames))
         try:
             while not answer.done():
@@ -169,8 +179,40 @@ class WorkerPool:
             raise WorkerLost(Reason.WORKER_CRASHED, frames) from None
         finally:
             answer.cancel()
+            path = Path(request["path"])
+            used_s = max(0.0, worker.cpu_s() - began_cpu_s) if worker.alive else limit_s
+            self._fair_slots().charge(path.parent.parent, path, used_s)
             await self._give_back(worker, frames)
         return frames
+
+    async def sniff(self, path: Path, name: str) -> str:
+        """The media type of a file, as `filetype.sniff` says.
+
+        Raises FileRefused for a file made to exhaust the process that looks at it.
+        """
+        request = {"do": "sniff", "path": str(path), "name": name, "reader": ""}
+        try:
+            (frame,) = await self.ask(request, limit_s=_SNIFF_S)
+        except WorkerLost as lost:
+            if lost.reason is Reason.WORKER_NOT_STARTED:
+                raise
+            frame = {}
+        if frame.get("is") != "type":
+            raise FileRefused(
+                f"{name}: finding out its type took too much time or memory.",
+                name=name,
+                code=ErrorCode.FILE_TOO_COMPLEX,
+            )
+        return str(frame["type"])
+
+    def used_s(self, path: Path) -> float:
+        """The CPU time that reading a file has taken since its pages were last counted."""
+        return self._fair_slots().used(path)
+
+    def _fair_slots(self) -> FairSlots:
+        if self._slots is None:
+            self._slots = FairSlots(self.size)
+        return self._slots
 
     async def close(self) -> None:
         """Stop the idle workers; busy ones stop with their request."""
@@ -197,6 +239,8 @@ class WorkerPool:
     async def _start(self, converts: bool = False) -> _Worker:
         folder = Path(tempfile.mkdtemp(prefix="foliotrace-"))
         readable = self.readable
+        if readable is not None and converts:
+            readable = [*readable, *map(Path, os.get_exec_path())]
         start = WorkerStart(
             folder=str(folder),
             readable=None if readable is None else [str(each.resolve()) for each in readable],
@@ -213,7 +257,7 @@ class WorkerPool:
             f"import sys; sys.path[:] = {[each for each in sys.path if each]!r}; "
             "from foliotrace.adapters.local.readers.worker import main; sys.exit(main())",
             orjson.dumps(asdict(start)).decode(),
-            env={"TMPDIR": str(folder)},  # no key, no proxy
+            env={"TMPDIR": str(folder), **(_path() if converts else {})},  # no key, no proxy
             cwd=folder,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
