@@ -1,5 +1,6 @@
 """The calls people know: here without a key, in the cloud with one, in both worlds of Python."""
 
+import gc
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -57,6 +58,50 @@ def test_without_a_key_pages_are_read_here() -> None:
     assert pages[0].metadata["engine"].startswith("liteparse")
     assert pages[0].metadata["file_name"] == BULLETIN.name
     assert len({p.id_ for p in pages}) == len(pages)
+
+
+def test_bytes_and_streams_are_read_under_the_name_that_is_given() -> None:
+    name = {"file_name": BULLETIN.name}
+    with clients.LlamaParse() as parser, BULLETIN.open("rb") as stream:
+        pages = parser.load_data(BULLETIN)
+        assert [p.text for p in parser.load_data(BULLETIN.read_bytes(), name)] == [
+            p.text for p in pages
+        ]
+        assert [p.id_ for p in parser.load_data(stream)] == [p.id_ for p in pages]
+        with pytest.raises(InvalidRequest, match="need a name"):
+            parser.load_data(b"%PDF-1.7")
+
+
+def test_only_the_target_pages_are_read_and_bought(cloud: FakeLlamaCloud) -> None:
+    with clients.LlamaParse(
+        cloud.api_key, where=cloud.url, tier="fast", target_pages="1"
+    ) as parser:
+        (page,) = parser.load_data(BULLETIN)
+    assert page.metadata["page"] == 2
+    assert cloud.billing.credits == 1
+    with pytest.raises(Misconfigured, match="target_pages"):
+        clients.LlamaParse(target_pages="2-1")
+
+
+def test_json_and_parse_results_hold_the_pages_with_their_blocks() -> None:
+    with clients.LlamaParse() as parser:
+        (told,) = parser.get_json_result(BULLETIN)
+        result = parser.parse(str(BULLETIN))
+        (whole,) = result.get_text_documents(split_by_page=False)
+    assert [page["page"] for page in told["pages"]] == [1, 2]
+    assert "28 days" in told["pages"][0]["text"]
+    assert any(item["bbox"] for item in told["pages"][0]["items"])
+    assert [page.number for page in result.pages] == [1, 2]
+    assert all(page.text in whole.text for page in result.pages)
+
+
+def test_a_client_that_is_dropped_closes_what_it_opened(tmp_path: Path) -> None:
+    parser = clients.LlamaParse(folder=tmp_path / "kept")
+    parser.load_data(invoice(tmp_path))
+    del parser
+    gc.collect()
+    with clients.LlamaParse(folder=tmp_path / "kept") as again:  # the folder is free
+        assert again.load_data(invoice(tmp_path))
 
 
 def test_with_a_key_pages_are_bought_once_and_say_so(cloud: FakeLlamaCloud) -> None:

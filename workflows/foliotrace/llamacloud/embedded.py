@@ -103,7 +103,10 @@ class EmbeddedStack:
         path.mkdir(parents=True, exist_ok=True)
         self._lease = WriterLease.acquire(path)
         self.folder = DataFolder.open(
-            path, self.settings.ingest, lexicon=self.settings.query.lexicon
+            path,
+            self.settings.ingest,
+            lexicon=self.settings.query.lexicon,
+            reads_anywhere=True,
         )
         self.clock = self.folder.clock
         self._guards = GuardFactory(self.settings.resilience, clock=self.clock)

@@ -6,11 +6,13 @@ its own, so that the plain methods also work inside a running loop.
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias, TypeVar
+from weakref import finalize
 
 from llama_index.core.schema import Document
 
@@ -18,6 +20,9 @@ from foliotrace.errors import InvalidRequest, Misconfigured
 from foliotrace.llamacloud.embedded import ClientOptions, EmbeddedStack
 
 T = TypeVar("T")
+
+_THREAD: Final = "foliotrace-llamacloud"
+_CLOSE_S: Final = 10.0
 
 FileOrDocument: TypeAlias = str | Path | Document
 """A file, or a LlamaIndex Document: its file if it came from `LlamaParse`, else its text."""
@@ -31,7 +36,7 @@ CONNECTION: Final[tuple[str, ...]] = ("where", "project_id", "organization_id")
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
-    Thread(target=loop.run_forever, name="foliotrace-llamacloud", daemon=True).start()
+    Thread(target=loop.run_forever, name=_THREAD, daemon=True).start()
     return loop
 
 
@@ -54,6 +59,14 @@ def refuse_connection_without_key(api_key: str | None, arguments: dict[str, Any]
         raise Misconfigured(f"{', '.join(named)} given without a key", hint="Pass api_key as well.")
 
 
+def _close_forgotten(embedded: EmbeddedStack) -> None:
+    """Close what a client opened that was dropped, or lives until exit, without being closed."""
+    closing = asyncio.run_coroutine_threadsafe(embedded.close(), _loop())
+    if current_thread().name != _THREAD:  # the loop's own thread must not wait for itself
+        with suppress(TimeoutError):
+            closing.result(timeout=_CLOSE_S)
+
+
 class Facade:
     """Base class of the LlamaCloud-compatible clients. Use as a context manager, or `close` it."""
 
@@ -66,6 +79,7 @@ class Facade:
         async with self._opening:
             if self._embedded is None:
                 self._embedded = EmbeddedStack(self._options)
+                self._finalizer = finalize(self, _close_forgotten, self._embedded)
             return self._embedded
 
     async def aclose(self) -> None:
@@ -79,6 +93,7 @@ class Facade:
     async def _close(self) -> None:
         embedded, self._embedded = self._embedded, None
         if embedded is not None:
+            self._finalizer.detach()
             await embedded.close()
 
     def __enter__(self) -> Self:

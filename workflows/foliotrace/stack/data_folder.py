@@ -68,12 +68,14 @@ class DataFolder:
         runs: RunsSettings | None = None,
         *,
         lexicon: Path | None = None,
+        reads_anywhere: bool = False,
     ) -> "DataFolder":
         """Open or create the folder; the caller holds its writer lease. Raises LibraryUnavailable.
 
         A folder that has lost its library is refused: see `refuse_lost_library`. Raises
         Misconfigured if the files of the folder `lexicon` are wrong.
-        Parser processes start with the first file.
+        Parser processes start with the first file; they read stored originals only, unless the
+        caller names files itself (`reads_anywhere`).
         """
         runs = runs or RunsSettings()
         path.mkdir(parents=True, exist_ok=True)
@@ -101,7 +103,9 @@ class DataFolder:
                 workers=WorkerPool(
                     size=settings.parser_processes,
                     memory_bytes=settings.parser_memory_bytes,
-                    readable=(path / "blobs", *([settings.tessdata] if settings.tessdata else ())),
+                    readable=None
+                    if reads_anywhere
+                    else (path / "blobs", *([settings.tessdata] if settings.tessdata else ())),
                 ),
             )
             undo.pop_all()
