@@ -78,11 +78,16 @@ def both_ways(provider: TracerProvider, seen: Seen) -> tuple[dict[str, Any], dic
 
 def test_a_lean_span_tells_what_the_sdks_span_tells(caplog: pytest.LogCaptureFixture) -> None:
     seen = Seen()
-    provider = TracerProvider(span_limits=SpanLimits(max_span_attribute_length=10))
+    provider = TracerProvider()
     provider.add_span_processor(seen)  # type: ignore[arg-type]
     fast, slow = both_ways(provider, seen)
     assert fast == slow
     assert [type(span).__name__ for span in seen.started] == ["_Span", "FastSpan", "_Span"]
+
+
+def test_where_attributes_are_limited_spans_are_the_sdks() -> None:
+    for limits in (SpanLimits(max_span_attribute_length=10), SpanLimits(max_span_attributes=3)):
+        assert fast_tracer(TracerProvider(span_limits=limits).get_tracer("t")) is None
 
 
 def test_sampled_spans_are_lean_and_a_linked_root_is_the_sdks() -> None:

@@ -92,7 +92,7 @@ def metrics_sender(
     metrics: Metrics, resource: Resource, settings: OTelSettings, redactor: SpanRedactor
 ) -> MetricsSender:
     """A sender to the endpoint the environment names, not yet started."""
-    exporter = GrpcExporter() if settings.protocol == "grpc" else HttpExporter()
+    exporter = GrpcExporter() if settings.metrics_protocol == "grpc" else HttpExporter()
     about = redactor.resource(resource)
     return MetricsSender(metrics, exporter, settings.metrics_interval_ms / 1e3, about)
 

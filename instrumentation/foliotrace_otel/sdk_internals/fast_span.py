@@ -47,6 +47,7 @@ from foliotrace_otel.sdk_internals import fall_back
 from foliotrace_otel.semconv import Attribute
 
 _UNSET: Final = Status(StatusCode.UNSET)
+_USUAL_MOST_ATTRIBUTES: Final = 128
 
 
 class FastSpan(Span):
@@ -137,7 +138,18 @@ def fast_tracer(tracer: AnyTracer) -> Tracer | None:
         return None
     if type(getattr(tracer, "_tracer_metrics", None)).__name__ != "NoOpTracerMetrics":
         return None  # the SDK counts spans itself: let it see them all
+    if _limits_attributes(tracer):
+        return None  # a fast span is started with all of its attributes
     return tracer if _is_the_sdks_equal() else None
+
+
+def _limits_attributes(tracer: Tracer) -> bool:
+    """Whether the standard variables limit the attributes of a span more than by default."""
+    limits = getattr(tracer, "_span_limits", None)
+    if limits is None:  # renamed: the comparison below finds that, and says so
+        return False
+    most, longest = limits.max_span_attributes, limits.max_span_attribute_length
+    return longest is not None or (most is not None and most < _USUAL_MOST_ATTRIBUTES)
 
 
 def follows_the_parent(tracer: AnyTracer) -> bool:

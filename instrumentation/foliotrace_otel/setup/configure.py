@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from llama_index_instrumentation import get_dispatcher
-from opentelemetry import propagate, trace
-from opentelemetry.baggage.propagation import W3CBaggagePropagator
-from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry import trace
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource, get_aggregated_resources
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
@@ -26,7 +24,6 @@ from opentelemetry.sdk.trace.sampling import (
     Sampler,
     TraceIdRatioBased,
 )
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from foliotrace_detect import Rule
 from foliotrace_otel.export.batch import (
@@ -43,7 +40,13 @@ from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor
 from foliotrace_otel.sdk_internals.foreign_provider import redact_provider
 from foliotrace_otel.semconv import NAMESPACE
-from foliotrace_otel.setup.environment import LangSmith, OTelSettings, read_environment
+from foliotrace_otel.setup.environment import (
+    SAMPLER_GROUP,
+    SAMPLERS,
+    LangSmith,
+    OTelSettings,
+    read_environment,
+)
 from foliotrace_otel.spans.content import ContentCapture
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
@@ -157,9 +160,6 @@ def configure(
         owned = True
         if set_global:
             trace.set_tracer_provider(active)
-            propagate.set_global_textmap(
-                CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
-            )
     else:
         owned = False
         leaving = SpanRedactor(redactor, content=chosen.capture_content)
@@ -270,9 +270,9 @@ def _exporters(settings: OTelSettings, redactor: Redactor) -> list[SpanExporter]
     langsmith = None if settings.endpoint_named else settings.langsmith
     spans = SpanRedactor(redactor, content=settings.capture_content)
     exporters: list[SpanExporter] = []
-    if settings.exporter == "console":
+    if settings.exporter == "console" or settings.also_console:
         exporters.append(RedactingExporter(ConsoleSpanExporter(), spans))
-    elif settings.exporter == "otlp" and langsmith is None:
+    if settings.exporter == "otlp" and langsmith is None:
         make = partial(otlp_exporter, settings, SpanEncoder(spans))
         listens = partial(collector_listens, settings.protocol)
         named = settings.endpoint_named
@@ -301,6 +301,10 @@ def _to_langsmith(langsmith: LangSmith, encoder: SpanEncoder) -> SpanExporter:
 
 
 def _sampler(settings: OTelSettings) -> Sampler:
+    if settings.sampler not in SAMPLERS:
+        [offered] = entry_points(group=SAMPLER_GROUP, name=settings.sampler)
+        made: Sampler = offered.load()(settings.sampler_arg)
+        return made
     name = settings.sampler.removeprefix("parentbased_")
     root: Sampler = {
         "always_on": ALWAYS_ON,

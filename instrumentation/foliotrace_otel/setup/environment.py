@@ -7,6 +7,7 @@ attribute limits are read by the SDK itself), `LANGSMITH_*` and the older `LANGC
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import ClassVar, Final, Literal, TypeAlias, cast, get_args
 
 from foliotrace_otel.semconv import Version
@@ -25,6 +26,8 @@ SAMPLERS: Final = (
     "parentbased_always_off",
     "parentbased_traceidratio",
 )
+SAMPLER_GROUP: Final = "opentelemetry_traces_sampler"
+"""The group of entry points under which other packages offer samplers."""
 
 
 class TelemetryError(Exception):
@@ -62,14 +65,17 @@ class OTelSettings:
 
     disabled: bool = False
     exporter: ExporterName = "otlp"
+    also_console: bool = False
     protocol: OtlpProtocol = "grpc"
     endpoint_named: bool = False
     sampler: str = "parentbased_always_on"
     sample_ratio: float = 1.0
+    sampler_arg: str = ""
     queue_size: int = 32_768
     batch_size: int = 512
     delay_ms: float = 1_000.0
     metrics_exporter: ExporterName = "none"
+    metrics_protocol: OtlpProtocol = "grpc"
     metrics_interval_ms: float = 60_000.0
     logs_exporter: ExporterName = "otlp"
     logs_protocol: OtlpProtocol = "grpc"
@@ -117,18 +123,26 @@ def read_environment(variables: Mapping[str, str] | None = None) -> OTelSettings
     """
     env = os.environ if variables is None else variables
     endpoint = env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    installed = tuple(entry.name for entry in entry_points(group=SAMPLER_GROUP))
+    sampler = _one_of(env, "OTEL_TRACES_SAMPLER", (*SAMPLERS, *installed), "parentbased_always_on")
+    traces = _exporters(env, "OTEL_TRACES_EXPORTER", "otlp")
     stability = env.get("OTEL_SEMCONV_STABILITY_OPT_IN", "").split(",")
     return OTelSettings(
         disabled=_flag(env, "OTEL_SDK_DISABLED"),
-        exporter=_exporter(env, "OTEL_TRACES_EXPORTER", "otlp"),
+        exporter=traces[0],
+        also_console=traces[0] != "console" and "console" in traces,
         protocol=_protocol(env, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
         endpoint_named=bool(env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or endpoint),
-        sampler=_one_of(env, "OTEL_TRACES_SAMPLER", SAMPLERS, "parentbased_always_on"),
-        sample_ratio=_number(env, "OTEL_TRACES_SAMPLER_ARG", 1.0, low=0.0, high=1.0),
+        sampler=sampler,
+        sampler_arg=env.get("OTEL_TRACES_SAMPLER_ARG", "") if sampler not in SAMPLERS else "",
+        sample_ratio=_number(env, "OTEL_TRACES_SAMPLER_ARG", 1.0, low=0.0, high=1.0)
+        if sampler in SAMPLERS
+        else 1.0,
         queue_size=int(_number(env, "OTEL_BSP_MAX_QUEUE_SIZE", 32_768, low=1)),
         batch_size=int(_number(env, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512, low=1)),
         delay_ms=_number(env, "OTEL_BSP_SCHEDULE_DELAY", 1_000.0, low=1),
         metrics_exporter=_exporter(env, "OTEL_METRICS_EXPORTER", "none"),
+        metrics_protocol=_protocol(env, "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"),
         metrics_interval_ms=_number(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000.0, low=1),
         logs_exporter=_exporter(env, "OTEL_LOGS_EXPORTER", "otlp"),
         logs_protocol=_protocol(env, "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"),
@@ -173,6 +187,15 @@ def _protocol(env: Mapping[str, str], of_signal: str) -> OtlpProtocol:
 
 def _exporter(env: Mapping[str, str], name: str, default: ExporterName) -> ExporterName:
     return cast("ExporterName", _one_of(env, name, get_args(ExporterName), default))
+
+
+def _exporters(
+    env: Mapping[str, str], name: str, default: ExporterName
+) -> tuple[ExporterName, ...]:
+    """A list such as `otlp,console`; the standard allows one for each signal."""
+    named = [each.strip() for each in env.get(name, "").split(",") if each.strip()]
+    chosen = tuple(_exporter({name: each}, name, default) for each in named or [default])
+    return tuple(sorted(set(chosen), key=("otlp", "console", "none").index))
 
 
 def _one_of(env: Mapping[str, str], name: str, known: tuple[str, ...], default: str) -> str:
