@@ -126,3 +126,16 @@ async def test_a_worker_has_the_memory_that_the_setting_gives() -> None:
         assert line.split()[3:5] == ["536870912", "536870912"]
     finally:
         await worker.stop()
+
+
+async def test_a_data_folder_may_be_named_relative_to_where_the_service_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("text")
+    workers = WorkerPool(size=1, readable=(Path("data"),))
+    try:
+        assert await workers.sniff(Path("data/a.txt"), "a.txt") == "text/plain"
+    finally:
+        await workers.close()

@@ -258,7 +258,6 @@ class WorkerPool:
             "from foliotrace.adapters.local.readers.worker import main; sys.exit(main())",
             orjson.dumps(asdict(start)).decode(),
             env={"TMPDIR": str(folder), **(_path() if converts else {})},  # no key, no proxy
-            cwd=folder,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
