@@ -22,6 +22,7 @@ def test_the_demo_answers_refuses_and_extracts_in_an_empty_folder(tmp_path: Path
     assert report["ok"]
     assert report["documents"] == 8
     assert [answer["mode"] for answer in report["answered"]] == ["extractive"] * 3
+    assert report["answered"][1]["figure"].startswith("D-ELKB, Hourly rate (EUR): 176.50")
     assert report["record"]["accident_number"] == "NYC08CA055"
     assert report["record"]["insurance_claim_number"] is None
     assert "invoke_workflow QueryWorkflow" in report["trace"]

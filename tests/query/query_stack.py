@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -71,6 +71,11 @@ class MemoryRuns:
         if run_id not in self.kept or self.kept[run_id].tenant != tenant:
             raise NotFound("There is no such run.", code=ErrorCode.RUN_NOT_FOUND)
         return self.kept[run_id]
+
+    async def visit(self, tenant: str, visit: Callable[[Run], bool], **bounds: object) -> None:
+        for run in sorted(self.kept.values(), key=lambda run: run.created_at, reverse=True):
+            if run.tenant == tenant and not visit(run):
+                return
 
     async def expire(self, *, before: datetime) -> int:
         return 0

@@ -2,7 +2,7 @@
 
 import pytest
 from tests.ingest.pages import store
-from tests.query.query_stack import QueryStack
+from tests.query.query_stack import QueryStack, Scripted
 
 from foliotrace.model import (
     Answer,
@@ -219,3 +219,12 @@ async def test_a_run_without_content_holds_no_figure(stack: QueryStack) -> None:
     assert answer.citations[0].figure is not None
     run = await stack.runs.run("default", answer.run_id)
     assert [citation.figure for citation in run.citations] == [None]
+
+
+async def test_a_language_model_sees_unit_and_columns_of_a_table(stack: QueryStack) -> None:
+    llm = Scripted("Total net sales were $81,797 million [1].")
+    stack.use(generators=(llm,))
+    await asked_of_income(stack, "What were total net sales for the quarter ended July 1, 2023?")
+    shown = llm.prompts[0].user
+    assert "Table: Statements of Operations; in millions, except per share data; columns: " in shown
+    assert "Three Months Ended July 1, 2023 | Three Months Ended June 25, 2022" in shown

@@ -27,6 +27,7 @@ MAX_TOP_K: Final = 50
 MAX_FILTER_DOCUMENTS: Final = 200
 MAX_FILTER_FIELDS: Final = 16
 MAX_FILTER_VALUES: Final = 64
+MAX_HISTORY: Final = 10  # earlier questions that a question may bring
 MAX_TAGS: Final = 16
 MAX_METADATA_FIELDS: Final = 32
 MAX_VALUE_CHARACTERS: Final = 256

@@ -183,17 +183,27 @@ async def _ingest(
 async def _ask(
     client: "AsyncFoliotraceClient", console: "Console", question: str, report: DemoReport
 ) -> dict[str, Any]:
+    from rich.markup import escape
+
     answer = await client.ask(question)
     report.last_trace_id = answer.trace_id or report.last_trace_id
     console.print(f"[bold]Q[/] {question}")
+    figure = None
     for citation in answer.citations[:1]:
-        console.print(f"[bold]A[/] {' '.join(citation.quote.split())}", highlight=False)
+        if citation.figure:  # its cell, with row, period and unit; the row it stands in below
+            figure = answer.answer.splitlines()[0]
+            console.print(f"[bold]A[/] {escape(figure)}", highlight=False)
+            console.print(f"  [dim]in: {escape(' '.join(citation.quote.split()))}[/]")
+            citation = replace(citation, anchor=citation.figure.cells[-1])  # the value's own box
+        else:
+            console.print(f"[bold]A[/] {escape(' '.join(citation.quote.split()))}", highlight=False)
         console.print(f"  [dim]{location_of(citation)}[/]", highlight=False)
     return {
         "question": question,
         "mode": str(answer.answer_mode),
         "level": int(answer.degradation.level),
         "citations": [f"{c.quote} ({location_of(c)})" for c in answer.citations],
+        "figure": figure,
     }
 
 

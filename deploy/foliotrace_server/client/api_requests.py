@@ -111,6 +111,7 @@ def ask(
     stream: bool = False,
     path: ExecutionMode | str | None = None,
     bypass_cache: bool = False,
+    history: Sequence[str] = (),
 ) -> ApiRequest[bodies.AnswerBody]:
     """`POST /v1/query`."""
     optional = {
@@ -124,6 +125,7 @@ def ask(
         "stream": stream or None,
         "path": path,
         "bypass_cache": bypass_cache or None,
+        "history": list(history) or None,
     }
     body = {"query": query} | {name: each for name, each in optional.items() if each is not None}
     return ApiRequest(method="POST", path="/v1/query", body_type=bodies.AnswerBody, json=body)

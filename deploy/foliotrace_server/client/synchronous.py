@@ -79,8 +79,12 @@ class FoliotraceClient:
         metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
         bypass_cache: bool = False,
+        history: Sequence[str] = (),
     ) -> bodies.AnswerBody:
-        """Ask a question; the answer cites the pages it comes from."""
+        """Ask a question; the answer cites the pages it comes from.
+
+        `history` are the earlier questions of a conversation, the oldest first.
+        """
         request = api_requests.ask(
             query,
             top_k=top_k,
@@ -92,6 +96,7 @@ class FoliotraceClient:
             metadata=metadata,
             path=path,
             bypass_cache=bypass_cache,
+            history=history,
         )
         return self._send(request)
 

@@ -132,6 +132,10 @@ class AnswerDetails(AnswerContent):
     retry_after_s: float | None = field(
         default=None, metadata={"description": "Template answers only."}
     )
+    rewritten_query: str | None = field(
+        default=None,
+        metadata={"description": "The question that was answered, if a follow-up was rewritten."},
+    )
     run_id: str = ""
     trace_id: str | None = field(
         default=None, metadata={"description": "Null for an answer whose trace is not sampled."}

@@ -29,9 +29,15 @@ from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
 from foliotrace.query.answer.synthesis import AnswerStream, Synthesis, with_notice
 from foliotrace.query.cache import answer_cache
 from foliotrace.query.cache.answer_cache import may_store
+from foliotrace.query.conversation.rewriting import Understood, understand
 from foliotrace.query.retrieve.paths import Retrieval, retrieve
 from foliotrace.query.services import QueryServices
-from foliotrace.query.validate import normalized, refuse_unknown_fields, validate
+from foliotrace.query.validate import (
+    normalized,
+    refuse_unknown_fields,
+    validate,
+    validate_history,
+)
 from foliotrace.query.workflow_events import AskQuestion
 
 NOTICE_EMPTY_COLLECTION: Final = (
@@ -76,9 +82,25 @@ async def answer_question(
                 call.result = query.text
             use_cache = not question.bypass_cache
             deadline = Deadline(started_s + services.settings.deadline_s)
-            answer = await _answer(
-                services, query, version, deadline, stream, run, use_cache=use_cache
+            understood = await understand(
+                query,
+                validate_history(question.history),
+                runs=services.runs,
+                keeps_content=services.recording.keep_content != "off",
+                generators=services.generators,
+                clock=services.clock,
+                deadline=deadline,
             )
+            answer = await _answer(
+                services,
+                replace(query, text=understood.text) if understood.rewritten else query,
+                version,
+                deadline,
+                stream,
+                run,
+                use_cache=use_cache,
+            )
+            answer = _as_understood(answer, understood)
             if services.release != answer.release:
                 answer = replace(answer, release=services.release)
         except BaseException as error:
@@ -89,6 +111,17 @@ async def answer_question(
     await services.audit.append(records.completed(received, answer))
     await _save_run(services, question, query, answer, version, started_s, run)
     return answer
+
+
+def _as_understood(answer: Answer, understood: Understood) -> Answer:
+    """The answer, saying which question it answers if a follow-up was rewritten."""
+    if not (understood.rewritten or understood.notice):
+        return answer
+    return replace(
+        answer,
+        rewritten_query=understood.text if understood.rewritten else None,
+        notice=" ".join(filter(None, (understood.notice, answer.notice))) or None,
+    )
 
 
 async def _save_run(

@@ -17,6 +17,7 @@ from foliotrace.settings import (
     MAX_FILTER_DOCUMENTS,
     MAX_FILTER_FIELDS,
     MAX_FILTER_VALUES,
+    MAX_HISTORY,
     MAX_METADATA_FIELDS,
     MAX_QUERY_CHARACTERS,
     MAX_TAGS,
@@ -77,6 +78,15 @@ def validate(question: AskQuestion, *, principal: Principal, run_id: str, query_
         query_hash=query_hash,
         run_id=run_id,
     )
+
+
+def validate_history(history: Sequence[str]) -> tuple[str, ...]:
+    """The earlier questions, normalised. Raises InvalidRequest for too many or too long ones."""
+    _at_most("earlier questions in history", len(history), MAX_HISTORY)
+    texts = tuple(normalized(text) for text in history)
+    longest = max(map(len, texts), default=0)
+    _at_most("characters of a question in history", longest, MAX_QUERY_CHARACTERS)
+    return tuple(text for text in texts if text)
 
 
 def normalized(text: str) -> str:

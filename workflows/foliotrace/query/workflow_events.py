@@ -41,6 +41,11 @@ class AskQuestion(_PrivateEvent, StartEvent):
     )
     user_id: str | None = None
     session_id: str | None = None
+    history: list[str] = Field(
+        default_factory=list,
+        description="Earlier questions of this conversation, the oldest first; instead of "
+        "`session_id` where runs keep no content.",
+    )
     tags: list[str] = Field(default_factory=list)
     metadata: dict[str, Scalar] = Field(default_factory=dict)
 

@@ -59,6 +59,14 @@ class QuotedAnswers:
         if self.figures is not None:
             self.figures.tables.keep_for(version)
 
+    async def tables_in(self, query: Query, passage: Passage) -> list[str]:
+        """Caption, unit and columns of the tables that a passage holds rows of."""
+        if self.figures is None or not passage.exact or "\t" not in passage.text:
+            return []
+        tables = await self.figures.tables.of(query.principal.tenant, passage)
+        held = (t for t in tables if t.start < passage.end and passage.start < t.end)
+        return [table.description for table in held if table.description]
+
     async def answer(
         self, query: Query, sources: Sources, degradations: Degradations, subjects: Subjects
     ) -> Synthesis:

@@ -131,6 +131,7 @@ class Synthesizer:
             [p for p, _ in sources],
             boundary=f"={token_hex(6)}=",
             missing=listed(missing),
+            tables=[await self.quoted.tables_in(query, p) for p, _ in sources],
         )
         for place, generator in enumerate(self.generators):
             evidence = [ClaimEvidence(passage, terms) for passage, terms in sources]

@@ -154,7 +154,7 @@ class WorkerParser:
         request = {
             "do": what,
             "reader": self.reader,
-            "path": str(source.path),
+            "path": str(source.path.absolute()),  # workers run in a folder of their own
             "start": numbers.start,
             "stop": numbers.stop,
             "options": asdict(self.options),

@@ -87,10 +87,21 @@ class CellTable:
     period: str | None
     context: frozenset[str]
     header: str
+    start: int = 0
+    end: int = 0
+    caption: str = ""
 
     def column(self, cell: Cell) -> Column:
         """The column of a cell; an unnamed one where the header does not reach it."""
         return self.columns[cell.column] if cell.column < len(self.columns) else UNNAMED
+
+    @property
+    def description(self) -> str:
+        """Its caption, unit and columns in one line, as a language model is shown it."""
+        columns = " | ".join(column.text or "-" for column in self.columns)
+        named = any(column.text for column in self.columns)
+        parts = (self.caption, self.unit, f"columns: {columns}" if named else "")
+        return "; ".join(part for part in parts if part)
 
 
 UNNAMED: Final = Column("", Periods(), frozenset())
@@ -125,6 +136,9 @@ def _table(page: ParsedPage, table: Table, terms: Terms) -> CellTable:
         periods=periods_in(table.period or table.caption or ""),
         period=table.period,
         context=frozenset(terms(caption)),
+        start=table.start,
+        end=table.end,
+        caption=table.caption or "",
         header=" / ".join(" ".join(line.split()) for line in head)
         or " ".join((table.continued_header or "").split()),
     )

@@ -1,0 +1,1 @@
+"""Conversations: a follow-up question is rewritten so that it stands alone."""
