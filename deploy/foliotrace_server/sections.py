@@ -277,8 +277,8 @@ class LLMSettings(Section):
 
     provider: Literal["openai", "openai_like", "anthropic", "ollama", "import"] = Field(
         description="`openai`; `openai_like` for any server with OpenAI's API (vLLM, LM Studio, "
-        "Ollama at `/v1`); `anthropic` and `ollama` (extras of the same name); `import` for "
-        "any LlamaIndex LLM."
+        "Ollama at `/v1`); `ollama`; `anthropic` (an extra of the same name); `import` for any "
+        "LlamaIndex LLM."
     )
     model: str = Field(
         min_length=1,

@@ -45,8 +45,8 @@ def _settings() -> str:
         "(`--config`, `FOLIOTRACE_CONFIG`, `foliotrace.toml`), the default. In TOML the name "
         "is the path: `[server]` and `port = 9000`. An unknown name stops the start. API keys of "
         "providers keep their standard names, `OPENAI_API_KEY`, `ANTHROPIC_API_KEY` and "
-        "`LLAMA_CLOUD_API_KEY`. The providers `anthropic` and `ollama` need an extra: "
-        "`pip install 'foliotrace[ollama]'`.",
+        "`LLAMA_CLOUD_API_KEY`. The provider `anthropic` needs an extra: "
+        "`pip install 'foliotrace[anthropic]'`.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",
