@@ -114,6 +114,10 @@ class AsyncFoliotraceClient:
         top_k: int = 5,
         filters: api_requests.Filters | None = None,
         collection: str = DEFAULT_COLLECTION,
+        user_id: str | None = None,
+        session_id: str | None = None,
+        tags: Sequence[str] = (),
+        metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
     ) -> AsyncIterator[ServerEvent]:
         """Stream an answer: `start`, `degraded`, `delta`, `reset` as they come, `answer` last."""
@@ -122,10 +126,10 @@ class AsyncFoliotraceClient:
             top_k=top_k,
             filters=filters,
             collection=collection,
-            user_id=None,
-            session_id=None,
-            tags=(),
-            metadata=None,
+            user_id=user_id,
+            session_id=session_id,
+            tags=tags,
+            metadata=metadata,
             stream=True,
             path=path,
         )
