@@ -52,6 +52,12 @@ async def test_records_of_an_xml_file_are_the_rows_of_a_table(tmp_path: Path) ->
     assert [cell.column for cell in page.tables[0].rows[2].cells] == [0, 1]
 
 
+async def test_an_attribute_of_a_value_stands_behind_it(tmp_path: Path) -> None:
+    content = b"<fees><fee><price currency='EUR'>9.00</price><for>winch</for></fee></fees>"
+    (page,) = await read(tmp_path / "fees.xml", content)
+    assert page.text == "fees\n\nfee\n\nprice: 9.00 (currency: EUR)\nfor: winch"
+
+
 async def test_prose_of_an_xml_file_keeps_its_sentences_and_sections(tmp_path: Path) -> None:
     content = b"<book><chapter><title>Knots</title><p>Tie it <b>twice</b>.</p></chapter></book>"
     (page,) = await read(tmp_path / "book.xml", content)

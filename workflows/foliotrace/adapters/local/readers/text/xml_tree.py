@@ -13,6 +13,7 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.model import ParsedPage
 
 _SCHEMA = "{http://www.w3.org/2001/XMLSchema-instance}"
+_SHORT = 100  # characters of attributes that stand behind the value they belong to
 _ENDS_EARLY = (etree.ErrorTypes.ERR_DOCUMENT_END, etree.ErrorTypes.ERR_TAG_NOT_FINISHED)
 
 
@@ -43,11 +44,13 @@ def _node(element: etree._Element) -> Node:
         text = " ".join("".join(str(piece) for piece in element.itertext()).split())
         return Node("", text, is_prose=True)
     own = " ".join((element.text or "").split())
+    if not children and own:
+        noted = ", ".join(f"{attribute.name}: {attribute.text}" for attribute in attributes)
+        if len(noted) <= _SHORT:
+            return Node(name, f"{own} ({noted})" if noted else own)
+        return Node(name, own, attributes)
     if not children:
-        value = Node(name, own)
-        if not attributes:
-            return value
-        return Node(name, own, attributes) if own else Node(name, "", attributes)
+        return Node(name, "", attributes)
     return Node(name, "", [*attributes, *(_node(child) for child in children)])
 
 
