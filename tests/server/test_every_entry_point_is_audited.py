@@ -14,7 +14,7 @@ from foliotrace.errors import LibraryUnavailable, Misconfigured
 from foliotrace_audit import write_new_keys
 from foliotrace_server.cli import main
 from foliotrace_server.compose import compose
-from foliotrace_server.observing.audit import verify_audit
+from foliotrace_server.observing.audit import ChainedAuditLog, verify_audit
 from foliotrace_server.settings import load_settings
 
 pytestmark = pytest.mark.anyio
@@ -137,8 +137,8 @@ async def test_a_closed_log_refuses_questions(
 ) -> None:
     async with observed(tmp_path, monkeypatch) as service:
         await service.ingest()
-        _, close_audit, *_ = service.engine.assembly.closing
-        await close_audit()
+        closing = service.engine.assembly.closing
+        await next(c for c in closing if isinstance(getattr(c, "__self__", 0), ChainedAuditLog))()
         answer = await service.ask()
         assert (answer.status_code, answer.json()["code"]) == (503, "audit_unavailable")
         refused = await service.metric("foliotrace_audit_failures_total", reason="refused")
