@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from tests.ingest.ingest_stack import OWNER, UNREADABLE, IngestStack
 from tests.ingest.pages import bytes_of
+from workflows import Workflow
 
 from foliotrace.errors import Conflict, FileRefused, InvalidRequest, NotFound, NothingToIndex
 from foliotrace.ingest.publish import (
@@ -315,3 +317,9 @@ async def test_a_file_of_which_most_pages_are_unreadable_fails(stack: IngestStac
         await stack.ingest("mixed.txt", "Readable alpha.", UNREADABLE, UNREADABLE)
     (document,) = await stack.library.documents("t1")
     assert (document.status, document.problem) == ("failed", "file_mostly_unreadable")
+
+
+def test_the_steps_of_a_job_are_looked_up_once_and_are_those_that_the_engine_finds() -> None:
+    workflow = IngestWorkflow(cast("Any", None))
+    assert list(Workflow._get_steps(workflow)) == list(workflow._get_steps())
+    assert workflow._get_steps() is workflow._get_steps()

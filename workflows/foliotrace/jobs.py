@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
+from workflows import Workflow
 from workflows.events import Event
 
 from foliotrace.budget import current_run, open_run
@@ -34,6 +35,21 @@ class Progress(Event):
     pages_done: int
     pages_total: int
     chunks: int = 0
+
+
+class JobWorkflow(Workflow):
+    """A workflow whose steps are looked up once: the engine inspects it eleven times in each run.
+
+    `_get_steps` is a private name of the engine, and an engine without it never calls this.
+    """
+
+    _known_steps: tuple[int, dict[str, Any]] | None = None
+
+    def _get_steps(self) -> dict[str, Any]:
+        version = getattr(type(self), "_step_functions_version", 0)
+        if self._known_steps is None or self._known_steps[0] != version:
+            self._known_steps = (version, dict(super()._get_steps()))
+        return self._known_steps[1]
 
 
 class JobServices(Protocol):
@@ -87,6 +103,9 @@ async def claim_job(
     job_id: str | None,
 ) -> Job:
     """The job of a run; created here if the caller has not created it."""
+    if job_id is not None:
+        with suppress(NotFound):  # a look is cheaper than a write that changes nothing
+            return await services.jobs.job(principal.tenant, job_id)
     now = services.clock.now()
     return await services.jobs.create(
         Job(

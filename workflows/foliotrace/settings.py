@@ -41,6 +41,9 @@ RETRY_AFTER_S: Final = 30.0
 INSPECT_DEADLINE_S: Final = 120.0
 """Time for counting the pages of a file."""
 
+SHORT_CHARACTERS: Final = 20_000
+"""Text that is cut and packed on the event loop: another thread costs more than a millisecond."""
+
 PARSE_PART_PAGES: Final = 50
 """Pages that one parser process reads in one request."""
 

@@ -209,7 +209,7 @@ class _FileIngestion:
             self.report.add_failure(printable, ErrorCode.INVALID_NAME, "The name is not UTF-8.")
             return
         try:
-            same = await asyncio.to_thread(self._is_unchanged)
+            same = self.document is not None and await asyncio.to_thread(self._is_unchanged)
             if same and self.document and self.document.status == "ready":
                 self.report.unchanged += 1
             elif self.request.dry_run:

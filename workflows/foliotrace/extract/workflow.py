@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from workflows import Context, Workflow, step
+from workflows import Context, step
 from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace.catalog import Reason
@@ -29,7 +29,7 @@ from foliotrace.extract.extract import (
 )
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
-from foliotrace.jobs import JobReporter, claim_job, document_of
+from foliotrace.jobs import JobReporter, JobWorkflow, claim_job, document_of
 from foliotrace.model import (
     Deadline,
     Degradation,
@@ -118,7 +118,7 @@ class FieldsFound(Event):
     cursor: ExtractCursor
 
 
-class ExtractWorkflow(Workflow):
+class ExtractWorkflow(JobWorkflow):
     """Extracts one record; see the module's docstring."""
 
     def __init__(self, services: ExtractServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's

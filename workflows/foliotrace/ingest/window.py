@@ -6,6 +6,7 @@ A window is committed before the next one starts, so memory use does not grow wi
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
@@ -25,6 +26,7 @@ from foliotrace.model import (
     SourceFile,
 )
 from foliotrace.parse import ParserChain
+from foliotrace.settings import SHORT_CHARACTERS
 
 _BATCH_PAGES: Final = 25  # committed together, while the next ones are parsed
 
@@ -128,13 +130,15 @@ async def _commit(
 ) -> IngestCursor:
     """Store pages, then their chunks; returns the cursor after them."""
     with stage("chunk", pages=len(pages)) as call:
-        chunks = await asyncio.to_thread(
+        cut = partial(
             chunk_pages,
             pages,
             document_id=cursor.document_id,
             revision=cursor.revision,
             first_ordinal=cursor.chunks,
         )
+        short = sum(len(page.text) for page in pages) <= SHORT_CHARACTERS
+        chunks = cut() if short else await asyncio.to_thread(cut)
         place = (cursor.tenant, cursor.document_id)
         await services.library.add_window(*place, revision=cursor.revision, pages=pages)
         await services.library.add_chunks(*place, revision=cursor.revision, chunks=chunks)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
-from workflows import Context, Workflow, step
+from workflows import Context, step
 from workflows.events import Event, StartEvent, StopEvent
 
 from foliotrace.catalog import ErrorCode
@@ -28,7 +28,14 @@ from foliotrace.ingest.window import (
     source_of,
     store_window,
 )
-from foliotrace.jobs import JobReporter, Progress, claim_job, describe_error, document_of
+from foliotrace.jobs import (
+    JobReporter,
+    JobWorkflow,
+    Progress,
+    claim_job,
+    describe_error,
+    document_of,
+)
 from foliotrace.model import Deadline, Document, ExecutionMode, Job, JobKind, JobStatus, Principal
 from foliotrace.settings import INSPECT_DEADLINE_S
 
@@ -77,7 +84,7 @@ class PagesStored(Event):
     cursor: IngestCursor
 
 
-class IngestWorkflow(Workflow):
+class IngestWorkflow(JobWorkflow):
     """Ingests one document; see the module's docstring."""
 
     def __init__(self, services: IngestServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's

@@ -53,27 +53,39 @@ class FolderBlobs:
         partial = folder / f"{uuid4().hex}{_PARTIAL}"
         try:
             with _disk():
-                await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+                folder.mkdir(parents=True, exist_ok=True)
                 file = partial.open("wb")
             try:
                 digest, size_bytes = await _spool(file, name, content, limit_bytes)
-            finally:
+            except BaseException:
                 with _disk():  # closing writes again what a full disk refused
                     file.close()
+                raise
             with _disk():
-                media_type = await self._media_type(partial, name)
-                await asyncio.to_thread(_write_tenant_name, folder, tenant)
-                await asyncio.to_thread(_commit, partial, self.location(tenant, digest))
+                media_type = await asyncio.to_thread(self._sync, file, partial, name)
+                if self._sniff_archive is not None and not media_type:
+                    media_type = await self._sniff_archive(partial, name)
+                await asyncio.to_thread(self._keep, partial, tenant, digest)
         finally:
             with suppress(OSError):  # what stays is deleted with other abandoned uploads
                 partial.unlink(missing_ok=True)
         return StoredBlob(content_hash=digest, size_bytes=size_bytes, media_type=media_type)
 
-    async def _media_type(self, partial: Path, name: str) -> str:
-        """An archive is opened in another process: its directory alone can fill the memory."""
-        if self._sniff_archive is not None and await asyncio.to_thread(is_archive, partial):
-            return await self._sniff_archive(partial, name)
-        return await asyncio.to_thread(self._sniff, partial, name)
+    def _sync(self, file: BinaryIO, partial: Path, name: str) -> str:
+        """Bring the bytes to the disk; their media type, empty for an archive.
+
+        An archive is opened in another process: its directory alone can fill the memory.
+        """
+        with file:
+            file.flush()
+            os.fsync(file.fileno())
+        if self._sniff_archive is not None and is_archive(partial):
+            return ""
+        return self._sniff(partial, name)
+
+    def _keep(self, partial: Path, tenant: str, digest: str) -> None:
+        _write_tenant_name(self._folder(tenant), tenant)
+        _commit(partial, self.location(tenant, digest))
 
     async def path(self, tenant: str, content_hash: str) -> Path:
         path = self.location(tenant, content_hash)
@@ -152,9 +164,6 @@ async def _spool(
             code=ErrorCode.FILE_EMPTY,
             hint="Check that the upload was complete.",
         )
-    with _disk():
-        file.flush()
-        await asyncio.to_thread(os.fsync, file.fileno())
     return digest.hexdigest(), size_bytes
 
 

@@ -35,6 +35,7 @@ from foliotrace.ports import Change, DocumentLabel, IndexSource, QuestionTerms
 
 _COMMIT_CHUNKS: Final = 100_000  # between commits of a long replay: each leaves a segment
 _READ_CHUNKS: Final = 2_000
+_FEW_CHUNKS: Final = 8  # are analysed on the calling thread: a hand-off costs more
 _CACHED_CHUNKS: Final = 4_096  # whose terms are kept, at 1 to 2 KB each
 _REBUILD_EVERY_S: Final = 30.0  # at most, because questions find it damaged
 
@@ -255,7 +256,10 @@ class KeywordIndex:
         async for chunks in self._chunks_of(change):
             numbers = range(chunks[0].page, chunks[-1].page + 1)
             pages = await self._library.pages(change.tenant, change.document_id, numbers)
-            await asyncio.to_thread(_add_all, store, chunks, pages, label.header)
+            if len(chunks) <= _FEW_CHUNKS:
+                _add_all(store, chunks, pages, label.header)
+            else:
+                await asyncio.to_thread(_add_all, store, chunks, pages, label.header)
             count += len(chunks)
         return count
 
@@ -265,6 +269,8 @@ class KeywordIndex:
             change.tenant, change.document_id, after_ordinal=after, limit=_READ_CHUNKS
         ):
             yield chunks
+            if len(chunks) < _READ_CHUNKS:
+                return
             after = chunks[-1].ordinal
 
     def close(self) -> None:

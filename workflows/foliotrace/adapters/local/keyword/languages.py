@@ -52,6 +52,10 @@ _COMMONEST: Final[Mapping[str, frozenset[str]]] = {
         "turkish": "ve bir bu için ile de da olarak olan daha gibi kadar veya çok her ne",
     }.items()
 }
+_LANGUAGES_OF: Final = {
+    word: tuple(name for name, known in _COMMONEST.items() if word in known)
+    for word in frozenset().union(*_COMMONEST.values())
+}
 _SCRIPTS: Final = ((_CYRILLIC, "russian"), (_ARABIC, "arabic"), (_GREEK, "greek"))
 _COMPOUNDING: Final = frozenset({"german", "dutch", "swedish", "danish", "norwegian", "finnish"})
 LANGUAGES: Final = (*(name for name in _COMMONEST if name != "english"), *dict(_SCRIPTS).values())
@@ -70,7 +74,10 @@ def language_of(text: str) -> str:
             words
         ):
             return language
-    share = {name: sum(w in known for w in words) for name, known in _COMMONEST.items()}
+    share = dict.fromkeys(_COMMONEST, 0)
+    for word in words:
+        for name in _LANGUAGES_OF.get(word, ()):
+            share[name] += 1
     best = max(share, key=lambda name: share[name])
     return best if best != "english" and share[best] >= _MIN_SHARE * len(words) else ""
 

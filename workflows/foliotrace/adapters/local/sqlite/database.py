@@ -218,6 +218,10 @@ class Database:
         """Run a larger read on a worker thread. Raises LibraryUnavailable."""
         return await asyncio.to_thread(self._read, work)
 
+    def read_here(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a small read on the calling thread. Raises LibraryUnavailable."""
+        return self._read(work)
+
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         with translated():
             return work(self.reader())

@@ -36,12 +36,15 @@ from foliotrace.model import (
     ParsedPage,
 )
 from foliotrace.ports import Change, Clock, DocumentDraft, DocumentLabel, Registration
+from foliotrace.settings import SHORT_CHARACTERS
 
 T = TypeVar("T")
 
 FILE_NAME: Final = LIBRARY_FILE
 _CACHED_CHUNKS: Final = 4096
 _CACHED_PAGES: Final = 128
+_FEW_PAGES: Final = 4  # read on the calling thread
+_FEW_CHUNKS: Final = 32
 
 _DOCUMENTS: Final = f"SELECT {DOCUMENT.listed()} FROM documents"  # noqa: S608 - columns
 _IDENTITIES_BY_ID: Final = (
@@ -201,7 +204,10 @@ class SqliteLibrary:
         self, tenant: str, document_id: str, *, revision: str, pages: Sequence[ParsedPage]
     ) -> None:
         now = self.clock.now()
-        packed = await asyncio.to_thread(writes.packed_window, pages)  # 100 pages take a while
+        if sum(len(page.text) for page in pages) <= SHORT_CHARACTERS:
+            packed = writes.packed_window(pages)
+        else:
+            packed = await asyncio.to_thread(writes.packed_window, pages)  # 100 pages take a while
         await self._change(
             (tenant, document_id),
             lambda c, document: writes.add_window(c, document, revision, packed, now),
@@ -308,6 +314,8 @@ class SqliteLibrary:
             )
             return [unpack_page(*row) for row in rows]
 
+        if len(numbers) <= _FEW_PAGES:
+            return self.database.read_here(work)
         return await self.database.read(work)
 
     async def chunks(self, tenant: str, ids: Sequence[str]) -> Sequence[Chunk]:
@@ -331,9 +339,14 @@ class SqliteLibrary:
     ) -> Sequence[Chunk]:
 
         def work(c: sqlite3.Connection) -> list[Chunk]:
-            rows = c.execute(_CHUNKS_OF_DOCUMENT, (tenant, document_id, after_ordinal, limit))
+            rows = c.execute(_CHUNKS_OF_DOCUMENT, (tenant, document_id, after_ordinal, at_most))
             return [CHUNK.read(row) for row in rows]
 
+        at_most = min(limit, _FEW_CHUNKS)
+        few = self.database.read_here(work)
+        if len(few) < at_most or at_most == limit:
+            return few
+        at_most = limit
         return await self.database.read(work)
 
     # --- versions --------------------------------------------------------------------------

@@ -49,6 +49,7 @@ class SqliteStaleAnswers:
         self._limit = limit
         self._queued: dict[tuple[str, str], StaleAnswer] = {}
         self._flushing: asyncio.Task[None] | None = None
+        self._inserting = 0  # batches on their way into the file
 
     async def lookup(self, tenant: str, key: str) -> StaleAnswer | None:
         queued = self._queued.get((tenant, key))
@@ -75,20 +76,30 @@ class SqliteStaleAnswers:
             if owner == tenant and document_id in self._queued[owner, key].content_hashes:
                 del self._queued[owner, key]
         try:
+            if not (self._inserting or self._holds(tenant, document_id)):
+                return
             if await self._database.write(lambda c: _forget(c, tenant, document_id)):
                 await self._database.compact()
         except LibraryUnavailable as error:
             raise _unavailable(error) from error
+
+    def _holds(self, tenant: str, document_id: str) -> bool:
+        """Whether an answer in the file cites the document."""
+        sql = "SELECT 1 FROM cited WHERE tenant = ? AND document_id = ? LIMIT 1"
+        return bool(self._database.rows(sql, (tenant, document_id)))
 
     async def flush(self) -> None:
         """Write the queued answers. They stay queued if it raises CacheUnavailable."""
         batch = dict(self._queued)
         if not batch:
             return
+        self._inserting += 1
         try:
             await self._database.write(lambda c: self._insert(c, batch), acknowledged=False)
         except LibraryUnavailable as error:
             raise _unavailable(error) from error
+        finally:
+            self._inserting -= 1
         for key, stale in batch.items():
             if self._queued.get(key) is stale:
                 del self._queued[key]
