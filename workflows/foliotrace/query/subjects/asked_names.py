@@ -7,6 +7,7 @@ the word is the business of `subject_check`.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from foliotrace.model.name_words import WORD, bare_word
@@ -116,6 +117,11 @@ class _Word:
 
 def asked_names(text: str) -> list[AskedName]:
     """The words and runs of capitalised words that may be names, in order."""
+    return list(_asked_names(text))
+
+
+@lru_cache(maxsize=64)  # asked for twice for each question
+def _asked_names(text: str) -> tuple[AskedName, ...]:
     text = _FILE.sub(lambda found: " " * len(found.group()), text)
     words = list(_words(text))
     inside = [w for w in words if not w.opens and w.nameable]
@@ -138,7 +144,7 @@ def asked_names(text: str) -> list[AskedName]:
             after = words[at + len(run)].bare if at + len(run) < len(words) else ""
             names.append(_name(text, run, before, after, dated=dated, shouted=shouted))
         at += len(run)
-    return names
+    return tuple(names)
 
 
 def _in_run(word: _Word, words: list[_Word], at: int) -> bool:

@@ -10,7 +10,14 @@ from typing import Final
 
 from foliotrace.model import Passage
 from foliotrace.query.answer.cells.periods import Period, Periods, fits
-from foliotrace.query.answer.cells.tables import Cell, CellTable, Column, LabelledRow
+from foliotrace.query.answer.cells.tables import (
+    PREFIX,
+    Cell,
+    CellTable,
+    Column,
+    LabelledRow,
+    starts_of,
+)
 
 MIN_COVER: Final = 0.72  # of the question's weight
 MIN_SHARE: Final = 0.5  # of a label's words that the question asks for
@@ -24,7 +31,6 @@ RANK_LOSS: Final = 0.01  # for each place of the passage in the ranking
 EQUAL: Final = 0.985  # of the best score: fits as well
 MOST: Final = 6
 MOST_EQUAL: Final = 2
-_PREFIX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +128,11 @@ def _candidates(wanted: Wanted, source: SourceTable) -> Iterator[ChosenCell]:
     above = _held(wanted, table.context)
     for row in table.rows:
         named, share = _named(wanted, row)
+        if share < MIN_SHARE or not named:
+            continue
         written = _held(wanted, row.terms)
         columns = [table.column(cell) for cell in row.cells]
         about_column = [_held(wanted, column.terms) for column in columns]
-        subject = share >= MIN_SHARE and bool(named)
-        if not subject:
-            continue
         for cell, column, about in zip(row.cells, columns, about_column, strict=True):
             if not cell.numeric and (wanted.numeric or column.periods.named):
                 continue
@@ -164,12 +169,8 @@ def _held(wanted: Wanted, terms: frozenset[str]) -> frozenset[str]:
     """The terms of the question among `terms`, other endings of a word included."""
     found = wanted.weights.keys() & terms
     if len(found) < len(wanted.weights):
-        starts = {term[:_PREFIX] for term in terms if len(term) > _PREFIX}
-        found = found | {
-            t
-            for t in wanted.weights
-            if len(t) >= _PREFIX and t[:_PREFIX] in starts and _kin(t, terms)
-        }
+        starts = starts_of(terms)
+        found = found | {t for t in wanted.weights if t[:PREFIX] in starts and _kin(t, terms)}
     return frozenset(found)
 
 
@@ -178,13 +179,13 @@ def _kin(term: str, terms: frozenset[str]) -> bool:
     return any(
         (other.startswith(term) or term.startswith(other)) and abs(len(other) - len(term)) <= 2
         for other in terms
-        if len(other) >= _PREFIX
+        if len(other) >= PREFIX
     )
 
 
 def _alike_terms(wanted: Wanted, terms: frozenset[str]) -> set[str]:
     asked = frozenset(wanted.weights)
-    return {term for term in terms if len(term) >= _PREFIX and _kin(term, asked)}
+    return {term for term in terms if len(term) >= PREFIX and _kin(term, asked)}
 
 
 def _column_fit(

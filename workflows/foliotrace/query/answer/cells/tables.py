@@ -8,6 +8,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from foliotrace.errors import NotFound
@@ -20,6 +21,7 @@ Terms: TypeAlias = Callable[[str], Sequence[str]]
 
 _MAX_PAGES: Final = 512
 _HEADINGS: Final = 2  # of the path above a table that count as its context
+PREFIX: Final = 5  # letters that words with other endings share
 _FORM_COLUMNS: Final = 2  # a label and its value
 _FOOTNOTE: Final = re.compile(r"\s*(?:\(\d\)|\[\d\]|[®™*†‡¹²³])\s*")
 _NUMERIC: Final = re.compile(
@@ -225,6 +227,12 @@ def _labelled_lines(page: ParsedPage, terms: Terms) -> CellTable | None:
     return CellTable((), tuple(rows), None, Periods(), None, context, "")
 
 
+@lru_cache(maxsize=8192)
+def starts_of(terms: frozenset[str]) -> frozenset[str]:
+    """The first letters of each term that is long enough to have endings."""
+    return frozenset(term[:PREFIX] for term in terms if len(term) >= PREFIX)
+
+
 class PageTables:
     """The tables of the pages used lately, at one library version."""
 
@@ -239,6 +247,8 @@ class PageTables:
         """Forget what another library version held, so that nothing deleted stays in memory."""
         if version != self._version:
             self._pages.clear()
+            starts_of.cache_clear()
+            periods_in.cache_clear()
             self._version = version
 
     async def of(self, tenant: str, passage: Passage) -> tuple[CellTable, ...]:
