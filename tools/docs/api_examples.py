@@ -217,6 +217,12 @@ async def _deletions(recorder: Recorder) -> None:
     await recorder.send("deleteDocument", "DELETE", "/v1/documents/{id}", document)
     erased = {"user": "ann@example.org"}
     await recorder.send("erase", "POST", "/v1/erasures", {}, body=erased)
+    recorder.examples["reconcile"] = {  # the recorder has no managed index
+        "request": {"collection": "default", "dry_run": True},
+        "responses": {
+            "200": {"missing": [document["id"]], "stale": [], "left_over": [], "skipped": []}
+        },
+    }
 
 
 def main() -> None:
