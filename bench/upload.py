@@ -61,7 +61,7 @@ def main() -> None:
             "far": speed(Path(folder), options.speed_runs, options.rounds, delay_s=0.05),
         }
     print(json.dumps(figures, indent=1))
-    save("upload", figures, command=COMMAND, packages=("langsmith",))
+    save("upload", figures, command=" ".join([COMMAND, *sys.argv[1:]]), packages=("langsmith",))
 
 
 def write_runs(file: Path, count: int) -> int:
@@ -136,7 +136,7 @@ def runtree_loss(folder: Path, count: int) -> dict[str, object]:
     with running_fake_langsmith() as fake:
         half_of_requests_fail(fake)
         call("runtree", file, fake)
-        return {"runs": runs, "lost": runs - len(fake.state.runs), "exceptions": 0}
+        return {"runs": runs, "lost": runs - len(fake.state.runs)}
 
 
 def speed(folder: Path, count: int, rounds: int, delay_s: float = 0.0) -> dict[str, object]:
