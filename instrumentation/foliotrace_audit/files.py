@@ -149,10 +149,17 @@ def others(log_folder: Path) -> list[Path]:
 # dies, so no lock is ever stale and no pid is ever mistaken for another process's.
 
 
-def lock_stream(stream: Path) -> int:
-    """Take the exclusive lock of a stream for as long as the returned descriptor is open."""
+def lock_stream(stream: Path, *, wait: bool = True) -> int | None:
+    """Take the exclusive lock of a stream for as long as the returned descriptor is open.
+
+    None if another process has it, unless this is to `wait`.
+    """
     descriptor = os.open(stream / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
     return descriptor
 
 

@@ -58,7 +58,7 @@ def page() -> str:
 _FILES = """\
 ```
 audit/                                   0700
-  <host>-<pid>-<start>/                  one stream: one writer process, one chain
+  <host>-<pid>-<start>/                  one stream: one chain, one writer at a time
     0000.jsonl 0001.jsonl ...            0600; from segment.opened to segment.sealed
     0003.torn                            what a crash left after the last whole record
     0000.expired                         what retention left of 0000.jsonl: its seal

@@ -232,6 +232,7 @@ def open_audit(
             keys,
             _writer_settings(settings),
             reload_keys=lambda: read_keys(keys_folder),
+            resume=True,
             on_checkpoint=operations.on_checkpoint,
             on_alarm=operations.on_alarm,
             on_written=operations.on_written,
@@ -257,7 +258,7 @@ def audited_command(settings: Settings, action: str) -> Iterator[Callable[..., N
     """Write the first record of an administrator's command, and its last when it has ended.
 
     The command calls what is yielded with the fields that it learns: `tenant`, `api_key_id`. The
-    records are a stream of their own, beside that of a running server.
+    records go on in the stream of the data folder, or in one of their own beside a running server.
     Raises Misconfigured, AuditUnavailable.
     """
     if not settings.audit.enabled:
@@ -271,7 +272,8 @@ def audited_command(settings: Settings, action: str) -> Iterator[Callable[..., N
     learnt: dict[str, Any] = {}
     try:
         died = unended_streams(log_folder) if log_folder.is_dir() else []
-        writer = AuditWriter.open(log_folder, open_keys(keys_folder), _writer_settings(settings))
+        keys = open_keys(keys_folder)
+        writer = AuditWriter.open(log_folder, keys, _writer_settings(settings), resume=True)
         try:
             for lost in interrupted(log_folder, died):  # the new stream ends theirs
                 writer.append(Entry.like(lost))

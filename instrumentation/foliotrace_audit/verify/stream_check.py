@@ -177,7 +177,7 @@ class _StreamCheck:
             self._find(TamperKind.DROPPED, number, scan.first_seq, "the seal counts other records")
         elif seals and scan.torn_bytes:
             self._find(TamperKind.FORGED, number, scan.last_seq + 1, "bytes follow the seal")
-        elif not is_last and (not seals or seals[0]["final"]):
+        elif not is_last and not seals:  # a final seal may be followed: the stream was resumed
             self._find(
                 TamperKind.UNSEALED, number, scan.last_seq + 1, "the segment has no proper seal"
             )

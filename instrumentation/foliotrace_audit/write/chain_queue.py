@@ -29,20 +29,30 @@ Item = bytes | NextSegment
 class ChainQueue:
     """Chains payloads in arrival order under one lock (held about 3 us a record); thread-safe."""
 
-    def __init__(self, stream: str, keys: AuditKeys, now: datetime) -> None:
+    def __init__(
+        self,
+        stream: str,
+        keys: AuditKeys,
+        now: datetime,
+        *,
+        segment: int = 0,
+        seq: int = 0,
+        prev: bytes = GENESIS,
+    ) -> None:
+        """`segment`, `seq` and `prev` say where a stream goes on that had ended."""
         self.keys = keys
         self._stream = stream
         self._lock = threading.Lock()
         self._items: list[Item] = []
         self._hmac = keys.chain.hmac()
-        self._seq = 0
-        self._prev = GENESIS
-        self._segment = 0
+        self._seq = seq
+        self._prev = prev
+        self._segment = segment
         self._segment_records = 0
         self._finished = False
         self._lost = 0
         self._lost_since = now
-        self._link(control.segment_opened(stream, 0, keys, now))
+        self._link(control.segment_opened(stream, segment, keys, now))
 
     @property
     def depth(self) -> int:

@@ -25,6 +25,7 @@ from foliotrace_audit.control import ControlEvent
 from foliotrace_audit.errors import AuditKeyUnusable, CheckpointUnreadable
 from foliotrace_audit.files import (
     CHECKPOINT_FILE,
+    lock_stream,
     read_last_line,
     segment_path,
     segments,
@@ -88,6 +89,37 @@ def recover_streams(
             else:
                 detail = f"{stream.name}: {torn_bytes} torn bytes kept"
                 hooks.alarm(AlarmKind.STREAM_RECOVERED, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """An ended stream that a new writer goes on with; it holds the lock `lock_descriptor`."""
+
+    stream: Path
+    lock_descriptor: int
+    end: StreamEnd
+    prev_checkpoint: str
+
+
+def resume_stream(log_folder: Path, keys: AuditKeys) -> Resumed | None:
+    """The newest stream, if it has ended under `keys` and no process holds it; else None.
+
+    Raises OSError.
+    """
+    newest = max(streams(log_folder), key=lambda path: path.stat().st_mtime_ns, default=None)
+    if newest is None or not segments(newest):
+        return None
+    descriptor = lock_stream(newest, wait=False)
+    if descriptor is None:
+        return None
+    try:
+        end = _find_end(newest, keys) if _is_final(newest) else None
+    except AuditKeyUnusable:
+        end = None  # left as it is, for `verify` to judge
+    if end is None or not end.is_new or end.key.id != keys.chain.id:
+        os.close(descriptor)
+        return None
+    return Resumed(newest, descriptor, end, _last_checkpoint_digest(newest))
 
 
 def unended_streams(log_folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from foliotrace_audit.errors import AuditClosed, AuditError, AuditWriteFailed
 from foliotrace_audit.files import lock_stream, new_stream_folder
@@ -26,7 +27,7 @@ from foliotrace_audit.write.hooks import (
     ignore,
     utc_now,
 )
-from foliotrace_audit.write.recovery import recover_streams, sign_ended_streams
+from foliotrace_audit.write.recovery import recover_streams, resume_stream, sign_ended_streams
 from foliotrace_audit.write.stream_files import StreamFiles, expire_segments
 
 DROPPED = -1
@@ -48,6 +49,7 @@ class AuditWriter:
         *,
         redact_error: ErrorRedactor,
         reload_keys: Callable[[], AuditKeys] | None,
+        resume: bool,
     ) -> None:
         self.hash_query = QueryHasher(keys.query)
         self._folder = folder
@@ -59,13 +61,27 @@ class AuditWriter:
         # A forked child has this object but not its thread, and two writers on one chain would
         # break it: the child's appends are refused.
         self._pid = os.getpid()
-        stream = new_stream_folder(folder, hooks.now())
+        resumed = resume_stream(folder, keys) if resume else None
+        stream = resumed.stream if resumed else new_stream_folder(folder, hooks.now())
         self.stream = stream.name
-        self._lock_descriptor = lock_stream(stream)
-        self._pending = ChainQueue(stream.name, keys, hooks.now())
+        lock = resumed.lock_descriptor if resumed else lock_stream(stream)
+        assert lock is not None  # noqa: S101 - it was waited for
+        self._lock_descriptor = lock
+        start: dict[str, Any] = {}
+        queue_start: dict[str, Any] = {}
+        if resumed is not None:
+            end = resumed.end
+            queue_start = {"segment": end.segment, "seq": end.seq + 1, "prev": end.head}
+            start = {
+                "segment": end.segment,
+                "written_seq": end.seq,
+                "head": end.head,
+                "prev_checkpoint": resumed.prev_checkpoint,
+            }
+        self._pending = ChainQueue(stream.name, keys, hooks.now(), **queue_start)
         self._committer = Committer(
             self._pending,
-            StreamFiles(stream, keys, hooks, settings.checkpoint_folder),
+            StreamFiles(stream, keys, hooks, settings.checkpoint_folder, **start),
             settings,
             hooks,
             housekeeping=self._clean_up,
@@ -85,8 +101,12 @@ class AuditWriter:
         on_alarm: OnAlarm = ignore,
         on_written: OnWritten = ignore,
         reload_keys: Callable[[], AuditKeys] | None = None,
+        resume: bool = False,
     ) -> "AuditWriter":
-        """Start a new stream under `folder`, on disk and with a checkpoint before this returns.
+        """Start a stream under `folder`, on disk and with a checkpoint before this returns.
+
+        With `resume`, the newest stream goes on in a new segment if it has ended under the same
+        keys; otherwise the stream is new.
 
         The writer thread then ends the streams of crashed writers; `on_checkpoint`, `on_alarm` and
         `on_written` (seconds) run in it. `reload_keys` is called once per `checkpoint_age_s` to
@@ -101,6 +121,7 @@ class AuditWriter:
                 hooks,
                 redact_error=redact_error,
                 reload_keys=reload_keys,
+                resume=resume,
             )
             try:
                 writer._committer.start()
