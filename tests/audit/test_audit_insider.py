@@ -69,10 +69,6 @@ def drop_the_seal(segments: Segments) -> None:
     segments[0].pop()
 
 
-def end_in_the_middle(segments: Segments) -> None:
-    segments[0][-1] = segments[0][-1].replace(b'"final":false', b'"final":true')
-
-
 def take_another_place(segments: Segments) -> None:
     segments[1][0] = segments[1][0].replace(b'"segment":1', b'"segment":2')
 
@@ -84,7 +80,6 @@ def take_another_place(segments: Segments) -> None:
         (drop_a_record, [TamperKind.DROPPED]),
         (write_behind_the_seal, [TamperKind.FORGED]),
         (drop_the_seal, [TamperKind.UNSEALED]),
-        (end_in_the_middle, [TamperKind.UNSEALED]),
         (take_another_place, [TamperKind.FOREIGN]),
     ],
 )
