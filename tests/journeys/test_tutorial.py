@@ -12,6 +12,8 @@ import httpx
 import pytest
 from tests.free_ports import free_port
 
+from foliotrace.adapters.local.readers.reading_options import find_tessdata
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVED = "localhost:8080"
@@ -80,6 +82,7 @@ def until_ready(port: str, server: "subprocess.Popen[bytes]") -> str:
     raise AssertionError(f"the server ended with {server.returncode}")
 
 
+@pytest.mark.skipif(find_tessdata() is None, reason="reads a scan: no Tesseract model is installed")
 def test_every_command_of_the_tutorial_works_as_written(
     checkout: Path, env: dict[str, str]
 ) -> None:
