@@ -6,6 +6,8 @@ from types import ModuleType
 
 import pytest
 
+from foliotrace.adapters.local.readers.reading_options import find_tessdata
+
 STORY = Path(__file__).parent.parent.parent / "examples" / "loop" / "story.py"
 
 
@@ -20,6 +22,7 @@ def _story() -> ModuleType:
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
+@pytest.mark.skipif(find_tessdata() is None, reason="reads a scan: no Tesseract model is installed")
 def test_a_wrong_answer_is_rated_found_replayed_promoted_gated_and_stays_fixed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
