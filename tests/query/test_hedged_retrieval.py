@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,8 @@ class Gated:
             self.cancelled += 1
             raise
         assert self._inner is not None
-        return await self._inner.retrieve(query, top_k=top_k, deadline=deadline)
+        found = await self._inner.retrieve(query, top_k=top_k, deadline=deadline)
+        return [replace(passage, path=RetrievalMode.MANAGED) for passage in found]
 
 
 def hedging(

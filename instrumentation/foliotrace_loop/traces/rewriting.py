@@ -30,7 +30,7 @@ class State(StrEnum):
 
 def row_of(seq: int, record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """A record as rows of the journal; a record that is no run is dead at once."""
-    run, problem = record.run, record.problem
+    run, fault = record.run, record.problem
     parent = start = end = None
     if run is not None:
         try:
@@ -38,14 +38,14 @@ def row_of(seq: int, record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             start, end = microseconds(run.get("start_time")), microseconds(run.get("end_time"))
             start = end if start is None else start
             if start is None:
-                problem = "it has neither start_time nor end_time"
+                fault = "it has neither start_time nor end_time"
         except (ValueError, OverflowError) as error:
-            problem = str(error)
-    if run is None or problem is not None:
+            fault = str(error)
+    if run is None or fault is not None:
         old_id = record.place if run is None else str(run["id"])
         head = orjson.dumps(run, default=str)
-        reason = f"{record.place}: {problem}"
-        row = (seq, old_id, parent, None, None, len(head), State.DEAD, reason)
+        why = f"{record.place}: {fault}"
+        row = (seq, old_id, parent, None, None, len(head), State.DEAD, why)
         return row, (seq, head, *(None for _ in RAW))
     old_id = str(run["id"])
     extra = _extra(run, old_id)

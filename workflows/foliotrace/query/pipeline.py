@@ -115,13 +115,9 @@ async def answer_question(
 
 def _as_understood(answer: Answer, understood: Understood) -> Answer:
     """The answer, saying which question it answers if a follow-up was rewritten."""
-    if not (understood.rewritten or understood.notice):
-        return answer
-    return replace(
-        answer,
-        rewritten_query=understood.text if understood.rewritten else None,
-        notice=" ".join(filter(None, (understood.notice, answer.notice))) or None,
-    )
+    if understood.rewritten:
+        answer = replace(answer, rewritten_query=understood.text)
+    return with_notice(answer, understood.caveat)
 
 
 async def _save_run(

@@ -32,6 +32,7 @@ from foliotrace.query.answer.synthesis import (
     Degradations,
     Synthesis,
     rendered,
+    with_notice,
 )
 from foliotrace.query.subjects.subject_check import Subjects
 from foliotrace.settings import MAX_QUOTES
@@ -100,13 +101,13 @@ class QuotedAnswers:
         for marker, quote in enumerate(_distinct(quotes), len(figures) + 1):
             cited.append(await self.citation(query, marker, quote))
             texts.append(rendered(quote, marker))
-        return Synthesis(
+        quoted = Synthesis(
             text="\n\n".join(texts),
             mode=AnswerMode.EXTRACTIVE,
             citations=tuple(cited),
-            notice=self._why_quoted(degradations.reasons),
             reasons=tuple(degradations.reasons),
         )
+        return with_notice(quoted, self._why_quoted(degradations.reasons))
 
     async def _figures(
         self, query: Query, weights: Mapping[str, float], sources: Sources

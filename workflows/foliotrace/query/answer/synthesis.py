@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from foliotrace.model import AnswerContent, AnswerMode, Level
 from foliotrace.query.answer.grounding.sentences import Grounder
 from foliotrace.query.answer.quotes import Quote, joined_lines
 from foliotrace.query.subjects.subject_check import Subjects
+
+Noted = TypeVar("Noted", bound=AnswerContent)
 
 NOTICE_QUOTES: Final = "No language model is configured: these passages are quoted word for word."
 NOTICE_FALLBACK: Final = "No language model could answer: these passages are quoted word for word."
@@ -128,9 +130,11 @@ def abstained(
     )
 
 
-def with_notice(synthesis: Synthesis, text: str) -> Synthesis:
-    """The same answer with `text` as its notice."""
-    return replace(synthesis, notice=text)
+def with_notice(noted: Noted, text: str | None) -> Noted:
+    """The same answer with `text` before what its notice says already."""
+    if not text:
+        return noted
+    return replace(noted, notice=" ".join(filter(None, (text, noted.notice))))
 
 
 def listed(missing: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ left, the answer is quotes. Answers without passages are in `fallback`.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from secrets import token_hex
 
 from foliotrace.catalog import Reason
@@ -46,6 +46,7 @@ from foliotrace.query.answer.synthesis import (
     Synthesis,
     abstained,
     listed,
+    with_notice,
 )
 from foliotrace.query.subjects.subject_check import SubjectCheck, Subjects
 from foliotrace.settings import Grounding
@@ -153,8 +154,7 @@ class Synthesizer:
             generated = await self._generated(query, sources, text, generation, place, degradations)
             if generated is None or not missing:
                 return generated
-            notice = NOTICE_MISSING.format(missing=listed(missing))
-            return replace(generated, notice=" ".join(filter(None, (notice, generated.notice))))
+            return with_notice(generated, NOTICE_MISSING.format(missing=listed(missing)))
         return None
 
     async def _ask(
@@ -210,7 +210,7 @@ class Synthesizer:
                 model=generation.model,
                 reasons=tuple(degradations.reasons),
             )
-        return Synthesis(
+        generated = Synthesis(
             text=text.text,
             mode=AnswerMode.GENERATED,
             citations=await self._cite(query, sources, claims.cited),
@@ -219,9 +219,9 @@ class Synthesizer:
             removed_claims=claims.removed,
             derived_claims=claims.derived,
             unverified_claims=claims.unverified,
-            notice=NOTICE_CUT if cut else None,
             reasons=tuple(degradations.reasons),
         )
+        return with_notice(generated, NOTICE_CUT if cut else None)
 
     async def _cite(
         self, query: Query, sources: Sources, cited: Mapping[int, AbstractSet[str]]

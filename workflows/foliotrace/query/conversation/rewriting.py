@@ -36,11 +36,11 @@ NOTICE_NO_HISTORY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """The text to answer; `rewritten` if it is not what was asked. `notice` says what lacks."""
+    """The text to answer; `rewritten` if it is not what was asked. `caveat` says what lacks."""
 
     text: str
     rewritten: bool = False
-    notice: str | None = None
+    caveat: str | None = None
 
 
 async def understand(
@@ -60,7 +60,7 @@ async def understand(
     if not earlier and keeps_content:
         earlier = await _of_session(query, runs, clock)
     if not earlier:
-        return Understood(query.text, notice=None if keeps_content else NOTICE_NO_HISTORY)
+        return Understood(query.text, caveat=None if keeps_content else NOTICE_NO_HISTORY)
     text = await _by_model(query, earlier, generators, deadline) or stands_alone(
         query.text, earlier
     )

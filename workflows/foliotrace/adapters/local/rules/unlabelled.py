@@ -61,11 +61,11 @@ class SeenPages:
             return None
         first, lines = self.pages[0], self.lines[0]
         if role is Role.DATE:
-            place = paper_date(lines, day_first=self.day_first)
-            if place is None or spec.kind is FieldKind.DATE_TIME:
+            day = paper_date(lines, day_first=self.day_first)
+            if day is None or spec.kind is FieldKind.DATE_TIME:
                 return None
-            parsed = TypedValue(place.value, 0, place.end - place.start, 1.0)
-            return Candidate(first, parsed, place.start, place.end, place.confidence)
+            parsed = TypedValue(day.value, 0, day.end - day.start, 1.0)
+            return Candidate(first, parsed, day.start, day.end, day.confidence)
         if role is Role.TOTAL:
             return self._total(spec)
         if role is Role.TITLE:
