@@ -18,7 +18,7 @@ from bench.query_stack import open_query_stack
 
 COUNT = 40
 COPIED = frozenset({"sec10q-dev"})  # MIT; the licence of FinanceBench allows evaluation only
-TEXTS = ("question", "gold", "answer")
+TEXTS = ("question", "gold", "answer", "reason")  # a reason quotes the gold answer
 VERDICTS = ("right", "partly", "wrong", "refused")
 KEPT = Path(__file__).parent / "readings"
 
