@@ -23,7 +23,7 @@ from bench.record import save
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.keyword.index import KeywordIndex
-from foliotrace.adapters.local.outside_files import OutsideFiles
+from foliotrace.adapters.local.outside_files import AllowedFiles
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
@@ -161,7 +161,7 @@ async def ingest(files: list[Path], folder: Path) -> tuple[Figures, list[float],
         clock=clock,
         identify=lambda: OWNER,
         trace=lambda: None,
-        outside_files=OutsideFiles(IngestSettings().outside_files),
+        outside_files=AllowedFiles(IngestSettings().outside_files),
     )
     memory: list[float] = []
     used, workers_used = cpu_s(), children_s()

@@ -28,8 +28,8 @@ from tests.fakes.wire import Fault
 
 from bench.record import save
 from foliotrace_loop.langsmith.ingest import LangSmithIngest
-from foliotrace_loop.langsmith.wire import LangSmith, backoff_s
-from foliotrace_loop.traces.generate import Synthesis, generate
+from foliotrace_loop.langsmith.wire import LangSmithApi, backoff_s
+from foliotrace_loop.traces.generate import TraceSynthesis, generate
 from foliotrace_loop.traces.journal import Journal
 from foliotrace_loop.traces.records import file_hash, read_runs
 from foliotrace_loop.traces.upload import Pace, Uploader
@@ -67,7 +67,7 @@ def main() -> None:
 def write_runs(file: Path, count: int) -> int:
     """At least `count` runs, shuffled by trace and within it; how many."""
     runs: list[dict[str, Any]] = []
-    for each in generate(Synthesis(traces=count, seed=1)):
+    for each in generate(TraceSynthesis(traces=count, seed=1)):
         if each["parent_run_id"] is None and len(runs) >= count:
             break
         runs.append(each)
@@ -215,7 +215,7 @@ def runtree(file: Path, url: str) -> None:
 def ours(file: Path, url: str) -> None:
     journal = Journal(file.with_name(f"{time.time_ns()}.db"))
     journal.load(read_runs(file), file_hash(file), datetime.now(UTC))
-    ingest = LangSmithIngest(LangSmith(url, FakeLangSmith.api_key), PROJECT)
+    ingest = LangSmithIngest(LangSmithApi(url, FakeLangSmith.api_key), PROJECT)
     stopped = Uploader(journal, ingest, Pace(), backoff_s=backoff_s).run()
     assert stopped is None, stopped
 

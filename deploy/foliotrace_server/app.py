@@ -23,7 +23,7 @@ from foliotrace_server.routes.managed_index import ManagedIndexes
 from foliotrace_server.routes.operations import Operations, Webhooks
 from foliotrace_server.routes.queries import Queries
 from foliotrace_server.routes.queues import AnnotationQueues
-from foliotrace_server.routes.runs import Runs
+from foliotrace_server.routes.runs import RunRoutes
 
 WEBHOOK = "/v1/webhooks/llamacloud"
 
@@ -101,7 +101,7 @@ def _routes(
         Queries(engine, queries),
         Documents(engine),
         Jobs(engine),
-        Runs(engine),
+        RunRoutes(engine),
         AnnotationQueues(engine),
         Erasures(engine),
         ManagedIndexes(engine),

@@ -12,7 +12,7 @@ class LoopError(Exception):
     """What the loop refuses or cannot do; the message says what to do next."""
 
 
-class Unavailable(LoopError):
+class TargetUnavailable(LoopError):
     """The target, a judge or the run source cannot be used now: no verdict follows from it."""
 
 
@@ -20,7 +20,7 @@ class Target(Protocol):
     """What is evaluated. A second configuration of a service is a second target."""
 
     async def answer(self, inputs: Inputs) -> Outcome:
-        """Answer once, without caches. Raises Unavailable; a refusal is an outcome."""
+        """Answer once, without caches. Raises TargetUnavailable; a refusal is an outcome."""
         ...
 
 
@@ -28,11 +28,11 @@ class RunSource(Protocol):
     """Where recorded runs are. `filter` is in LangSmith's grammar."""
 
     async def run(self, run_id: str) -> RecordedRun:
-        """One run by its id or trace id. Raises LoopError if there is none, Unavailable."""
+        """One run by its id or trace id. Raises LoopError if there is none, TargetUnavailable."""
         ...
 
     async def find(self, filter_: str | None, *, limit: int) -> Sequence[RecordedRun]:
-        """Runs, newest first, without their texts. Raises LoopError, Unavailable."""
+        """Runs, newest first, without their texts. Raises LoopError, TargetUnavailable."""
         ...
 
 
@@ -45,7 +45,7 @@ class Evaluator(Protocol):
         ...
 
     async def evaluate(self, run: Outcome, row: Row) -> Score:
-        """Rate; a score of None says that the row holds nothing to compare. Raises Unavailable."""
+        """Rate; a score of None: the row holds nothing to compare. Raises TargetUnavailable."""
         ...
 
 
@@ -77,5 +77,5 @@ class Judge(Protocol):
     async def vote(
         self, rubric: str, inputs: Inputs, outputs: Mapping[str, Any], reference: Mapping[str, Any]
     ) -> Vote:
-        """One opinion; asked again, it may differ. Raises Unavailable."""
+        """One opinion; asked again, it may differ. Raises TargetUnavailable."""
         ...

@@ -111,7 +111,7 @@ class Score:
         return None if self.score is None else self.score >= self.threshold
 
 
-class Verdict(StrEnum):
+class CaseVerdict(StrEnum):
     """How a case ended over all its attempts."""
 
     PASS = "pass"  # noqa: S105 - the name of a verdict
@@ -150,14 +150,14 @@ class CaseResult:
     attempts: tuple[Attempt, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> CaseVerdict:
         """The verdict over the attempts; one that could not be evaluated makes it unknown."""
         passed = [attempt.passed for attempt in self.attempts]
         if not passed or None in passed:
-            return Verdict.UNKNOWN
+            return CaseVerdict.UNKNOWN
         if all(passed):
-            return Verdict.PASS
-        return Verdict.FLAKY if any(passed) else Verdict.FAIL
+            return CaseVerdict.PASS
+        return CaseVerdict.FLAKY if any(passed) else CaseVerdict.FAIL
 
     def deterministic(self) -> "CaseResult":
         """The same without the scores of judges, if it has any others."""

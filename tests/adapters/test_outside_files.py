@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from foliotrace.adapters.local.outside_files import OutsideFiles
+from foliotrace.adapters.local.outside_files import AllowedFiles
 from foliotrace.adapters.local.outside_files.urls import AllowedHosts
 from foliotrace.errors import FoliotraceError, NotAllowed
 from foliotrace.settings import OutsideFileSettings
@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def opened(folder: Path, path: str) -> bytes:
-    files = OutsideFiles(OutsideFileSettings(folders=(folder / "allowed",)))
+    files = AllowedFiles(OutsideFileSettings(folders=(folder / "allowed",)))
     async with files.open(path) as file:
         return b"".join([piece async for piece in file.content])
 
@@ -68,7 +68,7 @@ async def test_every_other_path_is_refused(folder: Path, path: str, code: str) -
 
 
 async def test_without_settings_no_file_and_no_url_is_read(folder: Path) -> None:
-    files = OutsideFiles(OutsideFileSettings())
+    files = AllowedFiles(OutsideFileSettings())
     with pytest.raises(NotAllowed):
         async with files.open(str(folder / "secret.txt")):
             pass

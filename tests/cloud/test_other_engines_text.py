@@ -8,7 +8,7 @@ from tests.cloud.service import RUNWAY, cloud, service
 from tests.fakes.llamacloud import FakeLlamaCloud, running_fake_llamacloud
 
 from foliotrace.model import PageKind, Passage, RetrievalMode, Words
-from foliotrace.query.answer.anchors import PageMap, Row
+from foliotrace.query.answer.anchors import PageMap, RowOnPage
 from foliotrace.query.answer.quotes import quotable_spans
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +51,7 @@ async def test_the_managed_index_answers_where_the_local_one_does(
 
 
 def test_rows_of_our_page_do_not_cut_text_that_is_not_placed_on_it() -> None:
-    page = PageMap(PageKind.PAGE, None, Words(), (Row(0, 9, False, ()),), ())
+    page = PageMap(PageKind.PAGE, None, Words(), (RowOnPage(0, 9, False, ()),), ())
     text = "Refunds are paid within 30 days. The customer pays for shipping."
     passage = Passage(
         chunk_id="d:0",

@@ -9,7 +9,7 @@ from tests.ingest.pages import bytes_of
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.keyword.index import KeywordIndex
-from foliotrace.adapters.local.outside_files import OutsideFiles
+from foliotrace.adapters.local.outside_files import AllowedFiles
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.catalog import ErrorCode
@@ -105,7 +105,7 @@ class IngestStack:
             clock=SystemClock(),
             identify=lambda: OWNER,
             trace=lambda: None,
-            outside_files=OutsideFiles(OutsideFileSettings()),
+            outside_files=AllowedFiles(OutsideFileSettings()),
             on_deleted=(self._forget,),
             settings=IngestSettings(window_pages=window_pages, max_file_bytes=upload_bytes),
         )

@@ -7,20 +7,20 @@ from xml.etree import ElementTree
 import pytest
 
 from foliotrace_loop.evaluators.registry import Evaluators
-from foliotrace_loop.experiments.compare import Change, compare
+from foliotrace_loop.experiments.compare import ChangeKind, compare
 from foliotrace_loop.experiments.report import as_json, junit, markdown
 from foliotrace_loop.experiments.suite import SuiteRun, evaluate
-from foliotrace_loop.ports import LoopError, Unavailable
+from foliotrace_loop.ports import LoopError, TargetUnavailable
 from foliotrace_loop.shapes import (
     Attempt,
     CaseResult,
+    CaseVerdict,
     Configuration,
     Experiment,
     Inputs,
     Outcome,
     Row,
     Score,
-    Verdict,
 )
 
 pytestmark = pytest.mark.anyio
@@ -98,13 +98,13 @@ def test_each_case_is_named_for_what_became_of_it() -> None:
         {"a": "ff", "b": "pp", "c": "pp", "d": "ff", "e": "pf", "f": "pp", "g": "ff"},
     )
     assert {c.row_id: c.change for c in found.cases} == {
-        "a": Change.REGRESSED,
-        "b": Change.FIXED,
-        "c": Change.PASSES,
-        "d": Change.FAILS,
-        "e": Change.FLAKY,
-        "f": Change.NEW_PASSES,
-        "g": Change.NEW_FAILS,
+        "a": ChangeKind.REGRESSED,
+        "b": ChangeKind.FIXED,
+        "c": ChangeKind.PASSES,
+        "d": ChangeKind.FAILS,
+        "e": ChangeKind.FLAKY,
+        "f": ChangeKind.NEW_PASSES,
+        "g": ChangeKind.NEW_FAILS,
     }
     assert (found.passed, found.evaluated, found.passed_before, found.shared) == (3, 7, 2, 5)
 
@@ -121,7 +121,7 @@ def test_what_judges_say_counts_only_beyond_chance() -> None:
     assert int(judged(5).exit) == 0  # p = 0.0625
     worse = judged(6)  # p = 0.03125
     assert (int(worse.exit), "tone is worse than chance" in worse.reasons[0]) == (1, True)
-    assert not worse.with_change(Change.REGRESSED)
+    assert not worse.with_change(ChangeKind.REGRESSED)
 
 
 def test_reports_say_the_same_in_markdown_json_and_junit() -> None:
@@ -156,7 +156,7 @@ class Service:
 
     async def answer(self, inputs: Inputs) -> Outcome:
         if inputs["query"] == "down":
-            raise Unavailable("connection refused")
+            raise TargetUnavailable("connection refused")
         error = "invalid_query" if inputs["query"] == "refusing" else None
         return Outcome(
             id="run_1",
@@ -183,17 +183,17 @@ async def test_a_suite_keeps_outages_refusals_and_failures_apart() -> None:
     how = SuiteRun(suite="d/full", name="e", repeat=2)
     found = await evaluate(rows, Service(), Evaluators(), how)
     assert [c.verdict for c in found.results] == [
-        Verdict.PASS,
-        Verdict.FAIL,
-        Verdict.UNKNOWN,
-        Verdict.FAIL,
+        CaseVerdict.PASS,
+        CaseVerdict.FAIL,
+        CaseVerdict.UNKNOWN,
+        CaseVerdict.FAIL,
     ]
     assert found.cost_usd == Decimal("0.06")
     assert found.configuration.index == 3
     nothing = await evaluate(
         [asking("good", evaluators=("schema_exact",))], Service(), Evaluators(), how
     )
-    assert nothing.results[0].verdict is Verdict.UNKNOWN
+    assert nothing.results[0].verdict is CaseVerdict.UNKNOWN
     assert compare(None, nothing).reasons == (
         "1 cases could not be evaluated: no evaluator applies to it",
     )

@@ -21,8 +21,8 @@ from foliotrace_loop.ports import LoopError
 from foliotrace_loop.releases.rollout import Rollout, Rollouts, check
 from foliotrace_loop.releases.watch import (
     Decision,
-    Limits,
     ReleaseFigures,
+    WatchLimits,
     bad_ratings,
     more_often,
     watch,
@@ -86,7 +86,7 @@ def test_rollouts_are_kept_and_checked_against_the_settings(tmp_path: Path) -> N
 
 
 def test_a_release_that_is_no_worse_is_promoted_after_enough_time_and_runs() -> None:
-    decided = watch(figures(), figures("new"), DAY, Limits())
+    decided = watch(figures(), figures("new"), DAY, WatchLimits())
     assert decided.decision is Decision.PROMOTE
 
 
@@ -98,7 +98,7 @@ def test_a_release_that_is_no_worse_is_promoted_after_enough_time_and_runs() -> 
     ],
 )
 def test_too_early_to_say_is_held(changed: dict[str, Any], watched: timedelta, reason: str) -> None:
-    decided = watch(figures(), figures("new", **changed), watched, Limits())
+    decided = watch(figures(), figures("new", **changed), watched, WatchLimits())
     assert decided.decision is Decision.HOLD
     assert reason in decided.reasons[0]
 
@@ -116,13 +116,13 @@ def test_too_early_to_say_is_held(changed: dict[str, Any], watched: timedelta, r
 def test_what_is_worse_beyond_chance_is_rolled_back_at_once(
     changed: dict[str, Any], reason: str
 ) -> None:
-    decided = watch(figures(), figures("new", **changed), timedelta(minutes=5), Limits())
+    decided = watch(figures(), figures("new", **changed), timedelta(minutes=5), WatchLimits())
     assert decided.decision is Decision.ROLL_BACK
     assert reason in decided.reasons[0]
 
 
 def test_one_error_of_few_runs_is_chance() -> None:
-    decided = watch(figures(), figures("new", runs=20, errors=1, degraded=0), DAY, Limits())
+    decided = watch(figures(), figures("new", runs=20, errors=1, degraded=0), DAY, WatchLimits())
     assert decided.decision is Decision.HOLD
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.query.questions import MINIMAL_EDITS, REWORDED
 
-from foliotrace.query.cache.semantic_key import Synonyms, canonical_question
+from foliotrace.query.cache.semantic_key import CompiledSynonyms, canonical_question
 
 NOUNS = ("refunds", "term", "terms", "buyer", "seller", "Apple", "Nvidia", "X-200", "2021", "30")
 SMALL = ("not", "no", "before", "after", "may", "must", "was", "will", "from", "to", "and", "or")
@@ -55,7 +55,7 @@ def test_politeness_changes_nothing(words: tuple[str, ...]) -> None:
 
 
 def test_synonyms_are_the_operators_own() -> None:
-    leave = Synonyms((("PTO", "paid leave", "vacation"), ("cost", "price")))
+    leave = CompiledSynonyms((("PTO", "paid leave", "vacation"), ("cost", "price")))
     one, other = "How much paid leave do interns get?", "How much PTO do interns get?"
     assert canonical_question(one) != canonical_question(other)
     assert canonical_question(one, leave) == canonical_question(other, leave)

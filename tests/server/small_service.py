@@ -21,7 +21,7 @@ from workflows.events import Event, StartEvent, StopEvent
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.blobs import FolderBlobs
 from foliotrace.adapters.local.keyword.index import KeywordIndex
-from foliotrace.adapters.local.outside_files import OutsideFiles
+from foliotrace.adapters.local.outside_files import AllowedFiles
 from foliotrace.adapters.local.sqlite.jobs import SqliteJobs
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.adapters.local.sqlite.runs import SqliteRuns
@@ -129,7 +129,7 @@ def small_engine(folder: Path, own: Mapping[str, Workflow] | None = None, **serv
         clock=SystemClock(),
         identify=caller,
         trace=lambda: None,
-        outside_files=OutsideFiles(OutsideFileSettings()),
+        outside_files=AllowedFiles(OutsideFileSettings()),
         settings=_INGEST,
     )
 

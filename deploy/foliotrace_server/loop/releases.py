@@ -19,7 +19,7 @@ from foliotrace.query.services import QueryServices
 from foliotrace.query.workflow import AskQuestion
 from foliotrace_loop.queues import is_sampled
 from foliotrace_loop.releases.rollout import BASE, Rollout, Rollouts
-from foliotrace_loop.releases.watch import Decision, Limits, ReleaseFigures, Watched, watch
+from foliotrace_loop.releases.watch import Decision, ReleaseFigures, Watched, WatchLimits, watch
 from foliotrace_loop.runs.windows import percentile
 from foliotrace_otel import separate_trace
 from foliotrace_server.http.identity import caller
@@ -66,13 +66,13 @@ class ReleaseRouter:
         *,
         online: OnlineEvaluation | None = None,
         automatic_rollback: bool = True,
-        limits: Limits | None = None,
+        limits: WatchLimits | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._services = services
         self._online = online
         self._automatic = automatic_rollback
-        self._limits = limits or Limits()
+        self._limits = limits or WatchLimits()
         self._now = now
         self._rollout = Rollout()
         self._seen: dict[str, _Seen] = {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from foliotrace.errors import FoliotraceError
 from foliotrace.model import Citation, RunContent, RunView, Versions
-from foliotrace_loop.ports import LoopError, Unavailable
+from foliotrace_loop.ports import LoopError, TargetUnavailable
 from foliotrace_loop.shapes import (
     Configuration,
     Inputs,
@@ -33,7 +33,7 @@ class ClientTarget:
         self._documents = _Documents(client)
 
     async def answer(self, inputs: Inputs) -> Outcome:
-        """The service's answer. Raises Unavailable where the service cannot be asked."""
+        """The service's answer. Raises TargetUnavailable where the service cannot be asked."""
         from foliotrace_server.client import ServerProblem
 
         request = {name: value for name, value in inputs.items() if name != "query"}
@@ -49,10 +49,10 @@ class ClientTarget:
             outputs = await self._outputs(answer)
         except ServerProblem as error:
             if error.status >= 500 or error.status in _TEMPORARY:
-                raise Unavailable(f"{error.message} [{error.error_code}]") from error
+                raise TargetUnavailable(f"{error.message} [{error.error_code}]") from error
             return Outcome(id="", inputs=inputs, error=error.error_code)
         except FoliotraceError as error:
-            raise Unavailable(f"{error.message} [{error.error_code}]") from error
+            raise TargetUnavailable(f"{error.message} [{error.error_code}]") from error
         return Outcome(
             id=answer.run_id,
             inputs=inputs,
@@ -83,7 +83,7 @@ class ClientRuns:
         self._documents = _Documents(client)
 
     async def run(self, run_id: str) -> RecordedRun:
-        """One run by its id or trace id. Raises LoopError, Unavailable."""
+        """One run by its id or trace id. Raises LoopError, TargetUnavailable."""
         from foliotrace_server.client import ServerProblem
 
         try:
@@ -94,23 +94,23 @@ class ClientRuns:
         except ServerProblem as error:
             if error.status == 404:
                 raise LoopError(f"there is no run {run_id}, or it is not yours to read") from error
-            raise Unavailable(f"{error.message} [{error.error_code}]") from error
+            raise TargetUnavailable(f"{error.message} [{error.error_code}]") from error
         except FoliotraceError as error:
-            raise Unavailable(f"{error.message} [{error.error_code}]") from error
+            raise TargetUnavailable(f"{error.message} [{error.error_code}]") from error
         feedback = tuple(asdict(each) for each in found.feedback)
         return recorded(found, hashes=hashes, feedback=feedback)
 
     async def find(self, filter_: str | None, *, limit: int) -> Sequence[RecordedRun]:
-        """Runs, newest first, without their texts. Raises LoopError, Unavailable."""
+        """Runs, newest first, without their texts. Raises LoopError, TargetUnavailable."""
         from foliotrace_server.client import ServerProblem
 
         try:
             page = await self._client.runs(filter=filter_, limit=limit)
         except ServerProblem as error:
-            kind = LoopError if error.status < 500 else Unavailable
+            kind = LoopError if error.status < 500 else TargetUnavailable
             raise kind(f"{error.message} [{error.error_code}]") from error
         except FoliotraceError as error:
-            raise Unavailable(f"{error.message} [{error.error_code}]") from error
+            raise TargetUnavailable(f"{error.message} [{error.error_code}]") from error
         return [recorded(run) for run in page.runs]
 
 
@@ -135,7 +135,7 @@ class _Documents:
         return {each: self._hashes[each] for each in wanted if each in self._hashes}
 
     async def resolved(self, filters: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The filters with the ids of this service's documents. Raises Unavailable."""
+        """The filters with the ids of this service's documents. Raises TargetUnavailable."""
         hashes = filters.get("content_hashes")
         rest = {name: value for name, value in filters.items() if name != "content_hashes"}
         if not hashes:
@@ -150,7 +150,7 @@ class _Documents:
                 break
         missing = [each for each in hashes if each not in ids]
         if missing:
-            raise Unavailable(f"no document has the content {missing[0]}: ingest it first")
+            raise TargetUnavailable(f"no document has the content {missing[0]}: ingest it first")
         return {**rest, "document_ids": [ids[each] for each in hashes]}
 
 

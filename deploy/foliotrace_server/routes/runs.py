@@ -37,7 +37,7 @@ _SELECTION = (
 _DAY_S = 86_400
 
 
-class Runs:
+class RunRoutes:
     """Runs and their feedback over HTTP."""
 
     def __init__(self, engine: Engine) -> None:

@@ -6,13 +6,13 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from foliotrace_loop.runs.windows import percentile
-from foliotrace_loop.shapes import Attempt, CaseResult, Experiment, Score, Verdict
+from foliotrace_loop.shapes import Attempt, CaseResult, CaseVerdict, Experiment, Score
 from foliotrace_loop.statistics import Interval, mcnemar, paired_difference, wilson
 
 SIGNIFICANT = 0.05
 
 
-class Change(StrEnum):
+class ChangeKind(StrEnum):
     """What became of a case."""
 
     FIXED = "fixed"
@@ -39,9 +39,9 @@ class CaseChange:
 
     row_id: str
     name: str
-    change: Change
-    before: Verdict | None
-    after: Verdict
+    change: ChangeKind
+    before: CaseVerdict | None
+    after: CaseVerdict
     why: str = ""
     is_target: bool = False
 
@@ -84,7 +84,7 @@ class Comparison:
     exit: GateExit
     reasons: tuple[str, ...]
 
-    def with_change(self, *changes: Change) -> Sequence[CaseChange]:
+    def with_change(self, *changes: ChangeKind) -> Sequence[CaseChange]:
         """The cases of these changes."""
         return [case for case in self.cases if case.change in changes]
 
@@ -110,9 +110,9 @@ def compare(
         for after in candidate.results
         if (before := _before(baseline, after.row_id)) is not None
     ]
-    known = [(b, a) for b, a in pairs if Verdict.UNKNOWN not in (b, a)]
-    gained = sum(b is not Verdict.PASS and a is Verdict.PASS for b, a in known)
-    lost = sum(b is Verdict.PASS and a is not Verdict.PASS for b, a in known)
+    known = [(b, a) for b, a in pairs if CaseVerdict.UNKNOWN not in (b, a)]
+    gained = sum(b is not CaseVerdict.PASS and a is CaseVerdict.PASS for b, a in known)
+    lost = sum(b is CaseVerdict.PASS and a is not CaseVerdict.PASS for b, a in known)
     verdicts = [case.verdict for case in candidate.results]
     passed, evaluated = _count(verdicts)
     exit_code, reasons = _decision(
@@ -126,7 +126,9 @@ def compare(
         keys=keys,
         passed=passed,
         evaluated=evaluated,
-        passed_before=sum(b is Verdict.PASS for b, _ in known) if baseline is not None else None,
+        passed_before=sum(b is CaseVerdict.PASS for b, _ in known)
+        if baseline is not None
+        else None,
         shared=len(known),
         pass_rate=wilson(passed, evaluated),
         p_value=mcnemar(gained, lost),
@@ -151,7 +153,7 @@ def _decision(
     least_pass_rate: float | None,
 ) -> tuple[GateExit, tuple[str, ...]]:
     missing = sorted(set(targets) - {case.row_id for case in candidate.results})
-    unknown = [case for case in changes if case.change is Change.UNKNOWN]
+    unknown = [case for case in changes if case.change is ChangeKind.UNKNOWN]
     if not candidate.results:
         return GateExit.NOT_EVALUATED, ("the suite holds no rows",)
     if missing:
@@ -162,12 +164,12 @@ def _decision(
     reasons = [
         f"target {case.row_id} does not pass: {case.why}"
         for case in changes
-        if case.is_target and case.after is not Verdict.PASS
+        if case.is_target and case.after is not CaseVerdict.PASS
     ]
-    regressed = [case for case in changes if case.change is Change.REGRESSED]
+    regressed = [case for case in changes if case.change is ChangeKind.REGRESSED]
     reasons += [f"{case.row_id} regressed: {case.why}" for case in regressed]
     if baseline is not None:
-        new = [c for c in changes if c.change is Change.NEW_FAILS and not c.is_target]
+        new = [c for c in changes if c.change is ChangeKind.NEW_FAILS and not c.is_target]
         reasons += [f"new case {case.row_id} does not pass: {case.why}" for case in new]
     elif least_pass_rate is None:
         least_pass_rate = 1.0
@@ -182,7 +184,7 @@ def _decision(
     return (GateExit.REGRESSION if reasons else GateExit.PASS), tuple(reasons)
 
 
-def _before(baseline: Experiment | None, row_id: str) -> Verdict | None:
+def _before(baseline: Experiment | None, row_id: str) -> CaseVerdict | None:
     found = baseline.result(row_id) if baseline is not None else None
     return found.deterministic().verdict if found is not None else None
 
@@ -190,16 +192,16 @@ def _before(baseline: Experiment | None, row_id: str) -> Verdict | None:
 def _change(baseline: Experiment | None, case: CaseResult, targets: Collection[str]) -> CaseChange:
     before = _before(baseline, case.row_id)
     after = case.deterministic().verdict if before is not None else case.verdict
-    if after is Verdict.UNKNOWN:
-        change = Change.UNKNOWN
-    elif before is None or before is Verdict.UNKNOWN:
-        change = Change.NEW_PASSES if after is Verdict.PASS else Change.NEW_FAILS
-    elif before is Verdict.PASS:
-        change = Change.PASSES if after is Verdict.PASS else Change.REGRESSED
-    elif after is Verdict.PASS:
-        change = Change.FIXED
+    if after is CaseVerdict.UNKNOWN:
+        change = ChangeKind.UNKNOWN
+    elif before is None or before is CaseVerdict.UNKNOWN:
+        change = ChangeKind.NEW_PASSES if after is CaseVerdict.PASS else ChangeKind.NEW_FAILS
+    elif before is CaseVerdict.PASS:
+        change = ChangeKind.PASSES if after is CaseVerdict.PASS else ChangeKind.REGRESSED
+    elif after is CaseVerdict.PASS:
+        change = ChangeKind.FIXED
     else:
-        change = Change.FLAKY if Verdict.FLAKY in (before, after) else Change.FAILS
+        change = ChangeKind.FLAKY if CaseVerdict.FLAKY in (before, after) else ChangeKind.FAILS
     return CaseChange(
         row_id=case.row_id,
         name=case.name,
@@ -216,7 +218,7 @@ def _why(case: CaseResult) -> str:
     for attempt in case.attempts:
         if attempt.unavailable is not None:
             return attempt.unavailable
-    if case.verdict is Verdict.UNKNOWN:
+    if case.verdict is CaseVerdict.UNKNOWN:
         return "no evaluator applies to it"
     failed = [attempt for attempt in case.attempts if attempt.passed is False]
     if not failed:
@@ -274,10 +276,10 @@ def _mean(case: CaseResult, key: str) -> tuple[float, bool] | None:
     return mean, all(s.passed for s in rated)
 
 
-def _count(verdicts: Sequence[Verdict]) -> tuple[int, int]:
+def _count(verdicts: Sequence[CaseVerdict]) -> tuple[int, int]:
     """(passed, evaluated)."""
-    known = [verdict for verdict in verdicts if verdict is not Verdict.UNKNOWN]
-    return sum(verdict is Verdict.PASS for verdict in known), len(known)
+    known = [verdict for verdict in verdicts if verdict is not CaseVerdict.UNKNOWN]
+    return sum(verdict is CaseVerdict.PASS for verdict in known), len(known)
 
 
 def _p95_ms(experiment: Experiment) -> float | None:

@@ -5,15 +5,23 @@ from dataclasses import asdict
 from typing import Any, Final
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from foliotrace_loop.experiments.compare import Change, Comparison, GateExit
+from foliotrace_loop.experiments.compare import ChangeKind, Comparison, GateExit
 
 _WORDS: Final = {
     GateExit.PASS: "passed",
     GateExit.REGRESSION: "failed",
     GateExit.NOT_EVALUATED: "could not be evaluated",
 }
-_SHOWN: Final = (Change.REGRESSED, Change.NEW_FAILS, Change.UNKNOWN, Change.FLAKY, Change.FIXED)
-_BAD: Final = frozenset({Change.REGRESSED, Change.NEW_FAILS, Change.FAILS, Change.FLAKY})
+_SHOWN: Final = (
+    ChangeKind.REGRESSED,
+    ChangeKind.NEW_FAILS,
+    ChangeKind.UNKNOWN,
+    ChangeKind.FLAKY,
+    ChangeKind.FIXED,
+)
+_BAD: Final = frozenset(
+    {ChangeKind.REGRESSED, ChangeKind.NEW_FAILS, ChangeKind.FAILS, ChangeKind.FLAKY}
+)
 
 
 def markdown(comparison: Comparison) -> str:
@@ -30,7 +38,8 @@ def markdown(comparison: Comparison) -> str:
         "|---|---|---|",
         f"| experiment | {c.baseline or '-'} | {c.candidate} |",
         *([f"| targets that pass | | {fixed} of {len(targets)} |"] if targets else []),
-        f"| regressed, fixed | | {_count(c, Change.REGRESSED)}, {_count(c, Change.FIXED)} |",
+        "| regressed, fixed | | "
+        f"{_count(c, ChangeKind.REGRESSED)}, {_count(c, ChangeKind.FIXED)} |",
         f"| cases that pass | {_before(c)} | {c.passed} of {c.evaluated}{rate} |",
         f"| p95 | {_ms(c.p95_ms_before)} | {_ms(c.p95_ms)} |",
         f"| cost | {_usd(c.cost_usd_before)} | {_usd(c.cost_usd)} in {c.elapsed_s:.1f} s |",
@@ -73,11 +82,11 @@ def junit(comparison: Comparison) -> str:
         element = SubElement(
             suite, "testcase", classname=comparison.suite, name=_xml(f"{case.row_id} {case.name}")
         )
-        if case.change is Change.UNKNOWN:
+        if case.change is ChangeKind.UNKNOWN:
             counts["errors"] += 1
             SubElement(element, "error", message=_xml(case.why))
         elif case.change in _BAD:
-            tolerated = case.change in (Change.FAILS, Change.FLAKY) and not case.is_target
+            tolerated = case.change in (ChangeKind.FAILS, ChangeKind.FLAKY) and not case.is_target
             counts["skipped" if tolerated else "failures"] += 1
             kind = "skipped" if tolerated else "failure"
             SubElement(element, kind, message=_xml(f"{case.change}: {case.why}"))
@@ -89,7 +98,7 @@ def junit(comparison: Comparison) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
 
 
-def _count(comparison: Comparison, change: Change) -> int:
+def _count(comparison: Comparison, change: ChangeKind) -> int:
     return len(comparison.with_change(change))
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from foliotrace_loop.evaluators.judge import is_floating
 from foliotrace_loop.evaluators.registry import Evaluators
-from foliotrace_loop.ports import LoopError, Target, Unavailable
+from foliotrace_loop.ports import LoopError, Target, TargetUnavailable
 from foliotrace_loop.shapes import (
     Attempt,
     CaseResult,
@@ -57,7 +57,7 @@ async def evaluate(
         async with slots:
             try:
                 outcome = await target.answer(row.inputs)
-            except Unavailable as error:
+            except TargetUnavailable as error:
                 return Attempt(run_id="", unavailable=str(error))
             seen.append(outcome.configuration)
             if not how.allow_floating:

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from foliotrace_loop.langsmith.forms import form, run_parts
 from foliotrace_loop.langsmith.runs import project_id, query
-from foliotrace_loop.langsmith.wire import TEMPORARY, ConnectionLost, LangSmith
+from foliotrace_loop.langsmith.wire import TEMPORARY, ConnectionLost, LangSmithApi
 from foliotrace_loop.ports import LoopError
-from foliotrace_loop.traces.upload import Delivery, Limits, Outcome
+from foliotrace_loop.traces.upload import Delivery, UploadLimits, UploadOutcome
 
 _RUNS: Final = 100
 _BYTES: Final = 20_971_520
@@ -17,15 +17,15 @@ _BYTES: Final = 20_971_520
 class LangSmithIngest:
     """The `Ingest` of one project."""
 
-    def __init__(self, langsmith: LangSmith, project: str) -> None:
+    def __init__(self, langsmith: LangSmithApi, project: str) -> None:
         self._langsmith = langsmith
         self._project = project
 
-    def limits(self) -> Limits:
+    def limits(self) -> UploadLimits:
         """What one request may hold, as the service says. Raises LoopError, Unavailable."""
         info = self._langsmith.call("GET", "/info")
         said = (info.get("batch_ingest_config") if isinstance(info, dict) else None) or {}
-        return Limits(
+        return UploadLimits(
             runs=int(said.get("size_limit") or _RUNS),
             body_bytes=int(said.get("size_limit_bytes") or _BYTES),
         )
@@ -40,16 +40,16 @@ class LangSmithIngest:
                 "POST", "/runs/multipart", body=body, content_type=content_type
             )
         except ConnectionLost as error:
-            return Delivery(Outcome.UNKNOWN, str(error))
+            return Delivery(UploadOutcome.UNKNOWN, str(error))
         if reply.status < 300 or reply.status == 409:  # 409: it holds them already
-            return Delivery(Outcome.ACCEPTED)
+            return Delivery(UploadOutcome.ACCEPTED)
         if reply.status in TEMPORARY:
-            return Delivery(Outcome.BUSY, reply.reason, reply.retry_after_s)
+            return Delivery(UploadOutcome.BUSY, reply.reason, reply.retry_after_s)
         if reply.status == 413:
-            return Delivery(Outcome.TOO_LARGE, reply.reason)
+            return Delivery(UploadOutcome.TOO_LARGE, reply.reason)
         if reply.status in (400, 422):
-            return Delivery(Outcome.INVALID, reply.reason)
-        return Delivery(Outcome.DENIED, reply.reason)
+            return Delivery(UploadOutcome.INVALID, reply.reason)
+        return Delivery(UploadOutcome.DENIED, reply.reason)
 
     def held(self, since: datetime, until: datetime) -> Iterator[str]:
         """The ids of the project's runs that started in this time. Raises LoopError."""

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
-from foliotrace_loop.langsmith.wire import LangSmith, NotFound
+from foliotrace_loop.langsmith.wire import LangSmithApi, LangSmithNotFound
 from foliotrace_loop.ports import LoopError
 from foliotrace_loop.shapes import Configuration, Outcome, RecordedContent, RecordedRun
 
@@ -24,17 +24,17 @@ _LISTED: Final = (
 _WHOLE: Final = (*_LISTED, "INPUTS", "OUTPUTS")
 
 
-def project_id(langsmith: LangSmith, name: str) -> str | None:
+def project_id(langsmith: LangSmithApi, name: str) -> str | None:
     """The id of a project; None if there is none of this name. Raises LoopError, Unavailable."""
     try:
         found = langsmith.call("GET", "/sessions", parameters={"name": name, "limit": 1})
-    except NotFound:
+    except LangSmithNotFound:
         return None
     return next((str(each["id"]) for each in found or () if each.get("name") == name), None)
 
 
 def query(
-    langsmith: LangSmith,
+    langsmith: LangSmithApi,
     project: str,
     *,
     since: datetime,
@@ -67,7 +67,7 @@ def query(
 class LangSmithRuns:
     """Reads recorded runs from one project of LangSmith."""
 
-    def __init__(self, langsmith: LangSmith, project: str) -> None:
+    def __init__(self, langsmith: LangSmithApi, project: str) -> None:
         self._langsmith = langsmith
         self._name = project
         self._id: str | None = None
@@ -91,7 +91,7 @@ class LangSmithRuns:
                 f"/api/v2/runs/{id_}",
                 parameters={"project_id": self._project(), "selects": _WHOLE},
             )
-        except NotFound:
+        except LangSmithNotFound:
             raise LoopError(f"project {self._name} has no run {id_}") from None
         return _recorded(found)
 

@@ -19,7 +19,12 @@ from foliotrace_loop.experiments import archive
 from foliotrace_loop.feedback import FeedbackView
 from foliotrace_loop.langsmith.forms import Part, example_parts, form, run_parts
 from foliotrace_loop.langsmith.runs import project_id
-from foliotrace_loop.langsmith.wire import Conflict, LangSmith, NotFound, Parameters
+from foliotrace_loop.langsmith.wire import (
+    LangSmithApi,
+    LangSmithConflict,
+    LangSmithNotFound,
+    Parameters,
+)
 from foliotrace_loop.ports import LoopError
 from foliotrace_loop.shapes import Attempt, CaseResult, Experiment, Row
 from foliotrace_loop.store import LoopStore
@@ -46,7 +51,7 @@ class Pushed:
 class LangSmithSync:
     """Pushes to one workspace."""
 
-    def __init__(self, langsmith: LangSmith, store: LoopStore) -> None:
+    def __init__(self, langsmith: LangSmithApi, store: LoopStore) -> None:
         self._langsmith = langsmith
         self._store = store
 
@@ -98,7 +103,7 @@ class LangSmithSync:
             "start_time": experiment.created_at,
             "extra": {"metadata": _provenance(experiment)},
         }
-        with suppress(Conflict):  # an earlier push was interrupted
+        with suppress(LangSmithConflict):  # an earlier push was interrupted
             self._langsmith.call("POST", "/sessions", body)
         inputs = {row.id: row.inputs for row in rows}
         parts = list(_case_parts(experiment, name, session, inputs))
@@ -116,7 +121,7 @@ class LangSmithSync:
     def _put_feedback(self, id_: str, body: Mapping[str, Any]) -> None:
         try:
             self._langsmith.call("POST", "/feedback", body)
-        except Conflict:
+        except LangSmithConflict:
             changing = {key: body.get(key) for key in ("score", "value", "comment")}
             self._langsmith.call("PATCH", f"/feedback/{id_}", changing)
 
@@ -126,7 +131,7 @@ class LangSmithSync:
             body = {"name": name, "data_type": "kv", "description": "pushed by foliotrace"}
             try:
                 found = str(self._langsmith.call("POST", "/datasets", body)["id"])
-            except Conflict:  # somebody else was faster
+            except LangSmithConflict:  # somebody else was faster
                 found = self._named(name)
         if found is None:
             raise LoopError(f"LangSmith neither holds nor creates the dataset {name}")
@@ -135,7 +140,7 @@ class LangSmithSync:
     def _named(self, name: str) -> str | None:
         try:
             found = self._langsmith.call("GET", "/datasets", parameters={"name": name, "limit": 1})
-        except NotFound:
+        except LangSmithNotFound:
             return None
         return next((str(each["id"]) for each in found or () if each["name"] == name), None)
 
@@ -156,7 +161,7 @@ class LangSmithSync:
         body, content_type = form(parts)
         try:
             self._langsmith.call(method, path, body=body, content_type=content_type)
-        except Conflict:
+        except LangSmithConflict:
             # The reply to an earlier attempt was lost: runs are there, examples may be older.
             if path != "/runs/multipart":
                 self._langsmith.call("PATCH", path, body=body, content_type=content_type)

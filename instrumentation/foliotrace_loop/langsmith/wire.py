@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import orjson
 import urllib3
 
-from foliotrace_loop.ports import LoopError, Unavailable
+from foliotrace_loop.ports import LoopError, TargetUnavailable
 
 Parameters: TypeAlias = Mapping[str, str | int | Sequence[str]]
 ENDPOINT: Final = "https://api.smith.langchain.com"
@@ -21,11 +21,11 @@ _ATTEMPTS: Final = 6
 _LONGEST_WAIT_S: Final = 300.0
 
 
-class NotFound(LoopError):
+class LangSmithNotFound(LoopError):
     """LangSmith holds nothing under this id or name."""
 
 
-class Conflict(LoopError):
+class LangSmithConflict(LoopError):
     """LangSmith holds this already."""
 
 
@@ -42,11 +42,11 @@ class Reply:
     data: bytes
 
     def json(self) -> Any:  # noqa: ANN401 - any JSON value
-        """The body. Raises Unavailable if it is not JSON."""
+        """The body. Raises TargetUnavailable if it is not JSON."""
         try:
             return orjson.loads(self.data)
         except ValueError:
-            raise Unavailable("LangSmith's reply is not JSON: check the endpoint") from None
+            raise TargetUnavailable("LangSmith's reply is not JSON: check the endpoint") from None
 
     @property
     def reason(self) -> str:
@@ -59,7 +59,7 @@ class Reply:
         return f"{self.status}: {str(said)[:300]}"
 
 
-class LangSmith:
+class LangSmithApi:
     """One workspace. Methods may be called from several threads.
 
     `endpoint` is what LANGSMITH_ENDPOINT holds, with or without `/api/v1`.
@@ -110,7 +110,7 @@ class LangSmith:
     ) -> Any:  # noqa: ANN401 - any JSON value
         """The JSON reply, after retries of what can be repeated.
 
-        Raises NotFound, Conflict, LoopError for other refusals, Unavailable.
+        Raises LangSmithNotFound, LangSmithConflict, TargetUnavailable, LoopError if refused.
         """
         sent = body if body is not None or value is None else orjson.dumps(value)
         failure = ""
@@ -130,7 +130,7 @@ class LangSmith:
                 failure, wait_s = reply.reason, reply.retry_after_s
             if attempt + 1 < _ATTEMPTS:
                 time.sleep(wait_s if wait_s is not None else backoff_s(attempt + 1))
-        raise Unavailable(f"LangSmith does not answer {path}: {failure}")
+        raise TargetUnavailable(f"LangSmith does not answer {path}: {failure}")
 
     def _url(self, path: str) -> str:
         """`/api/...` counts from the host, anything else from the endpoint, as in the SDK."""
@@ -162,7 +162,7 @@ def _refusal(reply: Reply, path: str) -> LoopError:
     if reply.status in (401, 403):
         return LoopError(f"LangSmith refuses the key: {reply.reason}. Check LANGSMITH_API_KEY")
     if reply.status == 404:
-        return NotFound(f"LangSmith has no {path}: {reply.reason}")
+        return LangSmithNotFound(f"LangSmith has no {path}: {reply.reason}")
     if reply.status == 409:
-        return Conflict(reply.reason)
+        return LangSmithConflict(reply.reason)
     return LoopError(f"LangSmith refused {path}: {reply.reason}")

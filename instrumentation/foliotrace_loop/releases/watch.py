@@ -35,7 +35,7 @@ class ReleaseFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class WatchLimits:
     """What a release must have shown before it is promoted, and how much worse it may be."""
 
     least_runs: int = 100
@@ -45,7 +45,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class FigureCheck:
     """One comparison. `p_value` of shares: Fisher's exact test, one-sided, that it is worse."""
 
     name: str
@@ -61,13 +61,13 @@ class Watched:
 
     decision: Decision
     reasons: tuple[str, ...]
-    checks: tuple[Check, ...]
+    checks: tuple[FigureCheck, ...]
     baseline: ReleaseFigures
     candidate: ReleaseFigures
 
 
 def watch(
-    baseline: ReleaseFigures, candidate: ReleaseFigures, watched: timedelta, limits: Limits
+    baseline: ReleaseFigures, candidate: ReleaseFigures, watched: timedelta, limits: WatchLimits
 ) -> Watched:
     """Roll back as soon as chance does not explain what is worse; promote after enough time.
 
@@ -104,9 +104,9 @@ def watch(
     )
 
 
-def _share(name: str, bad: int, of: int, bad_then: int, of_then: int) -> Check:
+def _share(name: str, bad: int, of: int, bad_then: int, of_then: int) -> FigureCheck:
     p_value = more_often(bad, of, bad_then, of_then)
-    return Check(
+    return FigureCheck(
         name=name,
         baseline=bad / of if of else None,
         candidate=bad_then / of_then if of_then else None,
@@ -115,12 +115,12 @@ def _share(name: str, bad: int, of: int, bad_then: int, of_then: int) -> Check:
     )
 
 
-def _factor(name: str, before: float | None, after: float | None, most: float) -> Check:
+def _factor(name: str, before: float | None, after: float | None, most: float) -> FigureCheck:
     worse = before is not None and after is not None and before > 0 and after > most * before
-    return Check(name=name, baseline=before, candidate=after, worse=worse)
+    return FigureCheck(name=name, baseline=before, candidate=after, worse=worse)
 
 
-def _reason(check: Check) -> str:
+def _reason(check: FigureCheck) -> str:
     said = f"{check.name}: {check.baseline:.3g} before, {check.candidate:.3g} now"
     return said if check.p_value is None else f"{said}, p = {check.p_value:.3f}"
 

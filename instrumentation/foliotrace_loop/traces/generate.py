@@ -25,7 +25,7 @@ _WORDS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Synthesis:
+class TraceSynthesis:
     """What to generate. `pace_s` is the mean time between two questions."""
 
     traces: int
@@ -36,7 +36,7 @@ class Synthesis:
     pace_s: float = 3.0
 
 
-def generate(what: Synthesis) -> Iterator[dict[str, Any]]:
+def generate(what: TraceSynthesis) -> Iterator[dict[str, Any]]:
     """The runs, parents first, one trace after the other; the same ones for the same values."""
     chance = random.Random(what.seed)  # noqa: S311 - reproducible, not secret
     at = what.since

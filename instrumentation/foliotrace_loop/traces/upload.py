@@ -15,7 +15,7 @@ _FORM_BYTES: Final = 2048
 """What a run grows by in a form: boundaries, ids, order."""
 
 
-class Outcome(Enum):
+class UploadOutcome(Enum):
     """How a request ended."""
 
     ACCEPTED = auto()
@@ -30,13 +30,13 @@ class Outcome(Enum):
 class Delivery:
     """The end of one request."""
 
-    outcome: Outcome
+    outcome: UploadOutcome
     reason: str = ""
     retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class UploadLimits:
     """What one request may hold."""
 
     runs: int
@@ -46,7 +46,7 @@ class Limits:
 class Ingest(Protocol):
     """Where runs are sent. Sending a run again must replace it."""
 
-    def limits(self) -> Limits:
+    def limits(self) -> UploadLimits:
         """What one request may hold. Raises LoopError, Unavailable."""
         ...
 
@@ -121,7 +121,7 @@ class Uploader:
                 if self._gate.stopped:
                     return
 
-    def _worker(self, limits: Limits) -> None:
+    def _worker(self, limits: UploadLimits) -> None:
         while not self._gate.stopped:
             try:
                 batch = self._work.get(timeout=0.2)
@@ -141,15 +141,15 @@ class Uploader:
         attempt = 0
         while self._gate.enter(len(runs)):
             delivery = self._ingest.send(body)
-            if delivery.outcome is Outcome.ACCEPTED:
+            if delivery.outcome is UploadOutcome.ACCEPTED:
                 self._gate.succeeded()
                 self._journal.mark_sent(runs)
                 self._on_progress(sum("." not in run.dotted for run in runs))
                 return
-            if delivery.outcome is Outcome.DENIED:
+            if delivery.outcome is UploadOutcome.DENIED:
                 self._gate.stop(delivery.reason)
                 return
-            if delivery.outcome in (Outcome.TOO_LARGE, Outcome.INVALID):
+            if delivery.outcome in (UploadOutcome.TOO_LARGE, UploadOutcome.INVALID):
                 self._gate.succeeded()
                 self._halve(runs, delivery.reason)
                 return
@@ -167,7 +167,7 @@ class Uploader:
         self._deliver(runs[middle:])
 
 
-def batches(journal: Journal, limits: Limits) -> Iterator[list[Pending]]:
+def batches(journal: Journal, limits: UploadLimits) -> Iterator[list[Pending]]:
     """Whole traces, as many as fit into a request; a trace that does not fit is a batch alone."""
     batch: list[Pending] = []
     size = 0
@@ -182,7 +182,7 @@ def batches(journal: Journal, limits: Limits) -> Iterator[list[Pending]]:
         yield batch
 
 
-def pieces(batch: list[Pending], limits: Limits) -> Iterator[list[Pending]]:
+def pieces(batch: list[Pending], limits: UploadLimits) -> Iterator[list[Pending]]:
     """A batch in requests that keep the limits, in order."""
     piece: list[Pending] = []
     size = 0

@@ -18,11 +18,11 @@ from foliotrace_loop.experiments import archive
 from foliotrace_loop.feedback import feedback_of
 from foliotrace_loop.langsmith.ingest import LangSmithIngest
 from foliotrace_loop.langsmith.runs import LangSmithRuns
-from foliotrace_loop.langsmith.wire import LangSmith
+from foliotrace_loop.langsmith.wire import LangSmithApi
 from foliotrace_loop.ports import LoopError
 from foliotrace_loop.shapes import Attempt, CaseResult, Experiment, Row, Score
 from foliotrace_loop.store import LoopStore
-from foliotrace_loop.traces.generate import Synthesis, generate
+from foliotrace_loop.traces.generate import TraceSynthesis, generate
 from foliotrace_server.cli.main import main
 
 langsmith = lazy("langsmith")
@@ -37,15 +37,15 @@ def fake() -> Iterator[FakeLangSmith]:
 
 
 @pytest.fixture
-def workspace(fake: FakeLangSmith) -> LangSmith:
-    return LangSmith(fake.url, fake.api_key)
+def workspace(fake: FakeLangSmith) -> LangSmithApi:
+    return LangSmithApi(fake.url, fake.api_key)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("suffix", ["", "/", "/api/v1"])
 async def test_runs_are_read_through_the_second_read_api(fake: FakeLangSmith, suffix: str) -> None:
-    workspace = LangSmith(fake.url + suffix, fake.api_key)
-    runs = list(generate(Synthesis(traces=30, seed=4, since=NOW - timedelta(days=20))))
+    workspace = LangSmithApi(fake.url + suffix, fake.api_key)
+    runs = list(generate(TraceSynthesis(traces=30, seed=4, since=NOW - timedelta(days=20))))
     LangSmithIngest(workspace, "p").send(runs)
     source = LangSmithRuns(workspace, "p")
     roots = [each for each in runs if each["parent_run_id"] is None]

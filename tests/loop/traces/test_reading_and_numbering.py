@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foliotrace_loop.ports import LoopError
-from foliotrace_loop.traces.generate import Synthesis, generate
+from foliotrace_loop.traces.generate import TraceSynthesis, generate
 from foliotrace_loop.traces.identity import microseconds, new_id
 from foliotrace_loop.traces.journal import Journal
 from foliotrace_loop.traces.records import Record, read_runs
 from foliotrace_loop.traces.rewriting import State
-from foliotrace_loop.traces.upload import Limits, batches
+from foliotrace_loop.traces.upload import UploadLimits, batches
 
 NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
 
@@ -191,15 +191,15 @@ def test_no_time_is_none(value: object) -> None:
 
 
 def test_batches_hold_whole_traces() -> None:
-    journal = loaded(*generate(Synthesis(traces=60, seed=3)))
-    found = list(batches(journal, Limits(runs=20, body_bytes=10**6)))
+    journal = loaded(*generate(TraceSynthesis(traces=60, seed=3)))
+    found = list(batches(journal, UploadLimits(runs=20, body_bytes=10**6)))
     traces = [{each.root for each in batch} for batch in found]
     assert sum(map(len, traces)) == 60, "no trace is in two batches"
     assert max(len(batch) for batch in found) <= 20
 
 
 def test_synthetic_traces_are_trees_with_errors_and_tokens_the_same_for_a_seed() -> None:
-    what = Synthesis(traces=400, seed=7, categories=("a", "b"), error_rate=0.25)
+    what = TraceSynthesis(traces=400, seed=7, categories=("a", "b"), error_rate=0.25)
     runs = list(generate(what))
     assert runs == list(generate(what))
     roots = [each for each in runs if each["parent_run_id"] is None]

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from tests.fakes.langsmith import MULTIPART, FakeLangSmith, running_fake_langsmith
 from tests.fakes.wire import Fault
 
-from foliotrace_loop.traces.generate import Synthesis, generate
+from foliotrace_loop.traces.generate import TraceSynthesis, generate
 from foliotrace_server.cli.main import main
 
 
@@ -26,7 +26,7 @@ def fake() -> Iterator[FakeLangSmith]:
 
 
 def written(folder: Path, traces: int, seed: int = 0) -> tuple[Path, list[dict[str, Any]]]:
-    runs = list(generate(Synthesis(traces=traces, seed=seed)))
+    runs = list(generate(TraceSynthesis(traces=traces, seed=seed)))
     random.Random(seed).shuffle(runs)
     file = folder / "traces.jsonl"
     file.write_text("".join(json.dumps(each) + "\n" for each in runs))

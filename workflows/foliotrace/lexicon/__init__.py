@@ -25,7 +25,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PageKind(_Entry):
+class PageKindTerms(_Entry):
     """A kind of page, known by its titles: `tabular` if it must also be full of figures."""
 
     name: str
@@ -70,7 +70,7 @@ class Lexicon(_Entry):
 
     instructions: _Phrases = ()
     cells: Cells = Cells()
-    page: tuple[PageKind, ...] = ()
+    page: tuple[PageKindTerms, ...] = ()
     metric: tuple[Metric, ...] = ()
     row: tuple[RowLabels, ...] = ()
     synonyms: tuple[Synonyms, ...] = ()

@@ -29,7 +29,7 @@ from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
 from foliotrace.query.answer.quoted import QuotedAnswers
 from foliotrace.query.answer.quotes import PassageTermsCache
 from foliotrace.query.answer.synthesize import Synthesizer
-from foliotrace.query.cache.semantic_key import Synonyms
+from foliotrace.query.cache.semantic_key import CompiledSynonyms
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.subjects.subject_check import SubjectCheck
 from foliotrace.route_policy import select
@@ -112,7 +112,7 @@ class QueryServices:
         return sha256("|".join(parts).encode()).hexdigest()[:16]
 
     @property
-    def synonyms(self) -> Synonyms:
+    def synonyms(self) -> CompiledSynonyms:
         """The lexicon's synonyms, compiled; other ones after the lexicon was loaded again."""
         groups = load_lexicon(self.settings.lexicon).synonyms
         return _compiled(tuple(group.words for group in groups))
@@ -140,5 +140,5 @@ class QueryServices:
 
 
 @lru_cache(maxsize=4)
-def _compiled(groups: tuple[tuple[str, ...], ...]) -> Synonyms:
-    return Synonyms(groups)
+def _compiled(groups: tuple[tuple[str, ...], ...]) -> CompiledSynonyms:
+    return CompiledSynonyms(groups)

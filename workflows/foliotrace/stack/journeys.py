@@ -7,7 +7,7 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from foliotrace.adapters.local.outside_files import OutsideFiles
+from foliotrace.adapters.local.outside_files import AllowedFiles
 from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.budget import CallKind, PriceOf, UnknownPrice
 from foliotrace.errors import LibraryUnavailable, Misconfigured
@@ -147,7 +147,7 @@ class Stack:
             clock=folder.clock,
             identify=self._host.identify,
             trace=self._host.current_trace,
-            outside_files=OutsideFiles(self.settings.ingest.outside_files),
+            outside_files=AllowedFiles(self.settings.ingest.outside_files),
             on_deleted=(cloud.forget,) if cloud is not None else (),
             evict_answers=evict_answers,
             settings=self.settings.ingest,

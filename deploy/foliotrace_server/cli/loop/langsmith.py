@@ -8,7 +8,7 @@ import click
 from foliotrace_loop.ports import LoopError
 
 if TYPE_CHECKING:
-    from foliotrace_loop.langsmith.wire import LangSmith
+    from foliotrace_loop.langsmith.wire import LangSmithApi
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,10 +34,10 @@ def langsmith_options(command: F) -> F:
     return command
 
 
-def langsmith_of(endpoint: str | None, key: str | None, *, connections: int = 8) -> "LangSmith":
+def langsmith_of(endpoint: str | None, key: str | None, *, connections: int = 8) -> "LangSmithApi":
     """The workspace that the options name. Raises LoopError without a key."""
-    from foliotrace_loop.langsmith.wire import ENDPOINT, LangSmith
+    from foliotrace_loop.langsmith.wire import ENDPOINT, LangSmithApi
 
     if not key:
         raise LoopError("there is no key of LangSmith: set LANGSMITH_API_KEY")
-    return LangSmith(endpoint or ENDPOINT, key, connections=connections)
+    return LangSmithApi(endpoint or ENDPOINT, key, connections=connections)

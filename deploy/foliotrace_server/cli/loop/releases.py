@@ -153,14 +153,14 @@ def watch_release(
       foliotrace loop watch
       foliotrace loop watch --hours 48 --apply
     """
-    from foliotrace_loop.releases.watch import Decision, Limits, watch
+    from foliotrace_loop.releases.watch import Decision, WatchLimits, watch
 
     now = _rollouts(options).current()
     candidate, baseline = candidate or now.canary, baseline or now.stable
     if candidate is None:
         raise LoopError("there is no canary; name the release with --candidate")
     since = datetime.fromisoformat(now.changed_at) if now.changed_at else None
-    limits = Limits(least_runs=least_runs, least_time=timedelta(hours=hours))
+    limits = WatchLimits(least_runs=least_runs, least_time=timedelta(hours=hours))
     before, after = connected(
         options, lambda client: _figures(client, (baseline, candidate), since)
     )

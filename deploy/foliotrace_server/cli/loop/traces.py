@@ -19,7 +19,7 @@ from foliotrace_server.cli.loop.shared import with_loop_exit_code
 from foliotrace_server.cli.loop.uploads import journal_of, print_plan, upload
 
 if TYPE_CHECKING:
-    from foliotrace_loop.langsmith.wire import LangSmith
+    from foliotrace_loop.langsmith.wire import LangSmithApi
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,10 +71,12 @@ def generate_traces(
       foliotrace traces generate --n 1000 --seed 7 --file traces.jsonl.gz
       foliotrace traces generate --n 50 --categories refunds,shipping --error-rate 0.2
     """
-    from foliotrace_loop.traces.generate import CATEGORIES, Synthesis, generate
+    from foliotrace_loop.traces.generate import CATEGORIES, TraceSynthesis, generate
 
     named = [name.strip() for each in categories for name in each.split(",") if name.strip()]
-    what = Synthesis(traces=count, seed=seed, categories=named or CATEGORIES, error_rate=error_rate)
+    what = TraceSynthesis(
+        traces=count, seed=seed, categories=named or CATEGORIES, error_rate=error_rate
+    )
     written = 0
     as_array = file is not None and file.name.removesuffix(".gz").endswith(".json")
     with _writing(file) as out:
@@ -196,7 +198,7 @@ def _folder(options: Options) -> Path:
     return options.settings().data_dir / "uploads"
 
 
-def _langsmith(how: dict[str, Any]) -> "LangSmith":
+def _langsmith(how: dict[str, Any]) -> "LangSmithApi":
     return langsmith_of(how["endpoint"], how["key"], connections=how["workers"])
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
-from foliotrace_loop.ports import LoopError, Unavailable
+from foliotrace_loop.ports import LoopError, TargetUnavailable
 from foliotrace_server.cli import output
 
 if TYPE_CHECKING:
-    from foliotrace_loop.langsmith.wire import LangSmith
+    from foliotrace_loop.langsmith.wire import LangSmithApi
     from foliotrace_loop.traces.journal import Journal
 
 DONE, LEFT, OUTAGE = 0, 1, 2
@@ -24,8 +24,8 @@ _SHOWN: Final = 20
 _STEP: Final = 10
 
 
-def upload(journal: "Journal", langsmith: "LangSmith", how: dict[str, Any]) -> int:
-    """Send what is pending, read it back, and report. Raises LoopError, Unavailable."""
+def upload(journal: "Journal", langsmith: "LangSmithApi", how: dict[str, Any]) -> int:
+    """Send what is pending, read it back, and report. Raises LoopError, TargetUnavailable."""
     from foliotrace_loop.langsmith.ingest import LangSmithIngest
     from foliotrace_loop.langsmith.wire import backoff_s
     from foliotrace_loop.traces.upload import Pace, Uploader, read_back
@@ -58,7 +58,7 @@ def upload(journal: "Journal", langsmith: "LangSmith", how: dict[str, Any]) -> i
     try:
         found, missing = read_back(journal, ingest, patience_s=how["patience_s"], sleep=time.sleep)
         output.print_line(f"Acknowledged {after.sent}, found {found}")
-    except (Unavailable, LoopError) as error:
+    except (TargetUnavailable, LoopError) as error:
         output.print_line(f"Acknowledged {after.sent}; not read back: {error}")
     else:
         if not missing:
@@ -116,12 +116,12 @@ def _progress(sent: int, total: int) -> Iterator[Callable[[int], None]]:
 
 def print_plan(journal: "Journal") -> None:
     """Print what an upload would send."""
-    from foliotrace_loop.traces.upload import Limits, batches
+    from foliotrace_loop.traces.upload import UploadLimits, batches
 
     counts = journal.counts()
     _print_dead(journal, counts.dead, None)
     times = journal.times()
-    requests = sum(1 for _ in batches(journal, Limits(100, 20_971_520)))
+    requests = sum(1 for _ in batches(journal, UploadLimits(100, 20_971_520)))
     if times is not None:
         output.print_line(f"Starts from {times[0].isoformat()} to {times[1].isoformat()}")
     output.print_line(

@@ -22,7 +22,7 @@ _CELL: Final = re.compile(r"([A-Z]+)(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RowOnPage:
     """A table row's span on its page; `headers` are the spans of its table's header rows."""
 
     start: int
@@ -39,7 +39,7 @@ class PageMap:
     kind: PageKind
     label: str | None
     words: Words
-    rows: tuple[Row, ...]
+    rows: tuple[RowOnPage, ...]
     cells: tuple[tuple[int, int, str], ...]
     exact: bool = True
     running: tuple[tuple[int, int], ...] = ()  # page header, footer, navigation: never quoted
@@ -71,14 +71,14 @@ UNKNOWN_PAGE: Final = PageMap(PageKind.PAGE, None, Words(), (), (), exact=False)
 
 def page_map(page: ParsedPage) -> PageMap:
     """The map of a parsed page."""
-    rows: list[Row] = []
+    rows: list[RowOnPage] = []
     cells: list[tuple[int, int, str]] = []
     for table in page.tables:
         headers = tuple((row.start, row.end) for row in table.rows if row.is_header)
         single = all(len(row.cells) == 1 for row in table.rows)
         for row in table.rows:
             has_values = single or len(row.cells) > 1 or row.end - row.start > _LABEL
-            rows.append(Row(row.start, row.end, row.is_header, headers, has_values))
+            rows.append(RowOnPage(row.start, row.end, row.is_header, headers, has_values))
             cells += [(c.start, c.end, c.ref) for c in row.cells if c.ref]
     rows.sort(key=lambda row: row.start)
     return PageMap(
@@ -86,7 +86,7 @@ def page_map(page: ParsedPage) -> PageMap:
     )
 
 
-def _running(page: ParsedPage, rows: Sequence[Row]) -> tuple[tuple[int, int], ...]:
+def _running(page: ParsedPage, rows: Sequence[RowOnPage]) -> tuple[tuple[int, int], ...]:
     """Spans of header, footer and navigation, in order: marked blocks, or by shape at the edges.
 
     Of a page's first and last line, those count that read "Home | Visitors | Contact", "Title |

@@ -12,7 +12,7 @@ from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound, Un
 from foliotrace.events import AnswerNotCached, CacheLookupFailed, SemanticCacheHit, emit
 from foliotrace.model import Answer, AnswerMode, CacheState, Deadline, Level, Query
 from foliotrace.ports import AnswerCache, Embedder, HashQuery, SemanticKey, StaleAnswer, Vector
-from foliotrace.query.cache.semantic_key import Synonyms, canonical_question
+from foliotrace.query.cache.semantic_key import CompiledSynonyms, canonical_question
 from foliotrace.query.services import QueryServices
 
 _STORED_MODES: Final = (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
@@ -63,7 +63,7 @@ def semantic_key(
     index_version: int,
     best: str,
     model: str,
-    synonyms: Synonyms,
+    synonyms: CompiledSynonyms,
     hash_query: HashQuery,
 ) -> str:
     """The key that questions with the same meaning share, for vectors of one `model`.

@@ -94,7 +94,7 @@ _NOT_NOUNS: Final = _QUESTION_WORDS | _BE | frozenset(_FUNCTION_WORDS.split())
 
 
 @dataclass(frozen=True)
-class Synonyms:
+class CompiledSynonyms:
     """Groups of words and phrases that mean the same, as the operator configured them."""
 
     groups: tuple[tuple[str, ...], ...] = ()
@@ -134,10 +134,10 @@ class Synonyms:
         return tuple(replaced)
 
 
-NO_SYNONYMS: Final = Synonyms()
+NO_SYNONYMS: Final = CompiledSynonyms()
 
 
-def canonical_question(text: str, synonyms: Synonyms = NO_SYNONYMS) -> CanonicalQuestion:
+def canonical_question(text: str, synonyms: CompiledSynonyms = NO_SYNONYMS) -> CanonicalQuestion:
     """The question without its wording: equal for questions that have the same answer."""
     words = list(_words(text))
     request = _REQUEST.match(" ".join(words) + " ")

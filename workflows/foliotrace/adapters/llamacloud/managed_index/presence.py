@@ -13,7 +13,7 @@ _HITS: Final = 200
 _BEGINNING_CHARACTERS: Final = 200
 
 
-class Search(Protocol):
+class PresenceSearch(Protocol):
     """A search of the index among some documents."""
 
     async def __call__(
@@ -24,7 +24,7 @@ class Search(Protocol):
 
 
 async def not_found(
-    search: Search, library: LibraryReader, tenant: str, placed: Mapping[str, str]
+    search: PresenceSearch, library: LibraryReader, tenant: str, placed: Mapping[str, str]
 ) -> set[str]:
     """The documents of `placed` (id -> content hash) that the index does not find.
 
@@ -50,7 +50,9 @@ async def not_found(
     return absent
 
 
-async def _seen(search: Search, words: str, wanted: Mapping[str, str], *, top_k: int) -> set[str]:
+async def _seen(
+    search: PresenceSearch, words: str, wanted: Mapping[str, str], *, top_k: int
+) -> set[str]:
     """Those of `wanted` that have a hit made from their present content."""
     hits = await search(words, top_k=top_k, document_ids=list(wanted), rerank=False)
     return {i for i, content_hash in wanted.items() if any(is_of(h, i, content_hash) for h in hits)}

@@ -8,7 +8,7 @@ from foliotrace.ports import OutsideFile
 from foliotrace.settings import OutsideFileSettings
 
 
-class OutsideFiles:
+class AllowedFiles:
     """What the settings allow; the default allows nothing. See the port."""
 
     def __init__(self, settings: OutsideFileSettings) -> None:

@@ -29,14 +29,14 @@ DEPTH: Final = 3  # of files inside files inside files
 
 
 @dataclass(slots=True)
-class Allowance:
+class UnpackingAllowance:
     """What all files inside one file may still unpack to, however they are nested."""
 
     left_bytes: int
     left_files: int
 
     @classmethod
-    def of(cls, limits: ReadingLimits) -> "Allowance":
+    def of(cls, limits: ReadingLimits) -> "UnpackingAllowance":
         """Of a file that a user sent."""
         return cls(limits.archive_bytes, limits.archive_entries)
 
@@ -57,7 +57,7 @@ class Allowance:
 class Nesting:
     """How deep inside the file that a user sent another one is."""
 
-    allowance: Allowance
+    allowance: UnpackingAllowance
     depth: int = 0
 
 
@@ -104,7 +104,7 @@ def _pages(
     yield from reader.pages(path, range(1, total + 1), options)
 
 
-def _counted(content: Iterable[bytes], allowance: Allowance) -> Iterator[bytes]:
+def _counted(content: Iterable[bytes], allowance: UnpackingAllowance) -> Iterator[bytes]:
     for piece in content:
         allowance.count(len(piece))
         yield piece

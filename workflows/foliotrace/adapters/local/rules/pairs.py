@@ -35,7 +35,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class PairedCell:
     """A stretch of a line without a tab."""
 
     text: str
@@ -65,14 +65,14 @@ def pairs(page: ParsedPage) -> list[Pair]:
     return found
 
 
-def _lines(page: ParsedPage) -> Iterator[list[Cell]]:
+def _lines(page: ParsedPage) -> Iterator[list[PairedCell]]:
     at = 0
     for line in page.text.split("\n"):
-        cells: list[Cell] = []
+        cells: list[PairedCell] = []
         start = at
         for text in line.split("\t"):
             if text.strip():
-                cells.append(Cell(text, start, start + len(text)))
+                cells.append(PairedCell(text, start, start + len(text)))
             start += len(text) + 1
         if cells:
             yield cells
@@ -87,7 +87,7 @@ def _ends_in_colon(text: str) -> bool:
     return text.rstrip().endswith(_COLONS)
 
 
-def _header_at(page: ParsedPage, line: Sequence[Cell]) -> bool:
+def _header_at(page: ParsedPage, line: Sequence[PairedCell]) -> bool:
     """Whether the line is a table's header row, whose cells are not values of each other."""
     for table in page.tables:
         if table.start <= line[0].start < table.end:
@@ -95,7 +95,9 @@ def _header_at(page: ParsedPage, line: Sequence[Cell]) -> bool:
     return False
 
 
-def _captioned(line: Sequence[Cell], below: Sequence[Cell], heading: str) -> Iterator[Pair]:
+def _captioned(
+    line: Sequence[PairedCell], below: Sequence[PairedCell], heading: str
+) -> Iterator[Pair]:
     """Values whose label stands below them in brackets, as on the covers of filings."""
     if len(line) != len(below):
         return
@@ -105,7 +107,7 @@ def _captioned(line: Sequence[Cell], below: Sequence[Cell], heading: str) -> Ite
             yield Pair(match[1], value.start, value.end, CAPTIONED, heading)
 
 
-def _right(line: Sequence[Cell], heading: str) -> Iterator[Pair]:
+def _right(line: Sequence[PairedCell], heading: str) -> Iterator[Pair]:
     """Pairs of cells in one line. If any cell ends in a colon, only such cells are labels."""
     colons = any(_ends_in_colon(cell.text) for cell in line)
     if not colons and _is_label(line[0].text):  # "Sales tax  10.2%  278.46"
@@ -119,7 +121,7 @@ def _right(line: Sequence[Cell], heading: str) -> Iterator[Pair]:
         yield Pair(label.text.rstrip(" :\uff1a"), value.start, value.end, weight, heading)
 
 
-def _inline(cell: Cell, heading: str) -> Iterator[Pair]:
+def _inline(cell: PairedCell, heading: str) -> Iterator[Pair]:
     """Values after a colon; the label may be any number of the last words before it."""
     colons = list(_COLON.finditer(cell.text))
     for index, colon in enumerate(colons):
@@ -146,7 +148,9 @@ def _label_start(text: str, start: int, colon: int) -> int:
     return words[first].start() if words else colon
 
 
-def _below(page: ParsedPage, label: Cell, below: Sequence[Cell], heading: str) -> Iterator[Pair]:
+def _below(
+    page: ParsedPage, label: PairedCell, below: Sequence[PairedCell], heading: str
+) -> Iterator[Pair]:
     if not below or _ends_in_colon(below[0].text) or _IN_BRACKETS.fullmatch(label.text):
         return
     value = below[0]
@@ -157,7 +161,7 @@ def _below(page: ParsedPage, label: Cell, below: Sequence[Cell], heading: str) -
     yield Pair(label.text.rstrip(" :\uff1a"), value.start, value.end, weight, heading)
 
 
-def _apart(page: ParsedPage, label: Cell, value: Cell) -> bool:
+def _apart(page: ParsedPage, label: PairedCell, value: PairedCell) -> bool:
     """Whether the boxes of the two lie in different parts of the page; False without boxes."""
     one, other = _box(page, label), _box(page, value)
     if one is None or other is None:
@@ -166,7 +170,7 @@ def _apart(page: ParsedPage, label: Cell, value: Cell) -> bool:
     return abs(one.x - other.x) > _BESIDE_POINTS or not -one.height <= gap <= 4 * one.height
 
 
-def _box(page: ParsedPage, cell: Cell) -> Box | None:
+def _box(page: ParsedPage, cell: PairedCell) -> Box | None:
     boxes = page.words.boxes(cell.start, cell.end)
     return boxes[0] if boxes else None
 

@@ -13,7 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from foliotrace.adapters.local.readers.embedded import Allowance, Nesting, pages_of_embedded
+from foliotrace.adapters.local.readers.embedded import (
+    Nesting,
+    UnpackingAllowance,
+    pages_of_embedded,
+)
 from foliotrace.adapters.local.readers.office.ooxml import opened_archive
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.streamed import StreamedReader
@@ -32,7 +36,7 @@ def stream(
     path: Path, options: ReadingOptions, nesting: Nesting | None = None
 ) -> Iterator[ParsedPage]:
     """The pages of every member."""
-    within = nesting or Nesting(Allowance.of(options.limits))
+    within = nesting or Nesting(UnpackingAllowance.of(options.limits))
     names: Counter[str] = Counter()
     number = 0
     with opened_archive(path, options.limits) as archive:

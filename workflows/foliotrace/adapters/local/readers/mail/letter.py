@@ -6,8 +6,8 @@ from dataclasses import replace
 from foliotrace.adapters.local.files.filetype import EMAIL
 from foliotrace.adapters.local.readers.embedded import (
     DEPTH,
-    Allowance,
     Nesting,
+    UnpackingAllowance,
     as_section,
     pages_of_embedded,
     unread,
@@ -23,7 +23,7 @@ def pages_of_letter(
     letter: Letter, options: ReadingOptions, nesting: Nesting | None
 ) -> Iterator[ParsedPage]:
     """Numbered from 1. Raises Refusal if the attachments unpack to more than allowed."""
-    within = nesting or Nesting(Allowance.of(options.limits))
+    within = nesting or Nesting(UnpackingAllowance.of(options.limits))
     number = 0
     for page in paginate(_elements(letter)):
         number += 1

@@ -27,7 +27,7 @@ _ROW_PITCH = 3.0  # times the line height: lines farther apart are not rows of o
 
 
 @dataclass(slots=True)
-class PageText:
+class PdfPageText:
     """The text under construction."""
 
     parts: list[str] = field(default_factory=list)
@@ -60,9 +60,9 @@ class PageText:
         return Words.pack_values(self.words)
 
 
-def write(regions: Sequence[Region]) -> PageText:
+def write(regions: Sequence[Region]) -> PdfPageText:
     """The text of a page whose regions are in reading order."""
-    page = PageText()
+    page = PdfPageText()
     lines = [(region, line) for region in regions for line in group_into_lines(region)]
     at = 0
     while at < len(lines):
@@ -145,7 +145,7 @@ def _follows(above: tuple[Region, Line], below: tuple[Region, Line]) -> bool:
     return -0.5 * height <= below[1].top - above[1].bottom <= (_ROW_PITCH - 1) * height
 
 
-def _write_prose(page: PageText, region: Region, lines: Sequence[Line]) -> None:
+def _write_prose(page: PdfPageText, region: Region, lines: Sequence[Line]) -> None:
     start = page.length
     breaks = _line_breaks(region, lines)
     for line, breaks_before in zip(lines, breaks, strict=True):
@@ -182,7 +182,7 @@ def _is_labelled(line: Line) -> bool:
     return any(word.text.endswith(":") for word in line.cells[0][:_LABEL_WORDS])
 
 
-def _remove_hyphen(page: PageText, following: str) -> bool:
+def _remove_hyphen(page: PdfPageText, following: str) -> bool:
     """Remove the hyphen of a word that continues on the next line; whether there was one."""
     last = page.parts[-1]
     broken = len(last) > 2 and last[-1] in "-\u00ad\u2010" and last[-2].islower()
@@ -195,7 +195,7 @@ def _remove_hyphen(page: PageText, following: str) -> bool:
     return True
 
 
-def _write_parts(page: PageText, lines: Sequence[Line], region: Region) -> None:
+def _write_parts(page: PdfPageText, lines: Sequence[Line], region: Region) -> None:
     plain = Region(BlockKind.TEXT, 0, None, keeps_lines=region.keeps_lines)
     for index, part in enumerate(parts_of(lines)):
         if index:
@@ -206,7 +206,7 @@ def _write_parts(page: PageText, lines: Sequence[Line], region: Region) -> None:
             _write_prose(page, plain, part)
 
 
-def _write_table(page: PageText, grid: Grid) -> None:
+def _write_table(page: PdfPageText, grid: Grid) -> None:
     start = page.length
     rows: list[TableRow] = []
     for index, (line, columns) in enumerate(zip(grid.rows, grid.columns, strict=True)):
@@ -218,7 +218,9 @@ def _write_table(page: PageText, grid: Grid) -> None:
     page.blocks.append(Block(kind=BlockKind.TABLE, start=start, end=page.length, box=box))
 
 
-def _write_row(page: PageText, line: Line, columns: Sequence[int], *, is_header: bool) -> TableRow:
+def _write_row(
+    page: PdfPageText, line: Line, columns: Sequence[int], *, is_header: bool
+) -> TableRow:
     start = page.length
     cells: list[TableCell] = []
     for cell, column in zip(line.cells, columns, strict=True):
