@@ -28,12 +28,12 @@ def agreement_of(items: Sequence[Mapping[str, str]]) -> Agreement:
         cohen = cohen_kappa([i[people[0]] for i in both], [i[people[1]] for i in both])
     sizes = [len(item) for item in items]
     size = max(set(sizes), key=lambda each: (sizes.count(each), each), default=0)
-    alike = [list(item.values()) for item in items if len(item) == size]
+    equal_pairs = [list(item.values()) for item in items if len(item) == size]
     return Agreement(
         items=len(items),
         agreed=sum(len(set(i.values())) == 1 for i in items) / len(items) if items else None,
         cohen_kappa=cohen,
-        fleiss_kappa=fleiss_kappa(alike),
+        fleiss_kappa=fleiss_kappa(equal_pairs),
     )
 
 

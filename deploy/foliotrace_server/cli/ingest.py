@@ -31,7 +31,7 @@ _CONCURRENT_FILES: Final = 4
 _FEW_FILES: Final = 16  # up to this many are looked up by name; otherwise the collection is listed
 _LISTING_PAGE: Final = 1000
 _BUSY_RETRY_S: Final = 1.0
-_NAMES_SHOWN: Final = 5
+_NAMES_PRINTED: Final = 5
 _UNFINISHED: Final = ("queued", "ingesting")
 
 
@@ -312,8 +312,8 @@ def _names(names: Sequence[str], kind: str) -> str:
     """The names if they are few, else how many there are and the first of them."""
     if len(names) == 1:
         return names[0]
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return f"{len(names)} {kind} ({', '.join(names[:_NAMES_SHOWN])}{more})"
+    more = f" and {len(names) - _NAMES_PRINTED} more" if len(names) > _NAMES_PRINTED else ""
+    return f"{len(names)} {kind} ({', '.join(names[:_NAMES_PRINTED])}{more})"
 
 
 def _is_utf8(name: str) -> bool:

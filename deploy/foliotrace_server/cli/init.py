@@ -109,7 +109,7 @@ def _ask(question: str, proposed: str, *, yes: bool) -> str:
 
 async def _find_models(settings: "Settings", servers: Sequence[str]) -> Sequence[_Model]:
     """One model of each server that answers, those of this machine first."""
-    from foliotrace_server.doctor.model_servers import ANTHROPIC, OPENAI, find_servers, offered
+    from foliotrace_server.doctor.model_servers import ANTHROPIC, OPENAI, available, find_servers
 
     found = []
     for name, (url, offer) in (await find_servers(servers)).items():
@@ -125,7 +125,7 @@ async def _find_models(settings: "Settings", servers: Sequence[str]) -> Sequence
         key = keys[provider]
         if key is None or find_spec(f"llama_index.llms.{provider}") is None:
             continue
-        offer = await offered(url, key.get_secret_value())
+        offer = await available(url, key.get_secret_value())
         if offer.refuses_the_key:
             click.echo(f"{provider.upper()}_API_KEY is set and not accepted", err=True)
         elif model := _first(offer, _PREFERRED[provider]):

@@ -47,7 +47,7 @@ class Offer:
         return model in self.models or f"{model}:latest" in self.models
 
 
-async def offered(api_base: str, key: str | None = None) -> Offer:
+async def available(api_base: str, key: str | None = None) -> Offer:
     """What the server at `api_base` offers. Raises nothing."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     if key and api_base == ANTHROPIC:
@@ -72,7 +72,7 @@ async def offered(api_base: str, key: str | None = None) -> Offer:
 async def find_servers(also: Sequence[str] = ()) -> Mapping[str, tuple[str, Offer]]:
     """(base URL, what it offers) of each model server on this machine, and at `also`, by name."""
     places = {**LOCAL_SERVERS, **{url: url for url in also}}
-    offers = await asyncio.gather(*[offered(url) for url in places.values()])
+    offers = await asyncio.gather(*[available(url) for url in places.values()])
     return {
         name: (url, offer)
         for (name, url), offer in zip(places.items(), offers, strict=True)

@@ -19,7 +19,7 @@ from foliotrace_audit import AuditKeyUnusable
 from foliotrace_audit.keys import ACTIVE_FILE, read_keys
 from foliotrace_otel import OTelSettings, TelemetrySettingInvalid, read_environment
 from foliotrace_otel.setup.configure import collector_answers
-from foliotrace_server.doctor.model_servers import base_of, key_of, mending, offered
+from foliotrace_server.doctor.model_servers import available, base_of, key_of, mending
 from foliotrace_server.doctor.registry import Call, probe
 from foliotrace_server.external.own_parts import OwnParts, load_object
 from foliotrace_server.external.services import SharedStores, cloud_access
@@ -143,7 +143,7 @@ async def _try_model(
     except Unavailable as error:
         if model.provider == "import":
             raise
-        offer = await offered(base_of(model), key_of(settings, model))
+        offer = await available(base_of(model), key_of(settings, model))
         raise Misconfigured(
             f"{error.message} [{error.error_code}]",
             hint=mending(setting, model, offer) or error.hint,

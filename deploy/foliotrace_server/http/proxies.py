@@ -44,16 +44,18 @@ class TrustedProxies:
 
     def as_forwarded(self, scope: Scope) -> Scope:
         """The request as the client sent it to the first of our proxies."""
-        told = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        reported = {name: value.decode("latin-1") for name, value in scope["headers"]}
         changed = dict(scope)
-        hops = [hop.strip() for hop in told.get(b"x-forwarded-for", "").split(",") if hop.strip()]
+        hops = [
+            hop.strip() for hop in reported.get(b"x-forwarded-for", "").split(",") if hop.strip()
+        ]
         for hop in reversed(hops):  # the last one that is not ours; those before it are hearsay
             changed["client"] = (hop, 0)
             if not self.trusts(hop):
                 break
-        if told.get(b"x-forwarded-proto") in ("http", "https"):
-            changed["scheme"] = told[b"x-forwarded-proto"]
-        host = told.get(b"x-forwarded-host", "")
+        if reported.get(b"x-forwarded-proto") in ("http", "https"):
+            changed["scheme"] = reported[b"x-forwarded-proto"]
+        host = reported.get(b"x-forwarded-host", "")
         if host and "," not in host:
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
             changed["headers"] = [(b"host", host.encode("latin-1")), *others]

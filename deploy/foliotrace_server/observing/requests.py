@@ -164,14 +164,14 @@ def _describe(span: Span, scope: Scope, response: ResponseRecord) -> None:
 def _log_access(scope: Scope, response: ResponseRecord, elapsed_s: float) -> None:
     """One line for each request: route, status, time, and the code of a refusal or failure."""
     log = _log.warning if response.status >= 500 else _log.info
-    told = {"problem": scope[PROBLEM]} if scope.get(PROBLEM) is not None else {}
+    reported = {"problem": scope[PROBLEM]} if scope.get(PROBLEM) is not None else {}
     if response.trace_id is not None:
-        told["trace_id"] = response.trace_id
+        reported["trace_id"] = response.trace_id
     log(
         "http.request",
         method=_method(scope),
         route=route_of(scope),
         status=int(response.status),
         elapsed_ms=round(elapsed_s * 1e3, 1),
-        **told,
+        **reported,
     )

@@ -33,7 +33,7 @@ def verify_log(log_folder: Path, evidence: Evidence, *, jobs: int | None = None)
     tasks = [task for reading in readings for task in reading.tasks(by_stream[reading.name])]
     scans = dict(zip((task.path for task in tasks), _run(tasks, jobs), strict=True))
     announced = _announced_keys(readings, scans.values())
-    known_outside = frozenset(c.stream for c in evidence.checkpoints)
+    external_checkpoints = frozenset(c.stream for c in evidence.checkpoints)
     verdicts = [
         check_stream(
             reading, scans, by_stream.pop(reading.name, ()), evidence.public_keys, announced
@@ -42,7 +42,7 @@ def verify_log(log_folder: Path, evidence: Evidence, *, jobs: int | None = None)
     ]
     missing = _missing_streams(by_stream, evidence)
     strange, notes = _strange_folders(log_folder)
-    strange += _foreign_streams(readings, known_outside)
+    strange += _foreign_streams(readings, external_checkpoints)
     return Verdict(
         streams=tuple(verdicts),
         findings=(
@@ -83,16 +83,16 @@ def _strange_folders(log_folder: Path) -> tuple[list[TamperFinding], list[str]]:
 
 
 def _foreign_streams(
-    readings: Sequence[StreamReading], known_outside: Collection[str]
+    readings: Sequence[StreamReading], external_checkpoints: Collection[str]
 ) -> list[TamperFinding]:
     """Streams that no key of the log wrote and no outside checkpoint knows, beside ones that do."""
     written = [r for r in readings if any(r.keys.values())]
-    if not known_outside or not written:
+    if not external_checkpoints or not written:
         return []
     return [
         TamperFinding(TamperKind.FORGED, r.name, None, 0, "no key of the log wrote it")
         for r in readings
-        if r not in written and r.segments and r.name not in known_outside
+        if r not in written and r.segments and r.name not in external_checkpoints
     ]
 
 

@@ -12,7 +12,7 @@ _WORDS: Final = {
     GateExit.REGRESSION: "failed",
     GateExit.NOT_EVALUATED: "could not be evaluated",
 }
-_SHOWN: Final = (
+_PRINTED: Final = (
     ChangeKind.REGRESSED,
     ChangeKind.NEW_FAILS,
     ChangeKind.UNKNOWN,
@@ -46,7 +46,7 @@ def markdown(comparison: Comparison) -> str:
     ]
     if c.baseline is not None:
         lines.append(f"| McNemar, exact | | p = {c.p_value:.3f} over {c.shared} shared cases |")
-    shown = [case for change in _SHOWN for case in c.with_change(change)]
+    shown = [case for change in _PRINTED for case in c.with_change(change)]
     shown += [case for case in targets if case not in shown]
     if shown:
         lines += ["", "| case | change | why |", "|---|---|---|"]

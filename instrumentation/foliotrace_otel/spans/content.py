@@ -102,7 +102,7 @@ class ContentCapture:
 
     def entered(self, record: OpenSpan | None, arguments: Mapping[str, Any], above: Span) -> None:
         """A call began under the OTel span `above`; one that has no span is its run's own step."""
-        host = _shown_as(record)
+        host = _content_host(record)
         if host is None:
             return
         if host.content is None:
@@ -114,7 +114,7 @@ class ContentCapture:
 
     def left(self, record: OpenSpan | None, result: LlamaIndexObject) -> None:
         """A call returned."""
-        host = _shown_as(record)
+        host = _content_host(record)
         if host is not None and host.content is not None and result is not None:
             host.content.result = result
 
@@ -140,12 +140,12 @@ class ContentCapture:
         for name, value in described.items():
             if value is None or value == () or value == {}:
                 continue
-            shown = (
+            exported = (
                 self._pseudonym(f"{described.get('tenant')}|{value}") if name == "user" else value
             )
             target = root if name in _RUN_ONLY else every
             for back_end in sorted(self.policy.back_ends):
-                target.update(semconv.run_attributes(back_end, name, shown))
+                target.update(semconv.run_attributes(back_end, name, exported))
         return root, every
 
     def show(
@@ -171,7 +171,7 @@ class ContentCapture:
         attributes = dict(run.content.everywhere) if run.content is not None else {}
         inputs = self._inputs(record, content.arguments or {})
         outputs = None if error is not None else as_data(content.result)
-        shown = self.values(inputs, outputs)
+        exported = self.values(inputs, outputs)
         if record.plan.operation == "execute_tool":
             arguments, result = self._json(inputs), self._json(outputs)
             attributes |= {semconv.TOOL_ARGUMENTS: arguments, semconv.TOOL_RESULT: result}
@@ -180,11 +180,11 @@ class ContentCapture:
         if documents := documents_in(content.result):
             attributes.update(self._documents(documents))
         if record.plan.operation not in ("chat", "text_completion"):  # those carry messages
-            attributes.update(shown)
+            attributes.update(exported)
         record.attributes = {**attributes, **content.described, **record.attributes}
         content.arguments = content.result = None
         if content.entry is not None:
-            content.entry.set_attributes({**attributes, **content.described, **shown})
+            content.entry.set_attributes({**attributes, **content.described, **exported})
             content.entry = None
 
     def values(self, inputs: LlamaIndexObject, outputs: LlamaIndexObject) -> dict[str, Attribute]:
@@ -206,10 +206,10 @@ class ContentCapture:
         event = arguments.get("start_event", arguments.get("ev"))  # of a run, of a step
         if event is not None:
             return as_data(event) or {"event": type(event).__name__}
-        given = {} if record.plan.is_run else {**arguments.get("kwargs", {}), **arguments}
+        call_arguments = {} if record.plan.is_run else {**arguments.get("kwargs", {}), **arguments}
         return {
             name: as_data(value)
-            for name, value in given.items()
+            for name, value in call_arguments.items()
             if name not in _NOT_INPUT and not is_empty(value)
         } or {"call": record.plan.name}
 
@@ -225,10 +225,10 @@ class ContentCapture:
 
     def messages(self, messages: Iterable[tuple[str, str]]) -> str:
         """(role, text) pairs in the conventions' JSON form for messages."""
-        shown = [
+        exported = [
             {"role": role, "parts": [{"type": "text", "content": text}]} for role, text in messages
         ]
-        return self._json(shown)
+        return self._json(exported)
 
     def cut(self, text: str) -> str:
         """`text`, cut to the length."""
@@ -238,7 +238,7 @@ class ContentCapture:
         return to_json(data, self.policy.most_chars)
 
 
-def _shown_as(record: OpenSpan | None) -> OpenSpan | None:
+def _content_host(record: OpenSpan | None) -> OpenSpan | None:
     """The record on whose span the content of `record` stands, if any."""
     if record is None or record.visible is None or record.visible.unsampled:
         return None
@@ -250,8 +250,8 @@ def _shown_as(record: OpenSpan | None) -> OpenSpan | None:
 
 def _parameters(record: OpenSpan, arguments: Mapping[str, Any]) -> dict[str, Attribute]:
     """What the model was asked with, by call or by the model's own settings."""
-    model, given = arguments.get("self"), arguments.get("kwargs", {})
-    found = {name: given.get(name, getattr(model, name, None)) for name in _PARAMETERS}
+    model, call_arguments = arguments.get("self"), arguments.get("kwargs", {})
+    found = {name: call_arguments.get(name, getattr(model, name, None)) for name in _PARAMETERS}
     return {
         f"gen_ai.request.{name}": value
         for name, value in found.items()

@@ -27,20 +27,20 @@ def using_attributes(
 
     A user's id leaves as a pseudonym, which is the same under the same `redaction_key`.
     """
-    given: dict[str, Attribute] = dict(_current(otel_context.get_current()))
+    attributes_of_run: dict[str, Attribute] = dict(_current(otel_context.get_current()))
     if session_id is not None:
-        given |= {
+        attributes_of_run |= {
             "session.id": session_id,
             "gen_ai.conversation.id": session_id,
             "langsmith.trace.session_id": session_id,
         }
     if user_id is not None:
-        given[_USER] = user_id
+        attributes_of_run[_USER] = user_id
     if tags:
-        given |= {"tag.tags": tuple(tags), "langsmith.span.tags": ",".join(tags)}
+        attributes_of_run |= {"tag.tags": tuple(tags), "langsmith.span.tags": ",".join(tags)}
     for name, value in (metadata or {}).items():
-        given[f"langsmith.metadata.{name}"] = value
-    token = otel_context.attach(otel_context.set_value(_KEY, given))
+        attributes_of_run[f"langsmith.metadata.{name}"] = value
+    token = otel_context.attach(otel_context.set_value(_KEY, attributes_of_run))
     try:
         yield
     finally:
@@ -48,8 +48,8 @@ def using_attributes(
 
 
 def _current(context: Context) -> Mapping[str, Attribute]:
-    given = context.get(_KEY)
-    return given if isinstance(given, Mapping) else {}
+    attributes_of_run = context.get(_KEY)
+    return attributes_of_run if isinstance(attributes_of_run, Mapping) else {}
 
 
 class RunAttributes(SpanProcessor):

@@ -58,13 +58,13 @@ async def upload_of(services: IngestServices, start: "IngestDocument") -> AsyncI
 
 
 def _upload(start: "IngestDocument", file: OutsideFile) -> Upload:
-    given = {each: getattr(start, each) for each in ("collection", "metadata")}
+    options = {each: getattr(start, each) for each in ("collection", "metadata")}
     return Upload(
         name=start.name or file.name,
         content=file.content,
         path=start.path,
         job_id=start.job_id,
-        **{name: value for name, value in given.items() if value is not None},
+        **{name: value for name, value in options.items() if value is not None},
     )
 
 

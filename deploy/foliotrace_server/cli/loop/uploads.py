@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foliotrace_loop.traces.journal import Journal
 
 DONE, LEFT, OUTAGE = 0, 1, 2
-_SHOWN: Final = 20
+_PRINTED: Final = 20
 _STEP: Final = 10
 
 
@@ -132,7 +132,7 @@ def print_plan(journal: "Journal") -> None:
 
 def _print_dead(journal: "Journal", dead: int, file: Path | None) -> None:
     if dead:
-        letters = islice(journal.dead_letters(), _SHOWN)
+        letters = islice(journal.dead_letters(), _PRINTED)
         output.print_line(f"{dead} runs are not sent:")
         output.print_table(("ID", "REASON"), [(each.id, each.reason) for each in letters])
     if file is not None:

@@ -304,7 +304,7 @@ def _add_all(
             page = texts[chunk.page]
             indexed = IndexedTexts(
                 body=with_pairs(indexed_text(header, chunk)),
-                page=with_pairs(f"{header}\n{page.around(chunk)}"),
+                page=with_pairs(f"{header}\n{page.context_of(chunk)}"),
                 titles=with_pairs(page.titles),
                 shape=page.shape,
                 language=page.language,

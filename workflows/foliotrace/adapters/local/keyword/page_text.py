@@ -33,7 +33,7 @@ class PageText:
     shape: str
     language: str
 
-    def around(self, chunk: Chunk) -> str:
+    def context_of(self, chunk: Chunk) -> str:
         """The text of the page, or of a long page the part near the chunk."""
         if len(self.text) <= _PAGE_CHARACTERS:
             return self.text

@@ -51,7 +51,7 @@ _DATE = re.compile(rf"\b{_MONTH}\s*\d{{0,2}},?|\bended\b|\b(?:fiscal\s+)?(?:year
 _NOTE = re.compile(r"(?:\(\w{1,2}\)|\[\w{1,2}\]|[*\u2020\u2021\u00b9\u00b2\u00b3]+)\s?\S")
 _ROMAN = re.compile(r"(?:^|(?<=\s))[ivxl]{1,6}(?=$|\s)")
 _CAPTION_WORDS, _CAPTION_BLOCKS, _UNIT_BLOCKS = 30, 3, 4
-_EDGE = 0.12  # of the page's height: header and footer stand in it
+_MARGIN_LINES = 0.12  # of the page's height: header and footer stand in it
 _PAGES = 3  # on so many pages a line must stand to be a header or footer
 _ALIGNED = 25.0  # points between the edges of a table and of its continuation
 _SIDE = (BlockKind.HEADER, BlockKind.FOOTER, BlockKind.NAVIGATION)
@@ -76,12 +76,12 @@ def pages_in_context(pages: Sequence[ParsedPage]) -> list[ParsedPage]:
 def _with_running_lines(pages: Sequence[ParsedPage]) -> list[ParsedPage]:
     seen: Counter[tuple[BlockKind, str]] = Counter()
     for page in pages:
-        seen.update(set(_edge_lines(page).values()))
+        seen.update(set(_margin_lines(page).values()))
     running = {key for key, count in seen.items() if count >= _PAGES}
     return [_marked(page, running) for page in pages] if running else list(pages)
 
 
-def _edge_lines(page: ParsedPage) -> dict[int, tuple[BlockKind, str]]:
+def _margin_lines(page: ParsedPage) -> dict[int, tuple[BlockKind, str]]:
     """The blocks near the upper and lower edge: index, kind and text with its numbers left out."""
     if not page.height:
         return {}
@@ -90,9 +90,9 @@ def _edge_lines(page: ParsedPage) -> dict[int, tuple[BlockKind, str]]:
         box = block.box
         if box is None or block.kind is BlockKind.TABLE or block.end - block.start > 200:
             continue
-        if box.y + box.height < _EDGE * page.height:
+        if box.y + box.height < _MARGIN_LINES * page.height:
             kind = BlockKind.HEADER
-        elif box.y > (1 - _EDGE) * page.height:
+        elif box.y > (1 - _MARGIN_LINES) * page.height:
             kind = BlockKind.FOOTER
         else:
             continue
@@ -102,7 +102,7 @@ def _edge_lines(page: ParsedPage) -> dict[int, tuple[BlockKind, str]]:
 
 
 def _marked(page: ParsedPage, running: set[tuple[BlockKind, str]]) -> ParsedPage:
-    kinds = {i: key[0] for i, key in _edge_lines(page).items() if key in running}
+    kinds = {i: key[0] for i, key in _margin_lines(page).items() if key in running}
     if not kinds:
         return page
     blocks = tuple(

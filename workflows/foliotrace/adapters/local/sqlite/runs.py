@@ -156,7 +156,7 @@ class SqliteRuns:
     async def erase(self, scope: ErasureScope) -> Erased:
         """Delete the runs in a scope. Raises LibraryUnavailable."""
         await self.flush()
-        given = (
+        wanted = (
             ("tenant = ?", (scope.tenant,)),
             (
                 "? IN (json_extract(run, '$.subject'), json_extract(run, '$.user_id'))",
@@ -165,7 +165,7 @@ class SqliteRuns:
             ("json_extract(run, '$.request.collection') = ?", (scope.collection,)),
             ("created_at < ?", (scope.before.isoformat() if scope.before else None,)),
         )
-        chosen = [(condition, value) for condition, (value,) in given if value is not None]
+        chosen = [(condition, value) for condition, (value,) in wanted if value is not None]
         where = " AND ".join(condition for condition, _ in chosen)
         values = [value for _, value in chosen]
 

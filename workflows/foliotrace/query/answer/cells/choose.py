@@ -115,7 +115,7 @@ def choose_cells(wanted: Wanted, sources: Sequence[SourceTable]) -> list[ChosenC
         return []
     chosen: list[ChosenCell] = []
     for one in picked:
-        several = _alike(wanted, one, candidates)
+        several = _equally_good(wanted, one, candidates)
         if not several:
             return []  # too many values fit as well
         chosen += several
@@ -140,8 +140,8 @@ def _candidates(wanted: Wanted, source: SourceTable) -> Iterator[ChosenCell]:
             if not fit:
                 continue
             covered = named | about
-            around = (above | _held(wanted, row.group)) - covered
-            cover = wanted.weight(covered) + CONTEXT * wanted.weight(around)
+            context_terms = (above | _held(wanted, row.group)) - covered
+            cover = wanted.weight(covered) + CONTEXT * wanted.weight(context_terms)
             cover -= (1 - OTHER_WORDS) * wanted.weight(covered - written - about)
             score = cover / wanted.total * (0.4 + 0.6 * share) * fit
             score *= (1 - RANK_LOSS) ** source.place
@@ -149,13 +149,13 @@ def _candidates(wanted: Wanted, source: SourceTable) -> Iterator[ChosenCell]:
                 if wanted.numeric:
                     continue
                 score *= NOT_PERCENT
-            yield ChosenCell(source, row, cell, score, covered, around, share)
+            yield ChosenCell(source, row, cell, score, covered, context_terms, share)
 
 
 def _named(wanted: Wanted, row: LabelledRow) -> tuple[frozenset[str], float]:
     """The terms of the question that the row's label stands for, and the share of it that does."""
     held = _held(wanted, row.terms)
-    stated: set[str] = set(row.terms & wanted.weights.keys()) | _alike_terms(wanted, row.terms)
+    stated: set[str] = set(row.terms & wanted.weights.keys()) | _similar_terms(wanted, row.terms)
     for phrase, labels in wanted.rows:
         for label in labels:
             if label <= row.terms:
@@ -183,7 +183,7 @@ def _kin(term: str, terms: frozenset[str]) -> bool:
     )
 
 
-def _alike_terms(wanted: Wanted, terms: frozenset[str]) -> set[str]:
+def _similar_terms(wanted: Wanted, terms: frozenset[str]) -> set[str]:
     asked = frozenset(wanted.weights)
     return {term for term in terms if len(term) >= PREFIX and _kin(term, asked)}
 
@@ -245,7 +245,9 @@ def _with_others(
     return picked
 
 
-def _alike(wanted: Wanted, one: ChosenCell, candidates: Sequence[ChosenCell]) -> list[ChosenCell]:
+def _equally_good(
+    wanted: Wanted, one: ChosenCell, candidates: Sequence[ChosenCell]
+) -> list[ChosenCell]:
     """The cell with those that fit as well; for a development, those of all its periods."""
     several = len(wanted.periods.dates) + len(wanted.periods.quarters) + len(wanted.periods.years)
     if wanted.series or several > 1:

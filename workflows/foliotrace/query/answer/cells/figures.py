@@ -160,8 +160,8 @@ class FigureFinder:
         symbol = "" if _MONEY.search(value) else money.group() if money else column.sign
         if scale is None:
             return main, f"{value} ({main})"
-        shown = f"{symbol}{value} {scale.group(1).lower()}"
-        return table.unit, shown
+        written = f"{symbol}{value} {scale.group(1).lower()}"
+        return table.unit, written
 
 
 def _name(chosen: ChosenCell) -> str:

@@ -47,9 +47,9 @@ def stream(
         for member in members:
             name = _label(member.filename)
             names[name] += 1
-            shown = f"{name} ({names[name]})" if names[name] > 1 else name
+            label = f"{name} ({names[name]})" if names[name] > 1 else name
             content = _content(archive, member)
-            for page in pages_of_embedded(shown, content, options, within, named=name):
+            for page in pages_of_embedded(label, content, options, within, named=name):
                 number += 1
                 yield replace(page, number=number)
 

@@ -4,7 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from foliotrace.adapters.local.readers.office.xlsx import hidden_label, shown_moment, shown_number
+from foliotrace.adapters.local.readers.office.xlsx import (
+    formatted_moment,
+    formatted_number,
+    hidden_label,
+)
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.sections import Element, paginate
 from foliotrace.adapters.local.readers.streamed import StreamedReader
@@ -43,19 +47,21 @@ def _elements(book: Any, options: ReadingOptions) -> Iterator[Element]:
 
 def _rows(book: Any, sheet: Any) -> Iterator[tuple[int, list[tuple[int, str]]]]:
     for number in range(sheet.nrows):
-        shown = ((c, _shown(cell, book.datemode)) for c, cell in enumerate(sheet.row(number)))
-        yield number + 1, [(column, text) for column, text in shown if text]
+        formatted_cells = (
+            (c, _formatted(cell, book.datemode)) for c, cell in enumerate(sheet.row(number))
+        )
+        yield number + 1, [(column, text) for column, text in formatted_cells if text]
 
 
-def _shown(cell: Any, datemode: int) -> str:
+def _formatted(cell: Any, datemode: int) -> str:
     import xlrd
 
     if cell.ctype == xlrd.XL_CELL_TEXT:
         return one_line(cell.value)
     if cell.ctype == xlrd.XL_CELL_NUMBER:
-        return shown_number(cell.value)
+        return formatted_number(cell.value)
     if cell.ctype == xlrd.XL_CELL_DATE:
-        return shown_moment(cell.value, is_1904=bool(datemode)) or shown_number(cell.value)
+        return formatted_moment(cell.value, is_1904=bool(datemode)) or formatted_number(cell.value)
     if cell.ctype == xlrd.XL_CELL_BOOLEAN:
         return "TRUE" if cell.value else "FALSE"
     if cell.ctype == xlrd.XL_CELL_ERROR:

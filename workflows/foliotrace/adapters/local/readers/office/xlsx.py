@@ -57,7 +57,7 @@ def _elements(parts: Package, options: ReadingOptions) -> Iterator[Element]:
             rows = _rows(parts, target, values, options.limits, margins)
             label = hidden_label(sheet.get("name", ""), hidden="idden" in sheet.get("state", ""))
             yield from elements(label, rows)
-            yield from _around(parts, target, drawings)
+            yield from _annotations(parts, target, drawings)
             yield from margins
 
 
@@ -66,7 +66,7 @@ def hidden_label(name: str, *, hidden: bool) -> str:
     return f"{name} (hidden)" if hidden else name
 
 
-def _around(parts: Package, sheet: str, drawings: Drawings) -> Iterator[Element]:
+def _annotations(parts: Package, sheet: str, drawings: Drawings) -> Iterator[Element]:
     """The comments of a sheet and what is drawn on it."""
     for kind, target in parts.relations(sheet).values():
         root = parts.xml(target) if kind in ("comments", "drawing") else None
@@ -198,14 +198,14 @@ class _Values:
         if not math.isfinite(number):
             return one_line(value)
         if is_date_format(code):
-            return shown_moment(number, is_1904=self._is_1904) or shown_number(number)
+            return formatted_moment(number, is_1904=self._is_1904) or formatted_number(number)
         if code.endswith("%"):
             places = len(code.split(".")[-1].rstrip("%")) if "." in code else 0
             return f"{number * 100:.{places}f}%"
-        return shown_number(number)
+        return formatted_number(number)
 
 
-def shown_moment(number: float, *, is_1904: bool) -> str | None:
+def formatted_moment(number: float, *, is_1904: bool) -> str | None:
     """A date, a date and time, or (below 1) a time; None beyond the end of the calendar."""
     try:
         moment = (_EPOCH_1904 if is_1904 else _EPOCH_1900) + timedelta(days=number)
@@ -224,7 +224,7 @@ def is_date_format(code: str) -> bool:
     return bool(re.search("[dmyhs]", _LITERALS.sub("", code.split(";")[0]), re.IGNORECASE))
 
 
-def shown_number(number: float) -> str:
+def formatted_number(number: float) -> str:
     """At most 15 digits, as spreadsheets show: 0.1 + 0.2 is 0.3."""
     if number == int(number) and abs(number) < 1e15:
         return str(int(number))
