@@ -71,7 +71,7 @@ class Story:
             yield url
         finally:
             server.terminate()
-            server.wait(timeout=60)
+            server.communicate(timeout=60)
 
     def json(self, *words: str, code: int = 0) -> Any:
         return json.loads(self.run(*words, "--output", "json", code=code))

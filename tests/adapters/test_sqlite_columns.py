@@ -123,7 +123,7 @@ def test_a_chunk_comes_back_from_its_row_with_its_offsets() -> None:
 
 @pytest.mark.parametrize(
     ("table", "columns", "beside"),
-    [("documents", DOCUMENT, set()), ("jobs", JOB, set()), ("chunks", CHUNK, {"tenant"})],
+    [("documents", DOCUMENT, {"served_hash"}), ("jobs", JOB, set()), ("chunks", CHUNK, {"tenant"})],
 )
 def test_every_field_has_a_column_and_every_column_a_field(
     connection: sqlite3.Connection, table: str, columns: Columns[Any], beside: set[str]

@@ -104,7 +104,7 @@ BY_EITHER = {  # `jobs` is one of the two
 def called_by_the_adapters() -> set[str]:
     """The SDK's methods that our sources call, as dotted names below the client."""
     found: set[str] = set()
-    for file in ADAPTERS.glob("*.py"):
+    for file in ADAPTERS.rglob("*.py"):
         for name in CALLED.findall(file.read_text()):
             found.update(BY_EITHER.get(name, (name,)))
     return found - {"close"}

@@ -217,7 +217,6 @@ async def test_settings_that_cannot_work_stop_the_start(tmp_path: Path, fake: Fa
     for given in (
         {"llm": LLMSettings(provider="openai", model="gpt-4o-mini")},
         {"llm_fallbacks": (llm(fake),)},
-        {"llm": LLMSettings(provider="ollama", model="llama3")},
         {"llm": llm(fake, model="no-such-model-of-openai")},
     ):
         with pytest.raises(Misconfigured):

@@ -27,6 +27,7 @@ def pairs(folder: Path) -> dict[str, tuple[int, int]]:
     found = Counter(
         (record["run_id"], record["event"].endswith("_received"))
         for record in audit_records(folder / "audit")
+        if not record["event"].startswith("access_")  # one record each, of requests that only read
     )
     return {run: (found[run, True], found[run, False]) for run, _ in found}
 

@@ -39,9 +39,9 @@ async def test_the_job_of_a_second_tenant_passes_the_queue_of_the_first(tmp_path
     await host.start()
     try:
         for number in range(20):
-            host.accept(f"a{number}", Principal(tenant="a"), "slow", Take(name="a"))
+            await host.accept(f"a{number}", Principal(tenant="a"), "slow", Take(name="a"))
             await host.begin(f"a{number}")
-        host.accept("b", Principal(tenant="b"), "slow", Take(name="b"))
+        await host.accept("b", Principal(tenant="b"), "slow", Take(name="b"))
         await host.begin("b")
         await asyncio.wait_for(host.wait_finalized("b"), 30)
         assert len(ended) <= 8
