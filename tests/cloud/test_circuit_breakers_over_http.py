@@ -190,5 +190,5 @@ async def test_a_hanging_model_keeps_nobody_waiting_who_does_not_need_it(tmp_pat
 
 
 async def _elsewhere(client: httpx.AsyncClient, number: int) -> httpx.Response:
-    asked = {"query": f"drawer {number}", "collection": "another"}
+    asked = {"query": f"drawer {number + 100}", "collection": "another"}
     return await client.post("/v1/query", json=asked)

@@ -82,7 +82,7 @@ async def test_an_answer_is_streamed_counted_audited_and_in_one_trace(
     assert response.total_tokens == response.prompt_tokens + response.completion_tokens > 0
     assert 0 < response.cost_usd < 0.10
     own = {span.name: span for span in exporter.get_finished_spans()}
-    theirs = service.trace(response.trace_id, ends_with="validate")
+    theirs = service.trace(response.trace_id, ends_with="POST /v1/query")
     asked = own["agent.ask"].context.span_id.to_bytes(8, "big")
     assert asked in {span.parent_span_id for span in theirs}, "the service's spans are below ours"
     assert own["agent.ask"].parent.span_id == own["agent.query"].context.span_id

@@ -337,3 +337,9 @@ async def test_the_policy_mark_answers_with_what_it_could_not_verify(stack: Quer
         "Refunds are paid within 30 days [1]. The moon is made of green cheese [unverified]."
     )
     assert (answer.removed_claims, answer.unverified_claims) == (0, 1)
+
+
+async def test_a_number_alone_is_not_what_was_asked_for(stack: QueryStack) -> None:
+    await stack.serve("Runway 08/26 is 780 metres long and made of asphalt.")
+    assert (await stack.ask("drawer 26")).degradation.answer is AnswerMode.ABSTAINED
+    assert (await stack.ask("runway 26")).degradation.answer is AnswerMode.EXTRACTIVE

@@ -226,7 +226,13 @@ def weigh(terms: Sequence[str], rarity: Mapping[str, float]) -> dict[str, float]
 
 
 def cover(weights: Mapping[str, float], terms: frozenset[str]) -> float:
-    """The share of the question's weight that `terms` hold, 0..1."""
+    """The share of the question's weight that `terms` hold, 0..1.
+
+    0 where they hold none of its words but only a number: "drawer 26" is not about runway 26.
+    """
+    words = [term for term in weights if not term[:1].isdigit()]
+    if words and terms.isdisjoint(words):
+        return 0.0
     total = sum(weights.values())
     return _held(weights, terms) / total if total else 0.0
 
