@@ -317,3 +317,44 @@ def test_an_answer_of_few_words_is_attributed_too() -> None:
 
 def test_columns_know_their_periods() -> None:
     assert tables.rows(BALANCE)[0].periods == ((2024, 9, 30), (2024, 3, 31))
+
+
+MINUTES = (
+    "The Board approved the additional buyback on August 21, 2023. From July 31, 2023 through "
+    "August 24, 2023, shares were delivered. Sales to Norway will fall in the fourth quarter of "
+    "fiscal year 2024, and in the second quarter of fiscal year 2024 costs rose.\n"
+    "announced a partnership with Oster; announced that Rescale is integrating the software "
+    "into its service offering.\n"
+    "Code\tType\tRate\tNext check\tBase\nK-1\tGrob\t142.00\t2026-12-05\tMoorham\n"
+    "K-2\tSchleicher\t38.00\t2027-03-01\tLarkfield\n"
+    "Last inspection:\t11/01/2007, Annual\tLast medical exam:\t06/01/2007\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("true", "false"),
+    [
+        ("The Board approved it on August 21, 2023.", "The Board approved it on August 24, 2023."),
+        ("The Board approved the buyback in August 2023.", "The Board approved it in July 2023."),
+        (
+            "The last inspection was on November 1, 2007.",
+            "The last inspection was on June 1, 2007.",
+        ),
+    ],
+)
+def test_a_date_stands_in_the_clause_that_the_sentence_is_about(true: str, false: str) -> None:
+    assert verdict(true, of=MINUTES) == ClaimVerdict.SUPPORTED
+    assert verdict(false, of=MINUTES) == ClaimVerdict.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("true", "false"),
+    [
+        ("Rescale is integrating the software.", "Oster is integrating the software."),
+        ("The Grob, which stays in Moorham.", "The Schleicher, which stays in Moorham."),
+    ],
+)
+def test_a_name_stands_in_the_clause_or_row_of_what_is_said(true: str, false: str) -> None:
+    asked = "Which one?"
+    assert verdict(true, asked=asked, of=MINUTES) == ClaimVerdict.SUPPORTED
+    assert verdict(false, asked=asked, of=MINUTES) == ClaimVerdict.UNVERIFIED

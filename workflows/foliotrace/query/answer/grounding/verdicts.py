@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from foliotrace.query.answer.grounding import clauses, polarity
+from foliotrace.query.answer.grounding.bindings import dates_bound, names_bound
 from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.directions import (
     NEAR,
@@ -71,6 +72,8 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         _codes_and_dates_hold(claim, question, cited)
         and names_hold(claim.names, question.words, question.terms, cited, question.vocabulary)
         and _years_hold(claim, question, cited)
+        and dates_bound(claim, question, cited)
+        and names_bound(claim, question, cited)
     ):
         return ClaimVerdict.UNVERIFIED
     if missing and not _derived(missing, claim, question, cited):
