@@ -358,3 +358,60 @@ def test_a_name_stands_in_the_clause_or_row_of_what_is_said(true: str, false: st
     asked = "Which one?"
     assert verdict(true, asked=asked, of=MINUTES) == ClaimVerdict.SUPPORTED
     assert verdict(false, asked=asked, of=MINUTES) == ClaimVerdict.UNVERIFIED
+
+
+CASH = (
+    "Northwind cash flows (in millions)\nNet cash provided by (used in) investing activities"
+    "\t$ (4,457)\t$ 7,378\nWe recorded no accrual, as losses are not probable. The rate of 15.7% "
+    "compares with the statutory rate of 21%. Sales were $10,402 million in the second quarter and "
+    "$14,645 million in the third.\nInstrument Rating(s):\tNone\tSecond pilot:\tNo\n"
+    "Certificate:\tPrivate\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "true", "false"),
+    [
+        (
+            "How is the rate?",
+            "At 15.7% the rate was below the statutory 21%.",
+            "At 15.7% the rate was above the statutory 21%.",
+        ),
+        (
+            "How did sales move?",
+            "Sales rose from $10,402 million to $14,645 million, growth of about 41%.",
+            "Sales rose from $10,402 million to $14,645 million, growth of about 29%.",
+        ),
+        (
+            "How much are sales of the third quarter less those of the second?",
+            "$4,243 million, from $14,645 million and $10,402 million.",
+            "$25,047 million, from $14,645 million and $10,402 million.",
+        ),
+        (
+            "Did investing activities bring in cash?",
+            "They used cash, $4,457 million.",
+            "They provided cash, $4,457 million.",
+        ),
+    ],
+)
+def test_numbers_are_compared_and_results_redone_as_the_sentence_says(
+    asked: str, true: str, false: str
+) -> None:
+    assert verdict(true, asked=asked, of=CASH) != ClaimVerdict.UNVERIFIED
+    assert verdict(false, asked=asked, of=CASH) == ClaimVerdict.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("asked", "true", "false"),
+    [
+        ("Was there an accrual?", "No, losses are not probable.", "Yes, losses are probable."),
+        (
+            "Did the pilot hold an instrument rating?",
+            "No, he had only a private certificate.",
+            "Yes, beside a private certificate.",
+        ),
+    ],
+)
+def test_what_the_passages_only_deny_is_not_affirmed(asked: str, true: str, false: str) -> None:
+    assert verdict(true, asked=asked, of=CASH) != ClaimVerdict.UNVERIFIED
+    assert verdict(false, asked=asked, of=CASH) == ClaimVerdict.UNVERIFIED

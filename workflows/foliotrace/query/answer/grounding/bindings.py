@@ -19,6 +19,7 @@ from foliotrace.query.answer.grounding.names import names_of
 
 NEAR_DATE: Final = 0.7  # of the words that the best clause with a date shares with the sentence
 NEAR_NAME: Final = 0.5  # the share of a sentence's words that makes a clause say the same
+NEAR_ASKED: Final = 0.6  # the same of a question's words, for an answer of a name alone
 LEAST_WORDS: Final = 2
 ROW_CELLS: Final = 3
 
@@ -82,6 +83,8 @@ def dates_bound(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]
             best = max((share for share, held in dated if each in held), default=None)
             if best is None and kind is months and not _month_apart(each, cited):
                 return False
+            if best is None and kind is not months and most >= NEAR_NAME * len(claim.terms):
+                return False
             if best is not None and best < NEAR_DATE * most:
                 return False
     return True
@@ -112,16 +115,19 @@ def names_bound(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]
         return False
     of_names = {term for word in new for term in claim.vocabulary.terms(word)}
     about = claim.terms - of_names - claim.neutral
+    least = NEAR_NAME
     if len(about) < LEAST_WORDS:
         if claim.has_digits:
             return True
         about |= _asked(question)
+        least = NEAR_ASKED
     shares = [len(part.terms & about) for part in parts]
     most = max(shares, default=0)
-    if most < max(LEAST_WORDS, NEAR_NAME * len(about)):
+    if most < max(LEAST_WORDS, least * len(about)):
         return True
+    whole = _whole_names(claim, new)
     best = [part for part, share in zip(parts, shares, strict=True) if share == most]
-    return any(_named(part, new, known) for part in best)
+    return any(_named(part, whole, known) for part in best)
 
 
 def _is_name(word: str, cited: Sequence[ClaimEvidence]) -> bool:
@@ -130,9 +136,22 @@ def _is_name(word: str, cited: Sequence[ClaimEvidence]) -> bool:
     return any(inside.search(e.passage.text) for e in cited)
 
 
-def _named(part: _Part, new: Sequence[str], known: AbstractSet[str]) -> bool:
+def _whole_names(claim: Claim, new: Sequence[str]) -> list[list[str]]:
+    """The words of each name, those of its parts side by side together."""
+    whole: list[list[str]] = []
+    for name in claim.names:
+        words = [word for word in name.words if word in new]
+        if name.before and whole:
+            whole[-1] += words
+        else:
+            whole.append(words)
+    alone = set(new).difference(*whole)
+    return [each for each in (*whole, list(alone)) if each]
+
+
+def _named(part: _Part, new: Sequence[Sequence[str]], known: AbstractSet[str]) -> bool:
     """Whether a clause has one of the names, or none at all but for those known."""
-    if not part.words.isdisjoint(new):
+    if any(part.words.issuperset(name) for name in new):
         return True
     others = {word for name in names_of(f"- {part.text}") for word in name.words}
     return not others - known

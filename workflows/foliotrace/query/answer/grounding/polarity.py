@@ -68,7 +68,11 @@ _FLAT: Final = re.compile(r"\b(?:flat|unchanged|stable|consistent\w*)\b", re.IGN
 _NEGATION: Final = re.compile(rf"\b(?:{NEGATIONS})\b|\bno\b(?!\.)", re.IGNORECASE)
 _REFUSAL: Final = re.compile("|".join(f"(?:{r})" for r in REFUSALS), re.IGNORECASE)
 _TURN: Final = re.compile(r"\b(?:but|however|although|though|yet|instead)\b", re.IGNORECASE)
-_LEAD: Final = re.compile(r"\W*(yes|no)\b(?=\s*(?:[.,:;!\u2013\u2014-]|$))\W*", re.IGNORECASE)
+_LEAD: Final = re.compile(
+    r"\W*(yes|no|not (?:quite|entirely|really|exactly)|none(?=\s*[,;:\u2013\u2014]))\b"
+    r"(?=\s*(?:[.,:;!\u2013\u2014-]|$))\W*",
+    re.IGNORECASE,
+)
 _ASKED: Final = re.compile(r"[^?]*\?")
 _FROM_TO: Final = re.compile(
     r"\bfrom\b\s+(?:\w+\s+){0,3}?[~$€£(]*\s?(-?\d[\d,]*(?:\.\d+)?)[^.;]{0,60}?\bto\b\s+(?:\w+\s+){0,3}?"
@@ -82,6 +86,7 @@ CONTRARY_ANSWERS: Final = (
     ("gain", "loss"), ("open", "closed"), ("allowed", "prohibited"), ("allowed", "forbidden"),
     ("permitted", "prohibited"), ("required", "optional"), ("above", "below"),
     ("before", "after"), ("same", "different"), ("include", "excluded"), ("all", "only"),
+    ("hold", "only"), ("have", "only"), ("cover", "short"), ("exceed", "short"),
     ("included", "excluded"), ("granted", "denied"), ("higher", "lower"), ("up", "down"),
 )  # fmt: skip
 """Words of a question, and words of an explanation that goes with a No."""

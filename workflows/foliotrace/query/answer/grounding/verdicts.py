@@ -13,6 +13,12 @@ from typing import Final
 from foliotrace.query.answer.grounding import clauses, polarity
 from foliotrace.query.answer.grounding.bindings import dates_bound, names_bound
 from foliotrace.query.answer.grounding.claims import Claim, Question
+from foliotrace.query.answer.grounding.comparisons import (
+    compared_rightly,
+    results_follow,
+    signs_hold,
+)
+from foliotrace.query.answer.grounding.denials import affirms_denied, labelled_none
 from foliotrace.query.answer.grounding.directions import (
     NEAR,
     direction_found,
@@ -49,8 +55,10 @@ def judge(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> C
     yes, rest = claim.answer
     if yes is not None and not rest.strip(" .!,"):
         return _bare_yes_or_no(yes, question, cited)
-    if yes is not None and not polarity.agrees(yes, question.text, rest):
-        return ClaimVerdict.UNVERIFIED
+    if yes is not None:
+        none = labelled_none(question.terms, claim, cited)
+        if (none and yes) or not (none or polarity.agrees(yes, question.text, rest)):
+            return ClaimVerdict.UNVERIFIED
     if len(claim.in_order) > SHORTEST_COPY and any(
         claim.in_order in e.facts.in_order for e in cited
     ):
@@ -80,7 +88,14 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         return ClaimVerdict.UNVERIFIED
     if has_result(claim.rest) and any(not right for _, right in stated_results(claim.rest)):
         return ClaimVerdict.UNVERIFIED
-    if not polarity_holds(claim, cited, asked=question.terms, redone=bool(missing)):
+    compared = compared_rightly(claim)
+    if compared is False or not (results_follow(claim) and signs_hold(claim, cited)):
+        return ClaimVerdict.UNVERIFIED
+    if affirms_denied(claim, question, cited):
+        return ClaimVerdict.UNVERIFIED
+    if not compared and not polarity_holds(
+        claim, cited, asked=question.terms, redone=bool(missing)
+    ):
         return ClaimVerdict.UNVERIFIED
     if _said_otherwise(claim, question, cited):
         return ClaimVerdict.UNVERIFIED

@@ -31,6 +31,7 @@ _DIFFERENCE_WORDS: Final = (
     "remains remaining left excess gap spread than by up down higher lower"
 )
 _DIFFERENCE: Final = frozenset(_DIFFERENCE_WORDS.split())
+_LESS: Final = frozenset({"less", "minus", "difference"})
 _FRACTIONS: Final = {
     "half": 0.5, "third": 1 / 3, "quarter": 0.25, "double": 2.0, "twice": 2.0, "triple": 3.0,
 }  # fmt: skip
@@ -310,7 +311,8 @@ def _from_stated(premises: Premises) -> Iterator[Result]:
     """One operation on the numbers that sentence and question give and passages hold."""
     numbers = [q for q in (*premises.stated, *premises.given) if not q.is_year]
     amounts = [q.value * q.scale for q in numbers if not q.percent]
-    yield from _pairs(amounts, premises, sums=True, differences=True)
+    less = not premises.words.isdisjoint(_LESS) and not premises.asks_total
+    yield from _pairs(amounts, premises, sums=not less, differences=True)
     if len(amounts) > 2:
         yield Result(sum(amounts), amount=True, absolute=True)
     for word, factor in _FRACTIONS.items():

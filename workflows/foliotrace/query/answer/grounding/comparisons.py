@@ -1,0 +1,128 @@
+"""Whether a sentence compares its own numbers rightly, and takes the sign that a row gives. Pure.
+
+"15.7% was above 21%" needs no passage to be wrong. A result that follows two operands ("from 10 to
+14, growth of 40%") is redone from those two, whatever else the passages would give.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Final
+
+from foliotrace.query.answer.grounding import polarity
+from foliotrace.query.answer.grounding.claims import Claim
+from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.figures import numbers
+
+_MORE: Final = re.compile(
+    r"\b(?:above|exceed(?:s|ed|ing)?|higher than|more than|greater than|larger than|outweigh\w*|"
+    r"surpass\w*|cover(?:s|ed))\b",
+    re.IGNORECASE,
+)
+_LESS: Final = re.compile(
+    r"\b(?:below|lower than|less than|fewer than|smaller than|(?:fell|falls|fall) short of)\b",
+    re.IGNORECASE,
+)
+_NOT: Final = re.compile(r"\b(?:not|never|no)\b|n['\u2019]t\b", re.IGNORECASE)
+_AWAY: Final = re.compile(
+    r"[;.](?=\s)|\b(?:by|of which|compared|which|while|whereas|from|than a year)\b", re.IGNORECASE
+)
+_BETWEEN: Final = re.compile(
+    r"\b(?:to|against|versus|vs\.?|compared (?:with|to)|from)\b", re.IGNORECASE
+)
+_RESULT: Final = re.compile(
+    r"\b(?:(?P<amount>difference|gap)|growth|increase|decrease|decline|drop|rise|change|gain)"
+    r"(?: of)?\s*(?:about |approximately |roughly |around |nearly |almost |some |only )?"
+    r"[$\u20ac\u00a3]?$",
+    re.IGNORECASE,
+)
+_USED: Final = re.compile(
+    r"\((?:used|loss|losses|expense|outflow|deficit|decrease)\b", re.IGNORECASE
+)
+_INTO: Final = re.compile(
+    r"\b(?:provided|generated|brought in|yielded|inflow|income|profit|gain(?:s|ed)?|surplus|"
+    r"earned)\b",
+    re.IGNORECASE,
+)
+_OUT: Final = re.compile(
+    r"\b(?:used?|consumed|spent|outflow|loss(?:es)?|lost|expense|deficit)\b", re.IGNORECASE
+)
+
+
+def compared_rightly(claim: Claim) -> bool | None:
+    """Whether the numbers on both sides of "above", "below" and the like stand so, if any do."""
+    right_ones = None
+    amounts = [q for q in claim.quantities if not q.is_year]
+    for left, right in pairwise(amounts):
+        between = claim.rest[left.start : right.start]
+        if left.percent != right.percent or _AWAY.search(between):
+            continue
+        more, less = _MORE.search(between), _LESS.search(between)
+        if (more is None) == (less is None) or _unlike(left, right):
+            continue
+        one, other = left.value * left.scale, right.value * right.scale
+        says_more = (more is not None) != (_NOT.search(between) is not None)
+        if one != other and says_more != (one > other):
+            return False
+        right_ones = True
+    return right_ones
+
+
+def _unlike(left: numbers.Quantity, right: numbers.Quantity) -> bool:
+    return left.scale != right.scale or left.money != right.money
+
+
+def results_follow(claim: Claim) -> bool:
+    """Whether each result that follows its two operands is their difference or relative change."""
+    undated = numbers.quantities(numbers.without_dates(claim.rest)) if claim.has_digits else ()
+    amounts = [q for q in undated if not q.is_year]
+    for first, second, result in zip(amounts, amounts[1:], amounts[2:], strict=False):
+        named = _RESULT.search(claim.rest[second.start : result.start])
+        linked = _BETWEEN.search(claim.rest[first.start : second.start])
+        if not named or not linked or first.percent or second.percent or _unlike(first, second):
+            continue
+        if polarity.is_change(claim.rest[: first.start]):
+            continue  # "by 380 to 4,779"
+        old, new = (first, second) if linked.group().casefold() == "to" else (second, first)
+        if (result.percent or result.money or named["amount"]) and not _follows(result, old, new):
+            return False
+    return True
+
+
+def _follows(result: numbers.Quantity, old: numbers.Quantity, new: numbers.Quantity) -> bool:
+    """Whether the result is that of the operands, all of them as rounded as they are written."""
+    before, after = old.value * old.scale, new.value * new.scale
+    slack = old.tolerance * old.scale + new.tolerance * new.scale
+    if result.percent:
+        share = 100 * abs(after - before) / before if before else 0.0
+        return abs(result.value - share) <= result.tolerance + (100 * slack / (before or 1.0))
+    wide = result.tolerance * result.scale + slack
+    return abs(result.value * result.scale - abs(after - before)) <= wide
+
+
+def signs_hold(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
+    """Whether a figure in parentheses, of a row "provided by (used in)", is not called provided."""
+    if not claim.has_digits:
+        return True
+    start = 0
+    for figure in claim.quantities:
+        before, start = claim.rest[start : figure.start], figure.start
+        into, out = _INTO.search(before) is not None, _OUT.search(before) is not None
+        if into == out or figure.is_year or figure.percent:
+            continue
+        signs = {sign for e in cited for sign in _signs(figure, e)}
+        if len(signs) == 1 and signs.pop() != into:
+            return False
+    return True
+
+
+def _signs(figure: numbers.Quantity, source: ClaimEvidence) -> Iterator[bool]:
+    """Whether the figure is positive in each row that has it and says what parentheses mean."""
+    scales = source.facts.scales
+    for line in source.passage.text.splitlines():
+        if _USED.search(line) is None:
+            continue
+        for held in numbers.quantities(line):
+            if numbers.same(figure, held, scales):
+                behind = line[held.start :].lstrip("0123456789.,")
+                yield not behind.startswith(")")
