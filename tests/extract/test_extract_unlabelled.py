@@ -11,7 +11,7 @@ from tests.extract.test_extract_rules import DATE, NUMBER, STRING, extract, reco
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.rules import RulesExtractor
 from foliotrace.adapters.local.rules.dates import puts_day_first
-from foliotrace.adapters.local.rules.totals import total
+from foliotrace.adapters.local.rules.unlabelled.totals import total
 from foliotrace.adapters.local.rules.visual_lines import visual_lines
 from foliotrace.extract.extract import record_of
 from foliotrace.model import Block, BlockKind, Box, Deadline, PageKind, ParsedPage, Word, Words

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from foliotrace_server.settings import Settings
 
 _CLI: Final = "foliotrace_server.cli"
+_FOLDER: Final = f"{_CLI}.folder"
 _SHARED_OPTIONS: Final = ("--config", "--data-dir", "--url", "--api-key", "--output")
 _COMPLETION_VARIABLE: Final = "_FOLIOTRACE_COMPLETE"  # set by the shell when it asks
 _OPTIONAL_LIBRARIES: Final = ("rich", "pygments")
@@ -47,7 +48,7 @@ class LazyCommand:
 
 
 COMMANDS: Final[Mapping[str, LazyCommand]] = {
-    "init": LazyCommand(f"{_CLI}.init:init", "Ask three questions and write a settings file."),
+    "init": LazyCommand(f"{_FOLDER}.init:init", "Ask three questions and write a settings file."),
     "demo": LazyCommand(f"{_CLI}.demo:demo", "Run every feature on example documents."),
     "ingest": LazyCommand(f"{_CLI}.ingest:ingest", "Ingest files and folders."),
     "ask": LazyCommand(f"{_CLI}.ask:ask", "Ask a question and get an answer with citations."),
@@ -65,14 +66,14 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "doctor": LazyCommand(
         f"{_CLI}.main:doctor", "Check the configuration and report what is missing."
     ),
-    "backup": LazyCommand(f"{_CLI}.backup:backup", "Back up the data folder."),
-    "restore": LazyCommand(f"{_CLI}.backup:restore", "Restore a backup."),
+    "backup": LazyCommand(f"{_FOLDER}.backup:backup", "Back up the data folder."),
+    "restore": LazyCommand(f"{_FOLDER}.backup:restore", "Restore a backup."),
     "erase": LazyCommand(f"{_CLI}.documents:erase", "Erase a user, a collection or a time."),
-    "check": LazyCommand(f"{_CLI}.check:check", "Find and repair damage in the data folder."),
-    "upgrade": LazyCommand(f"{_CLI}.check:upgrade", "Bring the data folder to this release."),
+    "check": LazyCommand(f"{_FOLDER}.check:check", "Find and repair damage in the data folder."),
+    "upgrade": LazyCommand(f"{_FOLDER}.check:upgrade", "Bring the data folder to this release."),
     "cloud": LazyCommand(f"{_CLI}.cloud:cloud", "Show LlamaCloud usage."),
     "index": LazyCommand(f"{_CLI}.cloud:index", "Maintain the managed LlamaCloud index."),
-    "keys": LazyCommand(f"{_CLI}.keys:keys", "Create, list, rotate and revoke API keys."),
+    "keys": LazyCommand(f"{_FOLDER}.keys:keys", "Create, list, rotate and revoke API keys."),
     "audit": LazyCommand("foliotrace_audit.cli:audit", "Verify, search and export the audit log."),
     "completion": LazyCommand(f"{_CLI}.main:completion", "Print a shell completion script."),
 }

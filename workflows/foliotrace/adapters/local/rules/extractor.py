@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from foliotrace.adapters.local.rules.candidates import Candidate, PagePairs, choose, rows
 from foliotrace.adapters.local.rules.pairs import pairs
-from foliotrace.adapters.local.rules.unlabelled import SeenPages
+from foliotrace.adapters.local.rules.unlabelled.fields import SeenPages
 from foliotrace.catalog import Reason
 from foliotrace.errors import DeadlineExceeded
 from foliotrace.model import (

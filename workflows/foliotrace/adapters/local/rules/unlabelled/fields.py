@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from foliotrace.adapters.local.rules.candidates import Candidate
 from foliotrace.adapters.local.rules.dates import paper_date, puts_day_first
-from foliotrace.adapters.local.rules.head_block import Found, head_block
-from foliotrace.adapters.local.rules.roles import Role, role_of, with_aliases
-from foliotrace.adapters.local.rules.titles import title
-from foliotrace.adapters.local.rules.totals import total
+from foliotrace.adapters.local.rules.unlabelled.head_block import Found, head_block
+from foliotrace.adapters.local.rules.unlabelled.roles import Role, role_of, with_aliases
+from foliotrace.adapters.local.rules.unlabelled.titles import title
+from foliotrace.adapters.local.rules.unlabelled.totals import total
 from foliotrace.adapters.local.rules.visual_lines import VisualLine, visual_lines
 from foliotrace.model import ParsedPage
 from foliotrace.schema_fields.plan import FieldKind, FieldSpec

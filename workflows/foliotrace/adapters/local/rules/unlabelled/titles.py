@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import median
 
-from foliotrace.adapters.local.rules.head_block import Found
+from foliotrace.adapters.local.rules.unlabelled.head_block import Found
 from foliotrace.adapters.local.rules.visual_lines import VisualLine
 from foliotrace.model import BlockKind, ParsedPage
 

@@ -1,0 +1,1 @@
+"""Commands that create, guard, check and copy a data folder."""

@@ -1,0 +1,1 @@
+"""Values that no label names: an organisation, its address, dates, titles, totals."""
