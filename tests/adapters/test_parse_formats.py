@@ -4,12 +4,11 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from docx import Document as Word
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openpyxl import Workbook
 from tests.adapters.files import docx_of
 from tests.adapters.parsing import EXAMPLES, SAMPLES, reading
+from tests.lazy_sdk import lazy_call
 
 from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.adapters.local.readers.reading_options import find_tessdata
@@ -25,6 +24,9 @@ from foliotrace.adapters.local.readers.sections import (
 from foliotrace.adapters.local.readers.text.csv_table import cell_name
 from foliotrace.errors import FileRefused
 from foliotrace.model import BlockKind, PageKind, PageStatus, ParsedPage
+
+Workbook = lazy_call("openpyxl:Workbook")
+Word = lazy_call("docx:Document")
 
 pytestmark = pytest.mark.anyio
 

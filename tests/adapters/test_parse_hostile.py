@@ -4,13 +4,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from openpyxl import Workbook
 from tests.adapters.parsing import reading
+from tests.lazy_sdk import lazy_call
 
 from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.errors import FileRefused
 from foliotrace.ingest.chunk import HEADER_CHARACTERS, chunk_pages
 from foliotrace.model import ParsedPage
+
+Workbook = lazy_call("openpyxl:Workbook")
 
 pytestmark = pytest.mark.anyio
 

@@ -3,11 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
+from tests.lazy_sdk import lazy
 
 from foliotrace.errors import EmbedderUnavailable
 from foliotrace.model import Deadline
+
+np = lazy("numpy")
 
 
 class LatentEmbedder:
@@ -40,7 +43,7 @@ class LatentEmbedder:
     def _vector(self, text: str) -> list[float]:
         return [float(x) for x in self._weights(text) @ self._directions]
 
-    def _weights(self, text: str) -> np.ndarray:
+    def _weights(self, text: str) -> Any:
         row = np.zeros(len(self._terms))
         for term, count in Counter(_words(text)).items():
             if term in self._terms:
