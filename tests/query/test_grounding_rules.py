@@ -365,7 +365,8 @@ CASH = (
     "\t$ (4,457)\t$ 7,378\nWe recorded no accrual, as losses are not probable. The rate of 15.7% "
     "compares with the statutory rate of 21%. Sales were $10,402 million in the second quarter and "
     "$14,645 million in the third.\nInstrument Rating(s):\tNone\tSecond pilot:\tNo\n"
-    "Certificate:\tPrivate\n"
+    "Certificate:\tPrivate\nThe fair values of the derivatives were not material in May.\n"
+    "It bought 38 million shares at an average price of $165.50.\n"
 )
 
 
@@ -388,6 +389,11 @@ CASH = (
             "$25,047 million, from $14,645 million and $10,402 million.",
         ),
         (
+            "What did the shares cost?",
+            "It bought 38 million shares at an average of $165.50, about $6.3 billion.",
+            "It bought 38 million shares at an average of $165.50, about $7.3 billion.",
+        ),
+        (
             "Did investing activities bring in cash?",
             "They used cash, $4,457 million.",
             "They provided cash, $4,457 million.",
@@ -404,7 +410,16 @@ def test_numbers_are_compared_and_results_redone_as_the_sentence_says(
 @pytest.mark.parametrize(
     ("asked", "true", "false"),
     [
-        ("Was there an accrual?", "No, losses are not probable.", "Yes, losses are probable."),
+        (
+            "Was there an accrual?",
+            "It did not, as losses are not probable.",
+            "It did, as losses are probable.",
+        ),
+        (
+            "Is the impact material?",
+            "The fair values of the derivatives were immaterial.",
+            "The fair values of the derivatives were material.",
+        ),
         (
             "Did the pilot hold an instrument rating?",
             "No, he had only a private certificate.",

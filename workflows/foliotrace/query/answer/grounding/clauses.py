@@ -64,7 +64,8 @@ class Clause:
     def against(self, other: "Clause") -> bool:
         """Whether it denies what the other affirms, or the reverse."""
         nil = other.nil and not any(map(str.isdigit, self.text))
-        return (other.negated or nil) != self.negated
+        immaterial = polarity.contrary_words(self.words - other.words, other.words - self.words)
+        return (other.negated or nil) != (self.negated != immaterial)
 
 
 @lru_cache(8192)
@@ -102,7 +103,9 @@ def contradicted(claim: Sequence[Clause], held: Sequence[Clause]) -> bool:
             ways = {other.direction for other in near}
             if ways and clause.direction not in ways and None not in ways:
                 return True
-        if not clause.negated and all(_opposite(clause, other) for other in near):
+        if not clause.negated and all(
+            _opposite(clause, other) and not other.negated for other in near
+        ):
             return True
     return False
 

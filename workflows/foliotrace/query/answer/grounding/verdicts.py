@@ -73,7 +73,7 @@ def judge(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> C
 
 def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> ClaimVerdict:
     missing = [each for each in claim.quantities if not _number_holds(each, question, cited)]
-    held = sum(not each.is_year for each in claim.quantities)
+    held = sum(not each.is_year for each in claim.quantities) + len(claim.dates)
     if not _words_hold(claim, question, cited, held):
         return ClaimVerdict.UNVERIFIED
     if not (

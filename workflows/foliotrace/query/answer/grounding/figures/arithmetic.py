@@ -21,10 +21,8 @@ MOST_BY_CHANCE: Final = 0.25  # results that a random number would meet within i
 _MOST_COLUMNS: Final = 6
 _MOST_IN_A_SPAN: Final = 12  # numbers: a span with more is a table
 _ROWS_OF_A_PART: Final = 3
-_SUM_WORDS: Final = (
-    "total sum combined together plus aggregate altogether overall both all composed"
-)
-_SUM: Final = frozenset(_SUM_WORDS.split())
+_SUMS: Final = "total sum combined together plus aggregate altogether overall both all composed"
+_SUM: Final = frozenset(_SUMS.split())
 _DIFFERENCE_WORDS: Final = (
     "change changed increase increased decrease decreased grew grow growth rose rise fell fall "
     "drop decline declined differ difference more less minus net free working profit gross remain "
@@ -32,6 +30,7 @@ _DIFFERENCE_WORDS: Final = (
 )
 _DIFFERENCE: Final = frozenset(_DIFFERENCE_WORDS.split())
 _LESS: Final = frozenset({"less", "minus", "difference"})
+_PRICED: Final = frozenset({"average", "each", "per", "apiece"})
 _FRACTIONS: Final = {
     "half": 0.5, "third": 1 / 3, "quarter": 0.25, "double": 2.0, "twice": 2.0, "triple": 3.0,
 }  # fmt: skip
@@ -102,10 +101,9 @@ def derives(claimed: Quantity, premises: Premises) -> bool:
             results = _composite(premises, premises.ratio, at_most=most)
             return _not_by_chance(claimed, list(results), premises)
     rows = premises.relevant
-    if any(_is(claimed, each, premises) for each in _simple(rows)):
-        return True
-    if any(_is(claimed, each, premises) for each in _of_totals(rows, premises)):
-        return True
+    for results in (_simple(rows), _of_totals(rows, premises)):
+        if any(_is(claimed, each, premises) for each in results):
+            return True
     if _not_by_chance(claimed, list(_sums(rows, premises)), premises):
         return True
     return _not_by_chance(claimed, list(_from_prose(premises, percent=claimed.percent)), premises)
@@ -315,6 +313,8 @@ def _from_stated(premises: Premises) -> Iterator[Result]:
     yield from _pairs(amounts, premises, sums=not less, differences=True)
     if len(amounts) > 2:
         yield Result(sum(amounts), amount=True, absolute=True)
+    if not premises.words.isdisjoint(_PRICED):
+        yield from (Result(a * b, amount=True, absolute=True) for a, b in combinations(amounts, 2))
     for word, factor in _FRACTIONS.items():
         if word in premises.words:
             yield from (Result(factor * n, amount=True, absolute=True) for n in amounts)
