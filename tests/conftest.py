@@ -1,12 +1,21 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from llama_index_instrumentation import get_dispatcher
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def log_settings_end_with_the_test() -> Iterator[None]:
+    """A level or a cached logger that a test leaves behind hides log lines from those after it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**{**before, "cache_logger_on_first_use": False})
 
 
 @pytest.fixture(autouse=True)

@@ -117,7 +117,7 @@ def _as_understood(answer: Answer, understood: Understood) -> Answer:
     """The answer, saying which question it answers if a follow-up was rewritten."""
     if understood.rewritten:
         answer = replace(answer, rewritten_query=understood.text)
-    return with_notice(answer, understood.caveat)
+    return with_notice(answer, understood.caveat) if understood.caveat else answer
 
 
 async def _save_run(
