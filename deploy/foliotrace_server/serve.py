@@ -9,8 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from os import geteuid
-from pwd import getpwuid
 from types import FrameType
 from typing import Final
 from uuid import uuid4
@@ -32,6 +30,7 @@ from foliotrace_server.http.connection_limits import ConnectionLimits, limited_p
 from foliotrace_server.http.http_guard import HttpGuard, is_loopback
 from foliotrace_server.http.identity import Authentication
 from foliotrace_server.logging import CHECKPOINT, set_up_logging
+from foliotrace_server.observing.audit import operator
 from foliotrace_server.sections import ServerSettings
 from foliotrace_server.settings import Settings
 
@@ -203,7 +202,7 @@ async def record_operation(engine: Engine, action: str, settings: Settings) -> N
         event="admin_completed",
         run_id=f"op_{uuid4().hex}",
         tenant="",
-        user_id=f"os:{getpwuid(geteuid()).pw_name}",
+        user_id=operator(),
         success=True,
         action=f"{action} settings:{used}",
     )

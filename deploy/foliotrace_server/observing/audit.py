@@ -253,6 +253,14 @@ def open_audit(
     return log, writer.hash_query
 
 
+def operator() -> str:
+    """The user of the operating system: by name, or by number where it has none (a container)."""
+    try:
+        return f"os:{getpwuid(geteuid()).pw_name}"
+    except KeyError:
+        return f"os:{geteuid()}"
+
+
 @contextmanager
 def audited_command(settings: Settings, action: str) -> Iterator[Callable[..., None]]:
     """Write the first record of an administrator's command, and its last when it has ended.
@@ -265,7 +273,7 @@ def audited_command(settings: Settings, action: str) -> Iterator[Callable[..., N
         yield lambda **fields: None
         return
     log_folder, keys_folder = audit_folders(settings)
-    user = f"os:{getpwuid(geteuid()).pw_name}"
+    user = operator()
     entry = AuditEntry(
         event="admin_received", run_id=f"run_{uuid4().hex}", tenant="", user_id=user, action=action
     )
