@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -13,9 +14,15 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def log_settings_end_with_the_test() -> Iterator[None]:
     """A level or a cached logger that a test leaves behind hides log lines from those after it."""
-    before = structlog.get_config()
+    before, level = structlog.get_config(), logging.getLogger().level
     yield
     structlog.configure(**{**before, "cache_logger_on_first_use": False})
+    logging.disable(logging.NOTSET)
+    logging.getLogger().setLevel(level)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("foliotrace") and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """The distribution foliotrace-otel: built from this folder, installed without foliotrace."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -102,5 +103,6 @@ def test_two_versions_side_by_side_are_reported(
 ) -> None:
     versions = {"foliotrace": "0.1.0", "foliotrace-otel": "0.2.0"}
     monkeypatch.setattr(setup, "version", versions.__getitem__)
-    setup.warn_of_two_versions()
+    with caplog.at_level(logging.WARNING, logger="foliotrace_otel.setup.configure"):
+        setup.warn_of_two_versions()
     assert [record.message for record in caplog.records] == ["telemetry.two_versions"]
