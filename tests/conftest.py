@@ -8,7 +8,7 @@ from llama_index_instrumentation import get_dispatcher
 
 
 def pytest_configure() -> None:
-    """Collecting makes objects and next to no garbage: a third of its CPU went into looking for it."""
+    """Collecting makes hardly any garbage: looking for some took a third of its CPU."""
     gc.disable()
 
 
