@@ -190,9 +190,9 @@ def inspect_settings(
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            given = (init_settings, env_settings, dotenv_settings, file_secret_settings)
+            before = (init_settings, env_settings, dotenv_settings, file_secret_settings)
             order = super().settings_customise_sources
-            return sources.without_wrong(lambda: order(settings_cls, *given), cls)
+            return sources.without_wrong(lambda: order(settings_cls, *before), cls)
 
     while True:
         try:

@@ -49,16 +49,16 @@ class Sources:
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The sources in their order; an unreadable settings file is reported and left out."""
         try:
-            given = order()
+            ordered = order()
         except (TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             said = "cannot be read" if isinstance(error, OSError) else f"is not TOML: {error}"
             self.report("config", f"{self.path} {said}", "Fix the file.")
             kind.toml_file = Path()  # type: ignore[attr-defined] # of Settings
-            given = order()
+            ordered = order()
         places = ("the command line", "the environment", ".env", "a secret file", str(self.path))
         return tuple(
             _WithoutWrong(kind, inner, place, self)
-            for inner, place in zip(given, places, strict=True)
+            for inner, place in zip(ordered, places, strict=True)
         )
 
     def drop(self, error: ValidationError) -> None:

@@ -281,8 +281,8 @@ def export(log_folder: Path, keys: Path | None, form: str, **wanted: Any) -> Non
 
 def _operation(action: str, log_folder: Path) -> AbstractContextManager[None]:
     """What whoever mounts `audit` does around a command that shows records: it records that."""
-    around: Operation | None = click.get_current_context().meta.get(OPERATION)
-    return nullcontext() if around is None else around(action, log_folder)
+    operation: Operation | None = click.get_current_context().meta.get(OPERATION)
+    return nullcontext() if operation is None else operation(action, log_folder)
 
 
 def _chain_keys(folder: Path | None) -> Mapping[str, MacKey]:

@@ -52,8 +52,8 @@ class Options:
         """The settings that are right, and what is wrong with the others. Raises nothing."""
         from foliotrace_server.settings import inspect_settings
 
-        given = {} if self.data_dir is None else {"data_dir": self.data_dir}
-        return inspect_settings(self.config, **given)
+        options = {} if self.data_dir is None else {"data_dir": self.data_dir}
+        return inspect_settings(self.config, **options)
 
 
 pass_options = click.make_pass_decorator(Options)

@@ -206,9 +206,9 @@ def erasure(
     *, user: str | None, collection: str | None, before: datetime | None
 ) -> ApiRequest[bodies.ErasureBody]:
     """`POST /v1/erasures`."""
-    given = {"user": user, "collection": collection}
-    given["before"] = before.isoformat() if before is not None else None
-    body = {name: value for name, value in given.items() if value is not None}
+    filters = {"user": user, "collection": collection}
+    filters["before"] = before.isoformat() if before is not None else None
+    body = {name: value for name, value in filters.items() if value is not None}
     path = "/v1/erasures"
     return ApiRequest(method="POST", path=path, body_type=bodies.ErasureBody, json=body)
 

@@ -82,10 +82,10 @@ async def find_servers(also: Sequence[str] = ()) -> Mapping[str, tuple[str, Offe
 
 def base_of(model: LLMSettings | EmbeddingSettings) -> str:
     """The base URL under which a server lists its models."""
-    given = model.api_base
+    configured = model.api_base
     if model.provider == "ollama":
-        return OLLAMA if given is None else f"{given.rstrip('/').removesuffix('/v1')}/v1"
-    return given or (ANTHROPIC if model.provider == "anthropic" else OPENAI)
+        return OLLAMA if configured is None else f"{configured.rstrip('/').removesuffix('/v1')}/v1"
+    return configured or (ANTHROPIC if model.provider == "anthropic" else OPENAI)
 
 
 def key_of(settings: Settings, model: LLMSettings | EmbeddingSettings) -> str | None:

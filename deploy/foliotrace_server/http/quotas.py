@@ -55,17 +55,17 @@ class QuotaUsedUp(TooBusy):
 
 @dataclass(frozen=True, slots=True)
 class _Policy:
-    """One limit: `name` is what the headers call it, `whose` key or tenant it counts."""
+    """One limit: `name` is what the headers call it, `holder` key or tenant it counts."""
 
     name: str
     unit: str
     item: RateLimitItem
-    whose: str
+    holder: str
 
     def counter(self, principal: Principal) -> tuple[str, str, str]:
         """The identifiers of the counter."""
-        who = principal.tenant if self.whose == "tenant" else principal.subject
-        return self.unit, self.whose, who
+        who = principal.tenant if self.holder == "tenant" else principal.subject
+        return self.unit, self.holder, who
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Quotas:
     async def _remaining(self, policy: _Policy, principal: Principal) -> tuple[float, int]:
         assert self._counters is not None  # noqa: S101 - `admit` has checked
         reset_s, left = await self._counters.remaining(policy, principal)
-        if policy.unit == "usd" and policy.whose == "tenant" and self._spent_today:
+        if policy.unit == "usd" and policy.holder == "tenant" and self._spent_today:
             try:  # the ledger also knows what was spent before this process started
                 spent = to_micro_usd(await self._spent_today(principal.tenant))
             except LedgerUnavailable:  # spending needs the ledger itself, and is refused there
@@ -233,7 +233,7 @@ def _redis_storage(pool: Any) -> Any:  # noqa: ANN401 - redis is an extra
     )
 
 
-def _policies(whose: str, quota: QuotaSettings) -> Iterator[_Policy]:
+def _policies(holder: str, quota: QuotaSettings) -> Iterator[_Policy]:
     for unit in (_REQUESTS, "tokens", "pages", "usd"):
         text = getattr(quota, unit)
         if text is not None:
@@ -241,7 +241,7 @@ def _policies(whose: str, quota: QuotaSettings) -> Iterator[_Policy]:
 
             amount, _, window = text.partition("/")
             whole = to_micro_usd(Decimal(amount)) if unit == "usd" else int(amount)
-            yield _Policy(f"{whose}-{unit}", unit, parse(f"{whole}/{window}"), whose)
+            yield _Policy(f"{holder}-{unit}", unit, parse(f"{whole}/{window}"), holder)
 
 
 def _work_of(path: str) -> str:
@@ -259,7 +259,7 @@ def _refusal(policy: _Policy, reset_s: float) -> TooBusy:
     what = "sent" if policy.unit == _REQUESTS else "used"
     kind = RateLimited if policy.unit == _REQUESTS else QuotaUsedUp
     unit = "US dollars" if policy.unit == "usd" else policy.unit
-    return kind(f"this {policy.whose} has {what} all its {unit}", retry_after_s=wait_s)
+    return kind(f"this {policy.holder} has {what} all its {unit}", retry_after_s=wait_s)
 
 
 def _headers(

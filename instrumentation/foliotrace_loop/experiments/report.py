@@ -46,11 +46,11 @@ def markdown(comparison: Comparison) -> str:
     ]
     if c.baseline is not None:
         lines.append(f"| McNemar, exact | | p = {c.p_value:.3f} over {c.shared} shared cases |")
-    shown = [case for change in _PRINTED for case in c.with_change(change)]
-    shown += [case for case in targets if case not in shown]
-    if shown:
+    printed = [case for change in _PRINTED for case in c.with_change(change)]
+    printed += [case for case in targets if case not in printed]
+    if printed:
         lines += ["", "| case | change | why |", "|---|---|---|"]
-        lines += [f"| {_cell(s.name or s.row_id)} | {s.change} | {_cell(s.why)} |" for s in shown]
+        lines += [f"| {_cell(s.name or s.row_id)} | {s.change} | {_cell(s.why)} |" for s in printed]
     if c.keys:
         lines += ["", "| evaluator | cases | before | now | 95 % of the difference |"]
         lines += ["|---|---|---|---|---|"]

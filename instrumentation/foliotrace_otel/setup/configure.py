@@ -302,8 +302,8 @@ def _to_langsmith(langsmith: LangSmith, encoder: SpanEncoder) -> SpanExporter:
 
 def _sampler(settings: OTelSettings) -> Sampler:
     if settings.sampler not in SAMPLERS:
-        [offered] = entry_points(group=SAMPLER_GROUP, name=settings.sampler)
-        made: Sampler = offered.load()(settings.sampler_arg)
+        [entry_point] = entry_points(group=SAMPLER_GROUP, name=settings.sampler)
+        made: Sampler = entry_point.load()(settings.sampler_arg)
         return made
     name = settings.sampler.removeprefix("parentbased_")
     root: Sampler = {

@@ -64,8 +64,8 @@ class RunAttributes(SpanProcessor):
         if _KEY not in context:
             return
         for name, value in _current(context).items():
-            shown = self._redactor.pseudonym(str(value)) if name == _USER else value
-            span.set_attribute(name, shown)
+            exported = self._redactor.pseudonym(str(value)) if name == _USER else value
+            span.set_attribute(name, exported)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Nothing is left to do."""

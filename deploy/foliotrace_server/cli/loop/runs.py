@@ -272,9 +272,9 @@ def _print_stats(figures: "bodies.RunStatsBody") -> None:
 
 
 def _row(name: str, each: "WindowStats") -> tuple[object, ...]:
-    def shown(value: object) -> object:
+    def cell(value: object) -> object:
         return "-" if value is None else value
 
     rate = "-" if each.error_rate is None else f"{each.error_rate:.1%}"
-    latency = (shown(each.p50_ms), shown(each.p95_ms), shown(each.p99_ms))
-    return (name, each.runs, rate, *latency, each.tokens, shown(each.cost_per_run_usd))
+    latency = (cell(each.p50_ms), cell(each.p95_ms), cell(each.p99_ms))
+    return (name, each.runs, rate, *latency, each.tokens, cell(each.cost_per_run_usd))

@@ -98,17 +98,17 @@ def journal_of(folder: Path, how: dict[str, Any], *, reload: bool = False) -> "I
 def _progress(sent: int, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, else a line for every ten traces or every percent."""
     step = max(_STEP, total // 100)
-    done, shown, lock = sent, sent, Lock()
+    done, printed, lock = sent, sent, Lock()
     with output.progress_bars() as bars:
         bar = bars.add("Uploading", total)
 
         def on_progress(traces: int) -> None:
-            nonlocal done, shown
+            nonlocal done, printed
             with lock:
                 done += traces
                 bars.move(bar, done, total)
-                if bars.progress is None and done // step > shown // step:
-                    shown = done
+                if bars.progress is None and done // step > printed // step:
+                    printed = done
                     output.print_line(f"  Uploaded {done // step * step}/{total} traces")
 
         yield on_progress

@@ -190,15 +190,15 @@ def _is_of_another(name: str, figure: numbers.Quantity, texts: Sequence[Figures]
     with_it = [held for text, held in texts if held and word.search(text)]
     if any(_holds(held, figure) for held in with_it):
         return False
-    alike = any(_alike(figure, q) for held in with_it for q in held)
-    return alike and any(_holds(held, figure) for _, held in texts)
+    agreeing = any(_agree(figure, q) for held in with_it for q in held)
+    return agreeing and any(_holds(held, figure) for _, held in texts)
 
 
 def _in(quantity: numbers.Quantity, asked: str) -> bool:
     return f"{quantity.value:g}" in asked
 
 
-def _alike(one: numbers.Quantity, other: numbers.Quantity) -> bool:
+def _agree(one: numbers.Quantity, other: numbers.Quantity) -> bool:
     return (one.percent, one.is_year, one.scale) == (other.percent, other.is_year, other.scale)
 
 

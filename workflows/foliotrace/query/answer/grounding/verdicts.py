@@ -171,8 +171,8 @@ def _derived(
     cited: Sequence[ClaimEvidence],
 ) -> bool:
     """Whether each missing number follows by arithmetic, shown in the sentence or redone here."""
-    shown = list(stated_results(claim.rest)) if has_result(claim.rest) else []
-    open_numbers = [q for q in missing if not _confirmed(q, claim, shown)]
+    results = list(stated_results(claim.rest)) if has_result(claim.rest) else []
+    open_numbers = [q for q in missing if not _confirmed(q, claim, results)]
     if not open_numbers:
         return True
     terms = question.vocabulary.terms
@@ -213,13 +213,13 @@ def _premises_of(
     )
 
 
-def _confirmed(missing: numbers.Quantity, claim: Claim, shown: Sequence[tuple[int, bool]]) -> bool:
+def _confirmed(missing: numbers.Quantity, claim: Claim, results: Sequence[tuple[int, bool]]) -> bool:
     """Whether the sentence shows how it comes to the number, or the number only divides there."""
-    if any(right and place == missing.start for place, right in shown):
+    if any(right and place == missing.start for place, right in results):
         return True
     counts = missing.value in COUNTS and not missing.percent
     before = claim.rest[: missing.start].rstrip()[-1:]
-    return bool(shown) and counts and before in tuple("/*\u00d7\u00f7x")
+    return bool(results) and counts and before in tuple("/*\u00d7\u00f7x")
 
 
 def _said_otherwise(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> bool:
