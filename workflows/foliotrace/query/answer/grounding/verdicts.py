@@ -213,7 +213,9 @@ def _premises_of(
     )
 
 
-def _confirmed(missing: numbers.Quantity, claim: Claim, results: Sequence[tuple[int, bool]]) -> bool:
+def _confirmed(
+    missing: numbers.Quantity, claim: Claim, results: Sequence[tuple[int, bool]]
+) -> bool:
     """Whether the sentence shows how it comes to the number, or the number only divides there."""
     if any(right and place == missing.start for place, right in results):
         return True
