@@ -18,6 +18,7 @@ from foliotrace.ingest.workflow import IngestWorkflow
 from foliotrace.lexicon import load_lexicon
 from foliotrace.query.workflow import QueryWorkflow
 from foliotrace.stack import DataFolder, Host, Stack
+from foliotrace_loop.store import LoopStore
 from foliotrace_server.assembly import Assembly, Readiness
 from foliotrace_server.external.own_parts import OwnParts, load_object
 from foliotrace_server.external.services import SharedStores, connect
@@ -30,6 +31,7 @@ from foliotrace_server.http.access_audit import CallerAudit
 from foliotrace_server.http.http_guard import is_loopback
 from foliotrace_server.http.identity import caller
 from foliotrace_server.http.quotas import Quotas
+from foliotrace_server.loop.erasure import LoopErasure
 from foliotrace_server.loop.open_releases import open_releases
 from foliotrace_server.observing.audit import open_audit
 from foliotrace_server.observing.telemetry import observe
@@ -109,7 +111,8 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         prices = PriceTable(settings.own_prices)
         stack = Stack(folder, settings, host, connect(settings, folder, parts, prices))
         query, ingest, extract = stack.query, stack.ingest, stack.extract
-        releases = open_releases(settings, stack, host, parts, prices)
+        loop_store = LoopStore(settings.data_dir / "loop.db")
+        releases = open_releases(settings, stack, host, parts, prices, loop_store)
         problems = FolderProblems.examine(settings, folder) if serving else None
         undo.pop_all()
 
@@ -126,6 +129,11 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
     models = (settings.llm, *settings.llm_fallbacks)
     paid = any(each is not None and not settings.costs_nothing(each) for each in models)
     ledger = partial(stores.spent_today, "default") if paid else None
+    erasure = LoopErasure(folder.runs, loop_store, settings.loop.datasets)
+
+    async def close_loop_store() -> None:
+        loop_store.close()
+
     return Assembly(
         ingest=ingest,
         runs=folder.runs,
@@ -139,9 +147,10 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         managed_index=cloud.index if cloud else None,
         webhook=cloud.webhook if cloud and cloud.expects_webhooks else None,
         audited=audit,
-        erasers={"runs": folder.runs.erase},
+        erasers={**erasure.erasers, "runs": folder.runs.erase},
         closing=(
             releases.close,
+            close_loop_store,
             stack.close,
             audit.close,
             observability.close,

@@ -177,7 +177,7 @@ class Engine:
             await self.quotas.add(owner, pages=job.pages_done)
         self.compaction.request()  # the document may have replaced an earlier state
 
-    async def _forget_feedback(self) -> None:
+    async def forget_feedback(self) -> None:
         """Delete the feedback of runs that are gone: expired, or with a document they cited."""
         for tenant, run_id in await asyncio.to_thread(self.loop.rated_runs):
             try:
@@ -206,7 +206,7 @@ class Engine:
             }
             try:
                 expired = await self.assembly.runs.expire(before=before, by_project=by_project)
-                await self._forget_feedback()
+                await self.forget_feedback()
                 finished = await self.durable.forget_finished(before)
                 self.compaction.request()
                 _log.debug("retention.applied", runs=expired, handlers=finished)

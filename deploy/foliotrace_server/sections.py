@@ -5,7 +5,7 @@ The other sections are the core's: `foliotrace.settings`.
 
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -357,45 +357,6 @@ class LlamaCloudSection(LlamaCloudSettings):
         if self.webhook_url is not None and self.webhook_secret is None:
             raise ValueError("webhook_url needs webhook_secret: unsigned events are refused")
         return self
-
-
-class ReleaseSettings(Section):
-    """Another configuration of answers over the same library."""
-
-    query: dict[str, Any] = Field(
-        default_factory=dict,
-        description="The settings of `query` that differ from the base; an empty text unsets one.",
-    )
-    llm: LLMSettings | None = Field(
-        default=None, description="Its language model. None: those of the base."
-    )
-
-
-class OnlineSettings(Section):
-    """Evaluation of answers in production, off the request path, by rules that need no model."""
-
-    enabled: bool = Field(
-        default=False,
-        description="Rate answers as they are given; the ratings are feedback of source `online`.",
-    )
-    share: float = Field(
-        default=0.05,
-        ge=0,
-        le=1,
-        description="Share of answers that are rated, by trace id. Degraded answers always are.",
-    )
-    evaluators: tuple[str, ...] = Field(
-        default=("no_hallucination", "latency_ok", "cost_ok"),
-        description="What rates them: names of evaluators that need no reference.",
-    )
-    max_waiting: int = Field(
-        default=200, gt=0, description="Answers that may wait to be rated; further ones are not."
-    )
-    automatic_rollback: bool = Field(
-        default=True,
-        description="Take a canary out as soon as its errors, degraded answers, latency or cost "
-        "are worse than those of the stable release beyond chance.",
-    )
 
 
 class RedisSettings(Section):

@@ -26,6 +26,7 @@ from pydantic_settings import (
 from foliotrace.budget import Price
 from foliotrace.errors import Misconfigured
 from foliotrace.settings import CoreSettings, Section
+from foliotrace_server.loop.settings import LoopSettings, OnlineSettings, ReleaseSettings
 from foliotrace_server.sections import (
     AuditLogSettings,
     AuthSettings,
@@ -34,9 +35,7 @@ from foliotrace_server.sections import (
     LlamaCloudSection,
     LLMSettings,
     LogSettings,
-    OnlineSettings,
     RedisSettings,
-    ReleaseSettings,
     ServerSettings,
     TracingSettings,
 )
@@ -98,6 +97,9 @@ class Settings(CoreSettings, BaseSettings):
     )
     online: OnlineSettings = Field(
         default=OnlineSettings(), description="Evaluation of answers in production."
+    )
+    loop: LoopSettings = Field(
+        default=LoopSettings(), description="Datasets, judges, and their copy in LangSmith."
     )
     redis: RedisSettings = Field(default=RedisSettings(), description="Shared caches and budgets.")
     audit: AuditLogSettings = Field(default=AuditLogSettings(), description="The audit log.")

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import datetime
@@ -152,17 +152,53 @@ class LoopStore:
             "SELECT tenant, run_id FROM feedback UNION SELECT tenant, run_id FROM queue_items"
         )
 
-    def forget_run(self, tenant: str, run_id: str) -> None:
-        """Delete the feedback, reviews and queue items of a run."""
+    def forget_run(self, tenant: str, run_id: str) -> int:
+        """Delete the feedback, reviews and queue items of a run; how many ratings and items."""
 
-        def forget(connection: sqlite3.Connection) -> None:
-            for table in ("feedback", "queue_items"):
+        def forget(connection: sqlite3.Connection) -> int:
+            return sum(
                 connection.execute(
                     f"DELETE FROM {table} WHERE tenant = ? AND run_id = ?",  # noqa: S608 - names
                     (tenant, run_id),
-                )
+                ).rowcount
+                for table in ("feedback", "queue_items")
+            )
 
-        self.write(forget)
+        return self.write(forget)
+
+    def forget_person(
+        self,
+        tenant: str,
+        person: str,
+        *,
+        within: Collection[str] | None = None,
+        before: datetime | None = None,
+    ) -> int:
+        """Delete the ratings, reviews and leases of a person, on these runs only; how many."""
+        until = before.isoformat() if before is not None else None
+        tables = (("feedback", "subject", "created_at"), ("reviews", "reviewer", "at"))
+
+        def forget(connection: sqlite3.Connection) -> int:
+            count = 0
+            for table, who, when in tables:
+                found = connection.execute(
+                    f"SELECT DISTINCT run_id FROM {table}"  # noqa: S608 - names
+                    f" WHERE tenant = ?1 AND {who} = ?2 AND (?3 IS NULL OR {when} < ?3)",
+                    (tenant, person, until),
+                ).fetchall()
+                for (run_id,) in found:
+                    if within is None or run_id in within:
+                        count += connection.execute(
+                            f"DELETE FROM {table} WHERE tenant = ?1 AND run_id = ?4"  # noqa: S608 - names
+                            f" AND {who} = ?2 AND (?3 IS NULL OR {when} < ?3)",
+                            (tenant, person, until, run_id),
+                        ).rowcount
+            connection.execute(
+                "DELETE FROM leases WHERE tenant = ? AND reviewer = ?", (tenant, person)
+            )
+            return count
+
+        return self.write(forget)
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """All rows of a read; none while the file does not exist."""

@@ -90,3 +90,77 @@ def test_the_command_prints_the_receipt(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["erase", "--collection", "default", "--yes", *data])
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["documents"] == 1
+
+
+async def test_ratings_reviews_and_dataset_rows_are_erased_with_the_runs(tmp_path: Path) -> None:
+    from foliotrace_loop.datasets.rows import Datasets
+    from foliotrace_loop.shapes import Row
+
+    datasets = Datasets(tmp_path / "datasets")
+    async with serving(tmp_path / "data", loop={"datasets": str(datasets.folder)}) as client:
+        await ingest(client, "a.txt", "The whale weighs 190 tonnes.")
+        queue = {"name": "low", "reviewers": 1}
+        assert (await client.post("/v1/queues", json=queue)).is_success
+        runs = {}
+        for user in ("ann", "bob"):
+            question = {"query": "How much does the whale weigh?", "user_id": user}
+            run_id = (await client.post("/v1/query", json=question)).json()["run_id"]
+            rating = {"run_id": run_id, "key": "user", "score": 0.0, "comment": f"{CANARY} {user}"}
+            assert (await client.post("/v1/feedback", json=rating)).status_code == 200
+            came = {"promoted_from_run": run_id, "category": CANARY}
+            datasets.put(
+                "complaints",
+                Row(
+                    id=f"row-{user}",
+                    inputs={"query": f"{CANARY} {user}?"},
+                    reference_outputs={"answer": CANARY},
+                    metadata=came,
+                    split="smoke",
+                ),
+            )
+            runs[user] = run_id
+        await client.post("/v1/queues/low/fill", json={})
+        erased = (await client.post("/v1/erasures", json={"user": "ann"})).json()
+        assert erased["rows"] == {"feedback_and_reviews": 2, "dataset_rows": 1, "runs": 1}
+        assert (await client.get(f"/v1/runs/{runs['bob']}")).json()["feedback"]
+        again = (await client.post("/v1/erasures", json={"user": "ann"})).json()
+        assert again["rows"] == {"feedback_and_reviews": 0, "dataset_rows": 0, "runs": 0}
+    stone, kept = datasets.read("complaints")
+    assert (stone.id, stone.inputs, stone.reference_outputs) == ("row-ann", {}, {})
+    assert stone.retired_at is not None
+    assert stone.metadata == {"erased_at": stone.retired_at}
+    assert kept.id == "row-bob"
+    assert [row.id for row in datasets.suite("complaints", "full")] == ["row-bob"]
+    assert files_with(tmp_path, f"{CANARY} ann") == []
+
+
+async def test_what_a_person_said_of_the_runs_of_others_is_erased(tmp_path: Path) -> None:
+    from datetime import UTC, datetime
+
+    from foliotrace_loop.feedback import feedback_of
+    from foliotrace_loop.store import LoopStore
+
+    async with serving(tmp_path) as client:
+        await ingest(client, "a.txt", "The whale weighs 190 tonnes.")
+        question = {"query": "How much does the whale weigh?"}
+        run_id = (await client.post("/v1/query", json=question)).json()["run_id"]
+        store = LoopStore(tmp_path / "loop.db")
+        for person in ("ann", "bob"):
+            said = feedback_of(
+                tenant="default",
+                subject=person,
+                run_id=run_id,
+                trace_id=None,
+                key="user",
+                score=1.0,
+                source="api",
+                now=datetime.now(UTC),
+            )
+            store.save_feedback(said)
+        elsewhere = {"user": "ann", "collection": "other"}
+        erased = (await client.post("/v1/erasures", json=elsewhere)).json()
+        assert erased["rows"]["feedback_and_reviews"] == 0
+        erased = (await client.post("/v1/erasures", json={"user": "ann"})).json()
+        assert erased["rows"] == {"feedback_and_reviews": 1, "dataset_rows": 0, "runs": 0}
+        assert len(store.feedback_of("default", run_id)) == 1
+        store.close()

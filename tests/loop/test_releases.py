@@ -30,7 +30,7 @@ from foliotrace_loop.releases.watch import (
 from foliotrace_loop.store import LoopStore
 from foliotrace_server.client import AsyncFoliotraceClient
 from foliotrace_server.compose import compose
-from foliotrace_server.sections import OnlineSettings, ReleaseSettings
+from foliotrace_server.loop.settings import OnlineSettings, ReleaseSettings
 from foliotrace_server.settings import Settings
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

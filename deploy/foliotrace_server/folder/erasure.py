@@ -1,7 +1,7 @@
 """Erases what a user, a collection or a time left, with a receipt in the audit log.
 
 Documents go through the ordinary deletion. Every store with rows of its own about people registers
-an `Eraser` in `Assembly.erasers`; `runs` is the first.
+an `Eraser` in `Assembly.erasers`, in order: what refers to runs comes before the runs.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -60,6 +60,7 @@ async def erase(engine: "Engine", principal: Principal, scope: ErasureScope) -> 
         for document_id in documents:
             with suppress(NotFound):  # somebody else deleted it
                 await engine.jobs.forget(principal, document_id)
+        await engine.forget_feedback()  # of the runs that the documents took with them
     except FoliotraceError as error:
         await record("failed", error=error)
         raise

@@ -20,7 +20,7 @@ from foliotrace_loop.queues import is_sampled
 from foliotrace_loop.shapes import Outcome, Row
 from foliotrace_loop.store import LoopStore
 from foliotrace_otel import separate_trace
-from foliotrace_server.sections import OnlineSettings
+from foliotrace_server.loop.settings import OnlineSettings
 
 ONLINE: Final = "online"
 _NO_REFERENCE: Final = Row(id=ONLINE, inputs={}, reference_outputs={})

@@ -13,10 +13,11 @@ from foliotrace.settings import QuerySettings
 from foliotrace.stack import Host, Stack
 from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.external.services import connect
-from foliotrace_server.sections import ReleaseSettings
+from foliotrace_server.loop.settings import ReleaseSettings
 from foliotrace_server.settings import Settings
 
 if TYPE_CHECKING:
+    from foliotrace_loop.store import LoopStore
     from foliotrace_server.loop.releases import ReleaseRouter
 
 
@@ -35,14 +36,18 @@ class OpenReleases:
 
 
 def open_releases(
-    settings: Settings, stack: Stack, host: Host, parts: OwnParts, prices: PriceTable
+    settings: Settings,
+    stack: Stack,
+    host: Host,
+    parts: OwnParts,
+    prices: PriceTable,
+    store: "LoopStore",
 ) -> OpenReleases:
     """Raises Misconfigured for a release whose settings are wrong."""
     if not settings.releases and not settings.online.enabled:
         return OpenReleases()
     from foliotrace_loop.ports import LoopError
     from foliotrace_loop.releases.rollout import BASE, Rollouts
-    from foliotrace_loop.store import LoopStore
     from foliotrace_server.loop.online import OnlineEvaluation
     from foliotrace_server.loop.releases import ReleaseRouter
 
@@ -61,11 +66,6 @@ def open_releases(
             external = replace(external, generators=own.generators, retriever=own.retriever)
         made = Stack(stack.folder, changed, host, external).query
         services[name] = replace(made, release=name)
-    store = LoopStore(settings.data_dir / "loop.db")
-
-    async def close_store() -> None:
-        store.close()
-
     online = None
     if settings.online.enabled:
         try:
@@ -79,7 +79,7 @@ def open_releases(
     return OpenReleases(
         router=router,
         background=(lambda: router.run(rollouts), *((online.run,) if online else ())),
-        closing=(*closing, close_store),
+        closing=tuple(closing),
     )
 
 
