@@ -23,6 +23,7 @@ from foliotrace.model import (
     Principal,
     Query,
     RetrievalMode,
+    Run,
 )
 from foliotrace.ports import Erased, ErasureScope, IndexSource, Prompt, Runs, TextGenerator
 from foliotrace.query.retrieve.paths import RetrievalPath
@@ -85,6 +86,7 @@ class Assembly:
     erasers: Mapping[str, Callable[[ErasureScope], Awaitable[Erased]]] = field(
         default_factory=dict
     )  # by what they erase; see `folder.erasure`
+    on_rated: Callable[[Run, float | None], None] = lambda run, score: None  # by a caller
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()  # run until cancelled
     managed_index: "ManagedIndexWriter | None" = None
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature

@@ -147,6 +147,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         managed_index=cloud.index if cloud else None,
         webhook=cloud.webhook if cloud and cloud.expects_webhooks else None,
         audited=audit,
+        on_rated=releases.on_rated,
         erasers={**erasure.erasers, "runs": folder.runs.erase},
         closing=(
             releases.close,

@@ -17,9 +17,10 @@ from foliotrace_loop.evaluators.judge import (
     is_floating,
 )
 from foliotrace_loop.evaluators.registry import Evaluators
-from foliotrace_loop.evaluators.rules import CitationOverlap, NoHallucination, numbers_in
+from foliotrace_loop.evaluators.rules import NoHallucination, numbers_in
 from foliotrace_loop.ports import LoopError, Vote
 from foliotrace_loop.shapes import Outcome, Row
+from foliotrace_server.loop.grounding import AnswerGrounding
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +72,7 @@ async def test_a_refusal_is_no_match_and_right_only_where_it_is_expected() -> No
 
 
 async def test_no_hallucination_finds_the_number_that_no_quote_holds() -> None:
-    rule = NoHallucination(CitationOverlap())
+    rule = NoHallucination(AnswerGrounding())
     quotes = [{"quote": "Unleaded costs 2.31 EUR per litre at the pump."}]
     good = outcome("Unleaded costs 2.31 EUR per litre [1].", outputs={"citations": quotes})
     bad = outcome(

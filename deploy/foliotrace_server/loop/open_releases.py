@@ -17,7 +17,9 @@ from foliotrace_server.loop.settings import ReleaseSettings
 from foliotrace_server.settings import Settings
 
 if TYPE_CHECKING:
+    from foliotrace.model import Run
     from foliotrace_loop.store import LoopStore
+    from foliotrace_server.loop.online import OnlineEvaluation
     from foliotrace_server.loop.releases import ReleaseRouter
 
 
@@ -28,6 +30,12 @@ class OpenReleases:
     router: "ReleaseRouter | None" = None
     background: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     closing: Sequence[Callable[[], Awaitable[None]]] = ()
+    online: "OnlineEvaluation | None" = None
+
+    def on_rated(self, run: "Run", score: float | None) -> None:
+        """Have a run rated that a caller rated badly."""
+        if self.online is not None:
+            self.online.consider_rated(run, score)
 
     async def close(self) -> None:
         """Close what was opened for releases."""
@@ -46,9 +54,8 @@ def open_releases(
     """Raises Misconfigured for a release whose settings are wrong."""
     if not settings.releases and not settings.online.enabled:
         return OpenReleases()
-    from foliotrace_loop.ports import LoopError
     from foliotrace_loop.releases.rollout import BASE, Rollouts
-    from foliotrace_server.loop.online import OnlineEvaluation
+    from foliotrace_server.loop.online import RunsWithFailures
     from foliotrace_server.loop.releases import ReleaseRouter
 
     if BASE in settings.releases:
@@ -68,10 +75,10 @@ def open_releases(
         services[name] = replace(made, release=name)
     online = None
     if settings.online.enabled:
-        try:
-            online = OnlineEvaluation(settings.online, stack.folder.runs, store)
-        except LoopError as error:
-            raise Misconfigured(str(error), hint="See `online` in the settings.") from error
+        online, close = _online(settings, stack, store)
+        closing.extend(close)
+        watched = RunsWithFailures(stack.folder.runs, online.consider_failed)
+        services = {name: replace(each, runs=watched) for name, each in services.items()}
     router = ReleaseRouter(
         services, online=online, automatic_rollback=settings.online.automatic_rollback
     )
@@ -80,7 +87,39 @@ def open_releases(
         router=router,
         background=(lambda: router.run(rollouts), *((online.run,) if online else ())),
         closing=tuple(closing),
+        online=online,
     )
+
+
+def _online(
+    settings: Settings, stack: Stack, store: "LoopStore"
+) -> "tuple[OnlineEvaluation, Sequence[Callable[[], Awaitable[None]]]]":
+    """Online evaluation and what it closes. Raises Misconfigured."""
+    from foliotrace_loop.evaluators.registry import TONE_KEY
+    from foliotrace_loop.ports import LoopError
+    from foliotrace_server.loop.judge import ONLINE, open_judge
+    from foliotrace_server.loop.online import OnlineEvaluation
+
+    try:
+        opened = None
+        if TONE_KEY in settings.online.evaluators:
+            opened = open_judge(
+                settings,
+                settings.data_dir,
+                account=ONLINE,
+                daily_usd=settings.online.daily_usd,
+                clock=stack.folder.clock,
+            )
+        online = OnlineEvaluation(
+            settings.online,
+            stack.folder.runs,
+            store,
+            judge=opened.judge if opened is not None else None,
+            calibrations=settings.loop.datasets.parent / "judges",
+        )
+    except LoopError as error:
+        raise Misconfigured(str(error), hint="See `online` in the settings.") from error
+    return online, (opened.close,) if opened is not None else ()
 
 
 def _changes(settings: Settings, name: str, release: ReleaseSettings) -> dict[str, Any]:

@@ -23,7 +23,7 @@ class ReleaseSettings(Section):
 
 
 class OnlineSettings(Section):
-    """Evaluation of answers in production, off the request path, by rules that need no model."""
+    """Evaluation of answers in production, off the request path."""
 
     enabled: bool = Field(
         default=False,
@@ -33,11 +33,19 @@ class OnlineSettings(Section):
         default=0.05,
         ge=0,
         le=1,
-        description="Share of answers that are rated, by trace id. Degraded answers always are.",
+        description="Share of answers that are rated, by trace id. Failed and degraded ones, and "
+        "those that somebody rates 0.5 or lower, always are.",
     )
     evaluators: tuple[str, ...] = Field(
         default=("no_hallucination", "latency_ok", "cost_ok"),
-        description="What rates them: names of evaluators that need no reference.",
+        description="What rates them: names of evaluators that need no reference. "
+        "`tone_appropriate` asks the judge of `loop.judge`.",
+    )
+    daily_usd: Decimal = Field(
+        default=Decimal("0.50"),
+        ge=0,
+        description="What judges may spend here in a day (UTC), apart from what answers may: the "
+        "account `judge:online` of the ledger. Then they rate nothing until the next day.",
     )
     max_waiting: int = Field(
         default=200, gt=0, description="Answers that may wait to be rated; further ones are not."
@@ -65,7 +73,7 @@ class LoopSettings(Section):
         default=Decimal("1.00"),
         ge=0,
         description="What judges may spend on evaluations in a day (UTC), apart from what answers "
-        "may: the account `judge:TENANT` of the ledger.",
+        "may: the account `judge:evaluations` of the ledger.",
     )
     sync_every_s: float = Field(
         default=30.0,

@@ -42,6 +42,7 @@ class RunRoutes:
 
     def __init__(self, engine: Engine) -> None:
         self._store = engine.loop
+        self._on_rated = engine.assembly.on_rated
         self._queries = RunQueries(engine.assembly.runs, engine.loop)
         self._max_body_bytes = engine.settings.server.max_body_bytes
         observability = engine.assembly.observability
@@ -122,6 +123,7 @@ class RunRoutes:
             now=datetime.now(UTC),
         )
         kept = await asyncio.to_thread(self._store.save_feedback, feedback)
+        self._on_rated(run, body.score)
         with stage("feedback"):
             emit(
                 FeedbackReceived(

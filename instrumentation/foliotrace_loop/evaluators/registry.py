@@ -6,7 +6,7 @@ from typing import Final
 
 from foliotrace_loop.evaluators.custom import load_evaluator
 from foliotrace_loop.evaluators.judge import TONE, Calibration, JudgeEvaluator
-from foliotrace_loop.evaluators.rules import RULES, CitationOverlap, NoHallucination
+from foliotrace_loop.evaluators.rules import RULES, NoHallucination
 from foliotrace_loop.ports import Evaluator, Grounding, Judge, LoopError
 from foliotrace_loop.shapes import Row
 
@@ -36,7 +36,7 @@ class Evaluators:
         )
         built_in: Sequence[Evaluator] = (
             *RULES,
-            NoHallucination(grounding or CitationOverlap()),
+            NoHallucination(grounding),
             tone,
         )
         self._known: dict[str, Evaluator] = {each.key: each for each in built_in}
@@ -46,6 +46,12 @@ class Evaluators:
             for each in built_in
             if each.key not in _ONLY_WHEN_NAMED and (each is not tone or tone.disabled is None)
         )
+
+    @property
+    def disabled(self) -> Mapping[str, str]:
+        """Why each judge that is not used is not, by its name."""
+        judges = (each for each in self._known.values() if isinstance(each, JudgeEvaluator))
+        return {each.key: each.disabled for each in judges if each.disabled is not None}
 
     @property
     def known(self) -> Mapping[str, Evaluator]:

@@ -1,7 +1,7 @@
 """Evaluators that need no model. Each rates what the row holds a reference for, else nothing."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -44,39 +44,25 @@ class RuleEvaluator:
 
 @dataclass(frozen=True, slots=True)
 class NoHallucination:
-    """Whether every sentence of a given answer is supported by a quote that it cites."""
+    """Whether every sentence of an answer is supported by the quotes that it cites."""
 
-    grounding: Grounding
+    grounding: Grounding | None
     key: str = "no_hallucination"
 
     async def evaluate(self, run: Outcome, row: Row) -> Score:
         """The share of supported sentences; an abstention claims nothing."""
         answer = str(run.outputs.get("answer") or "")
+        if self.grounding is None:
+            return Score(key=self.key, score=None, comment="disabled: nothing checks grounding")
         if not answer or _is_refusal(run):
             return Score(key=self.key, score=None)
         quotes = [str(c.get("quote", "")) for c in run.outputs.get("citations", ())]
         question = str(run.inputs.get("query", ""))
-        missing = await self.grounding.unsupported(question, answer, quotes)
-        sentences = max(1, len(sentences_of(answer)))
+        claims = sentences_of(answer)
+        missing = await self.grounding.unsupported(question, "\n".join(claims), quotes)
         comment = f"unsupported: {missing[0]}" if missing else ""
-        score = max(0.0, 1 - len(missing) / sentences)
+        score = max(0.0, 1 - len(missing) / max(1, len(claims)))
         return Score(key=self.key, score=score, comment=comment, threshold=1.0)
-
-
-class CitationOverlap:
-    """A `Grounding` without a model: numbers, and most words, of a sentence stand in a quote."""
-
-    async def unsupported(self, question: str, answer: str, quotes: Sequence[str]) -> Sequence[str]:
-        """The sentences that the quotes, taken together, do not support."""
-        known_numbers = set().union(*(numbers_in(q) for q in quotes)) | numbers_in(question)
-        known_words = set().union(*(words_in(q) for q in quotes)) | words_in(question)
-        missing = []
-        for sentence in sentences_of(answer):
-            words = words_in(sentence)
-            share = len(words & known_words) / len(words) if words else 1.0
-            if not numbers_in(sentence) <= known_numbers or share < _RECALLED:
-                missing.append(sentence)
-        return missing
 
 
 def factual_match(run: Outcome, row: Row) -> tuple[float, str] | None:

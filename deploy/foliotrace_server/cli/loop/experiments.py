@@ -11,6 +11,7 @@ import click
 from foliotrace_loop.ports import LoopError
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import Exit, Options, pass_options
+from foliotrace_server.cli.loop.judges import evaluators_of
 from foliotrace_server.cli.loop.shared import (
     NOT_EVALUATED,
     connected,
@@ -21,7 +22,6 @@ from foliotrace_server.cli.loop.shared import (
 )
 
 if TYPE_CHECKING:
-    from foliotrace_loop.evaluators.registry import Evaluators
     from foliotrace_loop.experiments.compare import Comparison
     from foliotrace_loop.shapes import CaseResult, Experiment
     from foliotrace_server.client import AsyncFoliotraceClient
@@ -202,14 +202,20 @@ def _evaluated(
     rows = Datasets(folder).suite(dataset, suite)
     commit = current_commit()
     plan = SuiteRun(suite=f"{dataset}/{suite}", git_sha=commit.sha, git_dirty=commit.dirty, **how)
-    rating = _evaluators(options, folder, evaluators)
+    rating, judge = evaluators_of(options, folder, evaluators)
+    for key, why in rating.disabled.items():
+        sys.stderr.write(f"{key} rates nothing: {why}\n")
 
     def show(case: "CaseResult") -> None:
         if sys.stderr.isatty():
             sys.stderr.write(f"{case.verdict}: {case.name}\n")
 
     async def work(client: "AsyncFoliotraceClient") -> "Experiment":
-        return await evaluate(rows, ClientTarget(client), rating, plan, on_case=show)
+        try:
+            return await evaluate(rows, ClientTarget(client), rating, plan, on_case=show)
+        finally:
+            if judge is not None:
+                await judge.close()
 
     experiment = connected(options, work)
     archive.save(store_of(options), experiment)
@@ -220,12 +226,6 @@ def _evaluated(
         f"{experiment.cost_usd} USD, experiment {experiment.id}\n"
     )
     return experiment
-
-
-def _evaluators(options: Options, folder: Path, extra: tuple[str, ...]) -> "Evaluators":
-    from foliotrace_loop.evaluators.registry import Evaluators
-
-    return Evaluators(calibrations=folder.parent / "judges", extra=extra)
 
 
 def _summary(experiment: "Experiment") -> dict[str, Any]:

@@ -67,9 +67,14 @@ def store_of(options: Options) -> "LoopStore":
     """Where experiments are kept: in the data folder, or beside the datasets for a remote one."""
     from foliotrace_loop.store import LoopStore
 
+    return LoopStore(folder_of(options) / "loop.db")
+
+
+def folder_of(options: Options) -> Path:
+    """The data folder, or `evals` for a service at a URL."""
     folder = options.settings().data_dir if options.url is None else Path("evals")
     folder.mkdir(parents=True, exist_ok=True)
-    return LoopStore(folder / "loop.db")
+    return folder
 
 
 datasets_option = click.option(

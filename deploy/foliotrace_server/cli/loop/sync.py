@@ -1,13 +1,50 @@
-"""`foliotrace loop sync`: feedback, datasets and experiments to LangSmith."""
+"""`foliotrace loop sync`, and where LangSmith is, for all commands that talk to it."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from foliotrace_loop.ports import LoopError
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import Exit, Options, pass_options
-from foliotrace_server.cli.loop.langsmith import langsmith_of, langsmith_options
 from foliotrace_server.cli.loop.shared import datasets_option, loop, store_of, with_loop_exit_code
+
+if TYPE_CHECKING:
+    from foliotrace_loop.langsmith.wire import LangSmithApi
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def langsmith_options(command: F) -> F:
+    """`--endpoint` and `--langsmith-api-key`, by default from the variables of LangSmith's SDK."""
+    for option in reversed(
+        (
+            click.option(
+                "--endpoint",
+                envvar=["LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT"],
+                help="LangSmith's URL; default: LANGSMITH_ENDPOINT, or the hosted service.",
+            ),
+            click.option(
+                "--langsmith-api-key",
+                "key",
+                envvar=["LANGSMITH_API_KEY", "LANGCHAIN_API_KEY"],
+                help="Other users can see the command line, not LANGSMITH_API_KEY.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def langsmith_of(endpoint: str | None, key: str | None, *, connections: int = 8) -> "LangSmithApi":
+    """The workspace that the options name. Raises LoopError without a key."""
+    from foliotrace_loop.langsmith.wire import ENDPOINT, LangSmithApi
+
+    if not key:
+        raise LoopError("there is no key of LangSmith: set LANGSMITH_API_KEY")
+    return LangSmithApi(endpoint or ENDPOINT, key, connections=connections)
 
 
 @loop.command("sync")

@@ -14,8 +14,8 @@ import click
 
 from foliotrace_server.cli import output
 from foliotrace_server.cli.command import Exit, Group, Options, pass_options
-from foliotrace_server.cli.loop.langsmith import langsmith_of, langsmith_options
 from foliotrace_server.cli.loop.shared import with_loop_exit_code
+from foliotrace_server.cli.loop.sync import langsmith_of, langsmith_options
 from foliotrace_server.cli.loop.uploads import journal_of, print_plan, upload
 
 if TYPE_CHECKING:

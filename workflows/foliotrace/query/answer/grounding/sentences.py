@@ -43,6 +43,7 @@ class Claims:
     derived: int = 0
     unverified: int = 0
     removed: int = 0
+    unsupported: list[str] = field(default_factory=list)  # the sentences that did not hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,7 @@ class Grounder:
             self.claims.cited.setdefault(marker, set()).update(terms)
 
     def _unverified(self, piece: _Piece) -> str:
+        self.claims.unsupported.append(piece.bare)
         if self._policy == "strict":
             self.claims.removed += 1
             return ""
