@@ -1,10 +1,10 @@
 """The composition root: settings become the stack of a data folder, its workflows, an engine."""
 
 import atexit
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from workflows import Workflow
 
@@ -143,7 +143,12 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         problems=problems or (lambda: ()),
         check_schema=resolve,
         check_extract_path=extract.rungs_on,
-        background=(stack.read_identities, *((cloud.run,) if cloud else ()), *releases.background),
+        background=(
+            stack.read_identities,
+            *((cloud.run,) if cloud else ()),
+            *releases.background,
+            *(_copying(settings) if serving else ()),
+        ),
         managed_index=cloud.index if cloud else None,
         webhook=cloud.webhook if cloud and cloud.expects_webhooks else None,
         audited=audit,
@@ -163,6 +168,16 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
         quotas=quotas,
         reload=reload,
     )
+
+
+def _copying(settings: Settings) -> Sequence[Callable[[], Coroutine[Any, Any, None]]]:
+    """What copies to LangSmith; nothing without a key."""
+    if settings.langsmith_api_key is None:
+        return ()
+    from foliotrace_server.loop.langsmith_copy import langsmith_copy  # brings urllib3
+
+    copy = langsmith_copy(settings)
+    return (copy.run,) if copy is not None else ()
 
 
 def own_workflows(names: Mapping[str, str]) -> dict[str, Workflow]:

@@ -118,6 +118,22 @@ class Settings(CoreSettings, BaseSettings):
     llama_cloud_api_key: SecretStr | None = Field(
         default=None, validation_alias="LLAMA_CLOUD_API_KEY", description=_STANDARD_KEY
     )
+    langsmith_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="LANGSMITH_API_KEY",
+        description="Key of LangSmith. Ratings, datasets and experiments are copied there; see "
+        "`loop.sync_every_s`.",
+    )
+    langsmith_endpoint: str | None = Field(
+        default=None,
+        validation_alias="LANGSMITH_ENDPOINT",
+        description="LangSmith's URL. None: the hosted service.",
+    )
+    langsmith_project: str | None = Field(
+        default=None,
+        validation_alias="LANGSMITH_PROJECT",
+        description="Project of the runs in LangSmith. None: `default`.",
+    )
 
     @property
     def own_prices(self) -> Mapping[str, Price]:

@@ -146,6 +146,15 @@ class LoopStore:
             by_run.setdefault(view.run_id, []).append(view)
         return by_run
 
+    def feedback_changed_since(self, moment: datetime | None) -> Sequence[FeedbackView]:
+        """The ratings of all tenants that were given or changed since, oldest first."""
+        rows = self.rows(
+            f"SELECT {', '.join(_VIEW)} FROM feedback"  # noqa: S608 - columns
+            " WHERE ?1 IS NULL OR updated_at >= ?1 ORDER BY updated_at, id",
+            (None if moment is None else moment.isoformat(),),
+        )
+        return [_view(row) for row in rows]
+
     def rated_runs(self) -> Sequence[tuple[str, str]]:
         """(tenant, run id) of everything that feedback or queues refer to."""
         return self.rows(

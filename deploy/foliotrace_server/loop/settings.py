@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -75,9 +75,8 @@ class LoopSettings(Section):
         description="What judges may spend on evaluations in a day (UTC), apart from what answers "
         "may: the account `judge:evaluations` of the ledger.",
     )
-    sync_every_s: float = Field(
+    sync_every_s: Annotated[float, Field(ge=0.1)] | None = Field(
         default=30.0,
-        ge=0.1,
-        description="Pause between two copies to LangSmith. They are made where LANGSMITH_API_KEY "
-        "and LANGSMITH_PROJECT are set.",
+        description="Pause between two copies of ratings, datasets and experiments to LangSmith, "
+        "where LANGSMITH_API_KEY is set. None: they are copied by `foliotrace loop sync` alone.",
     )

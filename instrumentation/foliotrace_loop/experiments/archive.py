@@ -1,5 +1,6 @@
 """Keeps experiments: in the loop's SQLite file, and as JSON files for CI."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,3 +58,8 @@ def write_file(path: Path, experiment: Experiment) -> None:
     """Write an experiment as a JSON file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_experiments.dump_json(experiment, indent=1) + b"\n")
+
+
+def ids(store: LoopStore) -> Sequence[str]:
+    """The ids of all experiments, oldest first."""
+    return [row[0] for row in store.rows("SELECT id FROM experiments ORDER BY created_at")]

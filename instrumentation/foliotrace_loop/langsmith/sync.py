@@ -54,6 +54,7 @@ class LangSmithSync:
     def __init__(self, langsmith: LangSmithApi, store: LoopStore) -> None:
         self._langsmith = langsmith
         self._store = store
+        self._has_notes = False
 
     def push_feedback(self, project: str, ratings: Sequence[FeedbackView]) -> Pushed:
         """Push ratings to the runs of a project. Raises LoopError, Unavailable.
@@ -115,7 +116,7 @@ class LangSmithSync:
 
     def experiments(self) -> Iterator[Experiment]:
         """All experiments of the store, oldest first."""
-        for (id_,) in self._store.rows("SELECT id FROM experiments ORDER BY created_at"):
+        for id_ in archive.ids(self._store):
             yield archive.find(self._store, id_)
 
     def _put_feedback(self, id_: str, body: Mapping[str, Any]) -> None:
@@ -170,7 +171,9 @@ class LangSmithSync:
         return [(id_, value) for id_, value in values if self._is_new(kind, id_, value)]
 
     def _is_new(self, kind: str, id_: str, value: object) -> bool:
-        self._store.write(lambda c: c.execute(_PUSHED))
+        if not self._has_notes:
+            self._store.write(lambda c: c.execute(_PUSHED))
+            self._has_notes = True
         rows = self._store.rows(
             "SELECT digest FROM langsmith_pushed WHERE target = ? AND kind = ? AND id = ?",
             (self._langsmith.endpoint, kind, id_),
