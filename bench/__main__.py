@@ -17,6 +17,7 @@ NOT_BENCHMARKS = {
     "query_stack",
     "receipts",
     "record",
+    "service_process",
     "summary",
 }
 

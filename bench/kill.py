@@ -15,10 +15,8 @@ import json
 import os
 import random
 import shutil
-import signal
 import sqlite3
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +29,7 @@ from pathlib import Path
 import httpx
 
 from bench.record import save
+from bench.service_process import FailedStart, Service
 from foliotrace_audit.verify.search import RecordFilter, find_records
 
 COMMAND = "python -m bench.kill"
@@ -38,11 +37,6 @@ UPLOADERS = 8
 FINAL = ("completed", "failed", "cancelled")
 SCHEMA = {"type": "object", "properties": {"canary": {"type": "string"}}}
 STEP_GOAL_S = 30.0  # a job without a new step for so long is counted as stuck
-_SERVE = "import sys; from foliotrace_server.cli import main; main()"
-
-
-class FailedStart(Exception):
-    """The service ended before it was killed."""
 
 
 @dataclass
@@ -65,45 +59,6 @@ class State:
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(self)))
         partial.replace(file)
-
-
-class Service:
-    """`foliotrace serve` on a data folder, in a process that is killed."""
-
-    def __init__(self, folder: Path, port: int, settings: Mapping[str, str]) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-c", _SERVE, "--data-dir", str(folder), "serve"]
-        self._command += ["--port", str(port)]
-        self._env = {"PATH": os.defpath, "HOME": str(folder.parent), **settings}
-        self._env |= {"FOLIOTRACE_LOG__LEVEL": "error", "OTEL_SDK_DISABLED": "true"}
-        self._log = folder.parent / "service.log"
-        self._cwd = folder.parent
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def spawn(self) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self._command, env=self._env, cwd=self._cwd, stdout=log, stderr=log
-            )
-
-    async def ready(self, http: httpx.AsyncClient) -> None:
-        """Wait for `/readyz`. Raises FailedStart."""
-        while True:
-            self.raise_if_ended()
-            with suppress(httpx.TransportError):
-                if (await http.get("/readyz")).status_code == 200:
-                    return
-            await asyncio.sleep(0.02)
-
-    def raise_if_ended(self) -> None:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            raise FailedStart(f"exit code {self.process.returncode}, see {self._log}")
-
-    def kill(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
 
 
 class KillRun:

@@ -139,3 +139,13 @@ async def test_a_data_folder_may_be_named_relative_to_where_the_service_started(
         assert await workers.sniff(Path("data/a.txt"), "a.txt") == "text/plain"
     finally:
         await workers.close()
+
+
+async def test_questions_get_the_processor_before_parsing_does() -> None:
+    workers = WorkerPool(size=1)
+    worker = await workers._start()
+    try:
+        priority = os.getpriority(os.PRIO_PROCESS, worker.process.pid)
+        assert priority >= os.getpriority(os.PRIO_PROCESS, 0) + 10
+    finally:
+        await worker.stop()

@@ -33,6 +33,7 @@ HEADER: Final = struct.Struct(">I")
 FRAME_LIMIT_BYTES: Final = 256 * 1024 * 1024
 _FILE_BYTES: Final = 1 << 30  # a temporary file
 _OPEN_FILES: Final = 256
+_NICENESS: Final = 15
 
 
 def write_frame(stream: BinaryIO, message: dict[str, Any]) -> None:
@@ -134,6 +135,7 @@ def _limit_resources(limit_bytes: int) -> None:
         return
     import resource
 
+    os.nice(_NICENESS)  # a question asked meanwhile gets the processor first
     # Address space, not resident memory: Linux does not enforce RLIMIT_RSS.
     resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, limit_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold document text
