@@ -9,7 +9,9 @@ from tests.free_ports import free_port
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-async def test_a_quarter_of_a_minute_of_work_leaves_no_error_and_no_open_job(tmp_path: Path) -> None:
+async def test_a_quarter_of_a_minute_of_work_leaves_no_error_and_no_open_job(
+    tmp_path: Path,
+) -> None:
     figures = await soak.measure(tmp_path, 0.25, port=free_port())
     assert figures["jobs"]
     assert (figures["errors"], figures["jobs_not_completed"]) == ({}, 0)
