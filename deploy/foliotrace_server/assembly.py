@@ -97,6 +97,9 @@ class Assembly:
     reload: Callable[[Any], None] = lambda settings: None  # prices and lexicon
 
 
+_RETRIEVING: Final = ("query.retriever", "embedding.model", "index.vector_store")
+
+
 class Readiness:
     """Reports what each capability is configured for, and what the next answer would get.
 
@@ -143,7 +146,7 @@ class Readiness:
             reachable=reached,
             level=0 if reached is best else 2 if reached is not RetrievalMode.NONE else 4,
             reasons=tuple(dict.fromkeys(reasons)),
-            failures=tuple(self._parts.failures("query.retriever", "embedding.model")),
+            failures=tuple(self._parts.failures(*_RETRIEVING)),
         )
 
     async def _question(self) -> Query:

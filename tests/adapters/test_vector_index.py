@@ -9,6 +9,7 @@ from tests.ingest.pages import serve
 
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.adapters.local.vectors.index import VectorIndex
+from foliotrace.adapters.local.vectors.store import VectorStore
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Principal, Query
 
@@ -43,7 +44,7 @@ async def opened(
     made: list[VectorIndex] = []
 
     def make(embedder: LatentEmbedder, **options: object) -> VectorIndex:
-        made.append(VectorIndex(tmp_path, library, embedder, **options))  # type: ignore[arg-type]
+        made.append(VectorIndex(VectorStore(tmp_path / "vectors.db"), library, embedder, **options))  # type: ignore[arg-type]
         return made[-1]
 
     yield make

@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 from tests.ingest.latent import LatentEmbedder
 from tests.ingest.pages import serve
+from tests.lazy_sdk import lazy
 
 from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.adapters.local.vectors.index import VectorIndex
+from foliotrace.adapters.local.vectors.store import VectorStore
 from foliotrace.model import Deadline, Passage, Principal, Query
 from foliotrace.ports import IndexWriter, Retriever
 
 pytestmark = pytest.mark.anyio
 
+stores = lazy("tests.adapters.vector_stores")
 WORDS = ("alpha", "beta", "gamma", "delta")
 
 
@@ -44,7 +47,15 @@ def strong(passage: Passage, word: str) -> bool:
     return word in passage.text
 
 
-@pytest.fixture(params=["keyword", "vectors"])
+def _vectors_in(kind: str, folder: Path) -> VectorStore:
+    """The folder's own file, or a LlamaIndex vector store beside it."""
+    if kind == "vectors":
+        return VectorStore(folder / "vectors.db")
+    store: VectorStore = stores.opened(folder, stores.made(kind))
+    return store
+
+
+@pytest.fixture(params=["keyword", "vectors", "own", "qdrant", "chroma"])
 async def tested(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[IndexUnderTest]:
     library = SqliteLibrary.open(tmp_path)
     if request.param == "keyword":
@@ -56,7 +67,9 @@ async def tested(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield IndexUnderTest(library, keyword, keyword, at_once)
         keyword.close()
     else:
-        vectors = VectorIndex(tmp_path, library, LatentEmbedder(WORDS, dimensions=4))
+        vectors = VectorIndex(
+            _vectors_in(request.param, tmp_path), library, LatentEmbedder(WORDS, dimensions=4)
+        )
         yield IndexUnderTest(library, vectors, vectors, vectors.wait_until_embedded)
         await vectors.close()
     library.close()

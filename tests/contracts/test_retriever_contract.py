@@ -10,6 +10,7 @@ from tests.ingest.pages import serve
 from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
 from foliotrace.adapters.local.vectors.index import VectorIndex
+from foliotrace.adapters.local.vectors.store import VectorStore
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Identity, Principal, Query
 from foliotrace.ports import Retriever
@@ -46,7 +47,9 @@ async def retriever(kind: str, tmp_path: Path, library: SqliteLibrary) -> AsyncI
         yield keyword
         keyword.close()
     else:
-        vectors = VectorIndex(tmp_path, library, LatentEmbedder(TEXTS, dimensions=3))
+        vectors = VectorIndex(
+            VectorStore(tmp_path / "vectors.db"), library, LatentEmbedder(TEXTS, dimensions=3)
+        )
         await vectors.catch_up()
         await vectors.wait_until_embedded()
         yield vectors

@@ -253,6 +253,17 @@ class IngestSettings(Section):
     )
 
 
+class IndexSettings(Section):
+    """The vector index."""
+
+    vector_store: str | None = Field(
+        default=None,
+        description="`pkg.mod:object`: a LlamaIndex vector store (Qdrant, Chroma, pgvector), or a "
+        "function that returns one. It holds the vectors and texts of all chunks instead of the "
+        "data folder, and follows every upload and deletion. Needs `embedding`.",
+    )
+
+
 class LlamaCloudSettings(Section):
     """LlamaCloud. Nothing is sent there until a capability is switched to it."""
 
@@ -464,6 +475,7 @@ class CoreSettings(Section):
 
     query: QuerySettings = Field(default=QuerySettings(), description="Questions and answers.")
     ingest: IngestSettings = Field(default=IngestSettings(), description="Files.")
+    index: IndexSettings = Field(default=IndexSettings(), description="The vector index.")
     llamacloud: LlamaCloudSettings = Field(
         default=LlamaCloudSettings(), description="LlamaCloud. By default nothing is sent there."
     )

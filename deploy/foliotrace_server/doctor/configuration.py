@@ -199,6 +199,28 @@ def _own_retriever(settings: Settings) -> Outcome:
     return "on", settings.query.retriever
 
 
+@check(
+    "vector store",
+    checks="a vector store of your own can be loaded, and deletes",
+    hint="vectors in a store of your own: set FOLIOTRACE_INDEX__VECTOR_STORE",
+)
+def _own_vector_store(settings: Settings) -> Outcome:
+    name = settings.index.vector_store
+    if name is None:
+        place = "vectors are in the data folder" if settings.embedding else "no vectors"
+        return "off", place
+    if settings.embedding is None:
+        hint = "Set embedding.provider and embedding.model."
+        return "problem", "it is set without an embedding model", hint
+    from llama_index.core.vector_stores.types import BasePydanticVectorStore
+
+    from foliotrace.adapters.llamaindex.vector_store import refuse_unusable
+
+    store = load_object("index.vector_store", name, BasePydanticVectorStore)  # type: ignore[type-abstract] # only checked against
+    refuse_unusable(store, name)
+    return "on", name
+
+
 @check("workflows", checks="each workflow of your own can be loaded")
 def _own_workflows(settings: Settings) -> Outcome:
     for name, reference in settings.workflows.items():

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -117,6 +117,8 @@ async def _services(settings: Settings) -> AsyncIterator[Call]:
         yield area, partial(_try_model, settings, alone, "embedding", settings.embedding)
     if settings.query.retriever is not None:
         yield "query.retriever", partial(_ask_retriever, settings.query.retriever)
+    if settings.index.vector_store is not None and settings.embedding is not None:
+        yield "index.vector_store", partial(_try_vector_store, settings)
     if settings.redis.url is not None:
         yield "redis", partial(_read_ledger, settings)
     if settings.llamacloud.in_use:
@@ -150,8 +152,13 @@ async def _try_model(
         ) from error
 
 
-async def _ask_model(settings: Settings, alone: dict[str, object], setting: str) -> str:
-    """One call of the only model that `alone` leaves configured."""
+async def _ask_model(
+    settings: Settings,
+    alone: dict[str, object],
+    setting: str,
+    embedded: Callable[[Sequence[float]], None] = lambda vector: None,
+) -> str:
+    """One call of the only model that `alone` leaves configured; `embedded` receives its vector."""
     from foliotrace_server.external.models import Models
 
     parts, clock = OwnParts(), SystemClock()
@@ -166,7 +173,7 @@ async def _ask_model(settings: Settings, alone: dict[str, object], setting: str)
             for generator in models.generators:
                 await _generate(generator, deadline)
             if models.embedder is not None:
-                await models.embedder.embed_query("ping", deadline=deadline)
+                embedded(await models.embedder.embed_query("ping", deadline=deadline))
         except Unavailable:
             said = parts.failures("*")
             if not said:
@@ -201,6 +208,29 @@ async def _ask_retriever(reference: str) -> str:
             hint=f"Check {reference}: it was asked for the word ping.",
         ) from error
     return f"answers, with {len(hits)} hits for the word ping"
+
+
+async def _try_vector_store(settings: Settings) -> str:
+    """Add, find and delete one chunk, the word ping, in the user's vector store."""
+    from llama_index.core.vector_stores.types import BasePydanticVectorStore
+
+    from foliotrace.adapters.llamaindex.part_health import in_words
+    from foliotrace.adapters.llamaindex.vector_store import try_store
+
+    reference = str(settings.index.vector_store)
+    alone: dict[str, object] = {"llm": None, "llm_fallbacks": ()}
+    own = load_object("index.vector_store", reference, BasePydanticVectorStore)  # type: ignore[type-abstract] # only checked against
+    vectors: list[Sequence[float]] = []
+    await _ask_model(settings, alone, "embedding", vectors.append)
+    hint = f"Check {reference}: one chunk, the word ping, was added, looked for and deleted."
+    try:
+        problem = await try_store(own, vectors[0])
+    except Exception as error:  # the user's object may raise anything
+        said = in_words(error, ("ping",))
+        raise Misconfigured(f"index.vector_store failed: {said}", hint=hint) from error
+    if problem:
+        raise Misconfigured(f"index.vector_store: {problem}", hint=hint)
+    return "adds, finds and deletes"
 
 
 async def _read_ledger(settings: Settings) -> str:

@@ -27,6 +27,7 @@ from foliotrace_server.settings import Settings
 
 if TYPE_CHECKING:
     from foliotrace.adapters.llamacloud.client import CloudAccess
+    from foliotrace.adapters.local.vectors.store import VectorStore
     from foliotrace.stack.cloud_services import CloudServices
 
 
@@ -120,6 +121,7 @@ def connect(
     return ExternalServices(
         generators=models.generators if models else (),
         embedder=models.embedder if models else None,
+        vector_store=_own_vector_store(settings, folder, guards, parts),
         retriever=_own_retriever(settings, folder, guards, parts),
         cache=shared.answer_cache(),
         cloud=open_cloud(settings, folder, guards, shared.ledger),
@@ -168,6 +170,32 @@ def cloud_access(settings: Settings) -> "CloudAccess":
         before_request=add_traceparent_for(base_url(settings.llamacloud.where))
         if carries_trace
         else None,
+    )
+
+
+def _own_vector_store(
+    settings: Settings, folder: DataFolder, guards: GuardFactory, parts: OwnParts
+) -> "VectorStore | None":
+    """The LlamaIndex vector store that the settings name, as the store of the vector index."""
+    name = settings.index.vector_store
+    if name is None:
+        return None
+    if settings.embedding is None:
+        raise Misconfigured(
+            "index.vector_store is set without an embedding model",
+            hint="Set embedding.provider and embedding.model.",
+        )
+    from llama_index.core.vector_stores.types import BasePydanticVectorStore
+
+    from foliotrace.adapters.llamaindex.vector_store import LlamaIndexVectors
+
+    own = load_object("index.vector_store", name, BasePydanticVectorStore)  # type: ignore[type-abstract] # only checked against
+    return LlamaIndexVectors(
+        folder.path,
+        own,
+        name,
+        health=parts.health("index.vector_store"),
+        guard=guards.make("vector_store", limit_s=settings.query.retrieval_deadline_s),
     )
 
 

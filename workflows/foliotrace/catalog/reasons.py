@@ -105,6 +105,11 @@ class Reason(CatalogEntry):
         "managed_index_missed",
         "The managed index did not find the answer; the local index did.",
     )
+    VECTOR_STORE_FAILED = (
+        "vector_store_failed",
+        "The LlamaIndex vector store failed.",
+        "See failures in /readyz, and run foliotrace doctor --probe.",
+    )
     RETRIEVER_FAILED = "retriever_failed", "The LlamaIndex retriever failed."
 
     # parsing and extraction

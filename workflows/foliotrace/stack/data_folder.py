@@ -30,6 +30,7 @@ from foliotrace.settings import BudgetSettings, IngestSettings, RunsSettings
 
 if TYPE_CHECKING:
     from foliotrace.adapters.local.vectors.index import VectorIndex
+    from foliotrace.adapters.local.vectors.store import VectorStore
 
 
 _SNIFFER_BYTES: Final = 1 << 30
@@ -128,11 +129,13 @@ class DataFolder:
             self.workers, self.clock, options=options, max_cpu_s=settings.max_cpu_s
         )
 
-    def vectors(self, embedder: Embedder) -> "VectorIndex":
-        """The vector index of the folder's chunks."""
+    def vectors(self, embedder: Embedder, store: "VectorStore | None" = None) -> "VectorIndex":
+        """The vector index of the folder's chunks, in `store` or else in the folder."""
         from foliotrace.adapters.local.vectors.index import VectorIndex  # numpy, on first use
+        from foliotrace.adapters.local.vectors.store import VectorStore
 
-        return VectorIndex(self.path, self.library, embedder, clock=self.clock)
+        store = store or VectorStore(self.path / "vectors.db")
+        return VectorIndex(store, self.library, embedder, clock=self.clock)
 
     async def close(self) -> None:
         """Stop the parser processes and close every file; the library last, others write to it."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from foliotrace.adapters.llamaindex.part_health import PartHealth
     from foliotrace.adapters.local.vectors.index import VectorIndex
+    from foliotrace.adapters.local.vectors.store import VectorStore
     from foliotrace.stack.cloud_services import CloudServices
 
 
@@ -58,12 +59,14 @@ if TYPE_CHECKING:
 class ExternalServices:
     """What the settings enable beyond the data folder. `generators` are in order of preference.
 
-    `retriever` is the user's own retrieval path, tried before all others. `cache` may be in this
+    `retriever` is the user's own retrieval path, tried before all others. `vector_store` takes the
+    place of the vectors in the data folder; it needs an `embedder`. `cache` may be in this
     process or shared. `closing` is awaited, in order, when the stack closes.
     """
 
     generators: Sequence[TextGenerator] = ()
     embedder: Embedder | None = None
+    vector_store: "VectorStore | None" = None
     retriever: RetrievalPath | None = None
     cache: AnswerCache | None = None
     cloud: "CloudServices | None" = None
@@ -120,7 +123,9 @@ class Stack:
         self.external = external
         self._host = host
         embedder = external.embedder
-        self._vectors: VectorIndex | None = folder.vectors(embedder) if embedder else None
+        self._vectors: VectorIndex | None = (
+            folder.vectors(embedder, external.vector_store) if embedder else None
+        )
 
     @cached_property
     def ingest(self) -> IngestServices:

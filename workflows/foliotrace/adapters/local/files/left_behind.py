@@ -12,6 +12,7 @@ _MADE_AFTER_IT: Final = (
     ("original files", "blobs/*/*/*"),
     ("a keyword index", "keyword/*.json"),
     ("vectors", "vectors.db"),
+    ("records of a vector store", "vector_store.db"),
     ("kept answers", "stale.db"),
 )
 

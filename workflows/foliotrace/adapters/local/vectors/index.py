@@ -7,13 +7,14 @@ after a restart. Until a collection is fully embedded, `retrieve` raises IndexUn
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.keyword.collections import scope_of
 from foliotrace.adapters.local.keyword.index import indexed_text, passage_of
-from foliotrace.adapters.local.vectors.store import Matrix, VectorMatrix, VectorStore, normalised
+from foliotrace.adapters.local.vectors.store import Matrix, VectorStore, normalised
 from foliotrace.budget import open_run
 from foliotrace.catalog import Reason
 from foliotrace.errors import (
@@ -25,25 +26,24 @@ from foliotrace.errors import (
 )
 from foliotrace.events import EmbeddingPostponed, emit
 from foliotrace.model import Chunk, Deadline, Passage, Query, RetrievalMode
-from foliotrace.ports import Change, Clock, Embedder, IndexSource
+from foliotrace.ports import Change, Clock, DocumentLabel, Embedder, IndexSource
 
 _BATCH: Final = 64
 _BATCH_S: Final = 120.0
 _OVER_FETCH: Final = 8  # hits that the library may have deleted meanwhile
-_THREAD_ROWS: Final = 20_000  # a product over more rows takes longer than a thread hop
 _FIRST_RETRY_S: Final = 2.0
 _LONGEST_RETRY_S: Final = 300.0
 
 
 class VectorIndex:
-    """An `IndexWriter` and a `Retriever` in `folder`/vectors.db.
+    """An `IndexWriter` and a `Retriever` over the vectors in `store`, which it closes.
 
     `problem` is the reason why embedding fails at present, or None.
     """
 
     def __init__(
         self,
-        folder: Path,
+        store: VectorStore,
         library: IndexSource,
         embedder: Embedder,
         *,
@@ -57,29 +57,36 @@ class VectorIndex:
         self._clock = clock or SystemClock()
         self._read_only = read_only
         self._sleep = sleep
-        self._matrices: dict[str, VectorMatrix] = {}
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
-        self._store = VectorStore(folder / "vectors.db", read_only=read_only)
+        self._store = store
 
     # --- reading ---------------------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
-        """Whether every queued document is embedded, and the embedder can embed a question."""
+        """Whether all documents are embedded, and a question can be embedded and searched."""
         own = self._store.belongs_to(self._library.library_id(), self._embedder.model)
-        return own and self._embedder.ready and not self._store.state().pending
+        can_search = self._embedder.ready and self._store.ready
+        return own and can_search and not self._store.state().pending
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """The score of a passage is the cosine."""
         tenant = query.principal.tenant
         try:
-            matrix = await self._matrix(tenant, query.collection)
+            await self._refuse_half_embedded(tenant, query.collection)
             admitted = None
             if query.filters:
                 admitted = await self._library.matching(tenant, query.collection, query.filters)
             vector = await self._embedder.embed_query(query.text, deadline=deadline)
-            hits = await _nearest(matrix, _normalised(vector), top_k + _OVER_FETCH, admitted)
+            hits = await self._store.nearest(
+                tenant,
+                query.collection,
+                _normalised(vector),
+                limit=top_k + _OVER_FETCH,
+                document_ids=admitted,
+                deadline=deadline,
+            )
             chunks = await self._library.chunks(tenant, [chunk_id for _, chunk_id in hits])
             labels = await self._library.labels(tenant, [c.document_id for c in chunks])
         except (EmbedderUnavailable, LibraryUnavailable) as error:
@@ -90,18 +97,14 @@ class VectorIndex:
             for chunk, label in zip(chunks, labels, strict=True)
         ][:top_k]
 
-    async def _matrix(self, tenant: str, collection: str) -> VectorMatrix:
-        """The vectors of a collection. Raises IndexUnavailable while some are missing."""
+    async def _refuse_half_embedded(self, tenant: str, collection: str) -> None:
+        """Raises IndexUnavailable while vectors of the collection are missing."""
         scope = scope_of(tenant, collection)
         state = self._store.state(scope)
         own = self._store.belongs_to(self._library.library_id(), self._embedder.model)
         behind = await self._library.changed_since(state.version, tenant, collection)
         if not own or state.pending or behind:
             raise IndexUnavailable(reason=Reason.EMBEDDING_PENDING)
-        matrix = self._matrices.get(scope)
-        if matrix is None or matrix.epoch != state.epoch:
-            matrix = self._matrices[scope] = await self._store.load(scope, state.epoch)
-        return matrix
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -110,6 +113,7 @@ class VectorIndex:
         self._refuse_if_read_only()
         async with self._lock:
             try:
+                await self._store.verify()
                 library_id = self._library.library_id()
                 if not self._store.belongs_to(library_id, self._embedder.model):
                     await self._store.clear(library_id, self._embedder.model)
@@ -126,7 +130,11 @@ class VectorIndex:
         return await self.catch_up()
 
     async def compact(self) -> None:
+        """Deletions that a vector store elsewhere still waits for are applied first."""
         self._refuse_if_read_only()
+        for change in self._store.pending():
+            if await self._label(change) is None:
+                await self._store.finish(change, set())
         await self._store.database.compact()
 
     async def wait_until_embedded(self) -> None:
@@ -146,7 +154,7 @@ class VectorIndex:
     async def _record_changes(self) -> int:
         version = self._store.state().version
         while changes := await self._library.changes(version):
-            await self._store.record([(c, scope_of(c.tenant, c.collection)) for c in changes])
+            await self._store.record(changes)
             version = changes[-1].version
         return version
 
@@ -176,12 +184,10 @@ class VectorIndex:
                 delay_s = _FIRST_RETRY_S
 
     async def _embed_document(self, change: Change) -> None:
-        try:
-            (label,) = await self._library.labels(change.tenant, [change.document_id])
-        except NotFound:
+        label = await self._label(change)
+        if label is None:
             await self._store.finish(change, set())
             return
-        scope = scope_of(change.tenant, change.collection)
         embedded = self._store.embedded_chunks(change.document_id)
         served: set[str] = set()
         after = -1
@@ -191,10 +197,30 @@ class VectorIndex:
             served |= {chunk.id for chunk in chunks}
             missing = [chunk for chunk in chunks if chunk.id not in embedded]
             if missing:
-                matrix = await self._embed(change.tenant, missing, label.header)
-                await self._store.add(scope, missing, matrix)
+                matrix = await self._vectors_of(change, missing, label.header)
+                await self._store.add(change, label.name, missing, matrix)
             after = chunks[-1].ordinal
         await self._store.finish(change, served)
+
+    async def _label(self, change: Change) -> DocumentLabel | None:
+        """Name and header of the changed document; None if it was deleted."""
+        try:
+            (label,) = await self._library.labels(change.tenant, [change.document_id])
+        except NotFound:
+            return None
+        return label
+
+    async def _vectors_of(self, change: Change, chunks: Sequence[Chunk], header: str) -> Matrix:
+        """Their vectors; the embedder is asked only for those that were not embedded before."""
+        known = self._store.unplaced(change.document_id)
+        new = [chunk for chunk in chunks if chunk.id not in known]
+        if not new:
+            return np.stack([known[chunk.id] for chunk in chunks])
+        matrix = await self._embed(change.tenant, new, header)
+        if len(new) == len(chunks):
+            return matrix
+        rows = {**known, **{chunk.id: row for chunk, row in zip(new, matrix, strict=True)}}
+        return np.stack([rows[chunk.id] for chunk in chunks])
 
     async def _embed(self, tenant: str, chunks: Sequence[Chunk], header: str) -> Matrix:
         deadline = Deadline(self._clock.monotonic_s() + _BATCH_S)
@@ -219,11 +245,3 @@ def _normalised(vector: Sequence[float]) -> Matrix:
         return normalised([vector]).reshape(-1)
     except ValueError as error:
         raise _unusable_vectors() from error
-
-
-async def _nearest(
-    matrix: VectorMatrix, vector: Matrix, limit: int, admitted: Sequence[str] | None
-) -> list[tuple[float, str]]:
-    if len(matrix.chunk_ids) < _THREAD_ROWS:
-        return matrix.nearest(vector, limit, admitted)
-    return await asyncio.to_thread(matrix.nearest, vector, limit, admitted)

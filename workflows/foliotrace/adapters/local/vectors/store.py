@@ -5,19 +5,23 @@ Vectors are float32, normalised to length 1, keyed by chunk id and all from one 
 and the library version that the file follows.
 """
 
+import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from foliotrace.adapters.local.keyword.collections import scope_of
 from foliotrace.adapters.local.sqlite.database import Database
-from foliotrace.model import Chunk
+from foliotrace.model import Chunk, Deadline
 from foliotrace.ports import Change, Vector
 
 Matrix: TypeAlias = np.ndarray[Any, np.dtype[np.float32]]
+
+_THREAD_ROWS: Final = 20_000  # a product over more rows takes longer than a thread hop
 
 _TABLES: Final = """
 CREATE TABLE state (
@@ -93,13 +97,20 @@ def normalised(vectors: Sequence[Vector]) -> Matrix:
 class VectorStore:
     """The file of the vector index. Every method may raise LibraryUnavailable."""
 
-    def __init__(self, path: Path, *, read_only: bool) -> None:
-        self.database = Database(path, (_TABLES,), read_only=read_only)
+    ready = True
+
+    def __init__(self, path: Path, *, read_only: bool = False, tables: Sequence[str] = ()) -> None:
+        """`tables` are statements that create further tables."""
+        self.database = Database(path, (_TABLES, *tables), read_only=read_only)
+        self._matrices: dict[str, VectorMatrix] = {}
 
     def belongs_to(self, library_id: int, model: str) -> bool:
         """Whether the vectors are of this library and model."""
         rows = self.database.rows("SELECT library_id, model FROM state")
         return rows == [(library_id, model)]
+
+    async def verify(self) -> None:
+        """Find out whether vectors that are stored elsewhere are still there."""
 
     def state(self, scope: str | None = None) -> IndexState:
         """How far the index has followed, for one scope or for all of them."""
@@ -123,14 +134,11 @@ class VectorStore:
 
         await self.database.write(work)
 
-    async def record(self, changes: Sequence[tuple[Change, str]]) -> None:
-        """Delete the vectors of deleted documents; queue the other documents for embedding.
-
-        Each change comes with its scope.
-        """
+    async def record(self, changes: Sequence[Change]) -> None:
+        """Delete the vectors of deleted documents; queue the other documents for embedding."""
 
         def work(c: sqlite3.Connection) -> None:
-            for change, scope in changes:
+            for change in changes:
                 if change.deleted:
                     c.execute("DELETE FROM vectors WHERE document_id = ?", (change.document_id,))
                     c.execute("DELETE FROM waiting WHERE document_id = ?", (change.document_id,))
@@ -141,29 +149,30 @@ class VectorStore:
                             change.document_id,
                             change.tenant,
                             change.collection,
-                            scope,
+                            scope_of(change.tenant, change.collection),
                             change.version,
                         ),
                     )
-            c.execute("UPDATE state SET version = ?, epoch = epoch + 1", (changes[-1][0].version,))
+            c.execute("UPDATE state SET version = ?, epoch = epoch + 1", (changes[-1].version,))
 
         await self.database.write(work)
 
     def next_pending(self) -> Change | None:
         """The document that has been queued longest, or None."""
+        return next(iter(self.pending(limit=1)), None)
+
+    def pending(self, *, limit: int = -1) -> list[Change]:
+        """The queued documents, the longest queued first."""
         rows = self.database.rows(
-            "SELECT version, tenant, collection, document_id FROM waiting ORDER BY version LIMIT 1"
+            "SELECT version, tenant, collection, document_id FROM waiting ORDER BY version LIMIT ?",
+            (limit,),
         )
-        if not rows:
-            return None
-        version, tenant, collection, document_id = rows[0]
-        return Change(
-            version=version,
-            tenant=tenant,
-            collection=collection,
-            document_id=document_id,
-            deleted=False,
-        )
+        return [
+            Change(
+                version=row[0], tenant=row[1], collection=row[2], document_id=row[3], deleted=False
+            )
+            for row in rows
+        ]
 
     def embedded_chunks(self, document_id: str) -> set[str]:
         """The ids of the document's chunks that have a vector."""
@@ -174,8 +183,16 @@ class VectorStore:
             )
         }
 
-    async def add(self, scope: str, chunks: Sequence[Chunk], matrix: Matrix) -> None:
-        """Store the vectors of `chunks` in one commit; row i of `matrix` is of chunk i."""
+    def unplaced(self, document_id: str) -> Mapping[str, Matrix]:
+        """The vectors of the document by chunk id that were bought and have no place yet: none."""
+        return {}
+
+    async def add(self, change: Change, name: str, chunks: Sequence[Chunk], matrix: Matrix) -> None:
+        """Store the vectors of `chunks` of the changed document, which is called `name`.
+
+        Row i of `matrix` is of chunk i.
+        """
+        scope = scope_of(change.tenant, change.collection)
         rows = [
             (chunk.id, scope, chunk.document_id, vector.tobytes())
             for chunk, vector in zip(chunks, matrix, strict=True)
@@ -201,7 +218,30 @@ class VectorStore:
 
         await self.database.write(work)
 
-    async def load(self, scope: str, epoch: int) -> VectorMatrix:
+    async def nearest(
+        self,
+        tenant: str,
+        collection: str,
+        vector: Matrix,
+        *,
+        limit: int,
+        document_ids: Sequence[str] | None,
+        deadline: Deadline,
+    ) -> list[tuple[float, str]]:
+        """(cosine, chunk id) of the collection's nearest chunks, best first.
+
+        Only chunks of `document_ids`, unless that is None. Raises IndexUnavailable.
+        """
+        scope = scope_of(tenant, collection)
+        epoch = self.state(scope).epoch
+        matrix = self._matrices.get(scope)
+        if matrix is None or matrix.epoch != epoch:
+            matrix = self._matrices[scope] = await self._load(scope, epoch)
+        if len(matrix.chunk_ids) < _THREAD_ROWS:
+            return matrix.nearest(vector, limit, document_ids)
+        return await asyncio.to_thread(matrix.nearest, vector, limit, document_ids)
+
+    async def _load(self, scope: str, epoch: int) -> VectorMatrix:
         """Read the vectors of a scope into memory."""
 
         def work(c: sqlite3.Connection) -> VectorMatrix:
