@@ -10,13 +10,14 @@ import structlog
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import Scope
 
 from foliotrace.events import NAMESPACE
 from foliotrace.events.instruments import QUEUE_REFUSALS
 from foliotrace_otel import entry_attributes, traceparent
+from foliotrace_otel.sdk_internals.fast_span import RootSpans, set_known_attributes
 from foliotrace_server.http.problems import PROBLEM
 from foliotrace_server.observing.telemetry import Observability
 
@@ -48,7 +49,8 @@ class RequestTelemetry:
     """Traces and measures requests; probes and metric scrapes are measured but not traced."""
 
     def __init__(self, observability: Observability) -> None:
-        self._tracer = observability.tracer
+        tracer = observability.tracer
+        self._roots = RootSpans(tracer) if tracer is not None else None
         self._metrics = observability.metrics
 
     @contextmanager
@@ -59,11 +61,11 @@ class RequestTelemetry:
         """
         started_s = perf_counter()
         response = ResponseRecord()
-        if self._tracer is None or scope["path"] in _NOT_TRACED:
+        if self._roots is None or scope["path"] in _NOT_TRACED:
             yield response
             self._measure(scope, response, perf_counter() - started_s)
         else:
-            with self._span_of(self._tracer, scope, response) as span:
+            with self._span_of(self._roots, scope, response) as span:
                 response.headers = _headers_of(span)
                 yield response
                 response.trace_id = f"{span.get_span_context().trace_id:032x}"
@@ -73,14 +75,11 @@ class RequestTelemetry:
             _log_access(scope, response, perf_counter() - started_s)
 
     @contextmanager
-    def _span_of(self, tracer: Tracer, scope: Scope, response: ResponseRecord) -> Iterator[Span]:
+    def _span_of(self, roots: RootSpans, scope: Scope, response: ResponseRecord) -> Iterator[Span]:
         context = _caller_context(scope)
-        span = tracer.start_span(
-            f"{_method(scope)} {_early_route(scope['path'])}",
-            context=context,
-            kind=SpanKind.SERVER,
-            attributes=entry_attributes(context, NAMESPACE),
-        )
+        name = f"{_method(scope)} {_early_route(scope['path'])}"
+        attributes = entry_attributes(context, NAMESPACE)
+        span = roots.start(name, SpanKind.SERVER, attributes, context)
         token = otel_context.attach(trace.set_span_in_context(span, context))
         try:
             yield span
@@ -151,14 +150,17 @@ def _describe(span: Span, scope: Scope, response: ResponseRecord) -> None:
     method, route = _method(scope), route_of(scope)
     problem = scope.get(PROBLEM)
     span.update_name(f"{method} {route}")
-    span.set_attribute("http.request.method", method)
-    span.set_attribute("http.route", route)
-    span.set_attribute("http.response.status_code", response.status)
+    attributes: dict[str, str | int] = {
+        "http.request.method": method,
+        "http.route": route,
+        "http.response.status_code": response.status,
+    }
     if problem is not None:
-        span.set_attribute(f"{NAMESPACE}.problem", problem)
+        attributes[f"{NAMESPACE}.problem"] = problem
     if response.status >= 500:
-        span.set_attribute("error.type", problem or str(response.status))
+        attributes["error.type"] = problem or str(response.status)
         span.set_status(Status(StatusCode.ERROR))
+    set_known_attributes(span, attributes)
 
 
 def _log_access(scope: Scope, response: ResponseRecord, elapsed_s: float) -> None:

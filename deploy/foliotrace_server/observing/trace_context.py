@@ -169,7 +169,7 @@ class TraceLinks:
 
     def of(self, trace_id: str | None) -> dict[str, str]:
         """URLs of a trace (32 hex digits) by backend name; empty for None."""
-        if trace_id is None:
+        if trace_id is None or not self.templates:
             return {}
         as_uuid = str(UUID(trace_id))
         return {

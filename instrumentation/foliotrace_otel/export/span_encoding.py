@@ -13,7 +13,7 @@ from typing import Final
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AnyValue
 
 from foliotrace_otel.export.span_redaction import SpanRedactor
@@ -26,7 +26,10 @@ _DOUBLE: Final = Struct("<d")
 # Span.flags (field 16, fixed32): bit 8 says that bit 9, whether the parent is remote, is known.
 _FLAGS_LOCAL: Final = b"\x85\x01" + _FIXED32.pack(0x100)
 _FLAGS_REMOTE: Final = b"\x85\x01" + _FIXED32.pack(0x300)
-_KIND_FIELD: Final = 0x30  # field 6; OTLP counts kinds from 1, the SDK from 0
+_NO_STATUS: Final = b"\x7a\x00"
+# By identity, because hashing a member of an enumeration, or reading its value, calls a function.
+# Field 6; OTLP counts kinds from 1, the SDK from 0.
+_KINDS: Final = {id(kind): bytes((0x30, kind.value + 1)) for kind in SpanKind}
 
 
 def varint(number: int) -> bytes:
@@ -87,7 +90,7 @@ class SpanEncoder:
         if parent is not None:
             parts += (b"\x22\x08", parent.span_id.to_bytes(8, "big"))
         parts.append(self._name(span.name))
-        parts.append(bytes((_KIND_FIELD, span.kind.value + 1)))
+        parts.append(_KINDS[id(span.kind)])
         parts.append(_TIMES.pack(0x39, span.start_time or 0, 0x41, span.end_time or 0))
         if attributes := span.attributes:
             parts.append(self._attributes(b"\x4a", attributes))
@@ -110,7 +113,11 @@ class SpanEncoder:
             parts.append(framed(b"\x6a", self._link(link.context, link.attributes or {})))
         if span.dropped_links:
             parts.append(b"\x70" + varint(span.dropped_links))
-        parts.append(self._status(span))
+        status = span.status
+        if status.status_code is StatusCode.UNSET and not status.description:
+            parts.append(_NO_STATUS)
+        else:
+            parts.append(self._status(status))
         remote = parent is not None and parent.is_remote
         parts.append(_FLAGS_REMOTE if remote else _FLAGS_LOCAL)
         return b"".join(parts)
@@ -149,8 +156,7 @@ class SpanEncoder:
             )
         )
 
-    def _status(self, span: ReadableSpan) -> bytes:
-        status = span.status
+    def _status(self, status: Status) -> bytes:
         body = b""
         if status.description:
             text = self.redactor.text(status.description)

@@ -6,6 +6,7 @@ warning and the SDK's own, slower path is taken: spans still arrive.
 """
 
 import logging
+from contextvars import ContextVar
 from functools import cache
 from typing import Final
 
@@ -24,6 +25,16 @@ SPAN_KEY: Final = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 SUPPRESS_KEY: Final[str] = getattr(
     otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"
 )
+
+
+def _variable_of_contexts() -> ContextVar[Context]:
+    token = otel_context.attach(Context())
+    otel_context.detach(token)
+    return token.var
+
+
+# Where OTel keeps the current context. Its own functions go through two more calls, for each span.
+CURRENT_CONTEXT: Final = _variable_of_contexts()
 
 
 @cache

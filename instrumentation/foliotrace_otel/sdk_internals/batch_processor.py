@@ -5,18 +5,56 @@ from collections import deque
 from threading import Lock
 from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import (
+    ReadableSpan,
+    Span,
+    SpanProcessor,
+    SynchronousMultiSpanProcessor,
+)
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import TraceFlags
 
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.sdk_internals import fall_back
 
 
+class SpanProcessors(SynchronousMultiSpanProcessor):
+    """The processors of a provider, of which each is called only for what it does.
+
+    Private: `_on_ending`, and the `_span_processors` of the class it extends.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # the SDK does not annotate it
+
+    _starting: tuple[SpanProcessor, ...] = ()
+    _near_end: tuple[SpanProcessor, ...] = ()
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Add `span_processor` behind the others."""
+        super().add_span_processor(span_processor)
+        if not isinstance(span_processor, CountedBatchProcessor):
+            self._starting += (span_processor,)
+            own = getattr(type(span_processor), "_on_ending", None)
+            if own is not None and own is not getattr(SpanProcessor, "_on_ending", None):
+                self._near_end += (span_processor,)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """A span starts."""
+        for processor in self._starting:
+            processor.on_start(span, parent_context)
+
+    def _on_ending(self, span: Span) -> None:
+        for processor in self._near_end:
+            processor._on_ending(span)
+
+
 class CountedBatchProcessor(BatchSpanProcessor):
     """A BatchSpanProcessor that counts what a full queue pushes out and what `stop` leaves.
 
-    Private: `_batch_processor`, its `_queue` and its `shutdown(timeout_millis)`. Without them
-    losses are not counted, and the SDK's own shutdown runs in a thread.
+    Private: `_batch_processor`, its `_queue`, `_worker_awaken` and `shutdown(timeout_millis)`.
+    Without them losses are not counted, and the SDK's own shutdown runs in a thread.
     """
 
     def __init__(
@@ -38,26 +76,37 @@ class CountedBatchProcessor(BatchSpanProcessor):
         self._counted = metrics
         self._ending = Lock()
         self._stopped = False
+        self._batch_size = max_export_batch_size
         self._waiting = self._find_queue()
 
     def _find_queue(self) -> "deque[ReadableSpan] | None":
-        queue: Any = getattr(getattr(self, "_batch_processor", None), "_queue", None)
-        if isinstance(queue, deque) and queue.maxlen == self._most:
+        batches: Any = getattr(self, "_batch_processor", None)
+        queue: Any = getattr(batches, "_queue", None)
+        awaken = hasattr(getattr(batches, "_worker_awaken", None), "set")
+        if isinstance(queue, deque) and queue.maxlen == self._most and awaken:
             return queue
         fall_back("batch processor")
         return None
 
     def on_end(self, span: ReadableSpan) -> None:
         """Queue `span`; the oldest one goes if the queue is full."""
-        if self._waiting is None:
+        waiting = self._waiting
+        if waiting is None:
             super().on_end(span)
             return
+        context = span.get_span_context()
+        if context is None or not context.trace_flags & TraceFlags.SAMPLED:
+            return
+        # What the SDK does, without asking for the process id: for that a fork has its own hook.
         with self._ending:  # else two threads could see one free place, and a loss go uncounted
             if self._stopped:
                 self._count_lost(1)
-            elif len(self._waiting) >= self._most:
+                return
+            if len(waiting) >= self._most:
                 self._count_lost(1, "queue_full")
-            super().on_end(span)
+            waiting.appendleft(span)
+        if len(waiting) >= self._batch_size:
+            self._batch_processor._worker_awaken.set()
 
     def shutdown(self) -> None:
         """As the provider calls it: the SDK's own, which may wait for 30 s."""

@@ -40,6 +40,7 @@ from opentelemetry.trace import (
     get_current_span,
     set_span_in_context,
 )
+from opentelemetry.trace import Span as AnySpan
 from opentelemetry.trace import Tracer as AnyTracer
 from opentelemetry.util.types import AnyValue
 
@@ -114,8 +115,9 @@ class FastSpan(Span):
             if self._end_time is not None:
                 return
             self._end_time = end_time if end_time is not None else time_ns()
-        self._span_processor._on_ending(self)
-        self._span_processor.on_end(self)
+        processor = self._span_processor
+        processor._on_ending(self)
+        processor.on_end(self)
 
     def _add_event(self, event: Event) -> None:
         with self._lock:
@@ -208,6 +210,7 @@ def _as_exported(span: ReadableSpan) -> tuple[object, ...]:
         span.name,
         span.kind,
         span.parent,
+        _parts_of(span.get_span_context()),
         dict(span.attributes or {}),
         [(event.name, dict(event.attributes or {})) for event in span.events],
         [link.context for link in span.links],
@@ -219,6 +222,13 @@ def _as_exported(span: ReadableSpan) -> tuple[object, ...]:
     )
 
 
+def _parts_of(context: SpanContext | None) -> tuple[object, ...]:
+    if context is None:
+        return ()
+    fields = (context.trace_id, context.is_remote, context.trace_flags, context.trace_state)
+    return (*fields, context.is_valid, len(context), context.span_id != 0)
+
+
 def start_fast_child(
     tracer: Tracer,
     name: str,
@@ -228,13 +238,10 @@ def start_fast_child(
     context: Context,
 ) -> FastSpan:
     """Start a span below the sampled local `parent`."""
-    own = SpanContext(
-        parent.trace_id,
-        tracer.id_generator.generate_span_id(),
-        False,
-        parent.trace_flags,
-        parent.trace_state,
-    )
+    trace_id, _, _, flags, state, _ = parent
+    own_id = tracer.id_generator.generate_span_id()
+    # Past its constructor, which checks what the parent and the generator have made right.
+    own = tuple.__new__(SpanContext, (trace_id, own_id, False, flags, state, True))
     span = FastSpan(tracer, name, kind, own, parent, attributes)
     tracer.span_processor.on_start(span, parent_context=context)
     return span
@@ -270,3 +277,29 @@ def start_fast_root(
     span = FastSpan(tracer, name, kind, own, parent, attributes)
     tracer.span_processor.on_start(span, parent_context=context)
     return span
+
+
+class RootSpans:
+    """Starts the spans at which work enters the program, the fast way where `tracer` allows it."""
+
+    __slots__ = ("_fast", "_tracer")
+
+    def __init__(self, tracer: AnyTracer) -> None:
+        self._tracer = tracer
+        self._fast = fast_tracer(tracer)
+
+    def start(
+        self, name: str, kind: SpanKind, attributes: dict[str, Attribute], context: Context
+    ) -> AnySpan:
+        """Start a span in `context`, which holds no span of this process."""
+        if self._fast is None:
+            return self._tracer.start_span(name, context, kind, attributes)
+        return start_fast_root(self._fast, name, kind, {**attributes}, context)
+
+
+def set_known_attributes(span: AnySpan, attributes: Mapping[str, Attribute]) -> None:
+    """Set attributes of OTel's types on `span`."""
+    if type(span) is FastSpan:
+        span.update_attributes(attributes)
+    else:
+        span.set_attributes(attributes)

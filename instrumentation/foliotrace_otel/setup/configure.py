@@ -37,7 +37,7 @@ from foliotrace_otel.export.span_encoding import SpanEncoder
 from foliotrace_otel.export.span_redaction import RedactingExporter, Redactor, SpanRedactor
 from foliotrace_otel.metrics.instruments import InstrumentSpec
 from foliotrace_otel.metrics.registry import Metrics
-from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor
+from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor, SpanProcessors
 from foliotrace_otel.sdk_internals.foreign_provider import redact_provider
 from foliotrace_otel.semconv import NAMESPACE
 from foliotrace_otel.setup.environment import (
@@ -247,7 +247,12 @@ def _own_provider(
 ) -> tuple[TracerProvider, tuple[CountedBatchProcessor, ...]]:
     quiet_exporters()
     # On exit the SDK would wait for up to 30 s; `configure` registers an end with a limit.
-    provider = TracerProvider(sampler=_sampler(settings), resource=resource, shutdown_on_exit=False)
+    provider = TracerProvider(
+        sampler=_sampler(settings),
+        resource=resource,
+        shutdown_on_exit=False,
+        active_span_processor=SpanProcessors(),
+    )
     processors = tuple(
         CountedBatchProcessor(
             CountedExporter(exporter, metrics),

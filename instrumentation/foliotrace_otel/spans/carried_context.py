@@ -137,7 +137,8 @@ def entry_attributes(context: Context, namespace: str) -> dict[str, Attribute]:
             return {}
         if context.get(OWN_TRACE_KEY):
             return allowed_baggage(context)
-    return {span_names(namespace).entry: True, **allowed_baggage(context)}
+        return {span_names(namespace).entry: True, **allowed_baggage(context)}
+    return {span_names(namespace).entry: True}
 
 
 @contextmanager

@@ -234,13 +234,14 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
     ) -> None:
         """End the span, or leave it open for the stream that `result` is."""
         try:
-            if self.tree.content is not None:
-                self.tree.content.left(self.tree.open.get(id_), result)
-            record = self.tree.leave(id_)
-            if record is not None and (result is None or not self.streams.hold(record, result)):
-                self.tree.end(record)
-            if id(instance) in self.streams.waiting:  # the writer of a chat engine's response
-                self.streams.over(id(instance))
+            tree, streams = self.tree, self.streams
+            if tree.content is not None:
+                tree.content.left(tree.open.get(id_), result)
+            record = tree.leave(id_)
+            if record is not None and (result is None or not streams.hold(record, result)):
+                tree.end(record)
+            if streams.waiting and id(instance) in streams.waiting:  # a chat response's writer
+                streams.over(id(instance))
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
             self.tree.report_fault(error)
 

@@ -102,7 +102,7 @@ class ModelCalls:
         plan = record.plan
         if plan.is_stage:
             stage = (plan.name, error_type(error) if error is not None else "")
-            self._stages.record(_since(record), stage)
+            self._stages.record((time_ns() - record.started_ns) / _NS_PER_S, stage)
         elif plan.is_run:
             kind = error_type(error) if error is not None else ""
             run = (plan.workflow, kind or str(record.attributes.get(self._names.outcome, "ok")))

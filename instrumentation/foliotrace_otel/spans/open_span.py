@@ -9,8 +9,8 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext
 
-from foliotrace_otel.sdk_internals import SPAN_KEY
-from foliotrace_otel.sdk_internals.fast_span import FastSpan
+from foliotrace_otel.sdk_internals import CURRENT_CONTEXT, SPAN_KEY
+from foliotrace_otel.sdk_internals.fast_span import set_known_attributes
 from foliotrace_otel.semconv import Attribute
 from foliotrace_otel.spans.span_naming import SpanPlan
 
@@ -53,7 +53,13 @@ class OpenSpan:
         "workflow",
     )
 
-    def __init__(self, id_: str, plan: SpanPlan, parent: "OpenSpan | None") -> None:
+    def __init__(
+        self,
+        id_: str,
+        plan: SpanPlan,
+        parent: "OpenSpan | None",
+        tags: Mapping[str, Any],
+    ) -> None:
         self.id = id_
         self.plan = plan
         self.parent = parent
@@ -71,7 +77,7 @@ class OpenSpan:
         self.streaming = False
         self.unsampled = False
         self.ended = False
-        self.tags: Mapping[str, Any] = {}
+        self.tags = tags
         self.workflow: type | None = None
         self._token: Token[Context] | None = None
         self._previous: Context | None = None
@@ -83,7 +89,7 @@ class OpenSpan:
         self.started_ns = time_ns()
         self._previous = context
         self.context = inside = Context({**context, SPAN_KEY: span, RECORD_KEY: self})
-        self._token = otel_context.attach(inside)
+        self._token = CURRENT_CONTEXT.set(inside)
 
     def leave(self) -> None:
         """Restore the previous current span; safe in another context than `start` ran in."""
@@ -91,10 +97,10 @@ class OpenSpan:
         if token is None:
             return
         try:  # not otel_context.detach, which logs an error where this raises
-            token.var.reset(token)
+            CURRENT_CONTEXT.reset(token)
         except ValueError:  # entered in another Context: put right what can be seen from here
-            if otel_context.get_current() is self.context and self._previous is not None:
-                otel_context.attach(self._previous)
+            if CURRENT_CONTEXT.get() is self.context and self._previous is not None:
+                CURRENT_CONTEXT.set(self._previous)
 
     def finish(self, end_ns: int | None = None) -> None:
         """Write the gathered attributes and end the OTel span, once."""
@@ -104,10 +110,7 @@ class OpenSpan:
         span = self.span
         if span is not None:
             if self.attributes:
-                if type(span) is FastSpan:
-                    span.update_attributes(self.attributes)
-                else:
-                    span.set_attributes(self.attributes)
+                set_known_attributes(span, self.attributes)
             span.end(end_ns)
         self.failed_with = None
         self._previous = None

@@ -11,14 +11,15 @@ from threading import Lock
 from typing import Any, Final, Literal, TypeAlias
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, TraceFlags, Tracer
+from opentelemetry.util.types import AnyValue
 
 from foliotrace_otel import semconv
-from foliotrace_otel.sdk_internals import SPAN_KEY, SUPPRESS_KEY
+from foliotrace_otel.sdk_internals import CURRENT_CONTEXT, SPAN_KEY, SUPPRESS_KEY
 from foliotrace_otel.sdk_internals.fast_span import (
+    FastSpan,
     fast_tracer,
     follows_the_parent,
     start_fast_child,
@@ -81,7 +82,6 @@ class SpanTree:
         self.names = names = span_names(namespace, version)
         self._namespace = namespace
         self._hidden_tags = _HIDDEN_TAGS | {names.call, names.attempt}
-        self._entry: dict[str, Attribute] = {names.entry: True}
         self.open: dict[str, OpenSpan] = {}
         self.faults = 0
         self._all = detail == "all"
@@ -101,22 +101,27 @@ class SpanTree:
     ) -> None:
         """A LlamaIndex span starts: open its OTel span, or contract it into its parent's."""
         parent = self.open.get(parent_id) if parent_id is not None else None
-        ambient = otel_context.get_current()
+        ambient = CURRENT_CONTEXT.get()
         if ambient.get(SUPPRESS_KEY):
             return
         plan = self._plan(id_, instance, parent)
         if plan.subject == "model":
             parent = self.streaming_caller(instance) or parent
         # Most spans of a sampled-out trace are only counted: no OTel span, hardly any cost.
-        if self._quiet and _unsampled(parent, ambient):
+        if self._quiet and (
+            parent.unsampled and not (LINKS_KEY in ambient and _separate(ambient))
+            if parent is not None
+            else _below_unsampled(ambient)
+        ):
             self.open[id_] = self._unsampled_call(id_, plan, instance, parent)
             return
-        record = OpenSpan(id_, plan, parent)
-        record.tags = tags if tags is not None else active_instrument_tags.get()
-        if plan.subject:
-            record.instance_id = id(instance)
+        if tags is None:
+            tags = active_instrument_tags.get()
+        record = OpenSpan(id_, plan, parent, tags)
         host = parent.visible if parent is not None else None
         self.open[id_] = record  # before its span starts: if that raises, its end still finds it
+        if plan.subject:
+            record.instance_id = id(instance)
         if host is not None and not self._all and (plan.skip or same_call(record)):
             record.visible = host
         else:
@@ -129,6 +134,14 @@ class SpanTree:
             return None
         if record is UNMEASURED or (record.span is None and record.visible is not None):
             del self.open[id_]
+            return None
+        if type(record) is UnsampledCall:
+            if record.plan.subject:  # may stream
+                return record
+            del self.open[id_]
+            record.ended = True
+            if self.on_end is not None:
+                self.on_end(record, None)
             return None
         record.leave()
         return record
@@ -217,7 +230,7 @@ class SpanTree:
         self, id_: str, plan: SpanPlan, instance: object, parent: OpenSpan | None
     ) -> OpenSpan:
         """The record of a call without a span: a clock if the call is measured, once per call."""
-        if not plan.measured or self.on_end is None:
+        if not plan.measured:
             return UNMEASURED
         if not plan.subject:
             return UnsampledCall(id_, plan)
@@ -235,25 +248,30 @@ class SpanTree:
         ambient: Context,
     ) -> None:
         plan = record.plan
-        context = _parent_context(host, ambient)
-        links = links_in(context) if RECORD_KEY not in context else ()
-        name, subject = self._subject(plan, instance)
-        attributes: dict[str, Attribute] = {**plan.attributes, **subject}
-        number = record.tags.get(self.names.attempt, 1)
-        if number != 1 and (call := attempted_call(record, self.names.call)):
-            attributes[self.names.attempt] = number
-            links += first_attempt(record, call)
-        if not context:
-            attributes.update(self._entry)
-        elif RECORD_KEY not in context:
-            attributes.update(entry_attributes(context, self._namespace))
-        if record.tags and (record.parent is None or record.tags is not record.parent.tags):
-            attributes.update(_new_tags(record, self._hidden_tags))
-        span = self._start(name, plan.kind, context, attributes, links)
-        record.workflow = type(instance) if plan.is_run else None
-        record.unsampled = not span.is_recording()
-        if subject:
+        below = host is not None and host.span is ambient.get(SPAN_KEY)
+        context = ambient if below else _parent_context(host, ambient)
+        links: tuple[Link, ...] = ()
+        attributes: dict[str, AnyValue] = {**plan.attributes}
+        name = plan.name
+        if plan.subject:
+            name, subject = self._subject(plan, instance)
+            attributes.update(subject)
             record.attributes.update(subject)
+        if RECORD_KEY not in context:
+            links = links_in(context)
+            attributes.update(entry_attributes(context, self._namespace))
+        tags = record.tags
+        if tags:
+            number = tags.get(self.names.attempt, 1)
+            if number != 1 and (call := attempted_call(record, self.names.call)):
+                attributes[self.names.attempt] = number
+                links += first_attempt(record, call)
+            if record.parent is None or tags is not record.parent.tags:
+                attributes.update(_new_tags(record, self._hidden_tags))
+        span = self._start(name, plan.kind, context, attributes, links)
+        if plan.is_run:
+            record.workflow = type(instance)
+        record.unsampled = type(span) is not FastSpan and not span.is_recording()
         record.start(span, context)
 
     def _start(
@@ -261,24 +279,22 @@ class SpanTree:
         name: str,
         kind: SpanKind,
         context: Context,
-        attributes: dict[str, Attribute],
+        attributes: dict[str, AnyValue],
         links: tuple[Link, ...],
     ) -> Span:
         fast = self._fast_tracer
         if fast is not None and not links:
             parent = context.get(SPAN_KEY)
-            if not isinstance(parent, SdkSpan):
-                return start_fast_root(fast, name, kind, {**attributes}, context)
+            if type(parent) is not FastSpan and not isinstance(parent, SdkSpan):
+                return start_fast_root(fast, name, kind, attributes, context)
             above = parent.get_span_context()
             if above.trace_flags & TraceFlags.SAMPLED:
-                return start_fast_child(fast, name, kind, above, {**attributes}, context)
+                return start_fast_child(fast, name, kind, above, attributes, context)
         return self.tracer.start_span(
             name, context=context, kind=kind, attributes=attributes, links=links
         )
 
     def _subject(self, plan: SpanPlan, instance: object) -> tuple[str, dict[str, Attribute]]:
-        if not plan.subject:
-            return plan.name, {}
         subject = subject_of(plan, instance)
         if plan.subject == "tool":
             return f"{plan.name} {subject}", {semconv.TOOL_NAME: subject}
@@ -288,9 +304,7 @@ class SpanTree:
         return f"{plan.name} {subject}", attributes
 
 
-def _unsampled(parent: OpenSpan | None, ambient: Context) -> bool:
-    if parent is not None:
-        return parent.unsampled and not _separate(ambient)
+def _below_unsampled(ambient: Context) -> bool:
     current = ambient.get(SPAN_KEY)
     if type(current) is not NonRecordingSpan:
         return False
