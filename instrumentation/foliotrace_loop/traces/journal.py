@@ -93,6 +93,7 @@ class Journal:
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")  # a lost write is one more harmless send
+        self._shift_us: int | None = None
         self._db.executescript(_SCHEMA)
         self._db.execute(_BODIES)
 
@@ -119,7 +120,6 @@ class Journal:
         self._execute("DELETE FROM runs")
         self._execute("DELETE FROM bodies")
         seen = 0
-        repeated = 0
         for page in _pages(records, _PAGE):
             rows, bodies = [], []
             for record in page:
@@ -130,7 +130,6 @@ class Journal:
             with self._lock:
                 self._db.execute("BEGIN IMMEDIATE")
                 # REPLACE deletes the earlier row: the last line with an id counts.
-                known = self._db.execute("SELECT count(*) FROM runs").fetchone()[0]
                 self._db.executemany(
                     "INSERT OR REPLACE INTO runs"
                     " (seq, old_id, parent, start_us, end_us, bytes, state, reason)"
@@ -138,11 +137,10 @@ class Journal:
                     rows,
                 )
                 self._db.executemany(_PUT_BODY, bodies)
-                held = self._db.execute("SELECT count(*) FROM runs").fetchone()[0]
-                repeated += known + len(rows) - held
                 self._db.execute("COMMIT")
+        (held,) = self._one("SELECT count(*) FROM runs") or (0,)
         self._number(upload, now)
-        self.note(repeated=repeated, loaded=1)
+        self.note(repeated=seen - held, loaded=1)
 
     def _number(self, upload: str, now: datetime) -> None:
         shift = self.fact("shift_us")
@@ -210,15 +208,18 @@ class Journal:
             f" FROM runs r JOIN bodies b USING (seq) WHERE r.seq IN ({marks})",
             tuple(each.seq for each in pending),
         )
-        shift = int(self.fact("shift_us"))
+        if self._shift_us is None:
+            self._shift_us = int(self.fact("shift_us"))
+        shift = self._shift_us
         by_seq = {row[0]: sent_run(row, shift) for row in rows}
         return [by_seq[each.seq] for each in pending]
 
-    def mark_sent(self, pending: Iterable[Pending]) -> None:
+    def mark_sent(self, pending: Sequence[Pending]) -> None:
         """Note that these were acknowledged."""
-        self._many(
-            "UPDATE runs SET state = 'sent', reason = NULL WHERE seq = ?",
-            [(each.seq,) for each in pending],
+        marks = ", ".join("?" * len(pending))
+        self._execute(
+            f"UPDATE runs SET state = 'sent', reason = NULL WHERE seq IN ({marks})",  # noqa: S608 - marks
+            [each.seq for each in pending],
         )
 
     def mark_dead(self, pending: Pending, reason: str) -> None:
