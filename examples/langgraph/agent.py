@@ -38,12 +38,13 @@ from foliotrace_server.client import AsyncFoliotraceClient, ServerProblem, Unrea
 
 URL = "http://127.0.0.1:8080"
 TENANT = "default"
+MAX_COST_USD = Decimal("0.10")
 TEMPORARY = (408, 429, 500, 502, 503, 504)
 tracer = trace.get_tracer("agent")
 
 
 class CostLimitExceeded(Exception):
-    """The answer cost more than a query may; it is not returned."""
+    """The answer cost more than a query may: the service does not keep limits of callers."""
 
 
 class AnswerInvalid(Exception):
@@ -99,20 +100,37 @@ def is_temporary(error: BaseException) -> bool:
     )
 
 
+def costs_nothing(error: BaseException) -> bool:
+    """Whether a failed attempt was surely not billed: it was turned away, or never arrived."""
+    if isinstance(error, ServerProblem):
+        return error.status == 429
+    return isinstance(error.__cause__, httpx.ConnectError)
+
+
 class AskFoliotrace:
     """The tool: one question over HTTP, streamed. Retries one service, then falls back to the next.
 
-    Nothing is tried again once a piece of an answer was passed on.
+    Nothing is tried again once a piece of an answer was passed on. Each attempt may cost half of
+    what is left of the limit, which the service keeps before it pays a model; of a failed one, all
+    of that counts as spent. So all attempts together stay within the limit.
     """
 
-    def __init__(self, clients: Sequence[AsyncFoliotraceClient], *, longest_wait_s: float) -> None:
+    def __init__(
+        self,
+        clients: Sequence[AsyncFoliotraceClient],
+        *,
+        max_cost_usd: Decimal,
+        longest_wait_s: float,
+    ) -> None:
         self._clients = clients
+        self._max_cost_usd = max_cost_usd
         self._longest_wait_s = longest_wait_s
 
     async def __call__(self, state: State) -> State:
         """The graph's node `ask`. Raises ServerProblem, Unreachable."""
         write = get_stream_writer()
         attempts = 0
+        left_usd = self._max_cost_usd
         passed_on: list[str] = []
         for rung, client in enumerate(self._clients):
             try:
@@ -124,7 +142,12 @@ class AskFoliotrace:
                 ):
                     with attempt:
                         attempts += 1
-                        answer = await self._once(client, state, write, passed_on)
+                        allowed_usd = left_usd / 2
+                        try:
+                            answer = await self._once(client, state, write, passed_on, allowed_usd)
+                        except (ServerProblem, Unreachable) as error:
+                            left_usd -= 0 if costs_nothing(error) else allowed_usd
+                            raise
             except (ServerProblem, Unreachable) as error:
                 if passed_on or not is_temporary(error) or client is self._clients[-1]:
                     raise
@@ -139,11 +162,19 @@ class AskFoliotrace:
 
     @traceable(name="ask_foliotrace", run_type="retriever")
     async def _once(
-        self, client: AsyncFoliotraceClient, state: State, write: Any, passed_on: list[str]
+        self,
+        client: AsyncFoliotraceClient,
+        state: State,
+        write: Any,
+        passed_on: list[str],
+        allowed_usd: Decimal,
     ) -> dict[str, Any]:
         with tracer.start_as_current_span("agent.ask") as span:
             async for event in client.ask_in_pieces(
-                state["query"], user_id=state["user_id"], session_id=state["session_id"]
+                state["query"],
+                user_id=state["user_id"],
+                session_id=state["session_id"],
+                max_cost_usd=allowed_usd,
             ):
                 if event.name == "answer":
                     span.set_attribute("agent.run_id", event.value["run_id"])
@@ -184,7 +215,8 @@ def build_graph(ask: AskFoliotrace) -> StateGraph:
 
 def make_graph() -> CompiledStateGraph:
     """For `langgraph.json`: LangGraph's server brings its own checkpoints."""
-    return build_graph(AskFoliotrace([traced_client(URL)], longest_wait_s=60)).compile()
+    ask = AskFoliotrace([traced_client(URL)], max_cost_usd=MAX_COST_USD, longest_wait_s=60)
+    return build_graph(ask).compile()
 
 
 def traced_client(url: str, api_key: str | None = None) -> AsyncFoliotraceClient:
@@ -201,8 +233,8 @@ def traced_client(url: str, api_key: str | None = None) -> AsyncFoliotraceClient
 class ProductionAgent:
     """Answers within a cost limit; every query is traced, audited and checkpointed by session.
 
-    `urls` are asked in order: the second only if the first does not answer. Each service also has
-    its own limit, `budget.max_cost_per_query_usd`, which holds before money is spent.
+    `urls` are asked in order: the second only if the first does not answer. Where the limit does
+    not pay for a model, the answer is quotes, and its degradation says so.
     """
 
     def __init__(
@@ -226,7 +258,10 @@ class ProductionAgent:
             for url in self._urls
         ]
         saver = AsyncSqliteSaver.from_conn_string(str(self._folder / "checkpoints.db"))
-        graph = build_graph(AskFoliotrace(clients, longest_wait_s=self._longest_wait_s))
+        ask = AskFoliotrace(
+            clients, max_cost_usd=self._max_cost_usd, longest_wait_s=self._longest_wait_s
+        )
+        graph = build_graph(ask)
         self._graph = graph.compile(checkpointer=await self._open.enter_async_context(saver))
         self._audit = AuditWriter.open(self._folder / "audit", open_keys(self._folder / "keys"))
         self._open.callback(self._audit.close)

@@ -102,8 +102,42 @@ async def test_a_session_goes_on_in_another_process(service: Observed, tmp_path:
         assert (await under_test.query(ask(session="other"))).turn == 1
 
 
-async def test_an_answer_over_the_limit_is_not_returned(service: Observed, tmp_path: Path) -> None:
+async def test_the_limit_holds_before_money_is_spent(
+    service: Observed, tmp_path: Path, model: FakeOpenAI
+) -> None:
     async with agent(service, tmp_path, max_cost_per_query=1e-9) as under_test:
+        response = await under_test.query(ask())
+    assert (response.cost_usd, response.degradation_level) == (0, 2)
+    assert model.count() == 0, "no model was called"
+
+
+async def test_all_attempts_together_stay_within_the_limit(
+    service: Observed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed: list[Any] = []
+
+    class Failing:
+        async def ask_in_pieces(self, *args: Any, max_cost_usd: Any, **more: Any) -> Any:
+            allowed.append(max_cost_usd)
+            raise Unreachable("the reply was lost")
+            yield
+
+    module = agent_module()
+    monkeypatch.setattr(module, "get_stream_writer", lambda: print)
+    tool = module.AskFoliotrace(
+        [Failing(), Failing()], max_cost_usd=module.MAX_COST_USD, longest_wait_s=0.01
+    )
+    with pytest.raises(Unreachable):
+        await tool({"query": "q", "user_id": "u", "session_id": "s"})
+    assert len(allowed) == 6
+    assert sum(allowed) <= module.MAX_COST_USD
+
+
+async def test_an_answer_of_a_service_that_keeps_no_limit_is_not_returned(
+    service: Observed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with agent(service, tmp_path, max_cost_per_query=0.10) as under_test:
+        under_test._max_cost_usd = 0
         with pytest.raises(agent_module().CostLimitExceeded):
             await under_test.query(ask())
     failed = [r for r in audit_records(tmp_path / "agent/audit") if r["event"] == "query_failed"]

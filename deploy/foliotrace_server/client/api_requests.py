@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
@@ -112,6 +113,7 @@ def ask(
     path: ExecutionMode | str | None = None,
     bypass_cache: bool = False,
     history: Sequence[str] = (),
+    max_cost_usd: Decimal | None = None,
 ) -> ApiRequest[bodies.AnswerBody]:
     """`POST /v1/query`."""
     optional = {
@@ -126,6 +128,7 @@ def ask(
         "path": path,
         "bypass_cache": bypass_cache or None,
         "history": list(history) or None,
+        "max_cost_usd": str(max_cost_usd) if max_cost_usd is not None else None,
     }
     body = {"query": query} | {name: each for name, each in optional.items() if each is not None}
     return ApiRequest(method="POST", path="/v1/query", body_type=bodies.AnswerBody, json=body)

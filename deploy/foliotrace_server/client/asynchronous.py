@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
@@ -87,10 +88,12 @@ class AsyncFoliotraceClient:
         path: ExecutionMode | str | None = None,
         bypass_cache: bool = False,
         history: Sequence[str] = (),
+        max_cost_usd: Decimal | None = None,
     ) -> bodies.AnswerBody:
         """Ask a question; the answer cites the pages it comes from.
 
-        `history` are the earlier questions of a conversation, the oldest first.
+        `history` are the earlier questions of a conversation, the oldest first. `max_cost_usd`
+        lowers the service's own limit for this answer.
         """
         request = api_requests.ask(
             query,
@@ -104,6 +107,7 @@ class AsyncFoliotraceClient:
             path=path,
             bypass_cache=bypass_cache,
             history=history,
+            max_cost_usd=max_cost_usd,
         )
         return await self._send(request)
 
@@ -119,6 +123,7 @@ class AsyncFoliotraceClient:
         tags: Sequence[str] = (),
         metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
+        max_cost_usd: Decimal | None = None,
     ) -> AsyncIterator[ServerEvent]:
         """Stream an answer: `start`, `degraded`, `delta`, `reset` as they come, `answer` last."""
         request = api_requests.ask(
@@ -132,6 +137,7 @@ class AsyncFoliotraceClient:
             metadata=metadata,
             stream=True,
             path=path,
+            max_cost_usd=max_cost_usd,
         )
         async for event in self._events(request):
             yield event

@@ -6,6 +6,7 @@ Generated from asynchronous.py by `python -m tools.generate_sync_client`; do not
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -80,10 +81,12 @@ class FoliotraceClient:
         path: ExecutionMode | str | None = None,
         bypass_cache: bool = False,
         history: Sequence[str] = (),
+        max_cost_usd: Decimal | None = None,
     ) -> bodies.AnswerBody:
         """Ask a question; the answer cites the pages it comes from.
 
-        `history` are the earlier questions of a conversation, the oldest first.
+        `history` are the earlier questions of a conversation, the oldest first. `max_cost_usd`
+        lowers the service's own limit for this answer.
         """
         request = api_requests.ask(
             query,
@@ -97,6 +100,7 @@ class FoliotraceClient:
             path=path,
             bypass_cache=bypass_cache,
             history=history,
+            max_cost_usd=max_cost_usd,
         )
         return self._send(request)
 
@@ -112,6 +116,7 @@ class FoliotraceClient:
         tags: Sequence[str] = (),
         metadata: Metadata | None = None,
         path: ExecutionMode | str | None = None,
+        max_cost_usd: Decimal | None = None,
     ) -> Iterator[ServerEvent]:
         """Stream an answer: `start`, `degraded`, `delta`, `reset` as they come, `answer` last."""
         request = api_requests.ask(
@@ -125,6 +130,7 @@ class FoliotraceClient:
             metadata=metadata,
             stream=True,
             path=path,
+            max_cost_usd=max_cost_usd,
         )
         yield from self._events(request)
 

@@ -4,6 +4,7 @@ The audit log is written before the work and after it, whatever happens in betwe
 """
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 from uuid import uuid4
 
@@ -70,7 +71,7 @@ async def answer_question(
     await services.audit.append(received)
     query: Query | None = None
     version = _UNKNOWN_VERSION
-    with open_run(principal.tenant, services.budget.max_cost_per_query_usd) as run:
+    with open_run(principal.tenant, _cap_usd(services, question)) as run:
         try:
             version = await _library_version(services)
             with stage("validate", query=question.query) as call:
@@ -111,6 +112,12 @@ async def answer_question(
     await services.audit.append(records.completed(received, answer))
     await _save_run(services, question, query, answer, version, started_s, run)
     return answer
+
+
+def _cap_usd(services: QueryServices, question: AskQuestion) -> Decimal:
+    """What the answer may cost: the smaller of what the settings and the caller allow."""
+    allowed, asked = services.budget.max_cost_per_query_usd, question.max_cost_usd
+    return allowed if asked is None else min(allowed, asked)
 
 
 def _as_understood(answer: Answer, understood: Understood) -> Answer:

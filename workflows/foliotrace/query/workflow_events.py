@@ -1,6 +1,7 @@
 """Events of the `query` workflow: the question, the events of a stream, and the final answer."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import TypeAlias
 
 from pydantic import ConfigDict, Field
@@ -45,6 +46,12 @@ class AskQuestion(_PrivateEvent, StartEvent):
         default_factory=list,
         description="Earlier questions of this conversation, the oldest first; instead of "
         "`session_id` where runs keep no content.",
+    )
+    max_cost_usd: Decimal | None = Field(
+        default=None,
+        ge=0,
+        description="What this answer may cost at most; it can only lower "
+        "`budget.max_cost_per_query_usd`. Where it does not pay for a model, quotes are returned.",
     )
     tags: list[str] = Field(default_factory=list)
     metadata: dict[str, Scalar] = Field(default_factory=dict)
