@@ -3,12 +3,16 @@
 Generated documents of four chunks with an identity (company, kind, year), written to the library in
 large transactions. Questions name a company, a kind and a year, so that each is routed to the
 documents it names; or none of them. No language model, nothing cached, no question asked twice.
+
+`--million` reports one library of 1,000,000 chunks instead: sentences of real abstracts (SciFact)
+in new order, asked SciFact's own claims. It takes about a quarter of an hour of CPU.
 """
 
 import argparse
 import asyncio
 import hashlib
 import random
+import re
 import sqlite3
 import tempfile
 import time
@@ -17,7 +21,8 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
 
-from bench.corpora import TENANT, SearchableLibrary
+from bench import corpora
+from bench.corpora import TENANT, SearchableLibrary, searchable_library
 from bench.query_cost import spent
 from bench.query_stack import open_query_stack, passages
 from bench.record import save
@@ -30,6 +35,7 @@ from foliotrace.query.workflow import AskQuestion, QueryServices
 
 COMMAND = "python -m bench.query_scale"
 SIZES = (2_000, 100_000)
+MILLION = 1_000_000
 COLLECTION = "scale"
 CHUNKS_EACH = 4
 CHUNK_WORDS = 60
@@ -55,6 +61,24 @@ class Words:
         return "".join(self.draw.choices("bcdfghklmnprstvaeiou", k=length))
 
 
+class Sentences:
+    """The sentences of SciFact's abstracts, each time in a new order."""
+
+    def __init__(self) -> None:
+        self.draw = random.Random(7)
+        abstracts = (text for _, _, text in corpora.scifact_texts())
+        self._all = [part for text in abstracts for part in re.split(r"(?<=[.?!])\s+", text)]
+        self._next: list[str] = []
+
+    def text(self, count: int) -> str:
+        words: list[str] = []
+        while len(words) < count:
+            if not self._next:
+                self._next = self.draw.sample(self._all, len(self._all))
+            words += self._next.pop().split()
+        return " ".join(words[:count])
+
+
 def company(number: int) -> str:
     """A name of two words that no other company has."""
     digest = hashlib.sha256(str(number).encode()).hexdigest()
@@ -68,9 +92,8 @@ def identity(number: int) -> Identity:
     return Identity(title=f"{name} {kind}", company=name, kind=kind, period=f"FY{year}")
 
 
-async def build(at: SearchableLibrary, chunks: int) -> None:
+async def build(at: SearchableLibrary, chunks: int, words: Words | Sentences) -> None:
     """Publish `chunks` chunks of generated text."""
-    words = Words(seed=7)
     count = chunks // CHUNKS_EACH
     for first in range(0, count, AT_ONCE):
         numbers = range(first, min(first + AT_ONCE, count))
@@ -138,7 +161,7 @@ async def measured(folder: Path, chunks: int, count: int) -> dict[str, float]:
     async with open_query_stack(folder) as (at, services):
         begun = time.process_time()
         if not await at.library.documents(TENANT, collection=COLLECTION, limit=1):
-            await build(at, chunks)
+            await build(at, chunks, Words(seed=7))
         await at.index.catch_up()  # a kept folder may have the index of another release
         figures = {"build_cpu_s": round(time.process_time() - begun, 1)}
         for kind in ("named", "unnamed"):
@@ -169,6 +192,52 @@ def _search(
     return ask
 
 
+async def million(folder: Path, count: int) -> None:
+    """One library of a million chunks: what it costs to build, to open and to ask."""
+    corpora.present("scifact")
+    claims = [str(row["text"]) for row in corpora.rows("scifact/queries.jsonl")]
+    count = min(count, len(claims) // 2)  # each claim is asked, or searched for, once
+    figures: dict[str, float] = {"chunks": MILLION, "documents": MILLION // CHUNKS_EACH}
+    async with searchable_library(folder) as at:
+        if not await at.library.documents(TENANT, collection=COLLECTION, limit=1):
+            begun, started = time.process_time(), time.perf_counter()
+            await build(at, MILLION, Sentences())
+            await at.index.catch_up()
+            figures["build_cpu_s"] = round(time.process_time() - begun, 1)
+            figures["build_s"] = round(time.perf_counter() - started, 1)
+            figures["build_peak_rss_mb"] = _rss_mb("VmHWM")
+    sizes = (path.stat().st_size for path in folder.rglob("*") if path.is_file())  # noqa: ASYNC240 - nothing else runs
+    figures["disk_mb"] = round(sum(sizes) / 1e6)
+    async with open_query_stack(folder) as (at, services):
+        before_mb, begun = _rss_mb("VmRSS"), time.process_time()
+        await _ask(services, claims)(0)
+        figures["first_question_cpu_s"] = round(time.process_time() - begun, 1)
+        for name, asked in (("claims", claims), ("named", questions(MILLION, named=True))):
+            times: list[float] = []
+            figures[f"{name}_cpu_ms"] = await _once(_ask(services, asked), count)
+            search = _search(services, asked[count:], times)
+            figures[f"{name}_search_cpu_ms"] = await _once(search, count)
+            times.sort()
+            figures[f"{name}_search_p50_ms"] = round(times[len(times) // 2] * 1e3, 2)
+            figures[f"{name}_search_p99_ms"] = round(times[int(len(times) * 0.99)] * 1e3, 2)
+        figures["memory_for_questions_mb"] = round(_rss_mb("VmRSS") - before_mb)
+    print(figures)
+    save("query_million", {"questions": count, **figures}, command=f"{COMMAND} --million")
+
+
+async def _once(ask: Callable[[int], Awaitable[None]], count: int) -> float:
+    """CPU milliseconds per call over `count` questions that were not asked before."""
+    begun = time.process_time()
+    for number in range(count):
+        await ask(number)
+    return round((time.process_time() - begun) / count * 1000, 3)
+
+
+def _rss_mb(field: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition(f"{field}:")[2].split()[0]) // 1024
+
+
 async def main(folder: Path, count: int) -> None:
     sizes = {chunks: await measured(folder / str(chunks), chunks, count) for chunks in SIZES}
     small, large = (sizes[chunks] for chunks in SIZES)
@@ -186,9 +255,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="keep the libraries here and use them again")
     parser.add_argument("--count", type=int, default=300)
-    told = parser.parse_args()
-    if told.folder:
-        asyncio.run(main(told.folder, told.count))
+    parser.add_argument("--million", action="store_true", help="one library of 1,000,000 chunks")
+    given = parser.parse_args()
+    run = million if given.million else main
+    if given.folder:
+        asyncio.run(run(given.folder, given.count))
     else:
         with tempfile.TemporaryDirectory() as made:
-            asyncio.run(main(Path(made), told.count))
+            asyncio.run(run(Path(made), given.count))

@@ -1,6 +1,8 @@
 """Splits text into the terms of the index."""
 
 import re
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
@@ -16,9 +18,20 @@ MAX_TERMS: Final = 512  # of one question
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 _IDEOGRAPHS: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 
+_TOO_LONG: Final = 40
+_KEPT_STEMS: Final = 100_000
+_STEM_OF: Final[dict[str, str]] = {}  # of words in ASCII; empty for stop words and long ones
+_LOWER: Final = bytes(
+    ord(chr(i).lower()) if i < 128 and chr(i).isalnum() else 32 for i in range(256)
+)
+_OTHER_LETTERS: Final = re.compile(
+    "[^\x00-\x7f\xa0\xa3\xa7\xa9\xae\u2009\u2010-\u2014\u2018-\u201d\u2022\u2026\u202f\u20ac\u2122]"
+)
+"""Anything but ASCII, and the marks of print that the engine also takes for the ends of words."""
+
 _content = (
     TextAnalyzerBuilder(Tokenizer.simple())
-    .filter(Filter.remove_long(40))
+    .filter(Filter.remove_long(_TOO_LONG))
     .filter(Filter.lowercase())
     .filter(Filter.custom_stopword(list(STOP_WORDS)))
     .filter(Filter.stemmer("english"))
@@ -26,7 +39,7 @@ _content = (
 )
 _stems = (
     TextAnalyzerBuilder(Tokenizer.simple())
-    .filter(Filter.remove_long(40))
+    .filter(Filter.remove_long(_TOO_LONG))
     .filter(Filter.lowercase())
     .filter(Filter.stemmer("english"))
     .build()
@@ -34,8 +47,35 @@ _stems = (
 
 
 def content_terms(text: str) -> list[str]:
-    """The stemmed terms of a text in order, without stop words."""
+    """The stemmed terms of a text in order, without stop words.
+
+    Words are looked up among those that were stemmed lately: the engine's analysis of a passage
+    costs three times as much.
+    """
+    if text.isascii() or not _OTHER_LETTERS.search(text):
+        words = text.encode("ascii", "replace").translate(_LOWER).decode("ascii").split()
+        try:
+            return list(filter(None, map(_STEM_OF.__getitem__, words)))
+        except KeyError:
+            _learn(words)
+        with suppress(KeyError):  # forgotten meanwhile, on another thread
+            return list(filter(None, map(_STEM_OF.__getitem__, words)))
     return _content.analyze(with_pairs(text))
+
+
+def _learn(words: Iterable[str]) -> None:
+    """Keep the stems of `words`; the empty string for those that are no terms."""
+    if len(_STEM_OF) > _KEPT_STEMS:
+        _STEM_OF.clear()
+    new = {word for word in words if word not in _STEM_OF}
+    terms = [word for word in new if len(word) < _TOO_LONG and word not in STOP_WORDS]
+    stemmed = zip(terms, _stems.analyze(" ".join(terms)), strict=True)
+    _STEM_OF.update(dict.fromkeys(new, "") | dict(stemmed))
+
+
+def forget_words() -> None:
+    """Forget the words of texts that were analysed, so that nothing deleted stays in memory."""
+    _STEM_OF.clear()
 
 
 def with_pairs(text: str) -> str:

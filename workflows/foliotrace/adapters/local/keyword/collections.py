@@ -28,6 +28,7 @@ class CollectionStores:
 
     def __init__(self, folder: Path, library_id: int, *, create: bool = False) -> None:
         self.folder = folder
+        self._state = folder / "state.json"
         self._library_id = library_id
         self._open: LruCache[str, KeywordStore] = LruCache(_OPEN_STORES)
         self._current: set[str] = set()  # scopes whose store was loaded since `state.json` changed
@@ -109,10 +110,6 @@ class CollectionStores:
 
     def _folder(self, scope: str) -> Path:
         return self.folder / sha256(scope.encode()).hexdigest()[:32]
-
-    @property
-    def _state(self) -> Path:
-        return self.folder / "state.json"
 
     def _save(self, version: int) -> None:
         # Not flushed to the disk: an older state repeats some work, a torn one rebuilds the index.

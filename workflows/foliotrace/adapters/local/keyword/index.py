@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Final
 
+from foliotrace.adapters.local.clock import LoopTurn
 from foliotrace.adapters.local.keyword.analysis import content_terms, with_pairs
 from foliotrace.adapters.local.keyword.collections import CollectionStores, scope_of
 from foliotrace.adapters.local.keyword.languages import forms
@@ -64,6 +65,7 @@ class KeywordIndex:
         self._rebuilding: asyncio.Task[None] | None = None
         self._rebuilt_s = -_REBUILD_EVERY_S
         self._lock = asyncio.Lock()
+        self._turn = LoopTurn()
         self._neighbours = Neighbours(_CACHED_CHUNKS)
 
     def use_lexicon(self, lexicon: Lexicon) -> None:
@@ -127,7 +129,12 @@ class KeywordIndex:
     def _store_of(self, tenant: str, collection: str) -> KeywordStore | None:
         """The collection's store, up to date; None if nothing was ever indexed there."""
         stores = self._stores or self._open()
-        stores.follow()
+        if self._turn.is_new():
+            try:
+                stores.follow()
+            except IndexUnavailable:
+                self._turn.end()
+                raise
         return stores.of(scope_of(tenant, collection))
 
     def _open(self) -> CollectionStores:

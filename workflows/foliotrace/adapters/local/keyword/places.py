@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from foliotrace.adapters.local.keyword.analysis import forget_words
 from foliotrace.adapters.local.keyword.store import Hit
 from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.model import Chunk
@@ -77,6 +78,8 @@ class Neighbours:
     def keep_for(self, version: int) -> None:
         """Forget what another library version held, so that nothing deleted stays in memory."""
         self._texts.keep_for(version)
+        if not self._texts:
+            forget_words()
         if not self._texts or len(self._characters) > _MAX_TERMS:
             self._texts.clear()
             self._characters.clear()
@@ -104,8 +107,11 @@ class Neighbours:
 
     def _written(self, terms: Sequence[str]) -> str:
         known = self._characters
-        for term in terms:
-            if term not in known:
-                known[term] = chr(len(known) + 1)
-        text = "".join([known[term] for term in terms])
+        try:
+            text = "".join([known[term] for term in terms])
+        except KeyError:
+            for term in terms:
+                if term not in known:
+                    known[term] = chr(len(known) + 1)
+            text = "".join([known[term] for term in terms])
         return f"{text}\0{text[::2]}\0{text[1::2]}"

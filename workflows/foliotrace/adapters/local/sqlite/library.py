@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from foliotrace.adapters.local.clock import SystemClock
+from foliotrace.adapters.local.clock import LoopTurn, SystemClock
 from foliotrace.adapters.local.files.left_behind import LIBRARY_FILE
 from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.adapters.local.page_codec import unpack_page
@@ -69,6 +69,8 @@ class SqliteLibrary:
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
+        self._turn = LoopTurn()
+        self._version = 0  # read in this turn of the event loop
         self._chunks: LruCache[tuple[str, str], Chunk] = LruCache(_CACHED_CHUNKS)
         self._labels: LruCache[tuple[str, str], DocumentLabel] = LruCache(_CACHED_CHUNKS)
         self._pages: LruCache[tuple[str, str, int], ParsedPage] = LruCache(_CACHED_PAGES)
@@ -273,8 +275,12 @@ class SqliteLibrary:
         try:
             yield
         finally:
-            for cache in (self._chunks, self._labels, self._pages):
-                cache.clear()
+            self._clear_caches()
+
+    def _clear_caches(self) -> None:
+        for cache in (self._chunks, self._labels, self._pages):
+            cache.clear()
+        self._turn.end()
 
     # --- pages and chunks ------------------------------------------------------------------
 
@@ -352,7 +358,14 @@ class SqliteLibrary:
     # --- versions --------------------------------------------------------------------------
 
     async def version(self) -> int:
-        return int(self.database.rows("SELECT value FROM state WHERE key = 'version'")[0][0])
+        if self._turn.is_new():  # a question asks for it seven times
+            sql = "SELECT value FROM state WHERE key = 'version'"
+            try:
+                self._version = int(self.database.rows(sql)[0][0])
+            except BaseException:
+                self._turn.end()
+                raise
+        return self._version
 
     async def changed_since(self, version: int, tenant: str, collection: str) -> bool:
         rows = self.database.rows(
