@@ -21,6 +21,7 @@ from foliotrace.query.workflow import QueryWorkflow
 from foliotrace_loop.store import LoopStore
 from foliotrace_otel import Metrics
 from foliotrace_server.assembly import Assembly
+from foliotrace_server.folder.reserve import DeletionReserve
 from foliotrace_server.host.durable_host import DurableHost, EndedRun
 from foliotrace_server.host.reading_again import ReadingAgain
 from foliotrace_server.http.quotas import Quotas
@@ -37,9 +38,12 @@ _JOBS_PER_PARSER: Final = 4  # so a small file does not wait for the end of larg
 class Compaction:
     """Rewrites the files of a data folder after content was removed from it."""
 
-    def __init__(self, ingest: IngestServices, durable: DurableHost) -> None:
+    def __init__(
+        self, ingest: IngestServices, durable: DurableHost, reserve: DeletionReserve
+    ) -> None:
         self._ingest = ingest
         self._durable = durable
+        self._reserve = reserve
         self._due = asyncio.Event()
 
     def request(self) -> None:
@@ -70,6 +74,7 @@ class Compaction:
             await compact(self._ingest)
             with translated():  # of the journals: a full disk, or a process that reads them
                 await self._durable.compact()
+            await asyncio.to_thread(self._reserve.hold)
         except FoliotraceError as error:
             self._due.set()  # a long read blocks it, or the disk is full: retry later
             _log.warning("compaction.failed", code=error.error_code)
@@ -117,8 +122,14 @@ class Engine:
         depth = self.metrics.own.queue_depth.name
         self.metrics.watch(depth, self.durable.pending, {"queue": "jobs"})
         self.quotas = assembly.quotas or Quotas.of(settings)
-        self.compaction = Compaction(assembly.ingest, self.durable)
-        self.jobs = JobService(assembly, self.durable, self.compaction.request)
+        self._reserve = DeletionReserve(folder)
+        self.compaction = Compaction(assembly.ingest, self.durable, self._reserve)
+        self.jobs = JobService(
+            assembly,
+            self.durable,
+            make_room=self._reserve.make_room,
+            on_removed=self.compaction.request,
+        )
         self.loop = LoopStore(folder / "loop.db")
         self._tasks: list[asyncio.Task[None]] = []
         self.ready = False
@@ -126,6 +137,7 @@ class Engine:
     async def start(self) -> None:
         """Resume jobs, start background tasks, then accept work."""
         await delete_orphaned_originals(self.assembly.ingest)
+        await asyncio.to_thread(self._reserve.hold)
         await self.jobs.recall()
         await self.durable.start()
         await self.jobs.repair()

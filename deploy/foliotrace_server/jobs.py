@@ -1,5 +1,6 @@
 """Turns uploads and extraction requests into durable jobs, and records how jobs end."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -83,9 +84,16 @@ class JobService:
     """Submits, cancels and finishes jobs, and deletes documents."""
 
     def __init__(
-        self, assembly: "Assembly", durable: DurableHost, on_removed: Callable[[], None]
+        self,
+        assembly: "Assembly",
+        durable: DurableHost,
+        *,
+        make_room: Callable[[], None],
+        on_removed: Callable[[], None],
     ) -> None:
+        """Prepare. `make_room` may block; it is called before a deletion, `on_removed` after it."""
         self._assembly = assembly
+        self._make_room = make_room
         self._on_removed = on_removed
         self._durable = durable
         observability = assembly.observability
@@ -214,6 +222,7 @@ class JobService:
         """Delete a document and all derived from it. Raises NotFound, LibraryUnavailable."""
         document = await document_of(self._assembly.ingest.library, principal, document_id)
         jobs = await self._jobs_of(principal, document_id)
+        await asyncio.to_thread(self._make_room)
         with translated():
             await self._durable.forget([job.id for job in jobs])
         run_id = f"run_{uuid4().hex}"
