@@ -45,6 +45,7 @@ from foliotrace_server.settings import Settings, load_settings
 if TYPE_CHECKING:
     from foliotrace_server.engine import Engine
 
+_OPEN_SPANS: Final = "open-spans.jsonl"
 _JOURNEYS: Final = ("query", "ingest", "extract")
 
 
@@ -88,6 +89,7 @@ def assemble(settings: Settings, *, serving: bool = False, draws: bool = False) 
             serving=serving,
             draws=draws,
             any_sixteen_digits=settings.query.redaction.any_sixteen_digits,
+            journal=settings.data_dir / _OPEN_SPANS if serving else None,
         )
         undo.callback(observability.stop)
         refuse_lost_library(settings.data_dir, also=MADE_AFTER_THE_LIBRARY)

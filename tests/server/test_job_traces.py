@@ -122,7 +122,15 @@ async def test_a_resumed_job_goes_on_in_its_trace(tmp_path: Path) -> None:
         runs = [s for s in of_job() if s.name == "invoke_workflow IngestWorkflow"]
         (accept,) = [s for s in of_job() if s.name == "accept ingest"]
         assert {run.parent_span_id for run in runs} == {accept.span_id}
-        assert attributes_of(runs[-1])["foliotrace.attempt"] == 2
+        killed, resumed = sorted(runs, key=lambda run: run.start_time_unix_nano)
+        assert attributes_of(killed)["foliotrace.outcome"] == "interrupted"
+        assert attributes_of(resumed)["foliotrace.attempt"] == 2
+        assert [link.span_id for link in resumed.links] == [killed.span_id]
+        ids = [s.span_id for s in of_job()]
+        assert len(ids) == len(set(ids))
+        assert [s.name for s in of_job() if s.parent_span_id not in ids] == ["accept ingest"]
+        assert killed.start_time_unix_nano < killed.end_time_unix_nano
+        assert killed.end_time_unix_nano <= resumed.start_time_unix_nano
         assert [s.name for s in of_job() if attributes_of(s).get("foliotrace.entry")] == [
             "accept ingest"
         ]

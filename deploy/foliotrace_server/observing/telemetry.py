@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from opentelemetry.trace import Tracer
@@ -79,13 +80,15 @@ def observe(
     serving: bool,
     draws: bool = False,
     any_sixteen_digits: bool = False,
+    journal: Path | None = None,
 ) -> Observability:
     """Set up telemetry of this process until `close`. Raises Misconfigured.
 
     With `serving`, spans are exported as the OTEL_* variables say, by default to `localhost:4317`,
     and the tracer provider becomes the process's global one. Otherwise they are exported only if a
     variable names an endpoint. With `draws`, the last traces are kept for `trace_tree`.
-    `any_sixteen_digits`: treat them as a card in telemetry, as answers do.
+    `any_sixteen_digits`: treat them as a card in telemetry, as answers do. `journal`: the file of
+    the spans that are open, which a killed process leaves to the next one.
     """
     effective = _effective_settings(settings, serving=serving)
     recent = RecentTraces() if draws and settings.enabled else None
@@ -103,6 +106,7 @@ def observe(
         redaction_rules=_redaction_rules(settings),
         span_processors=(recent,) if recent is not None else (),
         set_global=serving and settings.enabled,
+        span_journal=journal,
     )
     for collector in (ProcessCollector, PlatformCollector):
         collector(registry=telemetry.metrics.registry)

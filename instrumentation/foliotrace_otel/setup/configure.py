@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -34,6 +36,7 @@ from foliotrace_otel.export.batch import (
 )
 from foliotrace_otel.export.log_events import LogEvents, log_events
 from foliotrace_otel.export.span_encoding import SpanEncoder
+from foliotrace_otel.export.span_journal import JournalledExporter, SpanJournal
 from foliotrace_otel.export.span_redaction import RedactingExporter, Redactor, SpanRedactor
 from foliotrace_otel.metrics.instruments import InstrumentSpec
 from foliotrace_otel.metrics.registry import Metrics
@@ -82,6 +85,7 @@ class Telemetry:
     sender: "MetricsSender | None" = None
     log_events: LogEvents | None = None
     content: ContentCapture | None = None
+    journal: SpanJournal | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     def flush(self, timeout_s: float) -> bool:
@@ -111,6 +115,8 @@ class Telemetry:
             processor.stop(max(0.0, deadline_s - time.monotonic()))
         if self.sender is not None:
             self.sender.stop(max(0.0, deadline_s - time.monotonic()))
+        if self.journal is not None:
+            self.journal.close()
         return time.monotonic() < deadline_s
 
 
@@ -127,6 +133,7 @@ def configure(
     instruments: Iterable[InstrumentSpec] = (),
     namespace: str = NAMESPACE,
     set_global: bool = True,
+    span_journal: Path | None = None,
 ) -> Telemetry:
     """Trace every LlamaIndex call of this process. Call once, before the first request.
 
@@ -140,7 +147,9 @@ def configure(
     the one that other instrumentations find. `instruments`: metrics that the program's events move.
     `resource`: more attributes of the program, such as `service.version`.
     `namespace`: goes before the attributes and metrics that this package makes up itself
-    (`<namespace>.entry`, `<namespace>.stage.duration`). Raises TelemetrySettingInvalid.
+    (`<namespace>.entry`, `<namespace>.stage.duration`). `span_journal`: a file of this process
+    alone, in which the next one finds the spans of jobs that were open when this one was killed.
+    Raises TelemetrySettingInvalid.
     """
     chosen = settings if settings is not None else read_environment()
     redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits, rules=redaction_rules)
@@ -148,13 +157,11 @@ def configure(
     about = _resource(service_name or namespace, resource or {}, detect=chosen.detects_resource)
     active = provider or (_already_set() if set_global else None)
     processors: tuple[CountedBatchProcessor, ...] = ()
+    journal: SpanJournal | None = None
     if active is None:
-        active, processors = _own_provider(
-            chosen,
-            about,
-            metrics,
-            redactor,
-        )
+        if span_journal is not None and not chosen.disabled and chosen.exporter == "otlp":
+            journal = SpanJournal(span_journal, namespace)
+        active, processors = _own_provider(chosen, about, metrics, redactor, journal)
         for processor in span_processors:
             active.add_span_processor(processor)
         owned = True
@@ -169,6 +176,8 @@ def configure(
         active.add_span_processor(RunAttributes(redactor))
     warn_of_two_versions()
     spans, events = _handlers(chosen, active, metrics, redactor)
+    if journal is not None:
+        spans.tree.interrupted = journal.interrupted
     sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
     sender = _metrics_sender(metrics, about, chosen, redactor) if sends_metrics else None
     telemetry = Telemetry(
@@ -182,6 +191,7 @@ def configure(
         sender=sender,
         log_events=log_events(chosen, about, metrics, redactor),
         content=spans.tree.content,
+        journal=journal,
     )
     atexit.register(telemetry.shutdown, AT_EXIT_S)
     return telemetry
@@ -244,6 +254,7 @@ def _own_provider(
     resource: Resource,
     metrics: Metrics,
     redactor: Redactor,
+    journal: SpanJournal | None,
 ) -> tuple[TracerProvider, tuple[CountedBatchProcessor, ...]]:
     quiet_exporters()
     # On exit the SDK would wait for up to 30 s; `configure` registers an end with a limit.
@@ -253,16 +264,23 @@ def _own_provider(
         shutdown_on_exit=False,
         active_span_processor=SpanProcessors(),
     )
+    exporters = [CountedExporter(each, metrics) for each in _exporters(settings, redactor)]
+    journalled = [JournalledExporter(each, journal) for each in exporters] if journal else exporters
     processors = tuple(
         CountedBatchProcessor(
-            CountedExporter(exporter, metrics),
+            exporter,
             metrics,
             max_queue_size=settings.queue_size,
             schedule_delay_millis=settings.delay_ms,
             max_export_batch_size=min(settings.batch_size, settings.queue_size),
         )
-        for exporter in _exporters(settings, redactor)
+        for exporter in journalled
     )
+    if journal is not None:  # first: a span that has ended is in the file before it is exported
+        left = journal.recover(resource)
+        provider.add_span_processor(journal)
+        for processor, span in product(processors, left):
+            processor.on_end(span)
     for processor in processors:
         provider.add_span_processor(processor)
     return provider, processors

@@ -13,7 +13,15 @@ from typing import Any, Final, Literal, TypeAlias
 from llama_index_instrumentation.dispatcher import active_instrument_tags
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as SdkSpan
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanKind, TraceFlags, Tracer
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    Tracer,
+)
 from opentelemetry.util.types import AnyValue
 
 from foliotrace_otel import semconv
@@ -91,6 +99,7 @@ class SpanTree:
         self._on_bug = on_fault
         self._back_ends = back_ends
         self.content = content  # None: no content is collected
+        self.interrupted: Mapping[str, SpanContext] = {}  # what an earlier process left, by call
         self._plans: dict[tuple[type | None, str], SpanPlan] = {}
         self._lock = Lock()
         self._quiet = follows_the_parent(tracer)
@@ -265,7 +274,7 @@ class SpanTree:
             number = tags.get(self.names.attempt, 1)
             if number != 1 and (call := attempted_call(record, self.names.call)):
                 attributes[self.names.attempt] = number
-                links += first_attempt(record, call)
+                links += first_attempt(record, call) or self._interrupted_attempt(call)
             if record.parent is None or tags is not record.parent.tags:
                 attributes.update(_new_tags(record, self._hidden_tags))
         span = self._start(name, plan.kind, context, attributes, links)
@@ -273,6 +282,10 @@ class SpanTree:
             record.workflow = type(instance)
         record.unsampled = type(span) is not FastSpan and not span.is_recording()
         record.start(span, context)
+
+    def _interrupted_attempt(self, call: str) -> tuple[Link, ...]:
+        found = self.interrupted.get(call)
+        return (Link(found),) if found is not None else ()
 
     def _start(
         self,
