@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from workflows import Workflow
 
 from foliotrace.budget import open_run
-from foliotrace.catalog import ReasonFamily
+from foliotrace.catalog import Reason, ReasonFamily
 from foliotrace.errors import BudgetExceeded, LedgerUnavailable, LibraryUnavailable, Unavailable
 from foliotrace.ingest.services import IngestServices
 from foliotrace.model import (
@@ -27,6 +27,7 @@ from foliotrace.model import (
 )
 from foliotrace.ports import Erased, ErasureScope, IndexSource, Prompt, Runs, TextGenerator
 from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.query.retrieve.rerank import Reranking
 from foliotrace.query.workflow import QueryServices
 from foliotrace_server.bodies import CapabilityBody, FolderProblemBody
 from foliotrace_server.external.own_parts import OwnParts
@@ -97,7 +98,12 @@ class Assembly:
     reload: Callable[[Any], None] = lambda settings: None  # prices and lexicon
 
 
-_RETRIEVING: Final = ("query.retriever", "embedding.model", "index.vector_store")
+_RETRIEVING: Final = (
+    "query.retriever",
+    "query.rerankers*",
+    "embedding.model",
+    "index.vector_store",
+)
 
 
 class Readiness:
@@ -139,15 +145,39 @@ class Readiness:
                     reached = path.mode
                     break
                 reasons.append(reason)
+            reasons += await self._rerankers_that_fail(question)
         except LibraryUnavailable as error:
             reasons.append(error.reason)
+        is_best = reached is best and not reasons
         return CapabilityBody(
             configured=best,
             reachable=reached,
-            level=0 if reached is best else 2 if reached is not RetrievalMode.NONE else 4,
+            level=0 if is_best else 4 if reached is RetrievalMode.NONE else 2,
             reasons=tuple(dict.fromkeys(reasons)),
             failures=tuple(self._parts.failures(*_RETRIEVING)),
         )
+
+    async def _rerankers_that_fail(self, question: Query) -> list[str]:
+        """Why rerankers would be skipped; those whose last call failed are asked again."""
+        failing = [each for each in self._query.rerankers if not each.ready]
+        if not failing:
+            return []
+        keyword = next(p for p in self._query.paths if p.mode is RetrievalMode.KEYWORD)
+        now_s = self._query.clock.monotonic_s()
+        try:
+            passages = await keyword.retriever.retrieve(
+                question, top_k=2, deadline=Deadline(now_s + _PROBE_S)
+            )
+        except Unavailable:
+            return [Reason.RERANKER_FAILED]
+        _, failures = await Reranking(failing).apply(
+            question,
+            passages,
+            clock=self._query.clock,
+            deadline=Deadline(now_s + 2 * _PROBE_S),
+            limit_s=_PROBE_S,
+        )
+        return [error.reason for error in failures]
 
     async def _question(self) -> Query:
         """A question for what stands in the newest document. Raises LibraryUnavailable."""

@@ -8,7 +8,9 @@ from typing import Any
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.llms import CompletionResponse, CustomLLM, LLMMetadata
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.readers.base import BaseReader
+from llama_index.core.schema import Document, NodeWithScore, QueryBundle, TextNode
 
 BLOCKED_S = 0.05
 
@@ -81,3 +83,21 @@ class Fixed(BaseRetriever):
         if self.error is not None:
             raise self.error
         return [NodeWithScore(node=node, score=0.5) for node in self.nodes]
+
+
+class SlowReranker(BaseNodePostprocessor):
+    """Only blocking; the base class would run it in asyncio's own threads."""
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        time.sleep(BLOCKED_S)
+        return nodes[::-1]
+
+
+class SlowReader(BaseReader):
+    """Only blocking."""
+
+    def load_data(self, file: Any, extra_info: Any = None) -> list[Document]:  # type: ignore[override] # as file readers declare it
+        time.sleep(BLOCKED_S)
+        return [Document(text=file.read_text())]

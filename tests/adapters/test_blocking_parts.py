@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from tests.lazy_sdk import lazy, lazy_call
@@ -11,7 +12,7 @@ from tests.query.query_stack import HANDBOOK, QueryStack
 
 from foliotrace.adapters.llamaindex.part_health import in_words
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace.model import Deadline, RetrievalMode
+from foliotrace.model import Deadline, Passage, Principal, Query, RetrievalMode, SourceFile
 from foliotrace.ports import Prompt
 from foliotrace.query.retrieve.paths import RetrievalPath
 
@@ -19,6 +20,9 @@ retriever_blocks = lazy_call("foliotrace.adapters.llamaindex.blocking:retriever_
 LlamaIndexEmbedder = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexEmbedder")
 LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexGenerator")
 LlamaIndexRetriever = lazy_call("foliotrace.adapters.llamaindex.retriever:LlamaIndexRetriever")
+LlamaIndexReranker = lazy_call("foliotrace.adapters.llamaindex.reranker:LlamaIndexReranker")
+LlamaIndexParser = lazy_call("foliotrace.adapters.llamaindex.reader:LlamaIndexParser")
+PartHealth = lazy_call("foliotrace.adapters.llamaindex.part_health:PartHealth")
 
 pytestmark = pytest.mark.anyio
 
@@ -80,6 +84,48 @@ async def test_blocking_calls_of_an_embedding_leave_the_loop_turning() -> None:
     embedder = LlamaIndexEmbedder(parts.SlowEmbedding(), clock=SystemClock())
     assert await _turns_during(lambda: embedder.embed_query("q", deadline=NO_HURRY)) >= 4
     assert await _turns_during(lambda: embedder.embed(["a", "b"], deadline=NO_HURRY)) >= 4
+
+
+async def test_blocking_rerankers_and_readers_leave_the_loop_turning(tmp_path: Path) -> None:
+    health = PartHealth("part", lambda part, failure: None)
+    reranker = LlamaIndexReranker(parts.SlowReranker(), health=health)
+    query = Query(text="q", principal=Principal())
+    passages = [_passage("a"), _passage("b")]
+    turned = await reranker.rerank(query, passages, deadline=NO_HURRY)
+    assert [each.chunk_id for each in turned] == ["b", "a"]
+    assert await _turns_during(lambda: reranker.rerank(query, passages, deadline=NO_HURRY)) >= 4
+    reader = LlamaIndexParser(
+        parts.SlowReader(), ".slow", "m:o", clock=SystemClock(), health=health
+    )
+    sources = [_source(tmp_path / f"{number}.slow") for number in range(CALLS)]
+    read = iter(sources)
+    assert await _turns_during(lambda: reader.inspect(next(read), deadline=NO_HURRY)) >= 4
+
+
+def _passage(chunk_id: str) -> Passage:
+    return Passage(
+        chunk_id=chunk_id,
+        document_id="d",
+        document_name="d.txt",
+        revision="r",
+        page=1,
+        start=0,
+        end=1,
+        text=chunk_id,
+        score=1.0,
+        path=RetrievalMode.KEYWORD,
+    )
+
+
+def _source(path: Path) -> SourceFile:
+    path.write_text(path.name)
+    return SourceFile(
+        path=path,
+        name=path.name,
+        media_type="application/x-reader.slow",
+        content_hash=path.name,
+        size_bytes=1,
+    )
 
 
 async def test_a_store_without_an_async_method_makes_its_retriever_blocking() -> None:

@@ -152,6 +152,18 @@ class QuerySettings(Section):
         "function that returns one. It is queried before every other path and must return "
         "documents that are also in this library.",
     )
+    rerankers: tuple[str, ...] = Field(
+        default=(),
+        description="LlamaIndex node postprocessors, each as `pkg.mod:object` (or a function that "
+        "returns one), that reorder or drop the passages of every retrieval path, in this order.",
+    )
+    rerank_candidates: int = Field(
+        default=20,
+        gt=0,
+        le=200,
+        description="Passages that are retrieved for the first of `rerankers`, at least; the best "
+        "`top_k` of theirs are used.",
+    )
     grounding: Grounding = Field(
         default="strict",
         description="What happens to a sentence of a language model that the passages do not "
@@ -241,6 +253,12 @@ class IngestSettings(Section):
         description="Languages of scanned pages as Tesseract names them: `deu+eng`. None: up to "
         "four languages whose trained data are installed, English first.",
     )
+    readers: dict[str, str] = Field(
+        default_factory=dict,
+        description="LlamaIndex readers by the ending of a file's name: `.dwg` = "
+        "`pkg.mod:object`, a `BaseReader` or a function that returns one. They are preferred to "
+        "the formats that foliotrace reads, and run inside the server.",
+    )
     outside_files: OutsideFileSettings = Field(
         default=OutsideFileSettings(),
         description="Files that a start event names by path or URL.",
@@ -251,6 +269,14 @@ class IngestSettings(Section):
         description="Starts of a job, the first included, that may be killed in a row without "
         "completing a step; then the job fails.",
     )
+
+    @field_validator("readers")
+    @classmethod
+    def _endings(cls, readers: dict[str, str]) -> dict[str, str]:
+        for each in readers:
+            if not each.startswith(".") or each != each.lower():
+                raise ValueError(f"{each} is not an ending such as .dwg, in lower case")
+        return readers
 
 
 class IndexSettings(Section):

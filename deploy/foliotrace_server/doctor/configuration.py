@@ -144,12 +144,16 @@ def _loaded(setting: str, reference: str, kind: str) -> None:
     from llama_index.core.base.base_retriever import BaseRetriever
     from llama_index.core.base.embeddings.base import BaseEmbedding
     from llama_index.core.llms import LLM
+    from llama_index.core.postprocessor.types import BaseNodePostprocessor
+    from llama_index.core.readers.base import BaseReader
     from workflows import Workflow
 
     kinds = {
         "llms": LLM,
         "embeddings": BaseEmbedding,
         "retriever": BaseRetriever,
+        "reranker": BaseNodePostprocessor,
+        "reader": BaseReader,
         "workflow": Workflow,
     }
     load_object(setting, reference, kinds[kind])
@@ -197,6 +201,22 @@ def _own_retriever(settings: Settings) -> Outcome:
         return "off", "none of your own"
     _loaded("query.retriever", settings.query.retriever, "retriever")
     return "on", settings.query.retriever
+
+
+@check("readers", checks="each reader of your own can be loaded")
+def _own_readers(settings: Settings) -> Outcome:
+    for suffix, reference in settings.ingest.readers.items():
+        _loaded(f"ingest.readers{suffix}", reference, "reader")
+    named = [f"{suffix} {reference}" for suffix, reference in settings.ingest.readers.items()]
+    return ("on", ", ".join(named)) if named else ("off", "none of your own")
+
+
+@check("rerankers", checks="each node postprocessor of your own can be loaded")
+def _own_rerankers(settings: Settings) -> Outcome:
+    named = settings.query.rerankers
+    for number, reference in enumerate(named):
+        _loaded(f"query.rerankers.{number}", reference, "reranker")
+    return ("on", ", ".join(named)) if named else ("off", "none of your own")
 
 
 @check(

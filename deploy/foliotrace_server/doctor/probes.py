@@ -117,6 +117,9 @@ async def _services(settings: Settings) -> AsyncIterator[Call]:
         yield area, partial(_try_model, settings, alone, "embedding", settings.embedding)
     if settings.query.retriever is not None:
         yield "query.retriever", partial(_ask_retriever, settings.query.retriever)
+    for number, reference in enumerate(settings.query.rerankers):
+        setting = f"query.rerankers.{number}"
+        yield setting, partial(_ask_reranker, setting, reference)
     if settings.index.vector_store is not None and settings.embedding is not None:
         yield "index.vector_store", partial(_try_vector_store, settings)
     if settings.redis.url is not None:
@@ -208,6 +211,32 @@ async def _ask_retriever(reference: str) -> str:
             hint=f"Check {reference}: it was asked for the word ping.",
         ) from error
     return f"answers, with {len(hits)} hits for the word ping"
+
+
+async def _ask_reranker(setting: str, reference: str) -> str:
+    """Have the user's node postprocessor order two passages for the word ping."""
+    from llama_index.core.postprocessor.types import BaseNodePostprocessor
+    from llama_index.core.schema import NodeWithScore, TextNode
+
+    from foliotrace.adapters.llamaindex.blocking import AsyncOrThread
+    from foliotrace.adapters.llamaindex.part_health import in_words
+    from foliotrace.adapters.llamaindex.reranker import postprocessor_blocks
+
+    own = load_object(setting, reference, BaseNodePostprocessor)  # type: ignore[type-abstract] # only checked against
+    nodes = [NodeWithScore(node=TextNode(text=text), score=0.5) for text in ("ping", "pong")]
+    calls = AsyncOrThread(blocks=postprocessor_blocks(own))
+    try:
+        left = await calls.call(
+            lambda: own.apostprocess_nodes(nodes, query_str="ping"),
+            lambda: own.postprocess_nodes(nodes, query_str="ping"),
+        )
+    except Exception as error:  # the user's object may raise anything
+        raise Misconfigured(
+            f"{setting} failed: {in_words(error, ('ping', 'pong'))}",
+            hint=f"Check {reference}: it was given two passages and the word ping.",
+        ) from error
+    kept = {each.node.node_id for each in left} & {each.node.node_id for each in nodes}
+    return f"answers, with {len(kept)} of 2 passages"
 
 
 async def _try_vector_store(settings: Settings) -> str:

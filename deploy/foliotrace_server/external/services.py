@@ -12,13 +12,14 @@ from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.adapters.local.sqlite.ledger import SqliteLedger
 from foliotrace.errors import Misconfigured
 from foliotrace.model import RetrievalMode
-from foliotrace.ports import AnswerCache, BudgetLedger, Clock
+from foliotrace.ports import AnswerCache, BudgetLedger, Clock, Parser, Reranker
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.resilient import (
     CircuitGuard,
     GuardFactory,
     ResilientCache,
     ResilientLedger,
+    ResilientReranker,
     ResilientRetriever,
 )
 from foliotrace.stack import DataFolder, ExternalServices, open_ledger
@@ -123,6 +124,8 @@ def connect(
         embedder=models.embedder if models else None,
         vector_store=_own_vector_store(settings, folder, guards, parts),
         retriever=_own_retriever(settings, folder, guards, parts),
+        rerankers=_own_rerankers(settings, guards, parts),
+        readers=_own_readers(settings, folder.clock, parts),
         cache=shared.answer_cache(),
         cloud=open_cloud(settings, folder, guards, shared.ledger),
         closing=closing,
@@ -215,3 +218,40 @@ def _own_retriever(
     adapter = LlamaIndexRetriever(own, folder.library, health=parts.health("query.retriever"))
     path = ResilientRetriever(adapter, guard)
     return RetrievalPath(RetrievalMode.CUSTOM, path)
+
+
+def _own_rerankers(
+    settings: Settings, guards: GuardFactory, parts: OwnParts
+) -> tuple[Reranker, ...]:
+    """The LlamaIndex node postprocessors that the settings name."""
+    if not settings.query.rerankers:
+        return ()
+    from llama_index.core.postprocessor.types import BaseNodePostprocessor
+
+    from foliotrace.adapters.llamaindex.reranker import LlamaIndexReranker
+
+    made: list[Reranker] = []
+    for number, name in enumerate(settings.query.rerankers):
+        setting = f"query.rerankers.{number}"
+        own = load_object(setting, name, BaseNodePostprocessor)  # type: ignore[type-abstract] # only checked against
+        guard = guards.make(f"reranker_{number}", limit_s=settings.query.retrieval_deadline_s)
+        adapter = LlamaIndexReranker(own, health=parts.health(setting))
+        made.append(ResilientReranker(adapter, guard))
+    return tuple(made)
+
+
+def _own_readers(settings: Settings, clock: Clock, parts: OwnParts) -> tuple[Parser, ...]:
+    """The LlamaIndex readers that the settings name, each for one ending of names."""
+    if not settings.ingest.readers:
+        return ()
+    from llama_index.core.readers.base import BaseReader
+
+    from foliotrace.adapters.llamaindex.reader import LlamaIndexParser
+
+    made: list[Parser] = []
+    for suffix, name in settings.ingest.readers.items():
+        setting = f"ingest.readers{suffix}"
+        own = load_object(setting, name, BaseReader)
+        health = parts.health(setting)
+        made.append(LlamaIndexParser(own, suffix, name, clock=clock, health=health))
+    return tuple(made)

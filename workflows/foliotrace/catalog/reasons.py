@@ -110,6 +110,11 @@ class Reason(CatalogEntry):
         "The LlamaIndex vector store failed.",
         "See failures in /readyz, and run foliotrace doctor --probe.",
     )
+    RERANKER_FAILED = "reranker_failed", "A LlamaIndex node postprocessor failed and was skipped."
+    RERANKER_TIMEOUT = (
+        "reranker_timeout",
+        "A LlamaIndex node postprocessor did not answer in time and was skipped.",
+    )
     RETRIEVER_FAILED = "retriever_failed", "The LlamaIndex retriever failed."
 
     # parsing and extraction

@@ -50,6 +50,7 @@ from foliotrace.ports.retrieval import (
     NameStatistics,
     QuestionTerms,
     QuestionVocabulary,
+    Reranker,
     Retriever,
     Vocabulary,
 )
@@ -104,6 +105,7 @@ __all__ = [
     "QuestionTerms",
     "QuestionVocabulary",
     "Registration",
+    "Reranker",
     "Reservation",
     "Retriever",
     "Runs",

@@ -36,6 +36,21 @@ class Retriever(Protocol):
         ...
 
 
+class Reranker(Protocol):
+    """Puts the passages of a retrieval path into a better order."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be asked now, judged without calling another service."""
+        ...
+
+    async def rerank(
+        self, query: Query, passages: Sequence[Passage], *, deadline: Deadline
+    ) -> Sequence[Passage]:
+        """Some or all of the passages, best first. Raises IndexUnavailable."""
+        ...
+
+
 class Vocabulary(Protocol):
     """How the keyword index splits text into terms, and how much each term discriminates."""
 

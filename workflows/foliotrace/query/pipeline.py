@@ -203,6 +203,7 @@ async def _answer(
             deadline=deadline,
             limit_s=settings.retrieval_deadline_s,
             hedge_s=settings.hedge_after_s,
+            reranking=services.reranking,
         )
     _announce_lower_path(stream, retrieval)
     passages = retrieval.passages
@@ -263,6 +264,7 @@ async def _checked_locally(
         clock=services.clock,
         deadline=deadline,
         limit_s=services.settings.retrieval_deadline_s,
+        reranking=services.reranking,
     )
     if not local.passages:
         return managed, abstention

@@ -18,6 +18,7 @@ from foliotrace.ports import (
     Identify,
     LibraryReader,
     QuestionVocabulary,
+    Reranker,
     Runs,
     StaleAnswers,
     TextGenerator,
@@ -31,6 +32,7 @@ from foliotrace.query.answer.quotes import PassageTermsCache
 from foliotrace.query.answer.synthesize import Synthesizer
 from foliotrace.query.cache.semantic_key import CompiledSynonyms
 from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.query.retrieve.rerank import Reranking
 from foliotrace.query.subjects.subject_check import SubjectCheck
 from foliotrace.route_policy import select
 from foliotrace.settings import BudgetSettings, QuerySettings, RunsSettings
@@ -60,6 +62,7 @@ class QueryServices:
     embedder: Embedder | None = None
     subjects: SubjectCheck | None = None
     stale: StaleAnswers | None = None
+    rerankers: Sequence[Reranker] = ()
     settings: QuerySettings = field(default_factory=QuerySettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     recording: RunsSettings = field(default_factory=RunsSettings)
@@ -94,10 +97,17 @@ class QueryServices:
         )
 
     @cached_property
+    def reranking(self) -> Reranking:
+        """What is done to the passages of each path."""
+        return Reranking(tuple(self.rerankers), self.settings.rerank_candidates)
+
+    @cached_property
     def best(self) -> str:
         """What an answer of level 0 is made with, as a part of cache keys."""
         models = ",".join(generator.model for generator in self.generators[:1])
         modes = ",".join(path.mode.value for path in self.paths[:1])
+        if self.rerankers:
+            modes += f"|{self.settings.rerankers}|{self.settings.rerank_candidates}"
         limits = (
             f"{self.settings.max_answer_tokens}|{self.settings.redaction}|{self.settings.grounding}"
         )

@@ -19,6 +19,7 @@ from foliotrace.resilient.wrappers import (
     ResilientGenerator,
     ResilientLedger,
     ResilientParser,
+    ResilientReranker,
     ResilientRetriever,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "ResilientGenerator",
     "ResilientLedger",
     "ResilientParser",
+    "ResilientReranker",
     "ResilientRetriever",
 ]

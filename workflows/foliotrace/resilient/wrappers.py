@@ -42,6 +42,7 @@ from foliotrace.ports import (
     IndexWriter,
     Parser,
     Prompt,
+    Reranker,
     Reservation,
     Retriever,
     SemanticKey,
@@ -54,7 +55,7 @@ _NO_DEADLINE = Deadline(float("inf"))  # of the caller: the guard's own limit st
 
 
 P = TypeVar("P")
-R = TypeVar("R", bound=Retriever | TextGenerator | Embedder)
+R = TypeVar("R", bound=Retriever | Reranker | TextGenerator | Embedder)
 M = TypeVar("M", bound=TextGenerator | Embedder)
 T = TypeVar("T")
 
@@ -98,6 +99,16 @@ class ResilientRetriever(_GuardedPath[Retriever]):
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """Best first."""
         return await self._call(partial(self._inner.retrieve, query, top_k=top_k), deadline)
+
+
+class ResilientReranker(_GuardedPath[Reranker]):
+    """A `Reranker` behind a guard."""
+
+    async def rerank(
+        self, query: Query, passages: Sequence[Passage], *, deadline: Deadline
+    ) -> Sequence[Passage]:
+        """Best first."""
+        return await self._call(partial(self._inner.rerank, query, passages), deadline)
 
 
 class ResilientEmbedder(_GuardedModel[Embedder]):

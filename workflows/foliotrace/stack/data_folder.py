@@ -97,7 +97,9 @@ class DataFolder:
                     key=ContentKey(runs.content_key_file or path / KEY_FILE),
                     seal=runs.keep_content == "encrypted",
                 ),
-                blobs=FolderBlobs(path, sniff, sniff_archive=sniffers.sniff),
+                blobs=FolderBlobs(
+                    path, sniff, sniff_archive=sniffers.sniff, own_suffixes=settings.readers
+                ),
                 sniffers=sniffers,
                 keyword=KeywordIndex(path, library, lexicon=load_lexicon(lexicon)),
                 stale=SqliteStaleAnswers(path),

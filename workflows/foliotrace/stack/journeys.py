@@ -26,6 +26,8 @@ from foliotrace.ports import (
     HashQuery,
     Identify,
     IndexWriter,
+    Parser,
+    Reranker,
     TextGenerator,
 )
 from foliotrace.query.retrieve.document_routing import RoutedRetriever
@@ -68,6 +70,8 @@ class ExternalServices:
     embedder: Embedder | None = None
     vector_store: "VectorStore | None" = None
     retriever: RetrievalPath | None = None
+    rerankers: Sequence[Reranker] = ()
+    readers: Sequence[Parser] = ()
     cache: AnswerCache | None = None
     cloud: "CloudServices | None" = None
     closing: Sequence[Callable[[], Awaitable[None]]] = ()
@@ -131,7 +135,7 @@ class Stack:
     def ingest(self) -> IngestServices:
         """Parsers and indexes; a deletion reaches the cloud and the cached answers too."""
         folder, cloud, cache = self.folder, self.external.cloud, self.external.cache
-        local = folder.parsers(self.settings.ingest)
+        local = (*self.external.readers, *folder.parsers(self.settings.ingest))
         orders = cloud.parser_chains(local) if cloud else {}
         indexes: list[IndexWriter] = [folder.keyword]
         evict_answers: list[DocumentHook] = [folder.stale.forget_document]
@@ -172,6 +176,7 @@ class Stack:
             paths=paths,
             paths_by_mode=by_mode,
             generators=self.external.generators,
+            rerankers=self.external.rerankers,
             cache=self.external.cache,
             embedder=self._embedder_of_the_cache(),
             subjects=SubjectCheck(self._identities, folder.keyword, folder.library),

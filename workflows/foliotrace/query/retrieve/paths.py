@@ -10,7 +10,9 @@ from foliotrace.errors import DeadlineExceeded, IndexUnavailable, Unavailable
 from foliotrace.events import PassagesRetrieved, RetrievalPathFailed, emit
 from foliotrace.model import Deadline, Passage, Query, RetrievalMode
 from foliotrace.ports import Clock, Retriever
+from foliotrace.query.retrieve.rerank import Reranking
 
+NO_RERANKING: Final = Reranking()
 SPARE: Final = 3  # fetched beyond top_k, because duplicates are dropped
 
 
@@ -56,6 +58,7 @@ async def retrieve(
     deadline: Deadline,
     limit_s: float,
     hedge_s: float | None = None,
+    reranking: Reranking = NO_RERANKING,
 ) -> Retrieval:
     """Try the paths in order until one answers; an answer without passages is an answer.
 
@@ -63,28 +66,37 @@ async def retrieve(
     one is asked too; a lower path that wins is a failure `<mode>_hedged` of the better one.
     """
     outcome = _Outcome()
+    depth = reranking.depth(query.top_k) + SPARE
+
+    async def ask(place: int) -> Sequence[Passage]:
+        return await _ask(place, paths, query, clock, deadline, limit_s, depth)
+
     if hedge_s is None or len(paths) < 2:
         for place in range(len(paths)):
             try:
-                outcome.passages = await _ask(place, paths, query, clock, deadline, limit_s)
+                outcome.passages = await ask(place)
             except Unavailable as error:
                 outcome.failures[place] = error
             else:
                 outcome.place = place
                 break
     else:
-        outcome = await _first_answer(
-            lambda place: _ask(place, paths, query, clock, deadline, limit_s),
-            len(paths),
-            hedge_s=hedge_s,
-        )
+        outcome = await _first_answer(ask, len(paths), hedge_s=hedge_s)
     if outcome.passages is None:
         failures = [outcome.failures[place] for place in range(len(paths))]
         return Retrieval(passages=(), mode=RetrievalMode.NONE, failures=tuple(failures))
     failures = [
         outcome.failures.get(place) or _overtaken(paths[place]) for place in range(outcome.place)
     ]
-    passages = tuple(without_duplicates(outcome.passages)[: query.top_k])
+    distinct, skipped = await reranking.apply(
+        query,
+        without_duplicates(outcome.passages)[: depth - SPARE],
+        clock=clock,
+        deadline=deadline,
+        limit_s=limit_s,
+    )
+    failures.extend(skipped)
+    passages = tuple(distinct[: query.top_k])
     mode = paths[outcome.place].mode
     if mode is RetrievalMode.MANAGED and any(p.path is not mode for p in passages):
         failures.append(IndexUnavailable(reason=Reason.MANAGED_INDEX_INCOMPLETE, answered=True))
@@ -107,6 +119,7 @@ async def _ask(
     clock: Clock,
     deadline: Deadline,
     limit_s: float,
+    depth: int,
 ) -> Sequence[Passage]:
     """Ask one path within its share of the remaining time. Raises its Unavailable."""
     path = paths[place]
@@ -117,7 +130,7 @@ async def _ask(
     try:
         async with asyncio.timeout(allowed_s):
             return await path.retriever.retrieve(
-                query, top_k=query.top_k + SPARE, deadline=Deadline(now_s + allowed_s)
+                query, top_k=depth, deadline=Deadline(now_s + allowed_s)
             )
     except TimeoutError:
         late = DeadlineExceeded(

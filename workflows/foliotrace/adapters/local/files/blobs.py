@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO, Final, TypeAlias
 from uuid import uuid4
 
@@ -42,8 +42,11 @@ class FolderBlobs:
         folder: Path,
         sniff: Sniff = filetype.sniff,
         sniff_archive: SniffElsewhere | None = None,
+        own_suffixes: Collection[str] = (),
     ) -> None:
+        """Files whose names end in one of `own_suffixes` get their type by that."""
         self.root = folder / "blobs"
+        self._own_suffixes = frozenset(own_suffixes)
         self._sniff, self._sniff_archive = sniff, sniff_archive
 
     async def put(
@@ -79,6 +82,9 @@ class FolderBlobs:
         with file:
             file.flush()
             os.fsync(file.fileno())
+        suffix = PurePath(name).suffix.lower()
+        if suffix in self._own_suffixes:
+            return filetype.own_type(suffix)
         if self._sniff_archive is not None and is_archive(partial):
             return ""
         return self._sniff(partial, name)

@@ -94,6 +94,11 @@ def sniff(path: Path, name: str = "") -> str:
     return _text_type(head, PurePath(name or path.name).suffix.lower())
 
 
+def own_type(suffix: str) -> str:
+    """The media type of files that a reader of the user's own takes by this ending of the name."""
+    return f"application/x-reader{suffix.lower()}"
+
+
 def is_archive(path: Path) -> bool:
     """Whether `sniff` would have to open the file as an archive."""
     with path.open("rb") as file:
