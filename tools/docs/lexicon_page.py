@@ -39,6 +39,15 @@ tabular = true                # and by many figures
 [[row]]                       # rows of tables that state just what is asked for
 ask = ["rent"]
 labels = ["monthly rent", "rent payable"]
+pages = ["tariff sheet"]      # optional: where the row stands
+magnitude = true              # optional: a minus before its value says nothing (costs)
+reversed_by = ["(credit)"]    # optional: with this in its label, a minus stands for a plus
+percent = true                # optional: its values are percentages
+
+[[formula]]                   # a figure computed from rows or other formulas
+ask = ["rent per area"]
+formula = "rent / (average area + change in area)"
+unit = "ratio"                # or money, percent, times, days
 
 [cells]                       # optional: words for choosing a cell of a table
 asking = ["amount", "value"]  # ask for a value without naming it
@@ -46,9 +55,12 @@ fillers = ["total", "net"]    # words of labels that need not be asked for
 series = ["over time"]        # ask for the values of all periods
 numeric = ["how much"]        # ask for a number
 percent = ["percentage"]      # ask for a percentage
+neutral = ["total", "net"]    # fillers that do not make a row another figure
+deriving = ["growth"]         # say what to compute, not of what
 ```
 
 A `metric` may list what a ratio is computed from; a `row` may not, because its cell is the answer.
+In a formula, `average X` is of the asked year and the one before, `change in X` the difference.
 
 `instructions` are phrases that say how to answer; their sentences are not searched for. Phrases
 match in any case and ending. Name no company in `items`: it would raise that company's documents
@@ -72,6 +84,9 @@ def _tables(effect: _Effect) -> Iterator[str]:
     for metric in lexicon.metric:
         cells = (", ".join(metric.ask), ", ".join(metric.items), ", ".join(metric.pages))
         yield _row(*cells, *_changed(effect, f"metric: {metric.ask[0]}"))
+    yield from ("", "## Formulas", "", "| asked | formula | unit |", "|---|---|---|")
+    for entry in lexicon.formula:
+        yield _row(", ".join(entry.ask), f"`{entry.formula}`", entry.unit)
     yield from ("", "## Kinds of page", "", "| name | asked | titles | more | fewer |")
     yield "|---|---|---|---|---|"
     for kind in lexicon.page:

@@ -11,11 +11,12 @@ import tomllib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from foliotrace.errors import Misconfigured
+from foliotrace.lexicon.formulas import parsed
 
 SHIPPED: Final = Path(__file__).parent
 _Phrases = tuple[str, ...]
@@ -53,6 +54,28 @@ class RowLabels(_Entry):
 
     ask: _Phrases = Field(min_length=1, description="Phrases of a question.")
     labels: _Phrases = Field(min_length=1, description="Labels of the rows that state just this.")
+    pages: _Phrases = Field(default=(), description="Names of the page kinds that print the row.")
+    magnitude: bool = Field(default=False, description="A minus before its value says nothing.")
+    percent: bool = Field(default=False, description="Its values are percentages.")
+    reversed_by: _Phrases = Field(default=(), description="With these in its label, minus is plus.")
+
+
+class Formula(_Entry):
+    """A figure that is computed from rows: "gross profit / revenue"."""
+
+    ask: _Phrases = Field(min_length=1, description="Phrases of a question.")
+    formula: str = Field(
+        description="Phrases of rows or formulas with + - * / and brackets; `average X` is of the "
+        "asked year and the one before, `change in X` the difference between them."
+    )
+    unit: Literal["money", "percent", "ratio", "times", "days"] = "ratio"
+
+    @field_validator("formula")
+    @classmethod
+    def _is_formula(cls, text: str) -> str:
+        if parsed(text) is None:
+            raise ValueError(f"{text!r} is not a formula")
+        return text
 
 
 class Cells(_Entry):
@@ -60,9 +83,11 @@ class Cells(_Entry):
 
     asking: _Phrases = Field(default=(), description="They ask for a value without naming it.")
     fillers: _Phrases = Field(default=(), description="Words of labels that need not be asked for.")
+    neutral: _Phrases = Field(default=(), description="Those that do not make it another figure.")
     series: _Phrases = Field(default=(), description="They ask for the values of all periods.")
     numeric: _Phrases = Field(default=(), description="They ask for a number.")
     percent: _Phrases = Field(default=(), description="They ask for a percentage.")
+    deriving: _Phrases = Field(default=(), description="They say what to compute, not of what.")
 
 
 class Lexicon(_Entry):
@@ -73,6 +98,7 @@ class Lexicon(_Entry):
     page: tuple[PageKindTerms, ...] = ()
     metric: tuple[Metric, ...] = ()
     row: tuple[RowLabels, ...] = ()
+    formula: tuple[Formula, ...] = ()
     synonyms: tuple[Synonyms, ...] = ()
 
 
@@ -86,10 +112,12 @@ def load_lexicon(folder: Path | None = None) -> Lexicon:
         files |= {path.name: path for path in sorted(folder.glob("*.toml"))}
     lexicon = _joined([_read(path) for path in files.values()])
     known = {page.name for page in lexicon.page}
-    for metric in lexicon.metric:
-        if unknown := [name for name in metric.pages if name not in known]:
+    printed = [(e.ask[0], e.pages) for e in lexicon.metric]
+    printed += [(e.ask[0], e.pages) for e in lexicon.row]
+    for ask, pages in printed:
+        if unknown := [name for name in pages if name not in known]:
             raise Misconfigured(
-                f"query.lexicon: {metric.ask[0]!r} names a page kind that no file has: {unknown[0]}"
+                f"query.lexicon: {ask!r} names a page kind that no file has: {unknown[0]}"
             )
     return lexicon
 
@@ -108,12 +136,15 @@ def _joined(lexicons: Iterable[Lexicon]) -> Lexicon:
         cells=Cells(
             asking=tuple(word for part in parts for word in part.cells.asking),
             fillers=tuple(word for part in parts for word in part.cells.fillers),
+            neutral=tuple(word for part in parts for word in part.cells.neutral),
             series=tuple(word for part in parts for word in part.cells.series),
             numeric=tuple(word for part in parts for word in part.cells.numeric),
             percent=tuple(word for part in parts for word in part.cells.percent),
+            deriving=tuple(word for part in parts for word in part.cells.deriving),
         ),
         page=tuple(page for part in parts for page in part.page),
         metric=tuple(metric for part in parts for metric in part.metric),
         row=tuple(row for part in parts for row in part.row),
+        formula=tuple(entry for part in parts for entry in part.formula),
         synonyms=tuple(group for part in parts for group in part.synonyms),
     )

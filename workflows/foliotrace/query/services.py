@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from hashlib import sha256
+from typing import Final
 
 from foliotrace.lexicon import load_lexicon
 from foliotrace.model import ExecutionMode, RetrievalMode
@@ -25,6 +26,7 @@ from foliotrace.ports import (
 )
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.cells.figures import FigureFinder
+from foliotrace.query.answer.computed.lookup import PageLookup
 from foliotrace.query.answer.ladder import Configured
 from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
 from foliotrace.query.answer.quoted import QuotedAnswers
@@ -36,6 +38,8 @@ from foliotrace.query.retrieve.rerank import Reranking
 from foliotrace.query.subjects.subject_check import SubjectCheck
 from foliotrace.route_policy import select
 from foliotrace.settings import BudgetSettings, QuerySettings, RunsSettings
+
+LOCAL_MODES: Final = (RetrievalMode.KEYWORD, RetrievalMode.HYBRID)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +143,7 @@ class QueryServices:
             quoted=QuotedAnswers(
                 vocabulary=self.vocabulary,
                 pages=pages,
-                figures=FigureFinder(self.library, self.vocabulary, lexicon),
+                figures=FigureFinder(self.library, self.vocabulary, lexicon, self._lookup),
                 has_generators=bool(self.generators),
             ),
             passage_terms=PassageTermsCache(self.vocabulary),
@@ -147,6 +151,12 @@ class QueryServices:
             grounding=self.settings.grounding,
             subjects=self.subjects,
         )
+
+    @property
+    def _lookup(self) -> PageLookup:
+        """Searches inside a document for the other figures of a computation: locally."""
+        own = next((p.retriever for p in self.paths if p.mode in LOCAL_MODES), None)
+        return PageLookup(own, self.subjects.identities if self.subjects else None)
 
 
 @lru_cache(maxsize=4)

@@ -1,18 +1,17 @@
 """Answers without a language model: the cells that were asked for, or sentences word for word."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import IndexUnavailable
 from foliotrace.events import QuestionCoverMeasured, emit
-from foliotrace.model import AnswerMode, Citation, Figure, Level, Passage, Query
+from foliotrace.model import AnswerMode, Citation, Deadline, Figure, Level, Passage, Query
 from foliotrace.ports import QuestionVocabulary
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.asked_documents import of_asked_documents
-from foliotrace.query.answer.cells.figures import FigureFinder, FoundFigure
+from foliotrace.query.answer.cells.figures import FigureAnswer, FigureFinder, FoundFigure
 from foliotrace.query.answer.quotes import (
     FLOOR,
     PassageTerms,
@@ -40,11 +39,6 @@ from foliotrace.settings import MAX_QUOTES
 Sources: TypeAlias = Sequence[tuple[Passage, PassageTerms]]
 """Passages with their terms, in the order of their markers: [1] is the first."""
 
-_NEXT_QUESTION: Final = re.compile(
-    r"(?<=[?;])\s+|,?\s+(?:and|und|et|y)\s+(?=(?:what|how|which|who|when|why|where|if|was|wie|warum)\b)",
-    re.IGNORECASE,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class QuotedAnswers:
@@ -58,7 +52,7 @@ class QuotedAnswers:
     def keep_for(self, version: int) -> None:
         """Forget the tables of another library version."""
         if self.figures is not None:
-            self.figures.tables.keep_for(version)
+            self.figures.keep_for(version)
 
     async def tables_in(self, query: Query, passage: Passage) -> list[str]:
         """Caption, unit and columns of the tables that a passage holds rows of."""
@@ -69,7 +63,12 @@ class QuotedAnswers:
         return [table.description for table in held if table.description]
 
     async def answer(
-        self, query: Query, sources: Sources, degradations: Degradations, subjects: Subjects
+        self,
+        query: Query,
+        sources: Sources,
+        degradations: Degradations,
+        subjects: Subjects,
+        deadline: Deadline,
     ) -> Synthesis:
         """Cells, sentences and rows word for word; abstains where they cover too little."""
         question = self.vocabulary.question(query.text)
@@ -85,9 +84,13 @@ class QuotedAnswers:
             query.text, [p for p, _ in sources], self.vocabulary.terms, series=series
         )
         sources = [source for source, kept in zip(sources, meant, strict=True) if kept]
-        figures, whole = await self._figures(query, weights, sources)
+        found = FigureAnswer()
+        if self.figures is not None:
+            passages = [passage for passage, _ in sources]
+            found = await self.figures.answer(query, weights, passages, deadline)
+        figures = found.figures
         quotes: list[Quote] = []
-        if not whole:
+        if not found.whole:
             quotes = choose(weights, sources, at_most=min(MAX_QUOTES, query.top_k))
         if not figures and (best < FLOOR or not quotes):
             return Synthesis(
@@ -95,9 +98,14 @@ class QuotedAnswers:
             )
         cited = [await self._cell(query, marker, each) for marker, each in enumerate(figures, 1)]
         lines = [f"{each.text} [{marker}]" for marker, each in enumerate(figures, 1)]
+        if found.conclusion:
+            markers = "".join(f"[{marker}]" for marker in range(1, len(figures) + 1))
+            lines.insert(0, f"{found.conclusion} {markers}")
         texts = ["\n".join(lines)] if lines else []
-        texts += [rendered(_row(each), marker) for marker, each in enumerate(figures, 1)]
-        quotes = [await self._whole(query, quote) for quote in quotes[: MAX_QUOTES - len(figures)]]
+        texts += _rows(figures)
+        quotes = [
+            await self._whole(query, quote) for quote in quotes[: max(0, MAX_QUOTES - len(figures))]
+        ]
         for marker, quote in enumerate(_distinct(quotes), len(figures) + 1):
             cited.append(await self.citation(query, marker, quote))
             texts.append(rendered(quote, marker))
@@ -105,29 +113,10 @@ class QuotedAnswers:
             text="\n\n".join(texts),
             mode=AnswerMode.EXTRACTIVE,
             citations=tuple(cited),
+            derived_claims=int(found.conclusion is not None),
             reasons=tuple(degradations.reasons),
         )
         return with_notice(quoted, self._why_quoted(degradations.reasons))
-
-    async def _figures(
-        self, query: Query, weights: Mapping[str, float], sources: Sources
-    ) -> tuple[list[FoundFigure], bool]:
-        """The figures that were asked for, and whether they answer the whole question."""
-        if self.figures is None:
-            return [], False
-        passages = [passage for passage, _ in sources]
-        tenant = query.principal.tenant
-        found = await self.figures.find(tenant, query.text, weights, passages)
-        if found:
-            return found, True
-        parts = [part for part in _NEXT_QUESTION.split(query.text) if part.strip()]
-        for part in parts if len(parts) > 1 else ():
-            terms = frozenset(self.vocabulary.terms(part))
-            asked = {term: weight for term, weight in weights.items() if term in terms}
-            found = await self.figures.find(tenant, part, asked, passages)
-            if found:
-                return found, False
-        return [], False
 
     async def _whole(self, query: Query, quote: Quote) -> Quote:
         """The quote, grown to a whole sentence where its passage cut it."""
@@ -216,6 +205,17 @@ def _distinct(quotes: Sequence[Quote]) -> list[Quote]:
         if not any(text in " ".join(other.text.split()).casefold() for other in kept):
             kept.append(quote)
     return kept
+
+
+def _rows(figures: Sequence[FoundFigure]) -> list[str]:
+    """The rows that figures stand in, each once with the markers of all its cells."""
+    texts: dict[tuple[str, int, int], str] = {}
+    for marker, each in enumerate(figures, 1):
+        passage, row = each.chosen.source.passage, each.chosen.row
+        place = (passage.revision, passage.page, row.start)
+        known = texts.get(place)
+        texts[place] = f"{known}[{marker}]" if known else rendered(_row(each), marker)
+    return list(texts.values())
 
 
 def _row(figure: FoundFigure) -> Quote:

@@ -101,7 +101,7 @@ class Synthesizer:
                 return generated
         if subjects.missing:
             return abstained(ABSTAINED, subjects, reasons=tuple(degradations.reasons))
-        return await self.quoted.answer(query, sources, degradations, subjects)
+        return await self.quoted.answer(query, sources, degradations, subjects, deadline)
 
     async def _subjects(self, query: Query, sources: Sources) -> Subjects:
         """What the question names; nothing where the library cannot say."""

@@ -10,6 +10,11 @@ from typing import Final
 _LONGEST: Final = 5
 _WORD: Final = r"[^\W_][\w&-]*"
 _RUN: Final = rf"(?P<run>{_WORD}(?:[ ]{_WORD}){{0,{_LONGEST - 1}}})"
+_DEVELOPMENT: Final = re.compile(
+    r"(?:chang|increas|decreas|declin|gr[eo]w|dr[io]p|f[ae]ll|ris(?:e|ing)|rose|improv|trend|compar)"
+    r"\w*",
+    re.I,
+)
 _ASKS: Final = (
     re.compile(rf"(?<=\w)(?:['\u2019]s|s['\u2019])\s+{_RUN}"),
     re.compile(rf"\bhow\s+(?:many|much)\s+{_RUN}", re.IGNORECASE),
@@ -21,13 +26,15 @@ def asked_attributes(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each attribute as the question writes it, and its words.
 
-    It ends before the first word without terms (a stop word) or with a digit.
+    It ends before the first word without terms (a stop word) or with a digit, and before one that
+    asks for its development: "Acme's revenue increase".
     """
     for pattern in _ASKS:
         for found in pattern.finditer(text):
             words: list[str] = []
             for word in found["run"].split():
-                if any(map(str.isdigit, word)) or not terms(word):
+                ends = any(map(str.isdigit, word)) or not terms(word)
+                if ends or (words and _DEVELOPMENT.fullmatch(word)):
                     break
                 words.append(word)
             if words:

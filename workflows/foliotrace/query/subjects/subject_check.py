@@ -62,6 +62,11 @@ class SubjectCheck:
         self._names = names
         self._library = library
 
+    @property
+    def identities(self) -> DocumentIdentities:
+        """The documents by what they say of themselves."""
+        return self._identities
+
     async def of(self, query: Query, found: Sequence[PassageTerms]) -> Subjects:
         """What is missing, and which words of the question are other spellings of what is held.
 

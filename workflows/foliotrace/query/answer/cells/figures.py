@@ -2,20 +2,27 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from foliotrace.lexicon import Lexicon
-from foliotrace.model import Passage
+from foliotrace.model import Deadline, Passage, Query
 from foliotrace.ports import PageReader, QuestionVocabulary
 from foliotrace.query.answer.cells.choose import ChosenCell, SourceTable, Wanted, choose_cells
 from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.answer.cells.tables import PageTables
+from foliotrace.query.answer.computed.computed_figures import ComputedAnswer, ComputedFigures
+from foliotrace.query.answer.computed.lookup import PageLookup
 
+_NEXT_QUESTION: Final = re.compile(
+    r"(?<=[?;])\s+|,?\s+(?:and|und|et|y)\s+(?=(?:what|how|which|who|when|why|where|if|was|wie|warum)\b)",
+    re.IGNORECASE,
+)
 _SCALE: Final = re.compile(r"\b(thousand|million|billion)s?\b", re.I)
 _EXCEPT: Final = re.compile(r",?\s*\b(?:except|excluding)\b(?P<what>.*)", re.I)
 _MONEY: Final = re.compile(r"US\$|[$€£¥]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_FOOTNOTE: Final = re.compile(r"\s*\(\d\)")
 _MONTHS: Final = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.I)
 
 
@@ -32,14 +39,32 @@ class FoundFigure:
     period: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class FigureAnswer:
+    """The figures that answer a question, and what follows from them.
+
+    `whole`: they answer all of it, and no sentence need be quoted.
+    """
+
+    figures: tuple[FoundFigure, ...] = ()
+    conclusion: str | None = None
+    whole: bool = False
+
+
 class FigureFinder:
     """Finds the cells that answer a question about a figure or another attribute."""
 
     def __init__(
-        self, library: PageReader, vocabulary: QuestionVocabulary, lexicon: Lexicon
+        self,
+        library: PageReader,
+        vocabulary: QuestionVocabulary,
+        lexicon: Lexicon,
+        lookup: PageLookup,
     ) -> None:
         self._vocabulary = vocabulary
         self.tables = PageTables(library, vocabulary.terms)
+        self._lookup = lookup
+        self._computed = ComputedFigures(lexicon, vocabulary.terms, self.tables, lookup)
         terms = self._terms
         cells = lexicon.cells
         self._asking = frozenset(t for phrase in cells.asking for t in terms(phrase))
@@ -56,12 +81,70 @@ class FigureFinder:
     def _terms(self, text: str) -> frozenset[str]:
         return frozenset(self._vocabulary.terms(text))
 
+    def keep_for(self, version: int) -> None:
+        """Forget the pages and tables of another library version."""
+        if self.tables.keep_for(version):
+            self._lookup.forget()
+
     def is_series(self, question: str) -> bool:
         """Whether the question asks for the values of all periods."""
         lower = question.casefold()
         return any(phrase in lower for phrase in self._series)
 
-    async def find(
+    async def answer(
+        self,
+        query: Query,
+        weights: Mapping[str, float],
+        passages: Sequence[Passage],
+        deadline: Deadline,
+    ) -> FigureAnswer:
+        """The figures that the question asks for; none where it is not certain which they are.
+
+        `weights` are the terms it asks for. Raises LibraryUnavailable.
+        """
+        parts = [part for part in _NEXT_QUESTION.split(query.text) if part.strip()]
+        for place, part in enumerate(parts):
+            computed = await self._compute(query, part, weights, passages, deadline)
+            if computed is not None:
+                figures = tuple(self._worded(chosen) for chosen in computed.cells)
+                asks = [p for p in parts[place + 1 :] if "?" in p]
+                return FigureAnswer(figures, computed.conclusion, whole=not place and not asks)
+        tenant = query.principal.tenant
+        found = await self._chosen(tenant, query.text, weights, passages)
+        if found or len(parts) < 2:
+            return FigureAnswer(tuple(found), whole=bool(found))
+        for part in parts:
+            terms = frozenset(self._vocabulary.terms(part))
+            asked = {term: weight for term, weight in weights.items() if term in terms}
+            found = await self._chosen(tenant, part, asked, passages)
+            if found:
+                return FigureAnswer(tuple(found))
+        return FigureAnswer()
+
+    async def _compute(
+        self,
+        query: Query,
+        part: str,
+        weights: Mapping[str, float],
+        passages: Sequence[Passage],
+        deadline: Deadline,
+    ) -> ComputedAnswer | None:
+        """What the part asks to be computed, or one cell for each report that it is about."""
+        series = self.is_series(part)
+        computed = await self._computed.find(
+            query, part, weights, passages, deadline, period_of, series=series
+        )
+        if computed is not None or not series or not passages:
+            return computed
+        terms = frozenset(self._vocabulary.terms(part))
+        asked = {term: weight for term, weight in weights.items() if term in terms}
+        held = frozenset().union(*(self._terms(header) for header in {p.header for p in passages}))
+        wanted = replace(self._wanted(part, asked, held), series=False)
+        return await self._computed.chosen_by_report(
+            query, part, passages, deadline, period_of, lambda found: choose_cells(wanted, found)
+        )
+
+    async def _chosen(
         self,
         tenant: str,
         question: str,
@@ -117,7 +200,7 @@ class FigureFinder:
         )
 
     def _worded(self, chosen: ChosenCell) -> FoundFigure:
-        period = _period(chosen)
+        period = period_of(chosen)
         unit, value = self._value(chosen)
         name = _name(chosen)
         text = f"{name}{f', {period}' if period else ''}: {value}"
@@ -170,7 +253,7 @@ def _name(chosen: ChosenCell) -> str:
     return f"{chosen.row.label}, {about}" if about else chosen.row.label
 
 
-def _period(chosen: ChosenCell) -> str | None:
+def period_of(chosen: ChosenCell) -> str | None:
     """The period of the column, else of the table, in lower case but for its months."""
     column = chosen.column
     text = column.text if column.periods.named else None
@@ -179,7 +262,7 @@ def _period(chosen: ChosenCell) -> str | None:
         return None
     if text is None and table.periods.named and ";" not in (table.period or ";"):
         text = table.period
-    return _WORD.sub(_lower, text) if text else None
+    return _WORD.sub(_lower, _FOOTNOTE.sub("", text)) if text else None
 
 
 def _lower(found: "re.Match[str]") -> str:

@@ -7,7 +7,7 @@ They hold text, so they are forgotten with the library version that they were re
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, TypeAlias
 
@@ -20,6 +20,8 @@ from foliotrace.query.answer.cells.periods import Periods, periods_in
 Terms: TypeAlias = Callable[[str], Sequence[str]]
 
 _MAX_PAGES: Final = 512
+_GAP: Final = 160  # characters between two parts of one table, a heading among them
+_HEADER_ROWS: Final = 3  # at most, of a header that was taken for a table
 _HEADINGS: Final = 2  # of the path above a table that count as its context
 PREFIX: Final = 5  # letters that words with other endings share
 _FORM_COLUMNS: Final = 2  # a label and its value
@@ -92,6 +94,7 @@ class CellTable:
     start: int = 0
     end: int = 0
     caption: str = ""
+    title: frozenset[str] = frozenset()  # the terms of its caption
 
     def column(self, cell: Cell) -> Column:
         """The column of a cell; an unnamed one where the header does not reach it."""
@@ -111,9 +114,56 @@ UNNAMED: Final = Column("", Periods(), frozenset())
 
 def tables_of(page: ParsedPage, terms: Terms) -> tuple[CellTable, ...]:
     """The tables of a page, and last its lines of the form "Label: value"."""
-    found = [_table(page, table, terms) for table in page.tables]
+    found = list(_continued(page, [_table(page, table, terms) for table in page.tables], terms))
     lines = _labelled_lines(page, terms)
     return (*(table for table in found if table.rows), *([lines] if lines else []))
+
+
+def _continued(page: ParsedPage, tables: Sequence[CellTable], terms: Terms) -> Iterator[CellTable]:
+    """The tables; one without a header takes unit and columns from the part right above it."""
+    above: CellTable | None = None
+    for place, table in enumerate(tables):
+        blank = not any(column.text for column in table.columns[1:])
+        if above is not None and blank and 0 <= table.start - above.end <= _GAP:
+            same = len(table.columns) == len(above.columns)
+            alone = _lone_header(page, page.tables[place - 1], len(table.columns))
+            header = alone or ([column.text for column in above.columns] if same else [])
+            if any(header):
+                table = _under(table, above, header, terms, new=bool(alone))
+        above = table
+        yield table
+
+
+def _under(
+    table: CellTable, above: CellTable, header: Sequence[str], terms: Terms, *, new: bool
+) -> CellTable:
+    """The table with the columns, unit and context of what stands above it."""
+    months = table.periods.months if new else frozenset[int]()
+    columns = tuple(
+        _column(text, place, table.rows, terms, months) for place, text in enumerate(header)
+    )
+    return replace(
+        table,
+        columns=columns,
+        unit=table.unit or above.unit,
+        period=table.period if new else None,
+        context=table.context | above.context,
+        title=table.title | above.title,
+        header=table.header or above.header or " | ".join(filter(None, header)),
+    )
+
+
+def _lone_header(page: ParsedPage, table: Table, columns: int) -> list[str]:
+    """The headers of a table that is nothing but the periods of the next one; else empty."""
+    if len(table.rows) > _HEADER_ROWS:
+        return []
+    parts: dict[int, list[str]] = {}
+    for cell in (cell for row in table.rows for cell in row.cells):
+        parts.setdefault(cell.column, []).append(page.text[cell.start : cell.end])
+    texts = [" ".join(parts[place]) for place in sorted(parts)]
+    if len(texts) != columns - 1 or not all(periods_in(text).named for text in texts):
+        return []
+    return ["", *texts]
 
 
 def _table(page: ParsedPage, table: Table, terms: Terms) -> CellTable:
@@ -141,6 +191,7 @@ def _table(page: ParsedPage, table: Table, terms: Terms) -> CellTable:
         start=table.start,
         end=table.end,
         caption=table.caption or "",
+        title=frozenset(terms(table.caption or "")),
         header=" / ".join(" ".join(line.split()) for line in head)
         or " ".join((table.continued_header or "").split()),
     )
@@ -159,8 +210,16 @@ def _dated(headers: Sequence[str], table: Table) -> list[str]:
     ]
 
 
-def _column(text: str, place: int, rows: Sequence[LabelledRow], terms: Terms) -> Column:
+def _column(
+    text: str,
+    place: int,
+    rows: Sequence[LabelledRow],
+    terms: Terms,
+    months: frozenset[int] = frozenset(),
+) -> Column:
     periods = periods_in(text)
+    if months and not periods.months:
+        periods = replace(periods, months=months)
     values = [cell.text for row in rows for cell in row.cells if cell.column == place]
     money = next((m.group() for value in values if (m := _CURRENCY.search(value))), "")
     if not money and values and any(value.endswith("%") for value in (values[0], values[-1])):
@@ -243,13 +302,18 @@ class PageTables:
         self._pages = OrderedDict()
         self._version = -1
 
-    def keep_for(self, version: int) -> None:
-        """Forget what another library version held, so that nothing deleted stays in memory."""
-        if version != self._version:
-            self._pages.clear()
-            starts_of.cache_clear()
-            periods_in.cache_clear()
-            self._version = version
+    def keep_for(self, version: int) -> bool:
+        """Forget what another library version held, so that nothing deleted stays in memory.
+
+        Whether the version is another one than before.
+        """
+        if version == self._version:
+            return False
+        self._pages.clear()
+        starts_of.cache_clear()
+        periods_in.cache_clear()
+        self._version = version
+        return True
 
     async def of(self, tenant: str, passage: Passage) -> tuple[CellTable, ...]:
         """The tables of a passage's page. Raises LibraryUnavailable."""

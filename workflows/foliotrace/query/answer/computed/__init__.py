@@ -1,0 +1,1 @@
+"""Figures that no cell states: formulas, comparisons of periods, one cell for each report."""

@@ -1,0 +1,239 @@
+"""Answers with several cells: computed figures, comparisons of periods, and one cell per report."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from foliotrace.lexicon import Lexicon
+from foliotrace.lexicon.formulas import Operand, phrases_of
+from foliotrace.model import Deadline, Passage, Query
+from foliotrace.query.answer.asked_documents import of_asked_documents
+from foliotrace.query.answer.cells.choose import ChosenCell, SourceTable
+from foliotrace.query.answer.cells.periods import periods_in
+from foliotrace.query.answer.cells.tables import PageTables
+from foliotrace.query.answer.computed.amounts import Rounding, amount
+from foliotrace.query.answer.computed.conclusions import PeriodOf, conclusion, development
+from foliotrace.query.answer.computed.evaluate import Evaluated, Evaluation, Report
+from foliotrace.query.answer.computed.fiscal import Calendar, Moment
+from foliotrace.query.answer.computed.lookup import MOST_DOCUMENTS, PageLookup
+from foliotrace.query.answer.computed.metrics import MetricBook, Terms
+from foliotrace.query.answer.computed.plans import AskedFigure, Plan, PlanWords, plan_of
+from foliotrace.query.subjects.asked_names import asked_names
+
+_EARLIER: Final = re.compile(
+    r"\b(?:to|with|than|from)\s+(?:the\s+)?(?:previous|prior|earlier)\s+(?:ones|quarters|periods|reports|years)\b",
+    re.I,
+)
+_TRIED: Final = 3  # documents for one answer
+_MOST_CELLS: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedAnswer:
+    """A sentence about the cells; None where they are the answer by themselves."""
+
+    conclusion: str | None
+    cells: tuple[ChosenCell, ...]
+
+
+class ComputedFigures:
+    """Plans what a question asks to be computed, and computes it from cells."""
+
+    def __init__(
+        self, lexicon: Lexicon, terms: Terms, pages: PageTables, lookup: PageLookup
+    ) -> None:
+        self._book = MetricBook(lexicon, terms)
+        self._terms = terms
+        self._pages = pages
+        self._lookup = lookup
+        cells = lexicon.cells
+        self._neutral = frozenset(t for phrase in cells.neutral for t in terms(phrase))
+        known = (*cells.asking, *cells.fillers, *cells.series, *cells.percent, *cells.deriving)
+        self._known = frozenset(t for phrase in known for t in terms(phrase))
+        self._percent = tuple(phrase.casefold() for phrase in cells.percent)
+
+    async def find(
+        self,
+        query: Query,
+        part: str,
+        weights: Mapping[str, float],
+        passages: Sequence[Passage],
+        deadline: Deadline,
+        period_of: PeriodOf,
+        *,
+        series: bool,
+    ) -> ComputedAnswer | None:
+        """The answer to one part of a question; None where it is not one that can be computed.
+
+        Raises LibraryUnavailable.
+        """
+        identity = frozenset(
+            t for header in {p.header for p in passages} for t in self._terms(header)
+        )
+        words = PlanWords(self._known | identity, self._percent)
+        plan = plan_of(part, query.text, self._book, words, weights)
+        if plan is None:
+            return None
+        if (
+            (series or _EARLIER.search(part))
+            and len(plan.figures) == 1
+            and not periods_in(part).named
+        ):
+            return await self._by_report(query, plan, passages, deadline, period_of)
+        return await self._in_one(query, plan, passages, deadline, period_of)
+
+    # --- one report ------------------------------------------------------------------------
+
+    async def _in_one(
+        self,
+        query: Query,
+        plan: Plan,
+        passages: Sequence[Passage],
+        deadline: Deadline,
+        period_of: PeriodOf,
+    ) -> ComputedAnswer | None:
+        reports = await self._reports(query, query.text, self._kind(plan), passages, deadline)
+        reports.sort(key=lambda report: report.rank(plan.moments))
+        best: list[Evaluated] = []
+        for report in reports[:_TRIED]:
+            found = await self._evaluated(query, plan, report, deadline)
+            if not any(each.missing for each in found):
+                return _answer(plan, found, period_of)
+            if not best or _count(found) > _count(best):
+                best = found
+        computes = any(not each.plain for each in best) and len(best) > 0
+        if computes and _count(best) and any(m.figure.unit != "money" for m in best):
+            return _answer(plan, best, period_of)
+        return None
+
+    async def _evaluated(
+        self, query: Query, plan: Plan, report: Report, deadline: Deadline
+    ) -> list[Evaluated]:
+        evaluation = self._evaluation(query, report, deadline)
+        moments = plan.moments
+        if len(plan.figures) > 1:
+            moments = moments[-1:]
+        return [await evaluation.of(each, moment) for each in plan.figures for moment in moments]
+
+    def _evaluation(self, query: Query, report: Report, deadline: Deadline) -> Evaluation:
+        own_name = frozenset(self._terms(report.header))
+        neutral = self._neutral | own_name
+        return Evaluation(query, report, self._book, self._lookup, self._pages, neutral, deadline)
+
+    # --- several reports -------------------------------------------------------------------
+
+    async def _by_report(
+        self,
+        query: Query,
+        plan: Plan,
+        passages: Sequence[Passage],
+        deadline: Deadline,
+        period_of: PeriodOf,
+    ) -> ComputedAnswer | None:
+        reports = await self._reports(query, _names(query), self._kind(plan), passages, deadline)
+        found = []
+        for report in reports[:MOST_DOCUMENTS]:
+            evaluation = self._evaluation(query, report, deadline)
+            found.append((report, await evaluation.of(plan.figures[0], Moment())))
+        return _development(found, period_of, plan.rounding)
+
+    async def chosen_by_report(
+        self,
+        query: Query,
+        part: str,
+        passages: Sequence[Passage],
+        deadline: Deadline,
+        period_of: PeriodOf,
+        choose: Callable[[Sequence[SourceTable]], Sequence[ChosenCell]],
+    ) -> ComputedAnswer | None:
+        """One cell of each report for a figure that no entry of the lexicon knows.
+
+        `choose` finds it among the tables of one report. Raises LibraryUnavailable.
+        """
+        found = []
+        for report in (await self._reports(query, _names(query), part, passages, deadline))[
+            :MOST_DOCUMENTS
+        ]:
+            pages = await self._lookup.pages(query, report.document_id, part, deadline)
+            await report.add(pages, self._pages, query.principal.tenant)
+            cells = choose(report.sources)
+            number = amount(cells[0].cell.text, cells[0].source.table.unit) if cells else None
+            if number is not None:
+                figure = AskedFigure(cells[0].row.label, Operand(cells[0].row.label), "money")
+                value = number.scaled(Decimal(1))
+                found.append((report, Evaluated(figure, Moment(), value, (cells[0],))))
+        common = Counter(each.cells[0].row.terms for _, each in found).most_common(1)
+        same = [(r, each) for r, each in found if each.cells[0].row.terms == common[0][0]]
+        return _development(same, period_of, Rounding())
+
+    async def _reports(
+        self,
+        query: Query,
+        text: str,
+        pages: str,
+        passages: Sequence[Passage],
+        deadline: Deadline,
+    ) -> list[Report]:
+        """The reports that the question may mean, with the tables of the passages found.
+
+        `text` names further ones, in which `pages` is searched for.
+        """
+        by_document: dict[str, list[Passage]] = {}
+        for passage in passages:
+            by_document.setdefault(passage.document_id, []).append(passage)
+        for document_id in self._lookup.named(query, text)[: 2 * MOST_DOCUMENTS]:
+            if document_id not in by_document and pages:
+                found = await self._lookup.pages(query, document_id, pages, deadline)
+                if found:
+                    by_document[document_id] = list(found)
+        firsts = [found[0] for found in by_document.values()]
+        kept = of_asked_documents(query.text, firsts, self._terms, series=True)
+        reports = []
+        for first, is_kept in zip(firsts, kept, strict=True):
+            if is_kept:
+                report = Report(first.document_id, first.header)
+                mine = by_document[first.document_id]
+                await report.add(mine, self._pages, query.principal.tenant)
+                reports.append(report)
+        return reports
+
+    def _kind(self, plan: Plan) -> str:
+        """What to search for to see a further document at all."""
+        for phrase in phrases_of(plan.figures[0].expression):
+            item = self._book.named(phrase, self._neutral).item
+            if item is not None and item.pages:
+                return self._book.statements[item.pages[0]]
+        return ""
+
+
+def _names(query: Query) -> str:
+    """What the question names, without its periods: all its reports."""
+    return " ".join(" ".join(name.words) for name in asked_names(query.text))
+
+
+def _development(
+    found: Sequence[tuple[Report, Evaluated]], period_of: PeriodOf, rounding: Rounding
+) -> ComputedAnswer | None:
+    """The values of several reports in order of time; None for fewer than two."""
+    known = [
+        (Calendar.of(report.periods).end or 0, e) for report, e in found if e.value is not None
+    ]
+    values = [each for _, each in sorted(known, key=lambda pair: pair[0])]
+    if len(values) < 2:
+        return None
+    cells = [cell for each in values for cell in each.cells]
+    return ComputedAnswer(development(values, period_of, rounding), tuple(cells[-_MOST_CELLS:]))
+
+
+def _count(found: Sequence[Evaluated]) -> int:
+    return sum(len(each.cells) for each in found)
+
+
+def _answer(plan: Plan, found: Sequence[Evaluated], period_of: PeriodOf) -> ComputedAnswer | None:
+    cells = {(id(c.row), c.cell.start): c for each in found for c in each.cells}
+    if not cells or len(cells) > _MOST_CELLS:
+        return None
+    return ComputedAnswer(conclusion(plan, found, period_of), tuple(cells.values()))
