@@ -124,7 +124,11 @@ def play(folder: Path) -> None:
     story.settings(CONTENT)
     gate = ("loop", "gate", "--suite", "smoke", "--target", row["id"])
     story.run(*gate, "--baseline", "baseline.json", "--save", "fixed.json", "--junit", "gate.xml")
-    assert story.json("loop", "replay", run_id, "--reference", RIGHT)["verdict"] == "fixed"
+    as_recorded = story.json("loop", "replay", run_id, "--reference", RIGHT, code=1)
+    assert as_recorded["verdict"] == "reproduced", as_recorded
+    assert {"settings", "index"} <= set(as_recorded["rebuilt"]), as_recorded
+    now = story.json("loop", "replay", run_id, "--reference", RIGHT, "--now")
+    assert now["verdict"] == "fixed", now
     assert row["id"] in (folder / "evals/datasets/complaints.jsonl").read_text()
 
     print("\n-- the mended setting goes to half of the users first, is watched, and promoted")

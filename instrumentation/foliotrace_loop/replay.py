@@ -53,10 +53,13 @@ async def replay(
     reference: str | None = None,
     inputs: Inputs | None = None,
     allow_floating: bool = False,
+    rebuilt_index: str | None = None,
+    missing: Sequence[str] = (),
 ) -> Replay:
     """Ask the question of `run` again, as it was asked, `times` times.
 
-    `inputs` replace those of a run that kept none. Raises LoopError for a run without content and
+    `inputs` replace those of a run that kept none. `rebuilt_index` says how the documents of then
+    are asked, `missing` what of them is gone. Raises LoopError for a run without content and
     for a floating model name, Unavailable.
     """
     recorded = run.outcome
@@ -74,7 +77,9 @@ async def replay(
         if not allow_floating:
             refuse_floating(outcome.configuration.model)
         attempts.append(_replayed(outcome, recorded, reference))
-    rebuilt, missing = _differences(run, [a.configuration for a in attempts], inputs is not None)
+    rebuilt, not_rebuilt = _differences(
+        run, [a.configuration for a in attempts], inputs is not None, rebuilt_index
+    )
     return Replay(
         run_id=recorded.id,
         trace_id=recorded.trace_id,
@@ -82,7 +87,7 @@ async def replay(
         attempts=tuple(attempts),
         recorded=recorded.configuration,
         rebuilt=rebuilt,
-        not_rebuilt=missing,
+        not_rebuilt=(*not_rebuilt, *missing),
     )
 
 
@@ -127,7 +132,10 @@ def _verdict(attempts: Sequence[Replayed]) -> ReplayVerdict:
 
 
 def _differences(
-    run: RecordedRun, now: Sequence[Configuration], supplied: bool
+    run: RecordedRun,
+    now: Sequence[Configuration],
+    supplied: bool,
+    rebuilt_index: str | None,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(what is as it was recorded, what is not)."""
     rebuilt, missing = [], []
@@ -139,6 +147,8 @@ def _differences(
         was, is_now = getattr(before, name), getattr(current, name)
         if was == is_now:
             rebuilt.append(name)
+        elif name == "index" and rebuilt_index is not None:
+            rebuilt.append(rebuilt_index)
         else:
             missing.append(
                 f"{name}: {was if was is not None else 'none'} was recorded, "

@@ -5,6 +5,7 @@ Attribute names are LangSmith's, so that an evaluator written for it works on th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Literal, TypeAlias
@@ -67,6 +68,8 @@ class RecordedRun:
     outcome: Outcome
     content: RecordedContent
     feedback: tuple[Mapping[str, Any], ...] = ()
+    at: datetime | None = None  # when it was asked
+    lost_citations: int = 0  # whose documents are gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

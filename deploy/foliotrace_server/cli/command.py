@@ -6,7 +6,7 @@ Slow imports happen where they are needed, so that `--help` is fast.
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -39,6 +39,7 @@ class Options:
     url: str | None
     output: str  # text, json
     api_key: str | None = None
+    changed: Mapping[str, object] | None = None  # settings that win over all sources
 
     def settings(self, **overrides: object) -> "Settings":
         """Load the settings; `--data-dir` wins. Raises Misconfigured."""
@@ -46,6 +47,7 @@ class Options:
 
         if self.data_dir is not None:
             overrides["data_dir"] = self.data_dir
+        overrides |= self.changed or {}
         return load_settings(self.config, **overrides)
 
     def inspect_settings(self) -> "tuple[Settings, Sequence[SettingProblem]]":

@@ -1,6 +1,6 @@
 """Makes the services of each release in the settings, over one data folder."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ def open_releases(
 ) -> OpenReleases:
     """Raises Misconfigured for a release whose settings are wrong."""
     if not settings.releases and not settings.online.enabled:
+        _note(settings, store, {stack.query.fingerprint: settings})
         return OpenReleases()
     from foliotrace_loop.releases.rollout import BASE, Rollouts
     from foliotrace_server.loop.online import RunsWithFailures
@@ -64,6 +65,7 @@ def open_releases(
         )
     services: dict[str, QueryServices] = {BASE: stack.query}
     closing: list[Callable[[], Awaitable[None]]] = []
+    noted = {stack.query.fingerprint: settings}
     for name, release in settings.releases.items():
         changed = settings.model_copy(update=_changes(settings, name, release))
         external = stack.external
@@ -73,6 +75,8 @@ def open_releases(
             external = replace(external, generators=own.generators, retriever=own.retriever)
         made = Stack(stack.folder, changed, host, external).query
         services[name] = replace(made, release=name)
+        noted[made.fingerprint] = changed
+    _note(settings, store, noted)
     online = None
     if settings.online.enabled:
         online, close = _online(settings, stack, store)
@@ -89,6 +93,14 @@ def open_releases(
         closing=tuple(closing),
         online=online,
     )
+
+
+def _note(settings: Settings, store: "LoopStore", noted: Mapping[str, Settings]) -> None:
+    """Note what answers, for replays: only where runs keep what can be asked again."""
+    if settings.runs.keep_content != "off":
+        from foliotrace_server.loop.recorded import note_configurations
+
+        note_configurations(store, noted)
 
 
 def _online(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from foliotrace.errors import FoliotraceError
@@ -194,6 +195,10 @@ def recorded(
         ),
         content=_CONTENT.get(run.content, RecordedContent.NONE),
         feedback=feedback,
+        at=run.created_at - timedelta(milliseconds=run.elapsed_ms),
+        lost_citations=sum(c.document_id not in hashes for c in run.citations)
+        if hashes is not None
+        else 0,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -16,6 +17,7 @@ from foliotrace_server.cli.loop.shared import (
     connected,
     datasets_option,
     loop,
+    store_of,
     with_loop_exit_code,
 )
 
@@ -77,6 +79,7 @@ def find(
 @click.option("--reference", help="The right answer; without it, the recorded answer counts.")
 @click.option("--question", help="The question, if the run kept no content.")
 @click.option("--allow-floating", is_flag=True, help="Accept model names without a date.")
+@click.option("--now", is_flag=True, help="With the settings and documents of today: is it fixed?")
 @pass_options
 @with_loop_exit_code
 def replay_run(
@@ -86,31 +89,57 @@ def replay_run(
     reference: str | None,
     question: str | None,
     allow_floating: bool,
+    now: bool,
 ) -> int:
     """Ask a run's question again, as it was asked: is it still wrong, sometimes wrong, or fixed?
 
-    Prints what could not be rebuilt. Exits with 1 unless every attempt matches the reference.
+    Rebuilds model, settings and documents of the run where no server holds the data folder, and
+    prints what could not be rebuilt. Exits with 1 unless every attempt matches the reference.
 
     Examples:
       foliotrace loop replay run_8c2e... --reference "28 days"
+      foliotrace loop replay run_8c2e... --reference "28 days" --now
     """
     from foliotrace_loop.replay import Replay, ReplayVerdict, replay
+    from foliotrace_server.loop.recorded import AsOfThen, as_of_then
     from foliotrace_server.loop.target import ClientRuns, ClientTarget
 
+    async def read(client: "AsyncFoliotraceClient") -> AsOfThen:
+        run = await ClientRuns(client).run(run_id)
+        return AsOfThen(run=run) if now else await as_of_then(client, run)
+
+    then = connected(options, read)
+
     async def work(client: "AsyncFoliotraceClient") -> Replay:
+        supplied = {**then.run.outcome.inputs, "query": question} if question else None
         return await replay(
-            await ClientRuns(client).run(run_id),
+            then.run,
             ClientTarget(client),
             times=times,
             reference=reference,
-            inputs={"query": question} if question else None,
+            inputs=supplied,
             allow_floating=allow_floating,
+            rebuilt_index=then.rebuilt,
+            missing=then.missing,
         )
 
-    found = connected(options, work)
+    found = connected(options if now else _as_recorded(options, then.run), work)
     output.print_result(found, options.output, _print_replay)
     wrong = (ReplayVerdict.REPRODUCED, ReplayVerdict.FLAKY)
     return 1 if reference is not None and found.verdict in wrong else 0
+
+
+def _as_recorded(options: Options, run: "RecordedRun") -> Options:
+    """The options with the settings that the run was answered with, as far as they are known."""
+    from foliotrace_server.loop.recorded import recorded_settings
+
+    if options.url is not None:
+        return options
+    store = store_of(options)
+    fingerprint = run.outcome.configuration.settings
+    changed = recorded_settings(store, fingerprint, options.settings())
+    store.close()
+    return replace(options, changed=changed) if changed else options
 
 
 def promoting(command: F) -> F:
