@@ -1,7 +1,11 @@
 """LangSmith's filter grammar over records of runs."""
 
+import re
+from ast import literal_eval
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,9 +59,12 @@ HOLDS = [
     'and(eq(feedback_key, "tone"), eq(feedback_value, "rude"))',
     'or(eq(level, 4), and(gte(level, 2), not(has(tags, "old"))))',
     'in(user_id, ["bob", "ada"])',
+    'exists(metadata, "plan")',
+    "eq(thread_id, null)",
     ' and ( eq ( level , 2 ) , eq( status,"success" ) ) ',
 ]
 FAILS = [
+    'exists(metadata, "tenant_id")',
     'eq(user_id, "Ada")',
     "gt(latency, 2.5)",
     "gt(session_id, 1)",
@@ -112,3 +119,17 @@ def test_a_filter_that_cannot_be_read_says_where_and_why(text: str, said: str) -
 
 def test_a_run_without_feedback_matches_no_comparison_of_feedback() -> None:
     assert not parse_filter("neq(feedback_score, 1)")({"feedback": []})
+
+
+def test_every_filter_that_langsmiths_client_documents_is_read() -> None:
+    package = Path(str(find_spec("langsmith").submodule_search_locations[0]))  # type: ignore[union-attr, index] # it is installed
+    documented = set[str]()
+    for module in ("client.py", "async_client.py"):
+        source = (package / module).read_text("utf-8")
+        found = re.findall(r"filter=('(?:[^'\\\\]|\\\\.)*')", source)
+        documented |= {literal_eval(each) for each in found}
+    assert len(documented) >= 6
+    answered = {text: parse_filter(text)(RECORD) for text in documented}
+    assert answered == dict.fromkeys(documented, False) | {
+        text: True for text in documented if text.startswith("and(or(has(tags")
+    }

@@ -42,6 +42,8 @@ FIELDS: Final = frozenset(
     }
     | set(_PAIRS)
 )
+_OTHER_NAMES: Final = {"thread_id": "session_id"}
+"""What LangSmith's client calls a field that has another name here."""
 _COMPARISONS: Final = ("eq", "neq", "gt", "gte", "lt", "lte")
 _MAX_LENGTH: Final = 10_000
 _MAX_DEPTH: Final = 32
@@ -134,9 +136,10 @@ class _Reader:
                     raise FilterError(f"`not` at position {at} takes one condition")
                 return lambda record: not parts[0](record)
             return _all_of(parts) if operator == "and" else _any_of(parts)
-        if operator not in (*_COMPARISONS, "has", "in"):
+        if operator not in (*_COMPARISONS, "has", "exists", "in"):
             raise FilterError(f"unknown operator `{operator}` at position {at}")
         field_at, field = self.at, self._take("name")
+        field = _OTHER_NAMES.get(field, field)
         if field not in FIELDS:
             known = ", ".join(sorted(FIELDS))
             raise FilterError(f"unknown field `{field}` at position {field_at}; known: {known}")
@@ -157,6 +160,10 @@ class _Reader:
         at, value = self.at, self._value(field)
         if operator == "has":
             return _has(field, value, at)
+        if operator == "exists":
+            if field != "metadata":
+                raise FilterError(f"exists() takes metadata at position {at}")
+            return lambda record: value in (record.get("metadata") or {})
         if field in _LISTS or field == "metadata":
             raise FilterError(f"use has({field}, ...) at position {at}")
         return _Comparison(field, _compare(operator, value))
