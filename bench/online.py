@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -127,7 +128,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(measured(Path(folder), options.rounds, options.questions))
     print(json.dumps(figures, indent=1))
-    save("online", figures, command=COMMAND, packages=())
+    save("online", figures, command=" ".join([COMMAND, *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

@@ -164,3 +164,19 @@ async def test_what_a_person_said_of_the_runs_of_others_is_erased(tmp_path: Path
         assert erased["rows"] == {"feedback_and_reviews": 1, "dataset_rows": 0, "runs": 0}
         assert len(store.feedback_of("default", run_id)) == 1
         store.close()
+
+
+async def test_an_unreadable_dataset_stops_the_erasure_before_the_runs(tmp_path: Path) -> None:
+    datasets = tmp_path / "datasets"
+    datasets.mkdir()
+    (datasets / "complaints.jsonl").write_text("no JSON\n")
+    async with serving(tmp_path / "data", loop={"datasets": str(datasets)}) as client:
+        await ingest(client, "a.txt", "The whale weighs 190 tonnes.")
+        question = {"query": "How much does the whale weigh?", "user_id": "ann"}
+        assert (await client.post("/v1/query", json=question)).status_code == 200
+        refused = await client.post("/v1/erasures", json={"user": "ann"})
+        assert (refused.status_code, "complaints" in refused.text) == (503, True)
+        assert len((await client.get("/v1/runs")).json()["runs"]) == 1
+        (datasets / "complaints.jsonl").unlink()
+        again = (await client.post("/v1/erasures", json={"user": "ann"})).json()
+        assert again["rows"]["runs"] == 1

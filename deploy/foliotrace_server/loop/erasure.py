@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from foliotrace.model import Run
+from foliotrace.errors import LibraryUnavailable
+from foliotrace.model import Principal, Run
 from foliotrace.ports import Erased, ErasureScope, Runs
 from foliotrace_loop.datasets.rows import Datasets
+from foliotrace_loop.ports import LoopError
 from foliotrace_loop.shapes import Row
 from foliotrace_loop.store import LoopStore
 
@@ -43,10 +45,17 @@ class LoopErasure:
     async def erase_rows(self, scope: ErasureScope) -> Erased:
         """Leave a retired row without content of each case that came from the runs.
 
-        A collection takes the rows along that ask it, whatever they came from.
+        A collection of the tenant `default` takes the rows along that ask it, whatever they came
+        from. Raises LibraryUnavailable.
         """
         erased, _ = await self._visited(scope)
-        return Erased(await asyncio.to_thread(self._retire, scope, erased))
+        try:
+            return Erased(await asyncio.to_thread(self._retire, scope, erased))
+        except (OSError, LoopError) as error:
+            raise LibraryUnavailable(
+                f"the datasets cannot be rewritten: {error}",
+                hint="Mend the file, or `loop.datasets`, and send the request again.",
+            ) from error
 
     def _retire(self, scope: ErasureScope, erased: set[str]) -> int:
         def is_meant(row: Row) -> bool:
@@ -54,7 +63,9 @@ class LoopErasure:
                 return True
             asks_it = row.inputs.get("collection", "default") == scope.collection
             old = scope.before is None or row.created < scope.before.date().isoformat()
-            return bool(row.inputs) and scope.user is None and asks_it and old
+            # Rows name no tenant: only where there is one do those of a collection belong to it.
+            alone = scope.tenant == Principal().tenant
+            return bool(row.inputs) and scope.user is None and alone and asks_it and old
 
         today = datetime.now(UTC).date().isoformat()
         return sum(self._datasets.erase(name, is_meant, today) for name in self._datasets.names())
