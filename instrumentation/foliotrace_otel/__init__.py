@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from foliotrace_otel.content.capture import ContentCapture
     from foliotrace_otel.export.log_events import LogEvents
     from foliotrace_otel.export.span_redaction import Redactor
     from foliotrace_otel.http import TracingMiddleware
@@ -33,12 +34,11 @@ if TYPE_CHECKING:
         separate_trace,
         traceparent,
     )
-    from foliotrace_otel.spans.content import ContentCapture
     from foliotrace_otel.spans.event_handler import HasMeasurements, HasSpanAttributes
     from foliotrace_otel.spans.run_attributes import using_attributes
 
 _WHERE: Final = {
-    "ContentCapture": "foliotrace_otel.spans.content",
+    "ContentCapture": "foliotrace_otel.content.capture",
     "HasMeasurements": "foliotrace_otel.spans.event_handler",
     "HasSpanAttributes": "foliotrace_otel.spans.event_handler",
     "InstrumentSpec": "foliotrace_otel.metrics.instruments",

@@ -57,13 +57,14 @@ QUERY_TEXT: Final = "gen_ai.retrieval.query.text"
 RETRIEVED_DOCUMENTS: Final = "gen_ai.retrieval.documents"
 TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
 TOOL_RESULT: Final = "gen_ai.tool.call.result"
+TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 CONTENT_ATTRIBUTES: Final[tuple[str, ...]] = (
     INPUT_MESSAGES,
     OUTPUT_MESSAGES,
     "gen_ai.system_instructions",
     QUERY_TEXT,
     RETRIEVED_DOCUMENTS,
-    "gen_ai.tool.definitions",
+    TOOL_DEFINITIONS,
     TOOL_ARGUMENTS,
     TOOL_RESULT,
     "gen_ai.prompt",
@@ -73,6 +74,11 @@ CONTENT_ATTRIBUTES: Final[tuple[str, ...]] = (
     "llm.input_messages",
     "llm.output_messages",
     "llm.prompts",
+    "llm.tools",
+    "tool.description",
+    "tool.json_schema",
+    "tool.parameters",
+    "reranker.query",
     "langfuse.observation.input",
     "langfuse.observation.output",
     "langfuse.trace.metadata",
@@ -88,12 +94,29 @@ CONTENT_ATTRIBUTES: Final[tuple[str, ...]] = (
 
 # OpenInference (Phoenix, LangSmith and Langfuse read it), behind its switch.
 OPENINFERENCE_KIND: Final = "openinference.span.kind"
-OPENINFERENCE_NAMES: Final[dict[str, str]] = {
-    REQUEST_MODEL: "llm.model_name",
-    INPUT_TOKENS: "llm.token_count.prompt",
-    OUTPUT_TOKENS: "llm.token_count.completion",
-    TOTAL_TOKENS: "llm.token_count.total",
-}
+_OPENINFERENCE_NAMES: Final = (
+    (REQUEST_MODEL, "llm.model_name"),
+    (REQUEST_MODEL, "llm.request.model_name"),
+    (RESPONSE_MODEL, "llm.response.model_name"),
+    (PROVIDER, "llm.provider"),
+    (PROVIDER, "llm.system"),
+    (INPUT_TOKENS, "llm.token_count.prompt"),
+    (OUTPUT_TOKENS, "llm.token_count.completion"),
+    (TOTAL_TOKENS, "llm.token_count.total"),
+    (CACHE_READ_TOKENS, "llm.token_count.prompt_details.cache_read"),
+    ("gen_ai.usage.cache_creation.input_tokens", "llm.token_count.prompt_details.cache_write"),
+    ("gen_ai.usage.cache_write.input_tokens", "llm.token_count.prompt_details.cache_write"),
+    (REASONING_TOKENS, "llm.token_count.completion_details.reasoning"),
+)
+
+
+def openinference_of(operation: str, attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """What OpenInference calls the attributes of a model call."""
+    if operation == "embeddings":
+        return {"embedding.model_name": attributes.get(REQUEST_MODEL, "")}
+    found = {other: attributes[own] for own, other in _OPENINFERENCE_NAMES if own in attributes}
+    reasons = attributes.get(FINISH_REASONS)
+    return {**found, "llm.finish_reason": reasons[0]} if isinstance(reasons, tuple) else found
 
 
 # A run's fields, by the back end that reads the name; `metadata` is one attribute for each entry.
@@ -133,11 +156,11 @@ RUN_FIELDS: Final[dict[str, dict[str, str]]] = {
 OBSERVATION_TYPES: Final[dict[str, dict[str, str]]] = {
     "langfuse": {
         "llm": "generation", "embedding": "embedding", "retriever": "retriever", "tool": "tool",
-        "chain": "chain", "parser": "span",
+        "chain": "chain", "parser": "span", "agent": "agent", "reranker": "chain",
     },
     "openinference": {
         "llm": "LLM", "embedding": "EMBEDDING", "retriever": "RETRIEVER", "tool": "TOOL",
-        "chain": "CHAIN", "parser": "CHAIN",
+        "chain": "CHAIN", "parser": "CHAIN", "agent": "AGENT", "reranker": "RERANKER",
     },
 }  # fmt: skip
 _OBSERVATION_KEYS: Final = {

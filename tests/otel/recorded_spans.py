@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Sampler
 
 from foliotrace.events import INSTRUMENTS, NAMESPACE
+from foliotrace_otel.content.capture import ContentCapture, ContentPolicy
 from foliotrace_otel.export.span_redaction import Redactor
 from foliotrace_otel.metrics.registry import Metrics
-from foliotrace_otel.spans.content import ContentCapture, ContentPolicy
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
 from foliotrace_otel.spans.span_tree import Detail, SpanTree

@@ -10,7 +10,7 @@ from tests.otel.canary_texts import ANSWER, PASSAGE, QUESTION, RAW
 from tests.otel.recorded_spans import recording
 
 from foliotrace import events
-from foliotrace_otel.spans.content import ContentPolicy
+from foliotrace_otel.content.capture import ContentPolicy
 
 core = lazy("llama_index.core")
 retrieval_events = lazy("llama_index.core.instrumentation.events.retrieval")

@@ -28,6 +28,7 @@ from opentelemetry.sdk.trace.sampling import (
 )
 
 from foliotrace_detect import Rule
+from foliotrace_otel.content.capture import ContentCapture
 from foliotrace_otel.export.batch import (
     CountedExporter,
     DeferredExporter,
@@ -50,7 +51,6 @@ from foliotrace_otel.setup.environment import (
     OTelSettings,
     read_environment,
 )
-from foliotrace_otel.spans.content import ContentCapture
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
 from foliotrace_otel.spans.run_attributes import RunAttributes

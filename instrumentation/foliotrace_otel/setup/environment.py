@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import ClassVar, Final, Literal, TypeAlias, cast, get_args
 
+from foliotrace_otel.content.capture import BackEnd, ContentPolicy
 from foliotrace_otel.semconv import Version
-from foliotrace_otel.spans.content import BackEnd, ContentPolicy
 from foliotrace_otel.spans.span_tree import Detail
 
 OtlpProtocol: TypeAlias = Literal["grpc", "http/protobuf"]

@@ -10,11 +10,11 @@ from opentelemetry import context as otel_context
 from pydantic import ConfigDict
 
 from foliotrace_otel import semconv
+from foliotrace_otel.content.capture import ContentCapture, ContentPolicy
 from foliotrace_otel.metrics.instruments import Measurement
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.spans import LlamaIndexObject
 from foliotrace_otel.spans.carried_context import parse_traceparent
-from foliotrace_otel.spans.content import ContentCapture, ContentPolicy
 from foliotrace_otel.spans.model_events import ModelCalls, Retrievals
 from foliotrace_otel.spans.open_span import RECORD_KEY, OpenSpan, run_of
 from foliotrace_otel.spans.span_tree import SpanTree
@@ -167,6 +167,7 @@ def event_handler(
         "SpanCancelledEvent": calls.cancelled,
         "RetrievalStartEvent": retrieval.started,
         "RetrievalEndEvent": retrieval.ended,
+        "ReRankStartEvent": retrieval.rerank_started,
         "ReRankEndEvent": retrieval.ended,
     }
     return OTelEventHandler(tree=tree, metrics=metrics, known=known, notes={})

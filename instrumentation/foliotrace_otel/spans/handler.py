@@ -220,7 +220,7 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
             else:
                 above = trace.get_current_span()
                 tree.enter(id_, instance, parent_id, tags)
-                tree.content.entered(tree.open.get(id_), bound_args.arguments, above)
+                tree.content.entered(tree.open.get(id_), bound_args.arguments, above, instance)
         except Exception as error:  # noqa: BLE001 - telemetry never breaks the program it watches
             self.tree.report_fault(error)
 

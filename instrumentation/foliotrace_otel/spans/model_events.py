@@ -1,14 +1,15 @@
 """LlamaIndex's own events: model calls, retrieval and rerank, as span attributes and metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import time_ns
 from typing import Any, Final
 
 from foliotrace_otel import semconv
+from foliotrace_otel.content.capture import ContentCapture
+from foliotrace_otel.content.messages import Message, message_of
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.semconv import Attribute, SpanNames
 from foliotrace_otel.spans import LlamaIndexObject
-from foliotrace_otel.spans.content import ContentCapture
 from foliotrace_otel.spans.failures import error_type
 from foliotrace_otel.spans.model_usage import ModelUsage, finish_reason_of, text_field, usage_in
 from foliotrace_otel.spans.open_span import OpenSpan
@@ -41,10 +42,12 @@ class ModelCalls:
         """Length of the prompt; the messages only under capture."""
         if record.visible is not record or record.unsampled:
             return
-        texts = [(str(m.role.value), m.content or "") for m in event.messages]
-        record.attributes[semconv.PROMPT_LENGTH] = sum(len(text) for _, text in texts)
+        lengths = (len(message.content or "") for message in event.messages)
+        record.attributes[semconv.PROMPT_LENGTH] = sum(lengths)
         if self._content.captures(record):
-            record.attributes[semconv.INPUT_MESSAGES] = self._content.messages(texts)
+            messages = [message_of(message) for message in event.messages]
+            record.attributes.update(self._content.messages(messages, outgoing=True))
+            record.attributes.update(self._content.tools(event.additional_kwargs))
 
     def completion_started(self, record: OpenSpan, event: LlamaIndexObject) -> None:
         """Length of the prompt; the prompt only under capture."""
@@ -52,8 +55,8 @@ class ModelCalls:
             return
         record.attributes[semconv.PROMPT_LENGTH] = len(event.prompt)
         if self._content.captures(record):
-            prompt = [("user", event.prompt)]
-            record.attributes[semconv.INPUT_MESSAGES] = self._content.messages(prompt)
+            prompt = Message("user", event.prompt)
+            record.attributes.update(self._content.messages([prompt], outgoing=True))
 
     def progressed(self, record: OpenSpan, event: LlamaIndexObject) -> None:
         """The first chunk's time."""
@@ -83,6 +86,11 @@ class ModelCalls:
         """Duration of an embedding call."""
         if record.plan.subject and (record.visible is record or record.unsampled):
             record.attributes[semconv.DURATION_MS] = round(_since(record) * 1e3, 3)
+            self._name_for_openinference(record)
+            if self._openinference and self._content.captures(record):
+                for i, chunk in enumerate(event.chunks[:_MOST_IDS]):
+                    name = f"embedding.embeddings.{i}.embedding.text"
+                    record.attributes[name] = self._content.cut(str(chunk))
             self._measure(record, _since(record), None)
             if record.span is None:
                 self._tree.end(record)
@@ -110,6 +118,7 @@ class ModelCalls:
             self._run_durations.record(_since(record), run)
         elif error is not None and not same_call(record):  # complete() over chat() fails twice
             record.attributes[semconv.DURATION_MS] = round(_since(record) * 1e3, 3)
+            self._name_for_openinference(record)
             self._metrics.model_failure(_since(record), _labels(record), error_type(error))
 
     def _describe(
@@ -138,12 +147,14 @@ class ModelCalls:
         if usage is not None:
             attributes.update(_usage_attributes(usage, self._names.cache_write_tokens))
         if self._content.captures(record):
-            attributes[semconv.OUTPUT_MESSAGES] = self._content.messages([("assistant", text)])
+            answer = Message("assistant", text) if message is None else message_of(message)
+            attributes.update(self._content.messages([answer], outgoing=False))
+        self._name_for_openinference(record)
+
+    def _name_for_openinference(self, record: OpenSpan) -> None:
         if self._openinference:
-            pairs = semconv.OPENINFERENCE_NAMES.items()
-            attributes.update(
-                {other: attributes[ours] for ours, other in pairs if ours in attributes}
-            )
+            named = semconv.openinference_of(record.plan.operation, record.attributes)
+            record.attributes.update(named)
 
     def _measure(self, record: OpenSpan, duration_s: float, usage: ModelUsage | None) -> None:
         if same_call(record):
@@ -214,7 +225,29 @@ class Retrievals:
         if len(scores) == len(nodes):
             attributes[self._names.retrieved_scores] = scores
         if self._openinference:
-            for i, node in enumerate(nodes):
-                attributes[f"retrieval.documents.{i}.document.id"] = str(node.node_id)
-                if node.score is not None:
-                    attributes[f"retrieval.documents.{i}.document.score"] = float(node.score)
+            ranked = host.plan.is_rerank
+            name = "reranker.output_documents" if ranked else "retrieval.documents"
+            attributes.update(_documents(name, nodes))
+
+    def rerank_started(self, record: OpenSpan, event: LlamaIndexObject) -> None:
+        """What is ordered anew, by what; for OpenInference."""
+        host = record.visible
+        if host is None or host.unsampled or not self._openinference:
+            return
+        attributes = host.attributes
+        attributes["reranker.model_name"] = str(event.model_name)
+        attributes["reranker.top_k"] = int(event.top_n)
+        attributes.update(_documents("reranker.input_documents", event.nodes[:_MOST_IDS]))
+        if self._content.captures(host) and event.query is not None:
+            query = event.query
+            text = query if isinstance(query, str) else query.query_str
+            attributes["reranker.query"] = self._content.cut(text)
+
+
+def _documents(name: str, nodes: Sequence[LlamaIndexObject]) -> dict[str, Attribute]:
+    attributes: dict[str, Attribute] = {}
+    for i, node in enumerate(nodes):
+        attributes[f"{name}.{i}.document.id"] = str(node.node_id)
+        if node.score is not None:
+            attributes[f"{name}.{i}.document.score"] = float(node.score)
+    return attributes

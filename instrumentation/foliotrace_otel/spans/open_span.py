@@ -15,7 +15,7 @@ from foliotrace_otel.semconv import Attribute
 from foliotrace_otel.spans.span_naming import SpanPlan
 
 if TYPE_CHECKING:
-    from foliotrace_otel.spans.content import SpanContent
+    from foliotrace_otel.content.capture import SpanContent
 
 RECORD_KEY: Final = otel_context.create_key("foliotrace_otel-open-span")
 

@@ -4,7 +4,8 @@ Visible with the default detail: workflow runs (and steps, when there
 are several), stages, LLM, embedding, retrieval, rerank, tool, query-engine and synthesis calls, and
 functions that users decorated. Contracted into their parent: `_private` twins, text splitters,
 prompt templates, output parsers, the wrappers around an LLM call, and the steps of a workflow that
-has only one or whose class sets `__<namespace>_stages__ = True` (its stages are spans already).
+has only one, is an agent's, or whose class sets `__<namespace>_stages__ = True` (its stages are
+spans already).
 """
 
 import re
@@ -18,6 +19,9 @@ from foliotrace_otel import semconv
 from foliotrace_otel.semconv import Attribute
 
 STAGE_PREFIX: Final = "stage."
+_AGENT: Final = "invoke_agent"
+_RERANK: Final = "rerank "
+_AGENTS: Final = frozenset({"BaseWorkflowAgent", "AgentWorkflow"})
 
 _CHAT: Final = frozenset({"chat", "achat", "stream_chat", "astream_chat"})
 _COMPLETE: Final = frozenset({"complete", "acomplete", "stream_complete", "astream_complete"})
@@ -61,6 +65,16 @@ class SpanPlan:
     measured: bool = False
 
     @property
+    def is_agent(self) -> bool:
+        """Whether it is an agent's run."""
+        return self.operation == _AGENT
+
+    @property
+    def is_rerank(self) -> bool:
+        """Whether it orders passages anew."""
+        return self.name.startswith(_RERANK)
+
+    @property
     def workflow(self) -> str:
         """The class name of a run's workflow."""
         return self.name.partition(" ")[2]
@@ -68,6 +82,10 @@ class SpanPlan:
     def named_for(self, back_ends: Iterable[str]) -> "SpanPlan":
         """The same, with the type of the span in the words of `back_ends` too."""
         run_type = str(self.attributes[semconv.LANGSMITH_KIND])
+        if self.is_agent:
+            run_type = "agent"
+        elif self.is_rerank:
+            run_type = "reranker"
         more = dict(self.attributes)
         for back_end in back_ends:
             more.update(semconv.observation_type(back_end, run_type))
@@ -89,13 +107,16 @@ def plan_for(
     if under_run and instance is None:
         return _plan(f"step {method}", function, skip=not steps_visible, langsmith="chain")
     if "Workflow" in families and method == "run":
-        return _run(function, type(instance).__name__, agent="BaseWorkflowAgent" in families)
+        return _run(function, type(instance).__name__, agent=bool(families & _AGENTS))
     return _component(function, method, type(instance).__name__, families)
 
 
 def has_visible_steps(workflow: type, stages_mark: str) -> bool:
-    """Whether the steps of `workflow` say more than its run: several, and not stages already."""
-    if getattr(workflow, stages_mark, False):
+    """Whether the steps of `workflow` say more than its run: several, and not stages already.
+
+    The steps of an agent are plumbing; its model and tool calls are what it did.
+    """
+    if getattr(workflow, stages_mark, False) or _families(workflow) & _AGENTS:
         return False
     return sum(_is_step(workflow, name) for name in dir(workflow)) > 1
 
@@ -120,7 +141,7 @@ def _families(cls: type) -> frozenset[str]:
 
 
 def _run(function: str, workflow: str, *, agent: bool) -> SpanPlan:
-    operation = "invoke_agent" if agent else "invoke_workflow"
+    operation = _AGENT if agent else "invoke_workflow"
     key = semconv.AGENT_NAME if agent else semconv.WORKFLOW_NAME
     return _plan(
         f"{operation} {workflow}",
@@ -133,6 +154,8 @@ def _run(function: str, workflow: str, *, agent: bool) -> SpanPlan:
 
 
 def _component(function: str, method: str, cls: str, families: frozenset[str]) -> SpanPlan:
+    if "BaseNodePostprocessor" in families and method.endswith("postprocess_nodes"):
+        return _plan(f"{_RERANK}{cls}", function, langsmith="chain")  # LlamaIndex wraps `_...` only
     hidden = method.startswith("_") and bool(families)
     if hidden or families & _HIDDEN_CLASSES:
         return _plan(function, function, skip=True)
@@ -149,8 +172,6 @@ def _component(function: str, method: str, cls: str, families: frozenset[str]) -
         return _plan(
             "execute_tool", function, operation="execute_tool", langsmith="tool", subject="tool"
         )
-    if "BaseNodePostprocessor" in families:
-        return _plan(f"rerank {cls}", function, langsmith="chain")
     if "BaseSynthesizer" in families:
         return _plan(f"synthesize {cls}", function, skip=method not in _SYNTHESIS)
     return _plan(function, function, langsmith="chain")

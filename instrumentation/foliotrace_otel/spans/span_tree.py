@@ -25,6 +25,7 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import AnyValue
 
 from foliotrace_otel import semconv
+from foliotrace_otel.content.capture import BackEnd, ContentCapture
 from foliotrace_otel.sdk_internals import CURRENT_CONTEXT, SPAN_KEY, SUPPRESS_KEY
 from foliotrace_otel.sdk_internals.fast_span import (
     FastSpan,
@@ -35,7 +36,6 @@ from foliotrace_otel.sdk_internals.fast_span import (
 )
 from foliotrace_otel.semconv import NAMESPACE, Attribute, Version, span_names
 from foliotrace_otel.spans.carried_context import LINKS_KEY, entry_attributes, links_in
-from foliotrace_otel.spans.content import BackEnd, ContentCapture
 from foliotrace_otel.spans.failures import (
     add_exception_event,
     attempted_call,
@@ -266,6 +266,8 @@ class SpanTree:
             name, subject = self._subject(plan, instance)
             attributes.update(subject)
             record.attributes.update(subject)
+        if plan.is_agent:
+            attributes.update(self._agent(instance))
         if RECORD_KEY not in context:
             links = links_in(context)
             attributes.update(entry_attributes(context, self._namespace))
@@ -282,6 +284,14 @@ class SpanTree:
             record.workflow = type(instance)
         record.unsampled = type(span) is not FastSpan and not span.is_recording()
         record.start(span, context)
+
+    def _agent(self, instance: object) -> dict[str, Attribute]:
+        """The name that the program gave an agent."""
+        name = getattr(instance, "name", None)
+        if not isinstance(name, str):
+            return {}
+        phoenix = "openinference" in self._back_ends
+        return {semconv.AGENT_NAME: name, **({"agent.name": name} if phoenix else {})}
 
     def _interrupted_attempt(self, call: str) -> tuple[Link, ...]:
         found = self.interrupted.get(call)
@@ -310,7 +320,10 @@ class SpanTree:
     def _subject(self, plan: SpanPlan, instance: object) -> tuple[str, dict[str, Attribute]]:
         subject = subject_of(plan, instance)
         if plan.subject == "tool":
-            return f"{plan.name} {subject}", {semconv.TOOL_NAME: subject}
+            tool: dict[str, Attribute] = {semconv.TOOL_NAME: subject}
+            if "openinference" in self._back_ends:
+                tool["tool.name"] = subject
+            return f"{plan.name} {subject}", tool
         attributes: dict[str, Attribute] = {semconv.REQUEST_MODEL: subject, semconv.MODEL: subject}
         if provider := provider_of(instance):
             attributes[semconv.PROVIDER] = provider

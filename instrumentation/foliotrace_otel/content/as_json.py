@@ -23,9 +23,7 @@ _DEEPEST: Final = 8
 _MOST_ITEMS: Final = 100
 _VECTOR: Final = 16  # longer lists of numbers are embeddings
 _LIBRARIES: Final = ("llama_index", "workflows", "llama_agents")
-_DATA_OF_LIBRARIES: Final = frozenset(
-    {"BaseNode", "ChatMessage", "Event", "QueryBundle", "ToolOutput", "ToolSelection"}
-)
+_DATA_OF_LIBRARIES: Final = frozenset({"BaseNode", "Event", "QueryBundle", "ToolSelection"})
 _ANSWERS: Final = frozenset(
     {"Response", "PydanticResponse", "AgentChatResponse", "CompletionResponse"}
 )
@@ -79,13 +77,19 @@ def _object(value: LlamaIndexObject, depth: int) -> LlamaIndexObject:
         return as_data(view(value), depth + 1)
     names = {cls.__name__ for cls in type(value).__mro__}
     if "NodeWithScore" in names:
-        return {"id": value.node_id, "score": value.score, "content": value.text}
+        about = as_data(value.metadata, depth + 1)
+        passage = {"id": value.node_id, "score": value.score, "content": value.text}
+        return {**passage, "metadata": about} if about else passage
     if names & _ANSWERS:
         return str(value)
     if "ChatResponse" in names:
         return as_data(value.message, depth)
     if "ChatMessage" in names:
         return {"role": str(value.role.value), "content": value.content or ""}
+    if "ToolOutput" in names:
+        return {"error": value.content} if value.is_error else value.content
+    if "StopEvent" in names and value.result not in (None, value):
+        return as_data(value.result, depth)
     from_library = any(cls.__module__.startswith(_LIBRARIES) for cls in type(value).__mro__)
     if from_library and not names & _DATA_OF_LIBRARIES:
         return f"<{type(value).__name__}>"

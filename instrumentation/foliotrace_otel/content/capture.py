@@ -6,16 +6,17 @@ LangSmith, Langfuse and Phoenix show of a run what its span carries: `gen_ai.pro
 cut to a length; redaction follows where spans leave the process (export/span_redaction.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from opentelemetry.trace import Span
 
 from foliotrace_otel import semconv
+from foliotrace_otel.content.as_json import as_data, cut, documents_in, is_empty, to_json
+from foliotrace_otel.content.messages import Message, as_genai, as_openinference, tools_of
 from foliotrace_otel.semconv import Attribute
 from foliotrace_otel.spans import LlamaIndexObject
-from foliotrace_otel.spans.content_json import as_data, cut, documents_in, is_empty, to_json
 from foliotrace_otel.spans.open_span import OpenSpan, run_of
 
 BackEnd: TypeAlias = Literal["langsmith", "langfuse", "openinference"]
@@ -73,6 +74,7 @@ class SpanContent:
 
     arguments: Mapping[str, Any] | None = None
     result: LlamaIndexObject = None
+    component: LlamaIndexObject = None
     entry: Span | None = None
     tenant: str | None = None
     described: dict[str, Attribute] = field(default_factory=dict)
@@ -100,8 +102,17 @@ class ContentCapture:
             content is not None and content.tenant in self.policy.tenants
         )
 
-    def entered(self, record: OpenSpan | None, arguments: Mapping[str, Any], above: Span) -> None:
-        """A call began under the OTel span `above`; one that has no span is its run's own step."""
+    def entered(
+        self,
+        record: OpenSpan | None,
+        arguments: Mapping[str, Any],
+        above: Span,
+        component: LlamaIndexObject,
+    ) -> None:
+        """A call of `component` began under the OTel span `above`.
+
+        One that has no span is its run's own step.
+        """
         host = _content_host(record)
         if host is None:
             return
@@ -111,6 +122,7 @@ class ContentCapture:
             host.content.entry = above
         if host.content.arguments is None or host is record:
             host.content.arguments = arguments
+            host.content.component = component
 
     def left(self, record: OpenSpan | None, result: LlamaIndexObject) -> None:
         """A call returned."""
@@ -175,14 +187,20 @@ class ContentCapture:
         if record.plan.operation == "execute_tool":
             arguments, result = self._json(inputs), self._json(outputs)
             attributes |= {semconv.TOOL_ARGUMENTS: arguments, semconv.TOOL_RESULT: result}
+        phoenix = "openinference" in self.policy.back_ends
         if record.plan.subject == "model":
-            attributes.update(_parameters(record, content.arguments or {}))
+            parameters = _parameters(content.component, content.arguments or {})
+            attributes.update({f"gen_ai.request.{name}": v for name, v in parameters.items()})
+            if phoenix and parameters:
+                attributes["llm.invocation_parameters"] = self._json(parameters)
+        if phoenix and record.plan.subject == "tool":
+            attributes.update(self._tool(content.component))
         if documents := documents_in(content.result):
             attributes.update(self._documents(documents))
         if record.plan.operation not in ("chat", "text_completion"):  # those carry messages
             attributes.update(exported)
         record.attributes = {**attributes, **content.described, **record.attributes}
-        content.arguments = content.result = None
+        content.arguments = content.result = content.component = None
         if content.entry is not None:
             content.entry.set_attributes({**attributes, **content.described, **exported})
             content.entry = None
@@ -221,14 +239,40 @@ class ContentCapture:
             attributes[f"{place}.id"] = str(document["id"])
             if document.get("score") is not None:
                 attributes[f"{place}.score"] = float(document["score"])
+            if document.get("metadata"):
+                attributes[f"{place}.metadata"] = self._json(document["metadata"])
         return attributes
 
-    def messages(self, messages: Iterable[tuple[str, str]]) -> str:
-        """(role, text) pairs in the conventions' JSON form for messages."""
-        exported = [
-            {"role": role, "parts": [{"type": "text", "content": text}]} for role, text in messages
-        ]
-        return self._json(exported)
+    def _tool(self, tool: LlamaIndexObject) -> dict[str, Attribute]:
+        """How a tool describes itself to a model."""
+        about = getattr(tool, "metadata", None)
+        if about is None:
+            return {}
+        attributes: dict[str, Attribute] = {}
+        if isinstance(about.description, str):
+            attributes["tool.description"] = self.cut(about.description)
+        parameters: object = getattr(about, "get_parameters_dict", dict)()
+        return {**attributes, "tool.parameters": self._json(parameters)}
+
+    def messages(self, messages: Sequence[Message], *, outgoing: bool) -> dict[str, Attribute]:
+        """What a model was asked (`outgoing`) or answered, in the words of the back ends."""
+        name = semconv.INPUT_MESSAGES if outgoing else semconv.OUTPUT_MESSAGES
+        attributes: dict[str, Attribute] = {name: self._json(as_genai(messages))}
+        if "openinference" in self.policy.back_ends:
+            prefix = "llm.input_messages" if outgoing else "llm.output_messages"
+            attributes.update(as_openinference(messages, prefix, self.policy.most_chars))
+        return attributes
+
+    def tools(self, arguments: Mapping[str, Any]) -> dict[str, Attribute]:
+        """The tools that a model was offered."""
+        tools = tools_of(arguments)
+        if not tools:
+            return {}
+        attributes: dict[str, Attribute] = {semconv.TOOL_DEFINITIONS: self._json(tools)}
+        if "openinference" in self.policy.back_ends:
+            for i, tool in enumerate(tools):
+                attributes[f"llm.tools.{i}.tool.json_schema"] = self._json(tool)
+        return attributes
 
     def cut(self, text: str) -> str:
         """`text`, cut to the length."""
@@ -248,12 +292,8 @@ def _content_host(record: OpenSpan | None) -> OpenSpan | None:
     return host if host.plan.is_run and record.plan.name.startswith("step ") else None
 
 
-def _parameters(record: OpenSpan, arguments: Mapping[str, Any]) -> dict[str, Attribute]:
+def _parameters(model: LlamaIndexObject, arguments: Mapping[str, Any]) -> dict[str, int | float]:
     """What the model was asked with, by call or by the model's own settings."""
-    model, call_arguments = arguments.get("self"), arguments.get("kwargs", {})
+    call_arguments = arguments.get("kwargs", {})
     found = {name: call_arguments.get(name, getattr(model, name, None)) for name in _PARAMETERS}
-    return {
-        f"gen_ai.request.{name}": value
-        for name, value in found.items()
-        if isinstance(value, int | float)
-    }
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}

@@ -1,0 +1,1 @@
+"""Inputs and outputs of calls on their spans, where content is switched on."""
