@@ -20,6 +20,7 @@ _NEXT_QUESTION: Final = re.compile(
 )
 _SCALE: Final = re.compile(r"\b(thousand|million|billion)s?\b", re.I)
 _EXCEPT: Final = re.compile(r",?\s*\b(?:except|excluding)\b(?P<what>.*)", re.I)
+_RATE: Final = "per"  # "earnings per share" are not in millions
 _MONEY: Final = re.compile(r"US\$|[$€£¥]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _FOOTNOTE: Final = re.compile(r"\s*\(\d\)")
@@ -238,7 +239,7 @@ class FigureFinder:
             excepted = self._terms(exception["what"]) - {"amount", "data", "number"}
             if excepted & (chosen.row.terms | chosen.row.group):
                 return table.unit, f"{value} (table in {table.unit.removeprefix('in ')})"
-        scale = _SCALE.search(main)
+        scale = None if _RATE in chosen.row.terms else _SCALE.search(main)
         money = _MONEY.search(main)
         symbol = "" if _MONEY.search(value) else money.group() if money else column.sign
         if scale is None:

@@ -20,7 +20,7 @@ from foliotrace.query.answer.computed.evaluate import Evaluated, Evaluation, Rep
 from foliotrace.query.answer.computed.fiscal import Calendar, Moment
 from foliotrace.query.answer.computed.lookup import MOST_DOCUMENTS, PageLookup
 from foliotrace.query.answer.computed.metrics import MetricBook, Terms
-from foliotrace.query.answer.computed.plans import AskedFigure, Plan, PlanWords, plan_of
+from foliotrace.query.answer.computed.plans import AskedFigure, How, Plan, plan_of
 from foliotrace.query.subjects.asked_names import asked_names
 
 _EARLIER: Final = re.compile(
@@ -53,7 +53,6 @@ class ComputedFigures:
         self._neutral = frozenset(t for phrase in cells.neutral for t in terms(phrase))
         known = (*cells.asking, *cells.fillers, *cells.series, *cells.percent, *cells.deriving)
         self._known = frozenset(t for phrase in known for t in terms(phrase))
-        self._percent = tuple(phrase.casefold() for phrase in cells.percent)
 
     async def find(
         self,
@@ -73,8 +72,7 @@ class ComputedFigures:
         identity = frozenset(
             t for header in {p.header for p in passages} for t in self._terms(header)
         )
-        words = PlanWords(self._known | identity, self._percent)
-        plan = plan_of(part, query.text, self._book, words, weights)
+        plan = plan_of(part, query.text, self._book, self._known | identity, weights)
         if plan is None:
             return None
         if (
@@ -112,16 +110,21 @@ class ComputedFigures:
     async def _evaluated(
         self, query: Query, plan: Plan, report: Report, deadline: Deadline
     ) -> list[Evaluated]:
-        evaluation = self._evaluation(query, report, deadline)
+        evaluation = self._evaluation(query, plan, report, deadline)
         moments = plan.moments
-        if len(plan.figures) > 1:
+        if len(plan.figures) > 1 and plan.side_by_side:
             moments = moments[-1:]
         return [await evaluation.of(each, moment) for each in plan.figures for moment in moments]
 
-    def _evaluation(self, query: Query, report: Report, deadline: Deadline) -> Evaluation:
+    def _evaluation(
+        self, query: Query, plan: Plan, report: Report, deadline: Deadline, *, series: bool = False
+    ) -> Evaluation:
         own_name = frozenset(self._terms(report.header))
         neutral = self._neutral | own_name
-        return Evaluation(query, report, self._book, self._lookup, self._pages, neutral, deadline)
+        compares = series or plan.percent or plan.how is not How.VALUES
+        return Evaluation(
+            query, report, self._book, self._lookup, self._pages, neutral, deadline, compares
+        )
 
     # --- several reports -------------------------------------------------------------------
 
@@ -136,7 +139,7 @@ class ComputedFigures:
         reports = await self._reports(query, _names(query), self._kind(plan), passages, deadline)
         found = []
         for report in reports[:MOST_DOCUMENTS]:
-            evaluation = self._evaluation(query, report, deadline)
+            evaluation = self._evaluation(query, plan, report, deadline, series=True)
             found.append((report, await evaluation.of(plan.figures[0], Moment())))
         return _development(found, period_of, plan.rounding)
 

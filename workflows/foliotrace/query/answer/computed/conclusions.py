@@ -24,14 +24,17 @@ def conclusion(plan: Plan, found: Sequence[Evaluated], period_of: PeriodOf) -> s
         return f"{_capital(plan.figures[0].name)} is not computed: no figure was found for {names}"
     if plan.how is How.AVERAGE:
         return _average(plan, found, period_of)
-    if len(plan.figures) == 2 and len(found) == 2:
+    if plan.side_by_side and len(found) == 2:
         return _side_by_side(plan, found, period_of)
     if plan.how is How.ANNUAL_GROWTH:
         return _annual_growth(plan, found, period_of)
     if plan.yes_no and plan.positive is not None and len(found) == 1:
         return _sign(plan, found[0], period_of)
     if plan.how in (How.GROWTH, How.COMPARE) and len(found) > 1:
-        return _change(plan, found, period_of)
+        size = len(found) // len(plan.figures)
+        each = [found[at : at + size] for at in range(0, len(found), size)]
+        changes = [_change(plan, values, period_of) for values in each]
+        return "; ".join(change for change in changes if change) or None
     lines = [
         _value(plan, each, period_of)
         for each in found

@@ -6,7 +6,7 @@ nothing.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -22,9 +22,9 @@ from foliotrace.model import Deadline, Passage, Query
 from foliotrace.query.answer.cells.choose import ChosenCell, SourceTable
 from foliotrace.query.answer.cells.periods import Period, Periods, periods_in
 from foliotrace.query.answer.cells.tables import PageTables
-from foliotrace.query.answer.computed.amounts import Amount, amount
+from foliotrace.query.answer.computed.amounts import Amount, amount, is_percentage
 from foliotrace.query.answer.computed.fiscal import Calendar, Moment
-from foliotrace.query.answer.computed.line_items import LineItem, cell_of
+from foliotrace.query.answer.computed.line_items import LineItem, cell_of, is_statement
 from foliotrace.query.answer.computed.lookup import PageLookup
 from foliotrace.query.answer.computed.metrics import MetricBook
 from foliotrace.query.answer.computed.plans import AskedFigure
@@ -40,7 +40,7 @@ class Evaluated:
     `written` is the computation with its numbers; empty where the value is a cell.
     """
 
-    figure: AskedFigure
+    figure: AskedFigure  # with the unit of this value
     moment: Moment
     value: Decimal | None
     cells: tuple[ChosenCell, ...]
@@ -67,8 +67,10 @@ class Report:
         """What its identity says about time."""
         return periods_in(self.header)
 
-    async def add(self, passages: Sequence[Passage], pages: PageTables, tenant: str) -> None:
-        """Read the tables of these passages' pages."""
+    async def add(
+        self, passages: Sequence[Passage], pages: PageTables, tenant: str
+    ) -> list[SourceTable]:
+        """Read the tables of these passages' pages, and return them."""
         for passage in passages:
             at = (passage.revision, passage.page)
             if passage.exact and at not in self.tables:
@@ -78,6 +80,7 @@ class Report:
                     SourceTable(self._places, passage, table, document) for table in found
                 ]
                 self._places += 1
+        return [s for p in passages for s in self.tables.get((p.revision, p.page), ())]
 
     @property
     def sources(self) -> list[SourceTable]:
@@ -108,17 +111,28 @@ class Evaluation:
     pages: PageTables
     fillers: frozenset[str]
     deadline: Deadline
+    compares: bool = False
 
     async def of(self, figure: AskedFigure, moment: Moment) -> Evaluated:
-        """The figure's value for a period."""
+        """The figure's value for a period.
+
+        Of one that a row states and a formula computes, the formula's where it is compared.
+        """
         cells: list[ChosenCell] = []
         missing: list[str] = []
-        value, written = await self._value(figure.expression, moment, cells, missing, 0)
+        expression = figure.expression
+        if isinstance(expression, Operand):
+            metric = self.book.named(expression.phrase, self.fillers)
+            if metric.formula is not None and metric.unit != "money" and self.compares:
+                expression = metric.formula
+        value, written = await self._value(expression, moment, cells, missing, 0)
         unique = tuple({(id(c.row), c.cell.start): c for c in cells}.values())
         if missing or value is None:
             return Evaluated(figure, moment, None, unique, tuple(dict.fromkeys(missing)))
-        plain = isinstance(figure.expression, Operand) and len(cells) == 1
-        return Evaluated(figure, moment, value, unique, (), "" if plain else written)
+        if isinstance(expression, Operand) and not written.startswith("("):
+            unit = "percent" if is_percentage(cells[0].cell.text, cells[0].column.sign) else "money"
+            return Evaluated(replace(figure, unit=unit), moment, value, unique)
+        return Evaluated(figure, moment, value, unique, (), written)
 
     async def _value(
         self,
@@ -189,7 +203,7 @@ class Evaluation:
 
     def _read(self, number: Amount, chosen: ChosenCell, item: LineItem) -> tuple[Decimal, str]:
         """A cell's value in single units with the sign that it means, and as it is written."""
-        value = self._scaled(number, chosen)
+        value = number.number / 100 if item.percent else self._scaled(number, chosen)
         if item.magnitude:
             value = abs(value)
         elif item.is_reversed(chosen.row.label):
@@ -212,7 +226,11 @@ class Evaluation:
             found = await self.lookup.pages(
                 self.query, self.report.document_id, text, self.deadline
             )
-            await self.report.add(found, self.pages, self.query.principal.tenant)
+            for passage in found:
+                added = await self.report.add([passage], self.pages, self.query.principal.tenant)
+                on = [s for s in added if is_statement(item, s, self.fillers)]
+                if on and cell_of(item, moment, on, self.fillers) is not None:
+                    break
         return cell_of(item, moment, self.report.sources, self.fillers)
 
 

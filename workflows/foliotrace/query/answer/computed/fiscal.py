@@ -37,6 +37,8 @@ class Moment:
         if not self.period.year:
             return "the year before" if self.back else ""
         year = self.period.year - self.back
+        if self.period.month:
+            return ""
         return f"Q{self.period.quarter} {year}" if self.period.quarter else f"FY{year}"
 
 
@@ -95,12 +97,25 @@ class Calendar:
             return exact[0]
         return max(ends, key=lengths.__getitem__) if ends and wanted == _QUARTER else None
 
+    def _is_own(self, moment: Moment) -> bool:
+        """Whether it is the period of a document that does not say when that ended."""
+        own = (self.year, self.quarter if self.quarter != 4 or moment.period.quarter else 0)
+        asked = (
+            moment.period.year or own[0],
+            moment.period.quarter or own[1] * (not moment.period.year),
+        )
+        return self.end is None and not moment.back and not moment.period.month and own == asked
+
     def _ends(self, table: CellTable, place: int, moment: Moment) -> bool:
         """Whether a column's period ends when the asked one does."""
         periods = table.columns[place].periods
         end = self.end_of(moment)
         if periods.dates and end is not None:
             return any(abs(_month(date) - end) <= _APART for date in periods.dates)
+        if periods.dates and self._is_own(moment):
+            return max(periods.dates, key=_order) == max(
+                (date for column in table.columns for date in column.periods.dates), key=_order
+            )
         if periods.quarters:
             asked = moment.period.quarter or (0 if moment.period.year else self.quarter)
             year = (moment.period.year or self.year) - moment.back
@@ -110,6 +125,10 @@ class Calendar:
         year = (moment.period.year or self.year) - moment.back
         years = periods.years or tuple(date.year for date in periods.dates)
         return year in years and not moment.period.quarter
+
+
+def _order(date: Period) -> tuple[int, int, int]:
+    return date.order
 
 
 def _month(date: Period) -> int:

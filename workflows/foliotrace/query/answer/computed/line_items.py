@@ -17,7 +17,9 @@ MIN_FIT: Final = 0.6  # of a row's label that the item's label covers
 EQUAL_BUT_FILLERS: Final = 0.97
 LATER_LABEL: Final = 0.004  # lost for each place in the lexicon's list of labels
 ON_STATEMENT: Final = 0.3
-BELOW_HEADING: Final = 0.2  # a table without such a caption below such a heading
+EXTRA_WORD: Final = 0.03
+MOST_EXTRA_WORDS: Final = 6
+BELOW_HEADING: Final = 0.1  # a table without such a caption below such a heading
 MIXED_COLUMN: Final = 0.2  # lost where a column is of a part: "2022 International"
 MIN_STATEMENT_ROWS: Final = 6
 _EQUAL: Final = 1e-9
@@ -80,7 +82,7 @@ def _candidates(
     for source in sources:
         table = source.table
         calendar = Calendar.of(source.document)
-        extra = _on_statement(item, source)
+        extra = _on_statement(item, source, fillers)
         for row in table.rows:
             if row.terms | row.group >= _PER_SHARE and not item.per_share:
                 continue
@@ -99,13 +101,22 @@ def _candidates(
             yield ChosenCell(source, row, cell, fit + extra - mixed - early)
 
 
-def _on_statement(item: LineItem, source: SourceTable) -> float:
-    """What a table gains that is of a kind which prints the item, by its caption or headings."""
+def is_statement(item: LineItem, source: SourceTable, fillers: frozenset[str]) -> bool:
+    """Whether the caption of the table is the title of a statement that prints the item."""
+    return _on_statement(item, source, fillers) > BELOW_HEADING
+
+
+def _on_statement(item: LineItem, source: SourceTable, fillers: frozenset[str]) -> float:
+    """What a table gains that is of a kind which prints the item, by its caption or headings.
+
+    Other words of the caption take from it: "Consolidated Balance Sheets of the parent".
+    """
     table = source.table
     if len(table.rows) < MIN_STATEMENT_ROWS:
         return 0.0
-    if any(title <= table.title for title in item.titles):
-        return ON_STATEMENT
+    extra = [len(table.title - title - fillers) for title in item.titles if title <= table.title]
+    if extra and min(extra) <= MOST_EXTRA_WORDS:
+        return ON_STATEMENT - EXTRA_WORD * min(extra)
     return BELOW_HEADING if any(title <= table.context for title in item.titles) else 0.0
 
 

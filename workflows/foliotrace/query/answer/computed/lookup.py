@@ -15,7 +15,7 @@ from foliotrace.model import Deadline, Filters, Passage, Query
 from foliotrace.ports import Retriever
 
 MOST_DOCUMENTS: Final = 8  # that one answer compares
-PAGES_OF_A_KIND: Final = 4
+PAGES_OF_A_KIND: Final = 8
 _MEMORY: Final = 1024
 
 

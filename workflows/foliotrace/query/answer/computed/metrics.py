@@ -17,7 +17,7 @@ from foliotrace.query.answer.computed.line_items import LineItem
 Terms: TypeAlias = Callable[[str], Sequence[str]]
 
 _WORD: Final = re.compile(r"[^\W\d_]+(?:&[^\W\d_]+)*|\d[\d.,]*")
-_BETWEEN: Final = re.compile(r"\s*\b(?:between|from)\b.*", re.I | re.S)
+_BETWEEN: Final = re.compile(r"\s*\b(?:between\b.*|from(?:\s+(?:and|to))*\s*$)", re.I | re.S)
 _MOST_WORDS: Final = 12  # of a phrase that is looked for
 
 

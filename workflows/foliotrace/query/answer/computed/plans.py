@@ -47,6 +47,9 @@ _SIGN: Final = re.compile(r"\b(?P<sign>positive|negative)\b", re.I)
 _ANNUAL_GROWTH: Final = re.compile(
     r"\bCAGR\b|\bcompound(?:ed)?\s+annual\s+growth(?:\s+rate)?\b", re.I
 )
+_COUNT: Final = re.compile(r"\bhow\s+many\b(?!\s+days)|\bnumber\s+of\b", re.I)
+_SIDE_BY_SIDE: Final = re.compile(r"\b(?:compar\w*|versus|vs|relative)\b", re.I)
+_PERCENT: Final = re.compile(r"%|\b(?:percent|percentage|percentages|rate|ratio)\b", re.I)
 _YES_NO: Final = re.compile(
     r"^\W*(?:(?:for|in|as of)\b[^,?]{0,60},\s*)?(?:does|did|do|is|was|are|were|has|have|had)\b",
     re.I,
@@ -84,12 +87,14 @@ class AskedFigure:
 class Plan:
     """What to compute.
 
+    `side_by_side`: two figures of one period are compared, not two periods.
     `rises`: the question asks whether it rose (True) or fell (False); `positive` is of its sign.
     """
 
     figures: tuple[AskedFigure, ...]
     moments: tuple[Moment, ...]
     how: How
+    side_by_side: bool = False
     yes_no: bool = False
     rises: bool | None = None
     positive: bool | None = None
@@ -97,48 +102,41 @@ class Plan:
     rounding: Rounding = field(default_factory=Rounding)
 
 
-@dataclass(frozen=True, slots=True)
-class PlanWords:
-    """Words that need no figure of their own: names, asking words and what may stand beside."""
-
-    known: frozenset[str]
-    percent: tuple[str, ...]
-
-
 def plan_of(
-    part: str, whole: str, book: MetricBook, words: PlanWords, weights: Mapping[str, float]
+    part: str, whole: str, book: MetricBook, known: frozenset[str], weights: Mapping[str, float]
 ) -> Plan | None:
     """The plan for one part of the question `whole`; None where it is not understood.
 
-    `weights` are the terms that the question asks for, its instructions left out.
+    `weights` are the terms that the question asks for, its instructions left out; `known` the words
+    that need no figure of their own: names, and words for asking and computing.
     """
-    if _REASONS.search(part):
+    if _REASONS.search(part) or _COUNT.search(part):
         return None
     periods = periods_in(whole if not periods_in(part).named else part)
-    figures = _defined(whole, book, words) or _named(part, book, words, weights)
+    figures = _defined(whole, book, known) or _named(part, book, known, weights)
     if not figures:
         return None
     how, moments = _how(part, periods)
-    lower = part.casefold()
     return Plan(
         figures=figures,
         moments=moments,
         how=how,
+        side_by_side=len(figures) == 2 and bool(_SIDE_BY_SIDE.search(part)),
         yes_no=bool(_YES_NO.match(part)),
         rises=True if _UP.search(part) else False if _DOWN.search(part) else None,
         positive=(sign["sign"].lower() == "positive") if (sign := _SIGN.search(part)) else None,
-        percent=any(word in lower for word in words.percent),
+        percent=bool(_PERCENT.search(part)),
         rounding=Rounding.of(whole),
     )
 
 
-def _defined(whole: str, book: MetricBook, words: PlanWords) -> tuple[AskedFigure, ...]:
+def _defined(whole: str, book: MetricBook, known: frozenset[str]) -> tuple[AskedFigure, ...]:
     """The figure that the question defines itself."""
     found = _DEFINED.search(whole)
     formula = parsed(found["formula"]) if found else None
     if formula is None or not isinstance(formula, Operation):
         return ()
-    if not all(book.named(phrase, words.known).item for phrase in phrases_of(formula)):
+    if not all(book.named(phrase, known).item for phrase in phrases_of(formula)):
         return ()
     mentions = [m.metric for m in book.mentions(book.words(whole[: found.start()])) if m.metric]  # type: ignore[union-attr] # a formula was found
     name = mentions[0].name if mentions else "the value asked for"
@@ -147,7 +145,7 @@ def _defined(whole: str, book: MetricBook, words: PlanWords) -> tuple[AskedFigur
 
 
 def _named(
-    part: str, book: MetricBook, words: PlanWords, weights: Mapping[str, float]
+    part: str, book: MetricBook, known: frozenset[str], weights: Mapping[str, float]
 ) -> tuple[AskedFigure, ...]:
     """The figures that the part names; nothing where one of its words is not understood."""
     rest = periods_in(part).rest
@@ -158,7 +156,7 @@ def _named(
         return ()
     taken = {place for m in mentions for place in range(m.start, m.end)}
     for place, token in enumerate(tokens):
-        if place in taken or len(token) < 2 or token[0].isdigit() or token in words.known:
+        if place in taken or len(token) < 2 or token[0].isdigit() or token in known:
             continue
         if token in weights:
             return ()
