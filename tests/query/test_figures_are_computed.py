@@ -213,7 +213,7 @@ async def test_a_development_takes_one_cell_of_each_report(stack: QueryStack) ->
     answer = await stack.ask("How have Acme's net sales changed over time?")
     line = first_line(answer)
     assert line.startswith(
-        "Net sales rose in each period: $70 million (three months ended March 31"
+        "Net sales rose from report to report: $70 million (three months ended March 31"
     )
     assert [c.figure.value for c in answer.citations if c.figure] == ["$ 70", "$ 80", "$ 90"]
     assert len({c.document_name for c in answer.citations}) == 3
@@ -244,3 +244,64 @@ async def test_where_the_index_is_down_the_passages_that_were_found_are_left(
     stack.use_paths(RetrievalPath(RetrievalMode.KEYWORD, OnlyTheQuestion()))
     answer = await stack.ask("What was Acme's gross margin in FY2022?")
     assert "30.0%" in first_line(answer)
+
+
+SEGMENTS = """\
+\tThree Months Ended June 30, 2023\tThree Months Ended June 30, 2022\tSix Months Ended June 30, 2023
+iWidget\t$ 39\t$ 40\t$ 156
+Repairs\t21\t19\t62
+Earnings per repair\t$ 0.40\t$ 0.50\t$ 0.90
+Total net sales\t$ 60\t$ 59\t$ 218"""
+QUARTERLY = Identity(
+    company="Acme Inc.",
+    kind="10-Q quarterly report",
+    period="Q2 2023 FY2023, quarter ended June 30, 2023",
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "start"),
+    [
+        ("Did Acme's Repairs net sales grow in Q2 2023?", "Yes: Repairs rose from $19 million"),
+        ("How did Acme's iWidget net sales change in Q2 2023?", "iWidget fell from $40 million"),
+    ],
+)
+async def test_a_row_that_no_lexicon_knows_is_compared_with_the_year_before(
+    stack: QueryStack, question: str, start: str
+) -> None:
+    await serve_report(stack, statements(("Net sales by category", SEGMENTS)), QUARTERLY)
+    answer = await stack.ask(question)
+    assert first_line(answer).startswith(start)
+    assert "three months ended June 30, 2022" in first_line(answer)
+
+
+async def test_an_amount_per_something_is_not_in_millions(stack: QueryStack) -> None:
+    await serve_report(stack, statements(("Net sales by category", SEGMENTS)), QUARTERLY)
+    line = first_line(await stack.ask("What were Acme's earnings per repair in Q2 2023?"))
+    assert "0.40" in line
+    assert "million" not in line.split("(")[0]
+
+
+async def test_a_note_with_the_same_label_does_not_stand_for_the_statement(
+    stack: QueryStack,
+) -> None:
+    note = (
+        "\tYear Ended December 31, 2023\nCost of sales\t$ 1\nResearch and development\t$ 12\n"
+        "Selling\t2\nOther\t1\nTaxes\t1\nTotal\t$ 17"
+    )
+    title = "Stock compensation in our consolidated statements of operations and other places"
+    await serve_report(stack, statements((title, note), *STATEMENTS))
+    answer = await stack.ask("How much did Acme spend on research and development in FY2023?")
+    assert first_line(answer).endswith("December 31, 2023: $300 million [1]")
+
+
+async def test_a_count_is_not_answered_by_an_amount(stack: QueryStack) -> None:
+    answer = await asked_of_acme(stack, "How many dividends were paid by Acme in FY2023?")
+    assert "(60)" not in first_line(answer)
+
+
+async def test_two_figures_of_one_period_are_set_side_by_side(stack: QueryStack) -> None:
+    answer = await asked_of_acme(
+        stack, "How did Acme's cost of sales for FY2023 compare to its revenue for the same year?"
+    )
+    assert "$4,500 million, 75.0% (derived) of revenue, $6,000 million" in first_line(answer)

@@ -16,6 +16,7 @@ from foliotrace.query.answer.cells.tables import (
     CellTable,
     Column,
     LabelledRow,
+    money_in,
     starts_of,
 )
 
@@ -38,7 +39,7 @@ class Wanted:
     """What a question asks for, as weighted terms, and its periods.
 
     `rows` are phrases of the question with the labels that state the same. `fillers` are words of
-    labels that do not count. `series`: it asks for a development.
+    labels that do not count. `series`: it asks for a development; `count`: how many there are.
     """
 
     weights: Mapping[str, float]
@@ -48,6 +49,7 @@ class Wanted:
     series: bool = False
     numeric: bool = False
     percent: bool = False
+    count: bool = False
 
     @property
     def total(self) -> float:
@@ -135,6 +137,8 @@ def _candidates(wanted: Wanted, source: SourceTable) -> Iterator[ChosenCell]:
         about_column = [_held(wanted, column.terms) for column in columns]
         for cell, column, about in zip(row.cells, columns, about_column, strict=True):
             if not cell.numeric and (wanted.numeric or column.periods.named):
+                continue
+            if wanted.count and (money_in(cell.text) or money_in(column.sign)):
                 continue
             fit = _column_fit(wanted, source, row, column, about, dated=dated)
             if not fit:

@@ -13,6 +13,7 @@ from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.answer.cells.tables import PageTables
 from foliotrace.query.answer.computed.computed_figures import ComputedAnswer, ComputedFigures
 from foliotrace.query.answer.computed.lookup import PageLookup
+from foliotrace.query.answer.computed.plans import asks_for_change, asks_for_count
 
 _NEXT_QUESTION: Final = re.compile(
     r"(?<=[?;])\s+|,?\s+(?:and|und|et|y)\s+(?=(?:what|how|which|who|when|why|where|if|was|wie|warum)\b)",
@@ -135,15 +136,26 @@ class FigureFinder:
         computed = await self._computed.find(
             query, part, weights, passages, deadline, period_of, series=series
         )
-        if computed is not None or not series or not passages:
+        if computed is not None or not passages:
             return computed
+        if not series and not asks_for_change(part):
+            return None
         terms = frozenset(self._vocabulary.terms(part))
         asked = {term: weight for term, weight in weights.items() if term in terms}
         held = frozenset().union(*(self._terms(header) for header in {p.header for p in passages}))
-        wanted = replace(self._wanted(part, asked, held), series=False)
-        return await self._computed.chosen_by_report(
-            query, part, passages, deadline, period_of, lambda found: choose_cells(wanted, found)
-        )
+        wanted = self._wanted(part, self._computed.subject(asked), held)
+        wanted = replace(wanted, series=False, percent=False)
+        if series:
+            return await self._computed.chosen_by_report(
+                query,
+                part,
+                passages,
+                deadline,
+                period_of,
+                lambda found: choose_cells(wanted, found),
+            )
+        sources = await self._sources(query.principal.tenant, passages)
+        return self._computed.compared(part, choose_cells(wanted, sources), period_of)
 
     async def _chosen(
         self,
@@ -161,6 +173,11 @@ class FigureFinder:
         wanted = self._wanted(question, weights, held)
         if not wanted.weights:
             return []
+        sources = await self._sources(tenant, passages)
+        return [self._worded(chosen) for chosen in choose_cells(wanted, sources)]
+
+    async def _sources(self, tenant: str, passages: Sequence[Passage]) -> list[SourceTable]:
+        """The tables of the passages' pages, each page once."""
         sources: list[SourceTable] = []
         seen: set[tuple[str, int]] = set()
         for place, passage in enumerate(passages):
@@ -171,7 +188,7 @@ class FigureFinder:
             document = periods_in(passage.header)
             tables = await self.tables.of(tenant, passage)
             sources += [SourceTable(place, passage, table, document) for table in tables]
-        return [self._worded(chosen) for chosen in choose_cells(wanted, sources)]
+        return sources
 
     def _wanted(
         self, question: str, weights: Mapping[str, float], identity: frozenset[str]
@@ -198,6 +215,7 @@ class FigureFinder:
             series=self.is_series(question),
             numeric=any(phrase in lower for phrase in self._numeric),
             percent=any(phrase in lower for phrase in self._percent),
+            count=asks_for_count(question),
         )
 
     def _worded(self, chosen: ChosenCell) -> FoundFigure:

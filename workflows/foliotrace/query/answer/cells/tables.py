@@ -38,6 +38,11 @@ _LABELLED: Final = re.compile(
 _SIDE: Final = (BlockKind.HEADER, BlockKind.FOOTER, BlockKind.NAVIGATION, BlockKind.CODE)
 
 
+def money_in(text: str) -> bool:
+    """Whether a currency is written in it."""
+    return _CURRENCY.search(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column's header, what it says about time, and the terms of its other words.

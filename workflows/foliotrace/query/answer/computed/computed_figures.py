@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -12,15 +12,22 @@ from foliotrace.lexicon.formulas import Operand, phrases_of
 from foliotrace.model import Deadline, Passage, Query
 from foliotrace.query.answer.asked_documents import of_asked_documents
 from foliotrace.query.answer.cells.choose import ChosenCell, SourceTable
-from foliotrace.query.answer.cells.periods import periods_in
+from foliotrace.query.answer.cells.periods import Period, periods_in
 from foliotrace.query.answer.cells.tables import PageTables
-from foliotrace.query.answer.computed.amounts import Rounding, amount
+from foliotrace.query.answer.computed.amounts import Rounding, amount, is_percentage
 from foliotrace.query.answer.computed.conclusions import PeriodOf, conclusion, development
 from foliotrace.query.answer.computed.evaluate import Evaluated, Evaluation, Report
 from foliotrace.query.answer.computed.fiscal import Calendar, Moment
 from foliotrace.query.answer.computed.lookup import MOST_DOCUMENTS, PageLookup
 from foliotrace.query.answer.computed.metrics import MetricBook, Terms
-from foliotrace.query.answer.computed.plans import AskedFigure, How, Plan, plan_of
+from foliotrace.query.answer.computed.plans import (
+    AskedFigure,
+    How,
+    Plan,
+    asks_for_change,
+    comparison_of,
+    plan_of,
+)
 from foliotrace.query.subjects.asked_names import asked_names
 
 _EARLIER: Final = re.compile(
@@ -53,6 +60,10 @@ class ComputedFigures:
         self._neutral = frozenset(t for phrase in cells.neutral for t in terms(phrase))
         known = (*cells.asking, *cells.fillers, *cells.series, *cells.percent, *cells.deriving)
         self._known = frozenset(t for phrase in known for t in terms(phrase))
+
+    def subject(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """The terms that say of what something is to be computed."""
+        return {term: weight for term, weight in weights.items() if term not in self._known}
 
     async def find(
         self,
@@ -163,14 +174,33 @@ class ComputedFigures:
             pages = await self._lookup.pages(query, report.document_id, part, deadline)
             await report.add(pages, self._pages, query.principal.tenant)
             cells = choose(report.sources)
-            number = amount(cells[0].cell.text, cells[0].source.table.unit) if cells else None
-            if number is not None:
-                figure = AskedFigure(cells[0].row.label, Operand(cells[0].row.label), "money")
-                value = number.scaled(Decimal(1))
-                found.append((report, Evaluated(figure, Moment(), value, (cells[0],))))
+            value = _evaluated(cells[0]) if cells else None
+            if value is not None:
+                found.append((report, value))
         common = Counter(each.cells[0].row.terms for _, each in found).most_common(1)
         same = [(r, each) for r, each in found if each.cells[0].row.terms == common[0][0]]
         return _development(same, period_of, Rounding())
+
+    def compared(
+        self, part: str, cells: Sequence[ChosenCell], period_of: PeriodOf
+    ) -> ComputedAnswer | None:
+        """How the row of a chosen cell changed, where the question asks that.
+
+        To another chosen cell of such a row, else from the year before in the same row.
+        """
+        rows = {cell.row.terms for cell in cells}
+        if not cells or len(cells) > 2 or len(rows) > 1 or not asks_for_change(part):
+            return None
+        last = max(cells, key=lambda each: each.when.order)
+        first = min(cells, key=lambda each: each.when.order) if len(cells) > 1 else _before(last)
+        if first is None or first.column.periods.months != last.column.periods.months:
+            return None
+        values = [_evaluated(first), _evaluated(last)]
+        pair = [each for each in values if each is not None]
+        if len(pair) < 2 or is_percentage(last.cell.text, last.column.sign):
+            return None
+        plan = comparison_of(part, pair[1].figure)
+        return ComputedAnswer(conclusion(plan, pair, period_of), (first, last))
 
     async def _reports(
         self,
@@ -212,6 +242,35 @@ class ComputedFigures:
         return ""
 
 
+def _evaluated(chosen: ChosenCell) -> Evaluated | None:
+    """The value of a cell that was chosen by its words."""
+    number = amount(chosen.cell.text, chosen.source.table.unit)
+    if number is None:
+        return None
+    label = chosen.row.label
+    figure = AskedFigure(label, Operand(label), "money")
+    return Evaluated(figure, Moment(), number.scaled(Decimal(1)), (chosen,))
+
+
+def _before(chosen: ChosenCell) -> ChosenCell | None:
+    """The cell of the same row for the same period of the year before."""
+    ends = chosen.column.periods.dates or tuple(map(Period, chosen.column.periods.years))
+    cells = {cell.column: cell for cell in chosen.row.cells if cell.numeric}
+    table = chosen.source.table
+    for end in ends[:1]:
+        wanted = Moment(end).before()
+        months = chosen.column.periods.months
+        same = [
+            place
+            for place in sorted(cells)
+            if place < len(table.columns) and table.columns[place].periods.months == months
+        ]
+        place = Calendar.of(chosen.source.document).column(table, wanted, same)
+        if place is not None and place != chosen.cell.column:
+            return replace(chosen, cell=cells[place])
+    return None
+
+
 def _names(query: Query) -> str:
     """What the question names, without its periods: all its reports."""
     return " ".join(" ".join(name.words) for name in asked_names(query.text))
@@ -227,8 +286,10 @@ def _development(
     values = [each for _, each in sorted(known, key=lambda pair: pair[0])]
     if len(values) < 2:
         return None
-    cells = [cell for each in values for cell in each.cells]
-    return ComputedAnswer(development(values, period_of, rounding), tuple(cells[-_MOST_CELLS:]))
+    while sum(len(each.cells) for each in values) > _MOST_CELLS:
+        values.pop(0)
+    cells = tuple(cell for each in values for cell in each.cells)
+    return ComputedAnswer(development(values, period_of, rounding), cells) if values else None
 
 
 def _count(found: Sequence[Evaluated]) -> int:

@@ -50,9 +50,9 @@ def development(found: Sequence[Evaluated], period_of: PeriodOf, rounding: Round
         return None
     steps = [after - before for before, after in pairwise(values)]
     if all(step > 0 for step in steps):
-        how = "rose in each period" if len(steps) > 1 else "rose"
+        how = "rose from report to report" if len(steps) > 1 else "rose"
     elif all(step < 0 for step in steps):
-        how = "fell in each period" if len(steps) > 1 else "fell"
+        how = "fell from report to report" if len(steps) > 1 else "fell"
     else:
         how = "rose and fell" if any(steps) else "did not change"
     first, last = found[0], found[-1]
@@ -208,4 +208,4 @@ def _closes_last(text: str) -> bool:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]  # "iPhone" stays

@@ -110,7 +110,7 @@ def plan_of(
     `weights` are the terms that the question asks for, its instructions left out; `known` the words
     that need no figure of their own: names, and words for asking and computing.
     """
-    if _REASONS.search(part) or _COUNT.search(part):
+    if _REASONS.search(part) or asks_for_count(part):
         return None
     periods = periods_in(whole if not periods_in(part).named else part)
     figures = _defined(whole, book, known) or _named(part, book, known, weights)
@@ -123,11 +123,38 @@ def plan_of(
         how=how,
         side_by_side=len(figures) == 2 and bool(_SIDE_BY_SIDE.search(part)),
         yes_no=bool(_YES_NO.match(part)),
-        rises=True if _UP.search(part) else False if _DOWN.search(part) else None,
+        rises=_direction(part),
         positive=(sign["sign"].lower() == "positive") if (sign := _SIGN.search(part)) else None,
         percent=bool(_PERCENT.search(part)),
         rounding=Rounding.of(whole),
     )
+
+
+def asks_for_count(part: str) -> bool:
+    """Whether a part of a question asks how many there are, which no amount of money says."""
+    return _COUNT.search(part) is not None
+
+
+def asks_for_change(part: str) -> bool:
+    """Whether a part of a question asks how a figure changed, and not why."""
+    found = _GROWTH.search(part) or _UP.search(part) or _DOWN.search(part) or _CHANGE.search(part)
+    return found is not None and not _REASONS.search(part) and not asks_for_count(part)
+
+
+def comparison_of(part: str, figure: AskedFigure) -> Plan:
+    """The plan that compares two periods of one figure."""
+    return Plan(
+        figures=(figure,),
+        moments=(),
+        how=How.COMPARE,
+        yes_no=bool(_YES_NO.match(part)),
+        rises=_direction(part),
+        rounding=Rounding.of(part),
+    )
+
+
+def _direction(part: str) -> bool | None:
+    return True if _UP.search(part) else False if _DOWN.search(part) else None
 
 
 def _defined(whole: str, book: MetricBook, known: frozenset[str]) -> tuple[AskedFigure, ...]:
