@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Final
@@ -26,7 +27,7 @@ from foliotrace_server.host.durable_host import DurableHost, EndedRun
 from foliotrace_server.host.reading_again import ReadingAgain
 from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.http.request_body import start_event
-from foliotrace_server.jobs import JobService
+from foliotrace_server.jobs import JobService, ingest_runs
 from foliotrace_server.settings import Settings
 
 _DELAY_S: Final = 2.0  # so that a hundred deletions in a row cause one compaction
@@ -114,6 +115,7 @@ class Engine:
             max_concurrent=_JOBS_PER_PARSER * settings.ingest.parser_processes,
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
+            together={JobKind.INGEST: partial(ingest_runs, assembly.ingest)},
         )
         if assembly.observability is not None:
             self.metrics = assembly.observability.metrics

@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,19 +14,23 @@ from foliotrace.adapters.local.sqlite.database import translated
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound
 from foliotrace.ingest.publish import delete_document
+from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.start_file import upload_of
+from foliotrace.ingest.together import IngestedFile, QueuedFile, ingest_together
 from foliotrace.ingest.upload import Accepted, Upload, accept
-from foliotrace.ingest.workflow import IngestDocument, cancel_ingest
+from foliotrace.ingest.workflow import IngestDocument, Ingested, cancel_ingest
 from foliotrace.jobs import JobReporter, claim_job, document_of, job_of
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import AuditEntry, Blobs, StoredBlob
 from foliotrace_server.host.durable_host import DurableHost, EndedRun, report_quarantined
+from foliotrace_server.host.run_journal import AcceptedRun
 from foliotrace_server.http.request_body import start_event
-from foliotrace_server.observing.trace_context import job_trace
+from foliotrace_server.observing.trace_context import inside, job_trace, stored_context
 
 if TYPE_CHECKING:
     from foliotrace_server.assembly import Assembly
 
+_OF_A_STORED_FILE = {"document_id", "job_id"}
 _FINAL = (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
@@ -372,6 +377,41 @@ class JobService:
         if job is not None and job.fingerprint != fingerprint:
             raise Conflict(code=ErrorCode.IDEMPOTENCY_CONFLICT)
         return job
+
+
+async def ingest_runs(
+    services: IngestServices, tenant: str, runs: Sequence[AcceptedRun]
+) -> Mapping[str, Ingested]:
+    """Ingest the small files among the accepted runs together; see `ingest_together`.
+
+    The results of those that have completed, by handler id.
+    """
+    queued = []
+    for run in runs:
+        start = {k: v for k, v in json.loads(run.start_event).items() if v not in (None, False)}
+        if start.keys() == _OF_A_STORED_FILE and start["job_id"] == run.handler_id:
+            queued.append(
+                QueuedFile(
+                    job_id=start["job_id"],
+                    document_id=start["document_id"],
+                    context=partial(inside, stored_context(run.trace)),
+                )
+            )
+    ingested = await ingest_together(services, tenant, queued)
+    return {job_id: _stop_event(file) for job_id, file in ingested.items()}
+
+
+def _stop_event(file: IngestedFile) -> Ingested:
+    document = file.document
+    return Ingested(
+        job_id=file.job.id,
+        document_id=document.id,
+        revision=document.revision or "",
+        pages=document.pages_stored,
+        pages_unreadable=document.pages_unreadable,
+        chunks=document.chunks,
+        index_version=file.index_version,
+    )
 
 
 def _ended_because(problem: str | None) -> JobEnded:

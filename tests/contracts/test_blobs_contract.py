@@ -1,5 +1,7 @@
 """What every Blobs must do."""
 
+import asyncio
+import errno
 import hashlib
 import os
 from collections.abc import AsyncIterator
@@ -9,7 +11,7 @@ import pytest
 from tests.ingest.pages import bytes_of
 
 from foliotrace.adapters.local.files.blobs import FolderBlobs
-from foliotrace.errors import FileRefused, NotFound
+from foliotrace.errors import FileRefused, LibraryUnavailable, NotFound
 from foliotrace.ports import Blobs
 
 pytestmark = pytest.mark.anyio
@@ -102,3 +104,36 @@ async def test_what_a_killed_upload_left_is_dropped_after_a_while(tmp_path: Path
     os.utime(old, (1, 1))
     assert list(await blobs.hashes("t1")) == [HELLO]
     assert (old.exists(), new.exists()) == (False, True)
+
+
+async def test_files_that_arrive_together_are_all_stored_and_a_refused_one_stops_none(
+    blobs: Blobs,
+) -> None:
+    outcomes = await asyncio.gather(
+        *(put(blobs, f"file {n}".encode()) for n in range(20)),
+        put(blobs, b"x" * 101),
+        put(blobs),
+        return_exceptions=True,
+    )
+    assert all(isinstance(outcome, FileRefused) for outcome in outcomes[20:])
+    stored = [hashlib.sha256(f"file {n}".encode()).hexdigest() for n in range(20)]
+    assert outcomes[:20] == stored
+    assert sorted(await blobs.hashes("t1")) == sorted(stored)
+
+
+async def test_a_file_that_the_disk_refuses_does_not_fail_its_neighbours(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Path.replace
+
+    def refusing(self: Path, target: Path) -> Path:
+        if target.name == HELLO:
+            raise OSError(errno.EIO, "refused")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refusing)
+    outcomes = await asyncio.gather(
+        *(put(blobs, text) for text in (b"one", b"hello", b"two")), return_exceptions=True
+    )
+    assert isinstance(outcomes[1], LibraryUnavailable)
+    assert len(await blobs.hashes("t1")) == 2

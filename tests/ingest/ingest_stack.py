@@ -1,7 +1,7 @@
 """The ingest pipeline on real embedded stores; its parser splits pages at form feeds."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.ingest.pages import bytes_of
@@ -109,6 +109,11 @@ class IngestStack:
             on_deleted=(self._forget,),
             settings=IngestSettings(window_pages=window_pages, max_file_bytes=upload_bytes),
         )
+
+    def use_parser(self, parser: FormFeedParser) -> None:
+        """Parse with another one from now on."""
+        self.parser = parser
+        self.services = replace(self.services, parser=ParserChain((parser,)))
 
     async def _forget(self, tenant: str, document_id: str) -> None:
         self.forgotten.append((tenant, document_id))

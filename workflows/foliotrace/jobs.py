@@ -155,6 +155,21 @@ class JobReporter:
                         job = await self.services.jobs.job(self.tenant, self.job_id)
                         await self.services.jobs.update(replace(job, usage=run.usage))
 
+    def ended(self, job: Job, status: JobStatus) -> Job:
+        """`job`, to be stored as ended without a failure."""
+        now = self.services.clock.now()
+        return replace(job, status=status, usage=_spent(job), stage=status.value, updated_at=now)
+
+    async def report_completed(self, job: Job, *, engine: str) -> None:
+        """Report a job that was stored as completed together with others."""
+        _emit_ingested(job, engine)
+        await self._audit("completed", job, success=True)
+
+    async def report_received(self, job: Job) -> None:
+        """Write the first audit record of a job that was just read."""
+        emit(RunDescribed(tenant=job.tenant, user=job.subject))
+        await self._audit("received", job)
+
     async def received(self) -> None:
         """Write the first audit record. Raises as `job` does."""
         await self._audit("received", await self.job())

@@ -10,7 +10,7 @@ from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FileRefused, ParserUnavailable, UnsupportedFile
 from foliotrace.events import ParserFellBack, emit
 from foliotrace.model import Deadline, Inspection, PageStatus, ParsedPage, SourceFile
-from foliotrace.ports import Parser
+from foliotrace.ports import GroupParser, Parser, WholeFile
 
 
 def parsers_for(parsers: Sequence[Parser], media_type: str) -> tuple[Parser, ...]:
@@ -99,6 +99,22 @@ class ParserChain:
         if page.text.strip():  # raw text of a page that failed: better than none, and marked
             return replace(page, status=PageStatus.OK, degraded_from=engine)
         return page
+
+    async def read_whole(
+        self, sources: Sequence[SourceFile], *, deadline: Deadline
+    ) -> Sequence[WholeFile | None]:
+        """Read small files together where their first parser can do so; see `GroupParser`."""
+        by_parser: dict[int, tuple[GroupParser, list[int]]] = {}
+        for number, source in enumerate(sources):
+            first = next((p for p in self.parsers if p.accepts(source.media_type)), None)
+            if isinstance(first, GroupParser) and source.size_bytes:
+                by_parser.setdefault(id(first), (first, []))[1].append(number)
+        read: list[WholeFile | None] = [None] * len(sources)
+        for parser, numbers in by_parser.values():
+            files = await parser.read_whole([sources[n] for n in numbers], deadline=deadline)
+            for number, file in zip(numbers, files, strict=True):
+                read[number] = file
+        return read
 
     def _accepting(self, source: SourceFile) -> tuple[Parser, ...]:
         if not source.size_bytes:

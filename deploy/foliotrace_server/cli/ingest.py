@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from foliotrace.model import DocumentView, JobView
     from foliotrace_server.client import AsyncFoliotraceClient
 
-_CONCURRENT_FILES: Final = 4
+_CONCURRENT_UPLOADS: Final = 4
+_SMALL_BYTES: Final = 64 * 1024  # files of at most that size share a request
+_BATCH_FILES: Final = 32  # a server takes so many in a request, unless it is set otherwise
 _FEW_FILES: Final = 16  # up to this many are looked up by name; otherwise the collection is listed
 _LISTING_PAGE: Final = 1000
 _BUSY_RETRY_S: Final = 1.0
 _NAMES_PRINTED: Final = 5
 _UNFINISHED: Final = ("queued", "ingesting")
+_FINAL: Final = ("completed", "failed", "cancelled")
 
 
 @click.command(cls=Command)
@@ -132,21 +135,50 @@ async def ingest_files(
     Raises Unreachable, and ServerProblem for failures that do not belong to one file.
     """
     existing = await _existing_documents(client, files, request)
-    queue = iter(files)
+    batches = iter(_batches(files))
     with output.progress_bars() as bars:
         total = bars.add("files", len(files))
 
         async def worker() -> None:
-            for file in queue:
-                document = existing.get(file.name)
-                await _FileIngestion(client, file, document, request, report, bars).run()
-                bars.advance(total)
+            for batch in batches:
+                ingestions = [
+                    _FileIngestion(client, file, existing.get(file.name), request, report, bars)
+                    for file in batch
+                ]
+                if len(ingestions) > 1:
+                    await _BatchIngestion(client, ingestions, request, report).run()
+                else:
+                    await ingestions[0].run()
+                for _ in batch:
+                    bars.advance(total)
 
-        await asyncio.gather(*(worker() for _ in range(_CONCURRENT_FILES)))
+        await asyncio.gather(*(worker() for _ in range(_CONCURRENT_UPLOADS)))
     if request.delete_missing:
         names = {file.name for file in files}
         missing = [document for name, document in existing.items() if name not in names]
         await _delete(client, missing, report)
+
+
+def _batches(files: Sequence[LocalFile]) -> Iterator[list[LocalFile]]:
+    """The files in order; small ones that follow each other are uploaded in one request."""
+    batch: list[LocalFile] = []
+    for file in files:
+        if not _is_small(file):
+            yield [file]
+            continue
+        batch.append(file)
+        if len(batch) == _BATCH_FILES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _is_small(file: LocalFile) -> bool:
+    try:
+        return file.size_bytes() <= _SMALL_BYTES
+    except OSError:  # reported when the file is read
+        return False
 
 
 async def _existing_documents(
@@ -203,25 +235,34 @@ class _FileIngestion:
     async def run(self) -> None:
         from foliotrace_server.client import ServerProblem
 
+        try:
+            if await self.is_to_be_uploaded():
+                job = await self._unfinished_job()
+                job = job or await self._upload()
+                await self._follow(job)
+        except OSError as error:
+            self.report.add_failure(self.file.name, ErrorCode.FILE_UNREADABLE, error.strerror)
+        except ServerProblem as problem:
+            self.report.add_failure(self.file.name, problem.error_code, problem.hint)
+
+    async def is_to_be_uploaded(self) -> bool:
+        """Whether anything is left to do; if not, the report says why. Raises OSError."""
         name = self.file.name
         if not _is_utf8(name):
             printable = name.encode("utf-8", "backslashreplace").decode()
             self.report.add_failure(printable, ErrorCode.INVALID_NAME, "The name is not UTF-8.")
-            return
-        try:
-            same = self.document is not None and await asyncio.to_thread(self._is_unchanged)
-            if same and self.document and self.document.status == "ready":
-                self.report.unchanged += 1
-            elif self.request.dry_run:
-                self.report.ingested.append({"name": name})
-            else:
-                job = await self._unfinished_job() if same else None
-                job = job or await self._upload()
-                self._add_result(await output.follow_job(self.client, job, name, self.bars))
-        except OSError as error:
-            self.report.add_failure(name, ErrorCode.FILE_UNREADABLE, error.strerror)
-        except ServerProblem as problem:
-            self.report.add_failure(name, problem.error_code, problem.hint)
+            return False
+        same = self.document is not None and await asyncio.to_thread(self._is_unchanged)
+        if same and self.document and self.document.status == "ready":
+            self.report.unchanged += 1
+        elif self.request.dry_run:
+            self.report.ingested.append({"name": name})
+        else:
+            return True
+        return False
+
+    async def _follow(self, job: "JobView") -> None:
+        self.add_result(await output.follow_job(self.client, job, self.file.name, self.bars))
 
     def _is_unchanged(self) -> bool:
         """Whether the document has these bytes and the requested metadata."""
@@ -236,6 +277,8 @@ class _FileIngestion:
     async def _unfinished_job(self) -> "JobView | None":
         """The job that is already ingesting these bytes, for example of an interrupted command."""
         if self.document is None or self.document.status not in _UNFINISHED:
+            return None
+        if not await asyncio.to_thread(self._is_unchanged):
             return None
         page = await self.client.jobs(document_id=self.document.id, unfinished=True)
         return next((job for job in page.jobs if job.kind == "ingest"), None)
@@ -260,7 +303,7 @@ class _FileIngestion:
                 continue
             return answer.accepted[0].job
 
-    def _add_result(self, job: "JobView") -> None:
+    def add_result(self, job: "JobView") -> None:
         if job.status != "completed":
             self.report.add_failure(self.file.name, job.problem or job.status, job.problem_detail)
         elif job.stage == "unchanged":
@@ -274,6 +317,94 @@ class _FileIngestion:
                     "chunks": job.chunks,
                 }
             )
+
+
+@dataclass(frozen=True, slots=True)
+class _BatchIngestion:
+    """The ingestion of several small files in one request."""
+
+    client: "AsyncFoliotraceClient"
+    files: Sequence[_FileIngestion]
+    request: IngestRequest
+    report: IngestReport
+
+    async def run(self) -> None:
+        waiting = [each for each in self.files if await self._is_to_be_uploaded(each)]
+        while waiting:
+            jobs, waiting = await self._uploaded(waiting)
+            ended = await self._ended([job for _, job in jobs])
+            for each, job in jobs:
+                each.add_result(ended.get(job.id, job))
+            if waiting:
+                await asyncio.sleep(_BUSY_RETRY_S)
+
+    async def _is_to_be_uploaded(self, each: _FileIngestion) -> bool:
+        if each.document is not None and each.document.status in _UNFINISHED:
+            await each.run()  # a job may be at work on it
+            return False
+        try:
+            return await each.is_to_be_uploaded()
+        except OSError as error:
+            self.report.add_failure(each.file.name, ErrorCode.FILE_UNREADABLE, error.strerror)
+            return False
+
+    async def _uploaded(
+        self, files: Sequence[_FileIngestion]
+    ) -> "tuple[list[tuple[_FileIngestion, JobView]], list[_FileIngestion]]":
+        """(files with their jobs, files for which the server is too busy now)."""
+        from foliotrace_server.client import ServerProblem
+
+        contents = self._contents(files)
+        try:
+            answer = await self.client.upload(
+                [(each.file.name, content) for each, content in contents],
+                collection=self.request.collection,
+                metadata=dict(self.request.metadata),
+                path=self.request.path,
+            )
+        except ServerProblem as problem:
+            if problem.status == 429:
+                return [], [each for each, _ in contents]
+            for each, _ in contents:  # a cause of each, or one that a file alone does not have
+                await each.run()
+            return [], []
+        by_name = {each.file.name: each for each, _ in contents}
+        if any(refused.name not in by_name for refused in answer.refused):
+            for each, _ in contents:  # a name that a form cannot carry; the jobs are found again
+                await each.run()
+            return [], []
+        busy = []
+        for refused in answer.refused:
+            each = by_name.pop(refused.name)
+            if refused.problem.status == 429:
+                busy.append(each)
+            else:
+                problem_of = refused.problem
+                self.report.add_failure(refused.name, problem_of.code, problem_of.detail)
+        accepted = zip(by_name.values(), answer.accepted, strict=True)  # in the order of the files
+        return [(each, accepted_one.job) for each, accepted_one in accepted], busy
+
+    def _contents(self, files: Sequence[_FileIngestion]) -> list[tuple[_FileIngestion, bytes]]:
+        contents = []
+        for each in files:
+            try:
+                contents.append((each, each.file.path.read_bytes()))
+            except OSError as error:
+                self.report.add_failure(each.file.name, ErrorCode.FILE_UNREADABLE, error.strerror)
+        return contents
+
+    async def _ended(self, jobs: "Sequence[JobView]") -> "dict[str, JobView]":
+        """The final state of each job, by id: one is followed, then all are looked at."""
+        ended = {job.id: job for job in jobs if job.status in _FINAL}
+        while unfinished := [job.id for job in jobs if job.id not in ended]:
+            async for _ in self.client.follow(unfinished[-1]):
+                pass
+            page = await self.client.jobs(ids=unfinished)
+            known = {job.id for job in page.jobs}
+            ended |= {job.id: job for job in page.jobs if job.status in _FINAL}
+            if unfinished[-1] not in known:  # deleted meanwhile
+                ended |= {job.id: job for job in jobs if job.id not in known}
+        return ended
 
 
 def print_report(report: IngestReport) -> None:

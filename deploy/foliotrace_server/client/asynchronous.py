@@ -233,8 +233,9 @@ class AsyncFoliotraceClient:
         unfinished: bool = False,
         limit: int = 100,
         after: str | None = None,
+        ids: Sequence[str] | None = None,
     ) -> bodies.JobsBody:
-        """List jobs, newest first, one page at a time."""
+        """List jobs, newest first, one page at a time; or exactly those of `ids`."""
         request = api_requests.get(
             "/v1/jobs",
             bodies.JobsBody,
@@ -242,6 +243,7 @@ class AsyncFoliotraceClient:
             unfinished="true" if unfinished else None,
             limit=limit,
             after=after,
+            id=ids,
         )
         return await self._send(request)
 

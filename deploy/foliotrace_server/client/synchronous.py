@@ -221,8 +221,9 @@ class FoliotraceClient:
         unfinished: bool = False,
         limit: int = 100,
         after: str | None = None,
+        ids: Sequence[str] | None = None,
     ) -> bodies.JobsBody:
-        """List jobs, newest first, one page at a time."""
+        """List jobs, newest first, one page at a time; or exactly those of `ids`."""
         request = api_requests.get(
             "/v1/jobs",
             bodies.JobsBody,
@@ -230,6 +231,7 @@ class FoliotraceClient:
             unfinished="true" if unfinished else None,
             limit=limit,
             after=after,
+            id=ids,
         )
         return self._send(request)
 

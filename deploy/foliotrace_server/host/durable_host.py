@@ -13,9 +13,11 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -27,6 +29,7 @@ from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound, TooBusy
 from foliotrace.events import JobQuarantined, attempt, emit
 from foliotrace.model import JobKind, Principal
+from foliotrace_server.host.grouped_runs import GroupOutcome, RunGroups, RunTogether
 from foliotrace_server.host.internals import (
     DurableStore,
     EventEnvelopeWithMetadata,
@@ -101,7 +104,9 @@ class DurableHost:
         max_concurrent: int,
         max_pending: int,
         max_starts: int,
+        together: Mapping[str, RunTogether] = MappingProxyType({}),
     ) -> None:
+        """`together` executes runs of a workflow in groups, as far as they can be."""
         self.workflows = dict(workflows)
         with _opening_journal():
             self.store = DurableStore(folder / "handlers.db")
@@ -118,6 +123,7 @@ class DurableHost:
         self._milestones: dict[str, _Milestones] = {}
         self._places_held = 0
         self._queue: deque[AcceptedRun] = deque()
+        self._groups = RunGroups(together, begin=self._begin_group, settle=self._settle_group)
         self._active: set[str] = set()
         self._starting: set[str] = set()
         self._ending: set[str] = set()
@@ -200,7 +206,7 @@ class DurableHost:
 
     def _begin_abandoned(self, run: AcceptedRun) -> None:
         if self._accepted.get(run.handler_id) is run:
-            self._queue.append(run)
+            self._enqueue(run)
             self._start_queued()
 
     def refuse_if_full(self) -> None:
@@ -224,7 +230,10 @@ class DurableHost:
     async def begin(self, handler_id: str, *, may_queue: bool = True) -> None:
         """Start an accepted run and return once a crash cannot lose it; or queue it."""
         run = self._accepted[handler_id]
-        if may_queue and len(self._active) >= self._max_concurrent:
+        if may_queue and self._groups.takes(run):
+            self._groups.add(run)
+            self._start_group()
+        elif may_queue and len(self._active) >= self._max_concurrent:
             self._queue.append(run)
         elif may_queue:
             await self._start_or_retry(run)
@@ -238,6 +247,8 @@ class DurableHost:
                 self._queue.remove(run)
                 self._end(run, "cancelled")
                 return True
+        if self._groups.cancel(handler_id):
+            return True
         return await cancel_run(self.server, handler_id)
 
     def owner(self, handler_id: str) -> Principal:
@@ -329,7 +340,7 @@ class DurableHost:
         if handler is None or run_id is None or not self.store.is_replayable(run_id):
             if handler is not None:  # recorded, but killed before it could be replayed
                 await self.store.delete(HandlerQuery(handler_id_in=[run.handler_id]))
-            self._queue.append(run)
+            self._enqueue(run)
             return
         steps = self.store.steps_done(run_id)
         starts = 1 if steps > run.steps else run.starts + 1
@@ -428,7 +439,37 @@ class DurableHost:
         self._accepted[run.handler_id] = run
         self._milestones[run.handler_id] = _Milestones()
 
+    def _enqueue(self, run: AcceptedRun) -> None:
+        if self._groups.takes(run):
+            self._groups.add(run)
+        else:
+            self._queue.append(run)
+
+    def _start_group(self) -> None:
+        if self._started and self._groups.is_due:
+            self._spawn(self._groups.execute(lambda: self._started), Context())  # in no trace
+
+    async def _begin_group(self, runs: Sequence[AcceptedRun]) -> None:
+        for run in runs:
+            self._milestones[run.handler_id].started.set()
+        await self._journal.record_start(*(run.handler_id for run in runs), starts=1, steps=0)
+
+    def _settle_group(self, outcome: GroupOutcome) -> None:
+        """End the runs that have completed or were cancelled; the others go to the engine."""
+        if outcome.completed:
+            try:
+                self.store.add_completed(outcome.completed[0].workflow, outcome.results)
+            except sqlite3.Error as error:  # their jobs are stored
+                _log.warning("jobs.records_not_stored", error_type=type(error).__name__)
+            self._ending.update(outcome.results)
+            self._spawn(self._finalize(outcome.completed, "completed", None))
+        for run in outcome.cancelled:
+            self._end(run, "cancelled")
+        self._queue.extend(outcome.left)
+        self._start_queued()
+
     def _start_queued(self) -> None:
+        self._start_group()
         while self._started and self._queue and len(self._active) < self._max_concurrent:
             run = self._next_queued()
             self._active.add(run.handler_id)
@@ -452,43 +493,55 @@ class DurableHost:
     def _end(self, run: AcceptedRun, status: str, problem: str | None = None) -> None:
         self._active.discard(run.handler_id)
         self._ending.add(run.handler_id)
-        self._spawn(self._finalize(run, status, problem))
+        self._spawn(self._finalize([run], status, problem))
         self._start_queued()
 
-    async def _finalize(self, run: AcceptedRun, status: str, problem: str | None) -> None:
-        """Report the end; the run stays in the journal until `on_ended` has handled it."""
-        ended = EndedRun(
-            handler_id=run.handler_id,
-            tenant=run.tenant,
-            subject=run.subject,
-            workflow=run.workflow,
-            status=status,
-            problem=problem,
-        )
+    async def _finalize(
+        self, runs: Sequence[AcceptedRun], status: str, problem: str | None
+    ) -> None:
+        """Report the end; runs stay in the journal until `on_ended` has handled it."""
         if status == "failed":
-            _log.warning("job.failed", workflow=run.workflow, handler_id=run.handler_id)
-        await self._report_end(ended)
-        self._accepted.pop(run.handler_id, None)
-        self._ending.discard(run.handler_id)
-        milestones = self._milestones.pop(run.handler_id)
-        milestones.started.set()
-        milestones.finalized.set()
+            for run in runs:
+                _log.warning("job.failed", workflow=run.workflow, handler_id=run.handler_id)
+        await self._report_ends([_ended(run, status, problem) for run in runs])
+        for run in runs:
+            self._accepted.pop(run.handler_id, None)
+            self._ending.discard(run.handler_id)
+            milestones = self._milestones.pop(run.handler_id)
+            milestones.started.set()
+            milestones.finalized.set()
 
-    async def _report_end(self, ended: EndedRun) -> None:
-        """Retry until the end is recorded; if the process stops first, the next one reports it."""
+    async def _report_ends(self, runs: Sequence[EndedRun]) -> None:
+        """Retry until each end is recorded; if the process stops first, the next one reports it."""
+        unreported = deque(runs)
         while True:
             try:
-                with suppress(NotFound, Conflict):  # the job was deleted, or ended otherwise
-                    await self._on_ended(ended)
-                await self._journal.remove(ended.handler_id)
+                while unreported:
+                    with suppress(NotFound, Conflict):  # the job was deleted, or ended otherwise
+                        await self._on_ended(unreported[0])
+                    unreported.popleft()
+                await self._journal.remove(*(run.handler_id for run in runs))
                 return
             except _DISK_ERRORS as error:
                 _log.warning("job.end_not_recorded", error_type=type(error).__name__)
                 if await self._stops_within(_RECONCILE_EVERY_S):
                     raise
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
+    def _spawn(
+        self, work: Coroutine[Any, Any, None], context: Context | None = None
+    ) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _ended(run: AcceptedRun, status: str, problem: str | None) -> EndedRun:
+    return EndedRun(
+        handler_id=run.handler_id,
+        tenant=run.tenant,
+        subject=run.subject,
+        workflow=run.workflow,
+        status=status,
+        problem=problem,
+    )

@@ -7,8 +7,9 @@ on, so that an upgrade fails there and not in production.
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ from llama_agents.server import (
 from llama_agents.server._runtime.idle_release_runtime import IdleReleaseDecorator
 from llama_agents.server._runtime.persistence_runtime import PersistenceDecorator
 from llama_agents.server._service import handler_data_from_persistent
-from workflows.context.serializers import BaseSerializer
+from workflows.context.serializers import BaseSerializer, JsonSerializer
 from workflows.context.state_store import InMemoryStateStore
-from workflows.events import StartEvent
+from workflows.events import StartEvent, StopEvent
 from workflows.plugins.basic import BasicRuntime
 from workflows.runtime.types.plugin import ExternalRunAdapter
 
@@ -200,6 +201,23 @@ class DurableStore(_RedactingStore, SqliteWorkflowStore):
         await super().update(handler)
         if handler.status != "running":
             self.on_finished(handler)
+
+    def add_completed(self, workflow: str, results: Mapping[str, StopEvent]) -> None:
+        """Store the records of runs that the engine did not execute, by handler id."""
+        now = datetime.now(UTC).isoformat()
+        serializer = JsonSerializer()
+        rows = [
+            (handler_id, workflow, handler_id, serializer.serialize(result), now, now, now)
+            for handler_id, result in results.items()
+        ]
+        with self._connect() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO handlers (handler_id, workflow_name, status, run_id,"
+                " result, started_at, updated_at, completed_at)"
+                " VALUES (?, ?, 'completed', ?, ?, ?, ?, ?)",
+                rows,
+            )
+            connection.commit()
 
     @staticmethod
     def _open_nolock(db_path: str) -> sqlite3.Connection:

@@ -98,7 +98,10 @@ class ProtocolApp:
                 answer = await self._list_handlers(request)
             case ("POST", "handlers", handler_id, "cancel"):
                 await self._require_scope_of(handler_id)
-                if not await self._in_memory.cancel(handler_id):
+                if not (
+                    await self._in_memory.cancel(handler_id)
+                    or await self._cancel_before_start(handler_id)
+                ):
                     return await _forward(self._host_of(handler_id), scope, receive, send)
                 answer = _json({"status": "cancelled"})
             case ("POST", "events", handler_id):
@@ -113,6 +116,16 @@ class ProtocolApp:
                 raise NotFound(code=ErrorCode.ROUTE_NOT_FOUND)
         await answer(scope, receive, send)
         return None
+
+    async def _cancel_before_start(self, handler_id: str) -> bool:
+        """Cancel an accepted run that has no record yet; False if there is none."""
+        if not self._durable.is_accepted(handler_id) or await self._durable.handler(handler_id):
+            return False
+        try:
+            await self._jobs.cancel(caller(), handler_id)
+        except NotFound:  # a run of the user's own workflow has no job
+            return await self._durable.cancel(handler_id)
+        return True
 
     async def _start(self, request: Request, name: str, *, wait: bool) -> Response:
         workflow = self._workflow(name)

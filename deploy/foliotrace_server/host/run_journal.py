@@ -121,9 +121,9 @@ class RunJournal:
         """Forget whose these runs were, after their records were deleted."""
         await self._write("DELETE FROM owners WHERE handler_id = ?", [(i,) for i in handler_ids])
 
-    async def remove(self, handler_id: str) -> None:
-        """Remove a run that has ended."""
-        await self._write("DELETE FROM intents WHERE handler_id = ?", [(handler_id,)])
+    async def remove(self, *handler_ids: str) -> None:
+        """Remove runs that have ended."""
+        await self._write("DELETE FROM intents WHERE handler_id = ?", [(i,) for i in handler_ids])
 
     def all(self) -> Sequence[AcceptedRun]:
         """Every accepted run, oldest first."""
@@ -146,11 +146,11 @@ class RunJournal:
             for a, b, c, d, e, f, g, h, i in rows
         ]
 
-    async def record_start(self, handler_id: str, *, starts: int, steps: int) -> None:
-        """Record, before a run is started or resumed, that this process does so."""
+    async def record_start(self, *handler_ids: str, starts: int, steps: int) -> None:
+        """Record, before runs are started or resumed, that this process does so."""
         await self._write(
             "UPDATE intents SET starts = ?, steps = ? WHERE handler_id = ?",
-            [(starts, steps, handler_id)],
+            [(starts, steps, handler_id) for handler_id in handler_ids],
         )
 
     async def forget(self, handler_ids: Sequence[str]) -> None:

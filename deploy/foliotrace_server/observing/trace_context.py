@@ -123,9 +123,21 @@ def capture_trace() -> str:
 @contextmanager
 def continue_trace(stored: str) -> Iterator[None]:
     """Make spans inside children of a captured trace; for "" they start a trace of their own."""
+    with inside(stored_context(stored)):
+        yield
+
+
+def stored_context(stored: str) -> Context:
+    """The context of a captured trace, for `inside`."""
     parent, _, state = stored.partition(" ")
     context = _propagator.extract({_PARENT: parent, _STATE: state}, Context())
-    token = otel_context.attach(own_trace(context) if stored else context)
+    return own_trace(context) if stored else context
+
+
+@contextmanager
+def inside(context: Context) -> Iterator[None]:
+    """Make spans inside children of the span in `context`."""
+    token = otel_context.attach(context)
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """`/v1/documents`: uploads, listings, pages, deletion."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import orjson
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError, InvalidRequest, NotAllowed, NotFound
 from foliotrace.ingest.publish import hold_originals
+from foliotrace.ingest.upload import Accepted
 from foliotrace.jobs import document_of
 from foliotrace.model import (
     COLLECTION_NAME,
@@ -125,37 +127,60 @@ class Documents:
         collection = form.fields.get("collection", DEFAULT_COLLECTION)
         metadata = metadata_of(form.fields.get("metadata", "{}"))
         path = path_of(form.fields.get("path"))
-        accepted: list[AcceptedBody] = []
-        refused: list[tuple[str, FoliotraceError]] = []
-        for number, file in enumerate(form.files):
-            try:
-                if file.blob is None:
-                    raise file.refused or InvalidRequest("the file could not be stored")
-                upload = StoredUpload(
-                    name=file.name,
-                    blob=file.blob,
-                    collection=collection,
-                    metadata=metadata,
-                    idempotency_key=f"{key}/{number}" if key else None,
-                    path=path,
-                )
-                outcome = await self._engine.jobs.upload(principal, upload)
-                accepted.append(
-                    AcceptedBody(
-                        document=outcome.document, job=outcome.job, unchanged=outcome.unchanged
-                    )
-                )
-            except FoliotraceError as error:
-                refused.append((file.name, error))
+        uploads = [
+            StoredUpload(
+                name=file.name,
+                blob=file.blob,
+                collection=collection,
+                metadata=metadata,
+                idempotency_key=f"{key}/{number}" if key else None,
+                path=path,
+            )
+            if file.blob is not None
+            else file.refused or InvalidRequest("the file could not be stored")
+            for number, file in enumerate(form.files)
+        ]
+        outcomes = await self._accepted_or_refused(principal, uploads)
+        accepted = [each for each in outcomes if isinstance(each, Accepted)]
+        refused = [
+            (file.name, each)
+            for file, each in zip(form.files, outcomes, strict=True)
+            if isinstance(each, FoliotraceError)
+        ]
         if not accepted:
             raise refused[0][1]
         return UploadBody(
-            accepted=tuple(accepted),
+            accepted=tuple(
+                AcceptedBody(document=each.document, job=each.job, unchanged=each.unchanged)
+                for each in accepted
+            ),
             refused=tuple(
                 RefusedBody(name=name, problem=ProblemBody(**problem_of(error).body()))
                 for name, error in refused
             ),
         )
+
+    async def _accepted_or_refused(
+        self, principal: Principal, uploads: Sequence[StoredUpload | FoliotraceError]
+    ) -> Sequence[Accepted | FoliotraceError]:
+        """What became of each file; they wait together for the disk."""
+
+        async def outcome(upload: StoredUpload | FoliotraceError) -> Accepted | FoliotraceError:
+            if isinstance(upload, FoliotraceError):
+                return upload
+            try:
+                return await self._engine.jobs.upload(principal, upload)
+            except FoliotraceError as error:
+                return error
+
+        names = [each.name for each in uploads if isinstance(each, StoredUpload)]
+        if len(set(names)) < len(names):  # the last one of a name counts
+            return [await outcome(upload) for upload in uploads]
+        tasks = [asyncio.create_task(outcome(upload)) for upload in uploads]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:  # one that fails unexpectedly, or a caller that leaves, waits for the others
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     @endpoint(
         "GET",

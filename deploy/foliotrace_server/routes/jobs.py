@@ -1,6 +1,7 @@
 """`/v1/jobs` and `/v1/extractions`."""
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 
 import orjson
 from starlette.requests import Request
@@ -26,6 +27,7 @@ from foliotrace_server.routes.documents import whole_number
 from foliotrace_server.routes.endpoint import DEGRADATION_HEADER, EventStream, endpoint, event
 
 _MAX_PAGE = 1000
+_IDS = {"type": "array", "items": {"type": "string"}, "maxItems": _MAX_PAGE}
 JOB_EVENTS = {"progress": Progress, "end": JobView}
 """The server-sent events of a job, by name."""
 
@@ -98,12 +100,15 @@ class Jobs:
             *paging("The `next` of the page before: a job id."),
             query_parameter("document_id", {"type": "string"}, "Only jobs of this document."),
             query_parameter("unfinished", {"type": "boolean"}, "Only jobs that have not ended."),
+            query_parameter("id", _IDS, "Exactly these jobs; the other parameters do not count."),
         ],
         problems=(400, 404, 503),
     )
     async def list_jobs(self, request: Request) -> JobsBody:
         """List jobs, newest first."""
         query = request.query_params
+        if ids := query.getlist("id")[:_MAX_PAGE]:
+            return JobsBody(jobs=tuple(await self._known(ids)), next=None)
         limit = whole_number(query.get("limit"), "limit", default=100, least=1, most=_MAX_PAGE)
         document_id = query.get("document_id")
         unfinished = query.get("unfinished") == "true"
@@ -126,6 +131,13 @@ class Jobs:
                 break
         jobs = jobs[:limit]
         return JobsBody(jobs=tuple(jobs), next=jobs[-1].id if len(jobs) == limit else None)
+
+    async def _known(self, job_ids: Sequence[str]) -> Sequence[Job]:
+        jobs = []
+        for job_id in job_ids:
+            with suppress(NotFound):
+                jobs.append(await job_of(self._services, caller(), job_id))
+        return jobs
 
     async def _visible(self, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs whose documents the caller may use."""
@@ -169,16 +181,31 @@ class Jobs:
         self, principal: Principal, job_id: str, after: int
     ) -> AsyncGenerator[bytes, None]:
         durable = self._engine.durable
+        silent = after < 0
         async with self._streams.slot():
             await durable.wait_started(job_id)
             async for sequence, envelope in durable.events(job_id, after=after):
                 if envelope.type == "Progress":
+                    silent = False
                     yield event("progress", orjson.dumps(envelope.value), id_=sequence)
             await durable.wait_finalized(job_id)
             job = await self._jobs.job(principal.tenant, job_id)
+            if silent and job.kind is JobKind.INGEST and job.stage == JobStatus.COMPLETED:
+                yield event("progress", orjson.dumps(_all_at_once(job).model_dump()), id_=0)
             yield event("end", to_json(JobView, job))
 
     @endpoint("POST", "/v1/jobs/{id}/cancel", tag="jobs", problems=(404, 409, 503))
     async def cancel_job(self, request: Request) -> JobView:
         """Cancel a job."""
         return await self._engine.jobs.cancel(caller(), request.path_params["id"])
+
+
+def _all_at_once(job: Job) -> Progress:
+    """The progress of a small file, which was ingested together with others."""
+    return Progress(
+        job_id=job.id,
+        stage=job.stage,
+        pages_done=job.pages_done,
+        pages_total=job.pages_total,
+        chunks=job.chunks,
+    )

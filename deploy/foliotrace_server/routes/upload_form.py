@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _MAX_FIELD_BYTES = 64 * 1024
 _MAX_FIELDS = 64
 _MAX_HEADER_BYTES = 8 * 1024
+_STORED_TOGETHER = 32
 
 Put = Callable[[str, AsyncIterator[bytes]], Awaitable[StoredBlob]]
 
@@ -61,6 +62,7 @@ async def receive(
             await reader.process_events()
         parser.finalize()
         await reader.process_events()
+        await reader.settle()
         if not reader.ended:
             raise InvalidRequest("the upload ended early")
     except FormParserError:
@@ -84,6 +86,7 @@ class _Reader:
         self._value = bytearray()
         self._pieces: asyncio.Queue[bytes | None] | None = None
         self._storing: asyncio.Task[StoredBlob] | None = None
+        self._unsettled: list[tuple[str, asyncio.Task[StoredBlob]]] = []
 
     def callbacks(self) -> "MultipartCallbacks":
         """The parser's callbacks: each queues an event for `process_events`."""
@@ -133,7 +136,7 @@ class _Reader:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         self._value = bytearray()
         if b"filename" in options:
-            if len(self.form.files) >= self._max_files:
+            if len(self.form.files) + len(self._unsettled) >= self._max_files:
                 raise InvalidRequest(f"an upload may have at most {self._max_files} files")
             self._name = options[b"filename"].decode("utf-8", "replace")
             self._pieces = asyncio.Queue(maxsize=4)
@@ -149,35 +152,64 @@ class _Reader:
             return
         if self._storing.done():  # the store refused the file: drop the rest of it
             return
-        sending = asyncio.ensure_future(self._pieces.put(data))
-        await asyncio.wait({sending, self._storing}, return_when=asyncio.FIRST_COMPLETED)
-        if not sending.done():
-            sending.cancel()
+        await self._send(self._pieces, self._storing, data)
 
     async def _end_part(self) -> None:
         if self._pieces is None or self._storing is None:
             self.form.fields[self._name] = self._value.decode("utf-8", "replace")
             return
-        await self._finish_file()
-        storing, self._storing, self._pieces = self._storing, None, None
-        try:
-            self.form.files.append(Received(name=self._name, blob=await storing))
-        except FileRefused as refused:
-            self.form.files.append(Received(name=self._name, refused=refused))
+        await self._send(self._pieces, self._storing, None)
+        self._unsettled.append((self._name, self._storing))
+        self._storing = self._pieces = None
+        if len(self._unsettled) >= _STORED_TOGETHER:
+            await self.settle()
 
-    async def _finish_file(self) -> None:
-        assert self._pieces is not None  # noqa: S101 - a file part is open
-        assert self._storing is not None  # noqa: S101 - a file part is open
-        sending = asyncio.ensure_future(self._pieces.put(None))
-        await asyncio.wait({sending, self._storing}, return_when=asyncio.FIRST_COMPLETED)
+    async def _send(
+        self,
+        pieces: "asyncio.Queue[bytes | None]",
+        storing: "asyncio.Task[StoredBlob]",
+        piece: bytes | None,
+    ) -> None:
+        """Hand a piece over, or give up once the store has refused the file."""
+        if not pieces.full():
+            pieces.put_nowait(piece)
+            return
+        sending = asyncio.ensure_future(pieces.put(piece))
+        await asyncio.wait({sending, storing}, return_when=asyncio.FIRST_COMPLETED)
         if not sending.done():
             sending.cancel()
 
+    async def settle(self) -> None:
+        """Wait until the files that have arrived are stored: they wait together for the disk."""
+        unsettled, self._unsettled = self._unsettled, []
+        outcomes = await _outcomes([storing for _, storing in unsettled])
+        for (name, _), outcome in zip(unsettled, outcomes, strict=True):
+            if isinstance(outcome, StoredBlob):
+                self.form.files.append(Received(name=name, blob=outcome))
+            elif isinstance(outcome, FileRefused):
+                self.form.files.append(Received(name=name, refused=outcome))
+            else:
+                raise outcome
+
     async def close(self) -> None:
-        """Cancel the storing of a file whose upload was interrupted."""
+        """Cancel the storing of files whose upload was interrupted."""
+        unfinished = [storing for _, storing in self._unsettled]
         if self._storing is not None:
-            self._storing.cancel()
-            await asyncio.gather(self._storing, return_exceptions=True)
+            unfinished.append(self._storing)
+        for storing in unfinished:
+            storing.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+
+
+async def _outcomes(
+    tasks: "Sequence[asyncio.Task[StoredBlob]]",
+) -> "Sequence[StoredBlob | BaseException]":
+    """What became of each; if the wait is cancelled, so are they."""
+    try:
+        return await asyncio.gather(*tasks, return_exceptions=True)
+    except asyncio.CancelledError:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 async def _drain(pieces: "asyncio.Queue[bytes | None]") -> AsyncIterator[bytes]:

@@ -71,27 +71,28 @@ _STATED_FORMS: Final = (
     (re.compile(r"form\s+8-K\s+filing\s+is\s+intended", re.I), "8-K"),
 )
 _EARNINGS: Final = re.compile(r"\b(?:reports?|announces?)\b.{0,80}\bresults\b", re.I | re.S)
-_KINDS: Final = tuple(
-    (re.compile(rf"\b{words}\b", re.I), kind)
-    for words, kind in (
-        ("(?:purchase order)", "purchase order"),
-        ("invoice", "invoice"),
-        ("(?:estimate|quotation|quote)", "estimate"),
-        ("receipt", "receipt"),
-        ("(?:agreement|contract)", "agreement"),
-        ("(?:curriculum vitae|resume)", "resume"),
-        ("(?:press release|news release)", "press release"),
-        ("(?:minutes of)", "minutes"),
-        ("(?:strategic plan|plan)", "plan"),
-        ("handbook", "handbook"),
-        ("(?:manual|user guide|guide)", "guide"),
-        ("(?:policy|policies)", "policy"),
-        ("(?:data ?sheet)", "data sheet"),
-        ("(?:memo|memorandum)", "memo"),
-        ("(?:report)", "report"),
-        ("abstract", "paper"),
-    )
-)  # fmt: skip
+_KINDS: Final = {
+    "(?:purchase order)": "purchase order",
+    "invoice": "invoice",
+    "(?:estimate|quotation|quote)": "estimate",
+    "receipt": "receipt",
+    "(?:agreement|contract)": "agreement",
+    "(?:curriculum vitae|resume)": "resume",
+    "(?:press release|news release)": "press release",
+    "(?:minutes of)": "minutes",
+    "(?:strategic plan|plan)": "plan",
+    "handbook": "handbook",
+    "(?:manual|user guide|guide)": "guide",
+    "(?:policy|policies)": "policy",
+    "(?:data ?sheet)": "data sheet",
+    "(?:memo|memorandum)": "memo",
+    "(?:report)": "report",
+    "abstract": "paper",
+}  # fmt: skip
+_KIND_PATTERNS: Final = tuple(
+    (re.compile(rf"\b{words}\b", re.I), kind) for words, kind in _KINDS.items()
+)
+_ANY_KIND: Final = re.compile(rf"\b(?:{'|'.join(_KINDS)})\b", re.I)
 
 _COVER: Final = re.compile(
     r"^(?:(?:table of )?contents|united states|securities and exchange commission"
@@ -211,9 +212,8 @@ def _kind(pages: Sequence[ParsedPage], name: str) -> str | None:
     if _EARNINGS.search(head) or re.search(r"earnings", name, re.I):
         return "earnings release"
     for place in (head, re.sub(r"[_\W]+", " ", name), pages[0].text[:2000]):
-        for pattern, kind in _KINDS:
-            if pattern.search(place):
-                return kind
+        if _ANY_KIND.search(place):
+            return next(kind for pattern, kind in _KIND_PATTERNS if pattern.search(place))
     return None
 
 

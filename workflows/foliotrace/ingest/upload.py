@@ -107,13 +107,17 @@ async def _registered(
     for old in before:
         await delete_if_unused(services, principal.tenant, old.content_hash)
     document = registration.document
-    await _supersede(services, principal.tenant, document.id, fingerprint)
+    at_work = None
+    if not registration.is_new:
+        at_work = await _at_work(services, document, fingerprint)
     unchanged = registration.unchanged
     if upload.path is not None and unchanged:  # the same bytes, but perhaps by another parser
         unchanged = document.revision == revision_of(
             document, services.parser_on(upload.path).engine_for(document.media_type)
         )
-    job = await _job(services, principal, document, fingerprint, upload, unchanged)
+    same = at_work and not unchanged and upload.idempotency_key is None and upload.job_id is None
+    job = at_work if same else None
+    job = job or await _created(services, principal, document, fingerprint, upload, unchanged)
     return Accepted(document=document, job=job, unchanged=unchanged)
 
 
@@ -132,17 +136,21 @@ async def _earlier(
     return Accepted(document=document, job=job, unchanged=False)
 
 
-async def _supersede(
-    services: IngestServices, tenant: str, document_id: str, fingerprint: str
-) -> None:
-    """End the jobs that ingest an older content of this document."""
-    for job in await services.jobs.jobs(tenant, document_id=document_id, unfinished=True):
-        if job.kind is JobKind.INGEST and job.fingerprint not in (None, fingerprint):
+async def _at_work(services: IngestServices, document: Document, fingerprint: str) -> Job | None:
+    """The unfinished job of exactly this file; those of an older content are ended."""
+    same = None
+    for job in await services.jobs.jobs(document.tenant, document_id=document.id, unfinished=True):
+        if job.kind is not JobKind.INGEST:
+            continue
+        if job.fingerprint == fingerprint:
+            same = same or job
+        elif job.fingerprint is not None:
             superseded = Conflict(code=ErrorCode.INGEST_SUPERSEDED)
-            await JobReporter(services, tenant, job.id).failed(superseded)
+            await JobReporter(services, document.tenant, job.id).failed(superseded)
+    return same
 
 
-async def _job(
+async def _created(
     services: IngestServices,
     principal: Principal,
     document: Document,
@@ -150,13 +158,7 @@ async def _job(
     upload: Upload,
     unchanged: bool,
 ) -> Job:
-    """The running job of exactly this file, or a new one, already completed if `unchanged`."""
-    if not unchanged and upload.idempotency_key is None and upload.job_id is None:
-        for job in await services.jobs.jobs(
-            principal.tenant, document_id=document.id, unfinished=True
-        ):
-            if job.fingerprint == fingerprint:
-                return job
+    """A new job, already completed if `unchanged`."""
     now = services.clock.now()
     return await services.jobs.create(
         Job(

@@ -12,7 +12,9 @@ _LONGEST: Final = 40  # characters; longer words are not words
 
 def bare_word(word: str) -> str:
     """The word in lower case, without "'s"."""
-    return _POSSESSIVE_END.sub("", word).casefold()
+    if "'" in word or "\u2019" in word:
+        word = _POSSESSIVE_END.sub("", word)
+    return word.casefold()
 
 
 def names_in(text: str) -> list[str]:
@@ -26,11 +28,11 @@ def names_in(text: str) -> list[str]:
     previous, previous_end = "", -2
     for found in WORD.finditer(text):
         word = found.group()
-        bare = bare_word(word)
         if word.islower() or not any(c.isupper() for c in word):
-            lower.add(bare)
+            lower.add(bare_word(word))
             previous = ""
             continue
+        bare = bare_word(word)
         if len(bare) > _LONGEST:
             continue
         capital[bare] = None

@@ -7,7 +7,7 @@ what it needs; `SqliteLibrary` implements them all.
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from foliotrace.model import (
     Chunk,
@@ -88,6 +88,28 @@ class Parser(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholeFile:
+    """A small file that was read in one go: its title, if the file states one, and every page."""
+
+    title: str | None
+    pages: Sequence[ParsedPage]
+
+
+@runtime_checkable
+class GroupParser(Parser, Protocol):
+    """A `Parser` that reads many small files in one call."""
+
+    async def read_whole(
+        self, sources: Sequence[SourceFile], *, deadline: Deadline
+    ) -> Sequence[WholeFile | None]:
+        """One result for each source: every page of it, all readable; or None.
+
+        None says only that the file must be read by itself, which then reports what is wrong.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentDraft:
     """A file as uploaded, before it is registered."""
 
@@ -98,11 +120,24 @@ class DocumentDraft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholeDocument:
+    """What a small file was read as: all that a document needs to be served."""
+
+    document_id: str
+    content_hash: str  # of the bytes that were read
+    revision: str
+    file: WholeFile
+    chunks: Sequence[Chunk]
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """The document of a draft; `unchanged` if the same bytes are already served under its name."""
 
     document: Document
     unchanged: bool
+    is_new: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +263,20 @@ class DocumentWriter(Protocol):
         ...
 
 
+class WholeDocumentWriter(Protocol):
+    """Store documents that are read in one go."""
+
+    async def publish_whole(
+        self, tenant: str, documents: Sequence[WholeDocument]
+    ) -> Sequence[Document | None]:
+        """Do for each document what `begin` to `publish` do, for all of them in one commit.
+
+        Returns each document as it is served now. None, and nothing of it stored, for one that is
+        gone, has newer bytes, is not waiting to be ingested, or has no chunk.
+        """
+        ...
+
+
 class PageReader(Protocol):
     """Read stored pages of `revision`: by default the served one, or else the pending one."""
 
@@ -294,5 +343,5 @@ class LibraryReader(DocumentReader, PageReader, ChunkReader, ChangeLog, Protocol
     """Everything that can be read: for the journeys and adapters that do not write."""
 
 
-class Library(LibraryReader, DocumentWriter, Protocol):
+class Library(LibraryReader, DocumentWriter, WholeDocumentWriter, Protocol):
     """The whole library, for ingestion and for whoever assembles the service."""

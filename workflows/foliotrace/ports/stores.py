@@ -9,7 +9,15 @@ from foliotrace.model import Answer, Extraction, Job, JobKind, JsonObject, Run
 from foliotrace.ports.models import Vector
 
 
-class JobStore(Protocol):
+class JobGroups(Protocol):
+    """Changes of many jobs at once."""
+
+    async def update_all(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
+        """As `update`, in one commit; returns each job as it is stored now, None for none."""
+        ...
+
+
+class JobStore(JobGroups, Protocol):
     """The job table: durable jobs, their progress, and the records of extraction jobs."""
 
     async def create(self, job: Job) -> Job:

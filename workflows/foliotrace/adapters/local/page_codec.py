@@ -187,8 +187,13 @@ def _word_layout() -> "np.dtype[Any]":
     )
 
 
+_NO_WORDS: Final = zlib.compress(b"", _LEVEL)
+
+
 def pack_words(words: Words) -> bytes:
     """The columns of the words, compressed."""
+    if not words.packed:
+        return _NO_WORDS
     import numpy as np
 
     rows = np.frombuffer(words.packed, dtype=_word_layout())
@@ -201,6 +206,8 @@ def pack_words(words: Words) -> bytes:
 
 def unpack_words(blob: bytes) -> Words:
     """The words of `pack_words`."""
+    if blob == _NO_WORDS:
+        return Words(b"")
     import numpy as np
 
     raw = zlib.decompress(blob)

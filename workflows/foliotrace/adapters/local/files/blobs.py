@@ -10,14 +10,16 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final, TypeAlias
 from uuid import uuid4
 
 from foliotrace.adapters.local.files import filetype
 from foliotrace.adapters.local.files.filetype import is_archive
+from foliotrace.adapters.local.grouped_calls import GroupedCalls
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import FileRefused, LibraryUnavailable, NotFound
 from foliotrace.ports import StoredBlob
@@ -34,6 +36,17 @@ _TENANT_FILE: Final = "tenant"  # holds the tenant's name; the folder is named b
 _ABANDONED_S: Final = 3600.0  # an upload in progress writes more often than that
 
 
+@dataclass(frozen=True, slots=True)
+class _Spooled:
+    """A file with all its bytes, not yet under its hash. `file` is open; None: it is synced."""
+
+    partial: Path
+    tenant: str
+    digest: str
+    name: str
+    file: BinaryIO | None
+
+
 class FolderBlobs:
     """A `Blobs` in `folder`/blobs."""
 
@@ -48,6 +61,7 @@ class FolderBlobs:
         self.root = folder / "blobs"
         self._own_suffixes = frozenset(own_suffixes)
         self._sniff, self._sniff_archive = sniff, sniff_archive
+        self._commits = GroupedCalls(self._commit, name="write-originals")
 
     async def put(
         self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
@@ -65,33 +79,62 @@ class FolderBlobs:
                     file.close()
                 raise
             with _disk():
-                media_type = await asyncio.to_thread(self._sync, file, partial, name)
+                spooled = _Spooled(partial, tenant, digest, name, file)
+                media_type: str = await self._commits.call(spooled)
                 if self._sniff_archive is not None and not media_type:
                     media_type = await self._sniff_archive(partial, name)
-                await asyncio.to_thread(self._keep, partial, tenant, digest)
+                    await self._commits.call(replace(spooled, file=None))
         finally:
             with suppress(OSError):  # what stays is deleted with other abandoned uploads
                 partial.unlink(missing_ok=True)
         return StoredBlob(content_hash=digest, size_bytes=size_bytes, media_type=media_type)
 
-    def _sync(self, file: BinaryIO, partial: Path, name: str) -> str:
-        """Bring the bytes to the disk; their media type, empty for an archive.
+    def _commit(self, spooled: Sequence[_Spooled]) -> list[str | Exception]:
+        """Bring files to the disk under their hashes; the media type of each, or its exception.
 
-        An archive is opened in another process: its directory alone can fill the memory.
+        Files that arrive together share the syncs of their folders. An archive stays as it is, and
+        its type empty: another process opens it first, because its directory alone can fill the
+        memory.
         """
+        outcomes: list[str | Exception] = []
+        folders: dict[Path, list[int]] = {}
+        for number, each in enumerate(spooled):
+            try:
+                media_type = "" if each.file is None else self._sync(each.file, each)
+                if media_type or each.file is None:
+                    for folder in self._rename(each):
+                        folders.setdefault(folder, []).append(number)
+                outcomes.append(media_type)
+            except Exception as error:  # noqa: BLE001 - whoever waits for it must get it
+                outcomes.append(error)
+        # Without these a power cut can lose the new names, though the bytes are on the disk.
+        for folder, numbers in folders.items():
+            try:
+                _sync_folder(folder)
+            except OSError as error:
+                for number in numbers:
+                    outcomes[number] = error
+        return outcomes
+
+    def _sync(self, file: BinaryIO, spooled: _Spooled) -> str:
+        """Bring the bytes to the disk; their media type, empty for an archive."""
         with file:
             file.flush()
             os.fsync(file.fileno())
-        suffix = PurePath(name).suffix.lower()
+        suffix = PurePath(spooled.name).suffix.lower()
         if suffix in self._own_suffixes:
             return filetype.own_type(suffix)
-        if self._sniff_archive is not None and is_archive(partial):
+        if self._sniff_archive is not None and is_archive(spooled.partial):
             return ""
-        return self._sniff(partial, name)
+        return self._sniff(spooled.partial, spooled.name)
 
-    def _keep(self, partial: Path, tenant: str, digest: str) -> None:
-        _write_tenant_name(self._folder(tenant), tenant)
-        _commit(partial, self.location(tenant, digest))
+    def _rename(self, spooled: _Spooled) -> tuple[Path, Path]:
+        """Give a file its name; the folders to be synced."""
+        _write_tenant_name(self._folder(spooled.tenant), spooled.tenant)
+        target = self.location(spooled.tenant, spooled.digest)
+        target.parent.mkdir(exist_ok=True)
+        spooled.partial.replace(target)
+        return target.parent, target.parent.parent
 
     async def path(self, tenant: str, content_hash: str) -> Path:
         path = self.location(tenant, content_hash)
@@ -173,16 +216,12 @@ async def _spool(
     return digest.hexdigest(), size_bytes
 
 
-def _commit(partial: Path, target: Path) -> None:
-    target.parent.mkdir(exist_ok=True)
-    partial.replace(target)
-    # Without this fsync a power cut can lose the new name, though the bytes are on the disk.
-    for folder in (target.parent, target.parent.parent):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

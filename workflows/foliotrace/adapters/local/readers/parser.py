@@ -21,7 +21,7 @@ from foliotrace.errors import (
     UnsupportedFile,
 )
 from foliotrace.model import Deadline, Inspection, PageKind, PageStatus, ParsedPage, SourceFile
-from foliotrace.ports import Clock
+from foliotrace.ports import Clock, WholeFile
 from foliotrace.settings import (
     INSPECT_DEADLINE_S,
     PARSE_PAGE_DEADLINE_S,
@@ -31,6 +31,8 @@ from foliotrace.settings import (
 
 _PAGES_OF_ANY_FILE = 1000  # that many, however small the file
 _LEAST_PAGE_BYTES = 8  # of a file with more
+_TEXT_READERS = frozenset({"text", "markdown", "csv", "json", "html"})
+_GROUP_CPU_S = 5.0  # for many small files together
 _READER_VERSION = "9"  # raise it when a reader's output changes: documents are then parsed again
 
 
@@ -46,6 +48,8 @@ class WorkerParser:
 
     With `by_page`, pages can be read independently of each other: parts are read in parallel, and
     a part that hangs or crashes is read again page by page, so that a bad page costs one page.
+    With `reads_whole`, small files are read many at a time; a worker that is lost over them reads
+    none of them, and the hostile one among them is then found by reading each by itself.
     """
 
     engine: str
@@ -59,6 +63,7 @@ class WorkerParser:
     page_s: float
     by_page: bool = False
     max_cpu_s: float = float("inf")
+    reads_whole: bool = False
 
     def accepts(self, media_type: str) -> bool:
         return media_type in self.media_types
@@ -109,6 +114,38 @@ class WorkerParser:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    async def read_whole(
+        self, sources: Sequence[SourceFile], *, deadline: Deadline
+    ) -> Sequence[WholeFile | None]:
+        if not self.reads_whole:
+            return [None] * len(sources)
+        paths = [str(source.path.absolute()) for source in sources]
+        request = {
+            "do": "whole files",
+            "reader": self.reader,
+            "path": paths[0],
+            "paths": paths,
+            "options": asdict(self.options),
+        }
+        left_s = deadline.remaining_s(self.clock.monotonic_s())
+        try:
+            frames = await self.workers.ask(request, limit_s=_GROUP_CPU_S, deadline_s=left_s)
+        except WorkerLost:  # one of them is hostile: each is read by itself
+            return [None] * len(sources)
+        files = frames[-1].get("files", ())
+        if len(files) != len(sources):
+            return [None] * len(sources)
+        return [self._whole_file(each) for each in files]
+
+    def _whole_file(self, frame: dict[str, Any] | None) -> WholeFile | None:
+        if not isinstance(frame, dict) or not frame.get("pages"):
+            return None
+        pages = [self._page(each, number) for number, each in enumerate(frame["pages"], 1)]
+        title = frame.get("title")
+        if any(page.status is not PageStatus.OK for page in pages):
+            return None
+        return WholeFile(title=title if isinstance(title, str) else None, pages=pages)
 
     def _parallel_parts(self) -> int:
         return self.workers.size if self.by_page else 1
@@ -226,6 +263,7 @@ def local_parsers(
             page_s=PARSE_PAGE_DEADLINE_S,
             by_page=by_page,
             max_cpu_s=max_cpu_s,
+            reads_whole=reader in _TEXT_READERS,
         )
 
     page_formats = ("pdf", "image")

@@ -21,6 +21,7 @@ from foliotrace.adapters.local.files.filetype import sniff
 from foliotrace.adapters.local.page_codec import page_from_values, page_to_values
 from foliotrace.adapters.local.readers.formats import reader_called
 from foliotrace.adapters.local.readers.reading_options import (
+    Reader,
     ReadingLimits,
     ReadingOptions,
     Refusal,
@@ -34,6 +35,8 @@ FRAME_LIMIT_BYTES: Final = 256 * 1024 * 1024
 _FILE_BYTES: Final = 1 << 30  # a temporary file
 _OPEN_FILES: Final = 256
 _NICENESS: Final = 15
+WHOLE_FILE_PAGES: Final = 8
+"""A file with more pages is not read together with others."""
 
 
 def write_frame(stream: BinaryIO, message: dict[str, Any]) -> None:
@@ -112,6 +115,10 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
         return
     reader = reader_called(request["reader"])
     options = _options(request["options"])
+    if request["do"] == "whole files":
+        files = [_whole(reader, Path(each), options) for each in request["paths"]]
+        yield {"is": "files", "files": files}
+        return
     if request["do"] == "overview":
         seen = reader.overview(path, options)
         yield {"is": "overview", "pages_total": seen.pages_total, "title": seen.title}
@@ -120,6 +127,20 @@ def _answer(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for page in reader.pages(path, numbers, options):
         yield page_to_frame(page)
     yield {"is": "end"}
+
+
+def _whole(reader: Reader, path: Path, options: ReadingOptions) -> dict[str, Any] | None:
+    """Every page of a small file; None if it has many, or cannot be read."""
+    try:
+        seen = reader.overview(path, options)
+        if not 1 <= seen.pages_total <= WHOLE_FILE_PAGES:
+            return None
+        pages = [
+            page_to_frame(p) for p in reader.pages(path, range(1, seen.pages_total + 1), options)
+        ]
+    except Exception:  # noqa: BLE001 - the file is read by itself then, and its error reported
+        return None
+    return {"title": seen.title, "pages": pages}
 
 
 def _options(value: dict[str, Any]) -> ReadingOptions:

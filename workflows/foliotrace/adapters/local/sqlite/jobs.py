@@ -72,7 +72,9 @@ class SqliteJobs:
             last = await self.job(tenant, after)
             conditions.append("(created_at, id) < (?, ?)")
             parameters += [last.created_at.isoformat(), last.id]
-        order = f" ORDER BY created_at DESC, id DESC LIMIT {int(limit)}"
+        # The plus keeps SQLite from reading all jobs of the tenant, in order, to find a document's.
+        by = "" if document_id is None else "+"
+        order = f" ORDER BY {by}created_at DESC, id DESC LIMIT {int(limit)}"
         return self._find(" AND ".join(conditions), parameters, order)
 
     async def unfinished(self) -> Sequence[Job]:
@@ -82,6 +84,9 @@ class SqliteJobs:
         await self._database.write(
             lambda c: _update(c, job), acknowledged=job.status is not JobStatus.RUNNING
         )
+
+    async def update_all(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
+        return await self._database.write(lambda c: [_updated(c, job) for job in jobs])
 
     async def save_extraction(
         self, tenant: str, job_id: str, *, schema: JsonObject, extraction: Extraction
@@ -124,17 +129,19 @@ def _create(connection: sqlite3.Connection, job: Job) -> Job:
 
 
 def _update(connection: sqlite3.Connection, job: Job) -> None:
+    if _updated(connection, job) is None:
+        raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
+
+
+def _updated(connection: sqlite3.Connection, job: Job) -> Job | None:
     values = dict(zip(JOB.names, JOB.row(job), strict=True))
-    changed = connection.execute(
-        _UPDATE,
-        (*(values[name] for name in _CHANGING), job.id, job.tenant),
-    ).rowcount
-    if not changed:
-        known = connection.execute(
-            "SELECT 1 FROM jobs WHERE id = ? AND tenant = ?", (job.id, job.tenant)
-        ).fetchone()
-        if known is None:
-            raise NotFound(code=ErrorCode.JOB_NOT_FOUND)
+    arguments = (*(values[name] for name in _CHANGING), job.id, job.tenant)
+    if connection.execute(_UPDATE, arguments).rowcount:
+        return job
+    row = connection.execute(
+        f"{_SELECT} WHERE id = ? AND tenant = ?", (job.id, job.tenant)
+    ).fetchone()
+    return None if row is None else JOB.read(row)
 
 
 def _one(jobs: Sequence[Job]) -> Job:

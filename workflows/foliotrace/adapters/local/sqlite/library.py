@@ -15,7 +15,7 @@ from foliotrace.adapters.local.clock import LoopTurn, SystemClock
 from foliotrace.adapters.local.files.left_behind import LIBRARY_FILE
 from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.adapters.local.page_codec import unpack_page
-from foliotrace.adapters.local.sqlite import writes
+from foliotrace.adapters.local.sqlite import whole_documents, writes
 from foliotrace.adapters.local.sqlite.columns import (
     CHUNK,
     DOCUMENT,
@@ -35,7 +35,14 @@ from foliotrace.model import (
     Identity,
     ParsedPage,
 )
-from foliotrace.ports import Change, Clock, DocumentDraft, DocumentLabel, Registration
+from foliotrace.ports import (
+    Change,
+    Clock,
+    DocumentDraft,
+    DocumentLabel,
+    Registration,
+    WholeDocument,
+)
 from foliotrace.settings import SHORT_CHARACTERS
 
 T = TypeVar("T")
@@ -130,12 +137,14 @@ class SqliteLibrary:
         after: str | None = None,
     ) -> Sequence[Document]:
         condition, parameters = filter_condition(filters or Filters())
+        place = {"collection": collection, "name": name}
+        wanted = {column: value for column, value in place.items() if value is not None}
         sql = (
             f"{_DOCUMENTS} WHERE tenant = ? AND id > ?"
-            " AND (? IS NULL OR collection = ?) AND (? IS NULL OR name = ?)"
+            f"{''.join(f' AND {column} = ?' for column in wanted)}"
             f" AND {condition} ORDER BY id LIMIT {int(limit)}"
         )
-        arguments = (tenant, after or "", collection, collection, name, name, *parameters)
+        arguments = (tenant, after or "", *wanted.values(), *parameters)
         with decoding():
             return [DOCUMENT.read(row) for row in self.database.rows(sql, arguments)]
 
@@ -233,6 +242,16 @@ class SqliteLibrary:
             return await self._change(
                 (tenant, document_id),
                 lambda c, document: writes.publish(c, document, revision, identity, now),
+            )
+
+    async def publish_whole(
+        self, tenant: str, documents: Sequence[WholeDocument]
+    ) -> Sequence[Document | None]:
+        now = self.clock.now()
+        packed = whole_documents.packed(documents)
+        with self._clearing_caches():
+            return await self.database.write(
+                lambda c: whole_documents.publish_all(c, tenant, packed, now)
             )
 
     async def fail(

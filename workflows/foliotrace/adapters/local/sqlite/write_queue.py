@@ -4,25 +4,20 @@ One thread serialises the transactions, so that they never meet SQLITE_BUSY. A h
 sync of the disk cost more than most writes: under load one of each serves many.
 """
 
-import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar, cast
+from typing import Any, TypeVar, cast
+
+from foliotrace.adapters.local.grouped_calls import GroupedCalls
 
 T = TypeVar("T")
-
-_WRITES_AT_ONCE: Final = 64  # in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
     work: Callable[[sqlite3.Connection], Any]
     acknowledged: bool
-    done: "asyncio.Future[Any]"
 
 
 def _within(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], Any]) -> Any:
@@ -42,26 +37,6 @@ def _within(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection],
     return result
 
 
-def _settle(batch: Sequence[_Write], outcomes: Sequence[Any]) -> None:
-    """Tell those who wait, with one wake-up for each event loop."""
-    waiting: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    for write, outcome in zip(batch, outcomes, strict=True):
-        waiting.setdefault(write.done.get_loop(), []).append((write.done, outcome))
-    for loop, done in waiting.items():
-        with suppress(RuntimeError):  # the loop has ended, and with it those who waited
-            loop.call_soon_threadsafe(_resolve, done)
-
-
-def _resolve(done: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
-    for future, outcome in done:
-        if future.done():
-            continue
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-
-
 class WriteQueue:
     """The only user of `connection`; `written` is called on its thread after each transaction."""
 
@@ -69,46 +44,22 @@ class WriteQueue:
         self, connection: sqlite3.Connection, *, name: str, written: Callable[[], None]
     ) -> None:
         self._connection = connection
-        self._written = written
-        self._guard = threading.Lock()
-        self._queue: list[_Write] = []
-        self._writing = False
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._calls = GroupedCalls(self._outcomes, name=name, done=written)
 
     async def write(self, work: Callable[[sqlite3.Connection], T], *, acknowledged: bool) -> T:
         """The result of `work` once it is committed, and synced if it is `acknowledged`.
 
         Raises what `work` raises, and sqlite3.Error; either way nothing of it is stored.
         """
-        queued = _Write(work, acknowledged, asyncio.get_running_loop().create_future())
-        with self._guard:
-            self._queue.append(queued)
-            idle, self._writing = not self._writing, True
-        if idle:
-            self._thread.submit(self._write_queued)
-        # Shielded: a queued write must not be dropped because its caller was cancelled.
-        return cast("T", await asyncio.shield(queued.done))
+        return cast("T", await self._calls.call(_Write(work, acknowledged)))
 
     async def run(self, work: Callable[[], None]) -> None:
         """Run `work` on the thread, between transactions."""
-        loop = asyncio.get_running_loop()
-        await asyncio.shield(loop.run_in_executor(self._thread, work))
+        await self._calls.run(work)
 
     def close(self) -> None:
         """Finish what is queued and end the thread."""
-        self._thread.shutdown(wait=True)
-
-    def _write_queued(self) -> None:
-        """Commit what is queued together: one transaction, one sync of the disk, one wake-up."""
-        while True:
-            with self._guard:
-                batch = self._queue[:_WRITES_AT_ONCE]
-                del self._queue[: len(batch)]
-                self._writing = bool(batch)
-            if not batch:
-                return
-            _settle(batch, self._outcomes(batch))
-            self._written()
+        self._calls.close()
 
     def _outcomes(self, batch: Sequence[_Write]) -> list[Any]:
         """The result of each write, or its exception."""

@@ -53,7 +53,8 @@ def register(
         (tenant, draft.collection, draft.name),
     ).fetchone()
     if row is None:
-        return Registration(document=_create(connection, tenant, draft, now), unchanged=False)
+        created = _create(connection, tenant, draft, now)
+        return Registration(document=created, unchanged=False, is_new=True)
     known = DOCUMENT.read(row)
     _update_metadata(connection, known, draft, now)
     same = known.content_hash == draft.blob.content_hash
