@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from foliotrace.catalog import Reason, ReasonFamily
@@ -67,9 +68,15 @@ async def retrieve(
     """
     outcome = _Outcome()
     depth = reranking.depth(query.top_k) + SPARE
-
-    async def ask(place: int) -> Sequence[Passage]:
-        return await _ask(place, paths, query, clock, deadline, limit_s, depth)
+    ask = partial(
+        _ask,
+        paths=paths,
+        query=query,
+        clock=clock,
+        deadline=deadline,
+        limit_s=limit_s,
+        depth=depth,
+    )
 
     if hedge_s is None or len(paths) < 2:
         for place in range(len(paths)):
@@ -114,6 +121,7 @@ async def retrieve(
 
 async def _ask(
     place: int,
+    *,
     paths: Sequence[RetrievalPath],
     query: Query,
     clock: Clock,
