@@ -4,6 +4,7 @@ import pytest
 from tests.query.query_stack import QueryStack, Scripted
 
 from foliotrace.model import Answer, AnswerMode, Identity
+from foliotrace.query.subjects.asked_attributes import asked_attributes
 
 pytestmark = pytest.mark.anyio
 
@@ -160,3 +161,18 @@ async def test_an_attribute_in_half_other_words_is_answered(stack: QueryStack) -
     )
     answer = await stack.ask("What are Acme's vacation entitlements?")
     assert answer.degradation.answer is AnswerMode.EXTRACTIVE
+
+
+@pytest.mark.parametrize(
+    ("question", "attributes"),
+    [
+        ("Acme's revenue increase in 2023?", ["revenue"]),
+        ("What does Acme's latest 10-Q say?", []),
+        ("What is Acme's dental insurance?", ["dental insurance"]),
+    ],
+)
+def test_words_for_development_and_period_are_no_attributes(
+    question: str, attributes: list[str]
+) -> None:
+    found = asked_attributes(question, lambda word: word.split())
+    assert [attribute for attribute, _ in found] == attributes

@@ -15,6 +15,7 @@ _DEVELOPMENT: Final = re.compile(
     r"\w*",
     re.I,
 )
+_NEWEST: Final = re.compile(r"latest|newest|current|recent", re.I)
 _ASKS: Final = (
     re.compile(rf"(?<=\w)(?:['\u2019]s|s['\u2019])\s+{_RUN}"),
     re.compile(rf"\bhow\s+(?:many|much)\s+{_RUN}", re.IGNORECASE),
@@ -34,6 +35,8 @@ def asked_attributes(
             words: list[str] = []
             for word in found["run"].split():
                 ends = any(map(str.isdigit, word)) or not terms(word)
+                if not words and _NEWEST.fullmatch(word):
+                    continue  # "Acme's latest report": a period, which documents need not write
                 if ends or (words and _DEVELOPMENT.fullmatch(word)):
                     break
                 words.append(word)
