@@ -16,7 +16,7 @@ from foliotrace.ports import Retriever
 
 MOST_DOCUMENTS: Final = 8  # that one answer compares
 PAGES_OF_A_KIND: Final = 8
-_MEMORY: Final = 1024
+_MEMORY: Final = 256  # searches; a few megabytes of passages
 
 
 class NamedDocuments(Protocol):
