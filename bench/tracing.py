@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -193,15 +194,18 @@ async def many(one: Callable[[], Any], times: int) -> None:
 
 def query_cost(rounds: int, times: int) -> dict[str, Any]:
     """CPU per query, tracing on over off, with a real gRPC export to another process."""
-    from foliotrace_otel import OTelSettings, configure
+    from foliotrace_otel import configure, read_environment
 
     one = query(WORK_MS)
     figures: dict[str, Any] = {}
     with sink_process() as (endpoint, ask):
         os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint
         for name, ratio in (("full", 1.0), ("ten_percent", 0.1)):
-            settings = OTelSettings(
-                sampler="parentbased_traceidratio", sample_ratio=ratio, delay_ms=100
+            settings = replace(  # with the endpoint named: otherwise a collector is looked for
+                read_environment(),
+                sampler="parentbased_traceidratio",
+                sample_ratio=ratio,
+                delay_ms=100,
             )
             telemetry = configure(settings, namespace="foliotrace", set_global=False)
             switch = Handlers([], [])
@@ -469,8 +473,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--peers", action="store_true", help="install and run the three peers too")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a look")
+    parser.add_argument("--rounds", type=int, default=12)
     given = parser.parse_args()
-    rounds = 3 if given.quick else 12
+    rounds = 3 if given.quick else given.rounds
     figures: dict[str, Any] = {"foliotrace": {}}
     ours = figures["foliotrace"]
     ours["cost"] = span_cost(*peer_handlers("foliotrace"), rounds=rounds)
