@@ -447,6 +447,12 @@ class TracingSettings(Section):
         description="Names of people that are replaced in traces and logs: users, parties of the "
         "documents. Two words or more, or one of at least four letters.",
     )
+    redact_fields: tuple[str, ...] = Field(
+        default=(),
+        description="Fields of documents' metadata and of extracted records that hold names of "
+        "people, such as `author` or `tenant_name`: from the first time that one is seen, the name "
+        "is replaced in traces and logs.",
+    )
     redaction_rules: tuple[str, ...] = Field(
         default=(),
         description="Your own redaction rules, as `pkg.mod:object`: each has a `kind` and "

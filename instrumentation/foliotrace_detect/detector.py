@@ -103,14 +103,21 @@ class NameRule:
     def __init__(self, names: Iterable[str] = (), *, shortest: int = 4) -> None:
         self._shortest = shortest
         self._by_first: dict[str, frozenset[tuple[str, ...]]] = {}
+        self._names = 0
         for name in names:
             self.learn(name)
 
-    def learn(self, name: str) -> None:
-        """Find `name` from now on."""
+    def learn(self, name: str, *, most: int | None = None) -> bool:
+        """Find `name` from now on; whether it is new. Beyond `most` names, none is added."""
         words = tuple(word.lower() for word in self._WORD.findall(name))
-        if len(words) > 1 or (words and len(words[0]) >= self._shortest):
-            self._by_first[words[0]] = self._by_first.get(words[0], frozenset()) | {words}
+        if len(words) < 2 and not (words and len(words[0]) >= self._shortest):
+            return False
+        known = self._by_first.get(words[0], frozenset())
+        if words in known or (most is not None and self._names >= most):
+            return False
+        self._by_first[words[0]] = known | {words}
+        self._names += 1
+        return True
 
     def finds(self, text: str) -> Iterator[Find]:
         """Known names, the longest first where several begin at one word."""

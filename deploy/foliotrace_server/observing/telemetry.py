@@ -138,6 +138,7 @@ def _effective_settings(settings: TracingSettings, *, serving: bool) -> OTelSett
         else settings.content == "redacted",
         content_share=settings.content_share,
         content_tenants=frozenset(settings.content_tenants),
+        content_people=frozenset(settings.redact_fields),
     )
 
 

@@ -5,7 +5,7 @@ component (a language model, an index, a context) may hold keys and sockets and 
 name. An object can say itself how it is shown, by a method `trace_view()`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -59,6 +59,22 @@ def documents_in(result: LlamaIndexObject) -> list[dict[str, Any]]:
     if not isinstance(found, list):
         return []
     return [d for d in found if isinstance(d, dict) and {"id", "score", "content"} <= d.keys()]
+
+
+def values_of(data: LlamaIndexObject, fields: frozenset[str]) -> Iterator[str]:
+    """The texts that stand in fields of these names, at any depth of JSON types."""
+    if isinstance(data, list):
+        for item in data:
+            yield from values_of(item, fields)
+    elif isinstance(data, dict):
+        for name, value in data.items():
+            if name not in fields:
+                yield from values_of(value, fields)
+                continue
+            found = value.get("value", value) if isinstance(value, dict) else value
+            for text in found if isinstance(found, list) else [found]:
+                if isinstance(text, str):
+                    yield text
 
 
 def to_json(data: LlamaIndexObject, most_chars: int) -> str:

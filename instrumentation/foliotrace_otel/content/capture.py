@@ -13,7 +13,14 @@ from typing import Any, Final, Literal, TypeAlias
 from opentelemetry.trace import Span
 
 from foliotrace_otel import semconv
-from foliotrace_otel.content.as_json import as_data, cut, documents_in, is_empty, to_json
+from foliotrace_otel.content.as_json import (
+    as_data,
+    cut,
+    documents_in,
+    is_empty,
+    to_json,
+    values_of,
+)
 from foliotrace_otel.content.messages import Message, as_genai, as_openinference, tools_of
 from foliotrace_otel.semconv import Attribute
 from foliotrace_otel.spans import LlamaIndexObject
@@ -38,7 +45,7 @@ class ContentPolicy:
 
     `share`: of the runs that may be captured, decided by trace id. `tenants`: only theirs, as far
     as the program names the tenant of a run; empty: everybody's. `back_ends`: whose attribute names
-    are written.
+    are written. `people`: names of fields that hold names of people, such as `author`.
     """
 
     capture: bool = False
@@ -46,6 +53,7 @@ class ContentPolicy:
     share: float = 1.0
     tenants: frozenset[str] = frozenset()
     back_ends: frozenset[BackEnd] = frozenset({"langsmith"})
+    people: frozenset[str] = frozenset()
 
     @staticmethod
     def parse(value: str) -> "bool | None":
@@ -84,12 +92,19 @@ class SpanContent:
 class ContentCapture:
     """Collects content while spans are open and writes it on them when they end.
 
-    `pseudonym` makes a stable name of a user; the user's own never leaves.
+    `pseudonym` makes a stable name of a user; the user's own never leaves. `learn_person` is told
+    the names of users, and what stands in the fields `policy.people`, before they are exported.
     """
 
-    def __init__(self, policy: ContentPolicy, pseudonym: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        policy: ContentPolicy,
+        pseudonym: Callable[[str], str],
+        learn_person: Callable[[str], None] = lambda name: None,
+    ) -> None:
         self.policy = policy
         self._pseudonym = pseudonym
+        self._learn_person = learn_person
 
     def captures(self, record: OpenSpan) -> bool:
         """Whether the content of the run around `record` may go on spans."""
@@ -152,6 +167,8 @@ class ContentCapture:
         for name, value in described.items():
             if value is None or value == () or value == {}:
                 continue
+            if name == "user":
+                self._learn_person(str(value))
             exported = (
                 self._pseudonym(f"{described.get('tenant')}|{value}") if name == "user" else value
             )
@@ -279,6 +296,9 @@ class ContentCapture:
         return cut(text, self.policy.most_chars)
 
     def _json(self, data: LlamaIndexObject) -> str:
+        if self.policy.people:
+            for person in values_of(data, self.policy.people):
+                self._learn_person(person)
         return to_json(data, self.policy.most_chars)
 
 

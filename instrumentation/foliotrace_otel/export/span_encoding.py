@@ -54,12 +54,17 @@ class SpanEncoder:
 
     def __init__(self, redactor: SpanRedactor) -> None:
         self.redactor = redactor
+        self._generation = redactor.generation
         self._pairs: dict[tuple[str, type, object], bytes] = {}
         self._names: dict[str, bytes] = {}
         self._keys: dict[str, bytes] = {}
 
     def request(self, spans: Sequence[ReadableSpan]) -> bytes:
         """The request's bytes: spans grouped by resource and scope."""
+        if self._generation != self.redactor.generation:  # what is remembered may be redacted now
+            self._generation = self.redactor.generation
+            for remembered in (self._pairs, self._names, self._keys):
+                remembered.clear()
         groups: dict[
             int, tuple[Resource, dict[int, tuple[InstrumentationScope | None, list[bytes]]]]
         ]

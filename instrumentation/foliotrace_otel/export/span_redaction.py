@@ -15,11 +15,14 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, Status, TraceState
 from opentelemetry.util.types import AnyValue
 
-from foliotrace_detect import Detector, Rule, SensitiveKind
+from foliotrace_detect import Detector, NameRule, Rule, SensitiveKind
 from foliotrace_otel import semconv
 
 _MOST_REMEMBERED: Final = 4096
 _LONGEST_REMEMBERED: Final = 256
+_MOST_PEOPLE: Final = 10_000
+_MOST_WORDS: Final = 6
+_WORDS: Final = re.compile(r"[^\W\d_]{2,}")
 UNREDACTABLE: Final = "<REDACTION_FAILED>"
 """In place of a text on which a rule of the program failed."""
 _SAMPLING_STATE: Final = re.compile(r"(?:(?:th|rv):[0-9a-f]{1,14};?){1,2}")
@@ -44,10 +47,11 @@ class Redactor:
     The same value gets the same token under the same key, so traces stay searchable; the token is a
     keyed hash, so it cannot be turned back by trying values. Without a key, one is drawn per
     process. Texts seen before are remembered up to a bound. Safe to use from several threads.
-    `rules` are the program's own, and run before ours.
+    `rules` are the program's own, and run before ours. `generation` grows whenever the same text
+    may be redacted in another way than before.
     """
 
-    __slots__ = ("_detector", "_key", "_remembered")
+    __slots__ = ("_detector", "_key", "_people", "_remembered", "generation")
 
     def __init__(
         self,
@@ -56,14 +60,32 @@ class Redactor:
         any_sixteen_digits: bool = False,
         rules: Sequence[Rule] = (),
     ) -> None:
-        self._detector = Detector(any_sixteen_digits=any_sixteen_digits, more=rules)
+        self._people = NameRule()
+        everything = (*rules, self._people)
+        self._detector = Detector(any_sixteen_digits=any_sixteen_digits, more=everything)
+        self.generation = 0
         self._key = key or secrets.token_bytes(32)
         self._remembered: dict[str, str] = {}
 
     def use_key(self, key: bytes) -> None:
         """Make tokens with `key` from now on; for a program that opens its keys after tracing."""
         self._key = key
+        self._forget()
+
+    def learn_person(self, name: str) -> None:
+        """Replace `name` from now on: of a user, or of a party of a document.
+
+        Two words or more: an id or a role ("support") would take common words out of every text.
+        """
+        words = _WORDS.findall(name) if "@" not in name else ()  # an address has a rule
+        if 2 <= len(words) <= _MOST_WORDS and self._people.learn(
+            " ".join(words), most=_MOST_PEOPLE
+        ):
+            self._forget()
+
+    def _forget(self) -> None:
         self._remembered = {}
+        self.generation += 1
 
     def redact(self, text: str) -> str:
         """`text` with every find replaced."""
@@ -103,6 +125,11 @@ class SpanRedactor:
     def __init__(self, redactor: Redactor, *, content: bool) -> None:
         self._redactor = redactor
         self._content = content
+
+    @property
+    def generation(self) -> int:
+        """Changes when the same text may be redacted in another way than before."""
+        return self._redactor.generation
 
     def text(self, text: str) -> str:
         """A name or description."""

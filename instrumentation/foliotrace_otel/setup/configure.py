@@ -225,7 +225,11 @@ def _handlers(
     settings: OTelSettings, provider: trace.TracerProvider, metrics: Metrics, redactor: Redactor
 ) -> tuple[OTelSpanHandler, OTelEventHandler]:
     policy = settings.content
-    content = ContentCapture(policy, redactor.pseudonym) if policy.capture else None
+    content = (
+        ContentCapture(policy, redactor.pseudonym, redactor.learn_person)
+        if policy.capture
+        else None
+    )
     tree = SpanTree(
         provider.get_tracer(SCOPE),
         namespace=metrics.namespace,

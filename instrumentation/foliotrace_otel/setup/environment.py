@@ -85,6 +85,7 @@ class OTelSettings:
     semconv: Version = "1.41"
     content_share: float = 1.0
     content_tenants: frozenset[str] = frozenset()
+    content_people: frozenset[str] = frozenset()
     openinference: bool = False
     langfuse: bool = False
     detects_resource: bool = False
@@ -108,6 +109,7 @@ class OTelSettings:
             share=self.content_share,
             tenants=self.content_tenants,
             back_ends=self.back_ends,
+            people=self.content_people,
         )
 
     @property

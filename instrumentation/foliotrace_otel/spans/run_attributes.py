@@ -64,7 +64,10 @@ class RunAttributes(SpanProcessor):
         if _KEY not in context:
             return
         for name, value in _current(context).items():
-            exported = self._redactor.pseudonym(str(value)) if name == _USER else value
+            exported = value
+            if name == _USER:
+                self._redactor.learn_person(str(value))
+                exported = self._redactor.pseudonym(str(value))
             span.set_attribute(name, exported)
 
     def on_end(self, span: ReadableSpan) -> None:
