@@ -9,7 +9,7 @@ from tests.fakes.llamacloud import FakeLlamaCloud, running_fake_llamacloud
 
 from foliotrace.model import PageKind, Passage, RetrievalMode, Words
 from foliotrace.query.answer.anchors import PageMap, RowOnPage
-from foliotrace.query.answer.quotes import quotable_spans
+from foliotrace.query.answer.quoting.pieces import quotable_spans
 
 pytestmark = pytest.mark.anyio
 REPORT = (

@@ -13,7 +13,16 @@ from foliotrace.ingest.chunk import (
     UNIT_WORDS,
     chunk_pages,
 )
-from foliotrace.model import Chunk, PageKind, ParsedPage, Table, TableCell, TableRow
+from foliotrace.model import (
+    Block,
+    BlockKind,
+    Chunk,
+    PageKind,
+    ParsedPage,
+    Table,
+    TableCell,
+    TableRow,
+)
 
 PLAIN = ("net", "sales", "rose.", "U.S.", "(see", "note", "3)", "1,234.5", "Why?", "of", "We", "It")
 ODD = ("\u5e74\u5831\u544a\u66f8", "\ud55c\uad6d\uc5b4" * 90, "x" * 3000, "\U0001f642", "\u00a0")
@@ -156,3 +165,17 @@ def test_a_sheets_name_is_context_where_the_text_does_not_show_it() -> None:
 
 def test_a_page_without_words_makes_no_chunk() -> None:
     assert chunked(ParsedPage(number=1, text=" \n\t ")) == []
+
+
+def test_page_headers_and_footers_are_in_no_chunk() -> None:
+    text = "Annual plan\nRefunds are paid within\nthirty days\nAcme Inc. | Q3 2023 Form 10-Q | 16"
+    header = Block(start=0, end=11, kind=BlockKind.HEADER)
+    page = ParsedPage(number=18, text=text, blocks=(header,))
+    (chunk,) = chunked(page)
+    assert chunk.text == "Refunds are paid within\nthirty days"
+
+
+def test_a_page_of_nothing_but_a_header_has_a_chunk() -> None:
+    header = Block(start=0, end=11, kind=BlockKind.HEADER)
+    (chunk,) = chunked(ParsedPage(number=1, text="Annual plan", blocks=(header,)))
+    assert chunk.text == "Annual plan"

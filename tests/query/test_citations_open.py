@@ -14,7 +14,7 @@ from foliotrace.errors import FileRefused
 from foliotrace.ingest.chunk import chunk_pages
 from foliotrace.model import Citation, ParsedPage, Passage, RetrievalMode, Words
 from foliotrace.query.answer.anchors import cell_range, page_map
-from foliotrace.query.answer.quotes import quotable_spans
+from foliotrace.query.answer.quoting.pieces import quotable_spans
 
 pytestmark = pytest.mark.anyio
 

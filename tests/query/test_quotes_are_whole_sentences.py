@@ -3,7 +3,7 @@
 import pytest
 from tests.query.query_stack import QueryStack
 
-from foliotrace.query.answer.quotes import joined_lines, whole_sentence
+from foliotrace.query.answer.quoting.pieces import joined_lines, whole_sentence
 
 pytestmark = pytest.mark.anyio
 

@@ -16,7 +16,8 @@ _INTRODUCTION = """# Lexicon
 
 Documents call things otherwise than questions do. A lexicon says how: TOML files, one for each
 field of knowledge. The shipped ones are
-[questions.toml](../../workflows/foliotrace/lexicon/questions.toml) and
+[questions.toml](../../workflows/foliotrace/lexicon/questions.toml),
+[generic.toml](../../workflows/foliotrace/lexicon/generic.toml) and
 [finance.toml](../../workflows/foliotrace/lexicon/finance.toml). Put your own into a folder and name
 it in `FOLIOTRACE_QUERY__LEXICON`; a file called like a shipped one replaces it, so an empty
 `finance.toml` takes finance out. A lexicon works at the next start, on what is indexed already.
@@ -62,7 +63,9 @@ deriving = ["growth"]         # say what to compute, not of what
 A `metric` may list what a ratio is computed from; a `row` may not, because its cell is the answer.
 In a formula, `average X` is of the asked year and the one before, `change in X` the difference.
 
-`instructions` are phrases that say how to answer; their sentences are not searched for. Phrases
+`instructions` are phrases that say how to answer; their sentences are not searched for. `generic`
+are words that many questions have, whatever they are about; they count for a fifth in a search.
+Phrases
 match in any case and ending. Name no company in `items`: it would raise that company's documents
 for everybody's questions.
 

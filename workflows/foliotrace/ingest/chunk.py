@@ -1,18 +1,20 @@
 """Splits pages into chunks of about 256 words, with an overlap of 64 words.
 
 A chunk is a span of one page that starts and ends at a boundary of sentences, paragraphs, lines or
-table rows. A chunk that starts inside a table has the table's header row as its context.
+table rows. A chunk that starts inside a table has the table's header row as its context. Page
+headers, page footers and navigation start and end no chunk: they repeat on every page.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeAlias
 
 from foliotrace.model import Chunk, PageKind, ParsedPage, Table
+from foliotrace.model.running_lines import running_lines
 
-CHUNKER: Final = "words-256-64-2"
+CHUNKER: Final = "words-256-64-3"
 """The name and version of this chunking; part of a document's revision."""
 
 TARGET_WORDS: Final = 256
@@ -77,8 +79,11 @@ def _label(page: ParsedPage, text: str) -> str:
 
 
 def _spans(page: ParsedPage) -> Iterator[tuple[int, int, str]]:
-    """(start, end, header row) of each chunk of the page."""
-    units = list(_units(page))
+    """(start, end, header row) of each chunk of the page.
+
+    A page of running lines only has them as its chunk: no page with words goes without.
+    """
+    units = list(_units(page, running_lines(page))) or list(_units(page, ()))
     first = 0
     while first < len(units):
         last = _last_of_chunk(units, first)
@@ -110,16 +115,28 @@ def _first_of_next(units: Sequence[_Unit], first: int, last: int) -> int:
     return start
 
 
-def _units(page: ParsedPage) -> Iterator[_Unit]:
+_Spans: TypeAlias = Sequence[tuple[int, int]]
+
+
+def _units(page: ParsedPage, running: _Spans) -> Iterator[_Unit]:
     """The page's units in order; a table row is one unit unless it is too long."""
     position = 0
     for table in sorted(page.tables, key=lambda t: t.start):
         if table.start < position or not table.rows:
             continue  # a nested table: its text belongs to the outer one
-        yield from _prose(page.text, position, table.start)
+        yield from _prose_beside(running, page.text, position, table.start)
         yield from _rows(page.text, table)
         position = max(table.end, table.rows[-1].end)
-    yield from _prose(page.text, position, len(page.text))
+    yield from _prose_beside(running, page.text, position, len(page.text))
+
+
+def _prose_beside(running: _Spans, text: str, start: int, end: int) -> Iterator[_Unit]:
+    """The units of the prose without the running lines in it."""
+    for first, last in running:
+        if start < last and first < end:
+            yield from _prose(text, start, max(start, first))
+            start = min(end, last)
+    yield from _prose(text, start, end)
 
 
 def _rows(text: str, table: Table) -> Iterator[_Unit]:

@@ -94,6 +94,7 @@ class Lexicon(_Entry):
     """What one file holds, or all files together."""
 
     instructions: _Phrases = ()
+    generic: _Phrases = ()
     cells: Cells = Cells()
     page: tuple[PageKindTerms, ...] = ()
     metric: tuple[Metric, ...] = ()
@@ -133,6 +134,7 @@ def _joined(lexicons: Iterable[Lexicon]) -> Lexicon:
     parts = list(lexicons)
     return Lexicon(
         instructions=tuple(cue for part in parts for cue in part.instructions),
+        generic=tuple(word for part in parts for word in part.generic),
         cells=Cells(
             asking=tuple(word for part in parts for word in part.cells.asking),
             fillers=tuple(word for part in parts for word in part.cells.fillers),

@@ -72,11 +72,12 @@ class QuestionTerms:
     """What a question asks for: its `terms` without those that say how to answer it.
 
     `instead` are phrases of it, each with what documents write for them: one of those answers for
-    the phrase ("COGS": "cost of sales").
+    the phrase ("COGS": "cost of sales"). `generic` are the terms that many questions have.
     """
 
     terms: tuple[str, ...]
     instead: tuple[tuple[frozenset[str], tuple[frozenset[str], ...]], ...] = ()
+    generic: frozenset[str] = frozenset()
 
     def answered(self, held: frozenset[str]) -> frozenset[str]:
         """The terms that a text with the terms `held` answers for, its own included."""

@@ -2,22 +2,16 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.errors import NotFound
 from foliotrace.model import Anchor, BlockKind, PageKind, ParsedPage, Passage, Words
+from foliotrace.model.running_lines import running_lines
 from foliotrace.ports import PageReader
 
 _MAX_PAGES: Final = 2048
-_LINE: Final = re.compile(r"[^\n]*\S[^\n]*")
-_PAGE_LINE: Final = re.compile(r"(?:page\s+)?\d{1,4}(?:\s+of\s+\d{1,4})?|table of contents", re.I)
-_PART: Final = " | "
 _LABEL: Final = 80  # characters: a longer cell is prose, not the label of a group of rows
-_PART_WORDS: Final = 6  # more are not a label
-_COVER_PAGES: Final = 20  # by which a printed page number may differ from the page's place
-_RUNNING_KINDS: Final = (BlockKind.HEADER, BlockKind.FOOTER, BlockKind.NAVIGATION)
 _CELL: Final = re.compile(r"([A-Z]+)(\d+)")
 
 
@@ -30,6 +24,7 @@ class RowOnPage:
     is_header: bool
     headers: tuple[tuple[int, int], ...]
     has_values: bool = True  # False: a label without values, as above a group of rows
+    is_prose: bool = False  # one long cell: sentences that the layout put into a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +38,7 @@ class PageMap:
     cells: tuple[tuple[int, int, str], ...]
     exact: bool = True
     running: tuple[tuple[int, int], ...] = ()  # page header, footer, navigation: never quoted
+    headings: tuple[tuple[int, int], ...] = ()
 
     def anchor(self, page: int, start: int, end: int) -> Anchor:
         """The anchor of the text [start, end)."""
@@ -77,41 +73,26 @@ def page_map(page: ParsedPage) -> PageMap:
         headers = tuple((row.start, row.end) for row in table.rows if row.is_header)
         single = all(len(row.cells) == 1 for row in table.rows)
         for row in table.rows:
-            has_values = single or len(row.cells) > 1 or row.end - row.start > _LABEL
-            rows.append(RowOnPage(row.start, row.end, row.is_header, headers, has_values))
+            prose = not single and len(row.cells) == 1 and row.end - row.start > _LABEL
+            has_values = single or len(row.cells) > 1
+            rows.append(RowOnPage(row.start, row.end, row.is_header, headers, has_values, prose))
             cells += [(c.start, c.end, c.ref) for c in row.cells if c.ref]
     rows.sort(key=lambda row: row.start)
-    return PageMap(
-        page.kind, page.label, page.words, tuple(rows), tuple(cells), running=_running(page, rows)
+    running = running_lines(page)
+    headings = tuple(
+        (b.start, b.end)
+        for b in page.blocks
+        if b.kind is BlockKind.HEADING and (b.start, b.end) not in running
     )
-
-
-def _running(page: ParsedPage, rows: Sequence[RowOnPage]) -> tuple[tuple[int, int], ...]:
-    """Spans of header, footer and navigation, in order: marked blocks, or by shape at the edges.
-
-    Of a page's first and last line, those count that read "Home | Visitors | Contact", "Title |
-    Form | 16" with about the page's number, "Page 16 of 20", or "Table of contents".
-    """
-    spans = {(b.start, b.end) for b in page.blocks if b.kind in _RUNNING_KINDS}
-    lines = [found.span() for found in _LINE.finditer(page.text)]
-    for at, beside in ((0, 1), (-1, -2)):
-        if len(lines) < 2 or any(r.start < lines[at][1] and r.end > lines[at][0] for r in rows):
-            continue
-        line, neighbour = (page.text[slice(*lines[i])].strip() for i in (at, beside))
-        if _is_running(line, page.number) and _PART not in neighbour:
-            spans.add(lines[at])
-    return tuple(sorted(spans))
-
-
-def _is_running(line: str, number: int) -> bool:
-    if _PAGE_LINE.fullmatch(line):
-        return True
-    *parts, last = line.split(_PART)
-    if not parts or any(len(part.split()) > _PART_WORDS for part in (*parts, last)):
-        return False
-    if last.isdecimal():
-        return abs(int(last) - number) <= _COVER_PAGES
-    return len(parts) >= 2 and not any(c.isdigit() for c in line)
+    return PageMap(
+        page.kind,
+        page.label,
+        page.words,
+        tuple(rows),
+        tuple(cells),
+        running=running,
+        headings=headings,
+    )
 
 
 def cell_range(refs: list[str]) -> str | None:

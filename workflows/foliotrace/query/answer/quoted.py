@@ -1,6 +1,6 @@
 """Answers without a language model: the cells that were asked for, or sentences word for word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -8,20 +8,24 @@ from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import IndexUnavailable
 from foliotrace.events import QuestionCoverMeasured, emit
 from foliotrace.model import AnswerMode, Citation, Deadline, Figure, Level, Passage, Query
-from foliotrace.ports import QuestionVocabulary
+from foliotrace.ports import QuestionTerms, QuestionVocabulary
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.asked_documents import of_asked_documents
 from foliotrace.query.answer.cells.figures import FigureAnswer, FigureFinder, FoundFigure
 from foliotrace.query.answer.quotes import (
     FLOOR,
+    LOWEST_SCORE,
     PassageTerms,
     Quote,
     QuoteSpan,
     choose,
     cover,
+    of_each_document,
     weigh,
-    whole_sentence,
 )
+from foliotrace.query.answer.quoting.asked import asked_for
+from foliotrace.query.answer.quoting.confidence import confidence_of
+from foliotrace.query.answer.quoting.pieces import whole_sentence
 from foliotrace.query.answer.synthesis import (
     ABSTAINED,
     NOTICE_BUDGET,
@@ -33,6 +37,7 @@ from foliotrace.query.answer.synthesis import (
     rendered,
     with_notice,
 )
+from foliotrace.query.subjects.asked_names import asks_for_each
 from foliotrace.query.subjects.subject_check import Subjects
 from foliotrace.settings import MAX_QUOTES
 
@@ -79,7 +84,8 @@ class QuotedAnswers:
         }
         best = max(cover(weights, question.answered(terms.terms)) for _, terms in sources)
         emit(QuestionCoverMeasured(cover=round(best, 3)))
-        series = self.figures is not None and self.figures.is_series(query.text)
+        every = asks_for_each(query.text)
+        series = every or (self.figures is not None and self.figures.is_series(query.text))
         meant = of_asked_documents(
             query.text, [p for p, _ in sources], self.vocabulary.terms, series=series
         )
@@ -90,8 +96,9 @@ class QuotedAnswers:
             found = await self.figures.answer(query, weights, passages, deadline)
         figures = found.figures
         quotes: list[Quote] = []
+        each = every and len({p.document_id for p, _ in sources}) > 1
         if not found.whole:
-            quotes = choose(weights, sources, at_most=min(MAX_QUOTES, query.top_k))
+            quotes = self._quotes(query, question, weights, sources, each=each)
         if not figures and (best < FLOOR or not quotes):
             return Synthesis(
                 text=ABSTAINED, mode=AnswerMode.ABSTAINED, reasons=tuple(degradations.reasons)
@@ -103,12 +110,11 @@ class QuotedAnswers:
             lines.insert(0, f"{found.conclusion} {markers}")
         texts = ["\n".join(lines)] if lines else []
         texts += _rows(figures)
-        quotes = [
-            await self._whole(query, quote) for quote in quotes[: max(0, MAX_QUOTES - len(figures))]
-        ]
-        for marker, quote in enumerate(_distinct(quotes), len(figures) + 1):
+        at_most = len(quotes) if each else max(0, MAX_QUOTES - len(figures))
+        quotes = [await self._whole(query, quote) for quote in quotes[:at_most]]
+        for marker, quote in enumerate(quotes if each else _distinct(quotes), len(figures) + 1):
             cited.append(await self.citation(query, marker, quote))
-            texts.append(rendered(quote, marker))
+            texts.append(rendered(quote, marker, labelled=each))
         quoted = Synthesis(
             text="\n\n".join(texts),
             mode=AnswerMode.EXTRACTIVE,
@@ -117,6 +123,32 @@ class QuotedAnswers:
             reasons=tuple(degradations.reasons),
         )
         return with_notice(quoted, self._why_quoted(degradations.reasons))
+
+    def _quotes(
+        self,
+        query: Query,
+        question: QuestionTerms,
+        weights: Mapping[str, float],
+        sources: Sources,
+        *,
+        each: bool,
+    ) -> list[Quote]:
+        """The best quotes with their confidence; with `each`, the best of each document."""
+        asked = asked_for(
+            query.text,
+            weights,
+            generic=question.generic,
+            headers=frozenset().union(*(terms.identity for _, terms in sources)),
+            written=frozenset().union(*(terms.terms for _, terms in sources)),
+            terms=self.vocabulary.terms,
+        )
+        if each:
+            chosen = of_each_document(asked, question, sources)
+        else:
+            chosen = choose(asked, question, sources, at_most=min(MAX_QUOTES, query.top_k))
+        if chosen and chosen[0].score < LOWEST_SCORE and not each:
+            return []
+        return [replace(quote, score=confidence_of(quote.score)) for quote in chosen]
 
     async def _whole(self, query: Query, quote: Quote) -> Quote:
         """The quote, grown to a whole sentence where its passage cut it."""

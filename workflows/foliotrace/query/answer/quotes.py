@@ -4,43 +4,49 @@ The share of the question that passages cover also decides whether they answer i
 """
 
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from heapq import nlargest
+from operator import itemgetter
 from typing import Final
 
 from foliotrace.model import Passage
-from foliotrace.ports import Vocabulary
+from foliotrace.ports import QuestionTerms, Vocabulary
 from foliotrace.query.answer.anchors import PageMap
+from foliotrace.query.answer.cells.periods import periods_in
+from foliotrace.query.answer.quoting.asked import Asked
+from foliotrace.query.answer.quoting.noise import FACTORS, noise_in
+from foliotrace.query.answer.quoting.pieces import Piece, pieces
+from foliotrace.settings import MAX_QUOTES
 
 FLOOR: Final = 0.35
 """Below this cover of the question, an answer without an LLM abstains.
 
 Calibrated on development questions only (bench/answers.py has the figures)."""
 
+LOWEST_SCORE: Final = 0.2
+"""Below this score of the best quote, an answer without an LLM abstains: one in seven is right."""
+
 EVENNESS: Final = 4.0
 """Added to each term's rarity, so that every word of a question counts, rare ones up to thrice."""
 
-RANK_LOSS: Final = 0.05  # score lost per place of the passage in the ranking
+RANK_LOSS: Final = 0.1  # score lost per place of the passage in the ranking
+SCORE_POWER: Final = 1.0  # of a passage's score beside the best one's
+SAME_DOCUMENT: Final = 0.7  # per sentence of it before, where the question names no document
+REPEATED: Final = 0.6  # factor on a sentence that several documents write alike
 MIN_RELATIVE_SCORE: Final = 0.5  # of the best quote's score; lesser quotes are left out
 SHORT_TERMS: Final = 3
-HEADER_SHARE: Final = 0.25  # of a header's cover that counts for its rows
-
-MAX_QUOTE_CHARACTERS: Final = 420
-
-_DIVIDED: Final = re.compile(r"([^\W\d_]{2,})[-\u2010\u00ad]\n[ \t]*([^\W\d_A-Z]{2,})")
-_LONGEST_ABBREVIATION: Final = 6  # without its point
+CONTEXT_SHARE: Final = 0.35  # of the cover by a table's header or a heading
+SYNONYM_SHARE: Final = 0.5  # of the cover by what documents write instead
+IDENTITY_SHARE: Final = 0.5  # of the cover by the document's identity
+_UNDER_HEADING: Final = 0.5  # cover by a heading whose sentences need not repeat its words
+_JOINED_CHARACTERS: Final = 700  # of sentences that are quoted together
+_CANDIDATES: Final = 12  # whose text is looked at once more
 
 _NUMBER: Final = re.compile(r"\d\d*(?:[.,]\d+)*")  # `\d+` in front would be searched slowly
-_PARAGRAPH_END: Final = re.compile(r"\n[ \t]*\n")
-_ROW_MARKS: Final = ("\t", " | ")
-_SENTENCE_END: Final = re.compile(r"[.!?][\"')\]\u201d\u2019]*(?=\s)")
-_NEXT_SENTENCE: Final = re.compile(r"\s+[\"'(\[\u201c\u2018]*[A-Z0-9]")
-_ABBREVIATION: Final = re.compile(
-    r"\b(?:[A-Z]|No|Nos|Mr|Mrs|Ms|Dr|St|Inc|Corp|Co|Ltd|vs|e\.g|i\.e|al|Fig|Sec|approx|U\.S)\.$"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,8 @@ class QuoteSpan:
     terms: frozenset[str]
     header: str = ""
     header_terms: frozenset[str] = frozenset()
-    announces: bool = False  # "... was as follows:" says nothing itself
+    heading_terms: frozenset[str] = frozenset()  # of the heading that it stands under
+    noise: str = ""  # the kind of text that hardly ever answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,7 @@ class PassageTerms:
     spans: tuple[QuoteSpan, ...]
     terms: frozenset[str]
     numbers: frozenset[str]
+    identity: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,139 +92,6 @@ class Quote:
         return self.passage.text[
             self.span.start - self.passage.start : self.span.end - self.passage.start
         ]
-
-
-def quotable_spans(passage: Passage, page: PageMap) -> Iterator[tuple[int, int, str]]:
-    """(start, end, header) of the passage's table rows and sentences, in order, on the page.
-
-    Page headers, footers and navigation are left out. Of a passage that is not placed on the page
-    exactly, they are its own text's, from its start.
-    """
-    if not passage.exact:
-        yield from _prose_of(passage, passage.start, passage.start + len(passage.text))
-        return
-    position = passage.start
-    for row in page.rows:
-        if row.end <= position or row.start >= passage.end or row.start < passage.start:
-            continue
-        yield from _sentences(passage, page, position, row.start)
-        end = min(row.end, passage.end)
-        if not row.is_header and row.has_values:
-            yield row.start, end, _header(passage, row.headers)
-        position = end
-    yield from _sentences(passage, page, position, passage.end)
-
-
-def _sentences(
-    passage: Passage, page: PageMap, start: int, end: int
-) -> Iterator[tuple[int, int, str]]:
-    for first, last in page.running:
-        if start < last and first < end:
-            yield from _prose_of(passage, start, max(start, first))
-            start = min(end, last)
-    yield from _prose_of(passage, start, end)
-
-
-def _prose_of(passage: Passage, start: int, end: int) -> Iterator[tuple[int, int, str]]:
-    text = passage.text[start - passage.start : end - passage.start]
-    for first, last in _prose_spans(text):
-        yield start + first, start + last, ""
-
-
-def _prose_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Sentences and row-like lines of `text`, in order, without the white space around them."""
-    start = 0
-    for gap in _PARAGRAPH_END.finditer(text):
-        yield from _paragraph(text, start, gap.start())
-        start = gap.end()
-    yield from _paragraph(text, start, len(text))
-
-
-def _paragraph(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Rows by themselves, the lines between them together as prose."""
-    prose_start, line_start = start, start
-    while line_start < end:
-        newline = text.find("\n", line_start, end)
-        line_end = end if newline < 0 else newline
-        if any(text.find(mark, line_start, line_end) >= 0 for mark in _ROW_MARKS):
-            yield from _prose(text, prose_start, line_start)
-            yield from _trimmed(text, line_start, line_end)
-            prose_start = line_end
-        line_start = line_end + 1
-    yield from _prose(text, prose_start, end)
-
-
-def _prose(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    sentence_start = start
-    for stop in _SENTENCE_END.finditer(text, start, end):
-        mark = stop.start()
-        word = max(sentence_start, mark - _LONGEST_ABBREVIATION)
-        if text[mark] == "." and _ABBREVIATION.search(text, word, mark + 1):
-            continue
-        if _NEXT_SENTENCE.match(text, stop.end(), end):
-            yield from _bounded(text, sentence_start, stop.end())
-            sentence_start = stop.end()
-    yield from _bounded(text, sentence_start, end)
-
-
-def _bounded(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """A sentence, or its lines where it is too long to be one (forms, lists)."""
-    if end - start <= MAX_QUOTE_CHARACTERS:
-        yield from _trimmed(text, start, end)
-        return
-    while start < end:
-        cut = min(start + MAX_QUOTE_CHARACTERS, end)
-        newline = text.rfind("\n", start + 1, cut) if cut < end else -1
-        space = text.rfind(" ", start + 1, cut) if cut < end else -1
-        cut = newline if newline > start else space if space > start else cut
-        yield from _trimmed(text, start, cut)
-        start = cut
-
-
-def whole_sentence(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span of `text`, grown to the sentence that it was cut from; rows are left as they are.
-
-    A passage ends where its chunk does, which may be inside a sentence.
-    """
-    piece = text[start:end]
-    if not piece or any(mark in piece for mark in _ROW_MARKS):
-        return start, end
-    limit = end + MAX_QUOTE_CHARACTERS
-    if not _SENTENCE_END.search(f"{piece[-3:]} "):
-        stop = _SENTENCE_END.search(text, end, limit)
-        gap = _PARAGRAPH_END.search(text, end, limit)
-        ends_at = min(m for m in (stop.end() if stop else limit, gap.start() if gap else limit))
-        if ends_at < limit and not any(mark in text[end:ends_at] for mark in _ROW_MARKS):
-            end = ends_at
-    if piece[0].islower():
-        above = text[max(0, start - MAX_QUOTE_CHARACTERS) : start]
-        ends = [m.end() for m in (*_SENTENCE_END.finditer(above), *_PARAGRAPH_END.finditer(above))]
-        begins = max(ends, default=len(above) if start > len(above) else 0)
-        if not any(mark in above[begins:] for mark in _ROW_MARKS):
-            start -= len(above[begins:].lstrip())
-    return start, end
-
-
-def joined_lines(text: str) -> str:
-    """A quote on one line; words that were divided at line ends are whole again."""
-    return " ".join(_DIVIDED.sub(r"\1\2", text).split())
-
-
-def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    part = text[start:end].rstrip()
-    stripped = part.lstrip()
-    if stripped:
-        yield start + len(part) - len(stripped), start + len(part)
-
-
-def _header(passage: Passage, headers: Sequence[tuple[int, int]]) -> str:
-    """The text of the header rows: from the passage where it holds them, else its context."""
-    inside = [
-        " ".join(passage.text[s - passage.start : e - passage.start].split())
-        for s, e in headers
-        if passage.start <= s and e <= passage.end
-    ]
-    return " / ".join(inside) or passage.context
 
 
 def weigh(terms: Sequence[str], rarity: Mapping[str, float]) -> dict[str, float]:
@@ -245,31 +120,139 @@ def _held(weights: Mapping[str, float], terms: frozenset[str]) -> float:
     return held
 
 
+def _sum(weights: Mapping[str, float], terms: AbstractSet[str]) -> float:
+    return sum([weights[term] for term in terms]) if terms else 0.0
+
+
 def choose(
-    weights: Mapping[str, float],
+    asked: Asked,
+    question: QuestionTerms,
     sources: Sequence[tuple[Passage, PassageTerms]],
     *,
     at_most: int,
 ) -> list[Quote]:
     """The best quotes of the ranked passages, best first, no text twice."""
-    total = sum(weights.values())
-    if not total:
+    if not asked.total:
         return []
-    ranked = sorted(
-        (
-            Quote(passage, span, _score(weights, total, span) * (1 - RANK_LOSS) ** rank)
-            for rank, (passage, terms) in enumerate(sources)
-            for span in terms.spans
-        ),
-        key=lambda quote: -quote.score,
-    )
+    scored = [
+        (score * standing, passage, span)
+        for standing, (passage, terms) in zip(_standings(sources), sources, strict=True)
+        for span, score in _scored(asked, question, terms)
+    ]
+    ranked = []
+    for score, passage, span in nlargest(_CANDIDATES, scored, key=itemgetter(0)):
+        quote = Quote(passage, span, score)
+        ranked.append(replace(quote, score=score * asked.form_factor(quote.text)))
+    if not ranked:
+        return []
+    ranked.sort(key=lambda quote: -quote.score)
+    if not asked.names_document:
+        ranked = _spread(ranked)
     chosen: dict[str, Quote] = {}
     for quote in ranked:
-        too_low = quote.score < MIN_RELATIVE_SCORE * ranked[0].score or not quote.score
-        if len(chosen) == at_most or too_low:
+        if quote.score < MIN_RELATIVE_SCORE * ranked[0].score:
             break
+        if len(chosen) == at_most and not any(_adjacent(quote, one) for one in chosen.values()):
+            continue
         chosen.setdefault(" ".join(quote.text.split()).casefold(), quote)
-    return list(chosen.values())
+    return _joined(list(chosen.values()))
+
+
+def _spread(ranked: list[Quote]) -> list[Quote]:
+    """Again best first, where a document's further sentences count for less than its first."""
+    seen = Counter[str]()
+    spread: list[Quote] = []
+    for quote in ranked:
+        factor = SAME_DOCUMENT ** seen[quote.passage.document_id]
+        seen[quote.passage.document_id] += 1
+        spread.append(replace(quote, score=quote.score * factor))
+    return sorted(spread, key=lambda quote: -quote.score)
+
+
+def _standings(sources: Sequence[tuple[Passage, PassageTerms]]) -> list[float]:
+    """What the sentences of each passage count for: by its place, and its score beside the best."""
+    best = max((passage.score for passage, _ in sources), default=0.0)
+    return [
+        (1 - RANK_LOSS) ** rank
+        * (max(passage.score, 0.0) / best if best > 0 else 1.0) ** SCORE_POWER
+        for rank, (passage, _) in enumerate(sources)
+    ]
+
+
+def of_each_document(
+    asked: Asked, question: QuestionTerms, sources: Sequence[tuple[Passage, PassageTerms]]
+) -> list[Quote]:
+    """The best quote of each document, in the order of their periods; poor ones are left out."""
+    documents: dict[str, list[tuple[Passage, PassageTerms]]] = {}
+    for passage, terms in sources:
+        documents.setdefault(passage.document_id, []).append((passage, terms))
+    ranked = [choose(asked, question, each, at_most=MAX_QUOTES) for each in documents.values()]
+    written = Counter(frozenset(q.span.terms) for quotes in ranked for q in quotes)
+    best = [
+        max(quotes, key=lambda q: q.score * (1.0 if written[q.span.terms] == 1 else REPEATED))
+        for quotes in ranked
+        if quotes
+    ]
+    bar = MIN_RELATIVE_SCORE * max((quote.score for quote in best), default=0.0)
+    kept = [quote for quote in best if quote.score >= bar]
+    return sorted(kept, key=lambda quote: _period_end(quote.passage.header))
+
+
+def _period_end(header: str) -> tuple[int, int, int]:
+    return max((date.order for date in periods_in(header).dates), default=(0, 0, 0))
+
+
+def _adjacent(one: Quote, other: Quote) -> bool:
+    """Whether two sentences follow each other on a page and are short enough for one quote."""
+    if one.passage is not other.passage or one.span.header or other.span.header:
+        return False
+    first, second = sorted((one.span, other.span), key=lambda span: span.start)
+    between = one.passage.text[first.end - one.passage.start : second.start - one.passage.start]
+    return (
+        first.end <= second.start
+        and not between.strip()
+        and second.end - first.start <= _JOINED_CHARACTERS
+    )
+
+
+def _joined(quotes: list[Quote]) -> list[Quote]:
+    """Sentences that follow each other as one quote, in the place of the better one."""
+    joined: list[Quote] = []
+    for quote in quotes:
+        for place, other in enumerate(joined):
+            if _adjacent(quote, other):
+                start = min(quote.span.start, other.span.start)
+                end = max(quote.span.end, other.span.end)
+                terms = quote.span.terms | other.span.terms
+                span = replace(other.span, start=start, end=end, terms=terms)
+                joined[place] = replace(other, span=span)
+                break
+        else:
+            joined.append(quote)
+    return joined
+
+
+def _scored(
+    asked: Asked, question: QuestionTerms, terms: PassageTerms
+) -> Iterator[tuple[QuoteSpan, float]]:
+    """Each span that holds a word of the question, with its score."""
+    weights, words, total = asked.weights, asked.words, asked.total
+    identity = IDENTITY_SHARE * _sum(weights, terms.identity & words) / total
+    for span in terms.spans:
+        held = question.answered(span.terms) if question.instead else span.terms
+        own = _sum(weights, span.terms & words) / total
+        if held is not span.terms:
+            own += SYNONYM_SHARE * (_sum(weights, (held - span.terms) & words) / total)
+        around = span.header_terms | span.heading_terms
+        context = _sum(weights, (around & words) - held) / total if around else 0.0
+        if not own and (context < _UNDER_HEADING or span.header):
+            continue
+        score = own + identity + CONTEXT_SHARE * context
+        if len(span.terms) < SHORT_TERMS and not any(t[:1].isdigit() for t in span.terms):
+            score *= 0.5
+        if span.noise and span.noise not in asked.allowed_noise:
+            score *= FACTORS[span.noise]
+        yield span, score
 
 
 def nearest_span(wanted: AbstractSet[str], terms: PassageTerms) -> QuoteSpan | None:
@@ -292,15 +275,6 @@ def _plain(number: str) -> str:
     if bare.count(".") == 1:
         bare = bare.rstrip("0").rstrip(".")
     return bare.lstrip("0") or "0"
-
-
-def _score(weights: Mapping[str, float], total: float, span: QuoteSpan) -> float:
-    score = _held(weights, span.terms) / total
-    if not score:
-        return 0.0
-    if span.header_terms:
-        score += HEADER_SHARE * (_held(weights, span.header_terms - span.terms) / total)
-    return score * (0.5 if len(span.terms) < SHORT_TERMS or span.announces else 1.0)
 
 
 _MAX_PASSAGES: Final = 4096
@@ -335,26 +309,27 @@ class PassageTermsCache:
         return terms
 
     def _analysed(self, passage: Passage, page: PageMap) -> PassageTerms:
-        spans = tuple(
-            self._span(passage, start, end, header)
-            for start, end, header in quotable_spans(passage, page)
+        spans = tuple(self._span(passage, piece) for piece in pieces(passage, page))
+        identity = self._header_terms(f"{passage.header} {passage.document_name}")
+        terms = identity.union(
+            self._header_terms(passage.context),
+            *(span.terms for span in spans),
+            *(span.header_terms for span in spans if span.header),
         )
         header = f"{passage.header} {passage.document_name} {passage.context}"
-        terms = self._header_terms(header).union(
-            *(span.terms for span in spans), *(span.header_terms for span in spans if span.header)
-        )
-        return PassageTerms(spans, terms, numbers_in(f"{header} {passage.text}"))
+        return PassageTerms(spans, terms, numbers_in(f"{header} {passage.text}"), identity)
 
     def _terms(self, text: str) -> frozenset[str]:
         return frozenset(self._vocabulary.terms(text))
 
-    def _span(self, passage: Passage, start: int, end: int, header: str) -> QuoteSpan:
-        text = passage.text[start - passage.start : end - passage.start]
+    def _span(self, passage: Passage, piece: Piece) -> QuoteSpan:
+        text = passage.text[piece.start - passage.start : piece.end - passage.start]
         return QuoteSpan(
-            start=start,
-            end=end,
+            start=piece.start,
+            end=piece.end,
             terms=self._terms(text),
-            header=header,
-            header_terms=self._header_terms(header) if header else frozenset(),
-            announces=text.rstrip().endswith(":"),
+            header=piece.header,
+            header_terms=self._header_terms(piece.header) if piece.header else frozenset(),
+            heading_terms=self._header_terms(piece.heading) if piece.heading else frozenset(),
+            noise=noise_in(text, is_heading=piece.is_heading, is_row=bool(piece.header)),
         )

@@ -6,7 +6,8 @@ from typing import Final, Protocol, TypeVar
 
 from foliotrace.model import AnswerContent, AnswerMode, Level
 from foliotrace.query.answer.grounding.sentences import Grounder
-from foliotrace.query.answer.quotes import Quote, joined_lines
+from foliotrace.query.answer.quotes import Quote
+from foliotrace.query.answer.quoting.pieces import joined_lines
 from foliotrace.query.subjects.subject_check import Subjects
 
 Noted = TypeVar("Noted", bound=AnswerContent)
@@ -142,8 +143,12 @@ def listed(missing: Sequence[str]) -> str:
     return ", ".join(f"\u201c{name}\u201d" for name in missing)
 
 
-def rendered(quote: Quote, marker: int) -> str:
-    """A quote in the answer's text: a row below its header, a sentence in quotation marks."""
+def rendered(quote: Quote, marker: int, *, labelled: bool = False) -> str:
+    """A quote in the answer's text: a row below its header, a sentence in quotation marks.
+
+    With `labelled`, the name of its document stands in front.
+    """
+    label = f"{quote.passage.document_name}: " if labelled else ""
     if quote.span.header:
-        return f"{quote.span.header}\n{quote.text} [{marker}]"
-    return f"\u201c{joined_lines(quote.text)}\u201d [{marker}]"
+        return f"{label}{quote.span.header}\n{quote.text} [{marker}]"
+    return f"{label}\u201c{joined_lines(quote.text)}\u201d [{marker}]"

@@ -2,8 +2,9 @@
 
 The terms of a document's identity (company, kind, period, title) and of its file name are matched
 with the question, weighted by rarity. Documents that cover almost as much as the best one are
-searched once more by themselves, and their passages score a quarter higher. Measured in
-bench/retrieval.py.
+searched once more by themselves, and their passages score a quarter higher. Of the documents named,
+only the newest ones count for a question about "the latest"; a question about all periods gets a
+passage of each. Measured in bench/retrieval.py.
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,12 @@ from foliotrace.errors import LibraryUnavailable
 from foliotrace.events import RoutingSkipped, emit
 from foliotrace.model import Deadline, Filters, Passage, Query
 from foliotrace.ports import Retriever
+from foliotrace.query.answer.cells.periods import periods_in
+from foliotrace.query.subjects.asked_names import asks_for_each
 from foliotrace.query.subjects.identities import DocumentIdentities
 
 PREFERENCE: Final = 1.25  # factor on the scores of a preferred document's passages
+_EACH_OF: Final = 6  # documents that are searched one by one for a question about all of them
 
 
 class RoutedRetriever:
@@ -35,6 +39,8 @@ class RoutedRetriever:
         """Best first, passages of preferred documents raised. Raises IndexUnavailable."""
         everywhere = await self._inner.retrieve(query, top_k=top_k, deadline=deadline)
         preferred = await self._preferred(query)
+        if 1 < len(preferred) <= min(_EACH_OF, top_k) and asks_for_each(query.text):
+            return await self._of_each(query, everywhere, preferred, top_k, deadline)
         if not preferred or all(p.document_id in preferred for p in everywhere):
             return everywhere
         narrowed = replace(query, filters=Filters(document_ids=tuple(sorted(preferred))))
@@ -49,8 +55,34 @@ class RoutedRetriever:
         except LibraryUnavailable as error:
             emit(RoutingSkipped(reason=error.error_code))
             return frozenset()
-        principal = query.principal
-        return self._identities.preferred(principal.tenant, query.collection, query.text)
+        place = (query.principal.tenant, query.collection)
+        preferred = self._identities.preferred(*place, query.text)
+        asked = periods_in(query.text)
+        if asked.latest and not asked.named and not asks_for_each(query.text):
+            return self._identities.newest(*place, preferred)
+        return preferred
+
+    async def _of_each(
+        self,
+        query: Query,
+        everywhere: Sequence[Passage],
+        preferred: frozenset[str],
+        top_k: int,
+        deadline: Deadline,
+    ) -> Sequence[Passage]:
+        """The best passage of each preferred document, then the best of all."""
+        inside: list[Passage] = []
+        for document_id in sorted(preferred):
+            narrowed = replace(query, filters=Filters(document_ids=(document_id,)))
+            inside += await self._inner.retrieve(narrowed, top_k=2, deadline=deadline)
+        ranked = merged(everywhere, inside, preferred, top_k=top_k + len(inside))
+        first: dict[str, Passage] = {}
+        for passage in ranked:
+            if passage.document_id in preferred:
+                first.setdefault(passage.document_id, passage)
+        firsts = {passage.chunk_id for passage in first.values()}
+        rest = [passage for passage in ranked if passage.chunk_id not in firsts]
+        return [*first.values(), *rest][:top_k]
 
 
 def merged(

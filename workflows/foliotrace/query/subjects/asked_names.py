@@ -32,6 +32,16 @@ _QUARTER: Final = re.compile(
 _FILE: Final = re.compile(
     r"[\w.-]+\.(?:pdf|docx?|xlsx?|pptx?|csv|html?|md|txt|png|jpe?g|tiff?)\b", re.I
 )
+_EACH: Final = re.compile(
+    r"\bover time\b|\bquarter (?:by|to|over) quarter\b|\b(?:each|every) (?:\w+ )?"
+    r"(?:quarter|period|year|month|report|filing|document)\b"
+    r"|\b(?:across|over|during|throughout|between|in|for|of|among|these|those|all|reported|reporting)\W+"
+    r"(?:(?:the|these|those|all|reported|reporting|past|last|different|various|several|given|provided)\W+){0,3}"
+    r"(?:quarters|periods|years|10-?[qk]s|quarterly reports|annual reports|reports|filings)\b"
+    r"|\bquarterly reports\b|\b(?:throughout|over) the reporting period\b"
+    r"|\bto (?:the )?(?:previous|prior|earlier) (?:ones|quarters|periods|years|reports)\b",
+    re.I,
+)
 _QUARTER_WORDS: Final = {"first": 1, "second": 2, "third": 3, "fourth": 4}
 
 
@@ -238,3 +248,8 @@ def asked_years(text: str) -> list[AskedYear]:
 def asked_files(text: str) -> list[str]:
     """The names of files in the question, in lower case."""
     return [found.group().lower() for found in _FILE.finditer(text)]
+
+
+def asks_for_each(text: str) -> bool:
+    """Whether the question asks for every period or document, and not for a certain one."""
+    return bool(_EACH.search(text))

@@ -6,7 +6,7 @@ Follows the library's change log; read by document routing and by the subject ch
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
 from math import log
@@ -16,6 +16,7 @@ from typing import Final
 from foliotrace.errors import NotFound
 from foliotrace.model import Document
 from foliotrace.ports import LibraryReader, Vocabulary
+from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.subjects.identity_names import CollectionNames
 
 MIN_RELATIVE_COVER: Final = 0.8  # of the best document's cover
@@ -36,15 +37,21 @@ class _CollectionIdentities:
     terms: dict[str, frozenset[str]] = field(default_factory=dict)
     best_of_common: dict[frozenset[str], list[tuple[str, float]]] = field(default_factory=dict)
     names: CollectionNames = field(default_factory=CollectionNames)
+    ends: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # of documents' periods
 
-    def put(self, document_id: str, terms: frozenset[str]) -> None:
+    def put(
+        self, document_id: str, terms: frozenset[str], end: tuple[int, int, int] | None = None
+    ) -> None:
         self.drop(document_id)
         self.terms[document_id] = terms
+        if end is not None:
+            self.ends[document_id] = end
         for term in terms:
             self.holders[term].add(document_id)
 
     def drop(self, document_id: str) -> None:
         self.best_of_common.clear()
+        self.ends.pop(document_id, None)
         for term in self.terms.pop(document_id, ()):
             self.holders[term].discard(document_id)
         self.names.drop(document_id)
@@ -124,7 +131,9 @@ class DocumentIdentities:
         identity = f"{document.identity.header()} {_name_words(document)}"
         terms = frozenset(self._vocabulary.terms(identity))
         collection = self._collections[tenant, document.collection]
-        collection.put(document_id, terms)
+        dates = periods_in(document.identity.header()).dates
+        end = max((date.order for date in dates), default=None)
+        collection.put(document_id, terms, end)
         collection.names.put(document)
 
     def names_of(self, tenant: str, collection: str) -> CollectionNames | None:
@@ -141,6 +150,13 @@ class DocumentIdentities:
         bar = MIN_RELATIVE_COVER * max(cover.values(), default=0.0)
         named = frozenset(d for d, covered in cover.items() if covered >= bar)
         return named if len(named) <= MAX_PREFERRED else frozenset()
+
+    def newest(self, tenant: str, collection: str, ids: Collection[str]) -> frozenset[str]:
+        """Those of the documents whose period ends last; all of them where none says when."""
+        known = self._collections.get((tenant, collection))
+        ends = {i: known.ends[i] for i in ids if i in known.ends} if known is not None else {}
+        last = max(ends.values(), default=None)
+        return frozenset(i for i in ids if last is None or ends.get(i) == last)
 
 
 def rarity(total: int, holders: int) -> float:

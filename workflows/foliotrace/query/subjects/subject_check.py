@@ -204,7 +204,11 @@ class SubjectCheck:
         instead = frozenset[str]().union(*(phrase for phrase, _ in reading.instead))
         about = {term for name in known for word in name.words for term in self._names.terms(word)}
         absent = []
-        for attribute, words in asked_attributes(asked.query.text, self._names.terms):
+
+        def terms_of(word: str) -> Sequence[str]:  # "Apple's latest report": no attribute
+            return [t for t in self._names.terms(word) if t not in reading.generic]
+
+        for attribute, words in asked_attributes(asked.query.text, terms_of):
             counts = self._names.word_counts(words, tenant=tenant, collection=collection)
             terms = {term for word in words for term in self._names.terms(word)} - about
             unknown = [

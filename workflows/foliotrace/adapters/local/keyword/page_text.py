@@ -10,8 +10,8 @@ from typing import Final
 
 from foliotrace.adapters.local.keyword.languages import language_of
 from foliotrace.model import BlockKind, Chunk, ParsedPage
+from foliotrace.model.running_lines import running_lines
 
-_REPEATED: Final = (BlockKind.HEADER, BlockKind.FOOTER, BlockKind.NAVIGATION)
 _TITLE: Final = (BlockKind.HEADING, BlockKind.CAPTION)
 _TOP_LINES: Final = 6  # titles that no parser marked stand here
 _TITLE_CHARACTERS: Final = 160  # a longer line is a sentence
@@ -50,9 +50,8 @@ def page_text(page: ParsedPage) -> PageText:
 
 
 def _without_repeated(page: ParsedPage) -> str:
-    spans = sorted((b.start, b.end) for b in page.blocks if b.kind in _REPEATED)
     parts, position = [], 0
-    for start, end in spans:
+    for start, end in running_lines(page):
         parts.append(page.text[position:start])
         position = max(position, end)
     return "".join([*parts, page.text[position:]])

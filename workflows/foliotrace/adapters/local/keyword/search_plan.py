@@ -17,6 +17,7 @@ from foliotrace.lexicon import Lexicon
 from foliotrace.ports import QuestionTerms
 
 ADDED_WEIGHT: Final = 0.5  # of a term that the lexicon adds
+GENERIC_WEIGHT: Final = 0.2  # of a term that many questions have
 
 _SENTENCE_END: Final = re.compile(r"(?<=[.?!])\s+|(?<=:)\s+|\n+")
 _CLAUSE_END: Final = re.compile(r"(?<=[,;])\s+")
@@ -85,6 +86,7 @@ class Planner:
     def __init__(self, lexicon: Lexicon) -> None:
         self._instructions = _Phrases[None]()
         self._additions = _Phrases[_Addition]()
+        self._generic = frozenset(t for word in lexicon.generic for t in question_terms(word))
         for cue in lexicon.instructions:
             self._instructions.put(cue, None)
         kinds: dict[str, PageTitles] = {}
@@ -109,14 +111,21 @@ class Planner:
         asked = self._asked(text)
         if languages:
             asked = [t for t in asked if not is_function_word(t, languages)] or asked
-        weights: dict[str, float] = dict(Counter(asked))
+        weights: dict[str, float] = {
+            term: count * (GENERIC_WEIGHT if term in self._generic else 1.0)
+            for term, count in Counter(asked).items()
+        }
         added = ADDED_WEIGHT * len(asked) / max(len(weights), 1)  # words that are repeated count
         pages: dict[PageTitles, None] = {}
         for addition in self._additions.found_in(stems(text)):
             pages.update(dict.fromkeys(addition.pages))
             for term in sorted({term for item in addition.items for term in item}):
                 weights.setdefault(term, added)
-        pairs = dict.fromkeys(pair for pair in pairwise(asked) if pair[0] != pair[1])
+        pairs = dict.fromkeys(
+            pair
+            for pair in pairwise(asked)
+            if pair[0] != pair[1] and self._generic.isdisjoint(pair)
+        )
         forms = Counter(question_forms(text, languages)) if languages else {}
         return SearchPlan(weights, tuple(pairs), tuple(pages), forms)
 
@@ -124,7 +133,9 @@ class Planner:
         """What the question asks for, and what answers for it in other words."""
         found = self._additions.found_in(stems(text))
         instead = ((addition.phrase, addition.items) for addition in found if addition.items)
-        return QuestionTerms(tuple(self._asked(text)), tuple(dict.fromkeys(instead)))
+        asked = self._asked(text)
+        generic = self._generic.intersection(asked)
+        return QuestionTerms(tuple(asked), tuple(dict.fromkeys(instead)), generic)
 
     def _asked(self, text: str) -> list[str]:
         return question_terms(self.without_instructions(text)) or question_terms(text)

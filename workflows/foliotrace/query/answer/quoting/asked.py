@@ -1,0 +1,169 @@
+"""What a question asks for: the words that matter, and what its form expects. English. Pure."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+from foliotrace.query.answer.quoting.noise import ASKED
+from foliotrace.query.subjects.asked_names import asked_names
+
+Terms = Callable[[str], Sequence[str]]
+
+ABOUT_SHARE: Final = 0.15  # of the weight of a word that only names the document
+GENERIC_SHARE: Final = 0.3  # of the weight of a word that many questions have
+CAUSE_FACTOR: Final = 1.35
+KIND_FACTOR: Final = 1.2
+PAIRS_GAIN: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A form of question, and what its answers hold."""
+
+    question: re.Pattern[str]
+    answer: re.Pattern[str]
+    factor: float = KIND_FACTOR
+
+
+_MONTH: Final = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]*\.?"
+_FORMS: Final = (
+    _Form(  # why
+        re.compile(
+            r"\bwhy\b|\bdr(?:ive|ives|ove|iven|ivers?)\b|\bfactors?\b|\breasons?\b|\bcaus(?:e|es|ed)\b"
+            r"|\bcontribut|\bled to\b|\bexplains?\b|\bresponsible for\b|\bdue to\b",
+            re.I,
+        ),
+        re.compile(
+            r"\bdue\b|\bbecause\b|\bdriven\b|\bdrove\b|\bprimarily\b|\battribut|\breflect"
+            r"|\bresult(?:s|ed|ing) (?:of|from|in)\b|\bas a result\b|\bled by\b|\boffset\b"
+            r"|\bowing\b|\bcaused\b|\bcontribut|\bmainly\b",
+            re.I,
+        ),
+        CAUSE_FACTOR,
+    ),
+    _Form(  # when
+        re.compile(r"\bwhen\b|\b(?:what|which|on what) (?:date|day|year|month)|\bdeadline\b", re.I),
+        re.compile(
+            rf"\b{_MONTH} \d|\b\d{{1,2}}\.? {_MONTH}|\b(?:19|20)\d\d\b"
+            r"|\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\b\d+ (?:days?|weeks?|months?|years?|hours?)\b",
+            re.I,
+        ),
+    ),
+    _Form(  # how long
+        re.compile(r"\bhow (?:long|often|soon)\b", re.I),
+        re.compile(
+            r"\b(?:days?|weeks?|months?|years?|hours?|minutes?|annually|daily|weekly|monthly)\b",
+            re.I,
+        ),
+    ),
+    _Form(  # who
+        re.compile(r"\bwho(?:m|se)?\b", re.I),
+        re.compile(r"\b[A-Z][a-z]+ (?:[A-Z]\. )?[A-Z][a-z]+"),
+    ),
+    _Form(  # how many
+        re.compile(r"\bhow (?:many|much)\b|\bwhat (?:percent|percentage|proportion|share)\b", re.I),
+        re.compile(r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|none|no)\b", re.I),
+    ),
+    _Form(  # what is it
+        re.compile(
+            r"\bwhat (?:is|are) (?:an? )?[\w-]+(?: [\w-]+)?\?|\bdefin|\bmean(?:s|t)? by\b", re.I
+        ),
+        re.compile(r"\b(?:is|are) (?:an?|the)\b|\bmeans?\b|\brefers? to\b|\bdefined\b", re.I),
+    ),
+    _Form(  # which ones
+        re.compile(
+            r"\b(?:what|which) (?:are|were|\w+s (?:are|were|does|did|do|has|have))\b"
+            r"|\blist\b|\bname the\b",
+            re.I,
+        ),
+        re.compile(
+            r",.*,.* and |;.*;|[\u2022\u25aa\u25e6\u25cf].*[\u2022\u25aa\u25e6\u25cf]", re.S
+        ),
+    ),
+    _Form(  # whether
+        re.compile(
+            r"(?:^|[.,?;] )(?:is|are|was|were|has|have|had|does|do|did|can|could|will) "
+            r"|\bif any\b|\bwhether\b",
+            re.I,
+        ),
+        re.compile(r"\bno(?:t|ne)?\b(?! limited)|\bany\b|\byes\b", re.I),
+        1.1,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The weights of a question's words for choosing among sentences, and its form."""
+
+    weights: Mapping[str, float]
+    words: frozenset[str]  # that have a weight
+    total: float
+    answers: tuple[tuple[re.Pattern[str], float], ...]
+    allowed_noise: frozenset[str]
+    pairs: frozenset[tuple[str, str]]
+    terms: Terms
+    names_document: bool
+
+    def form_factor(self, text: str) -> float:
+        """How much more a sentence counts because it holds what such a question asks for.
+
+        That is: a cause, a date, a list ..., and neighbouring words of the question side by side.
+        """
+        factor = 1.0
+        if self.pairs:
+            beside = self.pairs.intersection(pairwise(self.terms(text)))
+            factor += PAIRS_GAIN * len(beside) / len(self.pairs)
+        for answer, gain in self.answers:
+            if answer.search(text):
+                factor *= gain
+        return factor
+
+
+def asked_for(
+    question: str,
+    weights: Mapping[str, float],
+    *,
+    generic: frozenset[str],
+    headers: frozenset[str],
+    written: frozenset[str],
+    terms: Terms,
+) -> Asked:
+    """What the question asks for.
+
+    `headers` are the terms of its documents' identities, `generic` its words that many questions
+    have, `written` the terms of all passages: a name that none of them writes is a ticker.
+
+    A word that only names the document, or that many questions have, counts for little, unless
+    there is no other.
+    """
+    names = (n for n in asked_names(question) if n.capitalised or n.possessive)
+    named = frozenset(t for name in names for t in terms(" ".join(name.words)))
+    about = frozenset(
+        t
+        for t in weights
+        if (t in headers and (t in named or t[:1].isdigit())) or (t in named and t not in written)
+    )
+    shares = {
+        t: w * (ABOUT_SHARE if t in about else GENERIC_SHARE if t in generic else 1.0)
+        for t, w in weights.items()
+    }
+    if all(t in about or t in generic for t in weights):
+        shares = dict(weights)
+    allowed = frozenset(
+        kind for kind, words in _asked_noise(terms).items() if not words.isdisjoint(weights)
+    )
+    answers = tuple((f.answer, f.factor) for f in _FORMS if f.question.search(question))
+    little = about | generic
+    pairs = frozenset(p for p in pairwise(weights) if p[0] not in little and p[1] not in little)
+    return Asked(
+        shares, frozenset(shares), sum(shares.values()), answers, allowed, pairs, terms, bool(about)
+    )
+
+
+@lru_cache(maxsize=8)
+def _asked_noise(terms: Terms) -> Mapping[str, frozenset[str]]:
+    return {kind: frozenset(terms(words)) for kind, words in ASKED.items()}
