@@ -305,3 +305,27 @@ async def test_two_figures_of_one_period_are_set_side_by_side(stack: QueryStack)
         stack, "How did Acme's cost of sales for FY2023 compare to its revenue for the same year?"
     )
     assert "$4,500 million, 75.0% (derived) of revenue, $6,000 million" in first_line(answer)
+
+
+async def test_a_quarterly_balance_is_compared_with_the_last_one_before(stack: QueryStack) -> None:
+    text = BALANCE.replace(
+        "\tDecember 31, 2022\tDecember 31, 2023", "\tJune 30, 2023\tDecember 31, 2022"
+    )
+    await serve_report(
+        stack, statements(("Condensed Consolidated Balance Sheets", text)), QUARTERLY
+    )
+    answer = await stack.ask("Did Acme's inventories increase in Q2 2023?")
+    assert first_line(answer).startswith(
+        "No: inventory fell from $1,100 million (December 31, 2022) to $900 million (June 30, 2023)"
+    )
+
+
+async def test_a_quarter_has_no_figure_that_takes_a_whole_year(stack: QueryStack) -> None:
+    balance = BALANCE.replace(
+        "\tDecember 31, 2022\tDecember 31, 2023", "\tJune 30, 2023\tDecember 31, 2022"
+    )
+    await serve_report(
+        stack, statements(("Condensed Consolidated Balance Sheets", balance)), QUARTERLY
+    )
+    answer = await stack.ask("What is Acme's return on assets in Q2 2023?")
+    assert "derived" not in answer.text

@@ -30,6 +30,7 @@ from foliotrace.query.answer.computed.metrics import MetricBook
 from foliotrace.query.answer.computed.plans import AskedFigure
 
 _DIGITS: Final = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+")
+_YEAR: Final = 12
 _DEPTH: Final = 3  # of formulas inside formulas
 
 
@@ -169,6 +170,9 @@ class Evaluation:
         own = [Moment(period) for period in (*asked.quarters, *map(Period, sorted(asked.years)))]
         if isinstance(operand, Operand):
             return await self._figure(phrase, own[0] if own else moment, cells, missing, depth)
+        if not own and Calendar.of(self.report.periods).length_of(moment) < _YEAR:
+            missing.append(f"{phrase} over a whole year")  # 365 days of a quarter's sales are wrong
+            return None
         first, last = (own[0], own[-1]) if len(own) > 1 else (moment.before(), moment)
         before = await self._figure(phrase, first, cells, missing, depth)
         after = await self._figure(phrase, last, cells, missing, depth)

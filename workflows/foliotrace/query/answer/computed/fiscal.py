@@ -95,7 +95,29 @@ class Calendar:
         exact = [place for place in ends if lengths[place] in (0, wanted)]
         if exact:
             return exact[0]
+        if not ends and moment.back == 1:
+            return self._balance_before(table, moment, places)
         return max(ends, key=lengths.__getitem__) if ends and wanted == _QUARTER else None
+
+    def _balance_before(
+        self, table: CellTable, moment: Moment, places: Sequence[int]
+    ) -> int | None:
+        """The column of the last balance before the period, where none is of the year before.
+
+        A quarterly balance sheet stands beside that of the end of the last year.
+        """
+        end = self.end_of(Moment(moment.period))
+        dated = {
+            place: max(map(_month, table.columns[place].periods.dates))
+            for place in places
+            if place < len(table.columns)
+            and table.columns[place].periods.dates
+            and not _length(table, place)
+        }
+        earlier = {place: month for place, month in dated.items() if end and month < end - _APART}
+        if end not in dated.values() or not earlier:
+            return None
+        return max(earlier, key=earlier.__getitem__)
 
     def _is_own(self, moment: Moment) -> bool:
         """Whether it is the period of a document that does not say when that ended."""
