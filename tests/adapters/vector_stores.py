@@ -75,6 +75,8 @@ class DictStore(BasePydanticVectorStore):
                 for f in wanted
             )
         ]
+        if not found:
+            raise Warning("query results are empty..")  # as LanceDB says it
         vector = query.query_embedding or []
         scored = [
             (sum(a * b for a, b in zip(vector, node.embedding, strict=True)), node)
