@@ -3,8 +3,8 @@
 Default limits, and the queue is kept full: uploads go on until the service answers 429. After each
 kill the service is started again on the same data folder; a start that fails ends the run with exit
 code 1. At the end every acknowledged job must have ended once: none lost, doubled or left queued,
-one first and one last audit record each. It reports whether the backlog drains as fast as it does
-without a kill.
+one first and one last audit record each. Before the last start a backlog of extractions is left,
+and it is reported whether it drains as fast as an equal one that nobody interrupts.
 
 The state is kept in `--folder`: run the same command again to go on where it stopped.
 """
@@ -34,6 +34,7 @@ from foliotrace_audit.verify.search import RecordFilter, find_records
 
 COMMAND = "python -m bench.kill"
 UPLOADERS = 8
+BACKLOG = 400  # jobs that the last start finds
 FINAL = ("completed", "failed", "cancelled")
 SCHEMA = {"type": "object", "properties": {"canary": {"type": "string"}}}
 STEP_GOAL_S = 30.0  # a job without a new step for so long is counted as stuck
@@ -114,6 +115,31 @@ class KillRun:
                 await asyncio.gather(*(self._upload(http) for _ in range(UPLOADERS)))
         self.service.kill()
         self.state.write(self._file)
+
+    async def fill_backlog(self, jobs: int) -> None:
+        """Leave so many extractions in the queue: small uploads are ingested as fast as sent."""
+        self.service.spawn()
+        async with self.client() as http:
+            await self.service.ready(http)
+            await self.queue_extractions(http, jobs)
+        self.service.kill()
+        self.state.write(self._file)
+
+    async def queue_extractions(self, http: httpx.AsyncClient, jobs: int) -> None:
+        self._number += 1
+        name = f"backlog-{self._number}.md"
+        text = f"# Backlog\n\nThe canary of this note is owl{self._number}."
+        uploaded = await http.post("/v1/documents", files={"file": (name, text.encode())})
+        accepted = uploaded.raise_for_status().json()["accepted"][0]
+        self.state.jobs[accepted["job"]["id"]] = name
+        asked = {"document_id": accepted["document"]["id"], "schema": SCHEMA}
+
+        async def ask(count: int) -> None:
+            for _ in range(count):
+                answer = await http.post("/v1/extractions", json=asked)
+                self.state.jobs[answer.raise_for_status().json()["id"]] = name
+
+        await asyncio.gather(*(ask(jobs // UPLOADERS) for _ in range(UPLOADERS)))
 
     async def drain(self) -> tuple[float, int]:
         """(jobs a second, jobs) of the backlog after a last start, until nothing is unfinished."""
@@ -263,14 +289,13 @@ async def _queue_depth(http: httpx.AsyncClient) -> int:
 
 
 async def undisturbed(folder: Path, *, port: int, settings: Mapping[str, str]) -> float:
-    """Jobs a second of a full queue that nobody kills."""
+    """Jobs a second of an equal backlog that nobody kills."""
     run = KillRun(folder, port=port, seed=0, settings=settings)
     run.service.spawn()
     try:
         async with run.client() as http:
             await run.service.ready(http)
-            while not run.state.refused:
-                await asyncio.gather(*(run._upload(http) for _ in range(UPLOADERS)))
+            await run.queue_extractions(http, BACKLOG)
             return (await _drained(http))[0]
     finally:
         run.service.kill()
@@ -288,6 +313,7 @@ async def run_kills(
             await run.round()
             if run.state.kills % 10 == 0:
                 print(f"{run.state.kills} kills, {len(run.state.jobs)} jobs", file=sys.stderr)
+        await run.fill_backlog(BACKLOG)
         rate, backlog = await run.drain()
         figures = await run.account()
     finally:

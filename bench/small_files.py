@@ -4,7 +4,8 @@
 its own; the CPU of all its processes, less that of the same command on one file. `rest`: a served
 process takes the same files one upload a request; `alone` with one client, `four` with four (the
 server's limit); the CPU of the server and its parsers from the first upload to the end of the last
-job. `threads`: the threads of the server that took most of it.
+job. `threads`: the threads of the server that took most of it. `profile_ms_each`: where the event
+loop of the command spends it, under cProfile, which makes all of it dearer.
 `calibration_ms` is a fixed loop, so that figures of a noisy machine can be compared.
 """
 
@@ -85,6 +86,51 @@ def folder(work: Path, counts: Sequence[int]) -> dict[str, float]:
         each_ms = 1000 * (cpu_s - start_s) / (count - 1)
         figures[f"{count}_files_cpu_ms_each"] = round(each_ms, 2)
     return figures
+
+
+PROFILED = {
+    "receive and store the originals": "receive",
+    "register documents and jobs": "upload",
+    "group: all": "execute",
+    "group: parser call": "_read",
+    "group: chunk and identify": "_chunked",
+    "group: keyword index": "catch_up",
+    "group: complete the jobs": "_completed",
+    "report ended runs": "_report_ends",
+    "audit records": "_audit",
+    "command line: upload and look": "_send",
+}
+"""What is measured -> the function of ours whose time it is."""
+_PROFILE = """
+import cProfile, json, pstats, sys, time
+from foliotrace_server.cli import main
+profile = cProfile.Profile(time.thread_time)
+profile.enable()
+try:
+    main(sys.argv[2:])
+except SystemExit:
+    pass
+profile.disable()
+spent = {}
+for (file, _, name), (_, _, _, seconds, _) in pstats.Stats(profile).stats.items():
+    if "foliotrace" in file:
+        spent[name] = max(seconds, spent.get(name, 0.0))
+json.dump(spent, open(sys.argv[1], "w"))
+"""
+
+
+def profile(work: Path, count: int) -> dict[str, float]:
+    """ms a file of the event loop in each of PROFILED, under cProfile; they overlap."""
+    spent = work / "profile.json"
+    words = ["--data-dir", str(work / "profiled"), "ingest", str(work / f"files-{count}")]
+    subprocess.run(
+        [sys.executable, "-c", _PROFILE, str(spent), *words],
+        env=environment(),
+        check=True,
+        capture_output=True,
+    )
+    seconds = json.loads(spent.read_text())
+    return {what: round(1000 * seconds[name] / count, 2) for what, name in PROFILED.items()}
 
 
 def _cpu_s(stat: str) -> float:
@@ -205,6 +251,7 @@ def main() -> None:
             "folder": folder(work, chosen.files),
             "rest_alone": asyncio.run(rest(work, min(chosen.files), 1)),
             "rest_four": asyncio.run(rest(work, min(chosen.files), 4)),
+            "profile_ms_each": profile(work, max(chosen.files)),
         }
     print(json.dumps(figures, indent=1))
     if not chosen.no_record:

@@ -182,16 +182,18 @@ def _named_period(match: re.Match[str]) -> str:
 
 
 def _stated_period(text: str, form: str | None) -> Iterator[str]:
-    year = _YEAR_ENDED.search(text)
-    quarter = _QUARTER_ENDED.search(text)
-    event = _EVENT_DATE.search(text)
+    lowered = text.lower()  # most texts hold none of these words, and the patterns are slow
+    ended = "ended" in lowered
+    year = _YEAR_ENDED.search(text) if ended else None
+    quarter = _QUARTER_ENDED.search(text) if ended else None
+    event = _EVENT_DATE.search(text) if "date" in lowered else None
     if year and form in (None, "10-K", "20-F"):
         yield f"FY{year['year']} fiscal year ended {_words(year['date'])}"
     elif quarter:
         yield f"quarter ended {_words(quarter['date'])}"
     elif event:
         yield _words(event["date"])
-    elif fiscal := _FISCAL.search(text):
+    elif "fiscal" in lowered and (fiscal := _FISCAL.search(text)):
         quarter_word = fiscal["quarter"]
         yield (
             f"{quarter_word} quarter of fiscal {fiscal['year']}"
