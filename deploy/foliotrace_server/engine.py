@@ -108,6 +108,7 @@ class Engine:
             if isinstance(self.query, QueryWorkflow)
             else self._answer_by_run
         )
+        ingest = assembly.durable[JobKind.INGEST]
         self.durable = DurableHost(
             folder,
             assembly.durable,
@@ -115,7 +116,11 @@ class Engine:
             max_concurrent=_JOBS_PER_PARSER * settings.ingest.parser_processes,
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
-            together={JobKind.INGEST: partial(ingest_runs, assembly.ingest)},
+            together={
+                JobKind.INGEST: partial(
+                    ingest_runs, assembly.ingest, assembly.durable[JobKind.INGEST]
+                )
+            },
         )
         if assembly.observability is not None:
             self.metrics = assembly.observability.metrics

@@ -3,16 +3,20 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from opentelemetry.context import Context
+from workflows import Workflow
+
 from foliotrace.adapters.local.sqlite.database import translated
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound
+from foliotrace.events import span
 from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.start_file import upload_of
@@ -379,8 +383,15 @@ class JobService:
         return job
 
 
+@contextmanager
+def _run_span(trace: Context, workflow: Workflow) -> Iterator[None]:
+    """The span of a run that the engine does not execute, as the engine's runs have one."""
+    with inside(trace), span(f"{type(workflow).__name__}.run", workflow):
+        yield
+
+
 async def ingest_runs(
-    services: IngestServices, tenant: str, runs: Sequence[AcceptedRun]
+    services: IngestServices, workflow: Workflow, tenant: str, runs: Sequence[AcceptedRun]
 ) -> Mapping[str, Ingested]:
     """Ingest the small files among the accepted runs together; see `ingest_together`.
 
@@ -390,11 +401,13 @@ async def ingest_runs(
     for run in runs:
         start = {k: v for k, v in json.loads(run.start_event).items() if v not in (None, False)}
         if start.keys() == _OF_A_STORED_FILE and start["job_id"] == run.handler_id:
+            trace = stored_context(run.trace)
             queued.append(
                 QueuedFile(
                     job_id=start["job_id"],
                     document_id=start["document_id"],
-                    context=partial(inside, stored_context(run.trace)),
+                    context=partial(inside, trace),
+                    run=partial(_run_span, trace, workflow),
                 )
             )
     ingested = await ingest_together(services, tenant, queued)

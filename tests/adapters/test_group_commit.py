@@ -1,6 +1,7 @@
 """Writes of one file that wait for each other share a transaction and a sync of the disk."""
 
 import asyncio
+import gc
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -86,3 +87,23 @@ async def test_the_write_ahead_log_is_cut_after_a_checkpoint(tmp_path: Path) -> 
     await database.write(keep("in a new log"))
     assert (tmp_path / "a.db-wal").stat().st_size < 100_000
     database.close()
+
+
+async def test_a_write_that_fails_after_its_caller_has_left_disturbs_nobody(
+    tmp_path: Path,
+) -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    database = Database(tmp_path / "kept.db", SCHEMA)
+    go_on = threading.Event()
+    first = asyncio.create_task(database.write(lambda c: go_on.wait()))
+    await asyncio.sleep(0.05)  # it has begun
+    leaving = asyncio.create_task(database.write(keep_and_fail))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    go_on.set()
+    await asyncio.gather(first, leaving, return_exceptions=True)
+    await database.write(keep("after"))
+    database.close()
+    gc.collect()
+    assert reported == []

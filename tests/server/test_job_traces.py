@@ -36,10 +36,11 @@ async def test_each_document_of_a_batch_has_its_own_trace(
         traces = [job["trace_id"] for job in jobs]
         assert len({request, *traces}) == 3
         for trace_id in traces:
-            spans = await service.job_trace(trace_id, ends_with="chunk")
+            spans = await service.job_trace(trace_id, ends_with="invoke_workflow IngestWorkflow")
             parents = tree(spans)
             assert parents["accept ingest"] is None
-            assert parents["chunk"] == "accept ingest"
+            assert parents["invoke_workflow IngestWorkflow"] == "accept ingest"
+            assert parents["chunk"] == "invoke_workflow IngestWorkflow"
             accept = next(span for span in spans if span.name == "accept ingest")
             assert [link.trace_id.hex() for link in accept.links] == [request]
             # the collector makes each entry a root of its own at LangSmith

@@ -167,7 +167,6 @@ class JobReporter:
 
     async def report_received(self, job: Job) -> None:
         """Write the first audit record of a job that was just read."""
-        emit(RunDescribed(tenant=job.tenant, user=job.subject))
         await self._audit("received", job)
 
     async def received(self) -> None:

@@ -6,13 +6,15 @@ the workflow ingests it by itself and reports what is wrong. A process that dies
 what the workflow repeats, too.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from foliotrace.errors import FoliotraceError, NotFound
-from foliotrace.events import stage
+from foliotrace.events import RunDescribed, emit, stage
 from foliotrace.ingest.chunk import chunk_pages
 from foliotrace.ingest.identity import FIRST_PAGES, identify
 from foliotrace.ingest.publish import catch_up, try_evict_answers
@@ -29,11 +31,15 @@ SMALL_FILE_BYTES: Final = 16 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedFile:
-    """A registered document and the job that ingests it; `context` restores the job's trace."""
+    """A registered document and the job that ingests it.
+
+    `context` restores the job's trace, and `run` opens the span of the job's run in it.
+    """
 
     job_id: str
     document_id: str
     context: Callable[[], AbstractContextManager[None]] = nullcontext
+    run: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,22 @@ class _File:
     source: SourceFile
 
 
+class _Run:
+    """The open span of a file's run, in a context of its own: those of a group overlap."""
+
+    def __init__(self, file: _File) -> None:
+        self.context = copy_context()
+        self._open = ExitStack()
+        self.context.run(self._open.enter_context, file.queued.run())
+        self.context.run(emit, RunDescribed(tenant=file.job.tenant, user=file.job.subject))
+
+    def close(self) -> None:
+        self.context.run(self._open.close)
+
+
+_WholeFile: TypeAlias = tuple[_File, WholeFile, _Run]
+
+
 async def ingest_together(
     services: IngestServices, tenant: str, files: Sequence[QueuedFile]
 ) -> Mapping[str, IngestedFile]:
@@ -69,12 +91,20 @@ async def ingest_together(
     for file in small:
         with file.queued.context():
             await JobReporter(services, tenant, file.job.id).report_received(file.job)
-    published = await _published(services, tenant, small, await _read(services, small))
-    if not published:
-        return {}
-    with files[0].context():
-        version = await catch_up(services)
-    return await _completed(services, tenant, published, version)
+    read = await _read(services, small)
+    with ExitStack() as runs:
+        whole = []
+        for file, each in zip(small, read, strict=True):
+            if each is not None:
+                run = _Run(file)
+                runs.callback(run.close)
+                whole.append((file, each, run))
+        published = await _published(services, tenant, whole)
+        if not published:
+            return {}
+        with published[0][0][0].queued.context():
+            version = await catch_up(services)
+        return await _completed(services, tenant, published, version)
 
 
 async def _small_files(
@@ -116,33 +146,26 @@ async def _read(services: IngestServices, files: Sequence[_File]) -> Sequence[Wh
 
 
 async def _published(
-    services: IngestServices,
-    tenant: str,
-    files: Sequence[_File],
-    read: Sequence[WholeFile | None],
-) -> list[tuple[_File, WholeFile, Document]]:
+    services: IngestServices, tenant: str, files: Sequence[_WholeFile]
+) -> list[tuple[_WholeFile, Document]]:
     """The files that are served now, each with its document."""
-    whole = [
-        (file, each, _chunked(services, file, each))
-        for file, each in zip(files, read, strict=True)
-        if each is not None
-    ]
-    if not whole:
+    if not files:
         return []
-    documents = await services.library.publish_whole(tenant, [each for _, _, each in whole])
+    whole = [run.context.run(_chunked, services, file, read) for file, read, run in files]
+    documents = await services.library.publish_whole(tenant, whole)
     published = []
-    for (file, each, _), document in zip(whole, documents, strict=True):
+    for each, document in zip(files, documents, strict=True):
         if document is not None:
-            if file.document.revision is not None:  # else no answer can cite it yet
+            if each[0].document.revision is not None:  # else no answer can cite it yet
                 await try_evict_answers(services, tenant, document.id)
-            published.append((file, each, document))
+            published.append((each, document))
     return published
 
 
 def _chunked(services: IngestServices, file: _File, read: WholeFile) -> WholeDocument:
     document = file.document
     revision = revision_of(document, services.parser.engine_for(document.media_type))
-    with file.queued.context(), stage("chunk", pages=len(read.pages)) as call:
+    with stage("chunk", pages=len(read.pages)) as call:
         chunks = chunk_pages(
             read.pages, document_id=document.id, revision=revision, first_ordinal=0
         )
@@ -160,22 +183,22 @@ def _chunked(services: IngestServices, file: _File, read: WholeFile) -> WholeDoc
 async def _completed(
     services: IngestServices,
     tenant: str,
-    published: Sequence[tuple[_File, WholeFile, Document]],
+    published: Sequence[tuple[_WholeFile, Document]],
     version: int,
 ) -> Mapping[str, IngestedFile]:
     """Store all jobs as completed, and report each."""
     ended = []
-    for file, _, document in published:
+    for (file, _, _), document in published:
         job = JobReporter(services, tenant, file.job.id).ended(file.job, JobStatus.COMPLETED)
         pages = document.pages_stored
         ended.append(replace(job, pages_done=pages, pages_total=pages, chunks=document.chunks))
     stored = await services.jobs.update_all(ended)
     ingested = {}
-    for (file, read, document), each in zip(published, stored, strict=True):
+    for ((_, read, run), document), each in zip(published, stored, strict=True):
         if each is None or each.status is not JobStatus.COMPLETED:
             continue  # deleted or cancelled in this moment
-        with file.queued.context():
-            reporter = JobReporter(services, tenant, each.id)
-            await reporter.report_completed(each, engine=read.pages[0].engine)
+        reporter = JobReporter(services, tenant, each.id)
+        report = reporter.report_completed(each, engine=read.pages[0].engine)
+        await asyncio.create_task(report, context=run.context)
         ingested[each.id] = IngestedFile(job=each, document=document, index_version=version)
     return ingested

@@ -45,7 +45,11 @@ class GroupedCalls(Generic[Item]):
         if idle:
             self._thread.submit(self._work_off)
         # Shielded: queued work must not be dropped because its caller was cancelled.
-        return await asyncio.shield(waiting)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            waiting.add_done_callback(_ignore)  # nobody else would look at its exception
+            raise
 
     async def run(self, work: Callable[[], None]) -> None:
         """Run `work` on the thread, between the calls."""
@@ -71,6 +75,11 @@ class GroupedCalls(Generic[Item]):
                 outcomes = [error] * len(batch)
             _settle([waiting for _, waiting in batch], outcomes)
             self._done()
+
+
+def _ignore(abandoned: _Waiting) -> None:
+    if not abandoned.cancelled():
+        abandoned.exception()
 
 
 def _settle(waiting: Sequence[_Waiting], outcomes: Outcomes) -> None:
