@@ -116,11 +116,7 @@ class Engine:
             max_concurrent=_JOBS_PER_PARSER * settings.ingest.parser_processes,
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
-            together={
-                JobKind.INGEST: partial(
-                    ingest_runs, assembly.ingest, assembly.durable[JobKind.INGEST]
-                )
-            },
+            together={JobKind.INGEST: partial(ingest_runs, assembly.ingest, ingest)},
         )
         if assembly.observability is not None:
             self.metrics = assembly.observability.metrics
