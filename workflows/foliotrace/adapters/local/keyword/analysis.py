@@ -1,8 +1,7 @@
 """Splits text into the terms of the index."""
 
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
@@ -52,15 +51,26 @@ def content_terms(text: str) -> list[str]:
     Words are looked up among those that were stemmed lately: the engine's analysis of a passage
     costs three times as much.
     """
-    if text.isascii() or not _OTHER_LETTERS.search(text):
-        words = text.encode("ascii", "replace").translate(_LOWER).decode("ascii").split()
+    words = ascii_words(text)
+    if words is None:
+        return _content.analyze(with_pairs(text))
+    return list(filter(None, stems_of(words)))
+
+
+def ascii_words(text: str) -> list[str] | None:
+    """The words of a text in lower case, as the engine divides it; None with other letters."""
+    if not text.isascii() and _OTHER_LETTERS.search(text):
+        return None
+    return text.encode("ascii", "replace").translate(_LOWER).decode("ascii").split()
+
+
+def stems_of(words: Sequence[str]) -> list[str]:
+    """The stem of each of the `ascii_words`; the empty string for what is no content term."""
+    while True:
         try:
-            return list(filter(None, map(_STEM_OF.__getitem__, words)))
-        except KeyError:
+            return list(map(_STEM_OF.__getitem__, words))
+        except KeyError:  # new words, or forgotten meanwhile on another thread
             _learn(words)
-        with suppress(KeyError):  # forgotten meanwhile, on another thread
-            return list(filter(None, map(_STEM_OF.__getitem__, words)))
-    return _content.analyze(with_pairs(text))
 
 
 def _learn(words: Iterable[str]) -> None:

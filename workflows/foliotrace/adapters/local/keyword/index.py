@@ -105,9 +105,10 @@ class KeywordIndex:
             raise
         self._neighbours.keep_for(version)
         scored = []
+        sought = self._neighbours.sought(search.pairs)
         for place, label in zip(found, labels, strict=True):
-            read = partial(_terms, label, place)
-            near = self._neighbours.nearness(search.pairs, place, read) if search.pairs else 0.0
+            read = partial(_searchable, label, place)
+            near = self._neighbours.nearness(sought, place, read) if sought else 0.0
             scored.append((-place.score - near, place.chunks[0].id, place, label))
         return [
             passage_of(place.joined(), label, -score, RetrievalMode.KEYWORD)
@@ -293,8 +294,8 @@ class KeywordIndex:
                 stores.close()
 
 
-def _terms(label: DocumentLabel, place: Place) -> list[str]:
-    return content_terms(indexed_text(label.header, place.joined()))
+def _searchable(label: DocumentLabel, place: Place) -> str:
+    return indexed_text(label.header, place.joined())
 
 
 def indexed_text(header: str, chunk: Chunk) -> str:

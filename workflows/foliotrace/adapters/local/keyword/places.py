@@ -4,7 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from foliotrace.adapters.local.keyword.analysis import forget_words
+from foliotrace.adapters.local.keyword.analysis import (
+    ascii_words,
+    content_terms,
+    forget_words,
+    stems_of,
+)
 from foliotrace.adapters.local.keyword.store import Hit
 from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.model import Chunk
@@ -74,6 +79,7 @@ class Neighbours:
     def __init__(self, texts: int) -> None:
         self._texts: LruCache[tuple[str, ...], str] = LruCache(texts)
         self._characters: dict[str, str] = {}
+        self._of_words: dict[str, str] = {}  # the characters of `ascii_words`
 
     def keep_for(self, version: int) -> None:
         """Forget what another library version held, so that nothing deleted stays in memory."""
@@ -83,35 +89,48 @@ class Neighbours:
         if not self._texts or len(self._characters) > _MAX_TERMS:
             self._texts.clear()
             self._characters.clear()
+            self._of_words.clear()
+
+    def sought(self, pairs: Mapping[tuple[str, str], float]) -> list[tuple[str, float]]:
+        """The question's neighbouring terms, with their rarity, as texts are kept."""
+        return [(self._line((a, b)), weight) for (a, b), weight in pairs.items()]
 
     def nearness(
-        self, pairs: Mapping[tuple[str, str], float], place: Place, read: Callable[[], list[str]]
+        self, sought: Sequence[tuple[str, float]], place: Place, read: Callable[[], str]
     ) -> float:
         """What neighbouring words of the question add where they stand near each other.
 
-        `pairs` have their rarity; `read` gives the terms of the place.
+        `read` gives the searchable text of the place.
         """
         key = tuple([chunk.id for chunk in place.chunks])
         text = self._texts.get(key)
         if text is None:
             text = self._written(read())
             self._texts.put(key, text)
-        known = self._characters
         added = 0.0
-        for (first, second), weight in pairs.items():
-            if first in known and second in known:
-                count = text.count(known[first] + known[second])
-                if count:
-                    added += weight * count * (1 + _SATURATION) / (count + _SATURATION)
+        for pair, weight in sought:
+            count = text.count(pair)
+            if count:
+                added += weight * count * (1 + _SATURATION) / (count + _SATURATION)
         return PAIR_WEIGHT * added
 
-    def _written(self, terms: Sequence[str]) -> str:
+    def _written(self, text: str) -> str:
+        words = ascii_words(text)
+        if words is None:
+            line = self._line(content_terms(text))
+        else:
+            try:
+                line = "".join(map(self._of_words.__getitem__, words))
+            except KeyError:
+                self._learn(words)
+                line = "".join(map(self._of_words.__getitem__, words))
+        return f"{line}\0{line[::2]}\0{line[1::2]}"
+
+    def _learn(self, words: Sequence[str]) -> None:
+        new = list({word for word in words if word not in self._of_words})
+        for word, stem in zip(new, stems_of(new), strict=True):
+            self._of_words[word] = self._line((stem,)) if stem else ""
+
+    def _line(self, terms: Sequence[str]) -> str:
         known = self._characters
-        try:
-            text = "".join([known[term] for term in terms])
-        except KeyError:
-            for term in terms:
-                if term not in known:
-                    known[term] = chr(len(known) + 1)
-            text = "".join([known[term] for term in terms])
-        return f"{text}\0{text[::2]}\0{text[1::2]}"
+        return "".join([known.setdefault(term, chr(len(known) + 1)) for term in terms])
