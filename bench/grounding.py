@@ -18,7 +18,7 @@ from typing import cast
 
 from bench import corpora
 from bench.record import save
-from foliotrace.adapters.local.keyword.analysis import content_terms
+from foliotrace.adapters.local.keyword.analysis import content_terms, content_terms_of_each
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
@@ -46,6 +46,10 @@ class Words:
     def terms(self, text: str) -> list[str]:
         """Stemmed words."""
         return content_terms(text)
+
+    def terms_of_each(self, texts: Sequence[str]) -> list[list[str]]:
+        """Stemmed words of each text."""
+        return content_terms_of_each(texts)
 
     def weights(self, terms: list[str], *, tenant: str, collection: str) -> list[float]:
         """Not asked here."""

@@ -122,5 +122,8 @@ def test_terms_that_were_looked_up_are_those_of_the_engine() -> None:
     texts += ["running " * 3 + "x" * n + " The " + "Companies'" for n in range(36, 44)]
     for text in (*texts, *texts):  # the second time all words are known
         assert analysis.content_terms(text) == analysis._content.analyze(text), text
+    assert analysis.content_terms_of_each(texts) == [analysis._content.analyze(t) for t in texts]
+    plain = [text for text in texts if text.isascii()]
+    assert analysis.content_terms_of_each(plain) == [analysis._content.analyze(t) for t in plain]
     analysis.forget_words()
     assert not analysis._STEM_OF

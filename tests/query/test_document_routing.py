@@ -37,6 +37,9 @@ class SplitWords:
     def terms(self, text: str) -> Sequence[str]:
         return text.lower().split()
 
+    def terms_of_each(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+        return [self.terms(text) for text in texts]
+
     def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
         return [1.0 for _ in terms]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from foliotrace.adapters.local.keyword.analysis import content_terms
+from foliotrace.adapters.local.keyword.analysis import content_terms, content_terms_of_each
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.grounding import polarity
@@ -30,6 +30,9 @@ LETTER = (
 class Words:
     def terms(self, text: str) -> Sequence[str]:
         return content_terms(text)
+
+    def terms_of_each(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+        return content_terms_of_each(texts)
 
     def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
         return [1.0] * len(terms)

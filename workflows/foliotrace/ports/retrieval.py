@@ -58,6 +58,10 @@ class Vocabulary(Protocol):
         """Stemmed, lower-case words in order, without stop words."""
         ...
 
+    def terms_of_each(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+        """The `terms` of each of the texts."""
+        ...
+
     def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
         """The inverse document frequency of each term over the collection's chunks, above 0.
 

@@ -309,7 +309,15 @@ class PassageTermsCache:
         return terms
 
     def _analysed(self, passage: Passage, page: PageMap) -> PassageTerms:
-        spans = tuple(self._span(passage, piece) for piece in pieces(passage, page))
+        found = list(pieces(passage, page))
+        at = passage.start
+        texts = [passage.text[piece.start - at : piece.end - at] for piece in found]
+        spans = tuple(
+            self._span(piece, text, terms)
+            for piece, text, terms in zip(
+                found, texts, self._vocabulary.terms_of_each(texts), strict=True
+            )
+        )
         identity = self._header_terms(f"{passage.header} {passage.document_name}")
         terms = identity.union(
             self._header_terms(passage.context),
@@ -322,12 +330,11 @@ class PassageTermsCache:
     def _terms(self, text: str) -> frozenset[str]:
         return frozenset(self._vocabulary.terms(text))
 
-    def _span(self, passage: Passage, piece: Piece) -> QuoteSpan:
-        text = passage.text[piece.start - passage.start : piece.end - passage.start]
+    def _span(self, piece: Piece, text: str, terms: Sequence[str]) -> QuoteSpan:
         return QuoteSpan(
             start=piece.start,
             end=piece.end,
-            terms=self._terms(text),
+            terms=frozenset(terms),
             header=piece.header,
             header_terms=self._header_terms(piece.header) if piece.header else frozenset(),
             heading_terms=self._header_terms(piece.heading) if piece.heading else frozenset(),

@@ -57,6 +57,20 @@ def content_terms(text: str) -> list[str]:
     return list(filter(None, stems_of(words)))
 
 
+def content_terms_of_each(texts: Sequence[str]) -> list[list[str]]:
+    """`content_terms` of each text; of many short ones in half the time."""
+    whole = "\n".join(texts)
+    if not whole.isascii() and _OTHER_LETTERS.search(whole):
+        return [content_terms(text) for text in texts]
+    lower = whole.encode("ascii", "replace").translate(_LOWER).decode("ascii")
+    terms, start = [], 0
+    for text in texts:
+        end = start + len(text)
+        terms.append(list(filter(None, stems_of(lower[start:end].split()))))
+        start = end + 1
+    return terms
+
+
 def ascii_words(text: str) -> list[str] | None:
     """The words of a text in lower case, as the engine divides it; None with other letters."""
     if not text.isascii() and _OTHER_LETTERS.search(text):

@@ -15,7 +15,11 @@ from time import monotonic
 from typing import Final
 
 from foliotrace.adapters.local.clock import LoopTurn
-from foliotrace.adapters.local.keyword.analysis import content_terms, with_pairs
+from foliotrace.adapters.local.keyword.analysis import (
+    content_terms,
+    content_terms_of_each,
+    with_pairs,
+)
 from foliotrace.adapters.local.keyword.collections import CollectionStores, scope_of
 from foliotrace.adapters.local.keyword.languages import forms
 from foliotrace.adapters.local.keyword.page_text import page_text
@@ -152,6 +156,9 @@ class KeywordIndex:
 
     def terms(self, text: str) -> Sequence[str]:
         return content_terms(text)
+
+    def terms_of_each(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+        return content_terms_of_each(texts)
 
     def question(self, text: str) -> QuestionTerms:
         return self._planner.question(text)
