@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from foliotrace.ports import Vocabulary
@@ -42,10 +43,15 @@ class Name:
     @property
     def words(self) -> list[str]:
         """Its words without regard to case or possessive."""
-        plain = self.text.casefold().replace("\u2019s", "").replace("'s", "")
-        return [
-            w for w in _WORD.findall(plain) if w not in _COMMON and not any(map(str.isdigit, w))
-        ]
+        return list(_words_of_name(self.text))
+
+
+@lru_cache(4096)  # asked for in each comparison with a passage
+def _words_of_name(text: str) -> tuple[str, ...]:
+    plain = text.casefold().replace("\u2019s", "").replace("'s", "")
+    return tuple(
+        w for w in _WORD.findall(plain) if w not in _COMMON and not any(map(str.isdigit, w))
+    )
 
 
 def names_of(text: str) -> Iterator[Name]:

@@ -22,7 +22,7 @@ def has_result(text: str) -> bool:
 def stated_results(text: str) -> Iterator[tuple[int, bool]]:
     """(place of the result in `text`, whether the arithmetic shown before it is right)."""
     for found in _STATED.finditer(text):
-        right = next(quantities(found["right"] + (found["percent"] or "")), None)
+        right = next(iter(quantities(found["right"] + (found["percent"] or ""))), None)
         value = _evaluated(found["left"])
         if right is not None and value is not None:
             yield found.start("right"), close(right, value) or close(right, 100 * value)

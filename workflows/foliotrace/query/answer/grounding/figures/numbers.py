@@ -1,8 +1,9 @@
 """The numbers of a text in every form they are written in, and when two of them agree. Pure."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 SCALES: Final = {
@@ -113,8 +114,12 @@ def _is_hedged(text: str, start: int) -> bool:
     return _HEDGE_BEFORE.search(text[max(0, start - _LONGEST_HEDGE) : start]) is not None
 
 
-def quantities(text: str) -> Iterator[Quantity]:
+def quantities(text: str) -> Sequence[Quantity]:
     """The numbers of `text` in order, those inside codes as `SEA08CA049` left out."""
+    return _of_clause(text) if len(text) <= _CLAUSE else tuple(_quantities(text))
+
+
+def _quantities(text: str) -> Iterator[Quantity]:
     text = _LIST_NUMBER.sub(lambda m: " " * len(m.group()), text)
     if ":" in text:  # 10:45 is 1045, as reports write it
         text = _TIME.sub(lambda m: f"{m[1]}{m[2]} ", text)
@@ -142,6 +147,14 @@ def quantities(text: str) -> Iterator[Quantity]:
     for year in _YEAR_CODE.finditer(text):
         digits = year[1]
         yield Quantity(float(digits if len(digits) == 4 else f"20{digits}"), start=year.start(1))
+
+
+_CLAUSE: Final = 600  # characters: each sentence of an answer is compared with the same clauses
+
+
+@lru_cache(4096)
+def _of_clause(text: str) -> tuple[Quantity, ...]:
+    return tuple(_quantities(text))
 
 
 def codes(text: str) -> frozenset[str]:
