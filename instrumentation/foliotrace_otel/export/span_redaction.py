@@ -5,7 +5,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
@@ -125,6 +125,10 @@ class SpanRedactor:
     def __init__(self, redactor: Redactor, *, content: bool) -> None:
         self._redactor = redactor
         self._content = content
+        self._generation = redactor.generation
+        # By identity, with what the id stands for, so that no other object can come to have it.
+        self._resources: dict[int, tuple[Resource, Resource]] = {}
+        self._scopes: dict[int, tuple[InstrumentationScope, InstrumentationScope]] = {}
 
     @property
     def generation(self) -> int:
@@ -195,12 +199,15 @@ class SpanRedactor:
 
     def span(self, span: ReadableSpan) -> ReadableSpan:
         """A redacted copy; the original stays as it is for other processors."""
-        scope = span.instrumentation_scope
+        if self._generation != self.generation:
+            self._generation = self.generation
+            self._resources.clear()
+            self._scopes.clear()
         return ReadableSpan(
             name=self.text(span.name),
             context=self._context(span.get_span_context()),
             parent=self._context(span.parent),
-            resource=self.resource(span.resource),
+            resource=self._resource_of(span.resource),
             attributes=self.attributes(span.attributes),
             events=[
                 Event(self.text(e.name), self.attributes(e.attributes), e.timestamp)
@@ -214,8 +221,30 @@ class SpanRedactor:
             status=self.status(span.status),
             start_time=span.start_time,
             end_time=span.end_time,
-            instrumentation_scope=None if scope is None else self.scope(scope),
+            instrumentation_scope=self._scope_of(span.instrumentation_scope),
         )
+
+    def _resource_of(self, resource: Resource) -> Resource:
+        """Redacted once: it is the same object for all spans of a provider."""
+        known = self._resources.get(id(resource))
+        if known is None:
+            self._bound(self._resources)
+            known = self._resources[id(resource)] = (resource, self.resource(resource))
+        return known[1]
+
+    def _scope_of(self, scope: InstrumentationScope | None) -> InstrumentationScope | None:
+        if scope is None:
+            return None
+        known = self._scopes.get(id(scope))
+        if known is None:
+            self._bound(self._scopes)
+            known = self._scopes[id(scope)] = (scope, self.scope(scope))
+        return known[1]
+
+    @staticmethod
+    def _bound(remembered: dict[int, Any]) -> None:
+        if len(remembered) >= _MOST_REMEMBERED:
+            remembered.clear()
 
     def _context(self, context: SpanContext | None) -> SpanContext | None:
         if context is None or not context.trace_state:
