@@ -109,7 +109,8 @@ async def test_a_resumed_job_goes_on_in_its_trace(tmp_path: Path) -> None:
         def of_job() -> list[Any]:
             return [s for s in sink.spans if s.trace_id.hex() == trace_id]
 
-        await eventually(of_job)
+        # A stage that has ended says that its run has begun.
+        await eventually(lambda: any(span.name == "parse" for span in of_job()))
         await service.kill()
         before = len(of_job())
         await service.start()
