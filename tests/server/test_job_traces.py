@@ -104,7 +104,9 @@ async def test_a_resumed_job_goes_on_in_its_trace(tmp_path: Path) -> None:
             rows = "".join(f"{n},refund {n},{n * 3}\n" for n in range(60_000))
             files = {"file": ("big.csv", f"id,what,days\n{rows}".encode())}
             accepted = (await client.post("/v1/documents", files=files)).json()["accepted"][0]
-        job, trace_id = accepted["job"]["id"], accepted["job"]["trace_id"]
+            job, trace_id = accepted["job"]["id"], accepted["job"]["trace_id"]
+            while (await client.get(f"/v1/jobs/{job}")).json()["status"] == "queued":
+                await asyncio.sleep(0.02)
 
         def of_job() -> list[Any]:
             return [s for s in sink.spans if s.trace_id.hex() == trace_id]
