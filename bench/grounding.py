@@ -3,8 +3,8 @@
 Each human answer is grounded, as if a language model had said it without markers, over the passages
 that the question's author gave as evidence. Kept: every sentence verified and the text unaltered
 but for markers. A false twin has a number or a name changed, a date moved or the sense turned
-round; it is caught unless its false sentence stays unmarked. Five sets, one policy: the human
-answers of FinanceBench-dev, and four of pairs in grounding_pairs.json, which says who wrote them.
+round; it is caught unless its false sentence stays unmarked. Seven sets, one policy: the human
+answers of FinanceBench-dev, and six of pairs in grounding_pairs.json, which says who wrote them.
 """
 
 import argparse
@@ -29,7 +29,12 @@ from foliotrace.settings import Grounding
 COMMAND = "python -m bench.grounding"
 PAIRS = Path(__file__).with_name("grounding_pairs.json")
 POLICY: Grounding = "strict"
-_MARKER = re.compile(r"\s?\[\d+\]")
+_MARKER = re.compile(
+    r"\s?(?:\[(?:passage )?\^?\d+(?:, ?\d+)*\]|【\d+[^】]*】"
+    r"|\(\d\)(?=[\s.,;]|$)|Source: ?\d\b[.,]?)",
+    re.IGNORECASE,
+)
+"""A reference in any style that models use; ours are among them."""
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}\b")
 _NAMES = ("Halvorsen", "Quistgaard", "Tremblay", "Okonjo")
 _TURNS = (
@@ -74,6 +79,8 @@ def main(*, show: str) -> None:
         "first_run": written_pairs("first_run"),
         "blind_mended": written_pairs("blind_mended"),
         "blind": written_pairs("blind"),
+        "domains_mended": written_pairs("domains_mended"),
+        "domains": written_pairs("domains"),
     }
     figures = {name: measured(pairs, show=show == name) for name, pairs in sets.items()}
     print(figures)
@@ -141,7 +148,12 @@ def unaltered(question: str, answer: str, passages: list[ClaimEvidence]) -> bool
     """Whether the answer comes out as it went in."""
     grounder = Grounder(passages, Words(), question, POLICY)
     text = grounder.feed(answer) + grounder.finish()
-    return "".join(_MARKER.sub("", text).split()) == "".join(answer.split())
+    return _bare(text) == _bare(answer)
+
+
+def _bare(text: str) -> str:
+    """The text without references and blanks."""
+    return "".join(_MARKER.sub("", text).split())
 
 
 def twins(answer: str, number: int) -> Iterator[tuple[str, str]]:

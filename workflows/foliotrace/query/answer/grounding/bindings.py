@@ -52,9 +52,8 @@ def months(text: str) -> frozenset[tuple[int, int]]:
     """The (month, year) pairs of a text; both readings of 02/03/2024."""
     found = {(_SHORT.index(m[:3].casefold()) + 1, int(y)) for m, y in _MONTH_YEAR.findall(text)}
     for one, other, year, iso_year, iso_month in _NUMERIC.findall(text):
-        found |= {(int(iso_month), int(iso_year))} if iso_year else {
-            (int(one), int(year)), (int(other), int(year))
-        }  # fmt: skip
+        pairs = ((iso_month, iso_year),) if iso_year else ((one, year), (other, year))
+        found |= {(int(m), int(y)) for m, y in pairs if int(m) <= len(_SHORT)}
     return frozenset(found)
 
 
@@ -70,8 +69,9 @@ def dates_bound(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]
     if not claim.has_digits:
         return True
     wanted = (claim.all_terms | _asked(question)) - claim.neutral
+    heads = frozenset().union(*(e.facts.heads for e in cited))
     for kind in _KINDS:
-        new = kind(claim.rest) - kind(question.text)
+        new = kind(claim.rest) - kind(question.text) - heads
         if not new:
             continue
         dated = [
@@ -104,7 +104,11 @@ def names_bound(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]
     """Whether its names stand with what it says: in one row, in the clause that says the same."""
     heads = frozenset().union(*(words_of(e.head) for e in cited))
     known = question.words | heads
-    new = [word for name in claim.names for word in name.words if word not in known]
+    read = frozenset().union(*(e.facts.words for e in cited))
+    new = [
+        word for name in claim.names for word in name.words
+        if word not in known and not (name.text.isupper() and word not in read)
+    ]  # fmt: skip
     first = _FIRST.match(claim.rest)
     if first and first[1].casefold() not in known and _is_name(first[1], cited):
         new.append(first[1].casefold())
@@ -133,7 +137,7 @@ def names_bound(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]
 def _is_name(word: str, cited: Sequence[ClaimEvidence]) -> bool:
     """Whether the first word of a sentence is written large inside the passages' sentences."""
     inside = re.compile(rf"[a-z,] {re.escape(word)}\b")
-    return any(inside.search(e.passage.text) for e in cited)
+    return any(inside.search(e.facts.body) for e in cited)
 
 
 def _whole_names(claim: Claim, new: Sequence[str]) -> list[list[str]]:
@@ -174,4 +178,4 @@ def _asked(question: Question) -> frozenset[str]:
 
 def _all_parts(claim: Claim, cited: Sequence[ClaimEvidence]) -> Iterator[_Part]:
     for e in cited:
-        yield from _parts(e.passage.text, claim.vocabulary.terms)
+        yield from _parts(e.facts.body, claim.vocabulary.terms)

@@ -8,6 +8,7 @@ from foliotrace.ports import Vocabulary
 from foliotrace.query.answer.grounding import clauses, polarity
 from foliotrace.query.answer.grounding.evidence import in_order, words_of
 from foliotrace.query.answer.grounding.figures import numbers
+from foliotrace.query.answer.grounding.language import foreign
 from foliotrace.query.answer.grounding.names import Name, names_of
 
 FRAME: Final = (
@@ -17,7 +18,8 @@ FRAME: Final = (
     "declined declining improve improved improving growth grew rose fell drop dropped jump "
     "higher lower compared because mainly primarily largely mostly due includes include "
     "included such no none not any million billion thousand percent flat stable unchanged "
-    "consistent"
+    "consistent percentage point points reach reached reaches came come comes amounted totaled "
+    "totalled stood versus against"
 )
 """Words of comparing and counting: what they claim is checked as numbers and directions."""
 
@@ -82,12 +84,23 @@ def _frame_terms(vocabulary: Vocabulary) -> frozenset[str]:
     return frozenset(vocabulary.terms(FRAME))
 
 
+def _worded(terms: frozenset[str]) -> frozenset[str]:
+    """The terms without single letters, as the s of a possessive."""
+    return frozenset(term for term in terms if len(term) > 1)
+
+
 @dataclass(frozen=True)
 class Claim:
     """A sentence without its markers, read once however many passages it is held against."""
 
     text: str
     vocabulary: Vocabulary
+    original: str = ""  # as written, where `text` has the English of another language
+
+    @cached_property
+    def language(self) -> foreign.Language | None:
+        """The language it is written in; None for English."""
+        return foreign.language_of(self.original)
 
     @cached_property
     def answer(self) -> tuple[bool | None, str]:
@@ -105,6 +118,11 @@ class Claim:
         return in_order(self.rest)
 
     @cached_property
+    def words(self) -> frozenset[str]:
+        """Its words without regard to case."""
+        return words_of(self.rest)
+
+    @cached_property
     def has_digits(self) -> bool:
         """Whether there is any number to look for."""
         return any(map(str.isdigit, self.text))
@@ -112,7 +130,10 @@ class Claim:
     @cached_property
     def all_terms(self) -> frozenset[str]:
         """Every term, numbers and frame words too."""
-        return frozenset(self.vocabulary.terms(self.text))
+        found = frozenset(self.vocabulary.terms(self.text))
+        if self.language is not None:
+            found |= frozenset(self.vocabulary.terms(self.original))
+        return found
 
     @cached_property
     def frame(self) -> frozenset[str]:
@@ -128,16 +149,17 @@ class Claim:
     @cached_property
     def terms(self) -> frozenset[str]:
         """Its terms; numbers are compared as numbers."""
-        whole = self.answer[0] is None
+        whole = self.answer[0] is None or self.language is not None
         found = self.all_terms if whole else frozenset(self.vocabulary.terms(self.rest))
         if self.has_digits:
             found = frozenset(term for term in found if not any(map(str.isdigit, term)))
-        return found - (self.neutral if self.dates else self.frame)
+        return _worded(found) - (self.neutral if self.dates else self.frame)
 
     @cached_property
     def quantities(self) -> tuple[numbers.Quantity, ...]:
         """Its numbers."""
-        return tuple(numbers.quantities(self.rest)) if self.has_digits else ()
+        undated = numbers.without_dates(self.rest) if self.dates else self.rest
+        return tuple(numbers.quantities(undated)) if self.has_digits else ()
 
     @cached_property
     def years(self) -> frozenset[int]:
@@ -162,6 +184,8 @@ class Claim:
     @cached_property
     def names(self) -> tuple[Name, ...]:
         """Its capitalised words."""
+        if self.language == "de":
+            return ()  # every noun has a capital
         return tuple(names_of(self.rest))
 
     @cached_property

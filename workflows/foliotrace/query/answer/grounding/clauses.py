@@ -29,21 +29,9 @@ _ROW_OR_CLAUSE: Final = re.compile(
     r"\n|[;.](?=\s)|,? and (?=\w+ (?:to|of|in|by|for) )|,(?=\s[a-z])"
 )
 _NEXT_LABEL: Final = re.compile(r"\t(?=[^\t\d]+:)")
-OPPOSITES: Final = (
-    ("strength", "weakness"), ("strong", "weak"), ("stronger", "weaker"),
-    ("unchanged", "different"), ("same", "different"), ("profit", "loss"), ("gain", "loss"),
-    ("benefit", "expense"), ("included", "excluded"), ("including", "excluding"),
-    ("permitted", "prohibited"), ("allowed", "forbidden"), ("required", "optional"),
-    ("open", "closed"), ("before", "after"), ("minimum", "maximum"), ("least", "most"),
-    ("favorable", "unfavorable"), ("sufficient", "insufficient"), ("probable", "improbable"),
-    ("inflow", "outflow"), ("early", "late"), ("accept", "reject"), ("accepted", "rejected"),
-    ("approved", "denied"), ("granted", "denied"), ("won", "lost"), ("above", "below"),
-    ("inside", "outside"), ("domestic", "foreign"), ("buy", "sell"), ("bought", "sold"),
-    ("lender", "borrower"), ("landlord", "tenant"), ("mandatory", "voluntary"),
-)  # fmt: skip
 _CONTRARY: Final = {
-    word: frozenset(b if word == a else a for a, b in OPPOSITES if word in (a, b))
-    for pair in OPPOSITES
+    word: frozenset(b if word == a else a for a, b in polarity.OPPOSITES if word in (a, b))
+    for pair in polarity.OPPOSITES
     for word in pair
 }
 _WORD: Final = re.compile(r"[a-z]+")

@@ -36,6 +36,16 @@ _RESULT: Final = re.compile(
     r"[$\u20ac\u00a3]?$",
     re.IGNORECASE,
 )
+_SHARE: Final = re.compile(
+    r"(\d+(?:\.\d+)?)\s?(?:%|percent)[^.;()\d]{0,60}"
+    r"\([$€£]?(\d[\d,]*(?:\.\d+)?)(?: \w+)? (?:of|out of|/) [$€£]?(\d[\d,]*(?:\.\d+)?)",
+)
+_TO: Final = re.compile(r"\bto\b", re.IGNORECASE)
+_FROM: Final = re.compile(
+    r"\b(?:from|compared (?:with|to)|versus|vs\.?|against|after)\s+(?:(?:just|only|an?) )?"
+    r"(?:about |roughly |around |approximately )?[$€£]?$",
+    re.IGNORECASE,
+)
 _USED: Final = re.compile(
     r"\((?:used|loss|losses|expense|outflow|deficit|decrease)\b", re.IGNORECASE
 )
@@ -89,6 +99,55 @@ def results_follow(claim: Claim) -> bool:
     return True
 
 
+def moves_follow(claim: Claim) -> bool:
+    """Whether "969 in 2024, down 1.3% from 982" goes the way and as far as it says; 30% is 3 of 10.
+
+    The percentage between two figures is that of their change; one before "(3 of 10)" is a share.
+    """
+    if not claim.has_digits:
+        return True
+    for found in _SHARE.finditer(claim.rest):
+        share, part, whole = (float(n.replace(",", "")) for n in found.groups())
+        decimals = len(found[1].partition(".")[2])
+        if whole and abs(share - 100 * part / whole) > 0.51 * 10.0**-decimals:
+            return False
+    figures = [q for q in claim.quantities if not q.is_year and not q.points]
+    amounts = [[q for q in figures if q.percent == percent] for percent in (False, True)]
+    pairs = [pair for like in amounts for pair in pairwise(like)]
+    return all(_moves(claim.rest, first, second, figures) for first, second in pairs)
+
+
+def _moves(
+    text: str,
+    first: numbers.Quantity,
+    second: numbers.Quantity,
+    figures: Sequence[numbers.Quantity],
+) -> bool:
+    """Whether what is said of the way between two like figures is so, where anything is."""
+    before, between = text[: first.start], text[first.start : second.start]
+    start = max(before.rfind(";"), before.rfind(". "), before.rfind(":")) + 1
+    if (_unlike(first, second) and not first.percent) or polarity.is_change(before):
+        return True
+    if _FROM.search(before) and _TO.search(between):
+        old, new, said = first, second, polarity.last_direction(before[start:])
+    elif _FROM.search(between):
+        old, new = second, first
+        said = polarity.last_direction(between) or polarity.last_direction(before[start:])
+    else:
+        return True
+    one, other = old.value * old.scale, new.value * new.scale
+    if _NOT.search(text[start : second.start]) or one == other or not said:
+        return True
+    if said != ("up" if other > one else "down"):
+        return False
+    shares = [q for q in figures if q.percent and first.start < q.start < second.start]
+    if first.percent or len(shares) != 1 or not one:
+        return True
+    slack = 100 * (old.tolerance * old.scale + new.tolerance * new.scale) / one
+    change = 100 * abs(other - one) / one
+    return abs(shares[0].value - change) <= 0.51 * 10.0 ** -shares[0].decimals + slack
+
+
 def _follows(result: numbers.Quantity, old: numbers.Quantity, new: numbers.Quantity) -> bool:
     """Whether the result is that of the operands, all of them as rounded as they are written."""
     before, after = old.value * old.scale, new.value * new.scale
@@ -119,7 +178,7 @@ def signs_hold(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
 def _signs(figure: numbers.Quantity, source: ClaimEvidence) -> Iterator[bool]:
     """Whether the figure is positive in each row that has it and says what parentheses mean."""
     scales = source.facts.scales
-    for line in source.passage.text.splitlines():
+    for line in source.facts.body.splitlines():
         if _USED.search(line) is None:
             continue
         for held in numbers.quantities(line):

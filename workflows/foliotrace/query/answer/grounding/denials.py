@@ -29,7 +29,7 @@ _DENIES: Final = re.compile(
 )
 _PLAIN_WORDS: Final = (
     "a an any the be been being to of in on at for from with by as and or but we it its is are was "
-    "were have has had do does did this that these those our their than more less"
+    "were have has had do does did this that these those our their than more less already"
 )
 _PLAIN: Final = frozenset(_PLAIN_WORDS.split())
 _END: Final = re.compile(r"[;:,](?=\s)|\b(?:but|although|while|whereas|because|though|and)\b")
@@ -75,13 +75,20 @@ def affirms_denied(claim: Claim, question: Question, cited: Sequence[ClaimEviden
     spoken = claim.all_terms | question.terms
     parts = [in_order(part) for part in _END.split(claim.rest) if not _DENIES.search(part)]
     return any(
-        f" {each} " in part
+        True
         for e in cited
-        for only, sentence in _denied(e.passage.text, claim.vocabulary.terms)
+        for only, sentence in _denied(e.facts.body, claim.vocabulary.terms)
         if len(sentence & spoken) >= LEAST_SHARED
         for each in only
         for part in parts
+        if f" {each} " in part and not _affirmed(each, e, cited)
     )
+
+
+def _affirmed(words: str, denying: ClaimEvidence, cited: Sequence[ClaimEvidence]) -> bool:
+    """Whether another passage has the words outside of a denial."""
+    others = (e for e in cited if e is not denying)
+    return any(f" {words} " in in_order(_DENIED.sub(" ", e.facts.body)) for e in others)
 
 
 def labelled_none(asked: AbstractSet[str], claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
@@ -89,5 +96,5 @@ def labelled_none(asked: AbstractSet[str], claim: Claim, cited: Sequence[ClaimEv
     return any(
         len(label) >= LEAST_SHARED and label <= asked
         for e in cited
-        for label in _none(e.passage.text, claim.vocabulary.terms)
+        for label in _none(e.facts.body, claim.vocabulary.terms)
     )

@@ -34,17 +34,31 @@ def polarity_holds(
         return False
     found = direction_found(claim, cited) if said and not redone else None
     if found:
+        near = nearest_spans(claim.terms, cited, least=NEAR / 2) if denies else []
+        if near and polarity.denies_anything(near[0][1]):
+            return said == found
         return (said == found) != denies
     if said and not (denies or redone) and not _RATIO.search(claim.rest):
         texts = [text for _, text in nearest_spans(claim.terms, cited, least=NEAR / 2)]
         return any(polarity.has_direction(text, said) for text in texts)
-    near = nearest_spans(claim.terms, cited, least=NEAR)
+    near = nearest_spans(claim.terms, cited, least=0.6 * NEAR if denies else NEAR)
     if denies and len(claim.terms) < SHORT:
         near += nearest_spans(claim.terms | asked, cited, least=NEAR / 2)
     if denies:
-        return any(polarity.denies_anything(text) for _, text in near)
+        return any(polarity.denies_anything(text) for _, text in near) or _has_nil(claim, cited)
     empty = _EXISTS.search(claim.rest) and near and polarity.is_nil(near[0][1])
     return not empty
+
+
+def _has_nil(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
+    """Whether the row that holds a figure of the sentence has none in another column."""
+    return any(
+        0.0 in row.values and row.holds(figure, e.facts.scales)
+        for e in cited
+        for row in e.facts.rows
+        for figure in claim.quantities
+        if not figure.is_year
+    )
 
 
 def _signed_otherwise(
@@ -94,6 +108,29 @@ def _beside_numbers(claim: Claim, text: str) -> Iterator[polarity.Direction]:
                 yield found
 
 
+def _moved(claim: Claim, cited: Sequence[ClaimEvidence]) -> polarity.Direction | None:
+    """Where the newest figure of the sentence that stands in a row came from, a column before."""
+    found: list[tuple[tables.Period, bool]] = []
+    for e in cited:
+        for row in e.facts.rows:
+            if row.percent or row.newest_first is None or len(row.periods) != len(row.values):
+                continue
+            for column, value in enumerate(row.values):
+                older = column + (1 if row.newest_first else -1)
+                if not 0 <= older < len(row.values) or row.values[older] in (0.0, value):
+                    continue
+                if any(row.holds_at(column, q, e.facts.scales) for q in claim.quantities):
+                    found.append((row.periods[column], value > row.values[older]))
+    newest = max((period for period, _ in found), default=None)
+    ways = {rises for period, rises in found if period == newest}
+    return ("up" if ways.pop() else "down") if len(ways) == 1 else None
+
+
+def _holds_both(row: tables.NumberRow, claim: Claim, scales: frozenset[float]) -> bool:
+    """Whether a row has two of the sentence's figures."""
+    return sum(row.holds(q, scales) for q in claim.quantities if not q.is_year) > 1
+
+
 def direction_found(claim: Claim, cited: Sequence[ClaimEvidence]) -> polarity.Direction | None:
     """The direction that the nearest spans give, else the first relevant row of a table."""
     near = nearest_spans(claim.terms, cited, least=NEAR / 2)
@@ -104,12 +141,14 @@ def direction_found(claim: Claim, cited: Sequence[ClaimEvidence]) -> polarity.Di
     said.discard(None)
     if len(said) == 1:
         return said.pop()
-    if said or _RATIO.search(claim.rest):
-        return None
+    moved = _moved(claim, cited)
+    if moved or said or _RATIO.search(claim.rest):
+        return moved
     terms = claim.vocabulary.terms
     wanted = frozenset(terms(tables.expanded(claim.rest)))
     for e in cited:
-        for row in tables.relevant(e.facts.rows, wanted, terms)[:1]:
+        rows = [row for row in e.facts.rows if _holds_both(row, claim, e.facts.scales)]
+        for row in tables.relevant(rows or e.facts.rows, wanted, terms)[:1]:
             dated = row.newest_first is not None and len(row.values) > 1
             if dated and row.values[0] != row.values[1]:
                 rises = (row.values[0] > row.values[1]) == row.newest_first

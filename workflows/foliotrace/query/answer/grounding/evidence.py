@@ -1,13 +1,15 @@
 """A passage as evidence: its words, numbers, dates and rows, worked out when first asked for."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Final
 
 from foliotrace.model import Passage
-from foliotrace.query.answer.grounding.figures import numbers, tables
+from foliotrace.query.answer.grounding.figures import cells, numbers, tables
+from foliotrace.query.answer.grounding.language import foreign
 from foliotrace.query.answer.quotes import PassageTerms
 
 _WORD: Final = re.compile(r"\w+")
@@ -31,8 +33,9 @@ class PassageFacts:
     """What a text holds. One object for each text, whatever the question."""
 
     def __init__(self, head: str, text: str) -> None:
-        self.text = f"{head}\n{text}"
-        self._body = text
+        self.language = foreign.language_of(text)
+        self.body = foreign.in_english(text)
+        self.text = f"{head}\n{self.body}"
 
     @cached_property
     def words(self) -> frozenset[str]:
@@ -82,7 +85,22 @@ class PassageFacts:
     @cached_property
     def rows(self) -> list[tables.NumberRow]:
         """Its labelled rows of numbers."""
-        return tables.rows(self._body)
+        return tables.rows(self.body)
+
+    @cached_property
+    def heads(self) -> frozenset[tuple[int, int]]:
+        """(month, day) and (month, year) of the dates that head columns of its tables."""
+        periods = {period for row in self.rows for period in row.periods if period[1]}
+        return frozenset(
+            pair for year, month, day in periods for pair in ((month, day), (month, year))
+        )
+
+    @cached_property
+    def table(self) -> cells.Table:
+        """Its rows as cells, with the numbers that stand outside of them."""
+        inside = Counter(value for row in self.rows for value in row.values)
+        outside = Counter(quantity.value for quantity in numbers.quantities(self.body))
+        return cells.Table(self.rows, self.scales, frozenset(outside - inside))
 
 
 _facts_of = lru_cache(_PASSAGES)(PassageFacts)
@@ -115,7 +133,8 @@ class ClaimEvidence:
                 end = span.end - start
                 none = _NONE.match(self.passage.text, end)  # "Defaults ...\n\nNone."
                 text = self.passage.text[span.start - start : none.end() if none else end]
-                yield shared / len(wanted), text
+                english = self.facts.language is None
+                yield shared / len(wanted), text if english else foreign.in_english(text)
 
     def before(self, text: str) -> str:
         """The line or sentence before a span's text: its heading, where it has one."""

@@ -19,7 +19,7 @@ _GAP: Final = 2  # words between two parts of one name: Mary N. Dillon
 _COMMON_WORDS: Final = (
     "a an the i it its this that these those in on at for from to of and or as by with both each "
     "he she they we you yes no not there here all if when while fy cy ltd llc inc corp co plc "
-    "jan feb mar apr jun jul aug sep oct nov dec"
+    "jan feb mar apr jun jul aug sep oct nov dec usd eur gbp us"
 )
 """Capitalised words that name nothing; months are checked as dates."""
 _COMMON: Final = frozenset(_COMMON_WORDS.split()) | frozenset(MONTHS)
@@ -50,7 +50,9 @@ class Name:
 def _words_of_name(text: str) -> tuple[str, ...]:
     plain = text.casefold().replace("\u2019s", "").replace("'s", "")
     return tuple(
-        w for w in _WORD.findall(plain) if w not in _COMMON and not any(map(str.isdigit, w))
+        w[:-1] if w.endswith("days") else w  # on Mondays
+        for w in _WORD.findall(plain)
+        if w not in _COMMON and not any(map(str.isdigit, w))
     )
 
 
@@ -117,7 +119,7 @@ def _spelled_out(
             return True
         if any(each.startswith(words[0]) for each in asked_words):
             return True
-    if _ACRONYM.fullmatch(name.text) and (len(name.text) > 2):
+    if _ACRONYM.fullmatch(name.text):
         links = r"\W+(?:(?:and|of|the|for)\W+)?"
         spelled = re.compile(
             r"\b" + links.join(rf"{c}\w*" for c in name.text.casefold() if c != "&")

@@ -8,11 +8,12 @@ Direction = Literal["up", "down"]
 
 UP: Final = (
     r"increas\w*|r(?:i|o)se\b|risen|rising|gr[eo]w\w*|growth|improv\w*|higher|gain(?:s|ed)?|jump\w*|"
-    r"expan\w+|positive|climb\w*|better|up(?= (?:by )?(?:about )?[$\u20ac\u00a3]?\d)"
+    r"expan\w+|positive|climb\w*|better|rais\w+|surg\w+|"
+    r"soar\w*|doubl\w+|up(?= (?:by )?(?:about )?[$\u20ac\u00a3]?\d)"
 )
 DOWN: Final = (
     r"decreas\w*|declin\w*|fall(?:s|ing|en)?|fell|drop\w*|reduc\w*|lower(?:ed)?|shr[aiu]nk\w*|"
-    r"contract(?:ed|ion|ing)|negative|worse\w*|deteriorat\w*|shrink\w*|"
+    r"contract(?:ed|ion|ing)|negative|worse\w*|deteriorat\w*|slip\w*|dip(?:s|ped)?|tumbl\w+|slump\w*|"
     r"down(?= (?:by )?(?:about )?[$\u20ac\u00a3]?\d)"
 )
 NEGATIONS: Final = (
@@ -66,11 +67,16 @@ _UP: Final = re.compile(rf"\b(?:{UP})\b", re.IGNORECASE)
 _DOWN: Final = re.compile(rf"\b(?:{DOWN})\b", re.IGNORECASE)
 _FLAT: Final = re.compile(r"\b(?:flat|unchanged|stable|consistent\w*)\b", re.IGNORECASE)
 _NEGATION: Final = re.compile(rf"\b(?:{NEGATIONS})\b|\bno\b(?!\.)", re.IGNORECASE)
+_DENIES: Final = re.compile(
+    rf"{_NEGATION.pattern}|\b(?:exclud\w*|except|other than|unable|disabl\w*|waiv\w*)\b",
+    re.IGNORECASE,
+)
 _REFUSAL: Final = re.compile("|".join(f"(?:{r})" for r in REFUSALS), re.IGNORECASE)
 _TURN: Final = re.compile(r"\b(?:but|however|although|though|yet|instead)\b", re.IGNORECASE)
 _LEAD: Final = re.compile(
-    r"\W*(yes|no|not (?:quite|entirely|really|exactly)|none(?=\s*[,;:\u2013\u2014]))\b"
-    r"(?=\s*(?:[.,:;!\u2013\u2014-]|$))\W*",
+    r"\W*(yes|no|not(?= (?:in|for|at|during|as of) [^:,.]{1,30}:)|"
+    r"not (?:quite|entirely|really|exactly)|none(?=\s*[,;:\u2013\u2014]))\b"
+    r"(?=\s*(?:[.,:;!\u2013\u2014-]|$)|(?<=\bnot) (?:in|for|at|during|as of) )\W*",
     re.IGNORECASE,
 )
 _ASKED: Final = re.compile(r"[^?]*\?")
@@ -81,17 +87,37 @@ _FROM_TO: Final = re.compile(
 )
 
 
+OPPOSITES: Final = (
+    ("strength", "weakness"), ("strong", "weak"), ("stronger", "weaker"),
+    ("unchanged", "different"), ("same", "different"), ("profit", "loss"), ("gain", "loss"),
+    ("benefit", "expense"), ("included", "excluded"), ("including", "excluding"),
+    ("permitted", "prohibited"), ("allowed", "forbidden"), ("required", "optional"),
+    ("open", "closed"), ("before", "after"), ("minimum", "maximum"), ("least", "most"),
+    ("favorable", "unfavorable"), ("sufficient", "insufficient"), ("probable", "improbable"),
+    ("inflow", "outflow"), ("early", "late"), ("accept", "reject"), ("accepted", "rejected"),
+    ("approved", "denied"), ("granted", "denied"), ("won", "lost"), ("above", "below"),
+    ("inside", "outside"), ("domestic", "foreign"), ("buy", "sell"), ("bought", "sold"),
+    ("lender", "borrower"), ("landlord", "tenant"), ("mandatory", "voluntary"),
+)  # fmt: skip
+_UNIT: Final = r"(?:%|[ ](?:thousand|million|billion|percent|[A-Z]{3})\b)?"
+_TO_FROM: Final = re.compile(
+    rf"\bto\b [~$\u20ac\u00a3]?(?P<new>\d[\d,]*(?:\.\d+)?)(?P<unit>{_UNIT})"
+    r"(?:[^.;\d]{0,40}(?:(?:19|20)\d\d)?[^.;\d]{0,12})"
+    r"\bfrom\b (?:about |around |roughly )?[~$\u20ac\u00a3]?(?P<old>\d[\d,]*(?:\.\d+)?)(?P=unit)",
+    re.IGNORECASE,
+)
 CONTRARY_ANSWERS: Final = (
     ("profit", "loss"), ("pay", "benefit"), ("paid", "benefit"), ("expense", "benefit"),
     ("gain", "loss"), ("open", "closed"), ("allowed", "prohibited"), ("allowed", "forbidden"),
     ("permitted", "prohibited"), ("required", "optional"), ("above", "below"),
     ("before", "after"), ("same", "different"), ("include", "excluded"), ("all", "only"),
     ("hold", "only"), ("have", "only"), ("cover", "short"), ("exceed", "short"),
-    ("included", "excluded"), ("granted", "denied"), ("higher", "lower"), ("up", "down"),
+    ("included", "excluded"), ("granted", "denied"), ("income", "loss"), ("positive", "loss"),
+    ("higher", "lower"), ("up", "down"),
 )  # fmt: skip
 """Words of a question, and words of an explanation that goes with a No."""
 _CHANGED_BY: Final = re.compile(
-    rf"(?:\bby|\b(?:{UP}|{DOWN})|\bup|\bdown)\s*(?:by |of )?"
+    rf"(?:\bby|\b(?:{UP}|{DOWN})|(?<!made )(?<!make )(?<!makes )\bup|\bdown)\s*(?:by |of )?"
     r"(?:about |approximately |around |roughly |almost |nearly |some |~)?[$\u20ac\u00a3]?$",
     re.IGNORECASE,
 )
@@ -107,6 +133,8 @@ _BOUND: Final = re.compile(
     re.IGNORECASE,
 )
 _FIGURE: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_CAPITAL: Final = re.compile(r"\b[A-Z]")
+_ASIDE: Final = re.compile(r"[,;] (?:while|whereas|but|although|though)\b", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"[a-z]+")
 
 
@@ -134,7 +162,7 @@ def negated(text: str) -> bool:
 
 def denies_anything(text: str) -> bool:
     """Whether the text holds any negation, or a dash in place of a number."""
-    return _NEGATION.search(text) is not None or _ANY_NIL.search(text) is not None
+    return _DENIES.search(text) is not None or _ANY_NIL.search(text) is not None
 
 
 def is_nil(row: str) -> bool:
@@ -176,10 +204,21 @@ def stated_change(sentence: str) -> Direction | None:
     """The way that "from 982 to 969" goes; None without such words, or between equals."""
     found = _FROM_TO.search(sentence)
     if found is None:
-        return None
+        return _change_to(sentence)
     before, after = (float(n.replace(",", "")) for n in found.groups())
     years = 1900 <= before <= 2100 and 1900 <= after <= 2100
     return None if before == after or years else "up" if after > before else "down"
+
+
+def _change_to(sentence: str) -> Direction | None:
+    """The way that "to 969 in 2024 from 982", or "969, down from 982", goes."""
+    found = _TO_FROM.search(sentence)
+    if found is None:
+        return None
+    after, before = (float(n.replace(",", "")) for n in (found["new"], found["old"]))
+    if before == after or any(1900 <= n <= 2100 for n in (before, after)):
+        return None
+    return "up" if after > before else "down"
 
 
 def agrees(yes: bool, question: str, rest: str) -> bool:
@@ -193,9 +232,19 @@ def agrees(yes: bool, question: str, rest: str) -> bool:
         return yes == ((asked == said) != negated(rest))
     if _STEADY.search(question) and not negated(rest):
         return True
-    if not yes and _turned(question, rest):
+    if not yes and (_turned(question, rest) or _says_another_thing(question, rest)):
         return True
+    rest = _ASIDE.split(rest, maxsplit=1)[0]
     return yes != (negated(rest) != negated(question))
+
+
+def _says_another_thing(question: str, rest: str) -> bool:
+    """Whether the explanation has no word of the question, and no name: "No, it is an asset"."""
+    if _NEGATION.search(rest) or direction(rest) or _CAPITAL.search(rest, 1):
+        return False
+    asked = {word[:5] for word in _PLAIN.findall(question.casefold()) if len(word) > SHORTEST_STEM}
+    said = {word[:5] for word in _PLAIN.findall(rest.casefold()) if len(word) > SHORTEST_STEM}
+    return bool(said) and not asked & said
 
 
 def _bound_met(question: str, rest: str) -> bool | None:

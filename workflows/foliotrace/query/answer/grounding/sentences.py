@@ -7,7 +7,7 @@ with a mark behind it. JSON and code blocks are checked as a whole and never alt
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from foliotrace.ports import Vocabulary
@@ -15,6 +15,7 @@ from foliotrace.query.answer.grounding import polarity
 from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.figures import numbers
+from foliotrace.query.answer.grounding.language import foreign, markers, structured
 from foliotrace.query.answer.grounding.verdicts import ClaimVerdict, judge
 from foliotrace.query.answer.prompt import NO_ANSWER
 from foliotrace.settings import Grounding
@@ -23,11 +24,13 @@ SHARE: Final = 0.2  # the share of a sentence's terms that a passage must hold f
 CONNECTIVE_TERMS: Final = 2  # an uncited sentence with so few terms claims nothing
 UNVERIFIED_MARK: Final = "[unverified]"
 
-_MARKER: Final = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
-_COMMA: Final = re.compile(r"\s*[,;]\s*")
 _SENTENCE: Final = re.compile(
     r"[^\n]*?(?<!\b[A-Z])(?<!\b(?:Dr|Mr|vs|St|al|cf))(?<!\b(?:Mrs|Adj|Inc|Ltd|Fig|Sec|etc|U\.S|"
-    r"e\.g|i\.e))(?<!\bapprox)[.!?][\"')*\u201d]*(?:\s*\[\d[\d\s,;]*\])*[\"')*]*(?=\s+[^\s\[])\s+|[^\n]*\n+"
+    r"e\.g|i\.e|Mio|Mrd))(?<!\bapprox)"
+    r"(?!\.\s+(?:Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|"
+    r"Dezember|Quartal)\b)"
+    rf"[.!?][\"')*\u201d]*(?:\s*{markers.PATTERN})*[\"')*]*"
+    rf"(?=\s+(?!\[|\u3010|\(\d)\S)\s+|[^\n]*\n+"
 )
 _BLOCK: Final = re.compile(r"\s*(```|\{|\[\s*[\"{\[])")
 _FENCED: Final = re.compile(r"\s*```.*?\n```[^\S\n]*(?:\n+|$)", re.DOTALL)
@@ -55,11 +58,9 @@ class _Piece:
     gap: str
 
     @classmethod
-    def of(cls, text: str) -> "_Piece":
-        *marked, last = _MARKER.split(text)  # text, marker, text, marker, ..., text
-        bare = "".join([*(part.rstrip() for part in marked[::2]), last]).strip()
-        cited = (int(n) for group in marked[1::2] for n in _COMMA.split(group))
-        return cls(bare, tuple(dict.fromkeys(cited)), _gap_after(text))
+    def of(cls, text: str, passages: int) -> "_Piece":
+        marked = markers.marked(text, passages)
+        return cls(marked.bare, marked.cited, _gap_after(text))
 
     def then(self, other: "_Piece") -> "_Piece":
         cited = dict.fromkeys(self.cited + other.cited)
@@ -82,12 +83,13 @@ class Grounder:
     ) -> None:
         self._sources = sources
         self._vocabulary = vocabulary
-        self._question = Question(question, vocabulary)
+        self._question = Question(foreign.in_english(question), vocabulary)
         self._policy = policy
         self._waiting = ""
         self._gap = ""
         self._lead: _Piece | None = None  # a Yes or No whose reason comes next
         self._header: list[_Piece] = []  # the head of a table whose first row comes next
+        self._columns: list[str] = []  # the headings of that table
         self.claims = Claims()
         self.no_answer = False
 
@@ -126,13 +128,13 @@ class Grounder:
         """The gap before the piece and the piece with the markers that hold; or nothing."""
         if _BLOCK.match(text):
             return self._without_reason() + self._block(text)
-        piece = _Piece.of(text)
+        piece = _Piece.of(text, len(self._sources))
         if not piece.bare:
             return ""
         if piece.is_row:
             return self._without_reason() + self._row(piece)
         before = self._header_alone()
-        yes, rest = polarity.yes_or_no(piece.bare)
+        yes, rest = polarity.yes_or_no(self._claim(piece.bare).text)
         if yes is not None and not rest and self._lead is None:
             self._lead = piece
             return before
@@ -140,7 +142,7 @@ class Grounder:
         if lead is None:
             return before + self._sentence(piece)
         both = lead.then(piece)
-        claim = Claim(both.bare, self._vocabulary)
+        claim = self._claim(both.bare)
         judged = self._verdict(claim, both.cited)
         if judged is not None:
             return before + self._kept(both, claim, judged)
@@ -157,7 +159,7 @@ class Grounder:
         if polarity.is_refusal(piece.bare):
             self.no_answer = True
             return self._out(piece, piece.bare) if self.claims.cited else ""
-        claim = Claim(piece.bare, self._vocabulary)
+        claim = self._claim(piece.bare)
         judged = self._verdict(claim, piece.cited) if claim.all_terms else None
         if judged is not None:
             return self._kept(piece, claim, judged)
@@ -174,10 +176,10 @@ class Grounder:
     def _count(
         self, judged: tuple[ClaimVerdict, list[int]], terms: frozenset[str], cited: Sequence[int]
     ) -> None:
-        verdict, markers = judged
+        verdict, verified = judged
         self.claims.derived += verdict is ClaimVerdict.DERIVED
-        self.claims.removed += len(set(cited) - set(markers))
-        for marker in markers:
+        self.claims.removed += len(set(cited) - set(verified))
+        for marker in verified:
             self.claims.cited.setdefault(marker, set()).update(terms)
 
     def _unverified(self, piece: _Piece) -> str:
@@ -205,7 +207,10 @@ class Grounder:
         if len(self._header) == 1:  # no rule: a table without a header
             first, self._header = self._header[0], [piece, piece]
             return self._sentence(first) + self._sentence(piece)
-        judged = self._sentence(piece)
+        if self._header[0] is not self._header[-1]:
+            self._columns = structured.cells_of(self._header[0].bare)
+        claims = structured.of_row(piece.bare, self._columns)
+        judged = self._together(piece, claims) if claims else self._sentence(piece)
         if not judged or self._header[0] is self._header[-1]:
             return judged
         header, rule = self._header
@@ -220,8 +225,12 @@ class Grounder:
     def _block(self, text: str) -> str:
         """JSON or code, as it is, if it holds as a whole."""
         bare = text.strip()
-        content = _MARKER.sub("", re.sub(r"^```\w*", "", bare)).translate(_BRACKETS)
-        claim = Claim(" ".join(content.split()), self._vocabulary)
+        claims = structured.of_json(markers.without_markers(bare))
+        if claims is not None:
+            return self._together(_Piece(bare, (), _gap_after(text)), claims)
+        content = markers.without_markers(re.sub(r"^```\w*", "", bare)).translate(_BRACKETS)
+        content = " ".join(content.split())
+        claim = Claim(content, self._vocabulary, content)
         judged = self._verdict(claim, ())
         piece = _Piece(bare, (), _gap_after(text))
         if judged is None:
@@ -229,14 +238,39 @@ class Grounder:
         self._count(judged, claim.all_terms, ())
         return self._out(piece, bare)
 
+    def _together(self, piece: _Piece, claims: Sequence[str]) -> str:
+        """The piece as it is, if each of its claims holds."""
+        each = [self._claim(text) for text in claims]
+        judged = [self._verdict(claim, piece.cited) for claim in each]
+        if any(one is None for one in judged):
+            return self._unverified(piece)
+        for claim, one in zip(each, judged, strict=True):
+            if one is not None:
+                self._count(one, claim.all_terms, ())
+        if not piece.is_row:
+            return self._out(piece, piece.bare)
+        cited = dict.fromkeys(n for one in judged if one is not None for n in one[1])
+        return self._out(piece, _with_marks(piece.bare, [f"[{n}]" for n in sorted(cited)]))
+
+    def _claim(self, bare: str) -> Claim:
+        original = markers.claimed(bare)
+        return Claim(foreign.in_english(original), self._vocabulary, original)
+
     # --- evidence --------------------------------------------------------------------------
 
     def _verdict(self, claim: Claim, cited: Sequence[int]) -> tuple[ClaimVerdict, list[int]] | None:
         """The verdict with the markers that it rests on; None for unverified."""
-        for markers in self._candidates(claim.all_terms, cited):
-            verdict = judge(claim, self._question, [self._sources[n - 1] for n in markers])
+        judged = self._judged(claim, cited)
+        as_written = foreign.in_english(claim.original, numbers=False)
+        if judged is None and as_written != claim.text:  # in German, but with English numbers
+            judged = self._judged(replace(claim, text=as_written), cited)
+        return judged
+
+    def _judged(self, claim: Claim, cited: Sequence[int]) -> tuple[ClaimVerdict, list[int]] | None:
+        for chosen in self._candidates(claim.all_terms, cited):
+            verdict = judge(claim, self._question, [self._sources[n - 1] for n in chosen])
             if verdict is not ClaimVerdict.UNVERIFIED:
-                return verdict, self._helping(claim, markers)
+                return verdict, self._helping(claim, chosen)
         return None
 
     def _candidates(self, terms: frozenset[str], cited: Sequence[int]) -> Iterator[list[int]]:
@@ -253,13 +287,13 @@ class Grounder:
         if len(several) < len(order) > 1 and not (known or terms - numbers_in(terms)):
             yield sorted(order)  # a number alone may follow from any of them
 
-    def _helping(self, claim: Claim, markers: list[int]) -> list[int]:
+    def _helping(self, claim: Claim, chosen: list[int]) -> list[int]:
         """The markers whose passages hold a part of the sentence."""
-        if len(markers) == 1:
-            return markers
+        if len(chosen) == 1:
+            return chosen
         helping = [
             n
-            for n in markers
+            for n in chosen
             if (claim.all_terms and _share(claim.all_terms, self._sources[n - 1]) >= SHARE)
             or any(
                 numbers.same(each, held, self._sources[n - 1].facts.scales)
@@ -267,7 +301,7 @@ class Grounder:
                 for held in self._sources[n - 1].facts.quantities
             )
         ]
-        return helping or markers
+        return helping or chosen
 
 
 def numbers_in(terms: frozenset[str]) -> frozenset[str]:

@@ -15,6 +15,7 @@ from foliotrace.query.answer.grounding.bindings import dates_bound, names_bound
 from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.comparisons import (
     compared_rightly,
+    moves_follow,
     results_follow,
     signs_hold,
 )
@@ -27,19 +28,26 @@ from foliotrace.query.answer.grounding.directions import (
     polarity_holds,
 )
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence, words_of
-from foliotrace.query.answer.grounding.figures import arithmetic, numbers, tables
+from foliotrace.query.answer.grounding.figures import (
+    arithmetic,
+    cells,
+    contexts,
+    numbers,
+    tables,
+    units,
+)
 from foliotrace.query.answer.grounding.figures.expressions import has_result, stated_results
+from foliotrace.query.answer.grounding.figures.premises import Premises, speaks_of_change
 from foliotrace.query.answer.grounding.figures.ratios import asked_ratio
+from foliotrace.query.answer.grounding.language.wording import crosses_languages, words_hold
 from foliotrace.query.answer.grounding.names import names_hold, rivals
 from foliotrace.query.answer.grounding.periods import is_period_convention
 
-SUPPORT: Final = 0.5  # the share of a sentence's terms that the passages and the question hold
 NEAREST_SPANS: Final = 3  # whose numbers may be added, subtracted or divided
 SHORTEST_COPY: Final = 40  # characters: a sentence copied word for word needs no other check
 MOST_DIGITS: Final = 60  # in a sentence or row; a span with more is a table
 COUNTS: Final = frozenset({2.0, 3.0, 4.0, 12.0, 100.0, 360.0, 365.0})  # that formulas divide by
 SAME: Final = 0.6  # the share of a sentence, but for its names, that says the same of somebody
-NEW_SUPPORT: Final = 0.34  # the same of the terms that the question does not have
 
 
 class ClaimVerdict(StrEnum):
@@ -72,9 +80,17 @@ def judge(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> C
 
 
 def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> ClaimVerdict:
-    missing = [each for each in claim.quantities if not _number_holds(each, question, cited)]
-    held = sum(not each.is_year for each in claim.quantities) + len(claim.dates)
-    if not _words_hold(claim, question, cited, held):
+    misplaced = cells.misplaced(
+        cells.Spoken(claim.rest, claim.quantities, question.text, claim.vocabulary.terms),
+        [e.facts.table for e in cited],
+    )
+    elsewhere = [figure.start for figure in misplaced] if claim.has_digits else []
+    missing = [
+        each for each in claim.quantities
+        if each.start in elsewhere or not _number_holds(each, question, cited)
+    ]  # fmt: skip
+    held = sum(not each.is_year for each in claim.quantities) + 2 * len(claim.dates)
+    if not words_hold(claim, question, cited, held):
         return ClaimVerdict.UNVERIFIED
     if not (
         _codes_and_dates_hold(claim, question, cited)
@@ -84,12 +100,25 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         and names_bound(claim, question, cited)
     ):
         return ClaimVerdict.UNVERIFIED
+    if elsewhere and not speaks_of_change(claim.words | question.words):
+        return ClaimVerdict.UNVERIFIED
     if missing and not _derived(missing, claim, question, cited):
         return ClaimVerdict.UNVERIFIED
     if has_result(claim.rest) and any(not right for _, right in stated_results(claim.rest)):
         return ClaimVerdict.UNVERIFIED
     compared = compared_rightly(claim)
-    if compared is False or not (results_follow(claim) and signs_hold(claim, cited)):
+    if compared is False or not (
+        results_follow(claim) and moves_follow(claim) and signs_hold(claim, cited)
+    ):
+        return ClaimVerdict.UNVERIFIED
+    bodies = [e.facts.body for e in cited]
+    if units.wrong_unit(claim.rest, bodies) or not units.spelled_out(
+        claim.rest, [*bodies, question.text]
+    ):
+        return ClaimVerdict.UNVERIFIED
+    if not numbers.has_iso_date(claim.rest) and (
+        contexts.swapped(claim.rest, bodies) or contexts.contrary(claim.rest, bodies)
+    ):
         return ClaimVerdict.UNVERIFIED
     if affirms_denied(claim, question, cited):
         return ClaimVerdict.UNVERIFIED
@@ -97,7 +126,7 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         claim, cited, asked=question.terms, redone=bool(missing)
     ):
         return ClaimVerdict.UNVERIFIED
-    if _said_otherwise(claim, question, cited):
+    if not crosses_languages(claim, cited) and _said_otherwise(claim, question, cited):
         return ClaimVerdict.UNVERIFIED
     return ClaimVerdict.DERIVED if missing else ClaimVerdict.SUPPORTED
 
@@ -123,26 +152,14 @@ def _number_in(claimed: numbers.Quantity, cited: Sequence[ClaimEvidence]) -> boo
     return any(written_out in e.facts.amounts for e in cited)
 
 
-def _words_hold(
-    claim: Claim, question: Question, cited: Sequence[ClaimEvidence], numbers_held: int = 0
-) -> bool:
-    """Whether enough of the words hold; a number that holds counts as much as a word."""
-    new = claim.terms - question.terms
-    new_held = sum(any(term in e.terms.terms for e in cited) for term in new)
-    known = len(claim.terms) - len(new) + new_held + numbers_held
-    new_known = new_held + numbers_held
-    return known >= SUPPORT * (len(claim.terms) + numbers_held) and new_known >= NEW_SUPPORT * (
-        len(new) + numbers_held
-    )
-
-
 def _codes_and_dates_hold(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> bool:
     """Whether its codes, days and quarters stand in the question or in a passage."""
     for code in claim.codes - question.codes:
         if not any(code in e.facts.codes for e in cited):
             return False
     for date in claim.dates - question.dates:
-        if not any(date in e.facts.dates for e in cited):
+        readings = {date, date[::-1]} & claim.dates  # 02/03/2024 has two
+        if not any(readings & e.facts.dates for e in cited):
             return False
     asked = {int(q.value) for q in question.quantities if q.is_year}
     new = {(n, year) for n, year in claim.quarters - question.quarters if year not in asked}
@@ -156,6 +173,8 @@ def _years_hold(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]
     """
     asked = {int(q.value) for q in question.quantities if q.is_year}
     dated = {int(year) for _, _, year in numbers.full_dates(claim.rest)} if claim.dates else set()
+    if len(asked) == 2:  # "from FY21 to FY23"
+        asked = set(range(min(asked), max(asked) + 1))
     new = claim.years - dated
     if not asked or not new or asked & claim.years:
         return True
@@ -179,7 +198,7 @@ def _derived(
     both = f"{question.text} {claim.rest}"
     wanted = frozenset(terms(tables.expanded(both)))
     near = nearest_spans(claim.all_terms | question.terms, cited, least=0.0)[:NEAREST_SPANS]
-    premises = arithmetic.Premises(
+    premises = Premises(
         rows=[row for e in cited for row in e.facts.rows],
         terms=terms,
         wanted=wanted,
@@ -191,22 +210,23 @@ def _derived(
         said=None if claim.denies else claim.direction,
         years=claim.years,
         words=words_of(both),
+        asked=question.text,
     )
     return all(
         arithmetic.derives(each, _premises_of(each, premises, claim)) for each in open_numbers
     )
 
 
-def _premises_of(
-    missing: numbers.Quantity, premises: arithmetic.Premises, claim: Claim
-) -> arithmetic.Premises:
+def _premises_of(missing: numbers.Quantity, premises: Premises, claim: Claim) -> Premises:
     """The premises with what the words right before the number say of it."""
     before = clauses.last_clause(claim.rest[: missing.start])
     change = polarity.is_change(before)
     words = premises.words | {"total"} if before.endswith((" of ", " of $")) else premises.words
     said = polarity.last_direction(before) if change else None
+    spoken = cells.Spoken(claim.rest, claim.quantities, premises.asked, premises.terms)
     return replace(
         premises,
+        of_years=cells.years_said(spoken, missing),
         changes_only=change,
         words=words,
         said=said or premises.said,
@@ -288,7 +308,7 @@ def _bare_yes_or_no(yes: bool, question: Question, cited: Sequence[ClaimEvidence
     """A Yes or No alone claims what the question asks, or the contrary."""
     asked = Claim(question.text, question.vocabulary)
     empty_question = Question("", question.vocabulary)
-    if not _words_hold(asked, empty_question, cited):
+    if not words_hold(asked, empty_question, cited):
         return ClaimVerdict.UNVERIFIED
     wanted = polarity.direction(polarity.asked_first(question.text))
     found = direction_found(asked, cited)

@@ -5,15 +5,14 @@ operations that reports are read with. Where many results are possible, a number
 only if it is so precise that it would not be among them by chance.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations, pairwise, permutations, product
 from math import log
 from typing import Final
 
-from foliotrace.query.answer.grounding import polarity
 from foliotrace.query.answer.grounding.figures import tables
 from foliotrace.query.answer.grounding.figures.numbers import Quantity, close
+from foliotrace.query.answer.grounding.figures.premises import Premises, Result
 from foliotrace.query.answer.grounding.figures.ratios import Part, Ratio
 from foliotrace.query.answer.grounding.figures.tables import NumberRow
 
@@ -21,64 +20,11 @@ MOST_BY_CHANCE: Final = 0.25  # results that a random number would meet within i
 _MOST_COLUMNS: Final = 6
 _MOST_IN_A_SPAN: Final = 12  # numbers: a span with more is a table
 _ROWS_OF_A_PART: Final = 3
-_SUMS: Final = "total sum combined together plus aggregate altogether overall both all composed"
-_SUM: Final = frozenset(_SUMS.split())
-_DIFFERENCE_WORDS: Final = (
-    "change changed increase increased decrease decreased grew grow growth rose rise fell fall "
-    "drop decline declined differ difference more less minus net free working profit gross remain "
-    "remains remaining left excess gap spread than by up down higher lower"
-)
-_DIFFERENCE: Final = frozenset(_DIFFERENCE_WORDS.split())
 _LESS: Final = frozenset({"less", "minus", "difference"})
 _PRICED: Final = frozenset({"average", "each", "per", "apiece"})
 _FRACTIONS: Final = {
     "half": 0.5, "third": 1 / 3, "quarter": 0.25, "double": 2.0, "twice": 2.0, "triple": 3.0,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A number that an operation gives; a change is positive where it rises from old to new."""
-
-    value: float
-    amount: bool = False  # in the unit of the rows; otherwise a ratio
-    absolute: bool = False  # an amount in ones
-    is_change: bool = False
-    relative: bool = False  # a change as a share of where it began
-    years: tuple[int, int] | None = None  # of a change, where the columns are known
-
-
-@dataclass(frozen=True)
-class Premises:
-    """What a missing number may follow from."""
-
-    rows: Sequence[NumberRow]
-    terms: Callable[[str], Sequence[str]]
-    wanted: frozenset[str]
-    ratio: Ratio | None
-    scales: Collection[float]
-    stated: tuple[Quantity, ...] = ()  # the numbers of the sentence that hold
-    near: tuple[tuple[Quantity, ...], ...] = ()  # the numbers of each of the nearest spans
-    given: tuple[Quantity, ...] = ()  # the numbers of the question that hold
-    said: polarity.Direction | None = None
-    years: frozenset[int] = frozenset()  # that the sentence names
-    words: frozenset[str] = frozenset()  # of the sentence and the question
-    changes_only: bool = False  # "rose by 12%": a level of 12% will not do
-
-    @property
-    def asks_total(self) -> bool:
-        """Whether a sum is spoken of."""
-        return not self.words.isdisjoint(_SUM)
-
-    @property
-    def asks_difference(self) -> bool:
-        """Whether a difference is spoken of."""
-        return not self.words.isdisjoint(_DIFFERENCE)
-
-    @property
-    def relevant(self) -> list[NumberRow]:
-        """The rows that the question and the sentence are about, the best first."""
-        return tables.relevant(self.rows, self.wanted, self.terms)
 
 
 def derives(claimed: Quantity, premises: Premises) -> bool:
@@ -112,6 +58,8 @@ def derives(claimed: Quantity, premises: Premises) -> bool:
 def _is(claimed: Quantity, result: Result, premises: Premises) -> bool:
     if premises.changes_only and not result.is_change:
         return False
+    if result.year and premises.of_years and result.year not in premises.of_years:
+        return False
     if result.is_change and not _fits(result, premises):
         return False
     return any(close(claimed, value) for value in _values(claimed, result, premises.scales))
@@ -119,6 +67,8 @@ def _is(claimed: Quantity, result: Result, premises: Premises) -> bool:
 
 def _values(claimed: Quantity, result: Result, scales: Collection[float]) -> list[float]:
     """The result in the unit of the claimed number."""
+    if claimed.points or result.points:
+        return [result.value] if claimed.points and result.points else []
     if (claimed.money and not result.amount) or (result.relative and not claimed.percent):
         return []
     if claimed.percent:
@@ -163,7 +113,10 @@ def _simple(rows: Sequence[NumberRow]) -> Iterator[Result]:
     """Changes and means of one row; shares, their changes, sums and differences of two."""
     for row in rows:
         for before, after, years in _in_time(row, row.values):
-            yield Result(after - before, amount=True, is_change=True, years=years)
+            change = after - before
+            yield Result(
+                change, amount=not row.percent, points=row.percent, is_change=True, years=years
+            )
             if before:
                 yield Result((after - before) / before, is_change=True, relative=True, years=years)
                 yield Result(after / before)
@@ -172,13 +125,23 @@ def _simple(rows: Sequence[NumberRow]) -> Iterator[Result]:
         if one.percent != other.percent:
             continue
         columns = list(tables.aligned(one, other))[:_MOST_COLUMNS]
-        shares = [one.values[i] / other.values[j] for i, j in columns if other.values[j]]
-        yield from map(Result, shares)
+        divided = [(i, j) for i, j in columns if other.values[j]]
+        shares = [one.values[i] / other.values[j] for i, j in divided]
+        for share, (i, _) in zip(shares, divided, strict=True):
+            yield Result(share, year=one.periods[i][0] if one.periods else None)
         if len(shares) > 1:
             yield Result(sum(shares) / len(shares))
         if shares and len(shares) == len(columns) == len(one.values):
             for before, after, years in _in_time(one, shares):
-                yield Result(after - before, is_change=True, years=years)
+                yield from _change_of_share(before, after, years)
+
+
+def _change_of_share(
+    before: float, after: float, years: tuple[int, int] | None
+) -> Iterator[Result]:
+    change = after - before
+    yield Result(change, is_change=True, years=years)
+    yield Result(100 * change, points=True, is_change=True, years=years)
 
 
 def _sums(rows: Sequence[NumberRow], premises: Premises) -> Iterator[Result]:
@@ -270,10 +233,12 @@ def _series(
         yield Result(sum(values) / len(values))
     if ratio.mean:
         return
-    yield from map(Result, values)
+    known = len(values) == len(anchor.periods)
+    for column, value in enumerate(values):
+        yield Result(value, year=anchor.periods[column][0] if known else None)
     if len(values) == len(anchor.values):
         for before, after, years in _in_time(anchor, values):
-            yield Result(after - before, is_change=True, years=years)
+            yield from _change_of_share(before, after, years)
             if before:
                 yield Result((after - before) / before, is_change=True, relative=True, years=years)
 
@@ -309,6 +274,9 @@ def _from_stated(premises: Premises) -> Iterator[Result]:
     """One operation on the numbers that sentence and question give and passages hold."""
     numbers = [q for q in (*premises.stated, *premises.given) if not q.is_year]
     amounts = [q.value * q.scale for q in numbers if not q.percent]
+    shares = [q.value for q in numbers if q.percent and not q.points]
+    for one, other in permutations(shares, 2):
+        yield Result(one - other, points=True, is_change=premises.changes_only)
     less = not premises.words.isdisjoint(_LESS) and not premises.asks_total
     yield from _pairs(amounts, premises, sums=not less, differences=True)
     if len(amounts) > 2:

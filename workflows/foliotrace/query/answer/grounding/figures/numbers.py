@@ -63,6 +63,7 @@ _MONTH_DAY: Final = re.compile(
     r"|\b\d{4}-(\d\d)-(\d\d)\b|\b(\d\d?)/(\d\d?)/\d{4}\b",
     re.IGNORECASE,
 )
+_ISO_DATE: Final = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _ORDINALS: Final = ("first", "second", "third", "fourth")
 _QUARTER: Final = re.compile(
     rf"\b(?:Q([1-4])|({'|'.join(_ORDINALS)}) quarter)\s?(?:of |in )?(?:the )?"
@@ -87,6 +88,7 @@ class Quantity:
     start: int = 0
     grouped: bool = False  # with a thousands separator, which no year has
     money: bool = False  # behind the sign of a currency
+    points: bool = False  # percentage points
 
     @property
     def tolerance(self) -> float:
@@ -139,6 +141,7 @@ def _quantities(text: str) -> Iterator[Quantity]:
             decimals=0 if fraction == "00" else len(fraction),
             scale=SCALES.get(unit, 1.0),
             percent=unit in PERCENT,
+            points=unit.startswith("percentage"),
             hedged=_is_hedged(text, found.start("number")),
             start=found.start("number"),
             grouped="," in found["number"].rstrip(","),
@@ -175,7 +178,8 @@ def month_days(text: str) -> frozenset[tuple[int, int]]:
     dates = set()
     for name, day, day_first, name_last, month, day_iso, one, other in _MONTH_DAY.findall(text):
         if one:  # 11/01/2007 may be read either way
-            dates |= {(int(one), int(other)), (int(other), int(one))}
+            both = ((int(one), int(other)), (int(other), int(one)))
+            dates |= {(month_no, day_no) for month_no, day_no in both if month_no <= 12}
         elif month:
             dates.add((int(month), int(day_iso)))
         else:
@@ -186,6 +190,11 @@ def month_days(text: str) -> frozenset[tuple[int, int]]:
 def without_dates(text: str) -> str:
     """The text with a space for each character of its days and months."""
     return _MONTH_DAY.sub(lambda m: " " * len(m.group()), text)
+
+
+def has_iso_date(text: str) -> bool:
+    """Whether the text names a day as 2024-06-30."""
+    return _ISO_DATE.search(text) is not None
 
 
 def full_dates(text: str) -> list[tuple[str, str, str]]:

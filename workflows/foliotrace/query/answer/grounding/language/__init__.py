@@ -1,0 +1,1 @@
+"""How answers are written: references in every style, and German, French and Spanish wording."""
