@@ -111,6 +111,36 @@ Grounding = Literal["strict", "mark"]
 """The policy for sentences of a language model that the passages do not verify."""
 
 
+class PlanningSettings(Section):
+    """Questions that take more than one search or model call. Used with a language model only."""
+
+    max_parts: int = Field(
+        default=6,
+        ge=2,
+        le=20,
+        description="Parts of a comparison (companies, documents, periods) that are searched for "
+        "by themselves; the answer names the parts beyond.",
+    )
+    list_passages: int = Field(
+        default=20,
+        gt=0,
+        le=MAX_TOP_K,
+        description='Passages for a question that asks for a list ("list all ...", "which '
+        'documents mention ...").',
+    )
+    tokens_per_call: int = Field(
+        default=12_000,
+        ge=500,
+        description="Document text in one call of a comparison, a list or a summary, in tokens.",
+    )
+    summary_calls: int = Field(
+        default=8,
+        gt=0,
+        description="Model calls for the summary of one document. A document that needs more is "
+        "read from its beginning, and the answer names the pages that were read.",
+    )
+
+
 class QuerySettings(Section):
     """Questions and answers."""
 
@@ -171,6 +201,10 @@ class QuerySettings(Section):
     )
     redaction: RedactionSettings = Field(
         default=RedactionSettings(), description="What is removed from answers."
+    )
+    planning: PlanningSettings = Field(
+        default=PlanningSettings(),
+        description="Comparisons, lists and summaries by a language model.",
     )
 
 

@@ -11,6 +11,8 @@ from tests.fakes.openai.reading import Prompt, key_terms, marked_sections, sente
 from tests.fakes.wire import Fault
 
 MOST_SENTENCES = 3
+MOST_SUMMARISED = 8
+SUMMARISE = re.compile(r"\W*(?:please\s+)?summari[sz]e\b", re.I)
 LEAST_COVER = 0.34
 REFUSAL = "I'm sorry, but I can't help with that."
 INVENTED = "According to the board's secret memo, the figure is 987654321"
@@ -41,7 +43,7 @@ def answer(prompt: Prompt, behaviours: tuple[Fault, ...]) -> Said:
         return Said("", finish="content_filter")
     if "empty_answer" in planned:
         return Said("")
-    chosen = _best(prompt)
+    chosen = _summary(prompt) if SUMMARISE.match(prompt.question) else _best(prompt)
     if not chosen:
         return Said(prompt.if_unanswered)
     numbers = [passage.number for passage in prompt.passages]
@@ -50,6 +52,12 @@ def answer(prompt: Prompt, behaviours: tuple[Fault, ...]) -> Said:
         text = f"{INVENTED} {sentence[-1:]}" if "hallucinated" in planned else sentence
         parts.append(_marked(text, _cited(number, numbers, planned)))
     return Said(" ".join(parts))
+
+
+def _summary(prompt: Prompt) -> list[tuple[int, str]]:
+    """The first whole sentence of each passage, of the first ones."""
+    opening = [(p.number, sentences(p.text)[:1]) for p in prompt.passages]
+    return [(number, first[0]) for number, first in opening if first][:MOST_SUMMARISED]
 
 
 def _best(prompt: Prompt) -> list[tuple[int, str]]:

@@ -143,6 +143,39 @@ class SubjectMissing(DomainEvent):
     missing: int
 
 
+class QuestionPlanned(DomainEvent):
+    """More than one search was made; `plan` is "comparison", "list" or "second_round".
+
+    `searches` counts those beside the first, `passages` what all of them gave together.
+    """
+
+    span_attributes: ClassVar = {
+        "plan": "foliotrace.question.plan",
+        "searches": "foliotrace.question.searches",
+        "passages": "foliotrace.retrieved",
+    }
+    recorded_as: ClassVar = "event"
+
+    plan: str
+    searches: int
+    passages: int
+
+
+class DocumentSummarized(DomainEvent):
+    """A document was read for its summary, in `parts` of at most `tokens_per_call`."""
+
+    span_attributes: ClassVar = {
+        "parts": "foliotrace.summary.parts",
+        "parts_read": "foliotrace.summary.parts_read",
+        "pages_read": "foliotrace.summary.pages_read",
+    }
+    recorded_as: ClassVar = "event"
+
+    parts: int
+    parts_read: int
+    pages_read: int
+
+
 class PassagesAligned(DomainEvent):
     """Passages of the managed index were located in the stored pages; some only roughly."""
 

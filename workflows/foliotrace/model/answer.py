@@ -108,6 +108,13 @@ class AnswerContent:
         metadata={"description": "Sentences kept with a mark because no passage verifies them."},
     )
     notice: str | None = None  # "No LLM is configured: these are quoted passages."
+    sub_questions: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "description": "What was searched for beside the question itself: the parts of a "
+            "comparison, or a named part that the first search lacked."
+        },
+    )
     age_s: float | None = field(default=None, metadata={"description": "Stale answers only."})
 
     def content(self) -> dict[str, Any]:

@@ -9,11 +9,10 @@ from typing import Final
 from uuid import uuid4
 
 from foliotrace.budget import RunLedger, open_run
-from foliotrace.catalog import ErrorCode, Reason
-from foliotrace.errors import IndexUnavailable, LibraryUnavailable, NotFound
+from foliotrace.catalog import Reason
+from foliotrace.errors import IndexUnavailable, LibraryUnavailable
 from foliotrace.events import stage
 from foliotrace.model import (
-    DEFAULT_COLLECTION,
     Answer,
     AnswerMode,
     CacheState,
@@ -24,13 +23,19 @@ from foliotrace.model import (
     Versions,
 )
 from foliotrace.query import records
-from foliotrace.query.answer import ladder
-from foliotrace.query.answer.finalize import LEVELS, finalize, stale_answer, template_answer
+from foliotrace.query.answer.finalize import (
+    NOTICE_EMPTY_COLLECTION,
+    finalize,
+    refuse_unknown_collection,
+    without_passages,
+)
 from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
 from foliotrace.query.answer.synthesis import AnswerStream, Synthesis, with_notice
 from foliotrace.query.cache import answer_cache
 from foliotrace.query.cache.answer_cache import may_store
 from foliotrace.query.conversation.rewriting import Understood, understand
+from foliotrace.query.plan.rounds import first_search, gather, planned, with_notice_of
+from foliotrace.query.plan.summaries import summary_of
 from foliotrace.query.retrieve.paths import Retrieval, retrieve
 from foliotrace.query.services import QueryServices
 from foliotrace.query.validate import (
@@ -41,9 +46,6 @@ from foliotrace.query.validate import (
 )
 from foliotrace.query.workflow_events import AskQuestion
 
-NOTICE_EMPTY_COLLECTION: Final = (
-    "Collection {collection} holds no documents: check its name, or ingest documents into it."
-)
 _UNKNOWN_VERSION: Final = -1
 _OWN_INDEXES: Final = (  # of the library's documents
     RetrievalMode.KEYWORD,
@@ -195,9 +197,14 @@ async def _answer(
                 stream.send(hit.answer.text)
             cached = replace(hit.answer, usage=run.usage)
             return _stamp(services, query, cached, hit.state)
+    plan = await planned(services, query)
+    summary, notice = await summary_of(services, query, plan, version, deadline, stream)
+    if summary is not None:
+        retrieval = Retrieval(passages=(), mode=services.configured.retrieval[0])
+        return await _finished(services, query, retrieval, summary, deadline, run, keys, use_cache)
     with stage("retrieve", query=query.text, top_k=query.top_k) as call:
-        retrieval = call.result = await retrieve(
-            query,
+        retrieval = await retrieve(
+            first_search(services, query, plan),
             services.paths,
             clock=services.clock,
             deadline=deadline,
@@ -205,11 +212,21 @@ async def _answer(
             hedge_s=settings.hedge_after_s,
             reranking=services.reranking,
         )
+        evidence = await gather(services, query, plan, retrieval, version, deadline)
+        retrieval = call.result = evidence.retrieval
     _announce_lower_path(stream, retrieval)
     passages = retrieval.passages
     with stage("synthesize", query=query.text, passages=passages) as call:
         if retrieval.mode is RetrievalMode.NONE:
-            synthesis = await _without_passages(services, keys, retrieval, stream)
+            synthesis = await without_passages(
+                keys.tenant,
+                keys.stale,
+                retrieval,
+                stream,
+                stale=services.stale,
+                library=services.library,
+                clock=services.clock,
+            )
         else:
             synthesis = await services.synthesizer.synthesize(
                 query,
@@ -218,23 +235,39 @@ async def _answer(
                 deadline=deadline,
                 stream=stream,
                 check_subject=retrieval.mode in _OWN_INDEXES,
+                task=evidence.task,
             )
             if synthesis.mode is AnswerMode.ABSTAINED and retrieval.mode is RetrievalMode.MANAGED:
                 retrieval, synthesis = await _checked_locally(
                     services, query, version, deadline, stream, retrieval, synthesis
                 )
-            if not retrieval.passages and await _refuse_unknown_collection(services, query):
+            if not retrieval.passages and await refuse_unknown_collection(services.library, query):
                 notice = NOTICE_EMPTY_COLLECTION.format(collection=query.collection)
                 synthesis = with_notice(synthesis, notice)
         if stream is not None and synthesis.mode is not AnswerMode.GENERATED:
             stream.send(synthesis.text)
         call.result = synthesis.text
+    synthesis = with_notice(with_notice_of(synthesis, evidence), notice)
+    return await _finished(services, query, retrieval, synthesis, deadline, run, keys, use_cache)
+
+
+async def _finished(
+    services: QueryServices,
+    query: Query,
+    retrieval: Retrieval,
+    synthesis: Synthesis,
+    deadline: Deadline,
+    run: RunLedger,
+    keys: answer_cache.CacheKeys,
+    use_cache: bool,
+) -> Answer:
+    """The answer from its text: redacted, marked, stamped, and cached where that is allowed."""
     with stage("ground", answer=synthesis.text) as call:
         answer, redacted = finalize(
             synthesis,
             retrieval,
             configured=services.configured,
-            redaction=settings.redaction,
+            redaction=services.settings.redaction,
             usage=run.usage,
         )
         call.result = answer
@@ -290,50 +323,6 @@ def _announce_lower_path(stream: AnswerStream | None, retrieval: Retrieval) -> N
     """Report to a stream at once that a better retrieval path failed."""
     if stream is not None and retrieval.failures and retrieval.mode is not RetrievalMode.NONE:
         stream.degraded(Level.LOWER_PATH, [error.reason for error in retrieval.failures])
-
-
-async def _refuse_unknown_collection(services: QueryServices, query: Query) -> bool:
-    """Whether the collection, which found nothing, is the empty default one.
-
-    Raises NotFound for any other collection without a document: its name may be misspelt.
-    """
-    try:
-        any_document = await services.library.documents(
-            query.principal.tenant, collection=query.collection, limit=1
-        )
-    except LibraryUnavailable:
-        return False  # nothing is known about the collection
-    if any_document:
-        return False
-    if query.collection != DEFAULT_COLLECTION:
-        raise NotFound(
-            f"There is no collection {query.collection}.", code=ErrorCode.COLLECTION_NOT_FOUND
-        )
-    return True
-
-
-async def _without_passages(
-    services: QueryServices,
-    keys: answer_cache.CacheKeys,
-    retrieval: Retrieval,
-    stream: AnswerStream | None,
-) -> Synthesis:
-    """No path answered: a stale answer whose sources are unchanged, else an honest sentence."""
-    synthesis = None
-    if services.stale is not None:
-        synthesis = await stale_answer(
-            keys.tenant,
-            keys.stale,
-            stale=services.stale,
-            library=services.library,
-            clock=services.clock,
-        )
-    if synthesis is None:
-        synthesis = template_answer(ladder.retry_after_s(retrieval.failures))
-    if stream is not None:
-        reasons = [error.reason for error in retrieval.failures]
-        stream.degraded(LEVELS[synthesis.mode], reasons)
-    return synthesis
 
 
 def _stamp(services: QueryServices, query: Query, answer: Answer, state: CacheState) -> Answer:

@@ -114,6 +114,7 @@ class QueryServices:
             modes += f"|{self.settings.rerankers}|{self.settings.rerank_candidates}"
         limits = (
             f"{self.settings.max_answer_tokens}|{self.settings.redaction}|{self.settings.grounding}"
+            f"|{self.settings.planning}"
         )
         return f"{self.release}|{self.code_version}|{PROMPT_VERSION}|{models}|{modes}|{limits}"
 

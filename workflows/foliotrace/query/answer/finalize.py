@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import Final
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import StaleLookupFailed, emit
-from foliotrace.model import Answer, AnswerMode, Level, Usage
+from foliotrace.model import DEFAULT_COLLECTION, Answer, AnswerMode, Level, Query, Usage
 from foliotrace.ports import Clock, DocumentReader, StaleAnswer, StaleAnswers
 from foliotrace.query.answer import ladder
 from foliotrace.query.answer.redaction import redact
-from foliotrace.query.answer.synthesis import Synthesis, with_notice
+from foliotrace.query.answer.synthesis import AnswerStream, Synthesis, with_notice
 from foliotrace.query.retrieve.paths import Retrieval
 from foliotrace.settings import RedactionSettings
 
@@ -51,6 +52,9 @@ def finalize(
     return answer, text.redacted + sum(quote.redacted for quote in quotes)
 
 
+NOTICE_EMPTY_COLLECTION: Final = (
+    "Collection {collection} holds no documents: check its name, or ingest documents into it."
+)
 TEMPLATE: Final = (
     "The documents cannot be searched at the moment, so this question is not answered. "
     "Please ask again in {seconds} seconds."
@@ -60,6 +64,48 @@ NOTICE_STALE: Final = (
     " question. Its sources have not changed since."
 )
 LEVELS: Final = {AnswerMode.STALE: Level.STALE, AnswerMode.TEMPLATE: Level.TEMPLATE}
+
+
+async def refuse_unknown_collection(library: DocumentReader, query: Query) -> bool:
+    """Whether the collection, which found nothing, is the empty default one.
+
+    Raises NotFound for any other collection without a document: its name may be misspelt.
+    """
+    try:
+        any_document = await library.documents(
+            query.principal.tenant, collection=query.collection, limit=1
+        )
+    except LibraryUnavailable:
+        return False  # nothing is known about the collection
+    if any_document:
+        return False
+    if query.collection != DEFAULT_COLLECTION:
+        raise NotFound(
+            f"There is no collection {query.collection}.", code=ErrorCode.COLLECTION_NOT_FOUND
+        )
+    return True
+
+
+async def without_passages(
+    tenant: str,
+    key: str,
+    retrieval: Retrieval,
+    stream: AnswerStream | None,
+    *,
+    stale: StaleAnswers | None,
+    library: DocumentReader,
+    clock: Clock,
+) -> Synthesis:
+    """No path answered: a stale answer whose sources are unchanged, else an honest sentence."""
+    synthesis = None
+    if stale is not None:
+        synthesis = await stale_answer(tenant, key, stale=stale, library=library, clock=clock)
+    if synthesis is None:
+        synthesis = template_answer(ladder.retry_after_s(retrieval.failures))
+    if stream is not None:
+        reasons = [error.reason for error in retrieval.failures]
+        stream.degraded(LEVELS[synthesis.mode], reasons)
+    return synthesis
 
 
 async def stale_answer(

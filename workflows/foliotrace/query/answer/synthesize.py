@@ -32,6 +32,7 @@ from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.sentences import Grounder
 from foliotrace.query.answer.ladder import RUNG_FAILURES, NextRung, after_failure
+from foliotrace.query.answer.prompt import QUESTION, AnswerTask
 from foliotrace.query.answer.quoted import QuotedAnswers, Sources
 from foliotrace.query.answer.quotes import PassageTermsCache, Quote, nearest_span
 from foliotrace.query.answer.synthesis import (
@@ -74,6 +75,7 @@ class Synthesizer:
         deadline: Deadline,
         stream: AnswerStream | None = None,
         check_subject: bool = True,
+        task: AnswerTask = QUESTION,
     ) -> Synthesis:
         """The best answer that the LLMs and the passages give.
 
@@ -82,26 +84,32 @@ class Synthesizer:
         Only an LLM's text goes to `stream` from here. Raises the LLM's error when its stream
         breaks after text has left.
         """
-        tenant = query.principal.tenant
-        self.passage_terms.keep_for(library_version)
-        self.quoted.keep_for(library_version)
-        sources = [
-            (p, self.passage_terms.of(tenant, p, await self.pages.of(tenant, p))) for p in passages
-        ]
+        sources = await self.sources(query, passages, library_version)
         degradations = Degradations(stream)
         subjects = await self._subjects(query, sources) if check_subject else Subjects()
         if not passages:  # no LLM is asked: the first one would have abstained too
             first = 0 if self.generators else None
             return abstained(ABSTAINED_EMPTY, subjects, generator=first)
         if self.generators:
-            generated = await self._generate(
-                query, sources, deadline, degradations, subjects.missing
-            )
+            missing = listed(subjects.missing)
+            generated = await self.write(query, sources, task, deadline, degradations, missing)
             if generated is not None:
-                return generated
+                notice = NOTICE_MISSING.format(missing=missing) if missing else None
+                return with_notice(generated, notice)
         if subjects.missing:
             return abstained(ABSTAINED, subjects, reasons=tuple(degradations.reasons))
         return await self.quoted.answer(query, sources, degradations, subjects, deadline)
+
+    async def sources(
+        self, query: Query, passages: Sequence[Passage], library_version: int
+    ) -> Sources:
+        """The passages with their terms, which are kept for one version of the library."""
+        tenant = query.principal.tenant
+        self.passage_terms.keep_for(library_version)
+        self.quoted.keep_for(library_version)
+        return [
+            (p, self.passage_terms.of(tenant, p, await self.pages.of(tenant, p))) for p in passages
+        ]
 
     async def _subjects(self, query: Query, sources: Sources) -> Subjects:
         """What the question names; nothing where the library cannot say."""
@@ -118,21 +126,27 @@ class Synthesizer:
 
     # --- generated -------------------------------------------------------------------------
 
-    async def _generate(
+    async def write(
         self,
         query: Query,
         sources: Sources,
+        task: AnswerTask,
         deadline: Deadline,
         degradations: Degradations,
-        missing: tuple[str, ...],
+        missing: str = "",
+        shown: Sequence[Passage] | None = None,
     ) -> Synthesis | None:
-        """The first LLM's answer that the passages support; None when quotes must follow."""
+        """The first LLM's answer that the passages support; None when quotes must follow.
+
+        With `shown`, the LLM reads these texts, and what it says is checked against `sources`.
+        """
         prompt = prompts.build(
             query.text,
-            [p for p, _ in sources],
+            shown or [p for p, _ in sources],
             boundary=f"={token_hex(6)}=",
-            missing=listed(missing),
-            tables=[await self.quoted.tables_in(query, p) for p, _ in sources],
+            missing=missing,
+            tables=[] if shown else [await self.quoted.tables_in(query, p) for p, _ in sources],
+            task=task,
         )
         for place, generator in enumerate(self.generators):
             evidence = [ClaimEvidence(passage, terms) for passage, terms in sources]
@@ -151,10 +165,7 @@ class Synthesizer:
                 if other_llm:
                     continue
                 return None
-            generated = await self._generated(query, sources, text, generation, place, degradations)
-            if generated is None or not missing:
-                return generated
-            return with_notice(generated, NOTICE_MISSING.format(missing=listed(missing)))
+            return await self._generated(query, sources, text, generation, place, degradations)
         return None
 
     async def _ask(

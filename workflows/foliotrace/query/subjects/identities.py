@@ -141,6 +141,12 @@ class DocumentIdentities:
         known = self._collections.get((tenant, collection))
         return known.names if known is not None and known.terms else None
 
+    def covering(self, tenant: str, collection: str, terms: Iterable[str]) -> frozenset[str]:
+        """The documents whose identity or file name has all the terms; none without terms."""
+        known = self._collections.get((tenant, collection))
+        holders = [known.holders.get(term, set()) for term in set(terms)] if known else []
+        return frozenset(set.intersection(*holders)) if holders else frozenset()
+
     def preferred(self, tenant: str, collection: str, text: str) -> frozenset[str]:
         """The documents that the question names; empty when it names none, or too many."""
         known = self._collections.get((tenant, collection))

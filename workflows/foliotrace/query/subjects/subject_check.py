@@ -67,6 +67,16 @@ class SubjectCheck:
         """The documents by what they say of themselves."""
         return self._identities
 
+    def names_held(self, query: Query, words: Sequence[str]) -> bool:
+        """Whether the identity of a document in the collection has one of the words."""
+        held = self._identities.names_of(query.principal.tenant, query.collection)
+        return held is not None and any(held.holds(word) for word in words)
+
+    def writes(self, query: Query, words: Sequence[str]) -> bool:
+        """Whether the collection writes each of the words. Raises IndexUnavailable."""
+        tenant, collection = query.principal.tenant, query.collection
+        return all(self._names.word_counts(words, tenant=tenant, collection=collection))
+
     async def of(self, query: Query, found: Sequence[PassageTerms]) -> Subjects:
         """What is missing, and which words of the question are other spellings of what is held.
 

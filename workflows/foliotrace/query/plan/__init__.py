@@ -1,0 +1,1 @@
+"""What a question needs beyond one search and one call: comparisons, lists, summaries."""
