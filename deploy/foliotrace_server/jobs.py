@@ -20,7 +20,7 @@ from foliotrace.events import span
 from foliotrace.ingest.publish import delete_document
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.start_file import upload_of
-from foliotrace.ingest.together import IngestedFile, QueuedFile, ingest_together
+from foliotrace.ingest.together import QueuedFile, ingest_together
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.ingest.workflow import IngestDocument, Ingested, cancel_ingest
 from foliotrace.jobs import JobReporter, claim_job, document_of, job_of
@@ -412,20 +412,10 @@ async def ingest_runs(
                 )
             )
     ingested = await ingest_together(services, tenant, queued)
-    return {job_id: _stop_event(file) for job_id, file in ingested.items()}
-
-
-def _stop_event(file: IngestedFile) -> Ingested:
-    document = file.document
-    return Ingested(
-        job_id=file.job.id,
-        document_id=document.id,
-        revision=document.revision or "",
-        pages=document.pages_stored,
-        pages_unreadable=document.pages_unreadable,
-        chunks=document.chunks,
-        index_version=file.index_version,
-    )
+    return {
+        job_id: Ingested.of(file.job.id, file.document, file.index_version)
+        for job_id, file in ingested.items()
+    }
 
 
 def _ended_because(problem: str | None) -> JobEnded:

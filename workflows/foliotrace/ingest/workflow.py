@@ -71,6 +71,19 @@ class Ingested(StopEvent):
     chunks: int
     index_version: int
 
+    @classmethod
+    def of(cls, job_id: str, document: Document, index_version: int) -> "Ingested":
+        """The result of the job that made `document` ready."""
+        return cls(
+            job_id=job_id,
+            document_id=document.id,
+            revision=document.revision or "",
+            pages=document.pages_stored,
+            pages_unreadable=document.pages_unreadable,
+            chunks=document.chunks,
+            index_version=index_version,
+        )
+
 
 class StoreWindow(Event):
     """The pages from `cursor.next_page` on are to be stored."""
@@ -195,15 +208,7 @@ class IngestWorkflow(JobWorkflow):
     async def _ingested(self, job_id: str, tenant: str, document_id: str) -> Ingested:
         version = await catch_up(self._services)
         document = await self._services.library.document(tenant, document_id)
-        return Ingested(
-            job_id=job_id,
-            document_id=document.id,
-            revision=document.revision or "",
-            pages=document.pages_stored,
-            pages_unreadable=document.pages_unreadable,
-            chunks=document.chunks,
-            index_version=version,
-        )
+        return Ingested.of(job_id, document, version)
 
     @asynccontextmanager
     async def _reporting(
