@@ -269,3 +269,19 @@ async def test_an_address_ends_with_its_country_and_needs_no_postcode() -> None:
     assert (await record(text, address=STRING))["address"] == (
         "Unit 4, Mill Road, Oakham, United Kingdom"
     )
+
+
+@pytest.mark.parametrize(
+    ("printed", "value"),
+    [
+        ("14--2. MILL STREET.\nHARBOUR.,\nOAKHAM, LE15 6AB.", "14-2, MILL STREET, HARBOUR, OAKHAM"),
+        ("No 14. Harbour Gate 3/2.\nMarket.\nOakham, 40170.", "No 14, Harbour Gate 3/2, Market"),
+        ("Unit 4, Mill St.\nOakham, LE15 6AB", "Unit 4, Mill St. Oakham, LE15 6AB"),
+        ("Straße des 17. Juni 135,\n10623 Berlin", "Straße des 17. Juni 135, 10623 Berlin"),
+    ],
+)
+async def test_stops_between_the_parts_of_an_address_read_as_commas_but_abbreviations_stay(
+    printed: str, value: str
+) -> None:
+    text = f"LARKFIELD SUPPLIES LTD\n{printed}\nTEL: 01572 555 010\nRECEIPT\n05/06/2026"
+    assert (await record(text, address=STRING))["address"].startswith(value)

@@ -6,7 +6,11 @@ from dataclasses import dataclass, replace
 
 from foliotrace.adapters.local.rules.candidates import Candidate
 from foliotrace.adapters.local.rules.dates import paper_date, puts_day_first
-from foliotrace.adapters.local.rules.unlabelled.head_block import Found, head_block
+from foliotrace.adapters.local.rules.unlabelled.head_block import (
+    Found,
+    address_text,
+    head_block,
+)
 from foliotrace.adapters.local.rules.unlabelled.roles import Role, role_of, with_aliases
 from foliotrace.adapters.local.rules.unlabelled.titles import title
 from foliotrace.adapters.local.rules.unlabelled.totals import total
@@ -94,7 +98,8 @@ class SeenPages:
 
 
 def _text(page: ParsedPage, found: Found, spec: FieldSpec) -> Candidate | None:
-    value = " ".join(" ".join(page.text[start:end].split()) for start, end in found.spans)
+    parts = [" ".join(page.text[start:end].split()) for start, end in found.spans]
+    value = address_text(parts) if role_of(spec) is Role.ADDRESS else " ".join(parts)
     too_long = spec.max_length is not None and len(value) > spec.max_length
     if too_long or (spec.pattern is not None and not re.search(spec.pattern, value)):
         return None

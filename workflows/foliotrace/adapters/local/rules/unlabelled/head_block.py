@@ -40,6 +40,12 @@ _TITLE = re.compile(
 _PAIR = re.compile(r"[^\W\d][\w\s./#-]{1,24}[:=](?=\s|\S)")
 _NUMBER_IN_BRACKETS = re.compile(r"\s*[(\[][^()\[\]]*\d{4,}[^()\[\]]*[)\]]?\s*$")
 _AMOUNT = re.compile(r"\d[.,]\d{2}(?!\d)")
+# a stop that ends a part: behind a whole word, a house number or a postcode, not an abbreviation
+# ("Bldg. 4") nor an ordinal ("17. Juni")
+_PART_END = re.compile(
+    r"([^\W\d]{5}|\d{5}|\d[/-]\d{1,3}|\bno\s\d{1,3})\.(?=\s)|(\d)\.(?=\s+\d{5}(?!\d))", re.I
+)
+_LINE_PART_END = re.compile(r"([^\W\d]{5}|\d)\.$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,17 @@ def head_block(lines: Sequence[VisualLine]) -> HeadBlock:
         organisation=_organisation(names, proven=proven),
         address=_found(head[address[0] : address[1]], 0.75) if address else None,
     )
+
+
+def address_text(lines: Sequence[str]) -> str:
+    """One line of text from the lines of an address: stops between its parts become commas.
+
+    Prints and OCR confuse the two marks. The last mark stays as printed.
+    """
+    *before, last = lines
+    ended = [_LINE_PART_END.sub(r"\1,", line) for line in before]
+    text = re.sub(r"-{2,}", "-", " ".join([*ended, last]))
+    return re.sub(r"[.,]\s*,", ",", _PART_END.sub(r"\1\2,", text))
 
 
 def _head(lines: Sequence[VisualLine]) -> list[VisualLine]:
