@@ -155,6 +155,8 @@ def test_questions_about_all_periods_are_recognised(question: str, each: bool) -
         ("See Note 5 for details.", "reference"),
         ("The following table shows wages:", "announcement"),
         ("Wages .......... 12", "contents"),
+        ("Lane Bakery | Q2 2023 Report | 10", "contents"),
+        ("(In millions, except per share)", "contents"),
         ("Indicate by check mark whether the bakery is a filer.", "cover"),
         ("Wages and Prices", "title"),
         ("The bakers were paid", "fragment"),

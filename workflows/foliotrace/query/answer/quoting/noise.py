@@ -75,7 +75,8 @@ _KINDS: Final = (
     Kind(
         "contents",
         0.2,
-        r"^\W*(?:in )?(?:thousands|millions|billions)\b|\.{4,}|(?:\. ){4,}"
+        r"\|[^|\n]*\b(?:Form|Report|Page)\b[^|\n]*\|\s*\d{1,4}\s*$"
+        r"|^\W*(?:in )?(?:thousands|millions|billions)\b|\.{4,}|(?:\. ){4,}"
         r"|^\W*(?:Item|Part|Note|Chapter|Section|Appendix|Exhibit)\b[^\n]{0,120}"
         r"\s\d{1,4}\s*$",
         "exhibit exhibits contents",
