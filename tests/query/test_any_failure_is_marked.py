@@ -155,6 +155,7 @@ def test_a_dead_vocabulary_behind_a_living_path_is_marked(tmp_path: Path) -> Non
 
             class Broken:
                 terms = at.index.terms
+                terms_of_each = at.index.terms_of_each
                 question = at.index.question
 
                 def weights(self, *_: object, **__: object) -> Sequence[float]:

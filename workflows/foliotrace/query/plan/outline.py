@@ -14,7 +14,7 @@ _LONGEST: Final = 200  # characters of a heading
 _NO_MODEL: Final = "No language model is configured"
 _FAILED: Final = "No language model could answer"
 NOTICE_OUTLINE: Final = "{why}: nothing is summarised, these are the document's headings."
-NOTICE_MORE: Final = " The first {shown} of {all} are listed."
+NOTICE_MORE: Final = " The first {shown} are listed."
 CANNOT: Final = "{why}, so this document is not summarised, and it has no headings to list."
 
 
@@ -41,7 +41,7 @@ async def outline(
         lines.append(f"- {' '.join(heading.text.split())} (page {heading.passage.page}) [{marker}]")
     notice = NOTICE_OUTLINE.format(why=why)
     if len(headings) > len(shown):
-        notice += NOTICE_MORE.format(shown=len(shown), all=len(headings))
+        notice += NOTICE_MORE.format(shown=len(shown))
     listing = Synthesis(
         text="\n".join(lines),
         mode=AnswerMode.EXTRACTIVE,
@@ -54,10 +54,12 @@ async def outline(
 async def _headings(
     services: QueryServices, query: Query, document: Document, passages: Sequence[Passage]
 ) -> list[Quote]:
-    """The headings that the readers marked, in order, each once."""
+    """The headings that the readers marked, in order, each once; not many more than are listed."""
     found: dict[str, Quote] = {}
     tenant, last = query.principal.tenant, max((p.page for p in passages), default=0)
     for first in range(1, last + 1, _PAGES):
+        if len(found) > MOST_HEADINGS:
+            break
         numbers = range(first, min(first + _PAGES, last + 1))
         for page in await services.library.pages(tenant, document.id, numbers):
             for block in page.blocks:

@@ -65,13 +65,14 @@ _MARKER: Final = re.compile(r"\[(\d+)\]")
 class _Part:
     """Neighbouring pages that one call reads; `summary` is None while they are unread."""
 
-    sources: Sources
+    passages: list[Passage]
+    sources: Sources = ()  # since it was read
     summary: Synthesis | None = None
     reasons: tuple[str, ...] = ()
 
     @property
     def pages(self) -> set[int]:
-        return {passage.page for passage, _ in self.sources}
+        return {passage.page for passage in self.passages}
 
     @property
     def says_something(self) -> bool:
@@ -123,8 +124,10 @@ async def _summarize(
     if not passages:
         return Synthesis(text=ABSTAINED_EMPTY, mode=AnswerMode.ABSTAINED, generator=0)
     limits = services.settings.planning
-    sources = await services.synthesizer.sources(query, passages, version)
-    parts = _parts_of(sources, limits.tokens_per_call)
+    parts = _parts_of(passages, limits.tokens_per_call)
+    to_read = parts[: max(1, limits.summary_calls - 1)]
+    for part in to_read:  # the terms of a long document's other pages would cost seconds
+        part.sources = await services.synthesizer.sources(query, part.passages, version)
     if len(parts) == 1:
         write = services.synthesizer.write
         whole = await write(query, parts[0].sources, _WHOLE, deadline, degradations)
@@ -133,7 +136,7 @@ async def _summarize(
         return whole or await outline(services, query, document, passages, degradations)
     now_s = services.clock.monotonic_s()
     mapping = deadline.capped(now_s, MAP_TIME * deadline.remaining_s(now_s))
-    await _read(services, query, parts[: max(1, limits.summary_calls - 1)], mapping)
+    await _read(services, query, to_read, mapping)
     for reason in dict.fromkeys(reason for part in parts for reason in part.reasons):
         degradations.add(reason, Level.LOWER_PATH)
     _emit(parts)
@@ -143,20 +146,19 @@ async def _summarize(
     return with_notice(joined, _pages_notice(parts, degradations.reasons))
 
 
-def _parts_of(sources: Sources, tokens: int) -> list[_Part]:
+def _parts_of(passages: Sequence[Passage], tokens: int) -> list[_Part]:
     """Whole pages as long as they fit into `tokens`; a longer page is cut between passages."""
     parts: list[_Part] = []
     used = tokens
-    for _, page in groupby(sources, key=lambda source: source[0].page):
+    for _, page in groupby(passages, key=lambda passage: passage.page):
         held = list(page)
-        size = sum(_tokens(passage) for passage, _ in held)
-        pieces = [held] if size <= tokens else [[source] for source in held]
-        for piece in pieces:
-            size = sum(_tokens(passage) for passage, _ in piece)
+        fits = sum(map(_tokens, held)) <= tokens
+        for piece in [held] if fits else [[passage] for passage in held]:
+            size = sum(map(_tokens, piece))
             if used + size > tokens:
                 parts.append(_Part([]))
                 used = 0
-            parts[-1].sources = [*parts[-1].sources, *piece]
+            parts[-1].passages += piece
             used += size
     return parts
 
