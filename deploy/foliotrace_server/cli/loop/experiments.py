@@ -161,7 +161,7 @@ def gate(
     """
     from foliotrace_loop.experiments import archive, report
     from foliotrace_loop.experiments.compare import compare
-    from foliotrace_server.loop.provenance import merge_base
+    from foliotrace_server.cli.loop.working_commit import merge_base
 
     store = store_of(options)
     suite = f"{how['dataset']}/{how['suite']}"
@@ -196,7 +196,7 @@ def _evaluated(
     from foliotrace_loop.datasets.rows import Datasets
     from foliotrace_loop.experiments import archive
     from foliotrace_loop.experiments.suite import SuiteRun, evaluate
-    from foliotrace_server.loop.provenance import current_commit
+    from foliotrace_server.cli.loop.working_commit import current_commit
     from foliotrace_server.loop.target import ClientTarget
 
     rows = Datasets(folder).suite(dataset, suite)

@@ -24,7 +24,7 @@ _RATED = re.compile(r"([\w.-]+)\s*(<=|>=|=|<|>)\s*(-?\d+(?:\.\d+)?)")
 _OPERATORS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "=": "eq"}
 
 
-class Moment(click.ParamType[datetime]):
+class MomentOption(click.ParamType[datetime]):
     """An ISO 8601 time (UTC where it names no zone), or an age such as `90m`, `24h`, `7d`."""
 
     name = "time"
@@ -48,8 +48,8 @@ def selecting(command: F) -> F:
     for option in reversed(
         (
             click.option("--filter", "filter_", help="LangSmith's grammar: `gt(latency, 5)`."),
-            click.option("--since", type=Moment(), help="From this time or age (24h) on."),
-            click.option("--until", type=Moment(), help="Before this time or age."),
+            click.option("--since", type=MomentOption(), help="From this time or age (24h) on."),
+            click.option("--until", type=MomentOption(), help="Before this time or age."),
             click.option("--level", type=int, help="Only this degradation level."),
             click.option("--error/--no-error", default=None, help="Only failed, or answered runs."),
             click.option("--tag", "tags", multiple=True, help="Only with this tag."),

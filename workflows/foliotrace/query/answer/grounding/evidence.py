@@ -96,11 +96,11 @@ class PassageFacts:
         )
 
     @cached_property
-    def table(self) -> cells.Table:
+    def table(self) -> cells.NumberTable:
         """Its rows as cells, with the numbers that stand outside of them."""
         inside = Counter(value for row in self.rows for value in row.values)
         outside = Counter(quantity.value for quantity in numbers.quantities(self.body))
-        return cells.Table(self.rows, self.scales, frozenset(outside - inside))
+        return cells.NumberTable(self.rows, self.scales, frozenset(outside - inside))
 
 
 _facts_of = lru_cache(_PASSAGES)(PassageFacts)

@@ -36,7 +36,7 @@ _PAID, _CHANGE, _TAX, _ROUNDING = _any(PAID), _any(CHANGE), _any(TAX), _any(ROUN
 
 
 @dataclass(frozen=True, slots=True)
-class Amount:
+class PrintedAmount:
     """A printed amount, its span, the words of its line and the line's number."""
 
     value: float
@@ -50,13 +50,13 @@ class Amount:
 class Total:
     """The amount that is the total, and how sure that is."""
 
-    amount: Amount
+    amount: PrintedAmount
     confidence: float
 
 
-def amounts(lines: Sequence[VisualLine]) -> list[Amount]:
+def amounts(lines: Sequence[VisualLine]) -> list[PrintedAmount]:
     """Every amount with two decimals, with the words on its line."""
-    found: list[Amount] = []
+    found: list[PrintedAmount] = []
     for number, line in enumerate(lines):
         label = _AMOUNT.sub(" ", line.text)
         for segment in line.segments:
@@ -64,7 +64,9 @@ def amounts(lines: Sequence[VisualLine]) -> list[Amount]:
                 whole = re.sub(r"\D", "", match["whole"])
                 value = float(f"{match['minus'] or ''}{whole}.{match['cents']}")
                 start = segment.start + match.start() + len(match[0]) - len(match[0].lstrip())
-                found.append(Amount(value, start, segment.start + match.end(), label, number))
+                found.append(
+                    PrintedAmount(value, start, segment.start + match.end(), label, number)
+                )
     return found
 
 
@@ -83,7 +85,10 @@ def total(lines: Sequence[VisualLine]) -> Total | None:
 
 
 def _rating(
-    amount: Amount, reached: Counter[float], often: Counter[float], found: Sequence[Amount]
+    amount: PrintedAmount,
+    reached: Counter[float],
+    often: Counter[float],
+    found: Sequence[PrintedAmount],
 ) -> float:
     label, value = amount.label, amount.value
     on_line = {a.value for a in found if a.line == amount.line}
@@ -104,7 +109,7 @@ def _rating(
     return rating + 0.45 * (support > 0) + 0.1 * (support > 1) + 0.02 * min(3, often[value] - 1)
 
 
-def _by_arithmetic(found: Sequence[Amount]) -> Counter[float]:
+def _by_arithmetic(found: Sequence[PrintedAmount]) -> Counter[float]:
     """How many sums on the page lead to each printed amount, less those that lead on from it."""
     paid = {a.value for a in found if _PAID.search(a.label) and not _CHANGE.search(a.label)}
     back = {a.value for a in found if _CHANGE.search(a.label) and a.value >= 0}

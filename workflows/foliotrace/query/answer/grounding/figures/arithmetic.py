@@ -13,7 +13,7 @@ from typing import Final
 from foliotrace.query.answer.grounding.figures import tables
 from foliotrace.query.answer.grounding.figures.numbers import Quantity, close
 from foliotrace.query.answer.grounding.figures.premises import Premises, Result
-from foliotrace.query.answer.grounding.figures.ratios import Part, Ratio
+from foliotrace.query.answer.grounding.figures.ratios import Ratio, RatioTerm
 from foliotrace.query.answer.grounding.figures.tables import NumberRow
 
 MOST_BY_CHANCE: Final = 0.25  # results that a random number would meet within its rounding
@@ -203,8 +203,8 @@ def _composite(premises: Premises, ratio: Ratio, *, at_most: int) -> Iterator[Re
 
 
 def _readings(
-    parts: Sequence[Part], premises: Premises, at_most: int
-) -> Iterator[tuple[tuple[Part, NumberRow], ...]]:
+    parts: Sequence[RatioTerm], premises: Premises, at_most: int
+) -> Iterator[tuple[tuple[RatioTerm, NumberRow], ...]]:
     """Each way to give the parts their rows; words of a question that are no row are left out."""
     choices = []
     for part in parts:
@@ -219,8 +219,8 @@ def _readings(
 
 
 def _series(
-    over: tuple[tuple[Part, NumberRow], ...],
-    under: tuple[tuple[Part, NumberRow], ...],
+    over: tuple[tuple[RatioTerm, NumberRow], ...],
+    under: tuple[tuple[RatioTerm, NumberRow], ...],
     ratio: Ratio,
 ) -> Iterator[Result]:
     anchor = under[0][1]
@@ -244,7 +244,7 @@ def _series(
 
 
 def _total(
-    reading: tuple[tuple[Part, NumberRow], ...], anchor: NumberRow, column: int
+    reading: tuple[tuple[RatioTerm, NumberRow], ...], anchor: NumberRow, column: int
 ) -> float | None:
     """The sum of the parts in a column; None where one of them has no number for it."""
     total = 0.0
@@ -256,7 +256,7 @@ def _total(
     return total
 
 
-def _part_value(part: Part, row: NumberRow, anchor: NumberRow, column: int) -> float | None:
+def _part_value(part: RatioTerm, row: NumberRow, anchor: NumberRow, column: int) -> float | None:
     at = next((i for i, j in tables.aligned(row, anchor) if j == column), None)
     if at is None or part.kind == "plain":
         return None if at is None else row.values[at]

@@ -45,7 +45,7 @@ _LENGTHS: Final = (
 
 
 @dataclass(frozen=True)
-class Table:
+class NumberTable:
     """The rows of one passage and the scales that it states."""
 
     rows: Sequence[NumberRow]
@@ -63,7 +63,7 @@ class Spoken:
     terms: Callable[[str], Sequence[str]]
 
 
-def misplaced(spoken: Spoken, held: Sequence[Table]) -> Iterator[Quantity]:
+def misplaced(spoken: Spoken, held: Sequence[NumberTable]) -> Iterator[Quantity]:
     """The figures that stand only in cells of another row or column than is spoken of."""
     tabled = [table for table in held if table.rows]
     figures = [q for q in spoken.quantities if not q.is_year]
@@ -103,7 +103,7 @@ def _around(text: str, figures: Sequence[Quantity], place: int) -> tuple[str, st
     )
 
 
-def _targets(figure: Quantity, table: Table) -> Iterator[tuple[float, float]]:
+def _targets(figure: Quantity, table: NumberTable) -> Iterator[tuple[float, float]]:
     """(value, margin) of the figure in each unit that the table may be written in."""
     margin = figure.tolerance if figure.rounds else 0.0
     for scale in {1.0, *table.scales}:
@@ -113,7 +113,7 @@ def _targets(figure: Quantity, table: Table) -> Iterator[tuple[float, float]]:
         yield figure.value, margin
 
 
-def _cells_of(figure: Quantity, table: Table) -> Iterator[tuple[NumberRow, int]]:
+def _cells_of(figure: Quantity, table: NumberTable) -> Iterator[tuple[NumberRow, int]]:
     targets = tuple(_targets(figure, table))
     for row in table.rows:
         if row.percent != figure.percent:
@@ -123,7 +123,7 @@ def _cells_of(figure: Quantity, table: Table) -> Iterator[tuple[NumberRow, int]]
                 yield row, column
 
 
-def _outside(figure: Quantity, table: Table) -> bool:
+def _outside(figure: Quantity, table: NumberTable) -> bool:
     """Whether the passage also has the figure outside of its rows."""
     return any(
         abs(value - target) <= margin
@@ -142,7 +142,9 @@ def _label_terms(before: str, after: str, spoken: Spoken, named: frozenset[str])
     return frozenset()
 
 
-def _of_another_row(row: NumberRow, table: Table, local: frozenset[str], spoken: Spoken) -> bool:
+def _of_another_row(
+    row: NumberRow, table: NumberTable, local: frozenset[str], spoken: Spoken
+) -> bool:
     """Whether the words beside the figure name another row of the table wholly, and not this."""
     share, shared = tables.match(row.label, local, spoken.terms)
     if not local or share >= 1 or not row.label.strip():

@@ -50,7 +50,7 @@ _CHANGE: Final = re.compile(r"\b(?:change|increase|decrease) in\b", re.IGNORECAS
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RatioTerm:
     """One row of a ratio, in words, and how its columns are read."""
 
     words: str
@@ -63,8 +63,8 @@ class Part:
 class Ratio:
     """What stands above and below the line, each in one or more ways; and what multiplies it."""
 
-    above: tuple[tuple[Part, ...], ...]
-    below: tuple[tuple[Part, ...], ...]
+    above: tuple[tuple[RatioTerm, ...], ...]
+    below: tuple[tuple[RatioTerm, ...], ...]
     factor: float = 1.0
     mean: bool = False  # of several years
 
@@ -86,11 +86,11 @@ def asked_ratio(question: str, claim: str) -> Ratio | None:
     return None
 
 
-def _parts(text: str, *, named: bool = True) -> tuple[tuple[Part, ...], ...]:
+def _parts(text: str, *, named: bool = True) -> tuple[tuple[RatioTerm, ...], ...]:
     return tuple(tuple(_sum_of(way, named=named)) for way in text.split("|"))
 
 
-def _sum_of(text: str, *, named: bool) -> list[Part]:
+def _sum_of(text: str, *, named: bool) -> list[RatioTerm]:
     parts, sign, start = [], 1, 0
     for join in (*_JOIN.finditer(text), None):
         words = text[start : join.start() if join else len(text)].strip()
@@ -99,7 +99,7 @@ def _sum_of(text: str, *, named: bool) -> list[Part]:
             kind: Literal["plain", "average", "change"] = (
                 "change" if change else "average" if "average" in words.casefold() else "plain"
             )
-            parts.append(Part(words[change.end() :] if change else words, sign, kind, named))
+            parts.append(RatioTerm(words[change.end() :] if change else words, sign, kind, named))
         if join:
             sign, start = -1 if join["less"] else 1, join.end()
     return parts
