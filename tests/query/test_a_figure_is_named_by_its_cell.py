@@ -1,5 +1,7 @@
 """A question about a figure is answered by a cell: value, unit, period and row."""
 
+from dataclasses import replace
+
 import pytest
 from tests.ingest.pages import store
 from tests.query.query_stack import QueryStack, Scripted
@@ -59,12 +61,16 @@ def page_with_table(
 async def serve_page(
     stack: QueryStack, page: ParsedPage, title: str, name: str = "report.pdf"
 ) -> None:
+    await serve_pages(stack, [page], title, name)
+
+
+async def serve_pages(stack: QueryStack, pages: list[ParsedPage], title: str, name: str) -> None:
     digest = name.ljust(64, "0")
     blob = StoredBlob(content_hash=digest, size_bytes=3, media_type="text/plain")
     draft = DocumentDraft(collection="default", name=name, blob=blob, metadata={})
     document = (await stack.library.register("default", draft)).document
-    await stack.library.begin("default", document.id, revision=name, pages_total=1)
-    await store(stack.library, document, name, [page])
+    await stack.library.begin("default", document.id, revision=name, pages_total=len(pages))
+    await store(stack.library, document, name, pages)
     await stack.library.publish(
         "default", document.id, revision=name, identity=Identity(title=title)
     )
@@ -228,3 +234,120 @@ async def test_a_language_model_sees_unit_and_columns_of_a_table(stack: QuerySta
     shown = llm.prompts[0].user
     assert "Table: Statements of Operations; in millions, except per share data; columns: " in shown
     assert "Three Months Ended July 1, 2023 | Three Months Ended June 25, 2022" in shown
+
+
+GROUPED_HEADER = "".join(
+    f"\tTwelve Months Ended June 30, {year} {group}"
+    for year in (2022, 2023)
+    for group in ("Bottles", "Caps")
+)
+GROUPED = f"""\
+{GROUPED_HEADER}
+EBIT\t190\t60\t220\t70
+Adjusted EBIT\t200\t62\t265\t71
+Net sales\t3,393\t800\t3,540\t900
+Adjusted EBIT / sales %\t5.9 %\t7.8 %\t7.5 %\t7.9 %"""
+
+
+async def test_a_column_is_in_percent_only_if_its_first_value_is_too(stack: QueryStack) -> None:
+    page = page_with_table(GROUPED, unit="$ million", caption="Reconciliation of adjusted EBIT")
+    await serve_page(stack, page, "Acme earnings release")
+    answer = await stack.ask("What adjusted EBIT did Bottles earn in fiscal 2023?")
+    assert first_line(answer) == (
+        "Adjusted EBIT, twelve months ended June 30, 2023 bottles: $265 million [1]"
+    )
+
+
+async def test_what_margin_that_is_is_answered_beside_the_amount(stack: QueryStack) -> None:
+    page = page_with_table(GROUPED, unit="$ million", caption="Reconciliation of adjusted EBIT")
+    await serve_page(stack, page, "Acme earnings release")
+    answer = await stack.ask(
+        "What adjusted EBIT did Bottles earn in fiscal 2023 and what margin is that?"
+    )
+    lines = answer.text.split("\n")
+    assert lines[0].endswith("bottles: $265 million [1]")
+    assert lines[1].endswith("bottles: 7.5% [2]")
+
+
+async def test_without_a_row_for_the_margin_only_the_amount_is_given(stack: QueryStack) -> None:
+    table = "\n".join(GROUPED.split("\n")[:-1])
+    page = page_with_table(table, unit="$ million", caption="Reconciliation of adjusted EBIT")
+    await serve_page(stack, page, "Acme earnings release")
+    answer = await stack.ask(
+        "What adjusted EBIT did Bottles earn in fiscal 2023 and what margin is that?"
+    )
+    assert first_line(answer).endswith("bottles: $265 million [1]")
+    assert [c.figure.value for c in answer.citations if c.figure] == ["265"]
+
+
+ABOVE = (
+    "Results of Operations\n\nRevenue by Reportable Segments\n"
+    "Three Months Ended\tNine Months Ended\n"
+    "October 30, 2022\tOctober 31, 2021\tOctober 30, 2022\tOctober 31, 2021\n\n($ in millions)"
+)
+BY_SEGMENT = "Lenses\t$ 3,816\t$ 3,011\t$ 11,395\t$ 7,821\nFrames\t2,115\t4,092\t9,528\t11,450"
+
+
+async def test_header_lines_that_no_table_took_in_name_its_columns(stack: QueryStack) -> None:
+    page = page_with_table(BY_SEGMENT, before=ABOVE, headers=0, unit="$ in millions")
+    await serve_page(stack, page, "Acme quarterly report")
+    answer = await stack.ask("What was Frames revenue in the nine months ended October 30, 2022?")
+    assert first_line(answer) == ("Frames, nine months ended October 30, 2022: $9,528 million [1]")
+
+
+async def test_header_lines_that_do_not_fit_the_columns_name_none(stack: QueryStack) -> None:
+    above = ABOVE.replace("October 30, 2022\tOctober 31, 2021\tOctober", "October", 1)
+    page = page_with_table(BY_SEGMENT, before=above, headers=0, unit="$ in millions")
+    await serve_page(stack, page, "Acme quarterly report")
+    answer = await stack.ask("What was Frames revenue in the nine months ended October 30, 2022?")
+    assert not any(c.figure for c in answer.citations)
+
+
+ELEMENTS = "C\tSi\tCr\tMo\n0.39 - 0.46\t0.2 - 0.35\tmax 1.2\t0.15 - 0.25"
+
+
+@pytest.mark.parametrize(
+    ("element", "line"),
+    [("molybdenum", "Mo: 0.15 - 0.25"), ("carbon", "C: 0.39 - 0.46"), ("chromium", "Cr: max 1.2")],
+)
+async def test_a_data_sheet_gives_the_value_below_the_symbol_of_an_element(
+    stack: QueryStack, element: str, line: str
+) -> None:
+    above = (
+        "Steel with carbon, chromium, molybdenum, nickel\n\nChemical composition % of grade ZX22"
+    )
+    await serve_page(stack, page_with_table(ELEMENTS, before=above), "Data sheet")
+    answer = await stack.ask(f"How much {element} may ZX22 contain?")
+    assert first_line(answer) == f"Chemical composition % of grade ZX22, {line} [1]"
+
+
+async def test_an_element_that_the_data_sheet_has_no_column_for_is_no_figure(
+    stack: QueryStack,
+) -> None:
+    above = (
+        "Steel with carbon, chromium, molybdenum, nickel\n\nChemical composition % of grade ZX22"
+    )
+    await serve_page(stack, page_with_table(ELEMENTS, before=above), "Data sheet")
+    answer = await stack.ask("How much nickel may ZX22 contain?")
+    assert not any(c.figure for c in answer.citations)
+
+
+def estimate(number: int, name: str, make: str, total: str) -> ParsedPage:
+    """A page with a form, and a table of amounts below it."""
+    form = f"Insured name\t{name}\nMake\t{make}\nEstimator\tEllis Turner"
+    sums = f"\tHours\tCost\nPaint\t2\t300\nSubtotal\t\t2,730\nGRAND TOTAL\t\t{total}"
+    upper = page_with_table(form, before="Preliminary Estimate", headers=0)
+    lower = page_with_table(sums, before=upper.text + "\n\nEstimate Totals")
+    return replace(lower, number=number, tables=(*upper.tables, *lower.tables))
+
+
+async def test_a_sum_is_taken_from_the_page_whose_form_names_the_party(stack: QueryStack) -> None:
+    pages = [
+        estimate(1, "Gabriel Diaz", "Jeep", "5,738"),
+        estimate(2, "Bruno Wagner", "Opel", "211,522"),
+    ]
+    await serve_pages(stack, pages, "Grand Repair | estimate", "estimates.pdf")
+    for whose, total in (("Gabriel Diaz's Jeep", "5,738"), ("Bruno Wagner's Opel", "211,522")):
+        answer = await stack.ask(f"What grand total is printed on the estimate for {whose}?")
+        assert first_line(answer).startswith(f"GRAND TOTAL, Cost: {total}")
+        assert len([c for c in answer.citations if c.figure]) == 1

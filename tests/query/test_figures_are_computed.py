@@ -5,7 +5,12 @@ from dataclasses import replace
 import pytest
 from tests.ingest.pages import store
 from tests.query.query_stack import Down, QueryStack
-from tests.query.test_a_figure_is_named_by_its_cell import first_line, page_with_table
+from tests.query.test_a_figure_is_named_by_its_cell import (
+    ABOVE,
+    BY_SEGMENT,
+    first_line,
+    page_with_table,
+)
 
 from foliotrace.model import Answer, Identity, ParsedPage, RetrievalMode
 from foliotrace.ports import DocumentDraft, StoredBlob
@@ -219,6 +224,41 @@ async def test_a_development_takes_one_cell_of_each_report(stack: QueryStack) ->
     assert len({c.document_name for c in answer.citations}) == 3
 
 
+async def test_a_development_names_the_reports_that_state_no_such_figure(
+    stack: QueryStack,
+) -> None:
+    for quarter, month, label in (
+        (1, "March 31", "Net sales"),
+        (2, "June 30", "Bookings"),
+        (3, "September 30", "Net sales"),
+    ):
+        text = (
+            f"\tThree Months Ended {month}, 2023\tThree Months Ended {month}, 2022\n"
+            f"{label}\t$ 7{quarter}\t$ 60\nCost of sales\t50\t40\nOperating income\t9\t8\n"
+            "Interest expense\t1\t1\nIncome taxes\t2\t2\nNet income\t$ 6\t$ 5"
+        )
+        identity = Identity(
+            company="Acme Inc.",
+            kind="10-Q quarterly report",
+            period=f"Q{quarter} 2023 FY2023, quarter ended {month}, 2023",
+        )
+        title = "Condensed Consolidated Statements of Operations"
+        await serve_report(stack, statements((title, text)), identity, f"q{quarter}.pdf")
+    line = first_line(await stack.ask("How have Acme's net sales changed over time?"))
+    assert line.startswith("Net sales rose: $71 million")
+    assert "no such figure was found in q2.pdf" in line
+
+
+async def test_spending_on_marketing_is_written_in_the_scale_asked_for(stack: QueryStack) -> None:
+    income = INCOME.format(operating="700").replace("Research and development", "Marketing")
+    title = "Consolidated Statements of Operations"
+    await serve_report(stack, statements((title, income)))
+    answer = await stack.ask(
+        "How much did Acme spend on marketing in FY2023 - give me the amount in thousands."
+    )
+    assert "$300,000 thousand" in first_line(answer)
+
+
 async def test_a_word_that_is_not_understood_leaves_the_figure_out(stack: QueryStack) -> None:
     answer = await asked_of_acme(stack, "What was Acme's gross margin on turnips in FY2022?")
     assert "derived" not in answer.text
@@ -329,3 +369,14 @@ async def test_a_quarter_has_no_figure_that_takes_a_whole_year(stack: QueryStack
     )
     answer = await stack.ask("What is Acme's return on assets in Q2 2023?")
     assert "derived" not in answer.text
+
+
+async def test_a_period_versus_the_year_before_gives_both_cells(stack: QueryStack) -> None:
+    page = page_with_table(BY_SEGMENT, before=ABOVE, headers=0, unit="$ in millions")
+    identity = replace(QUARTERLY, period="Q3 2022 FY2022, quarter ended October 30, 2022")
+    await serve_report(stack, [page], identity)
+    answer = await stack.ask(
+        "Frames segment revenue in the three months to October 30, 2022 versus the year before?"
+    )
+    assert first_line(answer).startswith("Frames fell from $4,092 million (three months ended")
+    assert [c.figure.value for c in answer.citations if c.figure] == ["4,092", "2,115"]

@@ -17,8 +17,9 @@ _INTRODUCTION = """# Lexicon
 Documents call things otherwise than questions do. A lexicon says how: TOML files, one for each
 field of knowledge. The shipped ones are
 [questions.toml](../../workflows/foliotrace/lexicon/questions.toml),
-[generic.toml](../../workflows/foliotrace/lexicon/generic.toml) and
-[finance.toml](../../workflows/foliotrace/lexicon/finance.toml). Put your own into a folder and name
+[generic.toml](../../workflows/foliotrace/lexicon/generic.toml),
+[finance.toml](../../workflows/foliotrace/lexicon/finance.toml) and
+[chemistry.toml](../../workflows/foliotrace/lexicon/chemistry.toml). Put your own into a folder and name
 it in `FOLIOTRACE_QUERY__LEXICON`; a file called like a shipped one replaces it, so an empty
 `finance.toml` takes finance out. A lexicon works at the next start, on what is indexed already.
 

@@ -5,7 +5,7 @@ the question are not covered by a row, its column and what stands above, no cell
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from foliotrace.model import Passage
@@ -39,13 +39,16 @@ class Wanted:
     """What a question asks for, as weighted terms, and its periods.
 
     `rows` are phrases of the question with the labels that state the same. `fillers` are words of
-    labels that do not count. `series`: it asks for a development; `count`: how many there are.
+    labels that do not count. `plain` are words without weight, as the documents' identity
+    has them, or all questions: alone they choose nothing, but a label of several may consist of
+    them. `series`: it asks for a development; `count`: how many there are.
     """
 
     weights: Mapping[str, float]
     periods: Periods
     rows: tuple[tuple[frozenset[str], tuple[frozenset[str], ...]], ...] = ()
     fillers: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
     series: bool = False
     numeric: bool = False
     percent: bool = False
@@ -124,19 +127,42 @@ def choose_cells(wanted: Wanted, sources: Sequence[SourceTable]) -> list[ChosenC
     return _distinct(chosen)[:MOST]
 
 
+def rate_of(chosen: ChosenCell, changes: frozenset[str]) -> ChosenCell | None:
+    """The percentage of a cell's figure in the same column, where just one row of the table is it.
+
+    Rows with one of `changes` in the label say how it changed.
+    """
+    found = [
+        replace(chosen, row=row, cell=cell)
+        for row in chosen.source.table.rows
+        for cell in row.cells
+        if cell.column == chosen.cell.column
+        and row.terms > chosen.row.terms
+        and not (row.terms - chosen.row.terms) & changes
+        and cell.numeric
+        and ("%" in row.label or cell.text.endswith("%"))
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def _candidates(wanted: Wanted, source: SourceTable) -> Iterator[ChosenCell]:
     table = source.table
     dated = any(column.periods.named for column in table.columns)
     above = _held(wanted, table.context)
+    known: dict[int, frozenset[str]] = {}  # what each column is about
     for row in table.rows:
         named, share = _named(wanted, row)
-        if share < MIN_SHARE or not named:
+        if share < MIN_SHARE:
             continue
         written = _held(wanted, row.terms)
         columns = [table.column(cell) for cell in row.cells]
-        about_column = [_held(wanted, column.terms) for column in columns]
-        for cell, column, about in zip(row.cells, columns, about_column, strict=True):
-            if not cell.numeric and (wanted.numeric or column.periods.named):
+        for cell, column in zip(row.cells, columns, strict=True):
+            about = known.get(cell.column)
+            if about is None:
+                about = known[cell.column] = _about(wanted, column)
+            if not cell.measured and (wanted.numeric or column.periods.named):
+                continue
+            if not row.terms and not about:
                 continue
             if wanted.count and (money_in(cell.text) or money_in(column.sign)):
                 continue
@@ -158,15 +184,31 @@ def _candidates(wanted: Wanted, source: SourceTable) -> Iterator[ChosenCell]:
 
 def _named(wanted: Wanted, row: LabelledRow) -> tuple[frozenset[str], float]:
     """The terms of the question that the row's label stands for, and the share of it that does."""
+    if not row.terms:
+        return frozenset(), 1.0  # its columns name the values
+    if len(row.terms) > 1 and row.terms <= wanted.plain:
+        return frozenset(), 1.0
     held = _held(wanted, row.terms)
-    stated: set[str] = set(row.terms & wanted.weights.keys()) | _similar_terms(wanted, row.terms)
+    stated = set(row.terms & wanted.weights.keys()) | _similar_terms(wanted, row.terms)
     for phrase, labels in wanted.rows:
         for label in labels:
             if label <= row.terms:
                 held |= phrase & wanted.weights.keys()
                 stated |= label
     core = row.terms - wanted.fillers or row.terms
+    if not held:
+        return held, 0.0
     return held, len(core & stated) / len(core)
+
+
+def _about(wanted: Wanted, column: Column) -> frozenset[str]:
+    """The terms of the question that a column's header stands for."""
+    held = _held(wanted, column.terms)
+    core = column.terms - wanted.fillers
+    for phrase, labels in wanted.rows:
+        if core and any(label - wanted.fillers == core for label in labels):
+            held |= phrase & wanted.weights.keys()
+    return held
 
 
 def _held(wanted: Wanted, terms: frozenset[str]) -> frozenset[str]:

@@ -8,9 +8,15 @@ from typing import Final
 from foliotrace.lexicon import Lexicon
 from foliotrace.model import Deadline, Passage, Query
 from foliotrace.ports import PageReader, QuestionVocabulary
-from foliotrace.query.answer.cells.choose import ChosenCell, SourceTable, Wanted, choose_cells
+from foliotrace.query.answer.cells.choose import (
+    ChosenCell,
+    SourceTable,
+    Wanted,
+    choose_cells,
+    rate_of,
+)
+from foliotrace.query.answer.cells.page_tables import PageTables
 from foliotrace.query.answer.cells.periods import periods_in
-from foliotrace.query.answer.cells.tables import PageTables
 from foliotrace.query.answer.computed.computed_figures import ComputedAnswer, ComputedFigures
 from foliotrace.query.answer.computed.lookup import PageLookup
 from foliotrace.query.answer.computed.plans import asks_for_change, asks_for_count
@@ -24,6 +30,11 @@ _EXCEPT: Final = re.compile(r",?\s*\b(?:except|excluding)\b(?P<what>.*)", re.I)
 _RATE: Final = "per"  # "earnings per share" are not in millions
 _MONEY: Final = re.compile(r"US\$|[$€£¥]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_OF_THAT: Final = re.compile(
+    r"\W*what\s+(?P<what>[\w\s%]{1,40}?)\s+(?:is|was|are|were)\s+(?:that|this|it|they|those)\b",
+    re.I,
+)
+_LOWER: Final = re.compile(r"\b[^\W\d_A-Z][^\W\d_]+\b")
 _FOOTNOTE: Final = re.compile(r"\s*\(\d\)")
 _MONTHS: Final = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.I)
 
@@ -71,6 +82,7 @@ class FigureFinder:
         cells = lexicon.cells
         self._asking = frozenset(t for phrase in cells.asking for t in terms(phrase))
         self._fillers = frozenset(t for phrase in cells.fillers for t in terms(phrase))
+        self._deriving = frozenset(t for phrase in cells.deriving for t in terms(phrase))
         self._series = tuple(phrase.casefold() for phrase in cells.series)
         self._numeric = tuple(phrase.casefold() for phrase in cells.numeric)
         self._percent = tuple(phrase.casefold() for phrase in cells.percent)
@@ -112,6 +124,8 @@ class FigureFinder:
                 asks = [p for p in parts[place + 1 :] if "?" in p]
                 return FigureAnswer(figures, computed.conclusion, whole=not place and not asks)
         tenant = query.principal.tenant
+        if len(parts) == 2 and self._asks_for_its_rate(parts[1]):
+            return await self._with_rates(tenant, parts[0], weights, passages)
         found = await self._chosen(tenant, query.text, weights, passages)
         if found or len(parts) < 2:
             return FigureAnswer(tuple(found), whole=bool(found))
@@ -122,6 +136,26 @@ class FigureFinder:
             if found:
                 return FigureAnswer(tuple(found))
         return FigureAnswer()
+
+    def _asks_for_its_rate(self, part: str) -> bool:
+        """Whether a part asks what percentage the figure of the part before is: "what margin"."""
+        found = _OF_THAT.match(part)
+        return found is not None and any(p in found["what"].casefold() for p in self._percent)
+
+    async def _with_rates(
+        self,
+        tenant: str,
+        part: str,
+        weights: Mapping[str, float],
+        passages: Sequence[Passage],
+    ) -> FigureAnswer:
+        """The figures of a part of the question, each with its percentage where one is printed."""
+        terms = self._terms(part)
+        asked = {term: weight for term, weight in weights.items() if term in terms}
+        found = await self._chosen(tenant, part, asked, passages)
+        rates = [rate_of(each.chosen, self._deriving) for each in found]
+        figures = (*found, *(self._worded(rate) for rate in rates if rate is not None))
+        return FigureAnswer(figures, whole=bool(found) and None not in rates)
 
     async def _compute(
         self,
@@ -212,6 +246,7 @@ class FigureFinder:
             periods=periods,
             rows=tuple(row for row in self._rows if row[0] <= asked),
             fillers=self._fillers,
+            plain=self._terms(" ".join(_LOWER.findall(question))) - named.keys(),
             series=self.is_series(question),
             numeric=any(phrase in lower for phrase in self._numeric),
             percent=any(phrase in lower for phrase in self._percent),
@@ -241,7 +276,7 @@ class FigureFinder:
         if value.rstrip(" )").endswith("%"):
             return "%", value.replace(" %", "%")
         value = re.sub(r"(?<=[$€£¥])\s+", "", value)
-        if column.sign == "%" and not _MONEY.search(value):
+        if (column.sign == "%" or "%" in chosen.row.label) and not _MONEY.search(value):
             return "%", f"{value}%"
         if not table.unit:
             own = _MONEY.search(value) or _MONEY.search(column.text)

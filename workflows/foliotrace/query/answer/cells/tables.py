@@ -1,41 +1,37 @@
-"""The recognised tables of a page as labelled rows and columns, ready to be matched.
-
-They hold text, so they are forgotten with the library version that they were read at. A line
-"Label: value" outside tables counts as a row of one column.
-"""
+"""The recognised tables of a page as labelled rows and columns, ready to be matched."""
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from foliotrace.errors import NotFound
-from foliotrace.model import BlockKind, ParsedPage, Passage, Table, TableRow
+from foliotrace.model import ParsedPage, Table, TableRow
 from foliotrace.model.table_columns import column_headers
-from foliotrace.ports import PageReader
+from foliotrace.query.answer.cells.lines_above import line_above, lines_above
 from foliotrace.query.answer.cells.periods import Periods, periods_in
 
 Terms: TypeAlias = Callable[[str], Sequence[str]]
 
-_MAX_PAGES: Final = 512
 _GAP: Final = 160  # characters between two parts of one table, a heading among them
 _HEADER_ROWS: Final = 3  # at most, of a header that was taken for a table
 _HEADINGS: Final = 2  # of the path above a table that count as its context
 PREFIX: Final = 5  # letters that words with other endings share
 _FORM_COLUMNS: Final = 2  # a label and its value
+_LEAST_NAMED: Final = 3  # columns that name the values of a table with one row
 _FOOTNOTE: Final = re.compile(r"\s*(?:\(\d\)|\[\d\]|[®™*†‡¹²³])\s*")
 _NUMERIC: Final = re.compile(
     r"[\s(\-\u2013+]*(?:US\$|[$€£¥]|[A-Z]{3}\s)?\s*[(\-\u2013]?\s*\d[\d.,'\u2019\u00a0 ]*\)?\s*"
     r"(?:%|pts?|x|bps|[$€£]|[A-Z]{3})?\s*\)?%?"
 )
+_LIMIT: Final = re.compile(
+    r"(?:(?:max|min|up to|at (?:most|least))\.?|[<>\u2264\u2265])?\s*\d[\d.,]*"
+    r"(?:\s*(?:-|\u2013|to)\s*\d[\d.,]*)?\s*%?",
+    re.I,
+)  # "0.15 - 0.25", "max 0.025"
+_LETTER: Final = re.compile(r"[^\W\d_]")
 _CURRENCY: Final = re.compile(r"US\$|[$€£¥]|\b(?:USD|EUR|GBP|CHF|JPY)\b")
 _EMPTY: Final = re.compile(r"[\s$€£\-\u2013\u2014]*")
-_LABELLED: Final = re.compile(
-    r"^[ \t]*(?P<label>[^\W\d][^:\n|]{1,60}?)[ \t]*:[ \t]+(?P<value>\S[^\n]{0,160})$", re.M
-)
-_SIDE: Final = (BlockKind.HEADER, BlockKind.FOOTER, BlockKind.NAVIGATION, BlockKind.CODE)
 
 
 def money_in(text: str) -> bool:
@@ -70,10 +66,18 @@ class Cell:
         """Whether it is a number, with or without a unit."""
         return _NUMERIC.fullmatch(self.text) is not None
 
+    @property
+    def measured(self) -> bool:
+        """Whether it is a number, a range of numbers, or a limit."""
+        return self.numeric or _LIMIT.fullmatch(self.text) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledRow:
-    """A row's label, the label of the group it stands in, and its values."""
+    """A row's label, the label of the group it stands in, and its values.
+
+    `terms` is empty where the row has no label: it is the only one, and each column names a value.
+    """
 
     label: str
     terms: frozenset[str]
@@ -117,11 +121,29 @@ class CellTable:
 UNNAMED: Final = Column("", Periods(), frozenset())
 
 
-def tables_of(page: ParsedPage, terms: Terms) -> tuple[CellTable, ...]:
-    """The tables of a page, and last its lines of the form "Label: value"."""
-    found = list(_continued(page, [_table(page, table, terms) for table in page.tables], terms))
-    lines = _labelled_lines(page, terms)
-    return (*(table for table in found if table.rows), *([lines] if lines else []))
+def recognised(page: ParsedPage, terms: Terms) -> list[CellTable]:
+    """The tables of a page; those beside a form also know whose page it is."""
+    read = [_table(page, table, terms) for table in page.tables]
+    found = _with_subjects(list(_continued(page, read, terms)), terms)
+    return [table for table in found if table.rows]
+
+
+def _with_subjects(tables: Sequence[CellTable], terms: Terms) -> list[CellTable]:
+    """The tables; those beside a form also know what its values say: whose page it is."""
+    said = [_form_values(table, terms) for table in tables]
+    return [
+        replace(table, context=table.context.union(*said[:place], *said[place + 1 :]))
+        for place, table in enumerate(tables)
+    ]
+
+
+def _form_values(table: CellTable, terms: Terms) -> frozenset[str]:
+    """The terms of a form's values; none of a table whose columns are periods or numbers."""
+    values = [cell for row in table.rows for cell in row.cells]
+    words = [cell.text for cell in values if not any(sign.isdigit() for sign in cell.text)]
+    if 2 * len(words) < len(values) or any(column.periods.named for column in table.columns):
+        return frozenset()
+    return frozenset(terms(" ".join(words)))
 
 
 def _continued(page: ParsedPage, tables: Sequence[CellTable], terms: Terms) -> Iterator[CellTable]:
@@ -135,8 +157,25 @@ def _continued(page: ParsedPage, tables: Sequence[CellTable], terms: Terms) -> I
             header = alone or ([column.text for column in above.columns] if same else [])
             if any(header):
                 table = _under(table, above, header, terms, new=bool(alone))
+                blank = False
+        if blank:
+            table = _under_lines(page, table, terms)
         above = table
         yield table
+
+
+def _under_lines(page: ParsedPage, table: CellTable, terms: Terms) -> CellTable:
+    """A table without headers with those of the lines above it, which no table took in."""
+    lines = lines_above(page.text, table.start, len(table.columns) - 1)
+    if lines is None:
+        return table
+    header = ["", *lines.headers]
+    return replace(
+        table,
+        columns=tuple(_column(text, at, table.rows, terms) for at, text in enumerate(header)),
+        context=table.context.union(terms(lines.title)),
+        header=" / ".join(filter(None, (lines.title, *lines.texts))),
+    )
 
 
 def _under(
@@ -177,7 +216,7 @@ def _table(page: ParsedPage, table: Table, terms: Terms) -> CellTable:
         parts = [line.split("\t") for line in table.continued_header.split("\n")]
         width = max(map(len, parts))
         headers = [" ".join(p[i] for p in parts if i < len(p) and p[i]) for i in range(width)]
-    rows = tuple(_rows(page, table, terms))
+    rows = tuple(_only_values(page, table, headers, terms) or _rows(page, table, terms))
     caption = " ".join(
         [table.caption or "", *table.header_path[-_HEADINGS:], headers[0] if headers else ""]
     )
@@ -227,7 +266,7 @@ def _column(
         periods = replace(periods, months=months)
     values = [cell.text for row in rows for cell in row.cells if cell.column == place]
     money = next((m.group() for value in values if (m := _CURRENCY.search(value))), "")
-    if not money and values and any(value.endswith("%") for value in (values[0], values[-1])):
+    if not money and values and values[0].endswith("%") and values[-1].endswith("%"):
         money = "%"  # like a currency, it is printed in the first and the last row only
     return Column(text, periods, frozenset(terms(periods.rest)), money)
 
@@ -248,97 +287,42 @@ def _rows(page: ParsedPage, table: Table, terms: Terms) -> Iterator[LabelledRow]
             yield LabelledRow(label, named, group, cells, row.start, row.end, end, text)
 
 
+def _only_values(
+    page: ParsedPage, table: Table, headers: Sequence[str], terms: Terms
+) -> list[LabelledRow]:
+    """The row of a table that has no other, where the first cell is a value as well; else none.
+
+    Its label is the line above the table.
+    """
+    rows = [row for row in table.rows if not row.is_header and row.cells]
+    if len(rows) != 1 or len(headers) < _LEAST_NAMED or not all(headers) or rows[0].cells[0].column:
+        return []
+    (row,) = rows
+    cells = tuple(_cells(page, row, first=0))
+    if not cells or cells[0].column or not cells[0].measured or _LETTER.search(cells[0].text):
+        return []
+    label = " ".join((table.caption or line_above(page.text, table.start)).split())
+    text = page.text[row.start : row.end]
+    group = frozenset(terms(label))
+    return [
+        LabelledRow(label, frozenset(), group, cells, row.start, row.end, row.cells[0].end, text)
+    ]
+
+
 def _label(page: ParsedPage, row: TableRow) -> str:
     first = row.cells[0]
     text = page.text[first.start : first.end] if first.column == 0 else ""
     return " ".join(_FOOTNOTE.sub(" ", text).split()).rstrip(" :.")
 
 
-def _cells(page: ParsedPage, row: TableRow) -> Iterator[Cell]:
+def _cells(page: ParsedPage, row: TableRow, first: int = 1) -> Iterator[Cell]:
     for cell in row.cells:
         text = " ".join(page.text[cell.start : cell.end].split())
-        if cell.column and not _EMPTY.fullmatch(text):
+        if cell.column >= first and not _EMPTY.fullmatch(text):
             yield Cell(cell.column, text, cell.start, cell.end)
-
-
-def _labelled_lines(page: ParsedPage, terms: Terms) -> CellTable | None:
-    taken = [(t.start, t.end) for t in page.tables]
-    taken += [(b.start, b.end) for b in page.blocks if b.kind in _SIDE]
-    rows = []
-    for line in _LABELLED.finditer(page.text):
-        if any(start < line.end() and line.start() < end for start, end in taken):
-            continue
-        label = line["label"].strip()
-        value = Cell(1, line["value"].strip(), line.start("value"), line.end("value"))
-        named = frozenset(terms(label))
-        if named:
-            rows.append(
-                LabelledRow(
-                    label=label,
-                    terms=named,
-                    group=frozenset(),
-                    cells=(value,),
-                    start=line.start("label"),
-                    end=value.end,
-                    label_end=line.end("label"),
-                    text=page.text[line.start("label") : value.end],
-                )
-            )
-    if not rows:
-        return None
-    about = [page.label or "", page.text.lstrip().split("\n", 1)[0]]
-    context = frozenset(terms(" ".join([*about, *(row.cells[0].text for row in rows)])))
-    return CellTable((), tuple(rows), None, Periods(), None, context, "")
 
 
 @lru_cache(maxsize=8192)
 def starts_of(terms: frozenset[str]) -> frozenset[str]:
     """The first letters of each term that is long enough to have endings."""
     return frozenset(term[:PREFIX] for term in terms if len(term) >= PREFIX)
-
-
-class PageTables:
-    """The tables of the pages used lately, at one library version."""
-
-    def __init__(self, library: PageReader, terms: Terms) -> None:
-        self._library = library
-        self._terms = terms
-        self._pages: OrderedDict[tuple[str, str, int], tuple[str, tuple[CellTable, ...]]]
-        self._pages = OrderedDict()
-        self._version = -1
-
-    def keep_for(self, version: int) -> bool:
-        """Forget what another library version held, so that nothing deleted stays in memory.
-
-        Whether the version is another one than before.
-        """
-        if version == self._version:
-            return False
-        self._pages.clear()
-        starts_of.cache_clear()
-        periods_in.cache_clear()
-        self._version = version
-        return True
-
-    async def of(self, tenant: str, passage: Passage) -> tuple[CellTable, ...]:
-        """The tables of a passage's page. Raises LibraryUnavailable."""
-        return (await self._page(tenant, passage))[1]
-
-    async def text_of(self, tenant: str, passage: Passage) -> str:
-        """The text of a passage's page. Raises LibraryUnavailable."""
-        return (await self._page(tenant, passage))[0]
-
-    async def _page(self, tenant: str, passage: Passage) -> tuple[str, tuple[CellTable, ...]]:
-        key = (tenant, passage.revision, passage.page)
-        known = self._pages.get(key)
-        if known is None:
-            try:
-                page = await self._library.page(
-                    tenant, passage.document_id, passage.page, revision=passage.revision
-                )
-            except NotFound:
-                return "", ()
-            known = self._pages[key] = (page.text, tables_of(page, self._terms))
-            if len(self._pages) > _MAX_PAGES:
-                self._pages.popitem(last=False)
-        return known

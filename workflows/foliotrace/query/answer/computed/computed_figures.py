@@ -12,8 +12,8 @@ from foliotrace.lexicon.formulas import Operand, phrases_of
 from foliotrace.model import Deadline, Passage, Query
 from foliotrace.query.answer.asked_documents import of_asked_documents
 from foliotrace.query.answer.cells.choose import ChosenCell, SourceTable
+from foliotrace.query.answer.cells.page_tables import PageTables
 from foliotrace.query.answer.cells.periods import Period, periods_in
-from foliotrace.query.answer.cells.tables import PageTables
 from foliotrace.query.answer.computed.amounts import Rounding, amount, is_percentage
 from foliotrace.query.answer.computed.conclusions import PeriodOf, conclusion, development
 from foliotrace.query.answer.computed.evaluate import Evaluated, Evaluation, Report
@@ -149,10 +149,11 @@ class ComputedFigures:
     ) -> ComputedAnswer | None:
         reports = await self._reports(query, _names(query), self._kind(plan), passages, deadline)
         found = []
-        for report in reports[:MOST_DOCUMENTS]:
+        reports = reports[:MOST_DOCUMENTS]
+        for report in reports:
             evaluation = self._evaluation(query, plan, report, deadline, series=True)
             found.append((report, await evaluation.of(plan.figures[0], Moment())))
-        return _development(found, period_of, plan.rounding)
+        return _development(reports, found, period_of, plan.rounding)
 
     async def chosen_by_report(
         self,
@@ -168,9 +169,9 @@ class ComputedFigures:
         `choose` finds it among the tables of one report. Raises LibraryUnavailable.
         """
         found = []
-        for report in (await self._reports(query, _names(query), part, passages, deadline))[
-            :MOST_DOCUMENTS
-        ]:
+        reports = await self._reports(query, _names(query), part, passages, deadline)
+        reports = reports[:MOST_DOCUMENTS]
+        for report in reports:
             pages = await self._lookup.pages(query, report.document_id, part, deadline)
             await report.add(pages, self._pages, query.principal.tenant)
             cells = choose(report.sources)
@@ -179,7 +180,7 @@ class ComputedFigures:
                 found.append((report, value))
         common = Counter(each.cells[0].row.terms for _, each in found).most_common(1)
         same = [(r, each) for r, each in found if each.cells[0].row.terms == common[0][0]]
-        return _development(same, period_of, Rounding())
+        return _development(reports, same, period_of, Rounding())
 
     def compared(
         self, part: str, cells: Sequence[ChosenCell], period_of: PeriodOf
@@ -227,7 +228,7 @@ class ComputedFigures:
         reports = []
         for first, is_kept in zip(firsts, kept, strict=True):
             if is_kept:
-                report = Report(first.document_id, first.header)
+                report = Report(first.document_id, first.header, first.document_name)
                 mine = by_document[first.document_id]
                 await report.add(mine, self._pages, query.principal.tenant)
                 reports.append(report)
@@ -277,9 +278,15 @@ def _names(query: Query) -> str:
 
 
 def _development(
-    found: Sequence[tuple[Report, Evaluated]], period_of: PeriodOf, rounding: Rounding
+    reports: Sequence[Report],
+    found: Sequence[tuple[Report, Evaluated]],
+    period_of: PeriodOf,
+    rounding: Rounding,
 ) -> ComputedAnswer | None:
-    """The values of several reports in order of time; None for fewer than two."""
+    """The values of several reports in order of time; None for fewer than two.
+
+    The conclusion names the reports that were searched and state no such value.
+    """
     known = [
         (Calendar.of(report.periods).end or 0, e) for report, e in found if e.value is not None
     ]
@@ -288,8 +295,12 @@ def _development(
         return None
     while sum(len(each.cells) for each in values) > _MOST_CELLS:
         values.pop(0)
+    if len(values) < 2:
+        return None
     cells = tuple(cell for each in values for cell in each.cells)
-    return ComputedAnswer(development(values, period_of, rounding), cells) if values else None
+    stated = {report.document_id for report, each in found if each.value is not None}
+    without = [report.name for report in reports if report.document_id not in stated]
+    return ComputedAnswer(development(values, period_of, rounding, without), cells)
 
 
 def _count(found: Sequence[Evaluated]) -> int:

@@ -13,6 +13,8 @@ from foliotrace.query.answer.computed.plans import How, Plan
 DERIVED: Final = "derived"
 _SYMBOLS: Final = ("US$", "$", "\u20ac", "\u00a3", "\u00a5")
 
+_NAMED_REPORTS: Final = 3
+
 PeriodOf = Callable[[ChosenCell], str | None]
 
 
@@ -43,8 +45,13 @@ def conclusion(plan: Plan, found: Sequence[Evaluated], period_of: PeriodOf) -> s
     return "; ".join(lines) or None
 
 
-def development(found: Sequence[Evaluated], period_of: PeriodOf, rounding: Rounding) -> str | None:
-    """How a figure went from report to report, oldest first."""
+def development(
+    found: Sequence[Evaluated], period_of: PeriodOf, rounding: Rounding, without: Sequence[str] = ()
+) -> str | None:
+    """How a figure went from report to report, oldest first.
+
+    `without` are the names of reports that state no such figure.
+    """
     values = [each.value for each in found if each.value is not None]
     if len(values) < 2:
         return None
@@ -60,7 +67,12 @@ def development(found: Sequence[Evaluated], period_of: PeriodOf, rounding: Round
         f"{_capital(first.figure.name)} {how}: {_written_value(first, rounding)}"
         f"{_when(first, period_of)} to {_written_value(last, rounding)}{_when(last, period_of)}"
     )
-    return f"{text}, {_difference(first, last, rounding)} ({DERIVED})"
+    text = f"{text}, {_difference(first, last, rounding)} ({DERIVED})"
+    if not without:
+        return text
+    named = ", ".join(sorted(without)[:_NAMED_REPORTS])
+    more = len(without) - _NAMED_REPORTS
+    return f"{text}; no such figure was found in {named}{f' and {more} more' if more > 0 else ''}"
 
 
 def _is_converted(each: Evaluated, rounding: Rounding) -> bool:

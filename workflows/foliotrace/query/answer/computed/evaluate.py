@@ -20,8 +20,8 @@ from foliotrace.lexicon.formulas import (
 )
 from foliotrace.model import Deadline, Passage, Query
 from foliotrace.query.answer.cells.choose import ChosenCell, SourceTable
+from foliotrace.query.answer.cells.page_tables import PageTables
 from foliotrace.query.answer.cells.periods import Period, Periods, periods_in
-from foliotrace.query.answer.cells.tables import PageTables
 from foliotrace.query.answer.computed.amounts import Amount, amount, is_percentage
 from foliotrace.query.answer.computed.fiscal import Calendar, Moment
 from foliotrace.query.answer.computed.line_items import LineItem, cell_of, is_statement
@@ -60,6 +60,7 @@ class Report:
 
     document_id: str
     header: str
+    name: str = ""  # of its file
     tables: dict[tuple[str, int], list[SourceTable]] = field(default_factory=dict)
     _places: int = 0
 

@@ -42,7 +42,9 @@ _DOWN: Final = re.compile(
     r"\b(?:declin\w*|decreas\w*|drop\w*|fall\w*|fell|lower|deteriorat\w*|shr[aiu]nk\w*|worse\w*)\b",
     re.I,
 )
-_CHANGE: Final = re.compile(r"\b(?:chang\w*|differ\w*|compar\w*|fluctuat\w*|evolv\w*)\b", re.I)
+_CHANGE: Final = re.compile(
+    r"\b(?:chang\w*|differ\w*|compar\w*|fluctuat\w*|evolv\w*|versus|vs)\b", re.I
+)
 _SIGN: Final = re.compile(r"\b(?P<sign>positive|negative)\b", re.I)
 _ANNUAL_GROWTH: Final = re.compile(
     r"\bCAGR\b|\bcompound(?:ed)?\s+annual\s+growth(?:\s+rate)?\b", re.I
