@@ -19,7 +19,8 @@ field of knowledge. The shipped ones are
 [questions.toml](../../workflows/foliotrace/lexicon/questions.toml),
 [generic.toml](../../workflows/foliotrace/lexicon/generic.toml),
 [finance.toml](../../workflows/foliotrace/lexicon/finance.toml) and
-[chemistry.toml](../../workflows/foliotrace/lexicon/chemistry.toml). Put your own into a folder and name
+[chemistry.toml](../../workflows/foliotrace/lexicon/chemistry.toml). Put your own into a folder
+and name
 it in `FOLIOTRACE_QUERY__LEXICON`; a file called like a shipped one replaces it, so an empty
 `finance.toml` takes finance out. A lexicon works at the next start, on what is indexed already.
 
