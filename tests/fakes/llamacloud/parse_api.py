@@ -244,7 +244,11 @@ async def versions(call: Call) -> Any:
     returns=SyncPaginatedCursor[ParsingListResponse],
 )
 async def list_jobs(call: Call) -> Any:
-    """Parse jobs, newest first."""
+    """Parse jobs, newest first. Asking for jobs by their ids is a status read of each."""
+    for job_id in call.many.get("job_ids", ()):
+        job = call.cloud.state.jobs.get(job_id)
+        if job is not None and job.project_id == call.project_id:
+            await call.cloud.poll(job)
     jobs, token = paged(
         call.cloud.selected_jobs(call, "parse"), call.number("page_size"), call.one("page_token")
     )

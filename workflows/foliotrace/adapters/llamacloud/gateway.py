@@ -27,6 +27,7 @@ from foliotrace.adapters.llamacloud.job_waiting import (
     JobWaiting,
     Polling,
 )
+from foliotrace.adapters.llamacloud.parse_statuses import ParseStatuses
 from foliotrace.adapters.llamacloud.purchases.buy_once import (
     Place,
     PurchaseCoordinator,
@@ -83,6 +84,7 @@ class CloudGateway(CloudFiles):
         self._webhook = webhook
         pauses = polling or (WITH_WEBHOOKS if webhook else POLLING_ONLY)
         self._waiting = JobWaiting(pauses, clock=clock, sleep=sleep)
+        self._parse_statuses = ParseStatuses(lambda: self.client, self.scope, clock=clock)
         self._keeps_jobs = False
 
     async def aclose(self) -> None:
@@ -179,15 +181,24 @@ class CloudGateway(CloudFiles):
         """The result of a parse job, when it has one. Raises CloudFailure."""
 
         async def status() -> Finished | None:
+            listed = await self._parse_statuses.of(job_id)
+            if listed == "COMPLETED":
+                return Finished(status=listed, credits=None)  # they come with the result
+            if listed in _WAITING:
+                return None
             with translated_errors("ask for a parse job"):
                 reply = await self.client.parsing.get(job_id, expand=["usage"], **self.scope)
             return _finished(reply.job, _parse_credits(reply))
 
         job = _Job(tenant=tenant, key=key, kind="parse", id=job_id)
-        finished = await self._ended(job, status, deadline)
+        with self._parse_statuses.waiting(job_id):
+            finished = await self._ended(job, status, deadline)
         with translated_errors("fetch a parse result"):
-            result = await self.client.parsing.get(job_id, expand=expand, **self.scope)
-        await self._settle(job, finished.credits)
+            result = await self.client.parsing.get(job_id, expand=[*expand, "usage"], **self.scope)
+        if result.job.status != finished.status:  # the listing was ahead of the job
+            raise CloudFailure(CloudProblem.GARBAGE, "a job that completed has no result")
+        credits = _parse_credits(result)
+        await self._settle(job, finished.credits if credits is None else credits)
         return result
 
     async def extracted(

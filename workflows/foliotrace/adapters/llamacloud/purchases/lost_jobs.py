@@ -1,6 +1,6 @@
 """Finds the jobs that requests became whose replies were lost."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -27,7 +27,10 @@ class LostJobs:
     async def find(self, purchase: Purchase) -> str | None:
         """The id of the job that the request became, if it is listed."""
         if purchase.kind == "parse":
-            return (await self._parse_jobs(purchase.created_at)).get(purchase.key)
+            async for key, job_id in self._parse_jobs(purchase.created_at):
+                if key == purchase.key:  # newest first: mostly on the first page of the listing
+                    return job_id
+            return None
         with translated_errors("look for an extraction"):
             async for job in self._client().extract.list(
                 file_input=purchase.order.source,
@@ -43,20 +46,19 @@ class LostJobs:
         parses = [purchase for purchase in purchases if purchase.kind == "parse"]
         found: dict[str, str] = {}
         if parses:
-            found = await self._parse_jobs(min(purchase.created_at for purchase in parses))
+            since = min(purchase.created_at for purchase in parses)
+            found = {key: job_id async for key, job_id in self._parse_jobs(since)}
         for purchase in purchases:
             if purchase.kind != "parse" and (job_id := await self.find(purchase)) is not None:
                 found[purchase.key] = job_id
         return found
 
-    async def _parse_jobs(self, since: datetime) -> dict[str, str]:
-        """Key -> job id of our parse jobs since then, without those that failed."""
-        found: dict[str, str] = {}
+    async def _parse_jobs(self, since: datetime) -> AsyncIterator[tuple[str, str]]:
+        """Key and job id of our parse jobs since then, without those that failed."""
         with translated_errors("look for a parse job"):
             async for job in self._client().parsing.list(
                 created_at_on_or_after=since - _CLOCK_SKEW, page_size=_PAGE_SIZE, **self._scope
             ):
                 key = (job.user_metadata or {}).get(OPERATION)
                 if key is not None and job.status not in ENDED_BADLY:
-                    found[str(key)] = job.id
-        return found
+                    yield str(key), job.id
