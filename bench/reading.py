@@ -4,6 +4,7 @@
 HTML pages printed by Chromium (where installed) with foliotrace, pdfplumber and markitdown, each of
 the others in an environment of its own. Scored are text recall, table rows, label/value fields,
 reading order, and CPU per page. A row counts if all its cells stand in one row or line, in order.
+DOCX, XLSX and HTML files printed to PDF are scored beside our reading of the files themselves.
 Before them stands a share of mixed files: every format, every defect (`bench.mixed_files`).
 """
 
@@ -22,7 +23,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench.environments import install, make_environment
+from bench.labelled import Labelled, pages_of
 from bench.mixed_files import measure_share
+from bench.printed_sources import PrintedSource, print_page, printed_sources
 from bench.record import save
 
 COMMAND = "python -m bench.reading"
@@ -165,7 +168,7 @@ STYLE = """body{font:10pt sans-serif} table{border-collapse:collapse} td,th{padd
 
 def printed(folder: Path) -> list[Known]:
     """HTML pages printed to PDF; none without Chromium."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    browser = find_browser()
     if browser is None:
         return []
     form = "".join(f"<tr><td style='width:130pt'>{k}<td>{v}" for k, v in FORM)
@@ -180,6 +183,11 @@ def printed(folder: Path) -> list[Known]:
         "columns": (f"<h1>The flood</h1><div class=two>{columns}</div>", (), (), PROSE),
     }
     return [_print(browser, folder / f"{name}.html", *body) for name, body in bodies.items()]
+
+
+def find_browser() -> str | None:
+    """The command of an installed Chromium."""
+    return shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def table(rows: Sequence[Sequence[str]], kind: str = "", above: str = "") -> str:
@@ -198,12 +206,38 @@ def _print(
 ) -> Known:
     file.write_text(f"<html><style>{STYLE}</style><body>{body}</body></html>")
     path = file.with_suffix(".pdf")
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer")
-    command = [browser, *options, f"--print-to-pdf={path}", file.as_uri()]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    print_page(browser, file, path)
     words = Counter(words_of(re.sub(r"<[^>]*>", " ", body)))
     kept = [[cell for cell in row if cell] for row in rows]
     return Known(path, (1,), words, kept, [list(pair) for pair in fields], list(order))
+
+
+def printed_files(folder: Path) -> tuple[list[Known], dict[str, float]]:
+    """Office files and pages printed to PDF, and the score of reading the files themselves."""
+    browser = find_browser()
+    prints = list(printed_sources(folder, browser)) if browser else []
+    if not prints:
+        return [], {}
+    known = [_known(each) for each in prints]
+    pages = asyncio.run(pages_of([Labelled(each.source, {}, {}) for each in prints]))
+    read: list[tuple[list[dict[str, object]], float]] = []
+    for found in pages:
+        texts: list[dict[str, object]] = []
+        for page in found:
+            rows = [r for t in page.tables for r in t.rows]
+            cells = [[page.text[c.start : c.end] for c in row.cells] for row in rows]
+            texts.append({"text": page.text, "rows": cells})
+        read.append((texts, 0.0))
+    own = score(known, read)
+    return known, {name: own[name] for name in ("text", "rows", "fields")}
+
+
+def _known(each: PrintedSource) -> Known:
+    import pypdfium2
+
+    with pypdfium2.PdfDocument(each.pdf) as pdf:
+        pages = range(1, len(pdf) + 1)
+    return Known(each.pdf, pages, Counter(words_of(each.text)), each.rows, each.fields)
 
 
 # --- what was read ------------------------------------------------------------------------------
@@ -225,7 +259,9 @@ def holds(lines: Sequence[str], cells: Sequence[str]) -> bool:
     return any(line.endswith(wanted[-1]) and "".join(wanted) in line for line in lines)
 
 
-def score(known: Sequence[Known], read: Sequence[tuple[list[dict[str, object]], float]]) -> object:
+def score(
+    known: Sequence[Known], read: Sequence[tuple[list[dict[str, object]], float]]
+) -> dict[str, float]:
     """The shares found by one tool over all documents."""
     hits: Counter[str] = Counter()
     total: Counter[str] = Counter()
@@ -271,7 +307,8 @@ def main() -> None:
         print(json.dumps(share, indent=1))
         if arguments.share:
             return
-        sets = {"filings": statements(), "printed": printed(folder)}
+        files, sources = printed_files(folder)
+        sets = {"filings": statements(), "printed": printed(folder), "printed files": files}
         readers = {"foliotrace": (Path(sys.executable), OURS)}
         for tool, requirements in {} if arguments.ours else TOOLS.items():
             python = make_environment(folder / tool)
@@ -288,6 +325,8 @@ def main() -> None:
             for kind, known in sets.items()
             if known
         }
+        if sources:
+            figures["printed files"]["the files themselves"] = sources
     print(json.dumps(figures, indent=1))
     if not arguments.ours:
         save("reading", {"mixed files": share, **figures}, command=COMMAND, packages=("pypdfium2",))

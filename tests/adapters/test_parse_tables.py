@@ -62,6 +62,26 @@ async def test_labels_of_a_form_keep_their_values_above_prose(
     assert page.text.index("13 April 2025") < page.text.index("Thank you")
 
 
+async def test_a_form_above_a_table_of_the_same_pitch_keeps_its_pairs(tmp_path: Path) -> None:
+    pairs = (
+        ("Order number", "PO-2026-0088"),
+        ("Order date", "3 March 2026"),
+        ("Supplier", "Oakham Rope Works, 14 Mill Road"),
+        ("Delivery terms", "Carriage paid, within 20 days"),
+    )
+    items = (
+        ("Part", "Description", "Amount"),
+        ("R-110", "Rope", "498.00"),
+        ("C-2", "Chain", "9.00"),
+    )
+    form = lines(100, 15, *(((72, label), (160, value)) for label, value in pairs))
+    starts = (72, 160, 400)
+    below = lines(194, 15, *(tuple(zip(starts, row, strict=True)) for row in items))
+    heading = [(72.0, 169.0, "Items of the yard")]
+    (page,) = await pages_of(tmp_path, placed(*form, *heading, *below))
+    assert "\n".join(f"{label}\t{value}" for label, value in pairs) in page.text
+
+
 async def test_a_form_of_two_pairs_a_line_keeps_them(tmp_path: Path) -> None:
     form = lines(
         100,

@@ -63,7 +63,7 @@ def _chains(
 ) -> list[list[_Cell]]:
     """Runs of cells of one column that are the lines of one cell."""
     height = median([c.bottom - c.top for cells in by_column.values() for c in cells])
-    wrapped = _largest_wrap_gap(by_column, height)
+    wrapped = _largest_wrap_gap(by_column, height, columns)
     by_line: dict[int, list[_Cell]] = defaultdict(list)
     for cells in by_column.values():
         for cell in cells:
@@ -87,14 +87,21 @@ def _chains(
     return [chain for chain in chains if len(chain) > 1]
 
 
-def _largest_wrap_gap(by_column: dict[int, list[_Cell]], height: float) -> float | None:
-    """The largest gap inside a cell, if gaps between rows are clearly larger; else None."""
-    gaps = sorted(
-        below.top - above.bottom for cells in by_column.values() for above, below in pairwise(cells)
-    )
+def _largest_wrap_gap(
+    by_column: dict[int, list[_Cell]], height: float, columns: Sequence[Sequence[int]]
+) -> float | None:
+    """The largest gap inside a cell, if gaps between rows are clearly larger; else None.
+
+    Lines that all fill the same columns are rows, however close: wider gaps part tables there.
+    """
+    pairs = [pair for cells in by_column.values() for pair in pairwise(cells)]
+    gaps = sorted(below.top - above.bottom for above, below in pairs)
     if not gaps or gaps[0] > _WRAP_GAP * height:
         return None
     limit = gaps[0] + _GAP_STEP / 2 * height
+    close = [(a, b) for a, b in pairs if b.top - a.bottom <= limit]
+    if all(len(columns[a.line]) > 1 and columns[a.line] == columns[b.line] for a, b in close):
+        return None
     above = [gap for gap in gaps if gap > limit]
     return limit if above and above[0] >= gaps[0] + _GAP_STEP * height else None
 
