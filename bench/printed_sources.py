@@ -15,18 +15,22 @@ from typing import Any
 
 from bench.labelled import FOLDERS
 
-FILES = (
-    "examples/larkfield-handbook.docx",
-    "examples/larkfield-maintenance-2026.xlsx",
-    "examples/larkfield-visitors.html",
-    "samples/tables-with-incomplete-rows.docx",
-    "samples/test.docx",
-    "samples/handbook-1p.docx",
-    "samples/docx-tables.docx",
-    "samples/test.xlsx",
-    "samples/ideas-page.html",
-    "samples/example-10k-1p.html",
-)
+FILES = {
+    "examples": (
+        "larkfield-handbook.docx",
+        "larkfield-maintenance-2026.xlsx",
+        "larkfield-visitors.html",
+    ),
+    "samples": (
+        "tables-with-incomplete-rows.docx",
+        "test.docx",
+        "handbook-1p.docx",
+        "docx-tables.docx",
+        "test.xlsx",
+        "ideas-page.html",
+        "example-10k-1p.html",
+    ),
+}
 STYLE = """@page{size:A4 landscape;margin:12mm} body{font:9pt sans-serif} pre{white-space:pre-wrap}
 table{border-collapse:collapse;margin:8pt 0} td{padding:2pt 8pt;vertical-align:top}
 .ruled td{border:1px solid #555}"""
@@ -62,7 +66,7 @@ def printed_sources(folder: Path, browser: str) -> Iterator[PrintedSource]:
     """Every file that is here, printed into `folder` with and without rulings (HTML as it is)."""
     write_order(folder)
     here = [folder / "order.docx", folder / "order.xlsx"]
-    named = (FOLDERS[name.split("/")[0]] / name.split("/")[1] for name in FILES)
+    named = (FOLDERS[kind] / name for kind, names in FILES.items() for name in names)
     for source in [*here, *(path for path in named if path.exists())]:
         parts = PARTS[source.suffix](source)
         rows = [
