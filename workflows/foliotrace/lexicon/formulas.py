@@ -39,7 +39,7 @@ class OverPeriods:
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class Calculation:
     """Two expressions and the sign between them."""
 
     sign: str
@@ -47,7 +47,7 @@ class Operation:
     right: "Expression"
 
 
-Expression: TypeAlias = Decimal | Operand | OverPeriods | Operation
+Expression: TypeAlias = Decimal | Operand | OverPeriods | Calculation
 
 
 class NoValue(Exception):
@@ -91,7 +91,7 @@ class _Parser:
         while not self.at_end and self._tokens[self._at] in signs:
             sign = self._tokens[self._at]
             self._at += 1
-            left = Operation(sign, left, part())
+            left = Calculation(sign, left, part())
         return left
 
     def _value(self) -> Expression:
@@ -123,7 +123,7 @@ def _operand(phrase: str) -> Expression:
 
 def operands_of(expression: Expression) -> Iterator[Operand | OverPeriods]:
     """The operands of a formula, left to right."""
-    if isinstance(expression, Operation):
+    if isinstance(expression, Calculation):
         yield from operands_of(expression.left)
         yield from operands_of(expression.right)
     elif not isinstance(expression, Decimal):
@@ -142,7 +142,7 @@ def computed(
     """The value of a formula. Raises NoValue."""
     if isinstance(expression, Decimal):
         return expression
-    if not isinstance(expression, Operation):
+    if not isinstance(expression, Calculation):
         return value_of(expression)
     left, right = computed(expression.left, value_of), computed(expression.right, value_of)
     try:

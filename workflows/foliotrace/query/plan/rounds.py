@@ -55,7 +55,7 @@ _LIST: Final = AnswerTask(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Gathered:
     """What all searches found; `task` says what the language model makes of it.
 
     `notice` names what was not found or not searched for.
@@ -81,7 +81,7 @@ async def planned(services: QueryServices, query: Query) -> QuestionPlan:
     return plan_of(query.text, lambda words: check is not None and check.names_held(query, words))
 
 
-def with_notice_of(synthesis: Synthesis, evidence: Evidence) -> Synthesis:
+def with_notice_of(synthesis: Synthesis, evidence: Gathered) -> Synthesis:
     """The answer with what the searches for it say; a computed one compares by itself."""
     synthesis = replace(synthesis, sub_questions=evidence.sub_questions)
     said = synthesis.mode in (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
@@ -105,11 +105,11 @@ async def gather(
     first: Retrieval,
     version: int,
     deadline: Deadline,
-) -> Evidence:
+) -> Gathered:
     """The evidence for the answer, after as many further searches as the plan needs."""
     if not services.generators or first.mode is RetrievalMode.NONE:
         unable = plan.kind in (PlanKind.COMPARISON, PlanKind.LIST) and not services.generators
-        return Evidence(retrieval=first, notice=NOTICE_NO_COMPARISON if unable else None)
+        return Gathered(retrieval=first, notice=NOTICE_NO_COMPARISON if unable else None)
     if plan.kind is PlanKind.LIST:
         return _list(services, query, plan, first)
     if plan.kind is PlanKind.COMPARISON:
@@ -122,7 +122,7 @@ async def gather(
 
 async def _comparison(
     services: QueryServices, query: Query, plan: QuestionPlan, first: Retrieval, deadline: Deadline
-) -> Evidence:
+) -> Gathered:
     """A search for each part; the evidence has a fair share of each."""
     limits = services.settings.planning
     parts, beyond = plan.parts[: limits.max_parts], plan.parts[limits.max_parts :]
@@ -147,7 +147,7 @@ async def _comparison(
         NOTICE_UNFOUND.format(parts=listed(unfound)) if unfound else "",
         NOTICE_NOT_SEARCHED.format(parts=listed([p.name for p in beyond])) if beyond else "",
     )
-    return Evidence(
+    return Gathered(
         retrieval=_joined(first, found, kept),
         task=AnswerTask(
             version="compare-1",
@@ -170,7 +170,7 @@ def _speaks_of(passage: Passage, part: Part) -> bool:
 # --- lists ---------------------------------------------------------------------------------
 
 
-def _list(services: QueryServices, query: Query, plan: QuestionPlan, first: Retrieval) -> Evidence:
+def _list(services: QueryServices, query: Query, plan: QuestionPlan, first: Retrieval) -> Gathered:
     """The widely searched passages; where documents are listed, the best one of each first."""
     limits = services.settings.planning
     passages = list(first.passages)
@@ -182,7 +182,7 @@ def _list(services: QueryServices, query: Query, plan: QuestionPlan, first: Retr
     wanted = max(query.top_k, limits.list_passages)
     kept = within_tokens(passages[:wanted], limits.tokens_per_call)
     _emit(PlanKind.LIST, 0, kept)
-    return Evidence(retrieval=replace(first, passages=tuple(kept)), task=_LIST)
+    return Gathered(retrieval=replace(first, passages=tuple(kept)), task=_LIST)
 
 
 # --- a second round ------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def _list(services: QueryServices, query: Query, plan: QuestionPlan, first: Retr
 
 async def _second_round(
     services: QueryServices, query: Query, first: Retrieval, version: int, deadline: Deadline
-) -> Evidence:
+) -> Gathered:
     """One more search where no passage speaks of something that the question names.
 
     It is for the question without the names that were found; where other words of the question
@@ -199,7 +199,7 @@ async def _second_round(
     sources = await services.synthesizer.sources(query, first.passages, version)
     lacking = lacking_parts(services, query, sources)
     if not lacking:
-        return Evidence(retrieval=first)
+        return Gathered(retrieval=first)
     wanted = [set(services.vocabulary.terms(name)) for name in lacking]
     added: list[Passage] = []
     further: list[Retrieval] = []
@@ -214,7 +214,7 @@ async def _second_round(
     kept = without_duplicates([*first.passages, *added])
     _emit("second_round", len(further), kept)
     searched = tuple(texts)[: len(further)]
-    return Evidence(retrieval=_joined(first, further, kept), sub_questions=searched)
+    return Gathered(retrieval=_joined(first, further, kept), sub_questions=searched)
 
 
 def lacking_parts(services: QueryServices, query: Query, sources: Sources) -> list[str]:

@@ -22,7 +22,7 @@ _MOST_WORDS: Final = 12  # of a phrase that is looked for
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
+class AskedMetric:
     """A figure that can be asked for. `unit` is that of the formula's value."""
 
     name: str
@@ -42,7 +42,7 @@ class Mention:
 
     start: int
     end: int
-    metric: Metric | None
+    metric: AskedMetric | None
 
 
 class MetricBook:
@@ -59,7 +59,7 @@ class MetricBook:
             page.name: " ".join((*page.ask, *page.titles[:3])) for page in lexicon.page
         }
         self._titles = titles
-        self._metrics: dict[tuple[str, ...], Metric | None] = {}
+        self._metrics: dict[tuple[str, ...], AskedMetric | None] = {}
         for page in lexicon.page:
             for ask in (*page.ask, *page.titles):
                 self._metrics[self.words(ask)] = None
@@ -76,13 +76,13 @@ class MetricBook:
                 tuple(mark.casefold() for mark in row.reversed_by),
             )
             for ask in row.ask:
-                self._metrics.setdefault(self.words(ask), Metric(ask, item))
+                self._metrics.setdefault(self.words(ask), AskedMetric(ask, item))
         for entry in lexicon.formula:
             formula = parsed(entry.formula)
             for ask in entry.ask:
                 known = self._metrics.get(self.words(ask))
                 name, item_of = (known.name, known.item) if known else (ask, None)
-                self._metrics[self.words(ask)] = Metric(name, item_of, formula, entry.unit)
+                self._metrics[self.words(ask)] = AskedMetric(name, item_of, formula, entry.unit)
         self._longest = min(_MOST_WORDS, max(map(len, self._metrics), default=0))
 
     def words(self, text: str) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class MetricBook:
                 at += 1
         return found
 
-    def named(self, phrase: str, fillers: frozenset[str]) -> Metric:
+    def named(self, phrase: str, fillers: frozenset[str]) -> AskedMetric:
         """The metric that a formula's operand names, else a row with just these words."""
         text = _BETWEEN.sub("", periods_in(phrase).rest)
         words = self.words(text)
@@ -130,4 +130,4 @@ class MetricBook:
         label = frozenset(words)
         pages = tuple(name for name in self.statements if name != "statement of equity")
         of_pages = tuple(title for page in pages for title in self._titles[page])
-        return Metric(text, LineItem(text, (label,) if label else (), pages, of_pages))
+        return AskedMetric(text, LineItem(text, (label,) if label else (), pages, of_pages))

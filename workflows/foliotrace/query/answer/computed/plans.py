@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from foliotrace.lexicon.formulas import Expression, Operation, parsed, phrases_of
+from foliotrace.lexicon.formulas import Calculation, Expression, parsed, phrases_of
 from foliotrace.query.answer.cells.periods import Period, Periods, periods_in
 from foliotrace.query.answer.computed.amounts import Rounding
 from foliotrace.query.answer.computed.fiscal import Moment
-from foliotrace.query.answer.computed.metrics import Metric, MetricBook
+from foliotrace.query.answer.computed.metrics import AskedMetric, MetricBook
 
 _DEFINED: Final = re.compile(
     r"\b(?:defined?|calculated?|computed?)\b[^:.?]{0,60}?\b(?:as|by)\b\s*:?\s*(?P<formula>[^?;]+?)"
@@ -163,7 +163,7 @@ def _defined(whole: str, book: MetricBook, known: frozenset[str]) -> tuple[Asked
     """The figure that the question defines itself."""
     found = _DEFINED.search(whole)
     formula = parsed(found["formula"]) if found else None
-    if formula is None or not isinstance(formula, Operation):
+    if formula is None or not isinstance(formula, Calculation):
         return ()
     if not all(book.named(phrase, known).item for phrase in phrases_of(formula)):
         return ()
@@ -199,12 +199,12 @@ def _named(
     return tuple(asked)
 
 
-def _unit(metric: Metric) -> str:
+def _unit(metric: AskedMetric) -> str:
     return metric.unit if metric.formula is not None else "money"
 
 
 def _joined(sign: str, left: AskedFigure, right: AskedFigure, word: str, unit: str) -> AskedFigure:
-    formula = Operation(sign, left.expression, right.expression)
+    formula = Calculation(sign, left.expression, right.expression)
     return AskedFigure(f"{left.name}{word}{right.name}", formula, unit)
 
 
