@@ -13,7 +13,7 @@ from types import UnionType
 from typing import ClassVar, get_args, get_origin
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, Field, SecretStr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -67,6 +67,7 @@ class Settings(CoreSettings, BaseSettings):
         dotenv_filtering="only_existing",
     )
     toml_file: ClassVar[Path] = Path("foliotrace.toml")
+    _read_from: Path = PrivateAttr(default=Path("foliotrace.toml"))
 
     data_dir: Path = Field(
         default=Path("foliotrace-data"),
@@ -136,6 +137,11 @@ class Settings(CoreSettings, BaseSettings):
     )
 
     @property
+    def read_from(self) -> Path:
+        """The settings file that was looked for; it need not exist."""
+        return self._read_from
+
+    @property
     def own_prices(self) -> Mapping[str, Price]:
         """The operator's prices by model."""
         return {name: price.per_token for name, price in self.budget.prices.items()}
@@ -189,12 +195,12 @@ def inspect_settings(
 
     A wrong setting has its default; of a wrong model or section that needs it, nothing is left.
     """
-    named = toml_file or _environment().get("FOLIOTRACE_CONFIG")
+    named = toml_file or environment().get("FOLIOTRACE_CONFIG")
     described = {path: leaf.description or "" for path, leaf in leaves_of(Settings)}
     sources = Sources(described, Path(named or Settings.toml_file))
     if named is not None and not Path(named).is_file():
         sources.report("config", f"settings file {named} not found", "Correct its path.")
-    sources.problems += unknown_names([*_environment(), *_dotenv_names(), *_secret_names()])
+    sources.problems += unknown_names([*environment(), *_dotenv_names(), *_secret_names()])
 
     class Loaded(Settings):
         toml_file: ClassVar[Path] = sources.path
@@ -219,7 +225,9 @@ def inspect_settings(
             sources.drop(error)
         else:
             values = {name: getattr(loaded, name) for name in Settings.model_fields}
-            return Settings.model_construct(**values), sources.each_once(PREFIX)
+            settings = Settings.model_construct(**values)
+            settings._read_from = sources.path
+            return settings, sources.each_once(PREFIX)
 
 
 def unknown_names(names: Iterable[str]) -> Sequence[SettingProblem]:
@@ -275,7 +283,8 @@ def _is_known(name: str, known: Iterable[str]) -> bool:
     )
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
+    """The variables of this process."""
     return os.environ  # noqa: TID251 - the one module that may
 
 
@@ -284,7 +293,7 @@ def _dotenv_names() -> Iterable[str]:
 
 
 def _secrets_folder() -> Path:
-    return Path(_environment().get("FOLIOTRACE_SECRETS_DIR", "/run/secrets/foliotrace"))
+    return Path(environment().get("FOLIOTRACE_SECRETS_DIR", "/run/secrets/foliotrace"))
 
 
 def _secret_names() -> Iterable[str]:

@@ -4,6 +4,7 @@ So a reading of the settings finds every problem at once, and `foliotrace doctor
 settings that are right.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -35,6 +36,12 @@ def not_a_setting(setting: str, name: str, known: Collection[str]) -> SettingPro
     return SettingProblem(setting, said, _PAGE)
 
 
+def _fix(error: Exception) -> str:
+    backslash = isinstance(error, TOMLDecodeError) and re.search(r"Unescaped|hex", str(error))
+    windows = " Write Windows paths in single quotes or with forward slashes." if backslash else ""
+    return f"Fix the file.{windows}"
+
+
 @dataclass(slots=True)
 class Sources:
     """The sources of one reading: `described` by path, and the settings file at `path`."""
@@ -52,7 +59,7 @@ class Sources:
             ordered = order()
         except (TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             said = "cannot be read" if isinstance(error, OSError) else f"is not TOML: {error}"
-            self.report("config", f"{self.path} {said}", "Fix the file.")
+            self.report("config", f"{self.path} {said}", _fix(error))
             kind.toml_file = Path()  # type: ignore[attr-defined] # of Settings
             ordered = order()
         places = ("the command line", "the environment", ".env", "a secret file", str(self.path))

@@ -12,7 +12,7 @@ import click
 
 from foliotrace_server.cli.command import MEANINGS
 from foliotrace_server.cli.main import main as command_line
-from foliotrace_server.doctor.registry import CHECKS, PROBES
+from foliotrace_server.doctor.registry import CHECKS, MODULES, PROBES
 from foliotrace_server.openapi.document import openapi_document
 from foliotrace_server.settings import variables
 from tools.docs import audit_page, errors_page, formats_page, lexicon_page, telemetry_page
@@ -77,7 +77,7 @@ def _cli() -> str:
 
 
 def _doctor_checks() -> Iterator[str]:
-    for module in ("configuration", "probes"):
+    for module in MODULES:
         import_module(f"foliotrace_server.doctor.{module}")
     yield from (
         "## What foliotrace doctor checks",

@@ -7,11 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from foliotrace.adapters.local.files.lease import WriterLease
-from foliotrace.adapters.local.readers.reading_options import find_tessdata, installed_languages
 from foliotrace.budget import SET_A_PRICE, UnknownPrice
 from foliotrace.lexicon import load_lexicon
 from foliotrace_otel import TelemetrySettingInvalid, read_environment
-from foliotrace_server.doctor.model_servers import key_of
+from foliotrace_server.doctor.model_servers import endpoint_after_base, key_of
 from foliotrace_server.doctor.registry import Outcome, State, check
 from foliotrace_server.external.own_parts import import_object, load_object
 from foliotrace_server.observing.audit import audit_folders
@@ -125,12 +124,12 @@ def _cannot_work(
     if model.api_base is not None and "://" not in model.api_base:
         hint = f"Set {setting}.api_base to http://... or https://..."
         return "problem", f"{said}: api_base is not a URL", hint
+    if model.api_base and (extra := endpoint_after_base(model.api_base)):
+        hint = f"Remove {extra} from the end of {setting}.api_base; it ends in /v1."
+        return "problem", f"{said}: api_base ends in {extra}, an endpoint of its own", hint
     key, variable = key_of(settings, model), f"{provider.upper()}_API_KEY"
     if provider in ("openai", "anthropic") and not key:
         return "problem", f"{said} has no key", f"Set {variable}, or api_key beside the model."
-    if key and (key.strip() != key or key.strip("'\"") != key):
-        hint = f"Remove what surrounds the key in {setting}.api_key or {variable}."
-        return "problem", f"{said}: its key has spaces, line ends or quotes around it", hint
     package = "openai" if kind == "embeddings" or provider == "openai_like" else provider
     if find_spec(f"llama_index.{kind}.{package}") is None:
         extra = package.replace("_", "-")
@@ -273,35 +272,6 @@ def _llamacloud(settings: Settings) -> Outcome:
     return "on", f"parsing {cloud.parsing}, extraction {cloud.extraction}, index {cloud.index}"
 
 
-@check(
-    "OCR",
-    checks="Tesseract's trained data can be found",
-    hint="text of scans: `apt install tesseract-ocr` (`dnf install tesseract`, `brew install"
-    " tesseract`), or set ingest.tessdata",
-)
-def _ocr(settings: Settings) -> Outcome:
-    tessdata = settings.ingest.tessdata or find_tessdata()
-    languages = installed_languages(str(tessdata)) if tessdata else None
-    if languages:
-        wanted = settings.ingest.ocr_languages or languages
-        found = {path.stem for path in Path(str(tessdata)).glob("*.traineddata")}
-        if missing := [each for each in wanted.split("+") if each not in found]:
-            hint = f"`apt install tesseract-ocr-{missing[0]}`, or correct ingest.ocr_languages."
-            return "problem", f"no trained data for {', '.join(missing)} in {tessdata}", hint
-        return "on", f"{wanted} in {tessdata}"
-    if settings.ingest.ocr_languages is not None and settings.ingest.tessdata is None:
-        hint = "`apt install tesseract-ocr`, or set ingest.tessdata."
-        return "problem", "ingest.ocr_languages is set, and no trained data is installed", hint
-    if settings.ingest.tessdata is not None:
-        exists = Path(settings.ingest.tessdata).is_dir()
-        return (
-            "problem",
-            f"{tessdata} {'holds no trained data' if exists else 'does not exist'}",
-            ("Set ingest.tessdata to the folder that holds *.traineddata, or remove it."),
-        )
-    return "off", "scanned pages are reported as needs_ocr"
-
-
 @check("audit log", checks="the audit log is enabled")
 def _audit_log(settings: Settings) -> Outcome:
     if not settings.audit.enabled:
@@ -327,23 +297,6 @@ def _run_content(settings: Settings) -> Outcome:
         hint = "Set runs.content_key_file to a place that this user can write."
         return "problem", f"{key} cannot be written by this user", hint
     return "on", runs.keep_content
-
-
-@check(
-    "traces",
-    checks="the variables that say where traces go can be read",
-    hint="traces in Jaeger or LangSmith: set OTEL_EXPORTER_OTLP_ENDPOINT",
-)
-def _traces(settings: Settings) -> Outcome:
-    if not settings.telemetry.enabled:
-        return "off", "telemetry.enabled is false"
-    try:
-        environment = read_environment()
-    except TelemetrySettingInvalid as error:
-        return "problem", str(error), "Correct that variable, or unset it."
-    if environment.disabled or environment.exporter != "otlp" or not environment.endpoint_named:
-        return "off", "no collector is named"
-    return "on", f"to the collector over {environment.protocol}"
 
 
 @check(

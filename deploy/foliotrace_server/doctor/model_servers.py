@@ -4,9 +4,14 @@ OpenAI, Anthropic, Ollama, vLLM, LM Studio and most others answer it.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
@@ -23,6 +28,9 @@ LOCAL_SERVERS: Final = {
 }
 _WAIT_S: Final = 4.0
 _NO_KEY: Final = (401, 403)
+_OF_A_PROXY: Final = (None, 403, 407, 502, 503, 504)
+_ENDPOINTS: Final = ("/chat/completions", "/completions", "/embeddings", "/models", "/messages")
+_EMBEDS: Final = re.compile(r"embed|(^|/)(bge|gte|e5|all-minilm)-", re.IGNORECASE)
 _KEYED: Final = ("openai", "anthropic")
 
 
@@ -69,6 +77,17 @@ async def available(api_base: str, key: str | None = None) -> Offer:
     )
 
 
+async def clock_skew_s(api_base: str) -> float | None:
+    """Seconds that a server's Date is ahead of this machine's clock; None without an answer."""
+    try:
+        async with httpx.AsyncClient(timeout=_WAIT_S, trust_env=not is_private(api_base)) as client:
+            reply = await client.head(api_base)
+        named = parsedate_to_datetime(reply.headers["date"])
+    except (httpx.HTTPError, httpx.InvalidURL, KeyError, ValueError):
+        return None
+    return (named - datetime.now(UTC)).total_seconds()
+
+
 async def find_servers(also: Sequence[str] = ()) -> Mapping[str, tuple[str, Offer]]:
     """(base URL, what it offers) of each model server on this machine, and at `also`, by name."""
     places = {**LOCAL_SERVERS, **{url: url for url in also}}
@@ -95,13 +114,38 @@ def key_of(settings: Settings, model: LLMSettings | EmbeddingSettings) -> str | 
     return key.get_secret_value() if key else None
 
 
+def endpoint_after_base(api_base: str) -> str:
+    """The endpoint that a base URL wrongly ends in, such as /chat/completions; "" if none."""
+    path = urlsplit(api_base).path.rstrip("/")
+    return next((each for each in _ENDPOINTS if path.endswith(each)), "")
+
+
+def proxy_for(url: str) -> str:
+    """The variable of the proxy, and its host, that calls of `url` go through; "" if none."""
+    parts, proxies = urlsplit(url), getproxies()
+    kind = parts.scheme if parts.scheme in proxies else "all"
+    if kind not in proxies or not parts.hostname or proxy_bypass(parts.netloc):
+        return ""
+    proxy = urlsplit(proxies[kind])
+    host = f"{proxy.hostname}:{proxy.port}" if proxy.port else proxy.hostname
+    return f"{kind.upper()}_PROXY ({host})"
+
+
 def mending(setting: str, model: LLMSettings | EmbeddingSettings, offer: Offer) -> str:
     """What to do about a model that did not answer; "" if the server knows no reason."""
     standard = f" ({model.provider.upper()}_API_KEY)" if model.provider in _KEYED else ""
+    proxy = proxy_for(base_of(model))
+    if proxy and offer.status in _OF_A_PROXY:
+        host = urlsplit(base_of(model)).hostname
+        return f"Calls to {host} go through {proxy}: add {host} to NO_PROXY, or correct the proxy."
     if offer.refuses_the_key:
         return f"The key is not accepted: set {setting}.api_key{standard}."
     if offer.status is None:
         return f"Nothing answers at {setting}.api_base: start the server, or correct the address."
+    if setting != "embedding" and _EMBEDS.search(model.model):
+        return (
+            f"{model.model} is an embedding model by its name: set {setting}.model to a chat model."
+        )
     if offer.models and not offer.has(model.model):
         some = ", ".join(offer.models[:8])
         return f"The server does not offer {model.model}. Set {setting}.model to one of: {some}."

@@ -1,6 +1,6 @@
-"""Probes: one small call to the disk, the audit keys, the collector, each model and service."""
+"""Probes: one small call to the disk, the audit keys, each model and service."""
 
-import asyncio
+import errno
 import os
 import shutil
 import tempfile
@@ -17,44 +17,98 @@ from foliotrace.ports import Prompt, TextGenerator
 from foliotrace.resilient import GuardFactory
 from foliotrace_audit import AuditKeyUnusable
 from foliotrace_audit.keys import ACTIVE_FILE, read_keys
-from foliotrace_otel import OTelSettings, TelemetrySettingInvalid, read_environment
-from foliotrace_otel.setup.configure import collector_answers
-from foliotrace_server.doctor.model_servers import available, base_of, key_of, mending
+from foliotrace_server.doctor.model_servers import (
+    available,
+    base_of,
+    clock_skew_s,
+    key_of,
+    mending,
+)
 from foliotrace_server.doctor.registry import Call, probe
 from foliotrace_server.external.own_parts import OwnParts, load_object
 from foliotrace_server.external.services import SharedStores, cloud_access
 from foliotrace_server.observing.audit import audit_folders
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings, RedisSettings
-from foliotrace_server.settings import Settings
+from foliotrace_server.settings import Settings, environment
 
 LEAST_FREE_BYTES: Final = 256 * 2**20
-COLLECTOR_S: Final = 5.0
+LEAST_TEMPORARY_BYTES: Final = 64 * 2**20
+MOST_SKEW_S: Final = 120.0
 _CALL_S: Final = 15.0
 
 
-@probe(checks="the data folder takes a file and has free space")
+@probe(checks="the data folder and the temporary folder take a file and have free space")
 async def _disk(settings: Settings) -> AsyncIterator[Call]:
     async def write() -> str:
-        folder = _nearest(settings.data_dir.absolute())
-        try:
-            with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as file:
-                file.write(b"ping")
-                file.flush()
-                os.fsync(file.fileno())
-            free_bytes = shutil.disk_usage(folder).free
-        except OSError as error:
-            raise Misconfigured(
-                f"the data folder cannot be written: {error.strerror}",
-                hint="Free space, or set data_dir to a folder that this user may write.",
-            ) from error
-        if free_bytes < LEAST_FREE_BYTES:
-            raise Misconfigured(
-                f"{free_bytes // 2**20} MiB are free on the disk of the data folder",
-                hint=f"Keep {LEAST_FREE_BYTES // 2**20} MiB free: a full disk refuses uploads.",
-            )
-        return f"can be written; {free_bytes // 2**20} MiB free"
+        return _try_disks(_nearest(settings.data_dir.absolute()))
 
     yield "disk", write
+
+
+def _try_disks(data: Path) -> str:
+    # Python leaves a full TMPDIR out by itself, other programs do not
+    temporary = Path(environment().get("TMPDIR") or tempfile.gettempdir())
+    if not temporary.is_dir():
+        raise Misconfigured(f"TMPDIR: {temporary} is no folder", hint="Correct it, or unset it.")
+    free_mib = _free_mib(data, "data folder", "data_dir")
+    if temporary.stat().st_dev != data.stat().st_dev:
+        _free_mib(temporary, "temporary folder", "TMPDIR", least_bytes=LEAST_TEMPORARY_BYTES)
+    return f"can be written; {free_mib} MiB free"
+
+
+def _free_mib(folder: Path, name: str, setting: str, *, least_bytes: int = LEAST_FREE_BYTES) -> int:
+    """Free space of a folder that takes a file. Raises Misconfigured."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".probe-") as file:
+            file.write(b"ping")
+            file.flush()
+            os.fsync(file.fileno())
+        free_bytes = shutil.disk_usage(folder).free
+    except OSError as error:
+        found = f"the {name} {folder} cannot be written: {error.strerror}"
+        hint = f"Set {setting} to a folder that this user may write."
+        if error.errno == errno.EROFS:
+            hint = "Mount it for writing (in systemd, add it to ReadWritePaths=), or change "
+            hint += f"{setting}."
+        elif error.errno == errno.ENOSPC and no_inode_is_left(os.statvfs(folder)):
+            found += " (no inodes are left, there is room for bytes)"
+            hint = f"Delete small files: `df -i {folder}` shows the inodes."
+        elif error.errno == errno.ENOSPC:
+            hint = f"Free space, or set {setting} to a larger disk."
+        raise Misconfigured(found, hint=hint) from error
+    if free_bytes < least_bytes:
+        raise Misconfigured(
+            f"{free_bytes // 2**20} MiB are free on the disk of the {name} {folder}",
+            hint=f"Keep {least_bytes // 2**20} MiB free there: a full disk refuses uploads.",
+        )
+    return free_bytes // 2**20
+
+
+def no_inode_is_left(disk: os.statvfs_result) -> bool:
+    """Whether a file system counts inodes and has none, while bytes are free."""
+    return bool(disk.f_files) and not disk.f_favail and bool(disk.f_bavail)
+
+
+@probe(checks="the clock agrees with the Date of a server that is called anyway, within 120 s")
+async def _clock(settings: Settings) -> AsyncIterator[Call]:
+    models = (settings.llm, *settings.llm_fallbacks, settings.embedding)
+    servers = [base_of(each) for each in models if each and each.provider != "import"]
+    if not servers:
+        return
+
+    async def compare() -> str:
+        skew_s = await clock_skew_s(servers[0])
+        if skew_s is None:
+            return "not compared: the model's server names no time"
+        if abs(skew_s) > MOST_SKEW_S:
+            side = "behind" if skew_s > 0 else "ahead"
+            raise Misconfigured(
+                f"this machine's clock is {abs(skew_s):.0f} s {side} the model's server",
+                hint="Turn on NTP (chrony or systemd-timesyncd) on whichever is wrong.",
+            )
+        return f"within {MOST_SKEW_S:.0f} s of the model's server"
+
+    yield "clock", compare
 
 
 @probe(checks="the audit keys can be read; none is made")
@@ -70,35 +124,6 @@ async def _audit_keys(settings: Settings) -> AsyncIterator[Call]:
         return "development keys" if keys.dev_key else "usable"
 
     yield "audit keys", read
-
-
-@probe(checks="the collector that the environment names takes an empty export")
-async def _collector(settings: Settings) -> AsyncIterator[Call]:
-    environment = _named_collector(settings)
-    if environment is None:
-        return
-
-    async def export() -> str:
-        ask = partial(collector_answers, environment, timeout_s=COLLECTOR_S)
-        if not await asyncio.to_thread(ask):
-            raise Misconfigured(
-                f"the collector accepted no span within {COLLECTOR_S:g} s",
-                hint="Check OTEL_EXPORTER_OTLP_ENDPOINT and OTEL_EXPORTER_OTLP_PROTOCOL.",
-            )
-        return f"accepts spans over {environment.protocol}"
-
-    yield "collector", export
-
-
-def _named_collector(settings: Settings) -> OTelSettings | None:
-    """The exporter's settings, if the environment names a collector."""
-    try:
-        environment = read_environment()
-    except TelemetrySettingInvalid:
-        return None  # reported by the check of traces
-    exports = not environment.disabled and environment.exporter == "otlp"
-    is_named = settings.telemetry.enabled and exports and environment.endpoint_named
-    return environment if is_named else None
 
 
 @probe(checks="each configured model and object of yours, Redis and LlamaCloud answer one call")

@@ -13,8 +13,20 @@ from foliotrace_server.wrong_settings import SettingProblem
 
 _ITSELF: Final = re.compile(r" with `foliotrace doctor[^`]*`|Run `foliotrace doctor[^`]*`\.?")
 _PROBE_S: Final = 20.0
+MODULES: Final = ("sources", "configuration", "documents", "collector", "probes")
+"""The modules that hold checks, in the order of the table; the last one holds the probes."""
 
-State: TypeAlias = Literal["on", "off", "problem"]
+State: TypeAlias = Literal["on", "off", "warning", "problem"]
+"""A warning works, but not as its owner will want it; it does not change the exit code."""
+
+
+class Warned(Exception):
+    """What a probe found that does not stop the service; it never leaves this package."""
+
+    def __init__(self, said: str, *, hint: str) -> None:
+        super().__init__(said)
+        self.said = said
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +100,8 @@ def examine(settings: Settings, wrong: Sequence[SettingProblem] = ()) -> Iterato
 
     `wrong` are the settings that could not be read: the others are checked all the same.
     """
-    import_module("foliotrace_server.doctor.configuration")  # registers its checks
+    for module in MODULES[:-1]:
+        import_module(f"foliotrace_server.doctor.{module}")  # registers its checks
     for problem in wrong:
         yield CheckResult(
             area=f"setting {problem.setting}",
@@ -115,7 +128,7 @@ def _of_others(hint: str) -> str:
 async def run_probes(settings: Settings) -> list[CheckResult]:
     """Try what is configured, with one small call each.
 
-    The only text sent is the word "ping". Results hold no key, no URL and no path of a key.
+    The only text sent is the word "ping". Results hold no key, no password and no path of a key.
     """
     import_module("foliotrace_server.doctor.probes")  # registers its probes
     calls = [call for each in PROBES async for call in each.calls(settings)]
@@ -129,6 +142,8 @@ async def _result_of(area: str, call: Callable[[], Awaitable[str]]) -> CheckResu
     except Misconfigured as error:
         hint = _of_others(error.hint)
         return CheckResult(area=area, state="problem", said=error.message, adds=hint)
+    except Warned as error:
+        return CheckResult(area=area, state="warning", said=error.said, adds=error.hint)
     except FoliotraceError as error:
         said, hint = f"{error.message} [{error.error_code}]", _of_others(error.hint)
         return CheckResult(area=area, state="problem", said=said, adds=hint)
