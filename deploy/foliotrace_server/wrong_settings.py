@@ -6,7 +6,7 @@ settings that are right.
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -31,7 +31,10 @@ class SettingProblem:
 
 def not_a_setting(setting: str, name: str, known: Collection[str]) -> SettingProblem:
     """The problem of an unknown name, with the nearest name that is known."""
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    section = name.rpartition(".")[0]
+    beside = {each.removeprefix(f"{section}."): each for each in _beside(name, known)}
+    close = get_close_matches(name.removeprefix(f"{section}."), beside, n=1, cutoff=0.6)
+    near = [beside[each] for each in close]
     said = "is not a setting" + (f"; did you mean {near[0]}?" if near else "")
     return SettingProblem(setting, said, _PAGE)
 
@@ -40,6 +43,16 @@ def _fix(error: Exception) -> str:
     backslash = isinstance(error, TOMLDecodeError) and re.search(r"Unescaped|hex", str(error))
     windows = " Write Windows paths in single quotes or with forward slashes." if backslash else ""
     return f"Fix the file.{windows}"
+
+
+def _beside(name: str, known: Collection[str]) -> Collection[str]:
+    """The known names of the same section; of a name at the top, the sections and what is there."""
+    if "." in name:
+        section = name.rpartition(".")[0] + "."
+        return [each for each in known if each.startswith(section)] or known
+    if any("." in each for each in known):
+        return {each.partition(".")[0] for each in known}
+    return known
 
 
 @dataclass(slots=True)
@@ -78,10 +91,22 @@ class Sources:
                 kept = where[:1]  # a part of it was not enough
             self.dropped[kept] = ""
             if problem["type"] == "extra_forbidden":
-                self._add(not_a_setting(name, name, self.described))
+                found = not_a_setting(name, name, self.described)
+                self._add(replace(found, said=found.said + self._line_of(where)))
             else:
                 about = self.described.get(name)
                 self.report(name, problem["msg"], f"{name}: {about}" if about else _PAGE)
+
+    def _line_of(self, where: _Location) -> str:
+        """File and line of a name in the settings file; "" if it stands on none, or on more."""
+        try:
+            lines = self.path.read_text().splitlines()
+        except (OSError, UnicodeDecodeError):
+            return ""
+        name = re.escape(str(where[-1]))
+        names_it = re.compile(rf"\s*(\[+\s*([\w.]+\.)?{name}\s*\]|\"?{name}\"?\s*=)")
+        found = [number for number, line in enumerate(lines, 1) if names_it.match(line)]
+        return f" ({self.path.name}, line {found[0]})" if len(found) == 1 else ""
 
     def report(self, setting: str, said: str, hint: str) -> None:
         """Add a problem, unless there is one of that setting."""

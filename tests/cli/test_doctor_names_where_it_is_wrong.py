@@ -296,3 +296,38 @@ def test_a_temporary_folder_that_is_none_is_named(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
     assert "TMPDIR" in doctor(offline=False)["disk"][1]
+
+
+def test_an_unknown_name_has_its_line_and_the_nearest_of_its_section() -> None:
+    found = doctor(toml="[embeding]\nprovider = 'x'\n[query]\ncache_ttl = 3\nchunksize = 3\n")
+    assert "did you mean embedding? (foliotrace.toml, line 1)" in found["setting embeding"][1]
+    assert (
+        "did you mean query.cache_ttl_s? (foliotrace.toml, line 4)"
+        in found["setting query.cache_ttl"][1]
+    )
+    assert "did you mean" not in found["setting query.chunksize"][1]
+
+
+def test_the_host_that_is_asked_without_an_address_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary")
+    assert "at api.openai.com" in doctor(toml=MODEL, code=0)["language model"][1]
+
+
+def test_langsmith_without_a_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LANGSMITH_API_KEY", raising=False)
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    assert "Set LANGSMITH_API_KEY" in doctor()["traces"][1]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_llamacloud_refuses_is_named_with_the_host(
+    monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setenv("LLAMA_CLOUD_API_KEY", "llx-canary")
+    with answering(status) as url:
+        text = doctor(toml=f'{CLOUD}where = "{url}"\n', offline=False)["llamacloud"][1]
+    assert f"127.0.0.1 does not accept the key: status {status}" in text
+    assert "llamacloud.where" in text
+    assert "canary" not in text

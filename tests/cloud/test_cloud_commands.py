@@ -99,7 +99,10 @@ def test_a_probe_tells_a_good_key_from_a_bad_one(fake: FakeLlamaCloud, tmp_path:
     settings = settings_for(tmp_path, llamacloud=cloud(fake, index="cloud_then_local"))
     assert _probed(settings)[0] == "on"
     fake.fail("GET /api/v1/projects", Fault.unauthorized)
-    assert _probed(settings) == ("problem", "list projects: HTTP 401 [llamacloud_failed]")
+    assert _probed(settings) == (
+        "problem",
+        "127.0.0.1 does not accept the key: status 401",
+    )
     assert fake.billing.jobs() == 0
 
 

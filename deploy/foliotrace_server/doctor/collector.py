@@ -39,14 +39,15 @@ def _traces(settings: Settings) -> Outcome:
         exporter = read_environment()
     except TelemetrySettingInvalid as error:
         return "problem", str(error), "Correct that variable, or unset it."
-    if exporter.langsmith is not None and not exporter.langsmith.api_key:
+    has_key = environment().get("LANGSMITH_API_KEY") or environment().get("LANGCHAIN_API_KEY")
+    if environment().get("LANGSMITH_TRACING", "").lower() in ("true", "1") and not has_key:
         return "problem", "LANGSMITH_TRACING is set without a key", "Set LANGSMITH_API_KEY."
     if exporter.endpoint_named and (why := _switched_off(exporter)):
         return "warning", f"a collector is named, and gets nothing: {why}", "Unset that variable."
     if exporter.disabled or exporter.exporter != "otlp" or not exporter.endpoint_named:
         key = "LANGSMITH_API_KEY is set, LANGSMITH_TRACING is not; "
-        has_key = environment().get("LANGSMITH_API_KEY") and exporter.langsmith is None
-        return "off", (key if has_key else "") + "no collector is named"
+        unused = has_key and exporter.langsmith is None
+        return "off", (key if unused else "") + "no collector is named"
     return wrong_address(environment(), exporter.protocol) or (
         "on",
         f"to the collector over {exporter.protocol}",
@@ -182,7 +183,7 @@ def _speaks_tls(place: tuple[str, int]) -> bool:
         ):
             return True
     except ssl.SSLError as error:
-        return error.reason not in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+        return "ALERT" in (error.reason or "")  # only what speaks TLS sends one
     except OSError:
         return False
 

@@ -5,12 +5,13 @@ import socket
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.budget import SET_A_PRICE, UnknownPrice
 from foliotrace.lexicon import load_lexicon
 from foliotrace_otel import TelemetrySettingInvalid, read_environment
-from foliotrace_server.doctor.model_servers import endpoint_after_base, key_of
+from foliotrace_server.doctor.model_servers import base_of, endpoint_after_base, key_of
 from foliotrace_server.doctor.registry import Outcome, State, check
 from foliotrace_server.external.own_parts import import_object, load_object
 from foliotrace_server.observing.audit import audit_folders
@@ -95,7 +96,7 @@ def _language_models(settings: Settings) -> Outcome:
         key = "OPENAI_API_KEY is set; " if settings.openai_api_key else ""
         return "off", f"{key}answers quote passages"
     order = [settings.llm, *settings.llm_fallbacks]
-    said = ", then ".join(f"{each.provider} {each.model}" for each in order)
+    said = ", then ".join(_named(each) for each in order)
     for each in order:
         if broken := _cannot_work(settings, each, "llms"):
             return broken
@@ -110,6 +111,13 @@ def _language_models(settings: Settings) -> Outcome:
     effect = "will not be asked" if denied else "counts as the dearest known"
     said += f"; the price of {unpriced[0]} is unknown: it {effect}"
     return "problem", said, SET_A_PRICE
+
+
+def _named(model: LLMSettings) -> str:
+    """Provider and model; also the host where nothing in the settings names it."""
+    host = urlsplit(base_of(model)).hostname
+    outside = model.api_base is None and model.provider in ("openai", "anthropic")
+    return f"{model.provider} {model.model}" + (f" at {host}" if outside else "")
 
 
 def _cannot_work(

@@ -140,6 +140,9 @@ def mending(setting: str, model: LLMSettings | EmbeddingSettings, offer: Offer) 
         return f"Calls to {host} go through {proxy}: add {host} to NO_PROXY, or correct the proxy."
     if offer.refuses_the_key:
         return f"The key is not accepted: set {setting}.api_key{standard}."
+    if offer.status is None and model.api_base is None and model.provider in _KEYED:
+        host = urlsplit(base_of(model)).hostname
+        return f"Nothing answers at {host}: check network and proxy, or set {setting}.api_base."
     if offer.status is None:
         return f"Nothing answers at {setting}.api_base: start the server, or correct the address."
     if setting != "embedding" and _EMBEDS.search(model.model):

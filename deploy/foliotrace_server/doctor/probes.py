@@ -9,6 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.errors import Misconfigured, Unavailable
@@ -298,11 +299,31 @@ async def _read_ledger(settings: Settings) -> str:
 
 async def _list_projects(settings: Settings) -> str:
     """A call that costs nothing and needs a valid key."""
-    from foliotrace.adapters.llamacloud.client import connect, translated_errors
+    from foliotrace.adapters.llamacloud.client import (
+        CloudFailure,
+        CloudProblem,
+        base_url,
+        connect,
+        translated_errors,
+    )
 
-    async with connect(cloud_access(settings)) as client:
-        with translated_errors("list projects"):
-            await client.projects.list()
+    try:
+        async with connect(cloud_access(settings)) as client:
+            with translated_errors("list projects"):
+                await client.projects.list()
+    except CloudFailure as error:
+        host = urlsplit(base_url(settings.llamacloud.where)).hostname
+        status = error.message.rpartition(" ")[2]
+        if error.problem is CloudProblem.UNAUTHORIZED:
+            raise Misconfigured(
+                f"{host} does not accept the key: status {status}",
+                hint="Make a new key in its console, set llamacloud.where to the region of the key"
+                " (eu or us), or switch the capability to local.",
+            ) from error
+        if error.problem is CloudProblem.UNREACHABLE:
+            hint = "Check network, proxy and llamacloud.where; the key was not looked at."
+            raise Misconfigured(f"{host} cannot be reached", hint=hint) from error
+        raise
     return "answers"
 
 

@@ -167,15 +167,16 @@ def _paths(settings: Settings) -> Outcome:
         if text.startswith("~") or "$" in text:
             hint = f"Write it out: {setting} = '{_expanded(text)}'."
             return "problem", f"{setting} is {text}: ~ and variables are not expanded", hint
+    setting, empty = "ingest.outside_files.folders", ""
+    hint = f"Correct {setting}, mount the folder, or let this user read it."
     for folder in settings.ingest.outside_files.folders:
-        place, setting = Path(folder).absolute(), "ingest.outside_files.folders"
-        hint = f"Correct {setting}, mount the folder, or let this user read it."
+        place = Path(folder).absolute()
         try:
-            empty = not any(place.iterdir())
+            empty = empty if any(place.iterdir()) else str(place)
         except OSError as error:
             return "problem", f"{setting}: {place}: {error.strerror}", hint
-        if empty:
-            return "warning", f"{setting}: {place} is empty", hint
+    if empty:
+        return "warning", f"{setting}: {empty} is empty", hint
     return "on", "absolute, or relative to the working folder"
 
 
