@@ -215,6 +215,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("foliotrace_server.doctor.collector.COLLECTOR_S", 0.5)
+    monkeypatch.setattr("foliotrace_server.doctor.model_servers._CONTAINER_FILES", ())
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "LLAMA_CLOUD_API_KEY"):
         monkeypatch.delenv(name, raising=False)
 

@@ -331,3 +331,16 @@ def test_a_key_that_llamacloud_refuses_is_named_with_the_host(
     assert f"127.0.0.1 does not accept the key: status {status}" in text
     assert "llamacloud.where" in text
     assert "canary" not in text
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_localhost_inside_a_container_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    mark = tmp_path / "dockerenv"
+    if inside:
+        mark.touch()
+    monkeypatch.setattr("foliotrace_server.doctor.model_servers._CONTAINER_FILES", (mark,))
+    toml = LIKE + f'api_base = "http://127.0.0.1:{free_port()}/v1"\n'
+    text = doctor(toml=toml, offline=False)["language model fake-llm"][1]
+    assert ("host.docker.internal" in text) is inside

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -27,6 +28,7 @@ LOCAL_SERVERS: Final = {
     "LM Studio": "http://127.0.0.1:1234/v1",
 }
 _WAIT_S: Final = 4.0
+_CONTAINER_FILES: Final = (Path("/.dockerenv"), Path("/run/.containerenv"))
 _NO_KEY: Final = (401, 403)
 _OF_A_PROXY: Final = (None, 403, 407, 502, 503, 504)
 _ENDPOINTS: Final = ("/chat/completions", "/completions", "/embeddings", "/models", "/messages")
@@ -131,6 +133,11 @@ def proxy_for(url: str) -> str:
     return f"{kind.upper()}_PROXY ({host})"
 
 
+def in_container() -> bool:
+    """Whether Docker or Podman runs this process."""
+    return any(path.exists() for path in _CONTAINER_FILES)
+
+
 def mending(setting: str, model: LLMSettings | EmbeddingSettings, offer: Offer) -> str:
     """What to do about a model that did not answer; "" if the server knows no reason."""
     standard = f" ({model.provider.upper()}_API_KEY)" if model.provider in _KEYED else ""
@@ -143,6 +150,10 @@ def mending(setting: str, model: LLMSettings | EmbeddingSettings, offer: Offer) 
     if offer.status is None and model.api_base is None and model.provider in _KEYED:
         host = urlsplit(base_of(model)).hostname
         return f"Nothing answers at {host}: check network and proxy, or set {setting}.api_base."
+    host = urlsplit(base_of(model)).hostname
+    if offer.status is None and host in ("localhost", "127.0.0.1", "::1") and in_container():
+        hint = f"{host} is this container itself: set {setting}.api_base to the service's name or"
+        return f"{hint} host.docker.internal, and have the server listen beyond 127.0.0.1."
     if offer.status is None:
         return f"Nothing answers at {setting}.api_base: start the server, or correct the address."
     if setting != "embedding" and _EMBEDS.search(model.model):
