@@ -300,6 +300,11 @@ class DurableHost:
         """Whether a run is accepted and has not ended."""
         return handler_id in self._accepted
 
+    def accepted_workflow(self, handler_id: str) -> str | None:
+        """The workflow of a run that is accepted and has not ended, started or not."""
+        run = self._accepted.get(handler_id)
+        return run.workflow if run is not None else None
+
     def pending(self) -> int:
         """Number of accepted runs that have not ended."""
         return len(self._accepted)

@@ -243,7 +243,8 @@ class ProtocolApp:
             raise InvalidRequest("`step` must be the name of a step")
         host = self._host_of(handler_id)
         found = await host.store.query(HandlerQuery(handler_id_in=[handler_id]))
-        workflow = host.workflows.get(found[0].workflow_name) if found else None
+        name = found[0].workflow_name if found else self._durable.accepted_workflow(handler_id)
+        workflow = host.workflows.get(name) if name else None
         if workflow is None:
             raise NotFound(code=ErrorCode.HANDLER_NOT_FOUND)
         event = awaited_event(workflow, body["event"])
