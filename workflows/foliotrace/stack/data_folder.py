@@ -146,4 +146,5 @@ class DataFolder:
         await self.stale.close()
         await self.runs.close()
         self.keyword.close()
+        self.blobs.close()
         self.library.close()

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
+import structlog
+
 Item = TypeVar("Item")
 
 Outcomes: TypeAlias = Sequence[Any]
@@ -18,6 +20,7 @@ Outcomes: TypeAlias = Sequence[Any]
 
 _Waiting: TypeAlias = "asyncio.Future[Any]"
 _AT_ONCE: Final = 64
+_log = structlog.get_logger(__name__)
 
 
 class GroupedCalls(Generic[Item]):
@@ -74,7 +77,10 @@ class GroupedCalls(Generic[Item]):
             except BaseException as error:  # noqa: BLE001 - whoever waits for it must get it
                 outcomes = [error] * len(batch)
             _settle([waiting for _, waiting in batch], outcomes)
-            self._done()
+            try:
+                self._done()
+            except Exception as error:  # noqa: BLE001 - or nobody would be served any more
+                _log.warning("grouped_calls.done_failed", error_type=type(error).__name__)
 
 
 def _ignore(abandoned: _Waiting) -> None:

@@ -63,6 +63,10 @@ class FolderBlobs:
         self._sniff, self._sniff_archive = sniff, sniff_archive
         self._commits = GroupedCalls(self._commit, name="write-originals")
 
+    def close(self) -> None:
+        """Finish what is being stored and end the thread."""
+        self._commits.close()
+
     async def put(
         self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
     ) -> StoredBlob:
