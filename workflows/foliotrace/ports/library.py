@@ -18,6 +18,8 @@ from foliotrace.model import (
     Inspection,
     Metadata,
     ParsedPage,
+    Passage,
+    RetrievalMode,
     SourceFile,
 )
 
@@ -146,6 +148,23 @@ class DocumentLabel:
 
     name: str
     header: str
+
+    def passage(self, chunk: Chunk, score: float, path: RetrievalMode) -> Passage:
+        """The passage of a chunk of this document that was found."""
+        return Passage(
+            chunk_id=chunk.id,
+            document_id=chunk.document_id,
+            document_name=self.name,
+            revision=chunk.revision,
+            page=chunk.page,
+            start=chunk.start,
+            end=chunk.end,
+            text=chunk.text,
+            context=chunk.context,
+            header=self.header,
+            score=score,
+            path=path,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

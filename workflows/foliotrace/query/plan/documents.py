@@ -95,21 +95,5 @@ async def passages_of(services: QueryServices, query: Query, document: Document)
         tenant, document.id, after_ordinal=after, limit=_CHUNKS
     ):
         after = chunks[-1].ordinal
-        passages += (
-            Passage(
-                chunk_id=chunk.id,
-                document_id=chunk.document_id,
-                document_name=label.name,
-                revision=chunk.revision,
-                page=chunk.page,
-                start=chunk.start,
-                end=chunk.end,
-                text=chunk.text,
-                context=chunk.context,
-                header=label.header,
-                score=1.0,
-                path=RetrievalMode.KEYWORD,
-            )
-            for chunk in chunks
-        )
+        passages += (label.passage(chunk, 1.0, RetrievalMode.KEYWORD) for chunk in chunks)
     return passages

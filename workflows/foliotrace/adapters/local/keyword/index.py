@@ -115,7 +115,7 @@ class KeywordIndex:
             near = self._neighbours.nearness(sought, place, read) if sought else 0.0
             scored.append((-place.score - near, place.chunks[0].id, place, label))
         return [
-            passage_of(place.joined(), label, -score, RetrievalMode.KEYWORD)
+            label.passage(place.joined(), -score, RetrievalMode.KEYWORD)
             for score, _, place, label in nsmallest(top_k, scored)
         ]
 
@@ -344,21 +344,3 @@ def _swap(new: Path, current: Path) -> None:
     except OSError as error:
         raise IndexUnavailable(reason=Reason.KEYWORD_INDEX_UNAVAILABLE) from error
     shutil.rmtree(old, ignore_errors=True)
-
-
-def passage_of(chunk: Chunk, label: DocumentLabel, score: float, path: RetrievalMode) -> Passage:
-    """The passage of a chunk that was found."""
-    return Passage(
-        chunk_id=chunk.id,
-        document_id=chunk.document_id,
-        document_name=label.name,
-        revision=chunk.revision,
-        page=chunk.page,
-        start=chunk.start,
-        end=chunk.end,
-        text=chunk.text,
-        context=chunk.context,
-        header=label.header,
-        score=score,
-        path=path,
-    )

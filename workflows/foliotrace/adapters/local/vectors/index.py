@@ -13,7 +13,7 @@ import numpy as np
 
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.keyword.collections import scope_of
-from foliotrace.adapters.local.keyword.index import indexed_text, passage_of
+from foliotrace.adapters.local.keyword.index import indexed_text
 from foliotrace.adapters.local.vectors.store import Matrix, VectorStore, normalised
 from foliotrace.budget import open_run
 from foliotrace.catalog import Reason
@@ -93,7 +93,7 @@ class VectorIndex:
             raise IndexUnavailable(error.message, reason=error.reason, hint=error.hint) from error
         scores = {chunk_id: score for score, chunk_id in hits}
         return [
-            passage_of(chunk, label, scores[chunk.id], RetrievalMode.HYBRID)
+            label.passage(chunk, scores[chunk.id], RetrievalMode.HYBRID)
             for chunk, label in zip(chunks, labels, strict=True)
         ][:top_k]
 
