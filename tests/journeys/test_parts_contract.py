@@ -234,6 +234,14 @@ async def test_it_answers_with_citations_and_follows_a_deletion(
         assert [each["document_name"] for each in asked.body["citations"]] != ["fuel.txt"]
 
 
+@pytest.fixture(autouse=True)
+def chroma_opens_each_folder_anew() -> Iterator[None]:
+    """Chroma keeps one client for a relative path, also after the folder of the test has changed."""
+    yield
+    if (shared := sys.modules.get("chromadb.api.shared_system_client")) is not None:
+        shared.SharedSystemClient.clear_system_cache()
+
+
 async def _settled(service: Service) -> None:
     """Wait until every index has followed the deletion, a store of the user's own too."""
     async with asyncio.timeout(30):
