@@ -236,7 +236,7 @@ async def test_it_answers_with_citations_and_follows_a_deletion(
 
 @pytest.fixture(autouse=True)
 def chroma_opens_each_folder_anew() -> Iterator[None]:
-    """Chroma keeps one client for a relative path, also after the folder of the test has changed."""
+    """Chroma keeps one client for a relative path, also after the folder has changed."""
     yield
     if (shared := sys.modules.get("chromadb.api.shared_system_client")) is not None:
         shared.SharedSystemClient.clear_system_cache()
