@@ -150,9 +150,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, help="keep the library here and use it again")
     parser.add_argument("--fit", action="store_true", help="print the curve, and save nothing")
-    given = parser.parse_args()
-    if given.folder:
-        asyncio.run(main(given.folder, fit=given.fit))
+    options = parser.parse_args()
+    if options.folder:
+        asyncio.run(main(options.folder, fit=options.fit))
     else:
         with tempfile.TemporaryDirectory() as made:
-            asyncio.run(main(Path(made), fit=given.fit))
+            asyncio.run(main(Path(made), fit=options.fit))

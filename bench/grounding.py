@@ -18,7 +18,7 @@ from typing import cast
 
 from bench import corpora
 from bench.record import save
-from foliotrace.adapters.local.keyword.analysis import content_terms, content_terms_of_each
+from foliotrace.adapters.local.keyword.analysis import PlainVocabulary
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
@@ -43,22 +43,6 @@ _TURNS = (
     ("higher", "lower"), (" is ", " is not "), (" was ", " was not "), (" are ", " are not "),
     ("completed", "never completed"), ("closed", "never closed"), (" were ", " were not "),
 )  # fmt: skip
-
-
-class Words:
-    """The keyword index's terms, without an index."""
-
-    def terms(self, text: str) -> list[str]:
-        """Stemmed words."""
-        return content_terms(text)
-
-    def terms_of_each(self, texts: Sequence[str]) -> list[list[str]]:
-        """Stemmed words of each text."""
-        return content_terms_of_each(texts)
-
-    def weights(self, terms: list[str], *, tenant: str, collection: str) -> list[float]:
-        """Not asked here."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -133,7 +117,7 @@ def measured(pairs: Iterable[Pair], *, show: bool) -> dict[str, object]:
 
 def evidence(texts: Sequence[tuple[str, str]]) -> list[ClaimEvidence]:
     """The passages of (document, text), with their terms."""
-    cache = PassageTermsCache(Words())
+    cache = PassageTermsCache(PlainVocabulary())
     passages = [
         Passage(
             chunk_id=str(number), document_id=document, document_name=document, revision="", page=1,
@@ -146,7 +130,7 @@ def evidence(texts: Sequence[tuple[str, str]]) -> list[ClaimEvidence]:
 
 def unaltered(question: str, answer: str, passages: list[ClaimEvidence]) -> bool:
     """Whether the answer comes out as it went in."""
-    grounder = Grounder(passages, Words(), question, POLICY)
+    grounder = Grounder(passages, PlainVocabulary(), question, POLICY)
     text = grounder.feed(answer) + grounder.finish()
     return _bare(text) == _bare(answer)
 

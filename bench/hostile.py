@@ -7,7 +7,6 @@ file must end in pages or in a code; an error of the service's own fails the run
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import tempfile
@@ -20,10 +19,9 @@ from pathlib import Path
 import httpx
 
 from bench.mixed_files import huge, sources, variants
-from bench.record import save
+from bench.record import conclude
 from bench.service_process import Service
 
-COMMAND = "python -m bench.hostile"
 DOCUMENTS = [
     (f.name, f.read_bytes())
     for f in sorted(Path(__file__).parents[1].joinpath("examples", "documents").iterdir())
@@ -168,11 +166,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(measure(Path(folder), chosen.files, port=chosen.port))
-    print(json.dumps(figures, indent=1))
-    if not chosen.no_record:
-        save("hostile", figures, command=COMMAND)
-    if wrong := broken(figures):
-        raise SystemExit("broken: " + ", ".join(wrong))
+    conclude("hostile", figures, broken(figures), recorded=not chosen.no_record)
 
 
 if __name__ == "__main__":

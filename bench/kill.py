@@ -28,11 +28,10 @@ from pathlib import Path
 
 import httpx
 
-from bench.record import save
+from bench.record import conclude
 from bench.service_process import FailedStart, Service
 from foliotrace_audit.verify.search import RecordFilter, find_records
 
-COMMAND = "python -m bench.kill"
 UPLOADERS = 8
 BACKLOG = 400  # jobs that the last start finds
 FINAL = ("completed", "failed", "cancelled")
@@ -376,11 +375,7 @@ def main() -> None:
         "drain_ratio": round(float(str(figures["drained_jobs_per_s"])) / rate, 2),
         "load_average": os.getloadavg()[0],
     }
-    print(json.dumps(figures, indent=1))
-    if not chosen.no_record:
-        save("kill", figures, command=COMMAND)
-    if wrong := broken(figures):
-        raise SystemExit("broken: " + ", ".join(wrong))
+    conclude("kill", figures, broken(figures), recorded=not chosen.no_record)
 
 
 if __name__ == "__main__":

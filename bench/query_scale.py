@@ -256,10 +256,10 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, help="keep the libraries here and use them again")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--million", action="store_true", help="one library of 1,000,000 chunks")
-    given = parser.parse_args()
-    run = million if given.million else main
-    if given.folder:
-        asyncio.run(run(given.folder, given.count))
+    options = parser.parse_args()
+    run = million if options.million else main
+    if options.folder:
+        asyncio.run(run(options.folder, options.count))
     else:
         with tempfile.TemporaryDirectory() as made:
-            asyncio.run(run(Path(made), given.count))
+            asyncio.run(run(Path(made), options.count))

@@ -72,13 +72,13 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, help="keep the library here and use it again")
     parser.add_argument("--out", type=Path, help="where the answers to read are written")
     parser.add_argument("--keep", type=Path, help="a file of read answers")
-    given = parser.parse_args()
-    if given.keep:
-        print(keep(given.keep))
-    elif given.out and given.folder:
-        asyncio.run(ask(given.folder, given.out))
-    elif given.out:
+    options = parser.parse_args()
+    if options.keep:
+        print(keep(options.keep))
+    elif options.out and options.folder:
+        asyncio.run(ask(options.folder, options.out))
+    elif options.out:
         with tempfile.TemporaryDirectory() as made:
-            asyncio.run(ask(Path(made), given.out))
+            asyncio.run(ask(Path(made), options.out))
     else:
         parser.error("--out or --keep is needed")

@@ -42,6 +42,17 @@ def save(
     return file
 
 
+def conclude(
+    name: str, figures: Mapping[str, object], broken: Sequence[str], *, recorded: bool
+) -> None:
+    """Print the figures, record them with the options used, and exit 1 if promises are broken."""
+    print(json.dumps(figures, indent=1))
+    if recorded:
+        save(name, figures, command=" ".join((f"python -m bench.{name}", *sys.argv[1:])))
+    if broken:
+        raise SystemExit("broken: " + ", ".join(broken))
+
+
 def _commit() -> str:
     """The commit, with `-dirty` if anything but records differs from it.
 

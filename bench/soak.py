@@ -8,7 +8,6 @@ every job is accounted for and the audit log is verified under keys made for thi
 
 import argparse
 import asyncio
-import json
 import os
 import subprocess
 import sys
@@ -22,10 +21,9 @@ from statistics import linear_regression, median
 
 import httpx
 
-from bench.record import save
+from bench.record import conclude
 from bench.service_process import Service
 
-COMMAND = "python -m bench.soak"
 CLIENTS = 4
 KEPT_DOCUMENTS = 40  # of each client
 PAUSE_S = 0.05
@@ -189,11 +187,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(measure(Path(folder), chosen.minutes, port=chosen.port))
-    print(json.dumps(figures, indent=1))
-    if not chosen.no_record:
-        save("soak", figures, command=COMMAND)
-    if wrong := broken(figures):
-        raise SystemExit("broken: " + ", ".join(wrong))
+    conclude("soak", figures, broken(figures), recorded=not chosen.no_record)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def breaks():
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planted:
-    """A mistake: its settings, the area and words that must name it, and what must mend it."""
+    """A mistake: its settings, the area and words that must name it, and what must be advised."""
 
     named: str
     mending: str
@@ -244,13 +244,13 @@ def test_each_mistake_is_named_with_its_mending(
     problems = [row for row in rows if row["state"] == "problem"]
     assert code == (Exit.MISCONFIGURED if mistake.state == "problem" else Exit.DONE)
     found = [row for row in rows if row["state"] == mistake.state]
-    told = [row for row in found if mistake.named in f"{row['area']} {row['said']}"]
-    assert told, problems
-    assert any(mistake.mending in f"{row['said']} {row['adds']}" for row in told), told
+    naming = [row for row in found if mistake.named in f"{row['area']} {row['said']}"]
+    assert naming, problems
+    assert any(mistake.mending in f"{row['said']} {row['adds']}" for row in naming), naming
     assert "foliotrace doctor" not in str(rows)
     whole = {"data folder", "language model", "LlamaCloud", "OCR", "audit log", "traces", "disk"}
     assert whole <= {row["area"] for row in rows}
-    unrelated = {row["area"] for row in problems} - {row["area"] for row in told}
+    unrelated = {row["area"] for row in problems} - {row["area"] for row in naming}
     assert len(unrelated) <= 1, problems  # a check and a probe may find the same mistake
 
 

@@ -50,9 +50,9 @@ def recipe(title: str, retrieval: str, answer: str = "extractive", needs: str = 
     return Part(blocks.get("python", ""), blocks["toml"], retrieval, answer, needs)
 
 
-EMBEDDING = '[embedding]\nprovider = "import"\nmodel = "desk:embedding"\nfree = true\n'
-RETRIEVER = '[query]\nretriever = "desk:retriever"\n'
-RERANKER = '[query]\nrerankers = ["desk:reranker"]\n'
+EMBEDDING = '[embedding]\nprovider = "import"\nmodel = "my_parts:embedding"\nfree = true\n'
+RETRIEVER = '[query]\nretriever = "my_parts:retriever"\n'
+RERANKER = '[query]\nrerankers = ["my_parts:reranker"]\n'
 PARTS = {
     "ollama": recipe("Ollama", "keyword", "generated"),
     "vllm": recipe("vLLM", "hybrid", "generated"),
@@ -73,7 +73,7 @@ class Own(CustomLLM):
         yield CompletionResponse(text="{SAID}", delta="{SAID}")
 llm = Own()
 ''',
-        '[llm]\nprovider = "import"\nmodel = "desk:llm"\nfree = true\n',
+        '[llm]\nprovider = "import"\nmodel = "my_parts:llm"\nfree = true\n',
         answer="generated",
     ),
     "mock embedding": Part(
@@ -155,7 +155,7 @@ class Files(BaseReader):
         return SimpleDirectoryReader(input_files=[file]).load_data()
 reader = Files()
 """,
-        '[ingest.readers]\n".txt" = "desk:reader"\n',
+        '[ingest.readers]\n".txt" = "my_parts:reader"\n',
     ),
 }
 
@@ -173,7 +173,7 @@ def settings(part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     """The part's files in a folder of their own, with the stand-ins' addresses and models."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "desk", raising=False)
+    monkeypatch.delitem(sys.modules, "my_parts", raising=False)
     monkeypatch.setitem(sys.modules, "llama_index.embeddings.huggingface", _huggingface())
     with running_fake_ollama(SAID) as ollama, running_fake_openai() as vllm:
         there = {
@@ -184,12 +184,12 @@ def settings(part: Part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
             "Qwen/Qwen2.5-14B-Instruct": "fake-llm",
             "BAAI/bge-m3": "text-embedding-3-small",
         }
-        for name, text in (("desk.py", part.source), ("foliotrace.toml", part.settings)):
+        for name, text in (("my_parts.py", part.source), ("foliotrace.toml", part.settings)):
             for address, stand_in in there.items():
                 text = text.replace(address, stand_in)
             (tmp_path / name).write_text(text)
         yield load_settings(tmp_path / "foliotrace.toml", data_dir=tmp_path / "data")
-    sys.modules.pop("desk", None)
+    sys.modules.pop("my_parts", None)
 
 
 def _huggingface() -> ModuleType:

@@ -1,10 +1,8 @@
 """What grounding keeps, derives, marks and removes: one sentence, one passage at a time."""
 
-from collections.abc import Sequence
-
 import pytest
 
-from foliotrace.adapters.local.keyword.analysis import content_terms, content_terms_of_each
+from foliotrace.adapters.local.keyword.analysis import PlainVocabulary
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.grounding import polarity
@@ -27,19 +25,8 @@ LETTER = (
 )
 
 
-class Words:
-    def terms(self, text: str) -> Sequence[str]:
-        return content_terms(text)
-
-    def terms_of_each(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
-        return content_terms_of_each(texts)
-
-    def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
-        return [1.0] * len(terms)
-
-
 def evidence(*texts: str) -> list[ClaimEvidence]:
-    cache = PassageTermsCache(Words())
+    cache = PassageTermsCache(PlainVocabulary())
     passages = [
         Passage(
             chunk_id=str(number),
@@ -59,11 +46,13 @@ def evidence(*texts: str) -> list[ClaimEvidence]:
 
 
 def verdict(said: str, *, asked: str = "", of: str = LETTER) -> str:
-    return judge(Claim(said, Words()), Question(asked, Words()), evidence(of)).value
+    return judge(
+        Claim(said, PlainVocabulary()), Question(asked, PlainVocabulary()), evidence(of)
+    ).value
 
 
 def grounder(asked: str = "", policy: Grounding = "strict", of: str = LETTER) -> Grounder:
-    return Grounder(evidence(of), Words(), asked, policy)
+    return Grounder(evidence(of), PlainVocabulary(), asked, policy)
 
 
 def grounded(said: str, asked: str = "", policy: Grounding = "strict", of: str = LETTER) -> str:

@@ -148,29 +148,29 @@ def _say_why(exporter: OTelSettings) -> None:
     parts = urlsplit(url)
     default = _GRPC_PORT if exporter.protocol == "grpc" else 443 if parts.scheme == "https" else 80
     place = (parts.hostname or "", _port(parts) or default)
-    shown = f"{place[0]}:{place[1]}"
+    address = f"{place[0]}:{place[1]}"
     try:
         socket.create_connection(place, COLLECTOR_S).close()
     except OSError as error:
         why = error.strerror or type(error).__name__
         hint = f"Start the collector, or correct {variable}. The service works without it."
-        raise Warned(f"nothing answers at {shown}: {why}", hint=hint) from error
+        raise Warned(f"nothing answers at {address}: {why}", hint=hint) from error
     if parts.scheme == "https" and not _speaks_tls(place):
-        said = f"{shown} speaks plain text, {variable} says https"
+        said = f"{address} speaks plain text, {variable} says https"
         raise Misconfigured(said, hint=f"Write http:// in {variable}.")
     status = _http_status(url if variable == _OF_TRACES else url.rstrip("/") + _PATH)
     if exporter.protocol == "grpc" and status is not None:
         hint = f"Set {_PROTOCOL}=http/protobuf, or correct {variable}."
-        raise Misconfigured(f"{shown} speaks HTTP, not gRPC", hint=hint)
+        raise Misconfigured(f"{address} speaks HTTP, not gRPC", hint=hint)
     if exporter.protocol != "grpc" and status is None:
         hint = f"Set {_PROTOCOL}=grpc, or use the port of HTTP ({_HTTP_PORT})."
-        raise Misconfigured(f"{shown} does not speak HTTP", hint=hint)
+        raise Misconfigured(f"{address} does not speak HTTP", hint=hint)
     if status in (401, 403):
         hint = "Set OTEL_EXPORTER_OTLP_HEADERS to what the collector wants."
-        raise Misconfigured(f"{shown} refused the headers: status {status}", hint=hint)
+        raise Misconfigured(f"{address} refused the headers: status {status}", hint=hint)
     hint = f"Check {variable} and {_PROTOCOL}."
     answered = "" if status is None else f" (status {status})"
-    raise Warned(f"{shown} accepted no span within {COLLECTOR_S:g} s{answered}", hint=hint)
+    raise Warned(f"{address} accepted no span within {COLLECTOR_S:g} s{answered}", hint=hint)
 
 
 def _speaks_tls(place: tuple[str, int]) -> bool:

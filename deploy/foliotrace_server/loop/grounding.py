@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from foliotrace.adapters.local.keyword.analysis import content_terms, content_terms_of_each
+from foliotrace.adapters.local.keyword.analysis import PlainVocabulary
 from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
@@ -11,19 +11,6 @@ from foliotrace.query.answer.grounding.sentences import Grounder
 from foliotrace.query.answer.quotes import PassageTermsCache
 
 _TENANT: Final = "evaluation"
-
-
-class _Terms:
-    """The vocabulary of the keyword index, without an index."""
-
-    def terms(self, text: str) -> Sequence[str]:
-        return content_terms(text)
-
-    def terms_of_each(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
-        return content_terms_of_each(texts)
-
-    def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
-        return [1.0] * len(terms)
 
 
 class AnswerGrounding:
@@ -35,7 +22,7 @@ class AnswerGrounding:
         rest = "\n".join(
             line for line in answer.splitlines() if not any(_plain(line) in each for each in held)
         )
-        vocabulary = _Terms()
+        vocabulary = PlainVocabulary()
         cache = PassageTermsCache(vocabulary)
         passages = [_passage(number, quote) for number, quote in enumerate(quotes)]
         evidence = [ClaimEvidence(each, cache.of(_TENANT, each, UNKNOWN_PAGE)) for each in passages]

@@ -134,18 +134,18 @@ class Synthesizer:
         deadline: Deadline,
         degradations: Degradations,
         missing: str = "",
-        shown: Sequence[Passage] | None = None,
+        written: Sequence[Passage] | None = None,
     ) -> Synthesis | None:
         """The first LLM's answer that the passages support; None when quotes must follow.
 
-        With `shown`, the LLM reads these texts, and what it says is checked against `sources`.
+        With `written`, the LLM reads these texts, and what it says is checked against `sources`.
         """
         prompt = prompts.build(
             query.text,
-            shown or [p for p, _ in sources],
+            written or [p for p, _ in sources],
             boundary=f"={token_hex(6)}=",
             missing=missing,
-            tables=[] if shown else [await self.quoted.tables_in(query, p) for p, _ in sources],
+            tables=[] if written else [await self.quoted.tables_in(query, p) for p, _ in sources],
             task=task,
         )
         for place, generator in enumerate(self.generators):

@@ -14,7 +14,7 @@ _LONGEST: Final = 200  # characters of a heading
 _NO_MODEL: Final = "No language model is configured"
 _FAILED: Final = "No language model could answer"
 NOTICE_OUTLINE: Final = "{why}: nothing is summarised, these are the document's headings."
-NOTICE_MORE: Final = " The first {shown} are listed."
+NOTICE_MORE: Final = " The first {listed} are listed."
 CANNOT: Final = "{why}, so this document is not summarised, and it has no headings to list."
 
 
@@ -32,16 +32,16 @@ async def outline(
     if not headings:
         text = CANNOT.format(why=why)
         return Synthesis(text=text, mode=AnswerMode.ABSTAINED, reasons=reasons)
-    shown = headings[:MOST_HEADINGS]
+    listed = headings[:MOST_HEADINGS]
     lines: list[str] = []
     citations: list[Citation] = []
-    for marker, heading in enumerate(shown, 1):
+    for marker, heading in enumerate(listed, 1):
         quoted = services.synthesizer.quoted
         citations.append(await quoted.citation(query, marker, heading))
         lines.append(f"- {' '.join(heading.text.split())} (page {heading.passage.page}) [{marker}]")
     notice = NOTICE_OUTLINE.format(why=why)
-    if len(headings) > len(shown):
-        notice += NOTICE_MORE.format(shown=len(shown))
+    if len(headings) > len(listed):
+        notice += NOTICE_MORE.format(listed=len(listed))
     listing = Synthesis(
         text="\n".join(lines),
         mode=AnswerMode.EXTRACTIVE,

@@ -201,9 +201,9 @@ async def _join(
     saying = [part for part in parts if part.says_something]
     following = _one_after_another(saying or [part for part in parts if part.summary])
     if len(saying) > 1:
-        shown, sources = _statements(saying)
+        statements, sources = _statements(saying)
         write = services.synthesizer.write
-        text = await write(query, sources, _REDUCE, deadline, degradations, shown=shown)
+        text = await write(query, sources, _REDUCE, deadline, degradations, written=statements)
         if text is not None and text.mode is AnswerMode.GENERATED:
             place = max(text.generator or 0, following.generator or 0)
             return replace(text, generator=place, reasons=tuple(degradations.reasons))
@@ -225,8 +225,8 @@ def _statements(parts: Sequence[_Part]) -> tuple[list[Passage], Sources]:
                 said.setdefault(marker, []).append(found["text"].strip(" .\n") + ".")
         offset += len(part.sources)
     cited = sorted(said)
-    shown = [replace(everything[m][0], text=" ".join(said[m]), context="") for m in cited]
-    return shown, [everything[m] for m in cited]
+    statements = [replace(everything[m][0], text=" ".join(said[m]), context="") for m in cited]
+    return statements, [everything[m] for m in cited]
 
 
 def _one_after_another(parts: Sequence[_Part]) -> Synthesis:

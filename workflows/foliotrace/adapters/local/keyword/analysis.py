@@ -122,3 +122,19 @@ def question_terms(text: str) -> list[str]:
 def stems(text: str) -> tuple[str, ...]:
     """The stemmed words of a text in order, stop words included."""
     return tuple(_stems.analyze(with_pairs(text)))
+
+
+class PlainVocabulary:
+    """A `Vocabulary` without an index: the index's terms, each of the same weight."""
+
+    def terms(self, text: str) -> Sequence[str]:
+        """The stemmed content words of a text in order."""
+        return content_terms(text)
+
+    def terms_of_each(self, texts: Sequence[str]) -> Sequence[Sequence[str]]:
+        """The terms of each text, analysed together."""
+        return content_terms_of_each(texts)
+
+    def weights(self, terms: Sequence[str], *, tenant: str, collection: str) -> Sequence[float]:
+        """1.0 for each term."""
+        return [1.0] * len(terms)

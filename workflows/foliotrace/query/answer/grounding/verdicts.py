@@ -206,7 +206,7 @@ def _derived(
         scales=frozenset().union(*(e.facts.scales for e in cited)),
         stated=tuple(q for q in claim.quantities if q not in missing),
         near=tuple(tuple(numbers.quantities(text)) for _, text in near if is_prose(text)),
-        given=tuple(q for q in question.quantities if _number_in(q, cited)),
+        of_question=tuple(q for q in question.quantities if _number_in(q, cited)),
         said=None if claim.denies else claim.direction,
         years=claim.years,
         words=words_of(both),

@@ -272,7 +272,7 @@ def _part_value(part: RatioTerm, row: NumberRow, anchor: NumberRow, column: int)
 
 def _from_stated(premises: Premises) -> Iterator[Result]:
     """One operation on the numbers that sentence and question give and passages hold."""
-    numbers = [q for q in (*premises.stated, *premises.given) if not q.is_year]
+    numbers = [q for q in (*premises.stated, *premises.of_question) if not q.is_year]
     amounts = [q.value * q.scale for q in numbers if not q.percent]
     shares = [q.value for q in numbers if q.percent and not q.points]
     for one, other in permutations(shares, 2):

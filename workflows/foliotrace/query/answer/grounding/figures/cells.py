@@ -145,7 +145,7 @@ def _label_terms(before: str, after: str, spoken: Spoken, named: frozenset[str])
 def _of_another_row(
     row: NumberRow, table: NumberTable, local: frozenset[str], spoken: Spoken
 ) -> bool:
-    """Whether the words beside the figure name another row of the table wholly, and not this."""
+    """Whether the words beside the figure name the whole of another row, and not of this one."""
     share, shared = tables.match(row.label, local, spoken.terms)
     if not local or share >= 1 or not row.label.strip():
         return False

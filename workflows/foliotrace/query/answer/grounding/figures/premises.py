@@ -51,7 +51,7 @@ class Premises:
     scales: Collection[float]
     stated: tuple[Quantity, ...] = ()  # the numbers of the sentence that hold
     near: tuple[tuple[Quantity, ...], ...] = ()  # the numbers of each of the nearest spans
-    given: tuple[Quantity, ...] = ()  # the numbers of the question that hold
+    of_question: tuple[Quantity, ...] = ()  # the numbers of the question that hold
     said: polarity.Direction | None = None
     years: frozenset[int] = frozenset()  # that the sentence names
     words: frozenset[str] = frozenset()  # of the sentence and the question
