@@ -102,6 +102,27 @@ async def test_runs_that_arrive_while_a_group_is_at_work_are_the_next_group(
         await hosted.host.stop()
 
 
+async def test_runs_that_begin_at_the_same_moment_are_executed_by_one_group_at_a_time(
+    tmp_path: Path,
+) -> None:
+    hosted = Hosted(tmp_path, Groups())
+    await hosted.host.start()
+    try:
+        for number in range(8):
+            tenant = f"tenant_{number % 4}"
+            await hosted.host.accept(
+                f"r{number}", Principal(tenant=tenant), "take", Take(name="take")
+            )
+        await asyncio.gather(*(hosted.host.begin(f"r{number}") for number in range(8)))
+        await asyncio.sleep(0.05)
+        assert len(hosted.groups.seen) == 1
+        hosted.groups.go_on.set()
+        await hosted.finalized(*(f"r{number}" for number in range(8)))
+        assert sorted(hosted.ended) == [(f"r{number}", "completed") for number in range(8)]
+    finally:
+        await hosted.host.stop()
+
+
 async def test_each_tenant_has_groups_of_its_own_in_turn(tmp_path: Path) -> None:
     hosted = Hosted(tmp_path, Groups())
     await hosted.host.start()

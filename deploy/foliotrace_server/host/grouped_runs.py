@@ -89,8 +89,11 @@ class RunGroups:
         """Execute group after group: while one is at work, the next one gathers.
 
         Where runs arrive faster than they are executed singly, a few of them wait for more. One
-        that finds nothing at work never waits.
+        that finds nothing at work never waits. A second call returns at once: two runs that are
+        added before the first call has begun each start one.
         """
+        if self._is_running:
+            return
         self._is_running = True
         try:
             while goes_on() and self._waiting:
