@@ -144,15 +144,20 @@ async def _sample(service: Service, work: Work) -> None:
 
 def _memory(samples: Sequence[tuple[float, float, int]]) -> dict[str, object]:
     settled = samples[len(samples) // 3 :]
-    slope = linear_regression([s[0] for s in settled], [s[1] for s in settled]).slope
     tenth = max(1, len(settled) // 10)
     return {
         "rss_mb_at_the_start": round(samples[0][1], 1),
         "rss_mb_at_the_end": round(samples[-1][1], 1),
-        "rss_mb_per_minute": round(slope, 2),
+        "rss_mb_per_minute": _slope(settled),
+        "rss_mb_per_minute_in_the_last_third": _slope(samples[len(samples) * 2 // 3 :]),
         "open_files_after_a_third": median(s[2] for s in settled[:tenth]),
         "open_files_at_the_end": median(s[2] for s in settled[-tenth:]),
     }
+
+
+def _slope(samples: Sequence[tuple[float, float, int]]) -> float:
+    """MB a minute: a bounded cache that fills up makes it smaller with time, a leak does not."""
+    return round(linear_regression([s[0] for s in samples], [s[1] for s in samples]).slope, 2)
 
 
 def _foliotrace(folder: Path, data: Path, *words: str) -> int:

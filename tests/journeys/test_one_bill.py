@@ -29,7 +29,9 @@ from foliotrace_server.settings import Settings
 Models = lazy_call("foliotrace_server.external.models:Models")
 pytestmark = pytest.mark.anyio
 CALLS, AT_ONCE, TOKENS = 1000, 20, 120
-TIMEOUT_S = 12.0  # on a busy machine too, only what hangs reaches it and is charged at its worst case
+TIMEOUT_S = (
+    12.0  # on a busy machine too, only what hangs reaches it and is charged at its worst case
+)
 PASSAGE = "Unleaded costs 2.31 EUR per litre at the pump, and members pay within 28 days. "
 
 

@@ -53,7 +53,10 @@ class _CollectionIdentities:
         self.best_of_common.clear()
         self.ends.pop(document_id, None)
         for term in self.terms.pop(document_id, ()):
-            self.holders[term].discard(document_id)
+            holders = self.holders[term]
+            holders.discard(document_id)
+            if not holders:  # else the words of deleted documents would stay for ever
+                del self.holders[term]
         self.names.drop(document_id)
 
     def cover(self, terms: Iterable[str]) -> dict[str, float]:

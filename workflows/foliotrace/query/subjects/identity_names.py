@@ -5,13 +5,15 @@ Every look-up is a look-up in a table, so its cost does not grow with the number
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 from foliotrace.model import Document
 from foliotrace.model.name_words import WORD, bare_word
+
+K = TypeVar("K", bound=Hashable)
 
 _YEAR: Final = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 _QUARTER: Final = re.compile(r"\bQ([1-4]) ((?:19|20)\d\d)\b")
@@ -46,10 +48,19 @@ class _Entry:
 class _Periods:
     """The periods that the documents under one key cover."""
 
+    documents: int = 0
     years: Counter[int] = field(default_factory=Counter)
     quarters: Counter[tuple[int, int]] = field(default_factory=Counter)
     undated: int = 0
     without_quarter: int = 0
+
+    def count(self, entry: _Entry, sign: int) -> None:
+        """Add a document's periods (`sign` 1), or take them away (-1)."""
+        self.documents += sign
+        _add(self.years, entry.years, sign)
+        _add(self.quarters, entry.quarters, sign)
+        self.undated += sign * (not entry.years)
+        self.without_quarter += sign * (not entry.quarters)
 
 
 class CollectionNames:
@@ -84,12 +95,9 @@ class CollectionNames:
             _add(self._companies[entry.company[0]], (entry.company,), sign)
         for key in entry.keys:
             periods = self._periods[key]
-            for year in entry.years:
-                periods.years[year] += sign
-            for quarter in entry.quarters:
-                periods.quarters[quarter] += sign
-            periods.undated += sign * (not entry.years)
-            periods.without_quarter += sign * (not entry.quarters)
+            periods.count(entry, sign)
+            if not periods.documents:  # a deleted document's name must neither answer nor stay
+                del self._periods[key]
 
     def holds_file(self, name: str) -> bool:
         """Whether a document has this file name, in any case."""
@@ -137,11 +145,11 @@ class CollectionNames:
         return [self._periods[""]]
 
 
-def _add(table: Counter[str], words: "frozenset[str] | tuple[str, ...]", sign: int) -> None:
-    for word in words:
-        table[word] += sign
-        if not table[word]:
-            del table[word]
+def _add(table: Counter[K], keys: Iterable[K], sign: int) -> None:
+    for key in keys:
+        table[key] += sign
+        if not table[key]:
+            del table[key]
 
 
 def _entry(document: Document) -> _Entry:
