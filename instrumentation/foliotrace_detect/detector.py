@@ -30,6 +30,12 @@ _HINT: Final = re.compile(
 )
 """No rule finds anything in a text without one of these: most telemetry stops here."""
 
+_MADE_ID: Final = re.compile(r"(?:run_|job_|doc_)?[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}")
+"""A random UUID without dashes, as programs name runs: nothing in it stands alone as a number.
+
+A question's trace holds two new ones, and to look for everything in them took 70 us.
+"""
+
 
 class Detector:
     """Finds values of `kinds`. Holds no state between texts; safe to use from several threads.
@@ -40,7 +46,7 @@ class Detector:
     `more`: rules of the program's own; they run first and see every text.
     """
 
-    __slots__ = ("_more", "_rules")
+    __slots__ = ("_more", "_prose", "_rules")
 
     def __init__(
         self,
@@ -63,13 +69,14 @@ class Detector:
         )
         self._rules = tuple(rule for rule in rules if rule.kind in kinds)
         self._more = tuple(more)
+        self._prose = prose
 
     def replace(self, text: str, replacement: Replacement) -> str:
         """`text` with what `replacement` returns in place of every find."""
         folded = text if text.isascii() else text.translate(_FOLDED)
         for rule in self._more:
             text, folded = _replaced(rule, text, folded, replacement)
-        if not _HINT.search(folded):
+        if not _HINT.search(folded) or (not self._prose and _MADE_ID.fullmatch(folded)):
             return text
         for rule in self._rules:
             text, folded = _replaced(rule, text, folded, replacement)

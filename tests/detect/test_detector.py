@@ -6,6 +6,7 @@ import string
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -33,6 +34,13 @@ CARDS = {
     "Mir": "2200 0000 0000 0004",
 }
 NO_CARDS = ["4111 1111 1111 1112", "1234567890123456", "2000 0000 0000 0006", "1763692752123"]
+
+
+class EveryRun:
+    kind = "RUN"
+
+    def finds(self, text: str) -> Iterator[Find]:
+        yield from (Find(*m.span(), m[0]) for m in re.finditer(r"run_\w+", text))
 
 
 def mark(kind: str, value: str) -> str:
@@ -164,3 +172,27 @@ def test_a_rule_of_the_program_finds_what_ours_do_not() -> None:
                 yield Find(*match.span(), match[0])
 
     assert Detector(more=(CustomerNumbers(),)).replace("of C-1234", mark) == "of <CUSTOMER>"
+
+
+@given(st.uuids(version=4), st.sampled_from(["", "run_", "job_", "doc_"]))
+def test_no_rule_finds_anything_in_the_ids_that_are_not_looked_through(
+    made: UUID, prefix: str
+) -> None:
+    text = prefix + made.hex
+    for rule in Detector(any_sixteen_digits=True)._rules:
+        assert list(rule.finds(text)) == []
+
+
+@given(
+    st.text("0123456789", min_size=30, max_size=30), st.sampled_from(["", "run_", "job_", "doc_"])
+)
+def test_no_rule_finds_anything_in_such_an_id_of_digits_alone(digits: str, prefix: str) -> None:
+    text = f"{prefix}{digits[:12]}4{digits[12:15]}8{digits[15:]}"
+    for rule in Detector(any_sixteen_digits=True)._rules:
+        assert list(rule.finds(text)) == []
+
+
+def test_a_program_rule_sees_an_id_too() -> None:
+    made = "run_0e4d4ac5507b431baadd3daf8b549f76"
+    detector = Detector(more=(EveryRun(),))
+    assert detector.replace(f"{made}", mark) == "<RUN>"

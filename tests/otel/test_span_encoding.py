@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, Tracer, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
@@ -21,6 +23,7 @@ from opentelemetry.trace import (
 
 from foliotrace_otel.export.span_encoding import SpanEncoder
 from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
+from foliotrace_otel.sdk_internals.fast_span import start_fast_child
 
 PLAIN = st.text(st.characters(categories=["Ll", "Zs", "So"]), max_size=20)
 ATTRIBUTES = st.dictionaries(
@@ -85,6 +88,22 @@ def test_the_bytes_say_what_the_sdks_encoder_says(spans: list[ReadableSpan]) -> 
     assert ours == encode_spans(spans)
 
 
+@settings(max_examples=60, deadline=None)
+@given(ATTRIBUTES, CONTEXTS, PLAIN, st.sampled_from(list(SpanKind)), st.booleans())
+def test_the_bytes_of_a_fast_span_say_what_the_sdks_encoder_says(
+    attributes: dict[str, Any], parent: SpanContext, name: str, kind: SpanKind, failed: bool
+) -> None:
+    tracer = TracerProvider(resource=RESOURCE, shutdown_on_exit=False).get_tracer("t", "1")
+    assert isinstance(tracer, Tracer)
+    span = start_fast_child(tracer, name, kind, parent, {**attributes}, Context())
+    if failed:
+        span.set_status(Status(StatusCode.ERROR, "it broke"))
+        span.add_event("retried", {"wait_s": 1.5})
+    span.end()
+    ours = ExportTraceServiceRequest.FromString(encoder().request([span]))
+    assert ours == encode_spans([span])
+
+
 def encoded(**options: Any) -> Any:
     context = SpanContext(1, 2, is_remote=False)
     span = ReadableSpan(context=context, resource=RESOURCE, start_time=1, end_time=2, **options)
@@ -131,3 +150,39 @@ def test_personal_data_goes_from_every_part_of_a_span() -> None:
     assert b"hunter2" not in raw
     assert b"4111111111111111" not in raw
     assert raw.count(b"<EMAIL:") == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"),
+    [
+        ("mail jane@example.org", {}),
+        ("ask", {"to": "jane@example.org"}),
+        ("ask", {"jane@example.org": 1}),
+        ("ask", {"card": 4111111111111111}),
+        ("ask", {"password": "hunter2"}),
+        ("ask", {"gen_ai.input.messages": "[]"}),
+        ("ask", {"to": ("jane@example.org",)}),
+    ],
+)
+def test_only_a_fast_span_without_a_find_goes_on_as_it_is(
+    name: str, attributes: dict[str, Any]
+) -> None:
+    tracer = TracerProvider(resource=RESOURCE, shutdown_on_exit=False).get_tracer("t", "1")
+    assert isinstance(tracer, Tracer)
+    parent = SpanContext(1, 2, is_remote=False, trace_flags=TraceFlags(1))
+    redactor = SpanRedactor(Redactor(b"k"), content=False)
+
+    def ended(name: str, attributes: dict[str, Any]) -> ReadableSpan:
+        span = start_fast_child(tracer, name, SpanKind.CLIENT, parent, attributes, Context())
+        span.end()
+        return span
+
+    for _ in range(2):  # the second time from what is remembered
+        clean = ended("ask", {"run": "run_0e4d4ac5507b431baadd3daf8b549f76", "score": 0.5, "n": 3})
+        assert redactor.span(clean) is clean
+        planted = ended(name, {**attributes, "ok": True})
+        copy = redactor.span(planted)
+        assert copy is not planted
+        exported = ReadableSpan.to_json(copy)
+        for text in ("jane@example.org", "4111111111111111", "hunter2", "gen_ai.input"):
+            assert text not in exported

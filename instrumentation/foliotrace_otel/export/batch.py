@@ -9,7 +9,7 @@ from typing import Final
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from foliotrace_otel.export.span_redaction import WrappedExporter
+from foliotrace_otel.export.redacting import WrappedExporter
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.setup.environment import OtlpProtocol
 

@@ -17,6 +17,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AnyValue
 
 from foliotrace_otel.export.span_redaction import SpanRedactor
+from foliotrace_otel.sdk_internals.fast_span import FastSpan, PlainParts, plain_parts
 
 _MOST_REMEMBERED: Final = 8192
 _LONGEST_REMEMBERED: Final = 128
@@ -27,6 +28,10 @@ _DOUBLE: Final = Struct("<d")
 _FLAGS_LOCAL: Final = b"\x85\x01" + _FIXED32.pack(0x100)
 _FLAGS_REMOTE: Final = b"\x85\x01" + _FIXED32.pack(0x300)
 _NO_STATUS: Final = b"\x7a\x00"
+_ONE_BYTE: Final = tuple(bytes((number,)) for number in range(0x80))
+# Fields 1 and 2 (ids of trace and span) with their tags and lengths, and field 4 (the parent's id).
+_OWN_IDS: Final = (0x0A10 << 208) | (0x1208 << 64)
+_PARENT_ID: Final = 0x2208 << 64
 # By identity, because hashing a member of an enumeration, or reading its value, calls a function.
 # Field 6; OTLP counts kinds from 1, the SDK from 0.
 _KINDS: Final = {id(kind): bytes((0x30, kind.value + 1)) for kind in SpanKind}
@@ -35,7 +40,9 @@ _KINDS: Final = {id(kind): bytes((0x30, kind.value + 1)) for kind in SpanKind}
 def varint(number: int) -> bytes:
     """A protobuf varint of a number that is not negative."""
     if number < 0x80:
-        return bytes((number,))
+        return _ONE_BYTE[number]
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)
@@ -80,25 +87,23 @@ class SpanEncoder:
 
     def span(self, span: ReadableSpan) -> bytes:
         """One `Span` message."""
+        plain = plain_parts(span) if type(span) is FastSpan else None
+        if plain is not None:
+            return self._plain(plain)
         context = span.get_span_context()
         if context is None:
             return b""
         parent = span.parent
-        parts = [
-            b"\x0a\x10",
-            context.trace_id.to_bytes(16, "big"),
-            b"\x12\x08",
-            context.span_id.to_bytes(8, "big"),
-        ]
+        parts = [(_OWN_IDS | context.trace_id << 80 | context.span_id).to_bytes(28, "big")]
         if context.trace_state and (state := self.redactor.trace_state(context.trace_state)):
             parts.append(framed(b"\x1a", state.encode()))
         if parent is not None:
-            parts += (b"\x22\x08", parent.span_id.to_bytes(8, "big"))
+            parts.append((_PARENT_ID | parent.span_id).to_bytes(10, "big"))
         parts.append(self._name(span.name))
         parts.append(_KINDS[id(span.kind)])
         parts.append(_TIMES.pack(0x39, span.start_time or 0, 0x41, span.end_time or 0))
         if attributes := span.attributes:
-            parts.append(self._attributes(b"\x4a", attributes))
+            parts += self._framed_pairs(attributes)
         if span.dropped_attributes:
             parts.append(b"\x50" + varint(span.dropped_attributes))
         for event in span.events:
@@ -125,6 +130,19 @@ class SpanEncoder:
             parts.append(self._status(status))
         remote = parent is not None and parent.is_remote
         parts.append(_FLAGS_REMOTE if remote else _FLAGS_LOCAL)
+        return b"".join(parts)
+
+    def _plain(self, span: PlainParts) -> bytes:
+        trace_id, span_id, parent, name, kind, start_ns, end_ns, attributes = span
+        parts = [(_OWN_IDS | trace_id << 80 | span_id).to_bytes(28, "big")]
+        flags = _FLAGS_LOCAL
+        if parent is not None:
+            parts.append((_PARENT_ID | parent[1]).to_bytes(10, "big"))
+            if parent[2]:
+                flags = _FLAGS_REMOTE
+        parts += (self._name(name), _KINDS[id(kind)], _TIMES.pack(0x39, start_ns, 0x41, end_ns))
+        parts += self._framed_pairs(attributes)
+        parts += (_NO_STATUS, flags)
         return b"".join(parts)
 
     def _resource_spans(
@@ -182,27 +200,32 @@ class SpanEncoder:
             known = self._names[name] = framed(b"\x2a", text.encode("utf-8", "replace"))
         return known
 
-    def _attributes(self, tag: bytes, attributes: Mapping[str, AnyValue]) -> bytes:
+    def _framed_pairs(self, attributes: Mapping[str, AnyValue]) -> list[bytes]:
+        """The attributes of a span, each as field 9 of its message."""
         parts: list[bytes] = []
+        known = self._pairs
         for key, value in attributes.items():
             # The type is part of the key because 1, 1.0 and True are equal. Floats and tuples
             # (times, scores, ids) hardly ever repeat and would only push out what does.
             kind = type(value)
-            if kind is tuple or kind is float:
-                body = self._pair(key, value)
-            else:
-                try:
-                    body = self._pairs[key, kind, value]
-                except KeyError:
-                    body = self._new_pair(key, kind, value)
-                except TypeError:  # a value that cannot be a dictionary key
-                    body = self._pair(key, value)
-            if body:
-                parts += (tag, varint(len(body)), body)
-        return b"".join(parts)
+            if kind is float or kind is tuple:
+                parts.append(_field_9(self._pair(key, value)))
+                continue
+            try:
+                parts.append(known[key, kind, value])
+            except KeyError:
+                parts.append(self._new_pair(key, kind, value))
+            except TypeError:  # a value that cannot be a dictionary key
+                parts.append(_field_9(self._pair(key, value)))
+        return parts
+
+    def _attributes(self, tag: bytes, attributes: Mapping[str, AnyValue]) -> bytes:
+        """The attributes of something else: a resource, a scope, an event, a link."""
+        pairs = (self._pair(key, value) for key, value in attributes.items())
+        return b"".join(framed(tag, pair) for pair in pairs if pair)
 
     def _new_pair(self, key: str, kind: type, value: AnyValue) -> bytes:
-        body = self._pair(key, value)
+        body = _field_9(self._pair(key, value))
         if len(body) <= _LONGEST_REMEMBERED:
             if len(self._pairs) >= _MOST_REMEMBERED:
                 self._pairs.clear()
@@ -228,6 +251,10 @@ class SpanEncoder:
             self._keys.clear()
         self._keys[key] = name
         return name
+
+
+def _field_9(pair: bytes) -> bytes:
+    return framed(b"\x4a", pair) if pair else b""
 
 
 def any_value(value: AnyValue) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 
-from foliotrace_otel.export.span_redaction import WrappedExporter
+from foliotrace_otel.export.redacting import WrappedExporter
 from foliotrace_otel.semconv import span_names
 from foliotrace_otel.spans.carried_context import OWN_TRACE_KEY, parse_traceparent, traceparent
 
@@ -36,6 +36,8 @@ class SpanJournal(SpanProcessor):
     `interrupted`: the spans that `recover` found open, by the id of their run, for links.
     Losing the file loses nothing but this; errors of the disk are ignored.
     """
+
+    starts_with: ClassVar = OWN_TRACE_KEY
 
     def __init__(self, path: Path, namespace: str) -> None:
         self.path = path
@@ -71,6 +73,8 @@ class SpanJournal(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Write down that a span has ended; it waits for its export."""
+        if not self._lines:
+            return
         context = span.get_span_context()
         if context is None or context.span_id not in self._lines:
             return
@@ -81,6 +85,8 @@ class SpanJournal(SpanProcessor):
 
     def handed_over(self, spans: Sequence[ReadableSpan]) -> None:
         """Forget spans that were exported, or could not be."""
+        if not self._lines:
+            return
         ids = {c.span_id for span in spans if (c := span.get_span_context()) is not None}
         with self._lock:
             known = ids & self._lines.keys()

@@ -22,32 +22,49 @@ from foliotrace_otel.sdk_internals import fall_back
 class SpanProcessors(SynchronousMultiSpanProcessor):
     """The processors of a provider, of which each is called only for what it does.
 
+    A processor of ours that looks at starting spans only where their context holds a certain key
+    says so by an attribute `starts_with` of its class.
+
     Private: `_on_ending`, and the `_span_processors` of the class it extends.
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # the SDK does not annotate it
 
-    _starting: tuple[SpanProcessor, ...] = ()
+    _starting: tuple[tuple[SpanProcessor, str | None], ...] = ()
     _near_end: tuple[SpanProcessor, ...] = ()
+    _ended: tuple[SpanProcessor, ...] = ()
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Add `span_processor` behind the others."""
         super().add_span_processor(span_processor)
+        of = type(span_processor)
         if not isinstance(span_processor, CountedBatchProcessor):
-            self._starting += (span_processor,)
-            own = getattr(type(span_processor), "_on_ending", None)
-            if own is not None and own is not getattr(SpanProcessor, "_on_ending", None):
+            self._starting += ((span_processor, getattr(of, "starts_with", None)),)
+            if _does(of, "_on_ending"):
                 self._near_end += (span_processor,)
+        if _does(of, "on_end"):
+            self._ended += (span_processor,)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """A span starts."""
-        for processor in self._starting:
-            processor.on_start(span, parent_context)
+        for processor, key in self._starting:
+            if key is None or parent_context is None or key in parent_context:
+                processor.on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """A span has ended."""
+        for processor in self._ended:
+            processor.on_end(span)
 
     def _on_ending(self, span: Span) -> None:
         for processor in self._near_end:
             processor._on_ending(span)
+
+
+def _does(processor: type, method: str) -> bool:
+    own = getattr(processor, method, None)
+    return own is not None and own is not getattr(SpanProcessor, method, None)
 
 
 class CountedBatchProcessor(BatchSpanProcessor):

@@ -12,9 +12,10 @@ starts spans the ordinary way; tests/otel/test_fast_span.py holds both ways equa
 
 from collections.abc import Mapping
 from functools import cache
+from random import getrandbits
 from threading import Lock
 from time import time_ns
-from typing import Final
+from typing import Final, NamedTuple
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
@@ -28,6 +29,7 @@ from opentelemetry.sdk.trace import (
     Tracer,
     TracerProvider,
 )
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased
 from opentelemetry.trace import (
     Link,
@@ -47,6 +49,7 @@ from opentelemetry.util.types import AnyValue
 from foliotrace_otel.sdk_internals import fall_back
 from foliotrace_otel.semconv import Attribute
 
+_new_tuple: Final = tuple.__new__
 _UNSET: Final = Status(StatusCode.UNSET)
 _USUAL_MOST_ATTRIBUTES: Final = 128
 
@@ -66,6 +69,7 @@ class FastSpan(Span):
     _events: list[Event] | tuple[Event, ...] = ()
     _links: list[Link] | tuple[Link, ...] = ()
     _attributes: dict[str, AnyValue]
+    _context: SpanContext
 
     def __init__(
         self,
@@ -86,6 +90,10 @@ class FastSpan(Span):
         self._span_processor = tracer.span_processor
         self._instrumentation_scope = tracer._instrumentation_scope
         self._start_time = time_ns()
+
+    def get_span_context(self) -> SpanContext:
+        """The span's ids."""
+        return self._context
 
     def update_attributes(self, attributes: Mapping[str, Attribute]) -> None:
         """`set_attributes` for values known to be of OTel's types."""
@@ -130,6 +138,36 @@ class FastSpan(Span):
             most = self._limits.max_links
             if self._end_time is None and (most is None or len(self._links) < most):
                 self._links = [*self._links, link]
+
+
+class PlainParts(NamedTuple):
+    """What is exported of an ended span that has nothing but attributes, as most have."""
+
+    trace_id: int
+    span_id: int
+    parent: SpanContext | None
+    name: str
+    kind: SpanKind
+    start_ns: int
+    end_ns: int
+    attributes: Mapping[str, AnyValue]
+
+
+def plain_parts(span: FastSpan) -> PlainParts | None:
+    """The parts of `span`; None if it has events, links, a status or a trace state."""
+    trace_id, span_id, _, _, state, _ = span._context
+    if span._status is not _UNSET or span._events or span._links or len(state):
+        return None
+    return PlainParts(
+        trace_id,
+        span_id,
+        span._parent,
+        span._name,
+        span._kind,
+        span._start_time,
+        span._end_time or 0,
+        span._attributes,
+    )
 
 
 def fast_tracer(tracer: AnyTracer) -> Tracer | None:
@@ -239,9 +277,12 @@ def start_fast_child(
 ) -> FastSpan:
     """Start a span below the sampled local `parent`."""
     trace_id, _, _, flags, state, _ = parent
-    own_id = tracer.id_generator.generate_span_id()
+    ids = tracer.id_generator
+    # What the SDK's generator does, in two calls less; a new id of 0 is for it to avoid.
+    own_id = getrandbits(64) if type(ids) is RandomIdGenerator else 0
+    own_id = own_id or ids.generate_span_id()
     # Past its constructor, which checks what the parent and the generator have made right.
-    own = tuple.__new__(SpanContext, (trace_id, own_id, False, flags, state, True))
+    own = _new_tuple(SpanContext, (trace_id, own_id, False, flags, state, True))
     span = FastSpan(tracer, name, kind, own, parent, attributes)
     tracer.span_processor.on_start(span, parent_context=context)
     return span

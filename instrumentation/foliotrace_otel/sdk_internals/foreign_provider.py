@@ -9,7 +9,8 @@ from typing import Any
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.trace import TracerProvider
 
-from foliotrace_otel.export.span_redaction import RedactingProcessor, SpanRedactor
+from foliotrace_otel.export.redacting import RedactingProcessor
+from foliotrace_otel.export.span_redaction import SpanRedactor
 from foliotrace_otel.sdk_internals import fall_back
 
 

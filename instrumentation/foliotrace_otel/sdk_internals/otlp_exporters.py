@@ -21,8 +21,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from foliotrace_otel.export.redacting import RedactingExporter
 from foliotrace_otel.export.span_encoding import SpanEncoder
-from foliotrace_otel.export.span_redaction import RedactingExporter
 from foliotrace_otel.sdk_internals import fall_back
 
 

@@ -36,9 +36,10 @@ from foliotrace_otel.export.batch import (
     quiet_exporters,
 )
 from foliotrace_otel.export.log_events import LogEvents, log_events
+from foliotrace_otel.export.redacting import RedactingExporter
 from foliotrace_otel.export.span_encoding import SpanEncoder
 from foliotrace_otel.export.span_journal import JournalledExporter, SpanJournal
-from foliotrace_otel.export.span_redaction import RedactingExporter, Redactor, SpanRedactor
+from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
 from foliotrace_otel.metrics.instruments import InstrumentSpec
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor, SpanProcessors

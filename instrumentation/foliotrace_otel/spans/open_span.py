@@ -10,13 +10,14 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext
 
 from foliotrace_otel.sdk_internals import CURRENT_CONTEXT, SPAN_KEY
-from foliotrace_otel.sdk_internals.fast_span import set_known_attributes
+from foliotrace_otel.sdk_internals.fast_span import FastSpan, set_known_attributes
 from foliotrace_otel.semconv import Attribute
 from foliotrace_otel.spans.span_naming import SpanPlan
 
 if TYPE_CHECKING:
     from foliotrace_otel.content.capture import SpanContent
 
+_set_item: Final = dict.__setitem__
 RECORD_KEY: Final = otel_context.create_key("foliotrace_otel-open-span")
 
 
@@ -86,9 +87,11 @@ class OpenSpan:
         """Take `span`, started from `context`, and make it the current span."""
         self.span = span
         self.visible = self
-        self.started_ns = time_ns()
+        self.started_ns = span.start_time or 0 if type(span) is FastSpan else time_ns()
         self._previous = context
-        self.context = inside = Context({**context, SPAN_KEY: span, RECORD_KEY: self})
+        self.context = inside = Context(context)
+        _set_item(inside, SPAN_KEY, span)  # one copy instead of two: it is nobody else's yet
+        _set_item(inside, RECORD_KEY, self)
         self._token = CURRENT_CONTEXT.set(inside)
 
     def leave(self) -> None:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import ClassVar, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import Span, SpanProcessor
 
 from foliotrace_otel.export.span_redaction import Redactor
 from foliotrace_otel.semconv import Attribute
@@ -55,6 +55,8 @@ def _current(context: Context) -> Mapping[str, Attribute]:
 class RunAttributes(SpanProcessor):
     """Sets them when a span starts."""
 
+    starts_with: ClassVar = _KEY
+
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
 
@@ -69,6 +71,3 @@ class RunAttributes(SpanProcessor):
                 self._redactor.learn_person(str(value))
                 exported = self._redactor.pseudonym(str(value))
             span.set_attribute(name, exported)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Nothing is left to do."""
