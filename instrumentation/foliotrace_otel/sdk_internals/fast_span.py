@@ -164,7 +164,7 @@ def plain_parts(span: FastSpan) -> PlainParts | None:
         span._parent,
         span._name,
         span._kind,
-        span._start_time,
+        span._start_time or 0,
         span._end_time or 0,
         span._attributes,
     )
