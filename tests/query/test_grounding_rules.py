@@ -1,6 +1,10 @@
 """What grounding keeps, derives, marks and removes: one sentence, one passage at a time."""
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from foliotrace.adapters.local.keyword.analysis import PlainVocabulary
 from foliotrace.model import Passage, RetrievalMode
@@ -177,6 +181,15 @@ def test_a_refusal_in_any_words_is_no_answer(said: str) -> None:
 )
 def test_a_denial_about_the_world_is_no_refusal(said: str) -> None:
     assert not polarity.is_refusal(said)
+
+
+@pytest.mark.parametrize("pattern", polarity.REFUSALS)
+@given(st.data())
+@settings(deadline=None, max_examples=30)
+def test_every_wording_of_a_refusal_is_found(pattern: str, data: st.DataObject) -> None:
+    said = data.draw(st.from_regex(re.compile(pattern, re.IGNORECASE)))
+    turned = re.search(r"(?i)but|however|though|yet|instead", said)
+    assert polarity.is_refusal(said) or turned
 
 
 @pytest.mark.parametrize("marker", ["", " [99]", " [0]", " [1]"])

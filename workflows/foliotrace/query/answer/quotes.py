@@ -7,7 +7,7 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from heapq import nlargest
 from operator import itemgetter
@@ -59,7 +59,7 @@ class QuoteSpan:
     header: str = ""
     header_terms: frozenset[str] = frozenset()
     heading_terms: frozenset[str] = frozenset()  # of the heading that it stands under
-    noise: str = ""  # the kind of text that hardly ever answers
+    is_heading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,20 @@ class PassageTerms:
     terms: frozenset[str]
     numbers: frozenset[str]
     identity: frozenset[str] = frozenset()
+    noise: dict[tuple[int, int], str] = field(default_factory=dict, compare=False)  # by span
+
+    def noise_of(self, passage: Passage, span: QuoteSpan) -> str:
+        """The kind of text, among those that hardly ever answer, that a span is; "" for none.
+
+        Worked out when first asked for: a language model's answer never asks.
+        """
+        key = (span.start, span.end)
+        kind = self.noise.get(key)
+        if kind is None:
+            text = passage.text[span.start - passage.start : span.end - passage.start]
+            kind = noise_in(text, is_heading=span.is_heading, is_row=bool(span.header))
+            self.noise[key] = kind
+        return kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +151,7 @@ def choose(
     scored = [
         (score * standing, passage, span)
         for standing, (passage, terms) in zip(_standings(sources), sources, strict=True)
-        for span, score in _scored(asked, question, terms)
+        for span, score in _scored(asked, question, passage, terms)
     ]
     ranked = []
     for score, passage, span in nlargest(_CANDIDATES, scored, key=itemgetter(0)):
@@ -233,7 +247,7 @@ def _joined(quotes: list[Quote]) -> list[Quote]:
 
 
 def _scored(
-    asked: Asked, question: QuestionTerms, terms: PassageTerms
+    asked: Asked, question: QuestionTerms, passage: Passage, terms: PassageTerms
 ) -> Iterator[tuple[QuoteSpan, float]]:
     """Each span that holds a word of the question, with its score."""
     weights, words, total = asked.weights, asked.words, asked.total
@@ -250,8 +264,9 @@ def _scored(
         score = own + identity + CONTEXT_SHARE * context
         if len(span.terms) < SHORT_TERMS and not any(t[:1].isdigit() for t in span.terms):
             score *= 0.5
-        if span.noise and span.noise not in asked.allowed_noise:
-            score *= FACTORS[span.noise]
+        noise = terms.noise_of(passage, span)
+        if noise and noise not in asked.allowed_noise:
+            score *= FACTORS[noise]
         yield span, score
 
 
@@ -313,10 +328,8 @@ class PassageTermsCache:
         at = passage.start
         texts = [passage.text[piece.start - at : piece.end - at] for piece in found]
         spans = tuple(
-            self._span(piece, text, terms)
-            for piece, text, terms in zip(
-                found, texts, self._vocabulary.terms_of_each(texts), strict=True
-            )
+            self._span(piece, terms)
+            for piece, terms in zip(found, self._vocabulary.terms_of_each(texts), strict=True)
         )
         identity = self._header_terms(f"{passage.header} {passage.document_name}")
         terms = identity.union(
@@ -330,7 +343,7 @@ class PassageTermsCache:
     def _terms(self, text: str) -> frozenset[str]:
         return frozenset(self._vocabulary.terms(text))
 
-    def _span(self, piece: Piece, text: str, terms: Sequence[str]) -> QuoteSpan:
+    def _span(self, piece: Piece, terms: Sequence[str]) -> QuoteSpan:
         return QuoteSpan(
             start=piece.start,
             end=piece.end,
@@ -338,5 +351,5 @@ class PassageTermsCache:
             header=piece.header,
             header_terms=self._header_terms(piece.header) if piece.header else frozenset(),
             heading_terms=self._header_terms(piece.heading) if piece.heading else frozenset(),
-            noise=noise_in(text, is_heading=piece.is_heading, is_row=bool(piece.header)),
+            is_heading=piece.is_heading,
         )

@@ -225,11 +225,14 @@ def lacking_parts(services: QueryServices, query: Query, sources: Sources) -> li
     check = services.subjects
     if check is None:
         return []
+    parts = dict.fromkeys(_named_parts(services, query))
+    if not parts:
+        return []
     terms = services.vocabulary.terms
-    held = {t for _, each in sources for t in each.terms}
-    held |= {t for name in {p.document_name for p, _ in sources} for t in terms(_plain(name))}
+    held = set().union(*(each.terms for _, each in sources))
+    held.update(*(terms(_plain(name)) for name in {p.document_name for p, _ in sources}))
     lacking = []
-    for part in dict.fromkeys(_named_parts(services, query)):
+    for part in parts:
         unheld = [word for word in part.split() if not held.issuperset(terms(word))]
         try:
             if unheld and check.writes(query, unheld):

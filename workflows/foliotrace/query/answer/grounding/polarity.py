@@ -72,6 +72,20 @@ _DENIES: Final = re.compile(
     re.IGNORECASE,
 )
 _REFUSAL: Final = re.compile("|".join(f"(?:{r})" for r in REFUSALS), re.IGNORECASE)
+_WORD: Final = re.compile(r"\w+")
+_REFUSING: Final = "no never neither none t ne only missing absent outside beyond"
+_REFUSING_PARTS: Final = (
+    "not",
+    "nicht",
+    "kein",
+    "unable",
+    "lack",
+    "silent",
+    "insufficient",
+    "limited",
+)
+_REFUSING_WORDS: Final = frozenset(_REFUSING.split())
+"""Each of REFUSALS needs one of these words or parts of words; few other sentences hold one."""
 _TURN: Final = re.compile(r"\b(?:but|however|although|though|yet|instead)\b", re.IGNORECASE)
 _LEAD: Final = re.compile(
     r"\W*(yes|no|not(?= (?:in|for|at|during|as of) [^:,.]{1,30}:)|"
@@ -140,6 +154,11 @@ _PLAIN: Final = re.compile(r"[a-z]+")
 
 def is_refusal(sentence: str) -> bool:
     """Whether the sentence says that the passages do not hold the answer, and no more."""
+    lower = sentence.casefold()
+    if _REFUSING_WORDS.isdisjoint(_WORD.findall(lower)) and not any(
+        part in lower for part in _REFUSING_PARTS
+    ):
+        return False
     found = _REFUSAL.search(sentence)
     if found is None:
         return False

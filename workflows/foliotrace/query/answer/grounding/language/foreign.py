@@ -122,9 +122,9 @@ _NUMBER: Final = re.compile(
 def language_of(text: str) -> Language | None:
     """The language of a text by its most common words; None for English and for no words."""
     words = _WORDS.findall(text[:2000].casefold())
-    hits = {name: sum(word in known for word in words) for name, known in _KNOWN.items()}
+    hits = {name: sum(map(known.__contains__, words)) for name, known in _KNOWN.items()}
     best = max(hits, key=lambda name: hits[name])
-    english = sum(word in _KNOWN_ENGLISH for word in words)
+    english = sum(map(_KNOWN_ENGLISH.__contains__, words))
     if hits[best] <= english or hits[best] < (1 if _LETTER.search(text) else 2):
         return None
     return best
