@@ -15,12 +15,10 @@ def form(parts: Iterable[Part]) -> tuple[bytes, str]:
     """Body and content type of a form of JSON parts."""
     boundary = uuid4().hex
     pieces: list[bytes] = []
+    start = f'--{boundary}\r\nContent-Disposition: form-data; name="'
+    kind = '"\r\nContent-Type: application/json\r\nContent-Length: '
     for name, content in parts:
-        pieces.append(
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n'
-            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n".encode()
-        )
-        pieces += (content, b"\r\n")
+        pieces += (f"{start}{name}{kind}{len(content)}\r\n\r\n".encode(), content, b"\r\n")
     pieces.append(f"--{boundary}--\r\n".encode())
     return b"".join(pieces), f"multipart/form-data; boundary={boundary}"
 

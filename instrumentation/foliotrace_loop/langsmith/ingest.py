@@ -1,13 +1,16 @@
 """Sends runs to a LangSmith project, and reads back which of them it holds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from foliotrace_loop.langsmith.forms import form, run_parts
+import orjson
+
+from foliotrace_loop.langsmith.forms import Part, form
 from foliotrace_loop.langsmith.runs import project_id, query
 from foliotrace_loop.langsmith.wire import TEMPORARY, ConnectionLost, LangSmithApi
 from foliotrace_loop.ports import LoopError
+from foliotrace_loop.traces.rewriting import RunJson
 from foliotrace_loop.traces.upload import Delivery, UploadLimits, UploadOutcome
 
 _RUNS: Final = 100
@@ -20,6 +23,7 @@ class LangSmithIngest:
     def __init__(self, langsmith: LangSmithApi, project: str) -> None:
         self._langsmith = langsmith
         self._project = project
+        self._head_end = b',"session_name":' + orjson.dumps(project) + b"}"
 
     def limits(self) -> UploadLimits:
         """What one request may hold, as the service says. Raises LoopError, Unavailable."""
@@ -30,11 +34,9 @@ class LangSmithIngest:
             body_bytes=int(said.get("size_limit_bytes") or _BYTES),
         )
 
-    def send(self, runs: Sequence[Mapping[str, Any]]) -> Delivery:
+    def send(self, runs: Sequence[RunJson]) -> Delivery:
         """Create these runs, in one request and without retry."""
-        body, content_type = form(
-            part for run in runs for part in run_parts({**run, "session_name": self._project})
-        )
+        body, content_type = form(part for run in runs for part in self._parts(run))
         try:
             reply = self._langsmith.send(
                 "POST", "/runs/multipart", body=body, content_type=content_type
@@ -60,3 +62,9 @@ class LangSmithIngest:
             if not isinstance(run.get("id"), str):
                 raise LoopError("LangSmith lists runs without id: check the endpoint")
             yield run["id"]
+
+    def _parts(self, run: RunJson) -> Iterator[Part]:
+        name = f"post.{run.id}"
+        yield name, run.head[:-1] + self._head_end
+        for field, content in run.fields:
+            yield f"{name}.{field}", content

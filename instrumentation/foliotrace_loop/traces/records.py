@@ -8,10 +8,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 import orjson
 
@@ -25,8 +24,7 @@ _ENVELOPE: Final = re.compile(rf'\s*\{{\s*"(?:{"|".join(_LISTS)})"\s*:\s*\[')
 _DECODER: Final = json.JSONDecoder()
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One run of the file, or why it is none."""
 
     place: str
@@ -164,10 +162,12 @@ def _runs(value: object, place: str) -> Iterator[Record]:
         if not isinstance(each, dict):
             yield Record(where, None, "not an object")
             continue
-        held = next((each[n] for n in _LISTS if isinstance(each.get(n), list)), None)
-        if held is not None and "start_time" not in each:
-            waiting += [(inner, f"run {n}", None) for n, inner in reversed([*enumerate(held, 1)])]
-            continue
+        if "start_time" not in each:
+            held = next((each[n] for n in _LISTS if isinstance(each.get(n), list)), None)
+            if held is not None:
+                inside = reversed([*enumerate(held, 1)])
+                waiting += [(inner, f"run {n}", None) for n, inner in inside]
+                continue
         children = each.pop("child_runs", None) or ()
         each.setdefault("id", where)
         if parent is not None and not each.get("parent_run_id"):

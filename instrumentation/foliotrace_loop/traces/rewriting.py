@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from foliotrace_loop.traces.identity import iso, microseconds, parent_of
 from foliotrace_loop.traces.records import Record
 
-RAW: Final = ("inputs", "outputs", "error", "extra", "serialized")
-"""Fields that are stored, and later sent, as JSON text: they do not change any more."""
-_HEAD: Final = ("name", "run_type", "tags", "events")
+RAW: Final = ("inputs", "outputs", "error", "extra", "serialized", "events")
+"""Fields that are stored, and later sent, as JSON text: only times of events change."""
 _USAGE: Final = {
     "prompt_tokens": "input_tokens",
     "completion_tokens": "output_tokens",
@@ -28,8 +27,19 @@ class State(StrEnum):
     DEAD = "dead"  # will not be sent again unless `traces retry` says so
 
 
-def row_of(seq: int, record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """A record as rows of the journal; a record that is no run is dead at once."""
+class RunJson(NamedTuple):
+    """A run as it is sent, but for its project: a JSON object, and JSON of its `RAW` fields."""
+
+    id: str
+    head: bytes
+    fields: Sequence[tuple[str, bytes]]
+
+
+def row_of(seq: int, record: Record) -> tuple[tuple[Any, ...], str]:
+    """A record as the journal keeps it: what numbers it, with the reason if it is no run; its body.
+
+    A body is a line of JSON for the head and one for each of `RAW`, empty where there is none.
+    """
     run, fault = record.run, record.problem
     parent = start = end = None
     if run is not None:
@@ -43,59 +53,72 @@ def row_of(seq: int, record: Record) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
             fault = str(error)
     if run is None or fault is not None:
         old_id = record.place if run is None else str(run["id"])
-        head = orjson.dumps(run, default=str)
-        why = f"{record.place}: {fault}"
-        row = (seq, old_id, parent, None, None, len(head), State.DEAD, why)
-        return row, (seq, head, *(None for _ in RAW))
+        body = orjson.dumps(run, default=str)
+        row = (seq, old_id, parent, None, None, len(body), f"{record.place}: {fault}")
+        return row, body.decode() + "\n" * len(RAW)
     old_id = str(run["id"])
-    extra = _extra(run, old_id)
-    head = orjson.dumps({name: run[name] for name in _HEAD if run.get(name) is not None})
-    held = (extra if name == "extra" else run.get(name) for name in RAW)
-    raw = [None if each is None else orjson.dumps(each, default=str) for each in held]
-    size = len(head) + sum(len(each) for each in raw if each is not None)
-    return (seq, old_id, parent, start, end, size, State.PENDING, None), (seq, head, *raw)
+    known = {
+        "name": str(run.get("name") or "run"),
+        "run_type": str(run.get("run_type") or "chain").lower(),
+    }
+    if run.get("tags") is not None:
+        known["tags"] = run["tags"]
+    lines = [orjson.dumps(known, default=str)]
+    for name in RAW:
+        value = _extra(run, old_id) if name == "extra" else run.get(name)
+        lines.append(b"" if value is None else orjson.dumps(value, default=str))
+    body = b"\n".join(lines)
+    return (seq, old_id, parent, start, end, len(body), None), body.decode()
 
 
-def sent_run(row: tuple[Any, ...], shift: int) -> dict[str, Any]:
-    """A run as it is sent, but for its project; `row` is what `Journal.runs` selects."""
-    _, parent, start, end, dotted, head, *raw = row
-    run: dict[str, Any] = orjson.loads(head)
-    run["name"] = str(run.get("name") or "run")
-    run["run_type"] = str(run.get("run_type") or "chain").lower()
-    if isinstance(run.get("events"), list):
-        run["events"] = [_event(each, shift) for each in run["events"]]
+def sent_run(row: tuple[Any, ...], shift: int) -> RunJson:
+    """A run as it is sent; `row` is what `Journal.runs` selects."""
+    dotted, start, end, orphan_of, body = row
+    head, *raw = body.encode().split(b"\n")
     steps = dotted.split(".")
-    run |= {"id": steps[-1][-36:], "trace_id": steps[0][-36:], "dotted_order": dotted}
-    run["start_time"] = iso(start + shift)
-    if end is not None:
-        run["end_time"] = iso(end + shift)
-    for name, text in zip(RAW, raw, strict=True):
-        if text is not None:
-            run[name] = orjson.Fragment(text)
+    id_ = steps[-1][-36:]
+    # Ids, times and orders need no escapes in JSON.
+    known = f',"id":"{id_}","trace_id":"{steps[0][-36:]}","dotted_order":"{dotted}"'
     if len(steps) > 1:
-        run["parent_run_id"] = steps[-2][-36:]
-    elif parent is not None:
-        extra = orjson.loads(raw[RAW.index("extra")])
-        extra["metadata"]["original_parent_run_id"] = parent
-        run["extra"] = extra
-    return run
+        known += f',"parent_run_id":"{steps[-2][-36:]}"'
+    if end is not None:
+        known += f',"end_time":"{iso(end + shift)}"'
+    known += f',"start_time":"{iso(start + shift)}"}}'
+    fields = [each for each in zip(RAW, raw, strict=True) if each[1]]
+    if orphan_of is not None or raw[-1]:
+        fields = [(name, _rewritten(name, text, shift, orphan_of)) for name, text in fields]
+    return RunJson(id_, head[:-1] + known.encode(), fields)
 
 
-def letter_of(head: bytes, raw: Sequence[bytes | None]) -> dict[str, Any] | None:
+def letter_of(body: str) -> dict[str, Any] | None:
     """What the journal holds of a run that is not sent."""
+    head, *raw = body.split("\n")
     run: dict[str, Any] | None = orjson.loads(head)
     if run is not None:
-        held = zip(RAW, raw, strict=True)
-        run |= {name: orjson.loads(text) for name, text in held if text is not None}
+        run |= {name: orjson.loads(text) for name, text in zip(RAW, raw, strict=True) if text}
     return run
+
+
+def _rewritten(name: str, text: bytes, shift: int, orphan_of: str | None) -> bytes:
+    """A field with shifted events, or with the parent that an orphan had."""
+    if name == "events":
+        events = orjson.loads(text)
+        if isinstance(events, list):
+            return orjson.dumps([_event(each, shift) for each in events])
+    if name == "extra" and orphan_of is not None:
+        extra = orjson.loads(text)
+        extra["metadata"]["original_parent_run_id"] = orphan_of
+        return orjson.dumps(extra)
+    return text
 
 
 def _extra(run: Mapping[str, Any], old_id: str) -> dict[str, Any]:
     """The run's `extra` with what an export holds elsewhere, and where the run comes from."""
-    extra = dict(run["extra"]) if isinstance(run.get("extra"), dict) else {}
+    extra = dict(held) if isinstance(held := run.get("extra"), dict) else {}
     metadata: dict[str, Any] = {}
     for each in (run.get("metadata"), extra.get("metadata")):
-        metadata |= each if isinstance(each, dict) else {}
+        if isinstance(each, dict):
+            metadata |= each
     outputs = run.get("outputs")
     if not (isinstance(outputs, dict) and "usage_metadata" in outputs):
         usage = {new: run[old] for old, new in _USAGE.items() if run.get(old) is not None}

@@ -3,13 +3,14 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from foliotrace_loop.traces.journal import Journal, Pending
+from foliotrace_loop.traces.rewriting import RunJson
 
 _FORM_BYTES: Final = 2048
 """What a run grows by in a form: boundaries, ids, order."""
@@ -50,7 +51,7 @@ class Ingest(Protocol):
         """What one request may hold. Raises LoopError, Unavailable."""
         ...
 
-    def send(self, runs: Sequence[Mapping[str, Any]]) -> Delivery:
+    def send(self, runs: Sequence[RunJson]) -> Delivery:
         """One request, without retry."""
         ...
 
@@ -225,13 +226,14 @@ def _size(run: Pending) -> int:
 def _traces(journal: Journal) -> Iterator[list[Pending]]:
     """The pending runs of each trace; the order makes them neighbours."""
     trace: list[Pending] = []
-    after = ""
+    after = root = ""
     while page := journal.pending(after):
         after = page[-1].dotted
         for run in page:
-            if trace and trace[0].root != run.root:
-                yield trace
-                trace = []
+            if run.root != root:
+                if trace:
+                    yield trace
+                trace, root = [], run.root
             trace.append(run)
     if trace:
         yield trace

@@ -1,5 +1,6 @@
 """Runs read from LangSmith, and feedback, datasets and experiments pushed to it."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +24,7 @@ from foliotrace_loop.ports import LoopError
 from foliotrace_loop.shapes import Attempt, CaseResult, Experiment, Row, Score
 from foliotrace_loop.store import LoopStore
 from foliotrace_loop.traces.generate import TraceSynthesis, generate
+from foliotrace_loop.traces.rewriting import RAW, RunJson
 from foliotrace_server.cli.main import main
 
 langsmith = lazy("langsmith")
@@ -41,12 +43,18 @@ def workspace(fake: FakeLangSmith) -> LangSmithApi:
     return LangSmithApi(fake.url, fake.api_key)
 
 
+def as_sent(run: dict[str, Any]) -> RunJson:
+    head = {name: each for name, each in run.items() if name not in RAW}
+    fields = [(name, json.dumps(run[name]).encode()) for name in RAW if run.get(name) is not None]
+    return RunJson(run["id"], json.dumps(head).encode(), fields)
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("suffix", ["", "/", "/api/v1"])
 async def test_runs_are_read_through_the_second_read_api(fake: FakeLangSmith, suffix: str) -> None:
     workspace = LangSmithApi(fake.url + suffix, fake.api_key)
     runs = list(generate(TraceSynthesis(traces=30, seed=4, since=NOW - timedelta(days=20))))
-    LangSmithIngest(workspace, "p").send(runs)
+    LangSmithIngest(workspace, "p").send([as_sent(each) for each in runs])
     source = LangSmithRuns(workspace, "p")
     roots = [each for each in runs if each["parent_run_id"] is None]
     found = await source.find(None, limit=1000)

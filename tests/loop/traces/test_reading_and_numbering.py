@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from foliotrace_loop.traces.generate import TraceSynthesis, generate
 from foliotrace_loop.traces.identity import microseconds, new_id
 from foliotrace_loop.traces.journal import Journal
 from foliotrace_loop.traces.records import Record, read_runs
-from foliotrace_loop.traces.rewriting import State
+from foliotrace_loop.traces.rewriting import RunJson, State
 from foliotrace_loop.traces.upload import UploadLimits, batches
 
 NOW = datetime(2026, 11, 21, 20, tzinfo=UTC)
@@ -38,12 +39,13 @@ def loaded(*runs: Any) -> Journal:
 
 
 def sent(journal: Journal) -> list[dict[str, Any]]:
-    return list(map(plain, journal.runs(journal.pending())))
+    pending = journal.pending()
+    return [plain(each) for each in journal.runs(pending)] if pending else []
 
 
-def plain(run: dict[str, Any]) -> dict[str, Any]:
-    """A run with what it holds as JSON text read."""
-    return orjson.loads(orjson.dumps(run))
+def plain(run: RunJson) -> dict[str, Any]:
+    """A run with its JSON read."""
+    return orjson.loads(run.head) | {name: orjson.loads(text) for name, text in run.fields}
 
 
 @pytest.mark.parametrize(
@@ -219,3 +221,17 @@ def test_synthetic_traces_are_trees_with_errors_and_tokens_the_same_for_a_seed()
     ]
     assert all(u["input_tokens"] + u["output_tokens"] == u["total_tokens"] for u in usage)
     assert {each["run_type"] for each in runs} == {"chain", "retriever", "embedding", "tool", "llm"}
+
+
+def test_a_journal_of_an_earlier_version_is_loaded_again_with_the_same_ids(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "journal.db")
+    old.executescript(
+        "CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
+        "CREATE TABLE runs (seq INTEGER PRIMARY KEY, old_id TEXT, state TEXT);"
+        "INSERT INTO facts VALUES ('shift_us', 5000000), ('loaded', 1)"
+    )
+    old.close()
+    journal = Journal(tmp_path / "journal.db")
+    assert not journal.fact("loaded"), "the file is read again"
+    journal.load([Record("run 1", run("a"))], "upload", NOW)
+    assert sent(journal)[0]["start_time"] == "2026-01-01T10:00:05.000000+00:00", "the shift of then"
