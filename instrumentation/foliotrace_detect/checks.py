@@ -92,9 +92,40 @@ def is_address(text: str) -> bool:
     return max(octets) >= 16  # smaller ones are version numbers
 
 
+_PLACEHOLDER: Final = re.compile(
+    r"(?:[*xX\u2022.#_?-]+|\$\{.*|\$\(.*|\$[A-Z][A-Z_\d]*|\{.*|<.*|%\w+%|\[.*"
+    r"|(?i:[({]?(?:redacted|filtered|masked|hidden|removed|omitted|encrypted)\b.*"
+    r"|(?:your|my|the|an?|some|insert|enter)[-_ ].*|(?:os|process|import\.meta)\.?(?:env|get).*"
+    r"|(?:get)?env[.(\[].*|(?:getpass|settings|config|secrets|vault|kms|ssm|op|arn)[.:/(].*))"
+)
+_REPEATED: Final = re.compile(r"(.)\1{7}")
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether `text` stands for a secret and is none: a mask, a variable, "your-key-here"."""
+    return _PLACEHOLDER.fullmatch(text) is not None or _REPEATED.search(text) is not None
+
+
+def looks_like_a_password(text: str) -> bool:
+    """Whether a word in prose is a password: digits and letters or signs, and no measure."""
+    if is_placeholder(text) or _MEASURE.fullmatch(text):
+        return False
+    marks = sum(pattern.search(text) is not None for pattern in _PASSWORD_SIGNS)
+    return marks >= 2
+
+
+_MEASURE: Final = re.compile(
+    r"(?i)[\d.]+[-\u2011 ]?[a-z%]+|(?:sha|md|aes|base|utf|rsa|oauth|pbkdf|win|v)-?\d[\w.-]*|[^@\s]+@[^@\s]+\.\w+"
+    r"|\w+://.*|[\w-]*/[\w/-]*|[a-z]+-\w+"
+)
+_PASSWORD_SIGNS: Final = tuple(
+    map(re.compile, (r"[A-Za-z]", r"\d", r"[!@#$%^&*+=?~]", r"[a-z][A-Z]"))
+)
+
+
 def looks_random(text: str) -> bool:
     """Whether a key's text was drawn and not written: "sk-learn-pipelines" was written."""
-    return any(
+    return not is_placeholder(text) and any(
         len(part) >= 6 and _RANDOM_PART.search(part) is not None
         for part in re.split(r"[^A-Za-z0-9]", text)
     )
@@ -106,4 +137,4 @@ def is_basic_credential(text: str) -> bool:
         plain = b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
     except ValueError:
         return False
-    return ":" in plain and plain.isprintable()
+    return ":" in plain and plain.isprintable() and not is_placeholder(plain.split(":", 1)[1])

@@ -26,7 +26,8 @@ _FOLDED: Final[dict[int, int]] = {
 _HINT: Final = re.compile(
     r"\d[ ._:/()-]{0,2}\d|@|%40|[\[({]at[\])}]|[A-Za-z0-9]{2}[-_.][A-Za-z0-9_-]{8}|://|::|eyJ"
     r"|[Pp]ass|PASS|[Pp]wd|PWD|[Ss]ecret|SECRET|[Tt]oken|TOKEN|[Kk]ey|KEY|[Ss]ig=|[Ss]ession"
-    r"|[Bb]asic|[Bb]earer|[Cc]redential|AKIA|ASIA|AIza|sid"
+    r"|[Bb]asic|[Bb]earer|[Cc]redential|AKIA|ASIA|AIza|sid|&#|&commat|u0040| dot | DOT |%[23]"
+    r"|[Pp]sk|PSK|\bpw\b|ennwort|[Cc]ontrase|[Hh]as[lł]o|[Ss]enha|achtw|arol|ifre|eslo|арол|[密口パ비]"
 )
 """No rule finds anything in a text without one of these: most telemetry stops here."""
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Final
 
 from foliotrace_detect.checks import IBAN_LENGTHS, is_card, is_chinese_id, is_iban
@@ -53,14 +53,12 @@ class CardRule:
         for run in start.finditer(text):
             if run.start() < after:
                 continue
-            groups = list(re.finditer(r"\d+", run[0]))
-            separators = {run[0][a.end() : b.start()] for a, b in pairwise(groups)}
-            if separators & {".", "_"} and len(separators) > 1:
-                groups = groups[:1]
+            groups = _groups(run[0])
             for last in range(len(groups), 0, -1):
-                end = run.start() + groups[last - 1].end()
-                number = "".join(group[0] for group in groups[:last])
-                if self._is_card(number, tuple(len(group[0]) for group in groups[:last])) and (
+                end = run.start() + groups[last - 1][1]
+                parts = [run[0][begin:to] for begin, to in groups[:last]]
+                number = "".join(parts)
+                if self._is_card(number, tuple(map(len, parts))) and (
                     last < len(groups) or _AFTER_CARD.match(text, end)
                 ):
                     yield Find(run.start(), end, number)
@@ -70,16 +68,38 @@ class CardRule:
     def _is_card(self, number: str, groups: tuple[int, ...]) -> bool:
         if not 13 <= len(number) <= 19:
             return False
-        printed = self.prose or len(groups) == 1 or groups in _PRINTED
+        printed = self.prose or len(groups) in (1, len(number)) or groups in _PRINTED
         return printed and (is_card(number) or (self.any_sixteen and len(number) == 16))
+
+
+def _groups(run: str) -> list[tuple[int, int]]:
+    """Where the first groups of digits stand: those set apart by blanks and dashes, or in one way."""
+    gaps = list(_GAPS.finditer(run))
+    starts = [0]
+    ends = []
+    for gap in gaps:
+        ends.append(gap.start())
+        if gap[0] != gaps[0][0] and not {gap[0], gaps[0][0]} <= _BLANK_OR_DASH:
+            return list(zip(starts, ends, strict=True))
+        starts.append(gap.end())
+    return list(zip(starts, [*ends, len(run)], strict=True))
 
 
 _PRINTED: Final = {
     (4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3), (4, 4, 4, 2), (4, 4, 4, 3), (4, 4, 5),
     (6, 13), (8, 8), (4, 4, 4, 1), (4, 12), (6, 10), (4, 4, 8),
 }  # fmt: skip
+_CARD_GAP: Final = r"(?:%2[0BD]| - |&nbsp;|[ ._+/-])"
+_GAPS: Final = re.compile(_CARD_GAP)
+_BLANK_OR_DASH: Final = frozenset({" ", "-"})
 _CARD_IN_PROSE: Final = re.compile(r"(?<![\d.,-])\d(?:[ ._-]?\d){12,26}(?!\d)")
-_CARD_ALONE: Final = re.compile(r"(?<![A-Za-z0-9.+-])\d{4}(?:[ ._-]?\d){9,22}(?![A-Za-z0-9])")
+_NAMED: Final = "".join(
+    rf"|(?<=(?i:{name})[-.]\d)" for name in ("card", "visa", "amex", "karte", "pan", "nr", "no")
+)
+_CARD_ALONE: Final = re.compile(  # begins with a digit: the search then skips what is none
+    rf"\d(?:(?<![A-Za-z0-9.+-]\d)(?<![A-Z]\d \d)(?<![A-Z]\d\d \d)|(?<=%B\d){_NAMED})"
+    rf"(?:\d{{3}}|(?: \d){{3}}(?= \d \d))(?:{_CARD_GAP}?\d){{9,22}}(?![A-Za-z0-9])"
+)
 _AFTER_CARD: Final = re.compile(r"(?![A-Za-z0-9-]|[.,]\d)|(?=[A-Za-z])")
 
 _SSN_FORM: Final = (
@@ -87,8 +107,8 @@ _SSN_FORM: Final = (
     r"|9\d\d([- ])(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])\2\d{4})"
 )
 _SSN_NAME: Final = (
-    r"(?i:\b(?:ssn|itin|social[ -]?security(?:[ -]?(?:number|no\.?|nr\.?))?|tax[ -]?id)"
-    r"[\s\"':=#]{1,4})"
+    r"(?i:(?:\b|_|(?-i:(?<=[a-z])(?=SSN|Ssn)))(?:ssn|itin|social[ -]?security(?:[ -]?(?:number|no\.?|nr\.?))?|tax[ -]?id)"
+    r"(?:(?:\s(?:is|no\.?|number|nr\.?))?[\s\"':=#>]{1,4}))"
 )
 _NUMBER_WORD: Final = r"(?:[\s:#=\"'-]|(?i:number|numéro|nummer|no\.|nr\.?|num\b|is\b|card\b)){1,6}"
 _ID_NAME: Final = (

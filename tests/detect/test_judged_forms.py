@@ -7,7 +7,7 @@ from foliotrace_detect import Detector
 
 LINES = Path(__file__).with_name("judged_forms.txt").read_text("utf-8").splitlines()
 FORMS = [line for line in LINES if line and not line.startswith("# ")]
-_MARKED = re.compile("⟦(.*?)⟧")
+MARKED = re.compile("⟦(.*?)⟧")
 
 
 def hidden(text: str) -> str:
@@ -18,8 +18,8 @@ def missed() -> list[str]:
     """Forms of whose value six characters or more are left."""
     left = []
     for line in FORMS:
-        if mark := _MARKED.search(line):
-            value, seen = mark[1], hidden(_MARKED.sub(r"\1", line))
+        if mark := MARKED.search(line):
+            value, seen = mark[1], hidden(MARKED.sub(r"\1", line))
             long = max(3, min(6, len(value)))
             if any(value[at : at + long] in seen for at in range(len(value) - long + 1)):
                 left.append(line)
@@ -27,17 +27,17 @@ def missed() -> list[str]:
 
 
 def wrongly_hidden() -> list[str]:
-    return [line for line in FORMS if not _MARKED.search(line) and hidden(line) != line]
+    return [line for line in FORMS if not MARKED.search(line) and hidden(line) != line]
 
 
 def test_97_of_100_forms_that_the_rules_have_not_seen_are_redacted() -> None:
-    forms = sum(_MARKED.search(line) is not None for line in FORMS)
+    forms = sum(MARKED.search(line) is not None for line in FORMS)
     left = missed()
     assert forms >= 150
     assert 1 - len(left) / forms >= 0.97, left
 
 
 def test_what_only_looks_sensitive_is_left_alone_in_995_of_1000_finds() -> None:
-    found = sum(_MARKED.search(line) is not None for line in FORMS) - len(missed())
+    found = sum(MARKED.search(line) is not None for line in FORMS) - len(missed())
     wrong = wrongly_hidden()
     assert found / (found + len(wrong)) >= 0.995, wrong
