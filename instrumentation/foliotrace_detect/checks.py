@@ -115,7 +115,8 @@ def looks_like_a_password(text: str) -> bool:
 
 
 _MEASURE: Final = re.compile(
-    r"(?i)[\d.]+[-\u2011 ]?[a-z%]+|(?:sha|md|aes|base|utf|rsa|oauth|pbkdf|win|v)-?\d[\w.-]*|[^@\s]+@[^@\s]+\.\w+"
+    r"(?i)[\d.]+[-\u2011 ]?[a-z%]+|(?:sha|md|aes|base|utf|rsa|oauth|pbkdf|win|v)-?\d[\w.-]*"
+    r"|[^@\s]+@[^@\s]+\.\w+"
     r"|\w+://.*|[\w-]*/[\w/-]*|[a-z]+-\w+"
 )
 _PASSWORD_SIGNS: Final = tuple(

@@ -42,7 +42,8 @@ EMAILS: Final = (
     PatternRule(  # spelled out: "jane at example dot com", "jane.doe @ example.com"
         SensitiveKind.EMAIL,
         re.compile(
-            rf"(?<!\w)[\w+][\w.+-]{{0,63}} (?:at {_LABEL}(?: dot {_LABEL}){{0,3}} dot {_PLAIN_WORDS}"
+            rf"(?<!\w)[\w+][\w.+-]{{0,63}} (?:"
+            rf"at {_LABEL}(?: dot {_LABEL}){{0,3}} dot {_PLAIN_WORDS}"
             rf"|@ {_LABEL}(?:\.{_LABEL}){{0,3}}\.{_PLAIN_WORDS})",
             re.I,
         ),

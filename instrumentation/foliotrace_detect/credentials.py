@@ -15,25 +15,58 @@ from foliotrace_detect.rule import Find, PatternRule, Rule, SensitiveKind
 _KEYS: Final = (
     r"sk|pk|rk|llx|lsv2|ghp|gho|ghu|ghs|ghr|github_pat|glpat|glsa|glc|hf|xox[abprs]|xapp|pypi|npm"
     r"|gsk|xai|pplx|pcsk|nvapi|tvly|whsec|dop_v1|doo_v1|shpat|shpss|shpca|lin_api|ntn|secret|r8|sbp"
-    r"|fw|sntrys|sntryu|nfp|PMAK|HRKU|ATATT3x\w*|ATBB\w*|rk|dckr_pat|rubygems|NRAK|GOCSPX|pscale_tkn|sq0atp|EAA|jina|voyage|pa|vcp|fo1|figd"
+    r"|fw|sntrys|sntryu|nfp|PMAK|HRKU|ATATT3x\w*|ATBB\w*|rk|dckr_pat"
+    r"|rubygems|NRAK|GOCSPX|pscale_tkn|sq0atp|EAA|jina|voyage|pa|vcp|fo1|figd"
 )
 _NAMED_KEY: Final = (
     r"(?:api|access|account|auth|private|signing|encryption|shared)[_-]?(?:key|token)"
     r"|(?:secret|session|refresh|bearer|id|csrf|xsrf)[_-]?(?:access[_-]?)?(?:key|token|id)"
     r"|apikey|accountkey|sharedaccesskey|token|secret|session|sid|jwt|sig|signature|credentials?"
 )
-_PASSWORD_NAME: Final = (  # lower case; each branch begins with its letter, for the search's sake
+# Lower case, and each branch begins with its letter: the search skips the rest of a text.
+_NAMED_WORDS: Final = (
     r"passwor[dt]|passwd|passphrase|passcode|pass(?<![a-z]pass)|pwd|pw(?<![a-z]pw)(?![a-z])"
     r"|psk(?<![a-z]psk)|client_?secret|kennwort|mot[ _]de[ _]passe|contrase[ñn]a|senha|has[łl]o"
     r"|wachtwoord|lösenord|adgangskode|salasana|heslo|jelszó|[şs]ifre[ms]?i?|parol[aeni]?|пароль"
     r"|密码|密碼|口令|パスワード|비밀번호"
 )
-_PAIR_MARKERS: Final = tuple(
-    " -u,-user,--auth, -a , -p, -P, -w, -W,btoa(,b64enc,-n ',-n \",auth=,auth =,BasicAuth,@,ogin:,ogin =,ogin=,reds,"
-    "redential,/pass,angsdat".split(",")
+_PAIR_MARKERS: Final = (
+    *(
+        " -u",
+        "-user",
+        "--auth",
+        " -a ",
+        " -p",
+        " -P",
+        " -w",
+        " -W",
+        "btoa(",
+        "b64enc",
+        "-n '",
+        '-n "',
+    ),
+    *(
+        "auth=",
+        "auth =",
+        "BasicAuth",
+        "@",
+        "ogin:",
+        "ogin =",
+        "ogin=",
+        "reds",
+        "redential",
+        "/pass",
+    ),
+    "angsdat",
 )
-_IS: Final = r"(?: (?:is|was|are|es|ist|lautet|est|è|é|jest|to|be|now|still|changed|reset|set|just|again|:)){1,4}"
-_TOOLS: Final = r"(?:mysql\w*|mariadb\w*|sshpass|mongo\w*|docker|podman|helm|sqlcmd|zip|unzip|7z\w?|redis-cli|ldap\w+)"
+_IS: Final = (
+    r"(?: (?:is|was|are|es|ist|lautet|est|è|é|jest|to|be|now|still|changed|reset|set|just|again|:))"
+    r"{1,4}"
+)
+_TOOLS: Final = (
+    r"(?:mysql\w*|mariadb\w*|sshpass|mongo\w*|docker|podman|helm|sqlcmd|zip|unzip|7z\w?|redis-cli"
+    r"|ldap\w+)"
+)
 _NO_PASSWORDS: Final = frozenset({"true", "false", "none", "null", "required", "missing", "****"})
 _NEITHER: Final = r"(?!<[A-Z]{2,}:)"  # what is redacted is not redacted again
 
@@ -46,8 +79,8 @@ def _is_assigned_value(text: str) -> bool:
     return text.lower() not in _NO_PASSWORDS and not is_placeholder(text)
 
 
-_UNQUOTED: Final = rf"(?![\"'\\]){_NEITHER}([^\s\"'&;,<>]{{4,}})"
-_PASSWORD: Final = re.compile(rf"{_PASSWORD_NAME}|identified by")
+_UNQUOTED: Final = rf"(?![\"'\\]){_NEITHER}([^\s\"'&;,<>]{{4,1024}})"
+_PASSWORD: Final = re.compile(rf"{_NAMED_WORDS}|identified by")
 _PASSWORD_VALUES: Final[tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...]] = (
     (  # whatever is quoted
         re.compile(
@@ -61,7 +94,7 @@ _PASSWORD_VALUES: Final[tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...
     (  # in prose, and in configuration that puts a blank or a tag between
         re.compile(
             r"(?: (?:for|of|para|für|pour|del?|do) [^\n:=.,]{1,30}?)?"
-            rf"(?:(?i:{_IS})|\s*[:>]\s*|\s+|\s*[-=]>\s*) ?[\"'`]?{_NEITHER}([^\s\"'`<>]{{6,}}?)"
+            rf"(?:(?i:{_IS})|\s*[:>]\s*|\s+|\s*[-=]>\s*) ?[\"'`]?{_NEITHER}([^\s\"'`<>]{{6,64}}?)"
             r"(?=[.,;:)!?]?(?:[\s\"'`<>]|\Z))"
         ),
         looks_like_a_password,
@@ -70,7 +103,7 @@ _PASSWORD_VALUES: Final[tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...
 
 
 class NamedPasswords:
-    """The value behind a name such as `password`: one search for names, the values tried behind it."""
+    """The value behind a name such as `password`: one search for names, then tries behind it."""
 
     kind = SensitiveKind.SECRET
 
@@ -171,17 +204,17 @@ SECRETS: Final[tuple[Rule, ...]] = (
     NamedPasswords(),
     PatternRule(
         SensitiveKind.SECRET,
-        re.compile(rf"(?i:--(?:{_PASSWORD_NAME}|{_NAMED_KEY})[ =]){_NEITHER}([^\s\"'&;,<>]{{4,}})"),
+        re.compile(rf"(?i:--(?:{_NAMED_WORDS}|{_NAMED_KEY})[ =]){_NEITHER}([^\s\"'&;,<>]{{4,}})"),
         is_valid=_is_written_value,
         markers=("--",),
     ),
     PatternRule(  # user and password in one word or one pair
         SensitiveKind.SECRET,
         re.compile(
-            r"(?:\s(?:-u|--user|--proxy-user|--auth|-a)[ =]?|\bbtoa\(|b64encode\(b?|-n )[\"']?[\w.@+-]{1,64}:"
-            r"([^\s\"':@/][^\s\"':]{3,})"
-            r"|\b(?:(?i:auth)\s?=\s?|(?:BasicAuth|HTTPBasicAuth|BasicAuthentication))\(\s*[\"'][^\"'\n]{1,64}[\"'],\s*"
-            r"[\"']([^\"'\n]{4,})[\"']"
+            r"(?:\s(?:-u|--user|--proxy-user|--auth|-a)[ =]?|\bbtoa\(|b64encode\(b?|-n )[\"']?"
+            r"[\w.@+-]{1,64}:([^\s\"':@/][^\s\"':]{3,})"
+            r"|\b(?:(?i:auth)\s?=\s?|(?:BasicAuth|HTTPBasicAuth|BasicAuthentication))\("
+            r"\s*[\"'][^\"'\n]{1,64}[\"'],\s*[\"']([^\"'\n]{4,})[\"']"
             r"|(?<=[:\s])[\w-]{1,30}/([^\s/@:\"']{4,64})(?=@(?://)?[\w.-]+[:/]\w)"
             r"|(?i:\b(?:login|logins?|creds?|credentials?|user(?:name)?/pass\w*|zugangsdaten)\s?[:=]\s?)"
             r"[\w.@-]{1,40}\s?[/:|]\s?([^\s\"'/|]{6,})"

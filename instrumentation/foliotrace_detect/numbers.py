@@ -73,7 +73,7 @@ class CardRule:
 
 
 def _groups(run: str) -> list[tuple[int, int]]:
-    """Where the first groups of digits stand: those set apart by blanks and dashes, or in one way."""
+    """Where the first groups stand: those set apart by blanks and dashes, or in one way."""
     gaps = list(_GAPS.finditer(run))
     starts = [0]
     ends = []
@@ -107,7 +107,8 @@ _SSN_FORM: Final = (
     r"|9\d\d([- ])(?:5\d|6[0-5]|7\d|8[0-8]|9[0-24-9])\2\d{4})"
 )
 _SSN_NAME: Final = (
-    r"(?i:(?:\b|_|(?-i:(?<=[a-z])(?=SSN|Ssn)))(?:ssn|itin|social[ -]?security(?:[ -]?(?:number|no\.?|nr\.?))?|tax[ -]?id)"
+    r"(?i:(?:\b|_|(?-i:(?<=[a-z])(?=SSN|Ssn)))(?:ssn|itin|social[ -]?security"
+    r"(?:[ -]?(?:number|no\.?|nr\.?))?|tax[ -]?id)"
     r"(?:(?:\s(?:is|no\.?|number|nr\.?))?[\s\"':=#>]{1,4}))"
 )
 _NUMBER_WORD: Final = r"(?:[\s:#=\"'-]|(?i:number|numéro|nummer|no\.|nr\.?|num\b|is\b|card\b)){1,6}"
