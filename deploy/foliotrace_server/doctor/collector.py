@@ -13,7 +13,7 @@ import httpx
 
 from foliotrace.errors import Misconfigured
 from foliotrace_otel import OTelSettings, TelemetrySettingInvalid, read_environment
-from foliotrace_otel.setup.configure import collector_answers
+from foliotrace_otel.setup.exporters import collector_answers
 from foliotrace_server.doctor.registry import Call, Outcome, Warned, check, probe
 from foliotrace_server.settings import Settings, environment
 

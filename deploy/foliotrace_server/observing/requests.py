@@ -61,33 +61,29 @@ class RequestTelemetry:
         """
         started_s = perf_counter()
         response = ResponseRecord()
-        if self._roots is None or scope["path"] in _NOT_TRACED:
+        traced = scope["path"] not in _NOT_TRACED
+        if self._roots is None or not traced:
             yield response
             self._measure(scope, response, perf_counter() - started_s)
         else:
-            with self._span_of(self._roots, scope, response) as span:
+            context = _caller_context(scope)
+            name = f"{_method(scope)} {_early_route(scope['path'])}"
+            attributes = entry_attributes(context, NAMESPACE)
+            span = self._roots.start(name, SpanKind.SERVER, attributes, context)
+            token = otel_context.attach(trace.set_span_in_context(span, context))
+            try:
                 response.headers = _headers_of(span)
                 yield response
                 response.trace_id = f"{span.get_span_context().trace_id:032x}"
                 # while its span is open: a slow one names its trace
                 self._measure(scope, response, perf_counter() - started_s)
-        if scope["path"] not in _NOT_TRACED:
+            finally:
+                if span.is_recording():
+                    _describe(span, scope, response)
+                span.end()
+                otel_context.detach(token)
+        if traced:
             _log_access(scope, response, perf_counter() - started_s)
-
-    @contextmanager
-    def _span_of(self, roots: RootSpans, scope: Scope, response: ResponseRecord) -> Iterator[Span]:
-        context = _caller_context(scope)
-        name = f"{_method(scope)} {_early_route(scope['path'])}"
-        attributes = entry_attributes(context, NAMESPACE)
-        span = roots.start(name, SpanKind.SERVER, attributes, context)
-        token = otel_context.attach(trace.set_span_in_context(span, context))
-        try:
-            yield span
-        finally:
-            if span.is_recording():
-                _describe(span, scope, response)
-            span.end()
-            otel_context.detach(token)
 
     def _measure(self, scope: Scope, response: ResponseRecord, seconds: float) -> None:
         route = route_of(scope)

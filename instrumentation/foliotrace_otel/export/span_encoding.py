@@ -17,7 +17,12 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import AnyValue
 
 from foliotrace_otel.export.span_redaction import SpanRedactor
-from foliotrace_otel.sdk_internals.fast_span import FastSpan, PlainParts, plain_parts
+from foliotrace_otel.sdk_internals.fast_span import (
+    FastSpan,
+    PlainParts,
+    origin_of,
+    plain_parts,
+)
 
 _MOST_REMEMBERED: Final = 8192
 _LONGEST_REMEMBERED: Final = 128
@@ -76,10 +81,17 @@ class SpanEncoder:
             int, tuple[Resource, dict[int, tuple[InstrumentationScope | None, list[bytes]]]]
         ]
         groups = {}  # by identity: hashing a Resource costs more than encoding a span
+        before: tuple[object, object] = (None, None)
+        encoded: list[bytes] = []
         for span in spans:
-            resource, scope = span.resource, span.instrumentation_scope
-            _, scopes = groups.setdefault(id(resource), (resource, {}))
-            scopes.setdefault(id(scope), (scope, []))[1].append(framed(b"\x12", self.span(span)))
+            origin = origin_of(span) if type(span) is FastSpan else _origin_of(span)
+            resource, scope = origin
+            if resource is not before[0] or scope is not before[1]:
+                before = origin
+                _, scopes = groups.setdefault(id(resource), (resource, {}))
+                encoded = scopes.setdefault(id(scope), (scope, []))[1]
+            body = self.span(span)
+            encoded += (b"\x12", varint(len(body)), body)
         return b"".join(
             framed(b"\x0a", self._resource_spans(resource, list(scopes.values())))
             for resource, scopes in groups.values()
@@ -140,9 +152,14 @@ class SpanEncoder:
             parts.append((_PARENT_ID | parent[1]).to_bytes(10, "big"))
             if parent[2]:
                 flags = _FLAGS_REMOTE
-        parts += (self._name(name), _KINDS[id(kind)], _TIMES.pack(0x39, start_ns, 0x41, end_ns))
-        parts += self._framed_pairs(attributes)
-        parts += (_NO_STATUS, flags)
+        parts += (
+            self._names.get(name) or self._name(name),
+            _KINDS[id(kind)],
+            _TIMES.pack(0x39, start_ns, 0x41, end_ns),
+            *self._framed_pairs(attributes),
+            _NO_STATUS,
+            flags,
+        )
         return b"".join(parts)
 
     def _resource_spans(
@@ -251,6 +268,10 @@ class SpanEncoder:
             self._keys.clear()
         self._keys[key] = name
         return name
+
+
+def _origin_of(span: ReadableSpan) -> tuple[Resource, InstrumentationScope | None]:
+    return span.resource, span.instrumentation_scope
 
 
 def _field_9(pair: bytes) -> bytes:

@@ -238,7 +238,7 @@ class SpanRedactor:
             return False
         if self._scope_of(scope) is not scope or not self._keeps("", span.name):
             return False
-        return all(self._keeps(key, value) for key, value in plain.attributes.items())
+        return all(self._keeps(key, value) for key, value in plain[-1].items())
 
     def _keeps(self, key: str, value: AnyValue) -> bool:
         """Whether this attribute leaves as it is; a key of "" stands for a name."""

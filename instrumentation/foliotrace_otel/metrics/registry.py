@@ -11,10 +11,11 @@ from threading import Lock
 from typing import Any, Final, TypeAlias
 
 from opentelemetry import trace
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from foliotrace_otel.metrics.histogram import Histogram
 from foliotrace_otel.metrics.instruments import (
     InstrumentSpec,
     Measurement,
@@ -189,24 +190,18 @@ def _family(instrument: MetricDefinition, registry: CollectorRegistry) -> Family
         return Counter(**common)
     if instrument.kind == "gauge":
         return Gauge(**common)
-    return Histogram(**common, buckets=instrument.buckets)
+    if instrument.unit != "s":
+        return Histogram(**common, buckets=instrument.buckets)
+    return Histogram(**common, buckets=instrument.buckets, slow=SLOW_S, exemplar=_exemplar)
 
 
 def _recording(
     family: Family, instrument: MetricDefinition, values: tuple[str, ...]
 ) -> Callable[[float], None]:
+    if isinstance(family, Histogram):
+        return family.labels(*values).observe
     child = family.labels(*values) if values else family
-    if isinstance(child, Counter):
-        return child.inc
-    if isinstance(child, Gauge):
-        return child.set
-    if instrument.unit != "s":
-        return child.observe
-
-    def observe(value: float) -> None:
-        child.observe(value, _exemplar() if value >= SLOW_S else None)
-
-    return observe
+    return child.inc if isinstance(child, Counter) else child.set
 
 
 def _exemplar() -> dict[str, str] | None:

@@ -2,8 +2,9 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable, Collection
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import (
@@ -18,12 +19,16 @@ from opentelemetry.trace import TraceFlags
 from foliotrace_otel.metrics.registry import Metrics
 from foliotrace_otel.sdk_internals import fall_back
 
+_FLAGS: Final = 3
+"""Where a SpanContext, which is a tuple, has its flags: its property is a call more per span."""
+
 
 class SpanProcessors(SynchronousMultiSpanProcessor):
     """The processors of a provider, of which each is called only for what it does.
 
     A processor of ours that looks at starting spans only where their context holds a certain key
-    says so by an attribute `starts_with` of its class.
+    says so by an attribute `starts_with` of its class; one that looks at ended spans only while a
+    certain collection holds something names it `ends_with`.
 
     Private: `_on_ending`, and the `_span_processors` of the class it extends.
     """
@@ -33,7 +38,8 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
 
     _starting: tuple[tuple[SpanProcessor, str | None], ...] = ()
     _near_end: tuple[SpanProcessor, ...] = ()
-    _ended: tuple[SpanProcessor, ...] = ()
+    _ended: tuple[tuple[Callable[[ReadableSpan], None], Collection[object] | None], ...] = ()
+    has_near_end = False
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Add `span_processor` behind the others."""
@@ -43,8 +49,10 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
             self._starting += ((span_processor, getattr(of, "starts_with", None)),)
             if _does(of, "_on_ending"):
                 self._near_end += (span_processor,)
+                self.has_near_end = True
         if _does(of, "on_end"):
-            self._ended += (span_processor,)
+            waited_for = getattr(span_processor, "ends_with", None)
+            self._ended += ((span_processor.on_end, waited_for),)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """A span starts."""
@@ -54,8 +62,9 @@ class SpanProcessors(SynchronousMultiSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """A span has ended."""
-        for processor in self._ended:
-            processor.on_end(span)
+        for on_end, waited_for in self._ended:
+            if waited_for is None or waited_for:
+                on_end(span)
 
     def _on_ending(self, span: Span) -> None:
         for processor in self._near_end:
@@ -112,7 +121,7 @@ class CountedBatchProcessor(BatchSpanProcessor):
             super().on_end(span)
             return
         context = span.get_span_context()
-        if context is None or not context.trace_flags & TraceFlags.SAMPLED:
+        if context is None or not context[_FLAGS] & TraceFlags.SAMPLED:
             return
         # What the SDK does, without asking for the process id: for that a fork has its own hook.
         with self._ending:  # else two threads could see one free place, and a loss go uncounted

@@ -15,7 +15,7 @@ from functools import cache
 from random import getrandbits
 from threading import Lock
 from time import time_ns
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
@@ -31,6 +31,7 @@ from opentelemetry.sdk.trace import (
 )
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -44,6 +45,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace import Span as AnySpan
 from opentelemetry.trace import Tracer as AnyTracer
+from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 from opentelemetry.util.types import AnyValue
 
 from foliotrace_otel.sdk_internals import fall_back
@@ -124,7 +126,8 @@ class FastSpan(Span):
                 return
             self._end_time = end_time if end_time is not None else time_ns()
         processor = self._span_processor
-        processor._on_ending(self)
+        if getattr(processor, "has_near_end", True):
+            processor._on_ending(self)
         processor.on_end(self)
 
     def _add_event(self, event: Event) -> None:
@@ -140,25 +143,23 @@ class FastSpan(Span):
                 self._links = [*self._links, link]
 
 
-class PlainParts(NamedTuple):
-    """What is exported of an ended span that has nothing but attributes, as most have."""
-
-    trace_id: int
-    span_id: int
-    parent: SpanContext | None
-    name: str
-    kind: SpanKind
-    start_ns: int
-    end_ns: int
-    attributes: Mapping[str, AnyValue]
+PlainParts: TypeAlias = tuple[
+    int, int, SpanContext | None, str, SpanKind, int, int, Mapping[str, AnyValue]
+]
+"""Trace id, span id, parent, name, kind, start and end in nanoseconds, attributes."""
 
 
 def plain_parts(span: FastSpan) -> PlainParts | None:
-    """The parts of `span`; None if it has events, links, a status or a trace state."""
+    """What is exported of an ended span; None if it has events, links, a status or a trace state.
+
+    Most spans have nothing but attributes.
+    """
     trace_id, span_id, _, _, state, _ = span._context
-    if span._status is not _UNSET or span._events or span._links or len(state):
+    if span._status is not _UNSET or span._events or span._links:
         return None
-    return PlainParts(
+    if state is not DEFAULT_TRACE_STATE and len(state):
+        return None
+    return (
         trace_id,
         span_id,
         span._parent,
@@ -168,6 +169,11 @@ def plain_parts(span: FastSpan) -> PlainParts | None:
         span._end_time or 0,
         span._attributes,
     )
+
+
+def origin_of(span: FastSpan) -> tuple[Resource, InstrumentationScope | None]:
+    """The resource and the scope of `span`."""
+    return span._resource, span._instrumentation_scope
 
 
 def fast_tracer(tracer: AnyTracer) -> Tracer | None:

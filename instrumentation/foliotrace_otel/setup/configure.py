@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from itertools import product
 from pathlib import Path
@@ -18,7 +17,6 @@ from llama_index_instrumentation import get_dispatcher
 from opentelemetry import trace
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource, get_aggregated_resources
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
@@ -31,13 +29,9 @@ from foliotrace_detect import Rule
 from foliotrace_otel.content.capture import ContentCapture
 from foliotrace_otel.export.batch import (
     CountedExporter,
-    DeferredExporter,
-    collector_listens,
     quiet_exporters,
 )
 from foliotrace_otel.export.log_events import LogEvents, log_events
-from foliotrace_otel.export.redacting import RedactingExporter
-from foliotrace_otel.export.span_encoding import SpanEncoder
 from foliotrace_otel.export.span_journal import JournalledExporter, SpanJournal
 from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
 from foliotrace_otel.metrics.instruments import InstrumentSpec
@@ -48,10 +42,10 @@ from foliotrace_otel.semconv import NAMESPACE
 from foliotrace_otel.setup.environment import (
     SAMPLER_GROUP,
     SAMPLERS,
-    LangSmith,
     OTelSettings,
     read_environment,
 )
+from foliotrace_otel.setup.exporters import all_within, span_exporters
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
 from foliotrace_otel.spans.run_attributes import RunAttributes
@@ -96,7 +90,7 @@ class Telemetry:
             work.append(self.sender.send)
         if self.log_events is not None:
             work.append(self.log_events.flush)
-        return _within(timeout_s, work)
+        return all_within(timeout_s, work)
 
     def shutdown(self, timeout_s: float) -> bool:
         """Take the handlers off, flush and stop what `configure` started; twice does no harm.
@@ -269,7 +263,7 @@ def _own_provider(
         shutdown_on_exit=False,
         active_span_processor=SpanProcessors(),
     )
-    exporters = [CountedExporter(each, metrics) for each in _exporters(settings, redactor)]
+    exporters = [CountedExporter(each, metrics) for each in span_exporters(settings, redactor)]
     journalled = [JournalledExporter(each, journal) for each in exporters] if journal else exporters
     processors = tuple(
         CountedBatchProcessor(
@@ -289,43 +283,6 @@ def _own_provider(
     for processor in processors:
         provider.add_span_processor(processor)
     return provider, processors
-
-
-def _exporters(settings: OTelSettings, redactor: Redactor) -> list[SpanExporter]:
-    if settings.disabled:
-        return []
-    # A collector forwards to LangSmith itself: send there only if none is named.
-    langsmith = None if settings.endpoint_named else settings.langsmith
-    spans = SpanRedactor(redactor, content=settings.capture_content)
-    exporters: list[SpanExporter] = []
-    if settings.exporter == "console" or settings.also_console:
-        exporters.append(RedactingExporter(ConsoleSpanExporter(), spans))
-    if settings.exporter == "otlp" and langsmith is None:
-        make = partial(otlp_exporter, settings, SpanEncoder(spans))
-        listens = partial(collector_listens, settings.protocol)
-        named = settings.endpoint_named
-        exporters.append(make() if named else DeferredExporter(make, reachable=listens))
-    if langsmith is not None:
-        exporters.append(_to_langsmith(langsmith, SpanEncoder(spans)))
-    return exporters
-
-
-def otlp_exporter(settings: OTelSettings, encoder: SpanEncoder) -> SpanExporter:
-    """Over gRPC or HTTP to where the environment says; loads the SDK's exporter."""
-    from foliotrace_otel.sdk_internals.otlp_exporters import RedactedOtlpExporter
-
-    return RedactedOtlpExporter(encoder, grpc=settings.protocol == "grpc")
-
-
-def _to_langsmith(langsmith: LangSmith, encoder: SpanEncoder) -> SpanExporter:
-    from foliotrace_otel.sdk_internals.otlp_exporters import RedactedOtlpExporter
-
-    return RedactedOtlpExporter(
-        encoder,
-        grpc=False,
-        endpoint=f"{langsmith.endpoint}/otel/v1/traces",
-        headers={"x-api-key": langsmith.api_key, "Langsmith-Project": langsmith.project},
-    )
 
 
 def _sampler(settings: OTelSettings) -> Sampler:
@@ -362,27 +319,3 @@ def _resource(service_name: str, more: Mapping[str, str], *, detect: bool) -> Re
 def _already_set() -> trace.TracerProvider | None:
     current = trace.get_tracer_provider()
     return current if isinstance(current, TracerProvider) else None
-
-
-def collector_answers(settings: OTelSettings, *, timeout_s: float) -> bool:
-    """Whether the collector takes one empty export within `timeout_s`."""
-    quiet_exporters()
-    exporter = otlp_exporter(settings, SpanEncoder(SpanRedactor(Redactor(None), content=False)))
-    results: list[SpanExportResult] = []
-    in_time = _within(timeout_s, [lambda: results.append(exporter.export(()))])
-    exporter.shutdown()
-    return in_time and results == [SpanExportResult.SUCCESS]
-
-
-def _within(timeout_s: float, work: Sequence[Callable[[], object]]) -> bool:
-    """Run `work` side by side; whether all of it ended in time.
-
-    In daemon threads, so that an exporter that hangs cannot keep the process from ending.
-    """
-    threads = [threading.Thread(target=one, daemon=True) for one in work]
-    deadline_s = time.monotonic() + timeout_s
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline_s - time.monotonic()))
-    return not any(thread.is_alive() for thread in threads)

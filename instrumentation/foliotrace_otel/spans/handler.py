@@ -24,6 +24,7 @@ from foliotrace_otel.spans.span_tree import SpanTree
 
 _RESPONSES: Final = frozenset({"StreamingResponse", "AsyncStreamingResponse"})
 _CHAT_RESPONSE: Final = "StreamingAgentChatResponse"
+_MOST_TYPES: Final = 1024
 _NEAR: Final = 12  # frames between a generator and a call it makes on its own object
 EndSpan = Callable[[OpenSpan, BaseException | None], None]
 
@@ -39,6 +40,7 @@ class StreamSpans:
 
     def __init__(self, end_span: EndSpan) -> None:
         self.waiting: dict[int, list[OpenSpan]] = {}
+        self.no_streams: set[type] = {type(None)}  # seen as results: their names are not compared
         self._references: dict[int, weakref.ref[Any]] = {}
         self._end_span = end_span
 
@@ -52,6 +54,9 @@ class StreamSpans:
             return self._hold_response(record, result)
         if kind.__name__ == _CHAT_RESPONSE:
             return self._hold_chat(record, result)
+        if len(self.no_streams) >= _MOST_TYPES:
+            self.no_streams.clear()
+        self.no_streams.add(kind)
         return False
 
     def caller(self, instance: object) -> OpenSpan | None:
@@ -238,7 +243,9 @@ class OTelSpanHandler(BaseSpanHandler[BaseSpan]):
             if tree.content is not None:
                 tree.content.left(tree.open.get(id_), result)
             record = tree.leave(id_)
-            if record is not None and (result is None or not streams.hold(record, result)):
+            if record is not None and (
+                type(result) in streams.no_streams or not streams.hold(record, result)
+            ):
                 tree.end(record)
             if streams.waiting and id(instance) in streams.waiting:  # a chat response's writer
                 streams.over(id(instance))

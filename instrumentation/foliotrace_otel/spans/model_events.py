@@ -13,7 +13,8 @@ from foliotrace_otel.spans import LlamaIndexObject
 from foliotrace_otel.spans.failures import error_type
 from foliotrace_otel.spans.model_usage import ModelUsage, finish_reason_of, text_field, usage_in
 from foliotrace_otel.spans.open_span import OpenSpan
-from foliotrace_otel.spans.span_tree import SpanTree, same_call
+from foliotrace_otel.spans.parents import same_call
+from foliotrace_otel.spans.span_tree import SpanTree
 
 _MOST_IDS: Final = 10
 _NS_PER_S: Final = 1e9

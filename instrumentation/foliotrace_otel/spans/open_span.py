@@ -10,7 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext
 
 from foliotrace_otel.sdk_internals import CURRENT_CONTEXT, SPAN_KEY
-from foliotrace_otel.sdk_internals.fast_span import FastSpan, set_known_attributes
+from foliotrace_otel.sdk_internals.fast_span import FastSpan
 from foliotrace_otel.semconv import Attribute
 from foliotrace_otel.spans.span_naming import SpanPlan
 
@@ -87,7 +87,7 @@ class OpenSpan:
         """Take `span`, started from `context`, and make it the current span."""
         self.span = span
         self.visible = self
-        self.started_ns = span.start_time or 0 if type(span) is FastSpan else time_ns()
+        self.started_ns = time_ns()
         self._previous = context
         self.context = inside = Context(context)
         _set_item(inside, SPAN_KEY, span)  # one copy instead of two: it is nobody else's yet
@@ -113,7 +113,10 @@ class OpenSpan:
         span = self.span
         if span is not None:
             if self.attributes:
-                set_known_attributes(span, self.attributes)
+                if type(span) is FastSpan:
+                    span.update_attributes(self.attributes)
+                else:
+                    span.set_attributes(self.attributes)
             span.end(end_ns)
         self.failed_with = None
         self._previous = None

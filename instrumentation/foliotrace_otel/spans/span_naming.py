@@ -62,12 +62,8 @@ class SpanPlan:
     subject: Subject = ""
     is_run: bool = False
     is_stage: bool = False
+    is_agent: bool = False
     measured: bool = False
-
-    @property
-    def is_agent(self) -> bool:
-        """Whether it is an agent's run."""
-        return self.operation == _AGENT
 
     @property
     def is_rerank(self) -> bool:
@@ -225,6 +221,7 @@ def _plan(
         subject=subject,
         is_run=is_run,
         is_stage=is_stage,
+        is_agent=operation == _AGENT,
         measured=is_stage or is_run or subject == "model",
     )
 

@@ -15,7 +15,6 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import (
     Link,
-    NonRecordingSpan,
     Span,
     SpanContext,
     SpanKind,
@@ -45,6 +44,13 @@ from foliotrace_otel.spans.failures import (
     outcome_of,
 )
 from foliotrace_otel.spans.open_span import RECORD_KEY, UNMEASURED, OpenSpan, UnsampledCall
+from foliotrace_otel.spans.parents import (
+    below_unsampled,
+    new_tags,
+    parent_context,
+    same_call,
+    starts_separate_trace,
+)
 from foliotrace_otel.spans.span_naming import (
     SpanPlan,
     has_visible_steps,
@@ -55,6 +61,7 @@ from foliotrace_otel.spans.span_naming import (
 
 Detail: TypeAlias = Literal["semantic", "all"]
 
+_FLAGS: Final = 3  # of a SpanContext, which is a tuple: its property is a call more per span
 _UUID_CHARS: Final = 37  # LlamaIndex span ids end with "-<uuid4>"
 _MOST_PLANS: Final = 4096
 _HIDDEN_TAGS: Final = frozenset(
@@ -113,16 +120,24 @@ class SpanTree:
         ambient = CURRENT_CONTEXT.get()
         if ambient.get(SUPPRESS_KEY):
             return
-        plan = self._plan(id_, instance, parent)
+        workflow = parent.workflow if parent is not None and instance is None else None
+        plan = self._plans.get((workflow or type(instance), id_[:-_UUID_CHARS]))
+        if plan is None:
+            plan = self._new_plan(id_, instance, workflow)
         if plan.subject == "model":
             parent = self.streaming_caller(instance) or parent
         # Most spans of a sampled-out trace are only counted: no OTel span, hardly any cost.
         if self._quiet and (
-            parent.unsampled and not (LINKS_KEY in ambient and _separate(ambient))
+            parent.unsampled and not (LINKS_KEY in ambient and starts_separate_trace(ambient))
             if parent is not None
-            else _below_unsampled(ambient)
+            else below_unsampled(ambient)
         ):
-            self.open[id_] = self._unsampled_call(id_, plan, instance, parent)
+            if not plan.measured:
+                self.open[id_] = UNMEASURED
+            elif plan.subject:
+                self.open[id_] = self._unsampled_model_call(id_, plan, instance, parent)
+            else:
+                self.open[id_] = UnsampledCall(id_, plan)
             return
         if tags is None:
             tags = active_instrument_tags.get()
@@ -131,7 +146,11 @@ class SpanTree:
         self.open[id_] = record  # before its span starts: if that raises, its end still finds it
         if plan.subject:
             record.instance_id = id(instance)
-        if host is not None and not self._all and (plan.skip or same_call(record)):
+        if (
+            host is not None
+            and not self._all
+            and (plan.skip or (record.instance_id and same_call(record)))
+        ):
             record.visible = host
         else:
             self._start_visible(record, instance, host, ambient)
@@ -217,32 +236,25 @@ class SpanTree:
         if own:
             mark_failed(span, error)
 
-    def _plan(self, id_: str, instance: object, parent: OpenSpan | None) -> SpanPlan:
+    def _new_plan(self, id_: str, instance: object, workflow: type | None) -> SpanPlan:
+        """The plan of a method seen for the first time; `workflow`: it is a step of that run's."""
         function = id_[:-_UUID_CHARS]
-        workflow = parent.workflow if parent is not None and instance is None else None
-        key = (workflow or type(instance), function)
-        plan = self._plans.get(key)
-        if plan is None:
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.clear()
-            plan = self._plans[key] = plan_for(
-                function,
-                instance,
-                under_run=workflow is not None,
-                steps_visible=workflow is not None
-                and has_visible_steps(workflow, self.names.stages_mark),
-                stage_mark=self.names.stage_mark,
-            ).named_for(self._back_ends)
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        plan = self._plans[workflow or type(instance), function] = plan_for(
+            function,
+            instance,
+            under_run=workflow is not None,
+            steps_visible=workflow is not None
+            and has_visible_steps(workflow, self.names.stages_mark),
+            stage_mark=self.names.stage_mark,
+        ).named_for(self._back_ends)
         return plan
 
-    def _unsampled_call(
+    def _unsampled_model_call(
         self, id_: str, plan: SpanPlan, instance: object, parent: OpenSpan | None
     ) -> OpenSpan:
-        """The record of a call without a span: a clock if the call is measured, once per call."""
-        if not plan.measured:
-            return UNMEASURED
-        if not plan.subject:
-            return UnsampledCall(id_, plan)
+        """The record of a model call without a span: a clock, once per call."""
         if parent is not None and parent.instance_id == id(instance):
             return UNMEASURED
         record = UnsampledCall(id_, plan, id(instance))
@@ -258,7 +270,7 @@ class SpanTree:
     ) -> None:
         plan = record.plan
         below = host is not None and host.span is ambient.get(SPAN_KEY)
-        context = ambient if below else _parent_context(host, ambient)
+        context = ambient if below else parent_context(host, ambient)
         links: tuple[Link, ...] = ()
         attributes: dict[str, AnyValue] = {**plan.attributes}
         name = plan.name
@@ -278,7 +290,7 @@ class SpanTree:
                 attributes[self.names.attempt] = number
                 links += first_attempt(record, call) or self._interrupted_attempt(call)
             if record.parent is None or tags is not record.parent.tags:
-                attributes.update(_new_tags(record, self._hidden_tags))
+                attributes.update(new_tags(record, self._hidden_tags))
         span = self._start(name, plan.kind, context, attributes, links)
         if plan.is_run:
             record.workflow = type(instance)
@@ -311,7 +323,7 @@ class SpanTree:
             if type(parent) is not FastSpan and not isinstance(parent, SdkSpan):
                 return start_fast_root(fast, name, kind, attributes, context)
             above = parent.get_span_context()
-            if above.trace_flags & TraceFlags.SAMPLED:
+            if above[_FLAGS] & TraceFlags.SAMPLED:
                 return start_fast_child(fast, name, kind, above, attributes, context)
         return self.tracer.start_span(
             name, context=context, kind=kind, attributes=attributes, links=links
@@ -328,55 +340,3 @@ class SpanTree:
         if provider := provider_of(instance):
             attributes[semconv.PROVIDER] = provider
         return f"{plan.name} {subject}", attributes
-
-
-def _below_unsampled(ambient: Context) -> bool:
-    current = ambient.get(SPAN_KEY)
-    if type(current) is not NonRecordingSpan:
-        return False
-    context = current.get_span_context()
-    return context.is_valid and not context.trace_flags.sampled and not context.is_remote
-
-
-def _separate(ambient: Context) -> bool:
-    """Whether this is inside `separate_trace()`, before its first span."""
-    return LINKS_KEY in ambient and RECORD_KEY not in ambient
-
-
-def same_call(record: OpenSpan) -> bool:
-    """One model call that LlamaIndex shows as two (complete over chat on the same object)."""
-    parent = record.parent
-    return (
-        parent is not None and record.instance_id != 0 and parent.instance_id == record.instance_id
-    )
-
-
-def _parent_context(host: OpenSpan | None, ambient: Context) -> Context:
-    """Under LlamaIndex's parent, keeping a live OTel span that was opened below it in between."""
-    if host is None or host.context is None or host.span is None:
-        return ambient
-    if _separate(ambient):
-        return ambient
-    current = ambient.get(SPAN_KEY)
-    if current is host.span:
-        return ambient
-    if (
-        isinstance(current, Span)
-        and ambient.get(RECORD_KEY) is host
-        and current.is_recording()
-        and current.get_span_context().trace_id == host.span.get_span_context().trace_id
-    ):
-        return ambient
-    return host.context
-
-
-def _new_tags(record: OpenSpan, hidden: frozenset[str]) -> dict[str, Attribute]:
-    """The instrument tags that no span above has already, without content."""
-    above = record.parent.tags if record.parent is not None else None
-    return {
-        key: value
-        for key, value in record.tags.items()
-        if key not in hidden
-        and isinstance(value, str | int | float)
-        and (above is None or above.get(key) != value)
-    }
