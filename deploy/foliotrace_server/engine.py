@@ -23,8 +23,9 @@ from foliotrace_loop.store import LoopStore
 from foliotrace_otel import Metrics
 from foliotrace_server.assembly import Assembly
 from foliotrace_server.folder.reserve import DeletionReserve
-from foliotrace_server.host.durable_host import DurableHost, EndedRun
+from foliotrace_server.host.durable_host import DurableHost
 from foliotrace_server.host.reading_again import ReadingAgain
+from foliotrace_server.host.run_ends import EndedRun
 from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.http.request_body import start_event
 from foliotrace_server.jobs import JobService, ingest_runs
@@ -74,7 +75,7 @@ class Compaction:
         try:
             await compact(self._ingest)
             with translated():  # of the journals: a full disk, or a process that reads them
-                await self._durable.compact()
+                await self._durable.records.compact()
             await asyncio.to_thread(self._reserve.hold)
         except FoliotraceError as error:
             self._due.set()  # a long read blocks it, or the disk is full: retry later
@@ -123,7 +124,7 @@ class Engine:
         else:
             self.metrics = Metrics(INSTRUMENTS, namespace=NAMESPACE)
         depth = self.metrics.own.queue_depth.name
-        self.metrics.watch(depth, self.durable.pending, {"queue": "jobs"})
+        self.metrics.watch(depth, self.durable.accepted.__len__, {"queue": "jobs"})
         self.quotas = assembly.quotas or Quotas.of(settings)
         self._reserve = DeletionReserve(folder)
         self.compaction = Compaction(assembly.ingest, self.durable, self._reserve)
@@ -222,7 +223,7 @@ class Engine:
             try:
                 expired = await self.assembly.runs.expire(before=before, by_project=by_project)
                 await self.forget_feedback()
-                finished = await self.durable.forget_finished(before)
+                finished = await self.durable.records.forget_finished(before)
                 self.compaction.request()
                 _log.debug("retention.applied", runs=expired, handlers=finished)
             except FoliotraceError as error:

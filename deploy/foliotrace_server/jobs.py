@@ -26,7 +26,8 @@ from foliotrace.ingest.workflow import IngestDocument, Ingested, cancel_ingest
 from foliotrace.jobs import JobReporter, claim_job, document_of, job_of
 from foliotrace.model import Document, ExecutionMode, Job, JobKind, JobStatus, Metadata, Principal
 from foliotrace.ports import AuditEntry, Blobs, StoredBlob
-from foliotrace_server.host.durable_host import DurableHost, EndedRun, report_quarantined
+from foliotrace_server.host.durable_host import DurableHost
+from foliotrace_server.host.run_ends import EndedRun, report_quarantined
 from foliotrace_server.host.run_journal import AcceptedRun
 from foliotrace_server.http.request_body import start_event
 from foliotrace_server.observing.trace_context import inside, job_trace, stored_context
@@ -128,11 +129,11 @@ class JobService:
         """
         asked = {"name": upload.name, "collection": upload.collection}
         with job_trace(self._tracer, JobKind.INGEST, principal, self._content, **asked) as root:
-            with self._durable.place():  # before the document and its job exist
+            with self._durable.accepted.place():  # before the document and its job exist
                 accepted = await self._store(principal, upload)
                 root.document, root.outputs = accepted.document, {"job_id": accepted.job.id}
                 is_settled = accepted.settled and not has_handler
-                is_new = not (is_settled or self._durable.is_accepted(accepted.job.id))
+                is_new = not (is_settled or accepted.job.id in self._durable.accepted)
                 if is_new:
                     is_new = await self._accept_new(accepted.job, accepted.document)
             if is_new:
@@ -143,7 +144,7 @@ class JobService:
         """Start to read a served document again, for pages that a lower parser read."""
         services = self._assembly.ingest
         principal = Principal(tenant=document.tenant, subject=_READS_AGAIN)
-        with self._durable.place():
+        with self._durable.accepted.place():
             job = await claim_job(services, JobKind.INGEST, principal, document, None)
             start = {"document_id": document.id, "job_id": job.id, "read_again": True}
             await self._accept(job, document, start)
@@ -194,7 +195,7 @@ class JobService:
                 path=path,
             )
             root.outputs = {"job_id": job.id}
-            with self._durable.place():  # the run is first: it alone holds the schema
+            with self._durable.accepted.place():  # the run is first: it alone holds the schema
                 await self._accept(job, document, {**start, "job_id": job.id})
             stored = await self._assembly.ingest.jobs.create(job)
             await self._durable.begin(job.id)
@@ -233,7 +234,7 @@ class JobService:
         jobs = await self._jobs_of(principal, document_id)
         await asyncio.to_thread(self._make_room)
         with translated():
-            await self._durable.forget([job.id for job in jobs])
+            await self._durable.records.forget([job.id for job in jobs])
         run_id = f"run_{uuid4().hex}"
         document = await delete_document(
             self._assembly.ingest, principal, document_id, run_id=run_id
@@ -306,7 +307,7 @@ class JobService:
                 cut = JobEnded(code=ErrorCode.UPLOAD_INTERRUPTED)
                 await self._fail_document(document.tenant, document.id, cut)
         for job in unfinished:
-            if self._durable.is_accepted(job.id):
+            if job.id in self._durable.accepted:
                 continue
             try:
                 await self._repair(job)

@@ -72,7 +72,7 @@ async def test_a_killed_run_has_one_first_and_one_last_record(
     assert died.returncode == 9, died.stderr.decode()
     engine = compose(load_settings(None, data_dir=tmp_path), serving=True)
     await engine.start()
-    while engine.durable.pending():
+    while engine.durable.accepted:
         await asyncio.sleep(0.02)
     await engine.stop()
     found = pairs(tmp_path)

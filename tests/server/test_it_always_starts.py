@@ -105,7 +105,7 @@ async def quarantined(folder: Path, bad: Accepted, good: Accepted) -> None:
         assert (given_up.status, given_up.problem) == (JobStatus.FAILED, "job_unrepairable")
         assert (await ended(engine, good.job.id)).status is JobStatus.COMPLETED
         async with asyncio.timeout(5):
-            while engine.durable.pending():
+            while engine.durable.accepted:
                 await asyncio.sleep(0.02)
     await engine.stop()
     named = [each["handler_id"] for each in logs if each["event"] == "job.quarantined"]

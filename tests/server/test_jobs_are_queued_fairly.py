@@ -9,7 +9,8 @@ from workflows import Workflow, step
 from workflows.events import StartEvent, StopEvent
 
 from foliotrace.model import Principal
-from foliotrace_server.host.durable_host import DurableHost, EndedRun
+from foliotrace_server.host.durable_host import DurableHost
+from foliotrace_server.host.run_ends import EndedRun
 
 pytestmark = pytest.mark.anyio
 
@@ -44,7 +45,7 @@ async def test_the_job_of_a_second_tenant_passes_the_queue_of_the_first(tmp_path
         await host.accept("b", Principal(tenant="b"), "slow", Take(name="b"))
         await host.begin("b")
         before = len(ended)  # however slow the disk was until here
-        await asyncio.wait_for(host.wait_finalized("b"), 30)
+        await asyncio.wait_for(host.accepted.wait_ended("b"), 30)
         assert len(ended) - before <= 8
     finally:
         await host.stop()

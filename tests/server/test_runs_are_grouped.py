@@ -12,7 +12,8 @@ from workflows.events import StartEvent, StopEvent
 
 from foliotrace.errors import LibraryUnavailable
 from foliotrace.model import Principal
-from foliotrace_server.host.durable_host import DurableHost, EndedRun
+from foliotrace_server.host.durable_host import DurableHost
+from foliotrace_server.host.run_ends import EndedRun
 from foliotrace_server.host.run_journal import AcceptedRun, RunJournal
 
 pytestmark = pytest.mark.anyio
@@ -76,10 +77,10 @@ class Hosted:
     async def finalized(self, *handler_ids: str) -> None:
         async with asyncio.timeout(30):
             for handler_id in handler_ids:
-                await self.host.wait_finalized(handler_id)
+                await self.host.accepted.wait_ended(handler_id)
 
     async def taken_by(self, handler_id: str) -> str:
-        record = await self.host.record(handler_id, wait=False)
+        record = await self.host.records.record(handler_id, wait=False)
         assert (record.status, record.result) != ("running", None)
         return str(record.result.value["by"])
 
@@ -214,7 +215,7 @@ async def test_a_run_that_is_cancelled_while_its_group_is_at_work_ends_with_it(
     await hosted.host.start()
     try:
         await hosted.begin("r0", "alone")
-        await hosted.host.wait_started("r0")
+        await hosted.host.accepted.wait_started("r0")
         assert await hosted.host.cancel("r0")
         hosted.groups.go_on.set()
         await hosted.finalized("r0")

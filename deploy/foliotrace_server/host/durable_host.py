@@ -2,97 +2,52 @@
 
 import asyncio
 import sqlite3
-from collections import Counter, deque
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterator,
-    Mapping,
-    Sequence,
-)
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
-from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import structlog
-from llama_agents.server import HandlerQuery, PersistentHandler
+from llama_agents.server import PersistentHandler
 from workflows import Workflow
 from workflows.events import StartEvent
 
 from foliotrace.catalog import ErrorCode, Reason
-from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable, NotFound, TooBusy
-from foliotrace.events import JobQuarantined, attempt, emit
-from foliotrace.model import JobKind, Principal
+from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable
+from foliotrace.model import Principal
+from foliotrace_server.host.accepted_runs import AcceptedRuns, RunQueue
+from foliotrace_server.host.background_tasks import BackgroundTasks
 from foliotrace_server.host.grouped_runs import GroupOutcome, RunGroups, RunTogether
 from foliotrace_server.host.internals import (
     DurableStore,
-    EventEnvelopeWithMetadata,
-    HandlerData,
     cancel_run,
     durable_server,
-    handler_data,
-    is_active,
     start_durable_run,
     stop_server,
-    wait_for_run,
 )
-from foliotrace_server.host.run_journal import AcceptedRun, RunJournal
+from foliotrace_server.host.run_ends import EndedRun, RunEnds, ended, report_quarantined
+from foliotrace_server.host.run_journal import AcceptedRun, RunJournal, unreadable_journal
+from foliotrace_server.host.run_records import RunRecords
+from foliotrace_server.host.run_recovery import RunRecovery
 from foliotrace_server.http.identity import acting_as
 from foliotrace_server.http.problems import EXCEPTION_HANDLERS
 from foliotrace_server.observing.trace_context import capture_trace, continue_trace
 
-_RECONCILE_EVERY_S: Final = 5.0
+RECONCILE_EVERY_S: Final = 5.0
 _DISK_ERRORS: Final = (FoliotraceError, sqlite3.Error, OSError)  # of a full or lost disk
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedRun:
-    """How a durable run ended. `problem` is an error code or the message of one of our errors."""
-
-    handler_id: str
-    tenant: str
-    subject: str
-    workflow: str
-    status: str  # completed, failed, cancelled
-    problem: str | None
-
-
-@dataclass(slots=True)
-class _Milestones:
-    started: asyncio.Event = field(default_factory=asyncio.Event)
-    finalized: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@contextmanager
-def _opening_journal() -> Iterator[None]:
-    """Turn a damaged file into LibraryUnavailable `jobs_unreadable`."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise LibraryUnavailable(reason=Reason.JOBS_UNREADABLE) from error
-
-
-def report_quarantined(handler_id: str, workflow: str, error: Exception) -> None:
-    """Name and count a job that is given up because its record cannot be read."""
-    reason = type(error).__name__  # its text may quote a document
-    _log.error("job.quarantined", handler_id=handler_id, workflow=workflow, error_type=reason)
-    kind = workflow if workflow in tuple(JobKind) else "own"
-    emit(JobQuarantined(kind=kind, reason=reason))
 
 
 class DurableHost:
     """Hosts workflows whose runs survive the process.
 
     At most `max_concurrent` runs are active, the others are queued. A run that makes no progress
-    while `max_starts` processes die is failed with `job_crashed_repeatedly`; one whose record
-    cannot be read is failed with `job_unrepairable`.
+    while `max_starts` processes die is failed with `job_crashed_repeatedly`; one that cannot be
+    started is failed with `job_unrepairable`.
+
+    A run is in exactly one place: not begun, queued, in a group, active or ending. Each move is
+    made without an `await`; what a fault leaves in no place, `_reconcile` queues again.
     """
 
     def __init__(
@@ -108,32 +63,35 @@ class DurableHost:
     ) -> None:
         """`together` executes runs of a workflow in groups, as far as they can be."""
         self.workflows = dict(workflows)
-        with _opening_journal():
+        with unreadable_journal():
             self.store = DurableStore(folder / "handlers.db")
             self._journal = RunJournal(folder / "intents.db")
         self.store.on_finished = self._on_finished
-        self._resumed: dict[str, AcceptedRun] = {}  # by run id, until the engine resumes the run
-        self.server = durable_server(self.store, EXCEPTION_HANDLERS, self._context_of_resumed)
+        self.server = durable_server(
+            self.store, EXCEPTION_HANDLERS, lambda run_id: self._recovery.context(run_id)
+        )
         for name, workflow in workflows.items():
             self.server.add_workflow(name, workflow)
-        self._on_ended = on_ended
+        self.accepted = AcceptedRuns(max_pending)
+        self.records = RunRecords(self.server, self.store, self._journal, self.accepted)
+        self._recovery = RunRecovery(
+            self.server, self.store, self._journal, self.records, max_starts
+        )
         self._max_concurrent = max_concurrent
-        self._max_pending, self._max_starts = max_pending, max_starts
-        self._accepted: dict[str, AcceptedRun] = {}
-        self._milestones: dict[str, _Milestones] = {}
-        self._places_held = 0
-        self._queue: deque[AcceptedRun] = deque()
+        self._not_begun: dict[str, AcceptedRun] = {}
+        self._queue = RunQueue()
         self._groups = RunGroups(together, begin=self._begin_group, settle=self._settle_group)
         self._active: set[str] = set()
         self._starting: set[str] = set()
+        self._cancelled: set[str] = set()  # of the active ones
         self._ending: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
+        self._ends = RunEnds(self._journal, on_ended, self._tasks)
         self._started = False
-        self._stopping = asyncio.Event()
 
     def journaled(self) -> Sequence[AcceptedRun]:
         """Every accepted run that has not ended, also before `start`. Raises LibraryUnavailable."""
-        with _opening_journal():
+        with unreadable_journal():
             return self._journal.all()
 
     async def start(self) -> None:
@@ -141,9 +99,9 @@ class DurableHost:
 
         No limit applies to them: they were accepted. Raises LibraryUnavailable.
         """
-        with _opening_journal():
+        with unreadable_journal():
             for run in self._journal.all():
-                self._track(run)
+                self.accepted.add(run)
                 try:
                     await self._restore(run)
                 except _DISK_ERRORS:
@@ -153,19 +111,18 @@ class DurableHost:
         await self.server.start()
         self._started = True
         self._start_queued()
-        self._spawn(self._reconcile_loop())
+        self._tasks.spawn(self._reconcile_loop())
 
     async def settle(self) -> None:
         """Start nothing more, and finish reporting the runs that have ended."""
         self._started = False
-        self._stopping.set()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.finish()
 
     async def stop(self) -> None:
         """Stop; active runs are resumed at the next start."""
         await self.settle()
         await stop_server(self.server)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.finish()
         self._journal.close(cleanly=True)
         self.store.close()
 
@@ -174,9 +131,9 @@ class DurableHost:
     ) -> None:
         """Record durably that the run will be executed; `begin` starts or queues it.
 
-        The disk is synced on another thread, once for runs that are accepted at the same time.
-
-        What a caller asks for is accepted inside `place`, which limits it; a repair is not limited.
+        The disk is synced on another thread, once for runs accepted at the same time. Callers
+        accept inside `accepted.place`, which limits them; a repair is not limited. One that fails
+        before `begin` loses nothing: the run is queued seconds later.
         Raises Conflict `job_already_running`, LibraryUnavailable.
         """
         run = AcceptedRun(
@@ -188,12 +145,7 @@ class DurableHost:
             start_event=start_event.model_dump_json(),
             trace=capture_trace(),
         )
-        recording = self._spawn(self._record(run))
-        try:
-            await asyncio.shield(recording)
-        except asyncio.CancelledError:  # the caller is gone, and cannot `begin` it
-            recording.add_done_callback(lambda _: self._begin_abandoned(run))
-            raise
+        await asyncio.shield(self._tasks.spawn(self._record(run)))  # also if the caller is gone
 
     async def _record(self, run: AcceptedRun) -> None:
         try:
@@ -202,52 +154,36 @@ class DurableHost:
             raise LibraryUnavailable(reason=Reason.JOBS_UNWRITABLE) from error
         if not is_new:
             raise Conflict(code=ErrorCode.JOB_ALREADY_RUNNING)
-        self._track(run)
-
-    def _begin_abandoned(self, run: AcceptedRun) -> None:
-        if self._accepted.get(run.handler_id) is run:
-            self._enqueue(run)
-            self._start_queued()
-
-    def refuse_if_full(self) -> None:
-        """Raise TooBusy if no further run can be accepted."""
-        if len(self._accepted) + self._places_held >= self._max_pending:
-            raise TooBusy("too many unfinished jobs", retry_after_s=5.0)
-
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold the place of a run until it is accepted inside. Raises TooBusy.
-
-        Whoever stores something for the run does so inside: no place, nothing stored.
-        """
-        self.refuse_if_full()
-        self._places_held += 1
-        try:
-            yield
-        finally:
-            self._places_held -= 1
+        self.accepted.add(run)
+        self._not_begun[run.handler_id] = run
 
     async def begin(self, handler_id: str, *, may_queue: bool = True) -> None:
         """Start an accepted run and return once a crash cannot lose it; or queue it."""
-        run = self._accepted[handler_id]
-        if may_queue and self._groups.takes(run):
+        run = self._not_begun.pop(handler_id, None)
+        if run is None:  # it was cancelled, or its caller was so slow that it was queued
+            if not may_queue:
+                await self.accepted.wait_started(handler_id)
+        elif may_queue and self._groups.takes(run):
             self._groups.add(run)
             self._start_group()
         elif may_queue and len(self._active) >= self._max_concurrent:
-            self._queue.append(run)
+            self._queue.add(run)
         elif may_queue:
             await self._start_or_retry(run)
         else:
             await self._start(run)
 
     async def cancel(self, handler_id: str) -> bool:
-        """Cancel a queued or active run; False if there is none."""
-        for run in list(self._queue):
-            if run.handler_id == handler_id:
-                self._queue.remove(run)
-                self._end(run, "cancelled")
-                return True
+        """Cancel a run that has not ended; False if there is none."""
+        run = self._not_begun.pop(handler_id, None) or self._queue.remove(handler_id)
+        if run is not None:
+            self._end(run, "cancelled")
+            return True
         if self._groups.cancel(handler_id):
+            return True
+        if handler_id in self._active:  # also if its start is under way, or must be repeated
+            self._cancelled.add(handler_id)
+            await cancel_run(self.server, handler_id)
             return True
         return await cancel_run(self.server, handler_id)
 
@@ -255,152 +191,68 @@ class DurableHost:
         """Whose run it is; the default caller's for one that nobody started."""
         return self._journal.owner(handler_id)
 
-    async def handler(self, handler_id: str) -> PersistentHandler | None:
-        """The stored record of a run that has started."""
-        handlers = await self.store.query(HandlerQuery(handler_id_in=[handler_id]))
-        return handlers[0] if handlers else None
-
-    async def record(self, handler_id: str, *, wait: bool) -> HandlerData:
-        """The record of a run that has started; with `wait`, after its end. Raises NotFound."""
-        handler = await self.handler(handler_id)
-        if handler is None:
-            raise NotFound(code=ErrorCode.HANDLER_NOT_FOUND)
-        data = handler_data(handler)
-        if wait and handler.status == "running":
-            return await wait_for_run(self.server, data)
-        return data
-
-    async def events(
-        self, handler_id: str, *, after: int = -1
-    ) -> AsyncIterator[tuple[int, EventEnvelopeWithMetadata]]:
-        """(sequence, event) of a run that has started, after sequence `after`, until it ends."""
-        handler = await self.handler(handler_id)
-        if handler is None or handler.run_id is None:
-            return
-        if handler.status != "running":
-            for stored in await self.store.query_events(handler.run_id, after_sequence=after):
-                yield stored.sequence, stored.event
-            return
-        async for stored in self.store.subscribe_events(handler.run_id, after_sequence=after):
-            yield stored.sequence, stored.event
-
-    async def wait_started(self, handler_id: str) -> None:
-        """Return once an accepted run has started or ended."""
-        milestones = self._milestones.get(handler_id)
-        if milestones is not None:
-            await milestones.started.wait()
-
-    async def wait_finalized(self, handler_id: str) -> None:
-        """Return once an accepted run has ended and `on_ended` has handled that."""
-        milestones = self._milestones.get(handler_id)
-        if milestones is not None:
-            await milestones.finalized.wait()
-
-    def is_accepted(self, handler_id: str) -> bool:
-        """Whether a run is accepted and has not ended."""
-        return handler_id in self._accepted
-
-    def accepted_workflow(self, handler_id: str) -> str | None:
-        """The workflow of a run that is accepted and has not ended, started or not."""
-        run = self._accepted.get(handler_id)
-        return run.workflow if run is not None else None
-
-    def pending(self) -> int:
-        """Number of accepted runs that have not ended."""
-        return len(self._accepted)
-
-    async def forget_finished(self, before: datetime) -> int:
-        """Delete the records of runs that ended before `before`; how many."""
-        count = self.store.forget_finished(before.isoformat())
-        await self._disown_deleted()
-        return count
-
-    async def forget(self, handler_ids: Sequence[str]) -> None:
-        """Have the records of these runs deleted by the first `compact` after their end."""
-        await self._journal.forget(handler_ids)
-
-    async def compact(self) -> None:
-        """Delete the records of forgotten runs, and leave nothing deleted in the files."""
-        forgotten = self._journal.forgotten()
-        unfinished = [i for i in forgotten if self.is_accepted(i)]
-        self.store.forget([i for i in forgotten if i not in unfinished])
-        await self._disown_deleted()
-        await self._journal.compact(unfinished)
-
-    async def _disown_deleted(self) -> None:
-        owned = self._journal.owned()
-        if owned:
-            kept = self.store.handler_ids()
-            await self._journal.disown(
-                [i for i in owned if i not in kept and i not in self._accepted]
-            )
-
     async def _restore(self, run: AcceptedRun) -> None:
         """Make journal and engine records of one run agree, before the engine starts."""
-        handler = await self.handler(run.handler_id)
-        if handler is not None and handler.status != "running":
-            self._end(run, handler.status, handler.error)
-            return
-        run_id = handler.run_id if handler is not None else None
-        if handler is None or run_id is None or not self.store.is_replayable(run_id):
-            if handler is not None:  # recorded, but killed before it could be replayed
-                await self.store.delete(HandlerQuery(handler_id_in=[run.handler_id]))
+        state = await self._recovery.at_start(run)
+        if state.where == "lost":
             self._enqueue(run)
-            return
-        steps = self.store.steps_done(run_id)
-        starts = 1 if steps > run.steps else run.starts + 1
-        if starts > self._max_starts:
-            _log.error("job.crashed_repeatedly", handler_id=run.handler_id, starts=run.starts)
-            handler.status = "failed"
-            handler.error = ErrorCode.JOB_CRASHED_REPEATEDLY
-            await self.store.update(handler)
-            return
-        await self._journal.record_start(run.handler_id, starts=starts, steps=steps)
-        self._active.add(run.handler_id)  # the engine resumes it
-        self._resumed[run_id] = replace(run, starts=max(1, run.starts))
-        self._milestones[run.handler_id].started.set()
+        elif state.where == "ended":
+            self._end(run, state.status, state.problem)
+        else:
+            self._active.add(run.handler_id)  # the engine resumes it
+            self.accepted.set_started(run.handler_id)
 
     async def _reconcile_loop(self) -> None:
-        """Restart runs that the engine lost while the disk did not take its records."""
-        while not await self._stops_within(_RECONCILE_EVERY_S):
+        not_begun = frozenset[str]()
+        while not await self._tasks.finishes_within(RECONCILE_EVERY_S):
             try:
-                for handler_id in self._active - self._starting - self._ending:
-                    await self._restart_if_lost(handler_id)
-                self._start_queued()
-            except _DISK_ERRORS as error:
+                await self._reconcile(not_begun)
+            except Exception as error:  # noqa: BLE001 - the next round may succeed
                 _log.warning("jobs.reconcile_failed", error_type=type(error).__name__)
+            not_begun = frozenset(self._not_begun)
 
-    async def _stops_within(self, seconds: float) -> bool:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return False
-        return True
+    async def _reconcile(self, not_begun: frozenset[str]) -> None:
+        """Queue what a fault left without progress.
+
+        Runs that the engine lost while the disk did not take its records, those in no place, and
+        those not begun since the last round: their caller is gone.
+        """
+        for run in [self._not_begun[i] for i in not_begun if i in self._not_begun]:
+            self._requeue(self._not_begun.pop(run.handler_id))
+        places = (self._not_begun, self._active, self._ending, self._groups.handler_ids())
+        placed = set(self._queue.handler_ids()).union(*places)
+        for run in self.accepted.all():
+            if run.handler_id not in placed:
+                self._requeue(run)
+        perhaps_lost = map(self._restart_if_lost, self._active - self._starting)
+        for error in await asyncio.gather(*perhaps_lost, return_exceptions=True):
+            if error is not None:
+                _log.warning("job.not_reconciled", error_type=type(error).__name__)
+        self._start_queued()
+
+    def _requeue(self, run: AcceptedRun) -> None:
+        _log.warning("job.restarted", handler_id=run.handler_id)
+        self._active.discard(run.handler_id)
+        self._queue.add(run)
 
     async def _restart_if_lost(self, handler_id: str) -> None:
-        run = self._accepted.get(handler_id)
-        handler = await self.handler(handler_id)
-        if run is None or handler_id in self._ending:
+        run = self.accepted.get(handler_id)
+        state = await self._recovery.now(run) if run is not None else None
+        has_moved = handler_id not in self._active or handler_id in self._starting
+        if run is None or state is None or has_moved:
             return
-        if handler is not None:
-            idle = handler.status == "running" and handler.idle_since is not None
-            if idle or is_active(self.server, handler.run_id or ""):
-                return
-            if handler.status != "running":
-                self._end(run, handler.status, handler.error)
-                return
-            self.store.forget([handler_id])
-        _log.warning("job.restarted", handler_id=handler_id)
-        self._active.discard(handler_id)
-        self._queue.append(run)
+        if state.where == "ended":
+            self._end(run, state.status, state.problem)
+        elif state.where == "lost":
+            self._requeue(run)
 
     async def _start_or_retry(self, run: AcceptedRun) -> None:
-        """Start a run; if the disk refuses its record, `_reconcile_loop` tries again."""
+        """Start a run; if the disk refuses its record, `_reconcile` tries again."""
         try:
             await self._start(run)
         except _DISK_ERRORS as error:
             _log.warning("job.start_failed", error_type=type(error).__name__)
-        except ValueError as error:  # its start event cannot be read
+        except Exception as error:  # noqa: BLE001 - it will never start
             self._quarantine(run, error)
 
     def _quarantine(self, run: AcceptedRun, error: Exception) -> None:
@@ -410,13 +262,14 @@ class DurableHost:
         self._end(run, "failed", ErrorCode.JOB_UNREPAIRABLE)
 
     async def _start(self, run: AcceptedRun) -> None:
-        workflow = self.workflows.get(run.workflow)
         self._active.add(run.handler_id)
-        if workflow is None:  # it was hosted when the run was accepted
-            self._end(run, "failed", ErrorCode.WORKFLOW_NOT_HOSTED)
-            return
         self._starting.add(run.handler_id)
         try:
+            workflow = self.workflows.get(run.workflow)
+            if workflow is None:  # it was hosted when the run was accepted
+                return self._end(run, "failed", ErrorCode.WORKFLOW_NOT_HOSTED)
+            if run.handler_id in self._cancelled:
+                return self._end(run, "cancelled")
             await self._journal.record_start(run.handler_id, starts=run.starts + 1, steps=run.steps)
             event = workflow.start_event_class.model_validate_json(run.start_event)
             with acting_as(run.principal), continue_trace(run.trace):
@@ -425,80 +278,62 @@ class DurableHost:
                 )
         finally:
             self._starting.discard(run.handler_id)
-        milestones = self._milestones.get(run.handler_id)
-        if milestones is not None:  # None: it has ended already
-            milestones.started.set()
-
-    @contextmanager
-    def _context_of_resumed(self, run_id: str) -> Iterator[None]:
-        """Caller and trace that a resumed run continues; a started run is inside its own."""
-        run = self._resumed.pop(run_id, None)
-        if run is None:
-            yield
-            return
-        restarted = attempt(run.handler_id, run.starts + 1)  # on the span of the run
-        with acting_as(run.principal), continue_trace(run.trace), restarted:
-            yield
-
-    def _track(self, run: AcceptedRun) -> None:
-        self._accepted[run.handler_id] = run
-        self._milestones[run.handler_id] = _Milestones()
+        self.accepted.set_started(run.handler_id)
+        if run.handler_id in self._cancelled:  # before the engine knew it
+            await cancel_run(self.server, run.handler_id)
+        return None
 
     def _enqueue(self, run: AcceptedRun) -> None:
         if self._groups.takes(run):
             self._groups.add(run)
         else:
-            self._queue.append(run)
+            self._queue.add(run)
 
     def _start_group(self) -> None:
         if self._started and self._groups.is_due:
-            self._spawn(self._groups.execute(lambda: self._started), Context())  # in no trace
+            self._tasks.spawn(self._groups.execute(lambda: self._started), Context())  # in no trace
 
     async def _begin_group(self, runs: Sequence[AcceptedRun]) -> None:
         for run in runs:
-            self._milestones[run.handler_id].started.set()
+            self.accepted.set_started(run.handler_id)
         await self._journal.record_start(*(run.handler_id for run in runs), starts=1, steps=0)
 
     def _settle_group(self, outcome: GroupOutcome) -> None:
         """End the runs that have completed or were cancelled; the others go to the engine."""
         if outcome.completed:
+            self._ending.update(run.handler_id for run in outcome.completed)
             try:
                 self.store.add_completed(outcome.completed[0].workflow, outcome.results)
-            except sqlite3.Error as error:  # their jobs are stored
+            except Exception as error:  # noqa: BLE001 - their jobs are stored, and have ended
                 _log.warning("jobs.records_not_stored", error_type=type(error).__name__)
-            self._ending.update(outcome.results)
-            self._spawn(self._finalize(outcome.completed, "completed", None))
+            self._tasks.spawn(self._finalize(outcome.completed, "completed", None))
         for run in outcome.cancelled:
             self._end(run, "cancelled")
-        self._queue.extend(outcome.left)
+        for run in outcome.left:
+            if run.handler_id in self.accepted:
+                self._queue.add(run)
         self._start_queued()
 
     def _start_queued(self) -> None:
         self._start_group()
         while self._started and self._queue and len(self._active) < self._max_concurrent:
-            run = self._next_queued()
+            run = self._queue.take(self.accepted.get(i) for i in self._active)
             self._active.add(run.handler_id)
-            self._spawn(self._start_or_retry(run))
-
-    def _next_queued(self) -> AcceptedRun:
-        """The oldest run of the tenant with the fewest active ones, taken off the queue."""
-        active = Counter(
-            self._accepted[each].tenant for each in self._active if each in self._accepted
-        )
-        run = min(self._queue, key=lambda queued: active[queued.tenant])
-        self._queue.remove(run)
-        return run
+            self._starting.add(run.handler_id)
+            self._tasks.spawn(self._start_or_retry(run))
 
     def _on_finished(self, handler: PersistentHandler) -> None:
         """Called by the store at every write to a finished run's record; the first one counts."""
-        run = self._accepted.get(handler.handler_id)
-        if run is not None and handler.handler_id not in self._ending:
+        run = self.accepted.get(handler.handler_id)
+        if run is not None:
             self._end(run, handler.status, handler.error)
 
     def _end(self, run: AcceptedRun, status: str, problem: str | None = None) -> None:
+        if run.handler_id in self._ending:
+            return
         self._active.discard(run.handler_id)
         self._ending.add(run.handler_id)
-        self._spawn(self._finalize([run], status, problem))
+        self._tasks.spawn(self._finalize([run], status, problem))
         self._start_queued()
 
     async def _finalize(
@@ -508,45 +343,9 @@ class DurableHost:
         if status == "failed":
             for run in runs:
                 _log.warning("job.failed", workflow=run.workflow, handler_id=run.handler_id)
-        await self._report_ends([_ended(run, status, problem) for run in runs])
-        for run in runs:
-            self._accepted.pop(run.handler_id, None)
-            self._ending.discard(run.handler_id)
-            milestones = self._milestones.pop(run.handler_id)
-            milestones.started.set()
-            milestones.finalized.set()
+        await self._ends.report([ended(run, status, problem) for run in runs], self._on_reported)
 
-    async def _report_ends(self, runs: Sequence[EndedRun]) -> None:
-        """Retry until each end is recorded; if the process stops first, the next one reports it."""
-        unreported = deque(runs)
-        while True:
-            try:
-                while unreported:
-                    with suppress(NotFound, Conflict):  # the job was deleted, or ended otherwise
-                        await self._on_ended(unreported[0])
-                    unreported.popleft()
-                await self._journal.remove(*(run.handler_id for run in runs))
-                return
-            except _DISK_ERRORS as error:
-                _log.warning("job.end_not_recorded", error_type=type(error).__name__)
-                if await self._stops_within(_RECONCILE_EVERY_S):
-                    raise
-
-    def _spawn(
-        self, work: Coroutine[Any, Any, None], context: Context | None = None
-    ) -> asyncio.Task[None]:
-        task = asyncio.create_task(work, context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-
-def _ended(run: AcceptedRun, status: str, problem: str | None) -> EndedRun:
-    return EndedRun(
-        handler_id=run.handler_id,
-        tenant=run.tenant,
-        subject=run.subject,
-        workflow=run.workflow,
-        status=status,
-        problem=problem,
-    )
+    def _on_reported(self, handler_id: str) -> None:
+        self._ending.discard(handler_id)
+        self._cancelled.discard(handler_id)
+        self.accepted.set_ended(handler_id)

@@ -7,13 +7,14 @@ the engine, so that one bad file is found and cannot stop the others again.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import structlog
 from workflows.events import StopEvent
 
+from foliotrace_server.host.background_tasks import is_cancelled_itself
 from foliotrace_server.host.run_journal import AcceptedRun
 
 RunTogether: TypeAlias = Callable[[str, Sequence[AcceptedRun]], Awaitable[Mapping[str, StopEvent]]]
@@ -70,6 +71,11 @@ class RunGroups:
         """Whether runs wait and nothing executes them."""
         return bool(self._waiting) and not self._is_running
 
+    def handler_ids(self) -> Set[str]:
+        """The ids of the runs that wait and of those at work."""
+        waiting = {run.handler_id for runs in self._waiting.values() for run in runs}
+        return waiting | self._at_work.keys()
+
     def cancel(self, handler_id: str) -> bool:
         """Cancel a run that waits, or that is at work: it ends with its group."""
         if handler_id in self._at_work:
@@ -119,15 +125,30 @@ class RunGroups:
         try:
             await self._begin(runs)
             results = await run_together(tenant, runs)
-        except Exception as error:  # noqa: BLE001 - each run reports its own error
+        except (Exception, asyncio.CancelledError) as error:  # each run reports its own error
+            if is_cancelled_itself():
+                raise
             _log.warning("jobs.group_failed", error_type=type(error).__name__, jobs=len(runs))
-        cancelled, self._at_work = self._at_work, {}
+        finally:
+            cancelled, self._at_work = self._at_work, {}
+            self._report(runs, results, cancelled)
+
+    def _report(
+        self,
+        runs: Sequence[AcceptedRun],
+        results: Mapping[str, StopEvent],
+        cancelled: Mapping[str, bool],
+    ) -> None:
         unfinished = [run for run in runs if run.handler_id not in results]
-        self._settle(
-            GroupOutcome(
-                completed=[run for run in runs if run.handler_id in results],
-                results=results,
-                cancelled=[run for run in unfinished if cancelled[run.handler_id]],
-                left=[run for run in unfinished if not cancelled[run.handler_id]],
-            )
+        outcome = GroupOutcome(
+            completed=[run for run in runs if run.handler_id in results],
+            results={
+                run.handler_id: results[run.handler_id] for run in runs if run.handler_id in results
+            },
+            cancelled=[run for run in unfinished if cancelled[run.handler_id]],
+            left=[run for run in unfinished if not cancelled[run.handler_id]],
         )
+        try:
+            self._settle(outcome)
+        except Exception as error:  # noqa: BLE001 - the host finds the runs; the next group goes on
+            _log.error("jobs.group_not_settled", error_type=type(error).__name__, jobs=len(runs))

@@ -119,7 +119,9 @@ class ProtocolApp:
 
     async def _cancel_before_start(self, handler_id: str) -> bool:
         """Cancel an accepted run that has no record yet; False if there is none."""
-        if not self._durable.is_accepted(handler_id) or await self._durable.handler(handler_id):
+        if handler_id not in self._durable.accepted or await self._durable.records.handler(
+            handler_id
+        ):
             return False
         try:
             await self._jobs.cancel(caller(), handler_id)
@@ -134,11 +136,15 @@ class ProtocolApp:
             async with self._uploads.slot():
                 handler_id, payload = await _start_request(request, self._max_upload_bytes)
                 handler = await self._accept_ingest(workflow, handler_id, payload)
-            return await self._handler_response(await self._durable.record(handler, wait=wait))
+            return await self._handler_response(
+                await self._durable.records.record(handler, wait=wait)
+            )
         handler_id, payload = await _start_request(request, self._max_body_bytes)
         if name in self._durable.workflows:
             handler = await self._accept_durably(name, workflow, handler_id, payload)
-            return await self._handler_response(await self._durable.record(handler, wait=wait))
+            return await self._handler_response(
+                await self._durable.records.record(handler, wait=wait)
+            )
         handler = await self._check_handler_id(handler_id, durable=False)
         event = start_event_of(workflow, payload)
         if not wait:
@@ -164,7 +170,7 @@ class ProtocolApp:
             payload, handler_id = _with_job_id(workflow.start_event_class, payload, handler_id)
         handler = await self._check_handler_id(handler_id, durable=True, reusable=not is_job)
         event = start_event_of(workflow, payload)
-        with self._durable.place():
+        with self._durable.accepted.place():
             await self._durable.accept(handler, caller(), name, event)
         await self._durable.begin(handler, may_queue=False)
         return handler
@@ -209,11 +215,13 @@ class ProtocolApp:
             return uuid4().hex
         checked = _of_tenant(checked_id(handler_id, "handler_id"))
         in_memory = self._in_memory.has_handler(checked)
-        is_stored = not (durable and reusable) and await self._durable.handler(checked) is not None
+        is_stored = (
+            not (durable and reusable) and await self._durable.records.handler(checked) is not None
+        )
         is_foreign = not _is_own(self._host_of(checked).owner(checked)) and (
             in_memory
-            or self._durable.is_accepted(checked)
-            or await self._durable.handler(checked) is not None
+            or checked in self._durable.accepted
+            or await self._durable.records.handler(checked) is not None
         )
         if (durable and in_memory) or is_stored or is_foreign:
             raise Conflict(code=ErrorCode.HANDLER_EXISTS)
@@ -243,7 +251,8 @@ class ProtocolApp:
             raise InvalidRequest("`step` must be the name of a step")
         host = self._host_of(handler_id)
         found = await host.store.query(HandlerQuery(handler_id_in=[handler_id]))
-        name = found[0].workflow_name if found else self._durable.accepted_workflow(handler_id)
+        accepted = self._durable.accepted.get(handler_id)  # it may not have started
+        name = found[0].workflow_name if found else accepted.workflow if accepted else None
         workflow = host.workflows.get(name) if name else None
         if workflow is None:
             raise NotFound(code=ErrorCode.HANDLER_NOT_FOUND)

@@ -5,14 +5,16 @@ and does not know runs that are queued.
 """
 
 import sqlite3
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from foliotrace.adapters.local.sqlite import page_sums
 from foliotrace.adapters.local.sqlite.database import apply_migrations
 from foliotrace.adapters.local.sqlite.write_queue import WriteQueue
+from foliotrace.catalog import Reason
+from foliotrace.errors import LibraryUnavailable
 from foliotrace.model import Principal
 
 _SCHEMA = """
@@ -60,6 +62,15 @@ class AcceptedRun:
     def principal(self) -> Principal:
         """On whose behalf it runs, in whatever process."""
         return Principal(tenant=self.tenant, subject=self.subject, collections=self.collections)
+
+
+@contextmanager
+def unreadable_journal() -> Iterator[None]:
+    """Turn a damaged file into LibraryUnavailable `jobs_unreadable`."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise LibraryUnavailable(reason=Reason.JOBS_UNREADABLE) from error
 
 
 class RunJournal:

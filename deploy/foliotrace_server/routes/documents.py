@@ -102,7 +102,7 @@ class Documents:
         key = checked_key(request.headers.get("idempotency-key"))
         principal = caller()
 
-        self._engine.durable.refuse_if_full()
+        self._engine.durable.accepted.refuse_if_full()
         async with self._slots.slot(), hold_originals(self._ingest, principal.tenant) as hold:
 
             async def put(name: str, content: AsyncIterator[bytes]) -> StoredBlob:

@@ -183,12 +183,12 @@ class Jobs:
         durable = self._engine.durable
         silent = after < 0
         async with self._streams.slot():
-            await durable.wait_started(job_id)
-            async for sequence, envelope in durable.events(job_id, after=after):
+            await durable.accepted.wait_started(job_id)
+            async for sequence, envelope in durable.records.events(job_id, after=after):
                 if envelope.type == "Progress":
                     silent = False
                     yield event("progress", orjson.dumps(envelope.value), id_=sequence)
-            await durable.wait_finalized(job_id)
+            await durable.accepted.wait_ended(job_id)
             job = await self._jobs.job(principal.tenant, job_id)
             if silent and job.kind is JobKind.INGEST and job.stage == JobStatus.COMPLETED:
                 yield event("progress", orjson.dumps(_all_at_once(job).model_dump()), id_=0)
