@@ -153,7 +153,8 @@ def questions(chunks: int, *, named: bool) -> list[str]:
     for number in range(4_000):
         about = identity(words.draw.randrange(chunks // CHUNKS_EACH))
         who = f"{about.company} {about.kind} {(about.period or '')[2:]}" if named else ""
-        asked.append(f"What of {words.text(8)} in {who} ({number})?")
+        # No bare number: a large collection has a report of that number, a small one has not.
+        asked.append(f"What of {words.text(8)} in {who} (q{number}x)?")
     return asked
 
 

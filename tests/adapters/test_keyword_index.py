@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.ingest.pages import serve
 
+from foliotrace.adapters.local.keyword import query as keyword_query
 from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.keyword.store import KeywordStore
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
@@ -90,6 +91,18 @@ async def test_an_index_whose_files_are_damaged_is_derived_again(
     await again.catch_up()
     assert len(await ask(again, "refund")) == 1
     again.close()
+
+
+async def test_of_many_chunks_words_that_most_hold_are_searched_for_only_alone(
+    library: SqliteLibrary, index: KeywordIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keyword_query, "MANY_CHUNKS", 4)
+    for number, place in enumerate(("Oslo", "Bergen", "Tromso", "Narvik")):
+        await serve(library, f"Refunds in {place} are paid.", name=f"{number}.txt")
+    await index.catch_up()
+    (passage,) = await ask(index, "refunds in Narvik")
+    assert passage.text == "Refunds in Narvik are paid."
+    assert len(await ask(index, "refunds")) == 4
 
 
 async def test_a_deleted_document_is_not_found_even_before_the_index_catches_up(

@@ -3,15 +3,17 @@
 Every text is invented for its rule.
 """
 
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.query.query_stack import QueryStack
 
 from foliotrace.model import Identity, Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.quoting.confidence import confidence_of
-from foliotrace.query.answer.quoting.noise import noise_in
+from foliotrace.query.answer.quoting.noise import KINDS, Kind, noise_in
 from foliotrace.query.answer.quoting.pieces import pieces
 from foliotrace.query.subjects.asked_names import asks_for_each
 
@@ -166,6 +168,14 @@ def test_questions_about_all_periods_are_recognised(question: str, each: bool) -
 )
 def test_kinds_of_noise(text: str, kind: str) -> None:
     assert noise_in(text) == kind
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.pattern])
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_every_wording_of_noise_is_found(kind: Kind, data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(re.compile(kind.pattern, re.I | re.M)))
+    assert noise_in(text) in {other.name for other in KINDS if other.pattern}
 
 
 async def test_a_question_of_which_no_sentence_holds_more_than_a_word_is_refused(

@@ -91,7 +91,7 @@ def _learn(words: Iterable[str]) -> None:
     """Keep the stems of `words`; the empty string for those that are no terms."""
     if len(_STEM_OF) > _KEPT_STEMS:
         _STEM_OF.clear()
-    new = {word for word in words if word not in _STEM_OF}
+    new = set(words).difference(_STEM_OF)
     terms = [word for word in new if len(word) < _TOO_LONG and word not in STOP_WORDS]
     stemmed = zip(terms, _stems.analyze(" ".join(terms)), strict=True)
     _STEM_OF.update(dict.fromkeys(new, "") | dict(stemmed))

@@ -127,7 +127,7 @@ class Neighbours:
         return f"{line}\0{line[::2]}\0{line[1::2]}"
 
     def _learn(self, words: Sequence[str]) -> None:
-        new = list({word for word in words if word not in self._of_words})
+        new = list(set(words).difference(self._of_words))
         for word, stem in zip(new, stems_of(new), strict=True):
             self._of_words[word] = self._line((stem,)) if stem else ""
 

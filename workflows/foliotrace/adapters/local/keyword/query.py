@@ -10,23 +10,30 @@ from foliotrace.adapters.local.keyword.search_plan import PageTitles, SearchPlan
 from foliotrace.adapters.local.keyword.store import KeywordStore
 
 _FEW_DOCUMENTS: Final = 32
+MANY_CHUNKS: Final = 20_000
+COMMON_SHARE: Final = 0.5
+"""Of many chunks, words that more than this share hold are not searched for: they say next to
+nothing, and reading through them is two thirds of a search (bench/query_scale.py)."""
 FIELDS: Final = {"body": 1.0, "page": 2.0, "titles": 1.0}  # how much a match in each counts
 FORM_FIELDS: Final = {"forms": 2.0, "parts": 0.5}
 
 
 def any_term(store: KeywordStore, plan: SearchPlan) -> Query | None:
     """A query for any of the plan's terms that the index holds; None without one."""
-    wanted = (
-        (term, weight, fields)
+    wanted = [
+        (field, term, weight * field_weight, frequency)
         for terms, fields in ((plan.terms, FIELDS), (plan.forms, FORM_FIELDS))
         for term, weight in terms.items()
-    )
+        for field, field_weight in fields.items()
+        if (frequency := store.frequency(field, term))
+    ]
+    if store.chunks >= MANY_CHUNKS:
+        most = COMMON_SHARE * store.chunks
+        wanted = [one for one in wanted if one[3] <= most] or wanted
     # Nothing but terms: the engine then skips what cannot be among the best (block-max WAND).
     queries = [
-        _boosted(Query.term_query(store.schema, field, term, "freq"), weight * field_weight)
-        for term, weight, fields in wanted
-        for field, field_weight in fields.items()
-        if store.may_hold(field, term)
+        _boosted(Query.term_query(store.schema, field, term, "freq"), weight)
+        for field, term, weight, _ in wanted
     ]
     return _any(queries) if queries else None
 

@@ -166,7 +166,7 @@ class KeywordStore:
 
     def weight(self, term: str) -> float:
         """BM25's idf of a term over the chunks; above 0."""
-        return idf(self.searcher.num_docs - 1, self.count("body", term))  # without the marker
+        return idf(self.chunks, self.count("body", term))
 
     def count(self, field: str, term: str) -> int:
         """How many chunks hold the term in `field` (body or names)."""
@@ -177,14 +177,19 @@ class KeywordStore:
             self._counts.put((field, term), known)
         return known
 
-    def may_hold(self, field: str, term: str) -> bool:
-        """Whether any chunk holds the term in `field`; removed ones may still count."""
+    @property
+    def chunks(self) -> int:
+        """How many chunks are stored."""
+        return self.searcher.num_docs - 1  # without the marker
+
+    def frequency(self, field: str, term: str) -> int:
+        """How many chunks hold the term in `field`; removed ones may still count."""
         known = self._frequencies.get((field, term))
         if known is None:
             with unavailable_on_damage():
                 known = self.searcher.doc_freq(field, term)
             self._frequencies.put((field, term), known)
-        return known > 0
+        return known
 
     def _count(self, field: str, term: str) -> int:
         if not self.holds_removed():

@@ -15,7 +15,7 @@ from foliotrace.query.answer.quotes import PassageTerms
 _WORD: Final = re.compile(r"\w+")
 _ACRONYM: Final = re.compile(r"\b(?:[A-Z]\.){2,}")
 _NONE: Final = re.compile(r"\s*(?:None|Not applicable|N/A)\.?(?=\s*(?:\n|$))")
-_PASSAGES: Final = 512  # whose reading is remembered: the same ones answer many questions
+_PASSAGES: Final = 2048  # whose reading is remembered: the same ones answer many questions
 
 
 def words_of(text: str) -> frozenset[str]:
