@@ -1,9 +1,9 @@
 """What readers of PDF recover of documents whose structure is known, beside other tools.
 
 `python -m bench.reading` reads statement pages of real filings (../shared/data, where present) and
-HTML pages printed by Chromium (where installed) with foliotrace, pdfplumber and markitdown, each of
-the others in an environment of its own. Scored are text recall, table rows, label/value fields,
-reading order, and CPU per page. A row counts if all its cells stand in one row or line, in order.
+HTML pages printed by Chromium (where installed) with foliotrace, pdfplumber, markitdown and docling
+(`bench.other_readers`). Scored are text recall, table rows, label/value fields, reading order and
+CPU per page. A row counts if all its cells stand in one row or line, in order.
 DOCX, XLSX and HTML files printed to PDF are scored beside our reading of the files themselves.
 Before them stands a share of mixed files: every format, every defect (`bench.mixed_files`).
 """
@@ -22,15 +22,14 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from bench.environments import install, make_environment
 from bench.labelled import Labelled, pages_of
 from bench.mixed_files import measure_share
+from bench.other_readers import other_readers
 from bench.printed_sources import PrintedSource, print_page, printed_sources
 from bench.record import save
 
 COMMAND = "python -m bench.reading"
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"
-TOOLS = {"pdfplumber": ("pdfplumber",), "markitdown": ("markitdown[pdf]",)}
 # a statement's file and pages; chosen by title, before any reader was changed
 STATEMENTS = {
     "financebench-dev/pdfs/AMAZON_2017_10K.pdf": (37, 38, 40),
@@ -61,39 +60,6 @@ for path, numbers in json.load(sys.stdin):
         found.append({"text": page.text, "rows": rows})
     print(json.dumps([found, time.process_time() - begun]))
 """
-THEIRS = {
-    "pdfplumber": """
-import json, sys, time
-import pdfplumber
-for path, numbers in json.load(sys.stdin):
-    begun = time.process_time()
-    found = []
-    with pdfplumber.open(path) as pdf:
-        for n in numbers:
-            page = pdf.pages[n - 1]
-            rows = [[c or "" for c in r] for t in page.extract_tables() for r in t]
-            found.append({"text": page.extract_text() or "", "rows": rows})
-    print(json.dumps([found, time.process_time() - begun]))
-""",
-    "markitdown": """
-import io, json, sys, time
-from markitdown import MarkItDown
-from pypdf import PdfReader, PdfWriter
-reader = MarkItDown()
-for path, numbers in json.load(sys.stdin):
-    writer, source = PdfWriter(), PdfReader(path)
-    for n in numbers:
-        writer.add_page(source.pages[n - 1])
-    part = io.BytesIO()
-    writer.write(part)
-    part.seek(0)
-    begun = time.process_time()
-    text = reader.convert_stream(part, file_extension=".pdf").text_content
-    spent = time.process_time() - begun
-    rows = [[c.strip() for c in l.strip("| ").split("|")] for l in text.splitlines() if "|" in l]
-    print(json.dumps([[{"text": text, "rows": rows}], spent]))
-""",
-}
 
 
 @dataclass
@@ -249,8 +215,9 @@ def words_of(text: str) -> list[str]:
 
 
 def bare(text: str) -> str:
-    """The text without spaces, currency signs and kinds of dashes."""
-    return re.sub(r"[\s$%|]", "", re.sub(r"[\u2013\u2014]", "-", text)).lower()
+    """The text without spaces, currency signs and kinds of dashes and quotation marks."""
+    alike = text.translate(str.maketrans("\u2013\u2014\u2018\u2019\u201c\u201d", "--''\"\""))
+    return re.sub(r"[\s$%|]", "", alike).lower()
 
 
 def holds(lines: Sequence[str], cells: Sequence[str]) -> bool:
@@ -309,14 +276,8 @@ def main() -> None:
             return
         files, sources = printed_files(folder)
         sets = {"filings": statements(), "printed": printed(folder), "printed files": files}
-        readers = {"foliotrace": (Path(sys.executable), OURS)}
-        for tool, requirements in {} if arguments.ours else TOOLS.items():
-            python = make_environment(folder / tool)
-            result = install(python, *requirements, *(["pypdf"] if tool == "markitdown" else []))
-            if result.returncode:
-                print(f"{tool} cannot be installed here", file=sys.stderr)
-                continue
-            readers[tool] = (python, THEIRS[tool])
+        readers, left_out = ({}, {}) if arguments.ours else other_readers(folder)
+        readers = {"foliotrace": (Path(sys.executable), OURS), **readers}
         figures = {
             kind: {
                 tool: score(known, read_with(python, script, known))
@@ -329,7 +290,8 @@ def main() -> None:
             figures["printed files"]["the files themselves"] = sources
     print(json.dumps(figures, indent=1))
     if not arguments.ours:
-        save("reading", {"mixed files": share, **figures}, command=COMMAND, packages=("pypdfium2",))
+        recorded = {"mixed files": share, **figures, "left out": left_out}
+        save("reading", recorded, command=COMMAND, packages=("pypdfium2",))
 
 
 if __name__ == "__main__":

@@ -93,12 +93,15 @@ def test_a_word_hyphenated_over_two_lines_is_joined_and_has_two_boxes() -> None:
 
 
 def test_lines_of_a_form_stay_lines_and_those_of_a_paragraph_flow() -> None:
+    def starts(text: str) -> list[float]:
+        return [0.0, *(6.0 * at + 6.0 for at, sign in enumerate(text) if sign == " ")]
+
     def lines(*texts: str) -> str:
         runs = [
             [
                 word
-                for at, word in enumerate(text.split())
-                for run in line(y, (at * 70, word))
+                for at, word in zip(starts(text), text.split(), strict=True)
+                for run in line(y, (at, word))
                 for word in run
             ]
             for y, text in zip(range(10, 100, 14), texts, strict=False)

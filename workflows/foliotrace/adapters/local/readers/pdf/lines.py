@@ -94,9 +94,15 @@ def _cells(words: Sequence[PageWord], *, is_table: bool) -> list[list[PageWord]]
     distances = [after.x - before.right for before, after in pairwise(words)]
     if not distances or max(distances) <= (_CELL_GAP if is_table else _WIDE_GAP) * height:
         return [list(words)]
+    return close_cells(words)
+
+
+def close_cells(words: Sequence[PageWord]) -> list[list[PageWord]]:
+    """The cells of a line, by the gaps that separate cells where a line is known to be tabular."""
+    height = max([w.height for w in words])
     cells = [[words[0]]]
-    for gap, word in zip(distances, words[1:], strict=True):
-        if gap > _CELL_GAP * height:
+    for before, word in pairwise(words):
+        if word.x - before.right > _CELL_GAP * height:
             cells.append([word])
         else:
             cells[-1].append(word)

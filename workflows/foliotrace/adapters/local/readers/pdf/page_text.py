@@ -15,6 +15,7 @@ from foliotrace.adapters.local.readers.pdf.lines import (
     box_of_words,
     group_into_lines,
 )
+from foliotrace.adapters.local.readers.pdf.narrow_columns import split_aligned
 from foliotrace.adapters.local.readers.pdf.tables import HEAD_WORDS, Grid, heads_columns, parts_of
 from foliotrace.model import Block, BlockKind, Table, TableCell, TableRow, Words
 
@@ -64,6 +65,7 @@ def write(regions: Sequence[Region]) -> PdfPageText:
     """The text of a page whose regions are in reading order."""
     page = PdfPageText()
     lines = [(region, line) for region in regions for line in group_into_lines(region)]
+    split_aligned(lines)
     at = 0
     while at < len(lines):
         if page.length:

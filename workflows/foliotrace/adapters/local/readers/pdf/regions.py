@@ -19,6 +19,7 @@ _KINDS = {
     "code": BlockKind.CODE,
     "grid_fallback": BlockKind.TABLE,
 }
+_WRAPPED = (BlockKind.TEXT, BlockKind.CODE)  # what the line of a wrapped cell is taken for
 _PARAGRAPH_GAP = 0.9  # times the line height
 _PROSE_WORDS = 8  # a line, on the average, of a scanned paragraph
 _SAME_LINE = 0.4  # times the line height
@@ -35,7 +36,7 @@ def regions_of(blocks: Sequence[NativeBlock], runs: Sequence[list[PageWord]]) ->
         (region.runs if region else strays).append(run)
     for run in strays:
         _insert_stray(regions, run)
-    whole = _side_by_side([region for region in regions if region.runs])
+    whole = side_by_side(with_wrapped_cells([region for region in regions if region.runs]))
     return _heads_at_their_tables(whole)
 
 
@@ -103,7 +104,34 @@ def _is_level(region: Region, box: Box, top: float) -> bool:
     return region.box is not None and top < region.box.y <= box.y
 
 
-def _side_by_side(regions: list[Region]) -> list[Region]:
+def with_wrapped_cells(regions: list[Region]) -> list[Region]:
+    """The second lines of cells, which the engine took for paragraphs, in their tables again."""
+    for table in [r for r in regions if r.kind is BlockKind.TABLE]:
+        for region in [r for r in regions if r.kind in _WRAPPED and r is not table]:
+            if _is_wrapped_cell(region, table):
+                table.runs += region.runs
+                regions.remove(region)
+    return regions
+
+
+def _is_wrapped_cell(region: Region, table: Region) -> bool:
+    """Whether the lines stand inside the table, right below words that have the same edge."""
+    a, t = region.box, table.box
+    if a is None or t is None or not (t.y < a.y and a.y + a.height < t.y + t.height):
+        return False
+    first = region.runs[0]
+    top, height = first[0].y, first[0].height
+    above = [
+        run for run in table.runs if -0.5 * height < top - run[0].y - run[0].height < 0.4 * height
+    ]
+    return any(
+        abs(run[0].x - first[0].x) <= 1 or abs(run[-1].right - first[-1].right) <= 1
+        for run in above
+        if run[0].x > t.x + height
+    )
+
+
+def side_by_side(regions: list[Region]) -> list[Region]:
     """Labels and values that the engine took for columns of text, as one table again."""
     at = 0
     while at < len(regions):
@@ -135,10 +163,12 @@ def _is_beside(one: Region, other: Region) -> bool:
     left, right = (one, other) if a.x < b.x else (other, one)
     if has_table and _is_within(left, right):
         return True
-    if BlockKind.HEADING in (one.kind, other.kind) and not has_table:
-        return False
     matched = _matched_lines(left, right)
     fewer = min(_lines_in(left), _lines_in(right))
+    has_heading = BlockKind.HEADING in (one.kind, other.kind) and not has_table
+    bold_labels = left.kind is BlockKind.HEADING and 2 <= _lines_in(left) == matched
+    if has_heading and not (bold_labels and right.kind is not BlockKind.HEADING):
+        return False
     if matched < (1 if has_table else 2) or matched < (0.3 if has_table else _MATCHED) * fewer:
         return False
     if not has_table and matched < 0.5 * max(_lines_in(left), _lines_in(right)):

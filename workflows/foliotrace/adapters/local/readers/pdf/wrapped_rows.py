@@ -19,6 +19,7 @@ from foliotrace.adapters.local.readers.pdf.lines import (
 
 _WRAP_GAP = 0.6  # times the line height: a larger gap never separates two lines of one cell
 _GAP_STEP = 0.2  # times the line height: by so much rows are farther apart than wrapped lines
+_ROWS = 0.6  # of the close lines fill the same columns: they are rows
 _FULL = 0.4  # times the line height: room that a full line leaves beside the next word
 
 
@@ -92,15 +93,16 @@ def _largest_wrap_gap(
 ) -> float | None:
     """The largest gap inside a cell, if gaps between rows are clearly larger; else None.
 
-    Lines that all fill the same columns are rows, however close: wider gaps part tables there.
+    Lines that nearly all fill the same columns are rows, however close: wider gaps part groups.
     """
     pairs = [pair for cells in by_column.values() for pair in pairwise(cells)]
     gaps = sorted(below.top - above.bottom for above, below in pairs)
     if not gaps or gaps[0] > _WRAP_GAP * height:
         return None
     limit = gaps[0] + _GAP_STEP / 2 * height
-    close = [(a, b) for a, b in pairs if b.top - a.bottom <= limit]
-    if all(len(columns[a.line]) > 1 and columns[a.line] == columns[b.line] for a, b in close):
+    close = {(a.line, b.line) for a, b in pairs if b.top - a.bottom <= limit}
+    alike = sum(len(columns[a]) > 1 and columns[a] == columns[b] for a, b in close)
+    if alike >= _ROWS * len(close):
         return None
     above = [gap for gap in gaps if gap > limit]
     return limit if above and above[0] >= gaps[0] + _GAP_STEP * height else None
@@ -117,15 +119,23 @@ def _continues(
     gap = below.top - above.bottom
     if gap > _WRAP_GAP * height or above.figure or below.figure or _ends(above):
         return False
-    full = above.left + (above.right - above.left) + below.words[0].width + _FULL * height >= edge
-    if wrapped is not None and gap <= wrapped and full:
-        return True
+    if len(text_of(above.words)) == 1:  # a letter or a mark is whole
+        return False
     upper, lower = columns[above.line], columns[below.line]
-    if set(upper) == set(lower) and len(upper) > 1:
+    same = set(upper) == set(lower) and len(upper) > 1
+    full = above.right + below.words[0].width + _FULL * height >= edge
+    if wrapped is not None and gap <= wrapped and full:
+        return not (same and _is_flush_right(above, below))
+    if same:
         return False
     if below.words[0].text[:1].islower():
         return True
     return full and 0 not in lower and not above.words[-1].text.endswith(":")
+
+
+def _is_flush_right(above: _Cell, below: _Cell) -> bool:
+    """Whether both end at the right edge alone: that they reach it shows no full line."""
+    return abs(above.right - below.right) <= 1 < abs(above.left - below.left)
 
 
 def _head_lines(by_line: dict[int, list[_Cell]]) -> int:
