@@ -18,6 +18,7 @@ Documents call things otherwise than questions do. A lexicon says how: TOML file
 field of knowledge. The shipped ones are
 [questions.toml](../../workflows/foliotrace/lexicon/questions.toml),
 [generic.toml](../../workflows/foliotrace/lexicon/generic.toml),
+[everyday.toml](../../workflows/foliotrace/lexicon/everyday.toml),
 [finance.toml](../../workflows/foliotrace/lexicon/finance.toml) and
 [chemistry.toml](../../workflows/foliotrace/lexicon/chemistry.toml). Put your own into a folder
 and name
@@ -60,6 +61,10 @@ numeric = ["how much"]        # ask for a number
 percent = ["percentage"]      # ask for a percentage
 neutral = ["total", "net"]    # fillers that do not make a row another figure
 deriving = ["growth"]         # say what to compute, not of what
+
+[[parts]]                     # what parts of a whole are called: shares, "which is the highest"
+ask = ["district"]
+titles = ["rent by district"] # words above a table of such parts
 ```
 
 A `metric` may list what a ratio is computed from; a `row` may not, because its cell is the answer.

@@ -78,6 +78,13 @@ class Formula(_Entry):
         return text
 
 
+class Parts(_Entry):
+    """Words that call the parts of a whole, for shares and for "which is the highest"."""
+
+    ask: _Phrases = Field(min_length=1, description="Words of a question for such parts.")
+    titles: _Phrases = Field(default=(), description="Words above a table of such parts.")
+
+
 class Cells(_Entry):
     """Words for choosing the cell of a table that a question asks for."""
 
@@ -100,6 +107,7 @@ class Lexicon(_Entry):
     metric: tuple[Metric, ...] = ()
     row: tuple[RowLabels, ...] = ()
     formula: tuple[Formula, ...] = ()
+    parts: tuple[Parts, ...] = ()
     synonyms: tuple[Synonyms, ...] = ()
 
 
@@ -148,5 +156,6 @@ def _joined(lexicons: Iterable[Lexicon]) -> Lexicon:
         metric=tuple(metric for part in parts for metric in part.metric),
         row=tuple(row for part in parts for row in part.row),
         formula=tuple(entry for part in parts for entry in part.formula),
+        parts=tuple(entry for part in parts for entry in part.parts),
         synonyms=tuple(group for part in parts for group in part.synonyms),
     )

@@ -4,11 +4,43 @@ A passage of another company, or of another quarter than the one asked for, is n
 answer without a language model while passages of the right document were found.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from foliotrace.model import Passage
 from foliotrace.query.answer.cells.periods import Periods, periods_in
 from foliotrace.query.subjects.asked_names import asked_names
+
+_FISCAL: Final = re.compile(r"\bfiscal\b|\bFY\b", re.I)
+_MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
+)  # fmt: skip
+_MONTH_OF_YEAR: Final = re.compile(rf"\b(?P<month>{'|'.join(_MONTHS)})\s+(?P<year>\d{{4}})\b")
+
+
+def in_document_periods(question: str, passages: Sequence[Passage]) -> str:
+    """The question with its periods as the documents' identities write them.
+
+    "June 2022" is the document's "June 25, 2022"; a quarter of "fiscal 2024" is that of 2023 where
+    the documents are named by the year in which it ended, and none is of that quarter of 2024.
+    """
+    own = [periods_in(header) for header in {p.header for p in passages}]
+    ends = {(date.year, date.month): date for each in own for date in each.dates if date.day}
+
+    def dated(found: "re.Match[str]") -> str:
+        end = ends.get((int(found["year"]), _MONTHS.index(found["month"]) + 1))
+        return f"{found['month']} {end.day}, {end.year}" if end else found.group()
+
+    text = _MONTH_OF_YEAR.sub(dated, question)
+    quarters = {(q.year, q.quarter) for each in own for q in each.quarters}
+    for asked in periods_in(text).quarters:
+        before = (asked.year - 1, asked.quarter)
+        other = (asked.year, asked.quarter) not in quarters and before in quarters
+        if other and _FISCAL.search(text):
+            text = re.sub(rf"\b{asked.year}\b", str(asked.year - 1), text)
+    return text
 
 
 def of_asked_documents(

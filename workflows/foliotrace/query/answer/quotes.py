@@ -156,7 +156,9 @@ def choose(
     ranked = []
     for score, passage, span in nlargest(_CANDIDATES, scored, key=itemgetter(0)):
         quote = Quote(passage, span, score)
-        ranked.append(replace(quote, score=score * asked.form_factor(quote.text)))
+        ranked.append(
+            replace(quote, score=score * asked.form_factor(quote.text, is_row=bool(span.header)))
+        )
     if not ranked:
         return []
     ranked.sort(key=lambda quote: -quote.score)

@@ -67,7 +67,8 @@ _CALENDAR: Final = _list(
     " sunday"
 )
 _UNITS: Final = _list("usd eur gbp us uk eu u.s u.k fy gaap pdf ok id faq mr mrs ms dr")
-_NO_NAMES: Final = _CALENDAR | _UNITS | _PRONOUNS
+_COMPARING: Final = _list("more less than over under above below half most least highest lowest")
+_NO_NAMES: Final = _CALENDAR | _UNITS | _PRONOUNS | _COMPARING
 _INTERROGATIVES: Final = _list(
     "what which who whom whose when where why how is are was were did does do has have can could"
     " should would will may must if as in on for from by to at the a an and or any there please"

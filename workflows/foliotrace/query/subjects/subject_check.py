@@ -6,6 +6,7 @@ most of the rest of the question. Words that the collection writes in lower case
 Calibrated in bench/subjects.py.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from foliotrace.query.answer.quotes import PassageTerms, numbers_in, weigh
 from foliotrace.query.subjects.asked_attributes import asked_attributes
 from foliotrace.query.subjects.asked_names import (
     AskedName,
+    AskedYear,
     asked_files,
     asked_names,
     asked_years,
@@ -50,6 +52,9 @@ class _Asked:
     query: Query
     weights: Mapping[str, float]
     found: Sequence[PassageTerms]
+
+
+_FISCAL: Final = re.compile(r"\bfiscal\b|\bFY", re.I)
 
 
 class SubjectCheck:
@@ -244,8 +249,12 @@ class SubjectCheck:
     ) -> list[str]:
         about = frozenset(word for name in known for word in name.words)
         absent = []
-        for asked_year in asked_years(asked.query.text):
+        years = asked_years(asked.query.text)
+        fiscal = {each.year for each in years if self._is_fiscal(asked, about, held, each)}
+        for asked_year in years:
             year, quarter = asked_year.year, asked_year.quarter
+            if year in fiscal:
+                continue  # documents may be named by the year in which their quarter ended
             if quarter is not None:
                 if held.lacks_quarter(about, year, quarter):
                     absent.append(str(asked_year))
@@ -256,6 +265,15 @@ class SubjectCheck:
             ):
                 absent.append(str(asked_year))
         return absent
+
+    def _is_fiscal(
+        self, asked: _Asked, about: frozenset[str], held: CollectionNames, each: AskedYear
+    ) -> bool:
+        """Whether it is a quarter of a fiscal year that documents of the year before write of."""
+        if each.quarter is None or not _FISCAL.search(asked.query.text):
+            return False
+        written = any(str(each.year) in passage.numbers for passage in asked.found)
+        return written and not held.lacks_quarter(about, each.year - 1, each.quarter)
 
 
 def _is_identity(name: AskedName, held: CollectionNames) -> bool:

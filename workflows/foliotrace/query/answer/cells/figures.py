@@ -9,7 +9,6 @@ from foliotrace.lexicon import Lexicon
 from foliotrace.model import Deadline, Passage, Query
 from foliotrace.ports import PageReader, QuestionVocabulary
 from foliotrace.query.answer.cells.choose import (
-    ChosenCell,
     SourceTable,
     Wanted,
     choose_cells,
@@ -17,6 +16,7 @@ from foliotrace.query.answer.cells.choose import (
 )
 from foliotrace.query.answer.cells.page_tables import PageTables
 from foliotrace.query.answer.cells.periods import periods_in
+from foliotrace.query.answer.cells.wording import FoundFigure, period_of, worded
 from foliotrace.query.answer.computed.computed_figures import ComputedAnswer, ComputedFigures
 from foliotrace.query.answer.computed.lookup import PageLookup
 from foliotrace.query.answer.computed.plans import asks_for_change, asks_for_count
@@ -25,43 +25,27 @@ _NEXT_QUESTION: Final = re.compile(
     r"(?<=[?;])\s+|,?\s+(?:and|und|et|y)\s+(?=(?:what|how|which|who|when|why|where|if|was|wie|warum)\b)",
     re.IGNORECASE,
 )
-_SCALE: Final = re.compile(r"\b(thousand|million|billion)s?\b", re.I)
-_EXCEPT: Final = re.compile(r",?\s*\b(?:except|excluding)\b(?P<what>.*)", re.I)
-_RATE: Final = "per"  # "earnings per share" are not in millions
-_MONEY: Final = re.compile(r"US\$|[$€£¥]")
-_WORD: Final = re.compile(r"[^\W\d_]+")
 _OF_THAT: Final = re.compile(
     r"\W*what\s+(?P<what>[\w\s%]{1,40}?)\s+(?:is|was|are|were)\s+(?:that|this|it|they|those)\b",
     re.I,
 )
 _LOWER: Final = re.compile(r"\b[^\W\d_A-Z][^\W\d_]+\b")
-_FOOTNOTE: Final = re.compile(r"\s*\(\d\)")
-_MONTHS: Final = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class FoundFigure:
-    """A chosen cell in words: "Total net sales, three months ended July 1, 2023: $81,797 million".
-
-    `unit` and `period` are None where the table does not say.
-    """
-
-    chosen: ChosenCell
-    text: str
-    unit: str | None
-    period: str | None
+_EXAMPLE: Final = re.compile(r",?\s+(?:such as|for example|e\.g\.)\s+[^\W\d_][\w-]*", re.I)
+_SECOND: Final = re.compile(r"\band\s+(?P<what>[^\W\d_][\w&%-]*(?:\s+[\w&%-]+)?)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
 class FigureAnswer:
     """The figures that answer a question, and what follows from them.
 
-    `whole`: they answer all of it, and no sentence need be quoted.
+    `whole`: they answer all of it, and no sentence need be quoted. `answered` are the terms of the
+    question that they answer.
     """
 
     figures: tuple[FoundFigure, ...] = ()
     conclusion: str | None = None
     whole: bool = False
+    answered: frozenset[str] = frozenset()
 
 
 class FigureFinder:
@@ -120,22 +104,73 @@ class FigureFinder:
         for place, part in enumerate(parts):
             computed = await self._compute(query, part, weights, passages, deadline)
             if computed is not None:
-                figures = tuple(self._worded(chosen) for chosen in computed.cells)
+                figures = tuple(worded(chosen, self._vocabulary.terms) for chosen in computed.cells)
                 asks = [p for p in parts[place + 1 :] if "?" in p]
-                return FigureAnswer(figures, computed.conclusion, whole=not place and not asks)
+                return FigureAnswer(
+                    figures,
+                    computed.conclusion,
+                    whole=not place and not asks,
+                    answered=self._terms(part),
+                )
         tenant = query.principal.tenant
         if len(parts) == 2 and self._asks_for_its_rate(parts[1]):
             return await self._with_rates(tenant, parts[0], weights, passages)
         found = await self._chosen(tenant, query.text, weights, passages)
+        if not found and len(parts) < 2:
+            more = await self._with_pages(query, passages, deadline)
+            found = await self._chosen(tenant, query.text, weights, more)
+            if not found and (second := _SECOND.search(query.text)):
+                return await self._of_two(tenant, query.text, second["what"], weights, more)
         if found or len(parts) < 2:
-            return FigureAnswer(tuple(found), whole=bool(found))
+            answered = frozenset(t for each in found for t in each.chosen.covered)
+            left = self._left(query.text, weights, answered)
+            return FigureAnswer(tuple(found), whole=bool(found) and not left, answered=answered)
         for part in parts:
             terms = frozenset(self._vocabulary.terms(part))
             asked = {term: weight for term, weight in weights.items() if term in terms}
             found = await self._chosen(tenant, part, asked, passages)
             if found:
-                return FigureAnswer(tuple(found))
+                return FigureAnswer(tuple(found), answered=terms)
         return FigureAnswer()
+
+    async def _of_two(
+        self,
+        tenant: str,
+        text: str,
+        second: str,
+        weights: Mapping[str, float],
+        passages: Sequence[Passage],
+    ) -> FigureAnswer:
+        """The cells of "net sales and adjusted EPS" that are known, each figure by itself."""
+        terms = self._terms(second)
+        figures: list[FoundFigure] = []
+        answered: frozenset[str] = frozenset()
+        for kept in (weights.keys() - terms, weights.keys() & terms):
+            asked = {term: weight for term, weight in weights.items() if term in kept}
+            cells = await self._chosen(tenant, text, asked, passages)
+            figures += cells
+            answered |= frozenset(kept) if cells else frozenset()
+        return FigureAnswer(tuple(figures), whole=weights.keys() <= answered, answered=answered)
+
+    async def _with_pages(
+        self, query: Query, passages: Sequence[Passage], deadline: Deadline
+    ) -> Sequence[Passage]:
+        """The passages; where all are of one document, with what it holds besides for a period."""
+        documents = {passage.document_id for passage in passages}
+        if len(documents) != 1 or not periods_in(query.text).named:
+            return passages
+        known = {(p.revision, p.page) for p in passages}
+        (document_id,) = documents
+        found = await self._lookup.pages(query, document_id, query.text, deadline)
+        return [*passages, *(p for p in found if (p.revision, p.page) not in known)]
+
+    def _left(self, text: str, weights: Mapping[str, float], answered: frozenset[str]) -> bool:
+        """Whether "net sales and adjusted EPS" names a second figure that no cell answers."""
+        for found in _SECOND.finditer(text):
+            terms = self._terms(found["what"]) & weights.keys() - self._asking - self._fillers
+            if terms and terms.isdisjoint(answered):
+                return True
+        return False
 
     def _asks_for_its_rate(self, part: str) -> bool:
         """Whether a part asks what percentage the figure of the part before is: "what margin"."""
@@ -154,7 +189,10 @@ class FigureFinder:
         asked = {term: weight for term, weight in weights.items() if term in terms}
         found = await self._chosen(tenant, part, asked, passages)
         rates = [rate_of(each.chosen, self._deriving) for each in found]
-        figures = (*found, *(self._worded(rate) for rate in rates if rate is not None))
+        figures = (
+            *found,
+            *(worded(rate, self._vocabulary.terms) for rate in rates if rate is not None),
+        )
         return FigureAnswer(figures, whole=bool(found) and None not in rates)
 
     async def _compute(
@@ -208,7 +246,7 @@ class FigureFinder:
         if not wanted.weights:
             return []
         sources = await self._sources(tenant, passages)
-        return [self._worded(chosen) for chosen in choose_cells(wanted, sources)]
+        return [worded(chosen, self._vocabulary.terms) for chosen in choose_cells(wanted, sources)]
 
     async def _sources(self, tenant: str, passages: Sequence[Passage]) -> list[SourceTable]:
         """The tables of the passages' pages, each page once."""
@@ -229,7 +267,8 @@ class FigureFinder:
     ) -> Wanted:
         periods = periods_in(question)
         lower = question.casefold()
-        timeless = self._terms(periods.rest)
+        question = _EXAMPLE.sub("", question)
+        timeless = self._terms(_EXAMPLE.sub("", periods.rest))
         rest = {
             t: w
             for t, w in weights.items()
@@ -252,73 +291,3 @@ class FigureFinder:
             percent=any(phrase in lower for phrase in self._percent),
             count=asks_for_count(question),
         )
-
-    def _worded(self, chosen: ChosenCell) -> FoundFigure:
-        period = period_of(chosen)
-        unit, value = self._value(chosen)
-        name = _name(chosen)
-        text = f"{name}{f', {period}' if period else ''}: {value}"
-        missing = []
-        if chosen.cell.numeric:
-            if period is None and chosen.source.document.named:
-                missing.append("no period")
-            if unit is None:
-                missing.append("no unit")
-        if missing:
-            text += f" (the table states {' and '.join(missing)})"
-        return FoundFigure(chosen, text, unit, period)
-
-    def _value(self, chosen: ChosenCell) -> tuple[str | None, str]:
-        """(unit, value with its unit) of a cell."""
-        value, table, column = chosen.cell.text, chosen.source.table, chosen.column
-        if not chosen.cell.numeric:
-            return "", value
-        if value.rstrip(" )").endswith("%"):
-            return "%", value.replace(" %", "%")
-        value = re.sub(r"(?<=[$€£¥])\s+", "", value)
-        if (column.sign == "%" or "%" in chosen.row.label) and not _MONEY.search(value):
-            return "%", f"{value}%"
-        if not table.unit:
-            own = _MONEY.search(value) or _MONEY.search(column.text)
-            named = bool(
-                _WORD.search(value) or re.search(r"\(.+\)", column.text + chosen.row.label)
-            )
-            if own is None and column.sign:
-                return column.sign, f"{column.sign}{value}"
-            return (own.group() if own else "" if named else None), value
-        exception = _EXCEPT.search(table.unit)
-        main = table.unit[: exception.start()] if exception else table.unit
-        if exception:
-            excepted = self._terms(exception["what"]) - {"amount", "data", "number"}
-            if excepted & (chosen.row.terms | chosen.row.group):
-                return table.unit, f"{value} (table in {table.unit.removeprefix('in ')})"
-        scale = None if _RATE in chosen.row.terms else _SCALE.search(main)
-        money = _MONEY.search(main)
-        symbol = "" if _MONEY.search(value) else money.group() if money else column.sign
-        if scale is None:
-            return main, f"{value} ({main})"
-        written = f"{symbol}{value} {scale.group(1).lower()}"
-        return table.unit, written
-
-
-def _name(chosen: ChosenCell) -> str:
-    column = chosen.column
-    about = column.text if column.terms and not column.periods.named else ""
-    return f"{chosen.row.label}, {about}" if about else chosen.row.label
-
-
-def period_of(chosen: ChosenCell) -> str | None:
-    """The period of the column, else of the table, in lower case but for its months."""
-    column = chosen.column
-    text = column.text if column.periods.named else None
-    table = chosen.source.table
-    if text is None and not table.columns:
-        return None
-    if text is None and table.periods.named and ";" not in (table.period or ";"):
-        text = table.period
-    return _WORD.sub(_lower, _FOOTNOTE.sub("", text)) if text else None
-
-
-def _lower(found: "re.Match[str]") -> str:
-    word = found.group()
-    return word if _MONTHS.match(word) or word.isupper() else word.lower()

@@ -3,23 +3,39 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.lexicon import Lexicon
-from foliotrace.lexicon.formulas import Operand, phrases_of
 from foliotrace.model import Deadline, Passage, Query
 from foliotrace.query.answer.asked_documents import of_asked_documents
 from foliotrace.query.answer.cells.choose import ChosenCell, SourceTable
 from foliotrace.query.answer.cells.page_tables import PageTables
-from foliotrace.query.answer.cells.periods import Period, periods_in
-from foliotrace.query.answer.computed.amounts import Rounding, amount, is_percentage
-from foliotrace.query.answer.computed.conclusions import PeriodOf, conclusion, development
-from foliotrace.query.answer.computed.evaluate import Evaluated, Evaluation, Report
+from foliotrace.query.answer.cells.periods import periods_in
+from foliotrace.query.answer.computed.amounts import Rounding, is_percentage
+from foliotrace.query.answer.computed.asked_parts import (
+    AskedRank,
+    asked_rank,
+    asked_share,
+    options_in,
+)
+from foliotrace.query.answer.computed.conclusions import (
+    PeriodOf,
+    conclusion,
+    development,
+    highest_of,
+)
+from foliotrace.query.answer.computed.evaluate import (
+    Evaluated,
+    Evaluation,
+    Report,
+    before_in_row,
+    of_cell,
+)
 from foliotrace.query.answer.computed.fiscal import Calendar, Moment
 from foliotrace.query.answer.computed.lookup import MOST_DOCUMENTS, PageLookup
 from foliotrace.query.answer.computed.metrics import MetricBook, Terms
+from foliotrace.query.answer.computed.parts_of_wholes import PartsOfWholes, moment_of
 from foliotrace.query.answer.computed.plans import (
     AskedFigure,
     How,
@@ -60,6 +76,7 @@ class ComputedFigures:
         self._neutral = frozenset(t for phrase in cells.neutral for t in terms(phrase))
         known = (*cells.asking, *cells.fillers, *cells.series, *cells.percent, *cells.deriving)
         self._known = frozenset(t for phrase in known for t in terms(phrase))
+        self._parts = PartsOfWholes(self._book, pages, lookup, self._known, self._neutral)
 
     def subject(self, weights: Mapping[str, float]) -> dict[str, float]:
         """The terms that say of what something is to be computed."""
@@ -84,8 +101,8 @@ class ComputedFigures:
             t for header in {p.header for p in passages} for t in self._terms(header)
         )
         plan = plan_of(part, query.text, self._book, self._known | identity, weights)
-        if plan is None:
-            return None
+        if plan is None or asked_rank(part):
+            return await self._of_parts(query, part, identity, passages, deadline, period_of)
         if (
             (series or _EARLIER.search(part))
             and len(plan.figures) == 1
@@ -93,6 +110,52 @@ class ComputedFigures:
         ):
             return await self._by_report(query, plan, passages, deadline, period_of)
         return await self._in_one(query, plan, passages, deadline, period_of)
+
+    async def _of_parts(
+        self,
+        query: Query,
+        part: str,
+        identity: frozenset[str],
+        passages: Sequence[Passage],
+        deadline: Deadline,
+        period_of: PeriodOf,
+    ) -> ComputedAnswer | None:
+        """Shares of a whole, and its largest or smallest part."""
+        rank = asked_rank(part)
+        if asked_share(part) is None and rank is None:
+            return None
+        if rank is not None and not rank.change and (options := options_in(part)):
+            return await self._of_options(query, part, rank, options, passages, deadline, period_of)
+        reports = await self._reports(query, query.text, part, passages, deadline)
+        found = await self._parts.find(query, part, identity, reports, deadline, period_of)
+        return ComputedAnswer(found.conclusion, found.cells) if found else None
+
+    async def _of_options(
+        self,
+        query: Query,
+        part: str,
+        rank: AskedRank,
+        options: Sequence[str],
+        passages: Sequence[Passage],
+        deadline: Deadline,
+        period_of: PeriodOf,
+    ) -> ComputedAnswer | None:
+        """Which of the figures that a question offers is the highest, or the lowest."""
+        kind = options[-1].split()[-1]  # "operations, investing and financing activities"
+        named = [self._book.metric(each) or self._book.metric(f"{each} {kind}") for each in options]
+        figures = tuple(AskedFigure(m.name, m.expression, m.unit) for m in named if m is not None)
+        if len(figures) < len(options):
+            return None
+        moment = moment_of(part if periods_in(part).named else query.text)
+        plan = Plan(figures, (moment,), How.VALUES)
+        reports = await self._reports(query, query.text, self._kind(plan), passages, deadline)
+        for report in sorted(reports, key=lambda each: each.rank(plan.moments))[:_TRIED]:
+            found = await self._evaluated(query, plan, report, deadline)
+            if all(each.value is not None for each in found):
+                cells = tuple(cell for each in found for cell in each.cells)
+                said = highest_of(found, period_of, least=rank.least)
+                return ComputedAnswer(said, cells[:_MOST_CELLS])
+        return None
 
     # --- one report ------------------------------------------------------------------------
 
@@ -175,7 +238,7 @@ class ComputedFigures:
             pages = await self._lookup.pages(query, report.document_id, part, deadline)
             await report.add(pages, self._pages, query.principal.tenant)
             cells = choose(report.sources)
-            value = _evaluated(cells[0]) if cells else None
+            value = of_cell(cells[0]) if cells else None
             if value is not None:
                 found.append((report, value))
         common = Counter(each.cells[0].row.terms for _, each in found).most_common(1)
@@ -193,15 +256,20 @@ class ComputedFigures:
         if not cells or len(cells) > 2 or len(rows) > 1 or not asks_for_change(part):
             return None
         last = max(cells, key=lambda each: each.when.order)
-        first = min(cells, key=lambda each: each.when.order) if len(cells) > 1 else _before(last)
+        first = (
+            min(cells, key=lambda each: each.when.order) if len(cells) > 1 else before_in_row(last)
+        )
         if first is None or first.column.periods.months != last.column.periods.months:
             return None
-        values = [_evaluated(first), _evaluated(last)]
+        values = [of_cell(first), of_cell(last)]
         pair = [each for each in values if each is not None]
         if len(pair) < 2 or is_percentage(last.cell.text, last.column.sign):
             return None
         plan = comparison_of(part, pair[1].figure)
         return ComputedAnswer(conclusion(plan, pair, period_of), (first, last))
+
+    def _kind(self, plan: Plan) -> str:
+        return self._book.statement_of(plan.figures[0].expression, self._neutral)
 
     async def _reports(
         self,
@@ -233,43 +301,6 @@ class ComputedFigures:
                 await report.add(mine, self._pages, query.principal.tenant)
                 reports.append(report)
         return reports
-
-    def _kind(self, plan: Plan) -> str:
-        """What to search for to see a further document at all."""
-        for phrase in phrases_of(plan.figures[0].expression):
-            item = self._book.named(phrase, self._neutral).item
-            if item is not None and item.pages:
-                return self._book.statements[item.pages[0]]
-        return ""
-
-
-def _evaluated(chosen: ChosenCell) -> Evaluated | None:
-    """The value of a cell that was chosen by its words."""
-    number = amount(chosen.cell.text, chosen.source.table.unit)
-    if number is None:
-        return None
-    label = chosen.row.label
-    figure = AskedFigure(label, Operand(label), "money")
-    return Evaluated(figure, Moment(), number.scaled(Decimal(1)), (chosen,))
-
-
-def _before(chosen: ChosenCell) -> ChosenCell | None:
-    """The cell of the same row for the same period of the year before."""
-    ends = chosen.column.periods.dates or tuple(map(Period, chosen.column.periods.years))
-    cells = {cell.column: cell for cell in chosen.row.cells if cell.numeric}
-    table = chosen.source.table
-    for end in ends[:1]:
-        wanted = Moment(end).before()
-        months = chosen.column.periods.months
-        same = [
-            place
-            for place in sorted(cells)
-            if place < len(table.columns) and table.columns[place].periods.months == months
-        ]
-        place = Calendar.of(chosen.source.document).column(table, wanted, same)
-        if place is not None and place != chosen.cell.column:
-            return replace(chosen, cell=cells[place])
-    return None
 
 
 def _names(query: Query) -> str:

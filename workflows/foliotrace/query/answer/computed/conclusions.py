@@ -63,16 +63,29 @@ def development(
     else:
         how = "rose and fell" if any(steps) else "did not change"
     first, last = found[0], found[-1]
-    text = (
-        f"{_capital(first.figure.name)} {how}: {_written_value(first, rounding)}"
-        f"{_when(first, period_of)} to {_written_value(last, rounding)}{_when(last, period_of)}"
-    )
+    each = [f"{_written_value(e, rounding)}{_when(e, period_of)}" for e in found]
+    if all(e.plain for e in found):
+        each = [each[0], each[-1]]  # the others are cells, which the answer lists
+    steps_written = " to ".join(each) if len(each) == 2 else ", ".join(each)
+    text = f"{_capital(first.figure.name)} {how}: {steps_written}"
     text = f"{text}, {_difference(first, last, rounding)} ({DERIVED})"
     if not without:
         return text
     named = ", ".join(sorted(without)[:_NAMED_REPORTS])
     more = len(without) - _NAMED_REPORTS
     return f"{text}; no such figure was found in {named}{f' and {more} more' if more > 0 else ''}"
+
+
+def highest_of(found: Sequence[Evaluated], period_of: PeriodOf, *, least: bool) -> str:
+    """Which of several figures of one period is the highest, or the lowest."""
+    ranked = sorted(found, key=lambda each: each.value or Decimal(0), reverse=not least)
+    each = [
+        f"{_written_value(e, Rounding())} {e.cells[-1].row.label if e.plain else e.figure.name}"
+        for e in ranked
+    ]
+    kind = "lowest" if least else "highest"
+    when = _when(ranked[0], period_of)
+    return f"{_capital(ranked[0].figure.name)}{when}: the {kind} ({DERIVED}: {'; '.join(each)})"
 
 
 def _is_converted(each: Evaluated, rounding: Rounding) -> bool:

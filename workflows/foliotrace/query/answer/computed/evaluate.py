@@ -193,7 +193,10 @@ class Evaluation:
     ) -> tuple[Decimal, str] | None:
         """The value of one figure: its cell, else its formula."""
         metric = self.book.named(phrase, self.fillers)
-        chosen = await self._cell(metric.item, moment) if metric.item else None
+        chosen = None
+        if metric.item is not None:
+            elsewhere = metric.formula is not None
+            chosen = await self._cell(metric.item, moment, elsewhere=elsewhere)
         if chosen is not None and metric.item is not None:
             number = amount(chosen.cell.text, chosen.source.table.unit)
             if number is not None:
@@ -224,8 +227,11 @@ class Evaluation:
             default = next((u.scale for u in units if u is not None and u.scale), Decimal(1))
         return number.scaled(default)
 
-    async def _cell(self, item: LineItem, moment: Moment) -> ChosenCell | None:
-        """The cell of a line item: among the tables known so far, else on its statements."""
+    async def _cell(self, item: LineItem, moment: Moment, *, elsewhere: bool) -> ChosenCell | None:
+        """The cell of a line item: among the tables known so far, else on its statements.
+
+        `elsewhere`: it is also computed, and may be printed on any page.
+        """
         for page in item.pages:
             text = self.book.statements[page]
             found = await self.lookup.pages(
@@ -236,7 +242,45 @@ class Evaluation:
                 on = [s for s in added if is_statement(item, s, self.fillers)]
                 if on and cell_of(item, moment, on, self.fillers) is not None:
                     break
-        return cell_of(item, moment, self.report.sources, self.fillers)
+        chosen = cell_of(item, moment, self.report.sources, self.fillers)
+        if (
+            chosen is None and elsewhere
+        ):  # a figure that a report prints elsewhere: "free cash flow"
+            found = await self.lookup.pages(
+                self.query, self.report.document_id, item.name, self.deadline
+            )
+            await self.report.add(found, self.pages, self.query.principal.tenant)
+            chosen = cell_of(item, moment, self.report.sources, self.fillers)
+        return chosen
+
+
+def of_cell(chosen: ChosenCell) -> Evaluated | None:
+    """The value of a cell that was chosen by its words."""
+    number = amount(chosen.cell.text, chosen.source.table.unit)
+    if number is None:
+        return None
+    label = chosen.row.label
+    figure = AskedFigure(label, Operand(label), "money")
+    return Evaluated(figure, Moment(), number.scaled(Decimal(1)), (chosen,))
+
+
+def before_in_row(chosen: ChosenCell) -> ChosenCell | None:
+    """The cell of the same row for the same period of the year before."""
+    ends = chosen.column.periods.dates or tuple(map(Period, chosen.column.periods.years))
+    cells = {cell.column: cell for cell in chosen.row.cells if cell.numeric}
+    table = chosen.source.table
+    for end in ends[:1]:
+        wanted = Moment(end).before()
+        months = chosen.column.periods.months
+        same = [
+            place
+            for place in sorted(cells)
+            if place < len(table.columns) and table.columns[place].periods.months == months
+        ]
+        place = Calendar.of(chosen.source.document).column(table, wanted, same)
+        if place is not None and place != chosen.cell.column:
+            return replace(chosen, cell=cells[place])
+    return None
 
 
 def _written(

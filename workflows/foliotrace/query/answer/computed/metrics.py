@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from foliotrace.lexicon import Lexicon
-from foliotrace.lexicon.formulas import Expression, Operand, parsed
+from foliotrace.lexicon.formulas import Expression, Operand, parsed, phrases_of
 from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.answer.computed.line_items import LineItem
 
@@ -46,7 +46,10 @@ class Mention:
 
 
 class MetricBook:
-    """The lexicon's rows and formulas by their phrases."""
+    """The lexicon's rows and formulas by their phrases.
+
+    `groups` are the words that call parts of a kind ("region"), with those above such tables.
+    """
 
     def __init__(self, lexicon: Lexicon, terms: Terms) -> None:
         self._terms = terms
@@ -83,6 +86,13 @@ class MetricBook:
                 known = self._metrics.get(self.words(ask))
                 name, item_of = (known.name, known.item) if known else (ask, None)
                 self._metrics[self.words(ask)] = AskedMetric(name, item_of, formula, entry.unit)
+        self.groups = tuple(
+            (
+                frozenset(t for phrase in entry.ask for t in terms(phrase)),
+                frozenset(t for phrase in entry.titles for t in terms(phrase)),
+            )
+            for entry in lexicon.parts
+        )
         self._longest = min(_MOST_WORDS, max(map(len, self._metrics), default=0))
 
     def words(self, text: str) -> tuple[str, ...]:
@@ -112,6 +122,18 @@ class MetricBook:
             else:
                 at += 1
         return found
+
+    def statement_of(self, expression: Expression, fillers: frozenset[str]) -> str:
+        """What to search for to see the first statement that prints an operand; "" for none."""
+        for phrase in phrases_of(expression):
+            item = self.named(phrase, fillers).item
+            if item is not None and item.pages:
+                return self.statements[item.pages[0]]
+        return ""
+
+    def metric(self, phrase: str) -> AskedMetric | None:
+        """The metric that a phrase names by itself, else None."""
+        return self._metrics.get(self.words(periods_in(phrase).rest))
 
     def named(self, phrase: str, fillers: frozenset[str]) -> AskedMetric:
         """The metric that a formula's operand names, else a row with just these words."""

@@ -39,7 +39,8 @@ _FORMS: Final = (
         re.compile(
             r"\bdue\b|\bbecause\b|\bdriven\b|\bdrove\b|\bprimarily\b|\battribut|\breflect"
             r"|\bresult(?:s|ed|ing) (?:of|from|in)\b|\bas a result\b|\bled by\b|\boffset\b"
-            r"|\bowing\b|\bcaused\b|\bcontribut|\bmainly\b",
+            r"|\bowing\b|\bcaused\b|\bcontribut|\bmainly\b"
+            r"|\bcause(?:s|\(s\))?\b.{0,40}\b(?:is|are|was|were|to be)\b",
             re.I,
         ),
         CAUSE_FACTOR,
@@ -95,6 +96,17 @@ _FORMS: Final = (
 )
 
 
+_COUNTED: Final = re.compile(r"\bhow many\s+(?P<what>[^\W\d_][\w-]*(?:\s[\w-]+)?)", re.I)
+_NUMBER: Final = re.compile(
+    r"(?<![\d.,-])(?!(?:19|20)\d\d\b)\d[\d,]*(?:\.\d+)?"
+    r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|no|none)\b",
+    re.I,
+)
+_NEAR: Final = 60  # characters between a number and what it counts
+UNCOUNTED: Final = 0.3
+ROW_OF_REASON: Final = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """The weights of a question's words for choosing among sentences, and its form."""
@@ -107,13 +119,18 @@ class Asked:
     pairs: frozenset[tuple[str, str]]
     terms: Terms
     names_document: bool
+    reason: bool = False
+    counted: frozenset[str] = frozenset()
 
-    def form_factor(self, text: str) -> float:
+    def form_factor(self, text: str, *, is_row: bool = False) -> float:
         """How much more a sentence counts because it holds what such a question asks for.
 
         That is: a cause, a date, a list ..., and neighbouring words of the question side by side.
+        A row gives no reason, and a sentence without a number counts nothing.
         """
-        factor = 1.0
+        factor = ROW_OF_REASON if is_row and self.reason else 1.0
+        if self.counted and not is_row and not self._counts(text):
+            factor *= UNCOUNTED
         if self.pairs:
             beside = self.pairs.intersection(pairwise(self.terms(text)))
             factor += PAIRS_GAIN * len(beside) / len(self.pairs)
@@ -121,6 +138,15 @@ class Asked:
             if answer.search(text):
                 factor *= gain
         return factor
+
+    def _counts(self, text: str) -> bool:
+        """Whether a number stands near a word for what is counted."""
+        return any(
+            not self.counted.isdisjoint(
+                self.terms(text[max(0, found.start() - _NEAR) : found.end() + _NEAR])
+            )
+            for found in _NUMBER.finditer(text)
+        )
 
 
 def asked_for(
@@ -131,6 +157,7 @@ def asked_for(
     headers: frozenset[str],
     written: frozenset[str],
     terms: Terms,
+    instead: Sequence[tuple[frozenset[str], Sequence[frozenset[str]]]] = (),
 ) -> Asked:
     """What the question asks for.
 
@@ -157,10 +184,24 @@ def asked_for(
         kind for kind, words in _asked_noise(terms).items() if not words.isdisjoint(weights)
     )
     answers = tuple((f.answer, f.factor) for f in _FORMS if f.question.search(question))
+    counts = _COUNTED.search(question)
+    counted = frozenset(terms(counts["what"])) - about if counts else frozenset()
+    for phrase, items in instead:
+        if not phrase.isdisjoint(counted):
+            counted = counted.union(*items)  # "shops" are counted as "stores"
     little = about | generic
     pairs = frozenset(p for p in pairwise(weights) if p[0] not in little and p[1] not in little)
     return Asked(
-        shares, frozenset(shares), sum(shares.values()), answers, allowed, pairs, terms, bool(about)
+        shares,
+        frozenset(shares),
+        sum(shares.values()),
+        answers,
+        allowed,
+        pairs,
+        terms,
+        bool(about),
+        _FORMS[0].question.search(question) is not None,
+        counted,
     )
 
 

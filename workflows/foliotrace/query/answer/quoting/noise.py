@@ -52,7 +52,7 @@ KINDS: Final = (
     Kind(
         "reference",
         0.4,
-        r"^\W*(?:\d{1,2}\W+)?(?:(?:see|refer to|please (?:see|refer))\b|Note \d+, \W)"
+        r"^\W*(?:\d{1,2}\W+)?(?:(?:(?:also )?(?:see|refer to)|please (?:see|refer))\b|Note \d+, \W)"
         r"|should be read (?:in conjunction|together)"
         r"|\b(?:is|are|was|were|be|been) (?:further |more fully |also )?(?:described|discussed|"
         r"set forth|included|contained|presented|provided|found) (?:\w+ ){0,5}?"
@@ -82,8 +82,17 @@ KINDS: Final = (
         "exhibit exhibits contents",
     ),
     Kind("title", 0.3),
+    Kind(
+        "hypothetical",
+        0.6,
+        asked="risk risks uncertainty uncertainties threat threats exposure policy hedge hedging",
+    ),
     Kind("fragment", 0.6),
 )
+_HYPOTHETICAL: Final = re.compile(
+    r"\b(?:may|could|might)\b(?! \d)|\bcan be no (?:assurance|guarantee)|\bno assurance\b", re.I
+)
+"""What may happen; "In May 2022" is none of that. Not looked for where another kind was found."""
 FACTORS: Final = {kind.name: kind.factor for kind in KINDS}
 ASKED: Final = {kind.name: kind.asked for kind in KINDS if kind.asked}
 _PATTERNS: Final = re.compile(
@@ -112,6 +121,8 @@ def noise_in(text: str, *, is_heading: bool = False, is_row: bool = False) -> st
     if is_heading or _is_title(text):
         return "title"
     whole = text.rstrip()
+    if _HYPOTHETICAL.search(whole):
+        return "hypothetical"
     if whole.endswith(_ENDS) or any(map(str.isdigit, whole)):
         return ""
     return "fragment"

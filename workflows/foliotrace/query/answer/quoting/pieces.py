@@ -123,10 +123,13 @@ def _with_lists(passage: Passage, found: Iterable[Piece]) -> Iterator[Piece]:
                 text = passage.text[item.start - passage.start : item.end - passage.start]
                 if item.header or item.end - piece.start > _LIST_CHARACTERS:
                     break
-                if item.start < before.end or not _ITEM.match(text):
+                is_item = _ITEM.match(text) is not None
+                if item.start < before.end or item.is_heading or not (is_item or before is piece):
                     break
                 end = item.end
                 taken = held.index(item) + 1
+                if not is_item:
+                    break  # one sentence: "It was determined that the cause was:"
         yield replace(piece, end=end, is_heading=piece.is_heading and end == piece.end)
 
 
