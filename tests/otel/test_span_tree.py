@@ -1,6 +1,7 @@
 """The OTel tree is LlamaIndex's tree, whole or with the plumbing contracted."""
 
 import asyncio
+import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -17,6 +18,7 @@ from workflows import Context, Workflow, step
 from workflows.events import Event, HumanResponseEvent, InputRequiredEvent, StartEvent, StopEvent
 
 from foliotrace import events
+from foliotrace_otel.spans.open_span import OpenSpan
 
 pytestmark = pytest.mark.anyio
 dispatcher = get_dispatcher(__name__)
@@ -335,3 +337,17 @@ def test_any_program_keeps_its_tree_and_its_failures(program: Any) -> None:
     failed = [s for s in seen.spans if s.status.status_code is StatusCode.ERROR]
     assert len(failed) == len(seen.truth.dropped)
     assert sum(len(s.events) for s in seen.spans) == len(seen.truth.dropped)
+
+
+def test_an_ended_span_is_freed_without_the_garbage_collector() -> None:
+    with recording() as seen:
+        gc.collect()
+        gc.disable()
+        try:
+            with events.stage("outer"), events.stage("inner"):
+                pass
+            left = [found for found in gc.get_objects() if type(found) is OpenSpan]
+        finally:
+            gc.enable()
+    assert len(seen.spans) == 2
+    assert left == []

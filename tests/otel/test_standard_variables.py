@@ -15,7 +15,7 @@ from tests.otlp_sink import OtlpSink
 
 from foliotrace_otel import TelemetrySettingInvalid, configure, read_environment
 from foliotrace_otel.setup import configure as setup
-from foliotrace_otel.setup import environment
+from foliotrace_otel.setup import environment, exporters
 
 dispatcher = get_dispatcher(__name__)
 
@@ -29,7 +29,7 @@ def test_two_trace_exporters_are_used_beside_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown = io.StringIO()
-    monkeypatch.setattr(setup, "ConsoleSpanExporter", lambda: ConsoleSpanExporter(out=shown))
+    monkeypatch.setattr(exporters, "ConsoleSpanExporter", lambda: ConsoleSpanExporter(out=shown))
     with OtlpSink() as sink:
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console, otlp")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.grpc_endpoint)

@@ -75,8 +75,8 @@ class DeclaredEvent:
         if self.measures:
             self._metrics.record_all(event.measurements())
         host = record.visible if record is not None else None
-        if host is not None and self._on_run:
-            host = run_of(host)
+        if self._on_run and record is not None:
+            host = run_of(host or record)  # a record that has ended shows nothing itself
         if host is None or host.unsampled or host.ended:
             return
         attributes = {} if self._event else host.attributes

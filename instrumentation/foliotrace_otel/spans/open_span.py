@@ -25,7 +25,8 @@ class OpenSpan:
     """A LlamaIndex span that has not ended.
 
     `visible` is the record whose OTel span stands for this one: itself, or its nearest ancestor
-    with a span if this one is contracted; None if there is no such ancestor. `streaming`: the call
+    with a span if this one is contracted; None if there is no such ancestor, and once it has ended.
+    `streaming`: the call
     has returned, its stream goes on. `failed_calls`: the first failed attempts among the children,
     by the call's name, for links.
     """
@@ -120,6 +121,7 @@ class OpenSpan:
             span.end(end_ns)
         self.failed_with = None
         self._previous = None
+        self.context = self.visible = None  # each a cycle, for the garbage collector to find
 
 
 def run_of(record: OpenSpan) -> OpenSpan:

@@ -33,7 +33,7 @@ def same_call(record: OpenSpan) -> bool:
 
 def parent_context(host: OpenSpan | None, ambient: Context) -> Context:
     """Under LlamaIndex's parent, keeping a live OTel span that was opened below it in between."""
-    if host is None or host.context is None or host.span is None:
+    if host is None or host.span is None:
         return ambient
     if starts_separate_trace(ambient):
         return ambient
@@ -47,6 +47,8 @@ def parent_context(host: OpenSpan | None, ambient: Context) -> Context:
         and current.get_span_context().trace_id == host.span.get_span_context().trace_id
     ):
         return ambient
+    if host.context is None:  # it has ended
+        return Context({**ambient, SPAN_KEY: host.span, RECORD_KEY: host})
     return host.context
 
 
