@@ -1,5 +1,6 @@
 """Two experiments are compared, and the gate decides: 0, 1 (regression) or 2 (not evaluated)."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 from xml.etree import ElementTree
@@ -222,3 +223,14 @@ async def test_an_evaluation_with_a_floating_model_is_refused() -> None:
     assert found.configuration.model == "gpt-4o"
     with pytest.raises(LoopError, match="no evaluator unknown_one"):
         await evaluate([asking("good", evaluators=("unknown_one",))], Service(), Evaluators(), how)
+
+
+def test_a_baseline_of_the_full_suite_judges_the_smoke_rows_and_says_nothing_of_their_price() -> (
+    None
+):
+    full = replace(experiment("old", case("a", "p"), case("b", "p")), suite="complaints/full")
+    smoke = replace(experiment("new", case("a", "f")), suite="complaints/smoke")
+    found = compare(full, smoke)
+    assert int(found.exit) == 1, "a passed before"
+    assert [each.row_id for each in found.cases] == ["a"]
+    assert found.cost_usd_before is found.p95_ms_before is None

@@ -115,6 +115,8 @@ def compare(
     lost = sum(b is CaseVerdict.PASS and a is not CaseVerdict.PASS for b, a in known)
     verdicts = [case.verdict for case in candidate.results]
     passed, evaluated = _count(verdicts)
+    # What another suite took and cost says nothing about this one.
+    measured = baseline if baseline is not None and baseline.suite == candidate.suite else None
     exit_code, reasons = _decision(
         baseline, candidate, changes, keys, targets, passed, evaluated, least_pass_rate
     )
@@ -133,9 +135,9 @@ def compare(
         pass_rate=wilson(passed, evaluated),
         p_value=mcnemar(gained, lost),
         p95_ms=_p95_ms(candidate),
-        p95_ms_before=_p95_ms(baseline) if baseline is not None else None,
+        p95_ms_before=_p95_ms(measured) if measured is not None else None,
         cost_usd=candidate.cost_usd,
-        cost_usd_before=baseline.cost_usd if baseline is not None else None,
+        cost_usd_before=measured.cost_usd if measured is not None else None,
         elapsed_s=candidate.elapsed_s,
         exit=exit_code,
         reasons=reasons,
