@@ -9,7 +9,7 @@ from tests.query.test_a_figure_is_named_by_its_cell import first_line
 from tests.query.test_figures_are_computed import STATEMENTS, serve_report, statements
 
 from foliotrace.model import ParsedPage
-from foliotrace.query.answer.quoted import NOT_STATED, UNRELATED
+from foliotrace.query.answer.quoted import LACKING, NOT_STATED, UNRELATED
 from foliotrace.query.answer.quoting.noise import noise_in
 from foliotrace.query.answer.quoting.sides import sides_of
 
@@ -120,3 +120,18 @@ async def test_a_second_figure_that_no_cell_states_is_quoted(stack: QueryStack) 
     answer = await stack.ask("What were Acme's net sales and adjusted EPS for 2023?")
     assert first_line(answer).startswith("Net sales, year ended December 31, 2023: $6,000 million")
     assert "73.3 cents" in answer.text
+
+
+async def test_a_quote_without_most_key_words_is_not_given_as_the_answer(
+    stack: QueryStack,
+) -> None:
+    # A sentence of Pfizer's report for the second quarter of 2023, asked about another spin-off.
+    await stack.serve(
+        "In connection with its spin-off that was completed in 2002, New Monsanto assumed, and"
+        " agreed to indemnify Pharmacia for, any liabilities related to Pharmacia's former"
+        " agricultural business."
+    )
+    await stack.serve("The bakery sells bread, rolls and cake in a shop beside the mill.")
+    answer = await stack.ask("Is a large spin-off of business segments planned?")
+    assert answer.text.startswith(NOT_STATED)
+    assert (answer.citations[0].score or 0) <= LACKING

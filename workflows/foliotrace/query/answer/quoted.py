@@ -24,7 +24,7 @@ from foliotrace.query.answer.quotes import (
     of_each_document,
     weigh,
 )
-from foliotrace.query.answer.quoting.asked import asked_for
+from foliotrace.query.answer.quoting.asked import Asked, asked_for
 from foliotrace.query.answer.quoting.confidence import confidence_of
 from foliotrace.query.answer.quoting.pieces import whole_sentence
 from foliotrace.query.answer.quoting.sides import short, sides_of
@@ -47,6 +47,10 @@ UNSURE: Final = 0.25
 """Below this confidence of the best quote, an answer says that no sentence states what was asked.
 
 Calibrated on development questions: of 28 such first quotes one was right."""
+LACKING: Final = 0.2
+"""The confidence of quotes without most of the question's key words: of 20 none was right."""
+KEY_SHARE: Final = 0.45
+SURE: Final = 0.75  # a score from which on no key word is looked for
 ANSWERED_SHARE: Final = 0.4  # of the weight of a word that the figures answer
 _PER_SIDE: Final = 2  # quotes
 OF_A_SIDE: Final = 0.4  # of a side's weight that a sentence about both sides holds
@@ -180,7 +184,9 @@ class QuotedAnswers:
             chosen = choose(asked, question, sources, at_most=min(MAX_QUOTES, query.top_k))
         if chosen and chosen[0].score < LOWEST_SCORE and not each:
             return []
-        return [replace(quote, score=confidence_of(quote.score)) for quote in chosen]
+        lacks = bool(chosen) and not each and _lacks_key_words(asked, question, chosen[0])
+        highest = LACKING if lacks else 1.0
+        return [replace(q, score=min(confidence_of(q.score), highest)) for q in chosen]
 
     def _of_sides(
         self,
@@ -295,6 +301,12 @@ class QuotedAnswers:
             anchor=anchor,
             score=round(quote.score, 4),
         )
+
+
+def _lacks_key_words(asked: Asked, question: QuestionTerms, quote: Quote) -> bool:
+    """Whether a quote of no high score holds less than `KEY_SHARE` of the words that matter."""
+    held = len(asked.key & question.answered(quote.span.terms))
+    return quote.score < SURE and held < KEY_SHARE * len(asked.key)
 
 
 def _of_the_rest(

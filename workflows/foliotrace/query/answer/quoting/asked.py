@@ -119,6 +119,7 @@ class Asked:
     pairs: frozenset[tuple[str, str]]
     terms: Terms
     names_document: bool
+    key: frozenset[str] = frozenset()  # what it is about: neither a document's name nor generic
     reason: bool = False
     counted: frozenset[str] = frozenset()
 
@@ -200,6 +201,7 @@ def asked_for(
         pairs,
         terms,
         bool(about),
+        frozenset(weights) - little,
         _FORMS[0].question.search(question) is not None,
         counted,
     )
