@@ -1,6 +1,8 @@
 """Questions that waited too long are refused before work is spent on them."""
 
 import asyncio
+import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -69,6 +71,23 @@ async def as_served(engine: Any) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await running
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux says when bytes came in")
+async def test_time_in_the_kernel_before_the_connection_was_accepted_counts(tmp_path: Path) -> None:
+    engine = small_engine(tmp_path, max_query_wait_s=0.2)
+    async with as_served(engine) as url:
+        port = int(url.rpartition(":")[2])
+        body = b'{"query": "refund"}'
+        head = f"POST /v1/query HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port)) as waiting:  # the kernel accepts it
+            waiting.sendall(head.encode() + body)
+            time.sleep(0.4)
+            answer = await asyncio.to_thread(waiting.recv, 4096)
+        assert answer.startswith(b"HTTP/1.1 429")
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await client.post("/v1/query", json={"query": "refund"})).status_code == 200
 
 
 async def test_500_questions_at_once_are_answered_or_shed_and_none_is_left(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ The one module that relies on the inside of uvicorn's httptools protocol, which 
 limits; tests/contracts/test_uvicorn_internals.py holds what it relies on.
 """
 
+import socket
+import struct
 from asyncio import BaseTransport, TimerHandle, Transport
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,6 +23,8 @@ from foliotrace_server.http.problems import problem_of
 _log = structlog.get_logger(__name__)
 _LINGER_S: Final = 1.0
 _LOG_EVERY_S: Final = 1.0
+_TCP_INFO: Final = getattr(socket, "TCP_INFO", None)  # Linux
+_LAST_DATA_RECEIVED: Final = struct.Struct("=52xI")  # of `tcp_info`: milliseconds ago
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +125,24 @@ class _LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request has arrived."""
-        self._arrival.at_s = monotonic()
+        self._arrival.at_s = monotonic() - self._unread_s()
         self._unparsed_bytes = 0
         if not self._is_refused:
             super().on_message_complete()
+
+    def _unread_s(self) -> float:
+        """How long the kernel has held the last bytes; 0 where it does not say.
+
+        A busy event loop accepts and reads late: seconds that no clock of ours would see.
+        """
+        connection = self.transport.get_extra_info("socket")
+        if _TCP_INFO is None or connection is None:
+            return 0.0
+        try:
+            info = connection.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LAST_DATA_RECEIVED.size)
+        except OSError:  # not TCP, or closed
+            return 0.0
+        return float(_LAST_DATA_RECEIVED.unpack(info)[0]) / 1000
 
     def _await_header(self) -> None:
         if self._header_timer is None:
