@@ -104,6 +104,7 @@ async def test_a_workbook_whose_numbers_are_none_is_read(tmp_path: Path, number:
     ("text", "encoding"),
     [
         ("The refund costs £10 for each order. Please keep the receipt and the box.", "cp1252"),
+        ("Zürich grüßt", "cp1252"),
         ("Le café de Zürich coûte dix francs à midi, déjà vu.", "cp1252"),
         ("A informação não está disponível até amanhã de manhã.", "cp1252"),
         ("Återbetalning inom trettio dagar för köp över hundra kronor är möjlig.", "cp1252"),

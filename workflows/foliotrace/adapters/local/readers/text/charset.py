@@ -11,6 +11,8 @@ _SAMPLE_BYTES = 64 * 1024
 _CHAOS = 0.15  # the chaos that a lone accented letter between spaces adds to a short text
 _COHERENCE = 0.05  # less than the coherence that a wrong code page loses
 _ODD = re.compile("[\u00b3\u00b9\u00ba\u00bc\u00be][^\\W\\d_]|\\w\u00bf\\w")
+# Letters of two scripts in one word: a wrong code page.
+_MIXED = re.compile("[A-Za-z][\u0370-\u1dff\ufb1d-\ufefc]|[\u0370-\u1dff\ufb1d-\ufefc][A-Za-z]")
 _PIECE_BYTES = 256 * 1024
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -30,7 +32,7 @@ def encoding_of(sample: bytes, declared: str | None = None) -> str:
         if _decodes(sample, name):
             return name
     guesses = from_bytes(sample[:_SAMPLE_BYTES])
-    guess = guesses.best()
+    guess = next((guess for guess in guesses if not _MIXED.search(str(guess))), None)
     if guess is None or _western(guess, guesses):
         return "cp1252"
     return guess.encoding
