@@ -115,8 +115,11 @@ async def test_a_failing_document_says_why_and_the_others_go_on(stack: IngestSta
 
 
 async def test_zero_chunks_are_a_failure_that_names_the_pages_problems(stack: IngestStack) -> None:
-    with pytest.raises(NothingToIndex, match="2 of 2 pages: needs_ocr"):
+    with pytest.raises(NothingToIndex, match="2 of 2 pages: needs_ocr") as raised:
         await stack.ingest("scan.txt", UNREADABLE, UNREADABLE)
+    message = str(raised.value)
+    assert "apt install tesseract-ocr" in message
+    assert message.startswith("scan.txt: ")  # the command line groups what follows the name
     (document,) = await stack.library.documents("t1")
     assert (document.status, document.problem) == (DocumentStatus.FAILED, "zero_chunks")
     assert (await stack.library.page("t1", document.id, 2)).problem == "needs_ocr"

@@ -18,7 +18,7 @@ from foliotrace.adapters.local.sqlite.columns import (
     placeholders,
     replace_filter_fields,
 )
-from foliotrace.catalog import ErrorCode, Reason
+from foliotrace.catalog import ErrorCode, PageProblem, Reason
 from foliotrace.errors import Conflict, LibraryUnavailable, NotFound, NothingToIndex
 from foliotrace.model import Chunk, Document, DocumentStatus, Identity, PageStatus, ParsedPage
 from foliotrace.ports import DocumentDraft, Registration
@@ -279,9 +279,9 @@ def _nothing_to_index(
         (document.tenant, revision),
     ).fetchall()
     why = ", ".join(f"{count} of {document.pages_total} pages: {code}" for code, count in problems)
-    return NothingToIndex(
-        f"{document.name} holds no readable text ({why or 'all pages are blank'})."
-    )
+    known = [PageProblem(code).message for code, _ in problems if code in set(PageProblem)]
+    cause = f"{document.name}: no readable text ({why or 'all pages are blank'})."
+    return NothingToIndex(" ".join([cause, *known]))
 
 
 def _problem(page: ParsedPage) -> str | None:
