@@ -279,7 +279,8 @@ def _nothing_to_index(
         (document.tenant, revision),
     ).fetchall()
     why = ", ".join(f"{count} of {document.pages_total} pages: {code}" for code, count in problems)
-    known = [PageProblem(code).message for code, _ in problems if code in set(PageProblem)]
+    codes = {code for code, _ in problems}
+    known = [problem.message for problem in PageProblem if problem in codes]
     cause = f"{document.name}: no readable text ({why or 'all pages are blank'})."
     return NothingToIndex(" ".join([cause, *known]))
 
