@@ -184,7 +184,8 @@ class QuotedAnswers:
             chosen = choose(asked, question, sources, at_most=min(MAX_QUOTES, query.top_k))
         if chosen and chosen[0].score < LOWEST_SCORE and not each:
             return []
-        lacks = bool(chosen) and not each and _lacks_key_words(asked, question, chosen[0])
+        single = not each or len(chosen) == 1
+        lacks = bool(chosen) and single and _lacks_key_words(asked, question, chosen[0])
         highest = LACKING if lacks else 1.0
         return [replace(q, score=min(confidence_of(q.score), highest)) for q in chosen]
 
@@ -210,7 +211,8 @@ class QuotedAnswers:
         if not all(of_sides):
             return quotes, []
         both = any(
-            all(cover(side, quote.span.terms) >= OF_A_SIDE for side in of_sides) for quote in quotes
+            all(cover(side, question.answered(quote.span.terms)) >= OF_A_SIDE for side in of_sides)
+            for quote in quotes
         )
         if both:
             return quotes, []
