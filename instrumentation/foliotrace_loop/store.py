@@ -105,16 +105,20 @@ class LoopStore:
                 self._open = None
 
     def save_feedback(self, feedback: Feedback) -> FeedbackView:
-        """Store a rating, or replace the one with its id; what is stored now."""
+        """Store a rating, or replace the one with its id; what is stored now.
+
+        The same rating again changes nothing, not even `updated_at`.
+        """
         values = _row(feedback)
         names = ", ".join(_FEEDBACK)
         changing = ("score", "value", "comment", "updated_at")
         updates = ", ".join(f"{name} = excluded.{name}" for name in changing)
+        differs = " OR ".join(f"feedback.{n} IS NOT excluded.{n}" for n in changing[:-1])
 
         def save(connection: sqlite3.Connection) -> FeedbackView:
             connection.execute(
                 f"INSERT INTO feedback ({names}) VALUES ({', '.join('?' * len(_FEEDBACK))})"  # noqa: S608 - columns
-                f" ON CONFLICT (id) DO UPDATE SET {updates}",
+                f" ON CONFLICT (id) DO UPDATE SET {updates} WHERE {differs}",
                 values,
             )
             row = connection.execute(

@@ -123,6 +123,8 @@ class RunRoutes:
             now=datetime.now(UTC),
         )
         kept = await asyncio.to_thread(self._store.save_feedback, feedback)
+        if kept.updated_at != feedback.updated_at:  # the same again: rated, measured already
+            return kept
         self._on_rated(run, body.score)
         with stage("feedback"):
             emit(

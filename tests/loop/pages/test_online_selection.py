@@ -56,3 +56,21 @@ async def test_every_degraded_answer_is_rated(tmp_path: Path) -> None:
             answer = (await client.post("/v1/query", json=QUESTION)).json()
             assert answer["degradation"]["level"] > 0
             await until_rated(client, answer["run_id"])
+
+
+async def test_the_same_rating_again_is_counted_once(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data") as client:
+        await ingest(client, "a.txt", "The whale weighs 190 tonnes.")
+        run_id = (await client.post("/v1/query", json=QUESTION)).json()["run_id"]
+        rating = {"run_id": run_id, "key": "counted_once", "score": 0.0}
+
+        async def counted() -> list[str]:
+            lines = (await client.get("/metrics")).text.splitlines()
+            name = "foliotrace_feedback_score_count{"
+            return [x.split()[-1] for x in lines if x.startswith(name) and "counted_once" in x]
+
+        first, again = [(await client.post("/v1/feedback", json=rating)).json() for _ in range(2)]
+        assert first == again
+        assert await counted() == ["1.0"]
+        await client.post("/v1/feedback", json={**rating, "score": 1.0})
+        assert await counted() == ["2.0"], "another rating of the same run"
