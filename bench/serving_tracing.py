@@ -153,7 +153,7 @@ def main() -> None:
     given = parser.parse_args()
     figures = asyncio.run(measure(given.starts, given.rounds, given.queries))
     print(json.dumps(figures, indent=1))
-    save("serving_tracing", figures, command=COMMAND)
+    save("serving_tracing", figures, command=" ".join([COMMAND, *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What LLM, retrieval and our own events put on the spans and into the metrics; content or not."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -148,3 +149,13 @@ def test_an_event_the_handler_does_not_understand_is_no_fault() -> None:
         )
         get_dispatcher().event(event)
     assert seen.tree.faults == 0
+
+
+def test_failed_attempts_repeat_the_model_and_not_the_length_of_the_prompt() -> None:
+    with recording() as seen, events.stage("synthesize"):
+        for number in (1, 2, 3):
+            with events.attempt("llm_1-1", number), suppress(TimeoutError):
+                ask(fails=number < 3)
+    calls = [dict(span.attributes or {}) for span in seen.spans if span.name == "chat tiny"]
+    assert [call.get("prompt.length") for call in calls] == [len(QUESTION), None, len(QUESTION)]
+    assert {call["model"] for call in calls} == {"tiny"}
