@@ -105,7 +105,7 @@ class ServerSettings(Section):
         default=128, ge=0, description="Questions that may wait for a slot; further ones get 429."
     )
     max_query_wait_s: float = Field(
-        default=1.0,
+        default=5.0,
         gt=0,
         description="How long a question may wait for its turn; one that has waited longer gets "
         "429 before any work is spent on it.",

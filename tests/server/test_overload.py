@@ -17,6 +17,7 @@ from tests.server.small_service import serving, small_engine
 from foliotrace.errors import TooBusy
 from foliotrace_server.app import build_app
 from foliotrace_server.http.overload import Arrival, ConcurrencyLimit, set_arrival
+from foliotrace_server.sections import ServerSettings
 from foliotrace_server.serve import server_config
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,16 @@ async def test_time_spent_before_the_event_loop_looked_counts(tmp_path: Path) ->
     with pytest.raises(TooBusy):
         async with limit.slot():
             raise AssertionError("no work may be done")
+
+
+async def test_a_busy_machine_alone_refuses_nobody() -> None:
+    # 16 callers, each question 100 ms of a machine that others use too: not too many callers.
+    limit = ConcurrencyLimit(
+        64, waiting=128, retry_after_s=1.0, max_wait_s=ServerSettings().max_query_wait_s
+    )
+    set_arrival(Arrival(Arrival().at_s - 16 * 0.1))
+    async with limit.slot():
+        pass
 
 
 @asynccontextmanager
