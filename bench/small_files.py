@@ -96,7 +96,7 @@ PROFILED = {
     "group: chunk and identify": "_chunked",
     "group: keyword index": "catch_up",
     "group: complete the jobs": "_completed",
-    "report ended runs": "_report_ends",
+    "report ended runs": "report",
     "audit records": "_audit",
     "command line: upload and look": "_send",
 }
