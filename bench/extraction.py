@@ -279,7 +279,8 @@ def main() -> None:
     if told.seed == HELD_OUT_SEED:
         command = f"python -m bench.extraction --count {told.count}"
         kept = {name: figure for name, figure in real_files.items() if name != "by_file"}
-        save("extraction", {"documents": kept, "receipts": real, **figures}, command=command)
+        recorded = {"labelled documents": kept, "receipts": real, "generated paper": figures}
+        save("extraction", recorded, command=command)
 
 
 if __name__ == "__main__":
