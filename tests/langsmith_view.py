@@ -62,9 +62,7 @@ def roots_of(spans: Iterable[Any]) -> list[Run]:
 def run_list(roots: Iterable[Run]) -> str:
     """The table that a project opens with."""
     return "\n".join(
-        " | ".join(
-            (r.name, _short(r.inputs), _short(r.outputs), r.error or "", str(r.total_tokens))
-        )
+        " | ".join((r.name, short(r.inputs), short(r.outputs), r.error or "", str(r.total_tokens)))
         for r in roots
     )
 
@@ -72,7 +70,7 @@ def run_list(roots: Iterable[Run]) -> str:
 def thread_view(roots: Iterable[Run], thread: str) -> list[tuple[str, str]]:
     """(question, answer) of each turn of a thread, in order."""
     turns = sorted((r for r in roots if r.thread == thread), key=lambda run: run.start_ns)
-    return [(_short(turn.inputs), _short(turn.outputs)) for turn in turns]
+    return [(short(turn.inputs), short(turn.outputs)) for turn in turns]
 
 
 def _run(span: Any) -> Run:
@@ -120,7 +118,7 @@ def _documents(shown: dict[str, Any]) -> list[dict[str, Any]]:
     return [found[number] for number in sorted(found)]
 
 
-def _short(data: Any) -> str:
+def short(data: Any) -> str:
     """One text out of inputs or outputs, as the list shows it."""
     while isinstance(data, dict) and data:
         for name in ("query", "text", "answer", "output", "record", "name"):

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.openai import running_fake_openai
+from tests.langsmith_page import run_table
 from tests.langsmith_view import Run, roots_of, run_list, thread_view
 from tests.otlp_sink import attributes_of
 from tests.server.observed_service import QUESTION, Observed, observed
@@ -56,6 +57,7 @@ async def test_each_run_of_a_question_without_a_model_has_inputs_and_outputs(
     assert all(d["id"] and d["content"] and d["score"] is not None for d in retriever.documents)
     assert b"bob" not in service.sink.raw()
     assert QUESTION in run_list(roots)
+    assert QUESTION in run_table(roots)
     turns = thread_view(roots, "thread-7")
     assert [question for question, _ in turns] == [QUESTION, "Who pays for shipping?"]
     assert all(answer for _, answer in turns)
