@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/explanation/what-langsmith-shows.md: `python -m tests.langsmith_pictures`.
+"""Makes the pictures of what-langsmith-shows.md: `python -m tests.langsmith_pictures`.
 
 Runs the service with a fake model and content switched on, collects what it exports, and
 photographs the stand-in's pages with Chromium (`.ci/install-debian`). `--folder` to put them

@@ -12,8 +12,14 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 CHECKPOINT: Final = "audit.checkpoint"
 """The event with a signed checkpoint of the audit log: 900 characters, for log stores."""
 _MINUTE_S: Final = 60.0
-_SILENCED: Final = ("llama_agents", "workflows")
-"""They log the text of exceptions, which quotes documents; `job.failed` replaces it."""
+_SILENCED: Final = (
+    "llama_agents",
+    "workflows",
+    "opentelemetry.trace.span",
+    "opentelemetry.baggage",
+)
+"""They log the text of exceptions, which quotes documents (`job.failed` replaces it), or the
+headers of a request that they cannot read (`tracestate`, `baggage`)."""
 
 
 def set_up_logging(level: str, output_format: str, *, redact: Processor | None = None) -> None:

@@ -10,6 +10,7 @@ import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
@@ -181,6 +182,20 @@ def test_the_services_log_names_the_error_and_holds_no_locals(
     written = capsys.readouterr().err
     assert written.count('"error_type": "LookupError"') == 4
     assert "canary" not in written
+
+
+def test_the_services_log_does_not_quote_a_header_that_the_sdk_refuses(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with restored_logging():
+        set_up_logging("info", "json")
+        TraceState.from_header(["no member but a canary"])
+        TraceState([("UPPER CANARY", "a canary")])
+        W3CBaggagePropagator().extract({"baggage": "a canary"})
+        logging.getLogger("library").warning("still logged")
+    written = capsys.readouterr().err
+    assert "still logged" in written
+    assert "canary" not in written.lower()
 
 
 def test_a_text_on_which_a_rule_of_the_program_fails_does_not_leave() -> None:
