@@ -128,8 +128,10 @@ def tombstones(stream: Path) -> dict[int, Path]:
 
 
 def _numbered(stream: Path, suffix: str) -> dict[int, Path]:
+    """A folder under such a name is none of them: the file that it stands for is missing."""
     paths = (path for path in stream.iterdir() if _SEGMENT_NAME.fullmatch(path.stem))
-    return dict(sorted((int(path.stem), path) for path in paths if path.suffix == suffix))
+    files = (path for path in paths if path.suffix == suffix and not path.is_dir())
+    return dict(sorted((int(path.stem), path) for path in files))
 
 
 def streams(log_folder: Path) -> list[Path]:

@@ -24,7 +24,7 @@ _NAMED_KEY: Final = (
     r"|apikey|accountkey|sharedaccesskey|token|secret|session|sid|jwt|sig|signature|credentials?"
 )
 # Lower case, and each branch begins with its letter: the search skips the rest of a text.
-_NAMED_WORDS: Final = (
+_WORDS_BEFORE_IT: Final = (
     r"passwor[dt]|passwd|passphrase|passcode|pass(?<![a-z]pass)|pwd|pw(?<![a-z]pw)(?![a-z])"
     r"|psk(?<![a-z]psk)|client_?secret|kennwort|mot[ _]de[ _]passe|contrase[ñn]a|senha|has[łl]o"
     r"|wachtwoord|lösenord|adgangskode|salasana|heslo|jelszó|[şs]ifre[ms]?i?|parol[aeni]?|пароль"
@@ -80,7 +80,7 @@ def _is_assigned_value(text: str) -> bool:
 
 
 _UNQUOTED: Final = rf"(?![\"'\\]){_NEITHER}([^\s\"'&;,<>]{{4,1024}})"
-_PASSWORD: Final = re.compile(rf"{_NAMED_WORDS}|identified by")
+_PASSWORD: Final = re.compile(rf"{_WORDS_BEFORE_IT}|identified by")
 _PASSWORD_VALUES: Final[tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...]] = (
     (  # whatever is quoted
         re.compile(
@@ -204,7 +204,9 @@ SECRETS: Final[tuple[Rule, ...]] = (
     NamedPasswords(),
     PatternRule(
         SensitiveKind.SECRET,
-        re.compile(rf"(?i:--(?:{_NAMED_WORDS}|{_NAMED_KEY})[ =]){_NEITHER}([^\s\"'&;,<>]{{4,}})"),
+        re.compile(
+            rf"(?i:--(?:{_WORDS_BEFORE_IT}|{_NAMED_KEY})[ =]){_NEITHER}([^\s\"'&;,<>]{{4,}})"
+        ),
         is_valid=_is_written_value,
         markers=("--",),
     ),

@@ -247,6 +247,11 @@ def by_an_insider(file: Path, lines: list[bytes], chance: random.Random) -> list
     return rechained(lines, read_keys(file.parents[2] / "keys"), chance.choice(users))
 
 
+def folder_in_its_place(file: Path, lines: list[bytes], chance: random.Random) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 KINDS: dict[str, Change] = {
     "another user": edited(b'"user_id":"user-', b'"user_id":"eve-'),
     "another time": edited(b'"timestamp":"20', b'"timestamp":"19'),
@@ -266,6 +271,7 @@ KINDS: dict[str, Change] = {
     "another spelling": spaced,
     "emptied": emptied,
     "file removed": removed,
+    "a folder in its place": folder_in_its_place,
     "false tombstone": with_false_tombstone,
     "a stranger's tombstone": with_strangers_tombstone,
     "file of the other stream": of_the_other_stream,
@@ -282,7 +288,7 @@ KINDS: dict[str, Change] = {
 def test_every_change_of_a_log_with_outside_checkpoints_is_exit_code_1(
     two_streams: Path, kind: str
 ) -> None:
-    """40 changes of each of 27 kinds: more than a thousand."""
+    """40 changes of each of 28 kinds: more than a thousand."""
     chance = random.Random(kind)
     kept = two_streams / "kept"
     shutil.copytree(two_streams / "log", kept)
