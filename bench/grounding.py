@@ -31,7 +31,7 @@ PAIRS = Path(__file__).with_name("grounding_pairs.json")
 POLICY: Grounding = "strict"
 _MARKER = re.compile(
     r"\s?(?:\[(?:passage )?\^?\d+(?:, ?\d+)*\]|【\d+[^】]*】"
-    r"|\(\d\)(?=[\s.,;]|$)|Source: ?\d\b[.,]?)",
+    r"|\((?:passage )?\d\)(?=[\s.,;]|$)|Source: ?\d\b[.,]?)",
     re.IGNORECASE,
 )
 """A reference in any style that models use; ours are among them."""

@@ -23,6 +23,22 @@ _LESS: Final = re.compile(
     r"\b(?:below|lower than|less than|fewer than|smaller than|(?:fell|falls|fall) short of)\b",
     re.IGNORECASE,
 )
+_AT_LEAST: Final = re.compile(r"\b(?:no|not) (?:less|more|fewer) than\s+[$€£]?$", re.IGNORECASE)
+_TIMES: Final = re.compile(
+    r"(?:(?P<n>\d+(?:\.\d+)?|two|three|four|five|six|seven|eight|nine|ten)[ -]?(?:times|fold)"
+    r"|twice|double)\s+(?:as (?:much|many|high|large) as )?(?:the |its |that of |of )*"
+    r"(?:[a-z]+ ){0,2}[$€£]?$",
+    re.IGNORECASE,
+)
+_COUNTS: Final = {
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
+    "eight": 8, "nine": 9, "ten": 10,
+}  # fmt: skip
+_AGAINST: Final = re.compile(
+    r"^[\d.]+\s?(?:%|percent)\s+(?:below|above|(?:less|more|lower|higher|fewer|larger|smaller) than)"
+    r"\s+(?:the |its |an? )?(?:[a-z]+ ){0,2}[$€£]?$",
+    re.IGNORECASE,
+)
 _NOT: Final = re.compile(r"\b(?:not|never|no)\b|n['\u2019]t\b", re.IGNORECASE)
 _AWAY: Final = re.compile(
     r"[;.](?=\s)|\b(?:by|of which|compared|which|while|whereas|from|than a year)\b", re.IGNORECASE
@@ -64,7 +80,7 @@ def compared_rightly(claim: Claim) -> bool | None:
     right_ones = None
     amounts = [q for q in claim.quantities if not q.is_year]
     for left, right in pairwise(amounts):
-        between = claim.rest[left.start : right.start]
+        between = _AT_LEAST.sub("", claim.rest[left.start : right.start])
         if left.percent != right.percent or _AWAY.search(between):
             continue
         more, less = _MORE.search(between), _LESS.search(between)
@@ -112,9 +128,39 @@ def moves_follow(claim: Claim) -> bool:
         if whole and abs(share - 100 * part / whole) > 0.51 * 10.0**-decimals:
             return False
     figures = [q for q in claim.quantities if not q.is_year and not q.points]
+    if not (_multiples_follow(claim.rest, figures) and _shares_of_follow(claim.rest, figures)):
+        return False
     amounts = [[q for q in figures if q.percent == percent] for percent in (False, True)]
     pairs = [pair for like in amounts for pair in pairwise(like)]
     return all(_moves(claim.rest, first, second, figures) for first, second in pairs)
+
+
+def _multiples_follow(text: str, figures: Sequence[numbers.Quantity]) -> bool:
+    """Whether "12 million, roughly three times the 4 million" is so."""
+    for first, second in pairwise(figures):
+        found = _TIMES.search(text[first.start : second.start])
+        if found is None or _unlike(first, second) or not second.value:
+            continue
+        count = (found["n"] or "two").casefold()
+        stated = _COUNTS.get(count) or float(count)
+        wide = 0.5 if stated == int(stated) else 0.051
+        if abs(first.value / second.value - stated) > wide:
+            return False
+    return True
+
+
+def _shares_of_follow(text: str, figures: Sequence[numbers.Quantity]) -> bool:
+    """Whether "518, about 20% below the 647" is so: the percentage is one of the second figure."""
+    for first, share, second in zip(figures, figures[1:], figures[2:], strict=False):
+        if not share.percent or first.percent or second.percent or _unlike(first, second):
+            continue
+        if not second.value or _AGAINST.match(text[share.start : second.start]) is None:
+            continue
+        slack = 100 * (first.tolerance + second.tolerance) / second.value
+        part = 100 * abs(first.value - second.value) / second.value
+        if abs(part - share.value) > max(share.tolerance, 0.5 if share.hedged else 0) + slack:
+            return False
+    return True
 
 
 def _moves(

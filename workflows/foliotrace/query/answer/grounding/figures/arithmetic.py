@@ -83,7 +83,9 @@ def _values(claimed: Quantity, result: Result, scales: Collection[float]) -> lis
 def _fits(result: Result, premises: Premises) -> bool:
     """Whether a change goes the way that is said, between the years that are named."""
     if result.years is None:
-        return True
+        # Both orders of the operands are tried: what went up by 29% is not what fell by 29%.
+        said = premises.said if result.relative else None
+        return said is None or (result.value > 0) == (said == "up")
     if premises.said is not None and (result.value > 0) != (premises.said == "up"):
         return False
     if len(premises.years) != 2 or len(set(result.years)) != 2:
@@ -277,6 +279,8 @@ def _from_stated(premises: Premises) -> Iterator[Result]:
     shares = [q.value for q in numbers if q.percent and not q.points]
     for one, other in permutations(shares, 2):
         yield Result(one - other, points=True, is_change=premises.changes_only)
+    for part in shares:
+        yield from (Result(part / 100 * n, amount=True, absolute=True) for n in amounts)
     less = not premises.words.isdisjoint(_LESS) and not premises.asks_total
     yield from _pairs(amounts, premises, sums=not less, differences=True)
     if len(amounts) > 2:

@@ -34,6 +34,11 @@ _SINCE: Final = re.compile(
 _INTERIM: Final = re.compile(
     r"\b(?:quarter|months?|half|Q[1-4])\b.{0,24}\b(?:fiscal|FY)", re.IGNORECASE
 )
+_WHOLE: Final = re.compile(
+    r"\b(?:out )?of (?:the |a |its )?(?:total |combined |whole )(?:of )?[$€£]?$", re.IGNORECASE
+)
+_TOTAL: Final = re.compile(r"\s?(?:thousand|million|billion)?\s*(?:in )?total\b", re.IGNORECASE)
+_NEAR: Final = 40
 _FISCAL: Final = re.compile(r"\bfiscal\b|\bFY", re.IGNORECASE)
 _DAY_YEAR: Final = re.compile(r"(?<=\d), (?:19|20)\d\d\b")
 _LENGTHS: Final = (
@@ -80,7 +85,9 @@ def misplaced(spoken: Spoken, held: Sequence[NumberTable]) -> Iterator[Quantity]
             for table in tabled
             for row, column in _cells_of(figure, table)
         ]  # fmt: skip
-        if cells or place + 1 < len(figures):
+        if _WHOLE.search(before[-_NEAR:]) or _TOTAL.match(after):
+            local = frozenset()  # "14 of the 18 million total": not of the part's row
+        elif cells or place + 1 < len(figures):
             local = _label_terms(before, after, spoken, named) or local
         if not cells or any(_outside(figure, table) for table in held):
             continue
@@ -188,7 +195,7 @@ def _period_said(before: str, after: str, spoken: Spoken) -> str | None:
         behind = after[: cut.start() + 6]  # "June 30, 2024"
     if _years(behind):
         return behind
-    if _ELSEWHEN.search(behind) or _EARLIER.search(before):
+    if _ELSEWHEN.search(behind) or _ELSEWHEN.search(before) or _EARLIER.search(before):
         return None
     if _years(before):
         return before

@@ -47,7 +47,8 @@ _LIST_NUMBER: Final = re.compile(
 )
 _CODE: Final = re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])\w+\b")
 _ORDINAL_OR_UNIT: Final = re.compile(
-    rf"\d[\d,.]*(?:st|nd|rd|th|{_UNITS})(?!\w)|\d{{1,2}}(?:\.\d+)?x(?!\w)|(?:FY|CY|Q[1-4])\d+",
+    rf"\d[\d,.]*(?:st|nd|rd|th|{_UNITS})(?!\w)|\d{{1,2}}(?:\.\d+)?x(?!\w)|(?:FY|CY|Q[1-4])\d+"
+    r"|(?:RM|USD|EUR|GBP|AUD|AU|SGD|MYR|CHF|CAD|INR|Rs|HKD)\d+",
     re.IGNORECASE,
 )
 _STATED_SCALE: Final = re.compile(
@@ -73,6 +74,9 @@ _QUARTER: Final = re.compile(
 _FULL_DATE: Final = re.compile(
     rf"\b({'|'.join(MONTHS)})\s+(\d{{1,2}}),?\s+((?:19|20)\d\d)\b", re.IGNORECASE
 )
+_SPACED: Final = re.compile(r"(?<![\d.,])(\d{1,3}) (?=000\b(?![.,]\d))")  # 208 000
+_CURRENCY_CODES: Final = "RM|USD|US|EUR|GBP|AUD|AU|SGD|MYR|CHF|CAD|INR|Rs|HKD|NT"
+_PREFIX: Final = re.compile(rf"(?:\$|\b)(?:{_CURRENCY_CODES})\$?(?=\d)|\b[ACS]\$(?=\d)")
 _TIME: Final = re.compile(r"\b([01]?\d|2[0-3]):([0-5]\d)\b")
 
 
@@ -123,6 +127,8 @@ def quantities(text: str) -> Sequence[Quantity]:
 
 def _quantities(text: str) -> Iterator[Quantity]:
     text = _LIST_NUMBER.sub(lambda m: " " * len(m.group()), text)
+    text = _SPACED.sub(r"\1,", text)
+    text = _PREFIX.sub(lambda m: "$".rjust(len(m.group())), text)
     if ":" in text:  # 10:45 is 1045, as reports write it
         text = _TIME.sub(lambda m: f"{m[1]}{m[2]} ", text)
     for found in _NUMBER.finditer(text):

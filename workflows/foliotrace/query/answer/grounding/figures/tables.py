@@ -50,7 +50,11 @@ _MONTH_DAY: Final = re.compile(
 )
 _YEAR: Final = re.compile(r"\b(?:(?:FY|CY)\s?)?((?:19|20)\d\d)\b")
 _FOOTNOTE: Final = re.compile(r"(?<=[A-Za-z])\s?\(\d\)(?!\s?%)")
-_NIL: Final = re.compile(r"(?:(?<=\t)|^)\s*[$€£]?\s*[-\u2013\u2014]\s*(?=\t|$)")
+_HEAD_FOOTNOTE: Final = re.compile(r"(?<=\d)\s?(?:\(\d\))+")  # "2018 (2)(3)"
+_NIL: Final = re.compile(
+    r"(?:(?<=\t)|^)\s*[$€£]?\s*[-\u2013\u2014]\s*(?=\t|$)"
+    r"|(?<=[A-Za-z)\u2014] )[$€£]?\s?\u2014(?= (?:\u2014|[$€£(]?\s?\d))|(?<=\d )\u2014(?= |$)"
+)
 _MONTHS: Final = re.compile(r"\b(three|six|nine|twelve) months ended\b", re.IGNORECASE)
 _LENGTHS: Final = {"three": 3, "six": 6, "nine": 9, "twelve": 12}
 _CELL: Final = re.compile(r"\t|\s\|\s")
@@ -136,6 +140,7 @@ class _Head:
 
 def _head_of(line: str) -> tuple[list[tuple[str, str, str]], list[str]] | None:
     """The dates and years of a line that heads columns; None for another line."""
+    line = _HEAD_FOOTNOTE.sub(" ", line)
     dates = _MONTH_DAY.findall(line)
     bare = _MONTH_DAY.sub(" ", line)
     years = _YEAR.findall(bare)
