@@ -130,6 +130,7 @@ class Passage:
     score: float
     path: RetrievalMode
     exact: bool = True  # False: the text was not found on the stored page
+    unplaced: bool = False  # its document is missing in the managed index that was asked
 
     def trace_view(self) -> dict[str, object]:
         """What an observer that exports content may show."""

@@ -105,7 +105,7 @@ async def retrieve(
     failures.extend(skipped)
     passages = tuple(distinct[: query.top_k])
     mode = paths[outcome.place].mode
-    if mode is RetrievalMode.MANAGED and any(p.path is not mode for p in passages):
+    if mode is RetrievalMode.MANAGED and any(p.unplaced for p in passages):
         failures.append(IndexUnavailable(reason=Reason.MANAGED_INDEX_INCOMPLETE, answered=True))
     emit(
         PassagesRetrieved(

@@ -18,8 +18,8 @@ FRAME: Final = (
     "declined declining improve improved improving growth grew rose fell drop dropped jump "
     "higher lower compared because mainly primarily largely mostly due includes include "
     "included such no none not any million billion thousand percent flat stable unchanged "
-    "consistent percentage point points reach reached reaches came come comes amounted totaled "
-    "totalled stood versus against"
+    "consistent narrowed widened lost both percentage point points reach reached reaches came "
+    "come comes amounted totaled totalled stood versus against"
 )
 """Words of comparing and counting: what they claim is checked as numbers and directions."""
 

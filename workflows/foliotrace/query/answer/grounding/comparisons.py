@@ -35,8 +35,9 @@ _COUNTS: Final = {
     "eight": 8, "nine": 9, "ten": 10,
 }  # fmt: skip
 _AGAINST: Final = re.compile(
-    r"^[\d.]+\s?(?:%|percent)\s+(?:below|above|(?:less|more|lower|higher|fewer|larger|smaller) than)"
-    r"\s+(?:the |its |an? )?(?:[a-z]+ ){0,2}[$€£]?$",
+    r"^[\d.]+\s?(?:%|percent)\s+"
+    r"(?:below|above|(?:less|more|lower|higher|fewer|larger|smaller) than)\s+"
+    r"(?:the |its |an? )?(?:[a-z]+ ){0,2}[$€£]?$",
     re.IGNORECASE,
 )
 _NOT: Final = re.compile(r"\b(?:not|never|no)\b|n['\u2019]t\b", re.IGNORECASE)
@@ -67,11 +68,18 @@ _USED: Final = re.compile(
 )
 _INTO: Final = re.compile(
     r"\b(?:provided|generated|brought in|yielded|inflow|income|profit|gain(?:s|ed)?|surplus|"
-    r"earned)\b",
+    r"earned|positive)\b",
+    re.IGNORECASE,
+)
+_SIGN: Final = re.compile(r"\b(?:positive|negative)\b[^.;]{0,24}$", re.IGNORECASE)
+_PART: Final = re.compile(r"\bof\s+(?:the |a |all |its |total )*[$€£]?$", re.IGNORECASE)
+_WHICH_IS: Final = re.compile(
+    r"(?:, or|\(|, i\.e\.|, that is|\bwhich is|\brepresenting|\bequal to|\u2013|\u2014)\s*"
+    r"(?:about |roughly |around |approximately |nearly |just |some )*$",
     re.IGNORECASE,
 )
 _OUT: Final = re.compile(
-    r"\b(?:used?|consumed|spent|outflow|loss(?:es)?|lost|expense|deficit)\b", re.IGNORECASE
+    r"\b(?:used?|consumed|spent|outflow|loss(?:es)?|lost|expense|deficit|negative)\b", re.IGNORECASE
 )
 
 
@@ -128,7 +136,8 @@ def moves_follow(claim: Claim) -> bool:
         if whole and abs(share - 100 * part / whole) > 0.51 * 10.0**-decimals:
             return False
     figures = [q for q in claim.quantities if not q.is_year and not q.points]
-    if not (_multiples_follow(claim.rest, figures) and _shares_of_follow(claim.rest, figures)):
+    checks = (_multiples_follow, _shares_of_follow, _parts_follow)
+    if not all(follow(claim.rest, figures) for follow in checks):
         return False
     amounts = [[q for q in figures if q.percent == percent] for percent in (False, True)]
     pairs = [pair for like in amounts for pair in pairwise(like)]
@@ -159,6 +168,20 @@ def _shares_of_follow(text: str, figures: Sequence[numbers.Quantity]) -> bool:
         slack = 100 * (first.tolerance + second.tolerance) / second.value
         part = 100 * abs(first.value - second.value) / second.value
         if abs(part - share.value) > max(share.tolerance, 0.5 if share.hedged else 0) + slack:
+            return False
+    return True
+
+
+def _parts_follow(text: str, figures: Sequence[numbers.Quantity]) -> bool:
+    """Whether "14 of the 18 total, or about 80%" is so."""
+    for part, whole, share in zip(figures, figures[1:], figures[2:], strict=False):
+        if part.percent or whole.percent or not share.percent or not whole.value:
+            continue
+        said = _WHICH_IS.search(text[whole.start : share.start])
+        if not said or not _PART.search(text[part.start : whole.start]) or _unlike(part, whole):
+            continue
+        slack = 100 * (part.tolerance + whole.tolerance) / whole.value if part.rounds else 0.0
+        if abs(100 * part.value / whole.value - share.value) > share.tolerance + slack:
             return False
     return True
 
@@ -215,17 +238,34 @@ def signs_hold(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
         into, out = _INTO.search(before) is not None, _OUT.search(before) is not None
         if into == out or figure.is_year or figure.percent:
             continue
-        signs = {sign for e in cited for sign in _signs(figure, e)}
+        said = _SIGN.search(before) is not None
+        signs = {sign for e in cited for sign in _signs(figure, e, anywhere=said)}
         if len(signs) == 1 and signs.pop() != into:
             return False
     return True
 
 
-def _signs(figure: numbers.Quantity, source: ClaimEvidence) -> Iterator[bool]:
-    """Whether the figure is positive in each row that has it and says what parentheses mean."""
+def sign_confirmed(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
+    """Whether a figure that is called negative or positive has that sign in every row."""
+    start = 0
+    for figure in claim.quantities if claim.has_digits else ():
+        before, start = claim.rest[start : figure.start], figure.start
+        if figure.is_year or figure.percent or _SIGN.search(before) is None:
+            continue
+        signs = {sign for e in cited for sign in _signs(figure, e, anywhere=True)}
+        if signs == {_INTO.search(before) is not None}:
+            return True
+    return False
+
+
+def _signs(figure: numbers.Quantity, source: ClaimEvidence, *, anywhere: bool) -> Iterator[bool]:
+    """Whether the figure is positive in each row that has it and says what parentheses mean.
+
+    `anywhere`: in every row, for a sentence that calls the figure positive or negative.
+    """
     scales = source.facts.scales
     for line in source.facts.body.splitlines():
-        if _USED.search(line) is None:
+        if not anywhere and _USED.search(line) is None:
             continue
         for held in numbers.quantities(line):
             if numbers.same(figure, held, scales):

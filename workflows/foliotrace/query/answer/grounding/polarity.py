@@ -9,11 +9,11 @@ Direction = Literal["up", "down"]
 UP: Final = (
     r"increas\w*|r(?:i|o)se\b|risen|rising|gr[eo]w\w*|growth|improv\w*|higher|gain(?:s|ed)?|jump\w*|"
     r"expan\w+|positive|climb\w*|better|rais\w+|surg\w+|"
-    r"soar\w*|doubl\w+|up(?= (?:by )?(?:about )?[$\u20ac\u00a3]?\d)"
+    r"soar\w*|widen\w*|doubl\w+|up(?= (?:by )?(?:about )?[$\u20ac\u00a3]?\d)"
 )
 DOWN: Final = (
     r"decreas\w*|declin\w*|fall(?:s|ing|en)?|fell|drop\w*|reduc\w*|lower(?:ed)?|shr[aiu]nk\w*|"
-    r"contract(?:ed|ion|ing)|negative|worse\w*|deteriorat\w*|slip\w*|dip(?:s|ped)?|tumbl\w+|slump\w*|"
+    r"contract(?:ed|ion|ing)|negative|worse\w*|deteriorat\w*|slip\w*|dip(?:s|ped)?|tumbl\w+|slump\w*|narrow(?:s|ed|ing)|"
     r"down(?= (?:by )?(?:about )?[$\u20ac\u00a3]?\d)"
 )
 NEGATIONS: Final = (
@@ -22,6 +22,7 @@ NEGATIONS: Final = (
     r"(?:is|are|was|were|do|does|did|has|have|had|ca|wo|could|should|would)n['\u2019]t"
 )
 _SOURCES: Final = r"(?:passages?|documents?|context|texts?|sources?|excerpts?|materials?)"
+_NAMED_SOURCES: Final = r"(?:abstract|report|filing|letter|handbook|manual|article|page|table)"
 REFUSALS: Final = (
     r"(?:passages?|documents?|context|texts?|sources?|excerpts?|information|materials?)\b[^.!?\n]{0,60}"
     r"\b(?:do|does|did|is|are)(?: not|n['\u2019]t)\b[^.!?\n]{0,30}"
@@ -59,6 +60,9 @@ REFUSALS: Final = (
     r"(?:discuss|mention|cover|describe|contain|address|concern)\w*",
     rf"\b(?:missing|absent) from (?:the |these )?(?:\w+ )?{_SOURCES}\b",
     rf"\b(?:outside|beyond) (?:the )?(?:scope of )?(?:the )?(?:\w+ )?{_SOURCES}\b",
+    rf"\b(?:the|this) {_NAMED_SOURCES}\b(?: itself)? (?:does|do|did)(?: not|n['\u2019]t)\b "
+    r"(?:\w+ )?(?:report|say|state|mention|specify|disclose|address|discuss|tell|give|indicate|"
+    r"answer)\b(?! (?:a|an|any) (?:\w+ )?(?:increase|decrease|change))",
     r"^\W*not (?:stated|specified|mentioned|found|disclosed|provided|given|covered)\W*$",
 )
 """How a model says in its own words that the passages do not hold the answer."""
@@ -110,7 +114,10 @@ OPPOSITES: Final = (
     ("favorable", "unfavorable"), ("sufficient", "insufficient"), ("probable", "improbable"),
     ("inflow", "outflow"), ("early", "late"), ("accept", "reject"), ("accepted", "rejected"),
     ("approved", "denied"), ("granted", "denied"), ("won", "lost"), ("above", "below"),
-    ("inside", "outside"), ("domestic", "foreign"), ("buy", "sell"), ("bought", "sold"),
+    ("narrowed", "widened"), ("narrower", "wider"), ("voluntarily", "involuntarily"),
+    ("internal", "external"), ("inside", "outside"), ("domestic", "foreign"),
+    ("buy", "sell"), ("bought", "sold"), ("permanent", "temporary"),
+    ("public", "private"), ("proprietary", "open"),
     ("lender", "borrower"), ("landlord", "tenant"), ("mandatory", "voluntary"),
 )  # fmt: skip
 _UNIT: Final = r"(?:%|[ ](?:thousand|million|billion|percent|[A-Z]{3})\b)?"
@@ -121,7 +128,9 @@ _TO_FROM: Final = re.compile(
     re.IGNORECASE,
 )
 CONTRARY_ANSWERS: Final = (
-    ("profit", "loss"), ("pay", "benefit"), ("paid", "benefit"), ("expense", "benefit"),
+    ("profit", "loss"), ("profit", "lost"), ("generate", "consumed"), ("generate", "used"),
+    ("earn", "lost"), ("provided", "consumed"), ("pay", "benefit"),
+    ("paid", "benefit"), ("expense", "benefit"),
     ("gain", "loss"), ("open", "closed"), ("allowed", "prohibited"), ("allowed", "forbidden"),
     ("permitted", "prohibited"), ("required", "optional"), ("above", "below"),
     ("before", "after"), ("same", "different"), ("include", "excluded"), ("all", "only"),

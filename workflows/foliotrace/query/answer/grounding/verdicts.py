@@ -17,6 +17,7 @@ from foliotrace.query.answer.grounding.comparisons import (
     compared_rightly,
     moves_follow,
     results_follow,
+    sign_confirmed,
     signs_hold,
 )
 from foliotrace.query.answer.grounding.denials import affirms_denied, labelled_none
@@ -39,6 +40,7 @@ from foliotrace.query.answer.grounding.figures import (
 from foliotrace.query.answer.grounding.figures.expressions import has_result, stated_results
 from foliotrace.query.answer.grounding.figures.premises import Premises, speaks_of_change
 from foliotrace.query.answer.grounding.figures.ratios import asked_ratio
+from foliotrace.query.answer.grounding.language.causes import causes_hold
 from foliotrace.query.answer.grounding.language.wording import crosses_languages, words_hold
 from foliotrace.query.answer.grounding.names import names_hold, rivals
 from foliotrace.query.answer.grounding.periods import is_period_convention
@@ -98,6 +100,7 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         and _years_hold(claim, question, cited)
         and dates_bound(claim, question, cited)
         and names_bound(claim, question, cited)
+        and causes_hold(claim, question, cited)
     ):
         return ClaimVerdict.UNVERIFIED
     if elsewhere and not speaks_of_change(claim.words | question.words):
@@ -122,9 +125,8 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         return ClaimVerdict.UNVERIFIED
     if affirms_denied(claim, question, cited):
         return ClaimVerdict.UNVERIFIED
-    if not compared and not polarity_holds(
-        claim, cited, asked=question.terms, redone=bool(missing)
-    ):
+    checked = compared or sign_confirmed(claim, cited)
+    if not checked and not polarity_holds(claim, cited, asked=question.terms, redone=bool(missing)):
         return ClaimVerdict.UNVERIFIED
     if not crosses_languages(claim, cited) and _said_otherwise(claim, question, cited):
         return ClaimVerdict.UNVERIFIED

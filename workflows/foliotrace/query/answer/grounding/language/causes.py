@@ -1,0 +1,68 @@
+"""Whether the causes that a sentence lists are those that the passages give. Pure.
+
+"Sales fell because of lower volumes and higher prices": each item must share a word with the
+sentences of the passages that are most about the same thing. An item of another sentence, or of
+none, is an invented cause.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+from foliotrace.query.answer.grounding.claims import Claim, Question
+from foliotrace.query.answer.grounding.clauses import Terms
+from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+
+LEAST_SHARED: Final = 2  # terms that a sentence must have in common with claim and question
+CLOSE: Final = 0.7  # of the most shared terms: sentences that may be meant as well
+STEM: Final = 5  # letters that two forms of a word have in common
+
+_CAUSE: Final = re.compile(
+    r"\b(?:because of|due (?:\w+ )?to|(?:driven|caused|prompted) (?:\w+ )?by|"
+    r"attribut\w+(?: \w+){0,3} to|result(?:ed|ing|s)? (?:\w+ )?(?:from|of)|owing to|thanks to|"
+    r"drivers? (?:\w+ )?(?:was|were|is|are)|causes? (?:\w+ )?(?:was|were|is|are))\b",
+    re.IGNORECASE,
+)
+_GIVES: Final = re.compile(
+    r"\b(?:due|reflect\w*|driv\w+|because|result\w*|consist\w*|attribut\w*|owing|caus\w+|impact\w*|"
+    r"thanks|prompted)\b",
+    re.IGNORECASE,
+)
+_ITEM: Final = re.compile(
+    r"[,;:](?=\s)|\b(?:and|or|above all|including|mainly|primarily|chiefly|especially)\b"
+)
+_END: Final = re.compile(r"[;.](?=\s)|\b(?:while|whereas|although|but|partly offset|offset)\b")
+_SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"(])|\n\s*\n")
+
+
+def causes_hold(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> bool:
+    """Whether no listed cause is foreign to the sentences that the claim is about."""
+    found = _CAUSE.search(claim.rest)
+    if found is None or claim.language is not None:
+        return True
+    items = [item for item in _items(claim, claim.rest[found.end() :]) if item]
+    if not items:
+        return True
+    before = frozenset(claim.vocabulary.terms(claim.rest[: found.start()])) - claim.frame
+    spoken = {term for term in before | question.terms if not term.isdigit()}
+    parts = [part for e in cited for part in _sentences(e.facts.body, claim.vocabulary.terms)]
+    shares = [len(part & spoken) for part in parts]
+    most = max(shares, default=0)
+    if most < LEAST_SHARED:
+        return True
+    near = [part for part, share in zip(parts, shares, strict=True) if share >= CLOSE * most]
+    stems = {term[:STEM] for part in near for term in part}
+    return all(any(term[:STEM] in stems for term in item) for item in items)
+
+
+def _items(claim: Claim, causes: str) -> Iterator[frozenset[str]]:
+    """The terms of each cause, without numbers and words of comparing."""
+    for part in _ITEM.split(_END.split(causes, maxsplit=1)[0]):
+        terms = claim.vocabulary.terms(part)
+        yield frozenset(t for t in terms if len(t) > 1 and not t.isdigit()) - claim.neutral
+
+
+@lru_cache(512)
+def _sentences(text: str, terms: Terms) -> tuple[frozenset[str], ...]:
+    return tuple(frozenset(terms(part)) for part in _SENTENCE.split(text) if _GIVES.search(part))
