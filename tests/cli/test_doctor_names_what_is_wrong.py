@@ -89,6 +89,11 @@ BESIDE_THE_CHECKS = {
         named="status 404",
         mending="/v1",
     ),
+    "a context window below what a question sends": Planted(
+        toml=LIKE + 'api_base = "{llm}"\napi_key = "sk-fake"\ncontext_window = 2048\n',
+        named="a context window of 2048 tokens is smaller than the 2932",
+        mending="query.max_answer_tokens (512)",
+    ),
     "a retriever that is none": Planted(
         toml='[query]\nretriever = "planted_parts:retriever"\n',
         named="planted_parts:retriever, which is not a BaseRetriever",

@@ -1,12 +1,16 @@
-"""Hits worded by another parser than ours are read and cited by page, and never lose the answer."""
+"""Hits worded by another parser than ours are read on our own page, and never lose the answer."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from tests.cloud.service import RUNWAY, cloud, service
 from tests.fakes.llamacloud import FakeLlamaCloud, running_fake_llamacloud
 
+from foliotrace.adapters.llamacloud.managed_index.retriever import fused_by_page
+from foliotrace.adapters.local.keyword.index import KeywordIndex
+from foliotrace.errors import IndexUnavailable
 from foliotrace.model import PageKind, Passage, RetrievalMode, Words
 from foliotrace.query.answer.anchors import PageMap, RowOnPage
 from foliotrace.query.answer.quoting.pieces import quotable_spans
@@ -45,9 +49,58 @@ async def test_the_managed_index_answers_where_the_local_one_does(
     assert "ends on 14 March 2031" in managed.body["answer"]
     cited = managed.body["citations"][0]
     assert cited["document_name"] == "halden.txt"
+    assert (cited["anchor"]["page"], cited["anchor"]["exact"]) == (1, True)
+    assert "foliotrace_retrieval_not_aligned_total" in counted
+
+
+@pytest.mark.parametrize("chars", [400, 1500])
+async def test_with_a_damaged_local_index_the_clouds_own_text_is_cited_by_page(
+    fake: FakeLlamaCloud, tmp_path: Path, chars: int
+) -> None:
+    fake.other_engine_chars = chars
+    async with service(tmp_path, llamacloud=cloud(fake, index="cloud_then_local")) as running:
+        await running.put("halden.txt", REPORT)
+        await running.put("runway.txt", RUNWAY)
+        await running.indexed()
+        with patch.object(KeywordIndex, "retrieve", side_effect=IndexUnavailable("damaged")):
+            managed = await running.ask(QUESTION, bypass_cache=True)
+    assert managed.path == ("managed", "extractive")
+    cited = managed.body["citations"][0]
     assert (cited["anchor"]["page"], cited["anchor"]["exact"]) == (1, False)
     assert (cited["anchor"]["boxes"], cited["anchor"]["cells"]) == ([], None)
-    assert "foliotrace_retrieval_not_aligned_total" in counted
+
+
+def passage(document: str, page: int, text: str, path: RetrievalMode, *, start: int = 0) -> Passage:
+    return Passage(
+        chunk_id=f"{document}:{page}:{start}",
+        document_id=document,
+        document_name=document,
+        revision="r",
+        page=page,
+        start=start,
+        end=start + len(text),
+        text=text,
+        score=1.0,
+        path=path,
+    )
+
+
+def test_a_page_that_both_indexes_found_comes_first_and_is_read_as_we_stored_it() -> None:
+    local = [
+        passage("a", 1, "our first", RetrievalMode.KEYWORD),
+        passage("b", 7, "our text of the page", RetrievalMode.KEYWORD),
+    ]
+    managed = [
+        passage("b", 7, "ourtext ofthe page", RetrievalMode.MANAGED),
+        passage("c", 2, "only there", RetrievalMode.MANAGED),
+    ]
+    fused = fused_by_page(managed, local)
+    assert [p.text for p in fused] == ["our text of the page", "our first", "only there"]
+    assert [p.path for p in fused] == [
+        RetrievalMode.MANAGED,
+        RetrievalMode.KEYWORD,
+        RetrievalMode.MANAGED,
+    ]
 
 
 def test_rows_of_our_page_do_not_cut_text_that_is_not_placed_on_it() -> None:

@@ -11,7 +11,12 @@ from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.budget import SET_A_PRICE, UnknownPrice
 from foliotrace.lexicon import load_lexicon
 from foliotrace_otel import TelemetrySettingInvalid, read_environment
-from foliotrace_server.doctor.model_servers import base_of, endpoint_after_base, key_of
+from foliotrace_server.doctor.model_servers import (
+    base_of,
+    endpoint_after_base,
+    key_of,
+    window_too_small,
+)
 from foliotrace_server.doctor.registry import Outcome, State, check
 from foliotrace_server.external.own_parts import import_object, load_object
 from foliotrace_server.observing.audit import audit_folders
@@ -100,6 +105,10 @@ def _language_models(settings: Settings) -> Outcome:
     for each in order:
         if broken := _cannot_work(settings, each, "llms"):
             return broken
+        stated = each.context_window if each.provider == "openai_like" else None
+        said_of, mend = window_too_small(settings, "llm", stated)
+        if said_of:
+            return "problem", f"{_named(each)}: {said_of}", mend
     paid = [each for each in order if not settings.costs_nothing(each)]
     if paid and not settings.budget.max_cost_per_query_usd:
         hint = "Set budget.max_cost_per_query_usd above 0, or llm.free for a model of your own."

@@ -16,6 +16,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from foliotrace.ingest.chunk import TARGET_WORDS
+from foliotrace.query.workflow_events import AskQuestion
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings, is_private
 from foliotrace_server.settings import Settings
 
@@ -33,6 +35,9 @@ _NO_KEY: Final = (401, 403)
 _OF_A_PROXY: Final = (None, 403, 407, 502, 503, 504)
 _ENDPOINTS: Final = ("/chat/completions", "/completions", "/embeddings", "/models", "/messages")
 _EMBEDS: Final = re.compile(r"embed|(^|/)(bge|gte|e5|all-minilm)-", re.IGNORECASE)
+_TOKENS_PER_WORD: Final = 1.5  # tables have more than prose
+_RULES_TOKENS: Final = 500  # the rules of the prompt, and the question
+DEFAULT_TOP_K: Final = AskQuestion.model_fields["top_k"].default
 _KEYED: Final = ("openai", "anthropic")
 
 
@@ -131,6 +136,23 @@ def proxy_for(url: str) -> str:
     proxy = urlsplit(proxies[kind])
     host = f"{proxy.hostname}:{proxy.port}" if proxy.port else proxy.hostname
     return f"{kind.upper()}_PROXY ({host})"
+
+
+def window_too_small(settings: Settings, setting: str, window: int | None) -> tuple[str, str]:
+    """What is wrong with a context window of so many tokens, and its mending; "" twice if nothing.
+
+    A question sends five passages of a chunk each, about 1.5 tokens a word, and the rules, and
+    leaves room for the answer. A server with a smaller window refuses, or cuts the passages.
+    """
+    answer = settings.query.max_answer_tokens
+    needed = round(DEFAULT_TOP_K * TARGET_WORDS * _TOKENS_PER_WORD) + _RULES_TOKENS + answer
+    if window is None or window >= needed:
+        return "", ""
+    said = f"a context window of {window} tokens is smaller than the {needed} that a question needs"
+    return said, (
+        f"Serve the model with a larger window (Ollama: num_ctx; vLLM: --max-model-len), set "
+        f"{setting}.context_window to it, or lower query.max_answer_tokens ({answer})."
+    )
 
 
 def in_container() -> bool:

@@ -24,6 +24,7 @@ from foliotrace_server.doctor.model_servers import (
     clock_skew_s,
     key_of,
     mending,
+    window_too_small,
 )
 from foliotrace_server.doctor.registry import Call, probe
 from foliotrace_server.external.own_parts import OwnParts, load_object
@@ -170,7 +171,7 @@ async def _try_model(
 ) -> str:
     """Ask a model; if it does not answer, its server's list of models may say why."""
     try:
-        return await _ask_model(settings, alone, setting)
+        said = await _ask_model(settings, alone, setting)
     except Unavailable as error:
         if model.provider == "import":
             raise
@@ -179,6 +180,12 @@ async def _try_model(
             f"{error.message} [{error.error_code}]",
             hint=mending(setting, model, offer) or error.hint,
         ) from error
+    if isinstance(model, LLMSettings) and model.provider != "import":
+        offer = await available(base_of(model), key_of(settings, model))
+        wrong, hint = window_too_small(settings, setting, offer.windows.get(model.model))
+        if wrong:
+            raise Misconfigured(wrong, hint=hint)
+    return said
 
 
 async def _ask_model(

@@ -26,6 +26,7 @@ from foliotrace.query import records
 from foliotrace.query.answer.finalize import (
     NOTICE_EMPTY_COLLECTION,
     finalize,
+    named_by_source,
     refuse_unknown_collection,
     without_passages,
 )
@@ -241,6 +242,7 @@ async def _answer(
                 retrieval, synthesis = await _checked_locally(
                     services, query, version, deadline, stream, retrieval, synthesis
                 )
+            retrieval = named_by_source(retrieval, synthesis)
             if not retrieval.passages and await refuse_unknown_collection(services.library, query):
                 notice = NOTICE_EMPTY_COLLECTION.format(collection=query.collection)
                 synthesis = with_notice(synthesis, notice)

@@ -3,10 +3,18 @@
 from dataclasses import replace
 from typing import Final
 
-from foliotrace.catalog import ErrorCode
-from foliotrace.errors import CacheUnavailable, LibraryUnavailable, NotFound
+from foliotrace.catalog import ErrorCode, Reason
+from foliotrace.errors import CacheUnavailable, IndexUnavailable, LibraryUnavailable, NotFound
 from foliotrace.events import StaleLookupFailed, emit
-from foliotrace.model import DEFAULT_COLLECTION, Answer, AnswerMode, Level, Query, Usage
+from foliotrace.model import (
+    DEFAULT_COLLECTION,
+    Answer,
+    AnswerMode,
+    Level,
+    Query,
+    RetrievalMode,
+    Usage,
+)
 from foliotrace.ports import Clock, DocumentReader, StaleAnswer, StaleAnswers
 from foliotrace.query.answer import ladder
 from foliotrace.query.answer.redaction import redact
@@ -50,6 +58,21 @@ def finalize(
         retry_after_s=ladder.retry_after_s(retrieval.failures) if unanswered else None,
     )
     return answer, text.redacted + sum(quote.redacted for quote in quotes)
+
+
+def named_by_source(retrieval: Retrieval, synthesis: Synthesis) -> Retrieval:
+    """The retrieval named by the local index where all that is cited was found by that alone.
+
+    The managed index is fused with the local one; an answer that it had no part in says so.
+    """
+    if retrieval.mode is not RetrievalMode.MANAGED or not synthesis.citations:
+        return retrieval
+    cited = {citation.chunk_id for citation in synthesis.citations}
+    sources = [p for p in retrieval.passages if p.chunk_id in cited]
+    if not sources or any(p.unplaced or p.path is RetrievalMode.MANAGED for p in sources):
+        return retrieval
+    missed = IndexUnavailable(reason=Reason.MANAGED_INDEX_MISSED, answered=True)
+    return replace(retrieval, mode=sources[0].path, failures=(*retrieval.failures, missed))
 
 
 NOTICE_EMPTY_COLLECTION: Final = (
