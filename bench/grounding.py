@@ -3,8 +3,8 @@
 Each human answer is grounded, as if a language model had said it without markers, over the passages
 that the question's author gave as evidence. Kept: every sentence verified and the text unaltered
 but for markers. A false twin has a number or a name changed, a date moved or the sense turned
-round; it is caught unless its false sentence stays unmarked. Seven sets, one policy: the human
-answers of FinanceBench-dev, and six of pairs in grounding_pairs.json, which says who wrote them.
+round; it is caught unless its false sentence stays unmarked. Nine sets, one policy: the human
+answers of FinanceBench-dev, and eight of pairs in grounding_pairs.json, which says who wrote them.
 """
 
 import argparse
@@ -65,6 +65,8 @@ def main(*, show: str) -> None:
         "blind": written_pairs("blind"),
         "domains_mended": written_pairs("domains_mended"),
         "domains": written_pairs("domains"),
+        "outsider_3_dev": written_pairs("outsider_3_dev"),
+        "outsider_3_held": written_pairs("outsider_3_held"),
     }
     figures = {name: measured(pairs, show=show == name) for name, pairs in sets.items()}
     print(figures)

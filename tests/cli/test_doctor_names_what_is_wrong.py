@@ -1,6 +1,6 @@
-"""Thirty planted misconfigurations: `foliotrace doctor` names each, and what mends it.
+"""Thirty-one planted misconfigurations: `foliotrace doctor` names each, and what mends it.
 
-The first ten were written beside the checks, the other twenty from the list of settings before the
+The first eleven were written beside the checks, the other twenty from the list of settings before the
 checks that they need were written, by an author who had read the checks of before.
 """
 
@@ -198,7 +198,7 @@ FROM_THE_REFERENCE_PAGE = {
         state="warning",
     ),
 }
-assert (len(BESIDE_THE_CHECKS), len(FROM_THE_REFERENCE_PAGE)) == (10, 20)
+assert (len(BESIDE_THE_CHECKS), len(FROM_THE_REFERENCE_PAGE)) == (11, 20)
 PLANTED = {**BESIDE_THE_CHECKS, **FROM_THE_REFERENCE_PAGE}
 
 
