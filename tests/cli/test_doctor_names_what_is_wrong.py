@@ -1,7 +1,7 @@
 """Thirty-one planted misconfigurations: `foliotrace doctor` names each, and what mends it.
 
-The first eleven were written beside the checks, the other twenty from the list of settings before the
-checks that they need were written, by an author who had read the checks of before.
+The first eleven were written beside the checks, the other twenty from the list of settings before
+the checks that they need were written, by an author who had read the checks of before.
 """
 
 import socket
