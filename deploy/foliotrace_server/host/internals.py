@@ -281,7 +281,27 @@ def _forget_runs(connection: sqlite3.Connection, runs: Sequence[tuple[str]]) -> 
     connection.commit()
 
 
-class _ContextualRuntime(BasicRuntime):
+class _HoldingRuntime(BasicRuntime):
+    """Holds the task of each run until it ends.
+
+    The base and the event loop hold it weakly: a run that waits for an event would be collected as
+    garbage, and the event be lost.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runs: set[asyncio.Task[StopEvent]] = set()
+
+    def run_workflow(self, run_id: str, *args: Any, **kwargs: Any) -> ExternalRunAdapter:  # noqa: ANN401 - the base's own
+        """Start or resume a run."""
+        adapter = super().run_workflow(run_id, *args, **kwargs)
+        run = self._queues[run_id].complete
+        self._runs.add(run)
+        run.add_done_callback(self._runs.discard)
+        return adapter
+
+
+class _ContextualRuntime(_HoldingRuntime):
     """Starts each run in its own trace context; the engine would resume all runs in one."""
 
     def __init__(self, run_context: Callable[[str], AbstractContextManager[None]]) -> None:
@@ -297,7 +317,7 @@ class _ContextualRuntime(BasicRuntime):
 def in_memory_server(store: InMemoryStore, exception_handlers: dict[Any, Any]) -> WorkflowServer:
     """A server whose runs are lost when the process ends."""
     server = WorkflowServer(
-        workflow_store=store, exception_handlers=exception_handlers, runtime=BasicRuntime()
+        workflow_store=store, exception_handlers=exception_handlers, runtime=_HoldingRuntime()
     )
     return _without_wildcard_cors(server)
 
