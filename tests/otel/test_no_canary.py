@@ -151,6 +151,8 @@ def restored_logging() -> Iterator[None]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
+        for quoting in ("opentelemetry.trace.span", "opentelemetry.baggage"):
+            logging.getLogger(quoting).setLevel(logging.NOTSET)
         structlog.reset_defaults()
 
 
@@ -184,11 +186,15 @@ def test_the_services_log_names_the_error_and_holds_no_locals(
     assert "canary" not in written
 
 
-def test_the_services_log_does_not_quote_a_header_that_the_sdk_refuses(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("package", [True, False], ids=["the package", "the service"])
+def test_no_log_quotes_a_header_that_the_sdk_refuses(
+    capsys: pytest.CaptureFixture[str], package: bool
 ) -> None:
     with restored_logging():
-        set_up_logging("info", "json")
+        if package:
+            configure_logging(Redactor(b"k"))
+        else:
+            set_up_logging("info", "json")
         TraceState.from_header(["no member but a canary"])
         TraceState([("UPPER CANARY", "a canary")])
         W3CBaggagePropagator().extract({"baggage": "a canary"})

@@ -29,6 +29,8 @@ _QUIET: Final = (
     "llama_cloud",
     "uvicorn.access",
 )
+_SILENCED: Final = ("opentelemetry.trace.span", "opentelemetry.baggage")
+"""They quote the headers of a request that they cannot read (`tracestate`, `baggage`)."""
 
 
 def configure_logging(
@@ -73,6 +75,8 @@ def configure_logging(
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _SILENCED:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # uvicorn brings handlers of its own, which would print each line twice and unredacted.
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers = []
