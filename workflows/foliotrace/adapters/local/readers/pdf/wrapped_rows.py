@@ -121,6 +121,8 @@ def _continues(
         return False
     if len(text_of(above.words)) == 1:  # a letter or a mark is whole
         return False
+    if above.words[-1].text.endswith(","):  # "October 30," over "2022"
+        return True
     upper, lower = columns[above.line], columns[below.line]
     same = set(upper) == set(lower) and len(upper) > 1
     full = above.right + below.words[0].width + _FULL * height >= edge
