@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foliotrace.adapters.local.keyword.analysis import PlainVocabulary
@@ -185,11 +185,19 @@ def test_a_denial_about_the_world_is_no_refusal(said: str) -> None:
 
 @pytest.mark.parametrize("pattern", polarity.REFUSALS)
 @given(st.data())
-@settings(deadline=None, max_examples=30)
+@settings(
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.filter_too_much],  # word boundaries are filtered for
+)
 def test_every_wording_of_a_refusal_is_found(pattern: str, data: st.DataObject) -> None:
     said = data.draw(st.from_regex(re.compile(pattern, re.IGNORECASE)))
     turned = re.search(r"(?i)but|however|though|yet|instead", said)
     assert polarity.is_refusal(said) or turned
+
+
+def test_a_mark_that_folds_into_a_letter_hides_no_refusal() -> None:
+    assert polarity.is_refusal("Les documents ne\u0345 le disent pas.")
 
 
 @pytest.mark.parametrize("marker", ["", " [99]", " [0]", " [1]"])

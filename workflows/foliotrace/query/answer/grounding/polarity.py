@@ -164,9 +164,8 @@ _PLAIN: Final = re.compile(r"[a-z]+")
 def is_refusal(sentence: str) -> bool:
     """Whether the sentence says that the passages do not hold the answer, and no more."""
     lower = sentence.casefold()
-    if _REFUSING_WORDS.isdisjoint(_WORD.findall(lower)) and not any(
-        part in lower for part in _REFUSING_PARTS
-    ):
+    words = map(str.casefold, _WORD.findall(sentence))  # folding the sentence can join words
+    if _REFUSING_WORDS.isdisjoint(words) and not any(part in lower for part in _REFUSING_PARTS):
         return False
     found = _REFUSAL.search(sentence)
     if found is None:
