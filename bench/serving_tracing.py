@@ -150,8 +150,8 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=3, help="starts of the three services")
     parser.add_argument("--rounds", type=int, default=5, help="rounds after each start")
     parser.add_argument("--queries", type=int, default=200, help="questions a round and way")
-    given = parser.parse_args()
-    figures = asyncio.run(measure(given.starts, given.rounds, given.queries))
+    options = parser.parse_args()
+    figures = asyncio.run(measure(options.starts, options.rounds, options.queries))
     print(json.dumps(figures, indent=1))
     save("serving_tracing", figures, command=" ".join([COMMAND, *sys.argv[1:]]))
 

@@ -187,7 +187,9 @@ def test_a_collector_that_starts_later_is_found(backend: Backend) -> None:
 def test_a_flush_with_a_limit_says_whether_all_was_handed_over(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("foliotrace_otel.setup.configure.span_exporters", lambda *given: [backend])
+    monkeypatch.setattr(
+        "foliotrace_otel.setup.configure.span_exporters", lambda *settings: [backend]
+    )
     telemetry = configure(
         OTelSettings(logs_exporter="none"), set_global=False, namespace="foliotrace"
     )
