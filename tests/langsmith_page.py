@@ -84,7 +84,7 @@ def _opened(run: Run) -> str:
     if run.error:
         parts.append(f'<h3>Error</h3><pre class="no">{_text(run.error)}</pre>')
     parts += [_field("Input", run.inputs), _field("Output", run.outputs)]
-    parts += [_field(f"Document {n}", shown) for n, shown in enumerate(run.documents[:2], 1)]
+    parts += [_field(f"Document {n}", document) for n, document in enumerate(run.documents[:2], 1)]
     for name, value in (
         ("Parameters", run.invocation), ("Tokens", run.usage), ("Metadata", run.metadata),
     ):  # fmt: skip
@@ -96,8 +96,8 @@ def _opened(run: Run) -> str:
 def _field(name: str, value: Any) -> str:
     if value is None:
         return f"<h3>{name}</h3><pre>(empty)</pre>"
-    shown = json.dumps(value, indent=1, ensure_ascii=False)
-    return f"<h3>{name}</h3><pre>{_text(shown[:_LONGEST])}{'…' if shown[_LONGEST:] else ''}</pre>"
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return f"<h3>{name}</h3><pre>{_text(text[:_LONGEST])}{'…' if text[_LONGEST:] else ''}</pre>"
 
 
 def _tags(run: Run) -> str:

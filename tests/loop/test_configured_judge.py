@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from tests.data_folder.folders import ingest, serving
+from tests.loop.judged_rows import row_to_judge
 
 from foliotrace.adapters.local.clock import SystemClock
-from foliotrace_loop.datasets.rows import Datasets
 from foliotrace_loop.evaluators.judge import TONE, Calibration, majority, rubric_hash
 from foliotrace_loop.ports import LoopError, TargetUnavailable
-from foliotrace_loop.shapes import Row
 from foliotrace_server.cli.main import main
 from foliotrace_server.loop.judge import EVALUATIONS, OpenJudge, open_judge
 from foliotrace_server.settings import Settings, load_settings
@@ -115,16 +114,7 @@ def test_a_judge_is_calibrated_against_labels_and_refused_below_eighty_percent(
 
 
 def test_an_evaluation_judges_when_it_can_and_says_why_when_not(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("The whale weighs 190 tonnes.")
-    words = ["--data-dir", str(tmp_path / "data"), "ingest", str(tmp_path / "a.txt")]
-    assert CliRunner().invoke(main, words).exit_code == 0
-    row = Row(
-        id="r1",
-        inputs={"query": "How much does the whale weigh?"},
-        reference_outputs={"answer": "190 tonnes"},
-        split="smoke",
-    )
-    Datasets(tmp_path / "datasets").put("complaints", row)
+    row_to_judge(tmp_path)
     for model, why in ((None, "no judge is configured"), ("kind", "never calibrated")):
         done = run(tmp_path, "eval", "--save", str(tmp_path / "e.json"), model=model)
         assert done.exit_code == 0, done.output

@@ -28,8 +28,8 @@ def work(text: str) -> str:
 def test_two_trace_exporters_are_used_beside_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    shown = io.StringIO()
-    monkeypatch.setattr(exporters, "ConsoleSpanExporter", lambda: ConsoleSpanExporter(out=shown))
+    console = io.StringIO()
+    monkeypatch.setattr(exporters, "ConsoleSpanExporter", lambda: ConsoleSpanExporter(out=console))
     with OtlpSink() as sink:
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console, otlp")
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", sink.grpc_endpoint)
@@ -37,7 +37,7 @@ def test_two_trace_exporters_are_used_beside_each_other(
         work("x")
         assert telemetry.shutdown(5)
         assert [span.name for span in sink.spans] == ["work"]
-    assert '"name": "work"' in shown.getvalue()
+    assert '"name": "work"' in console.getvalue()
 
 
 def test_the_metrics_protocol_may_be_another_one(monkeypatch: pytest.MonkeyPatch) -> None:

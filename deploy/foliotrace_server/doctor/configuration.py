@@ -106,9 +106,9 @@ def _language_models(settings: Settings) -> Outcome:
         if broken := _cannot_work(settings, each, "llms"):
             return broken
         stated = each.context_window if each.provider == "openai_like" else None
-        said_of, mend = window_too_small(settings, "llm", stated)
-        if said_of:
-            return "problem", f"{_named(each)}: {said_of}", mend
+        too_small, advice = window_too_small(settings, "llm", stated)
+        if too_small:
+            return "problem", f"{_named(each)}: {too_small}", advice
     paid = [each for each in order if not settings.costs_nothing(each)]
     if paid and not settings.budget.max_cost_per_query_usd:
         hint = "Set budget.max_cost_per_query_usd above 0, or llm.free for a model of your own."

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.loop.judged_rows import row_to_judge
 from tests.loop.pages.judge_service import HostedJudge, hosted_judge
 
-from foliotrace_loop.datasets.rows import Datasets
-from foliotrace_loop.shapes import Row
 from foliotrace_server.cli.main import main
 
 PINNED = "gpt-4o-2024-11-20"
@@ -41,24 +40,10 @@ def labels(folder: Path, wrong: int) -> Path:
     return file
 
 
-def row_to_judge(folder: Path) -> None:
-    (folder / "a.txt").write_text("The whale weighs 190 tonnes.")
-    words = ["--data-dir", str(folder / "data"), "ingest", str(folder / "a.txt")]
-    assert CliRunner().invoke(main, words).exit_code == 0
-    row = Row(
-        id="r1",
-        inputs={"query": "How much does the whale weigh?"},
-        reference_outputs={"answer": "190 tonnes"},
-        split="smoke",
-        evaluators=("tone_appropriate",),
-    )
-    Datasets(folder / "datasets").put("complaints", row)
-
-
 def test_a_calibrated_judge_is_asked_three_times_for_each_answer_by_its_pinned_name(
     tmp_path: Path, judge: HostedJudge
 ) -> None:
-    row_to_judge(tmp_path)
+    row_to_judge(tmp_path, "tone_appropriate")
     done = run(tmp_path, judge, "calibrate", "--labels", str(labels(tmp_path, 0)))
     assert done.exit_code == 0, done.output
     assert len(judge.asked) == 3 * LABELS
@@ -75,7 +60,7 @@ def test_a_calibrated_judge_is_asked_three_times_for_each_answer_by_its_pinned_n
 def test_a_judge_that_agrees_with_people_in_less_than_eighty_percent_is_never_asked(
     tmp_path: Path, judge: HostedJudge
 ) -> None:
-    row_to_judge(tmp_path)
+    row_to_judge(tmp_path, "tone_appropriate")
     done = run(tmp_path, judge, "calibrate", "--labels", str(labels(tmp_path, 5)))
     assert done.exit_code == 1, done.output
     judge.asked.clear()
