@@ -171,3 +171,13 @@ async def test_after_a_kill_ledger_and_bill_differ_by_one_call_at_most(tmp_path:
             counted = await shared.ledger().spent_usd("acme")
     assert model.seen["answered"] > 20
     assert abs(counted - model.bill_usd) <= 3 * model.dearest_usd  # one call in each kill
+
+
+async def test_an_empty_stream_is_charged_what_its_provider_reports(tmp_path: Path) -> None:
+    model = BillingModel(ways={"empty": 1})
+    async with running(model), priced(model, tmp_path) as (generator, _):
+        prompt = Prompt(system="Use the passages.", user=PASSAGE, version="1")
+        with open_run("acme", None) as run, pytest.raises(Unavailable) as failed:
+            await by_stream(generator, prompt, Deadline(SystemClock().monotonic_s() + 5))
+    assert failed.value.reason == "llm_empty"
+    assert run.usage.cost_usd == model.bill_usd > 0

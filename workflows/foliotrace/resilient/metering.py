@@ -71,9 +71,8 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
                 generation = await self._inner.generate(
                     prompt, max_tokens=worst.completion_tokens, deadline=deadline
                 )
-            except Unavailable as error:  # a reply that was of no use may have been billed
-                if error.usage is not None:
-                    error.usage = self._counted(error.usage, prompt_bytes, "")
+            except Unavailable as error:
+                self._count_useless_reply(error, prompt_bytes)
                 raise
             return self._answered(generation, prompt_bytes, generation.text, call)
 
@@ -112,6 +111,9 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
                             )
                             return
                         yield delta
+            except Unavailable as error:
+                self._count_useless_reply(error, prompt_bytes)
+                raise
             except CancelledError:
                 if deadline.remaining_s(self._clock.monotonic_s()) <= _LATE_S:
                     call.so_far = None  # not a reader that left, but a time-out
@@ -150,6 +152,11 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
         usage = self._counted(generation.usage, prompt_bytes, text)
         call.answered(usage)
         return replace(generation, usage=usage)
+
+    def _count_useless_reply(self, error: Unavailable, prompt_bytes: int) -> None:
+        """Complete the usage of a reply that was of no use, which was billed all the same."""
+        if error.usage is not None:
+            error.usage = self._counted(error.usage, prompt_bytes, "")
 
     def _counted(self, usage: Usage, prompt_bytes: int, text: str) -> Usage:
         """The usage with estimates for the tokens that were not reported."""

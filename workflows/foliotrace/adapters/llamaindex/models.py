@@ -15,6 +15,7 @@ from llama_index.core.llms import LLM
 
 from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks, texts_block
 from foliotrace.adapters.llamaindex.part_health import PartHealth
+from foliotrace.budget import NO_USAGE
 from foliotrace.catalog import Reason, ReasonFamily
 from foliotrace.errors import (
     DeadlineExceeded,
@@ -119,9 +120,16 @@ class LlamaIndexGenerator:
                 await close()
             for reply in replies:
                 await reply.aclose()
-        if last is None or (self._speaks_openai and reason is None):
+        used = usage_of(last) if last is not None else NO_USAGE
+        ended = reason is not None or not self._speaks_openai
+        if not text and used.prompt_tokens:
+            ended = True  # LlamaIndex drops a finish reason that comes before any text
+        if last is None or not ended:
             raise GeneratorUnavailable(
-                f"{self._model} broke off its answer", reason=Reason.LLM_STREAM_CUT
+                f"{self._model} broke off its answer",
+                reason=Reason.LLM_STREAM_CUT,
+                usage=used if used.prompt_tokens else None,
+                maybe_billed=True,
             )
         yield Delta(done=self._finished(last, text, reason))
 
