@@ -18,7 +18,7 @@ from tests.server.small_service import serving, small_engine
 
 from foliotrace.errors import BadInput
 from foliotrace_server.cli.command import Exit
-from foliotrace_server.cli.local_files import find_files
+from foliotrace_server.cli.uploads.local_files import find_files
 
 pytestmark = pytest.mark.anyio
 

@@ -23,8 +23,9 @@ from foliotrace_server.cli.command import (
     pass_options,
     with_exit_code,
 )
-from foliotrace_server.cli.ingest import IngestReport, IngestRequest, ingest_files
-from foliotrace_server.cli.local_files import find_files
+from foliotrace_server.cli.uploads.folder import ingest_files
+from foliotrace_server.cli.uploads.local_files import find_files
+from foliotrace_server.cli.uploads.report import IngestReport, IngestRequest
 
 if TYPE_CHECKING:
     from rich.console import Console
