@@ -8,19 +8,26 @@ import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
-from functools import wraps
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, ParamSpec, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import click
 import orjson
 
-from foliotrace_audit.errors import AuditError
 from foliotrace_audit.files import CHECKPOINT_FILE, streams
 from foliotrace_audit.keys import MacKey, read_chain_keys, read_keys
+from foliotrace_audit.options import (
+    KEYS_HELP,
+    SUBJECT_HELP,
+    existing_path,
+    log_option,
+    output_option,
+    reports_errors,
+    since_option,
+    until_option,
+)
 from foliotrace_audit.record import FIELDS
 from foliotrace_audit.verify import verdict as report
 from foliotrace_audit.verify.evidence import read_checkpoint_files, read_evidence
@@ -35,53 +42,10 @@ from foliotrace_audit.verify.search import (
 )
 from foliotrace_audit.write.writer import rotate_keys
 
-P = ParamSpec("P")
 OPERATION: Final = "foliotrace_audit.operation"
 """The key of click's `meta` under which whoever mounts `audit` puts an `Operation`."""
 Operation: TypeAlias = Callable[[str, Path], AbstractContextManager[None]]
 """(action, folder of the log) -> what is entered around it."""
-
-
-class AuditFailure(click.ClickException):
-    """The command could not do its work: exit code 2, so that it is never taken for `tampered`."""
-
-    exit_code = 2
-
-
-def _explained(command: Callable[P, None]) -> Callable[P, None]:
-    """Report this package's errors and unreadable files as a message, a code and a hint."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except AuditError as error:
-            raise AuditFailure(f"{error} [{error.code}]\n{error.hint}") from error
-        except OSError as error:
-            raise AuditFailure(f"{error.strerror}: {error.filename}") from error
-
-    return run
-
-
-class Instant(click.ParamType[datetime]):
-    """An RFC 3339 time or date; UTC where it names no zone."""
-
-    name = "time"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> datetime:
-        """Parse `value`."""
-        if isinstance(value, datetime):
-            return value
-        try:
-            when = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a time such as 2026-11-21T02:00Z", param, ctx)
-        return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 _VERIFY_EXAMPLES = """\b
@@ -117,24 +81,6 @@ Examples:
       --checkpoints /mnt/vault/checkpoints
 """
 
-_KEYS_HELP = (
-    "Key folder; needed for --query, and to verify each record that is read: without it, "
-    "`verified` is null."
-)
-_SUBJECT_HELP = "Who asked or for whom: the caller (key:<id>, oidc:<sub>) or the user's id."
-
-existing = click.Path(exists=True, path_type=Path)
-log_option = click.option("--log", "log_folder", required=True, type=existing, help="The log.")
-output_option = click.option(
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Output format.",
-)
-since_option = click.option("--since", type=Instant(), help="Only records from this time on.")
-until_option = click.option("--until", type=Instant(), help="Only records before this time.")
-
 
 @click.group()
 def audit() -> None:
@@ -144,14 +90,14 @@ def audit() -> None:
 @audit.command(epilog=_VERIFY_EXAMPLES)
 @log_option
 @click.option(
-    "--keys", type=existing, help="Key folder; without it, only checkpoints prove anything."
+    "--keys", type=existing_path, help="Key folder; without it, only checkpoints prove anything."
 )
 @click.option(
-    "--public-key", type=existing, multiple=True, help="Public key (PEM) kept outside the log."
+    "--public-key", type=existing_path, multiple=True, help="Public key (PEM) kept outside the log."
 )
 @click.option(
     "--checkpoints",
-    type=existing,
+    type=existing_path,
     multiple=True,
     help="Checkpoints kept outside the log: a file or folder of signed lines or exported logs.",
 )
@@ -163,7 +109,7 @@ def audit() -> None:
 @click.option("--jobs", type=click.IntRange(1), help="Number of processes; default: one per core.")
 @output_option
 @click.pass_context
-@_explained
+@reports_errors
 def verify(
     ctx: click.Context,
     log_folder: Path,
@@ -192,11 +138,11 @@ def verify(
 
 @audit.command(epilog=_FIND_EXAMPLES)
 @log_option
-@click.option("--keys", type=existing, help=_KEYS_HELP)
+@click.option("--keys", type=existing_path, help=KEYS_HELP)
 @click.option("--query", help="The text of a query; - reads it from standard input.")
 @click.option("--tenant", help="Tenant; needed for --query.")
 @click.option("--user", "user_id", help="The user's id.")
-@click.option("--subject", help=_SUBJECT_HELP)
+@click.option("--subject", help=SUBJECT_HELP)
 @click.option("--trace-id", help="32 hex digits.")
 @click.option("--run", "run_id", help="Run or job id.")
 @click.option("--document", "document_id", help="Id of a document touched or cited.")
@@ -215,7 +161,7 @@ def verify(
     help="Largest number of records.",
 )
 @output_option
-@_explained
+@reports_errors
 def find(
     log_folder: Path,
     keys: Path | None,
@@ -247,7 +193,7 @@ def find(
 
 @audit.command(epilog=_EXPORT_EXAMPLES)
 @log_option
-@click.option("--keys", type=existing, help=_KEYS_HELP)
+@click.option("--keys", type=existing_path, help=KEYS_HELP)
 @click.option(
     "--format",
     "form",
@@ -257,10 +203,10 @@ def find(
     help="One JSON object per line, a table, or OCSF events (API Activity).",
 )
 @click.option("--tenant", help="Only this tenant's records.")
-@click.option("--subject", help=_SUBJECT_HELP)
+@click.option("--subject", help=SUBJECT_HELP)
 @since_option
 @until_option
-@_explained
+@reports_errors
 def export(log_folder: Path, keys: Path | None, form: str, **wanted: Any) -> None:  # noqa: ANN401
     """Write the audit records to standard output, for another system to read.
 
@@ -316,7 +262,7 @@ class _VerifiedRecords:
 @log_option
 @click.option("--newest", is_flag=True, help="Only the newest checkpoint of each stream.")
 @output_option
-@_explained
+@reports_errors
 def checkpoints(log_folder: Path, newest: bool, output: str) -> None:
     """List the checkpoints in the log's folder. JSON output is the signed lines themselves."""
     for stream in streams(log_folder):
@@ -338,7 +284,7 @@ def checkpoints(log_folder: Path, newest: bool, output: str) -> None:
     "--checkpoints", type=click.Path(path_type=Path), help="The writers' second checkpoint folder."
 )
 @output_option
-@_explained
+@reports_errors
 def rotate_key(
     key_folder: Path, log_folder: Path | None, checkpoints: Path | None, output: str
 ) -> None:
