@@ -21,12 +21,7 @@ if TYPE_CHECKING:
     from foliotrace_otel.metrics.instruments import InstrumentSpec
     from foliotrace_otel.metrics.registry import Metrics, prometheus_text
     from foliotrace_otel.setup.configure import Telemetry, configure
-    from foliotrace_otel.setup.environment import (
-        OTelSettings,
-        TelemetryError,
-        TelemetrySettingInvalid,
-        read_environment,
-    )
+    from foliotrace_otel.setup.environment import OTelSettings, read_environment
     from foliotrace_otel.setup.logging import configure_logging
     from foliotrace_otel.spans.carried_context import (
         entry_attributes,
@@ -47,8 +42,6 @@ _WHERE: Final = {
     "OTelSettings": "foliotrace_otel.setup.environment",
     "Redactor": "foliotrace_otel.export.span_redaction",
     "Telemetry": "foliotrace_otel.setup.configure",
-    "TelemetryError": "foliotrace_otel.setup.environment",
-    "TelemetrySettingInvalid": "foliotrace_otel.setup.environment",
     "TracingMiddleware": "foliotrace_otel.http",
     "configure": "foliotrace_otel.setup.configure",
     "configure_logging": "foliotrace_otel.setup.logging",
@@ -81,8 +74,6 @@ __all__ = [
     "OTelSettings",
     "Redactor",
     "Telemetry",
-    "TelemetryError",
-    "TelemetrySettingInvalid",
     "TracingMiddleware",
     "configure",
     "configure_logging",

@@ -10,7 +10,6 @@ from foliotrace.catalog import ErrorCode, ErrorKind, PageProblem, Reason, Reason
 from foliotrace.catalog.codes import SEE_REFERENCE
 from foliotrace.errors import FoliotraceError
 from foliotrace_audit.errors import AuditError
-from foliotrace_otel.setup.environment import TelemetryError
 from foliotrace_server.http.problems import status_of
 
 _NOT_IMPORTED = ("__main__", ".llamactl", ".redis")
@@ -59,7 +58,7 @@ def page() -> str:
             "",
             *_table(("problem", "`status`", "message"), _page_problems()),
             "",
-            "## Errors of the audit log and of telemetry",
+            "## Errors of the audit log",
             "",
             "`foliotrace_audit` and `foliotrace_otel` can be used without foliotrace, with small "
             "trees of their own. In the service, an error at the start is a `Misconfigured`.",
@@ -98,11 +97,7 @@ def _page_problems() -> Iterator[tuple[str, ...]]:
 
 
 def _observers() -> Iterator[tuple[str, ...]]:
-    kinds: list[type[AuditError] | type[TelemetryError]] = [
-        *AuditError.__subclasses__(),
-        *TelemetryError.__subclasses__(),
-    ]
-    for kind in sorted(kinds, key=lambda each: each.__name__):
+    for kind in sorted(AuditError.__subclasses__(), key=lambda each: each.__name__):
         yield f"`{kind.__name__}`", f"`{kind.code}`", _meaning(kind), kind.hint
 
 

@@ -12,8 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 import httpx
 
 from foliotrace.errors import Misconfigured
-from foliotrace_otel import OTelSettings, TelemetrySettingInvalid, read_environment
+from foliotrace_otel import OTelSettings, read_environment
 from foliotrace_otel.setup.exporters import collector_answers
+from foliotrace_otel.setup.sdk_variables import unusable
 from foliotrace_server.doctor.registry import Call, Outcome, Warned, check, probe
 from foliotrace_server.settings import Settings, environment
 
@@ -35,10 +36,9 @@ _HEADER_NAME: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+")
 def _traces(settings: Settings) -> Outcome:
     if not settings.telemetry.enabled:
         return "off", "telemetry.enabled is false"
-    try:
-        exporter = read_environment()
-    except TelemetrySettingInvalid as error:
-        return "problem", str(error), "Correct that variable, or unset it."
+    exporter = read_environment()
+    if ignored := (*exporter.ignored, *unusable(environment())):
+        return "warning", "; ".join(map(str, ignored)), "Correct that variable, or unset it."
     has_key = environment().get("LANGSMITH_API_KEY") or environment().get("LANGCHAIN_API_KEY")
     if environment().get("LANGSMITH_TRACING", "").lower() in ("true", "1") and not has_key:
         return "problem", "LANGSMITH_TRACING is set without a key", "Set LANGSMITH_API_KEY."
@@ -134,10 +134,7 @@ async def _collector(settings: Settings) -> AsyncIterator[Call]:
 
 def _named_collector(settings: Settings) -> OTelSettings | None:
     """The exporter's settings, if the environment names a collector."""
-    try:
-        exporter = read_environment()
-    except TelemetrySettingInvalid:
-        return None  # reported by the check of traces
+    exporter = read_environment()
     exports = not exporter.disabled and exporter.exporter == "otlp"
     return exporter if settings.telemetry.enabled and exports and exporter.endpoint_named else None
 

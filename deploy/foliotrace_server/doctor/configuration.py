@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from foliotrace.adapters.local.files.lease import WriterLease
 from foliotrace.budget import SET_A_PRICE, UnknownPrice
 from foliotrace.lexicon import load_lexicon
-from foliotrace_otel import TelemetrySettingInvalid, read_environment
+from foliotrace_otel import read_environment
 from foliotrace_server.doctor.model_servers import (
     base_of,
     endpoint_after_base,
@@ -328,11 +328,8 @@ def _audit_checkpoints(settings: Settings) -> Outcome:
         if not can_be_written(settings.audit.checkpoint_folder.absolute()):
             hint = "Set audit.checkpoint_folder to a folder that this user can write."
             return "problem", f"{settings.audit.checkpoint_folder} cannot be written", hint
-    try:
-        if settings.telemetry.enabled and read_environment().sends_log_events:
-            ways.append("as OpenTelemetry log events of a server")
-    except TelemetrySettingInvalid as error:
-        return "problem", str(error), "Correct that variable, or unset it."
+    if settings.telemetry.enabled and read_environment().sends_log_events:
+        ways.append("as OpenTelemetry log events of a server")
     if ways and settings.audit.enabled:
         return "on", " and ".join(ways)
     return "off", "none leaves the folder of the log"

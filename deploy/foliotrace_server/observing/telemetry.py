@@ -9,7 +9,6 @@ from opentelemetry.trace import Tracer
 from prometheus_client import PlatformCollector, ProcessCollector
 
 from foliotrace import __version__
-from foliotrace.errors import Misconfigured
 from foliotrace.events import INSTRUMENTS, NAMESPACE, DomainEvent, QueryAnswered
 from foliotrace.ports import HashQuery
 from foliotrace_detect import NameRule, Rule
@@ -20,7 +19,6 @@ from foliotrace_otel import (
     OTelSettings,
     Redactor,
     Telemetry,
-    TelemetrySettingInvalid,
     configure,
     read_environment,
 )
@@ -121,10 +119,7 @@ def observe(
 
 def _effective_settings(settings: TracingSettings, *, serving: bool) -> OTelSettings:
     """The OTEL_* variables, overridden by our settings."""
-    try:
-        environment = read_environment()
-    except TelemetrySettingInvalid as error:
-        raise Misconfigured(str(error)) from error
+    environment = read_environment()
     if not (serving or environment.endpoint_named):
         environment = replace(environment, exporter="none", metrics_exporter="none")
     if not (serving or environment.logs_endpoint_named):

@@ -84,7 +84,7 @@ def to_json(data: LlamaIndexObject, most_chars: int) -> str:
 
 def cut(text: str, most_chars: int) -> str:
     """`text`, cut to the length, with a mark where something was left out."""
-    return text if len(text) <= most_chars else text[: most_chars - 1] + "…"
+    return text if len(text) <= most_chars else text[: max(most_chars - 1, 0)] + "…"
 
 
 def _object(value: LlamaIndexObject, depth: int) -> LlamaIndexObject:

@@ -7,45 +7,29 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, entry_points, version
-from itertools import product
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from uuid import uuid4
 
 from llama_index_instrumentation import get_dispatcher
 from opentelemetry import trace
-from opentelemetry.sdk.resources import OTELResourceDetector, Resource, get_aggregated_resources
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_OFF,
-    ALWAYS_ON,
-    ParentBased,
-    Sampler,
-    TraceIdRatioBased,
-)
 
 from foliotrace_detect import Rule
 from foliotrace_otel.content.capture import ContentCapture
-from foliotrace_otel.export.batch import (
-    CountedExporter,
-    quiet_exporters,
-)
 from foliotrace_otel.export.log_events import LogEvents, log_events
-from foliotrace_otel.export.span_journal import JournalledExporter, SpanJournal
+from foliotrace_otel.export.span_journal import SpanJournal
 from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
 from foliotrace_otel.metrics.instruments import InstrumentSpec
 from foliotrace_otel.metrics.registry import Metrics
-from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor, SpanProcessors
+from foliotrace_otel.sdk_internals.batch_processor import CountedBatchProcessor
 from foliotrace_otel.sdk_internals.foreign_provider import redact_provider
 from foliotrace_otel.semconv import NAMESPACE
-from foliotrace_otel.setup.environment import (
-    SAMPLER_GROUP,
-    SAMPLERS,
-    OTelSettings,
-    read_environment,
-)
-from foliotrace_otel.setup.exporters import all_within, span_exporters
+from foliotrace_otel.setup.environment import OTelSettings, read_environment, set_aside_unusable
+from foliotrace_otel.setup.exporters import all_within
+from foliotrace_otel.setup.provider import own_provider, resource_of
+from foliotrace_otel.setup.sdk_variables import warn_of
 from foliotrace_otel.spans.event_handler import OTelEventHandler, event_handler
 from foliotrace_otel.spans.handler import OTelSpanHandler
 from foliotrace_otel.spans.run_attributes import RunAttributes
@@ -55,7 +39,6 @@ if TYPE_CHECKING:
     from foliotrace_otel.metrics.otlp import MetricsSender
 
 SCOPE: Final = "foliotrace_otel"
-SERVICE: Final = "service.name"
 AT_EXIT_S: Final = 5.0
 
 
@@ -144,52 +127,65 @@ def configure(
     `namespace`: goes before the attributes and metrics that this package makes up itself
     (`<namespace>.entry`, `<namespace>.stage.duration`). `span_journal`: a file of this process
     alone, in which the next one finds the spans of jobs that were open when this one was killed.
-    Raises TelemetrySettingInvalid.
+    A variable whose value cannot be used is ignored with a warning, as if it were not set.
     """
     chosen = settings if settings is not None else read_environment()
+    for ignored in chosen.ignored:
+        warn_of(ignored)
+    set_aside_unusable()
+    warn_of_two_versions()
     redactor = Redactor(redaction_key, any_sixteen_digits=any_sixteen_digits, rules=redaction_rules)
     metrics = Metrics(instruments, namespace=namespace, redact=redactor.redact)
-    about = _resource(service_name or namespace, resource or {}, detect=chosen.detects_resource)
-    active = provider or (_already_set() if set_global else None)
+    about = resource_of(service_name or namespace, resource or {}, detect=chosen.detects_resource)
+    given = provider or (_already_set() if set_global else None)
     processors: tuple[CountedBatchProcessor, ...] = ()
     journal: SpanJournal | None = None
-    if active is None:
-        if span_journal is not None and not chosen.disabled and chosen.exporter == "otlp":
-            journal = SpanJournal(span_journal, namespace)
-        active, processors = _own_provider(chosen, about, metrics, redactor, journal)
+    active: trace.TracerProvider
+    if given is None:
+        journal = _journal(span_journal, chosen, namespace)
+        active, processors = own_provider(chosen, about, metrics, redactor, journal)
         for processor in span_processors:
             active.add_span_processor(processor)
-        owned = True
         if set_global:
             trace.set_tracer_provider(active)
     else:
-        owned = False
-        leaving = SpanRedactor(redactor, content=chosen.capture_content)
-        if not redact_provider(active, leaving):
-            chosen = replace(chosen, capture_content=False)
+        active, chosen = given, _redacting(given, chosen, redactor)
     if isinstance(active, TracerProvider) and not chosen.disabled:
         active.add_span_processor(RunAttributes(redactor))
-    warn_of_two_versions()
     spans, events = _handlers(chosen, active, metrics, redactor)
     if journal is not None:
         spans.tree.interrupted = journal.interrupted
-    sends_metrics = chosen.metrics_exporter == "otlp" and not chosen.disabled
-    sender = _metrics_sender(metrics, about, chosen, redactor) if sends_metrics else None
     telemetry = Telemetry(
         metrics=metrics,
         redactor=redactor,
         provider=active,
         span_handler=spans,
         event_handler=events,
-        owns_provider=owned,
+        owns_provider=given is None,
         processors=processors,
-        sender=sender,
+        sender=_metrics_sender(metrics, about, chosen, redactor),
         log_events=log_events(chosen, about, metrics, redactor),
         content=spans.tree.content,
         journal=journal,
     )
     atexit.register(telemetry.shutdown, AT_EXIT_S)
     return telemetry
+
+
+def _journal(path: Path | None, settings: OTelSettings, namespace: str) -> SpanJournal | None:
+    if path is None or settings.disabled or settings.exporter != "otlp":
+        return None
+    return SpanJournal(path, namespace)
+
+
+def _redacting(
+    provider: trace.TracerProvider, settings: OTelSettings, redactor: Redactor
+) -> OTelSettings:
+    """Redact what the processors of the program's own `provider` see; no content if that fails."""
+    leaving = SpanRedactor(redactor, content=settings.capture_content)
+    return (
+        settings if redact_provider(provider, leaving) else replace(settings, capture_content=False)
+    )
 
 
 def warn_of_two_versions() -> None:
@@ -208,7 +204,9 @@ def warn_of_two_versions() -> None:
 
 def _metrics_sender(
     metrics: Metrics, resource: Resource, settings: OTelSettings, redactor: Redactor
-) -> "MetricsSender":
+) -> "MetricsSender | None":
+    if settings.metrics_exporter != "otlp" or settings.disabled:
+        return None
     from foliotrace_otel.metrics.otlp import metrics_sender
 
     return metrics_sender(
@@ -246,74 +244,6 @@ def _handlers(
         root.add_span_handler(spans)
         root.add_event_handler(events)
     return spans, events
-
-
-def _own_provider(
-    settings: OTelSettings,
-    resource: Resource,
-    metrics: Metrics,
-    redactor: Redactor,
-    journal: SpanJournal | None,
-) -> tuple[TracerProvider, tuple[CountedBatchProcessor, ...]]:
-    quiet_exporters()
-    # On exit the SDK would wait for up to 30 s; `configure` registers an end with a limit.
-    provider = TracerProvider(
-        sampler=_sampler(settings),
-        resource=resource,
-        shutdown_on_exit=False,
-        active_span_processor=SpanProcessors(),
-    )
-    exporters = [CountedExporter(each, metrics) for each in span_exporters(settings, redactor)]
-    journalled = [JournalledExporter(each, journal) for each in exporters] if journal else exporters
-    processors = tuple(
-        CountedBatchProcessor(
-            exporter,
-            metrics,
-            max_queue_size=settings.queue_size,
-            schedule_delay_millis=settings.delay_ms,
-            max_export_batch_size=min(settings.batch_size, settings.queue_size),
-        )
-        for exporter in journalled
-    )
-    if journal is not None:  # first: a span that has ended is in the file before it is exported
-        left = journal.recover(resource)
-        provider.add_span_processor(journal)
-        for processor, span in product(processors, left):
-            processor.on_end(span)
-    for processor in processors:
-        provider.add_span_processor(processor)
-    return provider, processors
-
-
-def _sampler(settings: OTelSettings) -> Sampler:
-    if settings.sampler not in SAMPLERS:
-        [entry_point] = entry_points(group=SAMPLER_GROUP, name=settings.sampler)
-        made: Sampler = entry_point.load()(settings.sampler_arg)
-        return made
-    name = settings.sampler.removeprefix("parentbased_")
-    root: Sampler = {
-        "always_on": ALWAYS_ON,
-        "always_off": ALWAYS_OFF,
-        "traceidratio": TraceIdRatioBased(settings.sample_ratio),
-    }[name]
-    return ParentBased(root) if settings.sampler.startswith("parentbased_") else root
-
-
-def _resource(service_name: str, more: Mapping[str, str], *, detect: bool) -> Resource:
-    """What made the telemetry. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` go before.
-
-    Detectors named in `OTEL_EXPERIMENTAL_RESOURCE_DETECTORS` are asked as well.
-    """
-    ours = {
-        "telemetry.sdk.language": "python",
-        "telemetry.sdk.name": "opentelemetry",
-        "telemetry.sdk.version": version("opentelemetry-sdk"),
-        SERVICE: service_name,
-        "service.instance.id": str(uuid4()),
-        **more,
-    }
-    named = get_aggregated_resources([OTELResourceDetector()], initial_resource=Resource(ours))
-    return Resource.create().merge(named) if detect else named
 
 
 def _already_set() -> trace.TracerProvider | None:

@@ -11,7 +11,7 @@ from foliotrace_otel.export.batch import DeferredExporter, collector_listens, qu
 from foliotrace_otel.export.redacting import RedactingExporter
 from foliotrace_otel.export.span_encoding import SpanEncoder
 from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
-from foliotrace_otel.setup.environment import LangSmith, OTelSettings
+from foliotrace_otel.setup.environment import LangSmith, OTelSettings, set_aside_unusable
 
 
 def span_exporters(settings: OTelSettings, redactor: Redactor) -> list[SpanExporter]:
@@ -55,6 +55,7 @@ def _to_langsmith(langsmith: LangSmith, encoder: SpanEncoder) -> SpanExporter:
 def collector_answers(settings: OTelSettings, *, timeout_s: float) -> bool:
     """Whether the collector takes one empty export within `timeout_s`."""
     quiet_exporters()
+    set_aside_unusable()
     exporter = otlp_exporter(settings, SpanEncoder(SpanRedactor(Redactor(None), content=False)))
     results: list[SpanExportResult] = []
     in_time = all_within(timeout_s, [lambda: results.append(exporter.export(()))])
