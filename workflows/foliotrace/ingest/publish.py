@@ -48,6 +48,7 @@ async def delete_document(
         for remove in services.on_deleted:
             await remove(principal.tenant, document_id)
         await catch_up(services)
+        await services.clear_memory()
     except BaseException as error:
         await services.audit.append(_not_deleted(received, error))
         raise
@@ -83,8 +84,10 @@ def _not_deleted(received: AuditEntry, error: BaseException) -> AuditEntry:
 async def compact(services: IngestServices) -> None:
     """Rewrite the files of library and indexes, so that they hold nothing that was deleted.
 
+    Memory too: a question that was under way at the deletion may have read its text afterwards.
     Raises LibraryUnavailable, IndexUnavailable.
     """
+    await services.clear_memory()
     await services.library.compact()
     for index in services.indexes:
         await index.compact()

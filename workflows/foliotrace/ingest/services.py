@@ -26,16 +26,21 @@ DocumentHook: TypeAlias = Callable[[str, str], Awaitable[None]]
 """(tenant, document id) -> None: remove what another store holds about the document."""
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestServices:
     """Dependencies and limits of the ingest pipeline.
 
     `indexes` are updated in this order, the keyword index first; `catch_up` of a slow index (one
     that embeds) only starts the work. `on_deleted` runs after a deletion, `evict_answers` after a
-    deletion and after a replacement. `uploads_in_flight` counts the uploads that have stored an
-    original but not yet its document, by (tenant, content hash). `cloud_jobs` names the jobs that
-    were bought for (tenant, content hash); `preferred_parser_ready` tells whether reading degraded
-    pages again may help.
+    deletion and after a replacement. `clear_memory` empties what holds text in memory: at a
+    deletion, and at the compaction that follows it. `uploads_in_flight` counts the uploads that
+    have stored an original but not yet its document, by (tenant, content hash). `cloud_jobs` names
+    the jobs that were bought for (tenant, content hash); `preferred_parser_ready` tells whether
+    reading degraded pages again may help.
     """
 
     library: Library
@@ -51,6 +56,7 @@ class IngestServices:
     parsers: Mapping[ExecutionMode, ParserChain] = field(default_factory=dict)
     on_deleted: Sequence[DocumentHook] = ()
     evict_answers: Sequence[DocumentHook] = ()
+    clear_memory: Callable[[], Awaitable[None]] = _nothing
     settings: IngestSettings = field(default_factory=IngestSettings)
     max_cost_usd: Decimal | None = None
     preferred_parser_ready: Callable[[], bool] = lambda: False

@@ -47,6 +47,7 @@ from foliotrace.resilient import (
 )
 from foliotrace.settings import EXTRACTION_WINDOW_PAGES, CoreSettings
 from foliotrace.stack.data_folder import DataFolder
+from foliotrace.text_caches import clear_text_caches
 
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
@@ -159,6 +160,7 @@ class Stack:
             outside_files=AllowedFiles(self.settings.ingest.outside_files),
             on_deleted=(cloud.forget,) if cloud is not None else (),
             evict_answers=evict_answers,
+            clear_memory=self._clear_memory,
             settings=self.settings.ingest,
             max_cost_usd=self.settings.budget.max_cost_per_job_usd,
             preferred_parser_ready=lambda: cloud is not None and cloud.parser_ready,
@@ -218,9 +220,14 @@ class Stack:
         return DocumentIdentities(self.folder.library, self.folder.keyword)
 
     async def read_identities(self) -> None:
-        """Read the identity of every document once, so that the first question need not wait."""
+        """Read the identities that changed: at a start all, so that no question has to wait."""
         with suppress(LibraryUnavailable):  # the question will report what this means for it
             await self._identities.follow()
+
+    async def _clear_memory(self) -> None:
+        """Drop the text that is held in memory, and the names of deleted documents."""
+        clear_text_caches()
+        await self.read_identities()
 
     def _embedder_of_the_cache(self) -> Embedder | None:
         """What the semantic cache compares questions with; None when it is off."""

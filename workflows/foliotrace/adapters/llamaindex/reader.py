@@ -19,6 +19,7 @@ from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import DeadlineExceeded, FileRefused
 from foliotrace.model import Deadline, Inspection, PageKind, ParsedPage, SourceFile
 from foliotrace.ports import Clock
+from foliotrace.text_caches import clear_on_deletion
 
 _KEPT: Final = 4  # files whose pages wait for their next window
 _AT_ONCE: Final = 2
@@ -41,7 +42,8 @@ class LlamaIndexParser:
         self._clock = clock
         self._health = health
         self._calls = AsyncOrThread(blocks=blocks(reader, "aload_data"), limit=_AT_ONCE)
-        self._read: OrderedDict[tuple[str, str, str], list[ParsedPage]] = OrderedDict()
+        self._read: OrderedDict[tuple[str, str, str], list[ParsedPage]]
+        self._read = clear_on_deletion(OrderedDict())
 
     def accepts(self, media_type: str) -> bool:
         """Whether the name of the file ended so when it was uploaded."""

@@ -1,6 +1,7 @@
 """A least-recently-used cache; the keyword index and the library each keep one."""
 
 from collections import OrderedDict
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -25,7 +26,8 @@ class LruCache(Generic[K, V]):
         """The value, which becomes the most recently used, or None."""
         value = self._values.get(key)
         if value is not None:
-            self._values.move_to_end(key)
+            with suppress(KeyError):  # another thread has cleared the cache
+                self._values.move_to_end(key)
         return value
 
     def put(self, key: K, value: V) -> None:

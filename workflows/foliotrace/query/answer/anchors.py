@@ -9,6 +9,7 @@ from foliotrace.errors import NotFound
 from foliotrace.model import Anchor, BlockKind, PageKind, ParsedPage, Passage, Words
 from foliotrace.model.running_lines import running_lines
 from foliotrace.ports import PageReader
+from foliotrace.text_caches import clear_on_deletion
 
 _MAX_PAGES: Final = 2048
 _LABEL: Final = 80  # characters: a longer cell is prose, not the label of a group of rows
@@ -107,11 +108,12 @@ def cell_range(refs: list[str]) -> str | None:
 
 
 class PageMaps:
-    """A cache of the maps of pages used lately; they hold places, never text."""
+    """A cache of the maps of pages used lately: places on the page, and its heading."""
 
     def __init__(self, library: PageReader) -> None:
         self._library = library
-        self._maps: OrderedDict[tuple[str, str, int], PageMap] = OrderedDict()
+        self._maps: OrderedDict[tuple[str, str, int], PageMap]
+        self._maps = clear_on_deletion(OrderedDict())
 
     async def of(self, tenant: str, passage: Passage) -> PageMap:
         """The map of a passage's page, or UNKNOWN_PAGE. Raises LibraryUnavailable."""

@@ -21,6 +21,7 @@ from foliotrace.query.answer.quoting.asked import Asked
 from foliotrace.query.answer.quoting.noise import FACTORS, noise_in
 from foliotrace.query.answer.quoting.pieces import Piece, pieces
 from foliotrace.settings import MAX_QUOTES
+from foliotrace.text_caches import clear_on_deletion
 
 FLOOR: Final = 0.35
 """Below this cover of the question, an answer without an LLM abstains.
@@ -306,12 +307,17 @@ class PassageTermsCache:
         self._passages: OrderedDict[tuple[str, str, int, str], PassageTerms] = OrderedDict()
         self._header_terms = lru_cache(maxsize=_MAX_HEADERS)(self._terms)
         self._version = -1
+        clear_on_deletion(self)
+
+    def clear(self) -> None:
+        """Drop all terms."""
+        self._passages.clear()
+        self._header_terms.cache_clear()
 
     def keep_for(self, version: int) -> None:
         """Forget what another library version held, so that nothing deleted stays in memory."""
         if version != self._version:
-            self._passages.clear()
-            self._header_terms.cache_clear()
+            self.clear()
             self._version = version
 
     def of(self, tenant: str, passage: Passage, page: PageMap) -> PassageTerms:

@@ -7,10 +7,10 @@ the word is the business of `subject_check`.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from foliotrace.model.name_words import WORD, bare_word
+from foliotrace.text_caches import text_cache
 
 _POSSESSIVE: Final = re.compile(r"(?:['\u2019]s|s['\u2019])(?!\w)")
 _OPENING: Final = "\"'([\u201c\u2018"  # marks in front of the first word of a sentence
@@ -131,7 +131,7 @@ def asked_names(text: str) -> list[AskedName]:
     return list(_asked_names(text))
 
 
-@lru_cache(maxsize=64)  # asked for twice for each question
+@text_cache(64)  # asked for twice for each question
 def _asked_names(text: str) -> tuple[AskedName, ...]:
     text = _FILE.sub(lambda found: " " * len(found.group()), text)
     words = list(_words(text))

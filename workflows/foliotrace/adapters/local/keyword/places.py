@@ -13,6 +13,7 @@ from foliotrace.adapters.local.keyword.analysis import (
 from foliotrace.adapters.local.keyword.store import Hit
 from foliotrace.adapters.local.lru_cache import LruCache
 from foliotrace.model import Chunk
+from foliotrace.text_caches import clear_on_deletion
 
 PAIR_WEIGHT: Final = 0.4
 _SATURATION: Final = 1.2  # as BM25's k1
@@ -80,16 +81,19 @@ class Neighbours:
         self._texts: LruCache[tuple[str, ...], str] = LruCache(texts)
         self._characters: dict[str, str] = {}
         self._of_words: dict[str, str] = {}  # the characters of `ascii_words`
+        clear_on_deletion(self)
+
+    def clear(self) -> None:
+        """Forget all texts and words."""
+        forget_words()
+        for known in (self._texts, self._characters, self._of_words):
+            known.clear()
 
     def keep_for(self, version: int) -> None:
         """Forget what another library version held, so that nothing deleted stays in memory."""
         self._texts.keep_for(version)
-        if not self._texts:
-            forget_words()
         if not self._texts or len(self._characters) > _MAX_TERMS:
-            self._texts.clear()
-            self._characters.clear()
-            self._of_words.clear()
+            self.clear()
 
     def sought(self, pairs: Mapping[tuple[str, str], float]) -> list[tuple[str, float]]:
         """The question's neighbouring terms, with their rarity, as texts are kept."""

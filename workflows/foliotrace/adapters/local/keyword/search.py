@@ -11,6 +11,7 @@ from foliotrace.adapters.local.keyword.places import by_place
 from foliotrace.adapters.local.keyword.search_plan import PageTitles, Planner
 from foliotrace.adapters.local.keyword.store import Hit, KeywordStore
 from foliotrace.adapters.local.lru_cache import LruCache
+from foliotrace.text_caches import clear_on_deletion
 
 OVER_FETCH: Final = 8  # hits that the library may have deleted meanwhile
 PAGE_PREFERENCE: Final = 1.33  # factor on what stands on a kind of page that was asked for
@@ -32,7 +33,7 @@ class Searches:
 
     def __init__(self, planner: Planner) -> None:
         self._planner = planner
-        self._kept: LruCache[tuple[str, str], Search] = LruCache(_KEPT)
+        self._kept: LruCache[tuple[str, str], Search] = clear_on_deletion(LruCache(_KEPT))
 
     def of(self, scope: str, text: str, store: KeywordStore) -> Search | None:
         """The search for a question; None if the index holds none of its terms."""

@@ -1,9 +1,8 @@
 """Similarity of a label on a page to a name in a schema. Pure."""
 
-from functools import lru_cache
-
 from foliotrace.adapters.local.rules.business_words import ADDRESS, ORGANISATION, PHONE
 from foliotrace.schema_fields.plan import tokens
+from foliotrace.text_caches import text_cache
 
 _SYNONYMS = {
     "no": "number",
@@ -34,7 +33,7 @@ _TYPO_RATIO = 0.88
 LABEL_WORDS = 9
 
 
-@lru_cache(maxsize=8192)
+@text_cache(8192)
 def words(text: str) -> tuple[str, ...]:
     """A label's words, with synonyms replaced, without stop words, numbers and bracketed text."""
     bare = text.partition("(")[0] or text
@@ -43,7 +42,7 @@ def words(text: str) -> tuple[str, ...]:
     return significant or tuple(found)
 
 
-@lru_cache(maxsize=65536)
+@text_cache(65536)
 def likeness(wanted: str, label: str) -> float:
     """0 to 1: equal words, reordered words, a misspelling, or a few words more or less."""
     one, other = words(wanted), words(label)

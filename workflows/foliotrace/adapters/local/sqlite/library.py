@@ -44,6 +44,7 @@ from foliotrace.ports import (
     WholeDocument,
 )
 from foliotrace.settings import SHORT_CHARACTERS
+from foliotrace.text_caches import clear_on_deletion
 
 T = TypeVar("T")
 
@@ -81,6 +82,7 @@ class SqliteLibrary:
         self._chunks: LruCache[tuple[str, str], Chunk] = LruCache(_CACHED_CHUNKS)
         self._labels: LruCache[tuple[str, str], DocumentLabel] = LruCache(_CACHED_CHUNKS)
         self._pages: LruCache[tuple[str, str, int], ParsedPage] = LruCache(_CACHED_PAGES)
+        clear_on_deletion(self)
 
     @classmethod
     def open(
@@ -294,9 +296,10 @@ class SqliteLibrary:
         try:
             yield
         finally:
-            self._clear_caches()
+            self.clear()
 
-    def _clear_caches(self) -> None:
+    def clear(self) -> None:
+        """Clear the caches."""
         for cache in (self._chunks, self._labels, self._pages):
             cache.clear()
         self._turn.end()

@@ -82,7 +82,7 @@ class FigureFinder:
     def keep_for(self, version: int) -> None:
         """Forget the pages and tables of another library version."""
         if self.tables.keep_for(version):
-            self._lookup.forget()
+            self._lookup.clear()
 
     def is_series(self, question: str) -> bool:
         """Whether the question asks for the values of all periods."""

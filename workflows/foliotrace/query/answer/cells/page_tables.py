@@ -11,15 +11,15 @@ from typing import Final
 from foliotrace.errors import NotFound
 from foliotrace.model import BlockKind, ParsedPage, Passage
 from foliotrace.ports import PageReader
-from foliotrace.query.answer.cells.periods import Periods, periods_in
+from foliotrace.query.answer.cells.periods import Periods
 from foliotrace.query.answer.cells.tables import (
     Cell,
     CellTable,
     LabelledRow,
     Terms,
     recognised,
-    starts_of,
 )
+from foliotrace.text_caches import clear_on_deletion, clear_text_caches
 
 _MAX_PAGES: Final = 512
 _LABELLED: Final = re.compile(
@@ -73,6 +73,11 @@ class PageTables:
         self._pages: OrderedDict[tuple[str, str, int], tuple[str, tuple[CellTable, ...]]]
         self._pages = OrderedDict()
         self._version = -1
+        clear_on_deletion(self)
+
+    def clear(self) -> None:
+        """Drop all tables."""
+        self._pages.clear()
 
     def keep_for(self, version: int) -> bool:
         """Forget what another library version held, so that nothing deleted stays in memory.
@@ -81,9 +86,7 @@ class PageTables:
         """
         if version == self._version:
             return False
-        self._pages.clear()
-        starts_of.cache_clear()
-        periods_in.cache_clear()
+        clear_text_caches()  # another process may have deleted what this one has read
         self._version = version
         return True
 

@@ -6,8 +6,9 @@ A period is a date, a quarter or a year, with the months it covers where they ar
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
+
+from foliotrace.text_caches import text_cache
 
 _NAMES: Final = (
     ("jan",), ("feb",), ("mar", "m\u00e4r"), ("apr", "avr"), ("may", "mai"), ("jun", "juin"),
@@ -95,7 +96,7 @@ class Periods:
         return max(found, key=lambda period: period.order, default=None)
 
 
-@lru_cache(2048)
+@text_cache(2048)
 def periods_in(text: str) -> Periods:
     """What a text says about time."""
     dates: list[Period] = []

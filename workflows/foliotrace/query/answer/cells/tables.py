@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final, TypeAlias
 
 from foliotrace.model import ParsedPage, Table, TableRow
 from foliotrace.model.table_columns import column_headers
 from foliotrace.query.answer.cells.lines_above import line_above, lines_above
 from foliotrace.query.answer.cells.periods import Periods, periods_in
+from foliotrace.text_caches import text_cache
 
 Terms: TypeAlias = Callable[[str], Sequence[str]]
 
@@ -322,7 +322,7 @@ def _cells(page: ParsedPage, row: TableRow, first: int = 1) -> Iterator[Cell]:
             yield Cell(cell.column, text, cell.start, cell.end)
 
 
-@lru_cache(maxsize=8192)
+@text_cache(8192)
 def starts_of(terms: frozenset[str]) -> frozenset[str]:
     """The first letters of each term that is long enough to have endings."""
     return frozenset(term[:PREFIX] for term in terms if len(term) >= PREFIX)

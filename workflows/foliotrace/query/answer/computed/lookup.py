@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from foliotrace.errors import IndexUnavailable
 from foliotrace.model import Deadline, Filters, Passage, Query
 from foliotrace.ports import Retriever
+from foliotrace.text_caches import clear_on_deletion
 
 MOST_DOCUMENTS: Final = 8  # that one answer compares
 PAGES_OF_A_KIND: Final = 8
@@ -27,7 +28,7 @@ class NamedDocuments(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class PageLookup:
     """Searches inside single documents with one retriever; without one, it finds nothing."""
 
@@ -37,8 +38,11 @@ class PageLookup:
         default_factory=OrderedDict
     )
 
-    def forget(self) -> None:
-        """Drop what another library version held."""
+    def __post_init__(self) -> None:
+        clear_on_deletion(self)
+
+    def clear(self) -> None:
+        """Drop what was found."""
         self._known.clear()
 
     def named(self, query: Query, text: str) -> list[str]:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from foliotrace.query.answer.grounding.claims import Claim, Question
@@ -16,6 +15,7 @@ from foliotrace.query.answer.grounding.clauses import Terms
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence, words_of
 from foliotrace.query.answer.grounding.figures import numbers, tables
 from foliotrace.query.answer.grounding.names import names_of
+from foliotrace.text_caches import text_cache
 
 NEAR_DATE: Final = 0.7  # of the words that the best clause with a date shares with the sentence
 NEAR_NAME: Final = 0.5  # the share of a sentence's words that makes a clause say the same
@@ -40,14 +40,14 @@ class _Part:
     words: frozenset[str]
 
 
-@lru_cache(512)
+@text_cache(512)
 def _parts(text: str, terms: Terms) -> tuple[_Part, ...]:
     """The clauses, rows and labelled values of a text, each with a heading right above it."""
     parts = (part for part in _PART.split(_BROKEN.sub(" ", text)) if part and part.strip())
     return tuple(_Part(part, frozenset(terms(part)), words_of(part)) for part in parts)
 
 
-@lru_cache(2048)
+@text_cache(2048)
 def months(text: str) -> frozenset[tuple[int, int]]:
     """The (month, year) pairs of a text; both readings of 02/03/2024."""
     found = {(_SHORT.index(m[:3].casefold()) + 1, int(y)) for m, y in _MONTH_YEAR.findall(text)}
@@ -58,9 +58,9 @@ def months(text: str) -> frozenset[tuple[int, int]]:
 
 
 _KINDS: Final[tuple[Callable[[str], AbstractSet[tuple[int, int]]], ...]] = (
-    lru_cache(4096)(numbers.month_days),
+    text_cache(4096)(numbers.month_days),
     months,
-    lru_cache(4096)(numbers.quarters),
+    text_cache(4096)(numbers.quarters),
 )
 
 

@@ -1,7 +1,7 @@
 """A question and a sentence of its answer, read once for all passages they are held against."""
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final
 
 from foliotrace.ports import Vocabulary
@@ -10,6 +10,7 @@ from foliotrace.query.answer.grounding.evidence import in_order, words_of
 from foliotrace.query.answer.grounding.figures import numbers
 from foliotrace.query.answer.grounding.language import foreign
 from foliotrace.query.answer.grounding.names import Name, names_of
+from foliotrace.text_caches import text_cache
 
 FRAME: Final = (
     "fy cy mn bn times year years over between about approximately roughly slight slightly "
@@ -31,7 +32,7 @@ TIME: Final = (
 )
 
 
-@lru_cache(8)
+@text_cache(8)
 def _time_terms(vocabulary: Vocabulary) -> frozenset[str]:
     return frozenset(vocabulary.terms(f"{FRAME} {TIME}"))
 
@@ -79,7 +80,7 @@ class Question:
         return numbers.stated_scales(self.text)
 
 
-@lru_cache(8)
+@text_cache(8)
 def _frame_terms(vocabulary: Vocabulary) -> frozenset[str]:
     return frozenset(vocabulary.terms(FRAME))
 
@@ -139,12 +140,12 @@ class Claim:
     def frame(self) -> frozenset[str]:
         """The terms of comparing and counting."""
         # hashed by identity, as any object
-        return _frame_terms(self.vocabulary)  # type: ignore[arg-type]
+        return _frame_terms(self.vocabulary)
 
     @cached_property
     def neutral(self) -> frozenset[str]:
         """The terms that make no two clauses alike: those of comparing and of time."""
-        return _time_terms(self.vocabulary)  # type: ignore[arg-type] # as above
+        return _time_terms(self.vocabulary)
 
     @cached_property
     def terms(self) -> frozenset[str]:

@@ -7,11 +7,11 @@ claim is compared clause by clause: with the clause of the passages that shares 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, TypeAlias
 
 from foliotrace.query.answer.grounding import polarity
 from foliotrace.query.answer.grounding.figures import numbers
+from foliotrace.text_caches import text_cache
 
 NEAR_CLAUSE: Final = 0.75  # the share of a clause's terms that makes another the same claim
 ASKED_CLAUSE: Final = 0.5  # the same for a question that was answered with Yes
@@ -56,7 +56,7 @@ class Clause:
         return (other.negated or nil) != (self.negated != immaterial)
 
 
-@lru_cache(8192)
+@text_cache(8192)
 def clauses_of(text: str, terms: Terms, neutral: frozenset[str]) -> tuple[Clause, ...]:
     """The clauses of a text, without `neutral` terms and without numbers."""
     found = []
@@ -109,7 +109,7 @@ def denied(asked: Sequence[Clause], held: Sequence[Clause]) -> bool:
     return False
 
 
-@lru_cache(512)
+@text_cache(512)
 def figures_of(text: str) -> tuple[Figures, ...]:
     """The rows and clauses of a text that hold a number, without regard to case, with them."""
     parts = (part for part in _ROW_OR_CLAUSE.split(text) if any(map(str.isdigit, part)))

@@ -7,13 +7,13 @@ speaks of an accrual without denying it, is false however many of its words stan
 import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
 from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.clauses import Terms
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence, in_order
+from foliotrace.text_caches import text_cache
 
 LEAST_SHARED: Final = 2  # terms of the denial that sentence and question have, too
 
@@ -36,7 +36,7 @@ _END: Final = re.compile(r"[;:,](?=\s)|\b(?:but|although|while|whereas|because|t
 _NONE: Final = re.compile(r"(?:^|[\t\n])([^\t\n:]{4,60}?)(?:\(s\))?:\s*(?:None|No|N/A)(?=\s|$)")
 
 
-@lru_cache(512)
+@text_cache(512)
 def _denied(text: str, terms: Terms) -> tuple[tuple[frozenset[str], frozenset[str]], ...]:
     """(words and pairs of words that stand in denials only, terms of the sentence) of each."""
     found = [part for part in _SENTENCE.split(text) if _DENIED.search(part)]
@@ -64,7 +64,7 @@ def _phrases(scope: str) -> Iterator[str]:
     yield from (f"{a} {b}" for a, b in pairwise(words) if not {a, b} & _PLAIN)
 
 
-@lru_cache(512)
+@text_cache(512)
 def _none(text: str, terms: Terms) -> tuple[frozenset[str], ...]:
     """The terms of each label whose value is None."""
     return tuple(frozenset(terms(label)) for label in _NONE.findall(text))

@@ -4,13 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final
 
 from foliotrace.model import Passage
 from foliotrace.query.answer.grounding.figures import cells, numbers, tables
 from foliotrace.query.answer.grounding.language import foreign
 from foliotrace.query.answer.quotes import PassageTerms
+from foliotrace.text_caches import text_cache
 
 _WORD: Final = re.compile(r"\w+")
 _ACRONYM: Final = re.compile(r"\b(?:[A-Z]\.){2,}")
@@ -103,7 +104,7 @@ class PassageFacts:
         return cells.NumberTable(self.rows, self.scales, frozenset(outside - inside))
 
 
-_facts_of = lru_cache(_PASSAGES)(PassageFacts)
+_facts_of = text_cache(_PASSAGES)(PassageFacts)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from foliotrace.ports import Vocabulary
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.figures.numbers import MONTHS
 from foliotrace.query.answer.grounding.figures.tables import spellings
+from foliotrace.text_caches import text_cache
 
 _NAME: Final = re.compile(r"\b[a-z]?[A-Z][\w&\u2019'-]*\w|\b[A-Z]\b")
 _WORD: Final = re.compile(r"\w+")
@@ -46,7 +46,7 @@ class Name:
         return list(_words_of_name(self.text))
 
 
-@lru_cache(4096)  # asked for in each comparison with a passage
+@text_cache(4096)  # asked for in each comparison with a passage
 def _words_of_name(text: str) -> tuple[str, ...]:
     plain = text.casefold().replace("\u2019s", "").replace("'s", "")
     return tuple(

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
 from foliotrace.query.answer.quoting.noise import ASKED
 from foliotrace.query.subjects.asked_names import asked_names
+from foliotrace.text_caches import text_cache
 
 Terms = Callable[[str], Sequence[str]]
 
@@ -207,6 +207,6 @@ def asked_for(
     )
 
 
-@lru_cache(maxsize=8)
+@text_cache(8)
 def _asked_noise(terms: Terms) -> Mapping[str, frozenset[str]]:
     return {kind: frozenset(terms(words)) for kind, words in ASKED.items()}

@@ -7,11 +7,12 @@ compared by the words around it: where both fit better in the place of the other
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import combinations
 from typing import Final
 
 from foliotrace.query.answer.grounding import polarity
+from foliotrace.text_caches import text_cache
 
 WINDOW: Final = 12.0  # words around a figure
 SWAPPED: Final = 0.3  # how far the nearness of words must be the reverse
@@ -121,7 +122,7 @@ class Text:
         return found
 
 
-@lru_cache(1024)
+@text_cache(1024)
 def read(text: str) -> Text:
     """The tokens of a text; small words only add to distances."""
     tokens: list[Token] = []
@@ -158,13 +159,13 @@ def _number(word: str, place: float) -> Token:
     return Token(f"#{key}", kind, place)
 
 
-@lru_cache(8192)
+@text_cache(8192)
 def _key(word: str) -> str:
     plain = word.casefold().replace("\u2019s", "").replace("'s", "").replace(".", "")
     return plain if plain in _PLAIN or "-" in plain else plain[:STEM]
 
 
-@lru_cache(8192)
+@text_cache(8192)
 def _side(word: str) -> str:
     """Which of two contraries a word is; nothing for most words."""
     way = polarity.direction(word)

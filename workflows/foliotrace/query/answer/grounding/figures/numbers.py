@@ -3,8 +3,9 @@
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
+
+from foliotrace.text_caches import text_cache
 
 SCALES: Final = {
     "thousand": 1e3, "thousands": 1e3, "k": 1e3,
@@ -161,7 +162,7 @@ def _quantities(text: str) -> Iterator[Quantity]:
 _CLAUSE: Final = 600  # characters: each sentence of an answer is compared with the same clauses
 
 
-@lru_cache(4096)
+@text_cache(4096)
 def _of_clause(text: str) -> tuple[Quantity, ...]:
     return tuple(_quantities(text))
 

@@ -2,10 +2,10 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, Literal
 
 from foliotrace.query.answer.grounding.figures.numbers import quantities
+from foliotrace.text_caches import text_cache
 
 _SALES: Final = "net sales revenue revenues"
 _COST: Final = "cost costs goods sold products"
@@ -69,7 +69,7 @@ class Ratio:
     mean: bool = False  # of several years
 
 
-@lru_cache(256)
+@text_cache(256)
 def asked_ratio(question: str, claim: str) -> Ratio | None:
     """The ratio that the question or the sentence is about; None for another number."""
     text = f"{question} {claim}"

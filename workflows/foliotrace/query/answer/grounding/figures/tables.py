@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import groupby
 from typing import Final, TypeAlias
 
@@ -18,6 +17,7 @@ from foliotrace.query.answer.grounding.figures.numbers import (
     Quantity,
     quantities,
 )
+from foliotrace.text_caches import text_cache
 
 Period: TypeAlias = tuple[int, int, int]
 """(year, month, day); month and day are 0 where only the year is known."""
@@ -234,7 +234,7 @@ def _percent(quantity: Quantity) -> bool:
     return quantity.percent
 
 
-@lru_cache(256)
+@text_cache(256)
 def expanded(words: str) -> str:
     """`words` with what the labels of statements call the same things."""
     lower = words.casefold()
@@ -264,7 +264,7 @@ def relevant(
     return [row for _, _, row in scored[:at_most]]
 
 
-@lru_cache(8192)
+@text_cache(8192)
 def label_terms(text: str, terms: Callable[[str], Sequence[str]]) -> frozenset[str]:
     """The terms of a label, without numbers and without those of every second label."""
     named = frozenset(t for t in terms(text) if not t.isdigit())

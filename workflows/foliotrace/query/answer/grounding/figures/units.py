@@ -6,8 +6,9 @@ units of one kind are compared; a passage that gives the number no unit says not
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Final, TypeAlias
+
+from foliotrace.text_caches import text_cache
 
 KINDS: Final = (
     (
@@ -103,7 +104,7 @@ Measure: TypeAlias = tuple[float, int, int]
 """(number, kind, unit): the kind and the unit by their places in `KINDS`, negative behind "per"."""
 
 
-@lru_cache(4096)
+@text_cache(4096)
 def _unit(word: str) -> tuple[int, int] | None:
     return next((unit for spelled, unit in _SPELLED if spelled.fullmatch(word)), None)
 
@@ -120,7 +121,7 @@ def _measures(text: str) -> Iterator[Measure]:
                     yield number, sign * (unit[0] + 1), unit[1]
 
 
-@lru_cache(1024)
+@text_cache(1024)
 def measured(text: str) -> frozenset[Measure]:
     """The numbers of a text with their units."""
     return frozenset(_measures(text))

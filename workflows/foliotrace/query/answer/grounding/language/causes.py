@@ -7,12 +7,12 @@ none, is an invented cause.
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Final
 
 from foliotrace.query.answer.grounding.claims import Claim, Question
 from foliotrace.query.answer.grounding.clauses import Terms
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.text_caches import text_cache
 
 LEAST_SHARED: Final = 2  # terms that a sentence must have in common with claim and question
 CLOSE: Final = 0.7  # of the most shared terms: sentences that may be meant as well
@@ -63,6 +63,6 @@ def _items(claim: Claim, causes: str) -> Iterator[frozenset[str]]:
         yield frozenset(t for t in terms if len(t) > 1 and not t.isdigit()) - claim.neutral
 
 
-@lru_cache(512)
+@text_cache(512)
 def _sentences(text: str, terms: Terms) -> tuple[frozenset[str], ...]:
     return tuple(frozenset(terms(part)) for part in _SENTENCE.split(text) if _GIVES.search(part))

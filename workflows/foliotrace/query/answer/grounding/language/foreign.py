@@ -5,8 +5,9 @@ are. Both an answer and a passage may be rewritten, so each may be in another la
 """
 
 import re
-from functools import lru_cache
 from typing import Final, Literal
+
+from foliotrace.text_caches import text_cache
 
 Language = Literal["de", "fr", "es"]
 
@@ -118,7 +119,7 @@ _NUMBER: Final = re.compile(
 )
 
 
-@lru_cache(2048)
+@text_cache(2048)
 def language_of(text: str) -> Language | None:
     """The language of a text by its most common words; None for English and for no words."""
     words = _WORDS.findall(text[:2000].casefold())
@@ -130,7 +131,7 @@ def language_of(text: str) -> Language | None:
     return best
 
 
-@lru_cache(2048)
+@text_cache(2048)
 def in_english(text: str, *, numbers: bool = True) -> str:
     """The text with the numbers, dates and small words of its language in English.
 
