@@ -72,6 +72,7 @@ async def answer_question(
         principal, run_id, question.user_id, key_id=key_id, query_hash=query_hash
     )
     await services.audit.append(received)
+    await services.turns.turn()
     query: Query | None = None
     version = _UNKNOWN_VERSION
     with open_run(principal.tenant, _cap_usd(services, question)) as run:

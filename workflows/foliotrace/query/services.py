@@ -33,6 +33,7 @@ from foliotrace.query.answer.quoted import QuotedAnswers
 from foliotrace.query.answer.quotes import PassageTermsCache
 from foliotrace.query.answer.synthesize import Synthesizer
 from foliotrace.query.cache.semantic_key import CompiledSynonyms
+from foliotrace.query.fair_turns import FairTurns
 from foliotrace.query.retrieve.paths import RetrievalPath
 from foliotrace.query.retrieve.rerank import Reranking
 from foliotrace.query.subjects.subject_check import SubjectCheck
@@ -70,6 +71,7 @@ class QueryServices:
     settings: QuerySettings = field(default_factory=QuerySettings)
     budget: BudgetSettings = field(default_factory=BudgetSettings)
     recording: RunsSettings = field(default_factory=RunsSettings)
+    turns: FairTurns = field(default_factory=FairTurns)
     code_version: str = "unknown"
     release: str = "base"
     paths_by_mode: Mapping[ExecutionMode, Sequence[RetrievalPath]] = field(default_factory=dict)
