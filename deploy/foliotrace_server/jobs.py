@@ -55,6 +55,7 @@ class StoredUpload:
     metadata: Metadata
     idempotency_key: str | None = None
     path: ExecutionMode | None = None
+    pages: str | None = None
 
     def without_content(self) -> Upload:
         """The upload for the ingest journey, whose blob store returns the stored file."""
@@ -65,6 +66,7 @@ class StoredUpload:
             metadata=self.metadata,
             idempotency_key=self.idempotency_key,
             path=self.path,
+            pages=self.pages,
         )
 
 

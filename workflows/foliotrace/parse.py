@@ -9,13 +9,37 @@ from dataclasses import dataclass, replace
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FileRefused, ParserUnavailable, UnsupportedFile
 from foliotrace.events import ParserFellBack, emit
-from foliotrace.model import Deadline, Inspection, PageStatus, ParsedPage, SourceFile
+from foliotrace.model import (
+    Deadline,
+    Document,
+    Inspection,
+    PageNumbers,
+    PageStatus,
+    ParsedPage,
+    SourceFile,
+    page_numbers,
+)
 from foliotrace.ports import GroupParser, Parser, WholeFile
 
 
 def parsers_for(parsers: Sequence[Parser], media_type: str) -> tuple[Parser, ...]:
     """The parsers that accept the type, in order of preference."""
     return tuple(parser for parser in parsers if parser.accepts(media_type))
+
+
+def wanted_pages(document: Document, pages_total: int) -> PageNumbers:
+    """The numbers of the pages to read of the document's file, which has `pages_total`.
+
+    Raises FileRefused `pages_out_of_range`.
+    """
+    numbers = page_numbers(document.pages, pages_total)
+    if numbers and numbers[-1] > pages_total:
+        raise FileRefused(
+            f"{document.name} has {pages_total} pages; page {numbers[-1]} was asked for.",
+            name=document.name,
+            code=ErrorCode.PAGES_OUT_OF_RANGE,
+        )
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +80,17 @@ class ParserChain:
         raise failure or ParserUnavailable(f"No parser works for {source.name}.")
 
     async def parse(
-        self, source: SourceFile, *, pages: range, deadline: Deadline
+        self, source: SourceFile, *, pages: PageNumbers, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
         """The pages in order, each from the first parser that could read it."""
         first, *later = self._accepting(source)
-        done = pages.start
+        done = 0
         try:
             async for page in first.parse(source, pages=pages, deadline=deadline):
                 yield await self._repaired(source, page, first.engine, later, deadline)
-                done = page.number + 1
+                done += 1
         except ParserUnavailable as error:
-            rest = range(done, pages.stop)
+            rest = pages[done:]
             if not rest:
                 return
             if not later:

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     help="Delete documents of the collection that are not in these folders.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and change nothing.")
+@click.option(
+    "--pages", help="Pages to read of PDF, TIFF and PPTX files, such as 1-3,7.  [default: all]"
+)
 @path_option("parse the files")
 @pass_options
 @with_exit_code
@@ -47,6 +50,7 @@ def ingest(
     metadata: str,
     delete_missing: bool,
     dry_run: bool,
+    pages: str | None,
     path: str | None,
 ) -> Exit | None:
     """Ingest files and folders; a document is named by its path in the folder.
@@ -56,6 +60,7 @@ def ingest(
 
     Examples:
       foliotrace ingest report.pdf
+      foliotrace ingest report.pdf --pages 1-3,7
       foliotrace ingest ./contracts --collection legal --metadata '{"year": 2024}'
       foliotrace ingest ./contracts --collection legal --delete-missing --dry-run
     """
@@ -70,6 +75,7 @@ def ingest(
         delete_missing=delete_missing,
         dry_run=dry_run,
         path=path,
+        pages=_selection(pages),
     )
     report = IngestReport(dry_run)
     files = find_files(paths, report.skipped_links)
@@ -82,3 +88,12 @@ def ingest(
         return Exit.PARTLY_FAILED if report.failed else Exit.DONE
 
     return run(options, command, makes_library=True)
+
+
+def _selection(pages: str | None) -> str | None:
+    """`pages` in the short form that documents have. Raises InvalidRequest `invalid_pages`."""
+    if pages is None:
+        return None
+    from foliotrace.ingest.upload import checked_selection
+
+    return checked_selection(pages)

@@ -141,6 +141,7 @@ def upload(
     metadata: Metadata | None = None,
     idempotency_key: str | None = None,
     path: ExecutionMode | str | None = None,
+    pages: str | None = None,
 ) -> ApiRequest[bodies.UploadBody]:
     """`POST /v1/documents`. A file on disk keeps its name and is read while it is sent."""
     with ExitStack() as opening:  # closes what is open where a later file cannot be opened
@@ -157,6 +158,7 @@ def upload(
                 "collection": collection,
                 "metadata": orjson.dumps(dict(metadata or {})).decode(),
                 **({"path": str(path)} if path is not None else {}),
+                **({"pages": pages} if pages is not None else {}),
             },
             headers={"Idempotency-Key": idempotency_key} if idempotency_key else {},
             opened=opening.pop_all(),

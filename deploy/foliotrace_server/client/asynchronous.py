@@ -150,14 +150,19 @@ class AsyncFoliotraceClient:
         metadata: Metadata | None = None,
         idempotency_key: str | None = None,
         path: ExecutionMode | str | None = None,
+        pages: str | None = None,
     ) -> bodies.UploadBody:
-        """Upload files; each is accepted with its job or refused with a problem."""
+        """Upload files; each is accepted with its job or refused with a problem.
+
+        `pages`, as in "1-3,7", are the pages to read of PDF, TIFF and PPTX files.
+        """
         request = api_requests.upload(
             files,
             collection=collection,
             metadata=metadata,
             idempotency_key=idempotency_key,
             path=path,
+            pages=pages,
         )
         return await self._send(request)
 

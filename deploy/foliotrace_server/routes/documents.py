@@ -9,7 +9,7 @@ from starlette.requests import Request
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError, InvalidRequest, NotAllowed, NotFound
 from foliotrace.ingest.publish import hold_originals
-from foliotrace.ingest.upload import Accepted
+from foliotrace.ingest.upload import Accepted, checked_selection
 from foliotrace.jobs import document_of
 from foliotrace.model import (
     COLLECTION_NAME,
@@ -51,6 +51,12 @@ _FORM_FIELDS = {
         "type": "string",
         "enum": [mode.value for mode in ExecutionMode],
         "description": "Where to parse. Overrides the server default.",
+    },
+    "pages": {
+        "type": "string",
+        "pattern": r"^\s*\d+\s*(-\s*\d+\s*)?(,\s*\d+\s*(-\s*\d+\s*)?)*$",
+        "description": "The pages to read of PDF, TIFF and PPTX files, as in `1-3,7`."
+        " They keep their numbers. Default: all.",
     },
 }
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
@@ -127,6 +133,7 @@ class Documents:
         collection = form.fields.get("collection", DEFAULT_COLLECTION)
         metadata = metadata_of(form.fields.get("metadata", "{}"))
         path = path_of(form.fields.get("path"))
+        pages = checked_selection(form.fields.get("pages"))
         uploads = [
             StoredUpload(
                 name=file.name,
@@ -135,6 +142,7 @@ class Documents:
                 metadata=metadata,
                 idempotency_key=f"{key}/{number}" if key else None,
                 path=path,
+                pages=pages,
             )
             if file.blob is not None
             else file.refused or InvalidRequest("the file could not be stored")

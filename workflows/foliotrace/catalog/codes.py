@@ -96,6 +96,24 @@ class ErrorCode(CatalogEntry):
         "The idempotency key cannot be used.",
     )
     INVALID_METADATA = "invalid_metadata", ErrorKind.INVALID, "The metadata cannot be used."
+    INVALID_PAGES = (
+        "invalid_pages",
+        ErrorKind.INVALID,
+        "The pages that were asked for cannot be used.",
+        "Write numbers and ranges from 1, with commas between them: 1-3,7.",
+    )
+    PAGES_OUT_OF_RANGE = (
+        "pages_out_of_range",
+        ErrorKind.UNPROCESSABLE,
+        "The file has fewer pages than were asked for.",
+        "Ask for pages that the file has, or leave `pages` out to read all of them.",
+    )
+    FILE_WITHOUT_PAGES = (
+        "file_without_pages",
+        ErrorKind.UNPROCESSABLE,
+        "Pages can be chosen of PDF, TIFF and PPTX files; this file has no numbered pages.",
+        "Leave `pages` out to read the whole file.",
+    )
     PATH_NOT_OFFERED = (
         "path_not_offered",
         ErrorKind.INVALID,

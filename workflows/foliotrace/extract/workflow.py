@@ -41,10 +41,13 @@ from foliotrace.model import (
     JobKind,
     JsonObject,
     Level,
+    PageNumbers,
     ParsedPage,
     Principal,
     SourceFile,
+    page_numbers,
 )
+from foliotrace.parse import wanted_pages
 from foliotrace.ports import ExtractionTask
 from foliotrace.schema_fields.plan import plan_of
 from foliotrace.settings import (
@@ -85,7 +88,7 @@ class Extracted(StopEvent):
 
 
 class ExtractCursor(BaseModel):
-    """How far an extraction is: the next page to extract from."""
+    """How far an extraction is: the next page to extract from, counted among the pages read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -98,6 +101,12 @@ class ExtractCursor(BaseModel):
     next_page: int = 1
     instructions: str | None = None
     path: ExecutionMode | None = None
+    pages: str | None = None
+
+    def numbers(self, most: int | None = None) -> PageNumbers:
+        """The numbers of the next pages, at most so many."""
+        left = page_numbers(self.pages, self.pages_total)[self.next_page - 1 :]
+        return left if most is None else left[:most]
 
 
 class ExtractWhole(Event):
@@ -147,6 +156,7 @@ class ExtractWorkflow(JobWorkflow):
                 pages_total=await self._page_count(document, ev.path),
                 instructions=ev.instructions,
                 path=ev.path,
+                pages=document.pages,
             )
             await self._report(ctx, reporter, cursor, "extract")
         whole = any(rung.window_for(document.media_type) is None for rung in rungs)
@@ -164,9 +174,8 @@ class ExtractWorkflow(JobWorkflow):
                 mark = Degradation(level=Level.LOWER_PATH, reasons=(Reason.DOCUMENT_TOO_LONG,))
                 await self._save_degradation(cursor, mark)
                 return ExtractWindow(cursor=cursor)
-            numbers = range(1, cursor.pages_total + 1)
             try:
-                await self._extract(cursor, numbers, rungs)
+                await self._extract(cursor, cursor.numbers(), rungs)
             except ExtractorUnavailable as error:
                 mark = Degradation(level=Level.LOWER_PATH, reasons=(error.reason,))
                 await self._save_degradation(cursor, mark)
@@ -181,10 +190,9 @@ class ExtractWorkflow(JobWorkflow):
         async with self._reporting(reporter):
             await reporter.job()
             rungs = await self._rungs(cursor, whole=False)
-            last = cursor.next_page + self._services.window_pages
-            numbers = range(cursor.next_page, min(last, cursor.pages_total + 1))
+            numbers = cursor.numbers(self._services.window_pages)
             await self._extract(cursor, numbers, rungs)
-            after = cursor.model_copy(update={"next_page": numbers.stop})
+            after = cursor.model_copy(update={"next_page": cursor.next_page + len(numbers)})
             await self._report(ctx, reporter, after, "extract")
         finished = after.next_page > after.pages_total
         return FieldsFound(cursor=after) if finished else ExtractWindow(cursor=after)
@@ -254,7 +262,8 @@ class ExtractWorkflow(JobWorkflow):
         texts: list[str] = []
         for other in beside:
             if other.id != document.id and other.status is DocumentStatus.READY:
-                pages = await library.pages(other.tenant, other.id, range(1, 2))
+                first = page_numbers(other.pages, other.pages_total)[:1]
+                pages = await library.pages(other.tenant, other.id, first)
                 texts += [page.text for page in pages]
         return texts
 
@@ -265,7 +274,8 @@ class ExtractWorkflow(JobWorkflow):
         deadline = self._deadline(INSPECT_DEADLINE_S)
         source = await self._source(document)
         parser = self._services.parser_on(path)
-        return (await parser.inspect(source, deadline=deadline)).pages_total
+        total = (await parser.inspect(source, deadline=deadline)).pages_total
+        return len(wanted_pages(document, total))
 
     async def _source(self, document: Document) -> SourceFile:
         path = await self._services.blobs.path(document.tenant, document.content_hash)
@@ -274,7 +284,9 @@ class ExtractWorkflow(JobWorkflow):
     def _deadline(self, limit_s: float) -> Deadline:
         return Deadline(self._services.clock.monotonic_s() + limit_s)
 
-    async def _extract(self, cursor: ExtractCursor, numbers: range, rungs: Sequence[Rung]) -> None:
+    async def _extract(
+        self, cursor: ExtractCursor, numbers: PageNumbers, rungs: Sequence[Rung]
+    ) -> None:
         """Extract from the pages `numbers` and merge the fields into the saved ones."""
         services = self._services
         schema, before = await services.jobs.extraction(cursor.tenant, cursor.job_id)
@@ -294,7 +306,7 @@ class ExtractWorkflow(JobWorkflow):
         await self._save(cursor.tenant, cursor.job_id, schema, merge(plan, before, found))
 
     async def _pages(
-        self, cursor: ExtractCursor, document: Document, numbers: range
+        self, cursor: ExtractCursor, document: Document, numbers: PageNumbers
     ) -> Sequence[ParsedPage]:
         """The pages as ingestion stored them, else parsed now."""
         stored = await self._services.library.pages(

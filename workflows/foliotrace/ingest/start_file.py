@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from foliotrace.ingest.workflow import IngestDocument
 
 _SOURCES: Final = ("document_id", "content", "file", "url")
-_OF_A_FILE: Final = ("name", "collection", "metadata")
+_OF_A_FILE: Final = ("name", "collection", "metadata", "pages")
 
 
 def brings_a_file(start: "IngestDocument") -> bool:
@@ -32,7 +32,9 @@ def brings_a_file(start: "IngestDocument") -> bool:
         raise InvalidRequest(f"send exactly one of {', '.join(f'`{each}`' for each in _SOURCES)}")
     if named == ["document_id"]:
         if any(getattr(start, each) is not None for each in _OF_A_FILE):
-            raise InvalidRequest("a registered document has its name, collection and metadata")
+            raise InvalidRequest(
+                "a registered document has its name, collection, metadata and pages"
+            )
         return False
     if named == ["content"] and not start.name:
         raise InvalidRequest("`content` needs a `name`")
@@ -58,7 +60,7 @@ async def upload_of(services: IngestServices, start: "IngestDocument") -> AsyncI
 
 
 def _upload(start: "IngestDocument", file: OutsideFile) -> Upload:
-    options = {each: getattr(start, each) for each in ("collection", "metadata")}
+    options = {each: getattr(start, each) for each in ("collection", "metadata", "pages")}
     return Upload(
         name=start.name or file.name,
         content=file.content,

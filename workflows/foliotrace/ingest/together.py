@@ -130,6 +130,7 @@ def _is_waiting(job: Job, document: Document) -> bool:
         and job.path is None
         and document.status is DocumentStatus.QUEUED
         and document.pending_revision is None
+        and document.pages is None
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final
 from uuid import uuid4
 
 from foliotrace.catalog import ErrorCode
-from foliotrace.errors import Conflict, InvalidRequest, NotAllowed
+from foliotrace.errors import Conflict, FileRefused, InvalidRequest, NotAllowed
 from foliotrace.ingest.publish import delete_if_unused, hold_originals
 from foliotrace.ingest.services import IngestServices
 from foliotrace.ingest.window import revision_of
@@ -21,15 +21,17 @@ from foliotrace.jobs import JobReporter
 from foliotrace.model import (
     COLLECTION_NAME,
     DEFAULT_COLLECTION,
+    PAGED_TYPES,
     Document,
     ExecutionMode,
     Job,
     JobKind,
     JobStatus,
     Metadata,
+    PageSelection,
     Principal,
 )
-from foliotrace.ports import DocumentDraft, StoredBlob
+from foliotrace.ports import DocumentDraft
 
 NAME_CHARACTERS: Final = 255
 METADATA_FIELDS: Final = 64
@@ -52,6 +54,7 @@ class Upload:
     metadata: Metadata = field(default_factory=dict)
     idempotency_key: str | None = None
     path: ExecutionMode | None = None
+    pages: str | None = None  # such as "1-3,7"; None: all
     job_id: str | None = None  # of the new job; None: a free one
 
 
@@ -77,6 +80,7 @@ async def accept(services: IngestServices, principal: Principal, upload: Upload)
     """
     name = checked_name(upload.name)
     _check(upload)
+    pages = checked_selection(upload.pages)
     if not principal.may_use(upload.collection):
         raise NotAllowed(code=ErrorCode.COLLECTION_NOT_ALLOWED)
     services.parser_on(upload.path)
@@ -86,22 +90,32 @@ async def accept(services: IngestServices, principal: Principal, upload: Upload)
                 principal.tenant, name, upload.content, limit_bytes=services.settings.max_file_bytes
             )
         )
-        return await _registered(services, principal, upload, name, blob)
+        if pages is not None and blob.media_type not in PAGED_TYPES:
+            raise FileRefused(
+                f"{name} is no PDF, TIFF or PPTX file: its pages cannot be chosen.",
+                name=name,
+                code=ErrorCode.FILE_WITHOUT_PAGES,
+            )
+        draft = DocumentDraft(
+            collection=upload.collection,
+            name=name,
+            blob=blob,
+            metadata=upload.metadata,
+            pages=pages,
+        )
+        return await _registered(services, principal, upload, draft)
 
 
 async def _registered(
-    services: IngestServices, principal: Principal, upload: Upload, name: str, blob: StoredBlob
+    services: IngestServices, principal: Principal, upload: Upload, draft: DocumentDraft
 ) -> Accepted:
     """Register the stored file's document and its job."""
-    draft = DocumentDraft(
-        collection=upload.collection, name=name, blob=blob, metadata=upload.metadata
-    )
     fingerprint = _fingerprint(draft, upload.path)
     earlier = await _earlier(services, principal, upload.idempotency_key, fingerprint)
     if earlier is not None:
         return earlier
     before = await services.library.documents(
-        principal.tenant, collection=upload.collection, name=name, limit=1
+        principal.tenant, collection=draft.collection, name=draft.name, limit=1
     )
     registration = await services.library.register(principal.tenant, draft)
     for old in before:
@@ -199,6 +213,18 @@ def checked_name(name: str) -> str:
     return spelled
 
 
+def checked_selection(pages: str | None) -> str | None:
+    """The pages that were asked for in their short form. Raises InvalidRequest `invalid_pages`."""
+    if pages is None:
+        return None
+    try:
+        return str(PageSelection.parse(pages))
+    except ValueError as error:
+        raise InvalidRequest(
+            f"`pages` cannot be used: {error}.", code=ErrorCode.INVALID_PAGES
+        ) from None
+
+
 def _check(upload: Upload) -> None:
     if not COLLECTION_NAME.fullmatch(upload.collection):
         raise InvalidRequest(code=ErrorCode.INVALID_COLLECTION)
@@ -234,4 +260,6 @@ def _fingerprint(draft: DocumentDraft, path: ExecutionMode | None) -> str:
     parts: tuple[object, ...] = (draft.collection, draft.name, draft.blob.content_hash, metadata)
     if path is not None:
         parts = (*parts, path.value)
+    if draft.pages is not None:
+        parts = (*parts, f"pages {draft.pages}")
     return sha256(repr(parts).encode()).hexdigest()

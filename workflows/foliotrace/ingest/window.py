@@ -21,9 +21,11 @@ from foliotrace.model import (
     Deadline,
     Document,
     ExecutionMode,
+    PageNumbers,
     PageStatus,
     ParsedPage,
     SourceFile,
+    page_numbers,
 )
 from foliotrace.parse import ParserChain
 from foliotrace.settings import SHORT_CHARACTERS
@@ -32,7 +34,11 @@ _BATCH_PAGES: Final = 25  # committed together, while the next ones are parsed
 
 
 class IngestCursor(BaseModel):
-    """How far an ingestion is: the next page, and the number of chunks of the pages before it."""
+    """How far an ingestion is: the next page, and the number of chunks of the pages before it.
+
+    `next_page` counts among the pages to read, of which there are `pages_total`; in the file they
+    have the numbers of `pages`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,11 +52,20 @@ class IngestCursor(BaseModel):
     chunks: int = 0
     unreadable: int = 0
     path: ExecutionMode | None = None
+    pages: str | None = None
+
+    def numbers(self, most: int) -> PageNumbers:
+        """The numbers of the next pages, at most so many."""
+        wanted = page_numbers(self.pages, self.pages_total)
+        return wanted[self.next_page - 1 : self.next_page - 1 + most]
 
 
 def revision_of(document: Document, engine: str) -> str:
-    """The id of a parse: equal bytes, engine and chunker give the same pages and chunks."""
-    return sha256(f"{document.content_hash}|{engine}|{CHUNKER}".encode()).hexdigest()[:32]
+    """The id of a parse: equal bytes, pages, engine and chunker give equal pages and chunks."""
+    parts = [document.content_hash, engine, CHUNKER]
+    if document.pages is not None:
+        parts.append(f"pages {document.pages}")
+    return sha256("|".join(parts).encode()).hexdigest()[:32]
 
 
 async def store_window(
@@ -91,8 +106,7 @@ async def _batches(pages: AsyncIterator[ParsedPage]) -> AsyncGenerator[list[Pars
 
 async def _pages(services: IngestServices, cursor: IngestCursor) -> AsyncIterator[ParsedPage]:
     """The window's pages: those that an earlier run or an equal document stored, then parsed."""
-    last = min(cursor.next_page + services.settings.window_pages - 1, cursor.pages_total)
-    numbers = range(cursor.next_page, last + 1)
+    numbers = cursor.numbers(services.settings.window_pages)
     stored = await services.library.pages(
         cursor.tenant, cursor.document_id, numbers, revision=cursor.revision
     )
@@ -108,18 +122,17 @@ async def _pages(services: IngestServices, cursor: IngestCursor) -> AsyncIterato
 
 
 async def _parsed(
-    services: IngestServices, parser: ParserChain, document: Document, numbers: range
+    services: IngestServices, parser: ParserChain, document: Document, numbers: PageNumbers
 ) -> AsyncIterator[ParsedPage]:
     """One page per number. Raises ParserUnavailable `pages_missing` if the parser skips one."""
     source = await source_of(services, document)
     deadline = Deadline(services.clock.monotonic_s() + services.settings.parse_deadline_s)
-    expected = numbers.start
+    expected = iter(numbers)
     async for page in parser.parse(source, pages=numbers, deadline=deadline):
-        if page.number != expected:
+        if page.number != next(expected, None):
             break
         yield page
-        expected += 1
-    if expected != numbers.stop:
+    if next(expected, None) is not None:
         raise ParserUnavailable(
             f"The parser left out pages of {document.name}.", reason=Reason.PAGES_MISSING
         )
@@ -145,7 +158,7 @@ async def _commit(
         call.result = {"chunks": len(chunks)}
     after = cursor.model_copy(
         update={
-            "next_page": pages[-1].number + 1,
+            "next_page": cursor.next_page + len(pages),
             "chunks": cursor.chunks + len(chunks),
             "unreadable": cursor.unreadable + sum(p.status is not PageStatus.OK for p in pages),
         }

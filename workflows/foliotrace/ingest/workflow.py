@@ -36,7 +36,17 @@ from foliotrace.jobs import (
     describe_error,
     document_of,
 )
-from foliotrace.model import Deadline, Document, ExecutionMode, Job, JobKind, JobStatus, Principal
+from foliotrace.model import (
+    Deadline,
+    Document,
+    ExecutionMode,
+    Job,
+    JobKind,
+    JobStatus,
+    Principal,
+    page_numbers,
+)
+from foliotrace.parse import wanted_pages
 from foliotrace.settings import INSPECT_DEADLINE_S
 
 
@@ -55,6 +65,9 @@ class IngestDocument(StartEvent):
     name: Annotated[str | None, Field(description="The document's name.")] = None
     collection: str | None = None
     metadata: dict[str, str | int | float | bool] | None = None
+    pages: Annotated[
+        str | None, Field(description="The pages to read, as in `1-3,7`. Default: all.")
+    ] = None
     job_id: str | None = None
     path: ExecutionMode | None = None
     read_again: bool = False
@@ -123,6 +136,7 @@ class IngestWorkflow(JobWorkflow):
             with stage("parse", document=document.name, type=document.media_type) as call:
                 inspection = await parser.inspect(source, deadline=deadline)
                 call.result = {"pages": inspection.pages_total}
+            pages_total = len(wanted_pages(document, inspection.pages_total))
             engine = parser.engine_for(document.media_type)
             if ev.read_again:  # stored pages of the same engines are not good enough
                 engine = f"{engine} after {document.revision}"
@@ -131,7 +145,7 @@ class IngestWorkflow(JobWorkflow):
                 document.tenant,
                 document.id,
                 revision=revision,
-                pages_total=inspection.pages_total,
+                pages_total=pages_total,
                 stated_title=inspection.title,
             )
             cursor = IngestCursor(
@@ -140,8 +154,9 @@ class IngestWorkflow(JobWorkflow):
                 document_id=document.id,
                 content_hash=document.content_hash,
                 revision=revision,
-                pages_total=inspection.pages_total,
+                pages_total=pages_total,
                 path=path,
+                pages=document.pages,
             )
             await self._report(ctx, reporter, cursor, "parse")
         return StoreWindow(cursor=cursor)
@@ -175,7 +190,7 @@ class IngestWorkflow(JobWorkflow):
             first = await services.library.pages(
                 document.tenant,
                 document.id,
-                range(1, FIRST_PAGES + 1),
+                page_numbers(cursor.pages, cursor.pages_total)[:FIRST_PAGES],
                 revision=cursor.revision,
             )
             await services.library.publish(

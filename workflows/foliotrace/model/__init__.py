@@ -48,6 +48,13 @@ from foliotrace.model.page import (
     Word,
     Words,
 )
+from foliotrace.model.page_selection import (
+    PAGED_TYPES,
+    PageNumbers,
+    PageSelection,
+    page_numbers,
+    runs_of,
+)
 from foliotrace.model.question import (
     COLLECTION_NAME,
     DEFAULT_COLLECTION,
@@ -70,6 +77,7 @@ from foliotrace.model.question import (
 __all__ = [
     "COLLECTION_NAME",
     "DEFAULT_COLLECTION",
+    "PAGED_TYPES",
     "Anchor",
     "Answer",
     "AnswerContent",
@@ -103,6 +111,8 @@ __all__ = [
     "Metadata",
     "PageContent",
     "PageKind",
+    "PageNumbers",
+    "PageSelection",
     "PageStatus",
     "ParsedPage",
     "Passage",
@@ -122,4 +132,6 @@ __all__ = [
     "Versions",
     "Word",
     "Words",
+    "page_numbers",
+    "runs_of",
 ]

@@ -47,7 +47,13 @@ class DocumentView:
     media_type: str
     size_bytes: int
     status: DocumentStatus
-    pages_total: int = 0
+    pages: str | None = field(
+        default=None,
+        metadata={"description": "The pages that were asked for, as in `1-3,7`; null: all."},
+    )
+    pages_total: int = field(
+        default=0, metadata={"description": "Pages to read: those asked for, else the file's."}
+    )
     pages_stored: int = 0
     pages_unreadable: int = field(
         default=0, metadata={"description": "Pages that need OCR or could not be parsed."}

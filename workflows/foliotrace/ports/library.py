@@ -17,6 +17,7 @@ from foliotrace.model import (
     Identity,
     Inspection,
     Metadata,
+    PageNumbers,
     ParsedPage,
     Passage,
     RetrievalMode,
@@ -79,7 +80,7 @@ class Parser(Protocol):
         ...
 
     def parse(
-        self, source: SourceFile, *, pages: range, deadline: Deadline
+        self, source: SourceFile, *, pages: PageNumbers, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
         """Parse the pages numbered `pages` (from 1), in order, one for each number.
 
@@ -119,6 +120,7 @@ class DocumentDraft:
     name: str
     blob: StoredBlob
     metadata: Metadata = field(default_factory=dict)
+    pages: str | None = None  # of a `PageSelection`; None: all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +137,7 @@ class WholeDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """The document of a draft; `unchanged` if the same bytes are already served under its name."""
+    """The document of a draft; `unchanged` if its name serves the same pages of the same bytes."""
 
     document: Document
     unchanged: bool
@@ -306,7 +308,7 @@ class PageReader(Protocol):
         ...
 
     async def pages(
-        self, tenant: str, document_id: str, numbers: range, *, revision: str | None = None
+        self, tenant: str, document_id: str, numbers: PageNumbers, *, revision: str | None = None
     ) -> Sequence[ParsedPage]:
         """Those of `numbers` that are stored, in order."""
         ...

@@ -25,6 +25,7 @@ from foliotrace.model import (
     Deadline,
     Extraction,
     Inspection,
+    PageNumbers,
     ParsedPage,
     Passage,
     Query,
@@ -178,7 +179,7 @@ class ResilientParser(_Guarded[Parser]):
         return await self._inner.inspect(source, deadline=deadline)
 
     async def parse(
-        self, source: SourceFile, *, pages: range, deadline: Deadline
+        self, source: SourceFile, *, pages: PageNumbers, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
         """The pages in order. Raises ParserUnavailable also for an open breaker and a time-out."""
 

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from foliotrace.adapters.llamacloud.client import CloudAccess, CloudFailure
-from foliotrace.adapters.llamacloud.extractor import PAGED_TYPES, CloudExtractor
+from foliotrace.adapters.llamacloud.extractor import CloudExtractor
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.managed_index.placements import Placements
 from foliotrace.adapters.llamacloud.managed_index.retriever import ManagedIndexRetriever
@@ -22,7 +22,7 @@ from foliotrace.adapters.llamacloud.purchases.journal import PurchaseJournal
 from foliotrace.adapters.llamacloud.webhooks import CloudEvent, WebhookTarget, read_webhook
 from foliotrace.errors import IndexUnavailable, NotFound
 from foliotrace.extract.services import Rung
-from foliotrace.model import ExecutionMode, ExtractionMethod, RetrievalMode
+from foliotrace.model import PAGED_TYPES, ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParserChain, RemainingTypesParser
 from foliotrace.ports import BudgetLedger, Parser
 from foliotrace.query.retrieve.paths import RetrievalPath

@@ -17,31 +17,23 @@ from foliotrace.adapters.llamacloud.client import (
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.grounding import to_extraction
 from foliotrace.adapters.llamacloud.parser import CREDITS_PER_PAGE as PARSE_CREDITS_PER_PAGE
-from foliotrace.adapters.llamacloud.parser import ENGINE
+from foliotrace.adapters.llamacloud.parser import ENGINE, target_pages
 from foliotrace.adapters.llamacloud.purchases.journal import Order, ParseJob
 from foliotrace.errors import ExtractorUnavailable
 from foliotrace.events import CloudParseJobExpired, emit
 from foliotrace.model import (
+    PAGED_TYPES,
     Deadline,
     Document,
     Extraction,
     JsonObject,
+    PageNumbers,
     PageStatus,
     ParsedPage,
     SourceFile,
 )
 from foliotrace.ports import Blobs, ExtractionTask
 from foliotrace.settings import LlamaCloudSettings
-
-PAGED_TYPES: Final = frozenset(
-    {
-        "application/pdf",
-        "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-        "image/tiff",
-    }
-)
-"""Types whose pages the cloud numbers as we do, so that a request can name a page range."""
-
 
 CREDITS_PER_PAGE: Final[Mapping[str, float]] = {
     "cost_effective": 5.0,
@@ -58,13 +50,13 @@ class _Extraction:
 
     task: ExtractionTask
     key: str
-    window: range | None
+    window: PageNumbers | None
     pages: Sequence[ParsedPage]
 
     @property
-    def span(self) -> range:
+    def numbers(self) -> PageNumbers:
         """The numbers of its pages."""
-        return range(self.pages[0].number, self.pages[-1].number + 1)
+        return tuple(page.number for page in self.pages)
 
 
 class CloudExtractor:
@@ -119,7 +111,7 @@ class CloudExtractor:
         """The id of the job, which reads a parse job that is still in the cloud, else the file."""
         tenant, journal = purchase.task.principal.tenant, self._gateway.journal
         while (parsed := self._parse_job(purchase)) is not None:
-            window = None if parsed.pages == purchase.span else purchase.span
+            window = None if parsed.pages == purchase.numbers else purchase.numbers
             try:
                 return await self._place(purchase, parsed.job_id, window, deadline, is_parsed=True)
             except CloudFailure as failure:
@@ -146,13 +138,13 @@ class CloudExtractor:
             return None
         document = purchase.task.document
         tenant = purchase.task.principal.tenant
-        return self._gateway.journal.parse_job(tenant, document.content_hash, purchase.span)
+        return self._gateway.journal.parse_job(tenant, document.content_hash, purchase.numbers)
 
     async def _place(
         self,
         purchase: _Extraction,
         source: str,
-        window: range | None,
+        window: PageNumbers | None,
         deadline: Deadline,
         *,
         is_parsed: bool = False,
@@ -173,7 +165,7 @@ class CloudExtractor:
             a_page += PARSE_CREDITS_PER_PAGE.get(tier, max(PARSE_CREDITS_PER_PAGE.values()))
         return max(1, len(purchase.pages)) * a_page
 
-    async def _configuration(self, task: ExtractionTask, window: range | None) -> str:
+    async def _configuration(self, task: ExtractionTask, window: PageNumbers | None) -> str:
         """The id of the configuration of this schema and window, saved in the cloud by its name."""
         parameters = _parameters(self._settings, task.schema, task.instructions, window)
         digest = sha256(_canonical(parameters)).hexdigest()[:24]
@@ -196,7 +188,7 @@ def _parameters(
     settings: LlamaCloudSettings,
     schema: JsonObject,
     instructions: str | None,
-    window: range | None,
+    window: PageNumbers | None,
 ) -> dict[str, Any]:
     """The configuration that is saved once for each schema and window of pages."""
     parameters: dict[str, Any] = {
@@ -210,16 +202,17 @@ def _parameters(
     if instructions:
         parameters["system_prompt"] = instructions
     if window is not None:
-        parameters["target_pages"] = f"{window.start}-{window.stop - 1}"
+        parameters["target_pages"] = target_pages(window)
     return parameters
 
 
-def _window(task: ExtractionTask, pages: Sequence[ParsedPage]) -> range | None:
+def _window(task: ExtractionTask, pages: Sequence[ParsedPage]) -> PageNumbers | None:
     """The page range to request; None for the whole document and for types without pages."""
-    numbers = [page.number for page in pages]
-    if task.document.media_type not in PAGED_TYPES or len(numbers) in (0, task.pages_total):
+    numbers = tuple(page.number for page in pages)
+    if task.document.media_type not in PAGED_TYPES or not numbers:
         return None
-    return range(numbers[0], numbers[-1] + 1)
+    whole = task.document.pages is None and len(numbers) == task.pages_total
+    return None if whole else numbers
 
 
 def _canonical(parameters: Mapping[str, Any]) -> bytes:

@@ -44,7 +44,7 @@ from foliotrace.adapters.llamacloud.purchases.lost_jobs import OPERATION, LostJo
 from foliotrace.adapters.llamacloud.webhooks import WebhookTarget
 from foliotrace.errors import BudgetExceeded, LedgerUnavailable
 from foliotrace.events import CloudCancelFailed, CloudJobFinished, CloudPurchaseReconciled, emit
-from foliotrace.model import Deadline
+from foliotrace.model import Deadline, PageNumbers
 from foliotrace.ports import BudgetLedger, Clock
 
 _WAITING: Final = frozenset({"PENDING", "RUNNING", "THROTTLED"})
@@ -100,7 +100,7 @@ class CloudGateway(CloudFiles):
         deadline: Deadline,
         *,
         content_hash: str | None = None,
-        pages: range | None = None,
+        pages: PageNumbers | None = None,
         worst_credits: float = 0.0,
     ) -> str:
         """The id of the parse job for `request`, placed at most once for `key`."""

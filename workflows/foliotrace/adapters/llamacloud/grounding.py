@@ -16,9 +16,11 @@ from foliotrace.model import (
     Extraction,
     ExtractionMethod,
     FieldResult,
+    PageSelection,
     ParsedPage,
     Passage,
     RetrievalMode,
+    page_numbers,
 )
 from foliotrace.ports import LibraryReader
 
@@ -89,6 +91,8 @@ async def passage_of(library: LibraryReader, tenant: str, result: Result) -> Pas
     static = result.static_fields
     named = (static.page_range_start if static else None) or 1
     last = (static.page_range_end if static else None) or named
+    if document.pages is not None and not _is_selected(document, range(named, last + 1)):
+        return None  # the managed index reads whole files
     aligned = await place_on_page(library, document, result.content, range(named, last + 1))
     page, start, end = aligned or (None, 0, 0)
     score = result.rerank_score if result.rerank_score is not None else result.score
@@ -97,7 +101,7 @@ async def passage_of(library: LibraryReader, tenant: str, result: Result) -> Pas
         document_id=document_id,
         document_name=document.name,
         revision=document.revision or "",
-        page=page.number if page else min(named, max(1, document.pages_total)),
+        page=page.number if page else _page_of(document, named),
         start=start,
         end=end,
         text=page.text[start:end] if page else result.content,
@@ -112,15 +116,25 @@ async def place_on_page(
     library: LibraryReader, document: Document, content: str, named: range
 ) -> tuple[ParsedPage, int, int] | None:
     """The page and span of a hit: on the pages `named` or next to them; in few pages, on any."""
-    first, last = max(1, named.start - 1), min(document.pages_total, named.stop)
-    if document.pages_total <= _FEW_PAGES:
-        first, last = 1, document.pages_total
-    pages = await library.pages(document.tenant, document.id, range(first, last + 1))
+    numbers = page_numbers(document.pages, document.pages_total)
+    if document.pages_total > _FEW_PAGES:
+        numbers = [n for n in numbers if named.start - 1 <= n <= named.stop]
+    pages = await library.pages(document.tenant, document.id, numbers)
     for page in sorted(pages, key=lambda p: p.number not in named):
         found = locate_long(page.text, content)
         if found is not None:
             return page, *found
     return None
+
+
+def _page_of(document: Document, named: int) -> int:
+    """The page `named`, or the last one that was read if there are not so many."""
+    numbers = page_numbers(document.pages, document.pages_total)
+    return min(named, numbers[-1]) if numbers else 1
+
+
+def _is_selected(document: Document, named: range) -> bool:
+    return PageSelection.parse(document.pages or "").overlaps(named)
 
 
 def to_extraction(job: ExtractV2Job, document: Document, pages: Sequence[ParsedPage]) -> Extraction:

@@ -11,6 +11,7 @@ from foliotrace.model import (
     Block,
     BlockKind,
     Box,
+    PageNumbers,
     PageStatus,
     ParsedPage,
     Table,
@@ -34,7 +35,7 @@ _MARGINS: Final[Mapping[str, BlockKind]] = {
 """Containers: their text is in items of their own."""
 
 
-def to_pages(result: ParsingGetResponse, wanted: range, *, engine: str) -> list[ParsedPage]:
+def to_pages(result: ParsingGetResponse, wanted: PageNumbers, *, engine: str) -> list[ParsedPage]:
     """One page for each number of `wanted`; a page that the cloud did not deliver is failed.
 
     A job may be COMPLETED with failed pages: each page is looked at by itself.

@@ -11,7 +11,7 @@ from foliotrace.adapters.llamacloud.client import CloudFailure, CloudProblem, as
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
 from foliotrace.adapters.llamacloud.pages import to_pages
 from foliotrace.errors import BudgetExceeded, LedgerUnavailable, ParserUnavailable
-from foliotrace.model import Deadline, Inspection, ParsedPage, SourceFile
+from foliotrace.model import Deadline, Inspection, PageNumbers, ParsedPage, SourceFile, runs_of
 from foliotrace.ports import Parser
 from foliotrace.settings import LlamaCloudSettings
 
@@ -69,7 +69,7 @@ class CloudParser:
         return await self._counting.inspect(source, deadline=deadline)
 
     async def parse(
-        self, source: SourceFile, *, pages: range, deadline: Deadline
+        self, source: SourceFile, *, pages: PageNumbers, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
         """A page that the cloud could not read is yielded as failed."""
         try:
@@ -89,7 +89,7 @@ class CloudParser:
             yield page
 
     async def _result(
-        self, source: SourceFile, pages: range, deadline: Deadline
+        self, source: SourceFile, pages: PageNumbers, deadline: Deadline
     ) -> ParsingGetResponse:
         """The result for these pages, of an earlier job while the cloud still has it."""
         key = _key("parse", source.content_hash, _request(self._settings, pages))
@@ -102,7 +102,7 @@ class CloudParser:
             return await self._bought(source, pages, key, deadline)  # the old result has expired
 
     async def _bought(
-        self, source: SourceFile, pages: range, key: str, deadline: Deadline
+        self, source: SourceFile, pages: PageNumbers, key: str, deadline: Deadline
     ) -> ParsingGetResponse:
         file_id = await self._gateway.upload(source.tenant, source, deadline)
         job_id = await self._gateway.buy_parse(
@@ -128,12 +128,17 @@ def _version(settings: LlamaCloudSettings) -> str:
     return settings.parse_version or VERSIONS[settings.parse_tier]
 
 
-def _request(settings: LlamaCloudSettings, pages: range) -> dict[str, Any]:
+def target_pages(pages: PageNumbers) -> str:
+    """The numbers as the cloud takes them: `"1-3,7-7"`."""
+    return ",".join(f"{run.start}-{run.stop - 1}" for run in runs_of(pages))
+
+
+def _request(settings: LlamaCloudSettings, pages: PageNumbers) -> dict[str, Any]:
     """The body of a parse job for these pages."""
     body: dict[str, Any] = {
         "tier": settings.parse_tier,
         "version": _version(settings),
-        "page_ranges": {"target_pages": f"{pages.start}-{pages.stop - 1}"},
+        "page_ranges": {"target_pages": target_pages(pages)},
         "processing_control": {"job_failure_conditions": {"allowed_page_failure_ratio": 1.0}},
     }
     if settings.custom_prompt:

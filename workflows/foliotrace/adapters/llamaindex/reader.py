@@ -17,7 +17,14 @@ from foliotrace.adapters.local.files.filetype import own_type
 from foliotrace.adapters.local.readers.text.plain import sections
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import DeadlineExceeded, FileRefused
-from foliotrace.model import Deadline, Inspection, PageKind, ParsedPage, SourceFile
+from foliotrace.model import (
+    Deadline,
+    Inspection,
+    PageKind,
+    PageNumbers,
+    ParsedPage,
+    SourceFile,
+)
 from foliotrace.ports import Clock
 from foliotrace.text_caches import clear_on_deletion
 
@@ -55,12 +62,13 @@ class LlamaIndexParser:
         return Inspection(media_type=source.media_type, pages_total=len(pages))
 
     async def parse(
-        self, source: SourceFile, *, pages: range, deadline: Deadline
+        self, source: SourceFile, *, pages: PageNumbers, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
         """The sections of these numbers."""
         read = await self._pages(source, deadline)
-        for page in read[pages.start - 1 : pages.stop - 1]:
-            yield page
+        for number in pages:
+            if number <= len(read):
+                yield read[number - 1]
 
     async def _pages(self, source: SourceFile, deadline: Deadline) -> list[ParsedPage]:
         key = source.tenant, source.content_hash, source.name

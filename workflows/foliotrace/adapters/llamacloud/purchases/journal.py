@@ -13,6 +13,7 @@ from threading import Lock
 
 from foliotrace.adapters.local.sqlite.database import apply_migrations
 from foliotrace.errors import LibraryUnavailable
+from foliotrace.model import PageNumbers, PageSelection, runs_of
 from foliotrace.ports import Clock
 
 _FIRST = """
@@ -41,7 +42,8 @@ _SENT_COLUMN = """
 ALTER TABLE intents ADD COLUMN sent_at TEXT;
 UPDATE intents SET sent_at = updated_at WHERE state = 'meant';
 """
-_SCHEMA = (_FIRST, _ORDER_COLUMNS, _CHARGE_COLUMNS, _SENT_COLUMN)
+_PAGES_COLUMN = "ALTER TABLE intents ADD COLUMN pages TEXT;"
+_SCHEMA = (_FIRST, _ORDER_COLUMNS, _CHARGE_COLUMNS, _SENT_COLUMN, _PAGES_COLUMN)
 
 
 class PurchaseState(StrEnum):
@@ -66,7 +68,7 @@ class Order:
     """
 
     content_hash: str | None = None
-    pages: range | None = None
+    pages: PageNumbers | None = None
     source: str | None = None
     configuration: str | None = None
     worst_credits: float = 0.0
@@ -108,7 +110,7 @@ class ParseJob:
 
     key: str
     job_id: str
-    pages: range
+    pages: PageNumbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,8 +155,8 @@ class PurchaseJournal:
         with self._lock:
             cursor = self._db.execute(
                 "INSERT INTO intents (tenant, key, kind, state, content_hash, first_page,"
-                " last_page, source, configuration, created_at, updated_at)"
-                " VALUES (?1, ?2, ?3, 'meant', ?4, ?5, ?6, ?7, ?8, ?9, ?9)"
+                " last_page, source, configuration, created_at, updated_at, pages)"
+                " VALUES (?1, ?2, ?3, 'meant', ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)"
                 " ON CONFLICT (tenant, key) DO UPDATE SET state = 'meant', job_id = NULL,"
                 " source = ?7, configuration = ?8, sent_at = NULL, created_at = ?9,"
                 " updated_at = ?9"
@@ -164,11 +166,12 @@ class PurchaseJournal:
                     key,
                     kind,
                     order.content_hash,
-                    order.pages.start if order.pages else None,
-                    order.pages.stop - 1 if order.pages else None,
+                    order.pages[0] if order.pages else None,
+                    order.pages[-1] if order.pages else None,
                     order.source,
                     order.configuration,
                     now,
+                    _selection(order.pages),
                 ),
             )
             is_new = cursor.fetchone() is not None
@@ -189,14 +192,14 @@ class PurchaseJournal:
         with self._lock:
             row = self._db.execute(
                 "SELECT kind, state, job_id, credits, created_at, content_hash, first_page,"
-                " last_page, source, configuration, sent_at FROM intents"
+                " last_page, source, configuration, sent_at, pages FROM intents"
                 " WHERE tenant = ? AND key = ?",
                 (tenant, key),
             ).fetchone()
         if row is None:
             raise KeyError(key)
         kind, state, job_id, credits, created_at, content_hash, first, last, source, *rest = row
-        conf, sent_at = rest
+        conf, sent_at, pages = rest
         return Purchase(
             tenant=tenant,
             key=key,
@@ -208,7 +211,7 @@ class PurchaseJournal:
             sent_at=datetime.fromisoformat(sent_at).astimezone(UTC) if sent_at else None,
             order=Order(
                 content_hash=content_hash,
-                pages=range(first, last + 1) if first is not None else None,
+                pages=_numbers(pages, first, last) if first is not None else None,
                 source=source,
                 configuration=conf,
             ),
@@ -273,21 +276,25 @@ class PurchaseJournal:
             )
         )
 
-    def parse_job(self, tenant: str, content_hash: str, pages: range) -> ParseJob | None:
-        """The finished parse job of this file that covers `pages` with the fewest extra pages."""
+    def parse_job(self, tenant: str, content_hash: str, pages: PageNumbers) -> ParseJob | None:
+        """The finished parse job of this file that read `pages` and the fewest others."""
         rows = self._run(
-            "SELECT key, job_id, first_page, last_page FROM intents WHERE tenant = ?"
+            "SELECT key, job_id, first_page, last_page, pages FROM intents WHERE tenant = ?"
             " AND content_hash = ? AND kind = 'parse' AND state = 'done'"
             " AND first_page <= ? AND last_page >= ?"
-            " ORDER BY last_page - first_page, updated_at DESC LIMIT 1",
+            " ORDER BY updated_at DESC",
             tenant,
             content_hash,
-            pages.start,
-            pages.stop - 1,
+            pages[0],
+            pages[-1],
         )
-        for key, job_id, first, last in rows:
-            return ParseJob(key=key, job_id=job_id, pages=range(int(first), int(last) + 1))
-        return None
+        read = [
+            ParseJob(key=key, job_id=job_id, pages=_numbers(selection, int(first), int(last)))
+            for key, job_id, first, last, selection in rows
+        ]
+        wanted = set(pages)
+        covering = [job for job in read if wanted.issubset(job.pages)]
+        return min(covering, key=lambda job: len(job.pages), default=None)
 
     def mark_sent(self, tenant: str, key: str) -> None:
         """The request is about to be sent: from now on there may be a job."""
@@ -386,3 +393,16 @@ class PurchaseJournal:
                 " credits = credits + ?, updated_at = ? WHERE tenant = ? AND key = ?",
                 (state, job_id, credits, self._clock.now().isoformat(), tenant, key),
             )
+
+
+def _selection(pages: PageNumbers | None) -> str | None:
+    """The column that holds numbers with gaps; those without are their first and last."""
+    runs = tuple(runs_of(pages or ()))
+    return str(PageSelection(runs)) if len(runs) > 1 else None
+
+
+def _numbers(selection: str | None, first: int, last: int) -> PageNumbers:
+    """The numbers of the columns `pages`, `first_page` and `last_page`."""
+    if selection is None:
+        return tuple(range(first, last + 1))
+    return PageSelection.parse(selection).numbers()

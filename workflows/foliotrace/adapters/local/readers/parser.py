@@ -20,7 +20,16 @@ from foliotrace.errors import (
     ParserUnavailable,
     UnsupportedFile,
 )
-from foliotrace.model import Deadline, Inspection, PageKind, PageStatus, ParsedPage, SourceFile
+from foliotrace.model import (
+    Deadline,
+    Inspection,
+    PageKind,
+    PageNumbers,
+    PageStatus,
+    ParsedPage,
+    SourceFile,
+    runs_of,
+)
 from foliotrace.ports import Clock, WholeFile
 from foliotrace.settings import (
     INSPECT_DEADLINE_S,
@@ -93,9 +102,9 @@ class WorkerParser:
         )
 
     async def parse(
-        self, source: SourceFile, *, pages: range, deadline: Deadline
+        self, source: SourceFile, *, pages: PageNumbers, deadline: Deadline
     ) -> AsyncIterator[ParsedPage]:
-        parts = deque(_split(pages, self.part_pages))
+        parts = deque(part for run in runs_of(pages) for part in _split(run, self.part_pages))
         running: deque[asyncio.Task[list[ParsedPage]]] = deque()
 
         def begin() -> None:

@@ -33,6 +33,7 @@ from foliotrace.model import (
     DocumentStatus,
     Filters,
     Identity,
+    PageNumbers,
     ParsedPage,
 )
 from foliotrace.ports import (
@@ -329,7 +330,7 @@ class SqliteLibrary:
         return unpack_page(*rows[0])
 
     async def pages(
-        self, tenant: str, document_id: str, numbers: range, *, revision: str | None = None
+        self, tenant: str, document_id: str, numbers: PageNumbers, *, revision: str | None = None
     ) -> Sequence[ParsedPage]:
         document = self._document(tenant, document_id)
         wanted = revision or document.revision or document.pending_revision or ""
@@ -337,10 +338,14 @@ class SqliteLibrary:
         def work(c: sqlite3.Connection) -> list[ParsedPage]:
             rows = c.execute(
                 "SELECT page, words FROM pages WHERE tenant = ? AND revision = ?"
-                " AND number >= ? AND number < ? ORDER BY number",
-                (tenant, wanted, numbers.start, numbers.stop),
+                " AND number >= ? AND number <= ? ORDER BY number",
+                (tenant, wanted, numbers[0], numbers[-1]),
             )
-            return [unpack_page(*row) for row in rows]
+            return [page for row in rows if (page := unpack_page(*row)).number in among]
+
+        if not numbers:
+            return []
+        among = numbers if isinstance(numbers, range) else frozenset(numbers)
 
         if len(numbers) <= _FEW_PAGES:
             return self.database.read_here(work)

@@ -163,4 +163,16 @@ CREATE INDEX documents_degraded ON documents (id) WHERE pages_degraded > 0;
 ALTER TABLE jobs ADD COLUMN pages_degraded INTEGER NOT NULL DEFAULT 0;
 """
 
-MIGRATIONS: Final = (_FIRST, _PATH_OF_A_JOB, _RUNS_BY_TRACE, _USAGE_OF_A_JOB, _DEGRADED_PAGES)
+_SELECTED_PAGES: Final = """
+ALTER TABLE documents ADD COLUMN pages TEXT;
+ALTER TABLE documents ADD COLUMN served_pages TEXT;
+"""
+
+MIGRATIONS: Final = (
+    _FIRST,
+    _PATH_OF_A_JOB,
+    _RUNS_BY_TRACE,
+    _USAGE_OF_A_JOB,
+    _DEGRADED_PAGES,
+    _SELECTED_PAGES,
+)

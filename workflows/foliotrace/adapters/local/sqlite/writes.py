@@ -57,19 +57,20 @@ def register(
         return Registration(document=created, unchanged=False, is_new=True)
     known = DOCUMENT.read(row)
     _update_metadata(connection, known, draft, now)
-    same = known.content_hash == draft.blob.content_hash
+    same = (known.content_hash, known.pages) == (draft.blob.content_hash, draft.pages)
     unchanged = same and known.status is DocumentStatus.READY
     if not same and known.pending_revision:
         _drop_pending(connection, known)
     if not unchanged:
         connection.execute(
             "UPDATE documents SET content_hash = ?, media_type = ?, size_bytes = ?, status = ?,"
-            " problem = NULL, problem_detail = NULL, updated_at = ? WHERE id = ?",
+            " pages = ?, problem = NULL, problem_detail = NULL, updated_at = ? WHERE id = ?",
             (
                 draft.blob.content_hash,
                 draft.blob.media_type,
                 draft.blob.size_bytes,
                 known.status if same and known.status is DocumentStatus.INGESTING else "queued",
+                draft.pages,
                 now.isoformat(),
                 known.id,
             ),
@@ -90,6 +91,7 @@ def _create(
         size_bytes=draft.blob.size_bytes,
         status=DocumentStatus.QUEUED,
         metadata=dict(draft.metadata),
+        pages=draft.pages,
         created_at=now,
         updated_at=now,
     )
@@ -230,8 +232,9 @@ def publish(
         " pages_stored = ?, pages_unreadable = (SELECT count(*) FROM pages WHERE tenant = ?"
         " AND revision = ? AND problem IS NOT NULL),"
         " pages_degraded = (SELECT count(*) FROM pages WHERE tenant = ? AND revision = ?"
-        " AND degraded), served_hash = content_hash, chunks = ?, problem = NULL,"
-        f" problem_detail = NULL, updated_at = ?, {assignments(IDENTITY.names)} WHERE id = ?",
+        " AND degraded), served_hash = content_hash, served_pages = pages, chunks = ?,"
+        " problem = NULL, problem_detail = NULL, updated_at = ?,"
+        f" {assignments(IDENTITY.names)} WHERE id = ?",
         (
             revision,
             stored,
@@ -331,7 +334,7 @@ def fail(
         stored = count_pages(connection, document.tenant, document.revision)
         connection.execute(
             "UPDATE documents SET status = 'ready', problem = NULL, problem_detail = NULL,"
-            " pages_total = ?, pages_stored = ?, updated_at = ? WHERE id = ?",
+            " pages = served_pages, pages_total = ?, pages_stored = ?, updated_at = ? WHERE id = ?",
             (stored, stored, now.isoformat(), document.id),
         )
         return
