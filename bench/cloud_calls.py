@@ -3,7 +3,7 @@
 `python -m bench.cloud_calls --files 500 --seconds 10`
 
 Two runs at the same time, each against a fake of its own: jobs asked for one by one, and together
-(`adapters/llamacloud/parse_statuses.py`). Both keep the documented rates.
+(`adapters/llamacloud/job_statuses.py`). Both keep the documented rates.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Pace, running_fake_llamacloud
 
 from foliotrace.adapters.llamacloud.client import CloudAccess
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.parse_statuses import ParseStatuses
+from foliotrace.adapters.llamacloud.job_statuses import JobStatuses
 from foliotrace.adapters.llamacloud.purchases.journal import PurchaseJournal
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline, SourceFile
@@ -27,7 +27,7 @@ _REQUEST = {"tier": "fast", "version": "2026-06-15"}
 _LIMIT_S = 3600.0
 
 
-class _OneByOne(ParseStatuses):
+class _OneByOne(JobStatuses):
     """Leaves every job to be asked for by itself."""
 
     async def of(self, job_id: str) -> str | None:
@@ -43,7 +43,7 @@ async def parse_all(
     journal = PurchaseJournal(folder / "intents.db", clock=clock)
     gateway = CloudGateway(access, journal, clock=clock)
     if not together:
-        gateway._parse_statuses = _OneByOne(lambda: gateway.client, {}, clock=clock)
+        gateway._parse_statuses = _OneByOne("parse", lambda: gateway.client, {}, clock=clock)
     slots = asyncio.Semaphore(at_once)
     deadline = Deadline(clock.monotonic_s() + _LIMIT_S)
 

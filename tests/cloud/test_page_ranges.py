@@ -138,11 +138,10 @@ async def test_a_key_that_was_used_for_other_pages_is_refused(local: Service) ->
     assert (again.status_code, again.json()["code"]) == (409, "idempotency_conflict")
 
 
-@pytest.mark.parametrize(
-    "pages",
-    ["", " ", ",", "1,", "0", "0-2", "3-1", "-2", "2-", "a", "1-2-3", "1;2", "1.5", "٣", "9" * 7]
-    + [",".join(["1"] * 201)],
-)
+_MALFORMED = ("", " ", ",", "1,", "0", "0-2", "3-1", "-2", "2-", "a", "1-2-3", "1;2", "1.5", "٣")
+
+
+@pytest.mark.parametrize("pages", [*_MALFORMED, "9" * 7, ",".join(["1"] * 201)])
 async def test_a_malformed_selection_is_refused_before_anything_is_stored(
     local: Service, pages: str
 ) -> None:

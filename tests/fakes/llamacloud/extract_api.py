@@ -214,7 +214,11 @@ def _expand(call: Call) -> set[str]:
     returns=SyncPaginatedCursor[ExtractV2Job],
 )
 async def list_jobs(call: Call) -> Any:
-    """Extract jobs, newest first."""
+    """Extract jobs, newest first. Asking for jobs by their ids is a status read of each."""
+    for job_id in call.many.get("job_ids", ()):
+        job = call.cloud.state.jobs.get(job_id)
+        if job is not None and job.project_id == call.project_id:
+            await call.cloud.poll(job)
     file_input, saved = call.one("file_input"), call.one("configuration_id")
     found = [
         job

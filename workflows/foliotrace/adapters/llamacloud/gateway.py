@@ -20,6 +20,7 @@ from foliotrace.adapters.llamacloud.client import (
     translated_errors,
 )
 from foliotrace.adapters.llamacloud.files import CloudFiles
+from foliotrace.adapters.llamacloud.job_statuses import JobStatuses
 from foliotrace.adapters.llamacloud.job_waiting import (
     POLLING_ONLY,
     WITH_WEBHOOKS,
@@ -27,7 +28,6 @@ from foliotrace.adapters.llamacloud.job_waiting import (
     JobWaiting,
     Polling,
 )
-from foliotrace.adapters.llamacloud.parse_statuses import ParseStatuses
 from foliotrace.adapters.llamacloud.purchases.buy_once import (
     Place,
     PurchaseCoordinator,
@@ -84,7 +84,10 @@ class CloudGateway(CloudFiles):
         self._webhook = webhook
         pauses = polling or (WITH_WEBHOOKS if webhook else POLLING_ONLY)
         self._waiting = JobWaiting(pauses, clock=clock, sleep=sleep)
-        self._parse_statuses = ParseStatuses(lambda: self.client, self.scope, clock=clock)
+        self._parse_statuses = JobStatuses("parse", lambda: self.client, self.scope, clock=clock)
+        self._extract_statuses = JobStatuses(
+            "extract", lambda: self.client, self.scope, clock=clock
+        )
         self._keeps_jobs = False
 
     async def aclose(self) -> None:
@@ -207,17 +210,26 @@ class CloudGateway(CloudFiles):
         """The result of an extraction with its metadata. Raises CloudFailure."""
 
         async def status() -> Finished | None:
+            listed = await self._extract_statuses.of(job_id)
+            if listed == "COMPLETED":
+                return Finished(status=listed, credits=None)  # they come with the result
+            if listed in _WAITING:
+                return None
             with translated_errors("ask for an extraction"):
                 reply = await self.client.extract.get(job_id, expand=["usage"], **self.scope)
             return _finished(reply, self._extract_credits(tenant, key, reply))
 
         job = _Job(tenant=tenant, key=key, kind="extract", id=job_id)
-        finished = await self._ended(job, status, deadline)
+        with self._extract_statuses.waiting(job_id):
+            finished = await self._ended(job, status, deadline)
         with translated_errors("fetch an extraction"):
             result = await self.client.extract.get(
                 job_id, expand=["extract_metadata", "usage"], **self.scope
             )
-        await self._settle(job, finished.credits)
+        if result.status != finished.status:  # the listing was ahead of the job
+            raise CloudFailure(CloudProblem.GARBAGE, "a job that completed has no result")
+        credits = self._extract_credits(tenant, key, result)
+        await self._settle(job, finished.credits if credits is None else credits)
         return result
 
     def notify(self, job_id: str) -> None:

@@ -1,14 +1,14 @@
-"""Asks for the states of many parse jobs in one request: one listing answers all who wait.
+"""Asks for the states of many jobs in one request: one listing answers all who wait.
 
 A batch of the vendor's cannot do this for jobs that are bought once: see
-docs/decisions/0010-parse-jobs-are-polled-together.md.
+docs/decisions/0010-jobs-are-polled-together.md.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from llama_cloud import AsyncLlamaCloud
 
@@ -29,12 +29,18 @@ _LISTING_UNUSABLE: Final = frozenset(
 """Failures of a listing that a request for a single job need not share."""
 
 
-class ParseStatuses:
-    """States of the parse jobs that this process waits for, listed at most once a second."""
+class JobStatuses:
+    """States of the jobs of one kind that this process waits for, listed at most once a second."""
 
     def __init__(
-        self, client: Callable[[], AsyncLlamaCloud], scope: Mapping[str, Any], *, clock: Clock
+        self,
+        kind: Literal["parse", "extract"],
+        client: Callable[[], AsyncLlamaCloud],
+        scope: Mapping[str, Any],
+        *,
+        clock: Clock,
     ) -> None:
+        self._kind = kind
         self._client = client
         self._scope = scope
         self._clock = clock
@@ -82,13 +88,19 @@ class ParseStatuses:
         try:
             for at in range(0, len(wanted), _A_LISTING):
                 ids = wanted[at : at + _A_LISTING]
-                with translated_errors("list parse jobs"):
-                    page = await self._client().parsing.list(
-                        job_ids=ids, page_size=len(ids), **self._scope
-                    )
-                listed |= {job.id: job.status for job in page.items if job.id in listed}
+                listed |= {i: status for i, status in await self._page(ids) if i in listed}
         except CloudFailure as failure:
             self._failure = failure
             self._next_at_s += max(0.0, (failure.retry_after_s or 0.0) - _EVERY_S)
         else:
             self._listed, self._failure = listed, None
+
+    async def _page(self, ids: Sequence[str]) -> Sequence[tuple[str, str]]:
+        """(id, status) of those that the cloud lists. Raises CloudFailure."""
+        wanted: dict[str, Any] = {"job_ids": ids, "page_size": len(ids), **self._scope}
+        with translated_errors(f"list {self._kind} jobs"):
+            if self._kind == "parse":
+                parses = await self._client().parsing.list(**wanted)
+                return [(job.id, job.status) for job in parses.items]
+            extracts = await self._client().extract.list(**wanted)
+            return [(job.id, job.status) for job in extracts.items]
