@@ -121,3 +121,29 @@ def test_rows_of_our_page_do_not_cut_text_that_is_not_placed_on_it() -> None:
     )
     spans = [text[start:end] for start, end, _ in quotable_spans(passage, page)]
     assert spans == ["Refunds are paid within 30 days.", "The customer pays for shipping."]
+
+
+async def test_an_answer_says_which_indexes_contributed_to_it(
+    fake: FakeLlamaCloud, tmp_path: Path
+) -> None:
+    async def contributed(question: str, **more: str) -> list[str]:
+        asked = await running.ask(question, bypass_cache=True, **more)
+        return list(asked.body["degradation"]["contributed"])
+
+    async with service(tmp_path, llamacloud=cloud(fake, index="cloud_then_local")) as running:
+        await running.put("halden.txt", REPORT)
+        await running.put("runway.txt", RUNWAY)
+        await running.indexed()
+        assert await contributed(QUESTION) == ["managed", "keyword"]
+        assert await contributed(QUESTION, path="local") == ["keyword"]
+        with patch.object(KeywordIndex, "retrieve", side_effect=IndexUnavailable("damaged")):
+            assert await contributed(QUESTION) == ["managed"]
+        (index,) = fake.state.indexes.values()
+        for entry_id, file in list(index.exported.items()):  # lost there after the sync
+            if file.entry.display_name == "halden.txt":
+                del index.exported[entry_id]
+        assert await contributed(QUESTION) == ["keyword"]
+        both = "When does the warranty of the Halden pump end and how long is runway 08/26?"
+        assert set(await contributed(both)) == {"managed", "keyword"}
+        spans = [dict(span.attributes or {}) for span in running.seen.spans]
+    assert "managed,keyword" in {s.get("foliotrace.retrieval.contributed") for s in spans}

@@ -128,6 +128,11 @@ class DomainEvent(BaseEvent):
         return cls.__name__
 
 
+def joined(words: Iterable[str]) -> str | None:
+    """Several words in one attribute, for search in a trace browser; None for none."""
+    return ",".join(words) or None
+
+
 def emit(event: DomainEvent) -> None:
     """Hand `event` to the observers, on the span that is open now."""
     _dispatcher.event(event)

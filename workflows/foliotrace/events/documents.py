@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Final
 
 from foliotrace.events import instruments
-from foliotrace.events.dispatch import DomainEvent
+from foliotrace.events.dispatch import DomainEvent, joined
 from foliotrace.events.instruments import Measurement
 
 _ERROR: Final = {"reason": "error_type"}
@@ -122,8 +122,8 @@ class ExtractionCompleted(DomainEvent):
 
     @property
     def joined_reasons(self) -> str | None:
-        """The reasons in one attribute, for search in a trace browser."""
-        return ",".join(self.reasons) or None
+        """The reasons in one attribute."""
+        return joined(self.reasons)
 
     def measurements(self) -> Iterable[Measurement]:
         """One record; a degraded one counts once, under its first reason."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar, Final
 
 from foliotrace.events import instruments
-from foliotrace.events.dispatch import DomainEvent
+from foliotrace.events.dispatch import DomainEvent, joined
 from foliotrace.events.instruments import Measurement
 
 _ERROR: Final = {"reason": "error_type"}
@@ -48,6 +48,7 @@ class QueryAnswered(DomainEvent):
         "level": "foliotrace.degradation.level",
         "joined_reasons": "foliotrace.degradation.reasons",
         "retrieval_mode": "foliotrace.retrieval.mode",
+        "joined_contributed": "foliotrace.retrieval.contributed",
         "answer_mode": "foliotrace.answer.mode",
         "citations": "foliotrace.answer.citations",
         "removed_claims": "foliotrace.answer.removed_claims",
@@ -61,6 +62,7 @@ class QueryAnswered(DomainEvent):
     level: int
     reasons: tuple[str, ...] = ()
     retrieval_mode: str
+    contributed: tuple[str, ...] = ()
     answer_mode: str
     citations: int
     removed_claims: int | None = None
@@ -76,8 +78,13 @@ class QueryAnswered(DomainEvent):
 
     @property
     def joined_reasons(self) -> str | None:
-        """The reasons in one attribute, for search in a trace browser."""
-        return ",".join(self.reasons) or None
+        """The reasons in one attribute."""
+        return joined(self.reasons)
+
+    @property
+    def joined_contributed(self) -> str | None:
+        """The indexes that found what is cited, in one attribute."""
+        return joined(self.contributed)
 
     def measurements(self) -> Iterable[Measurement]:
         """A degraded answer counts once, under its first reason, so that shares add up."""

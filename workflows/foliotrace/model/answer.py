@@ -38,6 +38,13 @@ class Degradation:
     reasons: tuple[str, ...] = ()  # stable words: "keyword_index_unavailable", "embedding_pending"
     retrieval: RetrievalMode = RetrievalMode.NONE
     answer: AnswerMode = AnswerMode.EXTRACTIVE
+    contributed: tuple[RetrievalMode, ...] = field(
+        default=(),
+        metadata={
+            "description": "The indexes that found what is cited: `managed` and a local one where"
+            " both did."
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,7 @@ class Passage:
     path: RetrievalMode
     exact: bool = True  # False: the text was not found on the stored page
     unplaced: bool = False  # its document is missing in the managed index that was asked
+    also_by: RetrievalMode | None = None  # another index that found its page
 
     def trace_view(self) -> dict[str, object]:
         """What an observer that exports content may show."""

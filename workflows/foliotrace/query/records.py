@@ -198,6 +198,7 @@ def emit_answered(answer: Answer, *, origin: str | None = None) -> None:
             level=int(mark.level),
             reasons=mark.reasons,
             retrieval_mode=mark.retrieval.value,
+            contributed=tuple(mode.value for mode in mark.contributed),
             answer_mode=mark.answer.value,
             citations=len(answer.citations),
             removed_claims=answer.removed_claims or None,

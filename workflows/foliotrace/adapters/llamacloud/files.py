@@ -81,7 +81,7 @@ class CloudFiles:
                 file=(source.name, content, source.media_type),
                 purpose="user_data",
                 external_file_id=external_id,
-                timeout=self._remaining_s(deadline),
+                timeout=deadline.remaining_s(self._clock.monotonic_s()),
                 **self.scope,
             )
         return created.id
@@ -122,6 +122,3 @@ class CloudFiles:
     async def _take_turn(self, endpoint: str, deadline: Deadline) -> None:
         if not await self._rate_limiter.wait(endpoint, deadline):
             raise CloudFailure(CloudProblem.RATE_LIMITED, f"rate limit of {endpoint}")
-
-    def _remaining_s(self, deadline: Deadline) -> float:
-        return deadline.remaining_s(self._clock.monotonic_s())

@@ -1,5 +1,6 @@
 """The `ground` stage: redact the text, mark its degradation level; and answers without passages."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,6 +11,7 @@ from foliotrace.model import (
     DEFAULT_COLLECTION,
     Answer,
     AnswerMode,
+    Citation,
     Level,
     Query,
     RetrievalMode,
@@ -52,12 +54,23 @@ def finalize(
     answer = Answer(
         **content,
         text=text.text,
-        degradation=ladder.degradation(configured, reached),
+        degradation=replace(
+            ladder.degradation(configured, reached),
+            contributed=_contributed(retrieval, synthesis.citations),
+        ),
         usage=usage,
         origin=synthesis.origin,
         retry_after_s=ladder.retry_after_s(retrieval.failures) if unanswered else None,
     )
     return answer, text.redacted + sum(quote.redacted for quote in quotes)
+
+
+def _contributed(retrieval: Retrieval, citations: Sequence[Citation]) -> tuple[RetrievalMode, ...]:
+    """The indexes that found what is cited, in the order of the citations."""
+    passages = {passage.chunk_id: passage for passage in retrieval.passages}
+    cited = [p for each in citations if (p := passages.get(each.chunk_id)) is not None]
+    found_by = (mode for p in cited for mode in (p.path, p.also_by) if mode is not None)
+    return tuple(dict.fromkeys(found_by))
 
 
 def named_by_source(retrieval: Retrieval, synthesis: Synthesis) -> Retrieval:

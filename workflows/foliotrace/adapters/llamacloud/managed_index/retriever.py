@@ -149,7 +149,10 @@ def fused_by_page(managed: Sequence[Passage], local: Sequence[Passage]) -> list[
     by_cloud = frozenset(map(_place, managed))
     known = frozenset(map(_place, local))
     both = [
-        *(replace(p, path=RetrievalMode.MANAGED) if _place(p) in by_cloud else p for p in local),
+        *(
+            replace(p, path=RetrievalMode.MANAGED, also_by=p.path) if _place(p) in by_cloud else p
+            for p in local
+        ),
         *(p for p in managed if _place(p) not in known),
     ]
     scored = [replace(p, score=ranks[_place(p)]) for p in both]
