@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.cli.command_line import PROGRAM, foliotrace, json_output
+from tests.fakes.llamacloud.sample import pdf
 from tests.server.small_service import serving, small_engine
 
 from foliotrace.errors import BadInput
@@ -113,6 +114,27 @@ async def test_other_metadata_is_noted_and_nothing_is_parsed_for_it(
     assert await cli.jobs() == jobs
     document = await cli("documents", "show", "a.txt")
     assert document["metadata"] == {"year": 2025}
+
+
+def test_named_pages_are_read_and_the_same_ones_are_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/a.pdf").write_bytes(pdf(*([[f"Chapter {n}"]] for n in range(1, 6))))
+    data = ("--data-dir", "data")
+
+    def ingest(*words: str, code: int = 0) -> Any:
+        return json_output(tmp_path, *data, "ingest", *words, code=code)
+
+    assert ingest("files", "--pages", "5,2-3")["ingested"][0]["pages"] == 3
+    assert ingest("files", "--pages", "2-3,5")["unchanged"] == 1
+    shown = json_output(tmp_path, *data, "documents", "show", "a.pdf")
+    assert (shown["pages"], shown["pages_total"]) == ("2-3,5", 3)
+    (failed,) = ingest("files", "--pages", "7", code=3)["failed"]
+    assert failed["code"] == "pages_out_of_range"
+    assert "has 5 pages" in failed["detail"]
+    assert ingest("files")["ingested"][0]["pages"] == 5
+    (tmp_path / "files/b.txt").write_text("Plain words.")
+    (failed,) = ingest("files", "--pages", "1", code=3)["failed"]
+    assert (failed["name"], failed["code"]) == ("b.txt", "file_without_pages")
 
 
 async def test_what_is_being_ingested_already_is_followed(
@@ -267,6 +289,8 @@ def test_a_folder_that_cannot_be_read_is_not_taken_for_empty(
         (("empty",), "[no_files]"),
         (("a.txt", "--delete-missing"), "takes folders"),
         (("a.txt", "--metadata", "{year: 1}"), "--metadata is not JSON: line 1"),
+        (("a.txt", "--pages", "3-1"), "the range 3-1 ends before it starts"),
+        (("a.txt", "--pages", ""), "1-3,7"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_is_done(

@@ -64,10 +64,12 @@ class FileIngestion:
         self.add_result(await output.follow_job(self.client, job, self.file.name, self.bars))
 
     def _is_unchanged(self) -> bool:
-        """Whether the document has these bytes and the requested metadata."""
+        """Whether the document has these bytes, and the requested pages and metadata."""
         if self.request.path is not None:
             return False  # only the server knows which parser was used
-        if self.document is None or self.document.size_bytes != self.file.size_bytes():
+        if self.document is None or self.document.pages != self.request.pages:
+            return False
+        if self.document.size_bytes != self.file.size_bytes():
             return False
         if self.request.metadata and dict(self.request.metadata) != self.document.metadata:
             return False
@@ -94,6 +96,7 @@ class FileIngestion:
                         collection=self.request.collection,
                         metadata=dict(self.request.metadata),
                         path=self.request.path,
+                        pages=self.request.pages,
                     )
             except ServerProblem as problem:
                 if problem.status != 429:
@@ -162,6 +165,7 @@ class BatchIngestion:
                 collection=self.request.collection,
                 metadata=dict(self.request.metadata),
                 path=self.request.path,
+                pages=self.request.pages,
             )
         except ServerProblem as problem:
             if problem.status == 429:

@@ -18,6 +18,7 @@ class IngestRequest:
     delete_missing: bool = False
     dry_run: bool = False
     path: str | None = None
+    pages: str | None = None  # in the short form
 
 
 @dataclass(slots=True)
