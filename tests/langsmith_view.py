@@ -62,7 +62,12 @@ def roots_of(spans: Iterable[Any]) -> list[Run]:
 def run_list(roots: Iterable[Run]) -> str:
     """The table that a project opens with."""
     return "\n".join(
-        " | ".join((r.name, short(r.inputs), short(r.outputs), r.error or "", str(r.total_tokens)))
+        " | ".join(
+            (
+                *(r.name, short(r.inputs), short(r.outputs), r.error or ""),
+                *(str(r.total_tokens), ",".join(r.tags)),
+            )
+        )
         for r in roots
     )
 

@@ -92,6 +92,9 @@ CONTENT_ATTRIBUTES: Final[tuple[str, ...]] = (
     "llamaindex.step.input_summary",
 )
 
+DEGRADED_TAG: Final = "degraded"
+LANGSMITH_DEGRADED: Final = "langsmith.metadata.degraded"
+
 # OpenInference (Phoenix, LangSmith and Langfuse read it), behind its switch.
 OPENINFERENCE_KIND: Final = "openinference.span.kind"
 _OPENINFERENCE_NAMES: Final = (
@@ -212,6 +215,7 @@ class SpanNames:
     """The names that begin with the product's namespace, or differ between convention versions."""
 
     entry: str  # true on the first span of a service
+    degraded: str  # true on a degraded run and on the request above it
     outcome: str  # cancelled, waiting, closed early, abandoned, refused (a mistake of the caller)
     retrieved: str  # number of passages
     retrieved_ids: str
@@ -229,6 +233,7 @@ def span_names(namespace: str, version: Version = "1.41") -> SpanNames:
     """The names under `namespace` and `version` of the GenAI conventions."""
     return SpanNames(
         entry=f"{namespace}.entry",
+        degraded=f"{namespace}.degraded",
         outcome=f"{namespace}.outcome",
         retrieved=f"{namespace}.retrieved",
         retrieved_ids=f"{namespace}.retrieved.ids",

@@ -17,7 +17,7 @@ from opentelemetry.trace import (
 from tests.collector.backends import as_jaeger, as_langsmith
 from tests.collector.processes import Collector, eventually
 from tests.collector.program import program, trace_id
-from tests.otlp_sink import OtlpSink
+from tests.otlp_sink import OtlpSink, attributes_of
 
 pytestmark = pytest.mark.real_servers
 
@@ -57,6 +57,22 @@ def test_errors_slow_and_degraded_traces_arrive_when_the_share_of_the_rest_is_no
     eventually(lambda: len(langsmith.spans) == 7)
     assert {span.trace_id.hex() for span in langsmith.spans} == wanted
     assert len(jaeger_stand_in.spans) == 22
+
+
+def test_a_degraded_answer_is_tagged_in_langsmith_alone(
+    run_collector: Callable[..., Collector], jaeger_stand_in: OtlpSink, langsmith: OtlpSink
+) -> None:
+    collector = sampling(run_collector, jaeger_stand_in, langsmith)
+    tags = "langsmith.span.tags"
+    with program(collector) as sender:
+        sender.query({"foliotrace.degraded": False})
+        sender.query({"foliotrace.degraded": True})
+        sender.query({"foliotrace.degraded": True, tags: "beta,degraded"})
+    eventually(lambda: len(langsmith.spans) == len(jaeger_stand_in.spans) == 9)
+    assert sorted(
+        attributes_of(span)[tags] for span in langsmith.spans if tags in attributes_of(span)
+    ) == ["beta,degraded", "degraded"]
+    assert not [span for span in jaeger_stand_in.spans if tags in attributes_of(span)]
 
 
 def test_a_share_keeps_whole_traces(

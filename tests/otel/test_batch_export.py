@@ -188,7 +188,7 @@ def test_a_flush_with_a_limit_says_whether_all_was_handed_over(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "foliotrace_otel.setup.configure.span_exporters", lambda *settings: [backend]
+        "foliotrace_otel.setup.provider.span_exporters", lambda *settings: [backend]
     )
     telemetry = configure(
         OTelSettings(logs_exporter="none"), set_global=False, namespace="foliotrace"

@@ -9,6 +9,7 @@ from tests.langsmith_page import run_table
 from tests.langsmith_view import Run, roots_of, run_list, thread_view
 from tests.otlp_sink import attributes_of
 from tests.server.observed_service import QUESTION, Observed, observed
+from tests.server.test_every_degradation_is_reported import take_the_index_down
 
 from foliotrace_otel import semconv
 
@@ -91,6 +92,62 @@ async def test_jobs_have_one_root_with_inputs_and_outputs_and_name_their_documen
     assert root.inputs["schema"] == SCHEMA
     (record,) = [r for r in root.walk() if r.name == "validate"]
     assert record.outputs["record"] == {"days": None}
+
+
+async def test_every_request_is_a_run_with_input_and_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with observed(tmp_path, monkeypatch, telemetry=CONTENT) as service:
+        accepted = await service.ingest()
+        document = accepted["document"]["id"]
+        body = {"document_id": document, "schema": SCHEMA}
+        job = (await service.client.post("/v1/extractions", json=body)).json()
+        await service.ended(job["id"])
+        assert (await service.client.post("/v1/query", json={"query": " "})).status_code == 400
+        assert (await service.client.delete(f"/v1/documents/{document}")).status_code == 200
+        name = "DELETE /v1/documents/{id}"
+        assert service.sink.wait_for(lambda sink: name in [span.name for span in sink.spans])
+        roots = {root.name: root for root in roots_of(service.sink.spans)}
+    for root in roots.values():
+        assert root.inputs, root.name
+        assert root.outputs, root.name
+    for each in (name, "POST /v1/documents", "POST /v1/extractions"):
+        assert roots[each].metadata["tenant"] == "default"
+    assert roots["POST /v1/documents"].outputs == {"job_id": accepted["job"]["id"]}
+    assert roots["POST /v1/extractions"].inputs["schema"] == SCHEMA
+    assert roots["POST /v1/extractions"].outputs == {"job_id": job["id"]}
+    assert roots["GET /v1/jobs/{id}"].outputs == {"status": 200}
+    assert roots["POST /v1/query"].outputs["problem"]
+
+
+@pytest.mark.parametrize("telemetry", [CONTENT, {}], ids=["with content", "without"])
+async def test_the_list_of_runs_marks_a_degraded_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, telemetry: dict[str, Any]
+) -> None:
+    async with observed(tmp_path, monkeypatch, telemetry=telemetry) as service:
+        await service.ingest()
+        healthy = await service.ask(tags=["beta"])
+        take_the_index_down(service, monkeypatch)
+        degraded = await service.ask("Who pays for shipping?", tags=["beta"])
+        service.trace(healthy.headers["x-trace-id"], ends_with="POST /v1/query")
+        roots = {root.trace: root for root in await shown(service, degraded)}
+        raw = service.sink.raw()
+    root, well = (roots[answer.headers["x-trace-id"]] for answer in (degraded, healthy))
+    assert root.metadata["degraded"] is True
+    assert "degraded" not in well.metadata
+    (run,) = [run for run in root.children if run.name == "invoke_workflow QueryWorkflow"]
+    if telemetry:
+        assert root.tags == run.tags == ("beta", "degraded")
+        assert well.tags == ("beta",)
+        assert "beta,degraded" in run_list([root])
+    else:
+        assert root.tags == run.tags == ()  # the collector adds the tag then
+        assert b"beta" not in raw
+    span = next(span for span in service.sink.spans if span.span_id.hex() == root.id)
+    about = attributes_of(span)
+    assert about["foliotrace.degraded"] is True
+    assert about["foliotrace.degradation.level"] == degraded.json()["degradation"]["level"]
+    assert about["foliotrace.degradation.reasons"]
 
 
 async def test_a_model_shows_its_parameters_and_messages_and_its_tokens_are_counted_once(

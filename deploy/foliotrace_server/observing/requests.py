@@ -18,6 +18,7 @@ from foliotrace.events import NAMESPACE
 from foliotrace.events.instruments import QUEUE_REFUSALS
 from foliotrace_otel import entry_attributes, traceparent
 from foliotrace_otel.sdk_internals.fast_span import RootSpans, set_known_attributes
+from foliotrace_server.http.identity import caller
 from foliotrace_server.http.problems import PROBLEM
 from foliotrace_server.observing.telemetry import Observability
 
@@ -52,6 +53,7 @@ class RequestTelemetry:
         tracer = observability.tracer
         self._roots = RootSpans(tracer) if tracer is not None else None
         self._metrics = observability.metrics
+        self._content = observability.telemetry.content
 
     @contextmanager
     def request(self, scope: Scope) -> Iterator[ResponseRecord]:
@@ -80,10 +82,25 @@ class RequestTelemetry:
             finally:
                 if span.is_recording():
                     _describe(span, scope, response)
+                    self._show(span, scope, response)
                 span.end()
                 otel_context.detach(token)
         if traced:
             _log_access(scope, response, perf_counter() - started_s)
+
+    def _show(self, span: Span, scope: Scope, response: ResponseRecord) -> None:
+        """Input and output of a request where no run and no job has set them; with content only."""
+        if self._content is None:
+            return
+        principal = caller()
+        described = {"tenant": principal.tenant, "user": principal.subject}
+        problem = {"problem": scope[PROBLEM]} if scope.get(PROBLEM) is not None else {}
+        self._content.show(
+            span,
+            described,
+            inputs={"request": f"{_method(scope)} {route_of(scope)}"},
+            outputs={"status": response.status, **problem},
+        )
 
     def _measure(self, scope: Scope, response: ResponseRecord, seconds: float) -> None:
         route = route_of(scope)

@@ -106,7 +106,8 @@ def job_trace(
         span.set_attributes(root.attributes())
         if content is not None:
             described = {"tenant": principal.tenant, "user": principal.subject}
-            content.show(span, described, inputs=root.inputs, outputs=root.outputs)
+            for shown in (span, request):
+                content.show(shown, described, inputs=root.inputs, outputs=root.outputs)
         span.end()
 
 

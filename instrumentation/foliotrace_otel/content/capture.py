@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span
 
 from foliotrace_otel import semconv
@@ -158,6 +159,19 @@ class ContentCapture:
             run.content.described.update(here)
             run.content.everywhere.update(everywhere)
 
+    def tag_run(self, run: OpenSpan, tag: str) -> None:
+        """Add `tag` to those of `run`, if its content is captured."""
+        if run.content is None or not self.captures(run):
+            return
+        described = run.content.described
+        for back_end in sorted(self.policy.back_ends):
+            for name, more in semconv.run_attributes(back_end, "tags", (tag,)).items():
+                there = described.get(name)
+                if isinstance(there, str):
+                    described[name] = f"{there},{tag}"
+                else:
+                    described[name] = (*there, tag) if isinstance(there, tuple) else more
+
     def identity(
         self, described: Mapping[str, Any]
     ) -> tuple[dict[str, Attribute], dict[str, Attribute]]:
@@ -180,16 +194,19 @@ class ContentCapture:
     def show(
         self, span: Span, described: Mapping[str, Any], *, inputs: object, outputs: object
     ) -> None:
-        """The same for a span that no LlamaIndex call made, such as that of a request."""
+        """The same for a span that no LlamaIndex call made, such as that of a request.
+
+        What the span shows already stays.
+        """
         tenants, tenant = self.policy.tenants, described.get("tenant")
         if not span.is_recording() or (tenants and tenant not in tenants):
             return
         if not (self.policy.capture and self.policy.chooses(span.get_span_context().trace_id)):
             return
         root, everywhere = self.identity(described)
-        span.set_attributes(
-            {**root, **everywhere, **self.values(as_data(inputs), as_data(outputs))}
-        )
+        values = self.values(as_data(inputs), as_data(outputs))
+        there = (span.attributes if isinstance(span, ReadableSpan) else None) or {}
+        span.set_attributes({**root, **everywhere, **values, **there})
 
     def write(self, record: OpenSpan, error: BaseException | None = None) -> None:
         """Put the content of `record` on its span; of a run also on the request's span above it."""

@@ -47,9 +47,20 @@ class HasMeasurements(Protocol):
 class DeclaredEvent:
     """What an event class declares about itself, read once per class."""
 
-    __slots__ = ("_describes_run", "_event", "_fields", "_link", "_metrics", "_on_run", "measures")
+    __slots__ = (
+        "_degradation",
+        "_degraded",
+        "_describes_run",
+        "_event",
+        "_fields",
+        "_link",
+        "_metrics",
+        "_on_run",
+        "measures",
+    )
 
-    def __init__(self, cls: type, metrics: Metrics, link: str) -> None:
+    def __init__(self, cls: type, metrics: Metrics, tree: SpanTree) -> None:
+        link = tree.names.link
         placed = getattr(cls, "recorded_as", "span")
         self._on_run = placed == "run"
         self._describes_run = placed == "run_description"
@@ -59,6 +70,8 @@ class DeclaredEvent:
         named = {field: semconv.CONCEPTS.get(name, name) for field, name in table.items()}
         self._link = next((field for field, name in named.items() if name == link), "")
         self._fields = tuple((f, name) for f, name in named.items() if f != self._link)
+        self._degraded = tree.names.degraded if tree.names.degraded in named.values() else ""
+        self._degradation = f"{metrics.namespace}.degrad"
         self._metrics = metrics
         self.measures = hasattr(cls, "measurements")
 
@@ -84,12 +97,29 @@ class DeclaredEvent:
             value = getattr(event, field)
             if value is not None:
                 attributes[name] = value
+        if self._degraded and attributes.get(self._degraded) is True:
+            self._mark_degraded(host, content)
         if self._event and host.span is not None:
             host.span.add_event(self._event, attributes)
         if self._link:
             origin = parse_traceparent(getattr(event, self._link))
             if origin is not None and host.span is not None:
                 host.span.add_link(origin)
+
+    def _mark_degraded(self, run: OpenSpan, content: ContentCapture | None) -> None:
+        """Mark `run` where LangSmith's list shows it, and with it the request that it answers.
+
+        As metadata, and where content is switched on (which tags are) also as a tag.
+        """
+        run.attributes[semconv.LANGSMITH_DEGRADED] = True
+        if content is not None:
+            content.tag_run(run, semconv.DEGRADED_TAG)
+        above = run.entered_from
+        if above is not None and above.is_recording():
+            marks = {
+                n: run.attributes[n] for _, n in self._fields if n.startswith(self._degradation)
+            }
+            above.set_attributes({**marks, semconv.LANGSMITH_DEGRADED: True})
 
 
 class OTelEventHandler(BaseEventHandler):
@@ -135,7 +165,7 @@ class OTelEventHandler(BaseEventHandler):
 
     def _note_for(self, cls: type) -> Note | DeclaredEvent | None:
         if hasattr(cls, "span_attributes") or hasattr(cls, "measurements"):
-            return DeclaredEvent(cls, self.metrics, self.tree.names.link)
+            return DeclaredEvent(cls, self.metrics, self.tree)
         return next((self.known[c.__name__] for c in cls.__mro__ if c.__name__ in self.known), None)
 
 

@@ -95,6 +95,14 @@ class OpenSpan:
         _set_item(inside, RECORD_KEY, self)
         self._token = CURRENT_CONTEXT.set(inside)
 
+    @property
+    def entered_from(self) -> Span | None:
+        """The OTel span around this one, where no LlamaIndex call lies between; else None."""
+        if self.parent is not None or self._previous is None:
+            return None
+        above = self._previous.get(SPAN_KEY)
+        return above if isinstance(above, Span) else None
+
     def leave(self) -> None:
         """Restore the previous current span; safe in another context than `start` ran in."""
         token, self._token = self._token, None
