@@ -88,6 +88,7 @@ class Compaction:
 _log = structlog.get_logger(__name__)
 _RETENTION_EVERY_S = 3600.0
 _CATCH_UP_EVERY_S = 5.0
+_STEP_LIMIT_S = 2 * 3600.0  # twice what the longest deadline inside a step allows
 
 
 def answer_of(answered: object) -> Answer:
@@ -117,6 +118,7 @@ class Engine:
             max_concurrent=_JOBS_PER_PARSER * settings.ingest.parser_processes,
             max_pending=settings.server.max_pending_jobs,
             max_starts=settings.ingest.max_job_attempts,
+            step_limits_s=dict.fromkeys(JobKind, _STEP_LIMIT_S),
             together={JobKind.INGEST: partial(ingest_runs, assembly.ingest, ingest)},
         )
         if assembly.observability is not None:

@@ -5,6 +5,7 @@ import asyncio
 from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from llama_agents.server import (
@@ -22,7 +23,7 @@ from workflows.plugins.basic import BasicRuntime
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FileRefused
-from foliotrace_server.host import internals
+from foliotrace_server.host.internals import engine, stores
 from foliotrace_server.http.problems import EXCEPTION_HANDLERS
 
 pytestmark = pytest.mark.anyio
@@ -61,19 +62,19 @@ def as_it_is(run_id: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-async def ended(store: internals.DurableStore, kind: str) -> PersistentHandler:
-    server = internals.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
+async def ended(store: stores.DurableStore, kind: str) -> PersistentHandler:
+    server = engine.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
     server.add_workflow("two", TwoSteps())
     await server.start()
-    started = await internals.start_durable_run(server, store, "two", Begin(kind=kind), "h")
+    started = await engine.start_durable_run(server, store, "two", Begin(kind=kind), "h")
     assert store.is_replayable(started.run_id)
-    await internals.wait_for_run(server, started)
-    await internals.stop_server(server)
+    await engine.wait_for_run(server, started)
+    await engine.stop_server(server)
     return (await store.query(HandlerQuery(handler_id_in=["h"])))[0]
 
 
 async def test_ticks_tell_when_a_run_can_be_replayed_and_how_far_it_is(tmp_path: Path) -> None:
-    store = internals.DurableStore(tmp_path / "h.db")
+    store = stores.DurableStore(tmp_path / "h.db")
     assert not store.is_replayable("none")
     handler = await ended(store, "good")
     assert handler.status == "completed"
@@ -86,7 +87,7 @@ async def test_ticks_tell_when_a_run_can_be_replayed_and_how_far_it_is(tmp_path:
 async def test_only_the_words_of_our_own_errors_are_kept(
     tmp_path: Path, kind: str, shown: str
 ) -> None:
-    store = internals.DurableStore(tmp_path / "h.db")
+    store = stores.DurableStore(tmp_path / "h.db")
     handler = await ended(store, kind)
     events = await store.query_events(str(handler.run_id))
     assert handler.error == shown
@@ -94,14 +95,14 @@ async def test_only_the_words_of_our_own_errors_are_kept(
 
 
 async def test_the_store_keeps_one_connection_in_wal_mode(tmp_path: Path) -> None:
-    store = internals.DurableStore(tmp_path / "h.db")
+    store = stores.DurableStore(tmp_path / "h.db")
     with store._connect() as first, store._connect() as second:
         assert first is second
         assert first.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 
 async def test_old_finished_runs_are_forgotten_wholly(tmp_path: Path) -> None:
-    store = internals.DurableStore(tmp_path / "h.db")
+    store = stores.DurableStore(tmp_path / "h.db")
     handler = await ended(store, "good")
     assert store.forget_finished("2000-01-01") == 0
     assert store.forget_finished("9999-01-01") == 1
@@ -109,8 +110,8 @@ async def test_old_finished_runs_are_forgotten_wholly(tmp_path: Path) -> None:
 
 
 async def test_no_server_has_the_wildcard_cors_of_the_library(tmp_path: Path) -> None:
-    durable = internals.durable_server(internals.DurableStore(tmp_path / "h.db"), {}, as_it_is)
-    hot = internals.in_memory_server(internals.InMemoryStore(10), {})
+    durable = engine.durable_server(stores.DurableStore(tmp_path / "h.db"), {}, as_it_is)
+    hot = engine.in_memory_server(stores.InMemoryStore(10), {})
     assert (durable.app.user_middleware, hot.app.user_middleware) == ([], [])
     release = durable._runtime._decorated
     assert isinstance(release, IdleReleaseDecorator)
@@ -118,7 +119,7 @@ async def test_no_server_has_the_wildcard_cors_of_the_library(tmp_path: Path) ->
 
 
 async def test_the_hot_store_finds_by_id_and_run_and_forgets_both() -> None:
-    store = internals.InMemoryStore(2)
+    store = stores.InMemoryStore(2)
     for number in range(5):
         running = PersistentHandler(
             handler_id=f"h{number}", workflow_name="w", status="running", run_id=f"r{number}"
@@ -150,22 +151,22 @@ PRIVATE_NAMES = {
 """Every private name that `internals` reads or overrides, and what has it."""
 
 
-def test_every_private_name_that_internals_uses_is_listed() -> None:
-    tree = ast.parse(Path(internals.__file__).read_text())
+def private_names(module: ModuleType) -> set[str]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     stored, read, overridden = set(), set(), set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_"):
             (stored if isinstance(node.ctx, ast.Store) else read).add(node.attr)
         if isinstance(node, ast.ClassDef):
             methods = {n.name for n in node.body if isinstance(n, functions)}
-            bases = [
-                getattr(internals, base.id) for base in node.bases if isinstance(base, ast.Name)
-            ]
+            bases = [getattr(module, base.id) for base in node.bases if isinstance(base, ast.Name)]
             overridden |= {m for m in methods for base in bases if hasattr(base, m)}
             stored |= methods - overridden
-    private = {name for name in (read - stored) | overridden if not name.startswith("__")}
-    assert {name for name in private if name.startswith("_")} == set(PRIVATE_NAMES)
+    return {n for n in (read - stored) | overridden if n.startswith("_") and n[:2] != "__"}
+
+
+def test_every_private_name_that_internals_uses_is_listed() -> None:
+    assert private_names(stores) | private_names(engine) == set(PRIVATE_NAMES)
 
 
 @pytest.mark.parametrize("name", [name for name, owner in PRIVATE_NAMES.items() if owner])
@@ -174,8 +175,8 @@ def test_the_library_still_has_the_private_name(name: str) -> None:
 
 
 async def test_the_private_names_mean_what_internals_takes_them_for(tmp_path: Path) -> None:
-    store = internals.DurableStore(tmp_path / "h.db")
-    server = internals.durable_server(store, {}, as_it_is)
+    store = stores.DurableStore(tmp_path / "h.db")
+    server = engine.durable_server(store, {}, as_it_is)
     release = server._runtime._decorated
     assert isinstance(release, IdleReleaseDecorator)
     assert release.stop_task is None
@@ -204,25 +205,25 @@ async def test_the_private_names_mean_what_internals_takes_them_for(tmp_path: Pa
 async def test_an_active_run_is_known_to_the_engine_and_released_at_the_stop(
     tmp_path: Path,
 ) -> None:
-    store = internals.DurableStore(tmp_path / "h.db")
-    server = internals.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
+    store = stores.DurableStore(tmp_path / "h.db")
+    server = engine.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
     server.add_workflow("two", TwoSteps())
     await server.start()
-    started = await internals.start_durable_run(server, store, "two", Begin(), "h")
-    await internals.wait_for_run(server, started)
-    assert not internals.is_active(server, "another run")
-    await internals.stop_server(server)
-    assert not internals.is_active(server, str(started.run_id))
+    started = await engine.start_durable_run(server, store, "two", Begin(), "h")
+    await engine.wait_for_run(server, started)
+    assert not engine.is_active(server, "another run")
+    await engine.stop_server(server)
+    assert not engine.is_active(server, str(started.run_id))
 
 
 async def test_the_state_of_a_finished_run_leaves_the_store_in_memory() -> None:
-    store = internals.InMemoryStore(1)
-    server = internals.in_memory_server(store, {})
+    store = stores.InMemoryStore(1)
+    server = engine.in_memory_server(store, {})
     server.add_workflow("two", TwoSteps())
     async with server.contextmanager():
         for number in range(3):
-            data = await internals.start_run(server, "two", Begin(), f"h{number}")
-            await internals.wait_for_run(server, data)
+            data = await engine.start_run(server, "two", Begin(), f"h{number}")
+            await engine.wait_for_run(server, data)
     assert len(store.handlers) <= 2
     assert {key[0] for key in store._state_store_cache} <= {
         str(handler.run_id) for handler in store.handlers.values()
@@ -232,29 +233,29 @@ async def test_the_state_of_a_finished_run_leaves_the_store_in_memory() -> None:
 async def test_a_run_is_active_until_it_has_ended_and_can_be_cancelled_and_forgotten(
     tmp_path: Path,
 ) -> None:
-    store = internals.DurableStore(tmp_path / "h.db")
-    server = internals.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
+    store = stores.DurableStore(tmp_path / "h.db")
+    server = engine.durable_server(store, EXCEPTION_HANDLERS, as_it_is)
     server.add_workflow("wait", Waits())
     await server.start()
-    started = await internals.start_durable_run(server, store, "wait", Begin(), "h")
-    assert internals.is_active(server, str(started.run_id))
-    assert await internals.cancel_run(server, "h")
-    await internals.stop_server(server)
-    assert not internals.is_active(server, str(started.run_id))
-    assert not await internals.cancel_run(server, "absent")
+    started = await engine.start_durable_run(server, store, "wait", Begin(), "h")
+    assert engine.is_active(server, str(started.run_id))
+    assert await engine.cancel_run(server, "h")
+    await engine.stop_server(server)
+    assert not engine.is_active(server, str(started.run_id))
+    assert not await engine.cancel_run(server, "absent")
     store.forget(["h"])
     assert await store.query(HandlerQuery(handler_id_in=["h"])) == []
     store.close()
 
 
 async def test_an_ended_runs_state_leaves_memory_with_it() -> None:
-    store = internals.InMemoryStore(1)
-    server = internals.in_memory_server(store, EXCEPTION_HANDLERS)
+    store = stores.InMemoryStore(1)
+    server = engine.in_memory_server(store, EXCEPTION_HANDLERS)
     server.add_workflow("two", TwoSteps())
     await server.start()
     for handler_id in ("first", "second", "third"):
-        started = await internals.start_run(server, "two", Begin(), handler_id)
-        await internals.wait_for_run(server, started)
+        started = await engine.start_run(server, "two", Begin(), handler_id)
+        await engine.wait_for_run(server, started)
     await server.stop()
     assert len(store._state_store_cache) <= 1
     assert len(store._handler_of_run) <= 1

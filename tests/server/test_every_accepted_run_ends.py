@@ -58,7 +58,7 @@ class NeverStarts(Workflow):
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(durable_host, "RECONCILE_EVERY_S", 0.05)
+    monkeypatch.setattr(durable_host, "RECONCILE_EVERY_S", 0.3)  # callers begin sooner
     monkeypatch.setattr(run_ends, "RETRY_EVERY_S", 0.05)
 
 

@@ -14,28 +14,22 @@ from workflows import Workflow
 from workflows.events import StartEvent
 
 from foliotrace.catalog import ErrorCode, Reason
-from foliotrace.errors import Conflict, FoliotraceError, LibraryUnavailable
+from foliotrace.errors import Conflict, LibraryUnavailable
 from foliotrace.model import Principal
 from foliotrace_server.host.accepted_runs import AcceptedRuns, RunQueue
 from foliotrace_server.host.background_tasks import BackgroundTasks
+from foliotrace_server.host.engine_runs import DISK_ERRORS, EngineRuns
 from foliotrace_server.host.grouped_runs import GroupOutcome, RunGroups, RunTogether
-from foliotrace_server.host.internals import (
-    DurableStore,
-    cancel_run,
-    durable_server,
-    start_durable_run,
-    stop_server,
-)
-from foliotrace_server.host.run_ends import EndedRun, RunEnds, ended, report_quarantined
+from foliotrace_server.host.internals.engine import durable_server, stop_server
+from foliotrace_server.host.internals.stores import DurableStore
+from foliotrace_server.host.run_ends import EndedRun, RunEnds, ended
 from foliotrace_server.host.run_journal import AcceptedRun, RunJournal, unreadable_journal
 from foliotrace_server.host.run_records import RunRecords
 from foliotrace_server.host.run_recovery import RunRecovery
-from foliotrace_server.http.identity import acting_as
 from foliotrace_server.http.problems import EXCEPTION_HANDLERS
-from foliotrace_server.observing.trace_context import capture_trace, continue_trace
+from foliotrace_server.observing.trace_context import capture_trace
 
 RECONCILE_EVERY_S: Final = 5.0
-_DISK_ERRORS: Final = (FoliotraceError, sqlite3.Error, OSError)  # of a full or lost disk
 _log = structlog.get_logger(__name__)
 
 
@@ -44,7 +38,7 @@ class DurableHost:
 
     At most `max_concurrent` runs are active, the others are queued. A run that makes no progress
     while `max_starts` processes die is failed with `job_crashed_repeatedly`; one that cannot be
-    started is failed with `job_unrepairable`.
+    started is failed with `job_unrepairable`, one whose step does not return with `job_stalled`.
 
     A run is in exactly one place: not begun, queued, in a group, active or ending. Each move is
     made without an `await`; what a fault leaves in no place, `_reconcile` queues again.
@@ -59,9 +53,13 @@ class DurableHost:
         max_concurrent: int,
         max_pending: int,
         max_starts: int,
+        step_limits_s: Mapping[str, float] = MappingProxyType({}),
         together: Mapping[str, RunTogether] = MappingProxyType({}),
     ) -> None:
-        """`together` executes runs of a workflow in groups, as far as they can be."""
+        """`together` executes runs of a workflow in groups, as far as they can be.
+
+        `step_limits_s` is how long a step of a workflow may take; without it, for ever.
+        """
         self.workflows = dict(workflows)
         with unreadable_journal():
             self.store = DurableStore(folder / "handlers.db")
@@ -81,9 +79,16 @@ class DurableHost:
         self._not_begun: dict[str, AcceptedRun] = {}
         self._queue = RunQueue()
         self._groups = RunGroups(together, begin=self._begin_group, settle=self._settle_group)
-        self._active: set[str] = set()
-        self._starting: set[str] = set()
-        self._cancelled: set[str] = set()  # of the active ones
+        self._engine = EngineRuns(
+            self.server,
+            self.store,
+            self._journal,
+            self.accepted,
+            self.records,
+            workflows=self.workflows,
+            step_limits_s=step_limits_s,
+            end=self._end,
+        )
         self._ending: set[str] = set()
         self._tasks = BackgroundTasks()
         self._ends = RunEnds(self._journal, on_ended, self._tasks)
@@ -104,10 +109,10 @@ class DurableHost:
                 self.accepted.add(run)
                 try:
                     await self._restore(run)
-                except _DISK_ERRORS:
+                except DISK_ERRORS:
                     raise
                 except Exception as error:  # noqa: BLE001 - whatever one record holds, we start
-                    self._quarantine(run, error)
+                    self._engine.quarantine(run, error)
         await self.server.start()
         self._started = True
         self._start_queued()
@@ -116,6 +121,7 @@ class DurableHost:
     async def settle(self) -> None:
         """Start nothing more, and finish reporting the runs that have ended."""
         self._started = False
+        self._groups.stop()
         await self._tasks.finish()
 
     async def stop(self) -> None:
@@ -166,12 +172,12 @@ class DurableHost:
         elif may_queue and self._groups.takes(run):
             self._groups.add(run)
             self._start_group()
-        elif may_queue and len(self._active) >= self._max_concurrent:
+        elif may_queue and not self._has_room:
             self._queue.add(run)
         elif may_queue:
-            await self._start_or_retry(run)
+            await self._engine.start_or_retry(run)
         else:
-            await self._start(run)
+            await self._engine.start(run)
 
     async def cancel(self, handler_id: str) -> bool:
         """Cancel a run that has not ended; False if there is none."""
@@ -181,11 +187,7 @@ class DurableHost:
             return True
         if self._groups.cancel(handler_id):
             return True
-        if handler_id in self._active:  # also if its start is under way, or must be repeated
-            self._cancelled.add(handler_id)
-            await cancel_run(self.server, handler_id)
-            return True
-        return await cancel_run(self.server, handler_id)
+        return await self._engine.cancel(handler_id)
 
     def owner(self, handler_id: str) -> Principal:
         """Whose run it is; the default caller's for one that nobody started."""
@@ -199,8 +201,7 @@ class DurableHost:
         elif state.where == "ended":
             self._end(run, state.status, state.problem)
         else:
-            self._active.add(run.handler_id)  # the engine resumes it
-            self.accepted.set_started(run.handler_id)
+            self._engine.add_resumed(run)
 
     async def _reconcile_loop(self) -> None:
         not_begun = frozenset[str]()
@@ -219,69 +220,36 @@ class DurableHost:
         """
         for run in [self._not_begun[i] for i in not_begun if i in self._not_begun]:
             self._requeue(self._not_begun.pop(run.handler_id))
-        places = (self._not_begun, self._active, self._ending, self._groups.handler_ids())
+        places = (self._not_begun, self._engine.active, self._ending, self._groups.handler_ids())
         placed = set(self._queue.handler_ids()).union(*places)
         for run in self.accepted.all():
             if run.handler_id not in placed:
                 self._requeue(run)
-        perhaps_lost = map(self._restart_if_lost, self._active - self._starting)
+        perhaps_lost = map(self._restart_if_lost, self._engine.settled())
         for error in await asyncio.gather(*perhaps_lost, return_exceptions=True):
             if error is not None:
                 _log.warning("job.not_reconciled", error_type=type(error).__name__)
+        await self._engine.give_up_stalled()
         self._start_queued()
 
     def _requeue(self, run: AcceptedRun) -> None:
         _log.warning("job.restarted", handler_id=run.handler_id)
-        self._active.discard(run.handler_id)
+        self._engine.discard(run.handler_id)
         self._queue.add(run)
 
     async def _restart_if_lost(self, handler_id: str) -> None:
         run = self.accepted.get(handler_id)
         state = await self._recovery.now(run) if run is not None else None
-        has_moved = handler_id not in self._active or handler_id in self._starting
-        if run is None or state is None or has_moved:
+        if run is None or state is None or handler_id not in self._engine.settled():
             return
         if state.where == "ended":
             self._end(run, state.status, state.problem)
         elif state.where == "lost":
             self._requeue(run)
 
-    async def _start_or_retry(self, run: AcceptedRun) -> None:
-        """Start a run; if the disk refuses its record, `_reconcile` tries again."""
-        try:
-            await self._start(run)
-        except _DISK_ERRORS as error:
-            _log.warning("job.start_failed", error_type=type(error).__name__)
-        except Exception as error:  # noqa: BLE001 - it will never start
-            self._quarantine(run, error)
-
-    def _quarantine(self, run: AcceptedRun, error: Exception) -> None:
-        """Give up a run whose record cannot be read."""
-        report_quarantined(run.handler_id, run.workflow, error)
-        self.store.forget([run.handler_id])  # the engine would stumble over it, too
-        self._end(run, "failed", ErrorCode.JOB_UNREPAIRABLE)
-
-    async def _start(self, run: AcceptedRun) -> None:
-        self._active.add(run.handler_id)
-        self._starting.add(run.handler_id)
-        try:
-            workflow = self.workflows.get(run.workflow)
-            if workflow is None:  # it was hosted when the run was accepted
-                return self._end(run, "failed", ErrorCode.WORKFLOW_NOT_HOSTED)
-            if run.handler_id in self._cancelled:
-                return self._end(run, "cancelled")
-            await self._journal.record_start(run.handler_id, starts=run.starts + 1, steps=run.steps)
-            event = workflow.start_event_class.model_validate_json(run.start_event)
-            with acting_as(run.principal), continue_trace(run.trace):
-                await start_durable_run(
-                    self.server, self.store, run.workflow, event, run.handler_id
-                )
-        finally:
-            self._starting.discard(run.handler_id)
-        self.accepted.set_started(run.handler_id)
-        if run.handler_id in self._cancelled:  # before the engine knew it
-            await cancel_run(self.server, run.handler_id)
-        return None
+    @property
+    def _has_room(self) -> bool:
+        return len(self._engine.active) < self._max_concurrent
 
     def _enqueue(self, run: AcceptedRun) -> None:
         if self._groups.takes(run):
@@ -316,11 +284,10 @@ class DurableHost:
 
     def _start_queued(self) -> None:
         self._start_group()
-        while self._started and self._queue and len(self._active) < self._max_concurrent:
-            run = self._queue.take(self.accepted.get(i) for i in self._active)
-            self._active.add(run.handler_id)
-            self._starting.add(run.handler_id)
-            self._tasks.spawn(self._start_or_retry(run))
+        while self._started and self._queue and self._has_room:
+            run = self._queue.take(self.accepted.get(i) for i in self._engine.active)
+            self._engine.reserve(run)
+            self._tasks.spawn(self._engine.start_or_retry(run))
 
     def _on_finished(self, handler: PersistentHandler) -> None:
         """Called by the store at every write to a finished run's record; the first one counts."""
@@ -331,7 +298,7 @@ class DurableHost:
     def _end(self, run: AcceptedRun, status: str, problem: str | None = None) -> None:
         if run.handler_id in self._ending:
             return
-        self._active.discard(run.handler_id)
+        self._engine.discard(run.handler_id)
         self._ending.add(run.handler_id)
         self._tasks.spawn(self._finalize([run], status, problem))
         self._start_queued()
@@ -347,5 +314,5 @@ class DurableHost:
 
     def _on_reported(self, handler_id: str) -> None:
         self._ending.discard(handler_id)
-        self._cancelled.discard(handler_id)
+        self._engine.forget_cancelled(handler_id)
         self.accepted.set_ended(handler_id)

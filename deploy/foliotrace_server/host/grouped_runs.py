@@ -26,6 +26,8 @@ The others were left as they were found. May raise FoliotraceError.
 _GROUP_RUNS: Final = 64
 _FEW_RUNS: Final = 16
 _GATHER_S: Final = 0.1
+GROUP_DEADLINE_S: Final = 600.0  # above the deadlines of what it consists of
+STOP_DEADLINE_S: Final = 10.0  # for the group that is at work when the service stops
 _log = structlog.get_logger(__name__)
 
 
@@ -42,7 +44,9 @@ class GroupOutcome:
 class RunGroups:
     """Runs that wait to be executed together, by workflow and tenant, and the group at work.
 
-    `begin` records durably that runs are started, `settle` takes what became of them.
+    `begin` records durably that runs are started, `settle` takes what became of them. A group that
+    does not return is given up after `GROUP_DEADLINE_S`, and its runs are `left`: its work repeats
+    what may still go on unseen, as it does after a crash.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class RunGroups:
         self._waiting: OrderedDict[tuple[str, str], deque[AcceptedRun]] = OrderedDict()
         self._at_work: dict[str, bool] = {}  # of the group at work: whether it was cancelled
         self._is_running = False
+        self._stopping = asyncio.Event()
 
     def takes(self, run: AcceptedRun) -> bool:
         """Whether the run may be executed with others: no process has died over it yet."""
@@ -109,6 +114,10 @@ class RunGroups:
         finally:
             self._is_running = False
 
+    def stop(self) -> None:
+        """Let the group at work end soon; no other one begins."""
+        self._stopping.set()
+
     def _take(self) -> tuple[RunTogether, str, list[AcceptedRun]]:
         """What executes the next group, its tenant and its runs; each tenant in its turn."""
         (workflow, tenant), runs = self._waiting.popitem(last=False)
@@ -124,7 +133,7 @@ class RunGroups:
         self._at_work = dict.fromkeys((run.handler_id for run in runs), False)
         try:
             await self._begin(runs)
-            results = await run_together(tenant, runs)
+            results = await self._before_deadline(run_together(tenant, runs))
         except (Exception, asyncio.CancelledError) as error:  # each run reports its own error
             if is_cancelled_itself():
                 raise
@@ -132,6 +141,25 @@ class RunGroups:
         finally:
             cancelled, self._at_work = self._at_work, {}
             self._report(runs, results, cancelled)
+
+    async def _before_deadline(
+        self, work: Awaitable[Mapping[str, StopEvent]]
+    ) -> Mapping[str, StopEvent]:
+        """The result of `work`. Raises TimeoutError without waiting for what ignores its end."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait(
+                {working, stopping}, timeout=GROUP_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if stopping.done():
+                await asyncio.wait({working}, timeout=STOP_DEADLINE_S)
+            if not working.done():
+                raise TimeoutError
+            return working.result()
+        finally:
+            stopping.cancel()
+            working.cancel()
 
     def _report(
         self,

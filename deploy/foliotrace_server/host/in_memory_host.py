@@ -13,13 +13,13 @@ from workflows.handler import WorkflowHandler
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import Conflict, FoliotraceError, TooBusy
 from foliotrace.model import Principal
-from foliotrace_server.host.internals import (
+from foliotrace_server.host.internals.engine import (
     HandlerData,
-    InMemoryStore,
     handler_data,
     in_memory_server,
     start_run,
 )
+from foliotrace_server.host.internals.stores import InMemoryStore
 from foliotrace_server.http.identity import caller
 from foliotrace_server.http.problems import EXCEPTION_HANDLERS
 

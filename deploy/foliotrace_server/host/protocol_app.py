@@ -30,12 +30,11 @@ from foliotrace.ingest.workflow import IngestDocument
 from foliotrace.model import JobKind, Principal
 from foliotrace_server.host.durable_host import DurableHost
 from foliotrace_server.host.in_memory_host import InMemoryHost
-from foliotrace_server.host.internals import (
+from foliotrace_server.host.internals.engine import HandlerData, handler_data
+from foliotrace_server.host.internals.stores import (
     EventEnvelope,
     EventValidationError,
-    HandlerData,
     failure_kind,
-    handler_data,
 )
 from foliotrace_server.http.identity import caller, require
 from foliotrace_server.http.overload import ConcurrencyLimit

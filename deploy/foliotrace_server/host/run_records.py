@@ -8,13 +8,8 @@ from llama_agents.server import HandlerQuery, PersistentHandler, WorkflowServer
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import NotFound
 from foliotrace_server.host.accepted_runs import AcceptedRuns
-from foliotrace_server.host.internals import (
-    DurableStore,
-    EventEnvelopeWithMetadata,
-    HandlerData,
-    handler_data,
-    wait_for_run,
-)
+from foliotrace_server.host.internals.engine import HandlerData, handler_data, wait_for_run
+from foliotrace_server.host.internals.stores import DurableStore, EventEnvelopeWithMetadata
 from foliotrace_server.host.run_journal import RunJournal
 
 

@@ -10,7 +10,8 @@ from llama_agents.server import HandlerQuery, PersistentHandler, WorkflowServer
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.events import attempt
-from foliotrace_server.host.internals import DurableStore, is_active
+from foliotrace_server.host.internals.engine import is_active
+from foliotrace_server.host.internals.stores import DurableStore
 from foliotrace_server.host.run_journal import AcceptedRun, RunJournal
 from foliotrace_server.host.run_records import RunRecords
 from foliotrace_server.http.identity import acting_as

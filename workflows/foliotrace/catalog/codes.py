@@ -536,6 +536,12 @@ class ErrorCode(CatalogEntry):
         ErrorKind.INTERNAL,
         "The job was abandoned because the process crashed each time it ran.",
     )
+    JOB_STALLED = (
+        "job_stalled",
+        ErrorKind.INTERNAL,
+        "The job was given up because one of its steps did not return for hours.",
+        "Send the file or the request again; the log names the job as `job.stalled`.",
+    )
     JOB_UNREPAIRABLE = (
         "job_unrepairable",
         ErrorKind.INTERNAL,

@@ -1,19 +1,13 @@
-"""The one module with private names of llama-agents-server 0.8 and llama-index-workflows 2.26.
+"""The stores of llama-agents' servers, in memory and on disk: redacted, indexed, in WAL mode."""
 
-tests/contracts/test_llama_agents_internals.py checks each of these names and the behaviour relied
-on, so that an upgrade fails there and not in production.
-"""
-
-import asyncio
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from llama_agents.client.protocol import HandlerData  # type: ignore[import-untyped] # no py.typed
 from llama_agents.client.protocol.serializable_events import (  # type: ignore[import-untyped] # no py.typed
     EventEnvelope,
     EventEnvelopeWithMetadata,
@@ -25,16 +19,10 @@ from llama_agents.server import (
     MemoryWorkflowStore,
     PersistentHandler,
     SqliteWorkflowStore,
-    WorkflowServer,
 )
-from llama_agents.server._runtime.idle_release_runtime import IdleReleaseDecorator
-from llama_agents.server._runtime.persistence_runtime import PersistenceDecorator
-from llama_agents.server._service import handler_data_from_persistent
 from workflows.context.serializers import BaseSerializer, JsonSerializer
 from workflows.context.state_store import InMemoryStateStore
-from workflows.events import StartEvent, StopEvent
-from workflows.plugins.basic import BasicRuntime
-from workflows.runtime.types.plugin import ExternalRunAdapter
+from workflows.events import StopEvent
 
 from foliotrace import errors
 from foliotrace.catalog import ErrorCode, ErrorKind
@@ -44,25 +32,13 @@ __all__ = [
     "EventEnvelope",
     "EventEnvelopeWithMetadata",
     "EventValidationError",
-    "HandlerData",
     "InMemoryStore",
-    "cancel_run",
-    "durable_server",
     "failure_kind",
-    "handler_data",
-    "in_memory_server",
-    "is_active",
-    "start_durable_run",
-    "start_run",
-    "stop_server",
-    "wait_for_run",
-    "wait_until_replayable",
 ]
 
 _START_TICK = '%\\"type\\": \\"add_event\\"%'  # ticks are JSON within JSON
 _STEP_DONE_TICK = '%\\"type\\": \\"step_result\\"%'
 _OUR_ERRORS = "foliotrace.errors."
-_REPLAYABLE_POLL_S = 0.002
 
 
 class _RedactingStore(AbstractWorkflowStore):
@@ -279,154 +255,3 @@ def _forget_runs(connection: sqlite3.Connection, runs: Sequence[tuple[str]]) -> 
     for table in ("events", "ticks", "workflow_state", "handlers"):
         connection.executemany(f"DELETE FROM {table} WHERE run_id = ?", runs)  # noqa: S608 - fixed names
     connection.commit()
-
-
-class _HoldingRuntime(BasicRuntime):
-    """Holds the task of each run until it ends.
-
-    The base and the event loop hold it weakly: a run that waits for an event would be collected as
-    garbage, and the event be lost.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._runs: set[asyncio.Task[StopEvent]] = set()
-
-    def run_workflow(self, run_id: str, *args: Any, **kwargs: Any) -> ExternalRunAdapter:  # noqa: ANN401 - the base's own
-        """Start or resume a run."""
-        adapter = super().run_workflow(run_id, *args, **kwargs)
-        run = self._queues[run_id].complete
-        self._runs.add(run)
-        run.add_done_callback(self._runs.discard)
-        return adapter
-
-
-class _ContextualRuntime(_HoldingRuntime):
-    """Starts each run in its own trace context; the engine would resume all runs in one."""
-
-    def __init__(self, run_context: Callable[[str], AbstractContextManager[None]]) -> None:
-        super().__init__()
-        self._run_context = run_context
-
-    def run_workflow(self, run_id: str, *args: Any, **kwargs: Any) -> ExternalRunAdapter:  # noqa: ANN401 - the base's own
-        """Start or resume a run."""
-        with self._run_context(run_id):
-            return super().run_workflow(run_id, *args, **kwargs)
-
-
-def in_memory_server(store: InMemoryStore, exception_handlers: dict[Any, Any]) -> WorkflowServer:
-    """A server whose runs are lost when the process ends."""
-    server = WorkflowServer(
-        workflow_store=store, exception_handlers=exception_handlers, runtime=_HoldingRuntime()
-    )
-    return _without_wildcard_cors(server)
-
-
-def durable_server(
-    store: DurableStore,
-    exception_handlers: dict[Any, Any],
-    run_context: Callable[[str], AbstractContextManager[None]],
-) -> WorkflowServer:
-    """A server that resumes its runs after a crash, also the youngest (`grace=None`).
-
-    `run_context` takes a run id and gives the context in which the run is started.
-    """
-    runtime = _ContextualRuntime(run_context)
-    persistence = PersistenceDecorator(runtime, store=store, resume_fresh_handler_grace=None)
-    server = WorkflowServer(
-        workflow_store=store,
-        exception_handlers=exception_handlers,
-        runtime=IdleReleaseDecorator(persistence, store=store, idle_timeout=600.0),
-    )
-    return _without_wildcard_cors(server)
-
-
-def _without_wildcard_cors(server: WorkflowServer) -> WorkflowServer:
-    """Remove the library's credentialed wildcard CORS; it cannot be switched off by an argument."""
-    server.app.user_middleware.clear()
-    return server
-
-
-def is_active(server: WorkflowServer, run_id: str) -> bool:
-    """Whether the engine executes the run in this process, or is about to resume it.
-
-    The store cannot tell: on a full disk a run ends without a record of it.
-    """
-    release = server._runtime._decorated
-    assert isinstance(release, IdleReleaseDecorator)  # noqa: S101 - built by durable_server
-    persistence = release._decorated
-    assert isinstance(persistence, PersistenceDecorator)  # noqa: S101 - built by durable_server
-    if persistence.resume_task is None or not persistence.resume_task.done():
-        return True
-    basic = persistence._decorated
-    assert isinstance(basic, BasicRuntime)  # noqa: S101 - built by durable_server
-    queues = basic._queues.get(run_id)
-    return queues is not None and not queues.complete.done()
-
-
-async def wait_until_replayable(
-    store: DurableStore, run_id: str, active: Callable[[], bool] = lambda: True
-) -> None:
-    """Return when a crash can no longer lose the run: its start event is stored, or it has ended.
-
-    The library acknowledges `run-nowait` before that; 3 to 10 of 42 killed runs were lost. A run
-    that is not `active` any more has ended, whatever its record says.
-    """
-    while not store.is_replayable(run_id) and active():
-        handlers = await store.query(HandlerQuery(run_id_in=[run_id]))
-        if not handlers or handlers[0].status != "running":
-            return
-        await asyncio.sleep(_REPLAYABLE_POLL_S)
-
-
-async def start_run(
-    server: WorkflowServer, name: str, start_event: StartEvent, handler_id: str
-) -> HandlerData:
-    """Start workflow `name`; the handler's record."""
-    workflow = server.get_workflows()[name]
-    return await server._service.start_workflow(
-        workflow, handler_id=handler_id, start_event=start_event
-    )
-
-
-async def start_durable_run(
-    server: WorkflowServer,
-    store: DurableStore,
-    name: str,
-    start_event: StartEvent,
-    handler_id: str,
-) -> HandlerData:
-    """Start workflow `name`; the handler's record, once a crash cannot lose the run."""
-    started = await start_run(server, name, start_event, handler_id)
-    assert started.run_id is not None  # noqa: S101 - the service has just made it
-    run_id = started.run_id
-    await wait_until_replayable(store, run_id, lambda: is_active(server, run_id))
-    return started
-
-
-async def wait_for_run(server: WorkflowServer, handler: HandlerData) -> HandlerData:
-    """Wait for the end of a run; its record then."""
-    return await server._service.await_workflow(handler)
-
-
-def handler_data(handler: PersistentHandler) -> HandlerData:
-    """A stored record in the form of the protocol."""
-    return handler_data_from_persistent(handler)
-
-
-async def cancel_run(server: WorkflowServer, handler_id: str) -> bool:
-    """Cancel a run; False if it is not active."""
-    return await server._service.cancel_handler(handler_id) is not None
-
-
-async def stop_server(server: WorkflowServer) -> None:
-    """Stop the server and wait for its runs to be released; they stay `running` in the store."""
-    await server.stop()
-    release = server._runtime._decorated
-    assert isinstance(release, IdleReleaseDecorator)  # noqa: S101 - built by durable_server
-    if release.stop_task is not None:
-        await release.stop_task
-    basic = release._decorated._decorated  # type: ignore[attr-defined] # the persistence decorator
-    assert isinstance(basic, BasicRuntime)  # noqa: S101 - built by durable_server
-    runs = [queues.complete for queues in list(basic._queues.values())]
-    await asyncio.gather(*runs, return_exceptions=True)
