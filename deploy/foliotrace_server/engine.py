@@ -28,7 +28,8 @@ from foliotrace_server.host.reading_again import ReadingAgain
 from foliotrace_server.host.run_ends import EndedRun
 from foliotrace_server.http.quotas import Quotas
 from foliotrace_server.http.request_body import start_event
-from foliotrace_server.jobs import JobService, ingest_runs
+from foliotrace_server.jobs.service import JobService
+from foliotrace_server.jobs.small_files import ingest_runs
 from foliotrace_server.settings import Settings
 
 _DELAY_S: Final = 2.0  # so that a hundred deletions in a row cause one compaction
@@ -182,7 +183,7 @@ class Engine:
         return answer_of(await self.query.run(start_event=question).stop_event_result())
 
     async def _ended(self, ended: EndedRun) -> None:
-        job = await self.jobs.settle(ended)
+        job = await self.jobs.ends.settle(ended)
         _log.info(
             "job.ended",
             job_id=ended.handler_id,

@@ -11,7 +11,7 @@ from tests.server.small_service import serving, small_engine
 
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.model import Job, JobStatus, Principal
-from foliotrace_server import jobs
+from foliotrace_server.jobs import service
 from foliotrace_server.engine import Engine
 from foliotrace_server.host.run_journal import AcceptedRun, RunJournal
 
@@ -135,12 +135,12 @@ async def test_a_job_whose_repair_fails_is_quarantined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad, good = await killed_before_their_runs(tmp_path, 2)
-    build = jobs.start_event
+    build = service.start_event
 
     def refuse(kind: type, fields: dict[str, object]) -> object:
         if fields["job_id"] == bad.job.id:
             raise ValueError("cannot be built")
         return build(kind, fields)
 
-    monkeypatch.setattr(jobs, "start_event", refuse)
+    monkeypatch.setattr(service, "start_event", refuse)
     await quarantined(tmp_path, bad, good)

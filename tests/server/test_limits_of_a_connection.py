@@ -76,6 +76,18 @@ async def test_a_header_beyond_the_limit_is_refused(tmp_path: Path, request_: by
         assert b"HTTP/1.1" not in answer[1:]
 
 
+@pytest.mark.parametrize(
+    "lines", [b"", b"Host: localhost\r\nHost: localhost\r\n"], ids=["none", "two"]
+)
+async def test_a_request_names_one_host(tmp_path: Path, lines: bytes) -> None:
+    async with served(tmp_path) as port:
+        answer = await answer_to(port, b"GET /healthz HTTP/1.1\r\n" + lines + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b'"code":"invalid_request"' in answer
+        old = await answer_to(port, b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        assert old.startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize("end", [b"1\r\nx\r\n0\r\nX: ", b"1;x="], ids=["trailer", "extension"])
 async def test_what_follows_the_header_is_limited_like_it(tmp_path: Path, end: bytes) -> None:
     head = b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -28,7 +28,7 @@ FoliotraceError
     NothingToIndex                parsing produced no text; a failure, never a success
     RecordInvalid                 the extracted record does not satisfy its schema
     Misconfigured                 a setting is wrong or missing; stops the start
-    JobEnded                      a job ended outside its run: foliotrace_server.jobs
+    JobEnded                      a job ended outside its run: foliotrace_server.jobs.ends
     ServerProblem, Unreachable    what the client sees: foliotrace_server.client
 
 Only the HTTP edge turns the kinds of codes into statuses.

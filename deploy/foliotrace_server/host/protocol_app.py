@@ -40,7 +40,7 @@ from foliotrace_server.http.identity import caller, require
 from foliotrace_server.http.overload import ConcurrencyLimit
 from foliotrace_server.http.request_body import checked_id, read_json, receive_again, start_event
 from foliotrace_server.http.scopes import scope_of
-from foliotrace_server.jobs import JobService
+from foliotrace_server.jobs.service import JobService
 
 _STATES = ("running", "completed", "failed", "cancelled")
 _JOBS = ("ingest", "extract")

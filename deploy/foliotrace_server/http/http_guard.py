@@ -138,6 +138,8 @@ class HttpGuard:
         names = [name for name, _ in scope["headers"]]
         if names.count(b"host") > 1 or names.count(b"origin") > 1:
             raise InvalidRequest("`Host` and `Origin` may each be sent once")
+        if b"host" not in names and scope.get("http_version") == "1.1":
+            raise InvalidRequest("HTTP/1.1 requires `Host`")
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
         is_open = self._local_only and not self.authentication.required

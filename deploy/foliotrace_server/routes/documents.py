@@ -36,7 +36,7 @@ from foliotrace_server.http.identity import caller
 from foliotrace_server.http.overload import ConcurrencyLimit
 from foliotrace_server.http.problems import problem_of
 from foliotrace_server.http.request_body import checked_collection, checked_key, stream_body
-from foliotrace_server.jobs import StoredUpload
+from foliotrace_server.jobs.stored_upload import StoredUpload
 from foliotrace_server.openapi.operation import header_parameter, paging, query_parameter
 from foliotrace_server.routes.endpoint import endpoint
 from foliotrace_server.routes.upload_form import Form, receive, refuse_other_fields

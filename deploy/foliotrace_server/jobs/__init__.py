@@ -1,0 +1,1 @@
+"""Durable jobs: submitted, ended with a reason, repaired at the start."""
