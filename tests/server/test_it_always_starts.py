@@ -11,9 +11,9 @@ from tests.server.small_service import serving, small_engine
 
 from foliotrace.ingest.upload import Accepted, Upload, accept
 from foliotrace.model import Job, JobStatus, Principal
-from foliotrace_server.jobs import service
 from foliotrace_server.engine import Engine
 from foliotrace_server.host.run_journal import AcceptedRun, RunJournal
+from foliotrace_server.jobs import service
 
 pytestmark = pytest.mark.anyio
 PRINCIPAL = Principal(tenant="default", subject="local")
