@@ -7,8 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from math import comb
+from math import comb, sqrt
 from pathlib import Path
+from random import Random
+from statistics import NormalDist
 from typing import Any
 
 import pytest
@@ -109,8 +111,8 @@ def test_too_early_to_say_is_held(changed: dict[str, Any], watched: timedelta, r
         ({"errors": 40}, "errors"),
         ({"degraded": 60}, "degraded"),
         ({"bad": 25}, "bad ratings"),
-        ({"p95_ms": 1100.0}, "p95"),
-        ({"cost_per_run_usd": Decimal("0.02")}, "cost per run"),
+        ({"p95_ms": 1100.0, "slow": 90}, "p95"),
+        ({"cost_per_run_usd": Decimal("0.02"), "dear": 300}, "cost per run"),
     ],
 )
 def test_what_is_worse_beyond_chance_is_rolled_back_at_once(
@@ -119,6 +121,25 @@ def test_what_is_worse_beyond_chance_is_rolled_back_at_once(
     decided = watch(figures(), figures("new", **changed), timedelta(minutes=5), WatchLimits())
     assert decided.decision is Decision.ROLL_BACK
     assert reason in decided.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"p95_ms": 1100.0, "slow": 25},
+        {"cost_per_run_usd": Decimal("0.02"), "dear": 25},
+        {"p95_ms": 900.0, "slow": 90},  # surely slower, but not by a quarter
+    ],
+)
+def test_a_few_slow_or_dear_runs_are_chance(changed: dict[str, Any]) -> None:
+    decided = watch(figures(slow=20, dear=20), figures("new", **changed), DAY, WatchLimits())
+    assert decided.decision is Decision.PROMOTE
+
+
+def test_a_release_that_costs_where_the_baseline_is_free_is_rolled_back() -> None:
+    free = figures(cost_per_run_usd=Decimal(0))
+    decided = watch(free, figures("new", dear=1000), DAY, WatchLimits())
+    assert decided.reasons[0].startswith("cost per run: 0 before")
 
 
 def test_one_error_of_few_runs_is_chance() -> None:
@@ -134,6 +155,13 @@ def test_the_exact_test_sums_the_hypergeometric_tail(a: int, b: int, c: int, d: 
         return
     ways = sum(comb(of, a + c - k) * comb(of_then, k) for k in range(c, min(of_then, a + c) + 1))
     assert more_often(a, of, c, of_then) == pytest.approx(ways / comb(of + of_then, a + c))
+
+
+def test_the_exact_test_of_a_million_runs_is_that_of_the_normal_distribution() -> None:
+    """It took minutes, on the event loop of the server, while it summed every term exactly."""
+    z = (20_300 - 20_000 - 0.5) / sqrt(2 * 20_150 * (1 - 0.02015))
+    expected = 1 - NormalDist().cdf(z)
+    assert more_often(20_000, 1_000_000, 20_300, 1_000_000) == pytest.approx(expected, rel=0.01)
 
 
 def test_fishers_tea_tasting_has_its_published_probability() -> None:
@@ -259,7 +287,33 @@ async def test_a_canary_that_fails_is_taken_out_by_the_server_itself(tmp_path: P
     store.close()
 
 
-def _answer() -> Any:
-    from foliotrace.model import Answer
+@pytest.mark.parametrize(("slower", "rolled_back"), [(1.0, False), (1.8, True)])
+def test_looking_all_day_takes_a_slower_canary_out_but_none_that_is_as_fast(
+    slower: float, rolled_back: bool
+) -> None:
+    """Latencies have long tails: the p95 of two hundred of them is off by a quarter by chance."""
+    from foliotrace.query.workflow import AskQuestion
+    from foliotrace_server.loop.releases import ReleaseRouter
 
-    return Answer(text="2.31 EUR", run_id="run_1")
+    chance, question = Random(12), AskQuestion(query="?")
+    for _ in range(5):
+        router = ReleaseRouter({}, now=lambda: NOW)
+        router.follow(Rollout(canary="new", share=0.5, changed_at=NOW.isoformat()))
+        decisions = set()
+        for number in range(4000):
+            for release, factor in (("base", 1.0), ("new", slower)):
+                failed = chance.random() < 0.02
+                outcome = RuntimeError() if failed else _answer("0.01")
+                elapsed_ms = factor * chance.lognormvariate(5, 1)
+                router.ended(question, release, outcome, elapsed_ms)
+            if number % 50 == 49:
+                watched = router.judge()
+                assert watched is not None
+                decisions.add(watched.decision)
+        assert (Decision.ROLL_BACK in decisions) is rolled_back
+
+
+def _answer(cost_usd: str = "0") -> Any:
+    from foliotrace.model import Answer, Usage
+
+    return Answer(text="2.31 EUR", run_id="run_1", usage=Usage(cost_usd=Decimal(cost_usd)))

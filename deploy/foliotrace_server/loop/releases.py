@@ -19,7 +19,14 @@ from foliotrace.query.services import QueryServices
 from foliotrace.query.workflow import AskQuestion
 from foliotrace_loop.queues import is_sampled
 from foliotrace_loop.releases.rollout import BASE, Rollout, Rollouts
-from foliotrace_loop.releases.watch import Decision, ReleaseFigures, Watched, WatchLimits, watch
+from foliotrace_loop.releases.watch import (
+    SIGNIFICANT_WATCHED_ALL_DAY,
+    Decision,
+    ReleaseFigures,
+    Watched,
+    WatchLimits,
+    watch,
+)
 from foliotrace_loop.runs.windows import percentile
 from foliotrace_otel import separate_trace
 from foliotrace_server.http.identity import caller
@@ -43,6 +50,12 @@ class _Seen:
     degraded: int = 0
     cost_usd: Decimal = Decimal(0)
     elapsed_ms: deque[float] = field(default_factory=lambda: deque(maxlen=_LATEST))
+    costs_usd: deque[Decimal] = field(default_factory=lambda: deque(maxlen=_LATEST))
+
+    def above(self, slow_ms: float | None, dear_usd: Decimal | None) -> tuple[int, int]:
+        """How many of the latest answers took longer, and how many cost more."""
+        slow = 0 if slow_ms is None else sum(each > slow_ms for each in self.elapsed_ms)
+        return slow, 0 if dear_usd is None else sum(each > dear_usd for each in self.costs_usd)
 
     def figures(self, release: str) -> ReleaseFigures:
         return ReleaseFigures(
@@ -72,7 +85,7 @@ class ReleaseRouter:
         self._services = services
         self._online = online
         self._automatic = automatic_rollback
-        self._limits = limits or WatchLimits()
+        self._limits = limits or WatchLimits(significance=SIGNIFICANT_WATCHED_ALL_DAY)
         self._now = now
         self._rollout = Rollout()
         self._seen: dict[str, _Seen] = {}
@@ -123,6 +136,7 @@ class ReleaseRouter:
         seen.elapsed_ms.append(elapsed_ms)
         seen.degraded += outcome.degradation.level > 0
         seen.cost_usd += outcome.usage.cost_usd
+        seen.costs_usd.append(outcome.usage.cost_usd)
         if self._online is not None:
             self._online.consider(question, outcome, caller())
         shadow = self._rollout.shadow
@@ -137,8 +151,13 @@ class ReleaseRouter:
         rollout = self._rollout
         if rollout.canary is None:
             return None
+        seen = [self._seen.get(name, _Seen()) for name in (rollout.stable, rollout.canary)]
+        stable, canary = seen[0].figures(rollout.stable), seen[1].figures(rollout.canary)
+        above = self._limits.factor_limits(stable.p95_ms, stable.cost_per_run_usd)
         stable, canary = (
-            self._seen.get(name, _Seen()).figures(name) for name in (rollout.stable, rollout.canary)
+            replace(figures, slow=slow, dear=dear, measured=len(each.elapsed_ms))
+            for figures, each in zip((stable, canary), seen, strict=True)
+            for slow, dear in (each.above(*above),)
         )
         began = datetime.fromisoformat(rollout.changed_at) if rollout.changed_at else self._now()
         return watch(stable, canary, self._now() - began, self._limits)

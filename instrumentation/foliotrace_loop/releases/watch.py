@@ -1,15 +1,18 @@
 """Whether a release may replace its baseline, from what both did in production. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from fractions import Fraction
-from math import comb
+from math import exp, lgamma
 from typing import Final
 
 SIGNIFICANT: Final = 0.05
+SIGNIFICANT_WATCHED_ALL_DAY: Final = 0.001
+"""For whoever looks again and again: at 0.05, every second release that is no worse would be rolled
+back within a day of looks each half minute; at 0.001 about one of a hundred."""
+_NEGLIGIBLE: Final = 1e-12  # a term of a sum, as a share of it
 
 
 class Decision(StrEnum):
@@ -22,7 +25,10 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseFigures:
-    """What one release did while it was watched. `rated` counts ratings, `bad` those below 0.5."""
+    """What one release did while it was watched. `rated` counts ratings, `bad` those below 0.5.
+
+    `slow` and `dear` count the runs above `factor_limits` of the baseline, of `measured` runs.
+    """
 
     release: str
     runs: int
@@ -32,6 +38,9 @@ class ReleaseFigures:
     bad: int
     p95_ms: float | None
     cost_per_run_usd: Decimal | None
+    slow: int = 0
+    dear: int = 0
+    measured: int | None = None  # None: all runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +51,39 @@ class WatchLimits:
     least_time: timedelta = timedelta(hours=24)
     slower: float = 1.25  # p95, as a factor of the baseline's
     dearer: float = 1.25  # cost of a run
+    significance: float = SIGNIFICANT  # of all comparisons together
+
+    def factor_limits(
+        self, p95_ms: float | None, cost_per_run_usd: Decimal | None
+    ) -> tuple[float | None, Decimal | None]:
+        """(ms, USD) above which a run is slow or dear, by the baseline's figures."""
+        slow_ms = None if p95_ms is None else self.slower * p95_ms
+        factor = Decimal(str(self.dearer))
+        return slow_ms, None if cost_per_run_usd is None else factor * cost_per_run_usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureCheck:
-    """One comparison. `p_value` of shares: Fisher's exact test, one-sided, that it is worse."""
+    """One comparison. `p_value`: Fisher's exact test, one-sided, that the candidate is worse.
+
+    `factor`: how much larger the figure may be; `p_value` is then of the runs above that.
+    """
 
     name: str
     baseline: float | None
     candidate: float | None
-    worse: bool
-    p_value: float | None = None
+    p_value: float
+    factor: float | None = None
+
+    def worse(self, significance: float) -> bool:
+        """Whether the candidate is worse, and chance does not explain it."""
+        if self.factor is not None and (
+            self.baseline is None
+            or self.candidate is None
+            or self.candidate <= self.factor * self.baseline
+        ):
+            return False
+        return self.p_value < significance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,19 +102,25 @@ def watch(
 ) -> Watched:
     """Roll back as soon as chance does not explain what is worse; promote after enough time.
 
-    Latency and cost are compared once there are enough runs, since single runs decide them before.
+    Latency and cost are worse where the figure is larger by the factor and, beyond chance, more
+    runs are above it. They are compared once there are enough runs.
     """
+    of, of_then = baseline.runs, candidate.runs
     checks = [
-        _share("errors", baseline.errors, baseline.runs, candidate.errors, candidate.runs),
-        _share("degraded", baseline.degraded, baseline.runs, candidate.degraded, candidate.runs),
-        _share("bad ratings", baseline.bad, baseline.rated, candidate.bad, candidate.rated),
+        _check("errors", baseline.errors, of, candidate.errors, of_then),
+        _check("degraded", baseline.degraded, of, candidate.degraded, of_then),
+        _check("bad ratings", baseline.bad, baseline.rated, candidate.bad, candidate.rated),
     ]
     enough = candidate.runs >= limits.least_runs
     if enough and baseline.runs >= limits.least_runs:
+        of = baseline.runs if baseline.measured is None else baseline.measured
+        of_then = candidate.runs if candidate.measured is None else candidate.measured
+        slow = _check("p95", baseline.slow, of, candidate.slow, of_then)
+        dear = _check("cost per run", baseline.dear, of, candidate.dear, of_then)
         cost = (_number(baseline.cost_per_run_usd), _number(candidate.cost_per_run_usd))
-        checks.append(_factor("p95", baseline.p95_ms, candidate.p95_ms, limits.slower))
-        checks.append(_factor("cost per run", *cost, limits.dearer))
-    worse = [check for check in checks if check.worse]
+        checks.append(_factor(slow, baseline.p95_ms, candidate.p95_ms, limits.slower))
+        checks.append(_factor(dear, *cost, limits.dearer))
+    worse = [check for check in checks if check.worse(limits.significance / len(checks))]
     missing = []
     if not enough:
         missing.append(f"{candidate.runs} of {limits.least_runs} runs")
@@ -104,25 +141,24 @@ def watch(
     )
 
 
-def _share(name: str, bad: int, of: int, bad_then: int, of_then: int) -> FigureCheck:
-    p_value = more_often(bad, of, bad_then, of_then)
+def _check(name: str, bad: int, of: int, bad_then: int, of_then: int) -> FigureCheck:
     return FigureCheck(
         name=name,
         baseline=bad / of if of else None,
         candidate=bad_then / of_then if of_then else None,
-        worse=p_value < SIGNIFICANT,
-        p_value=p_value,
+        p_value=more_often(bad, of, bad_then, of_then),
     )
 
 
-def _factor(name: str, before: float | None, after: float | None, most: float) -> FigureCheck:
-    worse = before is not None and after is not None and before > 0 and after > most * before
-    return FigureCheck(name=name, baseline=before, candidate=after, worse=worse)
+def _factor(
+    check: FigureCheck, before: float | None, after: float | None, most: float
+) -> FigureCheck:
+    return replace(check, baseline=before, candidate=after, factor=most)
 
 
 def _reason(check: FigureCheck) -> str:
-    said = f"{check.name}: {check.baseline:.3g} before, {check.candidate:.3g} now"
-    return said if check.p_value is None else f"{said}, p = {check.p_value:.3f}"
+    figures = f"{check.baseline:.3g} before, {check.candidate:.3g} now"
+    return f"{check.name}: {figures}, p = {check.p_value:.2g}"
 
 
 def _number(value: Decimal | None) -> float | None:
@@ -133,18 +169,32 @@ def more_often(bad: int, of: int, bad_then: int, of_then: int) -> float:
     """The probability of `bad_then` or more of `of_then`, were both shares the same.
 
     Source: Fisher's exact test, one-sided (Fisher, JRSS 98, 1935). 1.0 where either has no cases.
+    The terms follow from each other, so that a million runs take no longer than a thousand.
     """
     if not of or not of_then:
         return 1.0
     all_bad, everything = bad + bad_then, of + of_then
-    ways = comb(everything, of_then)
-    most = min(all_bad, of_then)
-    tail = sum(
-        comb(all_bad, k) * comb(everything - all_bad, of_then - k)
-        for k in range(bad_then, most + 1)
-        if of_then - k <= everything - all_bad
+    first, last = max(bad_then, all_bad - of), min(all_bad, of_then)
+    if first <= max(0, all_bad - of):
+        return 1.0  # no outcome has fewer
+    term = exp(
+        _log_ways(all_bad, first)
+        + _log_ways(everything - all_bad, of_then - first)
+        - _log_ways(everything, of_then)
     )
-    return float(Fraction(tail, ways))
+    tail = 0.0
+    for k in range(first, last + 1):
+        tail += term
+        ratio = (all_bad - k) * (of_then - k) / ((k + 1) * (of - all_bad + k + 1))
+        if ratio < 1 and term < _NEGLIGIBLE * tail:
+            break
+        term *= ratio
+    return min(1.0, tail)
+
+
+def _log_ways(of: int, chosen: int) -> float:
+    """The logarithm of the binomial coefficient."""
+    return lgamma(of + 1) - lgamma(chosen + 1) - lgamma(of - chosen + 1)
 
 
 def bad_ratings(scores: Sequence[float | None]) -> tuple[int, int]:

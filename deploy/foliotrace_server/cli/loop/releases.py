@@ -19,7 +19,8 @@ from foliotrace_server.cli.loop.shared import (
 
 if TYPE_CHECKING:
     from foliotrace_loop.releases.rollout import Rollout, Rollouts
-    from foliotrace_loop.releases.watch import ReleaseFigures, Watched
+    from foliotrace_loop.releases.watch import ReleaseFigures, Watched, WatchLimits
+    from foliotrace_loop.runs.windows import WindowStats
     from foliotrace_server.client import AsyncFoliotraceClient
 
 _WORSE = 1
@@ -162,7 +163,7 @@ def watch_release(
     since = datetime.fromisoformat(now.changed_at) if now.changed_at else None
     limits = WatchLimits(least_runs=least_runs, least_time=timedelta(hours=hours))
     before, after = connected(
-        options, lambda client: _figures(client, (baseline, candidate), since)
+        options, lambda client: _figures(client, (baseline, candidate), since, limits)
     )
     watched = watch(before, after, _now() - (since or _now()), limits)
     _print_watched(options, watched)
@@ -176,29 +177,41 @@ def watch_release(
 
 
 async def _figures(
-    client: "AsyncFoliotraceClient", releases: tuple[str, str], since: datetime | None
+    client: "AsyncFoliotraceClient",
+    releases: tuple[str, str],
+    since: datetime | None,
+    limits: "WatchLimits",
 ) -> "list[ReleaseFigures]":
     """The figures of each release since the rollout changed, evaluations and shadows left out."""
     from foliotrace_loop.releases.watch import ReleaseFigures
 
-    found = []
+    async def count(*conditions: str) -> "WindowStats":
+        return (await client.run_stats(filter=f"and({', '.join(conditions)})", since=since)).total
+
+    found: list[ReleaseFigures] = []
+    above: list[str] = []
     for name in releases:
-        mine = f'eq(release, "{name}"), neq(project, "evaluation"), neq(project, "shadow")'
-
-        async def count(filter_: str) -> int:
-            return (await client.run_stats(filter=filter_, since=since)).total.runs
-
-        total = (await client.run_stats(filter=f"and({mine})", since=since)).total
+        mine = (f'eq(release, "{name}")', 'neq(project, "evaluation")', 'neq(project, "shadow")')
+        total = await count(*mine)
+        if not found:
+            slow_ms, dear_usd = limits.factor_limits(total.p95_ms, total.cost_per_run_usd)
+            above = [
+                f"gt(latency, {(slow_ms or 0) / 1000:.6f})",
+                f"gt(total_cost, {dear_usd or 0})",
+            ]
+        slow, dear = [(await count(*mine, each)).runs for each in above]
         found.append(
             ReleaseFigures(
                 release=name,
                 runs=total.runs,
                 errors=total.errors,
                 degraded=total.degraded,
-                rated=await count(f"and({mine}, gte(feedback_score, 0))"),
-                bad=await count(f"and({mine}, lt(feedback_score, 0.5))"),
+                rated=(await count(*mine, "gte(feedback_score, 0)")).runs,
+                bad=(await count(*mine, "lt(feedback_score, 0.5)")).runs,
                 p95_ms=total.p95_ms,
                 cost_per_run_usd=total.cost_per_run_usd,
+                slow=slow,
+                dear=dear,
             )
         )
     return found
