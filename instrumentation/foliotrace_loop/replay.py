@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from foliotrace_loop.datasets.placeholders import has_placeholder, redacted
 from foliotrace_loop.evaluators.rules import factual_match
 from foliotrace_loop.experiments.suite import refuse_floating
 from foliotrace_loop.ports import LoopError, Target
@@ -101,7 +102,9 @@ def _replayed(outcome: Outcome, recorded: Outcome, reference: str | None) -> Rep
         right = rated is not None and rated[0] == 1.0
     same: bool | None = None
     if recorded.error is not None or before is not None:
-        same = outcome.error == recorded.error and _words(answer) == _words(str(before or ""))
+        text = str(before or "")
+        now = redacted(answer) if has_placeholder(text) else answer  # as the run keeps its texts
+        same = outcome.error == recorded.error and _words(now) == _words(text)
     return Replayed(
         run_id=outcome.id,
         answer=answer,
@@ -155,9 +158,13 @@ def _differences(
                 f"{is_now if is_now is not None else 'none'} answers now"
             )
     if supplied:
-        missing.append("inputs_supplied: the question was given by hand")
+        unknown = ", its filters are not known" if run.content is RecordedContent.NONE else ""
+        missing.append(f"inputs_supplied: the question was given by hand{unknown}")
     elif run.content is RecordedContent.REDACTED:
-        missing.append("inputs_redacted: personal data in the question was replaced")
+        missing.append(
+            "inputs_redacted: personal data in the question was replaced; it was asked with "
+            "values of the same kind"
+        )
     else:
         rebuilt.append("inputs")
     return tuple(rebuilt), tuple(missing)

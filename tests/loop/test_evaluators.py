@@ -141,6 +141,7 @@ def test_numbers_are_read_in_every_form() -> None:
         ("gpt-4o", True),
         ("gpt-4o-2024-08-06", False),
         ("gpt-4-0613", False),
+        ("gpt-4-1106-preview", False),
         ("gpt-4-turbo", True),
         ("claude-sonnet-4-5-20250929", False),
         ("claude-sonnet-4-5", True),

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from foliotrace_detect import SensitiveKind
+from foliotrace_loop.datasets.placeholders import kinds_in, stand_ins
 from foliotrace_loop.datasets.promote import Promotion, promote
 from foliotrace_loop.datasets.rows import Datasets
+from foliotrace_loop.evaluators.rules import factual_match
 from foliotrace_loop.ports import LoopError
 from foliotrace_loop.replay import ReplayVerdict, replay
 from foliotrace_loop.shapes import (
@@ -75,12 +78,55 @@ def test_promoting_twice_is_one_row_and_another_dataset_has_another_id(tmp_path:
     assert datasets.retire("complaints", first.id, "2026-11-21").retired_at == "2026-11-21"
     assert datasets.suite("complaints", "full") == []
     assert len(datasets.read("complaints")) == 1
+    datasets.put("complaints", promote(recorded(), said(created="2027-01-01")))
+    assert datasets.read("complaints")[0].retired_at == "2026-11-21"
+    assert datasets.retire("complaints", first.id, None).retired_at is None
+    assert len(datasets.suite("complaints", "full")) == 1
+
+
+def test_what_the_store_redacted_is_numbered_and_a_personal_filter_is_refused() -> None:
+    row = promote(recorded("Is [EMAIL REDACTED] bob@example.org or [EMAIL REDACTED]?"), said())
+    assert row.inputs["query"] == "Is <EMAIL:1> <EMAIL:3> or <EMAIL:2>?"
+    assert row.metadata["inputs_redacted"]
+    for person in ("ada@example.org", "[EMAIL REDACTED]"):
+        chosen = recorded(inputs={"filters": {"author": [person]}})
+        with pytest.raises(LoopError, match="the filter author holds personal data"):
+            promote(chosen, said())
+
+
+def test_a_placeholder_is_asked_as_a_value_of_its_kind_that_belongs_to_nobody() -> None:
+    assert stand_ins("From <EMAIL:1> to <EMAIL:2>, not <EMAIL:1>, but [EMAIL REDACTED]") == (
+        "From person1@example.com to person2@example.com, not person1@example.com, "
+        "but person3@example.com"
+    )
+    for kind in set(SensitiveKind) - {"SECRET", "ID", "NAME", "SSN", "IP"}:
+        assert kinds_in(f"Is {stand_ins(f'<{kind}:1>')} right?") == {kind}, kind
+    assert stand_ins("List <int> of [3 items]") == "List <int> of [3 items]"
+
+
+def test_a_placeholder_in_a_reference_asks_for_a_value_of_its_kind() -> None:
+    row = Row(id="", inputs={}, reference_outputs={"answer": "Write to <EMAIL:1>"})
+    for answer, right in (("Write to ada@example.org.", 1.0), ("Write to 7 Mill Lane.", 0.0)):
+        rated = factual_match(Outcome(id="r", inputs={}, outputs={"answer": answer}), row)
+        assert rated is not None
+        assert rated[0] == right
+
+
+async def test_an_answer_that_the_run_redacted_is_compared_redacted() -> None:
+    run = recorded(outputs={"answer": "Write to [EMAIL REDACTED]."})
+    for answer, verdict in (
+        ("Write to ada@example.org.", ReplayVerdict.REPRODUCED),
+        ("Call ada@example.org.", ReplayVerdict.CHANGED),
+    ):
+        assert (await replay(run, Scripted([answer]))).verdict is verdict
 
 
 def test_a_run_without_question_or_reference_is_not_promoted() -> None:
     with pytest.raises(LoopError, match="holds no question"):
         promote(recorded(None), said())
-    assert promote(recorded(None), said(inputs={"query": "Why?"})).inputs == {"query": "Why?"}
+    asked = recorded(inputs={"collection": "zoo"}, content=RecordedContent.NONE)
+    supplied = promote(asked, said(inputs={"query": "Why?"}))
+    assert supplied.inputs == {"query": "Why?", "collection": "zoo"}
     with pytest.raises(LoopError, match="needs a reference"):
         promote(recorded(), said(reference_outputs={}))
 
@@ -159,7 +205,8 @@ async def test_replay_says_what_could_not_be_rebuilt() -> None:
     assert found.not_rebuilt == (
         "model: none was recorded, m-2026-01-01 answers now",
         "index: 9 was recorded, 12 answers now",
-        "inputs_redacted: personal data in the question was replaced",
+        "inputs_redacted: personal data in the question was replaced; it was asked with values of "
+        "the same kind",
     )
 
 

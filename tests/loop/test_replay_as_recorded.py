@@ -60,3 +60,44 @@ def test_a_replay_asks_as_then_and_with_now_as_today(tmp_path: Path) -> None:
     today = run(tmp_path, "loop", "replay", run_id, "--now", **changed)
     named = {each.partition(":")[0] for each in today["not_rebuilt"]}
     assert {"settings", "index"} <= named
+
+
+HANDBOOK = Path(__file__).parents[2] / "examples/documents/larkfield-handbook.docx"
+CARD = "4111 1111 1111 1111"
+
+
+def test_a_question_with_personal_data_becomes_a_case_that_can_pass(tmp_path: Path) -> None:
+    """Its placeholder was asked literally, and refused: nothing in the documents is about it."""
+    (tmp_path / "a.txt").write_text("Mail to the keeper goes to keeper@example.org.")
+    run(tmp_path, "ingest", str(tmp_path / "a.txt"), str(HANDBOOK))
+    datasets = ("--datasets", str(tmp_path / "rows"))
+    fee = run(tmp_path, "ask", f"What is the joining fee? Call me on {CARD}")
+    assert "150 EUR" in fee["answer"]
+    mail = run(tmp_path, "ask", "Where does mail to the keeper go?")
+    assert "keeper@example.org" in mail["answer"]
+    for asked, reference in ((fee, "150 EUR once"), (mail, "to keeper@example.org")):
+        promoting = ("loop", "promote", asked["run_id"], *datasets, "--reference", reference)
+        assert run(tmp_path, *promoting)["new"]
+    rows = (tmp_path / "rows/complaints.jsonl").read_text()
+    assert ("Call me on <CARD:1>" in rows, "to <EMAIL:1>" in rows) == (True, True)
+    assert not [each for each in (CARD, "keeper@example.org") if each in rows]
+    evaluated = run(tmp_path, "loop", "eval", *datasets)
+    assert [each["verdict"] for each in evaluated["cases"]] == ["pass", "pass"], evaluated
+    replayed = run(tmp_path, "loop", "replay", mail["run_id"])
+    assert replayed["verdict"] == "reproduced", replayed
+    right = run(tmp_path, "loop", "replay", fee["run_id"], "--reference", "150 EUR once")
+    assert right["verdict"] == "fixed", right
+    assert "inputs_redacted" in right["not_rebuilt"][-1]
+
+
+def test_a_run_without_content_is_replayed_in_its_collection(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The whale weighs 190 tonnes.")
+    run(tmp_path, "ingest", str(tmp_path / "a.txt"), "--collection", "zoo")
+    question = "How much does the whale weigh?"
+    off = {"FOLIOTRACE_RUNS__KEEP_CONTENT": "off"}
+    asked = run(tmp_path, "ask", question, "--collection", "zoo", **off)
+    assert run(tmp_path, "loop", "replay", asked["run_id"], code=2, **off) is None
+    asking = ("loop", "replay", asked["run_id"], "--question", question, "--times", "1")
+    found = run(tmp_path, *asking, "--reference", "190 tonnes", **off)
+    assert found["verdict"] == "fixed", found
+    assert "its filters are not known" in found["not_rebuilt"][-1]

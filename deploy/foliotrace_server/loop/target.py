@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from foliotrace.errors import FoliotraceError
 from foliotrace.model import Citation, RunContent, RunView, Versions
+from foliotrace_loop.datasets.placeholders import stand_ins
 from foliotrace_loop.ports import LoopError, TargetUnavailable
 from foliotrace_loop.shapes import (
     Configuration,
@@ -34,7 +35,10 @@ class ClientTarget:
         self._documents = _Documents(client)
 
     async def answer(self, inputs: Inputs) -> Outcome:
-        """The service's answer. Raises TargetUnavailable where the service cannot be asked."""
+        """The service's answer; placeholders in the question are asked with values of their kind.
+
+        Raises TargetUnavailable where the service cannot be asked.
+        """
         from foliotrace_server.client import ServerProblem
 
         request = {name: value for name, value in inputs.items() if name != "query"}
@@ -43,8 +47,9 @@ class ClientTarget:
         if "filters" in request:
             request["filters"] = await self._documents.resolved(request["filters"])
         try:
+            question = stand_ins(str(inputs["query"]))
             answer = await self._client.ask(
-                str(inputs["query"]), bypass_cache=True, metadata={"project": PROJECT}, **request
+                question, bypass_cache=True, metadata={"project": PROJECT}, **request
             )
             run = await self._client.run(answer.run_id)
             outputs = await self._outputs(answer)
@@ -162,18 +167,16 @@ def recorded(
     feedback: tuple[Mapping[str, Any], ...] = (),
 ) -> RecordedRun:
     """A stored run in the loop's shape."""
-    inputs: dict[str, Any] = {}
-    if run.query_text is not None:
-        asked = run.request
-        filters = {name: list(values) for name, values in (asked.filters or {}).items() if values}
-        optional = {
-            "collection": asked.collection if asked.collection != "default" else None,
-            "top_k": asked.top_k if asked.top_k != 5 else None,
-            "path": asked.path.value if asked.path is not None else None,
-            "filters": filters or None,
-        }
-        inputs = {"query": run.query_text}
-        inputs |= {name: each for name, each in optional.items() if each is not None}
+    asked = run.request
+    filters = {name: list(values) for name, values in (asked.filters or {}).items() if values}
+    known: dict[str, Any] = {
+        "query": run.query_text,
+        "collection": asked.collection if asked.collection != "default" else None,
+        "top_k": asked.top_k if asked.top_k != 5 else None,
+        "path": asked.path.value if asked.path is not None else None,
+        "filters": filters or None,
+    }
+    inputs = {name: each for name, each in known.items() if each is not None}
     outputs = {
         "answer": run.answer_text,
         "answer_mode": run.degradation.answer.value,

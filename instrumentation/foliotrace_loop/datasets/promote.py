@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from foliotrace_detect import Detector
+from foliotrace_loop.datasets.placeholders import REDACTED, has_placeholder
 from foliotrace_loop.datasets.rows import inputs_hash, row_id
 from foliotrace_loop.ports import LoopError
 from foliotrace_loop.shapes import Inputs, RecordedContent, RecordedRun, Row, Split
@@ -28,7 +29,8 @@ class Anonymizer:
     def __call__(self, value: Any) -> Any:  # noqa: ANN401 - any JSON value
         """The value with every text in it anonymised, keys of objects included."""
         if isinstance(value, str):
-            return _DETECTOR.replace(value, self._placeholder)
+            numbered = REDACTED.sub(lambda match: self._lost(match["kind"]), value)
+            return _DETECTOR.replace(numbered, self._placeholder)
         if isinstance(value, Mapping):
             return {self(name): self(each) for name, each in value.items()}
         if isinstance(value, list | tuple):
@@ -39,6 +41,10 @@ class Anonymizer:
     def replaced(self) -> int:
         """How many different values were replaced."""
         return len(self._numbers)
+
+    def _lost(self, kind: str) -> str:
+        """For a value that the run did not keep: which were the same is not known."""
+        return self._placeholder(kind, f"lost {len(self._numbers)}")
 
     def _placeholder(self, kind: str, value: str) -> str:
         number = self._numbers.setdefault((kind, value), len(self._numbers) + 1)
@@ -55,16 +61,17 @@ class Promotion:
     incident_id: str | None = None
     split: Split = "full"
     evaluators: tuple[str, ...] = ()
-    inputs: Inputs | None = None  # instead of those of the run, which were not kept
+    inputs: Inputs | None = None  # instead of those of the run of the same names
     created: str = ""  # a date
 
 
 def promote(run: RecordedRun, promotion: Promotion) -> Row:
     """The row of a run. Promoted again, it has the same id.
 
-    Raises LoopError if the run holds no question and none is given, or without any reference.
+    Raises LoopError if the run holds no question and none is given, without any reference, and for
+    a filter that names a person: anonymised, it would find nothing.
     """
-    inputs = promotion.inputs if promotion.inputs is not None else run.outcome.inputs
+    inputs = {**run.outcome.inputs, **(promotion.inputs or {})}
     if not inputs.get("query"):
         raise LoopError(
             f"run {run.outcome.id} holds no question: set runs.keep_content, or give the question"
@@ -72,7 +79,8 @@ def promote(run: RecordedRun, promotion: Promotion) -> Row:
     if not promotion.reference_outputs:
         raise LoopError("a row needs a reference: the right answer, or that it must be refused")
     anonymize = Anonymizer()
-    question = anonymize(_by_content(dict(inputs), run))
+    question = anonymize(_by_content(inputs, run))
+    _refuse_personal_filters(question.get("filters", {}))
     metadata = {
         "promoted_from_run": run.outcome.id,
         "trace_id": run.outcome.trace_id,
@@ -92,6 +100,15 @@ def promote(run: RecordedRun, promotion: Promotion) -> Row:
         source_hash=inputs_hash(question),
         created=promotion.created,
     )
+
+
+def _refuse_personal_filters(filters: Mapping[str, Any]) -> None:
+    for name, values in filters.items():
+        if any(isinstance(each, str) and has_placeholder(each) for each in values):
+            raise LoopError(
+                f"the filter {name} holds personal data, which a row does not keep: it cannot be "
+                "asked again. Ask the question with another filter, and promote that run"
+            )
 
 
 def _hashes(run: RecordedRun) -> set[str]:

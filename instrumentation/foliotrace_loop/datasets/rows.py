@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -71,20 +71,30 @@ class Datasets:
         ]
 
     def put(self, dataset: str, row: Row) -> bool:
-        """Add the row, or replace the one with its id; whether it is new."""
+        """Add the row, or replace the one with its id; whether it is new.
+
+        When it was created, and that it is retired, stays.
+        """
         path = self.path(dataset)
         rows = {each.id: each for each in (self.read(dataset) if path.exists() else ())}
-        is_new = row.id not in rows
+        before = rows.get(row.id)
+        if before is not None:
+            created, retired_at = before.created or row.created, row.retired_at or before.retired_at
+            row = replace(row, created=created, retired_at=retired_at)
         rows[row.id] = row
         self._write(path, rows.values())
-        return is_new
+        return before is None
 
-    def retire(self, dataset: str, id_: str, date: str) -> Row:
-        """Mark a row as retired; it stays in the file. Raises LoopError if there is none."""
-        for row in self.read(dataset):
+    def retire(self, dataset: str, id_: str, date: str | None) -> Row:
+        """Mark a row as retired, or not (None); it stays in the file.
+
+        Raises LoopError if there is none.
+        """
+        rows = self.read(dataset)
+        for number, row in enumerate(rows):
             if row.id == id_:
-                retired = Row(**{**_plain(row), "retired_at": date})
-                self.put(dataset, retired)
+                retired = replace(row, retired_at=date)
+                self._write(self.path(dataset), [*rows[:number], retired, *rows[number + 1 :]])
                 return retired
         raise LoopError(f"{self.path(dataset)} holds no row {id_}")
 
@@ -118,10 +128,6 @@ def _tombstone(row: Row, date: str) -> Row:
         created=row.created,
         retired_at=row.retired_at or date,
     )
-
-
-def _plain(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in _FIELDS}
 
 
 def _json(row: Row) -> dict[str, Any]:

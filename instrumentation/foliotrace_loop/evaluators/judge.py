@@ -21,7 +21,7 @@ TONE: Final = (
     "matter."
 )
 _PINNED: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}|(?<!\d)20\d{6}(?!\d)|-\d{4}(?![\d-])|-\d{3}(?!\d)|@\S|sha256:|:v\d"
+    r"\d{4}-\d{2}-\d{2}|(?<!\d)20\d{6}(?!\d)|-\d{4}(?![\d-])|-\d{4}-preview$|-\d{3}(?!\d)|@\S|sha256:|:v\d"
 )
 
 

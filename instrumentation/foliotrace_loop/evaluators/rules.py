@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from jsonschema import Draft202012Validator
 
+from foliotrace_loop.datasets.placeholders import kinds_in, without_placeholders
 from foliotrace_loop.ports import Grounding
 from foliotrace_loop.shapes import Outcome, Row, Score
 
@@ -66,7 +67,10 @@ class NoHallucination:
 
 
 def factual_match(run: Outcome, row: Row) -> tuple[float, str] | None:
-    """Whether the answer says what one of the references says: its numbers, negation and words."""
+    """Whether the answer says what one of the references says: its numbers, negation and words.
+
+    A placeholder of personal data stands for any value of its kind.
+    """
     reference = row.reference_outputs.get("answer")
     if not reference:
         return None
@@ -78,6 +82,9 @@ def factual_match(run: Outcome, row: Row) -> tuple[float, str] | None:
 
 
 def _says(answer: str, reference: str) -> tuple[float, str]:
+    reference, kinds = without_placeholders(reference)
+    if unsaid := sorted(kinds - kinds_in(answer)) if kinds else ():
+        return 0.0, f"lacks the {unsaid[0]}"
     if lacking := sorted(numbers_in(reference) - numbers_in(answer)):
         return 0.0, f"lacks {lacking[0]:f}"
     wanted, said = words_in(reference), words_in(answer)

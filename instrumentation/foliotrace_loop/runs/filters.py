@@ -166,6 +166,11 @@ class _Reader:
             return lambda record: value in (record.get("metadata") or {})
         if field in _LISTS or field == "metadata":
             raise FilterError(f"use has({field}, ...) at position {at}")
+        if field == "error" and isinstance(value, bool):  # as LangSmith's client says it
+            failed = value is (operator == "eq")
+            if operator not in ("eq", "neq"):
+                raise FilterError(f"compare error with eq or neq at position {at}")
+            return _Comparison(field, lambda found: (found is not None) is failed)
         return _Comparison(field, _compare(operator, value))
 
     def _value(self, field: str) -> Any:  # noqa: ANN401 - a literal of any type

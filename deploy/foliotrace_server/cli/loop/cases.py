@@ -153,7 +153,7 @@ def promoting(command: F) -> F:
             ),
             click.option("--refused", is_flag=True, help="The right answer is a refusal."),
             click.option("--reference-json", help="Other reference outputs as a JSON object."),
-            click.option("--question", help="The question, if the run kept no content."),
+            click.option("--question", help="The question, instead of that of the run."),
             click.option("--category", help="Kind of failure, such as `wrong_document`."),
             click.option("--incident", help="Id of the complaint or ticket."),
             click.option(
@@ -232,6 +232,12 @@ def promote_from(
     else:
         verb = "added to" if is_new else "updated in"
         output.print_line(f"{row.id} {verb} {datasets.path(dataset)}")
+        since = next(each.retired_at for each in datasets.read(dataset) if each.id == row.id)
+        if since is not None:
+            output.print_line(
+                f"it is retired since {since}; to evaluate it again: "
+                f"foliotrace loop retire {row.id} --undo"
+            )
     return row.id
 
 
@@ -239,17 +245,21 @@ def promote_from(
 @click.argument("row_id")
 @datasets_option
 @click.option("--dataset", default="complaints", show_default=True, help="Its name.")
+@click.option("--undo", is_flag=True, help="Evaluate the row again.")
 @with_loop_exit_code
-def retire(row_id: str, folder: Path, dataset: str) -> int:
+def retire(row_id: str, folder: Path, dataset: str, undo: bool) -> int:
     """Retire a row whose question no longer makes sense; it stays in the file.
 
     Examples:
       foliotrace loop retire 0b7e...
+      foliotrace loop retire 0b7e... --undo
     """
     from foliotrace_loop.datasets.rows import Datasets
 
-    row = Datasets(folder).retire(dataset, row_id, datetime.now(UTC).date().isoformat())
-    output.print_line(f"{row.id} is retired since {row.retired_at}")
+    today = datetime.now(UTC).date().isoformat()
+    row = Datasets(folder).retire(dataset, row_id, None if undo else today)
+    said = "is evaluated again" if undo else f"is retired since {row.retired_at}"
+    output.print_line(f"{row.id} {said}")
     return Exit.DONE
 
 
