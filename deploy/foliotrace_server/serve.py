@@ -61,6 +61,7 @@ def _serve(settings: Settings, reread: Callable[[], Settings]) -> None:
     try:
         listening = bind(settings)
         url = url_of(listening, tls=settings.server.tls_certificate is not None)
+        lease.announce(url)  # it listens: a command that comes now waits for the answer
         with suppress(OSError):  # standard output may be closed
             sys.stdout.write(f"Listening on {url} - API documentation at {url}/docs\n")
             sys.stdout.flush()
@@ -68,7 +69,6 @@ def _serve(settings: Settings, reread: Callable[[], Settings]) -> None:
         set_up_logging(settings.log.level, settings.log.format, redact=_redaction(engine))
         app = build_app(engine)
         config = server_config(app, settings.server)
-        lease.announce(url)
         _log.info("server.starting", url=url, data_dir=str(settings.data_dir))
         server = _Server(config, Reload(settings, reread, engine, app, config), engine)
         with (
