@@ -95,7 +95,8 @@ class Sources:
                 self._add(replace(found, said=found.said + self._line_of(where)))
             else:
                 about = self.described.get(name)
-                self.report(name, problem["msg"], f"{name}: {about}" if about else _PAGE)
+                said = problem["msg"].removeprefix("Value error, ")
+                self.report(name, said, f"{name}: {about}" if about else _PAGE)
 
     def _line_of(self, where: _Location) -> str:
         """File and line of a name in the settings file; "" if it stands on none, or on more."""

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import orjson
 import pytest
 from click.testing import CliRunner
+from tests.fakes.llamacloud import running_fake_llamacloud
 from tests.free_ports import free_port
 from tests.otlp_sink import OtlpSink
 
@@ -209,14 +210,19 @@ def test_a_collector_of_another_protocol_is_named(monkeypatch: pytest.MonkeyPatc
 
 
 @contextmanager
-def answering(status: int, *, ahead_s: float = 0.0) -> Iterator[str]:
+def answering(status: int, *, ahead_s: float = 0.0, body: bytes = b"") -> Iterator[str]:
     """An HTTP server whose answers have one status, and a clock that is ahead; its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header(
+                "Content-Type", "application/json" if body[:1] in b"[{" else "text/html"
+            )
             self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def date_time_string(self, timestamp: float | None = None) -> str:
             import time
@@ -331,6 +337,95 @@ def test_a_key_that_llamacloud_refuses_is_named_with_the_host(
     assert f"127.0.0.1 does not accept the key: status {status}" in text
     assert "llamacloud.where" in text
     assert "canary" not in text
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "state", "named", "mending"),
+    [
+        (200, b"<html>a portal</html>", "problem", "not as LlamaCloud does", "eu, us, or the base"),
+        (200, b'{"data": []}', "problem", "not as LlamaCloud does", "eu, us, or the base"),
+        (404, b"", "problem", "status 404", "llamacloud.where"),
+        (402, b"{}", "problem", "no credits left", "Buy credits"),
+        (429, b"{}", "warning", "beyond its rate", "Wait a minute"),
+        (500, b"oops", "warning", "fails by itself", "local parts answer meanwhile"),
+    ],
+)
+def test_what_llamacloud_answers_is_explained(
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    body: bytes,
+    state: str,
+    named: str,
+    mending: str,
+) -> None:
+    monkeypatch.setenv("LLAMA_CLOUD_API_KEY", "llx-canary")
+    code = 7 if state == "problem" else 0
+    with answering(status, body=body) as url:
+        toml = f'{CLOUD}where = "{url}"\n'.replace('"cloud"', '"cloud_then_local"')
+        found = doctor(toml=toml, offline=False, code=code)["llamacloud"]
+    assert found[0] == state
+    assert named in found[1]
+    assert mending in found[1]
+
+
+def test_an_outage_is_a_problem_where_nothing_local_may_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LLAMA_CLOUD_API_KEY", "llx-canary")
+    with answering(500) as url:
+        found = doctor(toml=f'{CLOUD}where = "{url}"\n', offline=False)["llamacloud"]
+    assert found[0] == "problem"
+    assert "cloud_then_local" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named", "mending"),
+    [
+        ('project_id = "prj-lost"', "llamacloud.project_id is not one", "prj-fake (fake)"),
+        ('organization_id = "org-lost"', "llamacloud.organization_id is not one", "org-fake"),
+        ('parse_version = "2020-01-01"', "has no version 2020-01-01", "2026-09-28"),
+        ('where = "{url}/api/v1"', "not as LlamaCloud does", "without /api/v1"),
+        ('where = "{tls}"', "speaks plain text", "Write http://"),
+        ('where = "europe"', "neither a region", "Set it to eu, us"),
+    ],
+)
+def test_what_is_wrong_beside_the_key_is_named(
+    monkeypatch: pytest.MonkeyPatch, wrong: str, named: str, mending: str
+) -> None:
+    with running_fake_llamacloud() as fake:
+        monkeypatch.setenv("LLAMA_CLOUD_API_KEY", fake.api_key)
+        lines = wrong.format(url=fake.url, tls=fake.url.replace("http:", "https:"))
+        where = "" if "where" in wrong else f'where = "{fake.url}"\n'
+        text = doctor(toml=f"{CLOUD}{where}{lines}\n", offline=False)["llamacloud"][1]
+    assert named in text
+    assert mending in text
+
+
+def test_the_proxy_before_llamacloud_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMA_CLOUD_API_KEY", "llx-canary")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://ada:canary@127.0.0.1:{free_port()}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    text = doctor(toml=f"{CLOUD}\n", offline=False)["llamacloud"][1]
+    assert "HTTPS_PROXY (127.0.0.1:" in text
+    assert "NO_PROXY" in text
+    assert "canary" not in text
+
+
+def test_the_clock_is_held_against_llamacloud_where_no_model_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LLAMA_CLOUD_API_KEY", "llx-canary")
+    with answering(200, ahead_s=-900, body=b"[]") as url:
+        found = doctor(toml=f'{CLOUD}where = "{url}"\n', offline=False)["clock"]
+    assert found[0] == "problem"
+    assert "ahead" in found[1]
+
+
+def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("not a folder")
+    text = doctor(toml='data_dir = "data"\n')["data folder"][1]
+    assert "is a file, not a folder" in text
 
 
 @pytest.mark.parametrize("inside", [True, False])

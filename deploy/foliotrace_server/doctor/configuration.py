@@ -29,6 +29,8 @@ def _data_folder(settings: Settings) -> Outcome:
     folder = settings.data_dir.absolute()
     if can_be_written(folder):
         return "on", str(folder)
+    if folder.exists() and not folder.is_dir():
+        return "problem", f"{folder} is a file, not a folder", "Set data_dir to a folder."
     return "problem", f"{folder} cannot be written by this user", "Set data_dir to another folder."
 
 

@@ -28,7 +28,7 @@ from foliotrace_server.doctor.model_servers import (
 )
 from foliotrace_server.doctor.registry import Call, probe
 from foliotrace_server.external.own_parts import OwnParts, load_object
-from foliotrace_server.external.services import SharedStores, cloud_access
+from foliotrace_server.external.services import SharedStores
 from foliotrace_server.observing.audit import audit_folders
 from foliotrace_server.sections import EmbeddingSettings, LLMSettings, RedisSettings
 from foliotrace_server.settings import Settings, environment
@@ -95,20 +95,25 @@ def no_inode_is_left(disk: os.statvfs_result) -> bool:
 async def _clock(settings: Settings) -> AsyncIterator[Call]:
     models = (settings.llm, *settings.llm_fallbacks, settings.embedding)
     servers = [base_of(each) for each in models if each and each.provider != "import"]
-    if not servers:
+    if not (servers or settings.llamacloud.in_use):
         return
 
     async def compare() -> str:
+        if not servers:
+            from foliotrace.adapters.llamacloud.client import base_url  # imports the SDK
+
+            servers.append(base_url(settings.llamacloud.where))
+        host = urlsplit(servers[0]).hostname
         skew_s = await clock_skew_s(servers[0])
         if skew_s is None:
-            return "not compared: the model's server names no time"
+            return f"not compared: {host} names no time"
         if abs(skew_s) > MOST_SKEW_S:
             side = "behind" if skew_s > 0 else "ahead"
             raise Misconfigured(
-                f"this machine's clock is {abs(skew_s):.0f} s {side} the model's server",
+                f"this machine's clock is {abs(skew_s):.0f} s {side} that of {host}",
                 hint="Turn on NTP (chrony or systemd-timesyncd) on whichever is wrong.",
             )
-        return f"within {MOST_SKEW_S:.0f} s of the model's server"
+        return f"within {MOST_SKEW_S:.0f} s of {host}"
 
     yield "clock", compare
 
@@ -128,7 +133,7 @@ async def _audit_keys(settings: Settings) -> AsyncIterator[Call]:
     yield "audit keys", read
 
 
-@probe(checks="each configured model and object of yours, Redis and LlamaCloud answer one call")
+@probe(checks="each configured model and object of yours, and Redis, answer one call")
 async def _services(settings: Settings) -> AsyncIterator[Call]:
     order = (*([settings.llm] if settings.llm else []), *settings.llm_fallbacks)
     if (order or settings.embedding) and find_spec("llama_index.core") is None:
@@ -151,8 +156,6 @@ async def _services(settings: Settings) -> AsyncIterator[Call]:
         yield "index.vector_store", partial(_try_vector_store, settings)
     if settings.redis.url is not None:
         yield "redis", partial(_read_ledger, settings)
-    if settings.llamacloud.in_use:
-        yield "llamacloud", partial(_list_projects, settings)
 
 
 def _area(kind: str, model: LLMSettings | EmbeddingSettings) -> str:
@@ -301,36 +304,6 @@ async def _read_ledger(settings: Settings) -> str:
         await shared.ledger().spent_usd("default")
     finally:
         await shared.close()
-    return "answers"
-
-
-async def _list_projects(settings: Settings) -> str:
-    """A call that costs nothing and needs a valid key."""
-    from foliotrace.adapters.llamacloud.client import (
-        CloudFailure,
-        CloudProblem,
-        base_url,
-        connect,
-        translated_errors,
-    )
-
-    try:
-        async with connect(cloud_access(settings)) as client:
-            with translated_errors("list projects"):
-                await client.projects.list()
-    except CloudFailure as error:
-        host = urlsplit(base_url(settings.llamacloud.where)).hostname
-        status = error.message.rpartition(" ")[2]
-        if error.problem is CloudProblem.UNAUTHORIZED:
-            raise Misconfigured(
-                f"{host} does not accept the key: status {status}",
-                hint="Make a new key in its console, set llamacloud.where to the region of the key"
-                " (eu or us), or switch the capability to local.",
-            ) from error
-        if error.problem is CloudProblem.UNREACHABLE:
-            hint = "Check network, proxy and llamacloud.where; the key was not looked at."
-            raise Misconfigured(f"{host} cannot be reached", hint=hint) from error
-        raise
     return "answers"
 
 

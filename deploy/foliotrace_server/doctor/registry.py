@@ -13,8 +13,8 @@ from foliotrace_server.wrong_settings import SettingProblem
 
 _ITSELF: Final = re.compile(r" with `foliotrace doctor[^`]*`|Run `foliotrace doctor[^`]*`\.?")
 _PROBE_S: Final = 20.0
-MODULES: Final = ("sources", "configuration", "documents", "collector", "probes")
-"""The modules that hold checks, in the order of the table; the last one holds the probes."""
+MODULES: Final = ("sources", "configuration", "documents", "collector", "probes", "llamacloud")
+"""The modules that hold checks, in the order of the table; the last two hold probes alone."""
 
 State: TypeAlias = Literal["on", "off", "warning", "problem"]
 """A warning works, but not as its owner will want it; it does not change the exit code."""
@@ -100,7 +100,7 @@ def examine(settings: Settings, wrong: Sequence[SettingProblem] = ()) -> Iterato
 
     `wrong` are the settings that could not be read: the others are checked all the same.
     """
-    for module in MODULES[:-1]:
+    for module in MODULES[:-2]:
         import_module(f"foliotrace_server.doctor.{module}")  # registers its checks
     for problem in wrong:
         yield CheckResult(
@@ -130,7 +130,8 @@ async def run_probes(settings: Settings) -> list[CheckResult]:
 
     The only text sent is the word "ping". Results hold no key, no password and no path of a key.
     """
-    import_module("foliotrace_server.doctor.probes")  # registers its probes
+    for module in MODULES[-2:]:
+        import_module(f"foliotrace_server.doctor.{module}")  # registers its probes
     calls = [call for each in PROBES async for call in each.calls(settings)]
     return await asyncio.gather(*[_result_of(area, call) for area, call in calls])
 
