@@ -92,7 +92,7 @@ class Assembly:
     managed_index: "ManagedIndexWriter | None" = None
     webhook: Callable[[bytes, str | None], Awaitable[object]] | None = None  # raw body, signature
     closing: Sequence[Callable[[], Awaitable[None]]] = ()  # in order, at the end
-    seal: Callable[[], None] = lambda: None  # at exit, for hosts that do not call `closing`
+    close_logs: Callable[[], None] = lambda: None  # at exit, where `closing` is not called
     observability: Observability | None = None
     quotas: Quotas | None = None  # None: those of the settings, which nothing has used yet
     reload: Callable[[Any], None] = lambda settings: None  # prices and lexicon

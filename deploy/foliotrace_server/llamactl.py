@@ -11,7 +11,7 @@ from types import FrameType
 
 from llama_agents.server import WorkflowServer
 
-from foliotrace_server.compose import assemble_elsewhere
+from foliotrace_server.compose import assemble_for_other_host
 
 try:
     from llama_agents.appserver.settings import (  # type: ignore[import-untyped] # llamactl's
@@ -28,7 +28,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-_assembly, lease = assemble_elsewhere(_bound_to, serving=True)
+_assembly, lease = assemble_for_other_host(_bound_to, serving=True)
 if threading.current_thread() is threading.main_thread():  # others must not set handlers
     signal.signal(signal.SIGTERM, _interrupt)
 

@@ -12,7 +12,7 @@ from workflows import Context, Workflow
 from workflows.events import Event
 from workflows.handler import WorkflowHandler
 
-from foliotrace_server.compose import assemble_elsewhere
+from foliotrace_server.compose import assemble_for_other_host
 
 
 class Classic:
@@ -50,7 +50,7 @@ class Running:
         return (await self._handler).model_dump_json()
 
 
-_assembly, lease = assemble_elsewhere(apiserver.host)
+_assembly, lease = assemble_for_other_host(apiserver.host)
 
 query = Classic(_assembly.query())
 ingest = Classic(_assembly.durable["ingest"])

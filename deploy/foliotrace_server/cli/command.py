@@ -252,7 +252,7 @@ async def embedded(settings: "Settings") -> AsyncIterator[EmbeddedServer]:
 
     if "level" in settings.log.model_fields_set:
         set_up_logging(settings.log.level, settings.log.format)
-    engine = compose(settings, draws=True)
+    engine = compose(settings, keep_recent_traces=True)
     app = build_app(engine, OPEN)  # whoever can open the folder needs no key
     async with (
         app.lifespan(None),

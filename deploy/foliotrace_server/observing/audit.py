@@ -112,16 +112,16 @@ class ChainedAuditLog:
             raise AuditUnavailable("the audit log cannot be written", hint=error.hint) from error
         self.runs.forget(run_id)
 
-    def seal(self) -> None:
-        """Seal and sign the end of the stream, and wait for the disk. May be called twice."""
+    def close_blocking(self) -> None:
+        """Sign the end of the stream, and wait for the disk. May be called twice."""
         try:
             self.writer.close()
         except AuditWriteFailed as error:
             _log.error("audit.records_lost", code=error.code)
 
     async def close(self) -> None:
-        """Seal without blocking the event loop."""
-        await asyncio.to_thread(self.seal)
+        """Close without blocking the event loop."""
+        await asyncio.to_thread(self.close_blocking)
 
 
 @contextmanager
@@ -148,7 +148,7 @@ class DisabledAuditLog:
     async def settled(self, run_id: str) -> None:
         """Do nothing: there is no log."""
 
-    def seal(self) -> None:
+    def close_blocking(self) -> None:
         """Do nothing: no stream is open."""
 
     async def close(self) -> None:

@@ -76,7 +76,7 @@ def observe(
     settings: TracingSettings,
     *,
     serving: bool,
-    draws: bool = False,
+    keep_recent_traces: bool = False,
     any_sixteen_digits: bool = False,
     journal: Path | None = None,
 ) -> Observability:
@@ -84,12 +84,13 @@ def observe(
 
     With `serving`, spans are exported as the OTEL_* variables say, by default to `localhost:4317`,
     and the tracer provider becomes the process's global one. Otherwise they are exported only if a
-    variable names an endpoint. With `draws`, the last traces are kept for `trace_tree`.
+    variable names an endpoint. With `keep_recent_traces`, `trace_tree` knows the
+    last ones.
     `any_sixteen_digits`: treat them as a card in telemetry, as answers do. `journal`: the file of
     the spans that are open, which a killed process leaves to the next one.
     """
     effective = _effective_settings(settings, serving=serving)
-    recent = RecentTraces() if draws and settings.enabled else None
+    recent = RecentTraces() if keep_recent_traces and settings.enabled else None
     telemetry = configure(
         effective,
         service_name=settings.service_name,

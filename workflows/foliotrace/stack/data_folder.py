@@ -95,7 +95,7 @@ class DataFolder:
                 runs=SqliteRuns(
                     library,
                     key=ContentKey(runs.content_key_file or path / KEY_FILE),
-                    seal=runs.keep_content == "encrypted",
+                    encrypt=runs.keep_content == "encrypted",
                 ),
                 blobs=FolderBlobs(
                     path, sniff, sniff_archive=sniffers.sniff, own_suffixes=settings.readers

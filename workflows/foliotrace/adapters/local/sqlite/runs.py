@@ -50,12 +50,12 @@ class ContentKey:
             self._loaded = Fernet(self._path.read_bytes().strip())
         return self._loaded
 
-    def seal(self, content: object) -> str:
+    def encrypt(self, content: object) -> str:
         """`content` as a token. Raises OSError, ValueError for an unusable key."""
         return self._key.encrypt(orjson.dumps(content)).decode()
 
     def open(self, token: str) -> Any:
-        """What was sealed; None if it was sealed with another key, or the key is gone."""
+        """What was encrypted; None if it was with another key, or the key is gone."""
         from cryptography.fernet import InvalidToken
 
         if not self._path.exists():
@@ -67,14 +67,14 @@ class ContentKey:
 
 
 class SqliteRuns:
-    """A `Runs`. With `seal`, new texts are encrypted; sealed ones are opened with `key`."""
+    """A `Runs`. With `encrypt`, new texts are encrypted with `key`, which opens earlier ones anyway."""
 
     def __init__(
-        self, library: SqliteLibrary, *, key: ContentKey | None = None, seal: bool = False
+        self, library: SqliteLibrary, *, key: ContentKey | None = None, encrypt: bool = False
     ) -> None:
         self._database = library.database
         self._key = key
-        self._seal = seal
+        self._encrypt = encrypt
         self._queued: deque[Run] = deque(maxlen=_QUEUE)
         self._flushing: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -213,7 +213,7 @@ class SqliteRuns:
 
     def _stored(self, run: Run) -> str:
         """The run as JSON; with a key, its texts are one sealed token."""
-        if not self._seal or self._key is None or run.content is RunContent.OFF:
+        if not self._encrypt or self._key is None or run.content is RunContent.OFF:
             return _runs.dump_json(run).decode()
         content = {
             **{name: getattr(run, name) for name in _TEXTS},
@@ -228,7 +228,7 @@ class SqliteRuns:
             request=replace(run.request, filters=None),
         )
         stored = orjson.loads(_runs.dump_json(bare))
-        return orjson.dumps(stored | {_SEALED: self._key.seal(content)}).decode()
+        return orjson.dumps(stored | {_SEALED: self._key.encrypt(content)}).decode()
 
     def _read(self, stored: str) -> Run:
         record = orjson.loads(stored)
