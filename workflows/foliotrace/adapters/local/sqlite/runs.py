@@ -67,7 +67,7 @@ class ContentKey:
 
 
 class SqliteRuns:
-    """A `Runs`. With `encrypt`, new texts are encrypted with `key`, which opens earlier ones anyway."""
+    """A `Runs`. With `encrypt`, new texts are encrypted; `key` decrypts what was, in any case."""
 
     def __init__(
         self, library: SqliteLibrary, *, key: ContentKey | None = None, encrypt: bool = False
