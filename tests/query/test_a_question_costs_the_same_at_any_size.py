@@ -14,6 +14,7 @@ from tests.query.query_stack import QueryStack, open_query_stack
 from foliotrace.adapters.local.keyword import analysis
 from foliotrace.adapters.local.keyword.store import Hit, KeywordStore
 from foliotrace.adapters.local.sqlite.database import Database
+from foliotrace.adapters.local.sqlite.stale_answers import SqliteStaleAnswers
 from foliotrace.model import Identity
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +84,7 @@ async def test_a_question_reads_no_more_in_a_larger_collection(
             await _grow(stack, numbers)
             await stack.ask(f"{asked} By {numbers.start}?")  # what is read once for a version
             reads.clear()
-            stack.library._clear_caches()
+            stack.library.clear()
             await stack.ask(f"{asked} In {numbers.start}?")
             statements = sum(reads.statements.values())
             found.append((statements, reads.rows, reads.searches, reads.hits))
@@ -102,6 +103,20 @@ async def test_a_question_reads_the_librarys_version_once(tmp_path: Path, reads:
         await stack.ask("Which orchard is first?")
     # Once in each turn of the event loop that the question takes; seven times without that.
     assert reads.statements[VERSION] <= 2
+
+
+async def test_storing_an_answer_reads_none_of_the_documents_it_cites(
+    tmp_path: Path, reads: Reads
+) -> None:
+    stale = SqliteStaleAnswers(tmp_path)
+    async with open_query_stack(tmp_path, stale=stale) as stack:
+        await stack.serve("Refunds are paid within 30 days of the return.")
+        await stack.ask("Within how many days are refunds paid?")
+        reads.clear()
+        answer = await stack.ask("Within how many days are refunds paid, please?")
+    await stale.close()
+    assert answer.citations
+    assert set(reads.statements) == {VERSION}
 
 
 async def test_what_is_written_is_seen_at_once_by_every_reader(tmp_path: Path) -> None:

@@ -46,9 +46,14 @@ def clear_on_deletion(cache: C) -> C:
     return cache
 
 
-def clear_text_caches() -> None:
-    """Empty every cache of text in the process."""
+def clear_function_caches() -> None:
+    """Empty the caches of functions, for objects that follow the library's version themselves."""
     for clear in _functions:
         clear()
+
+
+def clear_text_caches() -> None:
+    """Empty every cache of text in the process."""
+    clear_function_caches()
     for cache in tuple(_objects.values()):
         cache.clear()

@@ -58,11 +58,11 @@ async def test_filters_compare_values_not_spellings(library: Library) -> None:
     assert await library.matching("t1", "other", Filters()) == []
 
 
-async def test_a_label_has_name_and_identity(library: Library) -> None:
+async def test_a_label_has_name_identity_and_the_hash_of_what_is_served(library: Library) -> None:
     one = await serve(library, "Alpha.", identity=Identity(company="Acme", kind="10-K"))
     assert (
         await library.labels("t1", [one.id, one.id])
-        == [DocumentLabel("notes.txt", "Acme | 10-K")] * 2
+        == [DocumentLabel("notes.txt", "Acme | 10-K", one.content_hash)] * 2
     )
 
 

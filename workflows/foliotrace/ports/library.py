@@ -146,10 +146,14 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class DocumentLabel:
-    """The name and identity line (`Identity.header`) of a document, as passages carry them."""
+    """What a question needs of a document: name and identity line, as passages carry them.
+
+    `header` is `Identity.header`; `content_hash` is that of the original that is served.
+    """
 
     name: str
     header: str
+    content_hash: str
 
     def passage(self, chunk: Chunk, score: float, path: RetrievalMode) -> Passage:
         """The passage of a chunk of this document that was found."""

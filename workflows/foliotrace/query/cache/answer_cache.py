@@ -209,13 +209,9 @@ async def store(
                 keys.tenant, keys.exact, answer, ttl_s=ttl_s, semantic_key=vector_key
             )
         if services.stale is not None:
-            cited = dict.fromkeys(citation.document_id for citation in answer.citations)
-            hashes = {
-                document_id: (
-                    await services.library.document(keys.tenant, document_id)
-                ).content_hash
-                for document_id in cited
-            }
+            cited = list(dict.fromkeys(citation.document_id for citation in answer.citations))
+            labels = await services.library.labels(keys.tenant, cited)
+            hashes = {i: label.content_hash for i, label in zip(cited, labels, strict=True)}
             stale = StaleAnswer(
                 answer=answer, content_hashes=hashes, stored_at=services.clock.now()
             )

@@ -57,7 +57,8 @@ _FEW_CHUNKS: Final = 32
 
 _DOCUMENTS: Final = f"SELECT {DOCUMENT.listed()} FROM documents"  # noqa: S608 - columns
 _IDENTITIES_BY_ID: Final = (
-    f"SELECT id, name, {IDENTITY.listed()} FROM documents"  # noqa: S608 - columns
+    f"SELECT id, name, COALESCE(served_hash, content_hash), {IDENTITY.listed()}"  # noqa: S608 - columns
+    " FROM documents"
     " WHERE +tenant = ? AND id IN "  # the plus: by primary key, not the tenant's whole index
 )
 _CHUNKS_BY_ID: Final = (
@@ -168,8 +169,9 @@ class SqliteLibrary:
         missing = [i for i, cached in known.items() if cached is None]
         if missing:
             sql = f"{_IDENTITIES_BY_ID}({placeholders(missing)})"
-            for document_id, name, *identity in self.database.rows(sql, (tenant, *missing)):
-                read = known[document_id] = DocumentLabel(name, IDENTITY.read(identity).header())
+            for document_id, name, digest, *identity in self.database.rows(sql, (tenant, *missing)):
+                header = IDENTITY.read(identity).header()
+                read = known[document_id] = DocumentLabel(name, header, digest)
                 self._labels.put((tenant, document_id), read)
         found = [label for i in document_ids if (label := known[i]) is not None]
         if len(found) < len(document_ids):

@@ -19,7 +19,7 @@ from foliotrace.query.answer.cells.tables import (
     Terms,
     recognised,
 )
-from foliotrace.text_caches import clear_on_deletion, clear_text_caches
+from foliotrace.text_caches import clear_function_caches, clear_on_deletion
 
 _MAX_PAGES: Final = 512
 _LABELLED: Final = re.compile(
@@ -86,7 +86,7 @@ class PageTables:
         """
         if version == self._version:
             return False
-        clear_text_caches()  # another process may have deleted what this one has read
+        clear_function_caches()  # another process may have deleted what this one has read
         self._version = version
         return True
 
