@@ -18,7 +18,7 @@ _DIGIT_IBANS: Final = {
 _LETTER_IBANS: Final = {
     "AD": 24, "AL": 28, "AZ": 28, "BG": 22, "BH": 22, "BR": 29, "BY": 28, "CH": 21, "CY": 28,
     "DO": 28, "FK": 18, "FR": 27, "GB": 22, "GE": 22, "GI": 23, "GR": 27, "GT": 28, "HN": 28,
-    "IE": 22, "IQ": 23, "IT": 27, "JO": 30, "KW": 30, "KZ": 20, "LB": 28, "LC": 32, "LI": 21,
+    "IE": 22, "IQ": 23, "IT": 27, "JO": 30, "KW": 30, "KZ": 20, "LB": 28, "LC": 32, "LI": 21, "LU": 20,
     "LV": 21, "MC": 27, "MD": 24, "MK": 19, "MT": 31, "MU": 30, "NI": 28, "NL": 18, "OM": 23,
     "PK": 24, "PS": 29, "QA": 29, "RO": 24, "RU": 33, "SA": 24, "SC": 31, "SM": 27, "SV": 28,
     "TR": 26, "UA": 29, "VG": 24, "YE": 30,
@@ -44,7 +44,8 @@ def is_card(digits: str) -> bool:
     The prefix is needed because one number in ten passes Luhn by chance, order numbers and
     timestamps among them.
     Source: ISO/IEC 7812; ranges of Visa, Mastercard, Maestro, American Express, Diners, JCB, Mir,
-    and of Discover, RuPay and UnionPay, which share the digit 6 with Maestro.
+    RuPay, Uzcard, BelCard, Troy and Humo, and of Discover and UnionPay, which share the digit 6
+    with Maestro.
     """
     length, two, four = len(digits), int(digits[:2]), int(digits[:4])
     issued = (
@@ -54,6 +55,7 @@ def is_card(digits: str) -> bool:
         or ((two in (50, 56, 57, 58) or digits[0] == "6") and 13 <= length <= 19)
         or ((300 <= four // 10 <= 305 or two in (36, 38, 39)) and 14 <= length <= 19)
         or ((3528 <= four <= 3589 or 2200 <= four <= 2204) and 16 <= length <= 19)
+        or ((two in (81, 82) or four in (8600, 9112, 9792, 9860)) and length == 16)
     )
     return issued and passes_luhn(digits)
 

@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from foliotrace_detect.checks import is_address
-from foliotrace_detect.rule import Find, PatternRule, Rule, SensitiveKind, digits_of
+from foliotrace_detect.rule import (
+    REFERENCE_NAME,
+    Find,
+    PatternRule,
+    Rule,
+    SensitiveKind,
+    digits_of,
+)
 
 _LABEL: Final = r"[\w-]{1,63}"
 _DOMAIN: Final = rf"{_LABEL}(?:\.{_LABEL})*\.(?:xn--[\w-]{{2,59}}|[^\W\d_]{{2,24}})"
@@ -18,7 +25,14 @@ _REMOTE: Final = re.compile(r"(?:git|hg|svn)(?:@|%40)", re.I)
 _PLAIN_WORDS: Final = (
     r"(?:com|org|net|edu|gov|info|biz|eu|de|fr|es|it|nl|uk|ch|at|pl|jp|in|br|io)\b"
 )
+_SIGNS: Final = r"!#$&'*/=?^`{|}~"  # allowed before the at sign; elsewhere they part fields
 EMAILS: Final = (
+    PatternRule(
+        SensitiveKind.EMAIL,
+        re.compile(rf"(?<=<)[\w.+%{_SIGNS}-]{{1,64}}@{_DOMAIN}(?=>)"),
+        str.lower,
+        markers=("@",),
+    ),
     PatternRule(
         SensitiveKind.EMAIL,
         re.compile(
@@ -80,10 +94,12 @@ MACHINES: Final = (
 )
 
 _CALL: Final = re.compile(
-    r"(?i:(?<![a-z])(?:tel|telephone|telefon|téléphone|tél|telefax|phone(?:[_ ]?number)?|mobile?"
+    r"(?i:(?<![a-z])(?:(?:tel|telephone|telefon|téléphone|tél|telefax|phone(?:[_ ]?number)?|mobile?"
     r"|mobil|handy|cell|fax|call|whatsapp|ring|sms|portable|teléfono|telefono|telefone"
     r"|móvil|movil|celular|cellulare|telemóvel|telefoon|mobiel|puhelin|cep|тел|телефон|моб"
-    r"|reach (?:me|us|her|him))[\s:.=#\"'>]{1,4}(?:(?:no\.?|nr\.?|me (?:at|on)|at|on|is) )?"
+    r"|reach (?:me|us|her|him)|ruf|mobilfunk|durchwahl|telefono|cellulaire|cellphone|whats[- ]?app)"
+    r"(?:[ _-]?(?:nummer|number|num|nr|no|numéro|número|numero))?|msisdn|viber|signal|telegram)"
+    r"[\s:.=#\"'>]{1,4}(?:(?:no\.?|nr\.?|me (?:at|on)|at|on|is) )?"
     r"|(?:电话|電話|手机|手機|携帯|전화|휴대폰|연락처|هاتف|טלפון)(?:号码|番号|번호)?[\s:は]{0,3})\+?\(?\Z"
 )
 """A word that makes a phone number of the digits behind it."""
@@ -130,11 +146,13 @@ PHONES: Final[tuple[Rule, ...]] = (
             r"|0[1-9](?:([ .-])\d\d)(?:\1\d\d){3}"
             r"|0[1-9]\d{0,2}-\d{2,4}-\d{4}"
             r"|0[1-9]\d{1,3} \d{3,4} \d{3,4}|0[1-9]\d{3} \d{6}|0[1-9]\d{1,3}[/ -]\d{6,8}"
-            r")(?![A-Za-z0-9_-]|\.\d)"
+            r")(?:;ext=\d{1,7}| ?(?:ext\.?|x|extension|poste|Durchwahl) ?\d{1,6})?"
+            r"(?![A-Za-z0-9_-]|\.\d)"
         ),
         digits_of,
-        lambda digits: 8 <= len(digits) <= 16,
+        lambda digits: 8 <= len(digits) <= 22,
         whole=True,
+        not_after=REFERENCE_NAME,
     ),
     _CalledNumber(),
 )

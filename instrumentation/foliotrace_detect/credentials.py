@@ -90,7 +90,11 @@ _PASSWORD_VALUES: Final[tuple[tuple[re.Pattern[str], Callable[[str], bool]], ...
         lambda value: not is_placeholder(value),
     ),
     (re.compile(rf"\s?=\s?{_UNQUOTED}"), _is_assigned_value),
-    (re.compile(rf"\s?:\s?{_UNQUOTED}"), _is_written_value),
+    (re.compile(rf"(?i:{_IS})?\s?:\s?{_UNQUOTED}"), _is_written_value),
+    (  # a configuration's <add key="..." value="..."/>
+        re.compile(r"[\"']\s[^<>\n]{0,40}?\bvalue\s?=\s?(?:\"([^\"\n]{3,})\"|'([^'\n]{3,})')"),
+        lambda value: not is_placeholder(value),
+    ),
     (  # in prose, and in configuration that puts a blank or a tag between
         re.compile(
             r"(?: (?:for|of|para|für|pour|del?|do) [^\n:=.,]{1,30}?)?"
@@ -132,7 +136,7 @@ SECRETS: Final[tuple[Rule, ...]] = (
             r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[\w-]{30,}|\bya29\.[\w-]{20,}"
             r"|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bhv[sbr]\.[\w-]{20,}|\bdp\.(?:pt|st|ct)\.\w{20,}"
             r"|\bAGE-SECRET-KEY-1[0-9A-Z]{40,}|\bdapi[0-9a-f]{32}(?:-\d)?\b|\b(?:SK|AC)[0-9a-f]{32}\b"
-            r"|\bkey-[0-9a-f]{32}\b|\b[0-9a-f]{32}-us\d{1,2}\b|\b\d{8,10}:AA[\w-]{32,}"
+            r"|\bkey-[0-9a-f]{32}\b|\b[0-9a-f]{32}-us\d{1,2}\b|(?<!\d)\d{8,10}:AA[\w-]{32,}"
             r"|\bsk-(?:ant|proj|svcacct|or)-[\w-]{12,}"
             r"|\b\w{14}\.atlasv1\.[\w-]{40,}|\bLTAI\w{12,}|\bAKID\w{13,}|\bsl\.[\w-]{40,}"
             r"|\b[\w-]{11,}:APA91b[\w-]{60,}|\b1//0[\w-]{30,}|\bEAA\w{30,}|\bA{10,}[\w%-]{40,}"
@@ -182,9 +186,9 @@ SECRETS: Final[tuple[Rule, ...]] = (
     ),
     PatternRule(
         SensitiveKind.SECRET,
-        re.compile(r"(?i:\bbasic\s+)([A-Za-z0-9+/]{8,}={0,2})"),
+        re.compile(r"(?i:\bbasic\s+|\bauth\\?\"\s*:\s*\\?\")([A-Za-z0-9+/]{8,}={0,2})"),
         is_valid=is_basic_credential,
-        markers=("asic", "ASIC"),
+        markers=("asic", "ASIC", "auth"),
     ),
     PatternRule(
         SensitiveKind.SECRET,

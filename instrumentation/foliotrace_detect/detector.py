@@ -9,6 +9,8 @@ from typing import Final
 
 from foliotrace_detect.contacts import EMAILS, MACHINES, PHONES
 from foliotrace_detect.credentials import SECRETS
+from foliotrace_detect.identity_numbers import IdentityNumbers
+from foliotrace_detect.named_numbers import BirthDates, NamedIdentityNumbers
 from foliotrace_detect.numbers import IDS, CardRule, IbanRule, ssn_rules
 from foliotrace_detect.rule import Find, Rule, SensitiveKind
 
@@ -61,7 +63,10 @@ class Detector:
             *SECRETS,
             *EMAILS,
             IbanRule(),
+            NamedIdentityNumbers(),
             *IDS,
+            IdentityNumbers(),
+            BirthDates(),
             # before cards: a card's candidate would swallow the number and its neighbours
             *ssn_rules(prose=prose),
             *MACHINES,

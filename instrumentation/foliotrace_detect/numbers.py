@@ -65,6 +65,17 @@ class CardRule:
                     after = end
                     break
 
+        if "\n" in text:
+            yield from self._stacked(text)
+
+    def _stacked(self, text: str) -> Iterator[Find]:
+        """A card's groups below each other, where a word near them says that it is one."""
+        for run in _CARD_STACKED.finditer(text):
+            number = digits_of(run[0])
+            near = text[max(0, run.start() - _NEAR_A_CARD) : run.end() + _NEAR_A_CARD]
+            if is_card(number) and _CARD_WORD.search(near):
+                yield Find(*run.span(), number)
+
     def _is_card(self, number: str, groups: tuple[int, ...]) -> bool:
         if not 13 <= len(number) <= 19:
             return False
@@ -100,6 +111,13 @@ _CARD_ALONE: Final = re.compile(  # begins with a digit: the search then skips w
     rf"\d(?:(?<![A-Za-z0-9.+-]\d)(?<![A-Z]\d \d)(?<![A-Z]\d\d \d)|(?<=%B\d){_NAMED})"
     rf"(?:\d{{3}}|(?: \d){{3}}(?= \d \d))(?:{_CARD_GAP}?\d){{9,22}}(?![A-Za-z0-9])"
 )
+_CARD_STACKED: Final = re.compile(
+    r"(?<!\d)(?:\d{4}(?: *\r?\n *\d{4}){3}|\d{8} *\r?\n *\d{8})(?!\d)"
+)
+_CARD_WORD: Final = re.compile(
+    r"(?i:card|karte|carte|tarjeta|cart[aã]|visa|master|amex|slip|valid thru|\bpan\b|カード|卡)"
+)
+_NEAR_A_CARD: Final = 60
 _AFTER_CARD: Final = re.compile(r"(?![A-Za-z0-9-]|[.,]\d)|(?=[A-Za-z])")
 
 _SSN_FORM: Final = (
@@ -111,59 +129,7 @@ _SSN_NAME: Final = (
     r"(?:[ -]?(?:number|no\.?|nr\.?))?|tax[ -]?id)"
     r"(?:(?:\s(?:is|no\.?|number|nr\.?))?[\s\"':=#>]{1,4}))"
 )
-_NUMBER_WORD: Final = r"(?:[\s:#=\"'-]|(?i:number|numéro|nummer|no\.|nr\.?|num\b|is\b|card\b)){1,6}"
-_ID_NAME: Final = (
-    r"(?:\b(?:SIN|PAN|NIE|DNI|NIF|CPF|CNPJ|BSN|NINO|AHV|PESEL|NHS|CURP|RFC\s?:)"
-    r"|(?i:passports?|reisepass|passeport|pasaporte|passaporto|national[ -]insurance|national[ -]id"
-    r"|codice[ -]fiscale|personnummer|personalausweis|aadhaar|steuer-?id(?:nr)?|tax[ -]?id"
-    r"|driver'?s?[ -]licen[cs]e|driving[ -]licen[cs]e|führerschein|identity[ -]card|id[ -]card)"
-    r"|身份证|护照|マイナンバー)"
-)
 IDS: Final = (
-    PatternRule(
-        SensitiveKind.ID,
-        re.compile(rf"{_ID_NAME}{_NUMBER_WORD}([A-Z0-9](?:[ .-]?[A-Z0-9]){{5,17}})(?![A-Za-z0-9])"),
-        lambda text: "".join(filter(str.isalnum, text)),
-        is_valid=lambda value: len(digits_of(value)) >= 4,
-        markers=(
-            "SIN",
-            "PAN",
-            "NIE",
-            "DNI",
-            "NIF",
-            "CPF",
-            "CNPJ",
-            "BSN",
-            "NINO",
-            "AHV",
-            "PESEL",
-            "NHS",
-            "CURP",
-            "RFC",
-            "ass",
-            "ASS",
-            "aciona",
-            "ational",
-            "NATIONAL",
-            "iscale",
-            "FISCALE",
-            "erso",
-            "adhaar",
-            "teuer",
-            "ax",
-            "TAX",
-            "driv",
-            "Driv",
-            "DRIV",
-            "ührer",
-            "dentity",
-            "d card",
-            "ID c",
-            "身",
-            "护",
-            "マ",
-        ),
-    ),
     PatternRule(
         SensitiveKind.ID,
         re.compile(
