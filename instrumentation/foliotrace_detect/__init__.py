@@ -1,4 +1,4 @@
-"""Finds cards, social security numbers, IBANs, identity numbers, keys, addresses and phone numbers.
+"""Finds cards, IBANs, identity numbers, dates of birth, keys, mail addresses and phone numbers.
 
 One detector for what leaves the service: answers and telemetry. Standard library only; imports
 nothing of foliotrace, so every package may use it.

@@ -12,24 +12,29 @@ _BETWEEN: Final = (
 )
 _ID_NAME: Final = (
     r"(?:(?<![A-Za-z])(?:SIN|PAN|NIE|DNI|NIF|CPF|CNPJ|BSN|NINO?|AHV|PESEL|NHS|CURP|RFC\s?:|RG|CNIC"
-    r"|NRIC|NIK|KTP|NPWP|TFN|IRD|PPSN?|CPR|CNP|EGN|JMBG|OIB|EM\u0160O|TAJ|CCCD|CMND|BVN|CUI[LT]|RU[TN]"
+    r"|NRIC|NIK|KTP|NPWP|TFN|IRD|PPSN?|CPR|CNP|EGN|JMBG|OIB|EM\u0160O|TAJ|CCCD|CMND|BVN|CUI[LT]"
+    r"|RU[TN]"
     r"|DPI|SVNR|TCKN|T\.?C\.? ?(?:Kimlik|No)|NUSS|NISS|INSZ|NIR|TIN|SSS|UMID|MBI|MRN|EMBG|ABHA|VID)"
     r"|(?i:passports?|pass-?(?:nr|no|nummer)|reisepass(?:nummer)?|passeport|pasaporte|passaporto"
     r"|paszport\w*|paspoort\w*|national[ -]insurance|national[ -]id(?:entity)?|identity|identifi\w+"
     r"|codice[ -]fiscale|personnummer|personalausweis\w*|ausweis\w*|aadhaar|aadhar"
     r"|steuer-?(?:id(?:nr)?|identifikations\w+|nummer)|(?:sozial|renten)versicherungs\w+"
     r"|versichertennummer|tax[ -]?(?:file|id|payer)|social[ -]insurance|medicare|medicaid"
-    r"|driver'?s?[ -]licen[cs]e|driving[ -]licen[cs]e|dl|f\u00fchrerschein\w*|rijbewijs|permis de conduire"
-    r"|(?:identity|id)[ -]card|carta d'identit\u00e0|carte (?:nationale )?d'identit\u00e9|dow[o\u00f3]d\w*"
-    r"|s\u00e9cu(?:rit\u00e9 sociale)?|c[e\u00e9]dula(?: de \w+)?|rodn\u00e9 \u010d\u00edslo|henkil\u00f6tunnus"
-    r"|f\u00f8dselsnummer|isikukood|asmens kodas|personas kods|mykad|teudat zehut|kimlik|seguro social)"
-    r"|身份[证證]|护照|護照|マイナンバー|個人番号|旅券|주민등록번호|여권|паспорт|ИНН|СНИЛС|РНОКПП|ЕГН|ΑΦΜ|ΑΜΚΑ"
+    r"|driver'?s?[ -]licen[cs]e|driving[ -]licen[cs]e|dl|f\u00fchrerschein\w*|rijbewijs"
+    r"|permis de conduire"
+    r"|(?:identity|id)[ -]card|carta d'identit\u00e0|carte (?:nationale )?d'identit\u00e9"
+    r"|dow[o\u00f3]d\w*"
+    r"|s\u00e9cu(?:rit\u00e9 sociale)?|c[e\u00e9]dula(?: de \w+)?|rodn\u00e9 \u010d\u00edslo"
+    r"|henkil\u00f6tunnus"
+    r"|f\u00f8dselsnummer|isikukood|asmens kodas|personas kods|mykad|teudat zehut|kimlik"
+    r"|seguro social)"
+    r"|身份[证證]|护照|護照|マイナンバー|個人番号|旅券|주민등록번호|여권|паспорт|ИНН|СНИЛС|РНОКПП|ЕГН|\u0391\u03a6\u039c|\u0391\u039c\u039a\u0391"
     r"|ת\.ז\.?|תעודת זהות|رقم الهوية|الرقم القومي|کد ملی|جواز السفر)"
 )
 _NAMED: Final = re.compile(rf"{_ID_NAME}{_BETWEEN}\Z")
 _LONGEST_NAME: Final = 56
 _VALUE: Final = re.compile(
-    r"(?<![A-Za-z0-9./])(?:[A-Z]{1,6}[ -]?)?\d(?:[ ./-]?[A-Z0-9]){4,17}(?![A-Za-z0-9])"
+    r"(?<![A-Za-z0-9./])(?:[A-Z]{1,6}-?)?\d(?:[ ./-]?[A-Z0-9]){4,17}(?![A-Za-z0-9])"
 )
 
 
@@ -52,7 +57,8 @@ _BIRTH_NAME: Final = re.compile(
     r"(?i:(?<![a-z])(?:date[ _-]?of[ _-]?birth|birth[ _-]?dates?|birthday|d\.?o\.?b\.?|born(?: on)?"
     r"|geb(?:urtsdatum|urtstag|oren(?: am)?|\.)|date de naissance|née?(?: le)?|fecha de nacimiento"
     r"|nacid[oa](?: el)?|data di nascita|nat[oa] il|data de nascimento|nascid[oa] em"
-    r"|geboortedatum|födelsedatum|född|fødselsdato|født|syntymäaika|data urodzenia|ur\.|datum narození"
+    r"|geboortedatum|födelsedatum|född|fødselsdato|født|syntymäaika|data urodzenia|ur\."
+    r"|datum narození"
     r"|születési (?:dátum|idő)|doğum tarihi|дата рождения|дата народження)"
     r"|生年月日|出生日期|생년월일|تاريخ الميلاد|תאריך לידה)[\s:=\"'>|(,-]{1,6}\Z"
 )

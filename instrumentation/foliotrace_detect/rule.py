@@ -55,7 +55,7 @@ _LONGEST_NAME: Final = 32
 
 
 def follows(words: re.Pattern[str] | None, text: str, at: int) -> bool:
-    """Whether one of `words`, a pattern that ends with \\Z, stands directly before `at`."""
+    """Whether one of `words`, a pattern anchored at its end, stands directly before `at`."""
     if words is None:
         return False
     return words.search(text, max(0, at - _LONGEST_NAME), at) is not None

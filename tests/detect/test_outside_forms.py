@@ -3,8 +3,8 @@
 Written for this purpose on 2026-11-22: 200 sensitive, 250 harmless. Measured as they came, before
 any rule was changed: recall .850, precision .929. A drawn half (`"half": "development"`) was then
 read and general rules were written; the other half (`held`) was measured once more without being
-read: recall .901, precision .965 (before those rules .846 and .928). Whoever tunes to the held half
-from now on has to ask for new forms.
+read: recall .901, precision .965 (before those rules .846 and .928). Since then both halves were
+used for development; `fresh_forms.txt` and new outsiders judge.
 
 Their writer counts addresses of machines (`ok_ip`) as harmless; this project redacts them, as
 `judged_forms.txt` does, so they are measured apart.
@@ -40,7 +40,7 @@ def shares(half: str) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize(
-    ("half", "recall", "precision"), [("development", 0.99, 1), ("held", 0.90, 0.985)]
+    ("half", "recall", "precision"), [("development", 0.99, 1), ("held", 0.99, 1)]
 )
 def test_the_measured_shares_hold(half: str, recall: float, precision: float) -> None:
     assert shares(half)[0] >= recall
