@@ -3,8 +3,8 @@
 Default limits, and the queue is kept full: uploads go on until the service answers 429. After each
 kill the service is started again on the same data folder; a start that fails ends the run with exit
 code 1. At the end every acknowledged job must have ended once: none lost, doubled or left queued,
-one first and one last audit record each. Before the last start a backlog of extractions is left,
-and it is reported whether it drains as fast as an equal one that nobody interrupts.
+one first and one last audit record each. How fast it is ready, and how fast a backlog drains, is
+the subject of `bench.restart`, for a quiet machine: here the load decides.
 
 The state is kept in `--folder`: run the same command again to go on where it stopped.
 """
@@ -33,7 +33,6 @@ from bench.service_process import FailedStart, Service
 from foliotrace_audit.verify.search import RecordFilter, find_records
 
 UPLOADERS = 8
-BACKLOG = 400  # jobs that the last start finds
 FINAL = ("completed", "failed", "cancelled")
 SCHEMA = {"type": "object", "properties": {"canary": {"type": "string"}}}
 STEP_GOAL_S = 30.0  # a job without a new step for so long is counted as stuck
@@ -49,6 +48,7 @@ class State:
     jobs: dict[str, str] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=dict)
     ready_s: list[float] = field(default_factory=list)
+    ready_cpu_s: list[float] = field(default_factory=list)
     next_step_s: list[float] = field(default_factory=list)
 
     @classmethod
@@ -92,6 +92,7 @@ class KillRun:
             else:
                 await self.service.ready(http)
                 self.state.ready_s.append(time.monotonic() - began_s)
+                self.state.ready_cpu_s.append(self.service.cpu_s())
                 watching = asyncio.gather(
                     *(self._watch_step(http, job, stamp) for job, stamp in interrupted.items())
                 )
@@ -115,44 +116,12 @@ class KillRun:
         self.service.kill()
         self.state.write(self._file)
 
-    async def fill_backlog(self, jobs: int) -> None:
-        """Leave so many extractions in the queue: small uploads are ingested as fast as sent."""
+    async def drain(self) -> None:
+        """Start a last time, and wait until nothing is unfinished."""
         self.service.spawn()
         async with self.client() as http:
             await self.service.ready(http)
-            await self.queue_extractions(http, jobs)
-        self.service.kill()
-        self.state.write(self._file)
-
-    async def queue_extractions(self, http: httpx.AsyncClient, jobs: int) -> None:
-        self._number += 1
-        name = f"backlog-{self._number}.md"
-        text = f"# Backlog\n\nThe canary of this note is owl{self._number}."
-        content = {"file": (name, text.encode())}
-        uploaded = await http.post("/v1/documents", files=content)
-        while uploaded.status_code == 429:  # the queue is still full of what was killed
-            await asyncio.sleep(0.2)
-            uploaded = await http.post("/v1/documents", files=content)
-        accepted = uploaded.raise_for_status().json()["accepted"][0]
-        self.state.jobs[accepted["job"]["id"]] = name
-        asked = {"document_id": accepted["document"]["id"], "schema": SCHEMA}
-
-        async def ask(count: int) -> None:
-            for _ in range(count):
-                answer = await http.post("/v1/extractions", json=asked)
-                if answer.status_code == 429:
-                    return  # as many as the limits allow
-                self.state.jobs[answer.raise_for_status().json()["id"]] = name
-
-        await asyncio.gather(*(ask(jobs // UPLOADERS) for _ in range(UPLOADERS)))
-
-    async def drain(self) -> tuple[float, int]:
-        """(jobs a second, jobs) of the backlog after a last start, until nothing is unfinished."""
-        self.service.spawn()
-        async with self.client() as http:
-            await self.service.ready(http)
-            rate = await _drained(http)
-        return rate
+            await empty_queue(http)
 
     async def account(self) -> dict[str, object]:
         """What became of every acknowledged job; the service is running."""
@@ -276,34 +245,20 @@ async def _documents(http: httpx.AsyncClient) -> AsyncIterator[dict[str, str]]:
         after = {"after": page["next"]}
 
 
-async def _drained(http: httpx.AsyncClient) -> tuple[float, int]:
-    """(jobs a second, jobs), from now until the queue is empty."""
-    began_s, first = time.monotonic(), await _queue_depth(http)
-    depth = first
+async def empty_queue(http: httpx.AsyncClient) -> None:
+    """Return once every job has ended."""
+    depth = await queue_depth(http)
     while depth:
-        await asyncio.sleep(0.2)
-        depth = await _queue_depth(http)
-    return first / max(time.monotonic() - began_s, 1e-9), first
+        await asyncio.sleep(0.1)
+        depth = await queue_depth(http)
 
 
-async def _queue_depth(http: httpx.AsyncClient) -> int:
+async def queue_depth(http: httpx.AsyncClient) -> int:
+    """Jobs that have not ended."""
     for line in (await http.get("/metrics")).text.splitlines():
         if line.startswith("foliotrace_queue_depth") and 'queue="jobs"' in line:
             return int(float(line.rpartition(" ")[2]))
     raise AssertionError("no queue depth in /metrics")
-
-
-async def undisturbed(folder: Path, *, port: int, settings: Mapping[str, str]) -> float:
-    """Jobs a second of an equal backlog that nobody kills."""
-    run = KillRun(folder, port=port, seed=0, settings=settings)
-    run.service.spawn()
-    try:
-        async with run.client() as http:
-            await run.service.ready(http)
-            await run.queue_extractions(http, BACKLOG)
-            return (await _drained(http))[0]
-    finally:
-        run.service.kill()
 
 
 async def run_kills(
@@ -318,8 +273,7 @@ async def run_kills(
             await run.round()
             if run.state.kills % 10 == 0:
                 print(f"{run.state.kills} kills, {len(run.state.jobs)} jobs", file=sys.stderr)
-        await run.fill_backlog(BACKLOG)
-        rate, backlog = await run.drain()
+        await run.drain()
         figures = await run.account()
     finally:
         run.service.kill()
@@ -329,14 +283,14 @@ async def run_kills(
         "kills_in_start_up": state.kills_in_start,
         "failed_starts": 0,
         **figures,
-        "ready_s": _spread(state.ready_s),
-        "next_step_s": _spread(state.next_step_s),
-        "backlog": backlog,
-        "drained_jobs_per_s": round(rate, 2),
+        "ready_s": spread(state.ready_s),
+        "ready_cpu_s": spread(state.ready_cpu_s),
+        "next_step_s": spread(state.next_step_s),
     }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Number, median, 99th percentile and maximum."""
     ordered = sorted(values)
     if not ordered:
         return {"n": 0}
@@ -368,13 +322,7 @@ def main() -> None:
         )
     except FailedStart as error:
         raise SystemExit(f"a start failed: {error}") from error
-    with tempfile.TemporaryDirectory() as folder:
-        rate = asyncio.run(undisturbed(Path(folder), port=chosen.port, settings={}))
-    figures |= {
-        "undisturbed_jobs_per_s": round(rate, 2),
-        "drain_ratio": round(float(str(figures["drained_jobs_per_s"])) / rate, 2),
-        "load_average": os.getloadavg()[0],
-    }
+    figures["load_average"] = os.getloadavg()[0]
     conclude("kill", figures, broken(figures), recorded=not chosen.no_record)
 
 

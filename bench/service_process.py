@@ -70,6 +70,20 @@ class Service:
         line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) / 1024
 
+    def cpu_s(self) -> float:
+        """CPU seconds of the service so far: the server, its parser processes, those that ended."""
+        assert self.process is not None
+        parents, ticks = dict[int, int](), dict[int, int]()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it ended meanwhile
+                columns = stat.read_text().rpartition(")")[2].split()
+                pid = int(stat.parent.name)
+                parents[pid], ticks[pid] = int(columns[1]), sum(map(int, columns[11:15]))
+        ours = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+            ours |= more
+        return sum(ticks.get(pid, 0) for pid in ours) / os.sysconf("SC_CLK_TCK")
+
     def open_files(self) -> int:
         """Descriptors that the server process holds."""
         assert self.process is not None
