@@ -127,7 +127,17 @@ class UploadBody:
 class ErasureRequest(BaseModel):
     """What is to be erased. At least one is given; all that are given must hold."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        defer_build=True,
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("user", "collection", "before")
+            ]
+        },
+    )
 
     user: Annotated[str | None, Field(min_length=1, max_length=128)] = Field(
         default=None, description="Subject of a key, or the `user_id` of questions."

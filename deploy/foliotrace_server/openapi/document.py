@@ -14,6 +14,7 @@ from workflows.events import Event
 
 from foliotrace_server.bodies import BodyType, ProblemBody
 from foliotrace_server.http.scopes import Access, of_operation
+from foliotrace_server.openapi.limits import with_limits
 from foliotrace_server.openapi.operation import Operation
 from foliotrace_server.openapi.protocol import protocol_operations
 from foliotrace_server.routes.documents import Documents
@@ -131,7 +132,7 @@ class _Schemas:
             ref_template=_REFS,
             schema_generator=_ResponseSchema,
         )
-        self.components: dict[str, Any] = definitions["$defs"]
+        self.components = with_limits(definitions["$defs"])
 
     def of(self, body_type: BodyType, mode: JsonSchemaMode | None = None) -> JsonSchemaValue:
         return self._references[id(body_type), mode or _mode(body_type)]

@@ -12,7 +12,6 @@ from foliotrace.ingest.publish import hold_originals
 from foliotrace.ingest.upload import Accepted, checked_selection
 from foliotrace.jobs import document_of
 from foliotrace.model import (
-    COLLECTION_NAME,
     DEFAULT_COLLECTION,
     Document,
     DocumentView,
@@ -37,6 +36,7 @@ from foliotrace_server.http.overload import ConcurrencyLimit
 from foliotrace_server.http.problems import problem_of
 from foliotrace_server.http.request_body import checked_collection, checked_key, stream_body
 from foliotrace_server.jobs.stored_upload import StoredUpload
+from foliotrace_server.openapi.limits import COLLECTION
 from foliotrace_server.openapi.operation import header_parameter, paging, query_parameter
 from foliotrace_server.routes.endpoint import endpoint
 from foliotrace_server.routes.upload_form import Form, receive, refuse_other_fields
@@ -45,7 +45,7 @@ _MAX_PAGE = 1000
 _MULTIPART_OVERHEAD_BYTES = 1024 * 1024
 _TEXT = {"type": "string"}
 _FORM_FIELDS = {
-    "collection": {"type": "string", "pattern": f"^{COLLECTION_NAME.pattern}$"},
+    "collection": COLLECTION,
     "metadata": {"type": "string", "description": "A flat JSON object of texts and numbers."},
     "path": {
         "type": "string",
@@ -196,7 +196,7 @@ class Documents:
         tag="documents",
         parameters=[
             *paging("The `next` of the page before: a document id."),
-            query_parameter("collection", _TEXT, "Only this collection."),
+            query_parameter("collection", COLLECTION, "Only this collection."),
             query_parameter("name", _TEXT, "Only this name."),
         ],
         problems=(400, 404, 503),
