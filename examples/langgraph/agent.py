@@ -10,7 +10,7 @@ when LANGSMITH_TRACING is set.
 import asyncio
 import operator
 import re
-import sys
+from argparse import ArgumentParser
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal
@@ -34,6 +34,7 @@ from tenacity import (
 )
 
 from foliotrace_audit import AuditWriter, Entry, open_keys
+from foliotrace_otel import configure
 from foliotrace_server.client import AsyncFoliotraceClient, ServerProblem, Unreachable
 
 URL = "http://127.0.0.1:8080"
@@ -348,14 +349,25 @@ class ProductionAgent:
         )
 
 
-async def main(question: str) -> None:
-    async with ProductionAgent(max_cost_per_query=0.10) as agent:
-        async for piece in agent.stream(UserQuery(query=question, user_id="ada")):
-            if isinstance(piece, AgentResponse):
-                print(f"\n\n{piece.model_dump_json(indent=1, exclude={'answer'})}")
-            elif piece["event"] == "delta":
-                print(piece["text"], end="", flush=True)
+async def main(question: str, *, url: str, session: str) -> None:
+    """Ask on the command line; spans are exported as the OTEL_* variables say."""
+    telemetry = configure(service_name="agent", namespace="agent")
+    try:
+        async with ProductionAgent(max_cost_per_query=0.10, urls=[url]) as agent:
+            query = UserQuery(query=question, user_id="ada", session_id=session)
+            async for piece in agent.stream(query):
+                if isinstance(piece, AgentResponse):
+                    print(f"\n\n{piece.model_dump_json(indent=1, exclude={'answer'})}")
+                elif piece["event"] == "delta":
+                    print(piece["text"], end="", flush=True)
+    finally:
+        telemetry.shutdown(timeout_s=5)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(" ".join(sys.argv[1:])))
+    arguments = ArgumentParser()
+    arguments.add_argument("question")
+    arguments.add_argument("--url", default=URL)
+    arguments.add_argument("--session", default="default")
+    given = arguments.parse_args()
+    asyncio.run(main(given.question, url=given.url, session=given.session))

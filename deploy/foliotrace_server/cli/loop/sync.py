@@ -48,7 +48,13 @@ def langsmith_of(endpoint: str | None, key: str | None, *, connections: int = 8)
 
 
 @loop.command("sync")
-@click.option("--project", required=True, help="Project in LangSmith that the traces are sent to.")
+@click.option(
+    "--project",
+    envvar=["LANGSMITH_PROJECT", "LANGCHAIN_PROJECT"],
+    default="default",
+    show_default="LANGSMITH_PROJECT, or default",
+    help="Project in LangSmith that the traces are sent to.",
+)
 @click.option("--tenant", default="default", show_default=True, help="Whose feedback.")
 @datasets_option
 @langsmith_options
@@ -67,6 +73,7 @@ def sync(
     Personal data in comments and answers are replaced by placeholders.
 
     Examples:
+      foliotrace loop sync
       foliotrace loop sync --project refunds
     """
     from foliotrace_loop.datasets.rows import Datasets
