@@ -1,6 +1,8 @@
 """Every shell block of the how-to page about LangSmith: collector, service and copy of ratings."""
 
+import json
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 from tests.collector.backends import as_langsmith
@@ -10,6 +12,13 @@ from tests.loop.pages.reader import blocks, reader_of
 from tests.otlp_sink import OtlpSink
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(290), pytest.mark.real_servers]
+ASKED = 200
+
+
+def ask(url: str) -> None:
+    body = json.dumps({"query": "What is the joining fee?"}).encode()
+    with urlopen(Request(url, body, {"content-type": "application/json"})) as answered:
+        assert answered.status == 200
 
 
 def test_send_to_langsmith(tmp_path: Path, collector_binary: str) -> None:
@@ -24,6 +33,8 @@ def test_send_to_langsmith(tmp_path: Path, collector_binary: str) -> None:
         reader.collector_variables = as_langsmith(spans)
         for kind, text in blocks("send-to-langsmith"):
             reader.follow(kind, text)
+        for _ in range(ASKED):  # of which a tenth arrives, as the page has set
+            ask(f"http://localhost:{reader.port}/v1/query")
         eventually(lambda: any(b"joining fee" in each.raw for each in spans.received))
         (project,) = {each.headers["langsmith-project"] for each in spans.received}
         assert project == "refunds"
