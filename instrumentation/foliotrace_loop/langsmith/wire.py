@@ -66,7 +66,7 @@ class LangSmithApi:
     """
 
     def __init__(
-        self, endpoint: str, api_key: str, *, timeout_s: float = 60.0, connections: int = 8
+        self, endpoint: str, api_key: str, *, timeout_s: float = 60.0, connections: int = 16
     ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._root = self.endpoint.removesuffix("/v1").removesuffix("/api")

@@ -64,7 +64,7 @@ class Ingest(Protocol):
 class Pace:
     """How fast, and for how long without success."""
 
-    workers: int = 8
+    workers: int = 16  # as many as the SDK uses at most
     runs_per_s: float | None = None
     give_up_after_s: float = 60.0
 

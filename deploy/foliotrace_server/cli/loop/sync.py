@@ -38,7 +38,7 @@ def langsmith_options(command: F) -> F:
     return command
 
 
-def langsmith_of(endpoint: str | None, key: str | None, *, connections: int = 8) -> "LangSmithApi":
+def langsmith_of(endpoint: str | None, key: str | None, *, connections: int = 16) -> "LangSmithApi":
     """The workspace that the options name. Raises LoopError without a key."""
     from foliotrace_loop.langsmith.wire import ENDPOINT, LangSmithApi
 

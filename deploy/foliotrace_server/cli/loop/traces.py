@@ -105,7 +105,7 @@ def uploading(command: F) -> F:
             click.option(
                 "--workers",
                 type=click.IntRange(1, 64),
-                default=8,
+                default=16,
                 show_default=True,
                 help="Requests at once.",
             ),
