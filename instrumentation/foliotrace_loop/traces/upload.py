@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Final, Protocol
@@ -92,6 +92,8 @@ class Uploader:
     def run(self) -> str | None:
         """Send everything; None, or why it stopped early. Raises LoopError, Unavailable."""
         limits = self._ingest.limits()
+        if self._pace.runs_per_s is not None:  # no request holds more than a second's runs
+            limits = replace(limits, runs=min(limits.runs, max(1, int(self._pace.runs_per_s))))
         workers = [
             threading.Thread(target=self._worker, args=(limits,), daemon=True)
             for _ in range(self._pace.workers)

@@ -226,6 +226,16 @@ def test_a_dry_run_sends_nothing_and_keeps_nothing(fake: FakeLangSmith, tmp_path
     assert not (tmp_path / "data").exists()
 
 
+def test_a_request_holds_no_more_runs_than_the_rate_of_a_second(
+    fake: FakeLangSmith, tmp_path: Path
+) -> None:
+    file, runs = written(tmp_path, 5)
+    assert len(runs) > 10
+    assert upload(fake, tmp_path, file, "--rate", "10").exit_code == 0
+    assert len(fake.requests.find(MULTIPART)) >= len(runs) / 10
+    assert len(fake.state.runs) == len(runs)
+
+
 def test_the_rate_is_kept_by_all_workers_together(fake: FakeLangSmith, tmp_path: Path) -> None:
     file, runs = written(tmp_path, 100)
     began = time.monotonic()
