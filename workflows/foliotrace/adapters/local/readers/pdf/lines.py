@@ -9,6 +9,7 @@ from typing import NamedTuple
 from foliotrace.model import BlockKind, Box
 
 _CELL_GAP = 0.8  # times the line height: this gap separates cells on a line known to be tabular
+_FIGURE_GAP = 0.5  # times the line height: this gap separates figures there
 _WIDE_GAP = 1.8  # times the line height: this gap makes a line tabular
 _COLUMN_REACH = 30.0  # points between the two halves of one column
 _BY_X = itemgetter(1)
@@ -102,7 +103,10 @@ def close_cells(words: Sequence[PageWord]) -> list[list[PageWord]]:
     height = max([w.height for w in words])
     cells = [[words[0]]]
     for before, word in pairwise(words):
-        if word.x - before.right > _CELL_GAP * height:
+        gap = word.x - before.right
+        if gap > _CELL_GAP * height or (
+            gap > _FIGURE_GAP * height and is_figure(before.text) and is_figure(word.text)
+        ):
             cells.append([word])
         else:
             cells[-1].append(word)

@@ -16,7 +16,13 @@ from foliotrace.adapters.local.readers.pdf.lines import (
     group_into_lines,
 )
 from foliotrace.adapters.local.readers.pdf.narrow_columns import split_aligned
-from foliotrace.adapters.local.readers.pdf.tables import HEAD_WORDS, Grid, heads_columns, parts_of
+from foliotrace.adapters.local.readers.pdf.tables import (
+    HEAD_WORDS,
+    Grid,
+    heads_columns,
+    parts_of,
+    stands_under_cell,
+)
 from foliotrace.model import Block, BlockKind, Table, TableCell, TableRow, Words
 
 CELL_GAP, ROW_GAP, BLOCK_GAP = "\t", "\n", "\n\n"
@@ -25,6 +31,8 @@ _LABEL_WORDS = 4
 _LABEL_LINES = 6  # that may stand between two rows of a table
 _HEAD_LINES = 2  # over the columns of a table
 _ROW_PITCH = 3.0  # times the line height: lines farther apart are not rows of one table
+_WIDE_ROW_PITCH = 4.5  # unless they have three cells or more in the same columns
+_SAME_EDGE = 1.5  # points
 
 
 @dataclass(slots=True)
@@ -130,7 +138,11 @@ def _stretch_end(lines: Sequence[tuple[Region, Line]], start: int) -> int:
             second = min(second, line.cells[1][0].x)
         elif region.kind is BlockKind.TABLE:
             end = max(end, index + 1) if tabular else end
-        elif index - end >= _LABEL_LINES or line.cells[0][-1].right > second:
+        elif index - end >= _LABEL_LINES:
+            break
+        elif stands_under_cell(line, [above for _, above in lines[start:index]]):
+            end = index + 1 if index == end else end
+        elif line.cells[0][-1].right > second:
             break
     return end if tabular >= 2 or (tabular and lines[start][0].kind is BlockKind.TABLE) else start
 
@@ -143,8 +155,20 @@ def _follows(above: tuple[Region, Line], below: tuple[Region, Line]) -> bool:
     """Whether two lines can be rows of one table."""
     if above[0] is below[0] and above[0].kind is BlockKind.TABLE:
         return True
-    height = max(above[1].bottom - above[1].top, 1.0)
-    return -0.5 * height <= below[1].top - above[1].bottom <= (_ROW_PITCH - 1) * height
+    upper, lower = above[1], below[1]
+    height = max(upper.bottom - upper.top, lower.bottom - lower.top, 1.0)
+    gap = lower.top - max(upper.bottom, upper.top + height)
+    pitch = _WIDE_ROW_PITCH if _share_columns(upper, lower) else _ROW_PITCH
+    return -0.5 * height <= lower.top - upper.bottom and gap <= (pitch - 1) * height
+
+
+def _share_columns(upper: Line, lower: Line) -> bool:
+    """Whether two lines have three cells or more that begin, or that end, at the same places."""
+    pairs = list(zip(upper.cells, lower.cells, strict=False))
+    aligned = [
+        min(abs(a[0].x - b[0].x), abs(a[-1].right - b[-1].right)) <= _SAME_EDGE for a, b in pairs
+    ]
+    return len(upper.cells) == len(lower.cells) >= 3 and all(aligned)
 
 
 def _write_prose(page: PdfPageText, region: Region, lines: Sequence[Line]) -> None:

@@ -158,8 +158,6 @@ def _is_beside(one: Region, other: Region) -> bool:
     has_table = BlockKind.TABLE in (one.kind, other.kind)
     if not has_table and a.x + a.width > b.x and b.x + b.width > a.x:
         return False
-    if BlockKind.CODE in (one.kind, other.kind):
-        return False
     left, right = (one, other) if a.x < b.x else (other, one)
     if has_table and _is_within(left, right):
         return True
@@ -171,7 +169,7 @@ def _is_beside(one: Region, other: Region) -> bool:
         return False
     if matched < (1 if has_table else 2) or matched < (0.3 if has_table else _MATCHED) * fewer:
         return False
-    if not has_table and matched < 0.5 * max(_lines_in(left), _lines_in(right)):
+    if not has_table and matched < 0.5 * max(_lines_beside(left, right), _lines_beside(right, left)):
         return False
     return not (_is_prose(left) or (_is_prose(right) and _fills_lines(left)))
 
@@ -214,6 +212,18 @@ def _lines_in(region: Region) -> int:
     height = region.runs[0][0].height * _SAME_LINE
     tops = sorted(run[0].y for run in region.runs)
     return 1 + sum(low - up > height for up, low in pairwise(tops))
+
+
+def _lines_beside(region: Region, other: Region) -> int:
+    """The lines of the region; of text in a typewriter's font, those that stand beside the other.
+
+    The engine takes a whole column of such text for one block of code, across its paragraphs.
+    """
+    if region.kind is not BlockKind.CODE or other.box is None:
+        return _lines_in(region)
+    top, bottom = other.box.y - 1, other.box.y + other.box.height + 1
+    beside = [run for run in region.runs if top <= run[0].y + run[0].height / 2 <= bottom]
+    return _lines_in(Region(region.kind, 0, None, beside)) if beside else 0
 
 
 def _matched_lines(one: Region, other: Region) -> int:

@@ -21,6 +21,8 @@ from foliotrace.adapters.local.readers.pdf.wrapped_rows import rows_of
 
 HEAD_WORDS = 8  # of a heading over columns
 _SEPARATE = 1.6  # times the usual gap: another table may begin below so large a gap
+_WRAPPED_LINES = 8  # of one cell
+_SAME_EDGE = 1.5  # points
 _NOTE = re.compile(r"(\(\w{1,2}\)|\[\w{1,2}\]|[*\u2020\u2021\u00b9\u00b2\u00b3]+)\s?\S")
 _HEADS = re.compile(
     r"\b(19|20)\d\d\b|\b(ended|months?|weeks?|year|quarter|change|total|as of|date|amount)\b"
@@ -164,7 +166,7 @@ def _without_edges(lines: list[Line]) -> tuple[list[Line], list[Line], list[Line
     first, last = 0, len(lines)
     while first < last and not lines[first].is_tabular and not heads_columns(lines[first], lines):
         first += 1
-    while last > first and not lines[last - 1].is_tabular and _trails(lines[last - 1], second):
+    while last > first and _is_below_rows(lines, last - 1, second):
         last -= 1
     while last > first and _is_note(lines[last - 1]):
         last -= 1
@@ -182,6 +184,31 @@ def heads_columns(line: Line, table: Sequence[Line]) -> bool:
     if words[0].x > second - 10:
         return True
     return words[0].x > left + (second - left) / 2 and bool(_HEADS.search(text))
+
+
+def _is_below_rows(lines: Sequence[Line], at: int, second: float) -> bool:
+    line = lines[at]
+    if line.is_tabular or stands_under_cell(line, lines[:at]):
+        return False
+    return _trails(line, second)
+
+
+def stands_under_cell(line: Line, above: Sequence[Line]) -> bool:
+    """Whether a line of one cell can be the next line of a cell right of the first column.
+
+    Then it shares an edge or the middle with that cell and ends before the column to its right.
+    """
+    left, right = line.cells[0][0].x, line.cells[0][-1].right
+    for row in reversed(above[-_WRAPPED_LINES:]):
+        for index, cell in enumerate(row.cells):
+            a, b = cell[0].x, cell[-1].right
+            offsets = (left - a, right - b, (left + right - a - b) / 2)
+            if index and min(abs(offset) for offset in offsets) <= _SAME_EDGE:
+                following = row.cells[index + 1 :]
+                return not following or right < following[0][0].x
+        if row.is_tabular:
+            return False
+    return False
 
 
 def _trails(line: Line, second: float) -> bool:

@@ -20,6 +20,7 @@ from foliotrace.adapters.local.readers.pdf.lines import (
 _WRAP_GAP = 0.6  # times the line height: a larger gap never separates two lines of one cell
 _GAP_STEP = 0.2  # times the line height: by so much rows are farther apart than wrapped lines
 _ROWS = 0.6  # of the close lines fill the same columns: they are rows
+_TALLEST = 1.4  # times the median height: what a line with ascenders and descenders can be
 _FULL = 0.4  # times the line height: room that a full line leaves beside the next word
 
 
@@ -37,8 +38,9 @@ class _Cell:
 
 def rows_of(lines: list[Line], columns: Sequence[Sequence[int]]) -> list[Line]:
     """The rows: each a line, or several lines whose cells continue each other."""
+    usual = _usual_height(lines)
     cells = [
-        _cell(words, line, index, column)
+        _cell(words, line, index, column, usual)
         for index, (line, numbers) in enumerate(zip(lines, columns, strict=True))
         for words, column in zip(line.cells, numbers, strict=True)
     ]
@@ -53,10 +55,20 @@ def rows_of(lines: list[Line], columns: Sequence[Sequence[int]]) -> list[Line]:
     return _joined(lines, group, columns, by_column)
 
 
-def _cell(words: list[PageWord], line: Line, number: int, column: int) -> _Cell:
+def _usual_height(lines: Sequence[Line]) -> float:
+    """The height of a line with ascenders and descenders.
+
+    Some engines give the boxes of the letters alone: "rope" is then lower than "Splicing".
+    """
+    heights = [line.bottom - line.top for line in lines]
+    return min(max(heights), _TALLEST * median(heights))
+
+
+def _cell(words: list[PageWord], line: Line, number: int, column: int, usual: float) -> _Cell:
     left, right = span_of(words)
-    figure = is_figure(text_of(words))
-    return _Cell(number, column, words, line.top, line.bottom, left, right, figure)
+    figure = all(is_figure(word.text) for word in words) or is_figure(text_of(words))
+    bottom = max(line.bottom, line.top + usual)
+    return _Cell(number, column, words, line.top, bottom, left, right, figure)
 
 
 def _chains(
@@ -76,7 +88,8 @@ def _chains(
         chain = [cells[0]]
         for above, below in pairwise(cells):
             if _continues(above, below, edge, wrapped, height, columns) and not (
-                _spans(above, by_line[below.line])
+                _both_have_figures(by_line[above.line], by_line[below.line])
+                or _spans(above, by_line[below.line])
                 or _spans(below, by_line[above.line])
                 or (below.line < heads and _is_group(by_line[above.line], by_line[below.line]))
             ):
@@ -143,6 +156,12 @@ def _is_flush_right(above: _Cell, below: _Cell) -> bool:
 def _head_lines(by_line: dict[int, list[_Cell]]) -> int:
     """How many lines stand above the first line with figures."""
     return min((n for n, cells in by_line.items() if any(c.figure for c in cells)), default=0)
+
+
+def _both_have_figures(above: Sequence[_Cell], below: Sequence[_Cell]) -> bool:
+    """Whether a column has a figure in each of two lines: they are two rows."""
+    held = {cell.column for cell in above if cell.figure}
+    return any(cell.figure and cell.column in held for cell in below)
 
 
 def _is_group(above: Sequence[_Cell], below: Sequence[_Cell]) -> bool:
