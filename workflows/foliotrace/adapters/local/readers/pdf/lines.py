@@ -9,7 +9,7 @@ from typing import NamedTuple
 from foliotrace.model import BlockKind, Box
 
 _CELL_GAP = 0.8  # times the line height: this gap separates cells on a line known to be tabular
-_FIGURE_GAP = 0.5  # times the line height: this gap separates figures there
+_FIGURE_GAP = 0.6  # times the line height: this gap separates figures there
 _WIDE_GAP = 1.8  # times the line height: this gap makes a line tabular
 _COLUMN_REACH = 30.0  # points between the two halves of one column
 _BY_X = itemgetter(1)

@@ -158,7 +158,8 @@ def _follows(above: tuple[Region, Line], below: tuple[Region, Line]) -> bool:
     upper, lower = above[1], below[1]
     height = max(upper.bottom - upper.top, lower.bottom - lower.top, 1.0)
     gap = lower.top - max(upper.bottom, upper.top + height)
-    pitch = _WIDE_ROW_PITCH if _share_columns(upper, lower) else _ROW_PITCH
+    under = not lower.is_tabular and stands_under_cell(lower, [upper])
+    pitch = _WIDE_ROW_PITCH if under or _share_columns(upper, lower) else _ROW_PITCH
     return -0.5 * height <= lower.top - upper.bottom and gap <= (pitch - 1) * height
 
 

@@ -156,7 +156,8 @@ def _is_beside(one: Region, other: Region) -> bool:
     if a.y + a.height <= b.y or b.y + b.height <= a.y:
         return False
     has_table = BlockKind.TABLE in (one.kind, other.kind)
-    if not has_table and a.x + a.width > b.x and b.x + b.width > a.x:
+    in_columns = has_table or one.kind is BlockKind.CODE  # one long line must not part the others
+    if not in_columns and a.x + a.width > b.x and b.x + b.width > a.x:
         return False
     left, right = (one, other) if a.x < b.x else (other, one)
     if has_table and _is_within(left, right):

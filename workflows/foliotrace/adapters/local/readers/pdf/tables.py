@@ -206,7 +206,7 @@ def stands_under_cell(line: Line, above: Sequence[Line]) -> bool:
             if index and min(abs(offset) for offset in offsets) <= _SAME_EDGE:
                 following = row.cells[index + 1 :]
                 return not following or right < following[0][0].x
-        if row.is_tabular:
+        if row.is_tabular and row.bottom <= line.top + 1:
             return False
     return False
 

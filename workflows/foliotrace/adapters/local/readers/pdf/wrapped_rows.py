@@ -21,6 +21,7 @@ _WRAP_GAP = 0.6  # times the line height: a larger gap never separates two lines
 _GAP_STEP = 0.2  # times the line height: by so much rows are farther apart than wrapped lines
 _ROWS = 0.6  # of the close lines fill the same columns: they are rows
 _TALLEST = 1.4  # times the median height: what a line with ascenders and descenders can be
+_OVERLAP = 0.25  # of the height: lines of different rows do not share so much
 _FULL = 0.4  # times the line height: room that a full line leaves beside the next word
 
 
@@ -50,9 +51,31 @@ def rows_of(lines: list[Line], columns: Sequence[Sequence[int]]) -> list[Line]:
     group = list(range(len(lines)))  # of each line: the first line of its row
     for chain in _chains(by_column, columns):
         _join(group, chain[0].line, [cell.line for cell in chain])
+    for middle in range(1, len(lines) - 1):
+        if _is_centred(lines, middle):
+            _join(group, middle - 1, [middle, middle + 1])
     if group == list(range(len(lines))):
         return lines
     return _joined(lines, group, columns, by_column)
+
+
+def _is_centred(lines: Sequence[Line], at: int) -> bool:
+    """Whether the line stands half in the line above and half in the one below, beside them.
+
+    So stands a label that is centred beside a cell of an even number of lines.
+    """
+    above, line, below = lines[at - 1 : at + 2]
+    height = _OVERLAP * min(row.bottom - row.top for row in (above, line, below))
+    if min(above.bottom - line.top, line.bottom - below.top) < height:
+        return False
+    beside = [(cell[0].x, cell[-1].right) for row in (above, below) for cell in row.cells]
+    if any(a < cell[-1].right and cell[0].x < b for cell in line.cells for a, b in beside):
+        return False
+    return any(
+        min(abs(up[0].x - low[0].x), abs(up[-1].right - low[-1].right)) <= 1
+        for up in above.cells
+        for low in below.cells
+    )
 
 
 def _usual_height(lines: Sequence[Line]) -> float:
@@ -88,11 +111,13 @@ def _chains(
         chain = [cells[0]]
         for above, below in pairwise(cells):
             if _continues(above, below, edge, wrapped, height, columns) and not (
-                _both_have_figures(by_line[above.line], by_line[below.line])
-                or _spans(above, by_line[below.line])
+                _spans(above, by_line[below.line])
                 or _spans(below, by_line[above.line])
                 or (below.line < heads and _is_group(by_line[above.line], by_line[below.line]))
             ):
+                if cut := _row_end(chain, below, by_line):
+                    chains.append(chain[:cut])
+                    chain = chain[cut:]
                 chain.append(below)
             else:
                 chains.append(chain)
@@ -158,10 +183,30 @@ def _head_lines(by_line: dict[int, list[_Cell]]) -> int:
     return min((n for n, cells in by_line.items() if any(c.figure for c in cells)), default=0)
 
 
-def _both_have_figures(above: Sequence[_Cell], below: Sequence[_Cell]) -> bool:
-    """Whether a column has a figure in each of two lines: they are two rows."""
-    held = {cell.column for cell in above if cell.figure}
-    return any(cell.figure and cell.column in held for cell in below)
+def _row_end(chain: list[_Cell], below: _Cell, by_line: dict[int, list[_Cell]]) -> int:
+    """How many cells of the chain belong to the row above, if `below` is of another; else 0.
+
+    Two lines with a figure and another cell in one column are two rows. They part at the widest gap between them,
+    the lowest one of equals: most tables are aligned at the top.
+    """
+    conflicts = (
+        at
+        for at in range(len(chain) - 1, -1, -1)
+        if _are_rows(by_line[chain[at].line], by_line[below.line])
+    )
+    first = next(conflicts, None)
+    if first is None:
+        return 0
+    cells = [*chain[first:], below]
+    gaps = [low.top - up.bottom for up, low in pairwise(cells)]
+    widest = max(gaps) - 0.05 * (below.bottom - below.top)
+    return first + max(at for at, gap in enumerate(gaps, 1) if gap >= widest)
+
+
+def _are_rows(above: Sequence[_Cell], below: Sequence[_Cell]) -> bool:
+    """Whether a column has a cell in each of two lines, and one of the cells is a figure."""
+    held = {cell.column: cell.figure for cell in above}
+    return any((cell.figure or held.get(cell.column)) and cell.column in held for cell in below)
 
 
 def _is_group(above: Sequence[_Cell], below: Sequence[_Cell]) -> bool:

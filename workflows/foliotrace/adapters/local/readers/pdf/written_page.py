@@ -1,5 +1,6 @@
 """A page of the engine as a page of a document: cleaned words, in blocks and tables."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +12,9 @@ from foliotrace.adapters.local.readers.pdf.page_text import write
 from foliotrace.adapters.local.readers.pdf.regions import flow_of_scan, regions_of
 from foliotrace.model import Box, ParsedPage, Words
 
+LEADER = "...."
+_LEADERS = re.compile(r"\.{4,}")
+_DOT = 0.5  # of the width of a letter
 # Half the time of PageWord(...), whose __new__ is a Python function.
 _page_word = partial(tuple.__new__, PageWord)
 
@@ -47,11 +51,36 @@ def _runs(items: Sequence[NativeItem]) -> tuple[list[list[PageWord]], list[float
             if (raw := word.text)
             and (text := raw if raw.isascii() and raw.isprintable() else clean(raw))
         ]
-        if run:
-            runs.append(run)
-            if item.confidence is not None:
-                confidences.append(item.confidence)
+        for part in without_leaders(run) if LEADER in item.text else (run,):
+            if part:
+                runs.append(part)
+        if run and item.confidence is not None:
+            confidences.append(item.confidence)
     return runs, confidences
+
+
+def without_leaders(run: Sequence[PageWord]) -> list[list[PageWord]]:
+    """The words before and after each row of dots that leads the eye from a label to its value.
+
+    The dots are no text. A word joined to them gets the part of their box that is not dots.
+    """
+    parts: list[list[PageWord]] = [[]]
+    for word in run:
+        if LEADER not in word.text:
+            parts[-1].append(word)
+            continue
+        weights = [_DOT if c == "." else 1.0 for c in word.text]
+        unit = word.width / sum(weights)
+        at = 0
+        for dots in (*_LEADERS.finditer(word.text), None):
+            end = dots.start() if dots else len(word.text)
+            if text := word.text[at:end]:
+                x, width = word.x + unit * sum(weights[:at]), unit * sum(weights[at:end])
+                parts[-1].append(PageWord(text, x, word.y, width, word.height, x + width))
+            if dots:
+                parts.append([])
+                at = dots.end()
+    return parts
 
 
 def clean(text: str) -> str:
