@@ -42,7 +42,7 @@ _PAGES_OF_ANY_FILE = 1000  # that many, however small the file
 _LEAST_PAGE_BYTES = 8  # of a file with more
 _TEXT_READERS = frozenset({"text", "markdown", "csv", "json", "html"})
 _GROUP_CPU_S = 5.0  # for many small files together
-_READER_VERSION = "11"  # raise it when a reader's output changes: documents are then parsed again
+_READER_VERSION = "12"  # raise it when a reader's output changes: documents are then parsed again
 
 
 def refusal(name: str, code: ErrorCode, why: str) -> FileRefused:

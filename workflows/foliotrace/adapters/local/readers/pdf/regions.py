@@ -36,8 +36,9 @@ def regions_of(blocks: Sequence[NativeBlock], runs: Sequence[list[PageWord]]) ->
         (region.runs if region else strays).append(run)
     for run in strays:
         _insert_stray(regions, run)
-    whole = side_by_side(with_wrapped_cells([region for region in regions if region.runs]))
-    return _heads_at_their_tables(whole)
+    whole = with_wrapped_cells([region for region in regions if region.runs])
+    whole = side_by_side(with_parted_columns(whole))
+    return _heads_at_their_tables(with_parted_heads(whole))
 
 
 def _region(block: NativeBlock, bbox: NativeRect) -> Region:
@@ -131,6 +132,64 @@ def _is_wrapped_cell(region: Region, table: Region) -> bool:
     )
 
 
+def with_parted_columns(regions: list[Region]) -> list[Region]:
+    """Labels with their values where the engine took one of the two for several blocks.
+
+    It parts values that are flush right, and labels with a wrapped value between them. Nearly
+    every line of the whole column has a line of a part beside it, and the parts have no others.
+    """
+    for whole in list(regions):
+        if whole not in regions or not _is_column(whole) or _lines_in(whole) < 3:
+            continue
+        for is_left in (True, False):
+            parts = [r for r in regions if r is not whole and _is_beside_column(whole, r, is_left)]
+            beside = sum(_lines_in(part) for part in parts)
+            if len(parts) > 1 and _MATCHED * _lines_in(whole) <= beside <= _lines_in(whole):
+                whole.kind, whole.level = BlockKind.TABLE, 0
+                for part in parts:
+                    whole.runs += part.runs
+                    regions.remove(part)
+                whole.box = _box_of(whole.runs)
+                break
+    return regions
+
+
+def _is_column(region: Region) -> bool:
+    return region.kind in (BlockKind.TEXT, BlockKind.CODE) and not _is_prose(region)
+
+
+def _is_beside_column(whole: Region, part: Region, is_left: bool) -> bool:
+    """Whether all lines of the part stand beside a line of the column, on the other side of it."""
+    left, right = (whole, part) if is_left else (part, whole)
+    a, b = _box_of(left.runs), _box_of(right.runs)
+    if not _is_column(part) or b.x < a.x + a.width:
+        return False
+    return _matched_lines(whole, part) == _lines_in(part)
+
+
+def with_parted_heads(regions: list[Region]) -> list[Region]:
+    """The head of a table that the engine took for several headings side by side, in the table."""
+    for table in [r for r in regions if r.kind is BlockKind.TABLE and r.box]:
+        heads = [region for region in regions if _may_head(region, table)]
+        if len(heads) < 2 or len({round(head.runs[0][0].y) for head in heads}) > 1:
+            continue
+        for head in heads:
+            table.runs += head.runs
+            regions.remove(head)
+        table.box = _box_of(table.runs)
+    return regions
+
+
+def _may_head(region: Region, table: Region) -> bool:
+    """Whether one line of a few words stands right above the table, within its width."""
+    a, t = region.box, table.box
+    if a is None or t is None or region.kind is not BlockKind.HEADING or _lines_in(region) > 1:
+        return False
+    height = region.runs[0][0].height
+    near = -height <= t.y - a.y - a.height <= 1.5 * height
+    return near and t.x - height <= a.x and a.x + a.width <= t.x + t.width + height
+
+
 def side_by_side(regions: list[Region]) -> list[Region]:
     """Labels and values that the engine took for columns of text, as one table again."""
     at = 0
@@ -160,7 +219,7 @@ def _is_beside(one: Region, other: Region) -> bool:
     if not in_columns and a.x + a.width > b.x and b.x + b.width > a.x:
         return False
     left, right = (one, other) if a.x < b.x else (other, one)
-    if has_table and _is_within(left, right):
+    if has_table and (_is_within(left, right) or _is_within(right, left)):
         return True
     matched = _matched_lines(left, right)
     fewer = min(_lines_in(left), _lines_in(right))
@@ -170,7 +229,9 @@ def _is_beside(one: Region, other: Region) -> bool:
         return False
     if matched < (1 if has_table else 2) or matched < (0.3 if has_table else _MATCHED) * fewer:
         return False
-    if not has_table and matched < 0.5 * max(_lines_beside(left, right), _lines_beside(right, left)):
+    if not has_table and matched < 0.5 * max(
+        _lines_beside(left, right), _lines_beside(right, left)
+    ):
         return False
     return not (_is_prose(left) or (_is_prose(right) and _fills_lines(left)))
 

@@ -47,6 +47,8 @@ def rows_of(lines: list[Line], columns: Sequence[Sequence[int]]) -> list[Line]:
     ]
     by_column: dict[int, list[_Cell]] = defaultdict(list)
     for cell in cells:
+        if above := by_column[cell.column]:
+            cell.figure &= not _is_broken(above[-1])
         by_column[cell.column].append(cell)
     group = list(range(len(lines)))  # of each line: the first line of its row
     for chain in _chains(by_column, columns):
@@ -159,7 +161,7 @@ def _continues(
         return False
     if len(text_of(above.words)) == 1:  # a letter or a mark is whole
         return False
-    if above.words[-1].text.endswith(","):  # "October 30," over "2022"
+    if _is_broken(above) or above.words[-1].text.endswith(","):  # "October 30," over "2022"
         return True
     upper, lower = columns[above.line], columns[below.line]
     same = set(upper) == set(lower) and len(upper) > 1
@@ -217,6 +219,12 @@ def _is_group(above: Sequence[_Cell], below: Sequence[_Cell]) -> bool:
 def _spans(cell: _Cell, others: Sequence[_Cell]) -> bool:
     """Whether the cell stands over several of the others."""
     return sum(other.left < cell.right and cell.left < other.right for other in others) > 1
+
+
+def _is_broken(cell: _Cell) -> bool:
+    """Whether the cell ends in the hyphen of a code that goes on below: "PO-" over "2026"."""
+    last = cell.words[-1].text
+    return len(last) > 1 and last.endswith("-") and last[-2].isalnum()
 
 
 def _ends(cell: _Cell) -> bool:

@@ -15,6 +15,7 @@ from foliotrace.model import Box, ParsedPage, Words
 LEADER = "...."
 _LEADERS = re.compile(r"\.{4,}")
 _DOT = 0.5  # of the width of a letter
+_ROOM = 2.0  # letters that a box whose edge is estimated is wider
 # Half the time of PageWord(...), whose __new__ is a Python function.
 _page_word = partial(tuple.__new__, PageWord)
 
@@ -62,7 +63,7 @@ def _runs(items: Sequence[NativeItem]) -> tuple[list[list[PageWord]], list[float
 def without_leaders(run: Sequence[PageWord]) -> list[list[PageWord]]:
     """The words before and after each row of dots that leads the eye from a label to its value.
 
-    The dots are no text. A word joined to them gets the part of their box that is not dots.
+    The dots are no text. Of a word joined to them, the edge of its box at the dots is estimated.
     """
     parts: list[list[PageWord]] = [[]]
     for word in run:
@@ -75,8 +76,10 @@ def without_leaders(run: Sequence[PageWord]) -> list[list[PageWord]]:
         for dots in (*_LEADERS.finditer(word.text), None):
             end = dots.start() if dots else len(word.text)
             if text := word.text[at:end]:
-                x, width = word.x + unit * sum(weights[:at]), unit * sum(weights[at:end])
-                parts[-1].append(PageWord(text, x, word.y, width, word.height, x + width))
+                left = word.x + unit * max(0.0, sum(weights[:at]) - _ROOM * (at > 0))
+                right = word.x + unit * (sum(weights[:end]) + _ROOM * (dots is not None))
+                width = right - left
+                parts[-1].append(PageWord(text, left, word.y, width, word.height, right))
             if dots:
                 parts.append([])
                 at = dots.end()
