@@ -19,6 +19,7 @@ from foliotrace.adapters.local.readers.pdf.narrow_columns import split_aligned
 from foliotrace.adapters.local.readers.pdf.tables import (
     HEAD_WORDS,
     Grid,
+    continues_row,
     heads_columns,
     parts_of,
     stands_under_cell,
@@ -140,7 +141,7 @@ def _stretch_end(lines: Sequence[tuple[Region, Line]], start: int) -> int:
             end = max(end, index + 1) if tabular else end
         elif index - end >= _LABEL_LINES:
             break
-        elif stands_under_cell(line, [above for _, above in lines[start:index]]):
+        elif continues_row(line, [above for _, above in lines[start:index]]):
             end = index + 1 if index == end else end
         elif line.cells[0][-1].right > second:
             break

@@ -23,6 +23,8 @@ HEAD_WORDS = 8  # of a heading over columns
 _SEPARATE = 1.6  # times the usual gap: another table may begin below so large a gap
 _WRAPPED_LINES = 8  # of one cell
 _SAME_EDGE = 1.5  # points
+_OVERLAP = 0.25  # of the line height: lines of different rows do not share so much
+_CLOSE = 0.6  # times the line height
 _NOTE = re.compile(r"(\(\w{1,2}\)|\[\w{1,2}\]|[*\u2020\u2021\u00b9\u00b2\u00b3]+)\s?\S")
 _HEADS = re.compile(
     r"\b(19|20)\d\d\b|\b(ended|months?|weeks?|year|quarter|change|total|as of|date|amount)\b"
@@ -188,9 +190,21 @@ def heads_columns(line: Line, table: Sequence[Line]) -> bool:
 
 def _is_below_rows(lines: Sequence[Line], at: int, second: float) -> bool:
     line = lines[at]
-    if line.is_tabular or stands_under_cell(line, lines[:at]):
+    if line.is_tabular or continues_row(line, lines[:at]):
         return False
     return _trails(line, second)
+
+
+def continues_row(line: Line, above: Sequence[Line]) -> bool:
+    """Whether a line of one cell can be the next line of a cell of the row above it."""
+    if not above or stands_under_cell(line, above):
+        return bool(above)
+    last, height = above[-1], line.bottom - line.top
+    if last.bottom - line.top > _OVERLAP * height:  # beside a cell that is centred
+        return True
+    begun = line.cells[0][0].text[:1].islower() and not text_of(line.cells[0]).endswith(".")
+    aligned = abs(line.cells[0][0].x - last.cells[0][0].x) <= _SAME_EDGE
+    return begun and aligned and line.top - last.bottom < _CLOSE * height
 
 
 def stands_under_cell(line: Line, above: Sequence[Line]) -> bool:

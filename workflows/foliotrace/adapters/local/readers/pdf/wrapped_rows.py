@@ -188,8 +188,8 @@ def _head_lines(by_line: dict[int, list[_Cell]]) -> int:
 def _row_end(chain: list[_Cell], below: _Cell, by_line: dict[int, list[_Cell]]) -> int:
     """How many cells of the chain belong to the row above, if `below` is of another; else 0.
 
-    Two lines with a figure and another cell in one column are two rows. They part at the widest gap between them,
-    the lowest one of equals: most tables are aligned at the top.
+    Two lines with a figure and another cell in one column are two rows. They part at the widest
+    gap between them, the lowest one of equals: most tables are aligned at the top.
     """
     conflicts = (
         at

@@ -52,9 +52,7 @@ def _runs(items: Sequence[NativeItem]) -> tuple[list[list[PageWord]], list[float
             if (raw := word.text)
             and (text := raw if raw.isascii() and raw.isprintable() else clean(raw))
         ]
-        for part in without_leaders(run) if LEADER in item.text else (run,):
-            if part:
-                runs.append(part)
+        runs += without_leaders(run) if LEADER in item.text else [run] if run else []
         if run and item.confidence is not None:
             confidences.append(item.confidence)
     return runs, confidences
@@ -83,7 +81,7 @@ def without_leaders(run: Sequence[PageWord]) -> list[list[PageWord]]:
             if dots:
                 parts.append([])
                 at = dots.end()
-    return parts
+    return [part for part in parts if part]
 
 
 def clean(text: str) -> str:
