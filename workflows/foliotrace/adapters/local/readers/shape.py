@@ -2,19 +2,31 @@
 
 import re
 
+from foliotrace.adapters.local.readers.encoded import encoded_spans, is_encoded, without
 from foliotrace.catalog import PageProblem
 from foliotrace.model import BlockKind, PageStatus, ParsedPage
 
 _TAG = re.compile(r"<[a-zA-Z/!?][^<>]{0,2000}>")
 _RUN = re.compile(r"[A-Za-z0-9+/=]{60,}")
-_HEX = re.compile(r"[0-9a-fA-F]+")
 _MOSTLY_TAGS, _MUCH_ENCODED = 0.5, 0.3
 _LEAST_CHARACTERS = 200  # a shorter page is not judged
+_LEAST_LETTERS = 30  # beside encoded data: a page with fewer is failed
 
 
 def checked(page: ParsedPage) -> ParsedPage:
-    """The page; without its text and marked as failed, if that is markup or base64."""
-    if page.status is not PageStatus.OK or not is_markup(page):
+    """The page without encoded data; without its text and failed, if it is markup or nothing else.
+
+    A note stands where encoded data was left out.
+    """
+    if page.status is not PageStatus.OK or len(page.text) < _LEAST_CHARACTERS:
+        return page
+    spans = encoded_spans(page.text)
+    rest = page.text
+    for start, end in reversed(spans):
+        rest = rest[:start] + rest[end:]
+    if spans and sum(map(str.isalpha, rest)) >= _LEAST_LETTERS:
+        page = without(page, spans)
+    if not is_markup(page):
         return page
     return ParsedPage(
         number=page.number,
@@ -31,7 +43,7 @@ def is_markup(page: ParsedPage) -> bool:
     size = len(page.text)
     if size < _LEAST_CHARACTERS:
         return False
-    encoded = sum(len(run) for run in _RUN.findall(page.text) if _is_encoded(run))
+    encoded = sum(len(run) for run in _RUN.findall(page.text) if is_encoded(run))
     if encoded > _MUCH_ENCODED * size:
         return True
     if "<" not in page.text:
@@ -43,13 +55,3 @@ def is_markup(page: ParsedPage) -> bool:
         if not any(start <= match.start() < end for start, end in code)
     )
     return tags > _MOSTLY_TAGS * size
-
-
-def _is_encoded(run: str) -> bool:
-    """Whether a long run of letters and digits is base64, not a hash, a path or a ruler."""
-    if max(run.count(letter) for letter in set(run[:40])) > 0.8 * len(run):
-        return run[0].isalnum()
-    if _HEX.fullmatch(run) or run.count("/") > len(run) / 12:
-        return False
-    kinds = (str.isupper, str.islower, str.isdigit)
-    return all(any(kind(letter) for letter in run) for kind in kinds)
