@@ -9,7 +9,7 @@ import pytest
 from tests.adapters.files import docx_of, pdf_of, plain_pages, zip_of
 from tests.adapters.parsing import reading
 
-from foliotrace.adapters.local.files.filetype import JSON, RTF, TEXT, XML, ZIP, sniff
+from foliotrace.adapters.local.files.filetype import HTML, JSON, RTF, TEXT, XML, ZIP, sniff
 from foliotrace.adapters.local.readers.reading_options import (
     ReadingLimits,
     ReadingOptions,
@@ -124,6 +124,9 @@ async def test_json_with_comments_is_still_read(tmp_path: Path) -> None:
         ("a.txt", '{"a": 1}', TEXT),
         ("a.json", "see the other file", TEXT),
         ("a.rtf", "{\\rtf1 x}", RTF),
+        ("a.fb2", "<?xml version='1.0'?><FictionBook><body><p>x</p></body></FictionBook>", XML),
+        ("a.xhtml", "<?xml version='1.0'?><?x y?><html><body>x</body></html>", HTML),
+        ("a.ipynb", '{"cells": []}', JSON),
     ],
 )
 def test_structured_text_is_known_by_content_and_name(
@@ -186,7 +189,7 @@ async def test_archives_in_archives_are_read_three_deep(tmp_path: Path) -> None:
         content = zipped(**{f"{depth}.zip": content, f"{depth}.txt": b"level %d" % depth})
     pages = await read(tmp_path / "a.zip", content)
     assert [page.text for page in pages if page.text] == ["level 3", "level 2", "level 1"]
-    assert [page.problem for page in pages if not page.text] == [PageProblem.ATTACHMENT_NOT_READ]
+    assert [page.problem for page in pages if not page.text] == [PageProblem.NESTED_TOO_DEEP]
 
 
 async def test_paths_of_members_are_names_and_never_places(tmp_path: Path) -> None:

@@ -198,3 +198,34 @@ async def test_an_outlook_file_that_is_damaged_is_refused(tmp_path: Path) -> Non
     with pytest.raises(FileRefused) as refused:
         await read(tmp_path, damaged, "a.msg")
     assert refused.value.error_code == "file_malformed"
+
+
+async def test_a_plain_text_that_only_points_to_the_html_is_not_the_body(tmp_path: Path) -> None:
+    message = EmailMessage()
+    message["Subject"] = "Your order"
+    message.set_content("Your mail program shows no HTML.")
+    rows = "<tr><td>Rope</td><td>12.50</td></tr><tr><td>Chain</td><td>30.00</td></tr>"
+    words = "Delivery on 4 March 2026 to the yard in Oakham by our own van."
+    message.add_alternative(f"<p>{words}</p><table>{rows}</table>", subtype="html")
+    (page,) = await read(tmp_path, message.as_bytes())
+    assert words in page.text
+    assert page.tables
+
+
+async def test_raw_bytes_in_headers_and_in_latin_1_are_read(tmp_path: Path) -> None:
+    content = (
+        b"From: a@b.de\nSubject: Caf\xe9 bill\nContent-Type: text/plain; charset=iso-8859-1\n\n"
+        b"The caf\xe9 owes \x80 45 \x96 soon.\n"
+    )
+    (page,) = await read(tmp_path, content)
+    assert "Subject: Café bill" in page.text
+    assert "The café owes € 45 – soon." in page.text
+
+
+async def test_a_signature_is_no_attachment(tmp_path: Path) -> None:
+    message = mail("Signed")
+    message.add_attachment(
+        b"\x30\x82", maintype="application", subtype="pkcs7-signature", filename="smime.p7s"
+    )
+    (page,) = await read(tmp_path, message.as_bytes())
+    assert "smime" not in page.text

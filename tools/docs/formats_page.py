@@ -44,8 +44,10 @@ _OFFICE = """
 - A chart is a table (categories down, series across) behind a `caption` with its title.
 - The words of pictures stand where the picture does, if OCR is installed; EMF, WMF and icons are
   left out.
-- The label of a hidden sheet ends in `(hidden)`: `Salaries (hidden)`.
-- Spreadsheets show stored values; a formula that has none is shown as `=...`.
+- The label of a hidden sheet or slide ends in `(hidden)`: `Salaries (hidden)`.
+- Spreadsheets show stored values, with the percent sign, currency or unit of their format (`$99`,
+  `41.5 kg`); a formula that has none is shown as `=...`.
+- Footnotes and endnotes are blocks of the kind `footnote`; the points of SmartArt are list items.
 - DOC and PPT are converted by LibreOffice if `soffice` is in one of the usual places (`/usr/bin`,
   `/usr/local/bin`, `/opt/libreoffice/program`), with a fresh profile; without it they are refused
   with `needs_converter`. In archives and mails they are not converted.
@@ -65,6 +67,7 @@ between elements is a paragraph. HTML inside a value is read as HTML. Lines of J
   blocks. A quote of a row is therefore found in the original once white space is normalised.
 - Text is in reading order: columns one after the other.
 - A word hyphenated over two lines is joined; each half keeps its box.
+- The dots that lead from a label to its value (`Total ........ 9.00`) are left out.
 - A lone currency sign joins the amount after it (`$ 680`), a lone `%` or `)` the amount before
   it.
 - liteparse replaces typographic quotation marks of a PDF by `'` and `"`."""
@@ -76,7 +79,8 @@ _REST = """\
 ## Mail
 
 The first section holds the subject, From, To, Cc, Subject and Date (decoded) and the names of the
-attachments, then the body: of alternatives the plain text, else the HTML. Attachments of a type
+attachments, then the body: of alternatives the plain text, else the HTML
+(also where the plain text has less than half of its words). Signatures (S/MIME, PGP) are left out. Attachments of a type
 in the table above follow as sections labelled with their names (`report.pdf > page 1`); they have
 no boxes, because a box would point into another file. An attachment that cannot be read is a
 failed page with its name and the problem `attachment_not_read`. Pictures that the HTML shows in
@@ -96,8 +100,10 @@ _PAGES = """
 Such a page has a `status` (`needs_ocr`, `failed`) and a `problem` that says why: [all of
 them](errors.md#problems-of-pages).
 
-A page of which more than half is tags, or more than 30 % base64, is failed with `markup_not_text`
-and gives no chunk. Code blocks of HTML and Markdown may show tags.
+A page of which more than half is tags is failed with `markup_not_text` and gives no chunk. Code
+blocks of HTML and Markdown may show tags. Encoded data (200 characters of base64 or uuencode or
+more) is left out of the text, with a note in its place (`[encoded data left out: 2,164
+characters]`); a page of little else is failed.
 
 A bad page costs one page, because its part is read again page by page. Every page number from 1
 to the total is stored.

@@ -374,6 +374,12 @@ class PageProblem(CatalogEntry):
         "failed",
         "The attachment is of a type that is not read, is encrypted or is damaged.",
     )
+    NESTED_TOO_DEEP = (
+        "nested_too_deep",
+        "failed",
+        "The file is inside more than three other files (archives or mails). Unpack the outer "
+        "archive and ingest the folder, or send the file itself.",
+    )
     MARKUP_NOT_TEXT = (
         "markup_not_text",
         "failed",

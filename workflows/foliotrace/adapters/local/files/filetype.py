@@ -65,6 +65,7 @@ _WHOLE_HTML = re.compile(
     r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--(?:(?!-->).)*-->\s*)*<(?:!doctype\s+html|html)[\s>]",
     re.I | re.S,
 )
+_HTML_ROOT = re.compile(r"<(?:!doctype\s+html|html)[\s>]", re.I)
 _HTML = re.compile(r"<(?:!doctype\s+html|html|head|body|table|div|p|article|h1)[\s>]", re.I)
 _MARKDOWN = re.compile(r"^(?:#{1,6} \S|```|[-*] \[[ x]\] |\|.*\|\s*\n\|[ :|-]+\|)", re.M)
 
@@ -134,21 +135,37 @@ def _declared_type(archive: zipfile.ZipFile, names: set[str]) -> str | None:
     return declared if re.fullmatch(r"application/[a-z0-9.+-]+", declared) else None
 
 
+_OLE_HEAD_BYTES = 4 * 1024 * 1024
+_OLE_STREAMS = (
+    ("EncryptedPackage", ENCRYPTED_OFFICE),
+    ("__properties_version1.0", OUTLOOK),
+    ("WordDocument", DOC),
+    ("PowerPoint Document", PPT),
+    ("Workbook", XLS),
+    ("Book", XLS),
+)
+
+
 def _ole_type(path: Path) -> str:
     """The type of an old Office container, by the stream names in it (UTF-16)."""
     with path.open("rb") as file:
-        content = file.read(4 * 1024 * 1024)
-    for stream, media_type in (
-        ("EncryptedPackage", ENCRYPTED_OFFICE),
-        ("__properties_version1.0", OUTLOOK),
-        ("WordDocument", DOC),
-        ("PowerPoint Document", PPT),
-        ("Workbook", XLS),
-        ("Book", XLS),
-    ):
+        content = file.read(_OLE_HEAD_BYTES)
+    for stream, media_type in _OLE_STREAMS:
         if stream.encode("utf-16-le") in content:
             return media_type
-    return OLE
+    return _ole_type_by_directory(path) if len(content) == _OLE_HEAD_BYTES else OLE
+
+
+def _ole_type_by_directory(path: Path) -> str:
+    """The type of a large container, whose directory can stand at its end."""
+    import olefile
+
+    try:
+        with olefile.OleFileIO(path) as container:
+            streams = {entry[-1] for entry in container.listdir()}
+    except (OSError, ValueError, LookupError, AssertionError, TypeError, OverflowError):
+        return OLE
+    return next((kind for stream, kind in _OLE_STREAMS if stream in streams), OLE)
 
 
 def _text_type(head: bytes, suffix: str) -> str:
@@ -160,7 +177,11 @@ def _text_type(head: bytes, suffix: str) -> str:
         return MARKDOWN
     if _is_mail(text, suffix):
         return EMAIL
-    if _WHOLE_HTML.match(text) or (suffix not in _TEXT_SUFFIXES and _HTML.search(text[:4096])):
+    if _WHOLE_HTML.match(text):
+        return HTML
+    if _XML_ROOT.match(text.lstrip("\ufeff")) and suffix not in _PLAIN_SUFFIXES:
+        return HTML if _HTML_ROOT.search(text[:4096]) else XML
+    if suffix not in _TEXT_SUFFIXES and _HTML.search(text[:4096]):
         return HTML
     if suffix not in _PLAIN_SUFFIXES and (kind := _structured(text, suffix)):
         return kind
@@ -189,10 +210,11 @@ def _structured(text: str, suffix: str) -> str | None:
         return XML
     if suffix in _JSON_SUFFIXES:
         return JSON if _JSON_NAMED.match(bare) else None
-    return JSON if suffix == "" and _JSON.match(bare) else None
+    return JSON if suffix in _JSON_WITHIN and _JSON.match(bare) else None
 
 
 _XML_SUFFIXES = frozenset({".xml", ".xsd", ".xsl", ".rss", ".atom", ".rdf", ".kml", ".gpx", ".svg"})
+_JSON_WITHIN = frozenset({"", ".ipynb", ".webmanifest", ".har", ".map"})
 _JSON_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".geojson"})
 
 

@@ -88,7 +88,7 @@ def pages_of_embedded(
             raise
         found = False
     if not found:
-        yield unread(name)
+        yield unread(name, too_deep=nesting.depth >= DEPTH)
 
 
 def _pages(
@@ -110,15 +110,16 @@ def _counted(content: Iterable[bytes], allowance: UnpackingAllowance) -> Iterato
         yield piece
 
 
-def unread(name: str) -> ParsedPage:
+def unread(name: str, *, too_deep: bool = False) -> ParsedPage:
     """A page that says that the file was not read."""
+    problem = PageProblem.NESTED_TOO_DEEP if too_deep else PageProblem.ATTACHMENT_NOT_READ
     return ParsedPage(
         number=1,
         text="",
         kind=PageKind.SECTION,
         label=name,
         status=PageStatus.FAILED,
-        problem=PageProblem.ATTACHMENT_NOT_READ,
+        problem=problem,
     )
 
 

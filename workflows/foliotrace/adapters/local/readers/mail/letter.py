@@ -43,7 +43,7 @@ def _attached(
         content = (attachment.content,)
         yield from pages_of_embedded(name, content, options, within, media_type=kind)
     elif within.depth >= DEPTH:
-        yield unread(name)
+        yield unread(name, too_deep=True)
     else:
         deeper = replace(within, depth=within.depth + 1)
         for page in pages_of_letter(attachment.letter, options, deeper):

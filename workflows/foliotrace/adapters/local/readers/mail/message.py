@@ -11,6 +11,7 @@ from foliotrace.adapters.local.readers.mail.letter import pages_of_letter
 from foliotrace.adapters.local.readers.mail.parts import Letter, parts_of
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.streamed import StreamedReader
+from foliotrace.adapters.local.readers.text.charset import encoding_of
 from foliotrace.catalog import ErrorCode
 from foliotrace.model import ParsedPage
 
@@ -32,6 +33,10 @@ def stream(
 
 def header(message: EmailMessage, name: str) -> str:
     """A header's decoded text on one line; empty if there is none or it cannot be decoded."""
+    raw = next((str(v) for n, v in message.raw_items() if n.lower() == name.lower()), "")
+    if any("\udc80" <= c <= "\udcff" for c in raw):  # bytes that no charset is named for
+        content = raw.encode("ascii", "surrogateescape")
+        return " ".join(content.decode(encoding_of(content), errors="replace").split())
     try:
         return " ".join(str(message.get(name, "")).split())
     except (MessageError, ValueError, LookupError, AttributeError, TypeError):

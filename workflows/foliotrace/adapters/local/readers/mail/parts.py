@@ -1,5 +1,6 @@
 """The parts of a message: texts to show, and files that came with it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
@@ -10,6 +11,12 @@ from foliotrace.adapters.local.readers.text.charset import encoding_of
 
 _SAMPLE_BYTES: Final = 64 * 1024
 _TEXTS: Final = ("text/plain", "text/html")
+_SIGNATURES: Final = (
+    "application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature",
+)  # fmt: skip
+_LATIN_1: Final = ("iso-8859-1", "latin-1", "us-ascii", "ascii")
+_STUB: Final = 0.5  # of the words of the HTML: a plain text with fewer stands for it
+_MARKUP: Final = re.compile(r"<(style|script|head)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.S | re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ def parts_of(message: EmailMessage) -> Parts:
             text = _text(part)
             if text.strip():
                 parts.bodies.append(Body(text, part.get_content_type() == "text/html"))
-        elif not _is_decoration(part):
+        elif not _is_decoration(part) and part.get_content_type() not in _SIGNATURES:
             parts.attachments.append(_attachment(part, len(parts.attachments) + 1))
     return parts
 
@@ -80,14 +87,22 @@ def _leaves(part: Message) -> Iterator[EmailMessage]:
 
 
 def _best(children: list[EmailMessage]) -> EmailMessage | None:
-    """The plain text if it has any, else the last alternative with a text."""
+    """The plain text, unless it only says that there is HTML; else the last with a text."""
     texts = [
         child
         for child in children
         if any(_is_body(leaf) and _text(leaf).strip() for leaf in _leaves(child))
     ]
     plain = [child for child in texts if child.get_content_type() == "text/plain"]
-    return next(iter(plain or texts[-1:]), None)
+    if plain and _words(plain[0]) >= _STUB * max(map(_words, texts)):
+        return plain[0]
+    return next(iter(texts[-1:]), None)
+
+
+def _words(part: EmailMessage) -> int:
+    """The number of words that an alternative shows."""
+    bodies = [leaf for leaf in _leaves(part) if _is_body(leaf)]
+    return sum(len(_MARKUP.sub(" ", _text(body)).split()) for body in bodies)
 
 
 def _is_body(part: Message) -> bool:
@@ -105,6 +120,8 @@ def _text(part: Message) -> str:
     """The decoded text; what cannot be decoded is marked, never dropped."""
     content = _bytes(part)
     charset = part.get_content_charset()
+    if charset in _LATIN_1 and any(128 <= byte < 160 for byte in content):
+        charset = "cp1252"  # what mailers mean, as browsers know
     encoding = encoding_of(content[:_SAMPLE_BYTES], charset)
     return content.decode(encoding, errors="replace").replace("\x00", "")
 

@@ -5,7 +5,7 @@ the words of pictures are read. Deleted text, field codes and fallback copies of
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lxml import etree
@@ -31,6 +31,7 @@ _SKIPPED = frozenset(
     {_W + "del", _W + "moveFrom", _W + "instrText", _W + "pPr", _W + "rPr", _FALLBACK}
 )
 _BOX = _W + "txbxContent"
+_MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _DOCUMENT = "word/document.xml"
 _MARGINS = (BlockKind.HEADER, BlockKind.FOOTER)
 
@@ -59,7 +60,7 @@ def _elements(parts: Package, options: ReadingOptions) -> Iterator[Element]:
         notes = parts.xml(name)
         for note in _transitional(notes) if notes is not None else ():
             if note.get(_W + "type") is None:
-                yield from _blocks(note, styles)
+                yield from (_as_note(element) for element in _blocks(note, styles))
     yield from _margins(parts, [part for kind, part in relations if kind == "footer"], styles)
 
 
@@ -71,11 +72,24 @@ def _margins(parts: Package, names: Sequence[str], styles: "_Styles") -> Iterato
         root = parts.xml(name)
         if root is None:
             continue
-        paragraphs = (_text(p, []) for p in _transitional(root).iter(_W + "p"))
+        paragraphs = (_text(p, []) for p in _paragraphs(_transitional(root)))
         text = "\n".join(line for line in paragraphs if line)
         if any(c.isalpha() for c in text) and text not in seen:
             seen.add(text)
             yield Prose(text, kind)
+
+
+def _as_note(element: Element) -> Element:
+    if isinstance(element, Prose) and element.kind is BlockKind.TEXT:
+        return replace(element, kind=BlockKind.FOOTNOTE)
+    return element
+
+
+def _paragraphs(element: etree._Element) -> Iterator[etree._Element]:
+    """The paragraphs inside, also those of text boxes; not the copies for older programs."""
+    for paragraph in element.iter(_W + "p"):
+        if next(paragraph.iterancestors(_FALLBACK), None) is None:
+            yield paragraph
 
 
 def _comments(parts: Package) -> dict[str, str]:
@@ -165,25 +179,30 @@ def _paragraph(paragraph: etree._Element, styles: _Styles) -> Iterator[Element]:
                 kind = BlockKind.LIST
         yield Prose(text, kind, level)
     yield from styles.drawings.inside(paragraph, _DOCUMENT)
+    yield from _comments_on(paragraph, styles)
+    for box in boxes:
+        yield from _blocks(box, styles)
+
+
+def _comments_on(paragraph: etree._Element, styles: _Styles) -> Iterator[Element]:
     for mark in paragraph.iter(_W + "commentReference"):
         if comment := styles.comments.get(mark.get(_W + "id", "")):
             yield Prose(comment, BlockKind.FOOTNOTE)
-    for box in boxes:
-        yield from _blocks(box, styles)
 
 
 def _text(element: etree._Element, boxes: list[etree._Element]) -> str:
     """The text of a paragraph; text boxes inside it are appended to `boxes`."""
     pieces: list[str] = []
     _collect(element, pieces, boxes)
-    lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
+    whole = "".join(pieces).replace("\xad", "")  # a soft hyphen is no letter
+    lines = (" ".join(line.split()) for line in whole.split("\n"))
     return "\n".join(line for line in lines if line)
 
 
 def _collect(element: etree._Element, pieces: list[str], boxes: list[etree._Element]) -> None:
     for child in element:
         tag = child.tag
-        if tag == _W + "t":
+        if tag in {_W + "t", _MATH_TEXT}:
             pieces.append(child.text or "")
         elif tag == _W + "tab":
             pieces.append(" ")
@@ -211,6 +230,7 @@ def _table(table: etree._Element, styles: _Styles) -> Iterator[Element]:
     for cell in table.iter(_W + "p"):
         if _owner(cell) is table:
             yield from styles.drawings.inside(cell, _DOCUMENT)
+            yield from _comments_on(cell, styles)
     for nested in table.iter(_W + "tbl"):
         if nested is not table and _owner(nested.getparent()) is table:
             yield from _table(nested, styles)
@@ -229,7 +249,7 @@ def _row(row: etree._Element) -> list[GridCell]:
         if _owner(cell) is not _owner(row):
             continue
         span = cell.find(f"{_W}tcPr/{_W}gridSpan")
-        texts = [_text(p, []) for p in cell.iter(_W + "p") if _owner(p) is _owner(row)]
+        texts = [_text(p, []) for p in _paragraphs(cell) if _owner(p) is _owner(row)]
         text = " ".join(" ".join(texts).split())
         if text:
             cells.append(GridCell(text, column))

@@ -18,6 +18,7 @@ from foliotrace.model import BlockKind
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+_DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 _LEAST_PIXELS: Final = (60, 20)  # smaller pictures are icons
 _PICTURE_BYTES: Final = 64 * 1024 * 1024
 _FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
@@ -36,12 +37,15 @@ class Drawings:
     def inside(self, element: etree._Element, part: str) -> Iterator[Element]:
         """The charts and pictures that `element` of the part called `part` refers to, in order."""
         relations = self.parts.relations(part)
-        for child in element.iter(f"{_C}chart", f"{_A}blip"):
-            relation = child.get(f"{_R}id") or child.get(f"{_R}embed") or ""
+        for child in element.iter(f"{_C}chart", f"{_A}blip", f"{_DIAGRAM}relIds"):
+            relation = next((v for a in ("id", "embed", "dm") if (v := child.get(_R + a))), "")
             kind, target = relations.get(relation, ("", ""))
             if kind == "chart" and target not in self.seen:
                 self.seen.add(target)
                 yield from self._chart(target)
+            elif kind == "diagramData" and target not in self.seen:
+                self.seen.add(target)
+                yield from self._diagram(target)
             elif kind == "image":
                 yield from self.picture(target)
 
@@ -49,6 +53,14 @@ class Drawings:
         root = self.parts.xml(name)
         if root is not None:
             yield from chart_elements(root)
+
+    def _diagram(self, name: str) -> Iterator[Element]:
+        """The words of each point of a SmartArt diagram."""
+        root = self.parts.xml(name)
+        for point in root.iter(f"{_DIAGRAM}pt") if root is not None else ():
+            text = " ".join("".join(t.text or "" for t in point.iter(f"{_A}t")).split())
+            if text:
+                yield Prose(text, BlockKind.LIST)
 
     def picture(self, name: str) -> Iterator[Element]:
         """The paragraphs recognised in a picture; none without models."""
@@ -98,7 +110,7 @@ def chart_elements(root: etree._Element) -> Iterator[Element]:
         labels = _points(_either(series, "cat", "xVal"))
         categories = {**labels, **categories}
         columns.append(_points(_either(series, "val", "yVal")))
-    if not columns:
+    if not any(columns):  # the program that wrote the chart left its values to the reader
         return
     head = [GridCell(name, column) for column, name in enumerate(names, 1)]
     body = []

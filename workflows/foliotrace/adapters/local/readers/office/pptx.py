@@ -8,6 +8,7 @@ from lxml import etree
 
 from foliotrace.adapters.local.readers.office.drawings import Drawings
 from foliotrace.adapters.local.readers.office.ooxml import R_ID, Package, package
+from foliotrace.adapters.local.readers.office.xlsx import hidden_label
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.sections import (
     Element,
@@ -28,6 +29,8 @@ _DECK = "ppt/presentation.xml"
 _TITLES = frozenset({"title", "ctrTitle"})
 _MARGIN_ROLES = {"ftr": BlockKind.FOOTER, "hdr": BlockKind.HEADER}
 _MARGINS = (BlockKind.HEADER, BlockKind.FOOTER)
+_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
+_MATH_TEXT = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
 _NOT_CONTENT = frozenset({"sldNum", "dt", "sldImg"})
 
 
@@ -60,7 +63,8 @@ def _slides(parts: Package) -> list[str]:
 def _slide(parts: Package, name: str, drawings: Drawings) -> Iterator[Element]:
     root = parts.require(name)
     shapes = list(_shapes(root))
-    yield NewPage(PageKind.SLIDE, _title(shapes))
+    hidden = root.get("show") in {"0", "false"}
+    yield NewPage(PageKind.SLIDE, hidden_label(_title(shapes) or "", hidden=hidden).strip() or None)
     for shape in shapes:
         yield from _shape(shape)
         yield from drawings.inside(shape, name)
@@ -87,7 +91,8 @@ def _comment(comment: etree._Element) -> Iterator[Element]:
 def _shapes(root: etree._Element) -> Iterator[etree._Element]:
     """Shapes, pictures, and frames of tables and charts, also inside groups, in drawing order."""
     for element in root.iter(_P + "sp", _P + "graphicFrame", _P + "pic"):
-        if _role(element) not in _NOT_CONTENT:
+        is_copy = next(element.iterancestors(_FALLBACK), None) is not None
+        if not is_copy and _role(element) not in _NOT_CONTENT:
             yield element
 
 
@@ -123,7 +128,7 @@ def _paragraphs(element: etree._Element) -> list[str]:
 def _text(paragraph: etree._Element) -> str:
     pieces = [
         "\n" if piece.tag == _A + "br" else piece.text or ""
-        for piece in paragraph.iter(_A + "t", _A + "br")
+        for piece in paragraph.iter(_A + "t", _A + "br", _MATH_TEXT)
     ]
     lines = (" ".join(line.split()) for line in "".join(pieces).split("\n"))
     return "\n".join(line for line in lines if line)

@@ -8,6 +8,7 @@ from foliotrace.adapters.local.readers.office.xlsx import (
     formatted_moment,
     formatted_number,
     hidden_label,
+    number_as_shown,
 )
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions, Refusal
 from foliotrace.adapters.local.readers.sections import Element, paginate
@@ -23,7 +24,9 @@ def stream(path: Path, options: ReadingOptions) -> Iterator[ParsedPage]:
 
     try:
         with path.open("rb") as file:
-            book = xlrd.open_workbook(file_contents=file.read(), on_demand=True)
+            book = xlrd.open_workbook(
+                file_contents=file.read(), on_demand=True, formatting_info=True
+            )
         yield from paginate(_elements(book, options), PageKind.SHEET)
     except xlrd.XLRDError as error:
         if "encrypted" in str(error).lower():
@@ -47,21 +50,22 @@ def _elements(book: Any, options: ReadingOptions) -> Iterator[Element]:
 
 def _rows(book: Any, sheet: Any) -> Iterator[tuple[int, list[tuple[int, str]]]]:
     for number in range(sheet.nrows):
-        formatted_cells = (
-            (c, _formatted(cell, book.datemode)) for c, cell in enumerate(sheet.row(number))
-        )
+        formatted_cells = ((c, _formatted(cell, book)) for c, cell in enumerate(sheet.row(number)))
         yield number + 1, [(column, text) for column, text in formatted_cells if text]
 
 
-def _formatted(cell: Any, datemode: int) -> str:
+def _formatted(cell: Any, book: Any) -> str:
     import xlrd
 
     if cell.ctype == xlrd.XL_CELL_TEXT:
         return one_line(cell.value)
     if cell.ctype == xlrd.XL_CELL_NUMBER:
-        return formatted_number(cell.value)
+        code = book.format_map.get(book.xf_list[cell.xf_index].format_key)
+        return number_as_shown(cell.value, code.format_str if code else "")
     if cell.ctype == xlrd.XL_CELL_DATE:
-        return formatted_moment(cell.value, is_1904=bool(datemode)) or formatted_number(cell.value)
+        return formatted_moment(cell.value, is_1904=bool(book.datemode)) or formatted_number(
+            cell.value
+        )
     if cell.ctype == xlrd.XL_CELL_BOOLEAN:
         return "TRUE" if cell.value else "FALSE"
     if cell.ctype == xlrd.XL_CELL_ERROR:

@@ -29,6 +29,12 @@ _BUILT_IN = {9: "0%", 10: "0.00%"} | dict.fromkeys(
 )
 _MARGIN_CODES = re.compile(r'&(?:"[^"]*"|K[0-9A-Fa-f]{6}|\d+|[A-Z])')
 _LITERALS = re.compile(r'"[^"]*"|\\.|\[[^\]]*\]|_.|\*.')
+_FORMAT_PIECES = re.compile(
+    r'(?P<digits>[#0?][#0?.,]*)|"(?P<text>[^"]*)"|\\(?P<mark>.)|\[\$(?P<currency>[^\]-]*)[^\]]*\]'
+    r"|\[[^\]]*\]|_.|\*.|(?:(?P<symbol>[$\u20ac\u00a3\u00a5 ]))"
+)
+_CURRENCIES = "$\u20ac\u00a3\u00a5"
+_SCALED = re.compile(r"[0#?],+(?![0#?])")  # thousands or millions are shown, not what is stored
 Row = tuple[int, list[tuple[int, str]]]
 
 
@@ -199,10 +205,7 @@ class _Values:
             return one_line(value)
         if is_date_format(code):
             return formatted_moment(number, is_1904=self._is_1904) or formatted_number(number)
-        if code.endswith("%"):
-            places = len(code.split(".")[-1].rstrip("%")) if "." in code else 0
-            return f"{number * 100:.{places}f}%"
-        return formatted_number(number)
+        return number_as_shown(number, code)
 
 
 def formatted_moment(number: float, *, is_1904: bool) -> str | None:
@@ -222,6 +225,37 @@ def formatted_moment(number: float, *, is_1904: bool) -> str | None:
 def is_date_format(code: str) -> bool:
     """Whether a number format shows days, months, years or hours outside its literals."""
     return bool(re.search("[dmyhs]", _LITERALS.sub("", code.split(";")[0]), re.IGNORECASE))
+
+
+def number_as_shown(number: float, code: str) -> str:
+    """A number with its percent sign, currency or unit; its digits are those that are stored."""
+    first = code.split(";")[0]
+    if first.endswith("%"):
+        places = len(first.split(".")[-1].rstrip("%")) if "." in first else 0
+        return f"{number * 100:.{places}f}%"
+    digits = formatted_number(number)
+    if first in ("", "General") or _SCALED.search(first):
+        return digits
+    before, after = _unit_around(first)
+    sign, digits = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
+    return one_line(f"{sign}{before}{digits}{after}")
+
+
+def _unit_around(code: str) -> tuple[str, str]:
+    """What a number format prints before and after the digits: `"$"`, `" kg"`."""
+    pieces = ["", ""]
+    side = 0
+    for match in _FORMAT_PIECES.finditer(code):
+        if match["digits"]:
+            side = 1
+        else:
+            pieces[side] += (
+                match["text"] or match["mark"] or match["currency"] or match["symbol"] or ""
+            )
+    before, after = (
+        piece if any(c.isalpha() or c in _CURRENCIES for c in piece) else "" for piece in pieces
+    )
+    return before, after
 
 
 def formatted_number(number: float) -> str:
