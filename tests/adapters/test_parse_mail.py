@@ -215,11 +215,11 @@ async def test_a_plain_text_that_only_points_to_the_html_is_not_the_body(tmp_pat
 async def test_raw_bytes_in_headers_and_in_latin_1_are_read(tmp_path: Path) -> None:
     content = (
         b"From: a@b.de\nSubject: Caf\xe9 bill\nContent-Type: text/plain; charset=iso-8859-1\n\n"
-        b"The caf\xe9 owes \x80 45 \x96 soon.\n"
+        b"The caf\xe9 owes \x80 45, \x93soon\x94.\n"
     )
     (page,) = await read(tmp_path, content)
     assert "Subject: Café bill" in page.text
-    assert "The café owes € 45 – soon." in page.text
+    assert "The café owes € 45, \u201csoon\u201d." in page.text
 
 
 async def test_a_signature_is_no_attachment(tmp_path: Path) -> None:
