@@ -79,9 +79,9 @@ _REST = """\
 ## Mail
 
 The first section holds the subject, From, To, Cc, Subject and Date (decoded) and the names of the
-attachments, then the body: of alternatives the plain text, else the HTML
-(also where the plain text has less than half of its words). Signatures (S/MIME, PGP) are left out.
-Attachments of a type in the table above follow as sections labelled with their names (`report.pdf > page 1`); they have
+attachments, then the body: of alternatives the plain text, else the HTML (also where the plain
+text has less than half of its words). Signatures (S/MIME, PGP) are left out. Attachments of a type
+in the table above follow as sections labelled with their names (`report.pdf > page 1`); they have
 no boxes, because a box would point into another file. An attachment that cannot be read is a
 failed page with its name and the problem `attachment_not_read`. Pictures that the HTML shows in
 place (logos) are left out.
