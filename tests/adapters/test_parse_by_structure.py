@@ -149,6 +149,35 @@ async def test_rtf_is_read_with_its_letters_and_table_rows(tmp_path: Path) -> No
     assert page.text == "Prüfung der Winde\n\nFee\tEUR\nWinch\t9.00\n\nDone €5"
 
 
+async def test_rtf_keeps_paragraphs_of_a_cell_in_their_row(tmp_path: Path) -> None:
+    """As pandoc and Word write cells: a paragraph, or several, inside each."""
+    row = rb"{\trowd\cellx1\cellx2{{\pard\intbl %s\par}\cell}{{\pard\intbl %s\par}\cell}\row}"
+    rows = row % (b"Part", b"Price") + row % (rb"Rope\par of hemp", b"12.50")
+    (page,) = await read(tmp_path / "a.rtf", rb"{\rtf1\ansi " + rows + rb"\pard After.\par}")
+    (table,) = page.tables
+    cells = [[page.text[c.start : c.end] for c in r.cells] for r in table.rows]
+    assert cells == [["Part", "Price"], ["Rope of hemp", "12.50"]]
+    assert page.text.endswith("After.")
+
+
+async def test_rtf_marks_headings_notes_and_margins_and_drops_deleted_text(tmp_path: Path) -> None:
+    content = (
+        rb"{\rtf1\ansi{\stylesheet{\s1\sb480 heading 1;}}{\header Yard of Oakham\par}"
+        rb"{\pard\s1 Rules\par}{\pard It lifts {\deleted 90}40 t.{\*\footnote Tested.}\par}"
+        rb"{\shp{\*\shpinst{\shptxt{\pard In a box\par}}}}{\*\annotation Check}{\footer Page x}}"
+    )
+    (page,) = await read(tmp_path / "a.rtf", content)
+    assert [(b.kind.value, page.text[b.start : b.end]) for b in page.blocks] == [
+        ("header", "Yard of Oakham"),
+        ("heading", "Rules"),
+        ("text", "It lifts 40 t."),
+        ("footnote", "Tested."),
+        ("text", "In a box"),
+        ("footnote", "Check"),
+        ("footer", "Page x"),
+    ]
+
+
 async def test_rtf_that_ends_early_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileRefused) as refused:
         await read(tmp_path / "a.rtf", rb"{\rtf1\ansi Some {\b words")

@@ -90,7 +90,7 @@ FORMATS: Final = {
     ),
     "html": Format("HTML", "text.html", (types.HTML,), "as in DOCX", _PATH, _LXML),
     "markdown": Format("Markdown", "text.markdown", (types.MARKDOWN,), "as in DOCX", _PATH),
-    "rtf": Format("RTF", "text.rtf", (types.RTF,), "as in DOCX", "offsets", "striprtf"),
+    "rtf": Format("RTF", "text.rtf", (types.RTF,), "as in DOCX", _PATH, "striprtf"),
     "xml": Format("XML", "text.xml_tree", (types.XML,), "as in DOCX", _PATH, _LXML),
     "json": Format(
         "JSON, lines of JSON", "text.json_tree", (types.JSON,), "as in DOCX", _PATH, "orjson"
