@@ -31,6 +31,7 @@ from foliotrace.query.answer.grounding.directions import (
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence, words_of
 from foliotrace.query.answer.grounding.figures import (
     arithmetic,
+    attribution,
     cells,
     contexts,
     numbers,
@@ -41,6 +42,7 @@ from foliotrace.query.answer.grounding.figures.expressions import has_result, st
 from foliotrace.query.answer.grounding.figures.premises import Premises, speaks_of_change
 from foliotrace.query.answer.grounding.figures.ratios import asked_ratio
 from foliotrace.query.answer.grounding.language.causes import causes_hold
+from foliotrace.query.answer.grounding.language.strength import overstated
 from foliotrace.query.answer.grounding.language.wording import crosses_languages, words_hold
 from foliotrace.query.answer.grounding.names import names_hold, rivals
 from foliotrace.query.answer.grounding.periods import is_period_convention
@@ -123,7 +125,9 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         contexts.swapped(claim.rest, bodies) or contexts.contrary(claim.rest, bodies)
     ):
         return ClaimVerdict.UNVERIFIED
-    if affirms_denied(claim, question, cited):
+    if attribution.misattributed(claim.rest, claim.quantities, bodies, claim.vocabulary.terms):
+        return ClaimVerdict.UNVERIFIED
+    if overstated(claim, cited) or affirms_denied(claim, question, cited):
         return ClaimVerdict.UNVERIFIED
     checked = compared or sign_confirmed(claim, cited)
     if not checked and not polarity_holds(claim, cited, asked=question.terms, redone=bool(missing)):
