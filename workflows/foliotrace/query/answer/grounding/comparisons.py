@@ -1,17 +1,16 @@
-"""Whether a sentence compares its own numbers rightly, and takes the sign that a row gives. Pure.
+"""Whether a sentence compares its own numbers rightly. Pure.
 
 "15.7% was above 21%" needs no passage to be wrong. A result that follows two operands ("from 10 to
 14, growth of 40%") is redone from those two, whatever else the passages would give.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
 from foliotrace.query.answer.grounding import polarity
 from foliotrace.query.answer.grounding.claims import Claim
-from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.figures import numbers
 
 _MORE: Final = re.compile(
@@ -63,23 +62,13 @@ _FROM: Final = re.compile(
     r"(?:about |roughly |around |approximately )?[$€£]?$",
     re.IGNORECASE,
 )
-_USED: Final = re.compile(
-    r"\((?:used|loss|losses|expense|outflow|deficit|decrease)\b", re.IGNORECASE
-)
-_INTO: Final = re.compile(
-    r"\b(?:provided|generated|brought in|yielded|inflow|income|profit|gain(?:s|ed)?|surplus|"
-    r"earned|positive)\b",
-    re.IGNORECASE,
-)
-_SIGN: Final = re.compile(r"\b(?:positive|negative)\b[^.;]{0,24}$", re.IGNORECASE)
+
+
 _PART: Final = re.compile(r"\bof\s+(?:the |a |all |its |total )*[$€£]?$", re.IGNORECASE)
 _WHICH_IS: Final = re.compile(
     r"(?:, or|\(|, i\.e\.|, that is|\bwhich is|\brepresenting|\bequal to|\u2013|\u2014)\s*"
     r"(?:about |roughly |around |approximately |nearly |just |some )*$",
     re.IGNORECASE,
-)
-_OUT: Final = re.compile(
-    r"\b(?:used?|consumed|spent|outflow|loss(?:es)?|lost|expense|deficit|negative)\b", re.IGNORECASE
 )
 
 
@@ -226,48 +215,3 @@ def _follows(result: numbers.Quantity, old: numbers.Quantity, new: numbers.Quant
         return abs(result.value - share) <= result.tolerance + (100 * slack / (before or 1.0))
     wide = result.tolerance * result.scale + slack
     return abs(result.value * result.scale - abs(after - before)) <= wide
-
-
-def signs_hold(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
-    """Whether a figure in parentheses, of a row "provided by (used in)", is not called provided."""
-    if not claim.has_digits:
-        return True
-    start = 0
-    for figure in claim.quantities:
-        before, start = claim.rest[start : figure.start], figure.start
-        into, out = _INTO.search(before) is not None, _OUT.search(before) is not None
-        if into == out or figure.is_year or figure.percent:
-            continue
-        said = _SIGN.search(before) is not None
-        signs = {sign for e in cited for sign in _signs(figure, e, anywhere=said)}
-        if len(signs) == 1 and signs.pop() != into:
-            return False
-    return True
-
-
-def sign_confirmed(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
-    """Whether a figure that is called negative or positive has that sign in every row."""
-    start = 0
-    for figure in claim.quantities if claim.has_digits else ():
-        before, start = claim.rest[start : figure.start], figure.start
-        if figure.is_year or figure.percent or _SIGN.search(before) is None:
-            continue
-        signs = {sign for e in cited for sign in _signs(figure, e, anywhere=True)}
-        if signs == {_INTO.search(before) is not None}:
-            return True
-    return False
-
-
-def _signs(figure: numbers.Quantity, source: ClaimEvidence, *, anywhere: bool) -> Iterator[bool]:
-    """Whether the figure is positive in each row that has it and says what parentheses mean.
-
-    `anywhere`: in every row, for a sentence that calls the figure positive or negative.
-    """
-    scales = source.facts.scales
-    for line in source.facts.body.splitlines():
-        if not anywhere and _USED.search(line) is None:
-            continue
-        for held in numbers.quantities(line):
-            if numbers.same(figure, held, scales):
-                behind = line[held.start :].lstrip("0123456789.,")
-                yield not behind.startswith(")")

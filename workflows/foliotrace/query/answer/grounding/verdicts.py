@@ -17,8 +17,6 @@ from foliotrace.query.answer.grounding.comparisons import (
     compared_rightly,
     moves_follow,
     results_follow,
-    sign_confirmed,
-    signs_hold,
 )
 from foliotrace.query.answer.grounding.denials import affirms_denied, labelled_none
 from foliotrace.query.answer.grounding.directions import (
@@ -41,6 +39,11 @@ from foliotrace.query.answer.grounding.figures import (
 from foliotrace.query.answer.grounding.figures.expressions import has_result, stated_results
 from foliotrace.query.answer.grounding.figures.premises import Premises, speaks_of_change
 from foliotrace.query.answer.grounding.figures.ratios import asked_ratio
+from foliotrace.query.answer.grounding.figures.signs import (
+    effect_holds,
+    sign_confirmed,
+    signs_hold,
+)
 from foliotrace.query.answer.grounding.language.causes import causes_hold
 from foliotrace.query.answer.grounding.language.strength import overstated
 from foliotrace.query.answer.grounding.language.wording import crosses_languages, words_hold
@@ -121,15 +124,17 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         claim.rest, [*bodies, question.text]
     ):
         return ClaimVerdict.UNVERIFIED
+    effect = effect_holds(claim, cited)
     if not numbers.has_iso_date(claim.rest) and (
-        contexts.swapped(claim.rest, bodies) or contexts.contrary(claim.rest, bodies)
+        contexts.swapped(claim.rest, bodies)
+        or (not effect and contexts.contrary(claim.rest, bodies))
     ):
         return ClaimVerdict.UNVERIFIED
     if attribution.misattributed(claim.rest, claim.quantities, bodies, claim.vocabulary.terms):
         return ClaimVerdict.UNVERIFIED
     if overstated(claim, cited) or affirms_denied(claim, question, cited):
         return ClaimVerdict.UNVERIFIED
-    checked = compared or sign_confirmed(claim, cited)
+    checked = compared or effect or sign_confirmed(claim, cited)
     if not checked and not polarity_holds(claim, cited, asked=question.terms, redone=bool(missing)):
         return ClaimVerdict.UNVERIFIED
     if not crosses_languages(claim, cited) and _said_otherwise(claim, question, cited):

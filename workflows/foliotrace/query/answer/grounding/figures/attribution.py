@@ -5,6 +5,7 @@ the dividends as 21.7 billion has all its words and figures there. So each sente
 is divided among its figures of one kind, and a figure must not fit the words of another one better.
 """
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,9 @@ class _Attributed:
     part: bool  # behind "including" or the like: a part of the figure before
 
 
-def misattributed(claim: str, figures: Sequence[Quantity], held: Sequence[str], terms: Terms) -> bool:
+def misattributed(
+    claim: str, figures: Sequence[Quantity], held: Sequence[str], terms: Terms
+) -> bool:
     """Whether a figure fits the words of another figure of its sentence, wherever it stands."""
     amounts = [q for q in figures if not q.is_year]
     if not amounts:
@@ -148,9 +151,7 @@ def _attributed(sentence: str, terms: Terms) -> tuple[_Attributed, ...]:
     )
 
 
-def _divided(
-    sentence: str, figures: Sequence[Quantity], terms: Terms
-) -> Iterator[_Attributed]:
+def _divided(sentence: str, figures: Sequence[Quantity], terms: Terms) -> Iterator[_Attributed]:
     """The words of a sentence divided among its figures: those of a clause, else the next one's."""
     words: dict[int, set[str]] = {figure.start: set() for figure in figures}
     waiting: set[str] = set()
@@ -162,7 +163,7 @@ def _divided(
     asides = [found.span() for found in _ASIDE.finditer(sentence)]
     ends = (found.start() for found in _CUT.finditer(sentence))
     cuts = [0, *(e for e in ends if not any(a < e < b for a, b in asides)), len(sentence)]
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         inside = [figure for figure in figures if start <= figure.start < end]
         if not inside:
             waiting |= _words(sentence[start:end], terms)

@@ -91,7 +91,11 @@ def misplaced(spoken: Spoken, held: Sequence[NumberTable]) -> Iterator[Quantity]
             local = _label_terms(before, after, spoken, named) or local
         if not cells or any(_outside(figure, table) for table in held):
             continue
-        cells = [cell for cell in cells if not _of_another_row(cell[1], cell[0], local, spoken)]
+        cells = [
+            (table, row, column) for table, row, column in cells
+            if not _of_another_row(row, table, local, spoken)
+            and not _of_another_section(row, table, spoken)
+        ]  # fmt: skip
         if not any(
             _in_period(row, column, before, after, spoken)
             and _in_column(row, column, before, after, spoken)
@@ -161,6 +165,17 @@ def _of_another_row(
         if other_share >= 1 and other_shared > shared:
             return True
     return False
+
+
+def _of_another_section(row: NumberRow, table: NumberTable, spoken: Spoken) -> bool:
+    """Whether the row has its like under another heading, and the sentence names that one."""
+    like = [other for other in table.rows if other.label == row.label]
+    sections = {other.section for other in like if other.section and other.section != row.section}
+    if not (sections and row.section):
+        return False
+    said = frozenset(spoken.terms(f"{spoken.text} {spoken.question}"))
+    own, *others = (frozenset(spoken.terms(name)) for name in (row.section, *sections))
+    return not own <= said and any(other and other <= said for other in others)
 
 
 def _in_period(row: NumberRow, column: int, before: str, after: str, spoken: Spoken) -> bool:

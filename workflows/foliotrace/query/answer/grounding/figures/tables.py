@@ -66,6 +66,7 @@ _HEADING: Final = (
 )
 _HEAD_WORDS: Final = frozenset(_HEADING.split())  # beside the one period of a column
 _LONGEST_HEAD: Final = 14  # words of a line that heads columns
+_LONGEST_SECTION: Final = 6  # words of a label that heads rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class NumberRow:
     percent: bool = False
     months: tuple[int, ...] = ()  # how long the period of each column is, where the head says so
     names: tuple[str, ...] = ()  # the headings of the columns, where they are no periods
+    section: str = ""  # the heading above it: "Japan:" above "Net sales"
 
     def holds(self, figure: Quantity, scales: Collection[float]) -> bool:
         """Whether one of its numbers is the figure, unrounded, in a text of these scales."""
@@ -164,6 +166,7 @@ class _Line:
     below: list[Quantity] = field(default_factory=list)
     behind: str = ""  # what stands on the line from the first number on
     names: tuple[str, ...] = ()
+    section: str = ""
 
     def close(self) -> None:
         """A number on the label's line is part of the label where others stand below it."""
@@ -201,6 +204,7 @@ def rows(text: str) -> list[NumberRow]:
     for each in found:
         each.close()
     _name_columns(found)
+    _name_sections(found)
     return [row for each in found for row in _split(each)]
 
 
@@ -220,6 +224,16 @@ def _name_columns(found: Sequence[_Line]) -> None:
         heads = []
 
 
+def _name_sections(found: Sequence[_Line]) -> None:
+    """Give rows the nearest short label without numbers above them."""
+    section = ""
+    for each in found:
+        if each.values:
+            each.section = section
+        elif len(each.label.split()) <= _LONGEST_SECTION:
+            section = each.label
+
+
 def _split(line: _Line) -> Iterator[NumberRow]:
     """A row of amounts and one of percentages, each with its periods."""
     label, head = line.label, line.head
@@ -227,7 +241,9 @@ def _split(line: _Line) -> Iterator[NumberRow]:
         values = tuple(quantity.value for quantity in group)
         count = len(values)
         names = line.names if len(line.names) == count else ()
-        yield NumberRow(label, values, head.of(count), percent, head.lengths_of(count), names)
+        yield NumberRow(
+            label, values, head.of(count), percent, head.lengths_of(count), names, line.section
+        )
 
 
 def _percent(quantity: Quantity) -> bool:
