@@ -101,7 +101,8 @@ class PassageFacts:
         """Its rows as cells, with the numbers that stand outside of them."""
         inside = Counter(value for row in self.rows for value in row.values)
         outside = Counter(quantity.value for quantity in numbers.quantities(self.body))
-        return cells.NumberTable(self.rows, self.scales, frozenset(outside - inside))
+        counts = numbers.scales_counts(self.text)
+        return cells.NumberTable(self.rows, self.scales, frozenset(outside - inside), counts)
 
 
 _facts_of = text_cache(_PASSAGES)(PassageFacts)

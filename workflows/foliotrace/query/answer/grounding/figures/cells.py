@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.query.answer.grounding.figures import tables
-from foliotrace.query.answer.grounding.figures.numbers import Quantity, month_days
+from foliotrace.query.answer.grounding.figures.numbers import (
+    Quantity,
+    month_days,
+    stated_scales,
+)
 from foliotrace.query.answer.grounding.figures.tables import NumberRow
 
 EARLY_MONTH: Final = 2  # a fiscal year that ends so early is also named after the year before
@@ -38,6 +42,10 @@ _WHOLE: Final = re.compile(
     r"\b(?:out )?of (?:the |a |its )?(?:total |combined |whole )(?:of )?[$€£]?$", re.IGNORECASE
 )
 _TOTAL: Final = re.compile(r"\s?(?:thousand|million|billion)?\s*(?:in )?total\b", re.IGNORECASE)
+_EACH: Final = re.compile(r"\b(?:per|each|average)\b|price", re.IGNORECASE)
+_COUNTED: Final = re.compile(
+    r"[\d.,]+ (?!(?:[oi]n|of|for|from|and|to|by|as|at)\b)(?:[a-z-]+ )?([a-z]{3,})"
+)
 _NEAR: Final = 40
 _FISCAL: Final = re.compile(r"\bfiscal\b|\bFY", re.IGNORECASE)
 _DAY_YEAR: Final = re.compile(r"(?<=\d), (?:19|20)\d\d\b")
@@ -56,6 +64,7 @@ class NumberTable:
     rows: Sequence[NumberRow]
     scales: AbstractSet[float]
     outside: AbstractSet[float]  # numbers that also stand outside of its rows
+    counts_scaled: bool = False  # whether its scales are also those of what is no money
 
 
 @dataclass(frozen=True)
@@ -91,9 +100,11 @@ def misplaced(spoken: Spoken, held: Sequence[NumberTable]) -> Iterator[Quantity]
             local = _label_terms(before, after, spoken, named) or local
         if not cells or any(_outside(figure, table) for table in held):
             continue
+        unscaled = _without_scale(figure, spoken)
         cells = [
             (table, row, column) for table, row, column in cells
-            if not _of_another_row(row, table, local, spoken)
+            if not (unscaled and _is_scaled(figure, row, table, spoken))
+            and not _of_another_row(row, table, local, spoken)
             and not _of_another_section(row, table, spoken)
         ]  # fmt: skip
         if not any(
@@ -165,6 +176,27 @@ def _of_another_row(
         if other_share >= 1 and other_shared > shared:
             return True
     return False
+
+
+def _without_scale(figure: Quantity, spoken: Spoken) -> bool:
+    """Whether a whole amount is given to the last unit: "$5,446", not "5,446" or "$5.4 million"."""
+    if figure.scale > 1 or figure.percent or figure.decimals:
+        return False
+    return not (stated_scales(spoken.text) or stated_scales(spoken.question))
+
+
+def _is_scaled(figure: Quantity, row: NumberRow, table: NumberTable, spoken: Spoken) -> bool:
+    """Whether the row has the very digits, but counts in thousands or millions."""
+    if not table.scales or figure.value not in row.values or _EACH.search(row.label):
+        return False
+    if figure.money:
+        return True
+    counted = _COUNTED.match(spoken.text[figure.start :])
+    if not (table.counts_scaled and counted):
+        return False
+    return not tables.label_terms(f"{row.label} {row.section}", spoken.terms).isdisjoint(
+        spoken.terms(counted[1])
+    )
 
 
 def _of_another_section(row: NumberRow, table: NumberTable, spoken: Spoken) -> bool:

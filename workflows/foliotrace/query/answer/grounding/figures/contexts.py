@@ -61,6 +61,14 @@ _CONTRARIES: Final = (
     ("true", "false"),
     ("always", "never"),
 )
+_FIGURE: Final = r"[$\u20ac\u00a3]?(?<![\d.,])(?P<{}>\d+(?:[.,]\d+)*%?)(?: (?:thousand|million|billion|percent))?"
+_MOVES: Final = (
+    re.compile(rf"\bfrom {_FIGURE.format('old')}[^.;\d]{{0,40}}\bto {_FIGURE.format('new')}"),
+    re.compile(
+        rf"{_FIGURE.format('new')}[^.;\d]{{0,40}}\b(?:compared (?:to|with)|from|versus|against) "
+        rf"{_FIGURE.format('old')}"
+    ),
+)
 _SIDES: Final = {
     word: sign + pair[0] for pair in _CONTRARIES for word, sign in zip(pair, "+-", strict=True)
 }
@@ -203,18 +211,29 @@ def swapped(claim: str, held: Sequence[str]) -> bool:
     anchors = {token.key: token for token in said.tokens if token.kind != "word"}
     if len(anchors) < 2:
         return False
+    moves = _moves(claim)
     around = {
         key: said.around(key)[0] for key in anchors if sum(t.key == key for t in said.tokens) == 1
     }
-    for text in map(read, held):
+    for source in held:
+        text = read(source)
         keys = {token.key for token in text.tokens}
         places = {key: text.around(key) for key in around if key in keys}
         for one, other in combinations(places, 2):
             if anchors[one].kind != anchors[other].kind:
                 continue
+            if moves and not moves.isdisjoint({(one, other), (other, one)} & _moves(source)):
+                continue  # from the one to the other in both
             if _crossed(around, places, one, other):
                 return True
     return False
+
+
+@lru_cache(1024)
+def _moves(text: str) -> frozenset[tuple[str, str]]:
+    """(old, new) of each "from 8.6 billion to 10.2 billion" and "10.2 compared with 8.6"."""
+    found = [(m["old"], m["new"]) for pattern in _MOVES for m in pattern.finditer(text)]
+    return frozenset((_number(a, 0).key, _number(b, 0).key) for a, b in found)
 
 
 def _fit(said: Mapping[str, float], held: Mapping[str, float]) -> float:

@@ -57,6 +57,9 @@ _STATED_SCALE: Final = re.compile(
     r"|\b(?:\$|USD|EUR|GBP)\s*(?:in\s+)?(thousands?|millions?|billions?)\b",
     re.IGNORECASE,
 )
+_COUNT_SCALE: Final = re.compile(
+    r"(?<!dollars )(?<!\$ )(?<![A-Z]{3} )\bin (?:thousands|millions)\b(?! of)", re.IGNORECASE
+)
 MONTH: Final = "|".join(f"{m[:3]}(?:{m[3:]}|t)?" if m[3:] else m for m in MONTHS)
 """A month's name, whole or by its first three letters (Sept has four)."""
 _MONTH_DAY: Final = re.compile(
@@ -177,6 +180,11 @@ def codes(text: str) -> frozenset[str]:
 def stated_scales(text: str) -> frozenset[float]:
     """The scales that a text states for its tables: "in millions"."""
     return frozenset(SCALES[(a or b).casefold()] for a, b in _STATED_SCALE.findall(text))
+
+
+def scales_counts(text: str) -> bool:
+    """Whether a text states a scale for whatever its tables count, not for money alone."""
+    return _COUNT_SCALE.search(text) is not None
 
 
 def month_days(text: str) -> frozenset[tuple[int, int]]:

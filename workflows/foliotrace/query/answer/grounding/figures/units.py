@@ -45,7 +45,17 @@ KINDS: Final = (
     ("watts?|w", "kilowatts?|kw", "megawatts?|mw", "gigawatts?|gw"),
     ("wh", "kwh", "mwh", "gwh", "twh"),
     ("bytes?", "kb|kilobytes?", "mb|megabytes?", "gb|gigabytes?", "tb|terabytes?"),
-    (r"usd|\$|us\$|dollars?", "eur|€|euros?", "gbp|£", "jpy|¥|yen", "chf|francs?"),
+    (
+        r"usd|\$|us\$|dollars?",
+        "eur|€|euros?",
+        "gbp|£",
+        "jpy|¥|yen",
+        "chf|francs?",
+        "rm|myr|ringgit",
+        "inr|rs|rupees?",
+        "sek|nok|dkk|kron(?:a|or|e|er)",
+        "cny|rmb|yuan",
+    ),
     ("percent|per cent|%|pct", "percentage points?|pp", "basis points?|bps"),
 )
 """Units of one kind, each with its spellings."""
@@ -90,7 +100,7 @@ _BEHIND: Final = re.compile(
     re.IGNORECASE,
 )
 _BEFORE: Final = re.compile(
-    r"(?P<unit>USD|EUR|GBP|CHF|JPY|US\$|[$€£¥])\s?(?P<number>\d[\d,]*(?:\.\d+)?)"
+    r"(?P<unit>USD|EUR|GBP|CHF|JPY|RM|MYR|INR|Rs|SEK|NOK|DKK|CNY|RMB|US\$|[$€£¥])\s?(?P<number>\d[\d,]*(?:\.\d+)?)"
     r"(?:\s(?:thousand|million|billion))?(?:\s(?:per|a|each|every)\s(?P<per>[a-z]+))?"
 )
 _PERIOD: Final = re.compile(r"(?P<number>\d[\d,]*(?:\.\d+)?)\s\w+\s(?:per|a|each)\s(?P<per>[a-z]+)")
