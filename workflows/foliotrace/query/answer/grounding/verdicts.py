@@ -45,6 +45,7 @@ from foliotrace.query.answer.grounding.figures.signs import (
     signs_hold,
 )
 from foliotrace.query.answer.grounding.language.causes import causes_hold
+from foliotrace.query.answer.grounding.language.order import exchanged
 from foliotrace.query.answer.grounding.language.strength import overstated
 from foliotrace.query.answer.grounding.language.wording import crosses_languages, words_hold
 from foliotrace.query.answer.grounding.names import names_hold, rivals
@@ -131,6 +132,8 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
     ):
         return ClaimVerdict.UNVERIFIED
     if attribution.misattributed(claim.rest, claim.quantities, bodies, claim.vocabulary.terms):
+        return ClaimVerdict.UNVERIFIED
+    if exchanged(claim.rest, bodies, claim.vocabulary.terms):
         return ClaimVerdict.UNVERIFIED
     if overstated(claim, cited) or affirms_denied(claim, question, cited):
         return ClaimVerdict.UNVERIFIED

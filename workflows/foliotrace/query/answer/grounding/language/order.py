@@ -1,0 +1,138 @@
+"""Whether two words of a sentence stand in each other's place. Pure.
+
+"Growth in newer markets offset investments in mature ones" has every word of a passage that says
+the contrary. Two words are exchanged where each has the neighbour that the other has there.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from typing import Final
+
+COVERED: Final = 0.7  # the share of the words of a sentence that makes another the same claim
+LEAST: Final = 4  # words in common
+LONGEST: Final = 80  # words of a sentence
+
+_SENTENCE: Final = re.compile(r"\n\s*\n|[;\u2022]\s|[.!?]\s+(?=[A-Z\"(\u201c])|\t|\n(?=[A-Z])")
+_WORD: Final = re.compile(r"[^\W\d_][\w'\u2019&-]*|\d[\d.,]*|[,()]")
+_JOINING: Final = frozenset(
+    {"and", "or", ",", "with", "than", "versus", "vs", "between", "(", ")", "as", "to"}
+)
+_PASSIVE: Final = frozenset({"by", "from"})
+
+Terms = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A word that stands in a sentence once, with the words of meaning beside it."""
+
+    left: str
+    right: str
+    joined: bool  # whether "and" or the like stands on a side of it
+    turned: bool  # whether "by" or "from" stands on a side of it
+
+
+def exchanged(claim: str, held: Sequence[str], terms: Terms) -> bool:
+    """Whether two words of the claim stand in each other's place in the nearest sentence."""
+    said = _places(claim, terms)
+    if len(said) < LEAST:
+        return False
+    nearest: Sequence[dict[str, _Place]] = ()
+    most = max(LEAST, COVERED * len(said))
+    for text in held:
+        for places in _sentences(text, terms):
+            shared = len(said.keys() & places.keys())
+            if shared > most:
+                nearest, most = (places,), shared
+            elif shared == most:
+                nearest = (*nearest, places)
+    return bool(nearest) and all(_any_exchanged(said, places) for places in nearest)
+
+
+def _any_exchanged(said: dict[str, _Place], held: dict[str, _Place]) -> bool:
+    moved = [
+        word for word in said
+        if word.isalpha() and word in held and (said[word].left, said[word].right) != (held[word].left, held[word].right)
+    ]  # fmt: skip
+    return any(
+        _in_place_of(said[one], held[other], held[one])
+        and _in_place_of(said[other], held[one], held[other])
+        and not _told_apart(said[one], said[other], held[one], held[other], one, other)
+        for one, other in combinations(moved, 2)
+    )
+
+
+def _in_place_of(said: _Place, other: _Place, own: _Place) -> bool:
+    """Whether a word has a neighbour of the other word that is not its own in the passage."""
+    left = said.left and said.left == other.left and said.left != own.left
+    right = said.right and said.right == other.right and said.right != own.right
+    return bool(left or right)
+
+
+def _told_apart(
+    one: _Place, other: _Place, held_one: _Place, held_other: _Place, a: str, b: str
+) -> bool:
+    """Whether another order says the same: a list, or "by" in one of the two only."""
+    if one.joined and other.joined and (b in (one.left, one.right) or held_one.joined):
+        return True
+    return (one.turned or other.turned) != (held_one.turned or held_other.turned)
+
+
+@lru_cache(512)
+def _sentences(text: str, terms: Terms) -> tuple[dict[str, _Place], ...]:
+    return tuple(_places(part, terms) for part in _SENTENCE.split(text) if part)
+
+
+@lru_cache(1024)
+def _places(text: str, terms: Terms) -> dict[str, _Place]:
+    """The place of each word that stands in the text once."""
+    words = list(_read(text, terms))
+    keys = [key for key, _ in words if key]
+    if len(keys) > LONGEST:
+        return {}
+    found = {}
+    for at, (key, _) in enumerate(words):
+        if not key or keys.count(key) > 1:
+            continue
+        left, before = _beside(words, at, -1)
+        right, after = _beside(words, at, 1)
+        small = {*before, *after}
+        found[key] = _Place(
+            left, right, not small.isdisjoint(_JOINING), not small.isdisjoint(_PASSIVE)
+        )
+    return found
+
+
+def _beside(words: Sequence[tuple[str, str]], at: int, step: int) -> tuple[str, list[str]]:
+    """The next word of meaning on a side, and the small words before it."""
+    small = []
+    at += step
+    while 0 <= at < len(words):
+        key, word = words[at]
+        if key:
+            return key, small
+        small.append(word)
+        at += step
+    return "", small
+
+
+def _read(text: str, terms: Terms) -> Iterator[tuple[str, str]]:
+    for found in _WORD.finditer(text):
+        word = found.group()
+        yield _term(word, terms), word.casefold()
+
+
+@lru_cache(8192)
+def _term(word: str, terms: Terms) -> str:
+    known = terms(word) if word[0].isalnum() else ()
+    return "".join(known) if word.casefold() not in _SMALL else ""
+
+
+_SMALL: Final = frozenset(
+    "a an the of in on at for from with by as and or but it its is are was were be been have has "
+    "had our their his her more most than to that which who will would may not no so into over "
+    "during within while whereas because about".split()  # noqa: SIM905
+)
