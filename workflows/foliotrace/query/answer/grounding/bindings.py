@@ -131,7 +131,20 @@ def names_bound(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]
         return True
     whole = _whole_names(claim, new)
     best = [part for part, share in zip(parts, shares, strict=True) if share == most]
+    if any(_has_figure(part, claim) and part.words.issuperset(new) for part in parts):
+        return True
     return any(_named(part, whole, known) for part in best)
+
+
+def _has_figure(part: _Part, claim: Claim) -> bool:
+    """Whether a clause or row has a figure of the sentence."""
+    held = numbers.quantities(part.text) if any(map(str.isdigit, part.text)) else ()
+    return any(
+        numbers.same(figure, q, ())
+        for figure in claim.quantities
+        if not figure.is_year
+        for q in held
+    )
 
 
 def _is_name(word: str, cited: Sequence[ClaimEvidence]) -> bool:

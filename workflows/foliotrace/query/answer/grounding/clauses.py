@@ -47,13 +47,19 @@ class Clause:
     negated: bool
     direction: polarity.Direction | None
     words: frozenset[str]
-    nil: bool = False  # a row whose first number is a dash
+    first_value_is_dash: bool = False  # of a row of a table
 
-    def against(self, other: "Clause") -> bool:
-        """Whether it denies what the other affirms, or the reverse."""
-        nil = other.nil and not any(map(str.isdigit, self.text))
-        immaterial = polarity.contrary_words(self.words - other.words, other.words - self.words)
-        return (other.negated or nil) != (self.negated != immaterial)
+    def contradicts(self, evidence: "Clause") -> bool:
+        """Whether it affirms what a clause of the evidence denies, or the reverse.
+
+        A row with a dash in place of a number denies; "immaterial" for "material" is a negation.
+        """
+        has_number = any(map(str.isdigit, self.text))
+        evidence_denies = evidence.negated or (evidence.first_value_is_dash and not has_number)
+        has_negated_word = polarity.contrary_words(
+            self.words - evidence.words, evidence.words - self.words
+        )
+        return evidence_denies != (self.negated != has_negated_word)
 
 
 @text_cache(8192)
@@ -79,32 +85,35 @@ def clauses_of(text: str, terms: Terms, neutral: frozenset[str]) -> tuple[Clause
     return tuple(found)
 
 
-def contradicted(claim: Sequence[Clause], held: Sequence[Clause]) -> bool:
-    """Whether a clause of the claim denies, turns round or reverses the nearest clauses held."""
+def contradicted(claim: Sequence[Clause], evidence: Sequence[Clause]) -> bool:
+    """Whether a clause of the claim denies, turns round or reverses the nearest clauses."""
     for clause in claim:
-        near = nearest(clause, held)
+        near = nearest(clause, evidence)
         if not near:
             continue
-        if all(clause.against(other) for other in near):
+        if all(clause.contradicts(other) for other in near):
             return True
         if clause.direction and not clause.negated:
             ways = {other.direction for other in near}
             if ways and clause.direction not in ways and None not in ways:
                 return True
         if not clause.negated and all(
-            _opposite(clause, other) and not other.negated for other in near
+            _uses_antonym(clause, other) and not other.negated for other in near
         ):
             return True
     return False
 
 
-def denied(asked: Sequence[Clause], held: Sequence[Clause]) -> bool:
+def denied(asked: Sequence[Clause], evidence: Sequence[Clause]) -> bool:
     """Whether the nearest clauses deny what a Yes affirms."""
     for clause in asked:
-        near = nearest(clause, held, least=ASKED_CLAUSE)
+        near = nearest(clause, evidence, least=ASKED_CLAUSE)
         if not near or clause.negated:
             continue
-        if all(other.negated or other.nil or _opposite(clause, other) for other in near):
+        if all(
+            other.negated or other.first_value_is_dash or _uses_antonym(clause, other)
+            for other in near
+        ):
             return True
     return False
 
@@ -116,25 +125,27 @@ def figures_of(text: str) -> tuple[Figures, ...]:
     return tuple((part.casefold(), tuple(numbers.quantities(part))) for part in parts)
 
 
-def nearest(clause: Clause, held: Sequence[Clause], *, least: float = NEAR_CLAUSE) -> list[Clause]:
+def nearest(
+    clause: Clause, evidence: Sequence[Clause], *, least: float = NEAR_CLAUSE
+) -> list[Clause]:
     """The clauses that hold most of its terms, if they hold enough of them."""
     if len(clause.terms) < LEAST_TERMS:
         return []
-    shares = [len(clause.terms & other.terms) for other in held]
+    shares = [len(clause.terms & other.terms) for other in evidence]
     most = max(shares, default=0)
     if most < LEAST_TERMS or (
         most < least * len(clause.terms)
         and not (most >= LEAST_TERMS and _has_contrary(clause) and most >= len(clause.terms) / 2)
     ):
         return []
-    return [other for other, share in zip(held, shares, strict=True) if share == most]
+    return [other for other, share in zip(evidence, shares, strict=True) if share == most]
 
 
 def _has_contrary(clause: Clause) -> bool:
     return any(word in _CONTRARY for word in clause.words)
 
 
-def _opposite(clause: Clause, other: Clause) -> bool:
+def _uses_antonym(clause: Clause, other: Clause) -> bool:
     """Whether the other one says the contrary of a word that it does not have."""
     return polarity.contrary_words(clause.words - other.words, other.words - clause.words) or any(
         _CONTRARY[word] & other.words and word not in other.words
@@ -148,12 +159,14 @@ def last_clause(text: str) -> str:
     return _END.split(text)[-1]
 
 
-def misattributed(claim: str, texts: Sequence[Figures], names: Sequence[str], asked: str) -> bool:
+def gives_figure_to_another_name(
+    claim: str, texts: Sequence[Figures], names: Sequence[str], asked: str
+) -> bool:
     """Whether a sentence gives a name the figure of another one.
 
-    That is so when no clause or row held has both, the figure stands beside something else, and the
-    name beside another figure of the same kind. A figure belongs to the names before it, a year to
-    those behind it.
+    That is so when no clause or row of the evidence has both, the figure stands beside something
+    else, and the name beside another figure of the same kind. A figure belongs to the names before
+    it, a year to those behind it.
     """
     claim = numbers.without_dates(claim)
     figures = [q for q in numbers.quantities(claim) if not _CODE_BEFORE.search(claim[: q.start])]
@@ -175,11 +188,11 @@ def misattributed(claim: str, texts: Sequence[Figures], names: Sequence[str], as
 def _is_of_another(name: str, figure: numbers.Quantity, texts: Sequence[Figures]) -> bool:
     """Whether the figure stands in texts without the name, and the name beside its like only."""
     word = re.compile(rf"\b{re.escape(name)}\b")
-    with_it = [held for text, held in texts if held and word.search(text)]
-    if any(_holds(held, figure) for held in with_it):
+    beside_name = [figures for text, figures in texts if figures and word.search(text)]
+    if any(_contains(figures, figure) for figures in beside_name):
         return False
-    agreeing = any(_agree(figure, q) for held in with_it for q in held)
-    return agreeing and any(_holds(held, figure) for _, held in texts)
+    agreeing = any(_agree(figure, q) for figures in beside_name for q in figures)
+    return agreeing and any(_contains(figures, figure) for _, figures in texts)
 
 
 def _in(quantity: numbers.Quantity, asked: str) -> bool:
@@ -190,5 +203,5 @@ def _agree(one: numbers.Quantity, other: numbers.Quantity) -> bool:
     return (one.percent, one.is_year, one.scale) == (other.percent, other.is_year, other.scale)
 
 
-def _holds(held: Sequence[numbers.Quantity], figure: numbers.Quantity) -> bool:
-    return any(numbers.same(figure, q, ()) for q in held)
+def _contains(figures: Sequence[numbers.Quantity], figure: numbers.Quantity) -> bool:
+    return any(numbers.same(figure, q, ()) for q in figures)

@@ -72,6 +72,21 @@ _WHICH_IS: Final = re.compile(
 )
 
 
+_FRACTIONS: Final = {
+    "half": 1 / 2, "a third": 1 / 3, "one third": 1 / 3, "two thirds": 2 / 3, "a quarter": 1 / 4,
+    "one quarter": 1 / 4, "three quarters": 3 / 4, "a fifth": 1 / 5, "one fifth": 1 / 5,
+    "a tenth": 1 / 10, "one tenth": 1 / 10,
+}  # fmt: skip
+_FRACTION: Final = re.compile(
+    r"(?P<hedge>\b(?:about|roughly|around|approximately|nearly|almost|some|over|more than)[^\d]*)?"
+    rf"\b(?P<part>{'|'.join(name.replace(' ', '[ -]') for name in _FRACTIONS)}) of\b"
+    r"[^\d.;]{0,30}$",
+    re.IGNORECASE,
+)
+HEDGED_FRACTION: Final = 0.06
+EXACT_FRACTION: Final = 0.02
+
+
 def compared_rightly(claim: Claim) -> bool | None:
     """Whether the numbers on both sides of "above", "below" and the like stand so, if any do."""
     right_ones = None
@@ -125,7 +140,7 @@ def moves_follow(claim: Claim) -> bool:
         if whole and abs(share - 100 * part / whole) > 0.51 * 10.0**-decimals:
             return False
     figures = [q for q in claim.quantities if not q.is_year and not q.points]
-    checks = (_multiples_follow, _shares_of_follow, _parts_follow)
+    checks = (_multiples_follow, _fractions_follow, _shares_of_follow, _parts_follow)
     if not all(follow(claim.rest, figures) for follow in checks):
         return False
     amounts = [[q for q in figures if q.percent == percent] for percent in (False, True)]
@@ -143,6 +158,19 @@ def _multiples_follow(text: str, figures: Sequence[numbers.Quantity]) -> bool:
         stated = _COUNTS.get(count) or float(count)
         wide = 0.5 if stated == int(stated) else 0.051
         if abs(first.value / second.value - stated) > wide:
+            return False
+    return True
+
+
+def _fractions_follow(text: str, figures: Sequence[numbers.Quantity]) -> bool:
+    """Whether "94.80, about a third of the 277.00" is so."""
+    for part, whole in pairwise(figures):
+        found = _FRACTION.search(text[part.start : whole.start])
+        if found is None or part.percent or _unlike(part, whole) or not whole.value:
+            continue
+        stated = _FRACTIONS[found["part"].casefold().replace("-", " ")]
+        wide = HEDGED_FRACTION if found["hedge"] else EXACT_FRACTION
+        if abs(part.value / whole.value - stated) > wide:
             return False
     return True
 

@@ -6,7 +6,6 @@ speaks of an accrual without denying it, is false however many of its words stan
 
 import re
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from itertools import pairwise
 from typing import Final
 
@@ -33,7 +32,6 @@ _PLAIN_WORDS: Final = (
 )
 _PLAIN: Final = frozenset(_PLAIN_WORDS.split())
 _END: Final = re.compile(r"[;:,](?=\s)|\b(?:but|although|while|whereas|because|though|and)\b")
-_NONE: Final = re.compile(r"(?:^|[\t\n])([^\t\n:]{4,60}?)(?:\(s\))?:\s*(?:None|No|N/A)(?=\s|$)")
 
 
 @text_cache(512)
@@ -64,12 +62,6 @@ def _phrases(scope: str) -> Iterator[str]:
     yield from (f"{a} {b}" for a, b in pairwise(words) if not {a, b} & _PLAIN)
 
 
-@text_cache(512)
-def _none(text: str, terms: Terms) -> tuple[frozenset[str], ...]:
-    """The terms of each label whose value is None."""
-    return tuple(frozenset(terms(label)) for label in _NONE.findall(text))
-
-
 def affirms_denied(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> bool:
     """Whether a clause affirms a word that the passages only deny, about the same thing."""
     spoken = claim.all_terms | question.terms
@@ -89,12 +81,3 @@ def _affirmed(words: str, denying: ClaimEvidence, cited: Sequence[ClaimEvidence]
     """Whether another passage has the words outside of a denial."""
     others = (e for e in cited if e is not denying)
     return any(f" {words} " in in_order(_DENIED.sub(" ", e.facts.body)) for e in others)
-
-
-def labelled_none(asked: AbstractSet[str], claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
-    """Whether the passages give None for a label that the question is about."""
-    return any(
-        len(label) >= LEAST_SHARED and label <= asked
-        for e in cited
-        for label in _none(e.facts.body, claim.vocabulary.terms)
-    )

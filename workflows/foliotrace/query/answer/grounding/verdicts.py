@@ -18,7 +18,7 @@ from foliotrace.query.answer.grounding.comparisons import (
     moves_follow,
     results_follow,
 )
-from foliotrace.query.answer.grounding.denials import affirms_denied, labelled_none
+from foliotrace.query.answer.grounding.denials import affirms_denied
 from foliotrace.query.answer.grounding.directions import (
     NEAR,
     direction_found,
@@ -44,7 +44,7 @@ from foliotrace.query.answer.grounding.figures.signs import (
     sign_confirmed,
     signs_hold,
 )
-from foliotrace.query.answer.grounding.language.causes import causes_hold
+from foliotrace.query.answer.grounding.language.causes import causes_hold, links_hold
 from foliotrace.query.answer.grounding.language.order import exchanged
 from foliotrace.query.answer.grounding.language.strength import overstated
 from foliotrace.query.answer.grounding.language.wording import crosses_languages, words_hold
@@ -71,10 +71,8 @@ def judge(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> C
     yes, rest = claim.answer
     if yes is not None and not rest.strip(" .!,"):
         return _bare_yes_or_no(yes, question, cited)
-    if yes is not None:
-        none = labelled_none(question.terms, claim, cited)
-        if (none and yes) or not (none or polarity.agrees(yes, question.text, rest)):
-            return ClaimVerdict.UNVERIFIED
+    if yes is not None and not polarity.agrees(yes, question.text, rest):
+        return ClaimVerdict.UNVERIFIED
     if len(claim.in_order) > SHORTEST_COPY and any(
         claim.in_order in e.facts.in_order for e in cited
     ):
@@ -107,6 +105,7 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         and dates_bound(claim, question, cited)
         and names_bound(claim, question, cited)
         and causes_hold(claim, question, cited)
+        and links_hold(claim, cited)
     ):
         return ClaimVerdict.UNVERIFIED
     if elsewhere and not speaks_of_change(claim.words | question.words):
@@ -120,29 +119,37 @@ def _claim(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> 
         results_follow(claim) and moves_follow(claim) and signs_hold(claim, cited)
     ):
         return ClaimVerdict.UNVERIFIED
-    bodies = [e.facts.body for e in cited]
-    if units.wrong_unit(claim.rest, bodies) or not units.spelled_out(
-        claim.rest, [*bodies, question.text]
-    ):
+    if _says_otherwise_anywhere(claim, question, cited):
         return ClaimVerdict.UNVERIFIED
-    effect = effect_holds(claim, cited)
-    if not numbers.has_iso_date(claim.rest) and (
-        contexts.swapped(claim.rest, bodies)
-        or (not effect and contexts.contrary(claim.rest, bodies))
-    ):
-        return ClaimVerdict.UNVERIFIED
-    if attribution.misattributed(claim.rest, claim.quantities, bodies, claim.vocabulary.terms):
-        return ClaimVerdict.UNVERIFIED
-    if exchanged(claim.rest, bodies, claim.vocabulary.terms):
-        return ClaimVerdict.UNVERIFIED
-    if overstated(claim, cited) or affirms_denied(claim, question, cited):
-        return ClaimVerdict.UNVERIFIED
-    checked = compared or effect or sign_confirmed(claim, cited)
+    checked = compared or effect_holds(claim, cited) or sign_confirmed(claim, cited)
     if not checked and not polarity_holds(claim, cited, asked=question.terms, redone=bool(missing)):
         return ClaimVerdict.UNVERIFIED
     if not crosses_languages(claim, cited) and _said_otherwise(claim, question, cited):
         return ClaimVerdict.UNVERIFIED
     return ClaimVerdict.DERIVED if missing else ClaimVerdict.SUPPORTED
+
+
+def _says_otherwise_anywhere(
+    claim: Claim, question: Question, cited: Sequence[ClaimEvidence]
+) -> bool:
+    """Whether units, places of words and figures, or strength differ from those of the passages."""
+    bodies = [e.facts.body for e in cited]
+    terms = claim.vocabulary.terms
+    if units.wrong_unit(claim.rest, bodies) or not units.spelled_out(
+        claim.rest, [*bodies, question.text]
+    ):
+        return True
+    if not numbers.has_iso_date(claim.rest) and (
+        contexts.swapped(claim.rest, bodies)
+        or (not effect_holds(claim, cited) and contexts.contrary(claim.rest, bodies))
+    ):
+        return True
+    return (
+        attribution.misattributed(claim.rest, claim.quantities, bodies, terms)
+        or exchanged(claim.rest, bodies, terms)
+        or overstated(claim, cited)
+        or affirms_denied(claim, question, cited)
+    )
 
 
 def _number_holds(
@@ -294,7 +301,7 @@ def _said_otherwise(claim: Claim, question: Question, cited: Sequence[ClaimEvide
     if not (new and claim.has_digits):
         return False
     everything = [part for e in cited for part in clauses.figures_of(e.facts.text)]
-    return clauses.misattributed(claim.rest, everything, new, question.text)
+    return clauses.gives_figure_to_another_name(claim.rest, everything, new, question.text)
 
 
 def _of_another_row(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> bool:

@@ -9,7 +9,6 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from foliotrace.query.answer.grounding.figures.numbers import (
@@ -18,6 +17,7 @@ from foliotrace.query.answer.grounding.figures.numbers import (
     same,
     without_dates,
 )
+from foliotrace.text_caches import text_cache
 
 LONGEST: Final = 1000  # characters of a sentence; a longer one is no prose
 LEAST_SHARED: Final = 2  # words of the other figure that the claim has
@@ -36,6 +36,11 @@ _NUMBER: Final = re.compile(r"[\d.,]+")
 _SMALL: Final = re.compile(r"\b[a-z]{2,}\b")
 _PART: Final = re.compile(r"\b(?:including|of which|comprising|consisting of|made up of)\b")
 _ALONE: Final = re.compile(r"\b(?:alone|itself|by itself|only|solely)\b", re.IGNORECASE)
+_EARLIER: Final = re.compile(
+    r"\b(?:from|to|with|than|against|versus|after)\s+(?:about |roughly )?[$\u20ac\u00a3]?$",
+    re.IGNORECASE,
+)
+"""Before the other end of a change: what is said stands with the first figure."""
 _PLAIN_WORDS: Final = (
     "first second third fourth quarter quarters year years month months ended fiscal total "
     "compared approximately about million billion thousand relate related include including"
@@ -70,7 +75,7 @@ def misattributed(
             alone=_ALONE.search(claim) is not None or len(amounts) == 1,
         )
         for figure in amounts
-        if _words(claim[: figure.start], terms)
+        if _words(claim[: figure.start], terms) and not _EARLIER.search(claim[: figure.start])
     )
 
 
@@ -108,7 +113,7 @@ def _another_fits_better(
     return False
 
 
-@lru_cache(512)
+@text_cache(512)
 def _sentences(text: str) -> tuple[str, ...]:
     """The sentences of prose that hold two figures."""
     parts = (part for part in _SENTENCE.split(text) if part and len(part) <= LONGEST)
@@ -119,7 +124,7 @@ def _sentences(text: str) -> tuple[str, ...]:
     )
 
 
-@lru_cache(4096)
+@text_cache(4096)
 def _amounts(text: str) -> tuple[Quantity, ...]:
     return tuple(q for q in quantities(without_dates(text)) if not q.is_year)
 
@@ -128,17 +133,17 @@ def _kind(figure: Quantity) -> tuple[bool, bool]:
     return figure.percent, figure.money or figure.scale > 1
 
 
-@lru_cache(8)
+@text_cache(8)
 def _plain(terms: Terms) -> frozenset[str]:
     return frozenset(terms(_PLAIN_WORDS))
 
 
-@lru_cache(4096)
+@text_cache(4096)
 def _words(text: str, terms: Terms) -> frozenset[str]:
     return frozenset(terms(text)) - _plain(terms)
 
 
-@lru_cache(2048)
+@text_cache(2048)
 def _attributed(sentence: str, terms: Terms) -> tuple[_Attributed, ...]:
     """Each figure that has others of its kind beside it, with its words."""
     figures = _amounts(sentence)

@@ -61,7 +61,10 @@ _CONTRARIES: Final = (
     ("true", "false"),
     ("always", "never"),
 )
-_FIGURE: Final = r"[$\u20ac\u00a3]?(?<![\d.,])(?P<{}>\d+(?:[.,]\d+)*%?)(?: (?:thousand|million|billion|percent))?"
+_FIGURE: Final = (
+    r"[$\u20ac\u00a3]?(?<![\d.,])(?P<{}>\d+(?:[.,]\d+)*%?)"
+    r"(?: (?:thousand|million|billion|percent))?"
+)
 _MOVES: Final = (
     re.compile(rf"\bfrom {_FIGURE.format('old')}[^.;\d]{{0,40}}\bto {_FIGURE.format('new')}"),
     re.compile(
@@ -229,7 +232,7 @@ def swapped(claim: str, held: Sequence[str]) -> bool:
     return False
 
 
-@lru_cache(1024)
+@text_cache(1024)
 def _moves(text: str) -> frozenset[tuple[str, str]]:
     """(old, new) of each "from 8.6 billion to 10.2 billion" and "10.2 compared with 8.6"."""
     found = [(m["old"], m["new"]) for pattern in _MOVES for m in pattern.finditer(text)]

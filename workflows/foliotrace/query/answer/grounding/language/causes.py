@@ -2,7 +2,8 @@
 
 "Sales fell because of lower volumes and higher prices": each item must share a word with the
 sentences of the passages that are most about the same thing. An item of another sentence, or of
-none, is an invented cause.
+none, is an invented cause. What the passages name as a cause is nothing that happened "despite" it,
+nor is what only offset a change its cause.
 """
 
 import re
@@ -34,6 +35,52 @@ _ITEM: Final = re.compile(
 )
 _END: Final = re.compile(r"[;.](?=\s)|\b(?:while|whereas|although|but|partly offset|offset)\b")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"(])|\n\s*\n")
+
+
+_REASON: Final = (
+    r"because(?: of)?|due (?:\w+ )?to|(?:driven|caused) (?:\w+ )?by|as a result of|owing to|"
+    r"thanks to|attributable (?:\w+ )?to|reflect(?:s|ed|ing)?"
+)
+_CONTRAST: Final = (
+    r"despite|in spite of|although|even though|notwithstanding|(?:partially |partly )?offset by"
+)
+_LINK: Final = re.compile(
+    rf"\b(?:(?P<reason>{_REASON})|(?P<contrast>{_CONTRAST}))\b", re.IGNORECASE
+)
+_SCOPE_END: Final = re.compile(r"[.;](?=\s)|\b(?:while|whereas|but)\b|\n\s*\n")
+TURNED: Final = 0.6  # of the words behind "despite" that the passages have behind "due to" alone
+
+
+def links_hold(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
+    """Whether nothing that the passages give as a reason is said to be in spite of it, or so."""
+    if _LINK.search(claim.rest) is None:
+        return True
+    terms = claim.vocabulary.terms
+    said = _linked(claim.rest, terms)
+    held = [_linked(e.facts.body, terms) for e in cited]
+    for here, there in ((0, 1), (1, 0)):
+        same = frozenset(t for each in held for scope in each[here] for t in scope)
+        other = frozenset(t for each in held for scope in each[there] for t in scope)
+        for scope in said[here]:
+            words = scope - claim.neutral
+            turned = words & other - same
+            if len(turned) >= LEAST_SHARED and len(turned) >= TURNED * len(words):
+                return False
+    return True
+
+
+@text_cache(512)
+def _linked(text: str, terms: Terms) -> tuple[Sequence[frozenset[str]], Sequence[frozenset[str]]]:
+    """The words behind each reason, and behind each contrast."""
+    reasons: list[frozenset[str]] = []
+    contrasts: list[frozenset[str]] = []
+    found = list(_LINK.finditer(text))
+    ends = [*(each.start() for each in found[1:]), len(text)] if found else []
+    for each, end in zip(found, ends, strict=True):
+        scope = text[each.end() : end]
+        words = frozenset(t for t in terms(_SCOPE_END.split(scope, maxsplit=1)[0]) if t.isalpha())
+        (reasons if each["reason"] else contrasts).append(words)
+    return tuple(reasons), tuple(contrasts)
 
 
 def causes_hold(claim: Claim, question: Question, cited: Sequence[ClaimEvidence]) -> bool:

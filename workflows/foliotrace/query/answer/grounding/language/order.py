@@ -7,9 +7,10 @@ the contrary. Two words are exchanged where each has the neighbour that the othe
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import combinations
 from typing import Final
+
+from foliotrace.text_caches import text_cache
 
 COVERED: Final = 0.7  # the share of the words of a sentence that makes another the same claim
 LEAST: Final = 4  # words in common
@@ -17,6 +18,12 @@ LONGEST: Final = 80  # words of a sentence
 
 _SENTENCE: Final = re.compile(r"\n\s*\n|[;\u2022]\s|[.!?]\s+(?=[A-Z\"(\u201c])|\t|\n(?=[A-Z])")
 _WORD: Final = re.compile(r"[^\W\d_][\w'\u2019&-]*|\d[\d.,]*|[,()]")
+_SMALL_WORDS: Final = (
+    "a an the of in on at for from with by as and or but it its is are was were be been have has "
+    "had our their his her more most than to that which who will would may not no so into over "
+    "during within while whereas because about"
+)
+_SMALL: Final = frozenset(_SMALL_WORDS.split())
 _JOINING: Final = frozenset(
     {"and", "or", ",", "with", "than", "versus", "vs", "between", "(", ")", "as", "to"}
 )
@@ -54,8 +61,9 @@ def exchanged(claim: str, held: Sequence[str], terms: Terms) -> bool:
 
 def _any_exchanged(said: dict[str, _Place], held: dict[str, _Place]) -> bool:
     moved = [
-        word for word in said
-        if word.isalpha() and word in held and (said[word].left, said[word].right) != (held[word].left, held[word].right)
+        word for word, place in said.items()
+        if word.isalpha() and word in held
+        and (place.left, place.right) != (held[word].left, held[word].right)
     ]  # fmt: skip
     return any(
         _in_place_of(said[one], held[other], held[one])
@@ -66,10 +74,14 @@ def _any_exchanged(said: dict[str, _Place], held: dict[str, _Place]) -> bool:
 
 
 def _in_place_of(said: _Place, other: _Place, own: _Place) -> bool:
-    """Whether a word has a neighbour of the other word that is not its own in the passage."""
-    left = said.left and said.left == other.left and said.left != own.left
-    right = said.right and said.right == other.right and said.right != own.right
-    return bool(left or right)
+    """Whether a word has a neighbour of the other word, and its own neighbour on no side."""
+    sides = (
+        (said.left, other.left, own.left),
+        (said.right, other.right, own.right),
+    )
+    if any(now and now == its and now != theirs for now, theirs, its in sides):
+        return False
+    return any(now and now == theirs and now != its for now, theirs, its in sides)
 
 
 def _told_apart(
@@ -81,12 +93,12 @@ def _told_apart(
     return (one.turned or other.turned) != (held_one.turned or held_other.turned)
 
 
-@lru_cache(512)
+@text_cache(512)
 def _sentences(text: str, terms: Terms) -> tuple[dict[str, _Place], ...]:
     return tuple(_places(part, terms) for part in _SENTENCE.split(text) if part)
 
 
-@lru_cache(1024)
+@text_cache(1024)
 def _places(text: str, terms: Terms) -> dict[str, _Place]:
     """The place of each word that stands in the text once."""
     words = list(_read(text, terms))
@@ -108,7 +120,7 @@ def _places(text: str, terms: Terms) -> dict[str, _Place]:
 
 def _beside(words: Sequence[tuple[str, str]], at: int, step: int) -> tuple[str, list[str]]:
     """The next word of meaning on a side, and the small words before it."""
-    small = []
+    small: list[str] = []
     at += step
     while 0 <= at < len(words):
         key, word = words[at]
@@ -125,14 +137,7 @@ def _read(text: str, terms: Terms) -> Iterator[tuple[str, str]]:
         yield _term(word, terms), word.casefold()
 
 
-@lru_cache(8192)
+@text_cache(8192)
 def _term(word: str, terms: Terms) -> str:
     known = terms(word) if word[0].isalnum() else ()
     return "".join(known) if word.casefold() not in _SMALL else ""
-
-
-_SMALL: Final = frozenset(
-    "a an the of in on at for from with by as and or but it its is are was were be been have has "
-    "had our their his her more most than to that which who will would may not no so into over "
-    "during within while whereas because about".split()  # noqa: SIM905
-)

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import lru_cache
 from typing import Final
 
 from foliotrace.query.answer.grounding.claims import Claim
 from foliotrace.query.answer.grounding.clauses import Terms
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.text_caches import text_cache
 
 COUNTED: Final = 3  # words behind "all" or "most" that it may count
 LEAST_SHARED: Final = 2  # terms that make a sentence of the passages one about the same thing
@@ -136,7 +136,7 @@ def _nearest(claim: Claim, held: Sequence[_Sentence]) -> list[_Sentence]:
     return [s for s, share in zip(held, shares, strict=True) if share >= max(1, CLOSE * most)]
 
 
-@lru_cache(512)
+@text_cache(512)
 def _sentences(text: str, terms: Terms) -> tuple[_Sentence, ...]:
     found = []
     for part in _SENTENCE.split(text):
