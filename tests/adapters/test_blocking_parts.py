@@ -10,19 +10,19 @@ from tests.lazy_sdk import lazy, lazy_call
 from tests.query.conftest import stack  # noqa: F401 - a fixture
 from tests.query.query_stack import HANDBOOK, QueryStack
 
-from foliotrace.adapters.llamaindex.part_health import in_words
+from foliotrace.adapters.llamaindex.component_health import describe_failure
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.model import Deadline, Passage, Principal, Query, RetrievalMode, SourceFile
 from foliotrace.ports import Prompt
 from foliotrace.query.retrieve.paths import RetrievalPath
 
 retriever_blocks = lazy_call("foliotrace.adapters.llamaindex.blocking:retriever_blocks")
-LlamaIndexEmbedder = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexEmbedder")
-LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexGenerator")
+LlamaIndexEmbedder = lazy_call("foliotrace.adapters.llamaindex.embedder:LlamaIndexEmbedder")
+LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.generator:LlamaIndexGenerator")
 LlamaIndexRetriever = lazy_call("foliotrace.adapters.llamaindex.retriever:LlamaIndexRetriever")
 LlamaIndexReranker = lazy_call("foliotrace.adapters.llamaindex.reranker:LlamaIndexReranker")
 LlamaIndexParser = lazy_call("foliotrace.adapters.llamaindex.reader:LlamaIndexParser")
-PartHealth = lazy_call("foliotrace.adapters.llamaindex.part_health:PartHealth")
+ComponentHealth = lazy_call("foliotrace.adapters.llamaindex.component_health:ComponentHealth")
 
 pytestmark = pytest.mark.anyio
 
@@ -87,7 +87,7 @@ async def test_blocking_calls_of_an_embedding_leave_the_loop_turning() -> None:
 
 
 async def test_blocking_rerankers_and_readers_leave_the_loop_turning(tmp_path: Path) -> None:
-    health = PartHealth("part", lambda part, failure: None)
+    health = ComponentHealth("part", lambda part, failure: None)
     reranker = LlamaIndexReranker(parts.SlowReranker(), health=health)
     query = Query(text="q", principal=Principal())
     passages = [_passage("a"), _passage("b")]
@@ -186,4 +186,4 @@ async def test_a_call_that_nobody_waits_for_holds_its_place_until_it_returns() -
 def test_an_error_is_said_by_its_type_and_first_line_without_secrets_or_content(
     error: Exception, said: str
 ) -> None:
-    assert in_words(error, ("What is the secret price?",)) == said
+    assert describe_failure(error, ("What is the secret price?",)) == said

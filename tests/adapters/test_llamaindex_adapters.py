@@ -12,7 +12,7 @@ from foliotrace.errors import EmbedderUnavailable
 from foliotrace.model import Deadline, Level, RetrievalMode
 from foliotrace.query.retrieve.paths import RetrievalPath
 
-LlamaIndexEmbedder = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexEmbedder")
+LlamaIndexEmbedder = lazy_call("foliotrace.adapters.llamaindex.embedder:LlamaIndexEmbedder")
 LibraryQueryEngine = lazy_call("foliotrace.adapters.llamaindex.retriever:LibraryQueryEngine")
 LibraryRetriever = lazy_call("foliotrace.adapters.llamaindex.retriever:LibraryRetriever")
 LlamaIndexRetriever = lazy_call("foliotrace.adapters.llamaindex.retriever:LlamaIndexRetriever")

@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 from foliotrace.adapters.local.prices import PriceTable
-from foliotrace.budget import DEAREST, Price
+from foliotrace.budget import HIGHEST_LLM_PRICE, Price
 
 
 def test_a_dated_model_name_has_a_price_without_a_network() -> None:
@@ -26,5 +26,5 @@ def test_no_listed_model_is_dearer_than_the_price_assumed_for_unknown_ones() -> 
     table = PriceTable()
     for model in ("o1-pro-2025-03-19", "gpt-4.5-preview", "claude-opus-4-1", "gpt-4-32k"):
         price = table(model)
-        assert price is None or price.input_usd <= DEAREST.input_usd, model
-        assert price is None or price.output_usd <= DEAREST.output_usd, model
+        assert price is None or price.input_usd <= HIGHEST_LLM_PRICE.input_usd, model
+        assert price is None or price.output_usd <= HIGHEST_LLM_PRICE.output_usd, model

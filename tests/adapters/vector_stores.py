@@ -15,7 +15,7 @@ from llama_index.core.vector_stores.types import (
 )
 from pydantic import Field, PrivateAttr
 
-from foliotrace.adapters.llamaindex.part_health import PartHealth
+from foliotrace.adapters.llamaindex.component_health import ComponentHealth
 from foliotrace.adapters.llamaindex.vector_store import LlamaIndexVectors
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.resilient import GuardFactory
@@ -119,7 +119,7 @@ def opened(
         folder,
         store,
         reference,
-        health=PartHealth("index.vector_store", lambda part, failure: None),
+        health=ComponentHealth("index.vector_store", lambda part, failure: None),
         guard=guards.make("vector_store", limit_s=5.0),
     )
 

@@ -16,7 +16,7 @@ from foliotrace.model import Answer
 from foliotrace_otel import configure
 from foliotrace_otel.setup.configure import Telemetry
 
-LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexGenerator")
+LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.generator:LlamaIndexGenerator")
 
 llms = lazy("llama_index.core.llms")
 pytestmark = [pytest.mark.real_servers, pytest.mark.anyio]

@@ -15,7 +15,7 @@ from foliotrace.errors import DeadlineExceeded, GeneratorRefused, GeneratorUnava
 from foliotrace.model import Deadline
 from foliotrace.ports import Delta, Generation, Prompt, TextGenerator
 
-LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexGenerator")
+LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.generator:LlamaIndexGenerator")
 
 openai_llms = lazy("llama_index.llms.openai")
 openai = lazy("openai")

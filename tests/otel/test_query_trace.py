@@ -19,7 +19,7 @@ from foliotrace_otel.export.span_encoding import SpanEncoder
 from foliotrace_otel.export.span_redaction import Redactor, SpanRedactor
 from foliotrace_otel.export.trace_ascii import draw_trace
 
-LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.models:LlamaIndexGenerator")
+LlamaIndexGenerator = lazy_call("foliotrace.adapters.llamaindex.generator:LlamaIndexGenerator")
 
 programs = lazy("tests.otel.llamaindex_programs")
 pytestmark = pytest.mark.anyio

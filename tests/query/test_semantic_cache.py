@@ -11,7 +11,7 @@ from tests.query.query_stack import HANDBOOK, QueryStack, Scripted, streamed_tex
 from tests.query.questions import MINIMAL_EDITS, REWORDED
 
 from foliotrace.adapters.local.answer_cache import InMemoryAnswerCache
-from foliotrace.budget import NOTHING, CallKind, Price
+from foliotrace.budget import ZERO_PRICE, CallKind, Price
 from foliotrace.errors import (
     BudgetExceeded,
     CacheUnavailable,
@@ -305,7 +305,7 @@ async def test_a_budget_that_refuses_the_vector_is_a_miss_and_a_failed_call_cost
     assert (len(failing.reserved), failing.settled) == (1, [0])
     embedder.error = None
     free = Counted()
-    caching.use(embedder=paid(embedder, free, NOTHING))
+    caching.use(embedder=paid(embedder, free, ZERO_PRICE))
     assert (await caching.ask("Where are refunds paid?")).usage.embedding_tokens > 0
     assert free.reserved == []
 

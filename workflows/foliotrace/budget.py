@@ -41,13 +41,13 @@ class UnknownPrice(StrEnum):
     FREE = "free"
 
 
-DEAREST = Price(input_usd=Decimal("0.00015"), output_usd=Decimal("0.0006"))
+HIGHEST_LLM_PRICE = Price(input_usd=Decimal("0.00015"), output_usd=Decimal("0.0006"))
 """150 and 600 US dollars per million tokens: no listed model costs more (genai-prices, 2026-11)."""
 
-DEAREST_EMBEDDING = Price(input_usd=Decimal("0.000001"), output_usd=ZERO)
+HIGHEST_EMBEDDING_PRICE = Price(input_usd=Decimal("0.000001"), output_usd=ZERO)
 """1 US dollar per million tokens: no listed embedding model costs more (genai-prices, 2026-11)."""
 
-NOTHING = Price(input_usd=ZERO, output_usd=ZERO)
+ZERO_PRICE = Price(input_usd=ZERO, output_usd=ZERO)
 """For models that the operator runs."""
 
 SET_A_PRICE = (
@@ -62,16 +62,16 @@ RAISE_THE_CAP = (
 
 
 def price_for(
-    model: str, price_of: PriceOf, policy: UnknownPrice, *, dearest: Price = DEAREST
+    model: str, price_of: PriceOf, policy: UnknownPrice, *, highest_price: Price = HIGHEST_LLM_PRICE
 ) -> Price:
     """The price to use. Raises BudgetExceeded if it is unknown and the policy denies that."""
     price = price_of(model)
     if price is not None:
         return price
     if policy is UnknownPrice.FREE:
-        return NOTHING
+        return ZERO_PRICE
     if policy is UnknownPrice.DEAREST:
-        return dearest
+        return highest_price
     raise BudgetExceeded(
         f"The price of model {model} is unknown.",
         hint=SET_A_PRICE,
@@ -83,12 +83,12 @@ def to_micro_usd(amount_usd: Decimal) -> int:
     return int((amount_usd * 1_000_000).to_integral_value(rounding=ROUND_CEILING))
 
 
-def tokens_at_most(text: str) -> int:
+def max_tokens_of_text(text: str) -> int:
     """An upper bound for ordinary text: one token per 3 bytes of UTF-8 (English has about 4)."""
-    return tokens_of_bytes_at_most(len(text.encode()))
+    return max_tokens_of_bytes(len(text.encode()))
 
 
-def tokens_of_bytes_at_most(text_bytes: int) -> int:
+def max_tokens_of_bytes(text_bytes: int) -> int:
     """The same for a text of this length."""
     return text_bytes // 3 + 8
 
@@ -207,15 +207,15 @@ class LedgerEntry:
 class RunLedger:
     """The entries of one run of a tenant; answer, record, audit and events read `usage`.
 
-    `usage` starts with what earlier steps of the same job have spent. `embedded` holds the vector
-    of each text, or the failure, so that it is asked for once.
+    `usage` starts with what earlier steps of the same job have spent. `query_vectors` holds the
+    vector of each question, or the failure, so that it is asked for once.
     """
 
     tenant: str
     state: BudgetState
     usage: Usage = NO_USAGE
     entries: list[LedgerEntry] = field(default_factory=list)
-    embedded: dict[tuple[str, str], Vector | Unavailable] = field(default_factory=dict)
+    query_vectors: dict[tuple[str, str], Vector | Unavailable] = field(default_factory=dict)
 
     def record(self, entry: LedgerEntry) -> None:
         """Add an entry."""

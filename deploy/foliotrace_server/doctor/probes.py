@@ -235,7 +235,7 @@ async def _ask_retriever(reference: str) -> str:
     from llama_index.core.base.base_retriever import BaseRetriever
 
     from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, retriever_blocks
-    from foliotrace.adapters.llamaindex.part_health import in_words
+    from foliotrace.adapters.llamaindex.component_health import describe_failure
 
     own = load_object("query.retriever", reference, BaseRetriever)  # type: ignore[type-abstract] # only checked against
     calls = AsyncOrThread(blocks=retriever_blocks(own))
@@ -243,7 +243,7 @@ async def _ask_retriever(reference: str) -> str:
         hits = await calls.call(lambda: own.aretrieve("ping"), lambda: own.retrieve("ping"))
     except Exception as error:  # the user's object may raise anything
         raise Misconfigured(
-            f"query.retriever failed: {in_words(error, ('ping',))}",
+            f"query.retriever failed: {describe_failure(error, ('ping',))}",
             hint=f"Check {reference}: it was asked for the word ping.",
         ) from error
     return f"answers, with {len(hits)} hits for the word ping"
@@ -255,7 +255,7 @@ async def _ask_reranker(setting: str, reference: str) -> str:
     from llama_index.core.schema import NodeWithScore, TextNode
 
     from foliotrace.adapters.llamaindex.blocking import AsyncOrThread
-    from foliotrace.adapters.llamaindex.part_health import in_words
+    from foliotrace.adapters.llamaindex.component_health import describe_failure
     from foliotrace.adapters.llamaindex.reranker import postprocessor_blocks
 
     own = load_object(setting, reference, BaseNodePostprocessor)  # type: ignore[type-abstract] # only checked against
@@ -268,7 +268,7 @@ async def _ask_reranker(setting: str, reference: str) -> str:
         )
     except Exception as error:  # the user's object may raise anything
         raise Misconfigured(
-            f"{setting} failed: {in_words(error, ('ping', 'pong'))}",
+            f"{setting} failed: {describe_failure(error, ('ping', 'pong'))}",
             hint=f"Check {reference}: it was given two passages and the word ping.",
         ) from error
     kept = {each.node.node_id for each in left} & {each.node.node_id for each in nodes}
@@ -279,7 +279,7 @@ async def _try_vector_store(settings: Settings) -> str:
     """Add, find and delete one chunk, the word ping, in the user's vector store."""
     from llama_index.core.vector_stores.types import BasePydanticVectorStore
 
-    from foliotrace.adapters.llamaindex.part_health import in_words
+    from foliotrace.adapters.llamaindex.component_health import describe_failure
     from foliotrace.adapters.llamaindex.vector_store import try_store
 
     reference = str(settings.index.vector_store)
@@ -291,7 +291,7 @@ async def _try_vector_store(settings: Settings) -> str:
     try:
         problem = await try_store(own, vectors[0])
     except Exception as error:  # the user's object may raise anything
-        said = in_words(error, ("ping",))
+        said = describe_failure(error, ("ping",))
         raise Misconfigured(f"index.vector_store failed: {said}", hint=hint) from error
     if problem:
         raise Misconfigured(f"index.vector_store: {problem}", hint=hint)

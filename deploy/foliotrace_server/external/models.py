@@ -6,10 +6,11 @@ import httpx
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.llms import LLM
 
-from foliotrace.adapters.llamaindex.models import LlamaIndexEmbedder, keep_reply
+from foliotrace.adapters.llamaindex.embedder import LlamaIndexEmbedder
+from foliotrace.adapters.llamaindex.generator import keep_reply
 from foliotrace.adapters.llamaindex.providers import ModelAccess, embedding_model, language_model
 from foliotrace.adapters.local.prices import PriceTable
-from foliotrace.budget import DEAREST_EMBEDDING, NOTHING, CallKind, PriceOf
+from foliotrace.budget import HIGHEST_EMBEDDING_PRICE, ZERO_PRICE, CallKind, PriceOf
 from foliotrace.errors import Misconfigured
 from foliotrace.ports import BudgetLedger, Clock, Embedder, TextGenerator
 from foliotrace.resilient import (
@@ -116,7 +117,7 @@ class Models:
             ledger=self._ledger_of_all,
             price_of=self._price_of(embedding),
             unknown=self._settings.budget.unknown_price,
-            dearest=DEAREST_EMBEDDING,
+            highest_price=HIGHEST_EMBEDDING_PRICE,
         )
         metered = MeteredEmbedder(adapter, meter)
         guard = self._guards.make("embedder", limit_s=embedding.timeout_s)
@@ -142,7 +143,7 @@ class Models:
 
     def _price_of(self, model: LLMSettings | EmbeddingSettings) -> PriceOf:
         """Nothing for a model that runs at home, else the user's price or the table's."""
-        return (lambda _: NOTHING) if self._settings.costs_nothing(model) else self._prices
+        return (lambda _: ZERO_PRICE) if self._settings.costs_nothing(model) else self._prices
 
     def _key(self, model: LLMSettings | EmbeddingSettings) -> str | None:
         standard = {

@@ -10,7 +10,7 @@ import structlog
 from foliotrace.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from foliotrace.adapters.llamaindex.part_health import PartHealth
+    from foliotrace.adapters.llamaindex.component_health import ComponentHealth
 
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
@@ -20,13 +20,15 @@ class OwnParts:
     """The health of each object, by the setting that names it. Changes are logged once."""
 
     def __init__(self) -> None:
-        self._health: dict[str, PartHealth] = {}
+        self._health: dict[str, ComponentHealth] = {}
 
-    def health(self, setting: str) -> "PartHealth":
+    def health(self, setting: str) -> "ComponentHealth":
         """The health of the object that `setting` names."""
-        from foliotrace.adapters.llamaindex.part_health import PartHealth  # costs LlamaIndex
+        from foliotrace.adapters.llamaindex.component_health import (
+            ComponentHealth,  # costs LlamaIndex
+        )
 
-        return self._health.setdefault(setting, PartHealth(setting, _log_change))
+        return self._health.setdefault(setting, ComponentHealth(setting, _log_change))
 
     def failures(self, *settings: str) -> Sequence[str]:
         """`setting: Type: first line` of each whose last call failed.

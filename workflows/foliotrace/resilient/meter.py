@@ -31,18 +31,20 @@ class Meter:
         ledger: Callable[[], BudgetLedger],
         price_of: rules.PriceOf = lambda _: None,
         unknown: rules.UnknownPrice = rules.UnknownPrice.DEAREST,
-        dearest: rules.Price = rules.DEAREST,
+        highest_price: rules.Price = rules.HIGHEST_LLM_PRICE,
     ) -> None:
         self.kind = kind
         self._ledger = ledger
         self._price_of = price_of
         self._unknown = unknown
-        self._dearest = dearest
+        self._highest_price = highest_price
 
     def price(self, model: str) -> rules.Price:
         """The price of the model. Raises BudgetExceeded if the policy refuses an unknown one."""
         try:
-            return rules.price_for(model, self._price_of, self._unknown, dearest=self._dearest)
+            return rules.price_for(
+                model, self._price_of, self._unknown, highest_price=self._highest_price
+            )
         except BudgetExceeded:
             self.refuse(run_or_default(), model, "unknown_price")
             raise

@@ -122,7 +122,7 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
     def _affordable(self, prompt_bytes: int, max_tokens: int) -> tuple[rules.Price, Usage]:
         """(price, worst case). Raises BudgetExceeded if the budget pays for no useful answer."""
         run, price = run_or_default(), self._meter.price(self.model)
-        prompt_tokens = rules.tokens_of_bytes_at_most(prompt_bytes)
+        prompt_tokens = rules.max_tokens_of_bytes(prompt_bytes)
         left_usd = run.state.left_usd
         if left_usd != rules.UNLIMITED_USD:
             affordable = rules.affordable_tokens(
@@ -133,7 +133,9 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
                 raise BudgetExceeded(
                     f"The {left_usd} USD left for this run do not pay for an answer of"
                     f" {self.model}.",
-                    hint=rules.SET_A_PRICE if price is rules.DEAREST else rules.RAISE_THE_CAP,
+                    hint=rules.SET_A_PRICE
+                    if price is rules.HIGHEST_LLM_PRICE
+                    else rules.RAISE_THE_CAP,
                 )
             max_tokens = affordable
         worst = Usage(prompt_tokens=prompt_tokens, completion_tokens=max_tokens, llm_calls=1)
@@ -181,8 +183,9 @@ class MeteredGenerator(_ModelWrapper[TextGenerator]):
 class MeteredEmbedder(_ModelWrapper[Embedder]):
     """An `Embedder` that charges each request.
 
-    Providers report no usage here, so tokens are estimated from above (`tokens_at_most`). A refused
-    budget is an EmbedderUnavailable `budget_exceeded`, since a path without vectors always exists.
+    Providers report no usage here, so tokens are estimated from above (`max_tokens_of_text`). A
+    refused budget is an EmbedderUnavailable `budget_exceeded`, since a path without vectors always
+    exists.
     """
 
     def __init__(self, inner: Embedder, meter: Meter) -> None:
@@ -201,7 +204,7 @@ class MeteredEmbedder(_ModelWrapper[Embedder]):
 
     @asynccontextmanager
     async def _charged(self, texts: Sequence[str]) -> AsyncIterator[None]:
-        worst = Usage(embedding_tokens=sum(map(rules.tokens_at_most, texts)))
+        worst = Usage(embedding_tokens=sum(map(rules.max_tokens_of_text, texts)))
         try:
             price = self._meter.price(self.model)
             async with self._meter.charged(self.model, price, worst) as call:
@@ -225,13 +228,13 @@ class EmbedOncePerQuery(_ModelWrapper[Embedder]):
         run = current_run()
         if run is None:
             return await self._inner.embed_query(text, deadline=deadline)
-        known = run.embedded.get((self.model, text))
+        known = run.query_vectors.get((self.model, text))
         if known is None:
             try:
                 known = await self._inner.embed_query(text, deadline=deadline)
             except Unavailable as error:
                 known = error
-            run.embedded[self.model, text] = known
+            run.query_vectors[self.model, text] = known
         if isinstance(known, Unavailable):
             raise known
         return known

@@ -52,7 +52,7 @@ from foliotrace.text_caches import clear_text_caches
 if TYPE_CHECKING:
     from llama_index.core.llms import LLM
 
-    from foliotrace.adapters.llamaindex.part_health import PartHealth
+    from foliotrace.adapters.llamaindex.component_health import ComponentHealth
     from foliotrace.adapters.local.vectors.index import VectorIndex
     from foliotrace.adapters.local.vectors.store import VectorStore
     from foliotrace.stack.cloud_services import CloudServices
@@ -87,7 +87,7 @@ def resilient_generator(
     ledger: BudgetLedger,
     unknown_price: UnknownPrice,
     model: str | None = None,
-    health: "PartHealth | None" = None,
+    health: "ComponentHealth | None" = None,
 ) -> TextGenerator:
     """A LlamaIndex LLM whose calls are guarded and charged. `model`: the name it is charged by.
 
@@ -95,7 +95,7 @@ def resilient_generator(
 
     The guard is outermost: each of its retries is reserved and settled by itself.
     """
-    from foliotrace.adapters.llamaindex.models import LlamaIndexGenerator  # imports LlamaIndex
+    from foliotrace.adapters.llamaindex.generator import LlamaIndexGenerator  # imports LlamaIndex
 
     generator = LlamaIndexGenerator(llm, clock=clock, model=model, health=health)
     meter = Meter(CallKind.LLM, ledger=lambda: ledger, price_of=price_of, unknown=unknown_price)

@@ -12,7 +12,7 @@ from llama_index.core.readers.base import BaseReader
 from llama_index.core.schema import Document
 
 from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks
-from foliotrace.adapters.llamaindex.part_health import PartHealth
+from foliotrace.adapters.llamaindex.component_health import ComponentHealth
 from foliotrace.adapters.local.files.filetype import own_type
 from foliotrace.adapters.local.readers.text.plain import sections
 from foliotrace.catalog import ErrorCode, Reason
@@ -40,7 +40,7 @@ class LlamaIndexParser:
     """
 
     def __init__(
-        self, reader: BaseReader, suffix: str, name: str, *, clock: Clock, health: PartHealth
+        self, reader: BaseReader, suffix: str, name: str, *, clock: Clock, health: ComponentHealth
     ) -> None:
         """`name` is the setting's `pkg.mod:object`, a part of the revision of what it reads."""
         self.engine = f"reader {name}"

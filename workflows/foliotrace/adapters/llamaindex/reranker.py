@@ -7,7 +7,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore
 
 from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks
-from foliotrace.adapters.llamaindex.part_health import PartHealth
+from foliotrace.adapters.llamaindex.component_health import ComponentHealth
 from foliotrace.adapters.llamaindex.retriever import node_of
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable
@@ -21,7 +21,7 @@ class LlamaIndexReranker:
     into a node is not used, and nodes that it adds are dropped.
     """
 
-    def __init__(self, postprocessor: BaseNodePostprocessor, *, health: PartHealth) -> None:
+    def __init__(self, postprocessor: BaseNodePostprocessor, *, health: ComponentHealth) -> None:
         self._postprocessor = postprocessor
         self._health = health
         self._calls = AsyncOrThread(blocks=postprocessor_blocks(postprocessor))

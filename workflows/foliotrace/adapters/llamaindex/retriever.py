@@ -12,7 +12,7 @@ from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, retriever_blocks
-from foliotrace.adapters.llamaindex.part_health import PartHealth
+from foliotrace.adapters.llamaindex.component_health import ComponentHealth
 from foliotrace.catalog import Reason
 from foliotrace.errors import IndexUnavailable, NotFound
 from foliotrace.model import (
@@ -108,11 +108,15 @@ class LlamaIndexRetriever:
     """
 
     def __init__(
-        self, retriever: BaseRetriever, library: LibraryReader, *, health: PartHealth | None = None
+        self,
+        retriever: BaseRetriever,
+        library: LibraryReader,
+        *,
+        health: ComponentHealth | None = None,
     ) -> None:
         self._retriever = retriever
         self._library = library
-        self._health = health or PartHealth("retriever", lambda part, failure: None)
+        self._health = health or ComponentHealth("retriever", lambda part, failure: None)
         self._calls = AsyncOrThread(blocks=retriever_blocks(retriever))
 
     @property

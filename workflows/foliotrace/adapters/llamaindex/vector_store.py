@@ -27,7 +27,7 @@ from llama_index.core.vector_stores.types import (
 )
 
 from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks
-from foliotrace.adapters.llamaindex.part_health import PartHealth
+from foliotrace.adapters.llamaindex.component_health import ComponentHealth
 from foliotrace.adapters.local.keyword.collections import scope_of
 from foliotrace.adapters.local.vectors.store import Matrix, VectorStore
 from foliotrace.catalog import Reason
@@ -67,7 +67,7 @@ class LlamaIndexVectors(VectorStore):
         store: BasePydanticVectorStore,
         reference: str,
         *,
-        health: PartHealth,
+        health: ComponentHealth,
         guard: CircuitGuard,
     ) -> None:
         """Raises Misconfigured for a store that cannot be used so."""

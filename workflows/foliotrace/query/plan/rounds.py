@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final
 
-from foliotrace.budget import tokens_at_most
+from foliotrace.budget import max_tokens_of_text
 from foliotrace.errors import IndexUnavailable, LibraryUnavailable
 from foliotrace.events import QuestionPlanned, RoutingSkipped, emit
 from foliotrace.model import AnswerMode, Deadline, Passage, Query, RetrievalMode
@@ -301,7 +301,7 @@ def within_tokens(passages: Sequence[Passage], tokens: int) -> list[Passage]:
     kept: list[Passage] = []
     used = 0
     for passage in passages:
-        used += tokens_at_most(passage.text) + tokens_at_most(passage.context)
+        used += max_tokens_of_text(passage.text) + max_tokens_of_text(passage.context)
         if kept and used > tokens:
             break
         kept.append(passage)

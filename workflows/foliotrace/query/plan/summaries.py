@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
-from foliotrace.budget import tokens_at_most
+from foliotrace.budget import max_tokens_of_text
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import LibraryUnavailable, NotFound
 from foliotrace.events import DocumentSummarized, RoutingSkipped, emit, stage
@@ -164,7 +164,7 @@ def _parts_of(passages: Sequence[Passage], tokens: int) -> list[_Part]:
 
 
 def _tokens(passage: Passage) -> int:
-    return tokens_at_most(passage.text) + tokens_at_most(passage.context)
+    return max_tokens_of_text(passage.text) + max_tokens_of_text(passage.context)
 
 
 async def _read(

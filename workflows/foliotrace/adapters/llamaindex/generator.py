@@ -1,39 +1,39 @@
-"""Any LlamaIndex LLM or embedding model as a port."""
+"""Any LlamaIndex LLM as a `TextGenerator`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextvars import ContextVar
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import httpx
 import orjson
-from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
 from llama_index.core.llms import LLM
 
-from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks, texts_block
-from foliotrace.adapters.llamaindex.part_health import PartHealth
+from foliotrace.adapters.llamaindex.blocking import AsyncOrThread, blocks
+from foliotrace.adapters.llamaindex.component_health import ComponentHealth
+from foliotrace.adapters.llamaindex.sdk_errors import (
+    LASTING,
+    never_sent,
+    retry_after_s,
+    status_of,
+    watched,
+)
 from foliotrace.budget import NO_USAGE
 from foliotrace.catalog import Reason, ReasonFamily
 from foliotrace.errors import (
     DeadlineExceeded,
-    EmbedderUnavailable,
     GeneratorRefused,
     GeneratorUnavailable,
     Unavailable,
 )
 from foliotrace.model import Deadline, Usage
-from foliotrace.ports import Clock, Delta, Generation, Prompt, Vector
-from foliotrace.resilience import parse_retry_after
+from foliotrace.ports import Clock, Delta, Generation, Prompt
 
 T = TypeVar("T")
 
 _REFUSING: Final = frozenset({400, 413, 422})  # the prompt itself: a retry would fail too
-_LASTING: Final = frozenset({401, 402, 403, 404})  # key, account or name: the operator must act
 _FILTERED: Final = frozenset({"content_filter", "refusal", "safety", "SAFETY"})
-_NOT_CONNECTED: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout"})
 _CUT: Final = frozenset({"length", "max_tokens", "MAX_TOKENS"})
 
 
@@ -59,7 +59,7 @@ class LlamaIndexGenerator:
         *,
         clock: Clock,
         model: str | None = None,
-        health: PartHealth | None = None,
+        health: ComponentHealth | None = None,
     ) -> None:
         self._health = health
         self._llm = without_retries(llm)
@@ -143,7 +143,7 @@ class LlamaIndexGenerator:
         """Wait for one piece; the time that the reader of the stream takes does not count."""
         token = _replies.set(replies)
         try:
-            with _watched(self._health, prompt.system, prompt.user):
+            with watched(self._health, prompt.system, prompt.user):
                 async with asyncio.timeout(self._left_s(deadline)):
                     return await work
         except Exception as error:  # an LLM class raises whatever its SDK raises
@@ -201,9 +201,9 @@ class LlamaIndexGenerator:
         """The port's error for an SDK's; without the SDK's text, which may hold secrets."""
         if isinstance(error, Unavailable):
             return error
-        status = _status(error)
+        status = status_of(error)
         name = type(error).__name__
-        if _never_sent(error):
+        if never_sent(error):
             return GeneratorUnavailable(
                 f"{self._model} cannot be reached: {name}", reason=Reason.LLM_UNREACHABLE
             )
@@ -219,26 +219,13 @@ class LlamaIndexGenerator:
             return GeneratorUnavailable(
                 f"{self._model} answered with status {status}",
                 reason=ReasonFamily.LLM_STATUS.of(status),
-                retry_after_s=_retry_after_s(error),
-                lasting=status in _LASTING,
+                retry_after_s=retry_after_s(error),
+                lasting=status in LASTING,
             )
         reason = Reason.LLM_UNREACHABLE if "Connect" in name else Reason.LLM_FAILED
         return GeneratorUnavailable(
             f"{self._model} failed: {name}", reason=reason, maybe_billed=True
         )
-
-
-def _never_sent(error: BaseException | None) -> bool:
-    """Whether no connection was made, so that nothing can have been billed."""
-    while error is not None:
-        if isinstance(error, ConnectionRefusedError) or type(error).__name__ in _NOT_CONNECTED:
-            return True
-        error = error.__cause__
-    return False
-
-
-def _watched(health: PartHealth | None, *sent: str) -> AbstractContextManager[None]:
-    return nullcontext() if health is None else health.watch(*sent)
 
 
 def without_retries(llm: LLM) -> LLM:
@@ -295,102 +282,3 @@ def _finish_reason(response: ChatResponse) -> str | None:
     else:
         reason = raw.get("stop_reason") or raw.get("done_reason") or raw.get("finish_reason")
     return str(reason) if reason else None
-
-
-def _status(error: Exception) -> int | None:
-    status = getattr(error, "status_code", None)
-    if status is None:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-    return status if isinstance(status, int) else None
-
-
-def _retry_after_s(error: Exception) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
-    return parse_retry_after(headers.get("retry-after"), datetime.now(UTC))
-
-
-class LlamaIndexEmbedder:
-    """An `Embedder` around `embedding`, without its own retries (`resilient` retries).
-
-    With `health` (an object of the user's own), it is not ready after a call that failed.
-    """
-
-    def __init__(
-        self,
-        embedding: BaseEmbedding,
-        *,
-        clock: Clock,
-        model: str | None = None,
-        health: PartHealth | None = None,
-    ) -> None:
-        self._health = health
-        self._embedding = embedding.model_copy()
-        if "max_retries" in type(embedding).model_fields:
-            object.__setattr__(self._embedding, "max_retries", 0)
-        self._clock = clock
-        self._model = model or embedding.model_name
-        self._texts = AsyncOrThread(blocks=texts_block(embedding))
-        self._questions = AsyncOrThread(blocks=blocks(embedding, "_aget_query_embedding"))
-
-    @property
-    def ready(self) -> bool:
-        """Whether the last call of an object of the user's own worked; True for a provider's."""
-        return self._health is None or self._health.failure is None
-
-    @property
-    def model(self) -> str:
-        """Name and version of the model."""
-        return self._model
-
-    async def embed(self, texts: Sequence[str], *, deadline: Deadline) -> Sequence[Vector]:
-        """One batch call. Raises EmbedderUnavailable also for vectors of unequal length."""
-        if not texts:
-            return []
-        try:
-            with _watched(self._health, *texts):
-                async with asyncio.timeout(self._left_s(deadline)):
-                    vectors = await self._texts.call(
-                        lambda: self._embedding.aget_text_embedding_batch(list(texts)),
-                        lambda: self._embedding.get_text_embedding_batch(list(texts)),
-                    )
-        except Exception as error:  # a model class raises whatever its SDK raises
-            raise self._typed(error) from error
-        if len(vectors) != len(texts) or len({len(vector) for vector in vectors}) != 1:
-            raise EmbedderUnavailable(
-                f"{self._model} returned {len(vectors)} vectors for {len(texts)} texts, or of"
-                " different lengths",
-                reason=Reason.EMBEDDER_GARBAGE,
-            )
-        return vectors
-
-    async def embed_query(self, text: str, *, deadline: Deadline) -> Vector:
-        """One call. Raises EmbedderUnavailable."""
-        try:
-            with _watched(self._health, text):
-                async with asyncio.timeout(self._left_s(deadline)):
-                    return await self._questions.call(
-                        lambda: self._embedding.aget_query_embedding(text),
-                        lambda: self._embedding.get_query_embedding(text),
-                    )
-        except Exception as error:  # as above
-            raise self._typed(error) from error
-
-    def _left_s(self, deadline: Deadline) -> float | None:
-        left_s = deadline.remaining_s(self._clock.monotonic_s())
-        return None if left_s == float("inf") else left_s
-
-    def _typed(self, error: Exception) -> EmbedderUnavailable:
-        name = type(error).__name__
-        if isinstance(error, TimeoutError) or "Timeout" in name:
-            return EmbedderUnavailable(
-                f"{self._model} did not answer in time", reason=Reason.EMBEDDER_TIMEOUT
-            )
-        status = _status(error)
-        if status is not None:
-            return EmbedderUnavailable(
-                f"{self._model} answered with status {status}",
-                retry_after_s=_retry_after_s(error),
-                lasting=status in _LASTING,
-            )
-        sent = not _never_sent(error)
-        return EmbedderUnavailable(f"{self._model} failed: {name}", maybe_billed=sent)

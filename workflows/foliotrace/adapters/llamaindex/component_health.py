@@ -17,7 +17,7 @@ _SECRETS: Final = (
 )
 
 
-class PartHealth:
+class ComponentHealth:
     """The health of one object that the settings name as `part`.
 
     `report` is called when it changes: with the error in words, or None when a call works again.
@@ -34,7 +34,7 @@ class PartHealth:
         try:
             yield
         except Exception as error:
-            self._change(in_words(error, sent))
+            self._change(describe_failure(error, sent))
             raise
         else:
             self._change(None)
@@ -45,7 +45,7 @@ class PartHealth:
             self._report(self.part, failure)
 
 
-def in_words(error: BaseException, sent: tuple[str, ...] = ()) -> str:
+def describe_failure(error: BaseException, sent: tuple[str, ...] = ()) -> str:
     """`Type: first line` without credentials; the type alone if the line may quote `sent`."""
     name = type(error).__name__
     line = next((each.strip() for each in str(error).splitlines() if each.strip()), "")
