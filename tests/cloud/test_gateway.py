@@ -390,7 +390,7 @@ def test_an_intent_log_of_an_earlier_schema_is_brought_up(tmp_path: Path) -> Non
         assert log.parse_job("acme", "b", range(1, 2)) is None  # whose pages nobody noted
         log.close()
     with closing(sqlite3.connect(file)) as now:
-        assert now.execute("PRAGMA user_version").fetchone() == (4,)
+        assert now.execute("PRAGMA user_version").fetchone() == (5,)
 
 
 def test_an_intent_log_of_a_newer_release_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class CloudFailure(Unavailable):
     """A request to LlamaCloud failed. Holds no response body and no key.
 
     `unsent`: the request reached nobody who could have done its work. `replied`: it was answered
-    with an error.
+    with an error. `lasting`: repeating it would change nothing, although the problem often passes.
     """
 
     code = ErrorCode.LLAMACLOUD_FAILED
@@ -108,12 +108,13 @@ class CloudFailure(Unavailable):
         retry_after_s: float | None = None,
         unsent: bool = False,
         replied: bool = False,
+        lasting: bool = False,
     ) -> None:
         super().__init__(
             message,
             reason=problem.reason,
             retry_after_s=retry_after_s,
-            lasting=problem not in _TRANSIENT,
+            lasting=lasting or problem not in _TRANSIENT,
             answered=problem in _ABOUT_THE_REQUEST,
         )
         self.problem = problem

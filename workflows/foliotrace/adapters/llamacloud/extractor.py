@@ -15,7 +15,7 @@ from foliotrace.adapters.llamacloud.client import (
     translated_errors,
 )
 from foliotrace.adapters.llamacloud.gateway import CloudGateway
-from foliotrace.adapters.llamacloud.grounding import to_extraction
+from foliotrace.adapters.llamacloud.grounding import choices_of, to_extraction
 from foliotrace.adapters.llamacloud.parser import CREDITS_PER_PAGE as PARSE_CREDITS_PER_PAGE
 from foliotrace.adapters.llamacloud.parser import ENGINE, target_pages
 from foliotrace.adapters.llamacloud.purchases.journal import Order, ParseJob
@@ -84,7 +84,7 @@ class CloudExtractor:
             raise as_port_error(
                 ExtractorUnavailable, failure, setting="llamacloud.extraction"
             ) from failure
-        return to_extraction(job, document, pages)
+        return to_extraction(job, document, pages, choices=choices_of(task.schema))
 
     def _purchase(self, task: ExtractionTask, pages: Sequence[ParsedPage]) -> _Extraction:
         """The purchase: equal file, schema and window are the same one."""

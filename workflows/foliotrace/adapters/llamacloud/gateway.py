@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from llama_cloud.types import ExtractV2Job, ParsingGetResponse
 
@@ -20,6 +20,14 @@ from foliotrace.adapters.llamacloud.client import (
     translated_errors,
 )
 from foliotrace.adapters.llamacloud.files import CloudFiles
+from foliotrace.adapters.llamacloud.job_results import (
+    RUNNING,
+    Result,
+    extract_credits,
+    fetched,
+    finished_of,
+    parse_credits,
+)
 from foliotrace.adapters.llamacloud.job_statuses import JobStatuses
 from foliotrace.adapters.llamacloud.job_waiting import (
     POLLING_ONLY,
@@ -46,8 +54,6 @@ from foliotrace.errors import BudgetExceeded, LedgerUnavailable
 from foliotrace.events import CloudCancelFailed, CloudJobFinished, CloudPurchaseReconciled, emit
 from foliotrace.model import Deadline, PageNumbers
 from foliotrace.ports import BudgetLedger, Clock
-
-_WAITING: Final = frozenset({"PENDING", "RUNNING", "THROTTLED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,20 +193,25 @@ class CloudGateway(CloudFiles):
             listed = await self._parse_statuses.of(job_id)
             if listed == "COMPLETED":
                 return Finished(status=listed, credits=None)  # they come with the result
-            if listed in _WAITING:
+            if listed in RUNNING:
                 return None
             with translated_errors("ask for a parse job"):
                 reply = await self.client.parsing.get(job_id, expand=["usage"], **self.scope)
-            return _finished(reply.job, _parse_credits(reply))
+            return finished_of(reply.job, parse_credits(reply))
 
         job = _Job(tenant=tenant, key=key, kind="parse", id=job_id)
         with self._parse_statuses.waiting(job_id):
             finished = await self._ended(job, status, deadline)
-        with translated_errors("fetch a parse result"):
-            result = await self.client.parsing.get(job_id, expand=[*expand, "usage"], **self.scope)
+        result = await self._fetched(
+            job,
+            finished,
+            lambda parts: self.client.parsing.get(job_id, expand=parts, **self.scope),
+            [*expand, "usage"],
+            "items",
+        )
         if result.job.status != finished.status:  # the listing was ahead of the job
             raise CloudFailure(CloudProblem.GARBAGE, "a job that completed has no result")
-        credits = _parse_credits(result)
+        credits = parse_credits(result)
         await self._settle(job, finished.credits if credits is None else credits)
         return result
 
@@ -213,24 +224,43 @@ class CloudGateway(CloudFiles):
             listed = await self._extract_statuses.of(job_id)
             if listed == "COMPLETED":
                 return Finished(status=listed, credits=None)  # they come with the result
-            if listed in _WAITING:
+            if listed in RUNNING:
                 return None
             with translated_errors("ask for an extraction"):
                 reply = await self.client.extract.get(job_id, expand=["usage"], **self.scope)
-            return _finished(reply, self._extract_credits(tenant, key, reply))
+            return finished_of(reply, extract_credits(self.journal, tenant, key, reply))
 
         job = _Job(tenant=tenant, key=key, kind="extract", id=job_id)
         with self._extract_statuses.waiting(job_id):
             finished = await self._ended(job, status, deadline)
-        with translated_errors("fetch an extraction"):
-            result = await self.client.extract.get(
-                job_id, expand=["extract_metadata", "usage"], **self.scope
-            )
+        result = await self._fetched(
+            job,
+            finished,
+            lambda parts: self.client.extract.get(job_id, expand=parts, **self.scope),
+            ["extract_metadata", "usage"],
+            "extract_metadata",
+        )
         if result.status != finished.status:  # the listing was ahead of the job
             raise CloudFailure(CloudProblem.GARBAGE, "a job that completed has no result")
-        credits = self._extract_credits(tenant, key, result)
+        credits = extract_credits(self.journal, tenant, key, result)
         await self._settle(job, finished.credits if credits is None else credits)
         return result
+
+    async def _fetched(
+        self,
+        job: _Job,
+        finished: Finished,
+        fetch: Callable[[list[str]], Awaitable[Result]],
+        expand: list[str],
+        optional: str,
+    ) -> Result:
+        """See `fetched`; a job whose result cannot be read is charged all the same."""
+        try:
+            return await fetched(job.kind, fetch, expand, optional)
+        except CloudFailure as failure:
+            if failure.problem is CloudProblem.GARBAGE:
+                await self._charges.settle(job.tenant, job.key, job.kind, finished.credits)
+            raise
 
     def notify(self, job_id: str) -> None:
         """A webhook reported the end of the job: request its status now."""
@@ -249,7 +279,7 @@ class CloudGateway(CloudFiles):
         except CloudFailure as failure:
             if failure.problem is CloudProblem.NOT_FOUND:  # it may be bought again
                 self.journal.mark_failed(job.tenant, job.key)
-            if failure.problem is CloudProblem.DEADLINE:  # it goes on, and will be billed
+            if failure.problem in (CloudProblem.DEADLINE, CloudProblem.GARBAGE):  # it is billed
                 await self._charges.settle(job.tenant, job.key, job.kind, None)
             raise
         except asyncio.CancelledError:
@@ -273,18 +303,6 @@ class CloudGateway(CloudFiles):
         await self._charges.settle(job.tenant, job.key, job.kind, credits)
         emit(CloudJobFinished(kind=job.kind, job_id=job.id, credits=credits or 0.0))
 
-    def _extract_credits(self, tenant: str, key: str, job: ExtractV2Job) -> float | None:
-        """What the extraction cost beyond our own parse job, whose credits `credits` repeats."""
-        usage = job.usage
-        if usage is None or usage.credits is None:
-            return None
-        own = self.journal.parse_credits(tenant, self.journal.find(tenant, key).order.source)
-        if own is None:
-            return usage.credits
-        if usage.extract_credits is not None:
-            return usage.extract_credits
-        return max(0.0, usage.credits - (usage.parse_credits or own))
-
     async def collect_late_credits(self) -> None:
         """Adopt the jobs of lost replies, and ask for credits that were not recorded in time.
 
@@ -306,10 +324,10 @@ class CloudGateway(CloudFiles):
             with translated_errors(f"ask for the credits of a {kind} job"):
                 if kind == "parse":
                     parsed = await self.client.parsing.get(job_id, expand=["usage"], **self.scope)
-                    ended = _finished(parsed.job, _parse_credits(parsed))
+                    ended = finished_of(parsed.job, parse_credits(parsed))
                 else:
                     job = await self.client.extract.get(job_id, expand=["usage"], **self.scope)
-                    ended = _finished(job, self._extract_credits(tenant, key, job))
+                    ended = finished_of(job, extract_credits(self.journal, tenant, key, job))
             if ended is None or (ended.credits is None and ended.status == "COMPLETED"):
                 continue
             self.journal.add_credits(tenant, key, ended.credits or 0.0)
@@ -331,16 +349,3 @@ class CloudGateway(CloudFiles):
 
 def _no_ledger() -> BudgetLedger:
     raise LedgerUnavailable("credits without a price need no ledger")
-
-
-def _parse_credits(reply: ParsingGetResponse) -> float | None:
-    return reply.job.usage.credits if reply.job.usage else None
-
-
-def _finished(job: Any, credits: float | None) -> Finished | None:  # a class for each kind of job
-    """None while the job runs. An unknown status raises CloudFailure: it could mean anything."""
-    if job.status in _WAITING:
-        return None
-    if job.status not in ("COMPLETED", "FAILED", "CANCELLED"):
-        raise CloudFailure(CloudProblem.GARBAGE, "the status of a job is unknown")
-    return Finished(status=job.status, credits=credits)

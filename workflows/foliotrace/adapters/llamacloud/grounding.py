@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from math import isclose
 from typing import Any, Final
 
 from llama_cloud.types import ExtractV2Job
@@ -23,9 +24,11 @@ from foliotrace.model import (
     page_numbers,
 )
 from foliotrace.ports import LibraryReader
+from foliotrace.schema_fields.values import numbers_in
 
 _FEW_PAGES: Final = 20
 """In documents this short, every page is searched for the text of a hit."""
+_ISO_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _MARKUP = re.compile(r"[*_`#|>]+|<[^>]{1,40}>")
 
@@ -137,8 +140,50 @@ def _is_selected(document: Document, named: range) -> bool:
     return PageSelection.parse(document.pages or "").overlaps(named)
 
 
-def to_extraction(job: ExtractV2Job, document: Document, pages: Sequence[ParsedPage]) -> Extraction:
+def choices_of(schema: Any) -> frozenset[str]:
+    """The values of every `enum` in the schema, as text: a document may word them differently."""
+    if isinstance(schema, Mapping):
+        named = schema.get("enum")
+        own = frozenset(map(str, named)) if isinstance(named, list) else frozenset()
+        return own.union(*map(choices_of, schema.values()))
+    if isinstance(schema, list):
+        return frozenset[str]().union(*map(choices_of, schema))
+    return frozenset()
+
+
+def states(text: str, value: Any) -> bool:
+    """Whether the text states a number, date or words; true and false are inferred from it.
+
+    Half of the words are enough: the cloud may shorten or reorder what is written.
+    """
+    if isinstance(value, bool):
+        return True
+    numbers = numbers_in(text)
+    if isinstance(value, int | float):
+        return any(isclose(number, value, rel_tol=1e-9) for number in numbers)
+    if date := _ISO_DATE.match(str(value)):
+        year, day = int(date[1]), int(date[3])
+        found = {int(digits) for digits in re.findall(r"\d+", text)}
+        return bool(found & {year, year % 100}) and day in found
+    words = set(_words_of(str(value)))
+    known = words & set(_words_of(text))
+    return 2 * len(known) >= len(words) if words else bool(str(value).strip())
+
+
+def _words_of(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+def to_extraction(
+    job: ExtractV2Job,
+    document: Document,
+    pages: Sequence[ParsedPage],
+    *,
+    choices: frozenset[str] = frozenset(),
+) -> Extraction:
     """The job's record with a citation for each value. Raises ExtractorUnavailable.
+
+    A value that its citation does not state is removed, unless it is one of the `choices`.
 
     `valid` only says that no value was removed; the journey validates against the schema.
     """
@@ -147,7 +192,7 @@ def to_extraction(job: ExtractV2Job, document: Document, pages: Sequence[ParsedP
         raise ExtractorUnavailable(reason=Reason.LLAMACLOUD_EMPTY, lasting=True, answered=True)
     metadata = _field_metadata(job)
     fields = [
-        _field(pointer, value, _metadata_at(metadata, pointer), document, pages)
+        _field(pointer, value, _metadata_at(metadata, pointer), document, pages, choices)
         for pointer, value in leaves(record)
     ]
     empty = {field.pointer for field in fields if field.value is None}
@@ -193,8 +238,11 @@ def _field(
     metadata: Mapping[str, Any],
     document: Document,
     pages: Sequence[ParsedPage],
+    choices: frozenset[str],
 ) -> FieldResult:
     citation = None if value is None else _cite(value, metadata, document, pages)
+    if citation is not None and str(value) not in choices and not states(citation.quote, value):
+        citation = _cite(value, {}, document, pages)  # beside what the cloud cites
     if citation is None:
         return FieldResult(pointer=pointer, value=None, method=ExtractionMethod.NONE)
     return FieldResult(

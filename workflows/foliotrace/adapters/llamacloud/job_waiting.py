@@ -12,6 +12,7 @@ from foliotrace.model import Deadline
 from foliotrace.ports import Clock
 
 _POLL_GROWTH: Final = 1.5
+_MOST_UNREADABLE: Final = 4  # statuses in a row; a newer cloud may have words that we do not know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +54,11 @@ class JobWaiting:
     ) -> Finished:
         """How the job ended. A failed status request is repeated until the deadline.
 
+        Statuses that cannot be read are given up sooner: they will not become readable.
+
         Raises CloudFailure.
         """
-        pause_s = self._polling.first_s
+        pause_s, unreadable = self._polling.first_s, 0
         with self._waiters.waiting(job_id) as ended:
             while True:
                 retry_after_s = 0.0
@@ -65,6 +68,11 @@ class JobWaiting:
                     if not failure.may_pass:
                         raise
                     finished, retry_after_s = None, failure.retry_after_s or 0.0
+                    unreadable += failure.problem is CloudProblem.GARBAGE
+                    if unreadable == _MOST_UNREADABLE:
+                        raise CloudFailure(
+                            failure.problem, f"the status of job {job_id} is unknown", lasting=True
+                        ) from failure
                 if finished is not None:
                     return finished
                 if retry_after_s >= self._remaining_s(deadline):

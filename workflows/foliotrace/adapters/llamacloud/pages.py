@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from llama_cloud.types import ParsingGetResponse
 
+from foliotrace.adapters.llamacloud.client import CloudFailure, CloudProblem
 from foliotrace.catalog import PageProblem
 from foliotrace.model import (
     Block,
@@ -38,8 +39,10 @@ _MARGINS: Final[Mapping[str, BlockKind]] = {
 def to_pages(result: ParsingGetResponse, wanted: PageNumbers, *, engine: str) -> list[ParsedPage]:
     """One page for each number of `wanted`; a page that the cloud did not deliver is failed.
 
-    A job may be COMPLETED with failed pages: each page is looked at by itself.
+    A job may be COMPLETED with failed pages: each page is looked at by itself. Raises CloudFailure
+    `garbage` if a page was not asked for or comes twice: then no number can be relied upon.
     """
+    _check_numbers(result, frozenset(wanted))
     items = {p.page_number: p for p in result.items.pages} if result.items else {}
     markdown = {p.page_number: p for p in result.markdown.pages} if result.markdown else {}
     texts = {p.page_number: p.text for p in result.text.pages} if result.text else {}
@@ -65,6 +68,15 @@ def to_pages(result: ParsingGetResponse, wanted: PageNumbers, *, engine: str) ->
         else:
             pages.append(_failed_page(number, texts.get(number), engine))
     return pages
+
+
+def _check_numbers(result: ParsingGetResponse, wanted: frozenset[int]) -> None:
+    for part in (result.items, result.markdown, result.text):
+        numbers = [page.page_number for page in part.pages] if part else []
+        if len(numbers) != len(set(numbers)) or not wanted.issuperset(numbers):
+            raise CloudFailure(
+                CloudProblem.GARBAGE, "the result numbers its pages wrongly", lasting=True
+            )
 
 
 def _failed_page(number: int, raw: str | None, engine: str) -> ParsedPage:
