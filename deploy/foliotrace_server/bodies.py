@@ -125,7 +125,7 @@ class UploadBody:
 
 
 class ErasureRequest(BaseModel):
-    """What is to be erased. At least one is given; all that are given must hold."""
+    """Which data to erase. At least one condition is required; they are combined with AND."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -4,10 +4,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import uuid4
 
-from workflows import Workflow
 from workflows.events import Event
 
 from foliotrace.budget import current_run, open_run
@@ -35,21 +34,6 @@ class Progress(Event):
     pages_done: int
     pages_total: int
     chunks: int = 0
-
-
-class JobWorkflow(Workflow):
-    """A workflow whose steps are looked up once: the engine inspects it eleven times in each run.
-
-    `_get_steps` is a private name of the engine, and an engine without it never calls this.
-    """
-
-    _known_steps: tuple[int, dict[str, Any]] | None = None
-
-    def _get_steps(self) -> dict[str, Any]:
-        version = getattr(type(self), "_step_functions_version", 0)
-        if self._known_steps is None or self._known_steps[0] != version:
-            self._known_steps = (version, dict(super()._get_steps()))
-        return self._known_steps[1]
 
 
 class JobServices(Protocol):

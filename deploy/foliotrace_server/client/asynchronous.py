@@ -195,7 +195,7 @@ class AsyncFoliotraceClient:
         collection: str | None = None,
         before: datetime | None = None,
     ) -> bodies.ErasureBody:
-        """Erase what a user, a collection or a time left; what is given must all hold."""
+        """Erase data by user, collection or age; conditions are combined with AND."""
         return await self._send(
             api_requests.erasure(user=user, collection=collection, before=before)
         )

@@ -187,7 +187,7 @@ class FoliotraceClient:
         collection: str | None = None,
         before: datetime | None = None,
     ) -> bodies.ErasureBody:
-        """Erase what a user, a collection or a time left; what is given must all hold."""
+        """Erase data by user, collection or age; conditions are combined with AND."""
         return self._send(api_requests.erasure(user=user, collection=collection, before=before))
 
     def page(self, document_id: str, number: int) -> bodies.PageBody:

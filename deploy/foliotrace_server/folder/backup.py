@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from foliotrace.adapters.local.files.blobs import FolderBlobs
+from foliotrace.adapters.local.files.blobs import FolderBlobs, sync_folder
 from foliotrace.adapters.local.files.left_behind import LIBRARY_FILE
 from foliotrace.adapters.local.keyword.index import KeywordIndex
 from foliotrace.adapters.local.sqlite.database import schema_version, unavailable
@@ -30,7 +30,6 @@ from foliotrace_server.folder.manifest import (
     copy_synced,
     file_of,
     invalid,
-    sync_folder,
 )
 from foliotrace_server.observing.audit import CHECKPOINTS_FOLDER
 

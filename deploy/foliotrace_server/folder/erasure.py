@@ -1,4 +1,4 @@
-"""Erases what a user, a collection or a time left, with a receipt in the audit log.
+"""Erases data by user, collection or age, with a receipt in the audit log.
 
 Documents go through the ordinary deletion. Every store with rows of its own about people registers
 an `Eraser` in `Assembly.erasers`, in order: what refers to runs comes before the runs.

@@ -13,6 +13,7 @@ from typing import Final
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from foliotrace.adapters.local.files.blobs import sync_folder
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import BadInput
 
@@ -116,12 +117,3 @@ def copy_synced(source: Path, target: Path, *, size_bytes: int | None = None) ->
 
 def _create(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names in `folder` are on the disk. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""`/v1/erasures`: what a user, a collection or a time left is erased, with a receipt."""
+"""`/v1/erasures`: erases data by user, collection or age, with a receipt in the audit log."""
 
 from starlette.requests import Request
 
@@ -27,9 +27,9 @@ class Erasures:
         problems=(400, 408, 413, 415, 422, 503),
     )
     async def erase(self, request: Request) -> ErasureBody:
-        """Erase what a user, a collection or a time left: documents, runs, kept answers, jobs.
+        """Erase documents, runs, cached answers and jobs by user, collection or age.
 
-        What is given must all hold. The receipt is the `run_id` of its records in the audit log.
+        Conditions are combined with AND. `receipt` is the `run_id` of the erasure's audit records.
         """
         limit_bytes = self._engine.settings.server.max_body_bytes
         asked = parse_as(ErasureRequest, await read_json(request, limit_bytes))

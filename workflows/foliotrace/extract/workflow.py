@@ -29,7 +29,7 @@ from foliotrace.extract.extract import (
 )
 from foliotrace.extract.schema import resolve
 from foliotrace.extract.services import ExtractServices, Rung
-from foliotrace.jobs import JobReporter, JobWorkflow, claim_job, document_of
+from foliotrace.jobs import JobReporter, claim_job, document_of
 from foliotrace.model import (
     Deadline,
     Degradation,
@@ -56,6 +56,7 @@ from foliotrace.settings import (
     INSPECT_DEADLINE_S,
     MAX_UNWINDOWED_PAGES,
 )
+from foliotrace.workflow_steps import JourneyWorkflow
 
 
 class ExtractRecord(StartEvent):
@@ -127,7 +128,7 @@ class FieldsFound(Event):
     cursor: ExtractCursor
 
 
-class ExtractWorkflow(JobWorkflow):
+class ExtractWorkflow(JourneyWorkflow):
     """Extracts one record; see the module's docstring."""
 
     def __init__(self, services: ExtractServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's

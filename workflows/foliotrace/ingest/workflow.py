@@ -30,7 +30,6 @@ from foliotrace.ingest.window import (
 )
 from foliotrace.jobs import (
     JobReporter,
-    JobWorkflow,
     Progress,
     claim_job,
     describe_error,
@@ -48,6 +47,7 @@ from foliotrace.model import (
 )
 from foliotrace.parse import wanted_pages
 from foliotrace.settings import INSPECT_DEADLINE_S
+from foliotrace.workflow_steps import JourneyWorkflow
 
 
 class IngestDocument(StartEvent):
@@ -110,7 +110,7 @@ class PagesStored(Event):
     cursor: IngestCursor
 
 
-class IngestWorkflow(JobWorkflow):
+class IngestWorkflow(JourneyWorkflow):
     """Ingests one document; see the module's docstring."""
 
     def __init__(self, services: IngestServices, **options: Any) -> None:  # noqa: ANN401 - Workflow's

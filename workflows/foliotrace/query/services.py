@@ -108,8 +108,8 @@ class QueryServices:
         return Reranking(tuple(self.rerankers), self.settings.rerank_candidates)
 
     @cached_property
-    def best(self) -> str:
-        """What an answer of level 0 is made with, as a part of cache keys."""
+    def answered_by(self) -> str:
+        """The models, modes and limits of an answer of level 0, as a part of cache keys."""
         models = ",".join(generator.model for generator in self.generators[:1])
         modes = ",".join(path.mode.value for path in self.paths[:1])
         if self.rerankers:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from llama_index_instrumentation.dispatcher import active_instrument_tags, instrument_tags
-from workflows import Context, Workflow, step
+from workflows import Context, step
 
 from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError
@@ -28,6 +28,7 @@ from foliotrace.query.workflow_events import (
     AskQuestion,
 )
 from foliotrace.settings import RedactionSettings
+from foliotrace.workflow_steps import JourneyWorkflow
 
 __all__ = [
     "AnswerDegraded",
@@ -59,10 +60,8 @@ class Releases(Protocol):
         ...
 
 
-class QueryWorkflow(Workflow):
+class QueryWorkflow(JourneyWorkflow):
     """Answers questions with its services; holds no state of a run."""
-
-    _known_steps: tuple[int, dict[str, Any]] | None = None
 
     def __init__(
         self,
@@ -74,17 +73,6 @@ class QueryWorkflow(Workflow):
         super().__init__(**{"timeout": None, **options})
         self.services = services
         self._releases = releases
-
-    def _get_steps(self) -> dict[str, Any]:
-        """The engine's own result, cached: it inspects the whole object for it, twice in each run.
-
-        A private name of the engine: tests/query checks that the engine still has it and that both
-        results agree. An engine without it never calls this.
-        """
-        version = getattr(type(self), "_step_functions_version", 0)
-        if self._known_steps is None or self._known_steps[0] != version:
-            self._known_steps = (version, dict(super()._get_steps()))
-        return self._known_steps[1]
 
     async def answer_directly(self, question: AskQuestion) -> Answer:
         """The answer to a question that is not streamed, in the caller's task.

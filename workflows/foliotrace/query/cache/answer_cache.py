@@ -18,10 +18,10 @@ from foliotrace.query.services import QueryServices
 _STORED_MODES: Final = (AnswerMode.GENERATED, AnswerMode.EXTRACTIVE)
 
 
-def stale_key(query: Query, *, best: str, hash_query: HashQuery) -> str:
+def stale_key(query: Query, *, answered_by: str, hash_query: HashQuery) -> str:
     """The key of a stale answer, whatever the index version.
 
-    `best` names the best configured path: models, prompt, modes.
+    `answered_by` names what an undegraded answer is made with: models, prompt, modes, limits.
     """
     filters = query.filters
     content = json.dumps(
@@ -29,7 +29,7 @@ def stale_key(query: Query, *, best: str, hash_query: HashQuery) -> str:
             "answer",
             query.principal.tenant,
             query.collection,
-            best,
+            answered_by,
             query.top_k,
             sorted(filters.document_ids),
             sorted((name, sorted(map(repr, values))) for name, values in filters.metadata.items())
@@ -61,7 +61,7 @@ def semantic_key(
     query: Query,
     *,
     index_version: int,
-    best: str,
+    answered_by: str,
     model: str,
     synonyms: CompiledSynonyms,
     hash_query: HashQuery,
@@ -73,7 +73,7 @@ def semantic_key(
     """
     canonical = canonical_question(query.text, synonyms)
     text = json.dumps(["semantic", canonical, model, synonyms.groups], ensure_ascii=False)
-    key = stale_key(replace(query, text=text), best=best, hash_query=hash_query)
+    key = stale_key(replace(query, text=text), answered_by=answered_by, hash_query=hash_query)
     return exact_key(key, index_version=index_version)
 
 
@@ -125,7 +125,7 @@ class CacheHit:
 def keys_of(services: QueryServices, query: Query, *, version: int, use_cache: bool) -> CacheKeys:
     """The keys of a question at a library version."""
     tenant, embedder = query.principal.tenant, services.embedder
-    stale = stale_key(query, best=services.best, hash_query=services.hash_query)
+    stale = stale_key(query, answered_by=services.answered_by, hash_query=services.hash_query)
     if not use_cache or services.cache is None:
         return CacheKeys(tenant=tenant, version=version, stale=stale)
     exact = exact_key(stale, index_version=version)
@@ -134,7 +134,7 @@ def keys_of(services: QueryServices, query: Query, *, version: int, use_cache: b
     semantic = semantic_key(
         query,
         index_version=version,
-        best=services.best,
+        answered_by=services.answered_by,
         model=embedder.model,
         synonyms=services.synonyms,
         hash_query=services.hash_query,

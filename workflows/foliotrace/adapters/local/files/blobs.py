@@ -114,7 +114,7 @@ class FolderBlobs:
         # Without these a power cut can lose the new names, though the bytes are on the disk.
         for folder, numbers in folders.items():
             try:
-                _sync_folder(folder)
+                sync_folder(folder)
             except OSError as error:
                 for number in numbers:
                     outcomes[number] = error
@@ -220,7 +220,8 @@ async def _spool(
     return digest.hexdigest(), size_bytes
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in `folder` are on the disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
