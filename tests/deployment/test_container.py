@@ -38,6 +38,16 @@ def test_the_image_runs_as_a_user_without_rights_and_checks_its_health() -> None
     assert sum(name == "FROM" for name, _ in instructions()) == 2, "no build tool in the image"
 
 
+def test_the_documented_build_keeps_the_health_check() -> None:
+    """Podman and buildah drop HEALTHCHECK from images of their own format."""
+    guide = (ROOT / "docs" / "how-to" / "deploy.md").read_text()
+    builds = [
+        line for line in (guide + TEXT).splitlines() if re.search(r"(podman|buildah) b", line)
+    ]
+    assert builds
+    assert all("--format docker" in line for line in builds), builds
+
+
 def test_no_layer_holds_a_secret() -> None:
     for name, arguments in instructions():
         if name in ("ARG", "ENV"):
