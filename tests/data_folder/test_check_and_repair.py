@@ -96,6 +96,32 @@ async def test_changed_and_missing_originals_index_files_and_records_are_found(
     }
 
 
+@pytest.mark.parametrize("harm", ["changed", "lost"])
+async def test_the_lost_name_of_a_tenant_is_found_and_restored(tmp_path: Path, harm: str) -> None:
+    folder = await filled(tmp_path / "data")
+    marker = next(folder.glob("blobs/*/tenant"))
+    if harm == "lost":
+        marker.unlink()
+    else:
+        flip(marker, 0)
+    assert damaged(folder) == {("tenants", marker.relative_to(folder).as_posix())}
+    assert run(folder, "check", "--repair")[0] == 0
+    assert marker.read_text() == "default"
+    await assert_answers(folder)
+
+
+async def test_originals_of_an_unknown_tenant_are_given_to_nobody(tmp_path: Path) -> None:
+    folder = await filled(tmp_path / "data")
+    marker = next(folder.glob("blobs/*/tenant"))
+    stranger = folder / "blobs" / ("0" * 32)
+    marker.parent.rename(stranger)
+    (folder / "library.db").unlink()
+    assert run(folder, "check", "--repair")[0] == 3
+    async with serving(folder) as client:
+        assert (await client.get("/v1/documents")).json()["documents"] == []
+    assert len(list(stranger.glob("*/*"))) == 2
+
+
 @pytest.mark.parametrize("harm", ["garbage", "flip", "row", "lost"])
 async def test_a_damaged_library_is_refused_by_name_and_rebuilt_from_the_originals(
     tmp_path: Path, harm: str

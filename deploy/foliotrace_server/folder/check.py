@@ -41,7 +41,7 @@ _SEGMENT_PARTS: Final = (".idx", ".pos", ".term", ".store", ".fast", ".fieldnorm
 class Damage:
     """Something that is missing or not as it was written. `area` decides how it is repaired."""
 
-    area: str  # library, originals, index, journals, derived, audit
+    area: str  # library, originals, tenants, index, journals, derived, audit
     file: str  # by path inside the data folder
     detail: str
 
@@ -52,6 +52,7 @@ def check_folder(settings: Settings) -> Sequence[Damage]:
     return [
         *_library(folder),
         *_originals(folder),
+        *_tenants(folder),
         *(
             d
             for meta in folder.glob(f"{KEYWORD_FOLDER}/**/meta.json")
@@ -122,6 +123,13 @@ def _originals(folder: Path) -> Iterator[Damage]:
                     yield Damage(area="originals", file=name, detail="its content was changed")
         except FileNotFoundError:
             yield Damage(area="originals", file=name, detail="it is missing")
+
+
+def _tenants(folder: Path) -> Iterator[Damage]:
+    for name, tenant in FolderBlobs(folder).tenant_folders().items():
+        if tenant is None:
+            detail = "it does not name the tenant whose folder it is in"
+            yield Damage(area="tenants", file=f"blobs/{name}/tenant", detail=detail)
 
 
 def _index(root: Path, meta: Path) -> Iterator[Damage]:

@@ -43,10 +43,24 @@ def repair(folder: Path, damage: Sequence[Damage]) -> Sequence[Damage]:
             _move(folder, name, aside)
     if areas & {"index", "library"}:
         _move(folder, KEYWORD_FOLDER, aside)
+    if "tenants" in areas:
+        _name_tenants(folder)
     if "library" in areas:
         _move(folder, LIBRARY_FILE, aside)
         _rebuild_library(folder, aside / LIBRARY_FILE)
-    return [each for each in damage if each.area in ("originals", "audit")]
+    nameless = any(tenant is None for tenant in FolderBlobs(folder).tenant_folders().values())
+    lost = ("originals", "audit", "tenants") if nameless else ("originals", "audit")
+    return [each for each in damage if each.area in lost]
+
+
+def _name_tenants(folder: Path) -> None:
+    """Name the folders of originals again by what the library can still say of their tenants."""
+    blobs, known = FolderBlobs(folder), {Principal().tenant}
+    known |= {str(row[0]) for row in _rows(folder / LIBRARY_FILE, "documents", ("tenant",))}
+    nameless = {name for name, tenant in blobs.tenant_folders().items() if tenant is None}
+    for tenant in known:
+        if blobs.folder_of(tenant).name in nameless:
+            blobs.name_tenant(tenant)
 
 
 def _move(folder: Path, name: str, aside: Path) -> None:
@@ -98,8 +112,10 @@ def _readable_documents(damaged: Path) -> Iterator[Document]:
 def _unnamed(folder: Path) -> Iterator[Document]:
     """Every original as a document of its own, named by its hash; its real name is lost."""
     now = datetime.now(UTC)
-    for tenant_file in folder.glob("blobs/*/tenant"):
-        for path in sorted(tenant_file.parent.glob("*/*")):
+    for folder_name, tenant in FolderBlobs(folder).tenant_folders().items():
+        if tenant is None:
+            continue  # whose they are is lost, and nobody else may have them
+        for path in sorted((folder / "blobs" / folder_name).glob("*/*")):
             name = f"recovered-{path.name[:12]}"
             try:
                 media_type = sniff(path, name)
@@ -107,7 +123,7 @@ def _unnamed(folder: Path) -> Iterator[Document]:
                 continue  # it has no type without its name
             yield Document(
                 id=f"doc_{uuid4().hex}",
-                tenant=tenant_file.read_text("utf-8"),
+                tenant=tenant,
                 collection=_COLLECTION,
                 name=name,
                 content_hash=path.name,

@@ -10,7 +10,15 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -70,7 +78,7 @@ class FolderBlobs:
     async def put(
         self, tenant: str, name: str, content: AsyncIterator[bytes], *, limit_bytes: int
     ) -> StoredBlob:
-        folder = self._folder(tenant)
+        folder = self.folder_of(tenant)
         partial = folder / f"{uuid4().hex}{_PARTIAL}"
         try:
             with _disk():
@@ -134,7 +142,7 @@ class FolderBlobs:
 
     def _rename(self, spooled: _Spooled) -> tuple[Path, Path]:
         """Give a file its name; the folders to be synced."""
-        _write_tenant_name(self._folder(spooled.tenant), spooled.tenant)
+        _write_tenant_name(self.folder_of(spooled.tenant), spooled.tenant)
         target = self.location(spooled.tenant, spooled.digest)
         target.parent.mkdir(exist_ok=True)
         spooled.partial.replace(target)
@@ -156,7 +164,7 @@ class FolderBlobs:
 
     async def hashes(self, tenant: str) -> Collection[str]:
         """Also deletes the temporary files of abandoned uploads."""
-        return await asyncio.to_thread(self._hashes, self._folder(tenant))
+        return await asyncio.to_thread(self._hashes, self.folder_of(tenant))
 
     async def tenants(self) -> Collection[str]:
         return await asyncio.to_thread(self._tenants)
@@ -165,6 +173,22 @@ class FolderBlobs:
         with _disk():
             return [path.read_text("utf-8") for path in sorted(self.root.glob(f"*/{_TENANT_FILE}"))]
 
+    def tenant_folders(self) -> Mapping[str, str | None]:
+        """The tenants of the folders with originals, by folder name; None where that is lost."""
+        with _disk():
+            return {
+                folder.name: _read_tenant_name(folder)
+                for folder in sorted(self.root.glob("*"))
+                if folder.is_dir() and next(folder.glob("*/*"), None)
+            }
+
+    def name_tenant(self, tenant: str) -> None:
+        """Write the name of a tenant into its folder again."""
+        folder = self.folder_of(tenant)
+        with _disk():
+            (folder / _TENANT_FILE).unlink(missing_ok=True)
+            _write_tenant_name(folder, tenant)
+
     def _hashes(self, folder: Path) -> list[str]:
         with _disk():
             for partial in folder.glob(f"*{_PARTIAL}"):
@@ -172,14 +196,28 @@ class FolderBlobs:
                     partial.unlink(missing_ok=True)
             return [path.name for path in folder.glob("*/*") if _HASH.fullmatch(path.name)]
 
-    def _folder(self, tenant: str) -> Path:
-        return self.root / hashlib.sha256(tenant.encode()).hexdigest()[:32]
+    def folder_of(self, tenant: str) -> Path:
+        """The folder of a tenant's originals."""
+        return self.root / _folder_name(tenant)
 
     def location(self, tenant: str, content_hash: str) -> Path:
         """Where the original is or would be. Raises NotFound for what is no hash."""
         if not _HASH.fullmatch(content_hash):
             raise NotFound(code=ErrorCode.ORIGINAL_NOT_FOUND)
-        return self._folder(tenant) / content_hash[:2] / content_hash
+        return self.folder_of(tenant) / content_hash[:2] / content_hash
+
+
+def _folder_name(tenant: str) -> str:
+    return hashlib.sha256(tenant.encode()).hexdigest()[:32]
+
+
+def _read_tenant_name(folder: Path) -> str | None:
+    """The tenant that a folder names, if it is the folder of that tenant."""
+    try:
+        tenant = (folder / _TENANT_FILE).read_text("utf-8")
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    return tenant if _folder_name(tenant) == folder.name else None
 
 
 def _write_tenant_name(folder: Path, tenant: str) -> None:
