@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 PROJECT = "evaluation"
 """The project of the runs that evaluations cause, so that figures of production leave them out."""
-_TEMPORARY = (408, 429)
+_REFUSED = (400, 422)
+"""The service read the question and does not answer it. A refused key, an unknown address and an
+outage say nothing about the question."""
 _CONTENT = {RunContent.WHOLE: RecordedContent.WHOLE, RunContent.REDACTED: RecordedContent.REDACTED}
 
 
@@ -54,7 +56,7 @@ class ClientTarget:
             run = await self._client.run(answer.run_id)
             outputs = await self._outputs(answer)
         except ServerProblem as error:
-            if error.status >= 500 or error.status in _TEMPORARY:
+            if error.status not in _REFUSED:
                 raise TargetUnavailable(f"{error.message} [{error.error_code}]") from error
             return Outcome(id="", inputs=inputs, error=error.error_code)
         except FoliotraceError as error:
