@@ -159,10 +159,15 @@ class Service:
         if inputs["query"] == "down":
             raise TargetUnavailable("connection refused")
         error = "invalid_query" if inputs["query"] == "refusing" else None
+        level = 2 if inputs["query"].startswith("degraded") else 0
         return Outcome(
             id="run_1",
             inputs=inputs,
-            outputs={"answer": "It is 42.", "answer_mode": "extractive"},
+            outputs={
+                "answer": "It is 42.",
+                "answer_mode": "extractive",
+                "degradation": {"level": level, "reasons": ["llm_unavailable"] * (level > 0)},
+            },
             error=error,
             cost_usd=Decimal("0.01"),
             configuration=Configuration(model=self.model, index=3),
@@ -198,6 +203,19 @@ async def test_a_suite_keeps_outages_refusals_and_failures_apart() -> None:
     assert compare(None, nothing).reasons == (
         "1 cases could not be evaluated: no evaluator applies to it",
     )
+
+
+async def test_a_wrong_answer_while_the_model_is_down_is_no_regression() -> None:
+    rows = [asking("degraded"), asking("degraded, wrong", "43")]
+    how = SuiteRun(suite="d/full", name="e")
+    found = await evaluate(rows, Service(), Evaluators(), how)
+    assert [c.verdict for c in found.results] == [CaseVerdict.PASS, CaseVerdict.UNKNOWN]
+    comparison = compare(None, found)
+    assert int(comparison.exit) == 2
+    assert "the answer is degraded (level 2: llm_unavailable)" in comparison.reasons[0]
+    about_it = replace(rows[1], reference_outputs={"answer": "43", "degradation_level": 2})
+    found = await evaluate([about_it], Service(), Evaluators(), how)
+    assert int(compare(None, found).exit) == 1
 
 
 async def test_an_evaluator_that_raises_is_no_regression() -> None:

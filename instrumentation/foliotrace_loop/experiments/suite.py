@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -118,6 +118,8 @@ async def _rated(outcome: Outcome, row: Row, evaluators: Evaluators) -> Attempt:
             scores.append(await evaluator.evaluate(outcome, row))
         except Exception as error:  # noqa: BLE001 - an evaluator of the user's may raise anything
             unavailable = f"{evaluator.key}: {type(error).__name__}: {error}"
+    if unavailable is None and any(score.passed is False for score in scores):
+        unavailable = _degraded(outcome, row)
     judged = sum((score.cost_usd for score in scores), Decimal(0))
     return Attempt(
         run_id=outcome.id,
@@ -128,6 +130,19 @@ async def _rated(outcome: Outcome, row: Row, evaluators: Evaluators) -> Attempt:
         cost_usd=outcome.cost_usd + judged,
         answer=str(outcome.outputs.get("answer") or ""),
     )
+
+
+def _degraded(outcome: Outcome, row: Row) -> str | None:
+    """Why a wrong answer says nothing of the release: it is not what the service is configured for.
+
+    A row that names a `degradation_level` is about degraded answers. None for any other answer.
+    """
+    mark = outcome.outputs.get("degradation")
+    level = int(mark.get("level", 0)) if isinstance(mark, Mapping) else 0
+    if not level or "degradation_level" in row.reference_outputs:
+        return None
+    reasons = ", ".join(map(str, mark.get("reasons") or ())) if mark else ""
+    return f"the answer is degraded (level {level}: {reasons}) and does not pass"
 
 
 def _common(seen: Sequence[Configuration]) -> Configuration:
