@@ -1,6 +1,7 @@
 """A run becomes a dataset row, and is asked again."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -99,8 +100,10 @@ def test_a_placeholder_is_asked_as_a_value_of_its_kind_that_belongs_to_nobody() 
         "From person1@example.com to person2@example.com, not person1@example.com, "
         "but person3@example.com"
     )
-    for kind in set(SensitiveKind) - {"SECRET", "ID", "NAME", "SSN", "IP"}:
+    for kind in ("EMAIL", "PHONE", "CARD", "IBAN", "MAC"):
         assert kinds_in(f"Is {stand_ins(f'<{kind}:1>')} right?") == {kind}, kind
+    known = {str(kind) for kind in SensitiveKind}
+    assert all(re.fullmatch("[A-Z]{2,10}", kind) for kind in known), "placeholders are recognised"
     assert stand_ins("List <int> of [3 items]") == "List <int> of [3 items]"
 
 

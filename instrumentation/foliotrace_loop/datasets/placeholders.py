@@ -24,6 +24,7 @@ _STAND_INS: Final[dict[str, Callable[[int], str]]] = {
     "SSN": lambda number: f"987-65-432{number % 10}",
     "IP": lambda number: f"192.0.2.{number % 256}",
     "MAC": lambda number: f"00:00:5e:00:53:{number % 256:02x}",
+    "BIRTH": lambda number: f"{1 + number % 28} January 1970",
     "NAME": lambda number: f"Person {number}",
 }
 """Values that are reserved for documentation and tests."""
