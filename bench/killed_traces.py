@@ -2,7 +2,8 @@
 
 A document is uploaded, the process is killed at a drawn moment after that, and started again on the
 same data folder, which finishes the job. At the end each job's trace, as an OTLP sink received it,
-must be one tree: one root, no span whose parent never arrived, no span twice.
+must be one tree: one root, no span whose parent never arrived, none with two different ends. A span
+that had been sent when the process was killed, but was not yet noted as sent, is sent again.
 
     python -m bench.killed_traces [--kills 100] [--seed 7] [--no-record]
 """
@@ -25,7 +26,7 @@ from tests.otlp_sink import OtlpSink, attributes_of
 
 from bench.record import conclude
 
-ROWS = 12_000
+ROWS = 6_000
 LONGEST_LIFE_S = 1.5
 _SERVE = "import sys; from foliotrace_server.cli import main; main(sys.argv[1:])"
 
@@ -87,6 +88,7 @@ async def run(kills: int, draw: random.Random) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, OtlpSink() as sink:
         service = Served(Path(folder), sink)
         jobs: dict[str, str] = {}
+        statuses: Counter[str] = Counter()
         try:
             await service.start()
             for number in range(kills):
@@ -95,7 +97,7 @@ async def run(kills: int, draw: random.Random) -> dict[str, Any]:
                 await asyncio.sleep(draw.uniform(0, LONGEST_LIFE_S))
                 await service.kill()
                 await service.start()
-            statuses = Counter([await service.ended(job) for job in jobs])
+                statuses[await service.ended(job)] += 1
         finally:
             await service.kill(signal.SIGTERM)
             await service.http.aclose()
@@ -113,7 +115,9 @@ def figures(spans: list[Any], traces: Any) -> dict[str, int]:
         ids = {span.span_id for span in own}
         told["traces_without_spans"] += not own
         told["spans"] += len(own)
-        told["spans_twice"] += len(own) - len(ids)
+        told["spans_sent_again"] += len(own) - len(ids)
+        ends = {(span.span_id, span.end_time_unix_nano) for span in own}
+        told["spans_with_two_ends"] += len(ends) - len(ids)
         told["orphans"] += sum(
             bool(span.parent_span_id) and span.parent_span_id not in ids for span in own
         )
@@ -132,7 +136,7 @@ def main() -> None:
     parser.add_argument("--no-record", action="store_true")
     options = parser.parse_args()
     found = asyncio.run(run(options.kills, random.Random(options.seed)))
-    wrong = ("traces_without_spans", "spans_twice", "orphans", "traces_without_one_root")
+    wrong = ("traces_without_spans", "spans_with_two_ends", "orphans", "traces_without_one_root")
     broken = [name for name in wrong if found[name]]
     if found["jobs"] != {"completed": options.kills}:
         broken.append("jobs")

@@ -95,6 +95,9 @@ CONTENT_ATTRIBUTES: Final[tuple[str, ...]] = (
 DEGRADED_TAG: Final = "degraded"
 LANGSMITH_DEGRADED: Final = "langsmith.metadata.degraded"
 
+OF_FIRST_ATTEMPT: Final = (PROMPT_LENGTH, MODEL, PROVIDER)
+"""What a repeated call that fails again does not repeat: its first attempt, linked, has it."""
+
 # OpenInference (Phoenix, LangSmith and Langfuse read it), behind its switch.
 OPENINFERENCE_KIND: Final = "openinference.span.kind"
 _OPENINFERENCE_NAMES: Final = (

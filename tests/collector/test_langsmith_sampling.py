@@ -72,7 +72,16 @@ def test_a_degraded_answer_is_tagged_in_langsmith_alone(
     assert sorted(
         attributes_of(span)[tags] for span in langsmith.spans if tags in attributes_of(span)
     ) == ["beta,degraded", "degraded"]
-    assert not [span for span in jaeger_stand_in.spans if tags in attributes_of(span)]
+    marked = [
+        span for span in langsmith.spans if "langsmith.metadata.degraded" in attributes_of(span)
+    ]
+    assert len(marked) == 2
+    assert not [
+        span
+        for span in jaeger_stand_in.spans
+        for name in attributes_of(span)
+        if "langsmith" in name
+    ]
 
 
 def test_a_share_keeps_whole_traces(

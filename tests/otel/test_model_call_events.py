@@ -158,4 +158,5 @@ def test_failed_attempts_repeat_the_model_and_not_the_length_of_the_prompt() -> 
                 ask(fails=number < 3)
     calls = [dict(span.attributes or {}) for span in seen.spans if span.name == "chat tiny"]
     assert [call.get("prompt.length") for call in calls] == [len(QUESTION), None, len(QUESTION)]
-    assert {call["model"] for call in calls} == {"tiny"}
+    assert {call["gen_ai.request.model"] for call in calls} == {"tiny"}
+    assert [call.get("model") for call in calls] == ["tiny", None, "tiny"]

@@ -35,7 +35,7 @@ async def test_an_index_outage_is_said_in_five_places(
         assert level >= 2
         assert body["degradation"]["reasons"]
         assert answer.headers["x-degradation-level"] == str(level)
-        spans = service.trace(body["trace_id"], 6)
+        spans = service.trace(body["trace_id"], ends_with="POST /v1/query")
         run = attributes_named(spans, "invoke_workflow QueryWorkflow")
         assert run["foliotrace.degraded"] is True
         assert run["foliotrace.degradation.level"] == level
@@ -65,6 +65,27 @@ async def test_a_streamed_answer_says_it_in_its_last_event(
             lines = [line async for line in stream.aiter_lines() if line]
     assert lines[-2] == "event: answer"
     assert '"level":4' in lines[-1]
+
+
+async def test_the_trace_of_six_failed_model_calls_takes_at_most_5_kb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_fake_openai() as model:
+        llm = {"provider": "openai", "api_base": model.url, "api_key": "sk-fake-degraded"}
+        models = [{**llm, "model": name} for name in ("gpt-4o-mini", "gpt-4o", "gpt-4.1")]
+        settings = {
+            "llm": models[0],
+            "llm_fallbacks": models[1:],
+            "resilience": {"attempts": 2, "first_wait_s": 0.01, "longest_wait_s": 0.02},
+        }
+        async with observed(tmp_path, monkeypatch, **settings) as service:
+            await service.ingest()
+            await service.ask()  # loads the prices, in spans of its own
+            model.fail("POST /v1/chat/completions", Fault.unavailable, times=20)
+            answer = await service.ask("Within how many weeks are refunds paid?")
+            spans = service.trace(answer.headers["x-trace-id"], ends_with="POST /v1/query")
+    assert sum(span.name.startswith("chat") for span in spans) == 6
+    assert sum(span.ByteSize() + 3 for span in spans) <= 5_000  # with tag and length
 
 
 SCHEMA = {"type": "object", "properties": {"days": {"type": "integer"}}}

@@ -71,7 +71,7 @@ class DeclaredEvent:
         self._link = next((field for field, name in named.items() if name == link), "")
         self._fields = tuple((f, name) for f, name in named.items() if f != self._link)
         self._degraded = tree.names.degraded if tree.names.degraded in named.values() else ""
-        self._degradation = f"{metrics.namespace}.degrad"
+        self._degradation = f"{metrics.namespace}.degradation"
         self._metrics = metrics
         self.measures = hasattr(cls, "measurements")
 
@@ -109,17 +109,15 @@ class DeclaredEvent:
     def _mark_degraded(self, run: OpenSpan, content: ContentCapture | None) -> None:
         """Mark `run` where LangSmith's list shows it, and with it the request that it answers.
 
-        As metadata, and where content is switched on (which tags are) also as a tag.
+        A tag is content: without it the collector adds tag and metadata, by what stands here.
         """
-        run.attributes[semconv.LANGSMITH_DEGRADED] = True
         if content is not None:
+            run.attributes[semconv.LANGSMITH_DEGRADED] = True
             content.tag_run(run, semconv.DEGRADED_TAG)
         above = run.entered_from
         if above is not None and above.is_recording():
-            marks = {
-                n: run.attributes[n] for _, n in self._fields if n.startswith(self._degradation)
-            }
-            above.set_attributes({**marks, semconv.LANGSMITH_DEGRADED: True})
+            names = (self._degraded, f"{self._degradation}.reasons", semconv.LANGSMITH_DEGRADED)
+            above.set_attributes({n: run.attributes[n] for n in names if n in run.attributes})
 
 
 class OTelEventHandler(BaseEventHandler):

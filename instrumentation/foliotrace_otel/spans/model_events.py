@@ -118,9 +118,11 @@ class ModelCalls:
             self._runs.record(1, run)
             self._run_durations.record(_since(record), run)
         elif error is not None and not same_call(record):  # complete() over chat() fails twice
-            record.attributes[semconv.DURATION_MS] = round(_since(record) * 1e3, 3)
-            if record.tags.get(self._names.attempt, 1) != 1:
-                record.attributes.pop(semconv.PROMPT_LENGTH, None)  # the first attempt has it
+            if record.tags.get(self._names.attempt, 1) == 1:
+                record.attributes[semconv.DURATION_MS] = round(_since(record) * 1e3, 3)
+            else:  # the first attempt has them, and a span has its times
+                for name in semconv.OF_FIRST_ATTEMPT:
+                    record.attributes.pop(name, None)
             self._name_for_openinference(record)
             self._metrics.model_failure(_since(record), _labels(record), error_type(error))
 

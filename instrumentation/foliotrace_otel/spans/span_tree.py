@@ -288,6 +288,8 @@ class SpanTree:
             number = tags.get(self.names.attempt, 1)
             if number != 1 and (call := attempted_call(record, self.names.call)):
                 attributes[self.names.attempt] = number
+                for known in semconv.OF_FIRST_ATTEMPT:  # set at the end, unless this one fails too
+                    attributes.pop(known, None)
                 links += first_attempt(record, call) or self._interrupted_attempt(call)
             if record.parent is None or tags is not record.parent.tags:
                 attributes.update(new_tags(record, self._hidden_tags))
