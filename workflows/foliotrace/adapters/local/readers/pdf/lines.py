@@ -9,6 +9,7 @@ from typing import NamedTuple
 from foliotrace.model import BlockKind, Box
 
 _CELL_GAP = 0.8  # times the line height: this gap separates cells on a line known to be tabular
+_LETTERS = 2.4  # letters are about as wide as the line is high
 _FIGURE_GAP = 0.6  # times the line height: this gap separates figures there
 _WIDE_GAP = 1.8  # times the line height: this gap makes a line tabular
 _COLUMN_REACH = 30.0  # points between the two halves of one column
@@ -91,7 +92,7 @@ def _line(words: list[PageWord], *, is_table: bool, keep_whole: bool) -> Line:
 
 
 def _cells(words: Sequence[PageWord], *, is_table: bool) -> list[list[PageWord]]:
-    height = max([w.height for w in words])
+    height = _em(words)
     distances = [after.x - before.right for before, after in pairwise(words)]
     if not distances or max(distances) <= (_CELL_GAP if is_table else _WIDE_GAP) * height:
         return [list(words)]
@@ -100,7 +101,7 @@ def _cells(words: Sequence[PageWord], *, is_table: bool) -> list[list[PageWord]]
 
 def close_cells(words: Sequence[PageWord]) -> list[list[PageWord]]:
     """The cells of a line, by the gaps that separate cells where a line is known to be tabular."""
-    height = max([w.height for w in words])
+    height = _em(words)
     cells = [[words[0]]]
     for before, word in pairwise(words):
         gap = word.x - before.right
@@ -111,6 +112,15 @@ def close_cells(words: Sequence[PageWord]) -> list[list[PageWord]]:
         else:
             cells[-1].append(word)
     return _join_marks(cells)
+
+
+def _em(words: Sequence[PageWord]) -> float:
+    """The height of the line; less where the font's boxes are taller than its letters are wide."""
+    height = max([w.height for w in words])
+    letters = sum([len(w.text) for w in words])
+    return (
+        min(height, _LETTERS * sum([w.width for w in words]) / letters) if letters > 7 else height
+    )
 
 
 def _join_marks(cells: list[list[PageWord]]) -> list[list[PageWord]]:

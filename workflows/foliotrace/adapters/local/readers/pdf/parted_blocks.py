@@ -12,6 +12,7 @@ from foliotrace.model import BlockKind, Box
 _SAME_LINE = 0.4  # times the line height
 _LABEL_WORDS = 7.0  # a column of longer lines is text, not labels
 _MATCHED = 0.7  # of a column's lines stand beside a line of the other
+_FRAGMENTS = 4  # fewer are page numbers and notes beside the text
 _SHORT_WORDS = 8  # of a part of a line
 
 
@@ -44,8 +45,8 @@ def _is_column(region: Region) -> bool:
 def _is_beside_column(whole: Region, part: Region, is_left: bool) -> bool:
     """Whether all lines of the part stand beside a line of the column, on the other side of it."""
     left, right = (whole, part) if is_left else (part, whole)
-    a, b = box_of(left.runs), box_of(right.runs)
-    if not _is_column(part) or b.x < a.x + a.width:
+    starts = min(run[0].x for run in right.runs)
+    if not _is_column(part) or starts < min(run[-1].right for run in left.runs):
         return False
     return _matched_lines(whole, part) == lines_in(part)
 
@@ -68,6 +69,57 @@ def with_parted_lines(regions: list[Region]) -> list[Region]:
                 regions.remove(other)
             first.box = box_of(first.runs)
     return regions
+
+
+def with_fragments(regions: list[Region]) -> list[Region]:
+    """Short lines, each at the right of a line of another block: cells that left their rows."""
+    fragments = [(f, home) for f in regions if (home := _home_of(f, regions))]
+    if len(fragments) < _FRAGMENTS:
+        return regions
+    for fragment, home in fragments:
+        if fragment in regions and home in regions:
+            home.kind, home.level = BlockKind.TABLE, 0
+            home.runs += fragment.runs
+            home.box = box_of(home.runs)
+            regions.remove(fragment)
+    return _overlapping_made_one(regions, [home for _, home in fragments])
+
+
+def _overlapping_made_one(regions: list[Region], parts: Sequence[Region]) -> list[Region]:
+    """The regions, with those of `parts` that overlap as one table."""
+    ordered = sorted((r for r in regions if r in parts), key=lambda r: r.runs[0][0].y)
+    for upper, lower in pairwise(ordered):
+        a, b = box_of(upper.runs), box_of(lower.runs)
+        if b.y < a.y + a.height and b.x < a.x + a.width and a.x < b.x + b.width:
+            lower.runs += upper.runs
+            lower.box = box_of(lower.runs)
+            regions.remove(lower)
+            regions[regions.index(upper)] = lower
+    return regions
+
+
+def _home_of(fragment: Region, regions: Sequence[Region]) -> Region | None:
+    """The block with a line that ends left of the fragment, on its line; None if there is none."""
+    if not _is_short_line(fragment):
+        return None
+    first = fragment.runs[0][0]
+    middle = first.y + first.height / 2
+    around = [
+        (region.box.x, region)
+        for region in regions
+        if region.box is not None and region.kind is not BlockKind.LIST and not is_prose(region)
+        and region.box.y < middle < region.box.y + region.box.height
+        and region.box.x + region.box.width < first.x and lines_in(region) > 1
+    ]  # fmt: skip
+    left = around + [
+        (run[0].x, region)
+        for region in regions
+        if region is not fragment and region.kind is not BlockKind.LIST and not is_prose(region)
+        for run in region.runs
+        if abs(run[0].y + run[0].height / 2 - middle) <= _SAME_LINE * first.height
+        and run[-1].right < first.x
+    ]
+    return min(left, key=lambda each: each[0])[1] if left else None
 
 
 def _is_short_line(region: Region) -> bool:

@@ -12,6 +12,7 @@ from foliotrace.adapters.local.readers.pdf.parted_blocks import (
     box_of,
     lines_in,
     side_by_side,
+    with_fragments,
     with_parted_columns,
     with_parted_heads,
     with_parted_lines,
@@ -42,7 +43,7 @@ def regions_of(blocks: Sequence[NativeBlock], runs: Sequence[list[PageWord]]) ->
         _insert_stray(regions, run)
     whole = with_wrapped_cells([region for region in regions if region.runs])
     whole = side_by_side(with_parted_columns(whole))
-    return _heads_at_their_tables(with_parted_heads(with_parted_lines(whole)))
+    return _heads_at_their_tables(with_parted_heads(with_fragments(with_parted_lines(whole))))
 
 
 def _region(block: NativeBlock, bbox: NativeRect) -> Region:

@@ -118,7 +118,7 @@ def _begins_table(lines: Sequence[Line], start: int, at: int) -> bool:
         narrow = max(len(row.cells) for row in above) <= 2 < len(texts) and _has_labels(
             above, lines
         )
-        below = [row for row in lines[at + 1 : at + 6] if row.is_tabular]
+        below = [row for row in lines[at + 1 : at + 10] if row.is_tabular]
         if narrow and below and max(len(row.cells) for row in below) > 2:
             return True
         figures = sum(1 for row in above if _has_figure(row)) >= 2
