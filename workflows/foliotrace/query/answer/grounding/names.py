@@ -71,6 +71,8 @@ def names_of(text: str) -> Iterator[Name]:
         last = found[place - 1] if place else None
         joined = last is not None and last.end() + 1 == name.start()
         before = last.group() if last is not None and joined else ""
+        if before.endswith(("'s", "\u2019s")) or (last is not None and last.start() <= first):
+            before = ""  # the owner, or a word that has its capital from its place
         yield Name(name.group(), before, text[end : end + 1] == ".")
 
 
@@ -93,7 +95,9 @@ def names_hold(
         if not words:
             continue
         if not all(_held(word, cited) for word in words):
-            if _spelled_out(name, asked_words, asked_terms, cited, vocabulary):
+            if _of_document(words, cited) or _spelled_out(
+                name, asked_words, asked_terms, cited, vocabulary
+            ):
                 continue
             return False
         if name.before and not _side_by_side(name.before, name.text, asked_words, cited):
@@ -103,6 +107,12 @@ def names_hold(
 
 def _held(word: str, cited: Sequence[ClaimEvidence]) -> bool:
     return any(spelled in e.facts.words for e in cited for spelled in spellings(word))
+
+
+def _of_document(words: Sequence[str], cited: Sequence[ClaimEvidence]) -> bool:
+    """Whether a document is named after it, words run together: BESTBUY_2017_10K."""
+    names = (e.passage.document_name.casefold() for e in cited)
+    return min(map(len, words)) > 2 and any(all(word in name for word in words) for name in names)
 
 
 def _spelled_out(

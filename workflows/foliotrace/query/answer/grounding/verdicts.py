@@ -146,6 +146,7 @@ def _says_otherwise_anywhere(
         return True
     return (
         attribution.misattributed(claim.rest, claim.quantities, bodies, terms)
+        or attribution.of_another_year(claim.quantities, bodies)
         or exchanged(claim.rest, bodies, terms)
         or overstated(claim, cited)
         or affirms_denied(claim, question, cited)

@@ -13,6 +13,7 @@ from typing import Final
 
 from foliotrace.query.answer.grounding.figures.numbers import (
     Quantity,
+    month_days,
     quantities,
     same,
     without_dates,
@@ -41,6 +42,8 @@ _EARLIER: Final = re.compile(
     re.IGNORECASE,
 )
 """Before the other end of a change: what is said stands with the first figure."""
+_COMPARED: Final = re.compile(r"\b(?:compared|versus|against|from|vs|than)\b")
+LEAST_WORDS: Final = 3  # the same of a sentence with one figure
 _PLAIN_WORDS: Final = (
     "first second third fourth quarter quarters year years month months ended fiscal total "
     "compared approximately about million billion thousand relate related include including"
@@ -77,6 +80,34 @@ def misattributed(
         for figure in amounts
         if _words(claim[: figure.start], terms) and not _EARLIER.search(claim[: figure.start])
     )
+
+
+def of_another_year(figures: Sequence[Quantity], held: Sequence[str]) -> bool:
+    """Whether a figure of the one year of a claim stands in sentences of other years only."""
+    years = {q.value for q in figures if q.is_year}
+    if len(years) != 1:
+        return False
+    for figure in figures:
+        if figure.is_year:
+            continue
+        found = [
+            _years(sentence)
+            for text in held
+            for sentence in _SENTENCE.split(text)
+            if sentence and any(same(figure, q, ()) for q in _amounts(sentence))
+        ]
+        if found and all(each and not years & each for each in found):
+            return True
+    return False
+
+
+@text_cache(4096)
+def _years(text: str) -> frozenset[float]:
+    """The years of a sentence of prose that names no day; none for another one."""
+    if month_days(text) or len(_SMALL.findall(text)) < LEAST_WORDS:
+        return frozenset()
+    now = _COMPARED.split(text, maxsplit=1)[0]
+    return frozenset(q.value for q in quantities(now) if q.is_year)
 
 
 def _fits_another(

@@ -72,8 +72,14 @@ _MOVES: Final = (
         rf"{_FIGURE.format('old')}"
     ),
 )
+_DATED: Final = re.compile(
+    rf"{_FIGURE.format('figure')}(?: [a-z-]+){{0,3}} (?:in|for|of|at)(?: [A-Za-z]+){{0,3}} "
+    r"(?P<year>(?:19|20)\d\d)"
+)
 _SIDES: Final = {
-    word: sign + pair[0] for pair in _CONTRARIES for word, sign in zip(pair, "+-", strict=True)
+    **{word: sign + pair[0] for pair in _CONTRARIES for word, sign in zip(pair, "+-", strict=True)},
+    **dict.fromkeys(("more", "greater", "larger", "bigger"), "+more"),
+    **dict.fromkeys(("less", "fewer", "smaller"), "-more"),
 }
 
 
@@ -227,9 +233,32 @@ def swapped(claim: str, held: Sequence[str]) -> bool:
                 continue
             if moves and not moves.isdisjoint({(one, other), (other, one)} & _moves(source)):
                 continue  # from the one to the other in both
+            if _in_their_years(claim, places, one, other):
+                continue
             if _crossed(around, places, one, other):
                 return True
     return False
+
+
+@text_cache(1024)
+def _dated(text: str) -> Mapping[str, str]:
+    """The year of each "148 million in fiscal 2016"."""
+    pairs = ((m["figure"], m["year"]) for m in _DATED.finditer(text))
+    return {_number(figure, 0).key: _number(year, 0).key for figure, year in pairs}
+
+
+def _in_their_years(
+    claim: str, held: Mapping[str, Sequence[Mapping[str, float]]], one: str, other: str
+) -> bool:
+    """Whether each of two figures stands nearest to the year that the claim gives it."""
+    dated = _dated(claim)
+    years = [dated.get(one, ""), dated.get(other, "")]
+    if not all(years) or years[0] == years[1]:
+        return False
+    return all(
+        any(near.get(own, 0.0) > near.get(rival, 0.0) for near in held[figure])
+        for figure, own, rival in ((one, *years), (other, *reversed(years)))
+    )
 
 
 @text_cache(1024)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from foliotrace.query.answer.grounding.claims import Claim
-from foliotrace.query.answer.grounding.evidence import ClaimEvidence
+from foliotrace.query.answer.grounding.evidence import ClaimEvidence, words_of
 from foliotrace.query.answer.grounding.figures import numbers
 
 _USED: Final = re.compile(
@@ -42,6 +42,7 @@ _MINUS: Final = re.compile(
     r"\b(?:negative|minus)\b|\([$\u20ac\u00a3]?\d|[-\u2212]\d", re.IGNORECASE
 )
 _LINE: Final = re.compile(r"\n|[.;]\s+(?=[A-Z])")
+_CLAUSE: Final = re.compile(r"[,;:](?=\s)")
 STEM: Final = 6  # letters that two forms of a word have in common
 
 
@@ -87,7 +88,11 @@ def _of_other_sign(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
     figures = [q for q in claim.quantities if not q.is_year and not q.percent]
     if len(figures) != 1 or _MINUS.search(claim.rest):
         return False
-    said = {word[:STEM] for word in claim.words}
+    before = _CLAUSE.split(claim.rest[: figures[0].start])[-1]
+    behind = _CLAUSE.split(claim.rest[figures[0].start :], maxsplit=1)[0]
+    if _INTO.search(before) and not _OUT.search(before):
+        before += " income earnings provided"
+    said = {word[:STEM] for word in words_of(f"{before} {behind}")}
     wrong = set()
     for e in cited:
         for line in e.facts.body.splitlines():

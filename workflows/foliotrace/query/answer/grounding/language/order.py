@@ -14,6 +14,7 @@ from foliotrace.text_caches import text_cache
 
 COVERED: Final = 0.7  # the share of the words of a sentence that makes another the same claim
 LEAST: Final = 4  # words in common
+REACH: Final = 4  # words on each side of a word that are its parties
 LONGEST: Final = 80  # words of a sentence
 
 _SENTENCE: Final = re.compile(r"\n\s*\n|[;\u2022]\s|[.!?]\s+(?=[A-Z\"(\u201c])|\t|\n(?=[A-Z])")
@@ -38,6 +39,8 @@ class _Place:
 
     left: str
     right: str
+    before: frozenset[str]  # the nearest words of meaning on each side
+    behind: frozenset[str]
     joined: bool  # whether "and" or the like stands on a side of it
     turned: bool  # whether "by" or "from" stands on a side of it
 
@@ -65,12 +68,20 @@ def _any_exchanged(said: dict[str, _Place], held: dict[str, _Place]) -> bool:
         if word.isalpha() and word in held
         and (place.left, place.right) != (held[word].left, held[word].right)
     ]  # fmt: skip
-    return any(
+    return any(_turned_round(said[word], held[word]) for word in moved) or any(
         _in_place_of(said[one], held[other], held[one])
         and _in_place_of(said[other], held[one], held[other])
         and not _told_apart(said[one], said[other], held[one], held[other], one, other)
         for one, other in combinations(moved, 2)
     )
+
+
+def _turned_round(said: _Place, held: _Place) -> bool:
+    """Whether what stands before a word stands behind it in the passage, and the reverse."""
+    if said.turned != held.turned or said.joined or held.joined:
+        return False
+    crossed = said.before & held.behind and said.behind & held.before
+    return bool(crossed) and not (said.before & held.before or said.behind & held.behind)
 
 
 def _in_place_of(said: _Place, other: _Place, own: _Place) -> bool:
@@ -112,8 +123,17 @@ def _places(text: str, terms: Terms) -> dict[str, _Place]:
         left, before = _beside(words, at, -1)
         right, after = _beside(words, at, 1)
         small = {*before, *after}
+        near = (
+            [k for k, _ in words[:at] if k][-REACH:],
+            [k for k, _ in words[at + 1 :] if k][:REACH],
+        )
         found[key] = _Place(
-            left, right, not small.isdisjoint(_JOINING), not small.isdisjoint(_PASSIVE)
+            left,
+            right,
+            frozenset(near[0]),
+            frozenset(near[1]),
+            not small.isdisjoint(_JOINING),
+            not small.isdisjoint(_PASSIVE),
         )
     return found
 

@@ -49,7 +49,7 @@ _FIXED: Final = re.compile(
 )
 """Where such a word counts nothing, or not what stands behind it."""
 
-_HEDGES: Final = r"may|might|could|would|(?:expects?|intends?|plans?|proposes?) to"
+_HEDGES: Final = r"may|might|could|would|(?:expects?|intends?|plans?|proposes?)(?: [\w-]+){0,4} to"
 _HEDGED: Final = re.compile(rf"\b(?:{_HEDGES})\b((?:[ \n]+[\w-]+){{1,{AFFIRMED}}})", re.IGNORECASE)
 _HEDGING: Final = re.compile(
     rf"\b(?:{_HEDGES}|should|if|unless|likely|can|cannot|will|shall|must|ought|expect\w*|intend\w*|plan\w*|propos\w*|"
