@@ -3,8 +3,9 @@
 Each human answer is grounded, as if a language model had said it without markers, over the passages
 that the question's author gave as evidence. Kept: every sentence verified and the text unaltered
 but for markers. A false twin has a number or a name changed, a date moved or the sense turned
-round; it is caught unless its false sentence stays unmarked. Nine sets, one policy: the human
-answers of FinanceBench-dev, and eight of pairs in grounding_pairs.json, which says who wrote them.
+round; it is caught unless its false sentence stays unmarked. Eleven sets, one policy: the human
+answers of FinanceBench-dev, eight of pairs and two of single sentences in grounding_pairs.json,
+which says who wrote them.
 """
 
 import argparse
@@ -47,10 +48,10 @@ _TURNS = (
 
 @dataclass(frozen=True)
 class Pair:
-    """A true answer over its evidence, and false answers by kind."""
+    """A true answer over its evidence, if there is one, and false answers by kind."""
 
     question: str
-    answer: str
+    answer: str | None
     passages: list[ClaimEvidence]
     false: tuple[tuple[str, str], ...]
 
@@ -67,6 +68,8 @@ def main(*, show: str) -> None:
         "domains": written_pairs("domains"),
         "outsider_3_dev": written_pairs("outsider_3_dev"),
         "outsider_3_held": written_pairs("outsider_3_held"),
+        "outsider_4_dev": written_claims("outsider_4_dev"),
+        "author_5": written_claims("author_5"),
     }
     figures = {name: measured(pairs, show=show == name) for name, pairs in sets.items()}
     print(figures)
@@ -91,15 +94,28 @@ def written_pairs(name: str) -> Iterator[Pair]:
         yield Pair(each["question"], each["answer"], passages, twin)
 
 
+def written_claims(name: str) -> Iterator[Pair]:
+    """A set of single sentences, true or false, without a question."""
+    for each in json.loads(PAIRS.read_text())["claims"]:
+        if each["set"] != name:
+            continue
+        passages = evidence([(each["document"], each["evidence"])])
+        if each["supported"]:
+            yield Pair("", each["claim"], passages, ())
+        else:
+            yield Pair("", None, passages, ((each["kind"], each["claim"]),))
+
+
 def measured(pairs: Iterable[Pair], *, show: bool) -> dict[str, object]:
     """The shares kept and caught."""
     kept = Counter[bool]()
     caught: dict[str, Counter[bool]] = defaultdict(Counter)
     for pair in pairs:
-        whole = unaltered(pair.question, pair.answer, pair.passages)
-        kept[whole] += 1
-        if show and not whole:
-            print(f"lost    {pair.answer[:90]!r}")
+        if pair.answer is not None:
+            whole = unaltered(pair.question, pair.answer, pair.passages)
+            kept[whole] += 1
+            if show and not whole:
+                print(f"lost    {pair.answer[:90]!r}")
         for kind, twin in pair.false:
             stays = unaltered(pair.question, twin, pair.passages)
             caught[kind][not stays] += 1

@@ -71,8 +71,9 @@ def names_of(text: str) -> Iterator[Name]:
         last = found[place - 1] if place else None
         joined = last is not None and last.end() + 1 == name.start()
         before = last.group() if last is not None and joined else ""
-        if before.endswith(("'s", "\u2019s")) or (last is not None and last.start() <= first):
-            before = ""  # the owner, or a word that has its capital from its place
+        opens = last is not None and last.start() <= first
+        if before.endswith(("'s", "\u2019s")) or (opens and name.group().isupper()):
+            before = ""  # the owner, or a first word before an abbreviation: "Domestic SG&A"
         yield Name(name.group(), before, text[end : end + 1] == ".")
 
 

@@ -242,15 +242,16 @@ def swapped(claim: str, held: Sequence[str]) -> bool:
 
 @text_cache(1024)
 def _dated(text: str) -> Mapping[str, str]:
-    """The year of each "148 million in fiscal 2016"."""
+    """The year of each "148 million in fiscal 2016", and the figure of each year."""
     pairs = ((m["figure"], m["year"]) for m in _DATED.finditer(text))
-    return {_number(figure, 0).key: _number(year, 0).key for figure, year in pairs}
+    keys = [(_number(figure, 0).key, _number(year, 0).key) for figure, year in pairs]
+    return {**dict(keys), **{year: figure for figure, year in keys}}
 
 
 def _in_their_years(
     claim: str, held: Mapping[str, Sequence[Mapping[str, float]]], one: str, other: str
 ) -> bool:
-    """Whether each of two figures stands nearest to the year that the claim gives it."""
+    """Whether each of two figures stands nearest to the year of the claim; or years."""
     dated = _dated(claim)
     years = [dated.get(one, ""), dated.get(other, "")]
     if not all(years) or years[0] == years[1]:

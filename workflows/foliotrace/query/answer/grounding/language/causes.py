@@ -62,9 +62,8 @@ def links_hold(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
         same = frozenset(t for each in held for scope in each[here] for t in scope)
         other = frozenset(t for each in held for scope in each[there] for t in scope)
         for scope in said[here]:
-            words = scope - claim.neutral
-            turned = words & other - same
-            if len(turned) >= LEAST_SHARED and len(turned) >= TURNED * len(words):
+            turned = scope & other - same
+            if len(turned) >= LEAST_SHARED and len(turned) >= TURNED * len(scope):
                 return False
     return True
 

@@ -28,7 +28,8 @@ _SMALL: Final = frozenset(_SMALL_WORDS.split())
 _JOINING: Final = frozenset(
     {"and", "or", ",", "with", "than", "versus", "vs", "between", "(", ")", "as", "to"}
 )
-_PASSIVE: Final = frozenset({"by", "from"})
+_PASSIVE: Final = frozenset({"by", "from", "is", "are", "was", "were", "be", "been"})
+_TIMES: Final = frozenset({"fiscal", "year", "quarter", "month", "period"})
 
 Terms = Callable[[str], Sequence[str]]
 
@@ -42,7 +43,7 @@ class _Place:
     before: frozenset[str]  # the nearest words of meaning on each side
     behind: frozenset[str]
     joined: bool  # whether "and" or the like stands on a side of it
-    turned: bool  # whether "by" or "from" stands on a side of it
+    turned: bool  # whether "by", "from" or "was" stands on a side of it
 
 
 def exchanged(claim: str, held: Sequence[str], terms: Terms) -> bool:
@@ -124,8 +125,8 @@ def _places(text: str, terms: Terms) -> dict[str, _Place]:
         right, after = _beside(words, at, 1)
         small = {*before, *after}
         near = (
-            [k for k, _ in words[:at] if k][-REACH:],
-            [k for k, _ in words[at + 1 :] if k][:REACH],
+            [k for k, _ in words[:at] if k.isalpha() and k not in _TIMES][-REACH:],
+            [k for k, _ in words[at + 1 :] if k.isalpha() and k not in _TIMES][:REACH],
         )
         found[key] = _Place(
             left,
