@@ -24,7 +24,7 @@ from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.sentences import Grounder
-from foliotrace.query.answer.quotes import PassageTermsCache
+from foliotrace.query.answer.quoting.passage_terms import PassageTermsCache
 from foliotrace.settings import Grounding
 
 COMMAND = "python -m bench.grounding"

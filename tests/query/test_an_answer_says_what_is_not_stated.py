@@ -9,7 +9,8 @@ from tests.query.test_a_figure_is_named_by_its_cell import first_line
 from tests.query.test_figures_are_computed import STATEMENTS, serve_report, statements
 
 from foliotrace.model import ParsedPage
-from foliotrace.query.answer.quoted import LACKING, NOT_STATED, UNRELATED
+from foliotrace.query.answer.quote_finder import LACKING
+from foliotrace.query.answer.quoted import NOT_STATED, UNRELATED
 from foliotrace.query.answer.quoting.noise import noise_in
 from foliotrace.query.answer.quoting.sides import sides_of
 

@@ -15,7 +15,7 @@ from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.figures import numbers, tables
 from foliotrace.query.answer.grounding.sentences import Grounder
 from foliotrace.query.answer.grounding.verdicts import ClaimVerdict, judge
-from foliotrace.query.answer.quotes import PassageTermsCache
+from foliotrace.query.answer.quoting.passage_terms import PassageTermsCache
 from foliotrace.settings import Grounding
 
 STATEMENT = (

@@ -8,7 +8,7 @@ from foliotrace.model import Passage, RetrievalMode
 from foliotrace.query.answer.anchors import UNKNOWN_PAGE
 from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.sentences import Grounder
-from foliotrace.query.answer.quotes import PassageTermsCache
+from foliotrace.query.answer.quoting.passage_terms import PassageTermsCache
 
 _TENANT: Final = "evaluation"
 

@@ -29,8 +29,9 @@ from foliotrace.query.answer.cells.figures import FigureFinder
 from foliotrace.query.answer.computed.lookup import PageLookup
 from foliotrace.query.answer.ladder import Configured
 from foliotrace.query.answer.prompt import VERSION as PROMPT_VERSION
+from foliotrace.query.answer.quote_finder import QuoteFinder
 from foliotrace.query.answer.quoted import QuotedAnswers
-from foliotrace.query.answer.quotes import PassageTermsCache
+from foliotrace.query.answer.quoting.passage_terms import PassageTermsCache
 from foliotrace.query.answer.synthesize import Synthesizer
 from foliotrace.query.cache.semantic_key import CompiledSynonyms
 from foliotrace.query.fair_turns import FairTurns
@@ -139,6 +140,8 @@ class QueryServices:
         """The `synthesize` stage with its caches."""
         pages = PageMaps(self.library)
         lexicon = load_lexicon(self.settings.lexicon)
+        figures = FigureFinder(self.library, self.vocabulary, lexicon, self._lookup)
+        passage_terms = PassageTermsCache(self.vocabulary)
         return Synthesizer(
             generators=tuple(self.generators),
             vocabulary=self.vocabulary,
@@ -146,10 +149,11 @@ class QueryServices:
             quoted=QuotedAnswers(
                 vocabulary=self.vocabulary,
                 pages=pages,
-                figures=FigureFinder(self.library, self.vocabulary, lexicon, self._lookup),
+                finder=QuoteFinder(self.vocabulary, pages, passage_terms, figures),
+                figures=figures,
                 has_generators=bool(self.generators),
             ),
-            passage_terms=PassageTermsCache(self.vocabulary),
+            passage_terms=passage_terms,
             max_tokens=self.settings.max_answer_tokens,
             grounding=self.settings.grounding,
             subjects=self.subjects,

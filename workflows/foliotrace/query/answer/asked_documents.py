@@ -10,9 +10,12 @@ from typing import Final
 
 from foliotrace.model import Passage
 from foliotrace.query.answer.cells.periods import Periods, periods_in
+from foliotrace.query.answer.quoting.passage_terms import PassageTerms
 from foliotrace.query.subjects.asked_names import asked_names
 
 _FISCAL: Final = re.compile(r"\bfiscal\b|\bFY\b", re.I)
+_FY: Final = re.compile(r"\bFY(?P<year>\d{4})\b")
+_FISCAL_YEAR: Final = re.compile(r"\b(fiscal\s+(?:year\s+)?)(?P<year>\d{4})\b", re.I)
 _MONTHS: Final = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
@@ -43,6 +46,19 @@ def in_document_periods(question: str, passages: Sequence[Passage]) -> str:
     return text
 
 
+def in_closing_years(question: str, passages: Sequence[Passage]) -> str:
+    """The question with fiscal years as the years they end in, which columns of tables name.
+
+    Where documents call the year that ended in January 2023 "fiscal 2022", it becomes 2023.
+    """
+    headers = {p.header for p in passages}
+    own = [(_FY.search(header), _FISCAL_YEAR.search(header)) for header in headers]
+    pairs = [(int(a["year"]), int(b["year"])) for a, b in own if a and b]
+    if not pairs or any(ends != called + 1 for ends, called in pairs):
+        return question
+    return _FISCAL_YEAR.sub(lambda found: f"{found[1]}{int(found['year']) + 1}", question)
+
+
 def of_asked_documents(
     question: str,
     passages: Sequence[Passage],
@@ -67,6 +83,34 @@ def of_asked_documents(
     if not series:
         kept = _of_period(periods_in(question), kept)
     return [f"{p.header} {p.document_name}" in kept for p in passages]
+
+
+def of_named(
+    question: str,
+    sources: Sequence[tuple[Passage, PassageTerms]],
+    terms: Callable[[str], Sequence[str]],
+) -> tuple[list[tuple[Passage, PassageTerms]], frozenset[str]]:
+    """The sources without documents that write none of the question's names, if another does.
+
+    And the terms of the names that told the documents apart: they say which one is meant, and need
+    not stand beside the answer.
+    """
+    written: dict[str, frozenset[str]] = {}
+    for passage, found in sources:
+        before = written.get(passage.document_id, frozenset())
+        written[passage.document_id] = before | found.terms | found.identity
+    if len(written) < 2:
+        return list(sources), frozenset()
+    names = [
+        frozenset(terms(" ".join(name.words)))
+        for name in asked_names(question)
+        if name.capitalised or name.possessive
+    ]
+    held = {doc: [n for n in names if n and n <= own] for doc, own in written.items()}
+    kept = [source for source in sources if held[source[0].document_id]]
+    if not kept or len(kept) == len(sources):
+        return list(sources), frozenset()
+    return kept, frozenset().union(*(name for found in held.values() for name in found))
 
 
 def _of_period(asked: Periods, headers: set[str]) -> set[str]:

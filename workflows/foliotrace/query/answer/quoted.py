@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from foliotrace.catalog import ErrorCode, Reason
 from foliotrace.errors import IndexUnavailable
@@ -10,24 +10,23 @@ from foliotrace.events import QuestionCoverMeasured, emit
 from foliotrace.model import AnswerMode, Citation, Deadline, Figure, Level, Passage, Query
 from foliotrace.ports import QuestionTerms, QuestionVocabulary
 from foliotrace.query.answer.anchors import PageMaps
-from foliotrace.query.answer.asked_documents import in_document_periods, of_asked_documents
+from foliotrace.query.answer.asked_documents import (
+    in_closing_years,
+    in_document_periods,
+    of_asked_documents,
+    of_named,
+)
 from foliotrace.query.answer.cells.figures import FigureAnswer, FigureFinder
 from foliotrace.query.answer.cells.wording import FoundFigure
+from foliotrace.query.answer.quote_finder import FoundQuotes, QuoteFinder, Sources
 from foliotrace.query.answer.quotes import (
     FLOOR,
-    LOWEST_SCORE,
-    PassageTerms,
     Quote,
-    QuoteSpan,
-    choose,
     cover,
-    of_each_document,
     weigh,
 )
-from foliotrace.query.answer.quoting.asked import Asked, asked_for
-from foliotrace.query.answer.quoting.confidence import confidence_of
+from foliotrace.query.answer.quoting.passage_terms import QuoteSpan
 from foliotrace.query.answer.quoting.pieces import whole_sentence
-from foliotrace.query.answer.quoting.sides import short, sides_of
 from foliotrace.query.answer.synthesis import (
     ABSTAINED,
     NOTICE_BUDGET,
@@ -43,23 +42,11 @@ from foliotrace.query.subjects.asked_names import asks_for_each
 from foliotrace.query.subjects.subject_check import Subjects
 from foliotrace.settings import MAX_QUOTES
 
-UNSURE: Final = 0.25
-"""Below this confidence of the best quote, an answer says that no sentence states what was asked.
-
-Calibrated on development questions: of 28 such first quotes one was right."""
-LACKING: Final = 0.2
-"""The confidence of quotes without most of the question's key words: of 20 none was right."""
-KEY_SHARE: Final = 0.45
-SURE: Final = 0.75  # a score from which on no key word is looked for
 ANSWERED_SHARE: Final = 0.4  # of the weight of a word that the figures answer
-_PER_SIDE: Final = 2  # quotes
-OF_A_SIDE: Final = 0.4  # of a side's weight that a sentence about both sides holds
 NOT_STATED: Final = "No sentence that was found states the answer. Nearest to the question:"
 REST_NOT_STATED: Final = "No sentence that was found states the rest of the answer."
+PART_NOT_STATED: Final = "No sentence that was found states this part: {part}."
 UNRELATED: Final = "No sentence that was found relates the two. What was found on each:"
-
-Sources: TypeAlias = Sequence[tuple[Passage, PassageTerms]]
-"""Passages with their terms, in the order of their markers: [1] is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +55,7 @@ class QuotedAnswers:
 
     vocabulary: QuestionVocabulary
     pages: PageMaps
+    finder: QuoteFinder
     figures: FigureFinder | None = None
     has_generators: bool = False
 
@@ -93,38 +81,58 @@ class QuotedAnswers:
         deadline: Deadline,
     ) -> Synthesis:
         """Cells, sentences and rows word for word; abstains where they cover too little."""
-        question = self.vocabulary.question(query.text)
+        question = _whole_phrases(self.vocabulary.question(query.text))
         weights = {
             term: weight
-            for term, weight in self._weights(query, question.terms, degradations).items()
+            for term, weight in self._weights(query, question, degradations).items()
             if term not in subjects.unwritten
         }
         best = max(cover(weights, question.answered(terms.terms)) for _, terms in sources)
         emit(QuestionCoverMeasured(cover=round(best, 3)))
         query = replace(query, text=in_document_periods(query.text, [p for p, _ in sources]))
         every = asks_for_each(query.text)
-        series = every or (self.figures is not None and self.figures.is_series(query.text))
-        meant = of_asked_documents(
-            query.text, [p for p, _ in sources], self.vocabulary.terms, series=series
-        )
-        sources = [source for source, kept in zip(sources, meant, strict=True) if kept]
+        sources, told = self._meant(query, sources, every=every)
         found = FigureAnswer()
         if self.figures is not None:
             passages = [passage for passage, _ in sources]
-            found = await self.figures.answer(query, weights, passages, deadline)
-        figures = found.figures
-        quotes: list[Quote] = []
+            asked = {t: w for t, w in weights.items() if t not in told} or weights
+            closing = replace(query, text=in_closing_years(query.text, passages))
+            found = await self.figures.answer(closing, asked, passages, deadline)
         each = every and len({p.document_id for p, _ in sources}) > 1
-        sides: list[str] = []
-        if not found.whole:
+        quoted = FoundQuotes(stated=True)
+        if found.figures and not found.whole:
             rest = _of_the_rest(weights, found.answered, question.generic)
-            quotes = self._quotes(query, question, rest, sources, each=each)
-            if not figures and not each:
-                quotes, sides = self._of_sides(query, question, weights, sources, quotes)
-        if not figures and (best < FLOOR or not quotes):
-            return Synthesis(
-                text=ABSTAINED, mode=AnswerMode.ABSTAINED, reasons=tuple(degradations.reasons)
-            )
+            quoted = self.finder.nearest(query, question, rest, sources, found.answered)
+        elif not found.whole:
+            quoted = await self.finder.find(query, question, weights, sources, deadline, each=each)
+        reasons = tuple(degradations.reasons)
+        if not found.figures and (best < FLOOR or not quoted.quotes):
+            return Synthesis(text=ABSTAINED, mode=AnswerMode.ABSTAINED, reasons=reasons)
+        texts, cited = await self._written(query, found, quoted, labelled=each)
+        answer = Synthesis(
+            text="\n\n".join(texts),
+            mode=AnswerMode.EXTRACTIVE,
+            citations=tuple(cited),
+            derived_claims=int(found.conclusion is not None),
+            reasons=reasons,
+        )
+        return with_notice(answer, self._why_quoted(degradations.reasons))
+
+    def _meant(
+        self, query: Query, sources: Sources, *, every: bool
+    ) -> tuple[Sources, frozenset[str]]:
+        """The sources of the documents that the question may mean, and what told these apart."""
+        series = every or (self.figures is not None and self.figures.is_series(query.text))
+        passages = [passage for passage, _ in sources]
+        meant = of_asked_documents(query.text, passages, self.vocabulary.terms, series=series)
+        kept = [source for source, is_meant in zip(sources, meant, strict=True) if is_meant]
+        return (kept, frozenset()) if series else of_named(query.text, kept, self.vocabulary.terms)
+
+    async def _written(
+        self, query: Query, found: FigureAnswer, quoted: FoundQuotes, *, labelled: bool
+    ) -> tuple[list[str], list[Citation]]:
+        """The paragraphs of an answer, and what they cite: figures first, then quotes."""
+        figures, sides = found.figures, quoted.about
         cited = [await self._cell(query, marker, each) for marker, each in enumerate(figures, 1)]
         lines = [f"{each.text} [{marker}]" for marker, each in enumerate(figures, 1)]
         if found.conclusion:
@@ -132,99 +140,24 @@ class QuotedAnswers:
             lines.insert(0, f"{found.conclusion} {markers}")
         texts = ["\n".join(lines)] if lines else []
         texts += _rows(figures)
-        unsure = not found.whole and max((q.score for q in quotes), default=0.0) < UNSURE
+        quotes = quoted.quotes
         if sides:
             texts.append(UNRELATED)
-        elif unsure and figures:
+        elif not quoted.stated and figures:
             texts.append(REST_NOT_STATED)
-            quotes = []
-        elif unsure:
+            quotes = ()
+        elif not quoted.stated:
             texts.append(NOT_STATED)
-        at_most = (
-            len(quotes) if each or sides else max(int(not found.whole), MAX_QUOTES - len(figures))
-        )
-        quotes = [await self._whole(query, quote) for quote in quotes[:at_most]]
-        for marker, quote in enumerate(
-            quotes if each or sides else _distinct(quotes), len(figures) + 1
-        ):
+        if figures:
+            quotes = quotes[: max(1, MAX_QUOTES - len(figures))]
+        whole = [await self._whole(query, quote) for quote in quotes]
+        shown = whole if labelled or sides else _distinct(whole)
+        for marker, quote in enumerate(shown, len(figures) + 1):
             cited.append(await self.citation(query, marker, quote))
             about = f"On \u201c{sides[marker - 1]}\u201d: " if sides else ""
-            texts.append(about + rendered(quote, marker, labelled=each))
-        quoted = Synthesis(
-            text="\n\n".join(texts),
-            mode=AnswerMode.EXTRACTIVE,
-            citations=tuple(cited),
-            derived_claims=int(found.conclusion is not None),
-            reasons=tuple(degradations.reasons),
-        )
-        return with_notice(quoted, self._why_quoted(degradations.reasons))
-
-    def _quotes(
-        self,
-        query: Query,
-        question: QuestionTerms,
-        weights: Mapping[str, float],
-        sources: Sources,
-        *,
-        each: bool,
-    ) -> list[Quote]:
-        """The best quotes with their confidence; with `each`, the best of each document."""
-        asked = asked_for(
-            query.text,
-            weights,
-            generic=question.generic,
-            headers=frozenset().union(*(terms.identity for _, terms in sources)),
-            written=frozenset().union(*(terms.terms for _, terms in sources)),
-            terms=self.vocabulary.terms,
-            instead=question.instead,
-        )
-        if each:
-            chosen = of_each_document(asked, question, sources)
-        else:
-            chosen = choose(asked, question, sources, at_most=min(MAX_QUOTES, query.top_k))
-        if chosen and chosen[0].score < LOWEST_SCORE and not each:
-            return []
-        single = not each or len(chosen) == 1
-        lacks = bool(chosen) and single and _lacks_key_words(asked, question, chosen[0])
-        highest = LACKING if lacks else 1.0
-        return [replace(q, score=min(confidence_of(q.score), highest)) for q in chosen]
-
-    def _of_sides(
-        self,
-        query: Query,
-        question: QuestionTerms,
-        weights: Mapping[str, float],
-        sources: Sources,
-        quotes: list[Quote],
-    ) -> tuple[list[Quote], list[str]]:
-        """For a question how two things relate that no sentence relates: the best quotes of each.
-
-        With each quote the side that it is about; none where one quote speaks of both.
-        """
-        sides = sides_of(query.text)
-        if sides is None:
-            return quotes, []
-        of_sides = [
-            {t: w for t, w in weights.items() if t in terms and t not in question.generic}
-            for terms in (frozenset(self.vocabulary.terms(side)) for side in sides)
-        ]
-        if not all(of_sides):
-            return quotes, []
-        both = any(
-            all(cover(side, question.answered(quote.span.terms)) >= OF_A_SIDE for side in of_sides)
-            for quote in quotes
-        )
-        if both:
-            return quotes, []
-        found: list[Quote] = []
-        about: list[str] = []
-        for side, terms in zip(sides, of_sides, strict=True):
-            best = self._quotes(query, question, terms, sources, each=False)
-            known = {other.span for other in found}
-            best = [q for q in best if q.span not in known and q.score >= UNSURE][:_PER_SIDE]
-            found += best
-            about += [short(side)] * len(best)
-        return (found, about) if found else (quotes, [])
+            texts.append(about + rendered(quote, marker, labelled=labelled))
+        texts += [PART_NOT_STATED.format(part=part) for part in quoted.unstated]
+        return texts, cited
 
     async def _whole(self, query: Query, quote: Quote) -> Quote:
         """The quote, grown to a whole sentence where its passage cut it."""
@@ -275,16 +208,21 @@ class QuotedAnswers:
         return NOTICE_FALLBACK if self.has_generators else NOTICE_QUOTES
 
     def _weights(
-        self, query: Query, terms: Sequence[str], degradations: Degradations
+        self, query: Query, question: QuestionTerms, degradations: Degradations
     ) -> dict[str, float]:
-        tenant, collection = query.principal.tenant, query.collection
+        tenant, collection, terms = query.principal.tenant, query.collection, question.terms
         try:
             weights = self.vocabulary.weights(terms, tenant=tenant, collection=collection)
             rarity = dict(zip(terms, weights, strict=True))
         except IndexUnavailable as error:
             rarity = {}  # every term then weighs the same
             degradations.add(error.reason, Level.LOWER_PATH)
-        return weigh(terms, rarity)
+        weighed = weigh(terms, rarity)
+        mean = sum(weighed.values()) / max(1, len(weighed))
+        for phrase, _ in question.instead:
+            if all(len(term) == 1 for term in phrase):
+                weighed |= dict.fromkeys(phrase, mean / len(phrase))  # "R&D" is letters only
+        return weighed
 
     async def citation(self, query: Query, marker: int, quote: Quote) -> Citation:
         """A quote with its place on its page."""
@@ -305,10 +243,12 @@ class QuotedAnswers:
         )
 
 
-def _lacks_key_words(asked: Asked, question: QuestionTerms, quote: Quote) -> bool:
-    """Whether a quote of no high score holds less than `KEY_SHARE` of the words that matter."""
-    held = len(asked.key & question.answered(quote.span.terms))
-    return quote.score < SURE and held < KEY_SHARE * len(asked.key)
+def _whole_phrases(question: QuestionTerms) -> QuestionTerms:
+    """Without items that are a part of their phrase: "customers" are no "primary customers"."""
+    kept = (
+        (phrase, tuple(i for i in items if not i < phrase)) for phrase, items in question.instead
+    )
+    return replace(question, instead=tuple((phrase, items) for phrase, items in kept if items))
 
 
 def _of_the_rest(

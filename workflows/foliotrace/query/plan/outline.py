@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from foliotrace.model import AnswerMode, BlockKind, Citation, Document, Passage, Query
-from foliotrace.query.answer.quotes import Quote, QuoteSpan
+from foliotrace.query.answer.quotes import Quote
+from foliotrace.query.answer.quoting.passage_terms import QuoteSpan
 from foliotrace.query.answer.synthesis import Degradations, Synthesis, with_notice
 from foliotrace.query.services import QueryServices
 

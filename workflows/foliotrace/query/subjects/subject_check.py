@@ -14,7 +14,8 @@ from typing import Final
 
 from foliotrace.model import Query
 from foliotrace.ports import LibraryReader, NameStatistics
-from foliotrace.query.answer.quotes import PassageTerms, numbers_in, weigh
+from foliotrace.query.answer.quotes import weigh
+from foliotrace.query.answer.quoting.passage_terms import PassageTerms, numbers_in
 from foliotrace.query.subjects.asked_attributes import asked_attributes
 from foliotrace.query.subjects.asked_names import (
     AskedName,

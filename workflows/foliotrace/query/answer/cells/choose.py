@@ -4,6 +4,7 @@ What stands for what ("revenue": "total net sales") is the lexicon's business. W
 the question are not covered by a row, its column and what stands above, no cell is chosen.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -21,6 +22,7 @@ from foliotrace.query.answer.cells.tables import (
 )
 
 MIN_COVER: Final = 0.72  # of the question's weight
+FORM_COVER: Final = 0.7  # the same in a form, where a label has one value only
 MIN_SHARE: Final = 0.5  # of a label's words that the question asks for
 ADDED_SHARE: Final = 0.75  # the same of a second row
 ADDED_COVER: Final = 0.15  # of the question's weight that a second row must add
@@ -32,6 +34,9 @@ RANK_LOSS: Final = 0.01  # for each place of the passage in the ranking
 EQUAL: Final = 0.985  # of the best score: fits as well
 MOST: Final = 6
 MOST_EQUAL: Final = 2
+_FORWARD: Final = re.compile(
+    r"\b(?:outlook|guidance|forecasts?|plans? to|expects? (?:to|the|that)|anticipates?)\b", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,8 @@ class Wanted:
     `rows` are phrases of the question with the labels that state the same. `fillers` are words of
     labels that do not count. `plain` are words without weight, as the documents' identity
     has them, or all questions: alone they choose nothing, but a label of several may consist of
-    them. `series`: it asks for a development; `count`: how many there are.
+    them. `series`: it asks for a development; `count`: how many there are; `forward`: what is
+    expected.
     """
 
     weights: Mapping[str, float]
@@ -53,6 +59,7 @@ class Wanted:
     numeric: bool = False
     percent: bool = False
     count: bool = False
+    forward: bool = False
 
     @property
     def total(self) -> float:
@@ -116,7 +123,8 @@ def choose_cells(wanted: Wanted, sources: Sequence[SourceTable]) -> list[ChosenC
     covered = frozenset().union(*(each.covered for each in picked))
     above = frozenset().union(*(each.above for each in picked))
     cover = wanted.weight(covered) + CONTEXT * wanted.weight(above - covered)
-    if cover < MIN_COVER * wanted.total:
+    is_form = not any(column.text for column in best.source.table.columns)
+    if cover < (FORM_COVER if is_form else MIN_COVER) * wanted.total:
         return []
     chosen: list[ChosenCell] = []
     for one in picked:
@@ -147,6 +155,8 @@ def rate_of(chosen: ChosenCell, changes: frozenset[str]) -> ChosenCell | None:
 
 def _candidates(wanted: Wanted, source: SourceTable) -> Iterator[ChosenCell]:
     table = source.table
+    if not wanted.forward and _FORWARD.search(f"{table.caption} {table.header}"):
+        return
     dated = any(column.periods.named for column in table.columns)
     above = _held(wanted, table.context)
     known: dict[int, frozenset[str]] = {}  # what each column is about

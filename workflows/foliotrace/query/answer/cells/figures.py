@@ -20,18 +20,22 @@ from foliotrace.query.answer.cells.wording import FoundFigure, period_of, worded
 from foliotrace.query.answer.computed.computed_figures import ComputedAnswer, ComputedFigures
 from foliotrace.query.answer.computed.lookup import PageLookup
 from foliotrace.query.answer.computed.plans import asks_for_change, asks_for_count
+from foliotrace.query.answer.quoting.sides import parts_of
 
-_NEXT_QUESTION: Final = re.compile(
-    r"(?<=[?;])\s+|,?\s+(?:and|und|et|y)\s+(?=(?:what|how|which|who|when|why|where|if|was|wie|warum)\b)",
-    re.IGNORECASE,
-)
 _OF_THAT: Final = re.compile(
     r"\W*what\s+(?P<what>[\w\s%]{1,40}?)\s+(?:is|was|are|were)\s+(?:that|this|it|they|those)\b",
     re.I,
 )
 _LOWER: Final = re.compile(r"\b[^\W\d_A-Z][^\W\d_]+\b")
 _EXAMPLE: Final = re.compile(r",?\s+(?:such as|for example|e\.g\.)\s+[^\W\d_][\w-]*", re.I)
-_SECOND: Final = re.compile(r"\band\s+(?P<what>[^\W\d_][\w&%-]*(?:\s+[\w&%-]+)?)", re.I)
+_FORWARD: Final = re.compile(
+    r"\b(?:outlook|guid|forecast|plan|expect|project|anticipat|target|will\b|future|next)", re.I
+)
+_SECOND: Final = re.compile(
+    r"\band\s+(?:(?:its|their|the)\s+)?(?P<what>[^\W\d_][\w&%-]*"
+    r"(?:\s+(?!(?:for|in|at|on|of|as|during|from|by|to|was|were|is|are|and)\b)[\w&%-]+){0,4})",
+    re.I,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class FigureFinder:
     ) -> None:
         self._vocabulary = vocabulary
         self.tables = PageTables(library, vocabulary.terms)
-        self._lookup = lookup
+        self.lookup = lookup
         self._computed = ComputedFigures(lexicon, vocabulary.terms, self.tables, lookup)
         terms = self._terms
         cells = lexicon.cells
@@ -82,7 +86,12 @@ class FigureFinder:
     def keep_for(self, version: int) -> None:
         """Forget the pages and tables of another library version."""
         if self.tables.keep_for(version):
-            self._lookup.clear()
+            self.lookup.clear()
+
+    def names_figure(self, question: str) -> bool:
+        """Whether the question names a figure that rows of tables state."""
+        terms = self._terms(question)
+        return any(phrase <= terms for phrase, _ in self._rows)
 
     def is_series(self, question: str) -> bool:
         """Whether the question asks for the values of all periods."""
@@ -100,7 +109,7 @@ class FigureFinder:
 
         `weights` are the terms it asks for. Raises LibraryUnavailable.
         """
-        parts = [part for part in _NEXT_QUESTION.split(query.text) if part.strip()]
+        parts = parts_of(query.text)
         for place, part in enumerate(parts):
             computed = await self._compute(query, part, weights, passages, deadline)
             if computed is not None:
@@ -161,7 +170,7 @@ class FigureFinder:
             return passages
         known = {(p.revision, p.page) for p in passages}
         (document_id,) = documents
-        found = await self._lookup.pages(query, document_id, query.text, deadline)
+        found = await self.lookup.pages(query, document_id, query.text, deadline)
         return [*passages, *(p for p in found if (p.revision, p.page) not in known)]
 
     def _left(self, text: str, weights: Mapping[str, float], answered: frozenset[str]) -> bool:
@@ -290,4 +299,5 @@ class FigureFinder:
             numeric=any(phrase in lower for phrase in self._numeric),
             percent=any(phrase in lower for phrase in self._percent),
             count=asks_for_count(question),
+            forward=_FORWARD.search(question) is not None,
         )

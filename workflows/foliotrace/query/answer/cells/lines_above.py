@@ -4,14 +4,23 @@
 name the columns only where there is one part for each, and most of them are periods.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from foliotrace.model import ParsedPage, Table
 from foliotrace.query.answer.cells.periods import periods_in
 
 _REACH: Final = 320  # characters above the table
 _LEAST_PERIODS: Final = 2
+_HEADER_ROWS: Final = 3  # at most, of a header that was taken for a table
+_ANNOUNCED: Final = re.compile(
+    r"(?:^|[.:]\s+)(?P<sentence>[^.:]*\b"
+    r"(?:as follows|(?:following|below)\s+(?:table|summar))[^.:]*)"
+    r"[.:][^.:]{0,80}$",
+    re.I,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,25 @@ def line_above(text: str, start: int) -> str:
     """The line of prose right above position `start`; empty where there is none."""
     lines = [line for line in text[max(0, start - _REACH) : start].split("\n") if line.strip()]
     return lines[-1].strip() if lines and "\t" not in lines[-1] else ""
+
+
+def announced_above(text: str, start: int) -> str:
+    """The sentence that announces a table at position `start`: "... are as follows:"."""
+    found = _ANNOUNCED.search(text[max(0, start - _REACH) : start])
+    return found["sentence"] if found else ""
+
+
+def lone_header(page: ParsedPage, table: Table, columns: int) -> list[str]:
+    """The headers of a table that is nothing but the periods of the next one; else empty."""
+    if len(table.rows) > _HEADER_ROWS:
+        return []
+    parts: dict[int, list[str]] = {}
+    for cell in (cell for row in table.rows for cell in row.cells):
+        parts.setdefault(cell.column, []).append(page.text[cell.start : cell.end])
+    texts = [" ".join(parts[place]) for place in sorted(parts)]
+    if len(texts) != columns - 1 or not all(periods_in(text).named for text in texts):
+        return []
+    return ["", *texts]
 
 
 def _are_periods(parts: Sequence[str]) -> bool:

@@ -7,14 +7,19 @@ from typing import Final, TypeAlias
 
 from foliotrace.model import ParsedPage, Table, TableRow
 from foliotrace.model.table_columns import column_headers
-from foliotrace.query.answer.cells.lines_above import line_above, lines_above
+from foliotrace.query.answer.cells.form_lines import LINE_COLUMNS, labels_of_line
+from foliotrace.query.answer.cells.lines_above import (
+    announced_above,
+    line_above,
+    lines_above,
+    lone_header,
+)
 from foliotrace.query.answer.cells.periods import Periods, periods_in
 from foliotrace.text_caches import text_cache
 
 Terms: TypeAlias = Callable[[str], Sequence[str]]
 
 _GAP: Final = 160  # characters between two parts of one table, a heading among them
-_HEADER_ROWS: Final = 3  # at most, of a header that was taken for a table
 _HEADINGS: Final = 2  # of the path above a table that count as its context
 PREFIX: Final = 5  # letters that words with other endings share
 _FORM_COLUMNS: Final = 2  # a label and its value
@@ -153,7 +158,7 @@ def _continued(page: ParsedPage, tables: Sequence[CellTable], terms: Terms) -> I
         blank = not any(column.text for column in table.columns[1:])
         if above is not None and blank and 0 <= table.start - above.end <= _GAP:
             same = len(table.columns) == len(above.columns)
-            alone = _lone_header(page, page.tables[place - 1], len(table.columns))
+            alone = lone_header(page, page.tables[place - 1], len(table.columns))
             header = alone or ([column.text for column in above.columns] if same else [])
             if any(header):
                 table = _under(table, above, header, terms, new=bool(alone))
@@ -197,30 +202,22 @@ def _under(
     )
 
 
-def _lone_header(page: ParsedPage, table: Table, columns: int) -> list[str]:
-    """The headers of a table that is nothing but the periods of the next one; else empty."""
-    if len(table.rows) > _HEADER_ROWS:
-        return []
-    parts: dict[int, list[str]] = {}
-    for cell in (cell for row in table.rows for cell in row.cells):
-        parts.setdefault(cell.column, []).append(page.text[cell.start : cell.end])
-    texts = [" ".join(parts[place]) for place in sorted(parts)]
-    if len(texts) != columns - 1 or not all(periods_in(text).named for text in texts):
-        return []
-    return ["", *texts]
-
-
 def _table(page: ParsedPage, table: Table, terms: Terms) -> CellTable:
     headers = column_headers(page, table)
     if not any(headers[1:]) and table.continued_header:
         parts = [line.split("\t") for line in table.continued_header.split("\n")]
         width = max(map(len, parts))
         headers = [" ".join(p[i] for p in parts if i < len(p) and p[i]) for i in range(width)]
-    rows = tuple(_only_values(page, table, headers, terms) or _rows(page, table, terms))
+    is_form = not any(headers) and len(headers) <= LINE_COLUMNS
+    rows = tuple(
+        _only_values(page, table, headers, terms) or _rows(page, table, terms, is_form=is_form)
+    )
     caption = " ".join(
         [table.caption or "", *table.header_path[-_HEADINGS:], headers[0] if headers else ""]
     )
-    if not any(headers) and len(headers) <= _FORM_COLUMNS:  # a form: its values say what it is of
+    if not table.caption:
+        caption = f"{caption} {announced_above(page.text, table.start)}"
+    if is_form and all(len(row.cells) == 1 for row in rows):  # its values say what it is of
         caption = " ".join([caption, *(cell.text for row in rows for cell in row.cells)])
     head = [page.text[row.start : row.end] for row in table.rows if row.is_header]
     return CellTable(
@@ -271,10 +268,14 @@ def _column(
     return Column(text, periods, frozenset(terms(periods.rest)), money)
 
 
-def _rows(page: ParsedPage, table: Table, terms: Terms) -> Iterator[LabelledRow]:
+def _rows(page: ParsedPage, table: Table, terms: Terms, *, is_form: bool) -> Iterator[LabelledRow]:
     group: frozenset[str] = frozenset()
     for row in table.rows:
         if row.is_header or not row.cells:
+            continue
+        pairs = list(_pairs(page, row, terms)) if is_form else []
+        if pairs:
+            yield from pairs
             continue
         label = _label(page, row)
         named = frozenset(terms(label))
@@ -285,6 +286,24 @@ def _rows(page: ParsedPage, table: Table, terms: Terms) -> Iterator[LabelledRow]
             end = row.cells[0].end
             text = page.text[row.start : row.end]
             yield LabelledRow(label, named, group, cells, row.start, row.end, end, text)
+
+
+def _pairs(page: ParsedPage, row: TableRow, terms: Terms) -> Iterator[LabelledRow]:
+    """The rows of a form's line; none where it is no line of labels with their values."""
+    texts = [" ".join(page.text[c.start : c.end].split()) for c in row.cells]
+    for place in labels_of_line(texts, opens=row.cells[0].column == 0):
+        cell, value = row.cells[place], row.cells[place + 1]
+        name = texts[place].rstrip(" :.")
+        yield LabelledRow(
+            label=name,
+            terms=frozenset(terms(name)),
+            group=frozenset(),
+            cells=(Cell(1, texts[place + 1], value.start, value.end),),
+            start=cell.start,
+            end=value.end,
+            label_end=cell.end,
+            text=page.text[cell.start : value.end],
+        )
 
 
 def _only_values(

@@ -1,5 +1,6 @@
 """Answers about the parts of a whole: shares, parts above a share, the largest and smallest."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -26,8 +27,11 @@ from foliotrace.query.answer.computed.metrics import MetricBook
 
 _MOST_CELLS: Final = 8
 _LEAST_PARTS: Final = 2
+_LEAST_NAMED: Final = 2  # words of a figure's labels: "revenue" is broken down in many ways
 _KINDS: Final = frozenset({"segment", "categori", "region", "divis", "line", "busi", "countri"})
-_REST: Final = frozenset({"other", "elimin", "unalloc", "reconcil", "correct"})
+_REST: Final = frozenset({"other", "rest", "elimin", "unalloc", "reconcil", "correct"})
+_FOREIGN: Final = re.compile(r"\bforeign\b|\boutside\b|\babroad\b|\boverseas\b", re.I)
+_HOME: Final = re.compile(r"\W*(?:the )?(?:united states|u\.?s\.?(?:a\.?)?|domestic)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +181,13 @@ class PartsOfWholes:
             return None
         of_whole = [b for b in found if self._is_total(item, b, self._terms(part))]
         breakdown = self._of_group(groups, of_whole)
+        if breakdown is None and min(map(len, item.labels)) >= _LEAST_NAMED:
+            breakdown = _only(of_whole)
         if breakdown is None:
             return None
         parts = [p for p in breakdown.parts if not p.row.terms & _REST]
+        if _FOREIGN.search(part):
+            parts = [p for p in parts if not _HOME.match(p.row.label)]
         asked_terms = self._terms(part)
         if len(parts) < _LEAST_PARTS or any(p.row.terms <= asked_terms for p in parts):
             return None  # "which category of the domestic segment": of one of these parts
@@ -296,6 +304,13 @@ class PartsOfWholes:
 
         best = max(found, key=fit, default=None)
         return best if best is not None and fit(best) else None
+
+
+def _only(found: Sequence[Breakdown]) -> Breakdown | None:
+    """The breakdown of a figure that is broken down in one way only: nothing need say which."""
+    whole = [each for each in found if len(each.parts) > _LEAST_PARTS]
+    labels = {frozenset(part.row.label for part in each.parts) for each in whole}
+    return whole[0] if len(labels) == 1 else None
 
 
 def moment_of(text: str) -> Moment:

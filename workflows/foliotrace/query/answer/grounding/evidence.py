@@ -10,7 +10,7 @@ from typing import Final
 from foliotrace.model import Passage
 from foliotrace.query.answer.grounding.figures import cells, numbers, tables
 from foliotrace.query.answer.grounding.language import foreign
-from foliotrace.query.answer.quotes import PassageTerms
+from foliotrace.query.answer.quoting.passage_terms import PassageTerms
 from foliotrace.text_caches import text_cache
 
 _WORD: Final = re.compile(r"\w+")

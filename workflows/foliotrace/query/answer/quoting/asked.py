@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.answer.quoting.noise import ASKED
 from foliotrace.query.subjects.asked_names import asked_names
 from foliotrace.text_caches import text_cache
@@ -98,12 +99,17 @@ _FORMS: Final = (
 
 _COUNTED: Final = re.compile(r"\bhow many\s+(?P<what>[^\W\d_][\w-]*(?:\s[\w-]+)?)", re.I)
 _NUMBER: Final = re.compile(
-    r"(?<![\d.,-])(?!(?:19|20)\d\d\b)\d[\d,]*(?:\.\d+)?"
-    r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|no|none)\b",
+    r"(?<![\d.,-])(?!(?:19|20)\d\d\b)\d[\d,]*(?:\.\d+)?(?![\d.,]*\s?%)"
+    r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|no(?!\.)|none)\b",
     re.I,
 )
 _NEAR: Final = 60  # characters between a number and what it counts
 UNCOUNTED: Final = 0.3
+OF_A_QUARTER: Final = 0.75
+_QUARTER: Final = re.compile(
+    r"(?<!end of the )(?<!end of the fourth )\bquarter\b|\b(?:three[ -]months?|13[ -]weeks?)\b",
+    re.I,
+)
 ROW_OF_REASON: Final = 0.5
 
 
@@ -122,16 +128,21 @@ class Asked:
     key: frozenset[str] = frozenset()  # what it is about: neither a document's name nor generic
     reason: bool = False
     counted: frozenset[str] = frozenset()
+    figure: bool = False  # it names a figure that rows of tables state
+    of_year: bool = False
 
     def form_factor(self, text: str, *, is_row: bool = False) -> float:
         """How much more a sentence counts because it holds what such a question asks for.
 
         That is: a cause, a date, a list ..., and neighbouring words of the question side by side.
-        A row gives no reason, and a sentence without a number counts nothing.
+        A row gives no reason, a sentence without a number counts nothing, and what is said of a
+        quarter is less likely said of the year.
         """
         factor = ROW_OF_REASON if is_row and self.reason else 1.0
-        if self.counted and not is_row and not self._counts(text):
+        if self.counted and not is_row and not self.counts(text):
             factor *= UNCOUNTED
+        if self.of_year and not is_row and _QUARTER.search(text):
+            factor *= OF_A_QUARTER
         if self.pairs:
             beside = self.pairs.intersection(pairwise(self.terms(text)))
             factor += PAIRS_GAIN * len(beside) / len(self.pairs)
@@ -140,7 +151,7 @@ class Asked:
                 factor *= gain
         return factor
 
-    def _counts(self, text: str) -> bool:
+    def counts(self, text: str) -> bool:
         """Whether a number stands near a word for what is counted."""
         return any(
             not self.counted.isdisjoint(
@@ -159,6 +170,7 @@ def asked_for(
     written: frozenset[str],
     terms: Terms,
     instead: Sequence[tuple[frozenset[str], Sequence[frozenset[str]]]] = (),
+    figure: bool = False,
 ) -> Asked:
     """What the question asks for.
 
@@ -204,7 +216,14 @@ def asked_for(
         frozenset(weights) - little,
         _FORMS[0].question.search(question) is not None,
         counted,
+        figure,
+        _asks_for_year(question),
     )
+
+
+def _asks_for_year(question: str) -> bool:
+    periods = periods_in(question)
+    return bool(periods.years) and not (periods.quarters or periods.dates or 3 in periods.months)
 
 
 @text_cache(8)

@@ -52,7 +52,9 @@ KINDS: Final = (
     Kind(
         "reference",
         0.4,
-        r"^\W*(?:\d{1,2}\W+)?(?:(?:(?:also )?(?:see|refer to)|please (?:see|refer))\b|Note \d+, \W)"
+        r"^\W*source: |^\W*https?://\S+\W*$"
+        r"|^\W*(?:\d{1,2}\W+)?(?:(?:(?:also )?(?:see|refer to)|please (?:see|refer))\b"
+        r"|Note \d+, \W)"
         r"|should be read (?:in conjunction|together)"
         r"|\b(?:is|are|was|were|be|been) (?:further |more fully |also )?(?:described|discussed|"
         r"set forth|included|contained|presented|provided|found) (?:\w+ ){0,5}?"
@@ -69,7 +71,7 @@ KINDS: Final = (
         0.4,
         r"\bfollowing (?:is|are|tables?|discussion|summar\w+|chart)\b.{0,80}"
         r"\b(?:show|present|set|summar|provide|of|list|reconcil)|(?:table|chart|figure)s? below"
-        r"|:\s*$",
+        r"|:\s*\Z|\b(?:is|are|was|were) as follows\b",
         "",
     ),
     Kind(
@@ -80,6 +82,11 @@ KINDS: Final = (
         r"|^\W*(?:Item|Part|Note|Chapter|Section|Appendix|Exhibit)\b[^\n]{0,120}"
         r"\s\d{1,4}\s*$",
         "exhibit exhibits contents",
+    ),
+    Kind(
+        "footnote",
+        0.6,
+        r"^\W*\(\d{1,2}\)\s+(?:Other|Includes?|Represents?|Excludes?|Amounts?|Adjust\w*)\b",
     ),
     Kind("title", 0.3),
     Kind(
@@ -93,6 +100,10 @@ _HYPOTHETICAL: Final = re.compile(
     r"\b(?:may|could|might)\b(?! \d)|\bcan be no (?:assurance|guarantee)|\bno assurance\b", re.I
 )
 """What may happen; "In May 2022" is none of that. Not looked for where another kind was found."""
+NEVER_STATE: Final = frozenset(
+    ("declaration", "cover", "reference", "contents", "footnote", "title")
+)
+"""Kinds that state nothing that a question asks for."""
 FACTORS: Final = {kind.name: kind.factor for kind in KINDS}
 ASKED: Final = {kind.name: kind.asked for kind in KINDS if kind.asked}
 _PATTERNS: Final = re.compile(
@@ -105,7 +116,8 @@ _NEEDED: Final = (
     "indicate by check", "exact name of", "commission file", "(mark one)", "rule 12b", "see",
     "refer", "note", "should be read", "heading", "caption", "part", "item", "section", "exhibit",
     "appendix", "page", "chapter", "in greater detail", "dated as of", "filed herewith", "xbrl",
-    "following", "below", ":", "|", "thousands", "millions", "billions", "....", ". . . . ",
+    "following", "follows", "below", ":", "source", "|", "thousands", "millions", "billions",
+    "....", ". . . . ", "(",
 )  # fmt: skip
 """Each pattern needs one of these, which are looked for thirty times faster than all patterns."""
 

@@ -19,8 +19,17 @@ _FORMS: Final = (
         re.I | re.S,
     ),
 )
+_NEXT_QUESTION: Final = re.compile(
+    r"(?<=[?;])\s+|,?\s+(?:and|und|et|y)\s+(?=(?:what|how|which|who|when|why|where|if|was|wie|warum)\b)",
+    re.IGNORECASE,
+)
 _END: Final = re.compile(r"\s*(?:\bto\s+understand\b.*|[?.!,;]\s*$)", re.I | re.S)
 LONGEST: Final = 90
+
+
+def parts_of(question: str) -> list[str]:
+    """The questions that a text asks: "How many ... and what share ...?" asks two."""
+    return [part for part in _NEXT_QUESTION.split(question) if part.strip()]
 
 
 def sides_of(question: str) -> tuple[str, str] | None:
