@@ -199,4 +199,6 @@ def _length(asked: Periods, column: Periods, document: Periods) -> float:
         wanted = {12} if asked.years and not asked.dates else ()
     if not wanted:
         return 1.0
-    return 1.0 if set(wanted) & column.months else 0.6
+    if set(wanted) & column.months:
+        return 1.0
+    return 0.0 if asked.dates and asked.months else 0.6  # "the quarter ended" is not six months

@@ -101,7 +101,7 @@ _HYPOTHETICAL: Final = re.compile(
 )
 """What may happen; "In May 2022" is none of that. Not looked for where another kind was found."""
 NEVER_STATE: Final = frozenset(
-    ("declaration", "cover", "reference", "contents", "footnote", "title")
+    ("declaration", "cover", "reference", "contents", "footnote", "title", "fragment")
 )
 """Kinds that state nothing that a question asks for."""
 FACTORS: Final = {kind.name: kind.factor for kind in KINDS}
