@@ -32,7 +32,7 @@ from foliotrace_server.http.connection_limits import ConnectionLimits, limited_p
 from foliotrace_server.http.http_guard import HttpGuard, is_loopback
 from foliotrace_server.http.identity import Authentication
 from foliotrace_server.logging import CHECKPOINT, set_up_logging
-from foliotrace_server.observing.audit import operator
+from foliotrace_server.observing.audit_commands import operator
 from foliotrace_server.sections import ServerSettings
 from foliotrace_server.settings import Settings
 

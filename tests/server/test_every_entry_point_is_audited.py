@@ -14,7 +14,8 @@ from foliotrace.errors import LibraryUnavailable, Misconfigured
 from foliotrace_audit import write_new_keys
 from foliotrace_server.cli import main
 from foliotrace_server.compose import compose
-from foliotrace_server.observing.audit import ChainedAuditLog, verify_audit
+from foliotrace_server.observing.audit import ChainedAuditLog
+from foliotrace_server.observing.audit_commands import verify_audit
 from foliotrace_server.settings import load_settings
 
 pytestmark = pytest.mark.anyio

@@ -242,7 +242,7 @@ async def _extract(
 def _verify(say: Say, settings: "Settings", report: DemoReport) -> None:
     """Verify the audit log, and print what the verdict means."""
     from foliotrace_audit.verify.verdict import VerdictStatus
-    from foliotrace_server.observing.audit import verify_audit
+    from foliotrace_server.observing.audit_commands import verify_audit
 
     verdict = verify_audit(settings)
     report.audit, report.audit_records = str(verdict.status()), verdict.records

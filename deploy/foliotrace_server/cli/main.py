@@ -183,7 +183,8 @@ def main(
 @contextmanager
 def _audited(settings: "Settings", action: str, log_folder: Path) -> Iterator[None]:
     """Record a command that reads this installation's own audit log, not a copy of one."""
-    from foliotrace_server.observing.audit import audit_folders, audited_command
+    from foliotrace_server.observing.audit import audit_folders
+    from foliotrace_server.observing.audit_commands import audited_command
 
     if log_folder.resolve() != audit_folders(settings)[0].resolve():
         yield
@@ -213,7 +214,7 @@ def import_without_rich(*libraries: str) -> None:
 
 def _audit_defaults(options: Options) -> dict[str, dict[str, object]]:
     """Default options of the `audit` commands, from the settings."""
-    from foliotrace_server.observing.audit import command_defaults
+    from foliotrace_server.observing.audit_commands import command_defaults
 
     try:
         return command_defaults(options.settings(), options.output)

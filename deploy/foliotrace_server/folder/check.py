@@ -27,7 +27,8 @@ from foliotrace.adapters.local.sqlite.schema import MIGRATIONS
 from foliotrace.errors import LibraryUnavailable
 from foliotrace_audit import AuditError
 from foliotrace_server.folder.problems import missing_keys
-from foliotrace_server.observing.audit import audit_folders, verify_audit
+from foliotrace_server.observing.audit import audit_folders
+from foliotrace_server.observing.audit_commands import verify_audit
 from foliotrace_server.settings import Settings
 
 KEYWORD_FOLDER: Final = "keyword"

@@ -43,7 +43,6 @@ from opentelemetry.trace import (
     get_current_span,
     set_span_in_context,
 )
-from opentelemetry.trace import Span as AnySpan
 from opentelemetry.trace import Tracer as AnyTracer
 from opentelemetry.trace.span import DEFAULT_TRACE_STATE
 from opentelemetry.util.types import AnyValue
@@ -324,29 +323,3 @@ def start_fast_root(
     span = FastSpan(tracer, name, kind, own, parent, attributes)
     tracer.span_processor.on_start(span, parent_context=context)
     return span
-
-
-class RootSpans:
-    """Starts the spans at which work enters the program, the fast way where `tracer` allows it."""
-
-    __slots__ = ("_fast", "_tracer")
-
-    def __init__(self, tracer: AnyTracer) -> None:
-        self._tracer = tracer
-        self._fast = fast_tracer(tracer)
-
-    def start(
-        self, name: str, kind: SpanKind, attributes: dict[str, Attribute], context: Context
-    ) -> AnySpan:
-        """Start a span in `context`, which holds no span of this process."""
-        if self._fast is None:
-            return self._tracer.start_span(name, context, kind, attributes)
-        return start_fast_root(self._fast, name, kind, {**attributes}, context)
-
-
-def set_known_attributes(span: AnySpan, attributes: Mapping[str, Attribute]) -> None:
-    """Set attributes of OTel's types on `span`."""
-    if type(span) is FastSpan:
-        span.update_attributes(attributes)
-    else:
-        span.set_attributes(attributes)

@@ -158,7 +158,7 @@ def _audited(options: Options, action: str) -> Iterator[Callable[..., None]]:
     A new folder gets its library first: a log without one is taken for a folder that has lost it.
     """
     from foliotrace.adapters.local.sqlite.library import SqliteLibrary
-    from foliotrace_server.observing.audit import audited_command  # brings OpenTelemetry
+    from foliotrace_server.observing.audit_commands import audited_command  # brings OpenTelemetry
 
     settings = options.settings()
     folder = settings.data_dir
