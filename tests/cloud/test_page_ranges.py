@@ -1,6 +1,7 @@
 """Uploads that name their pages: by LlamaParse and by the local parsers, under the same numbers."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tests.fakes.llamacloud import FakeLlamaCloud, Fault, running_fake_llamaclou
 from tests.fakes.llamacloud.sample import pdf
 
 from foliotrace.model import PageSelection
+from foliotrace.settings import IngestSettings
 
 pytestmark = pytest.mark.anyio
 PARSE = "POST /api/v2/parse"
@@ -87,6 +89,19 @@ async def test_llamaparse_is_asked_for_these_pages_and_bills_no_others(
     assert [charge.pages for charge in fake.billing.standing] == [3]
     assert ("7.5 metres" in text, set(cited)) == (True, {7})
     assert stored == [2, 3, 7]
+
+
+async def test_windows_count_the_named_pages(fake: FakeLlamaCloud, tmp_path: Path) -> None:
+    small = IngestSettings(parser_processes=1, parse_deadline_s=20.0, window_pages=2)
+    given: dict[str, Any] = {"llamacloud": cloud(fake, parsing="cloud"), "ingest": small}
+    async with service(tmp_path, **given) as running:
+        document = await read(running, "1,3-4,7-8")
+        stored = await stored_pages(running, document["id"])
+        text, cited = await depth_of(running, "Hexley")
+    asked = [request.body["page_ranges"]["target_pages"] for request in fake.requests.find(PARSE)]
+    assert asked == ["1-1,3-3", "4-4,7-7", "8-8"]
+    assert (document["pages_total"], stored) == (5, [1, 3, 4, 7, 8])
+    assert ("8.5 metres" in text, 8 in cited) == (True, True)
 
 
 async def test_a_named_page_that_llamaparse_fails_on_is_read_locally_and_marked(
@@ -231,6 +246,19 @@ async def test_the_managed_index_which_reads_whole_files_brings_no_other_page(
         right = await depth_of(running, "Dorrel")
     assert ("4.5" in text, 4 in cited) == (False, False)
     assert ("7.5 metres" in right[0], set(right[1])) == (True, {7})
+
+
+async def test_a_start_event_names_the_pages_of_its_file(local: Service) -> None:
+    async def run(**start: str) -> Any:
+        content = b64encode(FILE).decode()
+        event = {"content": content, "name": "harbours.pdf", **start}
+        return await local.client.post("/workflows/ingest/run", json={"start_event": event})
+
+    refused = await run(pages="3-1")
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_pages")
+    done = (await run(pages="2,5")).json()["result"]["value"]
+    assert done["pages"] == 2
+    assert await stored_pages(local, done["document_id"]) == [2, 5]
 
 
 def test_equal_selections_have_one_short_form() -> None:
