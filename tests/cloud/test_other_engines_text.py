@@ -147,3 +147,22 @@ async def test_an_answer_says_which_indexes_contributed_to_it(
         assert set(await contributed(both)) == {"managed", "keyword"}
         spans = [dict(span.attributes or {}) for span in running.seen.spans]
     assert "managed,keyword" in {s.get("foliotrace.retrieval.contributed") for s in spans}
+
+
+async def test_another_companys_figure_is_not_the_answer_through_the_managed_index(
+    fake: FakeLlamaCloud, tmp_path: Path
+) -> None:
+    report = (
+        "{0} Inc. annual report 2023.\n\nThe total revenue of {0} Inc. was {1} million dollars."
+    )
+    fake.other_engine_chars = 400
+    question = "What was the total revenue of Tesla in 2023?"
+    async with service(tmp_path, llamacloud=cloud(fake, index="cloud_then_local")) as running:
+        await running.put("2023 annual report Halden Inc.txt", report.format("Halden", 812))
+        await running.put("2023 annual report Brandt Inc.txt", report.format("Brandt", 455))
+        await running.put("runway.txt", RUNWAY)
+        await running.indexed()
+        managed = await running.ask(question, bypass_cache=True)
+        local = await running.ask(question, bypass_cache=True, path="local")
+    assert local.path[1] == managed.path[1] == "abstained"
+    assert "Tesla" in managed.body["answer"] + (managed.body["notice"] or "")

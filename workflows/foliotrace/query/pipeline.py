@@ -236,7 +236,7 @@ async def _answer(
                 library_version=version,
                 deadline=deadline,
                 stream=stream,
-                check_subject=retrieval.mode in _OWN_INDEXES,
+                check_subject=retrieval.mode is not RetrievalMode.CUSTOM,
                 task=evidence.task,
             )
             if synthesis.mode is AnswerMode.ABSTAINED and retrieval.mode is RetrievalMode.MANAGED:

@@ -156,8 +156,9 @@ class CloudServices:
         """What a question may choose; empty when retrieval stays local."""
         if self._placements is None:
             return {}
+        (kept,) = (path.retriever for path in local if path.mode is RetrievalMode.KEYWORD)
         retriever = ManagedIndexRetriever(
-            self.gateway, self._placements, self._folder.library, local=local[-1].retriever
+            self.gateway, self._placements, self._folder.library, local=kept
         )
         guard = self._guards.make(
             "managed_index",
