@@ -70,6 +70,13 @@ async def test_an_odt_keeps_headings_lists_tables_and_notes(tmp_path: Path) -> N
     ]
 
 
+async def test_a_text_box_of_an_odt_stands_apart_from_the_words_beside_it(tmp_path: Path) -> None:
+    box = "<text:p>Moor<text:span><text:p>BOX</text:p></text:span>ing \u00adrope</text:p>"
+    cells = f"<table:table-row><table:table-cell>{box}</table:table-cell></table:table-row>"
+    (page,) = await read(odt_of(tmp_path / "a.odt", f"{box}<table:table>{cells}</table:table>"))
+    assert page.text == "Moor BOXing rope\n\nMoor BOXing rope"
+
+
 async def test_a_locked_odt_is_refused_as_encrypted(tmp_path: Path) -> None:
     entry = "<manifest:file-entry><manifest:encryption-data/></manifest:file-entry>"
     with pytest.raises(FileRefused) as refused:

@@ -65,7 +65,11 @@ def _text_document(
     margins: dict[BlockKind, list[str]] = {BlockKind.HEADER: [], BlockKind.FOOTER: []}
     for name, kind in (("header", BlockKind.HEADER), ("footer", BlockKind.FOOTER)):
         for margin in styles.iter(f"{_STYLE}{name}") if styles is not None else ():
-            lines = ("".join(_inline(line)).strip() for line in margin.iter(f"{_TEXT}p"))
+            lines = (
+                "".join(_inline(line)).strip()
+                for line in margin.iter(f"{_TEXT}p")
+                if next(line.iterancestors(f"{_TEXT}p"), None) is None
+            )
             text = "\n".join(line for line in lines if line)
             if any(c.isalpha() for c in text) and text not in margins[kind]:
                 margins[kind].append(text)
@@ -152,15 +156,22 @@ def _prose(element: etree._Element, kind: BlockKind, level: int = 0) -> Iterator
 
 
 def _inline(element: etree._Element) -> Iterator[str]:
-    yield " ".join((element.text or "").split("\n"))
+    yield _plain(element.text)
     for child in element:
         if child.tag == f"{_TEXT}s" or child.tag == f"{_TEXT}tab":
             yield " "
         elif child.tag == f"{_TEXT}line-break":
             yield "\n"
         elif isinstance(child.tag, str) and child.tag not in _NOT_TEXT:
+            if child.tag == f"{_TEXT}p":  # of a text box, between the words of its paragraph
+                yield " "
             yield from _inline(child)
-        yield " ".join((child.tail or "").split("\n"))
+        yield _plain(child.tail)
+
+
+def _plain(text: str | None) -> str:
+    """Text of an element: line ends are spaces, and a soft hyphen is no letter."""
+    return " ".join((text or "").replace("\xad", "").split("\n"))
 
 
 def _grid(table: etree._Element) -> Iterator[Element]:
@@ -185,7 +196,7 @@ def _cells(row: etree._Element) -> list[GridCell]:
         lines = (
             "".join(_inline(line))
             for line in cell.iter(f"{_TEXT}p", f"{_TEXT}h")
-            if next(line.iterancestors(f"{_OFFICE}annotation"), None) is None
+            if next(line.iterancestors(f"{_OFFICE}annotation", f"{_TEXT}p"), None) is None
         )
         text = " ".join(" ".join(lines).split())
         times = whole_number(cell.get(f"{_TABLE}number-columns-repeated", "1"), 1)
