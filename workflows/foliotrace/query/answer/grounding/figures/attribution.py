@@ -32,6 +32,7 @@ _CUT: Final = re.compile(
     r"[,;:](?=\s)|\b(?:and|but|while|whereas|compared (?:to|with)|versus|vs|"
     r"against|offset by)\b"
 )
+_DIGIT: Final = re.compile(r"\d")
 _ASIDE: Final = re.compile(r"\([^()]*\)")
 _NUMBER: Final = re.compile(r"[\d.,]+")
 _SMALL: Final = re.compile(r"\b[a-z]{2,}\b")
@@ -93,8 +94,8 @@ def of_another_year(figures: Sequence[Quantity], held: Sequence[str]) -> bool:
         found = [
             _years(sentence)
             for text in held
-            for sentence in _SENTENCE.split(text)
-            if sentence and any(same(figure, q, ()) for q in _amounts(sentence))
+            for sentence, amounts in _with_amounts(text)
+            if any(same(figure, q, ()) for q in amounts)
         ]
         if found and all(each and not years & each for each in found):
             return True
@@ -145,13 +146,19 @@ def _another_fits_better(
 
 
 @text_cache(512)
+def _with_amounts(text: str) -> tuple[tuple[str, tuple[Quantity, ...]], ...]:
+    """The sentences and rows of a text that hold figures, with these."""
+    parts = (part for part in _SENTENCE.split(text) if part and _DIGIT.search(part))
+    return tuple((part, amounts) for part in parts if (amounts := _amounts(part)))
+
+
+@text_cache(512)
 def _sentences(text: str) -> tuple[str, ...]:
     """The sentences of prose that hold two figures."""
-    parts = (part for part in _SENTENCE.split(text) if part and len(part) <= LONGEST)
     return tuple(
         part
-        for part in parts
-        if len(_SMALL.findall(part)) >= LEAST_PROSE and len(_amounts(part)) > 1
+        for part, amounts in _with_amounts(text)
+        if len(amounts) > 1 and len(part) <= LONGEST and len(_SMALL.findall(part)) >= LEAST_PROSE
     )
 
 

@@ -5,6 +5,7 @@ the contrary. Two words are exchanged where each has the neighbour that the othe
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -54,7 +55,10 @@ def exchanged(claim: str, held: Sequence[str], terms: Terms) -> bool:
     nearest: Sequence[dict[str, _Place]] = ()
     most = max(LEAST, COVERED * len(said))
     for text in held:
-        for places in _sentences(text, terms):
+        for sentence, keys in _sentences(text, terms):
+            if len(keys & said.keys()) < most:
+                continue
+            places = _places(sentence, terms)
             shared = len(said.keys() & places.keys())
             if shared > most:
                 nearest, most = (places,), shared
@@ -106,8 +110,10 @@ def _told_apart(
 
 
 @text_cache(512)
-def _sentences(text: str, terms: Terms) -> tuple[dict[str, _Place], ...]:
-    return tuple(_places(part, terms) for part in _SENTENCE.split(text) if part)
+def _sentences(text: str, terms: Terms) -> tuple[tuple[str, frozenset[str]], ...]:
+    """The sentences of a text with their words of meaning."""
+    parts = [part for part in _SENTENCE.split(text) if part.strip()]
+    return tuple((part, frozenset(key for key, _ in _read(part, terms) if key)) for part in parts)
 
 
 @text_cache(1024)
@@ -118,8 +124,9 @@ def _places(text: str, terms: Terms) -> dict[str, _Place]:
     if len(keys) > LONGEST:
         return {}
     found = {}
+    count = Counter(keys)
     for at, (key, _) in enumerate(words):
-        if not key or keys.count(key) > 1:
+        if not key or count[key] > 1:
             continue
         left, before = _beside(words, at, -1)
         right, after = _beside(words, at, 1)

@@ -90,6 +90,11 @@ def overstated(claim: Claim, cited: Sequence[ClaimEvidence]) -> bool:
     if claim.language is not None:
         return False
     terms = claim.vocabulary.terms
+    bodies = [e.facts.body for e in cited]
+    wide = any(extent is Extent.ALL for extent, _ in _extents(claim.rest, terms))
+    plain = _HEDGING.search(claim.rest) is None and any(map(_HEDGED.search, bodies))
+    if not (wide or plain or _NOW.search(claim.rest)):
+        return False
     near = _nearest(claim, [s for e in cited for s in _sentences(e.facts.body, terms)])
     if not near:
         return False
