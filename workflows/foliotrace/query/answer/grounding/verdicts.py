@@ -45,7 +45,7 @@ from foliotrace.query.answer.grounding.figures.signs import (
     signs_hold,
 )
 from foliotrace.query.answer.grounding.language.causes import causes_hold, links_hold
-from foliotrace.query.answer.grounding.language.order import exchanged
+from foliotrace.query.answer.grounding.language.order import COVERED, exchanged
 from foliotrace.query.answer.grounding.language.strength import overstated
 from foliotrace.query.answer.grounding.language.wording import crosses_languages, words_hold
 from foliotrace.query.answer.grounding.names import names_hold, rivals
@@ -147,9 +147,17 @@ def _says_otherwise_anywhere(
     return (
         attribution.misattributed(claim.rest, claim.quantities, bodies, terms)
         or attribution.of_another_year(claim.quantities, bodies)
-        or exchanged(claim.rest, bodies, terms)
         or overstated(claim, cited)
         or affirms_denied(claim, question, cited)
+        or exchanged(
+            claim.rest,
+            [
+                e.facts.body
+                for e in cited
+                if len(claim.terms & e.terms.terms) >= COVERED * len(claim.terms)
+            ],
+            terms,
+        )
     )
 
 

@@ -113,7 +113,7 @@ def _told_apart(
 def _sentences(text: str, terms: Terms) -> tuple[tuple[str, frozenset[str]], ...]:
     """The sentences of a text with their words of meaning."""
     parts = [part for part in _SENTENCE.split(text) if part.strip()]
-    return tuple((part, frozenset(key for key, _ in _read(part, terms) if key)) for part in parts)
+    return tuple((part, frozenset(terms(part))) for part in parts)
 
 
 @text_cache(1024)
