@@ -3,15 +3,14 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from importlib.resources import files
 from os.path import relpath
 from pathlib import Path
 from shutil import rmtree, which
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,12 +23,13 @@ from foliotrace_server.cli.command import (
     pass_options,
     with_exit_code,
 )
-from foliotrace_server.cli.terminal import table
 from foliotrace_server.cli.uploads.folder import ingest_files
 from foliotrace_server.cli.uploads.local_files import find_files
 from foliotrace_server.cli.uploads.report import IngestReport, IngestRequest
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from foliotrace.model import Citation
     from foliotrace_server.client import AsyncFoliotraceClient
     from foliotrace_server.settings import Settings
@@ -41,12 +41,6 @@ QUESTIONS = (
 )
 UNANSWERABLE = "Which antibiotic is given for bacterial pneumonia in children?"
 EXTRACTED_FROM = "ntsb-NYC08CA055-tallahassee.pdf"
-Say: TypeAlias = Callable[[str], None]
-_Q, _A = click.style("Q", bold=True), click.style("A", bold=True)
-_UNANCHORED = (
-    "  The hash chain is intact. With development keys and no checkpoints kept elsewhere,\n"
-    "  only this machine can vouch for it (docs/how-to/prove-the-audit-log.md)."
-)
 
 
 @click.command(cls=Command)
@@ -62,31 +56,33 @@ def demo(options: Options, keep: bool) -> Exit:
       foliotrace demo
       foliotrace demo --output json
     """
+    from rich.console import Console
+
     from foliotrace.adapters.local.files.lease import WriterLease
     from foliotrace.adapters.local.files.permissions import private_files
 
     data_dir = options.data_dir or Path("foliotrace-demo")
     if data_dir.exists() and not keep and (data_dir / "library.db").exists():
         rmtree(data_dir)
-    say = partial(click.echo, err=options.output == "json")
+    console = Console(file=sys.stderr if options.output == "json" else sys.stdout)
     settings = replace(options, data_dir=data_dir, url=None).settings()
     report = DemoReport()
 
     async def run() -> None:
         async with embedded(settings) as server:
-            await run_steps(server.client, say, report)
-            with _step(say, "5. The last answer's trace"):
+            await run_steps(server.client, console, report)
+            with _step(console, "5. The last answer's trace"):
                 report.trace = server.trace_tree(report.last_trace_id or "")
-                say(report.trace)
+                console.print(report.trace, highlight=False, soft_wrap=True)
 
     with private_files(), WriterLease.acquire(data_dir):
         asyncio.run(run())
-    with _step(say, "6. The audit log, verified"):
-        _verify(say, settings, report)
+    with _step(console, "6. The audit log, verified"):
+        _verify(console, settings, report)
     if options.output == "json":
         sys.stdout.write(report.as_json() + "\n")
     else:
-        print_next_steps(say, data_dir)
+        print_next_steps(console, data_dir)
     return Exit.DONE if report.ok else Exit.FAILED
 
 
@@ -140,35 +136,39 @@ def examples_folder() -> Path:
     raise NotFound("the example documents are not installed", hint="Reinstall foliotrace.")
 
 
-async def run_steps(client: "AsyncFoliotraceClient", say: Say, report: DemoReport) -> None:
+async def run_steps(
+    client: "AsyncFoliotraceClient", console: "Console", report: DemoReport
+) -> None:
     """Ingest, ask, abstain and extract through `client`, printing each step."""
     folder = examples_folder()
-    with _step(say, "1. Documents become pages, chunks and an index"):
-        await _ingest(client, say, folder / "documents", report)
-    with _step(say, "2. Three questions, answered with citations"):
+    with _step(console, "1. Documents become pages, chunks and an index"):
+        await _ingest(client, console, folder / "documents", report)
+    with _step(console, "2. Three questions, answered with citations"):
         for question in QUESTIONS:
-            report.answered.append(await _ask(client, say, question, report))
-    with _step(say, "3. A question that these documents do not answer"):
+            report.answered.append(await _ask(client, console, question, report))
+    with _step(console, "3. A question that these documents do not answer"):
         abstained = await client.ask(UNANSWERABLE)
         report.refused = abstained.answer_mode == "abstained"
-        say(f"{_Q} {UNANSWERABLE}\n{_A} {abstained.answer}")
-    with _step(say, "4. A typed record; every value with its location on the page"):
+        console.print(f"[bold]Q[/] {UNANSWERABLE}\n[bold]A[/] {abstained.answer}")
+    with _step(console, "4. A typed record; every value with its location on the page"):
         schema = json.loads((folder / "accident.schema.json").read_text())
-        await _extract(client, say, schema, report)
+        await _extract(client, console, schema, report)
 
 
 @contextmanager
-def _step(say: Say, title: str) -> Iterator[None]:
-    say("\n" + click.style(title, bold=True, fg="cyan"))
+def _step(console: "Console", title: str) -> Iterator[None]:
+    console.print(f"\n[bold cyan]{title}[/]")
     yield
 
 
 async def _ingest(
-    client: "AsyncFoliotraceClient", say: Say, folder: Path, report: DemoReport
+    client: "AsyncFoliotraceClient", console: "Console", folder: Path, report: DemoReport
 ) -> None:
+    from rich.table import Table
+
     local = [file for file in find_files([folder]) if file.path.suffix != ".md"]
     await ingest_files(client, local, IngestRequest(), IngestReport())
-    rows = list[tuple[str, ...]]()
+    table = Table("document", "type", "pages", "chunks", "notes", box=None, header_style="dim")
     for document in (await client.documents()).documents:
         report.documents += 1
         report.pages += document.pages_stored
@@ -177,27 +177,28 @@ async def _ingest(
         needs_ocr = "needs OCR: `apt install tesseract-ocr`, then run the demo again"
         note = document.problem or (needs_ocr if document.pages_unreadable else "")
         kind = document.media_type.rpartition("/")[2].rpartition(".")[2]
-        pages, chunks = str(document.pages_total), str(document.chunks)
-        rows.append((document.name, kind, pages, chunks, note))
-    say("\n".join(table(("document", "type", "pages", "chunks", "notes"), rows)))
+        table.add_row(document.name, kind, str(document.pages_total), str(document.chunks), note)
+    console.print(table)
 
 
 async def _ask(
-    client: "AsyncFoliotraceClient", say: Say, question: str, report: DemoReport
+    client: "AsyncFoliotraceClient", console: "Console", question: str, report: DemoReport
 ) -> dict[str, Any]:
+    from rich.markup import escape
+
     answer = await client.ask(question)
     report.last_trace_id = answer.trace_id or report.last_trace_id
-    say(f"{_Q} {question}")
+    console.print(f"[bold]Q[/] {question}")
     figure = None
     for citation in answer.citations[:1]:
         if citation.figure:  # its cell, with row, period and unit; the row it stands in below
             figure = answer.answer.splitlines()[0]
-            say(f"{_A} {figure}")
-            say(click.style(f"  in: {' '.join(citation.quote.split())}", dim=True))
+            console.print(f"[bold]A[/] {escape(figure)}", highlight=False)
+            console.print(f"  [dim]in: {escape(' '.join(citation.quote.split()))}[/]")
             citation = replace(citation, anchor=citation.figure.cells[-1])  # the value's own box
         else:
-            say(f"{_A} {' '.join(citation.quote.split())}")
-        say(click.style(f"  {location_of(citation)}", dim=True))
+            console.print(f"[bold]A[/] {escape(' '.join(citation.quote.split()))}", highlight=False)
+        console.print(f"  [dim]{location_of(citation)}[/]", highlight=False)
     return {
         "question": question,
         "mode": str(answer.answer_mode),
@@ -222,38 +223,48 @@ def location_of(citation: "Citation") -> str:
 
 
 async def _extract(
-    client: "AsyncFoliotraceClient", say: Say, schema: dict[str, Any], report: DemoReport
+    client: "AsyncFoliotraceClient", console: "Console", schema: dict[str, Any], report: DemoReport
 ) -> None:
+    from rich.table import Table
+
     document = (await client.documents(name=EXTRACTED_FROM)).documents[0]
     job = await client.extract(document.id, schema)
     async for _ in client.follow(job.id):
         pass
     extraction = await client.extraction(job.id)
     report.record = extraction.record or {}
-    rows = list[tuple[str, ...]]()
+    table = Table("field", "value", "confidence", "where", box=None, header_style="dim")
     for each in extraction.fields:
         report.grounded_fields += bool(each.citations)
         location = location_of(each.citations[0]) if each.citations else ""
         confidence = "" if each.confidence is None else f"{each.confidence:.2f}"
-        rows.append((each.pointer[1:], str(each.value), confidence, location))
-    say("\n".join(table(("field", "value", "confidence", "where"), rows)))
+        table.add_row(each.pointer[1:], str(each.value), confidence, location)
+    console.print(table)
 
 
-def _verify(say: Say, settings: "Settings", report: DemoReport) -> None:
+def _verify(console: "Console", settings: "Settings", report: DemoReport) -> None:
     """Verify the audit log, and print what the verdict means."""
     from foliotrace_audit.verify.verdict import VerdictStatus
     from foliotrace_server.observing.audit_commands import verify_audit
 
     verdict = verify_audit(settings)
     report.audit, report.audit_records = str(verdict.status()), verdict.records
-    say(f"{verdict.records} records, {len(verdict.findings)} findings: {report.audit}")
+    console.print(
+        f"{verdict.records} records, {len(verdict.findings)} findings: {report.audit}",
+        highlight=False,
+    )
     if verdict.status() is VerdictStatus.UNANCHORED:
-        say(click.style(_UNANCHORED, dim=True))
+        console.print(
+            "  [dim]The hash chain is intact. With development keys and no checkpoints kept "
+            "elsewhere,\n  only this machine can vouch for it (docs/how-to/prove-the-audit-log.md)."
+            "[/]",
+            highlight=False,
+        )
 
 
-def print_next_steps(say: Say, data_dir: Path) -> None:
+def print_next_steps(console: "Console", data_dir: Path) -> None:
     """Print commands to try after the demo, as they can be typed in this shell."""
-    say("\n" + click.style("Try next", bold=True, fg="cyan"))
+    console.print("\n[bold cyan]Try next[/]")
     command = f"{_program()} --data-dir {data_dir}"
     for line in (
         f'{command} ask "When was the alternator of D-ELKA exchanged?"',
@@ -261,7 +272,7 @@ def print_next_steps(say: Say, data_dir: Path) -> None:
         f"{command} serve    (then open http://127.0.0.1:8080/docs)",
         f"{_program()} doctor    (what a key, a model or a server would add)",
     ):
-        say(f"  {line}")
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
 
 
 def _program() -> str:

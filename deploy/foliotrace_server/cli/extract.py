@@ -19,7 +19,6 @@ from foliotrace_server.cli.command import (
     with_exit_code,
 )
 from foliotrace_server.cli.documents import document_id_of
-from foliotrace_server.cli.terminal import progress_bars
 
 if TYPE_CHECKING:
     from foliotrace.model import JsonObject
@@ -51,7 +50,7 @@ def extract(
         started = await client.extract(
             document_id, json_schema, instructions=instructions, path=path
         )
-        with progress_bars() as bars:
+        with output.progress_bars() as bars:
             await output.follow_job(client, started.job, document, bars)
         extraction = await client.extraction(started.id)
         output.print_result(extraction, options.output, output.print_extraction)

@@ -2,15 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from foliotrace.model import JobView
     from foliotrace_server import bodies
     from foliotrace_server.client import AsyncFoliotraceClient
-
-from foliotrace_server.cli.terminal import ProgressBars
 
 T = TypeVar("T")
 
@@ -115,6 +117,46 @@ def print_extraction(extraction: "bodies.ExtractionBody") -> None:
         print_line(f"invalid: {error}")
     if extraction.status != "completed":
         print_line(f"job {extraction.status}: {extraction.job.problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressBars:
+    """Progress bars; without a terminal (`progress` is None) every method does nothing."""
+
+    progress: "Progress | None"
+
+    def add(self, label: str, total: int | None = None) -> "TaskID | None":
+        """Add a bar; its id for the other methods."""
+        return self.progress.add_task(label, total=total) if self.progress is not None else None
+
+    def move(self, bar: "TaskID | None", done: int, total: int) -> None:
+        """Set a bar to `done` of `total`."""
+        if self.progress is not None and bar is not None:
+            self.progress.update(bar, completed=done, total=total)
+
+    def advance(self, bar: "TaskID | None") -> None:
+        """Advance a bar by one."""
+        if self.progress is not None and bar is not None:
+            self.progress.advance(bar)
+
+    def remove(self, bar: "TaskID | None") -> None:
+        """Remove a bar."""
+        if self.progress is not None and bar is not None:
+            self.progress.remove_task(bar)
+
+
+@contextmanager
+def progress_bars() -> Iterator[ProgressBars]:
+    """Bars on standard error while the block runs, if it is a terminal."""
+    if not sys.stderr.isatty():
+        yield ProgressBars(None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield ProgressBars(progress)
 
 
 async def follow_job(

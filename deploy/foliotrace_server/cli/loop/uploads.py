@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from foliotrace_loop.ports import LoopError, TargetUnavailable
 from foliotrace_server.cli import output
-from foliotrace_server.cli.terminal import progress_bars
 
 if TYPE_CHECKING:
     from foliotrace_loop.langsmith.wire import LangSmithApi
@@ -100,7 +99,7 @@ def _progress(sent: int, total: int) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, else a line for every ten traces or every percent."""
     step = max(_STEP, total // 100)
     done, printed, lock = sent, sent, Lock()
-    with progress_bars() as bars:
+    with output.progress_bars() as bars:
         bar = bars.add("Uploading", total)
 
         def on_progress(traces: int) -> None:
@@ -108,7 +107,7 @@ def _progress(sent: int, total: int) -> Iterator[Callable[[int], None]]:
             with lock:
                 done += traces
                 bars.move(bar, done, total)
-                if bars.terminal is None and done // step > printed // step:
+                if bars.progress is None and done // step > printed // step:
                     printed = done
                     output.print_line(f"  Uploaded {done // step * step}/{total} traces")
 

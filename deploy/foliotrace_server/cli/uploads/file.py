@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from foliotrace.catalog import ErrorCode
 from foliotrace_server.cli import output
-from foliotrace_server.cli.terminal import ProgressBars
 from foliotrace_server.cli.uploads.local_files import LocalFile
 from foliotrace_server.cli.uploads.report import IngestReport, IngestRequest
 
@@ -29,7 +28,7 @@ class FileIngestion:
     document: "DocumentView | None"  # of the same name, as it was at the start
     request: IngestRequest
     report: IngestReport
-    bars: ProgressBars
+    bars: output.ProgressBars
 
     async def run(self) -> None:
         """Upload the file if anything is left to do, and follow its job to the end."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from foliotrace_server.cli.terminal import progress_bars
+from foliotrace_server.cli import output
 from foliotrace_server.cli.uploads.file import BatchIngestion, FileIngestion, is_utf8
 from foliotrace_server.cli.uploads.local_files import LocalFile
 from foliotrace_server.cli.uploads.report import IngestReport, IngestRequest
@@ -32,7 +32,7 @@ async def ingest_files(
     """
     existing = await _existing_documents(client, files, request)
     batches = iter(_batches(files))
-    with progress_bars() as bars:
+    with output.progress_bars() as bars:
         total = bars.add("files", len(files))
 
         async def worker() -> None:
