@@ -32,6 +32,7 @@ WHOLE_DOCUMENT = Document(
     status=DocumentStatus.FAILED,
     revision="r1",
     pending_revision="r2",
+    pages="1-3,7",
     pages_total=4,
     pages_stored=3,
     pages_unreadable=2,
@@ -123,7 +124,11 @@ def test_a_chunk_comes_back_from_its_row_with_its_offsets() -> None:
 
 @pytest.mark.parametrize(
     ("table", "columns", "beside"),
-    [("documents", DOCUMENT, {"served_hash"}), ("jobs", JOB, set()), ("chunks", CHUNK, {"tenant"})],
+    [
+        ("documents", DOCUMENT, {"served_hash", "served_pages"}),
+        ("jobs", JOB, set()),
+        ("chunks", CHUNK, {"tenant"}),
+    ],
 )
 def test_every_field_has_a_column_and_every_column_a_field(
     connection: sqlite3.Connection, table: str, columns: Columns[Any], beside: set[str]
