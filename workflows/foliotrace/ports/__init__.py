@@ -15,8 +15,8 @@ from foliotrace.ports.context import (
     OutsideFile,
     OutsideFiles,
 )
+from foliotrace.ports.files import Blobs, GroupParser, Parser, StoredBlob, WholeFile
 from foliotrace.ports.library import (
-    Blobs,
     Change,
     ChangeLog,
     ChunkReader,
@@ -24,17 +24,13 @@ from foliotrace.ports.library import (
     DocumentLabel,
     DocumentReader,
     DocumentWriter,
-    GroupParser,
     IndexSource,
     Library,
     LibraryReader,
     PageReader,
-    Parser,
     Registration,
-    StoredBlob,
     WholeDocument,
     WholeDocumentWriter,
-    WholeFile,
 )
 from foliotrace.ports.models import (
     BudgetLedger,
