@@ -8,7 +8,7 @@ from starlette.routing import Route, Router
 
 from foliotrace_server.engine import Engine
 from foliotrace_server.host.in_memory_host import InMemoryHost
-from foliotrace_server.host.protocol_app import ProtocolApp
+from foliotrace_server.host.protocol.app import ProtocolApp
 from foliotrace_server.http.access_audit import RefusalAudit
 from foliotrace_server.http.http_guard import HttpGuard, is_loopback
 from foliotrace_server.http.identity import Authentication

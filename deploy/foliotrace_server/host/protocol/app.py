@@ -4,9 +4,7 @@ LlamaIndex's `WorkflowClient` works unchanged. Runs are started here, with our l
 and errors; requests that read or control a run are forwarded to the server that has it.
 """
 
-import hashlib
 from http import HTTPStatus
-from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -15,16 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 from workflows import Workflow
-from workflows.events import (
-    Event,
-    HumanResponseEvent,
-    InputRequiredEvent,
-    StartEvent,
-    StopEvent,
-)
 
 from foliotrace.catalog import ErrorCode, ErrorKind
-from foliotrace.errors import Conflict, InvalidRequest, NotAllowed, NotFound
+from foliotrace.errors import Conflict, InvalidRequest, NotFound
 from foliotrace.ingest.start_file import brings_a_file
 from foliotrace.ingest.workflow import IngestDocument
 from foliotrace.model import JobKind, Principal
@@ -33,21 +24,26 @@ from foliotrace_server.host.in_memory_host import InMemoryHost
 from foliotrace_server.host.internals.engine import HandlerData, handler_data
 from foliotrace_server.host.internals.stores import (
     EventEnvelope,
-    EventValidationError,
     failure_kind,
+)
+from foliotrace_server.host.protocol.events import (
+    awaited_event,
+    decoded,
+    id_of_tenant,
+    public_events,
+    start_event_of,
+    with_job_id,
 )
 from foliotrace_server.http.identity import caller, require
 from foliotrace_server.http.overload import ConcurrencyLimit
-from foliotrace_server.http.request_body import checked_id, read_json, receive_again, start_event
+from foliotrace_server.http.request_body import checked_id, read_json, receive_again
 from foliotrace_server.http.scopes import scope_of
 from foliotrace_server.jobs.service import JobService
 
 _STATES = ("running", "completed", "failed", "cancelled")
 _JOBS = ("ingest", "extract")
 _OUR_FAULTS = (ErrorKind.INTERNAL, ErrorKind.UNAVAILABLE, ErrorKind.TIMEOUT)
-_DEFAULT_TENANT = Principal().tenant
 _ABOUT_RUNS = ("handlers", "results", "events")
-_ENVELOPE = frozenset({"value", "type", "types", "qualified_name"})
 
 
 class ProtocolApp:
@@ -153,7 +149,7 @@ class ProtocolApp:
 
     async def _accept_ingest(self, workflow: Workflow, handler_id: object, payload: object) -> str:
         """Start a run; the file in its start event is stored first, so that no journal holds it."""
-        payload, job_id = _with_job_id(workflow.start_event_class, payload, handler_id)
+        payload, job_id = with_job_id(workflow.start_event_class, payload, handler_id)
         event = start_event_of(workflow, payload)
         if not (isinstance(event, IngestDocument) and brings_a_file(event)):
             return await self._accept_durably(JobKind.INGEST, workflow, job_id, payload)
@@ -166,7 +162,7 @@ class ProtocolApp:
     ) -> str:
         is_job = name in _JOBS
         if is_job:  # the id of a job is also its handler id
-            payload, handler_id = _with_job_id(workflow.start_event_class, payload, handler_id)
+            payload, handler_id = with_job_id(workflow.start_event_class, payload, handler_id)
         handler = await self._check_handler_id(handler_id, durable=True, reusable=not is_job)
         event = start_event_of(workflow, payload)
         with self._durable.accepted.place():
@@ -212,7 +208,7 @@ class ProtocolApp:
         """
         if handler_id is None:
             return uuid4().hex
-        checked = _of_tenant(checked_id(handler_id, "handler_id"))
+        checked = id_of_tenant(checked_id(handler_id, "handler_id"))
         in_memory = self._in_memory.has_handler(checked)
         is_stored = (
             not (durable and reusable) and await self._durable.records.handler(checked) is not None
@@ -265,7 +261,7 @@ class ProtocolApp:
 
         So both are answered in the same way, and nobody learns which ids others use.
         """
-        for known in (handler_id, _of_tenant(handler_id)):
+        for known in (handler_id, id_of_tenant(handler_id)):
             if _is_own(self._host_of(known).owner(known)):
                 return known
         return uuid4().hex
@@ -291,7 +287,7 @@ async def _start_request(request: Request, limit_bytes: int) -> tuple[object, ob
     body = await read_json(request, limit_bytes)
     if body.get("context"):
         raise InvalidRequest("`context` is not accepted")
-    start = _decoded(body.get("start_event", body.get("kwargs", {})))
+    start = decoded(body.get("start_event", body.get("kwargs", {})))
     return body.get("handler_id") or None, start
 
 
@@ -311,95 +307,6 @@ async def _forward(
         if not part.lower().startswith(b"include_internal")
     )
     await host.server.app({**scope, "query_string": query}, receive, send)
-
-
-def start_event_of(workflow: Workflow, payload: object) -> StartEvent:
-    """The start event in `payload`: its fields, or an envelope with type and value.
-
-    Raises WrongFields naming each field, InvalidRequest.
-    """
-    kind = workflow.start_event_class
-    if kind.model_config.get("extra") == "forbid":
-        return start_event(kind, _fields(kind, payload))
-    try:
-        event = EventEnvelope.parse(payload, {kind.__name__: kind}, explicit_event=kind)
-    except EventValidationError:
-        raise InvalidRequest("`start_event` is no event of this workflow") from None
-    if not isinstance(event, kind):
-        raise InvalidRequest("`start_event` is not the event this workflow starts with")
-    return event
-
-
-def public_events(workflow: Workflow) -> list[type[Event]]:
-    """The events by which a workflow meets its callers; those between its steps are its own."""
-    at_the_border = (StartEvent, StopEvent, InputRequiredEvent, HumanResponseEvent)
-    return [kind for kind in workflow.events if issubclass(kind, at_the_border)]
-
-
-def awaited_event(workflow: Workflow, sent: object) -> Event:
-    """The event in `sent`, if the workflow's steps take it from outside.
-
-    Raises NotAllowed `event_not_accepted`, InvalidRequest.
-    """
-    awaited = {
-        kind.__name__: kind for kind in workflow.events if issubclass(kind, HumanResponseEvent)
-    }
-    envelope = _decoded(sent, "event")
-    named = ""
-    if isinstance(envelope, dict):
-        kind = envelope.get("type") or envelope.get("qualified_name")
-        named = kind.rpartition(".")[2] if isinstance(kind, str) else ""
-    if named not in awaited:
-        raise NotAllowed(code=ErrorCode.EVENT_NOT_ACCEPTED)
-    try:
-        event: Event = EventEnvelope.parse(envelope, awaited)
-    except (EventValidationError, ValueError):
-        raise InvalidRequest("`event` has wrong fields") from None
-    return event
-
-
-def _fields(kind: type[StartEvent], payload: object) -> dict[str, Any]:
-    """The fields in `payload`, unpacked if they are in an envelope."""
-    if not isinstance(payload, dict):
-        raise InvalidRequest("`start_event` must be an object")
-    if not ("value" in payload and _ENVELOPE.issuperset(payload)):
-        return payload
-    named = payload.get("type") or (payload.get("qualified_name") or "").rpartition(".")[2]
-    if named not in ("", kind.__name__) or not isinstance(payload["value"], dict):
-        raise InvalidRequest("`start_event` is not the event this workflow starts with")
-    value: dict[str, Any] = payload["value"]
-    return value
-
-
-def _with_job_id(
-    kind: type[StartEvent], payload: object, handler_id: object
-) -> tuple[dict[str, Any], object]:
-    """(fields of the start event, handler id), with the same job id in both."""
-    fields = _fields(kind, payload)
-    job_id = fields.get("job_id") or handler_id
-    if handler_id is not None and handler_id != job_id:
-        raise InvalidRequest("`handler_id` and `job_id` must be the same")
-    job_id = _of_tenant(job_id) if isinstance(job_id, str) else job_id or f"job_{uuid4().hex}"
-    return {**fields, "job_id": job_id}, job_id
-
-
-def _of_tenant(handler_id: str) -> str:
-    """An id chosen by the caller, which another tenant may have chosen as well."""
-    tenant = caller().tenant
-    if tenant == _DEFAULT_TENANT:
-        return handler_id
-    mark = hashlib.sha256(tenant.encode()).hexdigest()[:12]
-    return handler_id if handler_id.startswith(f"{mark}-") else f"{mark}-{handler_id}"
-
-
-def _decoded(payload: object, name: str = "start_event") -> object:
-    """Decode an event that was sent as a JSON string. Raises InvalidRequest."""
-    if not isinstance(payload, str):
-        return payload
-    try:
-        return orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        raise InvalidRequest(f"`{name}` is not JSON") from None
 
 
 def _json(body: object) -> Response:

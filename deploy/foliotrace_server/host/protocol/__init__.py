@@ -1,0 +1,1 @@
+"""The llama-agents protocol: what a request may say, and which host answers it."""
