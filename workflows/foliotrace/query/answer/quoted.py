@@ -91,13 +91,15 @@ class QuotedAnswers:
         emit(QuestionCoverMeasured(cover=round(best, 3)))
         query = replace(query, text=in_document_periods(query.text, [p for p, _ in sources]))
         every = asks_for_each(query.text)
-        sources, told = self._meant(query, sources, every=every)
+        sources, names = self._meant(query, sources, every=every)
         found = FigureAnswer()
         if self.figures is not None:
             passages = [passage for passage, _ in sources]
-            asked = {t: w for t, w in weights.items() if t not in told} or weights
             closing = replace(query, text=in_closing_years(query.text, passages))
-            found = await self.figures.answer(closing, asked, passages, deadline)
+            found = await self.figures.answer(closing, weights, passages, deadline)
+            unnamed = {term: weight for term, weight in weights.items() if term not in names}
+            if not found.figures and 0 < len(unnamed) < len(weights):
+                found = await self.figures.answer(closing, unnamed, passages, deadline)
         each = every and len({p.document_id for p, _ in sources}) > 1
         quoted = FoundQuotes(stated=True)
         if found.figures and not found.whole:
