@@ -21,6 +21,7 @@ from foliotrace.errors import Misconfigured, NotAllowed, NotFound, ParserUnavail
 from foliotrace.model import Deadline, ParsedPage, RetrievalMode, SourceFile
 from foliotrace.parse import ParserChain
 from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.query.subjects.identities import DocumentIdentities
 from foliotrace.resilient import GuardFactory
 from foliotrace.settings import ResilienceSettings
 from foliotrace.stack import DataFolder, Host, Stack
@@ -236,14 +237,15 @@ async def test_equal_bytes_under_another_name_stay_in_the_cloud(
 
 async def test_retrieval_paths_follow_the_setting(stack: IngestStack, fake: FakeLlamaCloud) -> None:
     keyword = RetrievalPath(RetrievalMode.KEYWORD, stack.index)
+    names = DocumentIdentities(stack.library, stack.index)
     for index, modes in (
         ("cloud_then_local", ["managed", "keyword"]),
         ("cloud", ["managed"]),
     ):
         async with composed(stack, fake, index=index) as (cloud, settings):
-            assert [p.mode for p in cloud.path_orders((keyword,))[settings.index]] == modes
+            assert [p.mode for p in cloud.path_orders((keyword,), names)[settings.index]] == modes
     async with composed(stack, fake, parsing="cloud") as (cloud, _):
-        assert cloud.path_orders((keyword,)) == {}
+        assert cloud.path_orders((keyword,), names) == {}
 
 
 async def test_a_webhook_is_accepted_when_it_is_signed(

@@ -166,3 +166,28 @@ async def test_another_companys_figure_is_not_the_answer_through_the_managed_ind
         local = await running.ask(question, bypass_cache=True, path="local")
     assert local.path[1] == managed.path[1] == "abstained"
     assert "Tesla" in managed.body["answer"] + (managed.body["notice"] or "")
+
+
+async def test_a_document_that_the_question_names_comes_before_others_that_match_better(
+    fake: FakeLlamaCloud, tmp_path: Path
+) -> None:
+    other = "Halden Inc. The gross margin, as stated in the most recent report, was {}.2 percent."
+    named = "Brandt Inc. quarterly report.\n\nThe gross margin was 74.1 percent." + " ".join(
+        f"Pump {number} of the harbour at Calden needs valve {number} and seals."
+        for number in range(40)
+    )
+    question = "What was Brandt's gross margin as stated in the most recent report?"
+    fake.other_engine_chars = 400
+    async with service(tmp_path, llamacloud=cloud(fake, index="cloud_then_local")) as running:
+        for number in range(8):
+            name = f"2022 Q{number % 4 + 1} Halden Inc {number}.txt"
+            await running.put(name, other.format(40 + number))
+        await running.put("2023 Q4 Brandt Inc.txt", named)
+        await running.put("runway.txt", RUNWAY)
+        await running.indexed()
+        managed = await running.ask(question, bypass_cache=True)
+        local = await running.ask(question, bypass_cache=True, path="local")
+    for asked in (local, managed):
+        cited = {each["document_name"] for each in asked.body["citations"]}
+        assert cited == {"2023 Q4 Brandt Inc.txt"}, asked.body["answer"]
+    assert managed.path == ("managed", "extractive")

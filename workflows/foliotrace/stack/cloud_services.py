@@ -25,7 +25,9 @@ from foliotrace.extract.services import Rung
 from foliotrace.model import PAGED_TYPES, ExecutionMode, ExtractionMethod, RetrievalMode
 from foliotrace.parse import ParserChain, RemainingTypesParser
 from foliotrace.ports import BudgetLedger, Parser
+from foliotrace.query.retrieve.document_routing import RoutedRetriever
 from foliotrace.query.retrieve.paths import RetrievalPath
+from foliotrace.query.subjects.identities import DocumentIdentities
 from foliotrace.resilient import (
     BackgroundIndexWriter,
     CircuitGuard,
@@ -151,15 +153,20 @@ class CloudServices:
         )
 
     def path_orders(
-        self, local: Sequence[RetrievalPath]
+        self, local: Sequence[RetrievalPath], identities: DocumentIdentities
     ) -> Mapping[ExecutionMode, Sequence[RetrievalPath]]:
-        """What a question may choose; empty when retrieval stays local."""
+        """What a question may choose; empty when retrieval stays local.
+
+        Documents that a question names are preferred after the fusion with the keyword index: the
+        ranks that are fused would lose the preference of either search.
+        """
         if self._placements is None:
             return {}
-        (kept,) = (path.retriever for path in local if path.mode is RetrievalMode.KEYWORD)
-        retriever = ManagedIndexRetriever(
-            self.gateway, self._placements, self._folder.library, local=kept
+        folder = self._folder
+        fused = ManagedIndexRetriever(
+            self.gateway, self._placements, folder.library, local=folder.keyword
         )
+        retriever = RoutedRetriever(fused, identities, remote=True)
         guard = self._guards.make(
             "managed_index",
             limit_s=self._core.query.retrieval_deadline_s,

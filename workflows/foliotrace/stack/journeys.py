@@ -208,7 +208,7 @@ class Stack:
             local.insert(0, RetrievalPath(RetrievalMode.HYBRID, hybrid))
             local.append(RetrievalPath(RetrievalMode.VECTOR, VectorRetriever(self._vectors)))
         own = () if self.external.retriever is None else (self.external.retriever,)
-        orders = cloud.path_orders(local) if cloud else {}
+        orders = cloud.path_orders(local, identities) if cloud else {}
         by_mode = {
             mode: tuple(order) if mode is _CLOUD else (*own, *order)
             for mode, order in orders.items()

@@ -7,6 +7,7 @@ only the newest ones count for a question about "the latest"; a question about a
 passage of each. Measured in bench/retrieval.py.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -24,11 +25,18 @@ _EACH_OF: Final = 6  # documents that are searched one by one for a question abo
 
 
 class RoutedRetriever:
-    """A `Retriever` that prefers the documents an unfiltered question names."""
+    """A `Retriever` that prefers the documents an unfiltered question names.
 
-    def __init__(self, inner: Retriever, identities: DocumentIdentities) -> None:
+    `remote`: a search waits for a network, so all searches of a question run at the same time,
+    without waiting to see whether those of the preferred documents are needed.
+    """
+
+    def __init__(
+        self, inner: Retriever, identities: DocumentIdentities, *, remote: bool = False
+    ) -> None:
         self._inner = inner
         self._identities = identities
+        self._remote = remote
 
     @property
     def ready(self) -> bool:
@@ -37,14 +45,20 @@ class RoutedRetriever:
 
     async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> Sequence[Passage]:
         """Best first, passages of preferred documents raised. Raises IndexUnavailable."""
-        everywhere = await self._inner.retrieve(query, top_k=top_k, deadline=deadline)
         preferred = await self._preferred(query)
-        if 1 < len(preferred) <= min(_EACH_OF, top_k) and asks_for_each(query.text):
-            return await self._of_each(query, everywhere, preferred, top_k, deadline)
-        if not preferred or all(p.document_id in preferred for p in everywhere):
-            return everywhere
-        narrowed = replace(query, filters=Filters(document_ids=tuple(sorted(preferred))))
-        inside = await self._inner.retrieve(narrowed, top_k=top_k, deadline=deadline)
+        each = 1 < len(preferred) <= min(_EACH_OF, top_k) and asks_for_each(query.text)
+        if self._remote and preferred:
+            everywhere, inside = await asyncio.gather(
+                self._inner.retrieve(query, top_k=top_k, deadline=deadline),
+                self._inside(query, preferred, each, top_k, deadline),
+            )
+        else:
+            everywhere = await self._inner.retrieve(query, top_k=top_k, deadline=deadline)
+            if not preferred or (not each and all(p.document_id in preferred for p in everywhere)):
+                return everywhere
+            inside = await self._inside(query, preferred, each, top_k, deadline)
+        if each:
+            return _first_of_each(everywhere, inside, preferred, top_k=top_k)
         return merged(everywhere, inside, preferred, top_k=top_k)
 
     async def _preferred(self, query: Query) -> frozenset[str]:
@@ -62,27 +76,46 @@ class RoutedRetriever:
             return self._identities.newest(*place, preferred)
         return preferred
 
-    async def _of_each(
+    async def _inside(
         self,
         query: Query,
-        everywhere: Sequence[Passage],
         preferred: frozenset[str],
+        each: bool,
         top_k: int,
         deadline: Deadline,
-    ) -> Sequence[Passage]:
-        """The best passage of each preferred document, then the best of all."""
-        inside: list[Passage] = []
-        for document_id in sorted(preferred):
-            narrowed = replace(query, filters=Filters(document_ids=(document_id,)))
-            inside += await self._inner.retrieve(narrowed, top_k=2, deadline=deadline)
-        ranked = merged(everywhere, inside, preferred, top_k=top_k + len(inside))
-        first: dict[str, Passage] = {}
-        for passage in ranked:
-            if passage.document_id in preferred:
-                first.setdefault(passage.document_id, passage)
-        firsts = {passage.chunk_id for passage in first.values()}
-        rest = [passage for passage in ranked if passage.chunk_id not in firsts]
-        return [*first.values(), *rest][:top_k]
+    ) -> list[Passage]:
+        """What the preferred documents hold; with `each`, two passages of every one of them."""
+        ids = sorted(preferred)
+        among = [(document_id,) for document_id in ids] if each else [tuple(ids)]
+        found = await asyncio.gather(
+            *(
+                self._inner.retrieve(
+                    replace(query, filters=Filters(document_ids=document_ids)),
+                    top_k=2 if each else top_k,
+                    deadline=deadline,
+                )
+                for document_ids in among
+            )
+        )
+        return [passage for passages in found for passage in passages]
+
+
+def _first_of_each(
+    everywhere: Sequence[Passage],
+    inside: Sequence[Passage],
+    preferred: frozenset[str],
+    *,
+    top_k: int,
+) -> list[Passage]:
+    """The best passage of each preferred document, then the best of all."""
+    ranked = merged(everywhere, inside, preferred, top_k=top_k + len(inside))
+    first: dict[str, Passage] = {}
+    for passage in ranked:
+        if passage.document_id in preferred:
+            first.setdefault(passage.document_id, passage)
+    firsts = {passage.chunk_id for passage in first.values()}
+    rest = [passage for passage in ranked if passage.chunk_id not in firsts]
+    return [*first.values(), *rest][:top_k]
 
 
 def merged(
