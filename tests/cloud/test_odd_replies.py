@@ -163,17 +163,40 @@ async def test_a_value_that_its_own_citation_does_not_state_becomes_null(
     assert found["fields"][0]["citations"] == []
 
 
+CHOICE = {
+    "type": "object",
+    "properties": {"harbour": {"type": "string", "enum": ["SOUTHERN", "NORTHERN"]}},
+}
+
+
 async def test_a_choice_that_the_document_words_differently_stays(
     fake: FakeLlamaCloud, tmp_path: Path
 ) -> None:
     def chosen(reply: Any) -> None:
         if reply.get("extract_result"):
             reply["extract_result"]["harbour"] = "SOUTHERN"
+            cited = {"citation": [{"page": 2, "matching_text": "Harbour Ostrin"}]}
+            reply["extract_metadata"] = {
+                "field_metadata": {"document_metadata": {"harbour": cited}}
+            }
 
-    choice = {"type": "string", "enum": ["SOUTHERN", "NORTHERN"]}
-    schema = {"type": "object", "properties": {"harbour": choice}}
-    found = await extracted(fake, tmp_path, schema, chosen)
-    assert found["record"] in ({"harbour": "SOUTHERN"}, {"harbour": None})
+    found = await extracted(fake, tmp_path, CHOICE, chosen)
+    assert found["record"] == {"harbour": "SOUTHERN"}
+    (citation,) = found["fields"][0]["citations"]
+    assert (citation["quote"], citation["anchor"]["page"]) == ("Harbour Ostrin", 2)
+
+
+async def test_a_choice_without_a_citation_becomes_null(
+    fake: FakeLlamaCloud, tmp_path: Path
+) -> None:
+    def chosen(reply: Any) -> None:
+        if reply.get("extract_result"):
+            reply["extract_result"]["harbour"] = "SOUTHERN"
+            reply["extract_metadata"] = None
+
+    found = await extracted(fake, tmp_path, CHOICE, chosen)
+    assert found["record"] == {"harbour": None}
+    assert found["fields"][0]["citations"] == []
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from tests.cloud.service import RUNWAY, cloud, service
+from tests.cloud.service import RUNWAY, cloud, embedding, service
 from tests.fakes.llamacloud import FakeLlamaCloud, running_fake_llamacloud
+from tests.fakes.openai import running_fake_openai
 
 from foliotrace.adapters.llamacloud.managed_index.retriever import fused_by_page
 from foliotrace.adapters.local.keyword.index import KeywordIndex
@@ -191,3 +192,19 @@ async def test_a_document_that_the_question_names_comes_before_others_that_match
         cited = {each["document_name"] for each in asked.body["citations"]}
         assert cited == {"2023 Q4 Brandt Inc.txt"}, asked.body["answer"]
     assert managed.path == ("managed", "extractive")
+
+
+async def test_with_embeddings_the_index_beside_the_managed_one_is_the_keyword_index(
+    fake: FakeLlamaCloud, tmp_path: Path
+) -> None:
+    given = cloud(fake, index="cloud_then_local")
+    with running_fake_openai() as model:
+        async with service(tmp_path, llamacloud=given, embedding=embedding(model)) as running:
+            await running.put("halden.txt", REPORT)
+            await running.put("runway.txt", RUNWAY)
+            await running.indexed()
+            asked = await running.ask(QUESTION, bypass_cache=True)
+            local = await running.ask(QUESTION, bypass_cache=True, path="local")
+    assert asked.path == ("managed", "extractive")
+    assert asked.body["degradation"]["contributed"] == ["managed", "keyword"]
+    assert local.path == ("hybrid", "extractive")
