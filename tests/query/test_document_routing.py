@@ -16,8 +16,9 @@ from tests.ingest.pages import blob
 
 from foliotrace.adapters.local.sqlite import writes
 from foliotrace.adapters.local.sqlite.library import SqliteLibrary
-from foliotrace.model import Filters
+from foliotrace.model import Deadline, Filters, Passage, Principal, Query
 from foliotrace.ports import DocumentDraft
+from foliotrace.query.retrieve.document_routing import RoutedRetriever
 from foliotrace.query.subjects import identities as document_identities
 from foliotrace.query.subjects.identities import (
     MAX_PREFERRED,
@@ -217,3 +218,43 @@ def plainly_preferred(terms: dict[str, set[str]], question: str) -> set[str]:
     bar = MIN_RELATIVE_COVER * max(cover.values(), default=0.0)
     named = {i for i, covered in cover.items() if covered >= bar}
     return named if len(named) <= MAX_PREFERRED else set()
+
+
+class MeetingRetriever:
+    """A remote index: each search waits until `parties` of them are under way."""
+
+    ready = True
+
+    def __init__(self, parties: int) -> None:
+        self._parties = parties
+        self._met = asyncio.Event()
+        self.filters: list[tuple[str, ...]] = []
+
+    async def retrieve(self, query: Query, *, top_k: int, deadline: Deadline) -> list[Passage]:
+        self.filters.append(tuple(query.filters.document_ids) if query.filters else ())
+        if len(self.filters) == self._parties:
+            self._met.set()
+        await self._met.wait()
+        return []
+
+
+@pytest.mark.parametrize(
+    ("question", "searches"),
+    [
+        ("What does Brandt sell?", 2),
+        ("What did Halden sell in each year?", 4),
+        ("What is sold?", 1),
+    ],
+)
+async def test_all_searches_of_a_question_in_a_remote_index_run_at_the_same_time(
+    libraries: list[SqliteLibrary], question: str, searches: int
+) -> None:
+    library, _ = libraries
+    await serve_companies(library, ["Halden", "Halden", "Halden", "Brandt", "Calden", "Ostrin"])
+    remote = MeetingRetriever(searches)
+    routed = RoutedRetriever(remote, await known(library), remote=True)
+    query = Query(text=question, principal=Principal(tenant="t1"))
+    async with asyncio.timeout(30):
+        await routed.retrieve(query, top_k=8, deadline=Deadline(float("inf")))
+    assert len(remote.filters) == searches
+    assert remote.filters[0] == ()

@@ -2,7 +2,7 @@
 
 The cloud says which pages answer; what is read and quoted is our own text of them, which the local
 index gives with its place. So an answer through the managed index is not worse than a local one,
-for one call in the cloud and a few milliseconds here.
+for one call in the cloud and a few milliseconds here per search.
 """
 
 import asyncio
