@@ -118,7 +118,7 @@ async def test_checkpoints_stay_at_home_where_logs_are_not_exported(
         ({"OTEL_LOGS_EXPORTER": "none"}, {}, "off", "none leaves"),
         ({"OTEL_SDK_DISABLED": "true"}, {"checkpoint_folder": "vault"}, "on", "to vault"),
         ({}, {"enabled": False}, "off", "none leaves"),
-        ({"OTEL_LOGS_EXPORTER": "carbon"}, {}, "problem", "OTEL_LOGS_EXPORTER"),
+        ({"OTEL_LOGS_EXPORTER": "carbon"}, {}, "on", "OpenTelemetry"),  # ignored with a warning
     ],
 )
 async def test_the_doctor_says_which_way_checkpoints_leave(

@@ -160,6 +160,6 @@ def test_every_function_cache_of_the_journeys_is_emptied_by_a_deletion() -> None
     }
     assert found == {
         "query/services.py:@lru_cache(maxsize=4)",  # synonyms of the lexicon
-        "query/answer/quotes.py:        self._header_terms = lru_cache("
+        "query/answer/quoting/passage_terms.py:        self._header_terms = lru_cache("
         "maxsize=_MAX_HEADERS)(self._terms)",  # cleared with its object
     }

@@ -141,8 +141,8 @@ def _degraded(outcome: Outcome, row: Row) -> str | None:
     level = int(mark.get("level", 0)) if isinstance(mark, Mapping) else 0
     if not level or "degradation_level" in row.reference_outputs:
         return None
-    reasons = ", ".join(map(str, mark.get("reasons") or ())) if mark else ""
-    return f"the answer is degraded (level {level}: {reasons}) and does not pass"
+    causes = ", ".join(map(str, mark.get("reasons") or ())) if mark else ""
+    return f"the answer is degraded (level {level}: {causes}) and does not pass"
 
 
 def _common(seen: Sequence[Configuration]) -> Configuration:

@@ -257,6 +257,8 @@ class QuoteFinder:
         unstated: list[str] = []
         own = _names_in(query.text, self.vocabulary)
         for place, part in enumerate(parts):
+            if not is_question(part):
+                continue  # "What is the fee? Call me on ..."
             if place and _REFERS.search(part):
                 part = f"{parts[place - 1]} {part}"
             terms = frozenset(self.vocabulary.terms(part)) | own
