@@ -3,8 +3,8 @@
 Used by bench/answers.py and by the test over the real PDFs. The rule: the characters whose middle
 pypdfium2 places inside the boxes are those of the quote (`complete`), and spell it from left to
 right (`in_order`; a sign printed over another may stand on either side of it), once white space,
-hyphens and the shapes of quotation marks are left out; and the boxes' area is at most 1.5 times
-that of the quote's words.
+dots between a label and its value, hyphens and the shapes of quotation marks are left out; and the
+boxes' area is at most 1.5 times that of the quote's words.
 """
 
 import re
@@ -20,7 +20,7 @@ import pypdfium2 as pdfium
 from foliotrace.model import Box, Citation, ParsedPage
 
 MOST_AREA = 1.5
-_LEFT_OUT = re.compile(r"[\s\u00ad\u2010-\u2015\u2212\ufffe\x02\x00-]+")
+_LEFT_OUT = re.compile(r"[\s\u00ad\u2010-\u2015\u2212\ufffe\x02\x00-]+|(?:\.\s*){4,}")
 _QUOTES = str.maketrans("\u2018\u2019\u201a\u201c\u201d\u201e\u2032\u2033`", "'''\"\"\"'\"'")
 _Character = tuple[float, float, str]
 
