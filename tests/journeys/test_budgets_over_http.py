@@ -129,7 +129,7 @@ async def test_paid_calls_without_a_usable_answer_stand_on_the_extraction_and_it
         )
         job = await running.finished(sent.json()["job"]["id"])
         found = (await running.client.get(f"/v1/extractions/{job['id']}")).json()
-        records = [r for r in audit_records(tmp_path / "audit") if r.get("run_id") == job["id"]]
+    records = [r for r in audit_records(tmp_path / "audit") if r.get("run_id") == job["id"]]
     cost = price_usd(model.tokens())
     assert cost > 0
     assert found["usage"]["llm_calls"] == model.count()
