@@ -109,7 +109,7 @@ async def test_a_resumed_job_goes_on_in_its_trace(tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)
 
         def of_job() -> list[Any]:
-            """Its spans. A kill between a batch's arrival and the note of it sends the batch again."""
+            """Its spans. A kill before a sent batch is noted sends that batch again."""
             found = [s for s in sink.spans if s.trace_id.hex() == trace_id]
             return [*{s.SerializeToString(): s for s in found}.values()]
 
