@@ -95,17 +95,17 @@ def of_named(
     And the terms of the names that told the documents apart: they say which one is meant, and need
     not stand beside the answer.
     """
-    written: dict[str, frozenset[str]] = {}
-    for passage, found in sources:
-        before = written.get(passage.document_id, frozenset())
-        written[passage.document_id] = before | found.terms | found.identity
-    if len(written) < 2:
+    if len({passage.document_id for passage, _ in sources}) < 2:
         return list(sources), frozenset()
     names = [
         frozenset(terms(" ".join(name.words)))
         for name in asked_names(question)
         if name.capitalised or name.possessive
     ]
+    wanted = frozenset().union(*names)
+    written: dict[str, set[str]] = {}
+    for passage, found in sources:
+        written.setdefault(passage.document_id, set()).update(wanted & found.terms)
     held = {doc: [n for n in names if n and n <= own] for doc, own in written.items()}
     kept = [source for source in sources if held[source[0].document_id]]
     if not kept or len(kept) == len(sources):

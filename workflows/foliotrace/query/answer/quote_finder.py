@@ -8,7 +8,7 @@ quote for each part.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final
 
 from foliotrace.model import Deadline, Passage, Query
 from foliotrace.ports import QuestionTerms, QuestionVocabulary
@@ -18,6 +18,8 @@ from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.answer.quotes import (
     LOWEST_SCORE,
     Quote,
+    best_of,
+    candidates,
     choose,
     cover,
     of_each_document,
@@ -26,6 +28,7 @@ from foliotrace.query.answer.quoting.asked import Asked, asked_for
 from foliotrace.query.answer.quoting.confidence import confidence_of
 from foliotrace.query.answer.quoting.passage_terms import PassageTerms, PassageTermsCache
 from foliotrace.query.answer.quoting.sides import parts_of, short, sides_of
+from foliotrace.query.answer.quoting.sought import Sought, Sources
 from foliotrace.query.answer.quoting.stated import is_question, relation_of
 from foliotrace.query.answer.quoting.stating_quotes import (
     NEARLY_ALL,
@@ -48,9 +51,6 @@ _CANDIDATES: Final = 12  # quotes of which each is looked at
 _WHETHER: Final = re.compile(r"\W*(?:did|does|do|has|have|is|are|was|were)\b.*\bany\b", re.I | re.S)
 _SAYS_WHETHER: Final = re.compile(r"\b(?:no(?:t|ne)?|any|yes)\b(?! limited)", re.I)
 _REFERS: Final = re.compile(r"\b(?:it|they|them|these|those|this)\b", re.I)
-
-Sources: TypeAlias = Sequence[tuple[Passage, PassageTerms]]
-"""Passages with their terms, in the order of their markers: [1] is the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +90,16 @@ class QuoteFinder:
 
         With `each`, the best one of each document.
         """
+        whole = self._sought(query.text, question, weights, sources)
+        found = self._found(whole, question, query.top_k, each=each)
         if each:
-            return self._found(query.text, question, weights, sources, query.top_k, each=True)
+            return found
         parts = parts_of(query.text)
         if len(parts) > 1:
-            of_parts = await self._of_parts(query, parts, question, weights, sources, deadline)
+            of_parts = await self._of_parts(query, parts, question, whole, found, deadline)
             if of_parts is not None:
                 return of_parts
-        found = await self._searched(query, query.text, question, weights, sources, deadline)
+        found = await self._searched(query, question, whole, found, deadline)
         return self._of_sides(query, question, weights, sources, found)
 
     def nearest(
@@ -109,31 +111,31 @@ class QuoteFinder:
         answered: frozenset[str],
     ) -> FoundQuotes:
         """The quotes for what figures leave open, among the passages alone."""
-        text, top_k = query.text, query.top_k
-        return self._found(text, question, weights, sources, top_k, answered=answered)
+        sought = self._sought(query.text, question, weights, sources, answered=answered)
+        return self._found(sought, question, query.top_k)
 
     # --- one question ----------------------------------------------------------------------
 
     async def _searched(
         self,
         query: Query,
-        text: str,
         question: QuestionTerms,
-        weights: Mapping[str, float],
-        sources: Sources,
+        sought: Sought,
+        found: FoundQuotes,
         deadline: Deadline,
     ) -> FoundQuotes:
-        """The quotes among the passages; where none states it, also among further pages."""
-        found = self._found(text, question, weights, sources, query.top_k)
+        """The quotes `found` among the passages; where none states it, also among further pages."""
+        text, sources = sought.text, sought.sources
         unsaid = (
             found.stated and _WHETHER.match(text) and not _SAYS_WHETHER.search(found.quotes[0].text)
         )
         if (found.stated and not unsaid) or not sources or not is_question(query.text):
             return found
-        more = await self._more(query, text, question, weights, sources, deadline)
+        more = await self._more(query, question, sought, deadline)
         if not more:
             return found
-        again = self._found(text, question, weights, sources, query.top_k, further=more)
+        wider = self._sought(text, question, sought.weights, sources, further=more)
+        again = self._found(wider, question, query.top_k)
         if found.stated:
             return again if again.stated and _SAYS_WHETHER.search(again.quotes[0].text) else found
         return again if again.stated or not found.quotes else found
@@ -141,16 +143,14 @@ class QuoteFinder:
     async def _more(
         self,
         query: Query,
-        text: str,
         question: QuestionTerms,
-        weights: Mapping[str, float],
-        sources: Sources,
+        sought: Sought,
         deadline: Deadline,
     ) -> Sources:
         """Further pages of the passages' documents, if these are few."""
         if self.figures is None or self.passage_terms is None:
             return ()
-        relation = relation_of(text, self._asked(text, question, weights, sources))
+        relation, sources = sought.relation, sought.sources
         instead = [
             item
             for phrase, items in question.instead
@@ -158,13 +158,13 @@ class QuoteFinder:
             for item in items
         ]
         words = dict.fromkeys(
-            [t for t in weights if t in relation.relation or t in relation.names]
+            [t for t in sought.weights if t in relation.relation or t in relation.names]
             + [t for item in instead for t in sorted(item)]
         )
         known = {(p.revision, p.page, p.start) for p, _ in sources}
         more: list[tuple[Passage, PassageTerms]] = []
         tenant = query.principal.tenant
-        for document_id in _searchable(text, sources) if words else ():
+        for document_id in _searchable(sought.text, sources) if words else ():
             for passage in await self.figures.lookup.pages(
                 query, document_id, " ".join(words), deadline
             ):
@@ -174,39 +174,32 @@ class QuoteFinder:
         return more
 
     def _found(
-        self,
-        text: str,
-        question: QuestionTerms,
-        weights: Mapping[str, float],
-        sources: Sources,
-        top_k: int,
-        *,
-        each: bool = False,
-        further: Sources = (),
-        answered: frozenset[str] = frozenset(),
+        self, sought: Sought, question: QuestionTerms, top_k: int, *, each: bool = False
     ) -> FoundQuotes:
         """The best quotes with their confidence; with `each`, the best of each document.
 
         Those that state what was asked stand first, and where one does, the others are left out.
         """
-        asked = self._asked(text, question, weights, [*sources, *further])
+        text, asked, relation = sought.text, sought.asked, sought.relation
+        sources, further = sought.sources, sought.further
         at_most = min(MAX_QUOTES, top_k)
+        ranked: list[Quote] = []
         if each:
             quotes = _sure(of_each_document(asked, question, sources))
             if len(quotes) != 1:
                 return FoundQuotes(quotes, max((q.score for q in quotes), default=0) >= UNSURE)
         else:
-            chosen = choose(asked, question, sources, at_most=at_most, further=further)
+            ranked = candidates(asked, question, sources, further=further)
+            chosen = best_of(ranked, at_most=at_most)
             if chosen and chosen[0].score < LOWEST_SCORE:
                 return FoundQuotes()
             quotes = _sure(chosen)
-        relation = relation_of(text, asked, answered)
         if not is_question(text) and not relation.forms:
             return FoundQuotes(quotes, bool(quotes) and quotes[0].score >= UNSURE)
         terms = of_pages([*sources, *further])
         stated = [q for q in quotes if states(q, relation, question, asked, terms)]
         if not stated and len(quotes) == at_most and not each:
-            more = _sure(choose(asked, question, sources, at_most=_CANDIDATES, further=further))
+            more = _sure(best_of(ranked, at_most=_CANDIDATES))
             stated = [q for q in more if states(q, relation, question, asked, terms)][:at_most]
         if stated:
             if _WHETHER.match(text):
@@ -216,6 +209,21 @@ class QuoteFinder:
             quotes = tuple(replace(q, score=max(q.score, UNSURE)) for q in kept)
             return FoundQuotes(quotes, stated=True)
         return FoundQuotes(tuple(replace(q, score=min(q.score, LACKING)) for q in quotes))
+
+    def _sought(
+        self,
+        text: str,
+        question: QuestionTerms,
+        weights: Mapping[str, float],
+        sources: Sources,
+        *,
+        further: Sources = (),
+        answered: frozenset[str] = frozenset(),
+    ) -> Sought:
+        """What a text asks of passages. `answered` are terms that figures answer already."""
+        asked = self._asked(text, question, weights, [*sources, *further])
+        relation = relation_of(text, asked, answered)
+        return Sought(text, weights, sources, asked, relation, further)
 
     def _asked(
         self,
@@ -228,8 +236,8 @@ class QuoteFinder:
             text,
             weights,
             generic=question.generic,
-            headers=frozenset().union(*(terms.identity for _, terms in sources)),
-            written=frozenset().union(*(terms.terms for _, terms in sources)),
+            headers=frozenset().union(*(t.identity.intersection(weights) for _, t in sources)),
+            written=frozenset().union(*(t.terms.intersection(weights) for _, t in sources)),
             terms=self.vocabulary.terms,
             instead=question.instead,
             figure=self.figures is not None and self.figures.names_figure(text),
@@ -242,17 +250,18 @@ class QuoteFinder:
         query: Query,
         parts: Sequence[str],
         question: QuestionTerms,
-        weights: Mapping[str, float],
-        sources: Sources,
+        whole: Sought,
+        found: FoundQuotes,
         deadline: Deadline,
     ) -> FoundQuotes | None:
-        """A quote for each part of a question; None where no sentence states one of them."""
-        relation = relation_of(query.text, self._asked(query.text, question, weights, sources))
-        whole = self._found(query.text, question, weights, sources, query.top_k)
-        if whole.stated:
-            held = question.answered(whole.quotes[0].span.terms)
-            if relation.share(held) >= NEARLY_ALL:
-                return whole
+        """A quote for each part of a question; None where no sentence states one of them.
+
+        `found` are the quotes for the whole question: they answer it if they state nearly all.
+        """
+        if found.stated:
+            held = question.answered(found.quotes[0].span.terms)
+            if whole.relation.share(held) >= NEARLY_ALL:
+                return found
         quotes: list[Quote] = []
         unstated: list[str] = []
         own = _names_in(query.text, self.vocabulary)
@@ -262,10 +271,12 @@ class QuoteFinder:
             if place and _REFERS.search(part):
                 part = f"{parts[place - 1]} {part}"
             terms = frozenset(self.vocabulary.terms(part)) | own
-            asked = {t: w for t, w in weights.items() if t in terms}
+            asked = {t: w for t, w in whole.weights.items() if t in terms}
             found = FoundQuotes()
             if asked:
-                found = await self._searched(query, part, question, asked, sources, deadline)
+                sought = self._sought(part, question, asked, whole.sources)
+                found = self._found(sought, question, query.top_k)
+                found = await self._searched(query, question, sought, found, deadline)
             if found.stated:
                 known = [(q.passage.revision, q.passage.page, q.span.start) for q in quotes]
                 best = found.quotes[0]

@@ -18,7 +18,7 @@ from foliotrace.query.answer.asked_documents import (
 )
 from foliotrace.query.answer.cells.figures import FigureAnswer, FigureFinder
 from foliotrace.query.answer.cells.wording import FoundFigure
-from foliotrace.query.answer.quote_finder import FoundQuotes, QuoteFinder, Sources
+from foliotrace.query.answer.quote_finder import FoundQuotes, QuoteFinder
 from foliotrace.query.answer.quotes import (
     FLOOR,
     Quote,
@@ -27,6 +27,7 @@ from foliotrace.query.answer.quotes import (
 )
 from foliotrace.query.answer.quoting.passage_terms import QuoteSpan
 from foliotrace.query.answer.quoting.pieces import whole_sentence
+from foliotrace.query.answer.quoting.sought import Sources
 from foliotrace.query.answer.synthesis import (
     ABSTAINED,
     NOTICE_BUDGET,

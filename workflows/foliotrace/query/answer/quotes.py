@@ -104,7 +104,18 @@ def choose(
     at_most: int,
     further: Sequence[tuple[Passage, PassageTerms]] = (),
 ) -> list[Quote]:
-    """The best quotes of the ranked passages, best first, no text twice.
+    """The best quotes of the ranked passages, best first, no text twice."""
+    return best_of(candidates(asked, question, sources, further=further), at_most=at_most)
+
+
+def candidates(
+    asked: Asked,
+    question: QuestionTerms,
+    sources: Sequence[tuple[Passage, PassageTerms]],
+    *,
+    further: Sequence[tuple[Passage, PassageTerms]] = (),
+) -> list[Quote]:
+    """The spans of the ranked passages that may be quoted, best first.
 
     `further` passages come from another search: their scores are comparable to each other only.
     """
@@ -118,18 +129,18 @@ def choose(
     ]
     best = []
     for score, passage, span in nlargest(_CANDIDATES, scored, key=itemgetter(0)):
-        quote = Quote(passage, span, score)
-        best.append(
-            replace(quote, score=score * asked.form_factor(quote.text, is_row=bool(span.header)))
-        )
-    if not best:
-        return []
+        text = Quote(passage, span, score).text
+        factor = asked.form_factor(text, is_row=bool(span.header))
+        best.append(Quote(passage, span, score * factor))
     best.sort(key=lambda quote: -quote.score)
-    if not asked.names_document:
-        best = _spread(best)
+    return best if asked.names_document else _spread(best)
+
+
+def best_of(ranked: Sequence[Quote], *, at_most: int) -> list[Quote]:
+    """The best of the candidates, best first, no text twice; neighbouring sentences are joined."""
     chosen: dict[str, Quote] = {}
-    for quote in best:
-        if quote.score < MIN_RELATIVE_SCORE * best[0].score:
+    for quote in ranked:
+        if quote.score < MIN_RELATIVE_SCORE * ranked[0].score:
             break
         if len(chosen) == at_most and not any(_adjacent(quote, one) for one in chosen.values()):
             continue

@@ -33,10 +33,10 @@ from foliotrace.query.answer.grounding.evidence import ClaimEvidence
 from foliotrace.query.answer.grounding.sentences import Grounder
 from foliotrace.query.answer.ladder import RUNG_FAILURES, NextRung, after_failure
 from foliotrace.query.answer.prompt import QUESTION, AnswerTask
-from foliotrace.query.answer.quote_finder import Sources
 from foliotrace.query.answer.quoted import QuotedAnswers
 from foliotrace.query.answer.quotes import Quote, nearest_span
 from foliotrace.query.answer.quoting.passage_terms import PassageTermsCache
+from foliotrace.query.answer.quoting.sought import Sources
 from foliotrace.query.answer.synthesis import (
     ABSTAINED,
     ABSTAINED_EMPTY,

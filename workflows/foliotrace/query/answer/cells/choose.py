@@ -199,15 +199,16 @@ def _named(wanted: Wanted, row: LabelledRow) -> tuple[frozenset[str], float]:
     if len(row.terms) > 1 and row.terms <= wanted.plain:
         return frozenset(), 1.0
     held = _held(wanted, row.terms)
-    stated = set(row.terms & wanted.weights.keys()) | _similar_terms(wanted, row.terms)
+    stated: frozenset[str] = frozenset()
     for phrase, labels in wanted.rows:
         for label in labels:
             if label <= row.terms:
                 held |= phrase & wanted.weights.keys()
                 stated |= label
-    core = row.terms - wanted.fillers or row.terms
     if not held:
-        return held, 0.0
+        return held, 0.0  # as most rows
+    core = row.terms - wanted.fillers or row.terms
+    stated = stated | (row.terms & wanted.weights.keys()) | _similar_terms(wanted, row.terms)
     return held, len(core & stated) / len(core)
 
 

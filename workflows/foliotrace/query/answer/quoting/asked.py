@@ -174,8 +174,8 @@ def asked_for(
 ) -> Asked:
     """What the question asks for.
 
-    `headers` are the terms of its documents' identities, `generic` its words that many questions
-    have, `written` the terms of all passages: a name that none of them writes is a ticker.
+    Of its words, `headers` are those of its documents' identities, `generic` those that many
+    questions have, `written` those of any passage: a name that none of them writes is a ticker.
 
     A word that only names the document, or that many questions have, counts for little, unless
     there is no other.

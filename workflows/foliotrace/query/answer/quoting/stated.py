@@ -228,11 +228,12 @@ def relation_of(question: str, asked: Asked, answered: frozenset[str] = frozense
     elif _WHICH_ONES.search(question):
         forms[_NAMES_SOME] = None
     relation = key - named
-    beside = {(a, b) for a, b in pairwise(asked.terms(question)) if _stand_together(a, b, question)}
     compounds = tuple(
         pair
-        for pair in beside & asked.pairs
-        if relation.issuperset(pair) and _MOVES.isdisjoint(pair)
+        for pair in asked.pairs.intersection(pairwise(asked.terms(question)))
+        if relation.issuperset(pair)
+        and _MOVES.isdisjoint(pair)
+        and _stand_together(*pair, question)  # last: each pair compiles a pattern of its own
     )
     years = frozenset(
         [d.year for d in periods.dates] + [q.year for q in periods.quarters] + [*periods.years]

@@ -9,7 +9,7 @@ from foliotrace.ports import QuestionTerms
 from foliotrace.query.answer.quotes import Quote
 from foliotrace.query.answer.quoting.asked import Asked
 from foliotrace.query.answer.quoting.noise import NEVER_STATE, noise_in
-from foliotrace.query.answer.quoting.passage_terms import PassageTerms
+from foliotrace.query.answer.quoting.passage_terms import PassageTerms, QuoteSpan
 from foliotrace.query.answer.quoting.stated import Relation
 
 UNSURE: Final = 0.25
@@ -44,19 +44,23 @@ def states(
     share = relation.share(held | page.identity)
     if share < STATED or (quote.score < UNSURE and share < NEARLY_ALL):
         return False
-    noise = noise_in(quote.text, is_heading=span.is_heading, is_row=bool(span.header))
-    if noise in NEVER_STATE - asked.allowed_noise:
-        return False
-    known = held | page.identity | _initials(quote.passage.header)
+    missing = relation.names - held - page.identity
     if not relation.numeric:
-        known |= page.terms
+        missing -= page.terms
     text, is_row = quote.text, bool(span.header)
     return (
-        relation.names <= known
+        (not missing or missing <= _initials(quote.passage.header))
         and relation.fits_form(text, asked, is_row=is_row)
         and not relation.of_other_years(span.header)
         and not relation.splits_compound(text, held, asked)
+        and not _never_states(text, span, asked)
     )
+
+
+def _never_states(text: str, span: QuoteSpan, asked: Asked) -> bool:
+    """Whether a quote is a kind of text that states nothing: looked at last, as it costs most."""
+    noise = noise_in(text, is_heading=span.is_heading, is_row=bool(span.header))
+    return noise in NEVER_STATE and noise not in asked.allowed_noise
 
 
 def _initials(header: str) -> frozenset[str]:
@@ -78,6 +82,6 @@ def of_pages(
     pages: dict[tuple[str, int], PageTerms] = {}
     for passage, found in sources:
         key = (passage.revision, passage.page)
-        before = pages[key].terms if key in pages else frozenset()
-        pages[key] = PageTerms(before | found.terms | found.identity, found.identity)
+        terms = pages[key].terms | found.terms if key in pages else found.terms
+        pages[key] = PageTerms(terms, found.identity)
     return pages
