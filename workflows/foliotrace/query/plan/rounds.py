@@ -16,7 +16,7 @@ from foliotrace.errors import IndexUnavailable, LibraryUnavailable
 from foliotrace.events import QuestionPlanned, RoutingSkipped, emit
 from foliotrace.model import AnswerMode, Deadline, Passage, Query, RetrievalMode
 from foliotrace.query.answer.prompt import QUESTION, AnswerTask
-from foliotrace.query.answer.quote_finder import Sources
+from foliotrace.query.answer.quoting.sought import Sources
 from foliotrace.query.answer.synthesis import Synthesis, listed, with_notice
 from foliotrace.query.plan.questions import (
     DIRECT,

@@ -18,7 +18,7 @@ from foliotrace.errors import LibraryUnavailable, NotFound
 from foliotrace.events import DocumentSummarized, RoutingSkipped, emit, stage
 from foliotrace.model import AnswerMode, Deadline, Document, Level, Passage, Query
 from foliotrace.query.answer.prompt import AnswerTask
-from foliotrace.query.answer.quote_finder import Sources
+from foliotrace.query.answer.quoting.sought import Sources
 from foliotrace.query.answer.synthesis import (
     ABSTAINED_EMPTY,
     AnswerStream,
