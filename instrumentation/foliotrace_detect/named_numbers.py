@@ -7,8 +7,9 @@ from typing import Final
 from foliotrace_detect.rule import Find, SensitiveKind, digits_of
 
 _BETWEEN: Final = (
-    r"(?:[\s:#=\"'()>|-]|(?i:numbers?|numéro|número|numero|nummer|no\b\.?|nr\b\.?|num\b|n[°º.]|is\b|card\b"
-    r"|code\b|ist\b|es\b|lautet|番号|번호|号码|№)){1,8}"
+    r"(?:[\s:#=\"'()>|-]|(?i:numbers?|numéro|número|numero|nummer|no\b\.?|nr\b\.?|num\b|n\.?[°º]|n\.|is\b|card\b"
+    r"|code\b|ist\b|es\b|lautet|番号|번호|号码|№)|\([A-Z]{2,3}\)"
+    r"|(?i:(?:of the|of|del?|do|da|della|du|des?|der|van de|van) \w{3,16} )){1,8}"
 )
 _ID_NAME: Final = (
     r"(?:(?<![A-Za-z])(?:SIN|PAN|NIE|DNI|NIF|CPF|CNPJ|BSN|NINO?|AHV|PESEL|NHS|CURP|RFC\s?:|RG|CNIC"
@@ -38,6 +39,14 @@ _VALUE: Final = re.compile(
 )
 
 
+_PASSPORT: Final = re.compile(
+    r"(?i:\b(?:passports?|reisepass(?:nummer)?|passeport|pasaporte|passaporto))" + _BETWEEN + r"\Z"
+)
+_PASSPORT_VALUE: Final = re.compile(
+    r"(?<![A-Za-z0-9./])(?=(?:[A-Z]*\d){3})[A-Z0-9]{7,9}(?![A-Za-z0-9])"
+)
+
+
 class NamedIdentityNumbers:
     """A number in any spelling behind a name such as `DNI`: found by its digits, the rarer part."""
 
@@ -51,12 +60,17 @@ class NamedIdentityNumbers:
                 continue
             if _NAMED.search(text, max(0, match.start() - _LONGEST_NAME), match.start()):
                 yield Find(*match.span(), value)
+        for match in _PASSPORT_VALUE.finditer(text):  # mostly letters in some countries
+            if _PASSPORT.search(text, max(0, match.start() - _LONGEST_NAME), match.start()):
+                yield Find(*match.span(), match[0])
 
 
 _BIRTH_NAME: Final = re.compile(
     r"(?i:(?<![a-z])(?:date[ _-]?of[ _-]?birth|birth[ _-]?dates?|birthday|d\.?o\.?b\.?|born(?: on)?"
-    r"|geb(?:urtsdatum|urtstag|oren(?: am)?|\.)|date de naissance|née?(?: le)?|fecha de nacimiento"
-    r"|nacid[oa](?: el)?|data di nascita|nat[oa] il|data de nascimento|nascid[oa] em"
+    r"|geb(?:urtsdatum|urtstag|oren(?: am)?|\.(?: am)?)|date de naissance|née?(?: le)?"
+    r"|fecha de nacimiento"
+    r"|nacid[oa](?: el)?|data di nascita|nat[oa](?: an? [^\W\d_]{2,20})? il"
+    r"|data de nascimento|nascid[oa] em"
     r"|geboortedatum|födelsedatum|född|fødselsdato|født|syntymäaika|data urodzenia|ur\."
     r"|datum narození"
     r"|születési (?:dátum|idő)|doğum tarihi|дата рождения|дата народження)"
@@ -70,6 +84,7 @@ _DATE: Final = re.compile(
     r"(?<!\d)(?:(?:19|20)\d\d[-./](?:0?[1-9]|1[0-2])[-./](?:0?[1-9]|[12]\d|3[01])"
     r"|(?:0?[1-9]|[12]\d|3[01])[-./ ](?:0?[1-9]|[12]\d|3[01])[-./ ](?:(?:19|20)\d\d|\d\d)"
     r"|(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+    r"|(?:昭和|平成|令和|大正) ?\d{1,2}年 ?\d{1,2}月 ?\d{1,2}日"
     r"|(?:19|20)\d\d年 ?\d{1,2}月 ?\d{1,2}日|(?:19|20)\d\d년 ?\d{1,2}월 ?\d{1,2}일"
     rf"|\d{{1,2}}(?:st|nd|rd|th|\.|er)?(?: de| of)? (?i:{_MONTH})(?: de)?,? (?:19|20)\d\d"
     rf"|(?i:{_MONTH}) \d{{1,2}}(?:st|nd|rd|th)?,? (?:19|20)\d\d)(?!\d)"
