@@ -1,11 +1,11 @@
 """The detector judged by forms of people who had not read its rules (`outside_forms.jsonl`).
 
-450 were written for this purpose on 2026-11-22: 200 sensitive, 250 harmless. Measured as they
-came, before any rule was changed: recall .850, precision .929. A drawn half (`"half": "development"`) was then
-read and general rules were written; the other half (`held`) was measured once more without being
-read: recall .901, precision .965 (before those rules .846 and .928). Since then both halves were
-used for development. A second outsider wrote 200 more (`"half": "second"`; 130 sensitive): measured
-as they came recall .946, precision 1.0; their misses were then mended as well.
+450 were written for this purpose on 2026-11-22: 200 sensitive, 250 harmless. Measured as they came,
+before any rule was changed: recall .850, precision .929. A drawn half (`"half": "development"`) was
+then read and general rules were written; the other half (`held`) was measured once more without
+being read: recall .901, precision .965 (before those rules .846 and .928). Since then both halves
+were used for development. A second outsider wrote 200 more (`"half": "second"`; 130 sensitive):
+measured as they came recall .946, precision 1.0; their misses were then mended as well.
 
 Their writer counts addresses of machines (`ok_ip`) as harmless; this project redacts them, as
 `judged_forms.txt` does, so they are measured apart.
