@@ -109,23 +109,23 @@ def figures(spans: list[Any], traces: Any) -> dict[str, int]:
     by_trace: dict[str, list[Any]] = defaultdict(list)
     for span in spans:
         by_trace[span.trace_id.hex()].append(span)
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for trace in traces:
         own = by_trace[trace]
         ids = {span.span_id for span in own}
-        told["traces_without_spans"] += not own
-        told["spans"] += len(own)
-        told["spans_sent_again"] += len(own) - len(ids)
+        counts["traces_without_spans"] += not own
+        counts["spans"] += len(own)
+        counts["spans_sent_again"] += len(own) - len(ids)
         ends = {(span.span_id, span.end_time_unix_nano) for span in own}
-        told["spans_with_two_ends"] += len(ends) - len(ids)
-        told["orphans"] += sum(
+        counts["spans_with_two_ends"] += len(ends) - len(ids)
+        counts["orphans"] += sum(
             bool(span.parent_span_id) and span.parent_span_id not in ids for span in own
         )
-        told["traces_without_one_root"] += sum(not span.parent_span_id for span in own) != 1
-        told["interrupted_runs_shown"] += sum(
+        counts["traces_without_one_root"] += sum(not span.parent_span_id for span in own) != 1
+        counts["interrupted_runs_shown"] += sum(
             attributes_of(span).get("foliotrace.outcome") == "interrupted" for span in own
         )
-    return dict(told)
+    return dict(counts)
 
 
 def main() -> None:

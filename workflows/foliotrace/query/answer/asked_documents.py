@@ -92,7 +92,7 @@ def of_named(
 ) -> tuple[list[tuple[Passage, PassageTerms]], frozenset[str]]:
     """The sources without documents that write none of the question's names, if another does.
 
-    And the terms of the names that told the documents apart: they say which one is meant, and need
+    And the terms of the names that distinguish the documents: they say which one is meant, and need
     not stand beside the answer.
     """
     if len({passage.document_id for passage, _ in sources}) < 2:
