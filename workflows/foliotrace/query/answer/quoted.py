@@ -124,7 +124,7 @@ class QuotedAnswers:
     def _meant(
         self, query: Query, sources: Sources, *, every: bool
     ) -> tuple[Sources, frozenset[str]]:
-        """The sources of the documents that the question may mean, and the names that tell which."""
+        """The sources of documents that the question may mean, and the names that tell which."""
         series = every or (self.figures is not None and self.figures.is_series(query.text))
         passages = [passage for passage, _ in sources]
         meant = of_asked_documents(query.text, passages, self.vocabulary.terms, series=series)
