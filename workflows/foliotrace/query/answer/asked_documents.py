@@ -11,6 +11,7 @@ from typing import Final
 from foliotrace.model import Passage
 from foliotrace.query.answer.cells.periods import Periods, periods_in
 from foliotrace.query.answer.quoting.passage_terms import PassageTerms
+from foliotrace.query.subjects.asked_codes import asked_codes
 from foliotrace.query.subjects.asked_names import asked_names
 
 _FISCAL: Final = re.compile(r"\bfiscal\b|\bFY\b", re.I)
@@ -111,6 +112,36 @@ def of_named(
     if not kept or len(kept) == len(sources):
         return list(sources), frozenset()
     return kept, frozenset().union(*(name for found in held.values() for name in found))
+
+
+def of_coded(
+    question: str,
+    sources: Sequence[tuple[Passage, PassageTerms]],
+    documents: frozenset[str],
+) -> tuple[str, list[tuple[Passage, PassageTerms]]]:
+    """The sources of the documents that write every code of the question; all, without a code.
+
+    `documents` are known to write them. A code that stands for its whole document need not stand
+    beside the answer: the question comes back without it. Where a document writes several such
+    codes (a list of invoices), each stands for its own lines, and the question keeps it.
+    """
+    codes = asked_codes(question)
+    if not codes:
+        return question, list(sources)
+    texts: dict[str, str] = {}
+    for passage, _ in sources:
+        named = f"{texts.get(passage.document_id, '')} {passage.header} {passage.document_name}"
+        texts[passage.document_id] = f"{named.replace('_', ' ')} {passage.text}"
+    held = documents.union(
+        document for document, text in texts.items() if all(c.stands_in(text) for c in codes)
+    )
+    kept = [source for source in sources if source[0].document_id in held]
+    for code in codes:
+        alike = [frozenset(f.casefold() for f in code.shape.findall(texts.get(d, ""))) for d in held]
+        rest = code.without(question)
+        if all(len(each) < 2 for each in alike) and re.search(r"\w{3}.*\w{3}.*\w{3}", rest):
+            question = rest
+    return question, kept
 
 
 def _of_period(asked: Periods, headers: set[str]) -> set[str]:

@@ -114,6 +114,22 @@ class QuoteFinder:
         sought = self._sought(query.text, question, weights, sources, answered=answered)
         return self._found(sought, question, query.top_k)
 
+    async def of_documents(
+        self, query: Query, documents: frozenset[str], deadline: Deadline
+    ) -> Sources:
+        """The best passages of the first few of these documents for a question."""
+        if self.figures is None or self.passage_terms is None:
+            return ()
+        found: list[tuple[Passage, PassageTerms]] = []
+        for document_id in sorted(documents)[:_MOST_SEARCHED]:
+            for passage in await self.figures.lookup.pages(
+                query, document_id, query.text, deadline
+            ):
+                page = await self.pages.of(query.principal.tenant, passage)
+                terms = self.passage_terms.of(query.principal.tenant, passage, page)
+                found.append((passage, terms))
+        return found
+
     # --- one question ----------------------------------------------------------------------
 
     async def _searched(

@@ -14,6 +14,7 @@ from foliotrace.query.answer.asked_documents import (
     in_closing_years,
     in_document_periods,
     of_asked_documents,
+    of_coded,
     of_named,
 )
 from foliotrace.query.answer.cells.figures import FigureAnswer, FigureFinder
@@ -90,6 +91,17 @@ class QuotedAnswers:
         }
         best = max(cover(weights, question.answered(terms.terms)) for _, terms in sources)
         emit(QuestionCoverMeasured(cover=round(best, 3)))
+        text, sources = of_coded(query.text, sources, subjects.documents)
+        if subjects.documents and not sources:
+            sources = await self.finder.of_documents(query, subjects.documents, deadline)
+        if not sources:
+            return Synthesis(
+                text=ABSTAINED, mode=AnswerMode.ABSTAINED, reasons=tuple(degradations.reasons)
+            )
+        if text != query.text:
+            query = replace(query, text=text)
+            question = _whole_phrases(self.vocabulary.question(text))
+            weights = {t: w for t, w in weights.items() if t in question.terms} or weights
         query = replace(query, text=in_document_periods(query.text, [p for p, _ in sources]))
         every = asks_for_each(query.text)
         sources, names = self._meant(query, sources, every=every)

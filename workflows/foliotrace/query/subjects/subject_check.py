@@ -17,6 +17,7 @@ from foliotrace.ports import LibraryReader, NameStatistics
 from foliotrace.query.answer.quotes import weigh
 from foliotrace.query.answer.quoting.passage_terms import PassageTerms, numbers_in
 from foliotrace.query.subjects.asked_attributes import asked_attributes
+from foliotrace.query.subjects.asked_codes import AskedCode, asked_codes
 from foliotrace.query.subjects.asked_names import (
     AskedName,
     AskedYear,
@@ -40,10 +41,12 @@ class Subjects:
     """What a question names: `missing`, as it writes it, is not held.
 
     `unwritten` are terms that no passage holds although they name what is held (a ticker).
+    `documents` are the ids of those that write all codes of the question, as far as that is known.
     """
 
     missing: tuple[str, ...] = ()
     unwritten: frozenset[str] = frozenset()
+    documents: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,11 @@ class SubjectCheck:
         absent = [n.text for n in others if await self._is_absent(n, asked, known)]
         absent += self._absent_attributes(asked, known)
         absent += self._absent_periods(asked, known, held)
-        return Subjects(tuple(dict.fromkeys([*files, *absent])), self._unwritten(known, query))
+        codes = asked_codes(query.text)
+        absent += [code.text for code in codes if not self._is_written(code, query)]
+        documents = await self._writing(codes, query) if codes and not absent else frozenset()
+        missing = tuple(dict.fromkeys([*files, *absent]))
+        return Subjects(missing, self._unwritten(known, query), documents)
 
     def _unwritten(self, known: Sequence[AskedName], query: Query) -> frozenset[str]:
         """The terms of held names that no passage writes: misspellings and tickers."""
@@ -206,6 +213,27 @@ class SubjectCheck:
                 if terms <= here and sum(w for t, w in rest.items() if t in here) >= needed:
                     return True
         return False
+
+    # --- codes -----------------------------------------------------------------------------
+
+    def _is_written(self, code: AskedCode, query: Query) -> bool:
+        """Whether the collection writes all parts of a code, if only in names of documents."""
+        parts = code.divided if code.divided and not self.writes(query, [code.text]) else code.parts
+        return all(self.writes(query, [p]) or self.names_held(query, [p.casefold()]) for p in parts)
+
+    async def _writing(self, codes: Sequence[AskedCode], query: Query) -> frozenset[str]:
+        """The ids of the documents that write each code, found by its capital letters."""
+        tenant, collection = query.principal.tenant, query.collection
+        of_codes = []
+        for code in codes:
+            words = [part.casefold() for part in code.parts if not part.isdigit()]
+            name = max(words, key=len, default="")
+            ids = self._names.naming(
+                name, tenant=tenant, collection=collection, limit=MANY_PASSAGES
+            )
+            chunks = await self._library.chunks(tenant, ids)
+            of_codes.append({c.document_id for c in chunks if code.stands_in(c.text)})
+        return frozenset(set.intersection(*of_codes))
 
     # --- attributes ------------------------------------------------------------------------
 

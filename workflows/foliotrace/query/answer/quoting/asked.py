@@ -8,6 +8,7 @@ from typing import Final
 
 from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.answer.quoting.noise import ASKED
+from foliotrace.query.answer.quoting.values import says_count
 from foliotrace.query.subjects.asked_names import asked_names
 from foliotrace.text_caches import text_cache
 
@@ -97,13 +98,12 @@ _FORMS: Final = (
 )
 
 
-_COUNTED: Final = re.compile(r"\bhow many\s+(?P<what>[^\W\d_][\w-]*(?:\s[\w-]+)?)", re.I)
-_NUMBER: Final = re.compile(
-    r"(?<![\d.,-])(?!(?:19|20)\d\d\b)\d[\d,]*(?:\.\d+)?(?![\d.,]*\s?%)"
-    r"|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|no(?!\.)|none)\b",
+_COUNTED: Final = re.compile(
+    r"\bhow many\s+(?P<what>[^\W\d_][\w-]*(?:\s[\w-]+){0,3}?)"
+    r"\s+(?P<auxiliary>(?:did|does|do|has|have|had|is|are|was|were|can|could|will|would)\b)"
+    r"|\bhow many\s+(?P<first>[^\W\d_][\w-]*(?:\s[\w-]+)?)",
     re.I,
 )
-_NEAR: Final = 60  # characters between a number and what it counts
 UNCOUNTED: Final = 0.3
 OF_A_QUARTER: Final = 0.75
 _QUARTER: Final = re.compile(
@@ -152,13 +152,8 @@ class Asked:
         return factor
 
     def counts(self, text: str) -> bool:
-        """Whether a number stands near a word for what is counted."""
-        return any(
-            not self.counted.isdisjoint(
-                self.terms(text[max(0, found.start() - _NEAR) : found.end() + _NEAR])
-            )
-            for found in _NUMBER.finditer(text)
-        )
+        """Whether a number counts what is asked for."""
+        return says_count(text, self.counted, self.terms)
 
 
 def asked_for(
@@ -198,7 +193,7 @@ def asked_for(
     )
     answers = tuple((f.answer, f.factor) for f in _FORMS if f.question.search(question))
     counts = _COUNTED.search(question)
-    counted = frozenset(terms(counts["what"])) - about if counts else frozenset()
+    counted = _counted(counts, terms) - about if counts else frozenset()
     for phrase, items in instead:
         if not phrase.isdisjoint(counted):
             counted = counted.union(*items)  # "shops" are counted as "stores"
@@ -219,6 +214,15 @@ def asked_for(
         figure,
         _asks_for_year(question),
     )
+
+
+def _counted(found: "re.Match[str]", terms: Terms) -> frozenset[str]:
+    """The terms of the thing that is counted: in "total flight hours did" that is hours."""
+    what = found["what"]
+    if what is None:
+        return frozenset(terms(found["first"]))
+    heads = (terms(word) for word in reversed(re.split(r" (?:of|in|at|on|for) ", what)[0].split()))
+    return next((frozenset(head) for head in heads if head), frozenset())
 
 
 def _asks_for_year(question: str) -> bool:

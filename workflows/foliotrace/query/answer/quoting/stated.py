@@ -7,12 +7,15 @@ wants a number, a reason, a date or a definition, the sentence must have one.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.answer.quoting.asked import Asked
+from foliotrace.query.answer.quoting.values import says_where, says_who
+from foliotrace.query.subjects.asked_codes import asked_codes
 from foliotrace.query.subjects.asked_names import asked_names
 
 _NUMBER: Final = r"(?<![\w.,-])\(?[$\u20ac\u00a3\u00a5]?\s?\d[\d,]*(?:\.\d+)?"
@@ -77,6 +80,15 @@ _FORMS: Final = (
         _SUPERLATIVE,
     ),
 )
+_VALUES: Final = (
+    (re.compile(r"^\W*who\b(?!\s+(?:are|were)\b)|\b(?:by|to|from|with) whom\b", re.I), says_who),
+    (re.compile(r"^\W*where\b", re.I), says_where),
+)
+_MODEL: Final = re.compile(
+    r"\b[A-Z][\w-]+\s(?P<model>(?=[A-Z0-9-]*[A-Z])(?=[A-Z0-9-]*\d)[A-Z0-9]+(?:-[A-Z0-9]+)*)\b"
+)
+"""A model behind its maker: "Beech A23" is a name, "Apple Q3" a period."""
+_SPENT: Final = frozenset(("spend", "spent", "cost"))
 _WHICH_ONES: Final = re.compile(r"\b(?:what|which|who) (?:are|were)\b", re.I)
 _NAMES_SOME: Final = re.compile(
     r"(?<=[a-z,] )[A-Z][\w&.-]+(?:,? (?:and |of )?[A-Z][\w&.-]+)+|,.*,.*\b(?:and|or)\b|;.*;"
@@ -106,7 +118,7 @@ _LIGHT: Final = frozenset(
         "say", "said", "tell", "told", "get", "got", "go", "went", "let", "make", "made", "do",
         "done", "take", "took", "give", "gave", "come", "came", "happen", "befor", "after", "usual",
         "about", "base", "occur", "versus", "vs", "respect", "total", "figur", "valu",
-        "her", "him", "activ", "level", "posit", "mean", "defin", "definit",
+        "her", "him", "own", "activ", "level", "posit", "mean", "defin", "definit",
     )
 )  # fmt: skip
 _MOVES: Final = frozenset(
@@ -139,6 +151,8 @@ class Relation:
     forms: tuple[re.Pattern[str], ...]
     compounds: tuple[tuple[str, str], ...] = ()
     years: frozenset[int] = frozenset()
+    values: tuple[Callable[[str, str], bool], ...] = ()  # of a question and a text
+    question: str = ""
 
     def share(self, held: frozenset[str]) -> float:
         """The share of the relation's terms that `held` has, other endings included."""
@@ -191,6 +205,8 @@ class Relation:
         timeless = _TIMES.sub(" ", text)
         if asked.counted and "\t" not in text and not asked.counts(timeless):
             return False
+        if not all(value(self.question, text) for value in self.values):
+            return False
         return all(form.search(text if form is _DATE else timeless) for form in self.forms)
 
 
@@ -208,6 +224,8 @@ def relation_of(question: str, asked: Asked, answered: frozenset[str] = frozense
         if name.capitalised or name.possessive or question.find(name.text) > 0 < _upper(name.text)
         for t in asked.terms(" ".join(name.words))
     )
+    written = [m["model"] for m in _MODEL.finditer(question)] + [c.text for c in asked_codes(question)]
+    named |= frozenset(asked.terms(" ".join(written)))
     periods = periods_in(question)
     timeless = frozenset(asked.terms(periods.rest))
     key = frozenset(
@@ -228,6 +246,8 @@ def relation_of(question: str, asked: Asked, answered: frozenset[str] = frozense
     elif _WHICH_ONES.search(question):
         forms[_NAMES_SOME] = None
     relation = key - named
+    if _MONEY in forms and len(relation - _SPENT) > 1:
+        relation -= _SPENT  # an amount says that it was spent
     compounds = tuple(
         pair
         for pair in asked.pairs.intersection(pairwise(asked.terms(question)))
@@ -238,7 +258,8 @@ def relation_of(question: str, asked: Asked, answered: frozenset[str] = frozense
     years = frozenset(
         [d.year for d in periods.dates] + [q.year for q in periods.quarters] + [*periods.years]
     )
-    return Relation(relation, named & key, tuple(forms), compounds, years)
+    values = tuple(value for asks, value in _VALUES if asks.search(question))
+    return Relation(relation, named & key, tuple(forms), compounds, years, values, question)
 
 
 def _stand_together(one: str, other: str, question: str) -> bool:
