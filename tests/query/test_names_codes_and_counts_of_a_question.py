@@ -133,9 +133,7 @@ async def test_everyday_words_are_stated_by_those_of_documents(
         ),
     ],
 )
-async def test_another_relation_stays_unstated(
-    stack: QueryStack, question: str, text: str
-) -> None:
+async def test_another_relation_stays_unstated(stack: QueryStack, question: str, text: str) -> None:
     await stack.serve(text, name="acme.txt")
     await stack.serve(OTHER, name="other.txt")
     assert (await stack.ask(question)).text.startswith(REFUSED)

@@ -137,7 +137,9 @@ def of_coded(
     )
     kept = [source for source in sources if source[0].document_id in held]
     for code in codes:
-        alike = [frozenset(f.casefold() for f in code.shape.findall(texts.get(d, ""))) for d in held]
+        alike = [
+            frozenset(f.casefold() for f in code.shape.findall(texts.get(d, ""))) for d in held
+        ]
         rest = code.without(question)
         if all(len(each) < 2 for each in alike) and re.search(r"\w{3}.*\w{3}.*\w{3}", rest):
             question = rest

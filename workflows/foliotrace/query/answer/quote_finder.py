@@ -14,7 +14,6 @@ from foliotrace.model import Deadline, Passage, Query
 from foliotrace.ports import QuestionTerms, QuestionVocabulary
 from foliotrace.query.answer.anchors import PageMaps
 from foliotrace.query.answer.cells.figures import FigureFinder
-from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.answer.quotes import (
     LOWEST_SCORE,
     Quote,
@@ -26,9 +25,10 @@ from foliotrace.query.answer.quotes import (
 )
 from foliotrace.query.answer.quoting.asked import Asked, asked_for
 from foliotrace.query.answer.quoting.confidence import confidence_of
+from foliotrace.query.answer.quoting.header_lines import header_lines
 from foliotrace.query.answer.quoting.passage_terms import PassageTerms, PassageTermsCache
 from foliotrace.query.answer.quoting.sides import parts_of, short, sides_of
-from foliotrace.query.answer.quoting.sought import Sought, Sources
+from foliotrace.query.answer.quoting.sought import MOST_SEARCHED, Sought, Sources, searchable
 from foliotrace.query.answer.quoting.stated import is_question, relation_of
 from foliotrace.query.answer.quoting.stating_quotes import (
     NEARLY_ALL,
@@ -43,8 +43,6 @@ LACKING: Final = 0.2
 """The confidence of quotes that do not state what was asked: of 20 none was right."""
 _PER_SIDE: Final = 2  # quotes
 OF_A_SIDE: Final = 0.4  # of a side's weight that a sentence about both sides holds
-_MOST_SEARCHED: Final = 2  # documents that are searched once more
-_LONGEST_PART: Final = 120
 _RELATIVE: Final = 0.85  # of the first one's confidence, where the question wants a number or such
 _CANDIDATES: Final = 12  # quotes of which each is looked at
 
@@ -58,13 +56,15 @@ class FoundQuotes:
     """Quotes, best first. `stated`: the first one states what was asked.
 
     `about` names for each quote the side of the question that it belongs to, `unstated` the parts
-    of the question that no sentence states.
+    of the question that no sentence states. `labelled`: lines whose label was asked for;
+    they need not hold words of the question.
     """
 
     quotes: tuple[Quote, ...] = ()
     stated: bool = False
     about: tuple[str, ...] = ()
     unstated: tuple[str, ...] = ()
+    labelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +118,7 @@ class QuoteFinder:
         self, query: Query, documents: frozenset[str], deadline: Deadline
     ) -> Sources:
         """The best passages of the first few of these documents for a question."""
-        if self.figures is None or self.passage_terms is None:
-            return ()
-        found: list[tuple[Passage, PassageTerms]] = []
-        for document_id in sorted(documents)[:_MOST_SEARCHED]:
-            for passage in await self.figures.lookup.pages(
-                query, document_id, query.text, deadline
-            ):
-                page = await self.pages.of(query.principal.tenant, passage)
-                terms = self.passage_terms.of(query.principal.tenant, passage, page)
-                found.append((passage, terms))
-        return found
+        return await self._pages(query, sorted(documents)[:MOST_SEARCHED], query.text, deadline)
 
     # --- one question ----------------------------------------------------------------------
 
@@ -164,8 +154,6 @@ class QuoteFinder:
         deadline: Deadline,
     ) -> Sources:
         """Further pages of the passages' documents, if these are few."""
-        if self.figures is None or self.passage_terms is None:
-            return ()
         relation, sources = sought.relation, sought.sources
         instead = [
             item
@@ -177,17 +165,29 @@ class QuoteFinder:
             [t for t in sought.weights if t in relation.relation or t in relation.names]
             + [t for item in instead for t in sorted(item)]
         )
+        if not words:
+            return ()
         known = {(p.revision, p.page, p.start) for p, _ in sources}
-        more: list[tuple[Passage, PassageTerms]] = []
+        found = await self._pages(
+            query, searchable(sought.text, sources), " ".join(words), deadline
+        )
+        return [
+            each for each in found if (each[0].revision, each[0].page, each[0].start) not in known
+        ]
+
+    async def _pages(
+        self, query: Query, document_ids: Sequence[str], text: str, deadline: Deadline
+    ) -> Sources:
+        """The best passages of each document for `text`; none where documents are not searched."""
+        if self.figures is None or self.passage_terms is None:
+            return ()
         tenant = query.principal.tenant
-        for document_id in _searchable(sought.text, sources) if words else ():
-            for passage in await self.figures.lookup.pages(
-                query, document_id, " ".join(words), deadline
-            ):
-                if (passage.revision, passage.page, passage.start) not in known:
-                    page = await self.pages.of(tenant, passage)
-                    more.append((passage, self.passage_terms.of(tenant, passage, page)))
-        return more
+        found: list[tuple[Passage, PassageTerms]] = []
+        for document_id in document_ids:
+            for passage in await self.figures.lookup.pages(query, document_id, text, deadline):
+                page = await self.pages.of(tenant, passage)
+                found.append((passage, self.passage_terms.of(tenant, passage, page)))
+        return found
 
     def _found(
         self, sought: Sought, question: QuestionTerms, top_k: int, *, each: bool = False
@@ -199,6 +199,9 @@ class QuoteFinder:
         text, asked, relation = sought.text, sought.asked, sought.relation
         sources, further = sought.sources, sought.further
         at_most = min(MAX_QUOTES, top_k)
+        lines = header_lines(text, frozenset(sought.weights), sources, self.vocabulary.terms)
+        if lines:
+            return FoundQuotes(tuple(lines[:at_most]), stated=True, labelled=True)
         ranked: list[Quote] = []
         if each:
             quotes = _sure(of_each_document(asked, question, sources))
@@ -280,7 +283,8 @@ class QuoteFinder:
                 return found
         quotes: list[Quote] = []
         unstated: list[str] = []
-        own = _names_in(query.text, self.vocabulary)
+        named = (n for n in asked_names(query.text) if n.capitalised or n.possessive)
+        own = frozenset(t for n in named for t in self.vocabulary.terms(" ".join(n.words)))
         for place, part in enumerate(parts):
             if not is_question(part):
                 continue  # "What is the fee? Call me on ..."
@@ -299,7 +303,7 @@ class QuoteFinder:
                 if (best.passage.revision, best.passage.page, best.span.start) not in known:
                     quotes.append(best)
             else:
-                unstated.append(_shortened(parts[place]))
+                unstated.append(short(parts[place].rstrip().rstrip("?.!,; ")))
         return FoundQuotes(tuple(quotes), True, unstated=tuple(unstated)) if quotes else None
 
     def _of_sides(
@@ -340,29 +344,6 @@ class QuoteFinder:
         return FoundQuotes(tuple(quotes), about=tuple(about)) if quotes else found
 
 
-def _searchable(text: str, sources: Sources) -> list[str]:
-    """The best documents, those first whose identity has a year that the question names."""
-    years = set(periods_in(text).years)
-    of_year: dict[str, bool] = {}
-    for passage, _ in sources:
-        if passage.document_id not in of_year:
-            named = periods_in(f"{passage.header} {passage.document_name.replace('_', ' ')}")
-            ends = {date.year for date in named.dates} | set(named.years)
-            of_year[passage.document_id] = bool(years & ends)
-    return sorted(of_year, key=lambda document: not of_year[document])[:_MOST_SEARCHED]
-
-
 def _sure(quotes: Sequence[Quote]) -> tuple[Quote, ...]:
     """The quotes with their confidence as score."""
     return tuple(replace(q, score=confidence_of(q.score)) for q in quotes)
-
-
-def _names_in(text: str, vocabulary: QuestionVocabulary) -> frozenset[str]:
-    """The terms of the names in a question."""
-    names = (n for n in asked_names(text) if n.capitalised or n.possessive)
-    return frozenset(t for name in names for t in vocabulary.terms(" ".join(name.words)))
-
-
-def _shortened(part: str) -> str:
-    words = " ".join(part.split()).rstrip("?.!,; ")
-    return words if len(words) <= _LONGEST_PART else f"{words[:_LONGEST_PART].rsplit(' ', 1)[0]} …"

@@ -121,7 +121,7 @@ class QuotedAnswers:
         elif not found.whole:
             quoted = await self.finder.find(query, question, weights, sources, deadline, each=each)
         reasons = tuple(degradations.reasons)
-        if not found.figures and (best < FLOOR or not quoted.quotes):
+        if not found.figures and ((best < FLOOR and not quoted.labelled) or not quoted.quotes):
             return Synthesis(text=ABSTAINED, mode=AnswerMode.ABSTAINED, reasons=reasons)
         texts, cited = await self._written(query, found, quoted, labelled=each)
         answer = Synthesis(

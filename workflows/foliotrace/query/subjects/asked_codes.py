@@ -41,7 +41,9 @@ class AskedCode:
     @property
     def shape(self) -> re.Pattern[str]:
         """Codes of the same length and kinds of characters."""
-        kinds = (r"\d" if c.isdigit() else "[a-z]" if c.isalpha() else re.escape(c) for c in self.text)
+        kinds = (
+            r"\d" if c.isdigit() else "[a-z]" if c.isalpha() else re.escape(c) for c in self.text
+        )
         return re.compile(rf"(?<!\w){''.join(kinds)}(?!\w)", re.I)
 
 

@@ -88,7 +88,12 @@ _MODEL: Final = re.compile(
     r"\b[A-Z][\w-]+\s(?P<model>(?=[A-Z0-9-]*[A-Z])(?=[A-Z0-9-]*\d)[A-Z0-9]+(?:-[A-Z0-9]+)*)\b"
 )
 """A model behind its maker: "Beech A23" is a name, "Apple Q3" a period."""
-_SPENT: Final = frozenset(("spend", "spent", "cost"))
+_VERB: Final = re.compile(
+    r"\b[Hh]ow (?:many|much)\b[^?.;]*?\b(?:did|does|do|has|have|had) "
+    r"(?:it|they|the (?:company|group|firm)|[A-Z][\w&.-]*(?: [A-Z&][\w&.-]*)*) (?P<verb>[a-z]+)\b"
+)
+"""The verb behind the subject: "How many planes did Boeing deliver?"."""
+_SPENT: Final = frozenset(("spend", "spent"))
 _WHICH_ONES: Final = re.compile(r"\b(?:what|which|who) (?:are|were)\b", re.I)
 _NAMES_SOME: Final = re.compile(
     r"(?<=[a-z,] )[A-Z][\w&.-]+(?:,? (?:and |of )?[A-Z][\w&.-]+)+|,.*,.*\b(?:and|or)\b|;.*;"
@@ -144,7 +149,10 @@ KIN: Final = 5  # letters that two endings of one word share at least
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What a sentence must hold to answer: terms of the relation and of the names, and a form."""
+    """What a sentence must hold to answer: terms of the relation and of the names, and a form.
+
+    `required` are those terms of the relation that no others make up for: the verb of a count.
+    """
 
     relation: frozenset[str]
     names: frozenset[str]
@@ -153,10 +161,15 @@ class Relation:
     years: frozenset[int] = frozenset()
     values: tuple[Callable[[str, str], bool], ...] = ()  # of a question and a text
     question: str = ""
+    required: frozenset[str] = frozenset()
 
     def share(self, held: frozenset[str]) -> float:
         """The share of the relation's terms that `held` has, other endings included."""
         return self._share(self.relation, held)
+
+    def lacks_required(self, held: frozenset[str]) -> bool:
+        """Whether `held` has not the verb that a question of a number asks for."""
+        return self._share(self.required, held) < 1.0
 
     def own_share(self, held: frozenset[str], identity: frozenset[str]) -> float:
         """The same of the terms that do not belong to the document's identity, if there are any."""
@@ -224,7 +237,9 @@ def relation_of(question: str, asked: Asked, answered: frozenset[str] = frozense
         if name.capitalised or name.possessive or question.find(name.text) > 0 < _upper(name.text)
         for t in asked.terms(" ".join(name.words))
     )
-    written = [m["model"] for m in _MODEL.finditer(question)] + [c.text for c in asked_codes(question)]
+    written = [m["model"] for m in _MODEL.finditer(question)] + [
+        c.text for c in asked_codes(question)
+    ]
     named |= frozenset(asked.terms(" ".join(written)))
     periods = periods_in(question)
     timeless = frozenset(asked.terms(periods.rest))
@@ -246,7 +261,7 @@ def relation_of(question: str, asked: Asked, answered: frozenset[str] = frozense
     elif _WHICH_ONES.search(question):
         forms[_NAMES_SOME] = None
     relation = key - named
-    if _MONEY in forms and len(relation - _SPENT) > 1:
+    if _MONEY in forms and relation - _SPENT:
         relation -= _SPENT  # an amount says that it was spent
     compounds = tuple(
         pair
@@ -259,7 +274,11 @@ def relation_of(question: str, asked: Asked, answered: frozenset[str] = frozense
         [d.year for d in periods.dates] + [q.year for q in periods.quarters] + [*periods.years]
     )
     values = tuple(value for asks, value in _VALUES if asks.search(question))
-    return Relation(relation, named & key, tuple(forms), compounds, years, values, question)
+    verb = _VERB.search(question)
+    required = frozenset(asked.terms(verb["verb"])) & relation if verb else frozenset[str]()
+    return Relation(
+        relation, named & key, tuple(forms), compounds, years, values, question, required
+    )
 
 
 def _stand_together(one: str, other: str, question: str) -> bool:

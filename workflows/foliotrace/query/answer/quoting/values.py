@@ -25,12 +25,19 @@ _LINK: Final = re.compile(
     r"\s+)*$",
     re.I,
 )
+_VERB: Final = re.compile(
+    r"\b(?P<verb>\w+ed)\s+(?:(?:approximately|about|around|nearly|over|more than|roughly|some|only"
+    r"|just|a|total|of)\s+)*$",
+    re.I,
+)
+"""A past form in front of a number: "employed approximately 798,000"."""
 _ENDS: Final = re.compile(
     r"\s*(?:$|[.,;:()\u2014]|(?:in|as|at|for|during|and|or|compared|by|of|on|from|versus|worldwide"
     r"|globally|people|persons|respectively)\b)",
     re.I,
 )
-_CLAUSE: Final = re.compile(r"[.;](?=\s|$)")
+_CLAUSE: Final = re.compile(r"[.;:\u2022](?=\s|$)")
+_BETWEEN: Final = 5  # words from a number to the end of what it counts
 _BEHIND: Final = 60  # characters from a number to what it counts
 _BEFORE: Final = 110  # from what is counted to a number that follows it
 
@@ -55,9 +62,13 @@ def says_count(text: str, counted: frozenset[str], terms: Callable[[str], Sequen
     bare = _IDENTIFIER.sub(" ", text)
     for found in _NUMBER.finditer(bare):
         behind = _CLAUSE.split(bare[found.end() : found.end() + _BEHIND])[0]
-        if not counted.isdisjoint(terms(_NUMBER.split(behind)[0])):
+        near = " ".join(_NUMBER.split(behind)[0].split()[:_BETWEEN])
+        if not counted.isdisjoint(terms(near)):
             return True
         before = bare[max(0, found.start() - _BEFORE) : found.start()]
+        verb = _VERB.search(before)
+        if verb and not counted.isdisjoint(terms(verb["verb"])):
+            return True
         if not (_LINK.search(before) and _ENDS.match(bare, found.end())):
             continue
         if not counted.isdisjoint(terms(_CLAUSE.split(before)[-1])):
