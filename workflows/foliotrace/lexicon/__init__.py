@@ -83,6 +83,7 @@ class Parts(_Entry):
 
     ask: _Phrases = Field(min_length=1, description="Words of a question for such parts.")
     titles: _Phrases = Field(default=(), description="Words above a table of such parts.")
+    labels: _Phrases = Field(default=(), description="Labels of rows that are such parts.")
 
 
 class Cells(_Entry):
@@ -95,6 +96,13 @@ class Cells(_Entry):
     numeric: _Phrases = Field(default=(), description="They ask for a number.")
     percent: _Phrases = Field(default=(), description="They ask for a percentage.")
     deriving: _Phrases = Field(default=(), description="They say what to compute, not of what.")
+    qualifiers: _Phrases = Field(
+        default=(), description="Families of words that make a measure another one."
+    )
+    optional_qualifiers: _Phrases = Field(
+        default=(),
+        description="Those that a row may leave out where it has no other of the family.",
+    )
 
 
 class Lexicon(_Entry):
@@ -144,13 +152,10 @@ def _joined(lexicons: Iterable[Lexicon]) -> Lexicon:
         instructions=tuple(cue for part in parts for cue in part.instructions),
         generic=tuple(word for part in parts for word in part.generic),
         cells=Cells(
-            asking=tuple(word for part in parts for word in part.cells.asking),
-            fillers=tuple(word for part in parts for word in part.cells.fillers),
-            neutral=tuple(word for part in parts for word in part.cells.neutral),
-            series=tuple(word for part in parts for word in part.cells.series),
-            numeric=tuple(word for part in parts for word in part.cells.numeric),
-            percent=tuple(word for part in parts for word in part.cells.percent),
-            deriving=tuple(word for part in parts for word in part.cells.deriving),
+            **{
+                field: tuple(word for part in parts for word in getattr(part.cells, field))
+                for field in Cells.model_fields
+            }
         ),
         page=tuple(page for part in parts for page in part.page),
         metric=tuple(metric for part in parts for metric in part.metric),

@@ -18,6 +18,7 @@ from foliotrace.query.answer.asked_documents import (
     of_named,
 )
 from foliotrace.query.answer.cells.figures import FigureAnswer, FigureFinder
+from foliotrace.query.answer.cells.periods import periods_in
 from foliotrace.query.answer.cells.wording import FoundFigure
 from foliotrace.query.answer.quote_finder import FoundQuotes, QuoteFinder
 from foliotrace.query.answer.quotes import (
@@ -40,6 +41,7 @@ from foliotrace.query.answer.synthesis import (
     rendered,
     with_notice,
 )
+from foliotrace.query.subjects.asked_ends import asked_ends
 from foliotrace.query.subjects.asked_names import asks_for_each
 from foliotrace.query.subjects.subject_check import Subjects
 from foliotrace.settings import MAX_QUOTES
@@ -120,6 +122,7 @@ class QuotedAnswers:
             quoted = self.finder.nearest(query, question, rest, sources, found.answered)
         elif not found.whole:
             quoted = await self.finder.find(query, question, weights, sources, deadline, each=each)
+        quoted = _of_asked_ends(query.text, quoted)
         reasons = tuple(degradations.reasons)
         if not found.figures and ((best < FLOOR and not quoted.labelled) or not quoted.quotes):
             return Synthesis(text=ABSTAINED, mode=AnswerMode.ABSTAINED, reasons=reasons)
@@ -273,6 +276,23 @@ def _of_the_rest(
     if not weights.keys() - answered - generic:
         return weights
     return {t: w * (ANSWERED_SHARE if t in answered else 1.0) for t, w in weights.items()}
+
+
+def _of_asked_ends(question: str, found: FoundQuotes) -> FoundQuotes:
+    """The quotes; of a period whose end is asked for, those that hold it, or their documents do."""
+    ends = asked_ends(question)
+    if not ends or found.about:
+        return found
+    kept = tuple(
+        quote
+        for quote in found.quotes
+        if any(
+            end.held(periods_in(text))
+            for end in ends
+            for text in (quote.text, quote.span.header, quote.passage.header)
+        )
+    )
+    return found if len(kept) == len(found.quotes) else replace(found, quotes=kept)
 
 
 def _distinct(quotes: Sequence[Quote]) -> list[Quote]:

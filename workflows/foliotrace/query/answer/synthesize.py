@@ -7,7 +7,7 @@ left, the answer is quotes. Answers without passages are in `fallback`.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import token_hex
 
 from foliotrace.catalog import Reason
@@ -51,6 +51,7 @@ from foliotrace.query.answer.synthesis import (
     listed,
     with_notice,
 )
+from foliotrace.query.subjects.asked_ends import absent_ends
 from foliotrace.query.subjects.subject_check import SubjectCheck, Subjects
 from foliotrace.settings import Grounding
 
@@ -122,6 +123,13 @@ class Synthesizer:
         except (IndexUnavailable, LibraryUnavailable, NotFound) as error:
             emit(SubjectCheckSkipped(reason=error.error_code))
             return Subjects()
+        passages = [passage for passage, _ in sources]
+        headers = [f"{p.header} {p.document_name}" for p in passages]
+        texts = [f"{p.context} {p.text}" for p in passages]
+        ends = absent_ends(query.text, headers, texts)
+        if ends:
+            missing = tuple(dict.fromkeys([*subjects.missing, *ends]))
+            subjects = replace(subjects, missing=missing)
         if subjects.missing:
             emit(SubjectMissing(missing=len(subjects.missing)))
         return subjects

@@ -11,6 +11,7 @@ from typing import Final
 
 from foliotrace.model import Passage
 from foliotrace.query.answer.cells.periods import Period, Periods, fits
+from foliotrace.query.answer.cells.qualifiers import Qualifier, holds_qualifiers
 from foliotrace.query.answer.cells.tables import (
     PREFIX,
     Cell,
@@ -47,7 +48,7 @@ class Wanted:
     labels that do not count. `plain` are words without weight, as the documents' identity
     has them, or all questions: alone they choose nothing, but a label of several may consist of
     them. `series`: it asks for a development; `count`: how many there are; `forward`: what is
-    expected.
+    expected; `amount`: it names a figure, which no text in words is.
     """
 
     weights: Mapping[str, float]
@@ -60,6 +61,8 @@ class Wanted:
     percent: bool = False
     count: bool = False
     forward: bool = False
+    amount: bool = False
+    qualifiers: tuple[Qualifier, ...] = ()
 
     @property
     def total(self) -> float:
@@ -170,9 +173,12 @@ def _candidates(wanted: Wanted, source: SourceTable) -> Iterator[ChosenCell]:
             about = known.get(cell.column)
             if about is None:
                 about = known[cell.column] = _about(wanted, column)
-            if not cell.measured and (wanted.numeric or column.periods.named):
+            if not cell.measured and (wanted.numeric or wanted.amount or column.periods.named):
                 continue
             if not row.terms and not about:
+                continue
+            around = row.group | column.terms | table.context
+            if not holds_qualifiers(wanted.qualifiers, row.terms, around, wanted.rows):
                 continue
             if wanted.count and (money_in(cell.text) or money_in(column.sign)):
                 continue
@@ -321,6 +327,9 @@ def _equally_good(
         and c.source.passage.page == one.source.passage.page
     ]
     found = _distinct([one, *sorted(equal, key=lambda each: -each.score)])
+    columns = {(id(each.row), each.column.text) for each in found if each.column.text}
+    if columns and len(columns) < len(found):
+        return []  # nothing tells the columns of one row apart
     return found if len(found) <= MOST_EQUAL else []
 
 

@@ -16,6 +16,7 @@ from foliotrace.query.answer.cells.choose import (
 )
 from foliotrace.query.answer.cells.page_tables import PageTables
 from foliotrace.query.answer.cells.periods import periods_in
+from foliotrace.query.answer.cells.qualifiers import Qualifiers
 from foliotrace.query.answer.cells.wording import FoundFigure, period_of, worded
 from foliotrace.query.answer.computed.computed_figures import ComputedAnswer, ComputedFigures
 from foliotrace.query.answer.computed.lookup import PageLookup
@@ -30,6 +31,10 @@ _LOWER: Final = re.compile(r"\b[^\W\d_A-Z][^\W\d_]+\b")
 _EXAMPLE: Final = re.compile(r",?\s+(?:such as|for example|e\.g\.)\s+[^\W\d_][\w-]*", re.I)
 _FORWARD: Final = re.compile(
     r"\b(?:outlook|guid|forecast|plan|expect|project|anticipat|target|will\b|future|next)", re.I
+)
+_ASKS_OTHERWISE: Final = re.compile(
+    r"^\W*(?:who|whose|when|where|which|why)\b|\b(?:method|policy|basis|name|status|date|type)\b",
+    re.I,
 )
 _SECOND: Final = re.compile(
     r"\band\s+(?:(?:its|their|the)\s+)?(?P<what>[^\W\d_][\w&%-]*"
@@ -74,11 +79,16 @@ class FigureFinder:
         self._series = tuple(phrase.casefold() for phrase in cells.series)
         self._numeric = tuple(phrase.casefold() for phrase in cells.numeric)
         self._percent = tuple(phrase.casefold() for phrase in cells.percent)
+        self._qualifiers = Qualifiers(cells.qualifiers, cells.optional_qualifiers, vocabulary.terms)
         self._rows = tuple(
             (terms(ask), tuple(terms(label) for label in row.labels))
             for row in lexicon.row
             for ask in row.ask
         )
+
+        self._amounts = tuple(
+            terms(ask) for row in lexicon.row if row.pages for ask in row.ask
+        )  # what statements print is an amount; a name or an address is none
 
     def _terms(self, text: str) -> frozenset[str]:
         return frozenset(self._vocabulary.terms(text))
@@ -92,6 +102,11 @@ class FigureFinder:
         """Whether the question names a figure that rows of tables state."""
         terms = self._terms(question)
         return any(phrase <= terms for phrase, _ in self._rows)
+
+    def _is_amount(self, question: str, asked: frozenset[str]) -> bool:
+        """Whether a question of these terms asks for an amount, which no words can state."""
+        named = any(phrase <= asked for phrase in self._amounts) or asks_for_change(question)
+        return named and _ASKS_OTHERWISE.search(question) is None
 
     def is_series(self, question: str) -> bool:
         """Whether the question asks for the values of all periods."""
@@ -300,4 +315,6 @@ class FigureFinder:
             percent=any(phrase in lower for phrase in self._percent),
             count=asks_for_count(question),
             forward=_FORWARD.search(question) is not None,
+            amount=self._is_amount(question, asked),
+            qualifiers=self._qualifiers.of(periods.rest),
         )

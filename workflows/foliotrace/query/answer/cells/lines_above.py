@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from foliotrace.model import ParsedPage, Table
+from foliotrace.query.answer.cells.column_lengths import over_changes
 from foliotrace.query.answer.cells.periods import periods_in
 
 _REACH: Final = 320  # characters above the table
@@ -78,6 +79,7 @@ def lone_header(page: ParsedPage, table: Table, columns: int) -> list[str]:
     for cell in (cell for row in table.rows for cell in row.cells):
         parts.setdefault(cell.column, []).append(page.text[cell.start : cell.end])
     texts = [" ".join(parts[place]) for place in sorted(parts)]
+    texts = over_changes(texts, columns - 1) or texts
     if len(texts) != columns - 1 or not all(periods_in(text).named for text in texts):
         return []
     return ["", *texts]

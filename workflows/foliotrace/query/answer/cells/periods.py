@@ -22,6 +22,16 @@ _DATE: Final = re.compile(
 )
 _DAY_FIRST: Final = re.compile(rf"\b(?P<day>\d{{1,2}})\.?\s+{_MONTH}\s+(?P<year>\d{{4}})\b", re.I)
 _ISO: Final = re.compile(r"\b(?P<year>(?:19|20)\d\d)-(?P<month>\d\d)-(?P<day>\d\d)\b")
+_FULL: Final = (
+    "january|february|march|april|may|june|july|august|september|october|november|december"
+    "|januar|februar|m\u00e4rz|mai|juni|juli|oktober|dezember|janvier|f\u00e9vrier|mars|avril|juin"
+    "|juillet|ao\u00fbt|septembre|octobre|novembre|d\u00e9cembre"
+)
+_MONTH_OF_YEAR: Final = re.compile(
+    rf"\b(?P<month>{_FULL}|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?)"
+    r",?\s+(?:of\s+)?(?P<year>(?:19|20)\d\d)\b(?!\s*(?:%|percent))",
+    re.I,
+)  # whole words only: "gross margin 2023" names no month
 _ORDINALS: Final = ("first", "second", "third", "fourth")
 _QUARTER: Final = re.compile(
     rf"\b(?:q(?P<number>[1-4])|(?P<word>{'|'.join(_ORDINALS)})\s+quarter)"
@@ -40,6 +50,7 @@ _SPAN: Final = re.compile(
     r"|13|26|39|52|53|3|6|9|12)[\s-]+(?:months?|weeks?)\b",
     re.I,
 )
+_PARTS_OF_YEARS: Final = frozenset({6, 9})  # which are written on purpose only
 _QUARTERLY: Final = re.compile(r"\bquarter(?:ly|s)?\b|\bq[1-4]\b", re.I)
 _YEARLY: Final = re.compile(
     r"\b(?:fiscal\s+)?years?\s+end(?:ed|ing|s)?\b|\bfy\s*\d|\bannual\b|\bfull[\s-]year\b|\bfiscal\s+\d{4}\b",
@@ -107,6 +118,11 @@ def periods_in(text: str) -> Periods:
             for found in pattern.finditer(rest)
         ]
         rest = pattern.sub(" ", rest)
+    dates += [
+        Period(int(found["year"]), _month(found["month"]))
+        for found in _MONTH_OF_YEAR.finditer(rest)
+    ]
+    rest = _MONTH_OF_YEAR.sub(" ", rest)
     quarters = []
     for found in _QUARTER.finditer(rest):
         if found["year"]:
@@ -153,9 +169,9 @@ def fits(asked: Periods, column: Periods, document: Periods) -> float:
     own = _is_own(column, document)
     if asked.dates or asked.quarters:
         if (
-            (column.dates and set(column.dates) & set(asked.dates))
+            share_date(column, asked)
             or any(_same_quarter(one, other) for one in asked.quarters for other in column.quarters)
-            or (own and (set(asked.dates) & set(document.dates)))
+            or (own and share_date(asked, document))
         ):
             found = 1.0
         elif own and (set(asked.quarters) & set(document.quarters)):
@@ -177,11 +193,20 @@ def _is_own(column: Periods, document: Periods) -> bool:
     if not column.named or not document.named:
         return not column.named
     if column.dates:
-        return bool(set(column.dates) & set(document.dates)) or not document.dates
+        return share_date(column, document) or not document.dates
     if column.quarters:
         return bool(set(column.quarters) & set(document.quarters))
     ends = {date.year for date in document.dates} | set(document.years)
     return bool(set(column.years) & ends)
+
+
+def share_date(one: Periods, other: Periods) -> bool:
+    """Whether both name a date; "June 2023" is each day of that month."""
+    return any(
+        (a.year, a.month) == (b.year, b.month) and (a.day == b.day or not a.day or not b.day)
+        for a in one.dates
+        for b in other.dates
+    )
 
 
 def _same_quarter(one: Period, other: Period) -> bool:
@@ -201,4 +226,5 @@ def _length(asked: Periods, column: Periods, document: Periods) -> float:
         return 1.0
     if set(wanted) & column.months:
         return 1.0
-    return 0.0 if asked.dates and asked.months else 0.6  # "the quarter ended" is not six months
+    exact = asked.months and (asked.dates or asked.months & _PARTS_OF_YEARS)
+    return 0.0 if exact else 0.6  # "the quarter ended" is not six months

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 from foliotrace.model import ParsedPage, Table, TableRow
 from foliotrace.model.table_columns import column_headers
+from foliotrace.query.answer.cells.column_lengths import dated, period_of_header, with_lengths
 from foliotrace.query.answer.cells.form_lines import LINE_COLUMNS, labels_of_line
 from foliotrace.query.answer.cells.lines_above import (
     announced_above,
@@ -92,6 +93,7 @@ class LabelledRow:
     end: int
     label_end: int
     text: str
+    group_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ class CellTable:
     end: int = 0
     caption: str = ""
     title: frozenset[str] = frozenset()  # the terms of its caption
+    section: str = ""  # the caption of the header above it
 
     def column(self, cell: Cell) -> Column:
         """The column of a cell; an unnamed one where the header does not reach it."""
@@ -174,7 +177,7 @@ def _under_lines(page: ParsedPage, table: CellTable, terms: Terms) -> CellTable:
     lines = lines_above(page.text, table.start, len(table.columns) - 1)
     if lines is None:
         return table
-    header = ["", *lines.headers]
+    header = with_lengths(["", *lines.headers])
     return replace(
         table,
         columns=tuple(_column(text, at, table.rows, terms) for at, text in enumerate(header)),
@@ -189,7 +192,8 @@ def _under(
     """The table with the columns, unit and context of what stands above it."""
     months = table.periods.months if new else frozenset[int]()
     columns = tuple(
-        _column(text, place, table.rows, terms, months) for place, text in enumerate(header)
+        _column(text, place, table.rows, terms, months)
+        for place, text in enumerate(with_lengths(header))
     )
     return replace(
         table,
@@ -198,6 +202,7 @@ def _under(
         period=table.period if new else None,
         context=table.context | above.context,
         title=table.title | above.title,
+        section=above.caption if new else "",
         header=table.header or above.header or " | ".join(filter(None, header)),
     )
 
@@ -222,7 +227,8 @@ def _table(page: ParsedPage, table: Table, terms: Terms) -> CellTable:
     head = [page.text[row.start : row.end] for row in table.rows if row.is_header]
     return CellTable(
         columns=tuple(
-            _column(text, place, rows, terms) for place, text in enumerate(_dated(headers, table))
+            _column(text, place, rows, terms)
+            for place, text in enumerate(dated(headers, table.period))
         ),
         rows=rows,
         unit=table.unit,
@@ -238,19 +244,6 @@ def _table(page: ParsedPage, table: Table, terms: Terms) -> CellTable:
     )
 
 
-def _dated(headers: Sequence[str], table: Table) -> list[str]:
-    """The headers, those of periods as the table's `period` has them, with month and day."""
-    whole = (table.period or "").split("; ")
-    places = [place for place, text in enumerate(headers) if place and periods_in(text).named]
-    if len(whole) != len(places):
-        return list(headers)
-    better = dict(zip(places, whole, strict=True))
-    return [
-        better[place] if place in better and text in better[place] else text
-        for place, text in enumerate(headers)
-    ]
-
-
 def _column(
     text: str,
     place: int,
@@ -258,8 +251,8 @@ def _column(
     terms: Terms,
     months: frozenset[int] = frozenset(),
 ) -> Column:
-    periods = periods_in(text)
-    if months and not periods.months:
+    periods = period_of_header(text)
+    if months and periods.named and not periods.months:
         periods = replace(periods, months=months)
     values = [cell.text for row in rows for cell in row.cells if cell.column == place]
     money = next((m.group() for value in values if (m := _CURRENCY.search(value))), "")
@@ -269,7 +262,7 @@ def _column(
 
 
 def _rows(page: ParsedPage, table: Table, terms: Terms, *, is_form: bool) -> Iterator[LabelledRow]:
-    group: frozenset[str] = frozenset()
+    group, above = frozenset[str](), ""
     for row in table.rows:
         if row.is_header or not row.cells:
             continue
@@ -281,11 +274,11 @@ def _rows(page: ParsedPage, table: Table, terms: Terms, *, is_form: bool) -> Ite
         named = frozenset(terms(label))
         cells = tuple(_cells(page, row))
         if not cells:
-            group = named
+            group, above = named, label
         elif named:
             end = row.cells[0].end
             text = page.text[row.start : row.end]
-            yield LabelledRow(label, named, group, cells, row.start, row.end, end, text)
+            yield LabelledRow(label, named, group, cells, row.start, row.end, end, text, above)
 
 
 def _pairs(page: ParsedPage, row: TableRow, terms: Terms) -> Iterator[LabelledRow]:

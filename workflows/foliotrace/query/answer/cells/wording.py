@@ -9,7 +9,9 @@ from foliotrace.query.answer.cells.choose import ChosenCell
 
 _SCALE: Final = re.compile(r"\b(thousand|million|billion)s?\b", re.I)
 _EXCEPT: Final = re.compile(r",?\s*\b(?:except|excluding)\b(?P<what>.*)", re.I)
+_EXCEPTED_PARTS: Final = re.compile(r",|\band\b|\bor\b", re.I)
 _RATE: Final = "per"  # "earnings per share" are not in millions
+_LONGEST_SECTION: Final = 80  # characters
 _MONEY: Final = re.compile(r"US\$|[$€£¥]")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _FOOTNOTE: Final = re.compile(r"\s*\(\d\)")
@@ -33,7 +35,7 @@ def worded(chosen: ChosenCell, terms: Callable[[str], Sequence[str]]) -> FoundFi
     """A chosen cell as an answer names it; `terms` are the words of a text."""
     period = period_of(chosen)
     unit, value = _value(chosen, terms)
-    name = _name(chosen)
+    name = _name(chosen, terms)
     text = f"{name}{f', {period}' if period else ''}: {value}"
     missing = []
     if chosen.cell.numeric:
@@ -64,10 +66,8 @@ def _value(chosen: ChosenCell, terms: Callable[[str], Sequence[str]]) -> tuple[s
         return (own.group() if own else "" if named else None), value
     exception = _EXCEPT.search(table.unit)
     main = table.unit[: exception.start()] if exception else table.unit
-    if exception:
-        excepted = frozenset(terms(exception["what"])) - {"amount", "data", "number"}
-        if excepted & (chosen.row.terms | chosen.row.group):
-            return table.unit, f"{value} (table in {table.unit.removeprefix('in ')})"
+    if exception and _is_excepted(exception["what"], chosen.row.terms | chosen.row.group, terms):
+        return table.unit, f"{value} (table in {table.unit.removeprefix('in ')})"
     scale = None if _RATE in chosen.row.terms else _SCALE.search(main)
     money = _MONEY.search(main)
     symbol = "" if _MONEY.search(value) else money.group() if money else column.sign
@@ -77,10 +77,23 @@ def _value(chosen: ChosenCell, terms: Callable[[str], Sequence[str]]) -> tuple[s
     return table.unit, written
 
 
-def _name(chosen: ChosenCell) -> str:
-    column = chosen.column
+def _is_excepted(what: str, row: frozenset[str], terms: Callable[[str], Sequence[str]]) -> bool:
+    """Whether a unit excepts a row: "revenue per member" is only what is per something."""
+    for part in _EXCEPTED_PARTS.split(what):
+        excepted = frozenset(terms(part)) - {"amount", "data", "number"}
+        if excepted & row and (_RATE not in excepted or _RATE in row):
+            return True
+    return False
+
+
+def _name(chosen: ChosenCell, terms: Callable[[str], Sequence[str]]) -> str:
+    """The row's label; before it the section and group that hold words of the question."""
+    column, path = chosen.column, [chosen.row.label]
+    for text in (chosen.row.group_label, chosen.source.table.section):
+        if chosen.above & frozenset(terms(text)) and len(text) <= _LONGEST_SECTION:
+            path.insert(0, text)
     about = column.text if column.terms and not column.periods.named else ""
-    return f"{chosen.row.label}, {about}" if about else chosen.row.label
+    return ", ".join([": ".join(path), about] if about else [": ".join(path)])
 
 
 def period_of(chosen: ChosenCell) -> str | None:

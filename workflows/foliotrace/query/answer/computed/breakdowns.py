@@ -14,6 +14,7 @@ from foliotrace.query.answer.cells.tables import Cell, LabelledRow
 from foliotrace.query.answer.computed.amounts import amount, is_percentage
 
 MOST_PARTS: Final = 24
+LEAST_PARTS: Final = 2
 _ROUNDING: Final = Decimal(2)  # units that the printed parts may differ from their printed sum
 
 
@@ -51,6 +52,32 @@ def breakdowns_in(source: SourceTable, column: int) -> Iterator[Breakdown]:
             if count > 1 and total.value and abs(summed - total.value) <= _ROUNDING * _step(total):
                 yield Breakdown(source, column, tuple(parts[first:place]), total)
                 break
+
+
+def only_one(found: Sequence[Breakdown]) -> Breakdown | None:
+    """The breakdown of a figure that is broken down in one way only: nothing need say which."""
+    whole = [each for each in found if len(each.parts) > LEAST_PARTS]
+    labels = {frozenset(part.row.label for part in each.parts) for each in whole}
+    return whole[0] if len(labels) == 1 else None
+
+
+def is_called(part: Part, labels: Sequence[frozenset[str]]) -> bool:
+    """Whether the label of a part holds one of `labels`."""
+    return any(label <= part.row.terms for label in labels if label)
+
+
+def are_called(breakdown: Breakdown, labels: Sequence[frozenset[str]]) -> bool:
+    """Whether most of its parts have labels that hold one of `labels`: they are of that kind."""
+    return 2 * sum(is_called(p, labels) for p in breakdown.parts) > len(breakdown.parts)
+
+
+def parts_in(breakdown: Breakdown, column: int) -> Iterator[Part]:
+    """The same rows in another column."""
+    for part in breakdown.parts:
+        for cell in part.row.cells:
+            number = amount(cell.text, None) if cell.column == column and cell.numeric else None
+            if number is not None:
+                yield Part(part.row, cell, number.number)
 
 
 def _step(total: Part) -> Decimal:

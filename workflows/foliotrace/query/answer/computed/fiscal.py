@@ -155,7 +155,7 @@ def _order(date: Period) -> tuple[int, int, int]:
 
 def _month(date: Period) -> int:
     """A date as a number of months."""
-    return _YEAR * date.year + date.month - (date.day <= _FIRST_DAYS)
+    return _YEAR * date.year + date.month - (0 < date.day <= _FIRST_DAYS)
 
 
 def _length(table: CellTable, place: int) -> int:

@@ -32,6 +32,7 @@ class LineItem:
 
     `magnitude`: printed with or without a minus, it means the same (costs, payments).
     `reversed_by`: where its label has one of these, a minus stands for a plus.
+    `families`: of each, a label has no other word than the item: "total debt" is no "net debt".
     """
 
     name: str
@@ -41,6 +42,7 @@ class LineItem:
     magnitude: bool = False
     percent: bool = False
     reversed_by: tuple[str, ...] = ()
+    families: tuple[frozenset[str], ...] = ()
 
     @property
     def per_share(self) -> bool:
@@ -126,6 +128,8 @@ def _fit(item: LineItem, row: LabelledRow, fillers: frozenset[str]) -> float:
     core = label - fillers or label
     best = 0.0
     for place, wanted in enumerate(item.labels):
+        if any(f & wanted and f & label and not f & wanted & label for f in item.families):
+            continue
         if wanted == label:
             fit = 1.0
         elif (wanted - fillers or wanted) == core:

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 from foliotrace.lexicon import Lexicon
 from foliotrace.lexicon.formulas import Expression, Operand, parsed, phrases_of
 from foliotrace.query.answer.cells.periods import periods_in
+from foliotrace.query.answer.cells.qualifiers import Qualifiers
 from foliotrace.query.answer.computed.line_items import LineItem
 
 Terms: TypeAlias = Callable[[str], Sequence[str]]
@@ -48,7 +49,8 @@ class Mention:
 class MetricBook:
     """The lexicon's rows and formulas by their phrases.
 
-    `groups` are the words that call parts of a kind ("region"), with those above such tables.
+    `groups` are the words that call parts of a kind ("region"), with those above such tables;
+    `part_labels` the same words with the labels of such parts ("Europe").
     """
 
     def __init__(self, lexicon: Lexicon, terms: Terms) -> None:
@@ -62,6 +64,10 @@ class MetricBook:
             page.name: " ".join((*page.ask, *page.titles[:3])) for page in lexicon.page
         }
         self._titles = titles
+        cells = lexicon.cells
+        of_lexicon = Qualifiers(cells.qualifiers, cells.optional_qualifiers, terms)
+        derived = frozenset(t for phrase in cells.deriving for t in terms(phrase))
+        self.qualifiers = of_lexicon.required - derived
         self._metrics: dict[tuple[str, ...], AskedMetric | None] = {}
         for page in lexicon.page:
             for ask in (*page.ask, *page.titles):
@@ -77,6 +83,7 @@ class MetricBook:
                 row.magnitude,
                 row.percent,
                 tuple(mark.casefold() for mark in row.reversed_by),
+                of_lexicon.families,
             )
             for ask in row.ask:
                 self._metrics.setdefault(self.words(ask), AskedMetric(ask, item))
@@ -90,6 +97,13 @@ class MetricBook:
             (
                 frozenset(t for phrase in entry.ask for t in terms(phrase)),
                 frozenset(t for phrase in entry.titles for t in terms(phrase)),
+            )
+            for entry in lexicon.parts
+        )
+        self.part_labels = tuple(
+            (
+                frozenset(t for phrase in entry.ask for t in terms(phrase)),
+                tuple(frozenset(terms(label)) for label in entry.labels),
             )
             for entry in lexicon.parts
         )

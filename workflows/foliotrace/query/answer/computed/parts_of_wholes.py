@@ -1,7 +1,7 @@
 """Answers about the parts of a whole: shares, parts above a share, the largest and smallest."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -10,14 +10,23 @@ from foliotrace.model import Deadline, Query
 from foliotrace.query.answer.cells.choose import ChosenCell
 from foliotrace.query.answer.cells.page_tables import PageTables
 from foliotrace.query.answer.cells.periods import periods_in
-from foliotrace.query.answer.computed.amounts import Rounding, amount
+from foliotrace.query.answer.computed.amounts import Rounding
 from foliotrace.query.answer.computed.asked_parts import (
     AskedRank,
     AskedShare,
     asked_rank,
     asked_share,
 )
-from foliotrace.query.answer.computed.breakdowns import Breakdown, Part, breakdowns_in
+from foliotrace.query.answer.computed.breakdowns import (
+    LEAST_PARTS,
+    Breakdown,
+    Part,
+    are_called,
+    breakdowns_in,
+    is_called,
+    only_one,
+    parts_in,
+)
 from foliotrace.query.answer.computed.conclusions import DERIVED, PeriodOf
 from foliotrace.query.answer.computed.evaluate import Report
 from foliotrace.query.answer.computed.fiscal import Calendar, Moment
@@ -26,7 +35,6 @@ from foliotrace.query.answer.computed.lookup import PageLookup
 from foliotrace.query.answer.computed.metrics import MetricBook
 
 _MOST_CELLS: Final = 8
-_LEAST_PARTS: Final = 2
 _LEAST_NAMED: Final = 2  # words of a figure's labels: "revenue" is broken down in many ways
 _KINDS: Final = frozenset({"segment", "categori", "region", "divis", "line", "busi", "countri"})
 _REST: Final = frozenset({"other", "rest", "elimin", "unalloc", "reconcil", "correct"})
@@ -72,7 +80,7 @@ class PartsOfWholes:
         if share is None and rank is None:
             return None
         moment = moment_of(part if periods_in(part).named else query.text)
-        for report in sorted(reports, key=lambda each: each.rank((moment,)))[:_LEAST_PARTS]:
+        for report in sorted(reports, key=lambda each: each.rank((moment,)))[:LEAST_PARTS]:
             found = await self._breakdowns(query, part, report, moment, deadline)
             answer = None
             if share is not None:
@@ -158,9 +166,8 @@ class PartsOfWholes:
             meets = [p for p in parts if _above(asked, p.value, breakdown)]
             text = f"{'Yes' if meets else 'No'}: {text}" if each else ""
             if not each:
-                text = (
-                    f"No: none of {_listed(breakdown.parts)} is that share of {whole} ({DERIVED})"
-                )
+                listed = ", ".join(part.row.label for part in breakdown.parts)
+                text = f"No: none of {listed} is that share of {whole} ({DERIVED})"
         cells = [breakdown.chosen(p) for p in parts[: _MOST_CELLS - 1]]
         return PartsAnswer(text, (*cells, total))
 
@@ -182,14 +189,15 @@ class PartsOfWholes:
         of_whole = [b for b in found if self._is_total(item, b, self._terms(part))]
         breakdown = self._of_group(groups, of_whole)
         if breakdown is None and min(map(len, item.labels)) >= _LEAST_NAMED:
-            breakdown = _only(of_whole)
+            breakdown = only_one(of_whole)
         if breakdown is None:
             return None
-        parts = [p for p in breakdown.parts if not p.row.terms & _REST]
+        labels = self._labels(groups)
+        parts = [p for p in breakdown.parts if not p.row.terms & _REST or is_called(p, labels)]
         if _FOREIGN.search(part):
             parts = [p for p in parts if not _HOME.match(p.row.label)]
         asked_terms = self._terms(part)
-        if len(parts) < _LEAST_PARTS or any(p.row.terms <= asked_terms for p in parts):
+        if len(parts) < LEAST_PARTS or any(p.row.terms <= asked_terms for p in parts):
             return None  # "which category of the domestic segment": of one of these parts
         if asked.change:
             return self._ranked_change(asked, breakdown, parts, moment, report, period_of)
@@ -224,10 +232,10 @@ class PartsOfWholes:
         before = Calendar.of(report.periods).column(table, moment.before(), places)
         if before is None:
             return None
-        earlier = {id(p.row): p for p in _parts_of(breakdown, before)}
+        earlier = {id(p.row): p for p in parts_in(breakdown, before)}
         pairs = [(earlier[id(p.row)], p) for p in parts if id(p.row) in earlier]
         pairs = [(a, b) for a, b in pairs if a.value > 0]
-        if len(pairs) < _LEAST_PARTS:
+        if len(pairs) < LEAST_PARTS:
             return None
 
         def change(pair: tuple[Part, Part]) -> Decimal:
@@ -287,6 +295,13 @@ class PartsOfWholes:
                 return True
         return False
 
+    def _labels(
+        self, groups: Sequence[tuple[frozenset[str], frozenset[str]]]
+    ) -> list[frozenset[str]]:
+        """The labels that parts of these kinds have in any table."""
+        asked = {ask for ask, _ in groups}
+        return [each for ask, labels in self.book.part_labels if ask in asked for each in labels]
+
     def _of_group(
         self,
         groups: Sequence[tuple[frozenset[str], frozenset[str]]],
@@ -294,23 +309,19 @@ class PartsOfWholes:
     ) -> Breakdown | None:
         """The breakdown below words for parts of this kind; None where there is none."""
         titles = frozenset().union(*(ask | title for ask, title in groups))
+        labels = self._labels(groups)
 
-        def fit(each: Breakdown) -> int:
+        def fit(each: Breakdown) -> float:
             table = each.source.table
             own = frozenset(self.book.words(f"{table.caption} {table.header}"))
             own |= frozenset().union(*(part.row.group for part in each.parts))
             near = 2 * len(titles & own) + len(titles & table.context)
-            return near if len(each.parts) > _LEAST_PARTS or titles & own else 0
+            if not near and are_called(each, labels):
+                return 0.5  # "Americas", "Europe" are regions, whatever stands above them
+            return near if len(each.parts) > LEAST_PARTS or titles & own else 0
 
         best = max(found, key=fit, default=None)
         return best if best is not None and fit(best) else None
-
-
-def _only(found: Sequence[Breakdown]) -> Breakdown | None:
-    """The breakdown of a figure that is broken down in one way only: nothing need say which."""
-    whole = [each for each in found if len(each.parts) > _LEAST_PARTS]
-    labels = {frozenset(part.row.label for part in each.parts) for each in whole}
-    return whole[0] if len(labels) == 1 else None
 
 
 def moment_of(text: str) -> Moment:
@@ -332,18 +343,5 @@ def _above(asked: AskedShare, value: Decimal, breakdown: Breakdown) -> bool:
     return share < asked.than if asked.less else share > asked.than
 
 
-def _parts_of(breakdown: Breakdown, column: int) -> Iterable[Part]:
-    """The same rows in another column."""
-    for part in breakdown.parts:
-        for cell in part.row.cells:
-            number = amount(cell.text, None) if cell.column == column and cell.numeric else None
-            if number is not None:
-                yield Part(part.row, cell, number.number)
-
-
 def _digits(part: Part) -> str:
     return part.cell.text.lstrip("$\u20ac\u00a3\u00a5 ")
-
-
-def _listed(parts: Sequence[Part]) -> str:
-    return ", ".join(part.row.label for part in parts)

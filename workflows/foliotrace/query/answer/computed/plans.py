@@ -185,6 +185,8 @@ def _named(
         return ()
     taken = {place for m in mentions for place in range(m.start, m.end)}
     for place, token in enumerate(tokens):
+        if token in book.qualifiers and place not in taken and place + 1 in taken:
+            return ()  # "net debt" is another figure than "debt"
         if place in taken or len(token) < 2 or token[0].isdigit() or token in known:
             continue
         if token in weights:
