@@ -13,6 +13,7 @@ from tests.query.test_figures_are_computed import serve_report, statements
 from foliotrace.model import AnswerMode, Identity
 from foliotrace.query.answer.cells.column_lengths import over_changes, with_lengths
 from foliotrace.query.answer.cells.periods import Period, periods_in
+from foliotrace.query.answer.cells.qualifiers import Qualifiers
 from foliotrace.query.subjects.asked_ends import absent_ends, asked_ends
 
 pytestmark = pytest.mark.anyio
@@ -168,6 +169,15 @@ async def test_a_row_with_the_qualifying_word_is(
     page = page_with_table(MEASURES, before="Key figures", caption="Key figures", unit="$ millions")
     await serve_page(stack, page, "Borealis Foods report")
     assert first_line(await stack.ask(question)).startswith(first)
+
+
+def test_a_word_with_the_stem_of_a_qualifier_is_none() -> None:
+    def stem(text: str) -> list[str]:
+        return [word[:6] for word in text.lower().split()]
+
+    asked = Qualifiers(["comparable", "net gross"], [], stem)
+    assert asked.of("How does debt compare to revenue?") == ()
+    assert [each.word for each in asked.of("COMPARABLE net sales")] == ["compar", "net"]
 
 
 # --- lengths of columns --------------------------------------------------------------------

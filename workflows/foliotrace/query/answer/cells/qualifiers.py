@@ -33,6 +33,7 @@ class Qualifiers:
 
     def __init__(self, families: Sequence[str], optional: Sequence[str], terms: Terms) -> None:
         self.families = tuple(frozenset(terms(words)) for words in families)
+        self._written = frozenset(word for family in families for word in family.split())
         self._optional = frozenset(t for word in optional for t in terms(word))
         self._terms = terms
 
@@ -43,13 +44,18 @@ class Qualifiers:
 
     def of(self, question: str) -> tuple[Qualifier, ...]:
         """The qualifiers of a question, in upper or lower case."""
-        stems = [(self._terms(word.casefold()) or ("",))[0] for word in _WORD.findall(question)]
+        words = [word.casefold() for word in _WORD.findall(question)]
+        stems = [(self._terms(word) or ("",))[0] for word in words]
         family_of = {term: family for family in self.families for term in family}
         found = []
-        for place, stem in enumerate(stems):
-            if stem not in family_of:
-                continue
-            after = (each for each in stems[place + 1 :] if each not in family_of)
+        for place, (word, stem) in enumerate(zip(words, stems, strict=True)):
+            if word not in self._written or stem not in family_of:
+                continue  # "compare" is not "comparable", although both have one stem
+            after = (
+                stem
+                for word, stem in zip(words[place + 1 :], stems[place + 1 :], strict=True)
+                if word not in self._written
+            )
             if head := next(after, ""):
                 found.append(Qualifier(stem, head, family_of[stem], stem in self._optional))
         return tuple(found)

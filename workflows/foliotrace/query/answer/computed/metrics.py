@@ -66,7 +66,7 @@ class MetricBook:
         self._titles = titles
         cells = lexicon.cells
         of_lexicon = Qualifiers(cells.qualifiers, cells.optional_qualifiers, terms)
-        derived = frozenset(t for phrase in cells.deriving for t in terms(phrase))
+        derived = frozenset(t for phrase in (*cells.deriving, *cells.asking) for t in terms(phrase))
         self.qualifiers = of_lexicon.required - derived
         self._metrics: dict[tuple[str, ...], AskedMetric | None] = {}
         for page in lexicon.page:
