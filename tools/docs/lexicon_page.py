@@ -61,10 +61,13 @@ numeric = ["how much"]        # ask for a number
 percent = ["percentage"]      # ask for a percentage
 neutral = ["total", "net"]    # fillers that do not make a row another figure
 deriving = ["growth"]         # say what to compute, not of what
+qualifiers = ["net gross"]    # families of words that make a measure another one: "net debt"
+optional_qualifiers = ["total"] # those that a row without any word of the family may leave out
 
 [[parts]]                     # what parts of a whole are called: shares, "which is the highest"
 ask = ["district"]
 titles = ["rent by district"] # words above a table of such parts
+labels = ["Old Town"]         # optional: rows that are such parts, whatever stands above them
 ```
 
 A `metric` may list what a ratio is computed from; a `row` may not, because its cell is the answer.
