@@ -221,6 +221,23 @@ async def test_a_value_of_the_asked_form_answers(
     assert (await stack.ask(question)).text.startswith(f"\u201c{text}")
 
 
+@pytest.mark.parametrize(
+    ("question", "stated"),
+    [
+        ("How much rent did Acme pay in the quarter ended September 30, 2023?", False),
+        ("How much rent did Acme pay in the quarter ended June 24, 2023?", False),
+        ("What rent did Acme pay for the three months ended April 1, 2023, how much?", False),
+        ("How much rent did Acme pay in the quarter ended July 1, 2023?", True),
+    ],
+)
+async def test_an_amount_of_another_date_is_not_the_answer(
+    stack: QueryStack, question: str, stated: bool
+) -> None:
+    await stack.serve("In the three months ended July 1, 2023, Acme paid rent of $3.3 million.")
+    await stack.serve(OTHER, name="other.txt")
+    assert (await stack.ask(question)).text.startswith(REFUSED) is not stated
+
+
 # --- codes -------------------------------------------------------------------------------------
 
 

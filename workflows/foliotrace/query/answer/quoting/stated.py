@@ -110,6 +110,9 @@ _TIMES: Final = re.compile(
     r"|\b(?:three|six|nine|twelve|\d+)[ -](?:months?|weeks?|years?)\b",
     re.I,
 )
+_DAY: Final = re.compile(
+    r"\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? (\d{1,2})\b(?![.,]\d)", re.I
+)
 _TIME: Final = frozenset(
     (  # stems
         "januari", "februari", "march", "april", "may", "june", "juli", "august", "septemb",
@@ -162,6 +165,7 @@ class Relation:
     values: tuple[Callable[[str, str], bool], ...] = ()  # of a question and a text
     question: str = ""
     required: frozenset[str] = frozenset()
+    days: frozenset[tuple[str, str]] = frozenset()
 
     def share(self, held: frozenset[str]) -> float:
         """The share of the relation's terms that `held` has, other endings included."""
@@ -203,6 +207,11 @@ class Relation:
         named = frozenset(int(found) for found in _YEAR.findall(header))
         near = {year + step for year in self.years for step in (-1, 0, 1)}
         return bool(near) and bool(named) and named.isdisjoint(near)
+
+    def of_other_days(self, text: str) -> bool:
+        """Whether a text names days, none of them the one that a question of a number asks for."""
+        named = _days(text) if self.days and self.numeric else frozenset[tuple[str, str]]()
+        return bool(named) and self.days.isdisjoint(named)
 
     @property
     def numeric(self) -> bool:
@@ -277,8 +286,21 @@ def relation_of(question: str, asked: Asked, answered: frozenset[str] = frozense
     verb = _VERB.search(question)
     required = frozenset(asked.terms(verb["verb"])) & relation if verb else frozenset[str]()
     return Relation(
-        relation, named & key, tuple(forms), compounds, years, values, question, required
+        relation=relation,
+        names=named & key,
+        forms=tuple(forms),
+        compounds=compounds,
+        years=years,
+        values=values,
+        question=question,
+        required=required,
+        days=_days(question),
     )
+
+
+def _days(text: str) -> frozenset[tuple[str, str]]:
+    """The days that a text names, as month and day: headers of columns write years apart."""
+    return frozenset((m[:3].casefold(), day) for m, day in _DAY.findall(text))
 
 
 def _stand_together(one: str, other: str, question: str) -> bool:

@@ -81,6 +81,7 @@ def states(
         (not missing or page.holds(missing, quote, beside=relation.numeric))
         and relation.fits_form(text, asked, is_row=is_row)
         and not relation.of_other_years(span.header)
+        and not relation.of_other_days(f"{span.header} {text}")
         and not relation.splits_compound(text, held, asked)
         and not _never_states(text, span, asked)
     )
