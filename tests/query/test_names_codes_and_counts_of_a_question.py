@@ -227,7 +227,7 @@ async def test_a_value_of_the_asked_form_answers(
         ("How much rent did Acme pay in the quarter ended September 30, 2023?", False),
         ("How much rent did Acme pay in the quarter ended June 24, 2023?", False),
         ("What rent did Acme pay for the three months ended April 1, 2023, how much?", False),
-        ("How much rent did Acme pay in the quarter ended July 1, 2023?", True),
+        ("How much rent was paid by Acme in the quarter ended July 1, 2023?", True),
     ],
 )
 async def test_an_amount_of_another_date_is_not_the_answer(
