@@ -1,6 +1,6 @@
 """Evaluators: rules, judges that must be pinned and calibrated, and the user's own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -157,6 +157,9 @@ def test_a_model_without_date_build_or_digest_floats(model: str | None, floating
     assert is_floating(model) is floating
 
 
+TODAY = "2026-11-21"
+
+
 @dataclass
 class ScriptedJudge:
     """A judge that votes as it was told."""
@@ -172,17 +175,24 @@ class ScriptedJudge:
         return Vote(passed=self.votes[(self.asked - 1) % len(self.votes)], cost_usd=Decimal("0.01"))
 
 
-async def calibrated(judge: ScriptedJudge, agreeing: int, of: int = 20) -> Calibration:
-    """A judge that always passes, against people who pass `agreeing` of the answers."""
-    cases = [
-        LabelledCase(inputs={}, outputs={"answer": "a"}, reference={}, passed=n < agreeing)
-        for n in range(of)
+async def calibrated(agreeing: int, of: int = 20) -> Calibration:
+    """A judge that passes every other answer, against people who see `agreeing` of them so."""
+    judge = ScriptedJudge([n % 2 == 0 for n in range(of) for _ in range(3)])
+    return await calibrate(
+        judge, "be kind", labelled((n % 2 == 0) is (n < agreeing) for n in range(of)), at=TODAY
+    )
+
+
+def labelled(passed: Iterable[bool]) -> list[LabelledCase]:
+    """Answers with what people said of each."""
+    return [
+        LabelledCase(inputs={}, outputs={"answer": "a"}, reference={}, passed=each)
+        for each in passed
     ]
-    return await calibrate(judge, "be kind", cases, at="2026-11-21")
 
 
 async def test_a_judge_votes_three_times_and_the_majority_counts() -> None:
-    card = await calibrated(ScriptedJudge([True]), 20)
+    card = await calibrated(20)
     judge = ScriptedJudge([False, True, True])
     score = await JudgeEvaluator("tone", judge, "be kind", card).evaluate(outcome("a"), row())
     assert (score.score, judge.asked, score.cost_usd) == (1.0, 3, Decimal("0.03"))
@@ -191,7 +201,7 @@ async def test_a_judge_votes_three_times_and_the_majority_counts() -> None:
 
 async def test_a_judge_below_eighty_percent_agreement_is_disabled(tmp_path: Path) -> None:
     judge = ScriptedJudge([True])
-    good, bad = await calibrated(judge, 16), await calibrated(judge, 15)
+    good, bad = await calibrated(16), await calibrated(15)
     assert (good.agreement, bad.agreement) == (0.8, 0.75)
     good.save(tmp_path / "tone.json")
     assert Calibration.read(tmp_path / "tone.json") == good
@@ -214,9 +224,21 @@ async def test_a_judge_below_eighty_percent_agreement_is_disabled(tmp_path: Path
             assert (score.score, tried.asked) == (None, 0)
     assert judge.asked == asked
     with pytest.raises(LoopError, match="not pinned"):
-        await calibrated(ScriptedJudge([True], model="gpt-4o"), 20)
+        await calibrate(ScriptedJudge([True], model="gpt-4o"), "be kind", [], at=TODAY)
     with pytest.raises(LoopError, match="needs 10"):
-        await calibrated(judge, 5, of=5)
+        await calibrated(5, of=5)
+
+
+async def test_a_judge_that_always_says_the_same_is_not_used_however_often_it_is_right() -> None:
+    judge = ScriptedJudge([True])
+    card = await calibrate(judge, "be kind", labelled(n < 18 for n in range(20)), at=TODAY)
+    assert (card.agreement, card.kappa) == (0.9, 0.0)
+    assert "chance" in (JudgeEvaluator("tone", judge, "be kind", card).disabled or "")
+    judge.asked = 0
+    for passed, kind in ((True, "good"), (False, "bad")):
+        with pytest.raises(LoopError, match=f"all 20 labels are {kind} answers"):
+            await calibrate(judge, "be kind", labelled([passed] * 20), at=TODAY)
+    assert judge.asked == 0
 
 
 def with_run_and_example(run: Any, example: Any) -> dict[str, Any]:

@@ -53,6 +53,18 @@ class Calibration:
     kappa: float | None
     at: str  # a date
 
+    @property
+    def weakness(self) -> str | None:
+        """Why a judge that agreed with people so far is not used; None if it is."""
+        if self.labels < LEAST_LABELS:
+            return f"it was calibrated with {self.labels} labels only"
+        if self.agreement < LEAST_AGREEMENT:
+            return f"people agree with it in {self.agreement:.0%}, {LEAST_AGREEMENT:.0%} needed"
+        # One that passes everything agrees in 80 % where people pass 80 %.
+        if self.kappa is None or self.kappa <= 0:
+            return "it agrees with people no more than chance does (kappa 0 or less)"
+        return None
+
     def save(self, path: Path) -> None:
         """Write the file, which belongs into git."""
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,15 +106,23 @@ async def majority(
 async def calibrate(
     judge: Judge, rubric: str, cases: Sequence[LabelledCase], *, at: str
 ) -> Calibration:
-    """Compare the judge with people. Raises LoopError for a floating model or too few labels."""
+    """Compare the judge with people.
+
+    Raises LoopError for a floating model, too few labels, and labels of one kind only.
+    """
     if is_floating(judge.model):
         raise LoopError(f"judge {judge.model} is not pinned: name a dated model")
     if len(cases) < LEAST_LABELS:
         raise LoopError(f"{len(cases)} labels; a calibration needs {LEAST_LABELS}")
+    labels = [case.passed for case in cases]
+    if len(set(labels)) == 1:
+        raise LoopError(
+            f"all {len(labels)} labels are {'good' if labels[0] else 'bad'} answers: a judge that "
+            "always says the same would agree; label answers of both kinds"
+        )
     votes = [
         (await majority(judge, rubric, c.inputs, c.outputs, c.reference)).passed for c in cases
     ]
-    labels = [case.passed for case in cases]
     agreed = sum(a is b for a, b in zip(votes, labels, strict=True))
     return Calibration(
         model=judge.model,
@@ -135,11 +155,7 @@ class JudgeEvaluator:
             return "it was never calibrated"
         if (card.model, card.rubric_hash) != (self.judge.model, rubric_hash(self.rubric)):
             return f"it was calibrated as {card.model} with another rubric or model"
-        if card.labels < LEAST_LABELS:
-            return f"it was calibrated with {card.labels} labels only"
-        if card.agreement < LEAST_AGREEMENT:
-            return f"people agree with it in {card.agreement:.0%}, {LEAST_AGREEMENT:.0%} needed"
-        return None
+        return card.weakness
 
     async def evaluate(self, run: Outcome, row: Row) -> Score:
         """The majority of its votes; None with the reason while it is disabled."""

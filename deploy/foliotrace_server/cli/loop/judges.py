@@ -39,14 +39,14 @@ JUDGES = "judges"
 def calibrate_judge(options: Options, labels: Path, folder: Path) -> int:
     """Compare the judge of tone with people, and write its calibration, which belongs into git.
 
-    Exits with 1 if people agree with it in less than 80 %: it is not used then.
+    Exits with 1 if people agree with it in less than 80 %, or no more than chance: it is not used.
 
     Examples:
       foliotrace loop calibrate --labels evals/judges/tone.labels.jsonl
     """
     import asyncio
 
-    from foliotrace_loop.evaluators.judge import LEAST_AGREEMENT, TONE, calibrate
+    from foliotrace_loop.evaluators.judge import TONE, calibrate
     from foliotrace_loop.evaluators.registry import TONE_KEY
 
     cases = _labelled(labels)
@@ -72,7 +72,9 @@ def calibrate_judge(options: Options, labels: Path, folder: Path) -> int:
             f"{card.model} agrees with people in {card.agreement:.0%} of {card.labels} answers "
             f"(kappa {kappa}): {file}"
         )
-    return Exit.DONE if card.agreement >= LEAST_AGREEMENT else 1
+        if card.weakness is not None:
+            output.print_line(f"it is not used: {card.weakness}")
+    return Exit.DONE if card.weakness is None else 1
 
 
 def judge_of(options: Options) -> "OpenJudge | None":
