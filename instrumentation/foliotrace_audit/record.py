@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 
@@ -60,6 +60,7 @@ class Entry:
     run_id: str | None = None
     degradation_level: int | None = None
     degradation_reasons: tuple[str, ...] = ()
+    release: str | None = None
     model: str | None = None
     tokens: int | None = None
     cost_usd: Decimal | None = None
@@ -104,6 +105,7 @@ FIELDS: Mapping[str, str] = {
     "api_key_id": "The API key that was used, made or revoked; its id, never its text.",
     "source_address": "The network address that the request came from.",
     "degradation": "`{level, reasons}`: loss against what is configured, 0 to 4.",
+    "release": "Release of the settings that answered, `base` without releases.",
     "model": "Model that produced the answer.",
     "tokens": "Total tokens used.",
     "cost_usd": "Cost in US dollars, a decimal string.",
@@ -178,8 +180,14 @@ def encode(
     return dump(record)
 
 
+_TEXTS: Final = (
+    *("tenant", "key_id", "run_id", "release", "model"),
+    *("caller", "api_key_id", "source_address"),
+)
+
+
 def _add_details(entry: Entry, record: dict[str, Any]) -> None:
-    for name in ("tenant", "key_id", "run_id", "model", "caller", "api_key_id", "source_address"):
+    for name in _TEXTS:
         value = getattr(entry, name)
         if value is not None:
             record[name] = _bounded(value)

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.audit.log_reading import audit_records
+from tests.cloud.service import FUEL, service
 from tests.server.small_service import serving
 
 from foliotrace.errors import Misconfigured
@@ -218,6 +220,32 @@ async def test_each_answer_names_the_release_that_gave_it_and_users_keep_theirs(
         runs = await client.runs(filter='eq(release, "short")')
         assert runs.runs
         assert {run.versions.release for run in runs.runs} == {"short"}
+
+
+@pytest.mark.anyio
+async def test_header_span_and_audit_record_name_the_release_too(tmp_path: Path) -> None:
+    store = LoopStore(tmp_path / "loop.db")
+    Rollouts(store).change(Rollout(stable="short"), why="test", now=datetime.now(UTC))
+    store.close()
+    releases = {"short": ReleaseSettings(query={"grounding": "mark"})}
+    async with service(tmp_path, releases=releases) as watched:
+        await watched.put("fuel.txt", FUEL)
+
+        async def answered() -> Any:
+            sent = await watched.client.post("/v1/query", json={"query": QUESTION})
+            return sent if sent.json()["release"] == "short" else None
+
+        sent = await until(answered)
+    assert sent.headers["x-release"] == "short"
+    run_id = sent.json()["run_id"]
+    spans = [dict(span.attributes or {}) for span in watched.seen.spans]
+    said = {s["foliotrace.release"] for s in spans if s.get("foliotrace.run_id") == run_id}
+    assert said == {"short"}
+    records = [r for r in audit_records(tmp_path / "audit") if r.get("run_id") == run_id]
+    assert {r["event"]: r["release"] for r in records} == {
+        "query_received": "short",
+        "query_completed": "short",
+    }
 
 
 async def _answered_by(client: AsyncFoliotraceClient, release: str, rollout: Rollout) -> bool:

@@ -30,7 +30,8 @@ from foliotrace_server.observing.requests import RequestTelemetry, ResponseRecor
 _log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _EXPOSED_HEADERS = (
-    b"X-Run-Id, X-Trace-Id, X-Degradation-Level, X-Cache, RateLimit, RateLimit-Policy, Retry-After"
+    b"X-Run-Id, X-Trace-Id, X-Release, X-Degradation-Level, X-Cache, "
+    b"RateLimit, RateLimit-Policy, Retry-After"
 )
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),

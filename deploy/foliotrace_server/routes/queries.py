@@ -44,6 +44,7 @@ _HEADERS = {
         "schema": {"type": "string", "enum": [state.value for state in CacheState]},
     },
     "X-Run-Id": {"description": "The id for `/v1/runs/{id}`.", "schema": {"type": "string"}},
+    "X-Release": {"description": "The release that answered.", "schema": {"type": "string"}},
     "X-Trace-Id": {"description": "W3C trace id, if traced.", "schema": {"type": "string"}},
 }
 
@@ -115,10 +116,11 @@ class Queries:
 
 
 def headers_of(answer: Answer) -> dict[str, str]:
-    """Degradation level, run id and cache state; the trace sets headers of its own."""
+    """Degradation level, run id, release and cache state; the trace sets headers of its own."""
     headers = {
         "X-Degradation-Level": str(int(answer.degradation.level)),
         "X-Run-Id": answer.run_id,
+        "X-Release": answer.release,
         "X-Cache": answer.cache.value,
     }
     if answer.retry_after_s is not None:

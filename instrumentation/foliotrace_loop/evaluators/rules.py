@@ -143,6 +143,8 @@ def schema_exact(run: Outcome, row: Row) -> tuple[float, str] | None:
     if expected is None and schema is None:
         return None
     record = run.outputs.get("record")
+    if record is None:
+        return 0.0, "the answer has no record"
     if schema is not None:
         problem = next(Draft202012Validator(schema).iter_errors(record), None)
         if problem is not None:

@@ -53,6 +53,7 @@ class QueryAnswered(DomainEvent):
         "citations": "foliotrace.answer.citations",
         "removed_claims": "foliotrace.answer.removed_claims",
         "cache": "foliotrace.cache.state",
+        "release": "foliotrace.release",
         "model": "response_model",
         "cost_usd": "foliotrace.cost.usd",
         "origin": "foliotrace.link",
@@ -67,6 +68,7 @@ class QueryAnswered(DomainEvent):
     citations: int
     removed_claims: int | None = None
     cache: str
+    release: str | None = None
     model: str | None = None
     cost_usd: float | None = None
     origin: str | None = None

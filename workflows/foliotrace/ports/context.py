@@ -55,6 +55,7 @@ class AuditEntry:
     error_type: str | None = None
     degradation_level: int | None = None
     degradation_reasons: tuple[str, ...] = ()
+    release: str | None = None
     model: str | None = None
     tokens: int | None = None
     cost_usd: Decimal | None = None

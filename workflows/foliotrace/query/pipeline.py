@@ -69,7 +69,12 @@ async def answer_question(
     started_s = services.clock.monotonic_s()
     key_id, query_hash = services.hash_query(principal.tenant, normalized(question.query))
     received = records.received(
-        principal, run_id, question.user_id, key_id=key_id, query_hash=query_hash
+        principal,
+        run_id,
+        question.user_id,
+        key_id=key_id,
+        query_hash=query_hash,
+        release=services.release,
     )
     await services.audit.append(received)
     await services.turns.turn()
@@ -106,8 +111,6 @@ async def answer_question(
                 use_cache=use_cache,
             )
             answer = _as_understood(answer, understood)
-            if services.release != answer.release:
-                answer = replace(answer, release=services.release)
         except BaseException as error:
             await services.audit.append(records.failed(received, error, run.usage))
             if query is not None:
@@ -333,6 +336,7 @@ def _stamp(services: QueryServices, query: Query, answer: Answer, state: CacheSt
     stamped = replace(
         answer,
         cache=state,
+        release=services.release,
         run_id=query.run_id,
         trace_id=services.current_trace(),
         origin=answer.origin or services.current_span(),

@@ -25,7 +25,13 @@ _PERSONAL: Final = Detector(prose=True)
 
 
 def received(
-    principal: Principal, run_id: str, user_id: str | None, *, key_id: str, query_hash: str
+    principal: Principal,
+    run_id: str,
+    user_id: str | None,
+    *,
+    key_id: str,
+    query_hash: str,
+    release: str,
 ) -> AuditEntry:
     """The entry before the work. A `user_id` that validation will refuse is left out."""
     return AuditEntry(
@@ -35,6 +41,7 @@ def received(
         user_id=user_id if user_id is not None and valid_name(user_id) else None,
         query_hash=query_hash,
         key_id=key_id,
+        release=release,
     )
 
 
@@ -48,6 +55,7 @@ def completed(before: AuditEntry, answer: Answer) -> AuditEntry:
         user_id=before.user_id,
         query_hash=before.query_hash,
         key_id=before.key_id,
+        release=before.release,
         success=True,
         response_length=len(answer.text),
         degradation_level=int(mark.level),
@@ -69,6 +77,7 @@ def failed(before: AuditEntry, error: BaseException, usage: Usage) -> AuditEntry
         user_id=before.user_id,
         query_hash=before.query_hash,
         key_id=before.key_id,
+        release=before.release,
         success=False,
         error=known.message if known else None,
         error_type=known.error_code if known else type(error).__name__,
@@ -203,6 +212,7 @@ def emit_answered(answer: Answer, *, origin: str | None = None) -> None:
             citations=len(answer.citations),
             removed_claims=answer.removed_claims or None,
             cache=answer.cache.value,
+            release=answer.release,
             model=answer.model,
             cost_usd=float(answer.usage.cost_usd) if answer.usage.cost_usd else None,
             origin=origin,
