@@ -22,6 +22,7 @@ FoliotraceError
         ExtractorUnavailable, CacheUnavailable, LedgerUnavailable, AuditUnavailable,
         LibraryUnavailable, SourceUnavailable, DeadlineExceeded, BreakerOpen
         IdentityProviderUnavailable   foliotrace_server.keys.oidc
+        ReleaseUnavailable            foliotrace_server.loop.second_service
         ParserUnavailable
             WorkerLost                  adapters.local
         CloudFailure                 adapters.llamacloud

@@ -19,6 +19,7 @@ from foliotrace_server.http.identity import (
     Authentication,
     Caller,
     set_caller,
+    set_sender,
     set_source,
 )
 from foliotrace_server.http.overload import ARRIVAL, set_arrival
@@ -113,6 +114,7 @@ class HttpGuard:
                 else:
                     caller = await self.authentication.admit(HTTPConnection(scope), peer)
                     set_caller(caller)
+                    set_sender(HTTPConnection(scope))
                     if not caller.is_public:
                         allowance = await self._quotas.admit(
                             caller.principal, scope["method"], scope["path"]

@@ -29,6 +29,10 @@ _EVERYTHING: Final = frozenset(Scope)
 _PROXY_SCOPES: Final = frozenset({Scope.READ, Scope.INGEST, Scope.EXTRACT})
 _MAX_SUBJECT_CHARS: Final = 128
 _REFUSALS: Final = {"unknown": ErrorCode.KEY_REFUSED, "revoked": ErrorCode.KEY_REFUSED}
+FORWARDED: Final = "X-Foliotrace-Release"
+"""Sent with a question that another foliotrace forwards; it is not forwarded a second time."""
+_authorization: ContextVar[str | None] = ContextVar("foliotrace_authorization", default=None)
+_forwarded: ContextVar[bool] = ContextVar("foliotrace_forwarded", default=False)
 _current: ContextVar[Principal] = ContextVar("foliotrace_principal", default=_ANONYMOUS)
 _source: ContextVar[str | None] = ContextVar("foliotrace_source_address", default=None)
 _scopes: ContextVar[frozenset[Scope]] = ContextVar("foliotrace_scopes", default=_EVERYTHING)
@@ -183,6 +187,22 @@ def set_caller(caller: Caller) -> None:
     """Set the caller for the rest of the running task."""
     _current.set(caller.principal)
     _scopes.set(caller.scopes)
+
+
+def authorization() -> str | None:
+    """The header by which the caller was admitted, to ask another service in the same name."""
+    return _authorization.get()
+
+
+def is_forwarded() -> bool:
+    """Whether another foliotrace forwarded the running request."""
+    return _forwarded.get()
+
+
+def set_sender(connection: HTTPConnection) -> None:
+    """Note what a question needs that is forwarded, for the rest of the running task."""
+    _authorization.set(connection.headers.get("authorization"))
+    _forwarded.set(FORWARDED in connection.headers)
 
 
 def source_address() -> str | None:

@@ -8,12 +8,14 @@ from pydantic import ValidationError
 
 from foliotrace.adapters.local.prices import PriceTable
 from foliotrace.errors import Misconfigured
+from foliotrace.ports import Clock
 from foliotrace.query.services import QueryServices
 from foliotrace.settings import QuerySettings
 from foliotrace.stack import Host, Stack
 from foliotrace_server.external.own_parts import OwnParts
 from foliotrace_server.external.services import connect
 from foliotrace_server.loop.settings import ReleaseSettings
+from foliotrace_server.sections import is_safe_url
 from foliotrace_server.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from foliotrace_loop.store import LoopStore
     from foliotrace_server.loop.online import OnlineEvaluation
     from foliotrace_server.loop.releases import ReleaseRouter
+    from foliotrace_server.loop.second_service import SecondService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,12 @@ def open_releases(
             external = replace(external, generators=own.generators, retriever=own.retriever)
         made = Stack(stack.folder, changed, host, external).query
         services[name] = replace(made, release=name)
-        noted[made.fingerprint] = changed
+        if release.base_url is not None:
+            second = _second_service(name, release, stack.folder.clock)
+            closing.append(second.close)
+            services[name] = replace(services[name], second_service=second)
+        else:
+            noted[made.fingerprint] = changed
     _note(settings, store, noted)
     online = None
     if settings.online.enabled:
@@ -93,6 +101,23 @@ def open_releases(
         closing=tuple(closing),
         online=online,
     )
+
+
+def _second_service(name: str, release: ReleaseSettings, clock: Clock) -> "SecondService":
+    from foliotrace_server.loop.second_service import SecondService
+
+    url = release.base_url or ""
+    if not is_safe_url(url):
+        raise Misconfigured(
+            f"releases.{name}.base_url is neither https nor a private address",
+            hint="Callers' keys are sent there.",
+        )
+    if release.query or release.llm is not None:
+        raise Misconfigured(
+            f"releases.{name} has a base_url, so its `query` and `llm` would have no effect",
+            hint="Set them at the second service.",
+        )
+    return SecondService(name, url, clock)
 
 
 def _note(settings: Settings, store: "LoopStore", noted: Mapping[str, Settings]) -> None:

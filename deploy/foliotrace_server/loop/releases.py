@@ -29,7 +29,7 @@ from foliotrace_loop.releases.watch import (
 )
 from foliotrace_loop.runs.windows import percentile
 from foliotrace_otel import separate_trace
-from foliotrace_server.http.identity import caller
+from foliotrace_server.http.identity import caller, is_forwarded
 from foliotrace_server.loop.online import OnlineEvaluation, sample_id
 
 FOLLOW_EVERY_S: Final = 2.0
@@ -116,7 +116,9 @@ class ReleaseRouter:
         user = question.user_id or question.session_id or principal.subject
         release = self._rollout.release_of(principal.tenant, user)
         # A release that was taken out of the settings answers nobody.
-        return self._services.get(release) or self._services[BASE]
+        services = self._services.get(release) or self._services[BASE]
+        # What was forwarded once is answered here, or two services could send it to and fro.
+        return self._services[BASE] if services.second_service and is_forwarded() else services
 
     def ended(
         self,

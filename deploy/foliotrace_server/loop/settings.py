@@ -20,6 +20,11 @@ class ReleaseSettings(Section):
     llm: LLMSettings | None = Field(
         default=None, description="Its language model. None: those of the base."
     )
+    base_url: str | None = Field(
+        default=None,
+        description="A second foliotrace that answers instead: questions are forwarded to it with "
+        "the key of their caller, and not redirected. https, or a private address.",
+    )
 
 
 class OnlineSettings(Section):

@@ -464,6 +464,12 @@ class ErrorCode(CatalogEntry):
         "The embedding model failed.",
         PROBE,
     )
+    RELEASE_UNAVAILABLE = (
+        "release_unavailable",
+        ErrorKind.UNAVAILABLE,
+        "The second service of a release gives no answer.",
+        "Check `releases.<name>.base_url`, or roll the release back.",
+    )
     SOURCE_UNAVAILABLE = (
         "source_unavailable",
         ErrorKind.UNAVAILABLE,

@@ -92,25 +92,31 @@ async def answer_question(
                 call.result = query.text
             use_cache = not question.bypass_cache
             deadline = Deadline(started_s + services.settings.deadline_s)
-            understood = await understand(
-                query,
-                validate_history(question.history),
-                runs=services.runs,
-                keeps_content=services.recording.keep_content != "off",
-                generators=services.generators,
-                clock=services.clock,
-                deadline=deadline,
-            )
-            answer = await _answer(
-                services,
-                replace(query, text=understood.text) if understood.rewritten else query,
-                version,
-                deadline,
-                stream,
-                run,
-                use_cache=use_cache,
-            )
-            answer = _as_understood(answer, understood)
+            if services.second_service is not None:
+                answer = await services.second_service.answer(question, deadline)
+                answer = _stamp(services, query, answer, answer.cache)
+                if stream is not None:
+                    stream.send(answer.text)
+            else:
+                understood = await understand(
+                    query,
+                    validate_history(question.history),
+                    runs=services.runs,
+                    keeps_content=services.recording.keep_content != "off",
+                    generators=services.generators,
+                    clock=services.clock,
+                    deadline=deadline,
+                )
+                answer = await _answer(
+                    services,
+                    replace(query, text=understood.text) if understood.rewritten else query,
+                    version,
+                    deadline,
+                    stream,
+                    run,
+                    use_cache=use_cache,
+                )
+                answer = _as_understood(answer, understood)
         except BaseException as error:
             await services.audit.append(records.failed(received, error, run.usage))
             if query is not None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from foliotrace.lexicon import load_lexicon
-from foliotrace.model import ExecutionMode, RetrievalMode
+from foliotrace.model import Answer, Deadline, ExecutionMode, RetrievalMode
 from foliotrace.ports import (
     AnswerCache,
     AuditLog,
@@ -41,7 +41,20 @@ from foliotrace.query.subjects.subject_check import SubjectCheck
 from foliotrace.route_policy import select
 from foliotrace.settings import BudgetSettings, QuerySettings, RunsSettings
 
+if TYPE_CHECKING:
+    from foliotrace.query.workflow_events import AskQuestion
+
 LOCAL_MODES: Final = (RetrievalMode.KEYWORD, RetrievalMode.HYBRID)
+
+
+class SecondService(Protocol):
+    """Answers questions instead of the stages here."""
+
+    url: str
+
+    async def answer(self, question: "AskQuestion", deadline: Deadline) -> Answer:
+        """Its answer. Raises FoliotraceError."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +88,7 @@ class QueryServices:
     turns: FairTurns = field(default_factory=FairTurns)
     code_version: str = "unknown"
     release: str = "base"
+    second_service: SecondService | None = None
     paths_by_mode: Mapping[ExecutionMode, Sequence[RetrievalPath]] = field(default_factory=dict)
 
     def with_mode(self, asked: ExecutionMode | None) -> "QueryServices":
@@ -126,6 +140,8 @@ class QueryServices:
         """What an answer depends on beside its question and the library, as a short hash."""
         models = [generator.model for generator in self.generators]
         modes = [path.mode.value for path in self.paths]
+        if self.second_service is not None:
+            modes = [self.second_service.url]
         parts = (PROMPT_VERSION, *models, *modes, self.settings.model_dump_json())
         return sha256("|".join(parts).encode()).hexdigest()[:16]
 
