@@ -24,8 +24,9 @@ def test_gate_releases_in_ci(tmp_path: Path) -> None:
     with reader_of(tmp_path) as reader, hosted_judge() as judge:
         labels = tmp_path / "evals/judges/tone.labels.jsonl"
         labels.parent.mkdir(parents=True)
-        line = '{"inputs": {}, "outputs": {"answer": "Thank you."}, "passed": true}\n'
-        labels.write_text(line * 10)
+        line = '{{"inputs": {{}}, "outputs": {{"answer": "{}"}}, "passed": {}}}\n'
+        polite, rude = line.format("Thank you.", "true"), line.format("How stupid.", "false")
+        labels.write_text((polite + rude) * 5)
         for kind, text in blocks("gate-releases-in-ci"):
             if "[loop.judge]" in text:
                 text += f'api_base = "{judge.url}"\n'
