@@ -24,9 +24,9 @@ from typing import Any
 from bench.labelled import FOLDERS
 from foliotrace.adapters.local.clock import SystemClock
 from foliotrace.adapters.local.files.filetype import sniff
+from foliotrace.adapters.local.readers.encoded import is_markup
 from foliotrace.adapters.local.readers.parser import local_parsers
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions
-from foliotrace.adapters.local.readers.shape import is_markup
 from foliotrace.adapters.local.readers.worker_pool import WorkerPool
 from foliotrace.errors import FileRefused, FoliotraceError
 from foliotrace.model import Deadline, PageStatus, ParsedPage, SourceFile

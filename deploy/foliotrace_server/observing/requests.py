@@ -17,7 +17,7 @@ from starlette.types import Scope
 from foliotrace.events import NAMESPACE
 from foliotrace.events.instruments import QUEUE_REFUSALS
 from foliotrace_otel import entry_attributes, traceparent
-from foliotrace_otel.spans.root_spans import RootSpans, set_known_attributes
+from foliotrace_otel.sdk_internals.root_spans import RootSpans, set_known_attributes
 from foliotrace_server.http.identity import caller
 from foliotrace_server.http.problems import PROBLEM
 from foliotrace_server.observing.telemetry import Observability

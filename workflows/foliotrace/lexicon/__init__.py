@@ -78,7 +78,7 @@ class Formula(_Entry):
         return text
 
 
-class Parts(_Entry):
+class PartsEntry(_Entry):
     """Words that call the parts of a whole, for shares and for "which is the highest"."""
 
     ask: _Phrases = Field(min_length=1, description="Words of a question for such parts.")
@@ -115,7 +115,7 @@ class Lexicon(_Entry):
     metric: tuple[Metric, ...] = ()
     row: tuple[RowLabels, ...] = ()
     formula: tuple[Formula, ...] = ()
-    parts: tuple[Parts, ...] = ()
+    parts: tuple[PartsEntry, ...] = ()
     synonyms: tuple[Synonyms, ...] = ()
 
 

@@ -1,11 +1,12 @@
-"""Encoded data (base64, uuencode) inside the text of a page: found, and left out of it. Pure."""
+"""Markup and encoded data in the text of a page: left out, or the page fails. Pure."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from foliotrace.model import ParsedPage, Table, Words
+from foliotrace.catalog import PageProblem
+from foliotrace.model import BlockKind, PageStatus, ParsedPage, Table, Words
 
 _LINES: Final = re.compile(
     r"[A-Za-z0-9+/=]{60,}(?:\s+[A-Za-z0-9+/=]{60,})*"
@@ -16,6 +17,11 @@ _LEAST_CHARACTERS: Final = 200  # of data that is left out
 _TAIL_OF_DATA: Final = re.compile(r"[\d+/=]|\S{20}")
 _HEX: Final = re.compile(r"[0-9a-fA-F\s]+")
 _KINDS: Final = (str.isupper, str.islower, str.isdigit)
+_TAG = re.compile(r"<[a-zA-Z/!?][^<>]{0,2000}>")
+_ENCODED_RUN = re.compile(r"[A-Za-z0-9+/=]{60,}")
+_MOSTLY_TAGS, _MUCH_ENCODED = 0.5, 0.3
+_LEAST_PAGE = 200  # a shorter page is not judged
+_LEAST_LETTERS = 30  # beside encoded data: a page with fewer is failed
 
 Spans = Sequence[tuple[int, int]]
 
@@ -102,3 +108,47 @@ def without(page: ParsedPage, spans: Spans) -> ParsedPage:
             confidences=bytes(confidences[index] for index, _ in kept) if confidences else b"",
         ),
     )
+
+
+def checked(page: ParsedPage) -> ParsedPage:
+    """The page without encoded data; without its text and failed, if it is markup or nothing else.
+
+    A note stands where encoded data was left out.
+    """
+    if page.status is not PageStatus.OK or len(page.text) < _LEAST_PAGE:
+        return page
+    spans = encoded_spans(page.text)
+    rest = page.text
+    for start, end in reversed(spans):
+        rest = rest[:start] + rest[end:]
+    if spans and sum(map(str.isalpha, rest)) >= _LEAST_LETTERS:
+        page = without(page, spans)
+    if not is_markup(page):
+        return page
+    return ParsedPage(
+        number=page.number,
+        text="",
+        kind=page.kind,
+        label=page.label,
+        status=PageStatus.FAILED,
+        problem=PageProblem.MARKUP_NOT_TEXT,
+    )
+
+
+def is_markup(page: ParsedPage) -> bool:
+    """Whether most of the page's text is tags, or much of it base64. Code may show tags."""
+    size = len(page.text)
+    if size < _LEAST_PAGE:
+        return False
+    encoded = sum(len(run) for run in _ENCODED_RUN.findall(page.text) if is_encoded(run))
+    if encoded > _MUCH_ENCODED * size:
+        return True
+    if "<" not in page.text:
+        return False
+    code = [(b.start, b.end) for b in page.blocks if b.kind is BlockKind.CODE]
+    tags = sum(
+        match.end() - match.start()
+        for match in _TAG.finditer(page.text)
+        if not any(start <= match.start() < end for start, end in code)
+    )
+    return tags > _MOSTLY_TAGS * size

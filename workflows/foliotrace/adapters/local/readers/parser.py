@@ -8,9 +8,9 @@ from importlib.metadata import version
 from itertools import pairwise
 from typing import Any
 
+from foliotrace.adapters.local.readers.encoded import checked
 from foliotrace.adapters.local.readers.formats import MEDIA_TYPES
 from foliotrace.adapters.local.readers.reading_options import ReadingOptions
-from foliotrace.adapters.local.readers.shape import checked
 from foliotrace.adapters.local.readers.worker import page_from_frame
 from foliotrace.adapters.local.readers.worker_pool import WorkerLost, WorkerPool
 from foliotrace.catalog import ErrorCode, PageProblem, Reason

@@ -19,7 +19,7 @@ _ROUNDING: Final = Decimal(2)  # units that the printed parts may differ from th
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartOfWhole:
     """A row with its value in one column."""
 
     row: LabelledRow
@@ -33,10 +33,10 @@ class Breakdown:
 
     source: SourceTable
     column: int
-    parts: tuple[Part, ...]
-    total: Part
+    parts: tuple[PartOfWhole, ...]
+    total: PartOfWhole
 
-    def chosen(self, part: Part) -> ChosenCell:
+    def chosen(self, part: PartOfWhole) -> ChosenCell:
         """One of its cells as a figure of an answer."""
         return ChosenCell(self.source, part.row, part.cell, 1.0)
 
@@ -61,7 +61,7 @@ def only_one(found: Sequence[Breakdown]) -> Breakdown | None:
     return whole[0] if len(labels) == 1 else None
 
 
-def is_called(part: Part, labels: Sequence[frozenset[str]]) -> bool:
+def is_called(part: PartOfWhole, labels: Sequence[frozenset[str]]) -> bool:
     """Whether the label of a part holds one of `labels`."""
     return any(label <= part.row.terms for label in labels if label)
 
@@ -71,22 +71,22 @@ def are_called(breakdown: Breakdown, labels: Sequence[frozenset[str]]) -> bool:
     return 2 * sum(is_called(p, labels) for p in breakdown.parts) > len(breakdown.parts)
 
 
-def parts_in(breakdown: Breakdown, column: int) -> Iterator[Part]:
+def parts_in(breakdown: Breakdown, column: int) -> Iterator[PartOfWhole]:
     """The same rows in another column."""
     for part in breakdown.parts:
         for cell in part.row.cells:
             number = amount(cell.text, None) if cell.column == column and cell.numeric else None
             if number is not None:
-                yield Part(part.row, cell, number.number)
+                yield PartOfWhole(part.row, cell, number.number)
 
 
-def _step(total: Part) -> Decimal:
+def _step(total: PartOfWhole) -> Decimal:
     """The size of the last printed digit of a total: 1 of "81,797", 0.1 of "18.1"."""
     _, dot, decimals = total.cell.text.rstrip(")% ").partition(".")
     return Decimal(1).scaleb(-len(decimals)) if dot and decimals.isdigit() else Decimal(1)
 
 
-def _values(source: SourceTable, column: int) -> Sequence[Part]:
+def _values(source: SourceTable, column: int) -> Sequence[PartOfWhole]:
     found = []
     for row in source.table.rows:
         cell = next((c for c in row.cells if c.column == column and c.numeric), None)
@@ -94,5 +94,5 @@ def _values(source: SourceTable, column: int) -> Sequence[Part]:
             continue
         number = amount(cell.text, None)
         if number is not None:
-            found.append(Part(row, cell, number.number))
+            found.append(PartOfWhole(row, cell, number.number))
     return found

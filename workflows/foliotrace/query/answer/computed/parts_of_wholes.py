@@ -20,7 +20,7 @@ from foliotrace.query.answer.computed.asked_parts import (
 from foliotrace.query.answer.computed.breakdowns import (
     LEAST_PARTS,
     Breakdown,
-    Part,
+    PartOfWhole,
     are_called,
     breakdowns_in,
     is_called,
@@ -147,7 +147,7 @@ class PartsOfWholes:
         self,
         asked: AskedShare,
         breakdown: Breakdown,
-        parts: Sequence[Part],
+        parts: Sequence[PartOfWhole],
         question: str,
         period_of: PeriodOf,
     ) -> PartsAnswer | None:
@@ -217,7 +217,7 @@ class PartsOfWholes:
         self,
         asked: AskedRank,
         breakdown: Breakdown,
-        parts: Sequence[Part],
+        parts: Sequence[PartOfWhole],
         moment: Moment,
         report: Report,
         period_of: PeriodOf,
@@ -238,7 +238,7 @@ class PartsOfWholes:
         if len(pairs) < LEAST_PARTS:
             return None
 
-        def change(pair: tuple[Part, Part]) -> Decimal:
+        def change(pair: tuple[PartOfWhole, PartOfWhole]) -> Decimal:
             step = pair[1].value - pair[0].value
             return step / pair[0].value if asked.relative else step
 
@@ -330,7 +330,7 @@ def moment_of(text: str) -> Moment:
     return Moment(newest) if newest is not None else Moment()
 
 
-def _named(part: Part, wanted: frozenset[str]) -> float:
+def _named(part: PartOfWhole, wanted: frozenset[str]) -> float:
     """How well a row's label says just these words; 0 where it lacks one of them."""
     label = frozenset(t for t in part.row.terms if not t[:1].isdigit())
     return len(wanted) / len(label) if label and wanted <= label else 0.0
@@ -343,5 +343,5 @@ def _above(asked: AskedShare, value: Decimal, breakdown: Breakdown) -> bool:
     return share < asked.than if asked.less else share > asked.than
 
 
-def _digits(part: Part) -> str:
+def _digits(part: PartOfWhole) -> str:
     return part.cell.text.lstrip("$\u20ac\u00a3\u00a5 ")
