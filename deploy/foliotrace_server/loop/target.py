@@ -1,10 +1,13 @@
 """The loop's `Target` and `RunSource` over a client: a server at a URL, or one in this process."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from foliotrace.catalog import ErrorCode
 from foliotrace.errors import FoliotraceError
 from foliotrace.model import Citation, RunContent, RunView, Versions
 from foliotrace_loop.datasets.placeholders import stand_ins
@@ -43,6 +46,8 @@ class ClientTarget:
         """
         from foliotrace_server.client import ServerProblem
 
+        if "schema" in inputs:
+            return await self._extracted(inputs)
         request = {name: value for name, value in inputs.items() if name != "query"}
         if unknown := set(request) - {"collection", "top_k", "path", "filters"}:
             raise LoopError(f"the inputs hold {min(unknown)}, which a question does not take")
@@ -70,6 +75,44 @@ class ClientTarget:
             tokens=answer.usage.total_tokens,
             trace_id=answer.trace_id,
             configuration=configuration_of(run.versions),
+        )
+
+    async def _extracted(self, inputs: Inputs) -> Outcome:
+        """The record of a `document`, by its content hash, for a `schema`."""
+        from foliotrace_server.client import ServerProblem
+
+        if set(inputs) - {"document", "schema", "instructions"} or "document" not in inputs:
+            raise LoopError("inputs with a schema hold document, schema and instructions only")
+        began_s = time.monotonic()
+        try:
+            hashes = {"content_hashes": [str(inputs["document"])]}
+            found = await self._documents.resolved(hashes)
+            started = await self._client.extract(
+                found["document_ids"][0],
+                dict(inputs["schema"]),
+                instructions=inputs.get("instructions"),
+            )
+            async for _ in self._client.follow(started.job.id):
+                pass
+            ended = await self._client.extraction(started.id)
+        except ServerProblem as error:
+            if error.status not in _REFUSED:
+                raise TargetUnavailable(f"{error.message} [{error.error_code}]") from error
+            return Outcome(id="", inputs=inputs, error=error.error_code)
+        except FoliotraceError as error:
+            raise TargetUnavailable(f"{error.message} [{error.error_code}]") from error
+        if ended.record is None:
+            problem = ended.job.problem or ended.status.value
+            if problem != ErrorCode.RECORD_INVALID:
+                raise TargetUnavailable(f"extraction {ended.id}: {problem}")
+            return Outcome(id=ended.id, inputs=inputs, error=problem)
+        return Outcome(
+            id=ended.id,
+            inputs=inputs,
+            outputs={"record": ended.record},
+            elapsed_ms=(time.monotonic() - began_s) * 1000,
+            cost_usd=ended.usage.cost_usd if ended.usage is not None else Decimal(0),
+            tokens=ended.usage.total_tokens if ended.usage is not None else 0,
         )
 
     async def _outputs(self, answer: "bodies.AnswerBody") -> Mapping[str, Any]:

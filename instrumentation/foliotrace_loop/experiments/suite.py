@@ -67,7 +67,9 @@ async def evaluate(
     async def case(row: Row) -> CaseResult:
         attempts = tuple([await attempt(row) for _ in range(how.repeat)])
         result = CaseResult(
-            row_id=row.id, name=str(row.inputs.get("query", ""))[:120], attempts=attempts
+            row_id=row.id,
+            name=str(row.inputs.get("query") or row.inputs.get("document") or "")[:120],
+            attempts=attempts,
         )
         on_case(result)
         return result
