@@ -85,8 +85,8 @@ class QueryAnswered(DomainEvent):
 
     @property
     def joined_contributed(self) -> str | None:
-        """The indexes that found what is cited, in one attribute."""
-        return joined(self.contributed)
+        """The indexes that contributed, where it was more than the one that `mode` names."""
+        return joined(self.contributed) if len(self.contributed) > 1 else None
 
     def measurements(self) -> Iterable[Measurement]:
         """A degraded answer counts once, under its first reason, so that shares add up."""

@@ -5,6 +5,7 @@ top-left. Money is `Decimal` US dollars, times are aware UTC.
 """
 
 from foliotrace.model.answer import (
+    BASE_RELEASE,
     Answer,
     AnswerContent,
     AnswerDetails,
@@ -75,6 +76,7 @@ from foliotrace.model.question import (
 )
 
 __all__ = [
+    "BASE_RELEASE",
     "COLLECTION_NAME",
     "DEFAULT_COLLECTION",
     "PAGED_TYPES",

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from foliotrace.model.question import (
     DEFAULT_COLLECTION,
@@ -28,6 +28,10 @@ class Level(IntEnum):
     LOWER_PATH = 2
     STALE = 3
     TEMPLATE = 4
+
+
+BASE_RELEASE: Final = "base"
+"""The configuration that the service's own settings describe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +159,7 @@ class AnswerDetails(AnswerContent):
         default=None, metadata={"description": "Null for an answer whose trace is not sampled."}
     )
     release: str = field(
-        default="base", metadata={"description": "Name of the release that answered."}
+        default=BASE_RELEASE, metadata={"description": "Name of the release that answered."}
     )
 
 
@@ -184,7 +188,7 @@ class Versions:
         metadata={"description": "Fingerprint of the settings, paths and models that answered."},
     )
     release: str = field(
-        default="base", metadata={"description": "Name of the release that answered."}
+        default=BASE_RELEASE, metadata={"description": "Name of the release that answered."}
     )
 
 

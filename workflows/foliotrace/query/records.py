@@ -6,6 +6,7 @@ from typing import Final
 from foliotrace.errors import FoliotraceError
 from foliotrace.events import QueryAnswered, RunDescribed, emit
 from foliotrace.model import (
+    BASE_RELEASE,
     Answer,
     ExecutionMode,
     Principal,
@@ -212,7 +213,7 @@ def emit_answered(answer: Answer, *, origin: str | None = None) -> None:
             citations=len(answer.citations),
             removed_claims=answer.removed_claims or None,
             cache=answer.cache.value,
-            release=answer.release,
+            release=answer.release if answer.release != BASE_RELEASE else None,
             model=answer.model,
             cost_usd=float(answer.usage.cost_usd) if answer.usage.cost_usd else None,
             origin=origin,

@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Protocol
 
 from foliotrace.lexicon import load_lexicon
-from foliotrace.model import Answer, Deadline, ExecutionMode, RetrievalMode
+from foliotrace.model import BASE_RELEASE, Answer, Deadline, ExecutionMode, RetrievalMode
 from foliotrace.ports import (
     AnswerCache,
     AuditLog,
@@ -87,7 +87,7 @@ class QueryServices:
     recording: RunsSettings = field(default_factory=RunsSettings)
     turns: FairTurns = field(default_factory=FairTurns)
     code_version: str = "unknown"
-    release: str = "base"
+    release: str = BASE_RELEASE
     second_service: SecondService | None = None
     paths_by_mode: Mapping[ExecutionMode, Sequence[RetrievalPath]] = field(default_factory=dict)
 
