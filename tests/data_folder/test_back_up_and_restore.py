@@ -53,7 +53,10 @@ async def test_a_backup_made_under_load_answers_the_same_elsewhere(tmp_path: Pat
             while any(each["status"] in ("queued", "ingesting") for each in documents):
                 await asyncio.sleep(0.05)
                 documents = (await client.get("/v1/documents")).json()["documents"]
-            assert {each["status"] for each in documents} == {"ready"}
+            # An upload that was not yet accepted at that moment may stand there, and says so.
+            accepted = [each for each in documents if each["problem"] != "upload_interrupted"]
+            assert {each["status"] for each in accepted} == {"ready"}
+            assert len(documents) - len(accepted) <= 1  # one after the other
             assert {each["id"] for each in documents} <= live
             assert (await answers(client))[:2] == before[:2]
         verified = foliotrace(tmp_path, "--data-dir", str(restored), "audit", "verify")
